@@ -114,6 +114,7 @@ try-install:
 	@$(VENV)-install/bin/python -m pip install --quiet --no-deps $(PACKAGE)
 	@$(VENV)-install/bin/python -m pip check
 	@cd $(VENV)-install && bin/port-hook --version && bin/port-hook demo >/dev/null
+	@test -s $(VENV)-install/share/man/man1/port-hook.1
 
 .PHONY: test-wheel
 test-wheel: build ## Run the tests that depend on Python or packaging against the built wheel, without the source folder

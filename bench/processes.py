@@ -21,6 +21,10 @@ def hello(name: str = "world"):
 app()
 """
 
+# What the script of zsh runs for a Tab; fish runs the same twice.
+TAB = ("sh", "-c", '_PORT_HOOK_COMPLETE=complete_zsh _TYPER_COMPLETE_ARGS="$0" "$@"')
+COMPLETED = ("", "listen --", "show ", "trigger ")
+
 
 def startup() -> None:
     with tempfile.TemporaryDirectory() as folder, bare() as handler:
@@ -35,6 +39,8 @@ def startup() -> None:
             "show": [*PORT_HOOK, "show", "last"],
             "captures": [*PORT_HOOK, "captures"],
             "verify": [*PORT_HOOK, "verify", "last"],
+            "python": [sys.executable, "-c", "pass"],
+            **{f"complete {line}": [*TAB, f"port-hook {line}", *PORT_HOOK] for line in COMPLETED},
         }
         capture_some(Path(folder))
         httpie = install_httpie()
@@ -46,6 +52,8 @@ def startup() -> None:
         if httpie:
             compare(f"port-hook {name} / http --version", times[name], times["httpie"], "at most 0.5")
     compare("port-hook replay of one request / --help", times["replay"], times["help"], "at most 2.2")
+    for line in COMPLETED:
+        compare(f"Tab after `{line}` / python -c pass", times[f"complete {line}"], times["python"], "at most 6")
     for name in ("show", "captures", "verify"):
         compare(f"port-hook {name} / port-hook --help", times[name], times["help"], "at most 1.5")
 

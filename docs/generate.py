@@ -1,10 +1,14 @@
 """Write the generated parts of the documentation: `python docs/generate.py [--check]`.
 
+- docs/man/port-hook.1: the man page, from the help of the commands
+- port_hook_cli/cli/completion/words.py: what completion knows of the commands
 - docs/explanation/how-it-works.md: the folders, from the import contract and the docstrings of the packages
 - docs/how-to/be-reachable.md: the table of tunnels, from the tunnel registry
 - docs/how-to/my-signature-is-invalid.md: the causes, from the code and docs/reproductions.toml
 - docs/images/listen.svg: from a run of `listen` (docs/picture.py)
+- docs/llms.txt: the page for coding agents, from the code and the reference (docs/llms.py)
 - docs/reference/cli.md: from the help of the commands
+- docs/reference/mcp.md: from the tools
 - docs/reference/settings.md: the options that a project's `.env` may set, from the code
 - README.md: the demo, from a run of the demo
 
@@ -23,15 +27,22 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import port_hook_cli
+from port_hook_cli.assistant.catalog import TOOLS
+from port_hook_cli.assistant.tool import AssistantTool
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.defaults import ANY_VALUE, HARMLESS
 from port_hook_cli.invocations.models import Cause
 from port_hook_cli.signatures import causes
+from port_hook_cli.signatures.clock_skew import clock_skew
+from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
 from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, PROVIDERS, automatic
 
 ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT))  # so that modules beside this one can be imported as docs.…
+_BEYOND_ANY_USE = 2**30
 PACKAGE = Path(port_hook_cli.__file__).parent
 _LAYOUT = re.compile(r"(?s)(<!-- layout: [^\n]*-->\n```text\n).*?(```)")
 # Different values get different placeholders, so that two ports remain two ports.
@@ -45,8 +56,17 @@ _REPLACED = (
 _OPTIONS = re.compile(r"(<!-- project options: [^\n]*-->\n)(?:\n?\|[^\n]*\n)*")
 _TUNNELS = re.compile(r"(<!-- tunnels: [^\n]*-->\n)(?:\n?\|[^\n]*\n)*")
 _CAUSES = re.compile(r"(?s)(<!-- causes: [^\n]*-->\n).*\Z")
+_LISTENING = "While `port-hook listen --tunnel none` runs in another terminal, with the same `PORT_CLIENT_SECRET`:"
+_TOOLS = re.compile(r"(?s)(<!-- tools: [^\n]*-->\n).*\Z")
 _DEMO = re.compile(r"(?s)(<!-- demo: [^\n]*-->\n```text\n).*?(```)")
 
+
+_CONSTANTS = [cause for cause in vars(causes).values() if isinstance(cause, Cause)]
+# Causes whose text depends on the request.
+_EXAMPLES = {
+    "reserialized-indented": [causes.reserialized_indented("indented with 2 spaces as JSON.stringify does it")],
+    "clock-skew": [clock_skew(age_s, DEFAULT_TOLERANCE_S) for age_s in (600.0, -7_200.0)],
+}
 
 # One process for the help of all commands.
 _HELPS = """
@@ -151,20 +171,57 @@ def _section(slug: str) -> str:
 
 
 def _told(slug: str) -> list[Cause]:
-    listed = [cause for cause in vars(causes).values() if isinstance(cause, Cause) and cause.slug == slug]
-    return listed or [causes.reserialized_indented("with an indentation of 2 spaces")]
+    return [cause for cause in _CONSTANTS if cause.slug == slug] or _EXAMPLES[slug]
 
 
 def _shown(slug: str) -> str:
     command = tomllib.loads((ROOT / "docs" / "reproductions.toml").read_text("utf-8")).get(slug)
     if command is None:
         return "It takes many large requests at once without a good signature, so no single command shows it."
-    before = "While `port-hook listen --tunnel none` runs:\n\n" if slug == "replayed" else ""
+    before = f"{_LISTENING}\n\n" if slug == "replayed" else ""
     return f"{before}```sh\n{command.strip()}\n```"
 
 
 def _code(values: tuple[str, ...]) -> str:
     return ", ".join(f"`{value}`" for value in values)
+
+
+def mcp_reference(text: str) -> str:
+    """Return the page on the tools for coding agents with a section for each."""
+    sections = "\n\n".join(map(_tool, TOOLS))
+    return _TOOLS.sub(lambda match: f"{match[1]}\n{sections}\n", text)
+
+
+def _tool(tool: AssistantTool) -> str:
+    needed = "\n\nOnly with `--allow-send`." if tool.sends else ""
+    rows = [f"| `{name}` | {_type(schema)} | {_parameter(name, schema, tool)} |" for name, schema in _sorted(tool)]
+    table = "\n".join(["| argument | type | |", "|---|---|---|", *rows])
+    return f"## {tool.name}\n\n{tool.description}{needed}\n\n{table}"
+
+
+def _sorted(tool: AssistantTool) -> list[tuple[str, Mapping[str, Any]]]:
+    return sorted(tool.parameters.items(), key=lambda item: item[0] not in tool.required)
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    least = schema.get("minimum", schema.get("exclusiveMinimum"))
+    limits = "" if least is None or schema["maximum"] > _BEYOND_ANY_USE else f", {least} to {schema['maximum']}"
+    return f"{schema.get('type', 'any JSON')}{limits}"
+
+
+def _parameter(name: str, schema: Mapping[str, Any], tool: AssistantTool) -> str:
+    default = schema.get("default")
+    shown = "" if default in {None, False, ""} else f" Default: `{default}`."
+    return f"{'Required. ' if name in tool.required else ''}{schema['description']}{shown}"
+
+
+def llms(_: str) -> str:
+    """Return the page for coding agents."""
+    from docs.llms import llms_page
+
+    return llms_page(_told)
 
 
 def how_it_works(text: str) -> str:
@@ -185,13 +242,31 @@ def _first_line(module: Path) -> str:
     return (ast.get_docstring(ast.parse(module.read_text("utf-8"))) or "").partition("\n")[0]
 
 
+def completion_words(text: str) -> str:
+    """Return the table of words for completion."""
+    from docs import command_line
+
+    return command_line.completion_words(text)
+
+
+def man_page(text: str) -> str:
+    """Return the man page."""
+    from docs import command_line
+
+    return command_line.man_page(text)
+
+
 PAGES: dict[str, Callable[[str], str]] = {
     "docs/explanation/how-it-works.md": how_it_works,
     "docs/images/listen.svg": picture,
     "docs/how-to/be-reachable.md": be_reachable,
     "docs/how-to/my-signature-is-invalid.md": my_signature_is_invalid,
+    "docs/llms.txt": llms,
     "docs/reference/cli.md": cli_reference,
+    "docs/reference/mcp.md": mcp_reference,
     "docs/reference/settings.md": settings,
+    "docs/man/port-hook.1": man_page,
+    "port_hook_cli/cli/completion/words.py": completion_words,
     "README.md": readme,
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from port_hook_cli.cli.app import main
+from port_hook_cli.cli.entry import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -152,12 +152,12 @@ def a_flaky_port(script: tuple[Fault | None, ...] = ()) -> Iterator[FlakyPort]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
     thread.start()
-    assert ready.wait(10), "the stand-in did not start"
+    assert ready.wait(30), "the stand-in did not start"
     try:
         yield port
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
+        thread.join(30)
         loop.close()
 
 

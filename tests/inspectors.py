@@ -63,7 +63,7 @@ class Events:
         self._lines = lines
         self.last_id = ""
 
-    async def next(self, name: str, within_s: float = 10.0) -> Any:
+    async def next(self, name: str, within_s: float = 30) -> Any:
         """Return the data of the next event with this name."""
         async with asyncio.timeout(within_s):
             while True:
@@ -93,7 +93,7 @@ def keep(store: Path, exchanges: Sequence[Exchange]) -> None:
 async def a_client(opened: OpenInspector, serving: Serving | None = None) -> AsyncIterator[InspectorClient]:
     url = f"http://127.0.0.1:{opened.port}"
     headers = {"authorization": f"Bearer {opened.address.token}"}
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=20, verify=NO_TLS) as http:
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30, verify=NO_TLS) as http:
         yield InspectorClient(http, opened, serving)
 
 

@@ -99,15 +99,18 @@ def tansu_program() -> Path | None:
 
 
 @contextmanager
-def running_tansu(advertised: str) -> Iterator[Cluster]:
-    """Run a Tansu that keeps everything in memory. Its clients connect to the address that it advertises."""
+def running_tansu(advertised: str = "") -> Iterator[Cluster]:
+    """Run a Tansu that keeps everything in memory.
+
+    Its clients connect to the address that it advertises, by default its own.
+    """
     program = tansu_program()
     assert program is not None
     port = _free_port()
     process = subprocess.Popen(
         [
             str(program), "broker", "--cluster-id", "tansu", "--listener-url", f"tcp://127.0.0.1:{port}/",
-            "--advertised-listener-url", f"tcp://{advertised}/", "--storage-engine", "memory://tansu/",
+            "--advertised-listener-url", f"tcp://{advertised or f'127.0.0.1:{port}'}/", "--storage-engine", "memory://tansu/",
         ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

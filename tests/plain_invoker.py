@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Unpack
 
-from port_hook_cli.actions.action import PortAction, webhook_action
+from port_hook_cli.actions.action import PortAction, invoked_action
 from port_hook_cli.actions.request import RunContext, default_payload
 from port_hook_cli.javascript.values import write_json
 from port_hook_cli.sandbox import Asked, SandboxRequest
@@ -16,11 +16,13 @@ class PlainInvoker:
 
     async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> SandboxRequest:
         """Return the request."""
-        known = webhook_action(action)
+        known = invoked_action(action)
         method = known.method
-        document = method.get("body")
+        document = method.get("payload" if known.is_message else "body")
         if document is None:
             document = default_payload(known, _run(known, asked), method)
+        if known.is_message:
+            return SandboxRequest(body=write_json(document).encode(), is_message=True)
         verb = str(method.get("method", "POST")).upper()
         bodiless = verb == "GET" and "body" not in method
         return SandboxRequest(

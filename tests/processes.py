@@ -63,7 +63,7 @@ class Listener:
 
     def post(self, body: bytes, headers: Headers, *, method: str = "POST", target: str = "/") -> tuple[int, bytes]:
         """Send a request on a new connection; return the status and the body of the response."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=20)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
         try:
             connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
             for name, value in headers:
@@ -78,7 +78,7 @@ class Listener:
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, list[dict[str, Any]]]:
         """Send a signal; return the exit code and the remaining records."""
         self.process.send_signal(number)
-        out, _ = self.process.communicate(timeout=20)
+        out, _ = self.process.communicate(timeout=30)
         return self.process.returncode, [checked(json.loads(line)) for line in out.splitlines()]
 
 

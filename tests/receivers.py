@@ -53,7 +53,7 @@ class World:
         await self.exchange(b"not HTTP\r\n\r\n")
 
     async def _until(self, happened: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not happened():
                 self.changed.clear()
                 await self.changed.wait()

@@ -28,12 +28,12 @@ def a_sandbox(**options: Any) -> Iterator[Sandbox]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
     thread.start()
-    assert ready.wait(10), "the sandbox did not start"
+    assert ready.wait(30), "the sandbox did not start"
     try:
         yield started[0]
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
+        thread.join(30)
         loop.close()
 
 

@@ -124,7 +124,7 @@ def in_thread(start: Callable[[], Awaitable[Callable[[], Awaitable[None]]]]) -> 
     finally:
         asyncio.run_coroutine_threadsafe(_take_down(stop), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(30)
         loop.close()
 
 

@@ -13,11 +13,12 @@ from typing import Any
 from port_hook_cli.errors import UsageError
 
 WEBHOOK = "WEBHOOK"
+KAFKA = "KAFKA"
 _FIELDS = frozenset({"invocationMethod", "trigger"})
 
 
 class BadAction(ValueError):
-    """A document is not an action or automation with a webhook. The message continues a sentence that names it."""
+    """A document is not an action or automation that is invoked. The message continues a sentence that names it."""
 
 
 class ActionKind(StrEnum):
@@ -29,7 +30,7 @@ class ActionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortAction:
-    """An action or automation that is invoked by a webhook.
+    """An action or automation that is invoked by a webhook, or by a message on Port's Kafka topic.
 
     `inputs` are the declared inputs by name, or None if the action declares none, so that given inputs cannot be
     checked. `required` is a list of names, or a `jqQuery` that returns one. `condition` is that of the trigger,
@@ -50,11 +51,19 @@ class PortAction:
     @property
     def has_body(self) -> bool:
         """Whether the action has its own body template; otherwise Port sends its default payload."""
-        return self.method.get("body") is not None
+        return self.method.get("payload" if self.is_message else "body") is not None
+
+    @property
+    def is_message(self) -> bool:
+        """Whether Port publishes a message for the user's own consumer instead of sending a request."""
+        return self.method.get("type") == KAFKA
 
 
-def read_action(document: Any) -> PortAction:
-    """Return the action in a document that Port's API accepts or returns; raises BadAction."""
+def read_action(document: Any, *, methods: Sequence[str] = (WEBHOOK,)) -> PortAction:
+    """Return the action in a document that Port's API accepts or returns; raises BadAction.
+
+    `methods` are the types of invocation methods that the caller can do something with.
+    """
     action = _unwrapped(document)
     if not isinstance(action, Mapping):
         raise BadAction(f"is {_noun(action)}; an action is an object")
@@ -79,14 +88,19 @@ def read_action(document: Any) -> PortAction:
         required=asked.get("required") or () if isinstance(asked, Mapping) else (),
         condition=trigger["condition"] if isinstance(trigger.get("condition"), Mapping) else None,
         approval=bool(action.get("requiredApproval")),
-        method=_webhook(_part(action, "invocationMethod")),
+        method=_method(_part(action, "invocationMethod"), methods),
     )
 
 
 def webhook_action(document: Any) -> PortAction:
     """Return the action with a webhook in a document; raises UsageError, which names the action."""
+    return invoked_action(document, methods=(WEBHOOK,))
+
+
+def invoked_action(document: Any, *, methods: Sequence[str] = (WEBHOOK, KAFKA)) -> PortAction:
+    """Return the action in a document, as `read_action` does; raises UsageError, which names the action."""
     try:
-        return read_action(document)
+        return read_action(document, methods=methods)
     except BadAction as error:
         identifier = document.get("identifier") if isinstance(document, Mapping) else None
         raise UsageError(f"The action {identifier or 'that was given'} {error}.", hint="Fix the action.") from error
@@ -112,11 +126,11 @@ def pick_action(document: Any, identifier: str | None) -> Any:
     return listed[names.index(identifier)]
 
 
-def _webhook(method: Mapping[str, Any]) -> Mapping[str, Any]:
-    if method.get("type") != WEBHOOK:
-        kind = method.get("type") or "an unknown method"
-        raise BadAction(f"is invoked by {kind}; only a {WEBHOOK} sends a request")
-    if method.get("url") is None:
+def _method(method: Mapping[str, Any], known: Sequence[str]) -> Mapping[str, Any]:
+    kind = method.get("type")
+    if kind not in known:
+        raise BadAction(f"is invoked by {kind or 'an unknown method'}; only a {WEBHOOK} sends a request")
+    if kind == WEBHOOK and method.get("url") is None:
         raise BadAction("has no `url` in its `invocationMethod`")
     return method
 

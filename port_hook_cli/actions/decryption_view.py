@@ -8,17 +8,19 @@ from collections.abc import Iterator, Sequence
 from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.actions.encryption import Problem, Scheme
 from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.text.styled import JSON, Styled
 
 _PATH_LIMIT = 200
 
 
-def decryption_lines(decryptions: Sequence[Decryption]) -> Iterator[str]:
+def decryption_lines(decryptions: Sequence[Decryption]) -> Iterator[Styled]:
     """Yield a line for each decrypted property: its path and its whole value, with control characters as escapes."""
     opened = [decryption for decryption in decryptions if decryption.plaintext is not None]
     names = [brief(str(decryption.path), _PATH_LIMIT) for decryption in opened]
     width = max(map(len, names), default=0)
     for name, decryption in zip(names, opened, strict=True):
-        yield f"{name.ljust(width)}  {printable(plain_value(decryption))}"
+        style = "" if isinstance(decryption.value, str) else JSON
+        yield Styled.assemble(f"{name.ljust(width)}  ", (printable(plain_value(decryption)), style))
 
 
 def plain_value(decryption: Decryption) -> str:

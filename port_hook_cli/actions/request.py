@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from port_hook_cli.actions.action import ActionKind, PortAction
+from port_hook_cli.actions.action import WEBHOOK, ActionKind, PortAction
 from port_hook_cli.actions.templates import UNDEFINED, JqError
 from port_hook_cli.errors import RenderError
 from port_hook_cli.javascript.values import write_json
@@ -76,9 +76,23 @@ class RenderedRequest:
         return b"" if self.body is UNDEFINED else write_json(self.body).encode()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderedMessage:
+    """The message that Port would publish for a KAFKA action, without the signature.
+
+    `payload` is a JSON value. `errors` are the expressions that failed and became null. `properties` are the run's.
+    """
+
+    run_id: str
+    payload: Any
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    errors: tuple[JqError, ...] = ()
+
+
 def request_template(action: PortAction) -> dict[str, Any]:
-    """Return all templates of a request as one template, so that jq runs once."""
-    return {name: action.method[name] for name in TEMPLATED if action.method.get(name) is not None}
+    """Return all templates of a request or message as one template, so that jq runs once."""
+    names = ("payload",) if action.is_message else TEMPLATED
+    return {name: action.method[name] for name in names if action.method.get(name) is not None}
 
 
 def template_data(action: PortAction, run: RunContext) -> dict[str, Any]:
@@ -106,6 +120,15 @@ def assemble(action: PortAction, run: RunContext, rendered: Any, errors: tuple[J
         flags = {"synchronized": request.synchronized, "agent": request.agent}
         request = replace(request, body=default_payload(action, run, {**parts, **flags}))
     return replace(request, properties=run.properties)
+
+
+def assemble_message(
+    action: PortAction, run: RunContext, rendered: Any, errors: tuple[JqError, ...] = ()
+) -> RenderedMessage:
+    """Return the message for the rendered `request_template` of a KAFKA action, or Port's default payload."""
+    parts = rendered if isinstance(rendered, Mapping) else {}
+    payload = parts.get("payload") if action.has_body else default_payload(action, run, {})
+    return RenderedMessage(run_id=run.id, payload=payload, properties=run.properties, errors=errors)
 
 
 def assemble_parts(
@@ -150,7 +173,7 @@ def default_payload(action: PortAction, run: RunContext, method: Mapping[str, An
         **({} if action.title is None else {"title": action.title}),
         # A string, in every payload that Port documents and that its published handlers read.
         "trigger": run.operation,
-        "invocationMethod": {"type": "WEBHOOK", **shown},
+        "invocationMethod": {"type": action.method.get("type", WEBHOOK), **shown},
     }
     return {
         "action": action.identifier,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from port_hook_cli.invocations.models import MessageOrigin
+from port_hook_cli.invocations.models import MessageOrigin, Simulated
 
 Fields = Mapping[str, Any]
 
@@ -93,3 +93,20 @@ def listed(fields: Fields, name: str) -> list[Any]:
     if not isinstance(value, list):
         raise NotACapture(f'its "{name}" is not a list')
     return value
+
+
+def simulated_fields(simulated: Simulated) -> dict[str, Any]:
+    """Return what was simulated for a request, as the store and capture files keep it."""
+    return {"failure": simulated.failure, "dropped": simulated.dropped, "delay_s": simulated.delay_s}
+
+
+def read_simulated(fields: Fields | None) -> Simulated | None:
+    """Return what was simulated for a request, None for nothing; raises NotACapture."""
+    if fields is None:
+        return None
+    dropped = fields.get("dropped", False)
+    if not isinstance(dropped, bool):
+        raise NotACapture('its "dropped" is neither true nor false')
+    return Simulated(
+        failure=maybe_text(fields, "failure"), dropped=dropped, delay_s=maybe_number(fields, "delay_s") or 0.0
+    )

@@ -18,7 +18,9 @@ from port_hook_cli.captures.capture_fields import (
     maybe_status,
     maybe_text,
     read_origin,
+    read_simulated,
     section,
+    simulated_fields,
     text,
 )
 from port_hook_cli.captures.truncation import NOT_WHOLE
@@ -78,6 +80,7 @@ def to_capture(exchange: Exchange) -> dict[str, Any]:
         "verdict": _verdict_fields(exchange.verdict),
         "delivery": _delivery_fields(exchange.delivery),
         "answer": _response_fields(exchange.response),
+        **({} if exchange.simulated is None else {"simulated": simulated_fields(exchange.simulated)}),
     }
 
 
@@ -101,6 +104,7 @@ def read_capture(document: Any) -> Exchange:
         else read_payload(invocation.body, invocation.headers),
         delivery=_read_delivery(section(document, "delivery")),
         response=_read_response(section(document, "answer")),
+        simulated=read_simulated(section(document, "simulated")),
     )
 
 

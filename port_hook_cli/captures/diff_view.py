@@ -8,12 +8,13 @@ from typing import Any
 from port_hook_cli.captures.comparison import Change
 from port_hook_cli.captures.ignoring import Ignoring
 from port_hook_cli.text.safe import brief
-from port_hook_cli.text.styled import Styled
+from port_hook_cli.text.styled import JSON, Styled
 
 DIFF = "port-hook/diff/1"
 
 _MARKS = {"changed": ("~", "yellow"), "added": ("+", "green"), "removed": ("-", "red"), "moved": (">", "cyan")}
 _SECTIONS = (("facts", "outcome"), ("body", "body"), ("headers", "headers"), ("response", "response"))
+_JSON_SECTIONS = frozenset({"body", "response"})
 _MAX_PATH = 200
 _MAX_VALUE = 200
 
@@ -54,23 +55,25 @@ def diff_lines(names: tuple[str, str], found: Mapping[str, Any]) -> Iterator[Sty
     for name, title in _SECTIONS:
         if found[name]:
             yield Styled(title, "bold")
-            yield from change_lines(found[name])
+            yield from change_lines(found[name], is_json=name in _JSON_SECTIONS)
     if not found["complete"]:
         yield Styled("There are more changes; these are the first 500.", "dim")
 
 
-def change_lines(changes: Sequence[Change]) -> Iterator[Styled]:
-    """Yield a line for each change: its mark, its path, and the values."""
+def change_lines(changes: Sequence[Change], *, is_json: bool = False) -> Iterator[Styled]:
+    """Yield a line for each change: its mark, its path, and the values. `is_json` says that these are JSON."""
     for change in changes:
         mark, style = _MARKS[change["kind"]]
         path = brief(change["path"] or "(whole)", _MAX_PATH)
-        yield Styled.assemble("  ", (f"{mark} {path}", style), "  ", *_values(change), no_wrap=True)
+        yield Styled.assemble(
+            "  ", (f"{mark} {path}", style), "  ", *_values(change, JSON if is_json else ""), no_wrap=True
+        )
 
 
-def _values(change: Change) -> tuple[str | tuple[str, str], ...]:
+def _values(change: Change, style: str) -> tuple[str | tuple[str, str], ...]:
     before, after = (None if change[side] is None else brief(change[side], _MAX_VALUE) for side in ("before", "after"))
     if change["kind"] == "moved":
-        return (f"{after} ", (f"(from {brief(change['from'] or '(whole)', _MAX_PATH)})", "dim"))
+        return ((f"{after} ", style), (f"(from {brief(change['from'] or '(whole)', _MAX_PATH)})", "dim"))
     if before is None or after is None:
-        return (before or after or "",)
+        return ((before or after or "", style),)
     return ((before, "red"), " → ", (after, "green"))

@@ -27,13 +27,13 @@ from port_hook_cli.invocations.models import (
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.runs.fate import OPEN_FATES, RunFate, run_fate
 from port_hook_cli.runs.urls import run_page
-from port_hook_cli.runs.view import fate_message, report_command
+from port_hook_cli.runs.view import fate_message, message_fate, report_command
 from port_hook_cli.signatures.causes import with_conflict
 from port_hook_cli.signatures.view import MAX_EXPLANATION, status_color
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.layout import INDENT, wrap
 from port_hook_cli.text.safe import brief, shorten
-from port_hook_cli.text.styled import Styled
+from port_hook_cli.text.styled import JSON, Styled
 
 if TYPE_CHECKING:
     from port_hook_cli.actions.encrypted_inputs import Decryption
@@ -45,6 +45,7 @@ _BODY_EXCERPT = 2048
 _NAME_WIDTH = 40
 _MOST_INPUTS = 40
 _MOST_CHANGES = 20
+_UNAUTHORIZED = 401
 _MAY_BE_A_WRONG_SECRET = frozenset({401, 403})
 
 
@@ -69,7 +70,7 @@ def compact_line(exchange: Exchange) -> Styled:
     if exchange.response is not None and invocation.origin is None:
         parts.append((f"-> {exchange.response.status}", _response_style(exchange.response)))
     if exchange.simulated is not None:
-        parts.append((f"simulated {_simulated_text(exchange.simulated)}", "yellow"))
+        parts.append((f"simulated {simulated_text(exchange.simulated)}", "yellow"))
     parts += [brief(exchange.payload.run_id or "(no run)", 40), (brief(invocation.id, 20), "dim")]
     return Styled.assemble(*[piece for part in parts for piece in ("  ", part)][1:])
 
@@ -92,9 +93,9 @@ def exchange_lines(
     yield from payload_lines(exchange.payload, exchange.invocation.body, app_url=app_url)
     yield from _decrypted(decrypted)
     if exchange.delivery is not None:
-        yield from _delivery(exchange.delivery, conflict)
+        yield from _delivery(exchange.delivery, conflict, is_message=exchange.is_message)
     if exchange.simulated is not None:
-        yield _line("simulated", Styled(_simulated_text(exchange.simulated), style="yellow"))
+        yield _line("simulated", Styled(simulated_text(exchange.simulated), style="yellow"))
     yield from _response(exchange)
 
 
@@ -108,6 +109,20 @@ def what_it_is(payload: Payload) -> str:
         where = "/".join(part for part in (payload.workflow, payload.node) if part)
         return f"workflow node {where}".rstrip()
     return " ".join(word for word in (payload.action, payload.operation) if word) or "(no action)"
+
+
+def fate_of_stored(exchange: Exchange) -> str | None:
+    """Return what Port makes of a capture's response; None if it gets none, there is no run, or it was refused.
+
+    Nobody gets a response to a message. The store does not save that a request was refused; the outcome shows it.
+    """
+    response = exchange.response
+    if response is None or exchange.invocation.origin is not None:
+        return None
+    if exchange.delivery is None and response.status == _UNAUTHORIZED:
+        return None
+    fate = run_fate(exchange.payload, response, is_message=exchange.is_message)
+    return None if fate is RunFate.NO_RUN else fate_message(fate, exchange.payload, is_good=_is_2xx(response))
 
 
 def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iterator[Styled]:
@@ -128,8 +143,9 @@ def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iter
     if payload.censored:
         yield _line("encrypted", Styled(brief(", ".join(payload.censored))))
     for index, change in enumerate(payload.changes[:_MOST_CHANGES]):
-        text = f"{brief(change.path)}: {value_text(change.before)} -> {value_text(change.after)}"
-        yield _line("" if index else "changes", Styled(text))
+        before, after = ((value_text(value), JSON) for value in (change.before, change.after))
+        text = Styled.assemble(f"{brief(change.path)}: ", before, " -> ", after)
+        yield _line("" if index else "changes", text)
     if payload.problem:
         yield _line("body", Styled(brief(payload.problem), style="yellow"))
         yield from _block("", body, bytes_text(body, limit=_BODY_EXCERPT))
@@ -176,7 +192,7 @@ def _verdict(verdict: Verdict) -> Iterator[Styled]:
     yield from cause_lines(verdict)
 
 
-def _delivery(delivery: Delivery, conflict: str) -> Iterator[Styled]:
+def _delivery(delivery: Delivery, conflict: str, *, is_message: bool) -> Iterator[Styled]:
     style = "green" if delivery.ok else "red"
     yield _line("forwarded", Styled.assemble(brief(delivery.url), "  ", (_outcome(delivery), style)))
     if delivery.ok:
@@ -185,17 +201,18 @@ def _delivery(delivery: Delivery, conflict: str) -> Iterator[Styled]:
         yield _line("", Styled(brief(delivery.error), style=style))
     if delivery.body:
         yield from _block("", delivery.body, bytes_text(delivery.body, limit=_BODY_EXCERPT))
-    if hint := delivery_hint(delivery):
+    if hint := delivery_hint(delivery, is_message=is_message):
         yield _line("hint", Styled(hint))
     if conflict and delivery.status in _MAY_BE_A_WRONG_SECRET:
         yield _line("", Styled(conflict))
 
 
-def _simulated_text(simulated: Simulated) -> str:
+def simulated_text(simulated: Simulated) -> str:
+    """Return what was simulated for a request, with the options that did it."""
     parts = []
     if simulated.failure:
         what = "closed connection" if simulated.dropped else "failure"
-        parts.append(f"{what} (--{simulated.failure})")
+        parts.append(f"{what} (--{brief(simulated.failure, 20)})")
     if simulated.delay_s:
         parts.append(f"delay of {simulated.delay_s:.2f} s (--delay)")
     return ", ".join(parts)
@@ -205,18 +222,29 @@ def _response(exchange: Exchange) -> Iterator[Styled]:
     if exchange.response is None:
         return
     if exchange.invocation.origin is not None:
-        if exchange.refused:
-            yield _line("refused", Styled("not forwarded"))
+        yield from _message_outcome(exchange)
         return
     refused = " and not forwarded" if exchange.refused else ""
     yield _line("responded", Styled(f"{exchange.response.status}{refused}"))
-    fate = run_fate(exchange.payload, exchange.response)
+    fate = run_fate(exchange.payload, exchange.response, is_message=exchange.is_message)
     if fate is RunFate.NO_RUN or exchange.refused:
         return
     is_good = _is_2xx(exchange.response)
     yield _line("in Port", Styled(fate_message(fate, exchange.payload, is_good=is_good)))
     if fate in OPEN_FATES:
         command = report_command(exchange.payload.run_id or "", failed=not is_good)
+        if command:
+            yield _line("", Styled(command, style="cyan", no_wrap=True))
+
+
+def _message_outcome(exchange: Exchange) -> Iterator[Styled]:
+    """Yield what becomes of the run of a message: nobody waits for a response to one."""
+    payload, response = exchange.payload, exchange.response
+    if exchange.refused or response is None:
+        yield _line("refused", Styled("not forwarded"))
+    elif fate := message_fate(payload):
+        yield _line("in Port", Styled(fate))
+        command = "" if payload.synchronized else report_command(payload.run_id or "", failed=not _is_2xx(response))
         if command:
             yield _line("", Styled(command, style="cyan", no_wrap=True))
 
@@ -233,7 +261,7 @@ def _table(label: str, values: dict[str, Any]) -> Iterator[Styled]:
     shown = [(brief(name, _NAME_WIDTH), value) for name, value in islice(values.items(), _MOST_INPUTS)]
     width = max((len(name) for name, _ in shown), default=0)
     for index, (name, value) in enumerate(shown):
-        text = Styled.assemble((name.ljust(width), "bold"), "  ", value_text(value))
+        text = Styled.assemble((name.ljust(width), "bold"), "  ", (value_text(value), JSON))
         yield _line("" if index else label, text)
     if len(values) > len(shown):
         yield _line("", Styled(f"and {len(values) - len(shown)} more; `port-hook show ID` lists them all", style="dim"))
@@ -263,7 +291,7 @@ def _block(label: str, body: bytes, text: str | None) -> Iterator[Styled]:
         return
     lines = shorten(text, _BODY_EXCERPT).splitlines()
     for index, line in enumerate(lines[:_MOST_LINES]):
-        yield _line("" if index else label, Styled(line, style="dim"))
+        yield _line("" if index else label, Styled(line, style=f"dim {JSON}"))
     if len(text) > _BODY_EXCERPT or len(lines) > _MOST_LINES:
         yield _line("", Styled("and more; `port-hook show ID` shows it", style="dim"))
 

@@ -78,13 +78,17 @@ def _json(document: Any) -> str:
 
 
 def _masked(exchange: Exchange) -> Exchange:
-    """Return an exchange without credentials (a store has them with --keep-secrets), because users share exports."""
+    """Return an exchange without credentials (a store has them with --keep-secrets), because users share exports.
+
+    What a listener simulated is left out too: it says nothing about the request or the handler.
+    """
     invocation, delivery, response = exchange.invocation, exchange.delivery, exchange.response
     return replace(
         exchange,
         invocation=replace(invocation, headers=mask_headers(invocation.headers)),
         delivery=None if delivery is None else replace(delivery, headers=mask_headers(delivery.headers)),
         response=None if response is None else replace(response, headers=mask_headers(response.headers)),
+        simulated=None,
     )
 
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
 
-from port_hook_cli.captures.reading import open_captures
+from port_hook_cli.captures.reading import LateStore, open_captures
 from port_hook_cli.captures.request_file import NotARequest, capture_in
+from port_hook_cli.captures.store import LAST, CaptureStore
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
 from port_hook_cli.invocations.models import Exchange, Headers, Invocation, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.runtime import Runtime
-
-if TYPE_CHECKING:
-    from port_hook_cli.captures.store import CaptureStore
 
 _KINDS = "Give a capture's id, `last`, or a file with a capture, a raw HTTP request or a payload."
 
@@ -38,23 +33,15 @@ class FoundCapture:
 
 
 class CaptureFinder:
-    """Finds captures; opens the store when it is first needed. Use it as a context manager.
+    """Finds captures; opens the store when it is first needed. Close it after use.
 
     The captures are only displayed or compared, so the store may belong to another user.
     """
 
     def __init__(self, option: Path | None, runtime: Runtime) -> None:
-        self._option, self._runtime = option, runtime
-        self._stack = ExitStack()
-        self._store: CaptureStore | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
+        self._runtime = runtime
+        self._store = LateStore(lambda: open_captures(option, runtime, show_only=True))
+        self.close = self._store.close
 
     def find(self, name: str) -> FoundCapture:
         """Return the capture in the file `name`, or else the one of the store; raises UsageError and StoreError."""
@@ -62,17 +49,23 @@ class CaptureFinder:
             raise UsageError("A capture's name is empty.", hint="Is a variable of your shell unset?")
         if name == "-" or self._is_file(name):
             return _from_file(name, read_input(name, cwd=self._runtime.cwd, stdin=self._runtime.stdin))
-        return FoundCapture(name, self.store().get(name))
+        return FoundCapture(name, self._in_store(name))
 
     def store(self) -> CaptureStore:
         """Return the open store; raises StoreError."""
-        if self._store is None:
-            self._store = self._stack.enter_context(open_captures(self._option, self._runtime, show_only=True))
-        return self._store
+        return self._store.open()
 
     def last_target(self) -> str | None:
         """Return where the last listener with the store forwarded to, None if the store was not needed so far."""
-        return None if self._store is None else self._store.last_target()
+        return self._store.open().last_target() if self._store.is_open else None
+
+    def _in_store(self, name: str) -> Exchange:
+        try:
+            return self.store().get(name)
+        except StoreError as error:
+            if name == LAST or not self._store.is_open:
+                raise
+            raise StoreError(f"{error.message} There is no file {name} either.", hint=error.hint) from error
 
     def _is_file(self, name: str) -> bool:
         try:

@@ -1,26 +1,26 @@
 """An index over a capture store for readers that search, filter and count: `captures --search` and the inspector.
 
 It lives in a temporary database of this process and is filled from the store in small steps. So the listener pays
-nothing for it, and there is no file that a stranger could have prepared. The full-text part (SQLite's FTS5 with
-trigrams) finds candidates, and the store's own rows decide; where FTS5 is missing, or has not come that far, the rows
-are searched one by one.
+nothing for it, and there is no file that a stranger could have prepared. Columns of bytes in memory answer whatever
+does not ask for a text. The full-text part (SQLite's FTS5 with trigrams) finds candidates, and the store's own rows
+decide; where FTS5 is missing, or has not come that far, the rows are searched one by one.
 """
 
 from __future__ import annotations
 
+import math
 import sqlite3
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from heapq import merge
-from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
 
+from port_hook_cli.captures.index_columns import Histogram, IndexColumns, Spans, joined_spans
 from port_hook_cli.captures.index_tables import (
-    COUNTS,
     DROP_TEXTS,
-    FAILED,
     FILL_NEW,
     FILL_OLD,
     FILL_TEXTS,
@@ -39,6 +39,7 @@ from port_hook_cli.captures.index_tables import (
 from port_hook_cli.captures.opening import Access, connect
 from port_hook_cli.captures.problems import store_problem
 from port_hook_cli.captures.query import (
+    AFTER_ANY,
     CaptureQuery,
     Condition,
     index_conditions,
@@ -58,6 +59,9 @@ MAX_SPANS = 100_000
 MAX_MATCHES = 20_000
 """How many matches of a text are counted: each is read to be sure of it."""
 
+ENOUGH = MAX_MATCHES + 1
+"""How many matches a search finds to know whether there are more than are counted."""
+
 # A step indexes texts in parts of so many captures, and begins no further part after so many seconds.
 _TEXTS_PER_PART = 5
 _STEP_S = 0.1
@@ -66,7 +70,11 @@ _LATEST = 2_000
 # The full-text part is made again when it has more captures that were dropped than ones that are there.
 _MOST_DROPPED = 5_000
 _ROW_PARAMETERS = 500
-_AFTER_ANY_ID = "\U0010ffff"
+_SCANNED_AT_ONCE = 100
+_SCAN = """
+    SELECT rows.seq FROM seen.rows AS rows CROSS JOIN main.captures AS captures ON captures.seq = rows.seq
+    WHERE rows.seq <= ? AND rows.seq > ?
+"""
 
 
 class NoSuchCapture(StoreError):
@@ -100,23 +108,6 @@ class Listed(NamedTuple):
     size: int
 
 
-class Spans(NamedTuple):
-    """Numbers of captures, newest first, as spans (newest, oldest) of consecutive ones."""
-
-    spans: tuple[tuple[int, int], ...]
-    matches: int
-    is_complete: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Histogram:
-    """Captures over time: equal parts from `since_s` to `until_s` (epoch seconds), each (all, failed)."""
-
-    since_s: float
-    until_s: float
-    buckets: tuple[tuple[int, int], ...]
-
-
 class IndexState(NamedTuple):
     """How far the index is: it has `captures` of them, newest first, and the text of `indexed` of them.
 
@@ -138,19 +129,41 @@ class _Range:
 
 
 class _Point(NamedTuple):
-    """What the index had at some time: the store's version, and the oldest and the newest number."""
+    """What the index had at some time: how often it was filled again, the store's version, and its range of numbers."""
 
+    resets: int = 0
     version: int = -1
     low: int = 0
     high: int = 0
 
 
-class _Found(NamedTuple):
-    """The matches of the last text that was searched for."""
+@dataclass(slots=True)
+class CaptureSearch:
+    """The numbers of captures that match, found in bounded steps by `CaptureIndex.advance`.
 
-    query: CaptureQuery = CaptureQuery()
-    point: _Point = _Point()
-    seqs: Sequence[int] = ()
+    `seqs` are those found so far, newest first unless `oldest_first`. `newest` and `after` bound what is left to
+    search, and `top` is the newest capture that the index had when it began.
+    """
+
+    query: CaptureQuery
+    newest: int
+    after: int = 0
+    oldest_first: bool = False
+    seqs: list[int] = field(default_factory=list)
+    is_done: bool = False
+    point: _Point = field(default_factory=_Point)
+
+    @property
+    def top(self) -> int:
+        """The newest capture when the search began."""
+        return self.point.high
+
+    def pass_by(self, seq: int) -> None:
+        """Go on behind a capture."""
+        if self.oldest_first:
+            self.after = seq
+        else:
+            self.newest = seq - 1
 
 
 class CaptureIndex:
@@ -162,6 +175,8 @@ class CaptureIndex:
     def __init__(self, path: Path, *, uses_texts: bool = True) -> None:
         self.path = path
         self._uses_texts = uses_texts
+        self._resets = 0
+        self._last = CaptureSearch(CaptureQuery(), 0)
         self._open()
 
     def close(self) -> None:
@@ -171,8 +186,8 @@ class CaptureIndex:
     @property
     def state(self) -> IndexState:
         """How much of the store is in the index."""
-        count = self._count()
-        indexed = count if self._has_all_texts() else self._count_texts()
+        count, texts = self._columns.count, self._texts
+        indexed = count if self._has_all_texts() else self._columns.count_between(texts.low, texts.high)
         is_complete = self._has_history and (not self._has_texts or indexed == count)
         return IndexState(self._has_texts, indexed if self._has_texts else 0, count, is_complete)
 
@@ -197,54 +212,67 @@ class CaptureIndex:
         self, query: CaptureQuery, *, newest: int | None = None, after: int = 0, limit: int, oldest_first: bool = False
     ) -> list[int]:
         """Return the numbers of at most `limit` matches, newest first: those up to `newest` and above `after`."""
+        search = self.search(query, newest=newest, after=after, oldest_first=oldest_first)
+        while not self.advance(search, limit):
+            pass
+        return search.seqs[:limit]
+
+    def search(
+        self, query: CaptureQuery, *, newest: int | None = None, after: int = 0, oldest_first: bool = False
+    ) -> CaptureSearch:
+        """Begin a search for matches up to `newest` and above `after`; one for all matches is begun once."""
+        point = _Point(self._resets, self._version, self._rows.low, self._rows.high)
         top = self._rows.high if newest is None else min(newest, self._rows.high)
-        found = list(islice(self._seqs(query, top, after, limit, oldest_first=oldest_first), limit))
-        if query.text and newest is None and not after and not oldest_first and len(found) < limit:
-            self._found = _Found(query, self._point(), found)
-        return found
+        search = CaptureSearch(query, top, after, oldest_first, point=point)
+        if newest is not None or after or oldest_first:
+            return search
+        if self._version < 0 or (self._last.query, self._last.point) != (query, point):
+            self._last = search
+        return self._last
+
+    def advance(self, search: CaptureSearch, enough: int, *, for_s: float = math.inf) -> bool:
+        """Search for about `for_s` seconds; return whether it is done, or has found `enough` captures."""
+        if search.point.resets != self._resets:  # the numbers are those of another store
+            search.is_done = True
+        missing = enough - len(search.seqs)
+        if search.is_done or missing <= 0:
+            return True
+        if search.query.text:
+            return self._advance_text(search, enough, monotonic() + for_s)
+        found = self._seqs(search, missing)
+        search.seqs += found
+        search.is_done = len(found) < missing
+        if found:
+            search.pass_by(found[-1])
+        return True
 
     def matching(self, query: CaptureQuery, seqs: Sequence[int]) -> list[int]:
         """Return those of at most 500 numbers that match, in ascending order."""
-        conditions = [Condition(f"rows.seq IN ({','.join('?' * len(seqs))})", tuple(seqs)), *index_conditions(query)]
-        if query.text:
-            conditions.append(text_condition(query.text))
-        return list(self._from_scan(conditions, self._rows.high, 0, -1, "ASC"))
+        conditions = [*index_conditions(query), *([text_condition(query.text)] if query.text else [])]
+        where, marks = joined(conditions), ",".join("?" * len(seqs))
+        sql = f"{_SCAN} AND rows.seq IN ({marks}) AND {where.sql} ORDER BY rows.seq"
+        return [seq for (seq,) in self._all(sql, (self._rows.high, 0, *seqs, *where.values))]
 
-    def spans(self, query: CaptureQuery, *, max_spans: int = MAX_SPANS) -> Spans:
-        """Return the numbers of all matches as spans."""
-        if query == CaptureQuery() and (span := self._only_span()):
-            return Spans((span,), span[0] - span[1] + 1, is_complete=True)
-        spans: list[tuple[int, int]] = []
-        count, last = 0, -1
-        for seq in self._matches(query):
-            if query.text and count == MAX_MATCHES:
-                return Spans(tuple(spans), count, is_complete=False)
-            if seq == last - 1:
-                spans[-1] = (spans[-1][0], seq)
-            elif len(spans) == max_spans:
-                return Spans(tuple(spans), count, is_complete=False)
-            else:
-                spans.append((seq, seq))
-            last = seq
-            count += 1
-        return Spans(tuple(spans), count, is_complete=True)
+    def needs_search(self, query: CaptureQuery) -> bool:
+        """Return whether all matches have to be searched for before they can be counted."""
+        return not self._columns.can_select(query)
 
-    def histogram(self, query: CaptureQuery, *, now: float, buckets: int) -> Histogram:
+    def spans(self, query: CaptureQuery, search: CaptureSearch | None = None, *, max_spans: int = MAX_SPANS) -> Spans:
+        """Return the numbers of all matches as spans; `search` has looked for all of them, if that was needed."""
+        if not self.needs_search(query):
+            return self._columns.spans(query, max_spans)
+        seqs = (search or self._search_all(query)).seqs
+        found = joined_spans(((seq, seq) for seq in seqs[:MAX_MATCHES]), max_spans)
+        return found._replace(is_complete=found.is_complete and len(seqs) <= MAX_MATCHES)
+
+    def histogram(
+        self, query: CaptureQuery, search: CaptureSearch | None = None, *, now: float, buckets: int
+    ) -> Histogram:
         """Return matches over time, from the query's `since_s` (or the oldest match) to its `until_s` (or `now`)."""
-        where = self._where(query)
-        since = query.since_s
-        if since is None:
-            since = self._value(f"SELECT min(rows.received_at) FROM {where.sql}", where.values)  # noqa: S608
-        until = query.until_s if query.until_s is not None else now
-        since = until if since is None else min(float(since), until)
-        width = max((until - since) / buckets, 1e-9)
-        counted = self._all(
-            f"SELECT min(CAST((rows.received_at - ?) / ? AS INTEGER), ?) AS bucket, count(*), sum({FAILED}) "  # noqa: S608
-            f"FROM {where.sql} AND rows.received_at >= ? GROUP BY bucket",
-            (since, width, buckets - 1, *where.values, since),
-        )
-        totals = {int(bucket): (total, failed) for bucket, total, failed in counted}
-        return Histogram(since, until, tuple(totals.get(bucket, (0, 0)) for bucket in range(buckets)))
+        if not self.needs_search(query):
+            return self._columns.histogram(query, now=now, buckets=buckets)
+        seqs = (search or self._search_all(query)).seqs[:MAX_MATCHES]
+        return self._columns.histogram_of(seqs, query, now=now, buckets=buckets)
 
     def listed(self, seqs: Sequence[int]) -> list[Listed]:
         """Return the captures with these numbers, in their order; those that were dropped are missing."""
@@ -265,7 +293,7 @@ class CaptureIndex:
             rows = self._all(
                 f"SELECT seq, {WHOLE_COLUMNS} FROM main.captures WHERE seq IN "  # noqa: S608
                 "(SELECT seq FROM seen.rows WHERE id >= ? AND id < ? ORDER BY id LIMIT 2) ORDER BY id",
-                (text_column(name), text_column(name + _AFTER_ANY_ID)),
+                (text_column(name), text_column(name + AFTER_ANY)),
             )
             rows = rows[:1] if rows and rows[0][1] == name else rows
         if not rows:
@@ -305,10 +333,12 @@ class CaptureIndex:
         self._connection, self._has_texts = connection, has_texts
         self._files = _latest(files, Files.at(self.path))
         self._rows, self._texts = _Range(newest + 1, newest), _Range(newest + 1, newest)
+        self._columns = IndexColumns()
         self._dropped = 0
         self._has_history = not newest
         self._version = -1
-        self._found = _Found()
+        self._resets += 1
+        self._last = CaptureSearch(CaptureQuery(), 0)
 
     def _step(self, rows: int, texts: int) -> IndexStep:
         is_reset = self._reopen_if_replaced()
@@ -376,10 +406,12 @@ class CaptureIndex:
 
     def _forget_dropped(self) -> None:
         """Remove captures that a listener has dropped because the store was full."""
-        kept, known = self._all(COUNTS)[0]
-        if kept >= known:
+        kept = self._value("SELECT count(*) FROM main.captures")
+        if kept >= self._columns.count:
             return
-        self._dropped += self._connection.execute(FORGET_DROPPED).rowcount
+        dropped = [seq for (seq,) in self._connection.execute(FORGET_DROPPED).fetchall()]
+        self._columns.forget(dropped)
+        self._dropped += len(dropped)
         if self._has_texts and self._dropped > max(kept, _MOST_DROPPED):
             self._connection.execute(DROP_TEXTS)
             self._connection.execute(TEXTS)
@@ -388,16 +420,22 @@ class CaptureIndex:
 
     def _refresh(self) -> tuple[int, ...]:
         found = self._connection.execute(REFRESH, (self._rows.high - _LATEST,)).fetchall()
-        return tuple(sorted(seq for (seq,) in found))
+        for seq, response, handler, fault in found:
+            self._columns.change(seq, response, handler, fault)
+        return tuple(sorted(seq for seq, *_ in found))
 
     def _fill_new(self, limit: int) -> None:
-        self._connection.execute(FILL_NEW, (self._rows.high, limit))
-        self._rows.high = max(self._rows.high, self._value("SELECT max(seq) FROM seen.rows") or 0)
+        added = sorted(self._connection.execute(FILL_NEW, (self._rows.high, limit)).fetchall())
+        if added:
+            self._columns.add(added)
+            self._rows.high = added[-1][0]
 
     def _fill_history(self, limit: int) -> None:
-        added = self._connection.execute(FILL_OLD, (self._rows.low, limit)).rowcount
-        self._rows.low = self._value("SELECT min(seq) FROM seen.rows") or self._rows.low
-        self._has_history = added < limit
+        added = sorted(self._connection.execute(FILL_OLD, (self._rows.low, limit)).fetchall())
+        if added:
+            self._columns.add(added)
+            self._rows.low = added[0][0]
+        self._has_history = len(added) < limit
 
     def _fill_texts(self, limit: int) -> None:
         """Index the text of at most `limit` captures: new ones first, then older ones."""
@@ -415,108 +453,96 @@ class CaptureIndex:
             if monotonic() > end:
                 break
 
-    def _where(self, query: CaptureQuery) -> Condition:
-        """Return FROM and WHERE for all matches of `query`."""
-        conditions = index_conditions(query)
-        if not query.text:
-            where = joined(conditions)
-            return replace(where, sql=f"seen.rows AS rows WHERE {where.sql}")
-        seqs = islice(self._matches(query), MAX_MATCHES)
-        self._connection.execute("CREATE TEMP TABLE IF NOT EXISTS found (seq INTEGER PRIMARY KEY)")
-        self._connection.execute("DELETE FROM temp.found")
-        self._connection.executemany("INSERT INTO temp.found VALUES (?)", ((seq,) for seq in seqs))
-        # A cross join keeps the order of the tables: few matches are looked up in the many rows.
-        return Condition("temp.found CROSS JOIN seen.rows AS rows USING (seq) WHERE 1")
+    def _search_all(self, query: CaptureQuery) -> CaptureSearch:
+        search = self.search(query)
+        while not self.advance(search, ENOUGH):
+            pass
+        return search
 
-    def _matches(self, query: CaptureQuery) -> Iterator[int]:
-        """Yield the numbers of all matches, newest first; of a text, one more than are counted, searched for once."""
-        if not query.text:
-            return self._seqs(query, self._rows.high, 0, -1)
-        point = self._point()
-        if point.version < 0 or (self._found.query, self._found.point) != (query, point):
-            seqs = self._seqs(query, self._rows.high, 0, MAX_MATCHES + 1)
-            self._found = _Found(query, point, list(islice(seqs, MAX_MATCHES + 1)))
-        return iter(self._found.seqs)
+    def _advance_text(self, search: CaptureSearch, enough: int, end: float) -> bool:
+        with closing(self._candidates(search)) as candidates:
+            for seq, is_match in candidates:
+                search.pass_by(seq)
+                if is_match:
+                    search.seqs.append(seq)
+                if len(search.seqs) >= enough:
+                    return True
+                if monotonic() > end:
+                    return False
+        search.is_done = True
+        return True
 
-    def _point(self) -> _Point:
-        return _Point(self._version, self._rows.low, self._rows.high)
+    def _seqs(self, search: CaptureSearch, limit: int) -> list[int]:
+        """Return the numbers of matches of a query without a text."""
+        query, oldest_first = search.query, search.oldest_first
+        if self._columns.can_select(query):
+            return self._columns.page(query, search.newest, search.after, limit, oldest_first=oldest_first)
+        return self._from_rows(index_conditions(query), search.newest, search.after, limit, _order(oldest_first))
 
-    def _count(self) -> int:
-        return int(self._value("SELECT count(*) FROM seen.rows"))
-
-    def _count_texts(self) -> int:
-        texts = self._texts
-        return int(self._value("SELECT count(*) FROM seen.rows WHERE seq BETWEEN ? AND ?", (texts.low, texts.high)))
-
-    def _only_span(self) -> tuple[int, int] | None:
-        """Return the newest and the oldest number if the index has all between them, which is usual; None if not."""
-        newest, oldest = self._all("SELECT (SELECT max(seq) FROM seen.rows), (SELECT min(seq) FROM seen.rows)")[0]
-        is_whole = newest is not None and self._count() == newest - oldest + 1
-        return (newest, oldest) if is_whole else None
-
-    def _seqs(
-        self, query: CaptureQuery, newest: int, after: int, limit: int, *, oldest_first: bool = False
-    ) -> Iterator[int]:
-        """Yield the numbers of matches up to `newest` and above `after`; a negative limit means no limit."""
-        conditions = index_conditions(query)
-        order = "ASC" if oldest_first else "DESC"
-        if not query.text:
-            yield from self._from_rows(conditions, newest, after, limit, order)
-            return
-        wanted = [*conditions, text_condition(query.text)]
+    def _candidates(self, search: CaptureSearch) -> Generator[tuple[int, bool], None, None]:
+        """Yield the numbers of captures that may match, and whether they do."""
+        query, newest, after = search.query, search.newest, search.after
+        order = _order(search.oldest_first)
+        wanted = joined([*index_conditions(query), text_condition(query.text)])
         expression = match_expression(query.text) if self._has_texts else None
         if expression is None:
-            yield from self._from_scan(wanted, newest, after, limit, order)
+            yield from self._from_scan(wanted, newest, after, order)
             return
         low, high = self._texts.low, self._texts.high
         parts = [
-            self._from_scan(wanted, newest, max(after, high), limit, order),
-            self._from_texts(wanted, expression, min(newest, high), max(after, low - 1), limit, order),
-            self._from_scan(wanted, min(newest, low - 1), after, limit, order),
+            self._from_scan(wanted, newest, max(after, high), order),
+            self._from_texts(wanted, expression, min(newest, high), max(after, low - 1), order),
+            self._from_scan(wanted, min(newest, low - 1), after, order),
         ]
-        for part in reversed(parts) if oldest_first else parts:
+        for part in reversed(parts) if search.oldest_first else parts:
             yield from part
 
-    def _from_rows(self, wanted: Sequence[Condition], newest: int, after: int, limit: int, order: str) -> Iterator[int]:
+    def _from_rows(self, wanted: Sequence[Condition], newest: int, after: int, limit: int, order: str) -> list[int]:
         where = joined(wanted)
         sql = (
             f"SELECT seq FROM seen.rows AS rows WHERE seq <= ? AND seq > ? AND {where.sql} ORDER BY seq {order} LIMIT ?"  # noqa: S608
         )
-        yield from self._numbers(sql, (newest, after, *where.values, limit))
+        return [seq for (seq,) in self._all(sql, (newest, after, *where.values, limit))]
 
-    def _from_scan(self, wanted: Sequence[Condition], newest: int, after: int, limit: int, order: str) -> Iterator[int]:
-        if newest <= after:
-            return
-        where = joined(wanted)
-        sql = (
-            "SELECT rows.seq FROM seen.rows AS rows CROSS JOIN main.captures AS captures ON captures.seq = rows.seq "  # noqa: S608
-            f"WHERE rows.seq <= ? AND rows.seq > ? AND {where.sql} ORDER BY rows.seq {order} LIMIT ?"
-        )
-        yield from self._numbers(sql, (newest, after, *where.values, limit))
+    def _from_scan(self, wanted: Condition, newest: int, after: int, order: str) -> Iterator[tuple[int, bool]]:
+        """Yield matches, and the last of every so many captures."""
+        ends = f"SELECT seq FROM seen.rows WHERE seq <= ? AND seq > ? ORDER BY seq {order} LIMIT 1 OFFSET ?"  # noqa: S608
+        sql = f"{_SCAN} AND {wanted.sql} ORDER BY rows.seq {order}"
+        while newest > after:
+            end = self._value(ends, (newest, after, _SCANNED_AT_ONCE - 1))
+            low, high = (after, newest) if end is None else (end - 1, newest) if order == "DESC" else (after, end)
+            for (seq,) in self._rows_of(sql, (high, low, *wanted.values)):
+                yield seq, True
+            if end is None:
+                return
+            yield end, False
+            newest, after = (low, after) if order == "DESC" else (newest, high)
 
     def _from_texts(
-        self, wanted: Sequence[Condition], expression: str, newest: int, after: int, limit: int, order: str
-    ) -> Iterator[int]:
-        """Yield the matches in the full-text part. Captures that it does not have whole are searched one by one."""
+        self, wanted: Condition, expression: str, newest: int, after: int, order: str
+    ) -> Iterator[tuple[int, bool]]:
+        """Yield what the full-text part has found. Captures that it does not have whole are searched one by one."""
         if newest <= after:
             return
-        where = joined(wanted)
-        sql = (
-            "SELECT texts.rowid FROM seen.texts AS texts "  # noqa: S608
+        texts = (
+            f"SELECT texts.rowid, {wanted.sql} FROM seen.texts AS texts "  # noqa: S608
             "CROSS JOIN seen.rows AS rows ON rows.seq = texts.rowid AND NOT rows.is_long "
             "CROSS JOIN main.captures AS captures ON captures.seq = texts.rowid "
-            f"WHERE texts MATCH ? AND texts.rowid <= ? AND texts.rowid > ? AND {where.sql} "
-            f"ORDER BY texts.rowid {order} LIMIT ?"
+            f"WHERE texts MATCH ? AND texts.rowid <= ? AND texts.rowid > ? ORDER BY texts.rowid {order}"
         )
-        short = self._numbers(sql, (expression, newest, after, *where.values, limit))
-        long = self._from_scan([Condition("rows.is_long"), *wanted], newest, after, limit, order)
-        yield from merge(short, long, reverse=order == "DESC")
+        long = f"{_SCAN} AND rows.is_long ORDER BY rows.seq {order}".replace("rows.seq", f"rows.seq, {wanted.sql}", 1)
+        found = merge(
+            self._rows_of(texts, (*wanted.values, expression, newest, after)),
+            self._rows_of(long, (*wanted.values, newest, after)),
+            reverse=order == "DESC",
+        )
+        for seq, is_match in found:
+            yield seq, bool(is_match)
 
-    def _numbers(self, sql: str, values: Sequence[Any]) -> Iterator[int]:
+    def _rows_of(self, sql: str, values: Sequence[Any]) -> Iterator[Any]:
         self._keep_readable()
         try:
-            for (seq,) in self._connection.execute(sql, values):
-                yield seq
+            yield from self._connection.execute(sql, values)
         except sqlite3.Error as error:
             raise store_problem(error, self.path) from error
 
@@ -543,6 +569,10 @@ def _make_texts(connection: sqlite3.Connection) -> bool:
 def _latest(known: Files, found: Files) -> Files:
     """Return what is known of a store's files: SQLite makes those beside the store when they are needed."""
     return found._replace(log_id=found.log_id or known.log_id, index_id=found.index_id or known.index_id)
+
+
+def _order(oldest_first: bool) -> str:
+    return "ASC" if oldest_first else "DESC"
 
 
 def _parts(limit: int) -> Iterator[int]:

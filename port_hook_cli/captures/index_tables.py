@@ -45,7 +45,7 @@ _IS_LONG = f"""
 SETTINGS = (
     "PRAGMA seen.journal_mode = OFF",
     "PRAGMA seen.synchronous = OFF",
-    "PRAGMA seen.cache_size = -65536",
+    "PRAGMA seen.cache_size = -49152",
 )
 TABLES = (
     """
@@ -69,8 +69,9 @@ _FILL = f"""
         {RESPONSE}, {HANDLER}, {FAULT}, {_IS_LONG}
     FROM main.captures
 """  # noqa: S608 - names of our own
-FILL_NEW = f"{_FILL} WHERE seq > ? ORDER BY seq LIMIT ?"
-FILL_OLD = f"{_FILL} WHERE seq < ? ORDER BY seq DESC LIMIT ?"
+_ADDED = "RETURNING seq, received_at, verdict, action, is_verified, response, handler, fault"
+FILL_NEW = f"{_FILL} WHERE seq > ? ORDER BY seq LIMIT ? {_ADDED}"
+FILL_OLD = f"{_FILL} WHERE seq < ? ORDER BY seq DESC LIMIT ? {_ADDED}"
 FILL_TEXTS = f"""
     INSERT INTO seen.texts (rowid, text)
     SELECT seq, {SEARCHABLE}(
@@ -87,12 +88,9 @@ REFRESH = f"""
                       WHERE response IS NULL AND fault IS NULL AND seq > ?)
           AND (answer IS NOT NULL OR delivery IS NOT NULL)
     ) AS found
-    WHERE rows.seq = found.seq RETURNING rows.seq
+    WHERE rows.seq = found.seq RETURNING rows.seq, rows.response, rows.handler, rows.fault
 """  # noqa: S608
-COUNTS = "SELECT (SELECT count(*) FROM main.captures), (SELECT count(*) FROM seen.rows)"
-FORGET_DROPPED = "DELETE FROM seen.rows WHERE seq NOT IN (SELECT seq FROM main.captures)"
-FAILED = "(NOT rows.is_verified OR coalesce(rows.response, 0) >= 400 OR rows.fault IS NOT NULL)"
-"""Refused requests, responses from 400, and handlers that did not respond."""
+FORGET_DROPPED = "DELETE FROM seen.rows WHERE seq NOT IN (SELECT seq FROM main.captures) RETURNING seq"
 
 
 def _column_of_a_row(name: str) -> str:

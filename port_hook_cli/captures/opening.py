@@ -58,8 +58,11 @@ class Opened(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def connect(path: Path, access: Access) -> Opened:
-    """Open a store and bring it to the newest schema; raises StoreError."""
+def connect(path: Path, access: Access, *, patience_s: float = BUSY_TIMEOUT_S) -> Opened:
+    """Open a store and bring it to the newest schema; raises StoreError.
+
+    If another program has locked the file, each statement waits for `patience_s` seconds at most.
+    """
     require_sqlite(sqlite3.sqlite_version_info)
     warnings = secure(path, show_only=access is Access.SHOW)
     if access is Access.CREATE:
@@ -70,7 +73,11 @@ def connect(path: Path, access: Access) -> Opened:
             hint="Start `port-hook listen` in this folder, or name the store with --store.",
         )
     try:
-        opened = Opened(_connect(path, "mode=rw")) if access is Access.CREATE else _open_to_read(path)
+        opened = (
+            Opened(_connect(path, "mode=rw", patience_s=patience_s))
+            if access is Access.CREATE
+            else _open_to_read(path, patience_s)
+        )
     except sqlite3.Error as error:
         raise store_problem(error, path) from error
     except ForeignDatabase as error:
@@ -96,26 +103,26 @@ def connect(path: Path, access: Access) -> Opened:
     return Opened(opened.connection, (*warnings, *opened.warnings))
 
 
-def _open_to_read(path: Path) -> Opened:
+def _open_to_read(path: Path, patience_s: float) -> Opened:
     """Open a store for a reader: writable if possible, as SQLite prefers, or else read-only."""
     for mode in ("mode=rw", "mode=ro"):
         try:
-            return Opened(_connect(path, mode, interruptible=True))
+            return Opened(_connect(path, mode, patience_s=patience_s, interruptible=True))
         except sqlite3.OperationalError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF not in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}:
                 raise
-    opened = Opened(_connect(path, "mode=ro&immutable=1", interruptible=True))
+    opened = Opened(_connect(path, "mode=ro&immutable=1", patience_s=patience_s, interruptible=True))
     log = beside(path, LOG)
     if not (log.exists() and log.stat().st_size):
         return opened
     return Opened(opened.connection, (f"the latest captures may be missing, because {log} cannot be read here",))
 
 
-def _connect(path: Path, mode: str, *, interruptible: bool = False) -> sqlite3.Connection:
+def _connect(path: Path, mode: str, *, patience_s: float, interruptible: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{path.as_uri()}?{mode}",
         uri=True,
-        timeout=BUSY_TIMEOUT_S,
+        timeout=patience_s,
         isolation_level=None,
         check_same_thread=False,
     )
@@ -127,7 +134,7 @@ def _connect(path: Path, mode: str, *, interruptible: bool = False) -> sqlite3.C
         connection.execute("PRAGMA cell_size_check = ON")
         version = check_schema(connection)
         if mode == "mode=rw":
-            _set_up(connection)
+            _set_up(connection, patience_s)
             migrate(connection)
         elif version < len(MIGRATIONS):
             return _migrated_copy(connection)
@@ -154,10 +161,10 @@ def end_at_ctrl_c(connection: sqlite3.Connection) -> None:
     connection.set_progress_handler(lambda: 0, _INSTRUCTIONS)
 
 
-def _set_up(connection: sqlite3.Connection) -> None:
+def _set_up(connection: sqlite3.Connection, patience_s: float) -> None:
     # This setting is saved in the file. If several programs open a new store at once, SQLite tells some of them that
     # it is locked without waiting (seen in 3 of 100 openings by six processes).
-    execute_patiently(connection, "PRAGMA journal_mode = WAL")
+    execute_patiently(connection, "PRAGMA journal_mode = WAL", timeout_s=patience_s)
     for setting in (
         "synchronous = NORMAL",
         f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",

@@ -13,6 +13,9 @@ NO_RESPONSE = "none"
 HANDLER_FAILED = "failed"
 STATUS_CLASSES = ("2xx", "3xx", "4xx", "5xx")
 
+AFTER_ANY = "\U0010ffff"
+"""Added to the beginning of a text, it makes the end of the range of texts that begin so."""
+
 TRIGRAM = 3
 """How many characters a text needs so that the full-text index helps."""
 
@@ -86,8 +89,8 @@ def _conditions(query: CaptureQuery) -> Iterator[Condition]:
     if query.handler is not None:
         yield _handler_condition(query.handler)
     if query.id_prefix is not None:
-        wanted = text_column(query.id_prefix)
-        yield Condition("(substr(rows.id, 1, ?) = ? OR rows.replay_of = ?)", (len(query.id_prefix), wanted, wanted))
+        first, last = (text_column(text) for text in (query.id_prefix, query.id_prefix + AFTER_ANY))
+        yield Condition("(rows.id >= ? AND rows.id < ? OR rows.replay_of = ?)", (first, last, first))
 
 
 def _handler_condition(handler: str) -> Condition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,3 +25,27 @@ def open_captures(option: Path | None, runtime: Runtime, *, show_only: bool = Fa
     for warning in store.warnings:
         tell(f"note: {printable(warning)}", runtime)
     return store
+
+
+class LateStore:
+    """A store that is opened when it is first needed, by `opening`, and closed once."""
+
+    def __init__(self, opening: Callable[[], CaptureStore]) -> None:
+        self._opening = opening
+        self._store: CaptureStore | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the store was needed so far."""
+        return self._store is not None
+
+    def open(self) -> CaptureStore:
+        """Return the open store; raises StoreError."""
+        if self._store is None:
+            self._store = self._opening()
+        return self._store
+
+    def close(self) -> None:
+        """Close the store if it was opened."""
+        if self._store is not None:
+            self._store.close()

@@ -8,7 +8,16 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from port_hook_cli.captures.capture_fields import Fields, NotACapture, maybe_number, maybe_text, read_origin, text
+from port_hook_cli.captures.capture_fields import (
+    Fields,
+    NotACapture,
+    maybe_number,
+    maybe_text,
+    read_origin,
+    read_simulated,
+    simulated_fields,
+    text,
+)
 from port_hook_cli.captures.truncation import NOT_WHOLE, REFUSED_BODY_LIMIT, truncate
 from port_hook_cli.invocations.masked_headers import SECRET_HEADERS, mask_headers
 from port_hook_cli.invocations.models import (
@@ -51,6 +60,7 @@ CAPTURE_COLUMNS = (
     "body_size",
     "body_sha256",
     "kafka",
+    "simulated",
     "body",
 )
 OUTCOME_COLUMNS = ("received_at", "id", "delivery", "answer", "delivery_body", "answer_body")
@@ -121,6 +131,7 @@ def capture_row(exchange: Exchange, *, keep_secrets: bool) -> Row:
         None if truncated is None else truncated.size,
         None if truncated is None else truncated.sha256,
         None if invocation.origin is None else _encode(invocation.origin),
+        None if exchange.simulated is None else _encode(simulated_fields(exchange.simulated)),
         invocation.body,
     )
 
@@ -169,6 +180,7 @@ def _read_fields(fields: Fields) -> Exchange:
         payload=Payload(run_id=run_id, action=action, problem=NOT_WHOLE) if truncated else read_payload(body, headers),
         delivery=_read_delivery(fields),
         response=_read_response(fields),
+        simulated=read_simulated(_read_object(fields, "simulated")),
     )
 
 

@@ -72,6 +72,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
     ),
+    (
+        # A JSON object with what the listener simulated, mostly NULL.
+        "ALTER TABLE captures ADD COLUMN simulated TEXT",
+    ),
 )
 
 

@@ -399,7 +399,7 @@ class CaptureStore:
         )
         return StoreError(
             f"No capture in {self.path} has an id that starts with '{name}'{dropped}.",
-            hint="Run `port-hook captures` to list them. A capture in a file is read by `verify` and `replay`.",
+            hint="Run `port-hook captures` to list them.",
         )
 
 

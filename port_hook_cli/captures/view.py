@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from port_hook_cli.captures.exchange_view import cause_lines, payload_lines, what_it_is
+from port_hook_cli.captures.exchange_view import cause_lines, payload_lines, simulated_text, what_it_is
 from port_hook_cli.invocations.body_view import body_text, bytes_text
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation, Kind, Payload, Response, Verdict
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.text.durations import format_duration, format_latency
 from port_hook_cli.text.safe import brief, shorten, wire_text
-from port_hook_cli.text.styled import Styled, cell_width
+from port_hook_cli.text.styled import JSON, Styled, cell_width
 
 COLUMNS = ("id", "time", "signature", "method", "action", "run id", "response", "handler")
 
@@ -94,6 +94,8 @@ def capture_lines(exchange: Exchange, replays: Iterable[Exchange] = ()) -> Itera
     yield from _body(invocation, payload)
     if exchange.delivery is not None:
         yield from _delivery(exchange.delivery)
+    if exchange.simulated is not None:
+        yield _line("simulated", simulated_text(exchange.simulated), "yellow")
     if exchange.response is not None:
         yield from _response(exchange.response)
     for replay in replays:
@@ -111,10 +113,21 @@ def _cells(exchange: Exchange, time: str) -> Sequence[str]:
         "kafka" if invocation.origin else invocation.method,
         what_it_is(payload) + (" (body truncated)" if invocation.truncated else ""),
         payload.run_id or "-",
-        "-" if exchange.response is None else str(exchange.response.status),
+        _response_cell(exchange),
         "-" if exchange.delivery is None else _outcome(exchange.delivery),
     )
     return [brief(cell, _CELL_LIMIT) for cell in cells]
+
+
+def _response_cell(exchange: Exchange) -> str:
+    """Return the status of the response, and whether it was simulated or delayed; `dropped` if there was none."""
+    simulated = exchange.simulated
+    status = "-" if exchange.response is None else str(exchange.response.status)
+    if simulated is None:
+        return status
+    if simulated.dropped:
+        return "dropped"
+    return f"{status} {'simulated' if simulated.failure else 'delayed'}"
 
 
 def _short_time(exchange: Exchange, now: float) -> str:
@@ -209,8 +222,9 @@ def _hex_lines(body: bytes) -> Iterator[str]:
 def _block(body: bytes, text: str | None, option: str) -> Iterator[Styled]:
     """Yield a text line by line, or the beginning of a binary body in hexadecimal; `option` shows all of it."""
     lines = _hex_lines(body) if text is None else shorten(text, _BODY_LIMIT).splitlines()
+    style = "dim" if text is None else f"dim {JSON}"
     for line in lines:
-        yield _line("", line, "dim", no_wrap=True)
+        yield _line("", line, style, no_wrap=True)
     if text is not None and len(text) > _BODY_LIMIT:
         yield _line("", f"and more; {option} has all {len(body):,} bytes", "dim")
 

@@ -32,6 +32,7 @@ COMMANDS = {
     "sign": "Sign a payload as Port does and print the request.",
     "render": "Render a template of an action as Port does, with jq.",
     "trigger": "Invoke an action, automation or workflow as Port does: check, render, sign, send.",
+    "agent": "Show what Port's execution agent does with a message: mapping, request, reports.",
     "verify": "Check whether a signature is valid, and explain why if it is not.",
     "replay": "Send a captured request or a payload from a file, freshly signed.",
     "report-run": "Report the progress and result of an action run or a workflow node run to Port.",
@@ -41,6 +42,7 @@ COMMANDS = {
     "export": "Write captures in the format of another tool.",
     "prune": "Delete old captures.",
     "inspect": "Show captures in the browser: search them, see why a signature failed, send them again.",
+    "mcp": "Serve tools for coding agents on stdin and stdout, with the Model Context Protocol.",
     "decrypt": "Decrypt the encrypted inputs of a payload.",
     "encrypt": "Encrypt a test value as Port encrypts an input.",
     "sandbox": "Run a local stand-in for Port's API.",
@@ -229,7 +231,8 @@ def main(argv: Sequence[str] | None = None, runtime: Runtime | None = None) -> i
     """Run port-hook and return its exit code. No exception leaves this function."""
     words = list(sys.argv[1:] if argv is None else argv)
     # A listener that is stopped while its modules are imported ends as it does later: with code 0 and no traceback.
-    with stopping_at_once() if _command_of(words) == "listen" else nullcontext():
+    # `mcp` has nothing to clean up at any time, and a thread that reads stdin, which no exception would end.
+    with stopping_at_once() if _command_of(words) in {"listen", "mcp"} else nullcontext():
         return _run(argv, runtime)
 
 

@@ -28,8 +28,9 @@ from port_hook_cli.javascript.stringify import stringify
 from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import emit, tell, write_bytes, write_json_text
+from port_hook_cli.terminal.console import Output, emit, tell, write_bytes, write_json_text
 from port_hook_cli.text.safe import printable, printable_lines
+from port_hook_cli.text.styled import JSON, Styled
 
 _MOST_LIKELY = 5
 _BOM = b"\xef\xbb\xbf"
@@ -152,20 +153,21 @@ def _write_whole(document: Any, runtime: Runtime) -> None:
         text = stringify(json.dumps(document), "  ") + "\n"
     except (RecursionError, ValueError) as error:
         raise StoreError("The payload cannot be written as JSON.", hint="Leave out --payload.") from error
-    write_json_text(text, runtime.stdout)
+    write_json_text(text, runtime.stdout, environ=runtime.environ)
 
 
 def _show(decryptions: Sequence[Decryption], runtime: Runtime, *, alone: bool) -> None:
     """Print the values; a single value is written to a pipe or a file byte for byte."""
     if not alone:
-        for line in decryption_lines(decryptions):
-            print(line, file=runtime.stdout)
+        Output(runtime.stdout, runtime.environ).print(*decryption_lines(decryptions))
         return
     (decryption,) = decryptions
     if decryption.plaintext is None:
         return
     if runtime.stdout.isatty():
-        print(printable_lines(plain_value(decryption)), file=runtime.stdout)
+        style = "" if isinstance(decryption.value, str) else JSON
+        lines = printable_lines(plain_value(decryption)).split("\n")
+        Output(runtime.stdout, runtime.environ).print(*(Styled(line, style) for line in lines))
     else:
         write_bytes(decryption.plaintext, runtime.stdout)
 

@@ -53,6 +53,7 @@ HARMLESS: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "sign": {"timestamp-unit": ANY_VALUE, "format": ANY_VALUE},
     "render": {"strict": ANY_VALUE, "timeout": (0.001, 5.0), "json": ANY_VALUE},
     "trigger": {"strict": ANY_VALUE, "timestamp-unit": ANY_VALUE, "timeout": (0.001, 40.0), "json": ANY_VALUE},
+    "agent": {"json": ANY_VALUE},
     "verify": {"tolerance": (0.0, 300.0), "json": ANY_VALUE},
     "replay": {
         "timestamp-unit": ANY_VALUE,
@@ -85,7 +86,8 @@ HARMLESS: Mapping[str, Mapping[str, tuple[float, float]]] = {
 
 A stranger may have written that file, so an option is here only if none of its values can name a file, a host, a URL, a
 target, a tunnel, a store, a secret, an organization or the content of a request or a response, turn off a check or a
-question, hide or delete anything, or make something less bounded than it is by default. A switch can only be turned on.
+question, hide or delete anything, or make something less bounded than it is by default. A switch can only be turned
+on; one that is on by default, such as `--in-order`, can also be turned off.
 """
 
 _OFF = frozenset({"0", "false", "f", "no", "n", "off"})
@@ -141,7 +143,7 @@ def given_options(command: str, parameters: Iterable[Any], words: Sequence[str],
     return {
         option[2:]
         for parameter in parameters
-        if flags & set(parameter.opts) or find_variable(command, parameter, variables)
+        if flags & {*parameter.opts, *parameter.secondary_opts} or find_variable(command, parameter, variables)
         for option in parameter.opts
         if option.startswith("--")
     }
@@ -163,7 +165,7 @@ def tell_ignored(command: str | None, parameters: Iterable[Any], words: Sequence
     ignored = [
         name
         for parameter in parameters
-        if not given & set(parameter.opts)
+        if not given & {*parameter.opts, *parameter.secondary_opts}
         for name, option in _names(command or "", parameter)
         if project.get(name) and name not in runtime.environ
         if not is_harmless(command or "", option, project[name])
@@ -211,7 +213,7 @@ def _nearer_variables(command: str, parameters: Iterable[Any], runtime: Runtime)
 
 
 def _counts(command: str, parameter: Any, option: str, value: str) -> bool:
-    is_turned_off = parameter.is_flag and value.strip().lower() in _OFF
+    is_turned_off = parameter.is_flag and not parameter.default and value.strip().lower() in _OFF
     return not is_turned_off and is_harmless(command, option, value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -44,7 +45,7 @@ def diff(
     runtime: Runtime = ctx.obj
     ignoring = Ignoring.parse(ignore or (), headers=_SIGNATURES)
     refuse_contradictions(stdin=(("A", a), ("B", b)))
-    with CaptureFinder(store, runtime) as finder:
+    with closing(CaptureFinder(store, runtime)) as finder:
         one, other = finder.find(a), finder.find(b)
     bodies_only = one.is_body_only or other.is_body_only
     found = without_ignored(compare(one.exchange, other.exchange), ignoring, bodies_only=bodies_only)

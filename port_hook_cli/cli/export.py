@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -10,7 +11,6 @@ from port_hook_cli.captures.exports import EXPORT_FORMATS, Exported, find_export
 from port_hook_cli.captures.finder import CaptureFinder
 from port_hook_cli.captures.truncation import require_whole
 from port_hook_cli.cli import options
-from port_hook_cli.cli.completion import complete_export_format
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.output import write_new_file
 from port_hook_cli.invocations.forwarding import read_target, target_url
@@ -36,7 +36,6 @@ def export(
             metavar="FORMAT",
             help=f"{', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}.",
             parser=options.one_of(_FORMATS),
-            autocompletion=complete_export_format,
         ),
     ],
     output: Annotated[
@@ -61,9 +60,9 @@ def export(
     row = find_export(format_)
     assert row is not None
     if len(captures) > 1 and not row.takes_many:
-        raise UsageError(f"The format {format_} has room for one capture.", hint="Run the command once for each.")
+        raise UsageError(f"The format {format_} takes one capture.", hint="Run the command once for each.")
     target = None if to is None else read_target(to, "--to")
-    with CaptureFinder(store, runtime) as finder:
+    with closing(CaptureFinder(store, runtime)) as finder:
         found = [_exported(name, target, finder) for name in captures]
     _write(row.write(found), output, runtime)
     return ExitCode.OK

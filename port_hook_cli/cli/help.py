@@ -26,7 +26,7 @@ GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "Storage": ("--store", "--max-captures", "--max-store", "--max-body", "--keep-secrets"),
     },
     "trigger": {
-        "Target": ("--to", "--route", "--to-its-url", "--timeout"),
+        "Target": ("--to", "--route", "--to-its-url", "--kafka", "--timeout"),
         "Run": (
             "--input", "--inputs", "--entity", "--event", "--user", "--operation", "--run-id", "--origin", "--secrets",
             "--strict",
@@ -37,12 +37,21 @@ GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "Run in Port": ("--via-port", "--wait", "--api-timeout", "--insecure-api"),
         "Output": ("--dry-run", "--format", "--json"),
     },
+    "agent": {
+        "Message": ("--transport", "--store"),
+        "Mapping": ("--mapping", "--env", "--check", "--watch"),
+        "Responses": ("--status", "--response"),
+        "Send it": ("--send", "--to", "--to-its-url", "--timeout"),
+        "Report it": ("--report", "--api-timeout", "--insecure-api"),
+        "Signature": ("--secret-file", "--org"),
+        "Output": ("--raw", "--json"),
+    },
     "replay": {
         "Target": ("--to", "--as", "--timeout"),
         "Responses": ("--expect-status", "--compare", "--ignore"),
         "Changes": ("--set", "--unset", "--edit", "--method", "--header"),
         "Signature": ("--secret-file", "--org", "--timestamp-unit", "--as-captured"),
-        "Series": ("--times", "--concurrency", "--rate"),
+        "Series": ("--times", "--concurrency", "--rate", "--plot"),
         "Output": ("--dry-run", "--json"),
         "Sources": ("--failed", "--since", "--store", "--api-timeout", "--insecure-api"),
     },
@@ -60,6 +69,12 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "port-hook trigger actions/#create_vm --dry-run --inputs inputs.json",
         "port-hook trigger workflow.json --to 8000 --input service=cart",
         "port-hook trigger create_vm --via-port --wait 60 --input title=test",
+    ),
+    "agent": (
+        "port-hook agent message.json --mapping control_the_payload_config.json",
+        "port-hook agent last --status 500",
+        "port-hook agent last --watch --mapping control_the_payload_config.json",
+        "port-hook agent --check control_the_payload_config.json",
     ),
     "replay": (
         "port-hook replay last",

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from port_hook_cli.cli.completion import complete_tunnel
 from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.options import (
     ApiTimeout,
@@ -24,6 +23,7 @@ from port_hook_cli.cli.options import (
     Store,
     Tolerance,
     finite,
+    is_given,
     one_of,
     size,
 )
@@ -100,7 +100,6 @@ def listen(
         typer.Option(
             metavar="NAME|URL",
             help=tunnel_help(),
-            autocompletion=complete_tunnel,
         ),
     ] = None,
     public_url: Annotated[
@@ -213,8 +212,10 @@ def listen(
     ] = None,
     in_order: Annotated[
         bool,
-        typer.Option("--in-order", help="Forward the requests of one run one after the other, in order of arrival."),
-    ] = False,
+        typer.Option(
+            "--in-order/--no-in-order", help="Forward the requests of one run one after the other, as they arrive."
+        ),
+    ] = True,
     only: Annotated[
         list[str] | None,
         typer.Option(metavar="ACTION", help="Show and forward only this action; others get 200 (repeatable)."),
@@ -302,7 +303,7 @@ def listen(
 
     Without --forward-to, the response to each verified invocation is 200. Requests that fail verification are shown,
     explained and saved; they are not forwarded, and the response is 401. On a terminal, press ? for the keys that
-    replay, copy the public URL, switch the view, open the inspector and quit.
+    replay, copy the public URL, switch the view, open the inspector, hold incoming requests and quit.
     """
     runtime: Runtime = ctx.obj
     refuse_contradictions(
@@ -336,7 +337,7 @@ def listen(
             },
             "Nothing is forwarded without --forward-to or --route": {
                 "--max-in-flight": not (forward_to or route) and max_in_flight is not None,
-                "--in-order": not (forward_to or route) and in_order,
+                "--in-order": not (forward_to or route) and is_given(ctx, "in_order"),
             },
             "Nothing is random without --fail-rate or a range in --delay": {
                 "--seed": seed is not None and not fail_rate and delay.least_s == delay.most_s,

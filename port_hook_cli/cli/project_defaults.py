@@ -143,22 +143,32 @@ def _defaults_of(
             ignored.append(f"{command}.{option}. {reason}; pass --{option} if you want it")
         elif texts:
             values[options[option].name] = texts if options[option].multiple else texts[0]
-            taken += [f"--{option}" if options[option].is_flag else f"--{option} {brief(text)}" for text in texts]
+            taken += [_as_written(option, text, options[option]) for text in texts]
     return ProjectDefaults(name=found.name, values=values, taken=taken, ignored=ignored)
 
 
 def _texts(option: str, value: Any, parameter: Any, place: str) -> Iterator[str]:
-    """Yield the texts of a value as they would be on the command line; none for an empty string and for `false`."""
+    """Yield the texts of a value as they would be on the command line; none for an empty string.
+
+    There is none for `false` either, except for a switch that is on by default.
+    """
     if option == "route":
         yield from _routes(value, place)
     elif parameter.is_flag:
         if not isinstance(value, bool):
             raise SettingsError(f"{place} is not true or false.", hint=f"Write {option} = true.")
-        yield from ["true"] if value else []
+        yield from ["true"] if value else ["false"] if parameter.default else []
     elif isinstance(value, list) and parameter.multiple:
         yield from (_scalar(item, place) for item in value)
     elif text := _scalar(value, place):
         yield text
+
+
+def _as_written(option: str, text: str, parameter: Any) -> str:
+    """Return an option of the file as a user would write it on the command line."""
+    if parameter.is_flag:
+        return f"--{option}" if text == "true" else f"--no-{option}"
+    return f"--{option} {brief(text)}"
 
 
 def _routes(value: Any, place: str) -> Iterator[str]:

@@ -101,4 +101,4 @@ def _print(rendering: Rendering, runtime: Runtime, *, json: bool) -> None:
     elif rendering.value is not UNDEFINED:
         from port_hook_cli.javascript.values import write_json
 
-        write_json_text(f"{write_json(rendering.value, '  ')}\n", runtime.stdout)
+        write_json_text(f"{write_json(rendering.value, '  ')}\n", runtime.stdout, environ=runtime.environ)

@@ -18,7 +18,7 @@ from port_hook_cli.replay.batch import ReplayPlan, run_batch
 from port_hook_cli.replay.lambda_client import DEFAULT_ENDPOINT
 from port_hook_cli.replay.pace import parse_rate
 from port_hook_cli.replay.rewriting import Rewriting, parse_header, parse_method
-from port_hook_cli.replay.series import Series
+from port_hook_cli.replay.series import MOST_SENDS, Series
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.terminal.signals import unwinding_on_sigterm
@@ -85,13 +85,26 @@ def replay(
         bool, typer.Option("--as-captured", help="Send body, timestamp and signature as captured; needs no secret.")
     ] = False,
     unit: Unit = TimestampUnit.SECONDS,
-    times: Annotated[int, typer.Option("--times", metavar="N", min=1, help="Send each source N times.")] = 1,
+    times: Annotated[
+        int,
+        typer.Option(
+            "--times",
+            metavar="N",
+            min=1,
+            max=MOST_SENDS,
+            help=f"Send each source N times, {MOST_SENDS:,} requests in total at most.",
+        ),
+    ] = 1,
     concurrency: Annotated[int, typer.Option("--concurrency", metavar="N", min=1, help="Send N requests at once.")] = 1,
     rate: Annotated[
         str | None,
         typer.Option(
             "--rate", metavar="N/s", help="Send at most N requests a second (N/s) or a minute (N/m), evenly spaced."
         ),
+    ] = None,
+    plot: Annotated[
+        str | None,
+        typer.Option("--plot", metavar="FILE", help="With --times: draw the latencies in a new SVG file."),
     ] = None,
     expect_status: Annotated[
         str | None,
@@ -148,7 +161,12 @@ def replay(
                 "--unset": as_captured and bool(unset),
                 "--edit": as_captured and edit,
             },
-            "--dry-run sends nothing": {"--json": dry_run and json, "--compare": dry_run and compare},
+            "--dry-run sends nothing": {
+                "--json": dry_run and json,
+                "--compare": dry_run and compare,
+                "--plot": dry_run and plot is not None,
+            },
+            "There are no latencies to draw without --times": {"--plot": plot is not None and times == 1},
             "Nothing is searched without --failed": {"--since": since is not None and not failed},
             "Nothing is compared without --compare": {"--ignore": bool(ignore) and not compare},
         },
@@ -178,6 +196,7 @@ def replay(
         since_s=_since(since, ctx.obj),
         ignoring=_ignoring(ignore or []) if compare else None,
         as_lambda=as_ == _LAMBDA,
+        plot=plot,
     )
     # While the payload is being edited, it is in a temporary file that only this process deletes.
     with unwinding_on_sigterm() if edit else nullcontext():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,13 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from port_hook_cli.cli import options
+from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.signing_options import Unit
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.runs.ids import check_run_id
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.sandbox.rate_limit import parse_rate
-from port_hook_cli.sandbox.records import sandbox_call_record, sandbox_ready_record, sandbox_run_record
-from port_hook_cli.sandbox.view import format_api_event, format_exports, format_run_event
+from port_hook_cli.sandbox.records import kafka_fields, sandbox_call_record, sandbox_ready_record, sandbox_run_record
+from port_hook_cli.sandbox.view import format_api_event, format_exports, format_run_event, kafka_lines
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.terminal.console import emit
 from port_hook_cli.terminal.signals import stop_signal
@@ -69,6 +72,14 @@ def sandbox(
             "--kafka-broker",
             help="A Kafka broker that GET /v1/kafka-credentials returns; repeatable.",
             metavar="HOST:PORT",
+        ),
+    ] = None,
+    kafka: Annotated[
+        str | None,
+        typer.Option(
+            "--kafka",
+            help="Publish what is for Port's agent and for Kafka to this broker, or to one that is started: embedded.",
+            metavar="HOST:PORT|embedded",
         ),
     ] = None,
     state: Annotated[
@@ -123,6 +134,7 @@ def sandbox(
     from port_hook_cli.sandbox.definition_files import read_actions, read_workflows
 
     runtime: Runtime = ctx.obj
+    refuse_contradictions({"--kafka": kafka is not None, "--kafka-broker": bool(kafka_broker)})
     given = {
         "port": port,
         "now": runtime.now,
@@ -144,7 +156,7 @@ def sandbox(
         from port_hook_cli.cli.inspect import SandboxInspector
 
         shown = SandboxInspector(runtime, port=inspect_port, actions=actions or [], opens=open_)
-    asyncio.run(_serve(given, _Teller(runtime, as_json), shown))
+    asyncio.run(_serve(given, _Teller(runtime, as_json), shown, _Kafka.read(kafka)))
     return ExitCode.OK
 
 
@@ -158,26 +170,56 @@ def _read_secrets(file: str | None, runtime: Runtime) -> dict[str, str]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Kafka:
+    """What --kafka says: the user's brokers, or None for the embedded one."""
+
+    brokers: tuple[str, ...] | None
+
+    @classmethod
+    def read(cls, given: str | None) -> _Kafka | None:
+        """Return what the option says, None without it; raises UsageError."""
+        if given is None:
+            return None
+        from port_hook_cli.kafka.local import EMBEDDED, read_bootstrap
+
+        return cls(None if given == EMBEDDED else read_bootstrap(given))
+
+
+async def _open_kafka(stack: AsyncExitStack, kafka: _Kafka | None) -> dict[str, Any]:
+    """Return what a sandbox with this broker is started with."""
+    if kafka is None:
+        return {}
+    from port_hook_cli.kafka.local import local_publisher
+
+    publisher, brokers = await stack.enter_async_context(local_publisher(kafka.brokers))
+    return {"publisher": publisher, "kafka_brokers": brokers}
+
+
 def _ignore(*_: object) -> None:
     return
 
 
-async def _serve(given: dict[str, Any], teller: _Teller, shown: SandboxInspector | None) -> None:
+async def _serve(given: dict[str, Any], teller: _Teller, shown: SandboxInspector | None, kafka: _Kafka | None) -> None:
     from port_hook_cli.sandbox import Sandbox
     from port_hook_cli.trigger.open_invoker import SandboxInvoker, invoking
 
     up: list[Sandbox] = []
     with stop_signal() as stop, invoking(lambda: up[0].client_secret) as invoker:
-        async with Sandbox.start(
-            on_event=teller.tell_call,
-            on_run=teller.tell_run,
-            invoker=SandboxInvoker(invoker),
-            renders=invoker.renderer,
-            on_delivery=_ignore if shown is None else shown.add,
-            **given,
-        ) as running:
+        async with AsyncExitStack() as stack:
+            given |= await _open_kafka(stack, kafka)
+            running = await stack.enter_async_context(
+                Sandbox.start(
+                    on_event=teller.tell_call,
+                    on_run=teller.tell_run,
+                    invoker=SandboxInvoker(invoker),
+                    renders=invoker.renderer,
+                    on_delivery=_ignore if shown is None else shown.add,
+                    **given,
+                )
+            )
             up.append(running)
-            teller.tell_ready(running)
+            teller.tell_ready(running, given["kafka_brokers"], is_embedded=kafka is not None and kafka.brokers is None)
             if shown is None:
                 await stop.wait()
                 return
@@ -193,14 +235,20 @@ class _Teller:
     runtime: Runtime
     as_json: bool
 
-    def tell_ready(self, running: Sandbox) -> None:
+    def tell_ready(self, running: Sandbox, brokers: Sequence[str], *, is_embedded: bool) -> None:
         # This secret may be shown: the sandbox generated it, and it is valid nowhere else.
         secret = running.client_secret.reveal()
         self.runtime.keep_secret(secret)
         if self.as_json:
-            emit(sandbox_ready_record(running.url, running.client_id, secret), self.runtime.stdout)
+            topic = running.topic
+            kafka = None if topic is None else kafka_fields(topic, brokers, is_embedded=is_embedded)
+            emit(sandbox_ready_record(running.url, running.client_id, secret, kafka=kafka), self.runtime.stdout)
             return
-        print(format_exports(running.url, running.client_id, secret), file=self.runtime.stdout, flush=True)
+        exports = format_exports(running.url, running.client_id, secret, running.organization if brokers else None)
+        print(exports, file=self.runtime.stdout, flush=True)
+        if running.topic is not None:
+            for line in kafka_lines(running.topic, brokers, is_embedded=is_embedded):
+                self.tell(line)
         print("Listening. Every call is shown here. Press Ctrl-C to stop.", file=self.runtime.stderr, flush=True)
 
     def tell(self, line: str) -> None:

@@ -12,7 +12,6 @@ import typer
 
 from port_hook_cli.captures.reading import open_captures
 from port_hook_cli.cli import options
-from port_hook_cli.cli.completion import complete_capture
 from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.invocations.models import Exchange
@@ -33,7 +32,6 @@ def show(
             help="A capture's id, the start of one, or 'last'.",
             metavar="ID|last",
             show_default=False,
-            autocompletion=complete_capture,
         ),
     ],
     body: Annotated[
@@ -88,7 +86,7 @@ def _write_body(exchange: Exchange, runtime: Runtime) -> ExitCode:
     if truncated is not None:
         kept = f"the first {len(exchange.invocation.body):,} of {truncated.size:,} bytes"
         tell(f"note: the body is truncated: only {kept} were kept", runtime)
-    write_content(exchange.invocation.body, runtime.stdout, end="\n")
+    write_content(exchange.invocation.body, runtime.stdout, environ=runtime.environ, end="\n")
     return ExitCode.OK
 
 

@@ -60,6 +60,14 @@ def trigger(
     to_its_url: Annotated[
         bool, typer.Option("--to-its-url", help="Send to the action's own URL, even on another machine.")
     ] = False,
+    kafka: Annotated[
+        str | None,
+        typer.Option(
+            "--kafka",
+            metavar="HOST:PORT",
+            help="Publish what Port publishes for its agent or for Kafka to this broker, instead of sending it.",
+        ),
+    ] = None,
     input_: Annotated[
         list[str] | None,
         typer.Option(
@@ -191,9 +199,16 @@ def trigger(
         outputs_file=outputs,
         output_texts=tuple(output_of or []),
         responses=read_responses(respond or []),
+        brokers=() if kafka is None else _read_brokers(kafka),
     )
     _refuse_contradictions(ctx, plan)
     return run_trigger(plan, ctx.obj)
+
+
+def _read_brokers(text: str) -> tuple[str, ...]:
+    from port_hook_cli.kafka.local import read_bootstrap
+
+    return read_bootstrap(text)
 
 
 def _routes(texts: list[str]) -> dict[str, str]:
@@ -230,6 +245,8 @@ def _refuse_contradictions(ctx: typer.Context, plan: TriggerPlan) -> None:
     ignored = {flag: plan.via_port and options.is_given(ctx, name) for flag, name in _NOT_VIA_PORT.items()}
     refuse_contradictions(
         {"--json": plan.json, "--format": plan.output is not None},
+        {"--kafka": bool(plan.brokers), "--format": plan.output is not None},
+        {"--kafka": bool(plan.brokers), "--via-port": plan.via_port},
         stdin=plan.inputs_by_name,
         pointless={"--via-port has Port make the request": ignored},
     )

@@ -64,7 +64,7 @@ def _usable(provider: Provider, state: Usable | None) -> CheckResult:
 
 
 def _unusable(provider: Provider, state: NotUsable) -> CheckResult:
-    setup = provider.auto.setup if provider.auto else ""
+    setup = state.setup or (provider.auto.setup if provider.auto else "")
     return CheckResult(
         check="tunnel",
         subject=provider.name,

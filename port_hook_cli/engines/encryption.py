@@ -44,6 +44,17 @@ def decrypt_aes_gcm(secret: Secret, value: Any) -> bytes:
         raise sealed.unopened_by("the client secret") from error
 
 
+def open_aes_gcm(secret: Secret, content: bytes) -> bytes | None:
+    """Return the plaintext of IV, ciphertext and tag, or None if the client secret does not decrypt it."""
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    try:
+        return AESGCM(aes_key(secret)).decrypt(content[:AES_GCM_IV_BYTES], content[AES_GCM_IV_BYTES:], None)
+    except (InvalidTag, KeyUnreadable):
+        return None
+
+
 def decrypt_client_side(key: RSAPrivateKey, value: Any) -> bytes:
     """Return the plaintext of a value that was encrypted with the public key of `key`; raises CannotDecrypt."""
     from cryptography.exceptions import InvalidTag

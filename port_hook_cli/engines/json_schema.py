@@ -6,15 +6,18 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from functools import cache
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
 from port_hook_cli.actions.action import BadAction
 from port_hook_cli.actions.schema import Fault, python_pattern, schema_of
+from port_hook_cli.text.safe import brief
 
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)+")
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:?\d\d)", re.ASCII)
 _SEARCH_TIMEOUT_S = 0.5
+_MAX_FAULTS = 5
 
 
 def find_faults(rules: Mapping[str, Any], value: Any) -> list[Fault]:
@@ -29,6 +32,14 @@ def find_faults(rules: Mapping[str, Any], value: Any) -> list[Fault]:
         raise BadAction(f"at `{where or 'its top level'}`: {error.message}")
     errors = validator_class(schema, format_checker=checker).iter_errors(value)
     return [Fault(error.validator, error.validator_value, tuple(error.absolute_path)) for error in errors]
+
+
+def argument_faults(schema: Mapping[str, Any], arguments: Any) -> list[str]:
+    """Return what is wrong with arguments, by a JSON Schema of our own: at most five faults, each in one short line."""
+    from jsonschema import Draft202012Validator
+
+    errors = islice(Draft202012Validator(schema).iter_errors(arguments), _MAX_FAULTS)
+    return [brief(f"{'.'.join(map(str, error.absolute_path)) or 'arguments'}: {error.message}") for error in errors]
 
 
 @cache

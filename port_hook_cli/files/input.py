@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from port_hook_cli.errors import StoreError
+from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.folders import is_directory
 
 MAX_INPUT_BYTES = 256 * 1024 * 1024
@@ -20,10 +20,11 @@ MAX_INPUT_BYTES = 256 * 1024 * 1024
 def read_input(name: str, *, cwd: Path, stdin: BinaryIO) -> bytes:
     """Return the content of the file `name`, or of stdin for `-`.
 
-    Raises StoreError if it cannot be read or is too large.
+    Raises StoreError if it cannot be read or is too large, and UsageError for an empty name.
     """
     if name == "-":
         return read_stdin(stdin)
+    require_name(name)
     path = cwd / name
     try:
         with path.open("rb") as file:
@@ -37,6 +38,12 @@ def read_input(name: str, *, cwd: Path, stdin: BinaryIO) -> bytes:
     if len(content) > MAX_INPUT_BYTES:
         raise StoreError(f"{name} has more than {MAX_INPUT_BYTES:,} bytes.", hint="Give a smaller file.")
     return content
+
+
+def require_name(name: str) -> None:
+    """Raise UsageError for an empty name of a file, which would mean the current folder."""
+    if not name:
+        raise UsageError("The name of a file is empty.", hint="Is a variable of your shell unset?")
 
 
 def is_a_directory(name: str) -> StoreError:

@@ -6,25 +6,56 @@ import os
 from pathlib import Path
 
 from port_hook_cli.errors import StoreError
+from port_hook_cli.files.input import require_name
+
+
+def check_new_file(name: str, *, cwd: Path) -> None:
+    """Raise StoreError if `write_new_file` would refuse the name now: before work whose result would be lost.
+
+    Raises UsageError for an empty name.
+    """
+    require_name(name)
+    path = cwd / name
+    if os.path.lexists(path):
+        raise _exists(name)
+    if not path.parent.is_dir():
+        raise _without_folder(name)
 
 
 def write_new_file(name: str, content: bytes, *, cwd: Path) -> None:
     """Write a file that only the user can read; raises StoreError if it exists or cannot be written.
 
+    Raises UsageError for an empty name.
+
     A file or link of that name may have been put there by a stranger, to have another file overwritten.
     """
+    require_name(name)
     path = cwd / name
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
         handle = os.open(path, flags, 0o600)
     except FileExistsError as error:
-        raise StoreError(f"{name} already exists.", hint="Remove it, or name another file.") from error
+        raise _exists(name) from error
+    except FileNotFoundError as error:
+        raise _without_folder(name) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise StoreError(f"{name} cannot be written: {reason}.", hint="Name a file in a folder of yours.") from error
+        raise _unwritable(name, reason) from error
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
     except OSError as error:
         path.unlink(missing_ok=True)
         raise StoreError(f"{name} cannot be written: {error.strerror}.", hint="Free some space.") from error
+
+
+def _exists(name: str) -> StoreError:
+    return StoreError(f"{name} already exists.", hint="Remove it, or name another file.")
+
+
+def _without_folder(name: str) -> StoreError:
+    return StoreError(f"The folder of {name} does not exist.", hint="Create it, or name another file.")
+
+
+def _unwritable(name: str, reason: object) -> StoreError:
+    return StoreError(f"{name} cannot be written: {reason}.", hint="Name a file in a folder that you may write to.")

@@ -111,8 +111,10 @@ class Inspector:
         """Return one page of rows."""
         limit = read_number(parameters, "limit", _PAGE, most=_MAX_PAGE) or _PAGE
         newest = read_number(parameters, "from", None)
-        rows, following = await self._captures.page(read_query(parameters), newest=newest, limit=limit)
-        return message({"captures": rows, "next": following})
+        version = self.feed.version  # taken first: what changes while the rows are read is then told by the events
+        page = await self._captures.page(read_query(parameters), newest=newest, limit=limit)
+        position = str(version._replace(newest=page.top))
+        return message({"captures": page.rows, "next": page.following, "position": position})
 
     async def spans(self, parameters: Parameters) -> dict[str, Any]:
         """Return the numbers of all matches."""

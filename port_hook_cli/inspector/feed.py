@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from port_hook_cli.captures.index import IndexStep
 from port_hook_cli.captures.query import CaptureQuery
@@ -33,9 +35,28 @@ _INDEXING_S = 0.005
 _BETWEEN_RESETS_S = 0.5
 _HEARTBEAT_S = 15.0
 _TEXTS = 100
+_LOST = -1
 
 
+_POSITION = re.compile(r"([0-9a-f]{16})-([0-9]{1,15})-([0-9]{1,16})")
 _RESET = b"\nevent: reset\n"
+
+
+class Position(NamedTuple):
+    """What a list of captures knows: changes up to `version` of the inspector `run`, captures up to `newest`."""
+
+    run: str
+    version: int
+    newest: int
+
+    def __str__(self) -> str:
+        return f"{self.run}-{self.version}-{self.newest}"
+
+    @classmethod
+    def parse(cls, text: str) -> Position | None:
+        """Return the position with this text, None if there is none."""
+        found = _POSITION.fullmatch(text)
+        return cls(found[1], int(found[2]), int(found[3])) if found else None
 
 
 @dataclass(slots=True)
@@ -44,7 +65,6 @@ class _Place:
 
     at: int
     version: int
-    resets: int
 
 
 class Feed:
@@ -56,7 +76,7 @@ class Feed:
         self._touched = asyncio.Event()
         self._woken = asyncio.Condition()
         self._version = 0
-        self._resets = 0
+        self._run = secrets.token_hex(8)
         self._changed: list[tuple[int, int]] = []  # (version, number of a capture)
         self._forgotten = 0  # the version of the latest change that is not in the list any more
         self._task: asyncio.Task[None] | None = None
@@ -64,6 +84,11 @@ class Feed:
         self._newest = 0
         self._is_busy = False
         self.problem = ""
+
+    @property
+    def version(self) -> Position:
+        """The position of a list that is read from now on."""
+        return Position(self._run, self._version, self._newest)
 
     def start(self) -> None:
         """Begin to follow the store."""
@@ -84,18 +109,29 @@ class Feed:
         """Bring the index up to date now, and wake the pages."""
         await self._catch_up()
 
-    async def stream(self, query: CaptureQuery, after: int | None, send: Callable[[bytes], Any]) -> None:
-        """Send events from `after` (None: from now) until cancelled or `send` raises."""
+    async def stream(
+        self, query: CaptureQuery, after: int | None, send: Callable[[bytes], Any], *, position: str | None = None
+    ) -> None:
+        """Send events until cancelled or `send` raises.
+
+        They begin after capture `after`, or else where a list with this position ends, or else now.
+        """
         self._open += 1
         self._touched.set()
         try:
-            await self._stream(query, after, send)
+            await self._stream(query, await self._place(after, position), send)
         finally:
             self._open -= 1
 
-    async def _stream(self, query: CaptureQuery, after: int | None, send: Callable[[bytes], Any]) -> None:
-        newest = await self._captures.newest()
-        place = _Place(newest if after is None else after, self._version, self._resets)
+    async def _place(self, after: int | None, position: str | None) -> _Place:
+        known = Position.parse(position) if position else None
+        newest = known.newest if known else await self._captures.newest()
+        version = self._version
+        if position:  # one of another run is lost
+            version = min(known.version, version) if known and known.run == self._run else _LOST
+        return _Place(newest if after is None else after, version)
+
+    async def _stream(self, query: CaptureQuery, place: _Place, send: Callable[[bytes], Any]) -> None:
         session: Mapping[str, Any] | None = None
         while True:
             if self._session() != session:
@@ -118,8 +154,7 @@ class Feed:
     async def _news(self, query: CaptureQuery, place: _Place) -> bytes:
         """Return the event for a page at `place`, and advance the place; empty if there is none."""
         changed = [seq for since, seq in self._changed if since > place.version and seq <= place.at]
-        has_lost = place.resets != self._resets or place.version < self._forgotten or len(changed) > MAX_ROWS
-        place.resets = self._resets
+        has_lost = place.version < self._forgotten or len(changed) > MAX_ROWS
         found = await self._captures.news(query, after=place.at, changed=changed[:MAX_ROWS], limit=MAX_ROWS)
         has_lost = has_lost or found.is_more or found.is_moved or found.newest < place.at
         place.at = found.newest
@@ -176,10 +211,11 @@ class Feed:
         return step.is_behind
 
     def _note(self, step: IndexStep) -> None:
-        self._resets += step.is_reset
+        if step.is_reset:
+            self._forgotten = self._version + 1
         self._changed += [(self._version + 1, seq) for seq in step.changed]
         if len(self._changed) > _MAX_CHANGED:
-            self._forgotten = self._changed[-_MAX_CHANGED - 1][0]
+            self._forgotten = max(self._forgotten, self._changed[-_MAX_CHANGED - 1][0])
             del self._changed[:-_MAX_CHANGED]
 
     async def _wake(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
-from port_hook_cli.captures.index import CaptureIndex, IndexState, IndexStep, Listed
+from port_hook_cli.captures.index import ENOUGH, CaptureIndex, CaptureSearch, IndexState, IndexStep, Listed
 from port_hook_cli.captures.query import NO_RESPONSE, CaptureQuery
 from port_hook_cli.inspector import records
 from port_hook_cli.inspector.json_levels import find, level
@@ -21,6 +21,14 @@ T = TypeVar("T")
 _KEPT_DOCUMENTS = 4
 _IDLE_TEXTS = 100
 _MAX_REPLAYS = 50
+
+
+class Page(NamedTuple):
+    """Rows of the list, newest first. The next page starts at number `following`; `top` is the newest capture."""
+
+    rows: list[dict[str, Any]]
+    following: int | None
+    top: int
 
 
 class News(NamedTuple):
@@ -38,13 +46,17 @@ class News(NamedTuple):
 
 
 class CaptureReader:
-    """Reads captures from a store. Every method runs its work in a thread, so the event loop goes on meanwhile."""
+    """Reads captures from a store. Every method runs its work in a thread, so the event loop goes on meanwhile.
 
-    def __init__(self, path: Path) -> None:
+    A search takes turns with everything else every `step_s` seconds, and ends there if it is canceled.
+    """
+
+    def __init__(self, path: Path, *, step_s: float = 0.02) -> None:
         self._path = path
+        self._step_s = step_s
         self._index: CaptureIndex | None = None
         self._lock = asyncio.Lock()
-        # What reads all captures waits here for others like it, so that a page of rows waits for one of them at most.
+        # What reads all captures waits here for others like it, so that a page of rows waits for a step of one at most.
         self._slow_lock = asyncio.Lock()
         # When a coroutine is canceled, the thread that it waits for keeps running; nothing else may use the index then.
         self._in_thread = Lock()
@@ -69,50 +81,49 @@ class CaptureReader:
 
     async def state(self) -> IndexState:
         """Return how much of the store is in the index."""
-        return await self._do_slow(lambda index: index.state)
+        return await self._do(lambda index: index.state)
 
     async def newest(self) -> int:
         """Return the number of the newest capture."""
         return await self._do(lambda index: index.newest)
 
-    async def page(
-        self, query: CaptureQuery, *, newest: int | None, limit: int
-    ) -> tuple[list[dict[str, Any]], int | None]:
-        """Return a page of rows, newest first, and the number at which the next page starts."""
+    async def page(self, query: CaptureQuery, *, newest: int | None, limit: int) -> Page:
+        """Return a page of rows."""
 
-        def read(index: CaptureIndex) -> tuple[list[dict[str, Any]], int | None]:
-            seqs = index.page(query, newest=newest, limit=limit + 1)
+        def read(index: CaptureIndex, search: CaptureSearch) -> Page:
+            seqs = search.seqs[: limit + 1]
             following = seqs[limit] if len(seqs) > limit else None
-            return [records.row_record(row) for row in index.listed(seqs[:limit])], following
+            return Page([records.row_record(row) for row in index.listed(seqs[:limit])], following, search.top)
 
-        return await self._do(read)
+        return await self._search(lambda index: index.search(query, newest=newest), limit + 1, read)
 
     async def news(self, query: CaptureQuery, *, after: int, changed: list[int], limit: int) -> News:
         """Return the matches above `after`, and those of the captures whose outcome has changed."""
 
-        def read(index: CaptureIndex) -> News:
-            added = index.page(query, after=after, limit=limit + 1, oldest_first=True)
+        def read(index: CaptureIndex, search: CaptureSearch) -> News:
+            added = search.seqs[: limit + 1]
             matching = index.matching(query, changed) if changed else []
             is_by_outcome = query.response is not None or query.handler is not None
             lets_go = NO_RESPONSE in {query.response, query.handler}
             return News(
                 added=[records.row_record(row) for row in index.listed(added[:limit])],
                 changed=[] if is_by_outcome else [records.row_record(row) for row in index.listed(matching)],
-                newest=index.newest,
+                newest=search.top,
                 is_more=len(added) > limit,
                 is_moved=is_by_outcome and bool(matching or (changed and lets_go)),
             )
 
-        return await self._do(read)
+        return await self._search(lambda index: index.search(query, after=after, oldest_first=True), limit + 1, read)
 
     async def spans(self, query: CaptureQuery) -> dict[str, Any]:
         """Return the numbers of all matches."""
-        return await self._do_slow(lambda index: records.spans_record(index.spans(query)))
+        return await self._count(query, lambda index, search: records.spans_record(index.spans(query, search)))
 
     async def histogram(self, query: CaptureQuery, *, now: float, buckets: int) -> dict[str, Any]:
         """Return matches over time."""
-        return await self._do_slow(
-            lambda index: records.histogram_record(index.histogram(query, now=now, buckets=buckets))
+        return await self._count(
+            query,
+            lambda index, search: records.histogram_record(index.histogram(query, search, now=now, buckets=buckets)),
         )
 
     async def get(self, name: str) -> Exchange:
@@ -170,9 +181,33 @@ class CaptureReader:
         self._documents.move_to_end(key)
         return self._documents[key]
 
-    async def _do_slow(self, read: Callable[[CaptureIndex], T]) -> T:
+    async def _count(self, query: CaptureQuery, read: Callable[[CaptureIndex, CaptureSearch], T]) -> T:
+        """Return what `read` makes of all matches; one such reader at a time."""
         async with self._slow_lock:
-            return await self._do(read)
+            return await self._search(
+                lambda index: index.search(query), ENOUGH, read, is_needed=lambda index: index.needs_search(query)
+            )
+
+    async def _search(
+        self,
+        begin: Callable[[CaptureIndex], CaptureSearch],
+        enough: int,
+        read: Callable[[CaptureIndex, CaptureSearch], T],
+        *,
+        is_needed: Callable[[CaptureIndex], bool] = lambda _: True,
+    ) -> T:
+        """Search in steps, between which others may read, and return what `read` makes of the matches."""
+        search: CaptureSearch | None = None
+
+        def step(index: CaptureIndex) -> tuple[T] | None:
+            nonlocal search
+            search = search or begin(index)
+            is_done = not is_needed(index) or index.advance(search, enough, for_s=self._step_s)
+            return (read(index, search),) if is_done else None
+
+        while (found := await self._do(step)) is None:
+            pass
+        return found[0]
 
     async def _do(self, read: Callable[[CaptureIndex], T]) -> T:
         async with self._lock:

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from math import isfinite
 from typing import Any
 
-from port_hook_cli.captures.exchange_view import what_it_is
+from port_hook_cli.captures.capture_fields import simulated_fields
+from port_hook_cli.captures.exchange_view import fate_of_stored, simulated_text, what_it_is
 from port_hook_cli.captures.exports import EXPORT_FORMATS
-from port_hook_cli.captures.index import Histogram, Listed, Spans
+from port_hook_cli.captures.index import Listed
+from port_hook_cli.captures.index_columns import Histogram, Spans
 from port_hook_cli.invocations.models import (
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
@@ -20,14 +22,14 @@ from port_hook_cli.invocations.models import (
     MessageOrigin,
     Payload,
     Response,
+    Simulated,
     Verdict,
 )
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.javascript.pointers import short_text
-from port_hook_cli.runs.fate import RunFate, run_fate
-from port_hook_cli.runs.view import fate_message
 from port_hook_cli.signatures.messages import signed_value
 from port_hook_cli.signatures.signing import sign
+from port_hook_cli.text.safe import field_text
 from port_hook_cli.text.secret import MASK, Secret
 
 SCHEMA = "port-hook/inspector/1"
@@ -45,7 +47,6 @@ _LONG_FIELD = 16_000
 # A head has at most 256 KiB.
 _HEADER_CHARACTERS = 300_000
 _SIGNED_TEXT = 400
-_UNAUTHORIZED = 401
 _MILLISECONDS_FROM = 10**11
 _LATEST_S = 2.5e11
 
@@ -112,7 +113,8 @@ def capture_record(
             "encrypted": [path[:_FIELD] for path in payload.censored[:_MAX_FIELDS]],
             "delivery": None if exchange.delivery is None else delivery_record(exchange.delivery),
             "response": None if exchange.response is None else response_record(exchange.response),
-            "fate": _fate(exchange),
+            "simulated": None if exchange.simulated is None else _simulated(exchange.simulated),
+            "fate": fate_of_stored(exchange),
             "replays": [row_record(replay) for replay in replays],
             "replay_to": replay_to,
             "exports": [row.name for row in EXPORT_FORMATS],
@@ -157,9 +159,7 @@ def body_record(body: bytes, *, size: int | None = None, problem: str | None = N
 
 def spans_record(spans: Spans) -> dict[str, Any]:
     """Return the numbers of all matches."""
-    return message(
-        {"spans": [list(span) for span in spans.spans], "count": spans.matches, "complete": spans.is_complete}
-    )
+    return message({"spans": spans.spans, "count": spans.matches, "complete": spans.is_complete})
 
 
 def histogram_record(histogram: Histogram) -> dict[str, Any]:
@@ -248,19 +248,9 @@ def _input(name: str, value: Any) -> dict[str, Any]:
     return {"name": name, "type": kinds.get(type(value), "number"), "text": short_text(value, _VALUE)}
 
 
-def _fate(exchange: Exchange) -> str | None:
-    """Return what Port makes of the response, None where it gets no response or there is no run."""
-    if exchange.response is None or exchange.invocation.origin is not None or _is_refused(exchange):
-        return None
-    fate = run_fate(exchange.payload, exchange.response)
-    if fate is RunFate.NO_RUN:
-        return None
-    return fate_message(fate, exchange.payload, is_good=exchange.response.status // 100 == 2)  # noqa: PLR2004
-
-
-def _is_refused(exchange: Exchange) -> bool:
-    """Return whether the listener refused the request. The store does not save this; the outcome shows it."""
-    return exchange.delivery is None and exchange.response is not None and exchange.response.status == _UNAUTHORIZED
+def _simulated(simulated: Simulated) -> dict[str, Any]:
+    fields = {**simulated_fields(simulated), "failure": _cut(simulated.failure)}
+    return {**fields, "text": simulated_text(simulated)}
 
 
 def _name(payload: Payload) -> str | None:
@@ -280,21 +270,13 @@ def _header_list(headers: Headers) -> list[list[str]]:
         size += len(name) + len(value)
         if size > _HEADER_CHARACTERS:
             break
-        found.append([name, MASK if value == MASK else _readable(value)])
+        found.append([name, MASK if value == MASK else field_text(value)])
     return found
 
 
 def _cut(text: str | None) -> str | None:
     """Return the beginning of a field; no field that a page shows in a line is longer."""
     return text if text is None or len(text) <= _FIELD else f"{text[:_FIELD]}…"
-
-
-def _readable(value: str) -> str:
-    """Return a value that was decoded as Latin-1 as UTF-8 text, if it is UTF-8."""
-    try:
-        return value.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return value
 
 
 def _text(body: bytes, *, is_whole: bool) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -45,9 +45,10 @@ MAX_URL = 8_190
 _STATUSES = ((NoSuchCapture, 404), (AmbiguousCapture, 409), (StoreError, 503), (PortApiError, 502))
 _NOT_VALID = AccessRefusal(403, "This token is not valid.", "Open the URL that port-hook printed last.")
 _MAX_DIGITS = 15
+# What an address of the page has besides filters.
+_NO_FILTERS = frozenset({"open", "tab", "against"})
 _WRITE_TIMEOUT_S = 10.0
 _DRAIN_S = 0.2
-_GONE_S = 0.25
 _KEPT_BY_BROWSERS = {"cache-control": "private, max-age=31536000, immutable"}
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -103,6 +104,7 @@ async def _serving(inspector: Inspector, token: str, port: int) -> AsyncIterator
         access_log=None,
         logger=disabled_logger(),
         shutdown_timeout=_DRAIN_S,
+        handler_cancellation=True,  # of a request that the page has abandoned
         max_line_size=MAX_URL,
     )
     await runner.setup()
@@ -141,6 +143,7 @@ class _Closing(asyncio.Protocol):
 def _application(inspector: Inspector, token: str) -> web.Application:
     app = web.Application(middlewares=[_guard(token)], client_max_size=MAX_BODY)
     routes = _Routes(inspector)
+    app.on_cleanup.append(routes.close)
     page = _PageRoutes(load_page_files(token))
     app.router.add_get("/", page.entry)
     app.router.add_get(f"/page/{page.version}/{{name:.+}}", page.kept_file)
@@ -280,9 +283,10 @@ class _PageRoutes:
         self._files = files
         self.version = files.version
 
-    async def entry(self, _: web.Request) -> web.StreamResponse:
+    async def entry(self, request: web.Request) -> web.StreamResponse:
         """Return the page's HTML."""
-        response = _file_response(self._files.entry)
+        is_filtered = not _NO_FILTERS.issuperset(request.query)
+        response = _file_response(self._files.filtered_entry if is_filtered else self._files.entry)
         _secure(response)
         return response
 
@@ -310,6 +314,13 @@ class _Routes:
     def __init__(self, inspector: Inspector) -> None:
         self._inspector = inspector
         self._streams = 0
+        self._changes: set[asyncio.Task[Mapping[str, Any]]] = set()
+
+    async def close(self, _: web.Application) -> None:
+        """End the changes that are not done yet."""
+        for task in self._changes:
+            task.cancel()
+        await asyncio.gather(*self._changes, return_exceptions=True)
 
     def with_query(self, method: Callable[[Any], Awaitable[Mapping[str, Any]]]) -> Handler:
         """Return the handler for a method that takes query parameters."""
@@ -327,7 +338,7 @@ class _Routes:
 
         return handle
 
-    def change(self, method: Callable[[str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]) -> Handler:
+    def change(self, method: Callable[[str, Mapping[str, Any]], Coroutine[Any, Any, Mapping[str, Any]]]) -> Handler:
         """Return the handler for a method that takes an id and a JSON object."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -338,9 +349,16 @@ class _Routes:
                 raise web.HTTPBadRequest(reason="The body is not JSON") from error
             if not isinstance(body, dict):
                 raise web.HTTPBadRequest(reason="The body is not a JSON object")
-            return await _json(await method(request.match_info["id"], body))
+            return await _json(await self._to_its_end(method(request.match_info["id"], body)))
 
         return handle
+
+    async def _to_its_end(self, change: Coroutine[Any, Any, Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Await a change, which goes on if the page does not wait for it any more."""
+        task = asyncio.create_task(change)
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        return await asyncio.shield(task)
 
     async def body(self, request: web.Request) -> web.StreamResponse:
         """Return the exact bytes of a part of a capture, never as something that a browser shows."""
@@ -373,7 +391,9 @@ class _Routes:
                 async with asyncio.timeout(_WRITE_TIMEOUT_S):
                     await response.write(content)
 
-            await _until_gone(self._inspector.feed.stream(query, after, send), request)
+            position = request.query.get("position")
+            with suppress(ConnectionError, TimeoutError):
+                await self._inspector.feed.stream(query, after, send, position=position)
         finally:
             self._streams -= 1
         return response
@@ -382,15 +402,3 @@ class _Routes:
 def _number(text: str | None) -> int | None:
     """Return the number of a capture, None for anything else."""
     return int(text) if text and text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else None
-
-
-async def _until_gone(stream: Awaitable[None], request: web.Request) -> None:
-    """Await `stream` until it ends or the client has closed its connection, which a silent stream does not notice."""
-    task = asyncio.ensure_future(stream)
-    try:
-        while not task.done() and request.transport is not None and not request.transport.is_closing():
-            await asyncio.wait({task}, timeout=_GONE_S)
-    finally:
-        task.cancel()
-        with suppress(ConnectionError, TimeoutError, asyncio.CancelledError):
-            await task

@@ -9,6 +9,11 @@ _SECONDS = (
     "If the handler divides x-port-timestamp by 1000, it expects milliseconds, and Port sends seconds: "
     "try `port-hook replay last --to URL --timestamp-unit ms`."
 )
+_REFUSALS = frozenset({400, 401, 403})
+_MESSAGE = (
+    "If the handler verifies signatures, let it verify the message without the two signature headers in its `headers`, "
+    "written as compact JSON without escapes (`json.dumps(message, separators=(',', ':'), ensure_ascii=False)`)."
+)
 _BY_FAULT = {
     "unreachable": "Start your handler, or set --forward-to to its address. The request is saved: "
     "`port-hook replay last --to URL` sends it again.",
@@ -35,12 +40,17 @@ _BY_STATUS = {
 }
 
 
-def delivery_hint(delivery: Delivery) -> str:
-    """Return what to do about a delivery that failed, or an empty string if it did not fail."""
+def delivery_hint(delivery: Delivery, *, is_message: bool = False) -> str:
+    """Return what to do about a delivery that failed, or an empty string if it did not fail.
+
+    `is_message` says that the request was a message of Kafka, whose signature is not that of its bytes.
+    """
     if delivery.status is None:
         return _BY_FAULT.get(delivery.fault or "", "")
     if delivery.ok:
         return ""
+    if is_message and delivery.status in _REFUSALS:
+        return _MESSAGE
     return _BY_STATUS.get(
         delivery.status,
         "The handler failed. Check its log." if delivery.status >= 500 else "",  # noqa: PLR2004

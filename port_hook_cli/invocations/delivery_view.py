@@ -11,7 +11,7 @@ from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.url_text import percent_encoded, request_target
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.safe import brief, printable_lines
-from port_hook_cli.text.styled import Styled
+from port_hook_cli.text.styled import JSON, Styled
 
 SHOWN_BYTES = 2048
 """How much of a response's body is shown."""
@@ -36,7 +36,7 @@ def delivery_lines(delivery: Delivery) -> Iterator[Styled]:
     rest = f"  {format_latency(delivery.latency_ms)}  {brief(delivery.url, MOST_OF_A_URL)}"
     yield Styled.assemble((format_status(status), _STYLES.get(status // 100, "")), rest)
     if body := _body_text(delivery.body):
-        yield from (Styled(line) for line in body.split("\n"))
+        yield from (Styled(line, JSON) for line in body.split("\n"))
 
 
 def _body_text(body: bytes) -> str:

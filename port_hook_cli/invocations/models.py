@@ -244,8 +244,8 @@ class Simulated:
     """What a listener simulates for one request.
 
     `failure` is the option that made the request fail, or None; `failures_left` is how many `--fail-first` still makes
-    fail. `dropped` means that the connection is closed without a response. `delay_s` is how many seconds the response
-    is delayed.
+    fail, which the store does not keep. `dropped` means that the connection is closed without a response. `delay_s` is
+    how many seconds the response is delayed.
     """
 
     failure: str | None = None
@@ -259,8 +259,8 @@ class Exchange:
     """An invocation with its verdict, its payload and its outcome so far.
 
     `delivery` is None if nothing was forwarded, and `response` is None until it is decided. `refused` means that the
-    listener refused the request because of its verdict. `simulated` is what was simulated, or None. The
-    store keeps neither of these two fields.
+    listener refused the request because of its verdict. The store does not keep that field.
+    `simulated` is what was simulated, or None.
     """
 
     invocation: Invocation
@@ -270,3 +270,8 @@ class Exchange:
     response: Response | None = None
     refused: bool = False
     simulated: Simulated | None = None
+
+    @property
+    def is_message(self) -> bool:
+        """Whether the invocation was a message of Kafka."""
+        return self.invocation.origin is not None

@@ -60,7 +60,10 @@ def read_payload(body: bytes, headers: Headers) -> Payload:
             context.get("blueprint"), port_context.get("blueprint"), invoked.get("blueprint"), entity.get("blueprint")
         ),
         entity=_name(context.get("entity"), port_context.get("entity"), entity),
-        synchronized=_flag(method.get("synchronized"), root.get("synchronized")),
+        # Nothing waits for the response to a message that Port publishes for the user's own consumer.
+        synchronized=False
+        if method.get("type") == "KAFKA"
+        else _flag(method.get("synchronized"), root.get("synchronized")),
         via_agent=method.get("agent") is True,
         inputs=_inputs(root, payload),
         censored=_texts(payload.get("censoredProperties") or invoked.get("encryptedProperties")),
@@ -141,7 +144,7 @@ def _workflow_node(document: Any, root: dict[str, Any], run_id: str) -> Payload:
         user=_user(said.get("by") or _dict(_dict(said, "workflowRun"), "trigger").get("by")),
         synchronized=_flag(config.get("synchronized"), method.get("synchronized"), said.get("synchronized")),
         via_agent=bool(config),
-        inputs=_inputs(said, _dict(said, "payload")) or dict(said) if config else _inputs(root, _dict(root, "payload")),
+        inputs=_inputs(said, _dict(said, "payload")) or dict(said if config else _dict(context and root, "payload")),
         document=document,
     )
 

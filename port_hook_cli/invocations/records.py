@@ -48,12 +48,7 @@ def delivery_record(delivery: Delivery, *, source: str, run_id: str | None) -> d
 
 def invocation_event(exchange: Exchange) -> dict[str, Any]:
     """Return the record of an invocation that `listen --json` prints."""
-    return {
-        "schema": EVENT,
-        "type": "invocation",
-        **invocation_fields(exchange),
-        "simulated": _simulated_fields(exchange.simulated),
-    }
+    return {"schema": EVENT, "type": "invocation", **invocation_fields(exchange)}
 
 
 def invocation_fields(exchange: Exchange) -> dict[str, Any]:
@@ -70,6 +65,7 @@ def invocation_fields(exchange: Exchange) -> dict[str, Any]:
         "answer": None if exchange.response is None else {"status": exchange.response.status},
         "delivery": delivery_fields(exchange.delivery),
         "kafka": origin_fields(invocation.origin),
+        "simulated": _simulated_fields(exchange.simulated),
     }
 
 

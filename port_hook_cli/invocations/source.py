@@ -17,6 +17,10 @@ it records the invocation as interrupted.
 """
 
 
+def _ignore(_: str) -> None:
+    return
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageLog:
     """What the store has of messages of Kafka.
@@ -40,7 +44,9 @@ class SourceContext:
     for the invocations. `mount` is the path that the listener serves: the target of an invocation that has no path of
     its own. A source drops bodies of more than `max_body` bytes, and reports them. If `is_counted` is set, the session
     ends after a number of invocations, so a source that takes messages from others takes one at a time. `messages` is
-    for a source of messages.
+    for a source of messages. `leave` takes an invocation, by its
+    id, out of the queue if it still waits for its turn; a source whose senders wait for the response calls it when one
+    disconnects.
     """
 
     receive: Receive
@@ -51,6 +57,7 @@ class SourceContext:
     max_body: int = 10 * 1024 * 1024
     is_counted: bool = False
     messages: MessageLog = field(default_factory=MessageLog)
+    leave: Callable[[str], None] = _ignore
 
 
 class Source(Protocol):

@@ -70,9 +70,12 @@ class _RefusingProtocol(asyncio.Protocol):
 
 
 class ServerConnection(web.RequestHandler):
-    """One connection. `task` is what serves its latest request."""
+    """One connection. `task` is what serves its latest request.
 
-    __slots__ = ("_has_ended", "_tell", "task")
+    `on_left` is called when the client disconnects or says that it sends nothing more: the two look the same.
+    """
+
+    __slots__ = ("_has_ended", "_tell", "on_left", "task")
 
     def __init__(
         self, server: web.Server, tell: Callable[[str], None], *, loop: asyncio.AbstractEventLoop, **options: Any
@@ -82,6 +85,7 @@ class ServerConnection(web.RequestHandler):
         self._parser: Any = RequestParser(self._parser, self._another_parser, _MOST_HEADER_BYTES)
         self._tell = tell
         self._has_ended = False
+        self.on_left: Callable[[], None] | None = None
         self.task: asyncio.Task[Any] | None = None
 
     @property
@@ -89,18 +93,28 @@ class ServerConnection(web.RequestHandler):
         """Whether the client sends nothing more, and the request being served is its last one."""
         return self._has_ended and not self._messages
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Handle the end of the connection."""
+        super().connection_lost(exc)
+        self._leave()
+
     def eof_received(self) -> bool:  # type: ignore[override] # aiohttp returns None, asyncio takes a bool
         """Return whether the connection stays open: it does while complete requests are not answered yet.
 
         A client may shut down its sending side and wait for the response; aiohttp would disconnect it.
         """
         self._has_ended = True
+        self._leave()
         complete = len(self._messages) + (self._waiter is None)
         if self._parser.is_in_body:
             complete -= 1
             if complete > 0:  # else reading the body fails when the connection is closed
                 self._parser.break_off(ConnectionResetError("the client sends nothing more"))
         return complete > 0
+
+    def _leave(self) -> None:
+        if self.on_left is not None:
+            self.on_left()
 
     def _another_parser(self) -> Any:
         return HttpRequestParser(

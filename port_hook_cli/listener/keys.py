@@ -12,6 +12,8 @@ from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import Exchange, Invocation
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.listener.observers import Observer
+from port_hook_cli.listener.turns import Turns
+from port_hook_cli.listener.view import pause_line
 from port_hook_cli.replay.rewriting import Rewriting, draft, finish
 from port_hook_cli.replay.sources import from_exchange
 from port_hook_cli.runtime import Runtime
@@ -24,6 +26,7 @@ KEYS: Mapping[str, str] = {
     "c": "copy the public URL",
     "f": "show everything about each invocation, or one line",
     "i": "open the inspector",
+    "p": "hold incoming requests, or release them",
     "?": "show these keys",
     "q": "quit",
 }
@@ -59,16 +62,25 @@ class KeyCommands(Observer):
 
     @contextmanager
     def reading(
-        self, context: SourceContext, notice: Callable[[str], None], url: Callable[[], str], stop: asyncio.Event
+        self,
+        context: SourceContext,
+        turns: Turns,
+        notice: Callable[[str], None],
+        url: Callable[[], str],
+        stop: asyncio.Event,
     ) -> Iterator[None]:
-        """Read keys until the context ends. `url` returns the URL to copy, and `stop` is set by the key that quits."""
+        """Read keys until the context ends.
+
+        `turns` is what a key pauses, `url` returns the URL to copy, and `stop` is set by the key that quits.
+        """
         loop, descriptor = asyncio.get_running_loop(), self._runtime.stdin.fileno()
         does: Mapping[str, Callable[[], None]] = {
             "r": lambda: self._start("r", lambda: self._replay(context, notice), notice),
             "c": lambda: self._start("c", lambda: self._copy(url(), notice), notice),
             "f": lambda: notice("Showing one line per invocation." if self._toggle() else "Showing everything."),
             "i": lambda: self._inspect(notice),
-            "?": lambda: notice("\n".join(f"{key}  {meaning}" for key, meaning in KEYS.items())),
+            "p": lambda: notice(pause_line(_pause_or_resume(turns))),
+            "?": lambda: _tell_all(_help(turns), notice),
             "q": stop.set,
         }
 
@@ -142,6 +154,24 @@ class KeyCommands(Observer):
             return
         self._open_page()
         notice("Opening the inspector in the browser.")
+
+
+def _pause_or_resume(turns: Turns) -> int | None:
+    """Pause and return None, or end the pause and return how many requests it held."""
+    if turns.is_paused:
+        return turns.resume()
+    turns.pause()
+    return None
+
+
+def _help(turns: Turns) -> Iterator[str]:
+    for key, meaning in KEYS.items():
+        yield f"{key}  {meaning}" + (f" ({turns.waiting} held)" if key == "p" and turns.is_paused else "")
+
+
+def _tell_all(lines: Iterator[str], notice: Callable[[str], None]) -> None:
+    for line in lines:
+        notice(line)
 
 
 def _nothing() -> None:

@@ -81,7 +81,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not math.isfinite(seconds) or seconds < 0:
-        raise ValueError(f"{text} is not a number of seconds.")
+        raise ValueError(f"{text!r} is not a number of seconds.")
     return seconds
 
 

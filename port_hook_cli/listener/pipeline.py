@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any, Protocol, TypeAlias
 
@@ -32,7 +31,8 @@ from port_hook_cli.listener.policy import Policy, Tally
 from port_hook_cli.listener.public_address import PublicAddress
 from port_hook_cli.listener.reader import Reader
 from port_hook_cli.listener.simulator import Simulator
-from port_hook_cli.listener.turns import Turns
+from port_hook_cli.listener.turns import SenderLeft, Turn, Turns
+from port_hook_cli.listener.view import held_line
 from port_hook_cli.runs.fate import OPEN_FATES, run_fate
 from port_hook_cli.signatures.causes import REPLAYED
 from port_hook_cli.signatures.verification import signature_key
@@ -90,7 +90,8 @@ class Listening:
         self._observer = observer
         self._public = public
         self._is_true = is_true
-        self._turns = _turns(policy)
+        self.turns = Turns(policy.max_in_flight, in_order=policy.in_order)
+        self._queued: dict[str, Turn] = {}
         self._reader = Reader(policy.secret, tolerance_s=policy.tolerance_s)
         self._seen = _SeenSignatures(policy.tolerance_s, seen or {})
         self._simulator = Simulator(policy) if policy.simulates else None
@@ -103,19 +104,20 @@ class Listening:
         exchange = await self._read(invocation)
         self.tally.received += 1
         refusal = self._refusal(exchange.verdict)
+        is_wanted = refusal is None and self._is_wanted(exchange.payload)
         if self._simulator is not None:
-            may_fail = refusal is None and self._is_wanted(exchange.payload)
-            exchange = replace(exchange, simulated=self._simulator.decide(may_fail=may_fail))
+            exchange = replace(exchange, simulated=self._simulator.decide(may_fail=is_wanted))
         simulated = exchange.simulated
         response = refusal or self._own_response(exchange)
+        forwards = response is None and not (simulated is not None and simulated.dropped)
         try:
-            if simulated is not None and simulated.dropped:
-                await self._store.save(exchange)
-            elif response is not None:
-                exchange = _with(exchange, response, refused=refusal is not None)
-                await self._store.save(exchange)
+            if forwards or (is_wanted and self.turns.is_paused):
+                turn = self.turns.take(exchange.payload.run_id) if forwards else self.turns.hold()
+                exchange, response = await self._serve(exchange, turn, client, response)
             else:
-                exchange, response = await self._forward(exchange, client)
+                if response is not None:
+                    exchange = _with(exchange, response, refused=refusal is not None)
+                await self._store.save(exchange)
         except StoreError as error:
             self._unsaved(exchange, error)
             raise
@@ -138,6 +140,11 @@ class Listening:
             verdict = replace(exchange.verdict, causes=(REPLAYED, *exchange.verdict.causes))
             exchange = replace(exchange, verdict=verdict)
         return exchange
+
+    def leave(self, invocation_id: str) -> None:
+        """Take a request that waits for its turn out of the queue, as its sender has disconnected."""
+        if turn := self._queued.get(invocation_id):
+            turn.give_up()
 
     def close(self) -> None:
         """Stop the threads that read requests."""
@@ -171,13 +178,25 @@ class Listening:
         accepted = responses.is_accepted(verdict, strict=policy.strict, refuse_replays=policy.refuse_replays)
         return None if accepted else responses.refused(verdict)
 
-    async def _forward(self, exchange: Exchange, client: str) -> tuple[Exchange, Response]:
-        """Forward a request while it is committed; raises StoreError if the commit failed, whatever came back."""
+    async def _serve(
+        self, exchange: Exchange, turn: Turn, client: str, response: Response | None
+    ) -> tuple[Exchange, Response | None]:
+        """Forward a request in its turn, while it is committed; raises StoreError if the commit failed.
+
+        A turn that does not forward ends with `response`.
+        """
         saved = asyncio.ensure_future(self._store.save(exchange))
-        if self._turns is None:
-            delivery = await self._deliver(exchange, saved, client)
-        else:
-            delivery = await self._deliver_in_turn(self._turns, exchange, saved, client)
+        delivery: Delivery | None = None
+        try:
+            if turn.called is not None:
+                await self._wait(turn, exchange, saved)
+            if turn.forwards:
+                delivery = await self._deliver(exchange, saved, client)
+        except SenderLeft:
+            await saved
+            return self._cut_off(exchange, "the sender disconnected before the request was forwarded", None), None
+        finally:
+            self.turns.end(turn)
         try:
             await saved
         except StoreError:
@@ -185,22 +204,28 @@ class Listening:
                 self._observer.notice(f"The handler at {delivery.url} got a request that could not be saved.")
             raise
         if delivery is None:
-            exchange = _with(exchange, self.policy.respond)
+            response = self.policy.respond if turn.forwards else response
+            exchange = _with(exchange, response)
             self._store.complete(exchange)
-            return exchange, self.policy.respond
+            return exchange, response
         response = _relay(delivery)
         return _with(exchange, response, delivery), response
 
-    async def _deliver_in_turn(
-        self, turns: Turns, exchange: Exchange, saved: asyncio.Future[None], client: str
-    ) -> Delivery | None:
-        async with AsyncExitStack() as stack:
-            try:
-                await stack.enter_async_context(turns.turn(exchange.payload.run_id))
-            except asyncio.CancelledError:
-                self._interrupted(exchange, saved, None)
-                raise
-            return await self._deliver(exchange, saved, client)
+    async def _wait(self, turn: Turn, exchange: Exchange, saved: asyncio.Future[None]) -> None:
+        """Wait for the turn; raises SenderLeft, and StoreError for a request that could not be saved meanwhile."""
+        self._queued[exchange.invocation.id] = turn
+        if self.turns.is_paused:
+            self._observer.notice(held_line(exchange, self.turns.waiting))
+        assert turn.called is not None
+        try:
+            await turn.called
+        except asyncio.CancelledError:
+            self._interrupted(exchange, saved, None)
+            raise
+        finally:
+            del self._queued[exchange.invocation.id]
+        if saved.done():
+            saved.result()
 
     async def _deliver(self, exchange: Exchange, saved: asyncio.Future[None], client: str) -> Delivery | None:
         """Send a request to the target of its route, and return the outcome; None if it has no target after all."""
@@ -236,13 +261,19 @@ class Listening:
         """
         saved.cancel()
         event = "the handler responded" if url else "the request was forwarded"
-        error = f"the listener was stopped before {event}; Port got no response either"
-        routes = self.policy.routes
-        cut_off = Delivery(url=url or routes.default or routes.targets[0], fault="interrupted", error=error)
+        cut_off = self._cut_off(exchange, f"the listener was stopped before {event}; Port got no response either", url)
         self.tally.verified += exchange.verdict.status in _VERIFIED
         self.tally.handler_failures += 1
-        self._store.complete(_with(exchange, None, cut_off))
-        self._observer.exchanged(_with(exchange, None, cut_off))
+        self._store.complete(cut_off)
+        self._observer.exchanged(cut_off)
+
+    def _cut_off(self, exchange: Exchange, error: str, url: str | None) -> Exchange:
+        """Return the exchange without a response; `error` says why. Where there is no handler, tell it only."""
+        targets = (url, *self.policy.routes.targets) if url else self.policy.routes.targets
+        if not targets:
+            self._observer.notice(f"No response to {exchange.invocation.id}: {error}.")
+            return _with(exchange, None)
+        return _with(exchange, None, Delivery(url=targets[0], fault="interrupted", error=error))
 
     def _unsaved(self, exchange: Exchange, error: StoreError) -> None:
         self._seen.forget(signature_key(exchange.invocation.headers))
@@ -262,14 +293,14 @@ class Listening:
         tally.handler_failures += exchange.delivery is not None and not exchange.delivery.ok
         if exchange.invocation.origin is not None:  # no one gets the response
             return
-        if run_id and response is not None and run_fate(exchange.payload, response) in OPEN_FATES:
+        if (
+            run_id
+            and response is not None
+            and run_fate(exchange.payload, response, is_message=exchange.is_message) in OPEN_FATES
+        ):
             tally.waiting[run_id] = response.status // 100 != 2  # noqa: PLR2004 - the class of 2xx
             if len(tally.waiting) > _MOST_WAITING_RUNS:
                 tally.waiting.popitem(last=False)
-
-
-def _turns(policy: Policy) -> Turns | None:
-    return Turns(policy.max_in_flight, in_order=policy.in_order) if policy.max_in_flight or policy.in_order else None
 
 
 def _with(

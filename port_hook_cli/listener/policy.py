@@ -49,7 +49,7 @@ class Policy:
     seed: int = 0
     drop: bool = False
     max_in_flight: int | None = None
-    in_order: bool = False
+    in_order: bool = True
 
     @property
     def simulates(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Container
+from functools import partial
 
 from aiohttp import hdrs, web
 from multidict import istr
@@ -157,6 +158,9 @@ class HttpSource:
             headers=Headers.from_raw(request.raw_headers),
             body=body,
         )
+        if isinstance(request.protocol, ServerConnection):
+            # A client that has sent its end with the request waits for the response; one that does so later leaves.
+            request.protocol.on_left = partial(self._context.leave, invocation.id)
         try:
             response: Response | None = await self._context.receive(invocation, request.remote or "unknown")
         except StoreError as error:

@@ -23,6 +23,7 @@ from port_hook_cli.listener.pipeline import IsTrue, Listening
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.public_address import PublicAddress
 from port_hook_cli.listener.server import HttpSource
+from port_hook_cli.listener.turns import Turns
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.verification import signature_key
 from port_hook_cli.tunnels.connectivity import ProbeEndpoint
@@ -86,37 +87,8 @@ async def listening(
     is opened after the HTTP source, and feeds the same pipeline.
     """
     async with AsyncExitStack() as stack:
-        store = open_store(
-            plan.store,
-            runtime.cwd,
-            create=True,
-            max_captures=plan.max_captures,
-            max_size=plan.max_store,
-            keep_secrets=plan.keep_secrets,
-        )
-        for warning in store.warnings:
-            observer.notice(f"note: {warning}")
-        _record_session(store, plan, observer)
-        # A sender's clock may be ahead by the tolerance: so its signatures are accepted for up to twice as long.
-        seen = _recent_signatures(store, runtime.now() - 2 * plan.policy.tolerance_s)
-        writer = StoreWriter(store, asyncio.get_running_loop())
-        # Read before anything is written: then the store is the writer's.
-        messages = _message_log(store, writer) if sources else MessageLog()
-        stack.push_async_callback(writer.close)
-        forwarder = await stack.enter_async_context(
-            HttpClient(timeout_s=plan.forward_timeout_s, max_response=plan.max_response, whole_body=True)
-        )
         public = PublicAddress(public_url)
-        flow = Listening(
-            plan.policy,
-            store=writer,
-            forwarder=forwarder,
-            observer=observer,
-            public=public,
-            seen=seen,
-            is_true=await _start_jq(plan.policy.routes.expressions, observer),
-        )
-        stack.callback(flow.close)
+        flow, messages = await _open_pipeline(stack, plan, runtime, observer, public, with_messages=bool(sources))
         after_drain = await stack.enter_async_context(AsyncExitStack())  # responses travel through the tunnel in it
         context = SourceContext(
             receive=flow.receive,
@@ -127,6 +99,7 @@ async def listening(
             max_body=plan.max_body,
             is_counted=plan.count is not None,
             messages=messages,
+            leave=flow.leave,
         )
         probe_endpoint = ProbeEndpoint(path=f"/.port-hook/{secrets.token_hex(16)}", token=secrets.token_hex(16))
         server = HttpSource(context, probe_endpoint=probe_endpoint, names=public.names)
@@ -134,7 +107,7 @@ async def listening(
         if not server.is_on_loopback:
             observer.notice(f"warning: {plan.host}: everyone on your network can send requests to this listener.")
         running: list[Source] = [server]
-        stack.push_async_callback(_drain, running)
+        stack.push_async_callback(_drain, running, flow.turns)
         _refuse_to_loop(plan, host, port)
         url = _url(host, port) + plan.policy.routes.mount
         origin = _url(_NEAREST.get(host, host), port)
@@ -152,6 +125,53 @@ async def listening(
             public=public,
             after_drain=after_drain,
         )
+
+
+async def _open_pipeline(
+    stack: AsyncExitStack,
+    plan: ListenPlan,
+    runtime: Runtime,
+    observer: Observer,
+    public: PublicAddress,
+    *,
+    with_messages: bool,
+) -> tuple[Listening, MessageLog]:
+    """Open the store, what writes to it, what forwards, and the pipeline in front of them; `stack` closes them.
+
+    With `with_messages`, what the store has of messages of Kafka is read, too, for the sources that need it.
+    The writer is closed last: what the pipeline gave it is in the store then.
+    """
+    store = open_store(
+        plan.store,
+        runtime.cwd,
+        create=True,
+        max_captures=plan.max_captures,
+        max_size=plan.max_store,
+        keep_secrets=plan.keep_secrets,
+    )
+    for warning in store.warnings:
+        observer.notice(f"note: {warning}")
+    _record_session(store, plan, observer)
+    # A sender's clock may be ahead by the tolerance: so its signatures are accepted for up to twice as long.
+    seen = _recent_signatures(store, runtime.now() - 2 * plan.policy.tolerance_s)
+    writer = StoreWriter(store, asyncio.get_running_loop())
+    # Read before anything is written: then the store is the writer's.
+    messages = _message_log(store, writer) if with_messages else MessageLog()
+    stack.push_async_callback(writer.close)
+    forwarder = await stack.enter_async_context(
+        HttpClient(timeout_s=plan.forward_timeout_s, max_response=plan.max_response, whole_body=True)
+    )
+    flow = Listening(
+        plan.policy,
+        store=writer,
+        forwarder=forwarder,
+        observer=observer,
+        public=public,
+        seen=seen,
+        is_true=await _start_jq(plan.policy.routes.expressions, observer),
+    )
+    stack.callback(flow.close)
+    return flow, messages
 
 
 async def _start_jq(expressions: Sequence[str], observer: Observer) -> IsTrue | None:
@@ -179,8 +199,9 @@ class _WaitingPipeline:
         return await self._flow.receive(invocation, client)
 
 
-async def _drain(sources: Sequence[Source]) -> None:
+async def _drain(sources: Sequence[Source], turns: Turns) -> None:
     """Close all sources at the same time, so that together they take as long as the slowest one."""
+    turns.close()
     await asyncio.gather(*(source.close(DRAIN_S) for source in sources))
 
 

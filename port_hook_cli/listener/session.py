@@ -151,11 +151,14 @@ async def _run(
         is_hidden = keys.enter_context(typed_keys_hidden(runtime, at_once=session.keys is not None))
         if session.keys and is_hidden:
             shown_url = lambda: _public_url(started) or started.serving.url  # noqa: E731 - it can change
-            stack.enter_context(session.keys.reading(started.serving.context, observer.notice, shown_url, stop))
+            turns = started.serving.flow.turns
+            stack.enter_context(session.keys.reading(started.serving.context, turns, observer.notice, shown_url, stop))
         await _wait(session.plan, stop, over, broken)
         over.set()
         if in_flight := started.serving.flow.in_flight:
             observer.notice(f"Stopping; {in_flight} still in your handler, waiting up to {DRAIN_S:g} s.")
+        if started.serving.flow.turns.is_paused and (held := started.serving.flow.turns.waiting):
+            observer.notice(f"Stopping; {held} held, which get no response. `port-hook replay --failed` sends them.")
     await _finish(observer, stop, broken)
     _sum_up(observer, started, session.settled)
     return _outcome(session, watcher, observer)

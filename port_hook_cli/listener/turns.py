@@ -1,54 +1,155 @@
-"""When requests are forwarded: a limited number at once, and those of one run one after the other."""
+"""When requests are forwarded: those of one run one after the other, a limited number at once, none during a pause."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 
-class _Line:
-    """The requests of one run: one of them has the lock, the others wait for it in order of arrival."""
+class SenderLeft(Exception):
+    """The sender of a request disconnected while it waited for its turn."""
 
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.count = 0
+
+class Turn:
+    """The place of one request. Await `called` before it is forwarded; it is None if the request need not wait."""
+
+    __slots__ = ("called", "forwards", "run_id")
+
+    def __init__(self, run_id: str | None, *, forwards: bool) -> None:
+        self.run_id = run_id
+        self.forwards = forwards
+        self.called: asyncio.Future[None] | None = None
+
+    def give_up(self) -> None:
+        """Stop waiting, because the sender no longer does: `called` raises SenderLeft."""
+        if self.called is not None and not self.called.done():
+            self.called.set_exception(SenderLeft())
 
 
 class Turns:
     """Requests take turns, in order of arrival. How many may wait is limited where they are received.
 
     At most `limit` are forwarded at once; None means any number. With `in_order`, a request waits until the response
-    to the previous one of its run has arrived.
+    to the previous one of its run has arrived. A request that waits for its run takes no place from the others.
     """
 
     def __init__(self, limit: int | None, *, in_order: bool) -> None:
-        self._slots = asyncio.Semaphore(limit) if limit else nullcontext()
+        self._limit = limit
         self._in_order = in_order
-        self._lines: dict[str, _Line] = {}
+        # The runs with a request that is forwarded or about to be; the others of the run wait here.
+        self._runs: dict[str, dict[Turn, None] | None] = {}
+        # Dictionaries, as a request that leaves is taken out of the middle.
+        self._next: dict[Turn, None] = {}
+        self._held: dict[Turn, None] = {}
+        self._forwarded = 0
+        self._waiting = 0
+        self._is_over = False
+        self.is_paused = False
 
     @property
     def runs(self) -> int:
-        """How many runs have requests that are forwarded or wait, with `in_order`."""
-        return len(self._lines)
+        """How many runs have requests that are forwarded or wait, if their order is kept."""
+        return len(self._runs)
 
-    def turn(self, run_id: str | None) -> AbstractAsyncContextManager[None]:
-        """Return a context in which a request of `run_id` is forwarded. Entering it waits for the turn."""
-        return self._of_run(run_id) if self._in_order and run_id else self._slot()
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for their turn."""
+        return self._waiting
 
-    @asynccontextmanager
-    async def _of_run(self, run_id: str) -> AsyncIterator[None]:
-        line = self._lines.setdefault(run_id, _Line())
-        line.count += 1
-        try:
-            async with line.lock, self._slots:  # a request that waits for its run must not use up a slot
-                yield
-        finally:
-            line.count -= 1
-            if not line.count:
-                del self._lines[run_id]
+    def take(self, run_id: str | None) -> Turn:
+        """Return the turn of a request that is to be forwarded. Pass it to `end` afterwards, in any case."""
+        turn = Turn(run_id if self._in_order else None, forwards=True)
+        if turn.run_id is not None:
+            if turn.run_id in self._runs:
+                others = self._runs[turn.run_id]
+                if others is None:
+                    others = self._runs[turn.run_id] = {}
+                return self._wait(turn, others)
+            self._runs[turn.run_id] = None
+        if self.is_paused or self._is_full:
+            return self._wait(turn, self._next)
+        self._forwarded += 1
+        return turn
 
-    @asynccontextmanager
-    async def _slot(self) -> AsyncIterator[None]:
-        async with self._slots:
-            yield
+    def hold(self) -> Turn:
+        """Return the turn of a request that needs no handler: it waits during a pause only."""
+        turn = Turn(None, forwards=False)
+        return self._wait(turn, self._held) if self.is_paused else turn
+
+    def end(self, turn: Turn) -> None:
+        """End a turn: its request was forwarded, or is not going to be."""
+        if turn.called is not None and self._has_left(turn):
+            return
+        if turn.forwards:
+            self._forwarded -= 1
+            self._end_of_run(turn)
+            self._call_next()
+
+    def pause(self) -> None:
+        """Let every request wait whose turn comes from now on."""
+        self.is_paused = True
+
+    def resume(self) -> int:
+        """End the pause, and return how many requests were held."""
+        held = self._waiting
+        self.is_paused = False
+        for turn in [*self._held]:
+            del self._held[turn]
+            self._call(turn)
+        self._call_next()
+        return held
+
+    def close(self) -> None:
+        """Cancel the requests that wait for the end of a pause; it is not going to come."""
+        self._is_over = True
+        if self.is_paused:
+            for turn in [*self._held, *self._next, *(turn for others in self._runs.values() for turn in others or ())]:
+                if turn.called is not None:
+                    turn.called.cancel()
+
+    @property
+    def _is_full(self) -> bool:
+        return self._limit is not None and self._forwarded >= self._limit
+
+    def _wait(self, turn: Turn, line: dict[Turn, None]) -> Turn:
+        line[turn] = None
+        turn.called = asyncio.get_running_loop().create_future()
+        self._waiting += 1
+        if self._is_over and self.is_paused:
+            turn.called.cancel()
+        return turn
+
+    def _has_left(self, turn: Turn) -> bool:
+        """Remove a turn that was not called yet from where it waits; return whether it was there."""
+        others = None if turn.run_id is None else self._runs.get(turn.run_id)
+        for line in (others, self._next, self._held):
+            if line and turn in line:
+                del line[turn]
+                self._waiting -= 1
+                if line is self._next:
+                    self._end_of_run(turn)
+                return True
+        return False
+
+    def _end_of_run(self, turn: Turn) -> None:
+        """Let the next request of the run take its place in the line of all runs."""
+        if turn.run_id is None:
+            return
+        others = self._runs[turn.run_id]
+        if not others:
+            del self._runs[turn.run_id]
+            return
+        following = next(iter(others))
+        del others[following]
+        self._next[following] = None
+
+    def _call_next(self) -> None:
+        while self._next and not self.is_paused and not self._is_full:
+            turn = next(iter(self._next))
+            del self._next[turn]
+            self._forwarded += 1
+            self._call(turn)
+
+    def _call(self, turn: Turn) -> None:
+        self._waiting -= 1
+        if turn.called is not None and not turn.called.done():
+            turn.called.set_result(None)

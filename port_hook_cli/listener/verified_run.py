@@ -17,4 +17,8 @@ def open_run(exchange: Exchange) -> str | None:
     verdict, response = exchange.verdict, exchange.response
     if exchange.refused or response is None or verdict.status not in _VERIFIED or "replayed" in verdict.slugs:
         return None
-    return exchange.payload.run_id if run_fate(exchange.payload, response) in OPEN_FATES else None
+    return (
+        exchange.payload.run_id
+        if run_fate(exchange.payload, response, is_message=exchange.is_message) in OPEN_FATES
+        else None
+    )

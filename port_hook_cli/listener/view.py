@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from port_hook_cli.captures.exchange_view import what_it_is
+from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.listener.policy import Policy, Tally
 from port_hook_cli.listener.responses import OK
 from port_hook_cli.runs.view import report_command
 from port_hook_cli.text.safe import brief
 
 _MOST_RUNS = 5
+_RELEASE = "Press p to release them."
 
 
 def ready_lines(
@@ -29,13 +32,26 @@ def ready_lines(
     yield f"Verifying     {_verification(policy)}"
     if policy.max_in_flight:
         yield f"In flight     {policy.max_in_flight} at most; other requests wait (--max-in-flight)"
-    if policy.in_order:
-        yield "In order      requests of one run are forwarded one after the other (--in-order)"
+    if not policy.in_order and policy.routes.targets:
+        yield "Not in order  requests of one run are forwarded at the same time (--no-in-order)"
     if secret_place:
         yield f"Secret        from {secret_place}"
     yield from _simulated(policy)
     yield "Stop with Ctrl-C."
     yield ""
+
+
+def held_line(exchange: Exchange, count: int) -> str:
+    """Return the message about a request that is held during a pause, as the last of `count`."""
+    what = f"{brief(what_it_is(exchange.payload), 80)} ({brief(exchange.invocation.id, 20)})"
+    return f"Holding {what}; {count} held. {_RELEASE}"
+
+
+def pause_line(released: int | None) -> str:
+    """Return the message about the start of a pause, or about its end with so many requests `released`."""
+    if released is None:
+        return f"Paused: requests are saved and held, not forwarded. {_RELEASE}"
+    return f"Resumed: {released} held request{'' if released == 1 else 's'} released."
 
 
 def summary_lines(tally: Tally) -> Iterator[str]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Mapping
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum, unique
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 from port_hook_cli.errors import SettingsError, UsageError
 from port_hook_cli.files.dotenv import exposure_warning
+from port_hook_cli.files.locks import lock_file
 from port_hook_cli.files.settings_file import read_settings_file
 from port_hook_cli.files.settings_names import LOGINS
 from port_hook_cli.port_api.keyring_entries import KeyringUnusable, delete_entry, load_entry, save_entry
@@ -29,6 +31,9 @@ UNNAMED = "default"
 """The name of an organization for which the user chose none."""
 
 _MAX_NAME = 100
+# A keyring may ask the user to unlock it meanwhile.
+_WAIT_S = 30.0
+_PAUSE_S = 0.02
 
 
 @unique
@@ -120,13 +125,17 @@ def with_secret(login: Login) -> Login:
     return replace(login, secret=Secret(kept["client_secret"]))
 
 
-def keep_login(home: Path, login: Login, *, only: KeptIn | None = None) -> tuple[Login, str]:
+def keep_login(home: Path, login: Login, *, only: KeptIn | None = None, wait_s: float = _WAIT_S) -> tuple[Login, str]:
     """Keep a login that has its secret, in the keyring or else in the file.
 
     Returns the login as it is kept, and the name of the keyring or why it is not in one. `only` allows one place.
-    Raises SettingsError, and then nothing was kept.
+    Raises SettingsError, and then nothing was kept; also if another process changes the logins for `wait_s` seconds.
     """
-    before = read_logins(home)
+    with _locked(home / LOGINS, wait_s):
+        return _keep(read_logins(home), login, only)
+
+
+def _keep(before: Logins, login: Login, only: KeptIn | None) -> tuple[Login, str]:
     _refuse_file(before)
     remark = "you chose the file"
     if only is not KeptIn.FILE:
@@ -150,7 +159,14 @@ def keep_login(home: Path, login: Login, *, only: KeptIn | None = None) -> tuple
 
 def remove_login(home: Path, name: str) -> Login:
     """Delete a login and its secret, and return it; raises SettingsError, and then nothing was deleted."""
-    logins = read_logins(home)
+    path = home / LOGINS
+    if not path.parent.is_dir():
+        raise unknown_login(Logins(path=path), name)
+    with _locked(path, _WAIT_S):
+        return _remove(read_logins(home), name)
+
+
+def _remove(logins: Logins, name: str) -> Login:
     _refuse_file(logins)
     if (login := logins.by_name.get(name)) is None:
         raise unknown_login(logins, name)
@@ -161,6 +177,28 @@ def remove_login(home: Path, name: str) -> Login:
             raise _keyring_error("deleted from the keyring", unusable) from unusable
     _write(logins.without(name))
     return login
+
+
+@contextmanager
+def _locked(path: Path, wait_s: float) -> Iterator[None]:
+    """Keep other processes from changing the logins, so that none is lost; raises SettingsError."""
+    lock, until = path.with_suffix(".lock"), time.monotonic() + wait_s
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        while (handle := lock_file(lock)) is None:
+            if time.monotonic() >= until:
+                raise SettingsError(
+                    f"Another process is changing {path}.", hint="Finish the other `port-hook login`, then try again."
+                )
+            time.sleep(_PAUSE_S)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows does not delete an open file
+            lock.unlink()
+        os.close(handle)
 
 
 def unknown_login(logins: Logins, name: str) -> SettingsError:
@@ -260,9 +298,13 @@ def _write(logins: Logins) -> None:
         finally:
             fresh.unlink(missing_ok=True)
     except OSError as error:
-        raise SettingsError(
-            f"{path} cannot be written: {error.strerror}.", hint="Check the permissions of the folder and the disk."
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> SettingsError:
+    return SettingsError(
+        f"{path} cannot be written: {error.strerror}.", hint="Check the permissions of the folder and the disk."
+    )
 
 
 def _fields(login: Login) -> dict[str, str]:

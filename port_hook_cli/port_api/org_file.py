@@ -47,10 +47,9 @@ class OrgFile:
         wanted = name or self.default or (next(iter(self.orgs)) if len(self.orgs) == 1 else None)
         if wanted is None or wanted in self.orgs:
             return wanted
-        raise SettingsError(
-            f"There is no organization {wanted!r} in {self.path}.",
-            hint=f"It has: {', '.join(self.orgs)}." if self.orgs else "It has none yet; add it under `organizations:`.",
-        )
+        listed = f"It has: {', '.join(self.orgs)}." if self.orgs else "It has none yet; add it under `organizations:`."
+        login = " Or log in with `port-hook login --org NAME`." if name else ""
+        raise SettingsError(f"There is no organization {wanted!r} in {self.path}.", hint=listed + login)
 
 
 def read_org_file(path: Path) -> OrgFile:

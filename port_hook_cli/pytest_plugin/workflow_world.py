@@ -48,6 +48,7 @@ class TestedWorkflow:
         self._settings = settings
 
     has_agent = False
+    publishes = False
 
     def now(self) -> str:
         """Return the time in RFC 3339."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from port_hook_cli.captures.reading import open_captures
+from port_hook_cli.captures.reading import LateStore, open_captures
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.input import read_input
+from port_hook_cli.files.output import check_new_file, write_new_file
 from port_hook_cli.invocations.delivery_view import delivery_lines, request_text
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.forwarding import target_url
@@ -26,6 +26,7 @@ from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings
 from port_hook_cli.replay.lambda_client import LambdaClient, endpoint_url, event_of
 from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields
 from port_hook_cli.replay.series import (
+    MOST_SENDS,
     Captures,
     Replay,
     Sent,
@@ -36,10 +37,10 @@ from port_hook_cli.replay.series import (
     find_source,
     send_series,
     unexpected,
-    without_response,
 )
 from port_hook_cli.replay.sources import ReplaySource
-from port_hook_cli.replay.view import delivery_hint, format_latencies, tally_view
+from port_hook_cli.replay.tally import DeliveryCounter, DeliveryTally
+from port_hook_cli.replay.view import delivery_hint, format_latencies, histogram_lines, series_record, tally_view
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.terminal.console import Output, emit, rich_console, tell, write_content
@@ -59,7 +60,8 @@ class ReplayPlan:
     """The options of `replay`, parsed and checked. `to` is None if each capture is sent where it was forwarded.
 
     Times are seconds; a `timeout_s` of 0 is no limit. With `failed`, the captures that failed since `since_s` (epoch
-    seconds) are the sources. `ignoring` is None if responses are not compared. `as_lambda` invokes a function.
+    seconds) are the sources. `ignoring` is None if responses are not compared. `as_lambda` invokes a function. `plot`
+    is the file for an image of the latencies. Without `reads_files`, no source is the name of a file.
     """
 
     sources: Sequence[str]
@@ -82,6 +84,8 @@ class ReplayPlan:
     since_s: float | None = None
     ignoring: Ignoring | None = None
     as_lambda: bool = False
+    plot: str | None = None
+    reads_files: bool = True
 
     @property
     def sends(self) -> int:
@@ -91,20 +95,32 @@ class ReplayPlan:
 
 def run_batch(plan: ReplayPlan, runtime: Runtime) -> ExitCode:
     """Carry out `plan` and return the exit code; raises PortHookError."""
+    if plan.plot is not None:  # before anything is sent
+        check_new_file(plan.plot, cwd=runtime.cwd)
     settings = _settings(plan, runtime)
     secret = None if plan.rewriting.as_captured else settings().require_secret()
     sources = _find_failed(plan, runtime) if plan.failed else asyncio.run(_find(plan, runtime, settings))
     if not sources:
         return ExitCode.OK
     plan = replace(plan, sources=[source.name for source in sources])
+    _refuse_too_many(plan)
     replays = [_prepare(source, plan, runtime) for source in sources]
     sign = partial(_finish, plan=plan, runtime=runtime, secret=secret)
     if plan.dry_run:
         return _print_requests(replays, sign, runtime, as_lambda=plan.as_lambda)
     if secret is not None:
         asyncio.run(tell_sandbox(list(_deliveries(replays)), settings(), runtime))
-    with _Keeper(plan, runtime, secret) as keeper:
+    with closing(_Keeper(plan, runtime, secret)) as keeper:
         return _send(replays, sign, plan, runtime, conflict=settings().conflict if secret else "", keeper=keeper)
+
+
+def _refuse_too_many(plan: ReplayPlan) -> None:
+    if plan.sends > MOST_SENDS:
+        raise UsageError(
+            f"{len(plan.sources):,} sources sent {plan.series.times:,} times are {plan.sends:,} requests; at most "
+            f"{MOST_SENDS:,} are sent.",
+            hint="Lower --times, or name fewer sources.",
+        )
 
 
 def _deliveries(replays: Sequence[Replay]) -> Iterator[dict[str, Any]]:
@@ -139,8 +155,8 @@ def _settings(plan: ReplayPlan, runtime: Runtime) -> Callable[[], Settings]:
 async def _find(plan: ReplayPlan, runtime: Runtime, settings: Callable[[], Settings]) -> list[ReplaySource]:
     with ExitStack() as stack:
         places = SourcePlaces(
-            read_file=partial(_read_file, runtime=runtime),
-            is_directory=partial(_is_directory, runtime=runtime),
+            read_file=partial(_read_file, runtime=runtime) if plan.reads_files else lambda _: None,
+            is_directory=partial(_is_directory, runtime=runtime) if plan.reads_files else lambda _: False,
             open_captures=cache(partial(_open_captures, plan, runtime, stack)),
             get_run=partial(_get_run, settings=settings, runtime=runtime, api_timeout_s=plan.api_timeout_s),
         )
@@ -153,16 +169,22 @@ def _find_failed(plan: ReplayPlan, runtime: Runtime) -> list[ReplaySource]:
         sources, done = find_failed(captures, plan.since_s)
     if done:
         tell(f"note: left out {done}, whose latest replay did not fail", runtime)
+    found = done + len(sources)
     if plan.ignoring is not None:
         forwarded = [source for source in sources if source.recorded is not None]
         if len(forwarded) < len(sources):
             tell(f"note: left out {len(sources) - len(forwarded)}, which have no response to compare with", runtime)
         sources = forwarded
-    if sources:
-        tell(f"{'Captures' if len(sources) > 1 else 'Capture'} that failed: {len(sources)}, oldest first.", runtime)
-    else:
-        tell("No captures failed, so there is nothing to send.", runtime)
+    tell(_announcement(len(sources), found), runtime)
     return sources
+
+
+def _announcement(count: int, found: int) -> str:
+    if count > 1:
+        return f"Found {count} captures that failed, oldest first."
+    if count:
+        return "Found 1 capture that failed."
+    return "There is nothing else to send." if found else "No captures failed, so there is nothing to send."
 
 
 def _read_file(name: str, *, runtime: Runtime) -> bytes | None:
@@ -270,7 +292,7 @@ def _print_requests(
 ) -> ExitCode:
     written = event_of if as_lambda else request_text
     content = _SEPARATOR.join(written(sign(replay.draft), replay.url) for replay in replays)
-    write_content(content, runtime.stdout, end="\n")
+    write_content(content, runtime.stdout, environ=runtime.environ, end="\n")
     return ExitCode.OK
 
 
@@ -279,17 +301,9 @@ class _Keeper:
 
     def __init__(self, plan: ReplayPlan, runtime: Runtime, secret: Secret | None) -> None:
         self._plan, self._runtime, self._secret = plan, runtime, secret
-        self._stack = ExitStack()
-        self._store: CaptureStore | None = None
+        self._store = LateStore(self._open)
+        self.close = self._store.close
         self._is_broken = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
 
     def keep(self, sent: Sent) -> str | None:
         """Save a replay; return its id, None if it is not saved. A store that cannot be written is a warning."""
@@ -303,29 +317,34 @@ class _Keeper:
             return None
 
     def _save(self, sent: Sent) -> str | None:
-        from port_hook_cli.captures.opening import store_path
-        from port_hook_cli.captures.replays import open_for_replays, save_replay
+        from port_hook_cli.captures.replays import save_replay
 
-        if self._store is None:
-            self._store = self._stack.enter_context(open_for_replays(store_path(self._plan.store, self._runtime.cwd)))
-        return save_replay(self._store, sent.request, sent.delivery, secret=self._secret) or None
+        return save_replay(self._store.open(), sent.request, sent.delivery, secret=self._secret) or None
+
+    def _open(self) -> CaptureStore:
+        from port_hook_cli.captures.opening import store_path
+        from port_hook_cli.captures.replays import open_for_replays
+
+        return open_for_replays(store_path(self._plan.store, self._runtime.cwd))
 
 
 @dataclass(slots=True)
 class _Report:
-    """The results so far. Responses are kept only if a single one is shown."""
+    """The results so far. Of a series, only numbers are kept."""
 
     plan: ReplayPlan
     runtime: Runtime
     advance: Callable[[], None]
     keep: Callable[[Sent], str | None]
-    deliveries: list[Delivery] = field(default_factory=list)
+    counter: DeliveryCounter = field(default_factory=DeliveryCounter)
+    last: Delivery | None = None
     are_same: list[bool] = field(default_factory=list)
     elapsed_s: float = 0.0
 
     def add(self, sent: Sent) -> None:
         self.elapsed_s = max(self.elapsed_s, sent.elapsed_s)
-        self.deliveries.append(sent.delivery if self.plan.sends == 1 else without_response(sent.delivery))
+        self.counter.add(sent.delivery)
+        self.last = sent.delivery
         capture_id = self.keep(sent)
         compared = self._compare(sent)
         if self.plan.json:
@@ -363,11 +382,16 @@ def _send(
             interrupted = False
         except KeyboardInterrupt:
             interrupted = True
-    if report.deliveries and not plan.json:
-        _show(report, plan, runtime, conflict)
+    tally = report.counter.tally(report.elapsed_s)
+    if report.last and not plan.json:
+        _show(report, tally, plan, runtime, conflict)
+    elif plan.json and plan.series.times > 1:
+        emit(series_record(tally), runtime.stdout)
+    if plan.plot is not None:
+        _plot(plan.plot, tally, runtime)
     if interrupted:
         return ExitCode.INTERRUPTED
-    code = exit_code(report.deliveries, plan.expectation)
+    code = exit_code(tally, plan.expectation)
     return code if all(report.are_same) else code or ExitCode.FAILED
 
 
@@ -394,22 +418,31 @@ def _progress(total: int, runtime: Runtime) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(task)
 
 
-def _show(report: _Report, plan: ReplayPlan, runtime: Runtime, conflict: str) -> None:
+def _plot(name: str, tally: DeliveryTally, runtime: Runtime) -> None:
+    from port_hook_cli.replay.plot import latency_plot
+
+    if not tally.latencies_ms:
+        tell(f"note: {printable(name)} was not written, because no request got a response", runtime)
+        return
+    write_new_file(name, latency_plot(tally), cwd=runtime.cwd)
+    tell(f"note: wrote the latencies to {printable(name)}", runtime)
+
+
+def _show(report: _Report, tally: DeliveryTally, plan: ReplayPlan, runtime: Runtime, conflict: str) -> None:
     if plan.ignoring is not None:
         from port_hook_cli.replay.comparing import summary_line
 
         print(summary_line(report.are_same), file=runtime.stdout)
-    elif plan.sends == 1:
-        _show_one(report.deliveries[0], runtime, conflict)
+    elif plan.sends == 1 and report.last is not None:
+        _show_one(report.last, runtime, conflict)
     else:
-        from port_hook_cli.replay.tally import tally_deliveries
-
-        tally = tally_deliveries(report.deliveries, elapsed_s=report.elapsed_s)
         console = rich_console(runtime.stdout, runtime.environ)
         console.print(tally_view(tally), format_latencies(tally))
-    missed = unexpected(report.deliveries, plan.expectation)
+        if plan.series.times > 1:
+            console.print(*histogram_lines(tally, console.width), sep="\n")
+    missed = unexpected(tally, plan.expectation)
     if missed and plan.expectation is not None:
-        message = f"{missed} of {len(report.deliveries)} requests did not get {plan.expectation.text}"
+        message = f"{missed} of {tally.sent} requests did not get {plan.expectation.text}"
         print(f"error: {message}", file=runtime.stderr)
 
 

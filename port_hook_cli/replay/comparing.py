@@ -25,11 +25,13 @@ _NO_RESPONSE = "no response"
 class ResponseComparison:
     """How a response differs from the recorded one. A status is None if there was no response.
 
-    Without `is_complete`, there are more than 500 changes of the body, some of them perhaps ignored.
+    `error` says why the replay got none. Without `is_complete`, there are more than 500 changes of the body, some of
+    them perhaps ignored.
     """
 
     recorded: int | None
     status: int | None
+    error: str = ""
     body: list[Change] = field(default_factory=list)
     headers: list[Change] = field(default_factory=list)
     is_complete: bool = True
@@ -43,7 +45,7 @@ class ResponseComparison:
 def compare_responses(recorded: Delivery, found: Delivery, ignoring: Ignoring) -> ResponseComparison:
     """Return how `found` differs from `recorded`. Without two responses, only that is compared."""
     if recorded.status is None or found.status is None:
-        return ResponseComparison(recorded=recorded.status, status=found.status)
+        return ResponseComparison(recorded=recorded.status, status=found.status, error=found.error or "")
     # The store keeps the beginning of a long body.
     content = found.body[:RESPONSE_LIMIT] if len(recorded.body) == RESPONSE_LIMIT else found.body
     bodies = compare_bodies(JsonBody.read(recorded.body), JsonBody.read(content))
@@ -75,7 +77,9 @@ def comparison_lines(source: str, comparison: ResponseComparison) -> Iterator[St
     outcome = ("same as recorded", "green") if comparison.is_same else ("different", "yellow")
     statuses = before if before == after else f"{before} → {after}"
     yield Styled.assemble((brief(source), "bold"), "  ", statuses, "  ", outcome)
-    yield from change_lines(comparison.body)
+    if comparison.error:
+        yield Styled.assemble("  ", brief(comparison.error))
+    yield from change_lines(comparison.body, is_json=True)
     yield from change_lines([{**change, "path": f"header:{change['path']}"} for change in comparison.headers])
 
 

@@ -11,14 +11,18 @@ from port_hook_cli.captures.statements import StoreFilter
 from port_hook_cli.captures.store import LAST
 from port_hook_cli.errors import ExitCode, PortHookError, StoreError, UsageError
 from port_hook_cli.invocations.expected_status import Expectation
-from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation
+from port_hook_cli.invocations.models import Delivery, Exchange, Invocation
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.replay.pace import Pace
 from port_hook_cli.replay.sources import ReplaySource, from_exchange, from_file, from_run, handler_here
+from port_hook_cli.replay.tally import DeliveryTally
 from port_hook_cli.runs.updates import is_node_run
 
 _FAILED = 500
 _MOST_BYTES = 256 * 1024 * 1024
+
+MOST_SENDS = 1_000_000
+"""The most requests of one series. Exact percentiles need all latencies, which take up to 50 MB for as many."""
 
 LEAST_PREFIX = 4
 """The least number of characters of a capture's id: with fewer, a typing error could send another request."""
@@ -131,8 +135,9 @@ def _find_capture(name: str, places: SourcePlaces) -> Exchange:
     if places.is_directory(name):
         raise StoreError(f"{name} is a directory; a file or a capture is needed.", hint="Name a file in it.")
     if captures is None:
+        missing = "this folder has no capture store to search."
         raise StoreError(
-            f"There is no file {name}, and this folder has no capture store to search.",
+            missing.capitalize() if name == LAST else f"There is no file {name}, and {missing}",
             hint="Name a file with a payload, or capture a request first: `port-hook listen`.",
         )
     raise UsageError(
@@ -247,20 +252,15 @@ async def _together(works: Iterable[Awaitable[None]]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def without_response(delivery: Delivery) -> Delivery:
-    """Return `delivery` without the response's fields and body, which are not shown in a series."""
-    return replace(delivery, headers=Headers(), body=b"")
-
-
-def exit_code(deliveries: Sequence[Delivery], expectation: Expectation | None) -> ExitCode:
+def exit_code(tally: DeliveryTally, expectation: Expectation | None) -> ExitCode:
     """Return the exit code: TARGET for an unreachable target, FAILED for a missing or unexpected response, else OK."""
-    if any(delivery.fault == "unreachable" for delivery in deliveries):
+    if tally.unreachable:
         return ExitCode.TARGET
-    if any(delivery.status is None for delivery in deliveries) or unexpected(deliveries, expectation):
-        return ExitCode.FAILED
-    return ExitCode.OK
+    return ExitCode.FAILED if tally.failed or unexpected(tally, expectation) else ExitCode.OK
 
 
-def unexpected(deliveries: Sequence[Delivery], expectation: Expectation | None) -> int:
+def unexpected(tally: DeliveryTally, expectation: Expectation | None) -> int:
     """Return how many deliveries do not have the expected status."""
-    return 0 if expectation is None else sum(not expectation.met_by(delivery.status) for delivery in deliveries)
+    if expectation is None:
+        return 0
+    return tally.failed + sum(count for status, count in tally.statuses.items() if not expectation.met_by(status))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from math import ceil
+from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.invocations.delivery_view import _STYLES, format_status
 from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.replay.histogram import at_most, latency_buckets
 from port_hook_cli.text.durations import format_duration, format_latency
 from port_hook_cli.text.safe import brief
 
@@ -15,7 +18,12 @@ if TYPE_CHECKING:
 
     from port_hook_cli.replay.tally import DeliveryTally
 
-_PERCENTILES = (50, 90, 99)
+PERCENTILES = (50, 90, 99)
+_MOST_ROWS = 16
+_MOST_COLUMNS = 80
+_LEAST_BAR = 10
+_MS_PER_S = 1000
+SERIES = "port-hook/series/1"
 _REFUSED = "The target refused the request. Check that it verifies the exact body with the same secret."
 _SECONDS = "If it divides x-port-timestamp by 1000, it expects milliseconds: try --timestamp-unit ms."
 _HINTS = {
@@ -68,8 +76,49 @@ def tally_view(tally: DeliveryTally) -> Table:
 
 def format_latencies(tally: DeliveryTally) -> str:
     """Return the latency percentiles on one line; empty if there were no responses."""
-    if not tally.latencies_ms:
-        return ""
-    percentiles = ((percent, tally.percentile(percent)) for percent in _PERCENTILES)
+    return "latency  " + "  ".join(percentile_texts(tally)) if tally.latencies_ms else ""
+
+
+def percentile_texts(tally: DeliveryTally) -> list[str]:
+    """Return the percentiles and the longest latency, each with its name; there is at least one latency."""
+    percentiles = ((percent, tally.percentile(percent)) for percent in PERCENTILES)
     parts = [f"p{percent} {format_latency(latency)}" for percent, latency in percentiles if latency is not None]
-    return "latency  " + "  ".join([*parts, f"max {format_latency(tally.latencies_ms[-1])}"])
+    return [*parts, f"max {format_latency(tally.latencies_ms[-1])}"]
+
+
+def histogram_lines(tally: DeliveryTally, width: int) -> Iterator[str]:
+    """Yield the latencies as a histogram of plain characters for a terminal of `width` columns, 80 at most."""
+    buckets = at_most(latency_buckets(tally.latencies_ms), _MOST_ROWS)
+    if not buckets:
+        return
+    bounds = [format_bound(bucket.from_ms) for bucket in buckets]
+    counts = [str(bucket.count) for bucket in buckets]
+    bound_width, count_width = max(map(len, bounds)), max(map(len, counts))
+    room = max(_LEAST_BAR, min(width, _MOST_COLUMNS) - bound_width - count_width - len("from    "))
+    most = max(bucket.count for bucket in buckets)
+    for bucket, bound, count in zip(buckets, bounds, counts, strict=True):
+        bar = "#" * ceil(bucket.count / most * room)
+        yield f"from {bound:>{bound_width}}  {count:>{count_width}} {bar}".rstrip()
+
+
+def format_bound(bound_ms: float) -> str:
+    """Return the bound of a bucket exactly, in milliseconds or from one second in seconds."""
+    return f"{bound_ms:.10g} ms" if bound_ms < _MS_PER_S else f"{bound_ms / _MS_PER_S:.10g} s"
+
+
+def series_record(tally: DeliveryTally) -> dict[str, Any]:
+    """Return the record at the end of a series."""
+    percentiles = {f"p{percent}": tally.percentile(percent) for percent in PERCENTILES}
+    latencies = {**percentiles, "max": tally.percentile(100)}
+    return {
+        "schema": SERIES,
+        "sent": tally.sent,
+        "elapsed_s": round(tally.elapsed_s, 3),
+        "statuses": [{"status": status, "count": count} for status, count in tally.statuses.items()],
+        "errors": [{"error": error, "count": count} for error, count in tally.errors.items()],
+        "latency_ms": {name: None if latency is None else round(latency, 3) for name, latency in latencies.items()},
+        "buckets": [
+            {"from_ms": bucket.from_ms, "to_ms": bucket.to_ms, "count": bucket.count}
+            for bucket in latency_buckets(tally.latencies_ms)
+        ],
+    }

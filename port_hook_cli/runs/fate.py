@@ -23,13 +23,14 @@ OPEN_FATES = frozenset({RunFate.WAITS, RunFate.DEPENDS, RunFate.NODE_DEPENDS, Ru
 """The fates after which the run may still accept a report."""
 
 
-def run_fate(payload: Payload, response: Response) -> RunFate:
+def run_fate(payload: Payload, response: Response, *, is_message: bool = False) -> RunFate:
     """Return what `response` does to the run of `payload`.
 
     A 2xx response ends a synchronized run as SUCCESS, any other response as FAILURE (workflow nodes: FAILED). Any other
     run stays IN_PROGRESS until the backend reports. Port's execution agent reports FAILURE for a status of 400 or more,
     whatever `synchronized` says. Port does not document what such a status does to an asynchronous workflow node that
-    it calls itself. If the payload does not say whether its run is synchronized, both are possible.
+    it calls itself. If the payload does not say whether its run is synchronized, both are possible. With `is_message`,
+    the payload was in a topic of Kafka: unless it is for the agent, its consumer has to report, whatever it responds.
     """
     if payload.run_id is None or payload.kind is Kind.CHANGE_LOG:
         return RunFate.NO_RUN
@@ -37,6 +38,8 @@ def run_fate(payload: Payload, response: Response) -> RunFate:
     is_node = payload.kind is Kind.WORKFLOW_NODE
     if payload.via_agent and response.status >= 400:  # noqa: PLR2004 - requests follows redirects, the rest are errors
         return RunFate.FAILURE
+    if is_message and not payload.via_agent:
+        return RunFate.WAITS
     if payload.synchronized is None:
         return RunFate.NODE_DEPENDS if is_node else RunFate.DEPENDS
     if payload.synchronized:

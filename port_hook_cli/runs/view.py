@@ -47,6 +47,16 @@ def fate_message(fate: RunFate, payload: Payload, *, is_good: bool) -> str:
     }.get(fate, "")
 
 
+def message_fate(payload: Payload) -> str:
+    """Return what ends the run of a message in Kafka, in a clause; "" for no run. A response alone never does."""
+    if payload.run_id is None or payload.kind is Kind.CHANGE_LOG:
+        return ""
+    if payload.via_agent and payload.synchronized:
+        return "the run is synchronized: Port's execution agent reports the response to its own request, which ends it"
+    reporter = "the backend that gets the agent's request" if payload.via_agent else "the consumer of the message"
+    return f"{reporter} has to report the run's success or failure"
+
+
 def format_reported(reported: Reported, page: str) -> str:
     """Return a confirmation: the run, what Port accepted, and the URL of the run's page, if any, on the next line."""
     logs = reported.logs_sent

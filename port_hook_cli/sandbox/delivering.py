@@ -20,6 +20,7 @@ from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.javascript.nesting import nests_too_deep
+from port_hook_cli.sandbox.publishing import RunsTopic
 from port_hook_cli.sandbox.request_maker import RequestMaker, SandboxRequest, message_and_hint
 from port_hook_cli.sandbox.run import Phase, SandboxRun
 from port_hook_cli.sandbox.state import SandboxState
@@ -70,12 +71,14 @@ class Courier:
         commit: Callable[[], None],
         sending: Sending,
         on_delivery: OnDelivery = lambda *_: None,
+        topic: RunsTopic | None = None,
     ) -> None:
         self._state = state
         self._invoker = invoker
         self._commit = commit
         self._sending = sending
         self._on_delivery = on_delivery
+        self._topic = topic
         self._tasks: set[asyncio.Task[None]] = set()
         self._client: HttpClient | None = None
 
@@ -135,6 +138,9 @@ class Courier:
             run.payload = request.document()
             if request.properties is not None:
                 run.properties = dict(request.properties)
+            if request.is_message or (request.agent and self._topic is not None):
+                await self._publish(run, request)
+                return
             if request.agent:
                 self._step(run, Phase.CLAIMABLE, "waiting for Port's agent to claim it")
                 return
@@ -148,6 +154,18 @@ class Courier:
             self._fail(run, f"The sandbox has a bug: {type(bug).__name__}: {bug}")
             return
         self.record(run, delivery)
+
+    async def _publish(self, run: SandboxRun, request: SandboxRequest) -> None:
+        if self._topic is None:
+            raise PortHookError("This sandbox has no Kafka broker.", hint="Start it with --kafka.")
+        message = request.message(run.id)
+        self._step(run, Phase.SENDING, f"publishing to {self._topic.name}")
+        place = await self._topic.publish(message)
+        run.phase = Phase.SENT
+        self._state.record_change("run", run.id, run)
+        waiting = "" if run.ended else f"; the run waits for a report: PATCH /v1/actions/runs/{run.id}"
+        self._state.add_event(run, f"published to {place}{waiting}")
+        self._try_to_commit()
 
     async def _make_request(self, run: SandboxRun) -> SandboxRequest:
         action = self._state.actions.get(run.action)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from port_hook_cli.invocations.records import format_time
@@ -9,15 +10,23 @@ from port_hook_cli.invocations.records import format_time
 SANDBOX = "port-hook/sandbox/1"
 
 
-def sandbox_ready_record(url: str, client_id: str, client_secret: str) -> dict[str, Any]:
-    """Return the first record of `sandbox --json`; the credentials are the sandbox's own."""
+def sandbox_ready_record(
+    url: str, client_id: str, client_secret: str, *, kafka: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the first record of `sandbox --json`; the credentials are the sandbox's own, `kafka` the topic's."""
     return {
         "schema": SANDBOX,
         "type": "ready",
         "url": url,
         "client_id": client_id,
         "client_secret": client_secret,
+        "kafka": kafka,
     }
+
+
+def kafka_fields(topic: str, brokers: Sequence[str], *, is_embedded: bool) -> dict[str, Any]:
+    """Return where the invocations are published, for the `ready` record."""
+    return {"brokers": list(brokers), "topic": topic, "embedded": is_embedded}
 
 
 def sandbox_call_record(

@@ -7,35 +7,49 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypedDict, Unpack
 
+from port_hook_cli.actions.action import KAFKA, WEBHOOK
+from port_hook_cli.actions.kafka_messages import agent_message
 from port_hook_cli.errors import PortHookError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxRequest:
-    """An action's request without its signature. `headers` are those of the action.
+    """An action's request without its signature, or its message. `headers` are those of the action.
 
     `body` is the exact bytes that are signed. With `agent`, Port's execution agent sends the request. `properties`
     are the inputs as Port stores them, with secret inputs encrypted; None leaves them as they were given.
+    `is_message` is true for a KAFKA action: `body` is its payload, and there is no URL.
     """
 
-    method: str
-    url: str
+    method: str = "POST"
+    url: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     agent: bool = False
     synchronized: bool = False
     properties: Mapping[str, Any] | None = None
+    is_message: bool = False
 
     def document(self) -> dict[str, Any]:
         """Return the request as Port stores it in a run's `payload`."""
+        if self.is_message:
+            return {"type": KAFKA, "payload": _as_document(self.body)}
+        return {**self._method(), "body": _as_document(self.body)}
+
+    def message(self, run_id: str) -> Any:
+        """Return the message that Port publishes for the request."""
+        if self.is_message:
+            return _as_document(self.body)
+        return agent_message(_as_document(self.body), self._method(), run_id=run_id)
+
+    def _method(self) -> dict[str, Any]:
         return {
-            "type": "WEBHOOK",
+            "type": WEBHOOK,
             "url": self.url,
             "agent": self.agent,
             "synchronized": self.synchronized,
             "method": self.method,
             "headers": dict(self.headers),
-            "body": _as_document(self.body),
         }
 
 

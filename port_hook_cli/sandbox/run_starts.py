@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from port_hook_cli.actions.retargeting import WEBHOOK, value_at
+from port_hook_cli.actions.action import KAFKA, WEBHOOK
+from port_hook_cli.actions.retargeting import value_at
 from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.actions import find_action, find_action_of
 from port_hook_cli.sandbox.inputs import fill_inputs, find_input_fault
@@ -56,10 +57,10 @@ def _start(state: SandboxState, request: ApiRequest, action: dict[str, Any], ent
     if waits:
         run.status, run.phase = WAITING_FOR_APPROVAL, Phase.APPROVAL
         state.add_event(run, f"waiting for approval: PATCH /v1/actions/runs/{run.id}/approval")
-    elif kind == WEBHOOK:
+    elif _invokes(state, kind):
         run.phase = Phase.PENDING
     note = f"started {run.id} for {brief(run.user_email)}"
-    if kind != WEBHOOK:
+    if not _invokes(state, kind):
         note += f"; no request is sent, because its invocation method is {kind}"
     return ApiResponse(
         status=202,
@@ -68,6 +69,11 @@ def _start(state: SandboxState, request: ApiRequest, action: dict[str, Any], ent
         note=note,
         invokes=run.id if run.phase is Phase.PENDING else None,
     )
+
+
+def _invokes(state: SandboxState, kind: Any) -> bool:
+    """Return whether the sandbox sends or publishes something for an invocation method of this type."""
+    return kind == WEBHOOK or (kind == KAFKA and state.has_topic)
 
 
 def decide(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
@@ -83,7 +89,8 @@ def decide(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse
     if "description" in body:
         run.approval["description"] = body["description"]
     action = state.actions.get(run.action)
-    sends = approved and value_at(action, ("invocationMethod", "type")) in {WEBHOOK, None}
+    kind = value_at(action, ("invocationMethod", "type"))
+    sends = approved and (kind is None or _invokes(state, kind))
     if approved:
         run.phase = Phase.PENDING if sends else Phase.NONE
     state.update_run(run, {"status": IN_PROGRESS if approved else DECLINED})

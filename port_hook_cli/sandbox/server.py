@@ -23,6 +23,7 @@ from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
 from port_hook_cli.sandbox.delivering import DEFAULT_SENDING, Courier, OnDelivery, Sending
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, failed, foreign, not_saved, too_large, too_many
+from port_hook_cli.sandbox.publishing import Publishes, RunsTopic
 from port_hook_cli.sandbox.rate_limit import CallRate, RateLimit
 from port_hook_cli.sandbox.request_maker import RequestMaker
 from port_hook_cli.sandbox.routes import respond
@@ -66,12 +67,15 @@ class Sandbox:
         handlers: EventHandlers,
         file: StateFile | None,
         rate_limit: RateLimit,
+        publisher: Publishes | None = None,
     ) -> None:
         self.url = ""
         self._state = state
         self._initial = initial
-        self._courier = Courier(state, invoker, self._commit, sending, handlers.on_delivery)
-        self._walker = WorkflowWalker(state, renders, self._deliver, self._commit, self._courier.unit_hint)
+        self._topic = None if publisher is None else RunsTopic(state, publisher, sending.unit)
+        state.has_topic = publisher is not None
+        self._courier = Courier(state, invoker, self._commit, sending, handlers.on_delivery, self._topic)
+        self._walker = WorkflowWalker(state, renders, self._deliver, self._commit, self._courier.unit_hint, self._topic)
         self._handlers = handlers
         self._file = file
         self._rate_limit = rate_limit
@@ -95,6 +99,7 @@ class Sandbox:
         workflows: Iterable[Mapping[str, Any]] = (),
         secrets: Mapping[str, str] | None = None,
         kafka_brokers: Iterable[str] = (),
+        publisher: Publishes | None = None,
         invoker: RequestMaker | None = None,
         renders: Renders | None = None,
         sending: Sending = DEFAULT_SENDING,
@@ -107,10 +112,11 @@ class Sandbox:
 
         `runs` are added at the start. Any other well-formed run id creates a run when it is first used, unless
         `strict_runs` is set. `actions` replace the sample action. `state` is the file that stores the state (raises
-        StoreError if it cannot be used). `kafka_brokers` (`HOST:PORT`) are those that GET /v1/kafka-credentials names;
-        the sandbox itself sends nothing to them. `invoker` makes the requests of runs; without one, no requests are
-        sent. `sending` says how they are sent. `on_event` is called after each call, `on_run` for each step of a run
-        that was started here, and `on_delivery` for each request that was sent.
+        StoreError if it cannot be used). `kafka_brokers` (`HOST:PORT`) are those that GET /v1/kafka-credentials names.
+        `publisher` publishes what is for Port's agent and KAFKA actions; without one, nothing is published, and the
+        agent claims its requests. Raises BrokerError if its brokers do not respond. `invoker` makes the requests of
+        runs; without one, no requests are sent. `sending` says how they are sent. `on_event` is called after each call,
+        `on_run` for each step of a run that was started here, and `on_delivery` for each request that was sent.
         """
         known = SandboxState(now=now, strict_runs=strict_runs, token_lifetime_s=token_lifetime_s)
         with _opened(state) as file:
@@ -123,9 +129,12 @@ class Sandbox:
                 handlers=EventHandlers(on_event, on_run, on_delivery),
                 file=file,
                 rate_limit=RateLimit(call_rate, now),
+                publisher=publisher,
             )
             known.begin(sandbox._initial, list(file.rows()) if file is not None else ())
             sandbox._commit()
+            if sandbox._topic is not None:
+                await sandbox._topic.open()
             runner = web.AppRunner(sandbox._app(), access_log=None, logger=disabled_logger(), shutdown_timeout=_DRAIN_S)
             await runner.setup()
             try:
@@ -148,6 +157,16 @@ class Sandbox:
     def client_secret(self) -> Secret:
         """The client secret of the sandbox, which is valid nowhere else."""
         return self._state.client_secret
+
+    @property
+    def organization(self) -> str:
+        """The id of the sandbox's organization."""
+        return str(self._state.organization["id"])
+
+    @property
+    def topic(self) -> str | None:
+        """The Kafka topic of the invocations, or None if nothing is published."""
+        return None if self._topic is None else self._topic.name
 
     @property
     def runs(self) -> dict[str, SandboxRun]:

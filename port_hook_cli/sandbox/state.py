@@ -84,6 +84,7 @@ class SandboxState:
         self.workflows = WorkflowBook(self.record_change, now)
         self.secrets: Mapping[str, str] = {}
         self.kafka_brokers: tuple[str, ...] = ()
+        self.has_topic = False
         self._strict_runs = strict_runs
         self._changes: dict[tuple[str, str], Any] = {}
         self._events: list[RunEvent] = []

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from port_hook_cli.text.safe import brief, printable
 
+EMBEDDED_LIMITS = (
+    "The embedded broker is for one consumer on this machine: it has no TLS and no passwords, it forgets its messages "
+    "when the sandbox ends, and it cannot find messages by time."
+)
 
-def format_exports(url: str, client_id: str, client_secret: str) -> str:
-    """Return shell lines that make a backend use the sandbox. Port's agent reads PORT_API_BASE_URL."""
+
+def format_exports(url: str, client_id: str, client_secret: str, organization: str | None = None) -> str:
+    """Return shell lines that make a backend use the sandbox.
+
+    Port's agent reads PORT_API_BASE_URL, and PORT_ORG_ID for the name of its topic.
+    """
     values = {
         "PORT_CLIENT_ID": client_id,
         "PORT_CLIENT_SECRET": client_secret,
         "PORT_API_URL": url,
         "PORT_API_BASE_URL": url,
+        **({} if organization is None else {"PORT_ORG_ID": organization}),
     }
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in values.items())
+
+
+def kafka_lines(topic: str, brokers: Sequence[str], *, is_embedded: bool) -> Iterator[str]:
+    """Yield the lines about the broker and the topic."""
+    yield f"Publishing to {printable(topic)} at {printable(', '.join(brokers))}."
+    if is_embedded:
+        yield EMBEDDED_LIMITS
 
 
 def format_api_event(at: float, method: str, path: str, status: int, note: str) -> str:

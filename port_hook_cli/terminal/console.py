@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 from port_hook_cli.text.safe import printable_bytes, printable_json, printable_lines
@@ -57,7 +57,16 @@ class Output:
             return "".join([f"{line.plain}\n" for line in lines])
         from port_hook_cli.text.styled import escape_sequences
 
-        return "".join([f"{escape_sequences(line, color=self.has_color)}\n" for line in lines])
+        shown = self._highlight(lines)
+        return "".join([f"{escape_sequences(line, color=self.has_color)}\n" for line in shown])
+
+    def _highlight(self, lines: Iterable[Styled]) -> Iterable[Styled]:
+        """Return lines with the JSON in them in color, if color is shown."""
+        if not self.has_color:
+            return lines
+        from port_hook_cli.text.json_highlight import highlighted
+
+        return highlighted(lines)
 
     def fit(self, lines: Iterable[Styled]) -> Iterable[Styled]:
         """Return lines wrapped below their values on a terminal, and as they are in a pipe."""
@@ -65,7 +74,7 @@ class Output:
             return lines
         from port_hook_cli.text.layout import fit
 
-        return fit(lines, self.width)
+        return fit(self._highlight(lines), self.width)
 
     def wrap(self, lines: Iterable[Styled]) -> Iterable[Styled]:
         """Return lines wrapped at words on a terminal, continued with an indent of two spaces."""
@@ -141,20 +150,39 @@ def rich_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
     )
 
 
-def write_content(
-    content: bytes, stream: TextIO, *, printable: Callable[[bytes], str] = printable_bytes, end: str = ""
-) -> None:
-    """Write exact bytes to a pipe or a file; write the result of `printable`, then `end`, to a terminal."""
+def write_content(content: bytes, stream: TextIO, *, environ: Mapping[str, str] | None = None, end: str = "") -> None:
+    """Write exact bytes to a pipe or a file, whatever FORCE_COLOR says; write their text, then `end`, to a terminal.
+
+    With an `environ` that allows color, lines of JSON are in color there.
+    """
     if stream.isatty():
-        stream.write(printable(content) + end)
+        text = printable_bytes(content)
+        stream.write((text if environ is None else _colored(text, Output(stream, environ))) + end)
         stream.flush()
     else:
         write_bytes(content, stream)
 
 
-def write_json_text(text: str, stream: TextIO) -> None:
-    """Write JSON as UTF-8 to a pipe or a file; on a terminal, escape invisible characters as JSON does."""
-    write_content(text.encode(), stream, printable=lambda _: printable_json(text))
+def write_json_text(text: str, stream: TextIO, *, environ: Mapping[str, str]) -> None:
+    """Write JSON as UTF-8, in color where color is shown; on a terminal, escape invisible characters as JSON does."""
+    output = Output(stream, environ)
+    if stream.isatty():
+        stream.write(_colored(printable_json(text), output))
+        stream.flush()
+    else:
+        write_bytes(_colored(text, output).encode(), stream)
+
+
+def _colored(text: str, output: Output) -> str:
+    """Return a text with the lines of JSON in it in color, if color is shown."""
+    if not output.has_color:
+        return text
+    from port_hook_cli.text.json_highlight import MAX_HIGHLIGHTED
+    from port_hook_cli.text.styled import JSON, Styled
+
+    start = text[:MAX_HIGHLIGHTED]
+    lines = output.paint(Styled(line, JSON) for line in start.split("\n"))
+    return lines[:-1] + text[MAX_HIGHLIGHTED:]
 
 
 def write_bytes(content: bytes, stream: TextIO) -> None:

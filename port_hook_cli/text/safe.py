@@ -58,10 +58,15 @@ def printable_bytes(content: bytes) -> str:
 
 def wire_text(value: str) -> str:
     """Return a header value (its bytes as Latin-1) as text: as UTF-8 if it is valid UTF-8, else as Latin-1."""
+    return printable(field_text(value))
+
+
+def field_text(value: str) -> str:
+    """Return a header value like `wire_text`, with all its characters."""
     try:
-        return printable(value.encode("latin-1").decode("utf-8"))
+        return value.encode("latin-1").decode("utf-8")
     except UnicodeError:
-        return printable(value)
+        return value
 
 
 def shorten(text: str, limit: int) -> str:

@@ -1,6 +1,7 @@
 """Styled text: what views return, and what a terminal is sent for it. Pure.
 
-A style is one or more words of `STYLES`, such as `bold red`. Without color, the words that name colors are ignored.
+A style is one or more words of `STYLES` and `COLORS`, such as `bold red`. Without color, the words that name colors are
+ignored. The word `json` marks a text that is colored as JSON where color is shown (see `text.json_highlight`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from unicodedata import category, east_asian_width
 
 STYLES = {"bold": 1, "dim": 2}
 COLORS = {"red": 31, "green": 32, "yellow": 33, "magenta": 35, "cyan": 36}
+JSON = "json"
 _RESET = "\x1b[0m"
 
 
@@ -50,6 +52,10 @@ class Styled:
     def part(self, start: int, end: int | None = None) -> Styled:
         """Return the characters from `start` to `end` with their styles."""
         return Styled._of(self._cut(start, len(self.plain) if end is None else end), no_wrap=self.no_wrap)
+
+    def replaced(self, spans: Iterable[Span]) -> Styled:
+        """Return a text of other spans that is wrapped as this one is."""
+        return Styled._of(spans, no_wrap=self.no_wrap)
 
     def _cut(self, start: int, end: int) -> Iterator[Span]:
         position = 0

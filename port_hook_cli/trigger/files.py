@@ -11,12 +11,12 @@ from http import HTTPStatus
 from pathlib import PurePath
 from typing import Any, TypeVar
 
-from port_hook_cli.actions.action import BadAction, PortAction, pick_action, read_action
+from port_hook_cli.actions.action import KAFKA, WEBHOOK, BadAction, PortAction, pick_action, read_action
 from port_hook_cli.actions.version1 import CONVERTED, converted, is_version1
 from port_hook_cli.errors import PortApiError, StoreError, UsageError
 from port_hook_cli.files.documents import read_document, read_secrets_file
 from port_hook_cli.files.folders import DOCUMENT_SUFFIXES, documents_in
-from port_hook_cli.files.input import read_input
+from port_hook_cli.files.input import read_input, require_name
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.port_api.settings import Settings
@@ -58,13 +58,14 @@ class ActionLocation:
 def locate(name: str, runtime: Runtime) -> ActionLocation:
     """Return where the action `name` is: a file, a directory of files, either with `#ID`, or an identifier in Port.
 
-    A workflow in Port is `ID` or `ID#NODE`. Raises StoreError for a missing file. A bare name means a directory only
-    where it is written as a path: `actions/`.
+    A workflow in Port is `ID` or `ID#NODE`. A bare name means a directory only where it is written as a path:
+    `actions/`. Raises StoreError for a missing file, and UsageError for an empty name.
     """
-    if name == "-" or _is_file(name, runtime) or (_is_path(name) and _is_directory(name, runtime)):
+    if name == "-" or is_file(name, runtime) or (_is_path(name) and _is_directory(name, runtime)):
         return ActionLocation(name, name)
+    require_name(name)
     file, mark, identifier = name.rpartition("#")
-    if mark and (file == "-" or _is_file(file, runtime) or _is_directory(file, runtime)):
+    if mark and (file == "-" or is_file(file, runtime) or _is_directory(file, runtime)):
         return ActionLocation(name, file, identifier)
     directory, _, inside = name.partition("#")
     if mark and _is_directory(directory, runtime):
@@ -113,7 +114,7 @@ def find_action(
         if is_version1(picked):
             picked = converted(picked)
             print(f"note: {printable(CONVERTED.format(picked.get('identifier')))}", file=runtime.stderr)
-        return read_action(picked)
+        return read_action(picked, methods=(WEBHOOK, KAFKA))
     except (BadAction, BadWorkflow) as error:
         raise UsageError(f"{name} {error}.", hint=_HINT) from error
 
@@ -156,6 +157,16 @@ def read_object(
         return read(read_secrets_file(content, name=name) if secret else read_document(content, name=name))
 
 
+def read_given(
+    name: str, file: str | None, given: Mapping[str, Any], runtime: Runtime, read: Callable[[Any], _Read]
+) -> _Read | None:
+    """Return what `read` makes of the document that is `given` under `name`, or else of the one in a file."""
+    if name not in given:
+        return read_object(file, runtime, read)
+    with _named(f"`{name}`"):
+        return read(given[name])
+
+
 @contextmanager
 def _named(name: str) -> Iterator[None]:
     try:
@@ -164,7 +175,8 @@ def _named(name: str) -> Iterator[None]:
         raise UsageError(f"{name} {error}.", hint="Correct it.") from error
 
 
-def _is_file(name: str, runtime: Runtime) -> bool:
+def is_file(name: str, runtime: Runtime) -> bool:
+    """Return whether `name` is a file of the working folder."""
     try:
         return bool(name) and (runtime.cwd / name).is_file()
     except (OSError, ValueError):  # the name is too long, or invalid for a file

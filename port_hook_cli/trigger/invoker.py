@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Required, TypedDict, Unpack
 
 from port_hook_cli.actions.action import ActionKind, BadAction, PortAction
 from port_hook_cli.actions.inputs import Encryption, InvalidInputs, as_seen, as_sent, encryption_of, plaintext_of
-from port_hook_cli.actions.request import RenderedRequest, RunContext, assemble, request_template, template_data
-from port_hook_cli.actions.templates import JqError, Undefined
+from port_hook_cli.actions.request import (
+    RenderedMessage,
+    RenderedRequest,
+    RunContext,
+    assemble,
+    assemble_message,
+    request_template,
+    template_data,
+)
+from port_hook_cli.actions.templates import JqError, Rendering, Undefined
 from port_hook_cli.errors import RenderError, UsageError
 from port_hook_cli.trigger.form import Check, Filled, fill
 from port_hook_cli.workflows.steps import Renders
@@ -18,6 +26,24 @@ Encrypt = Callable[[Encryption, bytes], str]
 """Encrypts an input's plaintext; raises SettingsError for a missing or unusable key."""
 
 AUTOMATION_ORIGIN = "AUTOMATION"
+
+
+class RunParameters(TypedDict, total=False):
+    """The parameters of a run; all but `run_id`, `by` and `at` may be left out.
+
+    `properties` are the inputs by name, as `POST /v1/actions/{id}/runs` takes them; `by` is `trigger.by`, `at` the
+    time in RFC 3339.
+    """
+
+    run_id: Required[str]
+    by: Required[Mapping[str, Any]]
+    at: Required[str]
+    properties: Mapping[str, Any] | None
+    entity: Mapping[str, Any] | None
+    event: Mapping[str, Any] | None
+    operation: str | None
+    origin: str
+    secrets: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +67,22 @@ class Invoker:
         self._encrypt = encrypt
         self._strict = strict
 
-    async def request(
+    async def request(self, action: PortAction, **asked: Unpack[RunParameters]) -> RenderedRequest:
+        """Return the request of a run, without its signature.
+
+        An automation takes no inputs, and its origin is AUTOMATION. Raises InvalidInputs with every violation,
+        RenderError, UsageError for an incorrectly declared action, and SettingsError for an encrypted input without
+        a key.
+        """
+        run, rendering = await self._render(action, **asked)
+        return assemble(action, run, rendering.value, rendering.errors)
+
+    async def message(self, action: PortAction, **asked: Unpack[RunParameters]) -> RenderedMessage:
+        """Return the message of a run of a KAFKA action, without its signature; raises as `request` does."""
+        run, rendering = await self._render(action, **asked)
+        return assemble_message(action, run, rendering.value, rendering.errors)
+
+    async def _render(
         self,
         action: PortAction,
         *,
@@ -54,14 +95,8 @@ class Invoker:
         operation: str | None = None,
         origin: str = "UI",
         secrets: Mapping[str, Any] | None = None,
-    ) -> RenderedRequest:
-        """Return the request of a run, without its signature.
-
-        `properties` are the inputs by name, as `POST /v1/actions/{id}/runs` takes them; `by` is `trigger.by`, `at` the
-        time in RFC 3339. An automation takes no inputs, and its origin is AUTOMATION. Raises InvalidInputs with every
-        violation, RenderError, UsageError for an incorrectly declared action, and SettingsError for an encrypted
-        input without a key.
-        """
+    ) -> tuple[RunContext, Rendering]:
+        """Return the run with its inputs as they are sent, and the rendered templates."""
         is_automation = action.kind is ActionKind.AUTOMATION
         run = RunContext(
             id=run_id,
@@ -80,7 +115,7 @@ class Invoker:
             raise UsageError(f"The automation {action.identifier} takes no inputs.", hint="It runs for an event.")
         data = template_data(action, run)
         rendering = await self._renderer.arender_and_tell(request_template(action), data, strict=self._strict)
-        return assemble(action, run, rendering.value, (*errors, *rendering.errors))
+        return run, Rendering(value=rendering.value, errors=(*errors, *rendering.errors))
 
     @property
     def renderer(self) -> Renders:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Unpack
 
-from port_hook_cli.actions.action import webhook_action
+from port_hook_cli.actions.action import invoked_action
 from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.actions.inputs import Encryption
-from port_hook_cli.actions.request import RenderedRequest
+from port_hook_cli.actions.request import RenderedMessage, RenderedRequest
+from port_hook_cli.javascript.values import write_json
 from port_hook_cli.text.secret import Secret
 from port_hook_cli.trigger.invoker import Invoker
 
@@ -46,7 +47,17 @@ class SandboxInvoker:
 
     async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> SandboxRequest:
         """Return what `action` (as Port's API shows it) sends; raises PortHookError if there is no request to send."""
-        return as_sent(await self._invoker.request(webhook_action(action), origin="API", **asked))
+        known = invoked_action(action)
+        if known.is_message:
+            return as_published(await self._invoker.message(known, origin="API", **asked))
+        return as_sent(await self._invoker.request(known, origin="API", **asked))
+
+
+def as_published(made: RenderedMessage) -> SandboxRequest:
+    """Return a message for the sandbox, with the payload as bytes."""
+    from port_hook_cli.sandbox import SandboxRequest
+
+    return SandboxRequest(body=write_json(made.payload).encode(), is_message=True, properties=made.properties)
 
 
 def as_sent(made: RenderedRequest) -> SandboxRequest:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from port_hook_cli.actions.jq_differences import JqDifference
 from port_hook_cli.actions.request import RenderedRequest
+from port_hook_cli.actions.templates import JqError
 from port_hook_cli.invocations.masked_headers import mask_headers
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation, Response
 from port_hook_cli.invocations.snippet_formats import SnippetFormat
@@ -38,15 +39,20 @@ class Made:
         return replace(self.invocation, headers=Headers.from_raw(raw), body=body)
 
 
-def warn(request: RenderedRequest, masker: Masker, runtime: Runtime) -> None:
-    """Print the expressions that failed and became null, and a note if Port's agent would send the request."""
-    for error in request.errors:
+def warn(errors: Iterable[JqError], masker: Masker, runtime: Runtime) -> None:
+    """Print the expressions that failed and became null."""
+    for error in errors:
         message = f"{{{{ {error.expression.strip()} }}}} became null: {error.message}"
         print(f"warning: {printable(masker.message(message))}", file=runtime.stderr)
+
+
+def tell_of_agent(request: RenderedRequest, runtime: Runtime) -> None:
+    """Print a note if Port's agent would send the request."""
     if request.agent:
-        print(
-            "note: the action has `agent` enabled: in Port, the execution agent would send this request",
-            file=runtime.stderr,
+        tell(
+            "note: the action has `agent` enabled: in Port, the execution agent would send this request "
+            "(--kafka HOST:PORT publishes it for the agent)",
+            runtime,
         )
 
 
@@ -73,7 +79,7 @@ def print_request(made: Made, output: SnippetFormat | None, runtime: Runtime, *,
     from port_hook_cli.invocations.delivery_view import request_text
 
     content = request_text(shown, sendable_url(url))
-    write_content(content, runtime.stdout, end="\n")
+    write_content(content, runtime.stdout, environ=runtime.environ, end="\n")
 
 
 def show_request(made: Made, runtime: Runtime) -> None:

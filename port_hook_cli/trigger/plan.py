@@ -12,7 +12,11 @@ from port_hook_cli.signatures.signing import TimestampUnit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriggerPlan:
-    """The options of `trigger`, read and checked. Targets are URLs; times are in seconds."""
+    """The options of `trigger`, read and checked. Targets are URLs; times are in seconds.
+
+    With `brokers` (`HOST:PORT`), what Port publishes to Kafka is published there instead of being sent.
+    `given` has the documents that are values instead of files: `inputs`, `entity`, `event`.
+    """
 
     action: str
     to: str | None
@@ -44,6 +48,8 @@ class TriggerPlan:
     outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     output_texts: Sequence[str] = ()
     responses: Mapping[str, str] = field(default_factory=dict)
+    brokers: tuple[str, ...] = ()
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def inputs_by_name(self) -> tuple[tuple[str, str | None], ...]:

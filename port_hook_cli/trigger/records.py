@@ -49,6 +49,30 @@ def invocation_record(
     }
 
 
+def message_record(
+    action: str,
+    run_id: str,
+    message: Any,
+    *,
+    synchronized: bool,
+    agent: bool,
+    errors: Sequence[tuple[str, str]],
+    published: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Return the record of a message on a Kafka topic, with secrets masked; `published` is None if it was printed."""
+    return {
+        "schema": TRIGGER,
+        "type": "message",
+        "action": action or None,
+        "run_id": run_id or None,
+        "message": message,
+        "synchronized": synchronized,
+        "agent": agent,
+        "errors": [{"expression": expression, "message": why} for expression, why in errors],
+        "published": published,
+    }
+
+
 def unmet_record(action: str, unmet: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """Return the record of an automation that does not run: unmet expressions of its condition and why."""
     return {

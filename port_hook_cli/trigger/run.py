@@ -29,11 +29,19 @@ from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.trigger.destination import destination
 from port_hook_cli.trigger.documents import read_by, read_entity, read_event, read_inputs, read_secrets
-from port_hook_cli.trigger.files import FoundWorkflow, find_action, find_in_port, locate, read_object
-from port_hook_cli.trigger.invoker import Invoker, Unmet
+from port_hook_cli.trigger.files import FoundWorkflow, find_action, find_in_port, locate, read_given, read_object
+from port_hook_cli.trigger.invoker import Invoker, RunParameters, Unmet
 from port_hook_cli.trigger.last_outputs import LAST, last_outputs, refuse_missing_outputs
 from port_hook_cli.trigger.open_invoker import invoking
-from port_hook_cli.trigger.output import Made, print_request, show_request, show_response, tell_differences, warn
+from port_hook_cli.trigger.output import (
+    Made,
+    print_request,
+    show_request,
+    show_response,
+    tell_differences,
+    tell_of_agent,
+    warn,
+)
 from port_hook_cli.trigger.plan import Documents, TriggerPlan
 from port_hook_cli.trigger.records import unmet_record
 
@@ -44,7 +52,7 @@ def run_trigger(plan: TriggerPlan, runtime: Runtime) -> ExitCode:
     """Carry out `plan`. Raises the PortHookErrors of files, settings, inputs, templates and Port's API."""
     source = locate(plan.action, runtime)
     uses_api = plan.via_port or source.file is None or plan.outputs_file == LAST
-    needs = ALL_NEEDS if uses_api else ONLY_THE_SECRET
+    needs = ALL_NEEDS if uses_api or plan.brokers else ONLY_THE_SECRET
     settings = cache(
         partial(
             read_settings,
@@ -55,6 +63,11 @@ def run_trigger(plan: TriggerPlan, runtime: Runtime) -> ExitCode:
             insecure_api=plan.insecure_api,
         )
     )
+    if plan.brokers:
+        from port_hook_cli.trigger.captured_message import find_captured, publish_captured
+
+        if (captured := find_captured(plan, runtime)) is not None:
+            return publish_captured(captured, plan, settings, runtime)
     action = find_action(source, runtime, settings, api_timeout_s=plan.api_timeout_s)
     if isinstance(action, FoundWorkflow):
         return _run_workflow(action, plan, settings, runtime)
@@ -153,9 +166,9 @@ def _source(found: FoundWorkflow) -> str:
 
 
 def _read_documents(action: PortAction, plan: TriggerPlan, runtime: Runtime) -> Documents:
-    properties = read_object(plan.inputs_file, runtime, read_inputs) or {}
+    properties = read_given("inputs", plan.inputs_file, plan.given, runtime, read_inputs) or {}
     properties |= dict(parse_input(text, action.inputs) for text in plan.inputs)
-    event = read_object(plan.event_file, runtime, read_event)
+    event = read_given("event", plan.event_file, plan.given, runtime, read_event)
     default_by: Mapping[str, Any] = create_vm("", at="")["trigger"]["by"]
     if plan.user_file is None and action.kind is ActionKind.AUTOMATION and event is not None:
         trigger = event.get("trigger")
@@ -164,7 +177,7 @@ def _read_documents(action: PortAction, plan: TriggerPlan, runtime: Runtime) -> 
     return Documents(
         properties=properties,
         by=read_object(plan.user_file, runtime, partial(read_by, default=default_by)) or default_by,
-        entity=read_object(plan.entity_file, runtime, read_entity),
+        entity=read_given("entity", plan.entity_file, plan.given, runtime, read_entity),
         event=event,
         secrets=read_object(plan.secrets_file, runtime, read_secrets, secret=True) or {},
     )
@@ -213,8 +226,7 @@ async def _trigger(
     if unmet := await invoker.unmet(action, documents.event):
         return _tell_unmet(action, unmet, plan, runtime)
     run_id = plan.run_id or make_run_id(secrets.choice)
-    request = await invoker.request(
-        action,
+    asked = RunParameters(
         run_id=run_id,
         by=documents.by,
         at=format_time(runtime.now()),
@@ -225,7 +237,18 @@ async def _trigger(
         origin=plan.origin,
         secrets=documents.secrets,
     )
-    warn(request, masker, runtime)
+
+    async def announce(properties: Mapping[str, Any]) -> None:
+        if not plan.no_sign and action.kind is ActionKind.SELF_SERVICE:
+            await tell_sandbox([_delivery(action, properties, run_id, documents)], settings(), runtime)
+
+    if plan.brokers or action.is_message:
+        from port_hook_cli.trigger.publishing import publish_invocation
+
+        return await publish_invocation(action, asked, plan, invoker, masker, settings, runtime, announce)
+    request = await invoker.request(action, **asked)
+    warn(request.errors, masker, runtime)
+    tell_of_agent(request, runtime)
     to = plan.routes.get(action.identifier, plan.to)
     url = destination(request.url, to, to_its_url=plan.to_its_url or not plan.sends)
     made = Made(
@@ -240,22 +263,21 @@ async def _trigger(
         return ExitCode.OK
     if not plan.json:
         show_request(made, runtime)
-    if not plan.no_sign and action.kind is ActionKind.SELF_SERVICE:
-        await tell_sandbox([_delivery(action, request, run_id, documents)], settings(), runtime)
+    await announce(request.properties)
     delivery = await _send(made, plan.timeout_s)
     conflict = "" if plan.no_sign else settings().conflict
     show_response(made, delivery, runtime, json=plan.json, conflict=conflict)
     return _exit_code(delivery)
 
 
-def _delivery(action: PortAction, request: RenderedRequest, run_id: str, documents: Documents) -> dict[str, Any]:
+def _delivery(action: PortAction, properties: Mapping[str, Any], run_id: str, documents: Documents) -> dict[str, Any]:
     entity = documents.entity or {}
     return {
         "runId": run_id,
         "action": action.identifier,
         "blueprint": action.blueprint or entity.get("blueprint"),
         "entity": entity.get("identifier"),
-        "properties": dict(request.properties or {}),
+        "properties": dict(properties),
     }
 
 

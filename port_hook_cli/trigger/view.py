@@ -17,6 +17,7 @@ from port_hook_cli.runs.view import report_command
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.layout import INDENT
 from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.text.styled import JSON
 from port_hook_cli.text.styled import Styled as Text
 from port_hook_cli.trigger.hints import response_hints
 
@@ -67,6 +68,29 @@ def response_lines(
         yield _line("", Text(command, style="cyan", no_wrap=True))
 
 
+def message_lines(name: str, run_id: str, *, topic: str, content: bytes) -> Iterator[Text]:
+    """Yield the lines of a message for a Kafka topic; secrets in `content` are masked."""
+    found = read_payload(content, Headers(()))
+    payload = replace(found, run_id=run_id or found.run_id)
+    what = what_it_is(payload) if payload.action or payload.event or not name else name
+    yield Text.assemble((brief(what), "bold"), f"  message for {brief(topic)}")
+    yield from payload_lines(payload, content, app_url=None)
+
+
+def published_lines(place: str, run_id: str, *, agent: bool, synchronized: bool) -> Iterator[Text]:
+    """Yield where a message was published, and who ends the run."""
+    yield _line("published", Text(brief(place), style="green"))
+    if not run_id:
+        return
+    if agent and synchronized:
+        yield _line("in Port", Text("the run is synchronized: the agent reports the response, which ends it"))
+        return
+    who = "the backend, which gets the agent's request," if agent else "the consumer of the topic"
+    yield _line("in Port", Text(f"the run stays IN_PROGRESS until {who} reports its result"))
+    if command := report_command(run_id, failed=False):
+        yield _line("", Text(command, style="cyan", no_wrap=True))
+
+
 def run_line(run: Mapping[str, Any]) -> str:
     """Return the line for the state of a run in Port."""
     parts = (run.get("id"), run.get("status"), run.get("statusLabel"), run.get("summary"))
@@ -86,7 +110,7 @@ def _excerpt(content: bytes) -> Iterator[Text]:
         yield _line("", Text(f"({len(content):,} bytes that are not UTF-8 text)", style="dim"))
         return
     lines = text[:_MAX_EXCERPT_CHARACTERS].splitlines()
-    yield from (_line("", Text(line, style="dim")) for line in lines[:_MAX_LINES])
+    yield from (_line("", Text(line, style=f"dim {JSON}")) for line in lines[:_MAX_LINES])
     if len(text) > _MAX_EXCERPT_CHARACTERS or len(lines) > _MAX_LINES:
         yield _line("", Text("…", style="dim"))
 

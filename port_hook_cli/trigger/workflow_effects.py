@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from port_hook_cli.actions.kafka_messages import WRAPPER_REMARK, agent_config, agent_node_message, node_message
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.errors import PortApiError, PortHookError, UsageError
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
@@ -30,9 +31,11 @@ from port_hook_cli.workflows.workflow import Node, NodeType, Outlet
 if TYPE_CHECKING:
     from port_hook_cli.http.client import HttpClient
     from port_hook_cli.port_api.client import PortApi
+    from port_hook_cli.trigger.publishing import SignedTopic
 
 _PAUSE_S = 0.2
 _SKIPPED = "port-hook does not run nodes of the type {}; give an output with --output {}=JSON"
+_NOT_PUBLISHED = "nothing is published without --kafka HOST:PORT; give an output with --output {}=JSON"
 _NOT_SAVED = "no sandbox is used (PORT_API_URL), so the entity was not saved"
 _UNKNOWN_OUTPUT = "Port does not document the output of an UPSERT_ENTITY node"
 
@@ -71,6 +74,7 @@ class HandlerEffects:
         observe: Callable[[Step, str | None], None],
         new_node_run_id: Callable[[], str],
         runtime: Runtime,
+        topic: SignedTopic | None = None,
     ) -> None:
         self.secrets = secrets
         self._options = options
@@ -80,6 +84,8 @@ class HandlerEffects:
         self._observe = observe
         self._new_node_run_id = new_node_run_id
         self._runtime = runtime
+        self._topic = topic
+        self.publishes = topic is not None
 
     has_agent = False
 
@@ -97,13 +103,18 @@ class HandlerEffects:
 
     async def observe(self, step: Step) -> None:
         """Show a step."""
-        url = None if step.request is None else self._url(step.node, step.request)
-        self._observe(step, url)
+        self._observe(step, None if step.request is None else self._shown_url(step.node, step.request))
 
     async def send(self, run: WorkflowRun, node: Node, request: RenderedRequest) -> Delivery | None:
-        """Send a node's request to the user's handler, also one that Port's agent would send."""
+        """Send a node's request to the user's handler, also one that Port's agent would send without a topic."""
+        if request.agent and self._topic is not None:
+            if self._options.wait_s and self._api is not None:
+                await self._announce(self._api, run, node)
+            config = agent_config(request)
+            await self._topic.publish(agent_node_message(config, node_run_id=request.run_id))
+            return None
         if self._options.wait_s and not request.synchronized and self._api is not None:
-            await self._announce(self._api, run, node, request)
+            await self._announce(self._api, run, node)
         content, now = request.content, self._runtime.now()
         fields = signed_headers(content, self._secret(), self._options.unit.stamp(now)) if self._options.sign else ()
         invocation = Invocation(
@@ -116,14 +127,28 @@ class HandlerEffects:
         )
         return await self._client.send(invocation, sendable_url(self._url(node, request)))
 
-    async def resolve(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:  # noqa: ARG002
-        """Answer an INPUT node, save an entity, or pass over a node that port-hook does not run."""
+    async def resolve(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:
+        """Answer an INPUT node, save an entity, publish a message, or pass over a node that port-hook does not run."""
+        if node.type == NodeType.KAFKA and self._topic is not None:
+            return Resolution(outcome=await self._publish(run, node, config, self._topic))
         if node.type == NodeType.INPUT:
             return await self._respond(node)
         if node.type == NodeType.UPSERT_ENTITY:
             return await self._upsert(config)
-        remark = _SKIPPED.format(brief(node.type), brief(node.identifier))
+        is_message = node.type == NodeType.KAFKA
+        name = brief(node.identifier)
+        remark = _NOT_PUBLISHED.format(name) if is_message else _SKIPPED.format(brief(node.type), name)
         return Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, remarks=(remark,)))
+
+    async def _publish(
+        self, run: WorkflowRun, node: Node, config: Mapping[str, Any], topic: SignedTopic
+    ) -> NodeOutcome:
+        assert run.current is not None
+        if self._options.wait_s and self._api is not None:
+            await self._announce(self._api, run, node)
+        message = node_message(config.get("payload"), node_run_id=run.current.id, workflow_run_id=run.id)
+        place = await topic.publish(message)
+        return NodeOutcome(result=None, remarks=(f"published to {place}", WRAPPER_REMARK))
 
     async def reported(self, run: WorkflowRun, node_run: NodeRun) -> NodeOutcome | None:  # noqa: ARG002
         """Return what the sandbox was told of an asynchronous node, waiting for it for as long as the user said."""
@@ -139,9 +164,10 @@ class HandlerEffects:
                 return None
             await asyncio.sleep(_PAUSE_S)
 
-    async def _announce(self, api: PortApi, run: WorkflowRun, node: Node, request: RenderedRequest) -> None:
+    async def _announce(self, api: PortApi, run: WorkflowRun, node: Node) -> None:
         """Add the node run to the sandbox, so that the handler can report it, even with --strict-runs."""
-        delivery = {"runId": request.run_id, "action": f"{run.workflow.identifier}#{node.identifier}", "properties": {}}
+        assert run.current is not None
+        delivery = {"runId": run.current.id, "action": f"{run.workflow.identifier}#{node.identifier}", "properties": {}}
         with contextlib.suppress(PortHookError):  # without it, the sandbox makes the run up when it is reported
             await api.call("POST", DELIVERIES, delivery)
 
@@ -183,6 +209,9 @@ class HandlerEffects:
             )
         output = {"entity": answer.get("entity") or entity}
         return Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, output=output, remarks=(_UNKNOWN_OUTPUT,)))
+
+    def _shown_url(self, node: Node, request: RenderedRequest) -> str:
+        return request.url if request.agent and self._topic is not None else self._url(node, request)
 
     def _url(self, node: Node, request: RenderedRequest) -> str:
         to = self._options.routes.get(node.identifier, self._options.to)

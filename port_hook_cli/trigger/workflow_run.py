@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from port_hook_cli.port_api.client import PortApi
     from port_hook_cli.trigger.plan import Documents, TriggerPlan
 
-_NODE_TYPES = "A node can be triggered alone if it is a trigger or a WEBHOOK node."
+_NODE_TYPES = "A node can be triggered alone if it is a trigger, or of the type WEBHOOK or KAFKA."
 _WAITING = "--wait needs the sandbox, which knows of this run's reports"
 
 
@@ -119,7 +119,7 @@ class _Beginning:
 
     def _only(self, run: WorkflowRun, node: Node) -> WorkflowRun:
         """Return a run of one node: what is given is the output of all others, and nothing follows."""
-        if node.type != NodeType.WEBHOOK:
+        if node.type not in {NodeType.WEBHOOK, NodeType.KAFKA}:
             raise UsageError(f"The node {node.identifier} is of the type {node.type}.", hint=_NODE_TYPES)
         trigger = run.node_runs[0]
         others = tuple(
@@ -209,6 +209,11 @@ async def _run(begin: _Beginning, node: str | None, masker: Masker, settings: Ca
     show.begin(run)
     async with AsyncExitStack() as stack:
         api = await _sandbox(stack, begin, settings)
+        topic = None
+        if plan.brokers:
+            from port_hook_cli.trigger.publishing import opened_topic
+
+            topic = await stack.enter_async_context(opened_topic(plan, settings, runtime))
         world = HandlerEffects(
             WorkflowOptions(
                 to=plan.to,
@@ -227,6 +232,7 @@ async def _run(begin: _Beginning, node: str | None, masker: Masker, settings: Ca
             observe=show.step,
             new_node_run_id=lambda: begin.new_id("wfnr_"),
             runtime=runtime,
+            topic=topic,
         )
         run = await walk(run, begin.invoker.renderer, world, strict=plan.strict)
     show.end(run)
@@ -279,9 +285,12 @@ class _Shower:
 
     def step(self, step: Step, url: str | None) -> None:
         is_begun = step.node_run.progress is Progress.SENDING and step.delivery is None
+        is_published = is_begun and step.request is None
         if self._json:
             if not is_begun:
                 emit(node_record(step, url, self._masker), self._runtime.stdout)
+        elif is_published:
+            return  # the next step says where
         elif is_begun and step.request is not None:
             self._print([request_line(step, step.request, self._masker.text(url or ""))])
         else:

@@ -87,6 +87,10 @@ class Usable:
 
 @dataclass(frozen=True, slots=True)
 class NotUsable:
-    """Why `--tunnel auto` cannot use a provider on this machine, as a clause."""
+    """Why `--tunnel auto` cannot use a provider on this machine, as a clause.
+
+    `setup` is what to do, if it is more than the provider's usual setup.
+    """
 
     reason: str
+    setup: str = ""

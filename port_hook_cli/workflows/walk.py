@@ -26,6 +26,7 @@ from port_hook_cli.workflows.steps import (
 from port_hook_cli.workflows.workflow import Node, NodeType
 
 _LOST = "The process ended while it sent the request; whether the request arrived is unknown."
+_PUBLISHED = frozenset({Progress.SENDING, Progress.WAITING})
 _GIVEN = "its output was given, so it did not run"
 
 
@@ -68,7 +69,12 @@ class RunEffects(Protocol):
 
     @property
     def has_agent(self) -> bool:
-        """Whether Port's execution agent sends the request of a node that asks for it; `send` returns None then."""
+        """Whether Port's execution agent claims the request of a node that asks for it; `send` returns None then."""
+        ...
+
+    @property
+    def publishes(self) -> bool:
+        """Whether `resolve` publishes the message of a KAFKA node, which then waits for a report."""
         ...
 
     def now(self) -> str:
@@ -84,11 +90,14 @@ class RunEffects(Protocol):
         ...
 
     async def send(self, run: WorkflowRun, node: Node, request: RenderedRequest) -> Delivery | None:
-        """Send the request of a WEBHOOK node; None if Port's execution agent is to send it."""
+        """Send the request of a WEBHOOK node; None if Port's execution agent sends it."""
         ...
 
     async def resolve(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:
-        """Run a node that is neither WEBHOOK nor CONDITION, with its rendered config; None while it waits."""
+        """Run a node that is neither WEBHOOK nor CONDITION, with its rendered config; None while it waits.
+
+        An outcome without a result means that the node waits for a report.
+        """
         ...
 
     async def reported(self, run: WorkflowRun, node_run: NodeRun) -> NodeOutcome | None:
@@ -130,17 +139,34 @@ class _Walker:
             return await self._end(run, NodeOutcome(result=NodeResult.SUCCESS, output=given, remarks=(_GIVEN,)))
         if node.type == NodeType.WEBHOOK:
             return await self._webhook(run, node_run, node)
+        if node.type == NodeType.KAFKA and (self._effects.publishes or node_run.progress in _PUBLISHED):
+            return await self._message(run, node_run, node)
         data = self._data(run, node_run)
         if node.type == NodeType.CONDITION:
             chosen = await choose_outlet(node, data, self._renders)
             outlet = None if chosen is None else chosen.identifier
             output = {} if outlet is None else {"selectedOutlet": {"identifier": outlet}}
             return await self._end(run, NodeOutcome(result=NodeResult.SUCCESS, output=output), outlet=outlet)
+        return await self._resolve(run, node, data)
+
+    async def _resolve(self, run: WorkflowRun, node: Node, data: Mapping[str, Any]) -> Step | None:
         config, errors = await rendered_config(node, data, self._renders, strict=self._strict)
         resolution = await self._effects.resolve(run, node, config)
         if resolution is None:
             return None
         return await self._end(run, resolution.outcome, outlet=resolution.outlet, errors=errors)
+
+    async def _message(self, run: WorkflowRun, node_run: NodeRun, node: Node) -> Step | None:
+        """Publish the message of a KAFKA node, which then waits until its consumer reports it."""
+        if node_run.progress is Progress.WAITING:
+            outcome = await self._effects.reported(run, node_run)
+            return None if outcome is None else await self._end(run, outcome)
+        if node_run.progress is Progress.SENDING:
+            return await self._end(run, NodeOutcome(result=None, remarks=(_LOST,)))
+        data = self._data(run, node_run)
+        run = progressed(run, Progress.SENDING, at=self._effects.now())
+        await self._observe(run)
+        return await self._resolve(run, node, data)
 
     async def _webhook(self, run: WorkflowRun, node_run: NodeRun, node: Node) -> Step | None:
         if node_run.progress is Progress.WAITING:
@@ -159,9 +185,15 @@ class _Walker:
         await self._observe(run, request=request)
         delivery = await self._effects.send(run, node, request)
         if delivery is None:
-            return Step(run=progressed(run, Progress.WAITING, at=self._effects.now()), node_run=node_run)
+            return await self._wait_for_agent(run, node_run, request)
         outcome = webhook_outcome(node, delivery, synchronized=request.synchronized)
         return await self._end(run, outcome, request=request, delivery=delivery, errors=request.errors)
+
+    async def _wait_for_agent(self, run: WorkflowRun, node_run: NodeRun, request: RenderedRequest) -> Step:
+        waiting = progressed(run, Progress.WAITING, at=self._effects.now())
+        if self._effects.has_agent:
+            return Step(run=waiting, node_run=node_run)  # observed before
+        return await self._observe(waiting, request=request)
 
     async def _take_up(self, run: WorkflowRun, node: Node) -> Step:
         """Go on with a node whose request was being sent when the process ended: it is not sent twice."""

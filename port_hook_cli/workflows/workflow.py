@@ -26,6 +26,7 @@ class NodeType(StrEnum):
     CONDITION = "CONDITION"
     INPUT = "INPUT"
     UPSERT_ENTITY = "UPSERT_ENTITY"
+    KAFKA = "KAFKA"
 
 
 TRIGGERS = frozenset({NodeType.SELF_SERVE_TRIGGER, NodeType.EVENT_TRIGGER, NodeType.SCHEDULE_TRIGGER})

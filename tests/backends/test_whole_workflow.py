@@ -84,7 +84,7 @@ def test_a_killed_sandbox_takes_the_report_of_the_handler_after_its_restart(tmp_
         until(sandbox, run_id, lambda note: note.startswith("deploy (") and note.endswith("waits for a report"))
         for _ in range(kills):
             sandbox.process.send_signal(signal.SIGKILL)
-            sandbox.process.wait(10)
+            sandbox.process.wait(30)
             sandbox = stack.enter_context(a_sandbox_process(tmp_path, *state))
         httpx.post(f"{url}/release", json={"api": sandbox.ready["url"]}).raise_for_status()
         until(sandbox, run_id, has_ended)

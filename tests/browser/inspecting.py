@@ -36,6 +36,7 @@ class Desk:
     url: str
     entry: str
     lines: list[str] = field(default_factory=list)
+    folder: Path = Path()
 
     @property
     def origin(self) -> str:
@@ -53,7 +54,7 @@ class Desk:
 
     def send(self, body: bytes, headers: Headers, extra: Mapping[str, str]) -> int:
         parts = urlsplit(self.url)
-        connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=20)
+        connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=30)
         try:
             connection.putrequest("POST", "/", skip_host=True, skip_accept_encoding=True)
             for name, value in (*headers, *extra.items()):
@@ -92,7 +93,7 @@ def a_desk(
         stderr=subprocess.STDOUT,
         text=True,
     )
-    desk = Desk(process, "", "")
+    desk = Desk(process, "", "", folder=folder)
     ready = threading.Event()
     reader = threading.Thread(target=_read, args=(desk, ready, command == ("listen",)), daemon=True)
     reader.start()
@@ -103,11 +104,11 @@ def a_desk(
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(30)
         finally:
             process.kill()
             process.wait()
-            reader.join(10)
+            reader.join(30)
             assert process.stdout is not None
             process.stdout.close()
 

@@ -6,20 +6,24 @@ import asyncio
 import json
 import re
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from playwright.async_api import Page, expect
+from aiohttp import web
+from playwright.async_api import Page, Route, expect
 
+from port_hook_cli.captures.store import open_store
+from port_hook_cli.invocations.models import Response, Simulated
 from port_hook_cli.text.secret import Secret
 from tests.browser.conftest import OpenPage
 from tests.browser.inspecting import Desk, a_desk, a_vm, fill
-from tests.factories import a_document
+from tests.factories import a_body, a_document, an_exchange, an_invocation
 from tests.sandboxes import a_sandbox, environ_of
-from tests.servers import Handler
+from tests.servers import Handler, application
 
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
 
@@ -180,6 +184,20 @@ async def test_edited_body_is_sent_and_both_responses_are_shown(
     await expect(result.get_by_text('{"accepted":true}')).to_have_count(2)
     assert f"edited-{mark}".encode() in backend.requests[-1].body
     await rows(page, 2)
+
+
+async def test_summary_says_what_the_listener_simulated(shared_desk: Desk, open_page: OpenPage) -> None:
+    mark = unique()
+    failed = an_exchange(
+        an_invocation(a_body(a_vm(mark)), id=uuid4().hex[:12], received_at=time.time()),
+        response=Response(status=500),
+        simulated=Simulated(failure="fail-rate", delay_s=2.0),
+    )
+    with open_store(None, shared_desk.folder) as store:
+        store.add([failed])
+    page = await open_page(shared_desk, f"?text={mark}")
+    await opened(page)
+    await expect(page.get_by_text("Simulated: failure (--fail-rate), delay of 2.00 s (--delay)")).to_be_visible()
 
 
 async def test_form_of_inputs_writes_into_the_body(shared_desk: Desk, backend: Handler, open_page: OpenPage) -> None:
@@ -406,6 +424,7 @@ async def test_error_while_drawing_shows_a_message_and_a_way_out(shared_desk: De
 
 
 async def test_page_stays_live_however_often_its_filters_change(shared_desk: Desk, open_page: OpenPage) -> None:
+    sent(shared_desk)  # an empty list has no filters
     page = await open_page(shared_desk)
     await expect(page.locator(".dot.live")).to_have_count(1)
     button = page.get_by_role("button", name="malformed")
@@ -438,6 +457,68 @@ async def test_list_is_asked_for_before_the_timeline_and_a_reload_loads_no_file_
     files = {path.rpartition("/")[2]: size for path, _, size in entries if path.endswith(".js")}
     assert set(files.values()) == {0}
     assert {"app.js", "start.js", "preact.js"} <= set(files)
+
+
+async def test_list_without_filters_is_asked_for_by_the_html_and_only_once(
+    shared_desk: Desk, open_page: OpenPage
+) -> None:
+    sent(shared_desk)
+    page = await open_page(shared_desk, "?tab=body")
+    await expect(page.locator(".row:not(.empty)").first).to_be_visible()
+    asked = await page.evaluate(
+        "performance.getEntriesByType('resource').filter(({name}) => new URL(name).pathname === '/api/captures')"
+        ".map(({name, initiatorType}) => [new URL(name).search, initiatorType])"
+    )
+    assert [kind for query, kind in asked if query == "?limit=40"] == ["link"]
+
+
+async def test_response_that_comes_while_the_list_is_on_its_way_is_shown(tmp_path: Path, open_page: OpenPage) -> None:
+    release = threading.Event()
+
+    async def respond(_: web.Request) -> web.Response:
+        await asyncio.to_thread(release.wait, 30)
+        return web.Response(text="ok")
+
+    app = web.Application()
+    app.router.add_post("/", respond)
+    with application(app) as url, a_desk(tmp_path, "--forward-to", url) as desk:
+        watcher, page = await open_page(desk), await open_page(desk)
+        sending = asyncio.create_task(asyncio.to_thread(desk.post, a_vm("one")))
+        try:
+            await expect(watcher.locator(".row .response")).to_have_text("pending")
+
+            async def hold(route: Route) -> None:
+                response = await route.fetch()
+                assert (await response.json())["captures"][0]["response"] is None
+                release.set()
+                await expect(watcher.locator(".row .response")).to_have_text("200")
+                await route.fulfill(response=response)
+
+            await page.route("**/api/captures?*", hold)
+            await page.goto(f"{desk.origin}/")
+            await expect(page.locator(".row .response")).to_have_text("200")
+        finally:
+            release.set()
+            await sending
+            await asyncio.gather(page.close(), watcher.close())
+
+
+async def test_row_with_a_response_is_not_replaced_by_an_older_answer(shared_desk: Desk, open_page: OpenPage) -> None:
+    page = await open_page(shared_desk)
+    found = await page.evaluate(
+        """async () => {
+          const { RowCache } = await import("/page/spans.js");
+          const cache = new RowCache();
+          const row = (id, response) => ({ seq: 1, id, response, handler: null });
+          const shown = [];
+          for (const next of [row("a", null), row("a", 200), row("a", null), row("b", null)]) {
+            cache.put([next]);
+            shown.push(cache.get(1).response);
+          }
+          return shown;
+        }"""
+    )
+    assert found == [None, 200, 200, None]
 
 
 async def test_list_stays_where_it_is_when_very_many_captures_arrive(tmp_path: Path, open_page: OpenPage) -> None:

@@ -17,7 +17,17 @@ from port_hook_cli.captures.capture_file import (
     read_capture,
     to_capture,
 )
-from port_hook_cli.invocations.models import Cause, Delivery, Exchange, Headers, Invocation, Response, Status, Verdict
+from port_hook_cli.invocations.models import (
+    Cause,
+    Delivery,
+    Exchange,
+    Headers,
+    Invocation,
+    Response,
+    Simulated,
+    Status,
+    Verdict,
+)
 from port_hook_cli.invocations.payload import read_payload
 from tests.factories import RUN_ID, a_body, an_exchange
 
@@ -65,6 +75,9 @@ def exchanges(draw: st.DrawFn) -> Exchange:
             )
         ),
         response=draw(st.none() | st.builds(Response, status=STATUSES, headers=HEADERS, body=BODIES)),
+        simulated=draw(
+            st.none() | st.builds(Simulated, failure=st.none() | TEXT, dropped=st.booleans(), delay_s=numbers)
+        ),
     )
 
 
@@ -159,6 +172,8 @@ def test_handwritten_capture_needs_only_a_method_and_a_body() -> None:
         ({"answer": {"body": ""}}, "no"),
         ({"answer": {"status": 99, "body": ""}}, "not an HTTP status"),
         ({"delivery": {"body": ""}}, 'no "url"'),
+        ({"simulated": []}, "not an object"),
+        ({"simulated": {"dropped": 1}}, "neither true nor false"),
     ],
 )
 def test_invalid_field_is_named_in_the_error(changes: dict[str, Any], words: str) -> None:

@@ -24,6 +24,7 @@ from port_hook_cli.invocations.models import (
     Exchange,
     Headers,
     Kind,
+    MessageOrigin,
     Payload,
     Response,
     Status,
@@ -503,6 +504,43 @@ def test_exchange_shows_neither_the_secret_nor_the_signature() -> None:
 
 
 any_text = st.text(st.characters(), max_size=8)
+
+
+def a_message(**method: Any) -> Exchange:
+    document = a_document(payload={"action": {"identifier": "create_vm", "invocationMethod": method}})
+    body = json.dumps(document).encode()
+    origin = MessageOrigin("org.runs", 0, 1)
+    return an_exchange(an_invocation(body, origin=origin), payload=read_payload(body, Headers()), response=OK)
+
+
+@pytest.mark.parametrize(
+    ("method", "words", "is_reported"),
+    [
+        ({"type": "KAFKA"}, "the consumer of the message has to report the run's success or failure", True),
+        (
+            {"type": "WEBHOOK", "agent": True, "synchronized": False},
+            "the backend that gets the agent's request has to report the run's success or failure",
+            True,
+        ),
+        (
+            {"type": "WEBHOOK", "agent": True, "synchronized": True},
+            "Port's execution agent reports the response to its own request, which ends it",
+            False,
+        ),
+    ],
+)
+def test_message_is_shown_with_who_ends_its_run(method: dict[str, Any], words: str, is_reported: bool) -> None:
+    shown = "\n".join(lines_of(a_message(**method)))
+    assert words in shown
+    assert (f"port-hook report-run {RUN_ID} --status success" in shown) is is_reported
+
+
+def test_refused_message_is_shown_without_its_run() -> None:
+    shown = "\n".join(lines_of(replace(a_message(type="KAFKA"), refused=True)))
+    assert "not forwarded" in shown
+    assert "has to report" not in shown
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | any_text,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(any_text, inner, max_size=4),

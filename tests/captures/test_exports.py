@@ -18,7 +18,7 @@ from jsonschema import Draft7Validator
 from port_hook_cli.captures.exports import EXPORT_FORMATS, Exported, find_export
 from port_hook_cli.captures.request_file import capture_in
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Response
+from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Response, Simulated
 from tests.captures.export_schemas import HAR_1_2, POSTMAN_2_1
 from tests.factories import SECRET, a_body, an_exchange, an_invocation, signed
 from tests.processes import NO_OTHER_PLUGINS, PYTEST
@@ -242,3 +242,11 @@ def test_no_format_has_a_masked_field_in_the_clear() -> None:
     headers = example.invocation.headers.without("authorization").plus(("authorization", "Bearer canary"))
     kept = an_exchange(an_invocation(BODY, headers=headers))
     assert [row.name for row in EXPORT_FORMATS if "canary" in row.write([Exported(kept, "http://127.0.0.1:1/")])] == []
+
+
+@pytest.mark.parametrize("name", [row.name for row in EXPORT_FORMATS])
+def test_exports_leave_out_what_was_simulated(name: str) -> None:
+    example = an_example()
+    assert exported(name, replace(example, simulated=Simulated(failure="fail-rate", delay_s=1.0))) == exported(
+        name, example
+    )

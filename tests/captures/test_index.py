@@ -20,7 +20,7 @@ from port_hook_cli.captures.index import AmbiguousCapture, CaptureIndex, NoSuchC
 from port_hook_cli.captures.query import CaptureQuery
 from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.models import Delivery, Exchange, Response, Status, Verdict
+from port_hook_cli.invocations.models import Delivery, Exchange, Payload, Response, Status, Verdict
 from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation
 
 ALPHABET = 'abAB xyzé日"\\\n\0%_*😀'
@@ -242,6 +242,58 @@ def test_captures_that_the_store_drops_are_forgotten(path: Path) -> None:
             assert len(index.page(CaptureQuery(), limit=1000)) == kept
             assert index.spans(CaptureQuery(text="needle")).matches == kept
             assert index.state.is_complete
+
+
+def test_search_in_steps_finds_all_and_may_be_interrupted_by_arrivals(path: Path) -> None:
+    with open_store(path, path.parent, create=True) as store:
+        store.add(exchanges([b"needle", b"other"] * 8))
+        for uses_texts in (True, False):
+            with indexed(path, uses_texts=uses_texts) as index:
+                query = CaptureQuery(text="needle")
+                search, steps = index.search(query), 0
+                top = search.top
+                while not index.advance(search, 100, for_s=0):
+                    assert search.seqs == list(range(top - top % 2 - 1, 0, -2))[: len(search.seqs)]
+                    steps += 1
+                    if steps == 2:
+                        store.add(exchanges([b"needle", b"other"], top))
+                        complete(index)
+                assert steps >= (top // 2 if uses_texts else 1)
+                assert search.seqs == list(range(top - 1, 0, -2))
+                assert index.page(query, limit=1) == [top + 1]
+                assert index.search(query) is index.search(query)
+
+
+def test_search_ends_when_the_store_is_replaced_meanwhile(path: Path) -> None:
+    fill(path, exchanges([b"needle"] * 9))
+    other = path.with_name("other.db")
+    fill(other, exchanges([b"needle"] * 3))
+    with indexed(path) as index:
+        search = index.search(CaptureQuery(text="needle"))
+        assert not index.advance(search, 100, for_s=0)
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        other.replace(path)
+        complete(index)
+        assert index.advance(search, 100, for_s=0)
+        assert index.page(CaptureQuery(text="needle"), limit=9) == [3, 2, 1]
+
+
+def test_action_is_found_among_more_than_the_columns_have_codes_for(path: Path) -> None:
+    fill(path, [an_exchange(an_invocation(id=f"{n:012x}"), payload=Payload(action=f"a{n}")) for n in range(300)])
+    with indexed(path) as index:
+        assert index.needs_search(CaptureQuery(action="a290"))
+        assert index.page(CaptureQuery(action="a290"), limit=5) == [291]
+        assert index.spans(CaptureQuery(action="a290")).spans == ((291, 291),)
+        assert index.histogram(CaptureQuery(action="a290"), now=NOW + 1, buckets=2).buckets == ((1, 0), (0, 0))
+
+
+def test_scan_goes_on_behind_captures_without_the_text(path: Path) -> None:
+    fill(path, exchanges([b"needle" if number in {3, 150, 299} else b"other" for number in range(300)]))
+    with indexed(path, uses_texts=False) as index:
+        assert index.page(CaptureQuery(text="needle"), limit=9) == [300, 151, 4]
+        assert index.page(CaptureQuery(text="needle"), limit=9, oldest_first=True) == [4, 151, 300]
+        assert index.page(CaptureQuery(text="needle"), limit=9, newest=299, after=4) == [151]
 
 
 def test_replaced_store_is_read_from_the_start(path: Path) -> None:

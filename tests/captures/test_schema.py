@@ -17,6 +17,7 @@ from port_hook_cli.captures.schema import (
 )
 from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import StoreError
+from port_hook_cli.invocations.models import Simulated
 from tests.factories import an_exchange
 
 # A made-up history of three versions.
@@ -135,3 +136,17 @@ def test_store_of_version_1_keeps_its_captures_and_marks_the_verified_ones(folde
             "unchecked",
             "reencoded",
         ]
+
+
+def test_store_without_simulated_failures_is_upgraded_and_keeps_its_captures(folder: Path) -> None:
+    path = folder / "captures.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        migrate(database, MIGRATIONS[:3])
+        database.execute(
+            "INSERT INTO captures (id, received_at, method, target, status, headers, body) "
+            "VALUES ('aa', 1.0, 'POST', '/', 'valid', '[]', x'7b7d')",
+        )
+    simulated = Simulated(failure="fail-first", dropped=True, delay_s=0.5)
+    with open_store(path, folder, create=True) as store:
+        store.add([an_exchange(simulated=simulated)])
+        assert [exchange.simulated for exchange in store.find()] == [simulated, None]

@@ -20,7 +20,17 @@ from port_hook_cli.captures.opening import execute_patiently, require_sqlite, st
 from port_hook_cli.captures.schema import migrate
 from port_hook_cli.captures.store import CaptureStore, open_store
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.models import Cause, Delivery, Exchange, Headers, Invocation, Response, Status, Verdict
+from port_hook_cli.invocations.models import (
+    Cause,
+    Delivery,
+    Exchange,
+    Headers,
+    Invocation,
+    Response,
+    Simulated,
+    Status,
+    Verdict,
+)
 from port_hook_cli.invocations.payload import read_payload
 from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation, signed
 
@@ -226,6 +236,9 @@ def exchanges(draw: st.DrawFn) -> Exchange:
         invocation=invocation,
         verdict=draw(verdict),
         payload=read_payload(invocation.body, invocation.headers),
+        simulated=draw(
+            st.none() | st.builds(Simulated, failure=st.none() | TEXT, dropped=st.booleans(), delay_s=numbers)
+        ),
         **draw(outcomes()),
     )
 
@@ -361,10 +374,14 @@ def test_a_closed_store_raises_store_error(store: CaptureStore) -> None:
         store.get("aa")
 
 
-def test_a_damaged_capture_raises_store_error(store: CaptureStore) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    ["headers = 'oops'", "simulated = '[]'", """simulated = '{"dropped":1}'""", """simulated = '{"delay_s":1e999}'"""],
+)
+def test_a_damaged_capture_raises_store_error(store: CaptureStore, damage: str) -> None:
     store.add([a_capture("aa")])
     with closing(sqlite3.connect(store.path)) as editor:
-        editor.execute("UPDATE captures SET headers = 'oops'")
+        editor.execute(f"UPDATE captures SET {damage}")  # noqa: S608 - a value of the test
         editor.commit()
     with pytest.raises(StoreError, match="damaged"):
         store.get("aa")

@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.captures.view import COLUMNS, capture_lines, captures_lines, captures_table
-from port_hook_cli.invocations.models import Cause, Delivery, Exchange, Headers, Payload, Response, Status, Verdict
+from port_hook_cli.invocations.models import (
+    Cause,
+    Delivery,
+    Exchange,
+    Headers,
+    Payload,
+    Response,
+    Simulated,
+    Status,
+    Verdict,
+)
 from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation
 
 HOSTILE = "\x1b[2J\x9b31m[/bold][red]\u202e\n\x00\ud800"
@@ -212,3 +222,24 @@ def test_any_body_and_target_are_shown_without_terminal_escapes(body: bytes, tar
     text = full(an_exchange(an_invocation(body, target=target)))
     assert is_harmless(text)
     assert f"{len(body)} bytes" in text
+
+
+@pytest.mark.parametrize(
+    ("simulated", "status", "cell", "line"),
+    [
+        (Simulated(failure="fail-rate"), 500, "500 simulated", "failure (--fail-rate)"),
+        (Simulated(failure="drop", dropped=True), None, "dropped", "closed connection (--drop)"),
+        (Simulated(delay_s=2.5), 200, "200 delayed", "delay of 2.50 s (--delay)"),
+    ],
+)
+def test_views_show_what_was_simulated(simulated: Simulated, status: int | None, cell: str, line: str) -> None:
+    exchange = an_exchange(response=status and Response(status=status), simulated=simulated)
+    assert cell in captures_lines([exchange])[1]
+    assert cell in table(exchange, width=140)
+    assert f"simulated  {line}" in full(exchange)
+
+
+def test_views_escape_and_shorten_a_simulated_failure_of_a_stranger() -> None:
+    text = full(an_exchange(simulated=Simulated(failure=HOSTILE[:-1] + "x" * 1000)))
+    assert is_harmless(text)
+    assert "xxxxxxxxxxxxxxxxxxxxxxxxx" not in text

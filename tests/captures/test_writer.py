@@ -231,7 +231,7 @@ def test_store_is_closed_when_the_event_loop_ends_without_close(folder: Path) ->
 
     loop.run_until_complete(leave())
     loop.close()
-    assert store.is_closed.wait(10)
+    assert store.is_closed.wait(30)
     assert saved(folder).keys() == {"0001"}
 
 

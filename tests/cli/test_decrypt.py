@@ -16,6 +16,7 @@ from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import ExitCode
 from tests.conftest import Run
 from tests.factories import SECRET, a_body, a_document, an_exchange, an_invocation
+from tests.hostile.terminals import on_terminal
 from tests.keys import PASSPHRASE, write_keys
 from tests.processes import environment
 
@@ -222,7 +223,7 @@ def test_decrypt_asks_for_the_passphrase_without_showing_it_on_a_terminal(
     name = write(folder, payload_with(password=encrypted(run, "a\x1b[2J\nb", "--public-key", "public.pem")))
     arguments = ["-m", "port_hook_cli", "decrypt", name, PASSWORD, "--private-key", "private.pem"]
     child = pexpect.spawn(
-        sys.executable, arguments, cwd=str(folder), env=environment(folder) | {"TERM": "dumb"}, timeout=20
+        sys.executable, arguments, cwd=str(folder), env=environment(folder) | {"TERM": "dumb"}, timeout=30
     )
     child.expect_exact("Passphrase of private.pem: ")
     child.waitnoecho()
@@ -232,6 +233,20 @@ def test_decrypt_asks_for_the_passphrase_without_showing_it_on_a_terminal(
     assert child.exitstatus == code
     assert typed not in rest
     assert ("a\\x1b[2J\r\nb" in rest) is (code == 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
+def test_decrypted_json_has_color_on_a_terminal_and_its_text_stays_the_same(run: Run, folder: Path) -> None:
+    write(folder, payload_with(password=encrypted(run, "plain"), token=encrypted(run, '{"a": "hidden"}')))
+    for words in ([], ["token"], ["--payload"]):
+        colored = on_terminal(folder, "decrypt", "payload.json", *words, env=ENV)
+        plain = on_terminal(folder, "decrypt", "payload.json", *words, env={**ENV, "NO_COLOR": "1"})
+        assert b'\x1b[36m"a"\x1b[0m' in colored.raw
+        assert b"\x1b" not in plain.raw
+        assert colored.text == plain.text
+        assert "\x1b" not in run("decrypt", "payload.json", *words, env=ENV).out
+    piped = run("decrypt", "payload.json", "token", env={**ENV, "FORCE_COLOR": "1"})
+    assert piped.out == '{"a":"hidden"}'  # a single value is written byte for byte
 
 
 class TestEncrypt:

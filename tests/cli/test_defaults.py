@@ -174,6 +174,16 @@ def test_folder_cannot_delay_responses_by_more_than_a_minute(run: Run, folder: P
     assert "Delaying" not in result.err
 
 
+@pytest.mark.parametrize(("value", "is_off"), [("false", True), ("true", False)])
+def test_folder_can_turn_off_a_switch_that_is_on_by_default(
+    run: Run, folder: Path, value: str, *, is_off: bool
+) -> None:
+    (folder / ".env").write_text(f"PORT_HOOK_LISTEN_IN_ORDER={value}\n")
+    err = run(*LISTEN, "--forward-to", "1").err
+    assert ("Not in order" in err) is is_off
+    assert "ignored" not in err
+
+
 def test_folder_can_set_a_range_of_delays(run: Run, folder: Path) -> None:
     (folder / ".env").write_text("PORT_HOOK_LISTEN_DELAY=0s..60s\nPORT_HOOK_LISTEN_SEED=7\n")
     assert "each response by 0 to 60 s (--delay, --seed 7)" in run(*LISTEN).err

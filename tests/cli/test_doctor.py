@@ -194,6 +194,14 @@ def test_doctor_says_which_tunnels_are_usable_and_why_others_are_not(run: Run, p
     assert "NGROK_AUTHTOKEN" in found["tunnel ngrok"]["next_step"]
 
 
+def test_doctor_says_that_a_tunnel_through_ssh_needs_the_extra(
+    run: Run, port: Handler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "asyncssh", None)  # as if it was not installed
+    found = checks(run, env=environ(port))["tunnel ssh"]
+    assert found["next_step"] == "If you want it, install the ssh extra, then use `--tunnel localhost.run`."
+
+
 def test_doctor_shows_size_and_captures_of_the_store(run: Run, port: Handler, folder: Path) -> None:
     missing = checks(run, env=environ(port))["store"]
     assert (missing["state"], missing["details"]["exists"], missing["details"]["writable"]) == ("ok", False, True)
@@ -245,6 +253,6 @@ def test_doctor_reports_what_a_killed_listener_left(run: Run, port: Handler, tmp
 
 def test_doctor_names_the_command_that_installs_an_extra(run: Run, port: Handler) -> None:
     found = checks(run, env=environ(port))
-    for extra in ("ssh", "keyring"):
+    for extra in ("ssh", "keyring", "mcp"):
         record = found[f"extra {extra}"]
         assert record["state"] == "ok" or " install " in record["next_step"]

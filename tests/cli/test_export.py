@@ -87,13 +87,20 @@ def test_export_overwrites_neither_a_file_nor_what_a_link_points_to(run: Run, fo
 def test_export_to_a_missing_folder_is_an_error(run: Run) -> None:
     result = run("export", "last", "--format", "har", "--output", "none/x.har")
     assert result.code == ExitCode.STORE
-    assert "none/x.har cannot be written: No such file or directory." in result.err
+    assert result.err == ("error: The folder of none/x.har does not exist.\nhint: Create it, or name another file.\n")
+
+
+def test_export_to_a_file_without_a_name_is_an_error(run: Run) -> None:
+    result = run("export", "last", "--format", "har", "--output", "")
+    assert result.code == ExitCode.USAGE
+    assert "The name of a file is empty." in result.err
 
 
 @pytest.mark.parametrize("name", ["http", "lambda", "capture"])
 def test_export_refuses_several_captures_for_a_format_with_one(run: Run, name: str) -> None:
     result = run("export", "aa00", "bb00", "--format", name)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert f"The format {name} takes one capture." in result.err
     assert run("export", "aa00", "--format", name).code == 0
 
 

@@ -63,7 +63,7 @@ def test_inspect_prints_its_url_and_ends_with_ctrl_c(folder: Path, kept: None) -
             session = browser.get(page.url.join("/api/session")).json()
         assert (session["mode"], session["count"], session["can"]["sign"]) == ("store", 1, True)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=30)
         assert (process.returncode, out) == (ExitCode.OK, "")
         assert "The inspector runs until you press Ctrl-C." in err
         assert SECRET.reveal() not in err

@@ -132,11 +132,11 @@ def test_prune_works_beside_a_listener_that_saves(run: Run, folder: Path) -> Non
     listener = threading.Thread(target=lambda: counts.append(asyncio.run(listen())))
     listener.start()
     try:
-        assert saved.wait(20)
+        assert saved.wait(30)
         result = run("prune", "--older-than", "2040-01-01", "--yes")
     finally:
         stop.set()
-        listener.join(20)
+        listener.join(30)
     assert result.code == 0
     assert result.out.startswith("Deleted 3,010 captures, ")
     assert len(left(folder)) == counts[0]

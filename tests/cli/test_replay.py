@@ -401,13 +401,50 @@ def test_series_output_ends_with_a_table(run: Run, folder: Path) -> None:
     rows = [line.split() for line in result.out.splitlines()]
     assert ["200", "OK", "10"] in rows
     assert ["500", "Internal", "Server", "Error", "10"] in rows
-    assert "p99" in rows[-1]
+    (latencies,) = [number for number, row in enumerate(rows) if "p99" in row]
+    buckets = rows[latencies + 1 :]
+    assert {row[0] for row in buckets} == {"from"}
+    assert sum(int(row[3]) for row in buckets) == 20
+
+
+def test_plot_is_a_new_file_that_only_the_user_can_read(run: Run, folder: Path, target: Handler) -> None:
+    options = ["--times", "3", "--plot", "latencies.svg"]
+    result = run("replay", payload_file(folder), "--to", target.url, *options, env=ENV)
+    assert (result.code, result.err) == (0, "note: wrote the latencies to latencies.svg\n")
+    svg = folder / "latencies.svg"
+    assert "Latencies of 3 responses" in svg.read_text()
+    assert sys.platform == "win32" or svg.stat().st_mode & 0o777 == 0o600
+    again = run("replay", payload_file(folder), "--to", target.url, *options, env=ENV)
+    assert (again.code, len(target.requests)) == (8, 3)
+    assert "latencies.svg already exists." in again.err
+
+
+def test_plot_in_a_folder_that_does_not_exist_is_refused_before_anything_is_sent(
+    run: Run, folder: Path, target: Handler
+) -> None:
+    result = run("replay", payload_file(folder), "--to", target.url, "--times", "2", "--plot", "no/such.svg", env=ENV)
+    assert (result.code, target.requests) == (8, [])
+    assert "The folder of no/such.svg does not exist." in result.err
+
+
+def test_plot_is_left_out_when_nothing_responded(run: Run, folder: Path, closed_port: str) -> None:
+    options = ["--times", "2", "--plot", "latencies.svg"]
+    result = run("replay", payload_file(folder), "--to", closed_port, *options, env=ENV)
+    assert "note: latencies.svg was not written, because no request got a response" in result.err
+    assert not (folder / "latencies.svg").exists()
+
+
+def test_replay_refuses_more_than_a_million_requests(run: Run, folder: Path, target: Handler) -> None:
+    payload = payload_file(folder)
+    result = run("replay", payload, payload, "--to", target.url, "--times", "500001", env=ENV)
+    assert (result.code, target.requests) == (2, [])
+    assert "2 sources sent 500,001 times are 1,000,002 requests; at most 1,000,000 are sent." in result.err
 
 
 def test_replay_json_prints_only_records_on_stdout(run: Run, folder: Path, target: Handler) -> None:
     options = ["--times", "2", "--json", "--set", "a=1"]
     result = run("replay", payload_file(folder), "--to", target.url, *options, env=ENV)
-    first, second = result.records
+    first, second, series = result.records
     latency_ms = first.pop("latency_ms")
     assert latency_ms > 0
     assert first == {
@@ -420,6 +457,10 @@ def test_replay_json_prints_only_records_on_stdout(run: Run, folder: Path, targe
         "capture": None,
     }
     assert second["status"] == 200
+    assert (series["schema"], series["sent"], series["errors"]) == ("port-hook/series/1", 2, [])
+    assert series["statuses"] == [{"status": 200, "count": 2}]
+    assert series["latency_ms"]["p50"] <= series["latency_ms"]["max"]
+    assert sum(bucket["count"] for bucket in series["buckets"]) == 2
 
 
 def test_replay_record_has_an_error_when_there_is_no_response(run: Run, folder: Path, closed_port: str) -> None:
@@ -461,6 +502,9 @@ def test_output_of_a_dry_run_can_be_replayed_and_verified(run: Run, folder: Path
         ["--to", "1", "--method", "A B"],
         ["--to", "1", "--header", "x"],
         ["--to", "1", "--times", "0"],
+        ["--to", "1", "--times", "1000001"],
+        ["--to", "1", "--plot", "a.svg"],
+        ["--to", "1", "--times", "2", "--plot", "a.svg", "--dry-run"],
         ["--to", "1", "--concurrency", "0"],
         ["--to", "1", "--dry-run", "--json"],
         [],
@@ -501,9 +545,9 @@ def counting(most: int) -> Iterator[tuple[str, threading.Event]]:
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child alone")
 def test_ctrl_c_ends_a_series_and_prints_the_results_so_far(folder: Path) -> None:
     with counting(10) as (url, reached), replaying(folder, "--to", url) as process:
-        assert reached.wait(20)
+        assert reached.wait(30)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert b"200 OK" in out
     assert b"latency" in out
@@ -516,14 +560,14 @@ def test_series_ends_quietly_when_its_output_is_closed(folder: Path) -> None:
         assert process.stderr is not None
         assert json.loads(process.stdout.readline())["status"] == 200
         process.stdout.close()
-        assert process.wait(20) == 0
+        assert process.wait(30) == 0
         assert process.stderr.read() == b""
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
 def test_terminal_shows_progress_and_escapes_control_characters_of_the_payload(folder: Path) -> None:
     pexpect = pytest.importorskip("pexpect")
-    env = {**environment(folder), "TERM": "xterm", "COLUMNS": "80"}
+    env = {**environment(folder), "TERM": "xterm", "COLUMNS": "80", "NO_COLOR": "1"}
     name = payload_file(folder, '{"x":"a\u009bb"}'.encode())
     start = [sys.executable, "-m", "port_hook_cli", "replay", name]
     with counting(1) as (url, _):

@@ -72,7 +72,7 @@ def test_failed_captures_are_sent_again_oldest_first(run: Run, folder: Path) -> 
         assert result.code == 0
         assert paths(target) == ["/a", "/c", "/e"]
         assert [json.loads(request.body)["n"] for request in target.requests] == [1, 3, 5]
-        assert "Captures that failed: 3, oldest first." in result.err
+        assert "Found 3 captures that failed, oldest first." in result.err
         assert "200" in result.out
         assert "3" in result.out
 
@@ -93,10 +93,20 @@ def test_captures_whose_replay_succeeded_are_left_out_and_replays_are_not_replay
         target.requests.clear()
         result = run("replay", "--failed", env=ENV)
         assert paths(target) == ["/b"]
-        assert "note: left out 1, whose latest replay did not fail" in result.err
+        assert result.err.startswith(
+            "note: left out 1, whose latest replay did not fail\nFound 1 capture that failed.\n"
+        )
         result = run("replay", "--failed", env=ENV)
         assert (result.code, result.out) == (0, "")
-        assert "No captures failed, so there is nothing to send." in result.err
+        assert result.err.endswith("did not fail\nThere is nothing else to send.\n")
+
+
+def test_replay_of_failed_captures_says_that_none_failed(run: Run, folder: Path) -> None:
+    with handler(ok("")) as target:
+        keep(folder, forwarded("aa0000000001", target, 200))
+        result = run("replay", "--failed", env=ENV)
+        assert (result.code, target.requests) == (0, [])
+    assert result.err == "No captures failed, so there is nothing to send.\n"
 
 
 def test_dry_run_of_failed_captures_sends_and_keeps_nothing(run: Run, folder: Path) -> None:
@@ -262,6 +272,16 @@ def test_compare_of_failed_captures_leaves_out_those_that_were_not_forwarded(run
         result = run("replay", "--failed", "--compare", env=ENV)
         assert paths(target) == ["/a"]
     assert "note: left out 1, which have no response to compare with" in result.err
+
+
+def test_compare_says_why_the_replay_got_no_response(run: Run, folder: Path) -> None:
+    with handler(ok("")) as target:
+        keep(folder, forwarded("aa0000000001", target, 200))
+    result = run("replay", "aa00", "--compare", "--to", target.url, env=ENV)
+    assert result.code == ExitCode.TARGET
+    first, reason, _ = result.out.splitlines()
+    assert first == "aa00  200 → no response  different"
+    assert reason.startswith("  nothing listens on 127.0.0.1:")
 
 
 def test_compare_needs_a_recorded_response(run: Run, folder: Path) -> None:

@@ -325,7 +325,7 @@ def test_signal_reaches_the_command_and_the_run_is_interrupted(tmp_path: Path, n
         assert process.stdout
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(number)
-        out, _ = process.communicate(timeout=20)
+        out, _ = process.communicate(timeout=30)
         assert (process.returncode, out) == (5, f"got {number.name}\n".encode())
         state = sandbox.runs[RUN_ID]
         assert (state.status, state.status_label) == ("FAILURE", "Interrupted")
@@ -352,7 +352,7 @@ def test_command_does_not_wait_for_a_port_that_hangs_and_ctrl_c_ends_the_wait_af
             while not select.select([process.stderr], [], [], 0.2)[0]:
                 process.send_signal(signal.SIGINT)  # the first ones may still reach the command, which ignores them
             assert b"Sending the report was interrupted" in process.stderr.read()
-            assert process.wait(20) == 0
+            assert process.wait(30) == 0
     assert len(reports(tmp_path)) == 1
 
 
@@ -373,21 +373,21 @@ def test_command_gets_a_broken_pipe_when_the_reader_of_its_output_ends(tmp_path:
         assert process.stdout.readline() == b"y\n"
         process.stdout.close()
         assert b"status FAILURE" in process.stderr.read()
-        assert process.wait(20) == 128 + signal.SIGPIPE
+        assert process.wait(30) == 128 + signal.SIGPIPE
         assert sandbox.runs[RUN_ID].status == "FAILURE"
 
 
 def test_lines_are_reported_while_the_command_runs_and_survive_a_kill(tmp_path: Path) -> None:
     events: SimpleQueue[ApiEvent] = SimpleQueue()
     with a_sandbox(runs=[RUN_ID], on_event=events.put) as sandbox, started(sandbox, tmp_path, WAITS) as process:
-        while not (event := events.get(timeout=20)).path.endswith("/logs") or event.method != "POST":
+        while not (event := events.get(timeout=30)).path.endswith("/logs") or event.method != "POST":
             pass
         assert messages(sandbox) == ["ready"]
         process.kill()
-        process.communicate(timeout=20)
+        process.communicate(timeout=30)
         env = environment(tmp_path, **environ_of(sandbox))
         pending = [sys.executable, "-m", "port_hook_cli", "report-run", "--pending", "--json"]
-        done = subprocess.run(pending, env=env, cwd=tmp_path, capture_output=True, check=True, timeout=20)
+        done = subprocess.run(pending, env=env, cwd=tmp_path, capture_output=True, check=True, timeout=30)
         assert json.loads(done.stdout)["outcome"] == "open"
         assert messages(sandbox) == ["ready"]
         assert sandbox.runs[RUN_ID].status == "IN_PROGRESS"

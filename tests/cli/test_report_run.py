@@ -271,7 +271,7 @@ def write(process: subprocess.Popen[bytes], text: bytes) -> None:
 
 
 def wait_for_a_log(events: SimpleQueue[ApiEvent]) -> None:
-    while not events.get(timeout=20).path.endswith("/logs"):
+    while not events.get(timeout=30).path.endswith("/logs"):
         pass
 
 
@@ -283,7 +283,7 @@ def test_report_run_sends_lines_while_the_program_still_writes(tmp_path: Path) -
         assert messages(sandbox) == ["one"]
         assert sandbox.runs[RUN_ID].status == "IN_PROGRESS"
         write(process, b"two\nthree\n")
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=30)
         assert (process.returncode, err) == (ExitCode.OK, b"")
     assert messages(sandbox) == ["one", "two\nthree"]
     assert json.loads(out)["logs_sent"] == 2
@@ -296,7 +296,7 @@ def test_ctrl_c_while_streaming_leaves_the_run_in_progress(tmp_path: Path) -> No
         write(process, b"one\n")
         wait_for_a_log(events)
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == ExitCode.INTERRUPTED
+        assert process.wait(30) == ExitCode.INTERRUPTED
         assert process.stderr
         assert process.stderr.read() == b""
     assert sandbox.runs[RUN_ID].status == "IN_PROGRESS"
@@ -308,7 +308,7 @@ def test_report_run_reads_stdin_to_the_end_when_reporting_fails(tmp_path: Path) 
         assert process.stderr
         assert b"read but not sent" in process.stderr.readline()
         write(process, b"x" * 1_000_000)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=30)
     assert process.returncode == ExitCode.RUN_ENDED
     assert b"error: The run" in err
 

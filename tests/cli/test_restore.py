@@ -308,7 +308,7 @@ def ask(folder: Path, sandbox: Sandbox, answers: bytes, *flags: str) -> tuple[in
             stdout=subprocess.PIPE,
             stderr=theirs,
         )
-        out, _ = process.communicate(timeout=20)
+        out, _ = process.communicate(timeout=30)
         return process.returncode, out
     finally:
         os.close(ours)

@@ -56,7 +56,7 @@ def test_printed_exports_configure_port_hook_for_the_sandbox(run: Run, tmp_path:
         result = run("report-run", RUN_ID, "--log", "hi \x1b[2J", "--status", "success", env=env)
         assert result.code == ExitCode.OK
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (ExitCode.OK, "")
     assert list(env) == ["PORT_CLIENT_ID", "PORT_CLIENT_SECRET", "PORT_API_URL", "PORT_API_BASE_URL"]
     assert env["PORT_API_URL"] == env["PORT_API_BASE_URL"]
@@ -81,7 +81,7 @@ def test_sandbox_json_prints_the_credentials_and_then_a_record_for_each_call(run
         assert run("report-run", RUN_ID, "--status", "failure", env=env).code == ExitCode.OK
         assert run("report-run", "r_" + "0" * 16, "--status", "failure", env=env).code == ExitCode.PORT_API
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (ExitCode.OK, "")
     assert (ready["schema"], ready["type"]) == ("port-hook/sandbox/1", "ready")
     calls = [json.loads(text) for text in out.splitlines()]
@@ -157,3 +157,17 @@ def test_sandbox_refuses_an_invalid_rate_limit(run: Run) -> None:
     result = run("sandbox", "--rate-limit", "5/h")
     assert result.code == ExitCode.USAGE
     assert "'5/h' is not N, N/m or N/s" in result.err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--kafka", "kafka.example.com:9092"), "only to brokers on this machine"),
+        (("--kafka", "embedded", "--kafka-broker", "127.0.0.1:9092"), "--kafka and --kafka-broker exclude each other"),
+        (("--kafka", "9092"), "is not the address of a Kafka broker"),
+    ],
+)
+def test_sandbox_refuses_a_broker_that_it_cannot_publish_to(run: Run, options: tuple[str, ...], message: str) -> None:
+    result = run("sandbox", *options)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert message in result.err

@@ -116,7 +116,7 @@ def test_command_ends_quietly_when_its_output_is_closed(folder: Path, arguments:
     os.close(reading)
     command = [sys.executable, "-m", "port_hook_cli", *arguments]
     done = subprocess.run(
-        command, cwd=folder, env=environment(folder), stdout=writing, stderr=subprocess.PIPE, check=False, timeout=20
+        command, cwd=folder, env=environment(folder), stdout=writing, stderr=subprocess.PIPE, check=False, timeout=30
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")

@@ -14,13 +14,15 @@ from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.invocations.models import Invocation
 from tests.conftest import Run
 from tests.factories import RUN_ID, a_body, an_exchange, an_invocation, signed
-from tests.hostile.terminals import Shown, on_terminal
+from tests.hostile.terminals import HOSTILE, Shown, on_terminal
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
 
 WIDTHS = pytest.mark.parametrize("width", [60, 80, 120])
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
 COLOR = re.compile(r"\x1b\[(?:[0-9;]*;)?3[0-9]m")
+# A key or a string of JSON in the color that it has nowhere else.
+JSON_COLOR = re.compile(r"\x1b\[(?:36|32)m\"[a-z]+\"\x1b\[0m")
 
 
 def screen_of(shown: Shown, width: int) -> pyte.Screen:
@@ -131,3 +133,55 @@ def test_help_and_errors_have_color_in_a_pipe_when_force_color_is_set(run: Run) 
     assert COLOR.search(run("show", "last", env={"FORCE_COLOR": "1"}).err)
     assert not STYLE.search(run("show", "--help").out)
     assert not STYLE.search(run("show", "last").err)
+
+
+def json_commands(folder: Path) -> list[tuple[str, ...]]:
+    """Return commands that show JSON, some of it from a hostile sender."""
+    document = {"name": "a", "list": [1, True, None], "text": HOSTILE}
+    one, other = an_invocation(a_body(document)), an_invocation(a_body({**document, "more": {"x": "y"}}), id="other")
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange(other), an_exchange(one)])
+    (folder / "template.json").write_text('{"a": "{{ .b }}", "n": [1, null]}')
+    (folder / "data.json").write_text('{"b": "text"}')
+    return [
+        ("show", "last", "--no-pager"),
+        ("show", "last", "--body"),
+        ("diff", "last", "other", "--no-pager"),
+        ("render", "template.json", "--data", "data.json"),
+        ("replay", "last", "--to", "9", "--dry-run", "--as-captured"),
+    ]
+
+
+def test_json_has_color_on_a_terminal_and_its_text_stays_the_same(folder: Path) -> None:
+    for words in json_commands(folder):
+        colored = on_terminal(folder, *words)
+        plain = on_terminal(folder, *words, env={"NO_COLOR": "1", "FORCE_COLOR": "1"})
+        dumb = on_terminal(folder, *words, env={"TERM": "dumb"})
+        assert JSON_COLOR.search(colored.raw.decode()), words
+        assert not COLOR.search(plain.raw.decode()), words
+        assert b"\x1b" not in dumb.raw, words
+        assert colored.text == plain.text == dumb.text, words
+        assert colored.unseen == [], words
+
+
+def test_json_has_color_in_a_pipe_only_when_force_color_is_set(folder: Path, run: Run) -> None:
+    for words in json_commands(folder):
+        piped, forced = run(*words), run(*words, env={"FORCE_COLOR": "1"})
+        is_exact = words[-1] in {"--body", "--as-captured"}  # the bytes of a request are never changed
+        assert not STYLE.search(piped.out), words
+        assert bool(JSON_COLOR.search(forced.out)) is not is_exact, words
+        assert STYLE.sub("", forced.out) == piped.out, words
+        assert not STYLE.search(run(*words, env={"FORCE_COLOR": "1", "NO_COLOR": "1"}).out), words
+
+
+@pytest.mark.parametrize("words", [("show", "last", "--json"), ("show", "last", "--file"), ("export", "last")])
+def test_records_and_exports_never_have_color(words: tuple[str, ...], folder: Path, run: Run) -> None:
+    json_commands(folder)
+    words = (*words, "--format", "har") if words[0] == "export" else words
+    assert not STYLE.search(run(*words, env={"FORCE_COLOR": "1"}).out)
+    assert not STYLE.search(on_terminal(folder, *words).raw.decode())
+
+
+def test_body_that_is_not_json_has_no_color(folder: Path) -> None:
+    capture(folder, an_invocation(b'<p class="x">true</p>', id="html"))
+    assert not JSON_COLOR.search(on_terminal(folder, "show", "html").raw.decode())

@@ -405,7 +405,7 @@ def test_trigger_error_says_why_a_file_has_no_action_to_send(run: Run, folder: P
     assert "hint: " in result.err
 
 
-@pytest.mark.parametrize("name", ["none.json", "folder/none", "none.yaml#a", ""])
+@pytest.mark.parametrize("name", ["none.json", "folder/none", "none.yaml#a"])
 def test_trigger_error_names_a_file_that_does_not_exist(run: Run, name: str) -> None:
     result = run("trigger", name, "--to", "1", env=ENV)
     assert (result.code, result.out) == (ExitCode.STORE, "")

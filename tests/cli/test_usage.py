@@ -16,7 +16,7 @@ CREATE_VM = str(Path(__file__).parents[2] / "examples" / "actions" / "create_vm.
     [
         ("listen --port abc", "Invalid value for --port: 'abc' is not a whole number.", "listen --help"),
         ("listen --port 99999", "Invalid value for --port: 99999 is not from 0 to 65535.", "listen --help"),
-        ("listen --delay x", "Invalid value for --delay: x is not a number of seconds.", "listen --help"),
+        ("listen --delay x", "Invalid value for --delay: 'x' is not a number of seconds.", "listen --help"),
         ("replay x --times 0", "Invalid value for --times: 0 is not 1 or more.", "replay --help"),
         ("trigger x --origin y", "Invalid value for --origin: 'y' is not one of 'UI', 'API'.", "trigger --help"),
         ("encrypt", "Missing argument VALUE|FILE|-.", "encrypt --help"),
@@ -106,3 +106,22 @@ def test_error_about_an_unresolvable_api_has_no_error_number(run: Run) -> None:
     assert result.code == ExitCode.PORT_API
     assert "http://nope.invalid could not be reached: " in result.err
     assert "Errno" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [
+        (("verify", ""), "The name of a file is empty."),
+        (("sign", ""), "The name of a file is empty."),
+        (("trigger", "", "--to", "8000"), "The name of a file is empty."),
+        (("report-run", "", "--log", "done"), "The run id is empty."),
+        (("doctor", "--forward-to", ""), "--forward-to: the target is empty."),
+        (("replay", CREATE_VM, "--to", " "), "--to: the target is empty."),
+    ],
+)
+def test_empty_value_is_reported_as_a_variable_that_may_be_unset(
+    run: Run, command: tuple[str, ...], error: str
+) -> None:
+    result = run(*command, env={"PORT_CLIENT_SECRET": "secret"})
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert result.err == f"error: {error}\nhint: Is a variable of your shell unset?\n"

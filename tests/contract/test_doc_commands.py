@@ -1,6 +1,6 @@
 """Every command line in the documentation runs, or a reason says why it does not run here.
 
-They run in one folder, beside a sandbox, a handler and a listener on free ports. The tutorial and the page "My
+They run in one folder, beside a sandbox, a handler and a listener on free ports. The tutorials and the page "My
 signature is invalid" have tests of their own.
 """
 
@@ -21,10 +21,19 @@ import pytest
 from tests.processes import environment, listener
 
 ROOT = Path(__file__).parents[2]
-OWN_TESTS = {"from-nothing-to-a-tested-backend.md", "my-signature-is-invalid.md"}
+OWN_TESTS = {
+    "from-nothing-to-a-tested-backend.md",
+    "through-the-execution-agent.md",
+    "my-signature-is-invalid.md",
+}
 PAGES = [
     page
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md")))
+    for page in (
+        ROOT / "README.md",
+        ROOT / "docs" / "llms.txt",
+        *sorted((ROOT / "docs").rglob("*.md")),
+        *sorted((ROOT / "examples").rglob("*.md")),
+    )
     if page.name not in OWN_TESTS and "node_modules" not in page.parts and "{{" not in str(page)
 ]
 pytestmark = [
@@ -34,17 +43,19 @@ pytestmark = [
 
 # A line that matches does not run. The first match counts.
 NOT_RUN = {
-    r"port-hook (listen|sandbox|inspect)\b": "a server: test_docs.py checks its options, and other tests start it",
+    r"port-hook (listen|sandbox|inspect|mcp)\b": "a server: test_docs.py checks its options, and other tests start it",
     r"python3 examples/\S+ 8000|flask --app|moto_server": "a server: tests/examples starts it",
     r"\b(pipx?|uv) (tool )?install|pip'? install|python3 -m venv|\.venv/bin|npm install": "make test-install installs",
     r"^(make|docker) ": "CI runs it, or needs Docker",
     r"trigger examples/workflows/": "tests/examples runs its backend",
+    r"port-hook agent (message\.json|--check)|agent .*--(watch|send|env)": "needs a message: tests/cli",
     r"tier_changed": "needs a backend of this automation: tests/cli",
     r"^port-hook verify --body": "test_docs.py runs it, with its output",
     r"\bpytest examples": "tests/examples runs it",
     r"^(git |repositories)": "tests/examples does the same",
     r"ngrok config": "needs an account of ngrok",
     r"port-hook login|--org production": "needs an account of Port: tests/cli/test_login.py",
+    r"trigger .*--kafka": "needs a broker: tests/cli/test_trigger_kafka.py",
     r"--as lambda": "needs a runtime of Lambda: tests/cli",
     r"--edit\b": "needs a terminal: tests/cli/test_replay_edit.py",
     r"--via-port|deploy_service#deploy --outputs|^port-hook restore (create|deploy)": "needs runs in Port: tests/cli",
@@ -163,3 +174,9 @@ def test_command_line_of_the_docs_succeeds(code: str, machine: Machine) -> None:
     done = machine.run(code)
     # The handler may have ended the run already; Port then accepts no more reports.
     assert done.returncode in ({0, 9} if "report-run" in code else {0}), f"{done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_that_write_credentials_make_the_file_private(page: Path) -> None:
+    blocks = re.findall(r"(?ms)^```(?:sh|text)\n(.*?)^```", page.read_text("utf-8"))
+    assert [block for block in blocks if "> .env" in block and "umask 077" not in block] == []

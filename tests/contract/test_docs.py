@@ -90,7 +90,7 @@ def test_demo_in_the_readme_names_different_servers_and_requests_differently() -
 
 
 def command_lines() -> Iterator[tuple[str, str]]:
-    for page in PAGES:
+    for page in (*PAGES, ROOT / "docs" / "llms.txt"):
         for block in re.findall(r"```(?:sh|console|bash|text)\n(.*?)```", page.read_text("utf-8"), re.DOTALL):
             for line in _COMMAND_LINE.findall(block):
                 yield str(page.relative_to(ROOT)), line.split(" #")[0].rstrip(" \\")

@@ -22,6 +22,8 @@ HEAVY = {
     "cryptography",
     "dotenv",
     "httpx",
+    "mcp",
+    "pydantic",
     "pyngrok",
     "rich",
     "sqlite3",

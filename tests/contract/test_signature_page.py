@@ -48,6 +48,13 @@ def test_page_has_a_section_for_every_cause() -> None:
     assert CAUSES.keys() - COMMANDS.keys() == {"undiagnosed"}
 
 
+def test_section_quotes_only_what_is_said_of_its_own_cause() -> None:
+    quoted = [line for section in SECTIONS for line in section.splitlines() if line.startswith("- ")]
+    assert sorted(set(quoted)) == sorted(quoted)
+    (skew,) = (section for section in SECTIONS if section.startswith("clock-skew\n"))
+    assert "the tolerance is 300 s" in skew
+
+
 def test_request_without_a_fault_is_valid(tmp_path: Path) -> None:
     done = in_shell(blocks(INTRODUCTION)[1], tmp_path)
     assert done.stdout.startswith("valid: "), done.stderr

@@ -21,7 +21,7 @@ Build = Callable[..., Runtime]
 async def test_checks_end_when_the_api_does_not_respond(runtime: Build) -> None:
     with handler(token_answer(), delay_s=30) as port:
         env = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "s", "PORT_API_URL": port.url}
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             results = await examine(Examination(timeout_s=0.5), runtime(env=env))
     by_name = {result.check: result for result in results}
     assert by_name["api"].state is CheckState.PROBLEM
@@ -32,7 +32,7 @@ async def test_checks_end_when_the_api_does_not_respond(runtime: Build) -> None:
 
 async def test_checks_end_when_the_api_without_credentials_does_not_respond(runtime: Build) -> None:
     with handler(token_answer(), delay_s=30) as port:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             results = await examine(Examination(timeout_s=0.5), runtime(env={"PORT_API_URL": port.url}))
     assert "did not respond within 0.5 s" in {result.check: result for result in results}["api"].message
 
@@ -43,7 +43,7 @@ async def test_checks_end_when_a_secret_file_is_a_pipe_that_no_one_writes(runtim
 
     os.mkfifo(folder / "pipe")
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             wanted = Examination(account=Account(secret_file="pipe"), timeout_s=0.3)
             results = await examine(wanted, runtime(env={"PORT_API_URL": "http://127.0.0.1:1"}))
     finally:

@@ -50,8 +50,8 @@ def test_service_from_the_template_passes_its_own_tests(folder: Path) -> None:
     config = folder / "cookiecutter.yaml"
     config.write_text(json.dumps({"replay_dir": str(folder / "replay")}))
     render = [sys.executable, "-m", "cookiecutter", "--no-input", f"--config-file={config}", f"--output-dir={folder}"]
-    subprocess.run([*render, template, "name=billing"], check=True, cwd=folder, timeout=20)
+    subprocess.run([*render, template, "name=billing"], check=True, cwd=folder, timeout=30)
     command = ["node", "--test"]
-    done = subprocess.run(command, cwd=folder / "billing", capture_output=True, text=True, check=False, timeout=20)
+    done = subprocess.run(command, cwd=folder / "billing", capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "pass 1\n" in done.stdout

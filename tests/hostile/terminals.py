@@ -78,5 +78,5 @@ def _terminal() -> Iterator[tuple[io.TextIOWrapper, bytearray]]:
     reader.start()
     with open(slave, "w", encoding="utf-8", errors="backslashreplace", newline="") as stream:  # noqa: PTH123 - a descriptor
         yield stream, written
-    reader.join(10)
+    reader.join(30)
     os.close(master)

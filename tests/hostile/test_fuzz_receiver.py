@@ -129,8 +129,8 @@ def a_listener(folder: Path, backend: str) -> Iterator[tuple[subprocess.Popen[by
         yield process, int(match[1])
     finally:
         process.kill()
-        process.wait(20)
-        reader.join(10)
+        process.wait(30)
+        reader.join(30)
         process.stdout.close()
 
 

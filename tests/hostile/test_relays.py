@@ -73,7 +73,7 @@ async def good_stream_but_endless_responses(connection: Connection) -> None:
     ],
 )
 async def test_a_relay_that_sends_too_much_is_reported(trick: Trick, words: str) -> None:
-    async with HostileServer(trick).serve() as relay, asyncio.timeout(10):
+    async with HostileServer(trick).serve() as relay, asyncio.timeout(30):
         with pytest.raises(TunnelError) as caught:
             await open_relay(relay.url)
     assert words in caught.value.message
@@ -81,13 +81,13 @@ async def test_a_relay_that_sends_too_much_is_reported(trick: Trick, words: str)
 
 
 async def test_opening_a_relay_takes_no_longer_than_its_timeout() -> None:
-    async with HostileServer(endless_continue).serve() as relay, asyncio.timeout(5):
+    async with HostileServer(endless_continue).serve() as relay, asyncio.timeout(30):
         with pytest.raises(TunnelError, match=r"within 0\.3 s"):
             await open_relay(relay.url, timeout_s=0.3)
 
 
 async def test_a_probe_through_a_relay_does_not_read_an_endless_response() -> None:
-    async with HostileServer(good_stream_but_endless_responses).serve() as relay, asyncio.timeout(10):
+    async with HostileServer(good_stream_but_endless_responses).serve() as relay, asyncio.timeout(30):
         tunnel = await open_relay(relay.url)
         tunnel.probe_timeout_s = 0.3
         found = await tunnel.probe("/", "token")
@@ -99,7 +99,7 @@ async def test_a_probe_through_a_relay_does_not_read_an_endless_response() -> No
 
 @pytest.mark.parametrize("trick", [endless_body, endless_chunks, endless_continue, endless_fields, endless_field])
 async def test_a_probe_ends_within_its_timeout_for_any_server_at_the_public_url(trick: Trick) -> None:
-    async with HostileServer(trick).serve() as server, asyncio.timeout(5):
+    async with HostileServer(trick).serve() as server, asyncio.timeout(30):
         found = await probe(server.url, "token", timeout_s=0.3)
     assert found.connectivity in {Connectivity.UNREACHABLE, Connectivity.TAKEN}
     assert server.sent < SOCKET_BUFFERS
@@ -132,7 +132,7 @@ async def test_a_supervisor_that_sends_an_endless_line_is_killed() -> None:
         start_new_session=True,
     )
     tunnel = SupervisedTunnel(supervisor)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await tunnel.next_report() is None
         await tunnel.close()
     assert supervisor.returncode is not None

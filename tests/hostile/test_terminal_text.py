@@ -250,7 +250,7 @@ def test_the_pasted_curl_command_sends_what_trigger_sends(planted: Path, shell: 
         args = ("trigger", "action.json", "--input", "title=a", "--run-id", RUN_ID)
         write(planted, "action.json", an_action(url=f"{target.url}{PATH}"))
         shown = on_terminal(planted, *args, "--format", "curl", env=ENV)
-        subprocess.run([shell], input=shown.text.encode(), capture_output=True, check=True, timeout=20)
+        subprocess.run([shell], input=shown.text.encode(), capture_output=True, check=True, timeout=30)
         on_terminal(planted, *args, "--to-its-url", env=ENV)
     pasted, sent = target.requests
     assert pasted.line == sent.line

@@ -188,6 +188,15 @@ async def test_no_file_beside_the_page_is_served(client: InspectorClient, name: 
     assert (await client.http.get(f"/page/{name}")).status_code in {404, 405}
 
 
+@pytest.mark.parametrize(("query", "is_named"), [("", True), ("?open=aa&tab=body", True), ("?text=a", False)])
+async def test_html_names_the_first_rows_only_where_the_list_has_no_filter(
+    client: InspectorClient, query: str, is_named: bool
+) -> None:
+    html = (await client.http.get(f"/{query}")).text
+    assert ('href="/api/captures?limit=40"' in html) is is_named
+    assert '/app.js"' in html
+
+
 async def test_browsers_keep_only_the_page_s_files_and_only_of_this_version(client: InspectorClient) -> None:
     entry = await client.http.get("/")
     assert entry.headers["cache-control"] == "no-store"

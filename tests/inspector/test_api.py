@@ -18,7 +18,7 @@ from port_hook_cli.captures.store import open_store
 from port_hook_cli.cli.keys import build_decrypter
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.inspector.port_side import graph
-from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Response, Status, Verdict
+from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Response, Simulated, Status, Verdict
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
@@ -84,9 +84,11 @@ async def test_capture_has_the_documented_fields(runtime: MakeRuntime, store: Pa
     document = a_document()
     document["payload"]["censoredProperties"] = ["cpu"]
     invalid = Verdict(status=Status.INVALID, causes=())
-    keep(store, [answered(invocation=an_invocation(a_body(document)), verdict=invalid)])
+    simulated = Simulated(failure="fail-rate", delay_s=2.5)
+    keep(store, [answered(invocation=an_invocation(a_body(document)), verdict=invalid, simulated=simulated)])
     async with over_store(runtime(), store) as client:
         found = await client.get(f"/api/captures/{ID[:5]}")
+    assert found["simulated"] == documented("GET /api/captures/ID")["simulated"]
     shape = documented("GET /api/captures/ID")
     row, example = found.pop("row"), shape.pop("row")
     assert set(example) - {"…"} <= set(row)

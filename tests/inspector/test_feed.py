@@ -103,6 +103,41 @@ async def test_page_that_is_too_far_behind_or_ahead_loads_its_list_again(
         assert await added(events, 1) == [302]
 
 
+async def test_outcome_that_comes_between_list_and_events_is_told(runtime: MakeRuntime, store: Path) -> None:
+    (pending,) = some(1, 1)
+    with open_store(store, store.parent) as opened:
+        async with over_store(runtime(), store) as client:
+            opened.add([pending])
+            async with client.events(after=1) as events:
+                await added(events, 1)
+                page = await client.get("/api/captures")
+                assert page["captures"][0]["response"] is None
+                opened.complete([replace(pending, response=Response(status=200))])
+                assert (await events.next("captures"))["changed"]
+            async with client.events(position=page["position"]) as events:
+                found = await events.next("captures")
+                assert [(row["seq"], row["response"]) for row in found["changed"]] == [(2, 200)]
+                assert found["added"] == []
+            opened.add(some(1, 2))
+            async with client.events(position=page["position"]) as events:
+                assert await added(events, 1) == [3]
+
+
+async def test_position_of_another_inspector_makes_the_page_load_its_list_again(
+    runtime: MakeRuntime, store: Path
+) -> None:
+    async with over_store(runtime(), store) as client:
+        position = (await client.get("/api/captures"))["position"]
+    async with over_store(runtime(), store) as client:
+        for unknown in (position, "nonsense", "0" * 16 + "-99-99"):
+            async with client.events(position=unknown) as events:
+                assert await events.next("reset") == {}
+        known = (await client.get("/api/captures"))["position"]
+        async with client.events(position=known) as events:
+            keep(store, some(1, 1))
+            assert await added(events, 1) == [2]
+
+
 async def test_filters_apply_to_what_arrives_and_to_what_changes(runtime: MakeRuntime, store: Path) -> None:
     with open_store(store, store.parent) as opened:
         async with over_store(runtime(), store) as client, client.events(action="delete_vm") as events:
@@ -204,7 +239,7 @@ async def test_streams_are_limited_and_a_closed_one_makes_room(runtime: MakeRunt
             assert (await client.http.get("/api/events")).status_code == 429
             assert (await client.http.head("/api/events")).status_code == 405
         keep(store, some(1, 1))  # the server notices at the next write that a page is gone
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 async with client.http.stream("GET", "/api/events") as response:
                     if response.status_code == 200:

@@ -67,3 +67,11 @@ def test_a_delivery_has_a_hint_only_when_it_failed(status: int) -> None:
     hint = delivery_hint(Delivery(url=URL, status=status))
     assert hint == "" or not 200 <= status <= 299
     assert "\n" not in hint
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_handler_that_refuses_a_message_is_told_which_form_is_signed(status: int) -> None:
+    delivery = Delivery(url="http://127.0.0.1:8000/", status=status)
+    hint = delivery_hint(delivery, is_message=True)
+    assert "without the two signature headers" in hint
+    assert hint != delivery_hint(delivery)

@@ -32,7 +32,7 @@ def a_request(body: bytes = b"{}", url: str = "http://127.0.0.1:8000/") -> Signe
 
 def in_shell(script: str, shell: str = "sh") -> bytes:
     command = [shell, "sh"] if shell == "busybox" else [shell]
-    return subprocess.run(command, input=script.encode(), capture_output=True, check=True, timeout=20).stdout
+    return subprocess.run(command, input=script.encode(), capture_output=True, check=True, timeout=30).stdout
 
 
 @given(st.one_of(st.binary(max_size=60), st.text(max_size=60).map(str.encode)))

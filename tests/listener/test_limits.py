@@ -28,7 +28,7 @@ async def filled(world: World) -> AsyncIterator[None]:
         writer.write(BEGUN + bytes(BODY - 1))
         writers.append(writer)
     # A fifth one is refused as soon as the four have come.
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not (await world.exchange(request(MORE))).startswith(b"HTTP/1.1 503 "):
             pass
     try:
@@ -141,7 +141,7 @@ async def test_heads_with_thousands_of_fields_count_towards_the_common_limit() -
         for _, writer in pairs:
             writer.write(head)
         first = [asyncio.create_task(reader.readline()) for reader, _ in pairs]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             done, waiting = await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         assert {task.result() for task in done} == {b"HTTP/1.1 503 Service Unavailable\r\n"}
         for task in waiting:

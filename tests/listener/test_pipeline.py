@@ -255,6 +255,23 @@ async def test_canceled_request_is_shown_and_saved_as_interrupted() -> None:
         assert exchange.delivery.fault == "interrupted"
 
 
+async def test_request_that_could_not_be_saved_while_it_waited_is_not_forwarded() -> None:
+    world = World(hold=asyncio.Event())
+    assert world.hold
+    async with listening(world) as flow:
+        first = asyncio.ensure_future(flow.receive(an_invocation(id="a"), "c"))
+        await world.asked.wait()
+        world.problem = StoreError("The disk is full.")
+        second = asyncio.ensure_future(flow.receive(an_invocation(id="b"), "c"))
+        await asyncio.sleep(0)
+        assert flow.turns.waiting == 1
+        world.hold.set()
+        assert (await first).status == 200
+        with pytest.raises(StoreError):
+            await second
+    assert len(world.forwarded) == 1
+
+
 async def test_run_of_an_ignored_action_is_not_counted_as_waiting() -> None:
     world = World()
     async with listening(world, only=frozenset({"another"})) as flow:

@@ -39,7 +39,7 @@ class Screen(Observer):
         self.events.append({key: value for key, value in record.items() if key != "schema"})
 
     async def told(self, words: str) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while not any(words in notice for notice in self.notices):
                 self.changed.clear()
                 await self.changed.wait()
@@ -69,7 +69,7 @@ def of_run(run_id: str) -> Exchange:
 
 
 async def finish(observer: Observer) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         await observer.finish(asyncio.Event())
 
 
@@ -208,7 +208,7 @@ async def test_follower_stops_at_once_when_it_is_interrupted(port: FlakyPort) ->
     observer = follower(port, screen, timeout_s=600)
     observer.exchanged(an_exchange(response=FINE))
     interrupted.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await observer.finish(interrupted)
     assert screen.notices[-1] == f"Followed, but never reported: {RUN_ID}"
 

@@ -66,7 +66,7 @@ class Streams:
         self.stdout.close()
         self.stderr.close()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(30)
         return self.read[0].decode(), self.read[1].decode()
 
 
@@ -265,7 +265,7 @@ def test_closed_stdout_is_reported_and_notices_continue(
     os.dup2(spare, out)  # the reading end of stdout is closed, its number is not
     os.close(spare)
     screen.exchanged(numbered(1))
-    assert streams.broken.wait(10)
+    assert streams.broken.wait(30)
     screen.notice("still here")
     screen.close()
     assert os.read(err, 100) == b"still here\n"
@@ -326,7 +326,7 @@ class Terminal:
             )
             show(screen)
             screen.close()
-        thread.join(10)
+        thread.join(30)
         os.close(master)
         self.painted = bytes(into)
         return self.painted.decode("utf-8")
@@ -389,6 +389,15 @@ def test_screen_sends_the_terminal_only_its_own_styles_and_links(kind: Kind, run
     page = f"{APP}/organization/run?runId={run_id}"
     assert [link for link in STYLE_OR_LINK.findall(text) if link] == ([page] if run_id in {RUN_ID, "wfnr_abc"} else [])
     terminal.lines()
+
+
+@posix
+def test_screen_shows_inputs_and_the_body_of_a_failure_as_json_in_color() -> None:
+    delivery = Delivery(url="http://127.0.0.1:8000/", status=500, body=b'{"reason":["disk full"]}')
+    text = Terminal(120).show(an_exchange(an_invocation(a_body(a_document())), delivery=delivery))
+    assert '\x1b[36m"reason"\x1b[0m' in text
+    assert '\x1b[32m"disk full"\x1b[0m' in text
+    assert re.search(r"inputs.*\x1b\[3[235]m", text)
 
 
 @posix

@@ -1,15 +1,20 @@
-"""`--max-in-flight` and `--in-order`, from a listener on a free port to a real handler."""
+"""`--max-in-flight`, `--in-order` and pauses, from a listener on a free port to a real handler."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
+import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
 from port_hook_cli.captures.store import open_store
 from port_hook_cli.invocations.models import Exchange
@@ -17,9 +22,9 @@ from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.serving import ListenPlan, Serving, listening
-from port_hook_cli.listener.turns import Turns
+from port_hook_cli.listener.turns import Turn, Turns
 from port_hook_cli.runtime import Runtime
-from tests.factories import a_body, a_document
+from tests.factories import SECRET, a_body, a_document, signed
 from tests.servers import NO_TLS
 
 ONE, OTHER = "r_AAAAAAAAAAAAAAAA", "r_BBBBBBBBBBBBBBBB"
@@ -32,10 +37,15 @@ class Gate(Observer):
     arrived: list[str] = field(default_factory=list)
     released: dict[str, asyncio.Event] = field(default_factory=dict)
     shown: list[Exchange] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def exchanged(self, exchange: Exchange) -> None:
         self.shown.append(exchange)
+        self.changed.set()
+
+    def notice(self, text: str) -> None:
+        self.told.append(text)
 
     async def handle(self, request: web.Request) -> web.Response:
         self.arrived.append(request.path[1:])
@@ -49,11 +59,18 @@ class Gate(Observer):
 
     async def has(self, *names: str) -> None:
         """Wait until the handler has as many requests; they are these, in this order."""
-        async with asyncio.timeout(10):
-            while len(self.arrived) < len(names):
+        await self._until(lambda: len(self.arrived) >= len(names))
+        assert self.arrived == list(names)
+
+    async def has_shown(self, count: int) -> None:
+        """Wait until the listener has shown so many exchanges."""
+        await self._until(lambda: len(self.shown) >= count)
+
+    async def _until(self, happened: Callable[[], bool]) -> None:
+        async with asyncio.timeout(30):
+            while not happened():
                 self.changed.clear()
                 await self.changed.wait()
-        assert self.arrived == list(names)
 
 
 @dataclass
@@ -65,10 +82,11 @@ class Sender:
     received: asyncio.Semaphore
     tasks: list[asyncio.Task[httpx.Response]] = field(default_factory=list)
 
-    async def send(self, name: str, run_id: str | None) -> None:
+    async def send(self, name: str, run_id: str | None, **headers: str) -> None:
         """Send a request, and return when it is in the pipeline."""
         body = a_body(a_document(context={"runId": run_id})) if run_id else b"{}"
-        self.tasks.append(asyncio.create_task(self.client.post(self.serving.url + name, content=body)))
+        post = self.client.post(self.serving.url + name, content=body, headers=headers)
+        self.tasks.append(asyncio.create_task(post))
         await asyncio.wait_for(self.received.acquire(), 10)
 
     async def statuses(self) -> list[int]:
@@ -83,7 +101,7 @@ async def gated(runtime: Runtime, gate: Gate, **policy: Any) -> AsyncIterator[Se
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     routes = Routes(default=f"http://127.0.0.1:{runner.addresses[0][1]}")
-    plan = ListenPlan(policy=Policy(secret=None, routes=routes, **policy), port=0)
+    plan = ListenPlan(policy=Policy(**{"secret": None, "routes": routes, **policy}), port=0)
     received = asyncio.Semaphore(0)
 
     def new_id() -> str:
@@ -92,19 +110,19 @@ async def gated(runtime: Runtime, gate: Gate, **policy: Any) -> AsyncIterator[Se
 
     try:
         async with (
-            listening(plan, replace(runtime, new_id=new_id), gate) as serving,
             httpx.AsyncClient(verify=NO_TLS) as client,
+            listening(plan, replace(runtime, new_id=new_id), gate) as serving,
         ):
             yield Sender(serving, client, received)
     finally:
         await runner.cleanup()
 
 
-async def test_requests_of_one_run_are_forwarded_one_after_the_other_with_in_order(
+async def test_requests_of_one_run_are_forwarded_one_after_the_other(
     runtime: Callable[..., Runtime],
 ) -> None:
     gate = Gate()
-    async with gated(runtime(), gate, in_order=True) as sender:
+    async with gated(runtime(), gate) as sender:
         for name, run_id in (("a1", ONE), ("a2", ONE), ("a3", ONE), ("b1", OTHER), ("none", None), ("none", None)):
             await sender.send(name, run_id)
         await gate.has("a1", "b1", "none", "none")
@@ -116,9 +134,9 @@ async def test_requests_of_one_run_are_forwarded_one_after_the_other_with_in_ord
         assert await sender.statuses() == [200] * 6
 
 
-async def test_requests_of_one_run_are_forwarded_at_once_without_in_order(runtime: Callable[..., Runtime]) -> None:
+async def test_requests_of_one_run_are_forwarded_at_once_with_no_in_order(runtime: Callable[..., Runtime]) -> None:
     gate = Gate()
-    async with gated(runtime(), gate) as sender:
+    async with gated(runtime(), gate, in_order=False) as sender:
         for name in ("a1", "a2"):
             await sender.send(name, ONE)
             gate.release(name)
@@ -145,7 +163,7 @@ async def test_max_in_flight_forwards_the_others_in_order_when_a_response_arrive
 
 async def test_requests_that_wait_for_their_run_leave_the_slots_to_others(runtime: Callable[..., Runtime]) -> None:
     gate = Gate()
-    async with gated(runtime(), gate, max_in_flight=2, in_order=True) as sender:
+    async with gated(runtime(), gate, max_in_flight=2) as sender:
         for name, run_id in (("a1", ONE), ("a2", ONE), ("b1", OTHER)):
             await sender.send(name, run_id)
         await gate.has("a1", "b1")
@@ -177,9 +195,14 @@ async def test_a_run_whose_requests_are_canceled_is_forgotten() -> None:
     turns, first_is_in = Turns(None, in_order=True), asyncio.Event()
 
     async def take() -> None:
-        async with turns.turn(ONE):
+        turn = turns.take(ONE)
+        try:
+            if turn.called:
+                await turn.called
             first_is_in.set()
             await asyncio.Event().wait()
+        finally:
+            turns.end(turn)
 
     tasks = [asyncio.create_task(take()) for _ in range(3)]
     await first_is_in.wait()
@@ -188,3 +211,199 @@ async def test_a_run_whose_requests_are_canceled_is_forgotten() -> None:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert turns.runs == 0
+
+
+async def test_hanging_handler_of_one_run_does_not_delay_the_other_runs(runtime: Callable[..., Runtime]) -> None:
+    gate = Gate()
+    async with gated(runtime(), gate) as sender:
+        for name in ("a1", "a2"):
+            await sender.send(name, ONE)
+        for number in range(5):
+            gate.release(f"b{number}")
+            await sender.send(f"b{number}", OTHER)
+        await gate.has("a1", "b0", "b1", "b2", "b3", "b4")
+        assert sender.serving.flow.turns.waiting == 1
+        gate.release("a1")
+        gate.release("a2")
+        assert await sender.statuses() == [200] * 7
+
+
+async def test_request_whose_sender_disconnects_while_it_waits_is_kept_and_not_forwarded(
+    runtime: Callable[..., Runtime],
+) -> None:
+    gate, world = Gate(), runtime()
+    async with gated(world, gate) as sender:
+        for name in ("a1", "a2", "a3"):
+            await sender.send(name, ONE)
+        await gate.has("a1")
+        sender.tasks.pop(1).cancel()
+        await gate.has_shown(1)
+        gate.release("a1")
+        gate.release("a3")
+        await gate.has("a1", "a3")
+        assert await sender.statuses() == [200, 200]
+    with open_store(None, world.cwd) as store:
+        kept = store.get(gate.shown[0].invocation.id)
+    assert (kept.invocation.target, kept.response) == ("/a2", None)
+    assert kept.delivery
+    assert kept.delivery.error == "the sender disconnected before the request was forwarded"
+
+
+async def test_client_that_half_closes_with_its_request_keeps_its_turn(runtime: Callable[..., Runtime]) -> None:
+    gate, body = Gate(), a_body(a_document(context={"runId": ONE}))
+    async with gated(runtime(), gate) as sender:
+        await sender.send("a1", ONE)
+        parts = urlsplit(sender.serving.url)
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        head = f"POST /a2 HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        writer.write_eof()
+        await asyncio.wait_for(sender.received.acquire(), 10)
+        gate.release("a1")
+        gate.release("a2")
+        assert (await asyncio.wait_for(reader.read(), 10)).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+        assert await sender.statuses() == [200]
+
+
+async def test_requests_of_a_pause_are_saved_and_forwarded_in_order_of_arrival_when_it_ends(
+    runtime: Callable[..., Runtime],
+) -> None:
+    gate, world = Gate(), runtime()
+    names = ["a1", "b1", "none", "a2"]
+    for name in names:
+        gate.release(name)
+    async with gated(world, gate) as sender:
+        turns = sender.serving.flow.turns
+        turns.pause()
+        for name, run_id in zip(names, (ONE, OTHER, None, ONE), strict=True):
+            await sender.send(name, run_id)
+        assert (turns.waiting, gate.arrived) == (4, [])
+        assert [text.split("; ")[1] for text in gate.told if "Holding" in text] == [
+            f"{count} held. Press p to release them." for count in (1, 2, 3, 4)
+        ]
+        await until_saved(world, 4)
+        assert turns.resume() == 4
+        assert await sender.statuses() == [200] * 4
+    assert sorted(gate.arrived[:3]) == ["a1", "b1", "none"]
+    assert gate.arrived[3] == "a2"
+
+
+async def test_pause_holds_responses_without_a_handler_but_not_those_to_refused_requests(
+    runtime: Callable[..., Runtime],
+) -> None:
+    gate = Gate()
+    async with gated(runtime(), gate, routes=Routes(), secret=SECRET) as sender:
+        turns = sender.serving.flow.turns
+        turns.pause()
+        await sender.send("refused", ONE)
+        assert await sender.statuses() == [401]
+        fields = signed(a_body(a_document(context={"runId": ONE})), timestamp=str(int(time.time())))
+        await sender.send("held", ONE, **dict(fields.items[1:]))
+        assert (turns.waiting, sender.tasks[1].done()) == (1, False)
+        assert turns.resume() == 1
+        assert await sender.statuses() == [401, 200]
+
+
+async def test_pause_holds_a_simulated_failure(runtime: Callable[..., Runtime]) -> None:
+    gate = Gate()
+    async with gated(runtime(), gate, fail_first=2, drop=True) as sender:
+        sender.serving.flow.turns.pause()
+        await sender.send("dropped", ONE)
+        assert sender.serving.flow.turns.waiting == 1
+        sender.serving.flow.turns.resume()
+        with pytest.raises(httpx.RemoteProtocolError):
+            await sender.tasks[0]
+    assert (gate.arrived, gate.shown[0].response) == ([], None)
+
+
+async def test_requests_that_are_held_at_the_end_of_the_listener_get_no_response_at_once(
+    runtime: Callable[..., Runtime],
+) -> None:
+    gate, world = Gate(), runtime()
+    async with gated(world, gate) as sender:
+        sender.serving.flow.turns.pause()
+        for name, run_id in (("a1", ONE), ("a2", ONE), ("none", None)):
+            await sender.send(name, run_id)
+    failed = await asyncio.gather(*sender.tasks, return_exceptions=True)
+    assert {type(error) for error in failed} == {httpx.RemoteProtocolError}
+    assert gate.arrived == []
+    assert {exchange.delivery and exchange.delivery.error for exchange in gate.shown} == {
+        "the listener was stopped before the request was forwarded; Port got no response either"
+    }
+    assert len(gate.shown) == 3
+
+
+async def test_held_request_without_a_handler_whose_sender_disconnects_is_told(runtime: Callable[..., Runtime]) -> None:
+    gate, world = Gate(), runtime()
+    async with gated(world, gate, routes=Routes()) as sender:
+        sender.serving.flow.turns.pause()
+        await sender.send("a1", ONE)
+        sender.tasks.pop().cancel()
+        await gate.has_shown(1)
+    (told,) = [text for text in gate.told if "No response" in text]
+    assert told.endswith(": the sender disconnected before the request was forwarded.")
+    with open_store(None, world.cwd) as store:
+        assert store.get("last").response is None
+
+
+async def until_saved(world: Runtime, count: int) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            with open_store(None, world.cwd) as store:
+                if len(list(store.find(limit=10))) == count:
+                    return
+            await asyncio.sleep(0.01)  # nothing tells of it
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("take"), st.sampled_from(["a", "b", None])),
+        st.tuples(st.sampled_from(["end", "leave"]), st.integers(0, 9)),
+        st.tuples(st.sampled_from(["pause", "resume", "hold"]), st.none()),
+    ),
+    max_size=40,
+)
+
+
+@given(STEPS, st.sampled_from([None, 1, 2]))
+def test_turns_keep_the_order_of_runs_and_the_limit_and_lose_no_request(steps: list[Any], limit: int | None) -> None:
+    async def play() -> None:
+        turns, taken = Turns(limit, in_order=True), list[Turn]()
+        for step, value in [*steps, ("resume", None)]:
+            take_step(turns, taken, step, value)
+            check(turns, taken, limit)
+        while taken:
+            take_step(turns, taken, "end", next(number for number, turn in enumerate(taken) if is_on(turn)))
+            check(turns, taken, limit)
+        assert (turns.waiting, turns.runs) == (0, 0)
+
+    asyncio.run(play())
+
+
+def take_step(turns: Turns, taken: list[Turn], step: str, value: Any) -> None:
+    if step in {"pause", "resume"}:
+        getattr(turns, step)()
+    elif step in {"take", "hold"}:
+        taken.append(turns.take(value) if step == "take" else turns.hold())
+    elif value < len(taken):
+        turn = taken.pop(value)
+        if step == "leave":
+            turn.give_up()
+        turns.end(turn)
+        if turn.called and turn.called.done():
+            turn.called.exception()  # asyncio complains about one that no one has seen
+
+
+def check(turns: Turns, taken: list[Turn], limit: int | None) -> None:
+    on = [turn for turn in taken if is_on(turn) and turn.forwards]
+    assert limit is None or len(on) <= limit
+    assert turns.waiting == sum(not is_on(turn) for turn in taken)
+    for run_id in ("a", "b"):
+        of_run = [turn for turn in taken if turn.run_id == run_id]
+        assert sum(map(is_on, of_run)) <= 1
+        assert not any(map(is_on, of_run[1:]))
+
+
+def is_on(turn: Turn) -> bool:
+    return turn.called is None or turn.called.done()

@@ -103,9 +103,9 @@ def test_summary_uses_the_plural_of_handler_failures(count: int) -> None:
 
 
 def test_ready_lines_describe_the_limit_and_the_order_of_forwarded_requests() -> None:
-    lines = ready(max_in_flight=3, in_order=True)
+    lines = ready(max_in_flight=3, in_order=False, routes=Routes(default="http://h"))
     assert beside("In flight", lines) == ["3 at most; other requests wait (--max-in-flight)"]
-    assert beside("In order", lines) == ["requests of one run are forwarded one after the other (--in-order)"]
+    assert beside("Not in order", lines) == ["requests of one run are forwarded at the same time (--no-in-order)"]
     assert beside("In flight", ready()) == beside("In order", ready()) == []
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.errors import SettingsError
+from port_hook_cli.files.locks import lock_file
 from port_hook_cli.files.settings_names import LOGINS
 from port_hook_cli.port_api.logins import KeptIn, Login, Logins, keep_login, read_logins, remove_login
 from port_hook_cli.text.secret import Secret
@@ -55,6 +58,27 @@ def test_login_is_read_as_it_was_kept(name: str, client_id: str, secret: str) ->
         found = read_logins(Path(folder))
     assert found.default == name
     assert found.by_name == {name: a_login(name, client_id, secret)}
+
+
+def test_logins_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
+    names = [f"organization {number}" for number in range(8)]
+    with ThreadPoolExecutor(len(names)) as threads:
+        list(threads.map(lambda name: keep_login(tmp_path, a_login(name), only=KeptIn.FILE), names))
+    assert set(read_logins(tmp_path).by_name) == set(names)
+    assert [path.name for path in (tmp_path / LOGINS).parent.iterdir()] == ["logins.json"]
+
+
+def test_login_fails_when_another_process_keeps_changing_the_logins(tmp_path: Path) -> None:
+    lock = (tmp_path / LOGINS).with_suffix(".lock")
+    lock.parent.mkdir(mode=0o700)
+    handle = lock_file(lock)
+    assert handle is not None
+    try:
+        with pytest.raises(SettingsError, match=r"Another process is changing .*logins\.json"):
+            keep_login(tmp_path, a_login(), only=KeptIn.FILE, wait_s=0.05)
+    finally:
+        os.close(handle)
+    assert read_logins(tmp_path).by_name == {}
 
 
 @given(document=documents | json_values)

@@ -239,7 +239,14 @@ def test_unknown_organization_error_lists_the_known_ones(load: Load) -> None:
     with pytest.raises(SettingsError) as error:
         load(org="test")
     assert error.value.message == f"There is no organization 'test' in {path}."
-    assert error.value.hint == "It has: production, staging."
+    assert error.value.hint == "It has: production, staging. Or log in with `port-hook login --org NAME`."
+
+
+def test_unknown_default_organization_error_does_not_suggest_a_login(load: Load) -> None:
+    load.config("default_org: test\norganizations: {a: {client_secret: s}}")
+    with pytest.raises(SettingsError) as error:
+        load().require_secret()
+    assert error.value.hint == "It has: a."
 
 
 def test_org_fails_without_a_configuration_file(load: Load) -> None:

@@ -168,7 +168,7 @@ def test_a_killed_sandbox_continues_after_its_restart(tmp_path: Path) -> None:
         run_id = start(client, title="x")
         before = sandbox.ready
         sandbox.process.send_signal(signal.SIGKILL)
-        sandbox.process.wait(10)
+        sandbox.process.wait(30)
     with a_sandbox_process(tmp_path, *state) as sandbox, sandbox.client() as client:
         assert (sandbox.ready["client_id"], sandbox.ready["client_secret"]) == (
             before["client_id"],
@@ -178,7 +178,7 @@ def test_a_killed_sandbox_continues_after_its_restart(tmp_path: Path) -> None:
         assert run["status"] == "WAITING_FOR_APPROVAL"
         other = subprocess.run(
             [sys.executable, "-m", "port_hook_cli", "sandbox", *state],
-            env=environment(tmp_path), cwd=tmp_path, capture_output=True, text=True, timeout=20, check=False,
+            env=environment(tmp_path), cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False,
         )  # fmt: skip
         assert other.returncode == 8
         assert "is open in another sandbox" in other.stderr

@@ -77,7 +77,7 @@ def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listening]:
         assert match
         yield Listening(Listener(process, {"url": match[1]}), shown, folder)
         process.send_signal(signal.SIGTERM)
-        _, told = process.communicate(timeout=20)
+        _, told = process.communicate(timeout=30)
     # What holds for everything that any test here has sent.
     for output in (shown.read_bytes(), told):
         text = output.decode("utf-8")

@@ -1,49 +1,131 @@
-"""The completion that Typer installs in shells, as a shell asks for it."""
+"""Completion in real shells, with the scripts that `--install-completion` installs."""
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pexpect  # type: ignore[import-untyped]
 import pytest
+from typer._completion_shared import get_completion_script
 
 from port_hook_cli.captures.store import open_store
-from tests.factories import an_exchange, an_invocation
-from tests.processes import environment
+from tests.factories import a_body, a_document, an_exchange, an_invocation
+from tests.processes import environment, environment_without_coverage
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="the shells here are those of Unix")
+
+ID = "abcdef012345"
+# Each would make the file `touched` in a shell that reads it as code.
+CODE = ("$(touch touched)", "`touch touched`", "';touch touched;'", '\\"); touch touched; (', "a:b;touch touched")
 
 
-def completions(folder: Path, line: str, shell: str = "bash") -> list[str]:
-    """Return what is offered at the end of `line`."""
-    words = line.split(" ")
-    asked = {
-        "_PORT_HOOK_COMPLETE": f"complete_{shell}",
-        "COMP_WORDS": line,
-        "COMP_CWORD": str(len(words) - 1),
-        "_TYPER_COMPLETE_ARGS": line,
-        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
-    }
-    script = "import sys; sys.argv[0] = 'port-hook'; from port_hook_cli.cli.app import main; sys.exit(main())"
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, cwd=folder, env=environment(folder, **asked), capture_output=True, check=False)
-    assert done.stderr == b""
-    return done.stdout.decode().split()
+@pytest.fixture
+def home(folder: Path) -> Path:
+    """A folder with a hostile store, a program `port-hook`, and the script of each shell."""
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange(an_invocation(id=code)) for code in CODE])
+        store.add(
+            [
+                an_exchange(an_invocation(a_body(a_document(action=code)), id=f"{number:012x}"))
+                for number, code in enumerate(CODE)
+            ]
+        )
+        store.add([an_exchange(an_invocation(id=ID))])
+    program = folder / "bin" / "port-hook"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m port_hook_cli "$@"\n')
+    program.chmod(0o700)
+    for shell in ("bash", "zsh", "fish"):
+        script = get_completion_script(prog_name="port-hook", complete_var="_PORT_HOOK_COMPLETE", shell=shell)
+        (folder / f"script.{shell}").write_text(script)
+    return folder
 
 
-@pytest.mark.parametrize("shell", ["bash", "fish"])
-def test_completion_of_show_offers_only_ids_that_a_shell_reads_as_a_word(shell: str, tmp_path: Path) -> None:
-    invocation = an_invocation()
-    with open_store(None, tmp_path, create=True) as store:
-        store.add([an_exchange(invocation), an_exchange(an_invocation(id="$(touch x)"))])
-    assert set(completions(tmp_path, "port-hook show ", shell)) == {"last", invocation.id}
-    assert completions(tmp_path, f"port-hook show {invocation.id[:2]}", shell) == [invocation.id]
+def shell_environment(home: Path) -> dict[str, str]:
+    kept = environment(home, TERM="dumb", LANG="C.UTF-8")
+    return {**kept, "PATH": f"{home / 'bin'}{os.pathsep}{kept['PATH']}"}
 
 
-def test_completion_without_a_store_offers_last_and_prints_nothing_else(tmp_path: Path) -> None:
-    assert completions(tmp_path, "port-hook show ") == ["last"]
-    assert not (tmp_path / ".port-hook").exists()
+def needs(shell: str) -> str:
+    path = shutil.which(shell)
+    if path is None:
+        pytest.skip(f"{shell} is not installed")
+    return path
 
 
-def test_completion_of_tunnels_and_export_formats_offers_their_names(tmp_path: Path) -> None:
-    assert {"auto", "none", "ngrok", "cloudflared"} <= set(completions(tmp_path, "port-hook listen --tunnel "))
-    assert completions(tmp_path, "port-hook export last --format po") == ["postman"]
+def in_bash(home: Path, *words: str) -> list[str]:
+    listed = " ".join(map(shlex.quote, words))
+    code = (
+        f"source script.bash; COMP_WORDS=({listed}); COMP_CWORD={len(words) - 1}; _port_hook_completion port-hook;"
+        'printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    return output(home, needs("bash"), "--norc", "-c", code)
+
+
+def in_fish(home: Path, line: str) -> list[str]:
+    return output(home, needs("fish"), "--no-config", "-c", f"source script.fish; complete -C {shlex.quote(line)}")
+
+
+def output(home: Path, *command: str) -> list[str]:
+    done = subprocess.run(
+        command, cwd=home, env=shell_environment(home), capture_output=True, text=True, check=True, timeout=30
+    )
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+def test_bash_offers_ids_and_runs_nothing_of_the_store(home: Path) -> None:
+    found = in_bash(home, "port-hook", "show", "")
+    assert found[:2] == ["last", ID]
+    assert len(found) == 2 + len(CODE)
+    assert in_bash(home, "port-hook", "show", "abc") == [ID]
+    assert in_bash(home, "port-hook", "listen", "--tunnel", "=", "ng") == ["ngrok"]
+    assert not (home / "touched").exists()
+
+
+def test_fish_offers_ids_with_descriptions_and_runs_nothing_of_the_store(home: Path) -> None:
+    found = dict(row.split("\t") for row in in_fish(home, "port-hook show "))
+    assert found["last"] == "the newest capture"
+    assert found[ID].endswith("create_vm valid")
+    assert len(found) == 2 + len(CODE)
+    assert not (home / "touched").exists()
+
+
+def test_zsh_offers_ids_with_descriptions_and_runs_nothing_of_the_store(home: Path) -> None:
+    zsh = needs("zsh")
+    child = pexpect.spawn(
+        zsh, ["-f", "-i"], cwd=str(home), env=shell_environment(home), timeout=30, dimensions=(50, 150)
+    )
+    child.sendline("PS1='> '; unsetopt zle_bracketed_paste; autoload -Uz compinit; compinit -u -D; echo re''ady")
+    child.expect("ready\r\n")
+    child.sendline("source script.zsh; echo sour''ced")
+    child.expect("sourced\r\n")
+    child.send("port-hook listen --route cre\tX")
+    child.expect("create_vm=X")  # without a space
+    child.send("\x15port-hook show \t")
+    child.expect("create_vm valid")
+    child.expect("-- the newest capture")
+    child.send("abc\t\n")
+    child.expect(ID)
+    child.expect("verdict")  # `show` ran with the whole id
+    child.sendline("exit")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert not (home / "touched").exists()
+
+
+@pytest.mark.parametrize("line", ["port-hook ", "port-hook listen --", "port-hook show "])
+def test_completion_imports_neither_typer_nor_a_command(line: str, home: Path) -> None:
+    asked = {"_PORT_HOOK_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": line}
+    environ = {**environment_without_coverage(), "HOME": str(home), **asked}
+    command = [sys.executable, "-X", "importtime", "-m", "port_hook_cli"]
+    done = subprocess.run(command, cwd=home, env=environ, capture_output=True, text=True, check=True, timeout=30)
+    imported = {row.rpartition("|")[2].strip() for row in done.stderr.splitlines()}
+    assert "port_hook_cli.cli.completion.answer" in imported
+    assert not {name for name in imported if name.partition(".")[0] in {"typer", "rich", "json", "asyncio"}}
+    assert "port_hook_cli.cli.app" not in imported

@@ -44,7 +44,7 @@ def crash(folder: Path, **env: str) -> subprocess.CompletedProcess[bytes]:
         env=environment(folder, TMPDIR=str(temporary), NGROK_AUTHTOKEN=TOKEN, **env),
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=20,
+        timeout=30,
         check=False,
     )
 
@@ -102,7 +102,7 @@ def report_of(folder: Path, leak: str, *arguments: str, **env: str) -> str:
         env=environ,
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=20,
+        timeout=30,
         check=False,
     )
     assert done.returncode == 70, done.stderr
@@ -158,7 +158,7 @@ main(["decrypt", "payload.json", "password", "--private-key", "private.pem"], ru
 print("masked" if sys.argv[1] in runtime.memory.secrets else "not masked")
 """
     child = pexpect.spawn(
-        sys.executable, ["-c", script, PASSPHRASE], cwd=folder, env=environment(folder), timeout=20, encoding="utf-8"
+        sys.executable, ["-c", script, PASSPHRASE], cwd=folder, env=environment(folder), timeout=30, encoding="utf-8"
     )
     child.expect_exact("Passphrase of private.pem: ")
     child.sendline(PASSPHRASE)
@@ -203,7 +203,7 @@ def without_a_reader(folder: Path, *arguments: str) -> subprocess.CompletedProce
             stdin=subprocess.DEVNULL,
             stdout=writing,
             stderr=subprocess.PIPE,
-            timeout=20,
+            timeout=30,
             check=False,
         )
     finally:
@@ -235,7 +235,7 @@ def test_output_can_be_piped_to_head(captured: Path) -> None:
         env=environment(captured),
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=20,
+        timeout=30,
         check=False,
     )
     assert done.stderr == b""
@@ -255,7 +255,7 @@ def test_a_full_disk_is_reported_and_is_not_a_bug(captured: Path, arguments: tup
             stdin=subprocess.DEVNULL,
             stdout=full,
             stderr=subprocess.PIPE,
-            timeout=20,
+            timeout=30,
             check=False,
         )
     assert done.returncode == 1

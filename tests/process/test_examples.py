@@ -88,7 +88,7 @@ def test_the_handlers_read_each_example_payload(name: str, action: str | None) -
 
 
 def ended(command: list[str], *arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*command, *arguments], env=env, capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run([*command, *arguments], env=env, capture_output=True, text=True, timeout=30, check=False)
 
 
 @pytest.mark.parametrize("handler", HANDLERS)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.captures.store import open_store
-from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.models import Headers, Simulated
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, a_body, a_document, signed
 from tests.processes import NO_TUNNEL, Listener, environment, listener
@@ -84,7 +84,7 @@ def test_a_stop_signal_waits_for_requests_in_progress_and_exits_0(folder: Path, 
             running.process.send_signal(number)
             connection.settimeout(10)
             answer = connection.recv(1000)
-        out, _ = running.process.communicate(timeout=10)
+        out, _ = running.process.communicate(timeout=30)
 
     assert answer.startswith(b"HTTP/1.1 200")
     assert running.process.returncode == 0
@@ -93,7 +93,7 @@ def test_a_stop_signal_waits_for_requests_in_progress_and_exits_0(folder: Path, 
 
 def test_a_client_that_half_closes_gets_the_response_of_the_handler(folder: Path) -> None:
     with handler(delay_s=0.2) as target, listener(folder, "--forward-to", target.url) as running:
-        with socket.create_connection((running.host, running.port), timeout=10) as connection:
+        with socket.create_connection((running.host, running.port), timeout=30) as connection:
             connection.sendall(raw_request(a_body(), now_signed(a_body())))
             connection.shutdown(socket.SHUT_WR)
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
@@ -353,19 +353,22 @@ def test_options_for_routes_turns_and_failures_reach_the_listener(folder: Path) 
     assert (dropped["simulated"]["failure"], dropped["simulated"]["dropped"]) == ("fail-first", True)
     assert dropped["answer"] is None
     assert 0.01 <= delayed["simulated"]["delay_s"] <= 0.02
+    with open_store(None, folder) as store:
+        kept = [exchange.simulated for exchange in store.find()]
+    assert kept[1] == Simulated(failure="fail-first", dropped=True, delay_s=kept[1].delay_s if kept[1] else 0)
 
 
 def test_listen_once_exit_code_follows_expect_status(folder: Path) -> None:
     for expected, code in (("2xx", 0), ("204", 1)):
         with listener(folder, "--once", "--expect-status", expected) as running:
             running.post(a_body(), now_signed(a_body()))
-            running.process.wait(10)
+            running.process.wait(30)
             assert running.process.returncode == code
 
 
 def test_listen_exits_1_when_the_count_is_not_reached_in_time(folder: Path) -> None:
     with listener(folder, "--count", "2", "--timeout", "0.3") as running:
-        running.process.wait(10)
+        running.process.wait(30)
     assert running.process.returncode == 1
 
 
@@ -454,7 +457,7 @@ def test_blocked_output_does_not_delay_responses(folder: Path) -> None:
             assert receive(connection).startswith(b"HTTP/1.1 200")
         running.process.send_signal(signal.SIGTERM)
         # Nobody has read stdout yet: it ends all the same.
-        assert running.process.wait(15) == 0
+        assert running.process.wait(30) == 0
 
 
 def test_listen_ends_quietly_when_its_output_is_closed(folder: Path) -> None:
@@ -466,7 +469,7 @@ def test_listen_ends_quietly_when_its_output_is_closed(folder: Path) -> None:
                 running.post(a_body(), now_signed(a_body()))
             except OSError:
                 break
-        assert running.process.wait(10) == 0
+        assert running.process.wait(30) == 0
         assert running.process.stderr is not None
         assert b"Traceback" not in running.process.stderr.read()
         running.process.stdout = None
@@ -481,7 +484,7 @@ def test_a_full_disk_causes_a_500_and_a_notice(folder: Path) -> None:
     with handler() as target, listener(folder, "--forward-to", target.url, preexec_fn=limit_file_size) as running:
         statuses = [running.post(big, now_signed(big))[0] for _ in range(12)]
         running.process.terminate()
-        _, told = running.process.communicate(timeout=20)
+        _, told = running.process.communicate(timeout=30)
     assert b"Responded 500 to a request that was not saved" in told
     assert 200 in statuses
     assert statuses[-1] == 500
@@ -509,7 +512,7 @@ def test_a_hanging_handler_is_waited_for_and_then_interrupted(folder: Path) -> N
             with pytest.raises(TimeoutError):
                 connection.recv(1)
         running.process.terminate()
-        out, told = running.process.communicate(timeout=15)
+        out, told = running.process.communicate(timeout=30)
     assert running.process.returncode == 0
     assert b"1 still in your handler" in told
     record = json.loads(out.splitlines()[0])
@@ -520,7 +523,7 @@ def test_a_hanging_handler_is_waited_for_and_then_interrupted(folder: Path) -> N
 def test_expected_invocations_that_do_not_arrive_are_reported(folder: Path) -> None:
     with listener(folder, "--once", "--expect-status", "204") as running:
         running.post(a_body(), now_signed(a_body()))
-        _, told = running.process.communicate(timeout=10)
+        _, told = running.process.communicate(timeout=30)
     assert b"error: 1 of 1 responses were not 204." in told
 
 

@@ -7,15 +7,17 @@ import re
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
+from port_hook_cli.captures.store import open_store
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
 from port_hook_cli.text.secret import Secret
-from tests.factories import a_body
+from tests.factories import a_body, a_document
 from tests.process.test_typed_keys import SHELL, Terminal, a_shell
 from tests.servers import handler
 
@@ -56,10 +58,14 @@ def a_listener(folder: Path, *options: str, script: str = SHELL, **variables: st
         yield terminal, url
 
 
-def send(url: str, *, secret: str = SECRET, age_s: float = 0) -> None:
-    body = a_body()
+def send(url: str, *, secret: str = SECRET, age_s: float = 0, number: int = 0) -> int:
+    """Send an invocation, and return the status of the response; another `number` is of another run."""
+    body = a_body(a_document(context={"runId": f"r_{number:016}"}))
     headers = dict(signed_headers(body, Secret(secret), TimestampUnit.SECONDS.stamp(time.time() - age_s)))
-    httpx.post(f"{url}hook", content=body, headers={"content-type": "application/json", **headers}, timeout=20)
+    response = httpx.post(
+        f"{url}hook", content=body, headers={"content-type": "application/json", **headers}, timeout=30
+    )
+    return response.status_code
 
 
 def end_of(terminal: Terminal) -> str:
@@ -91,8 +97,8 @@ def test_listener_in_the_background_leaves_the_keys_to_the_shell(folder: Path) -
 def test_question_mark_shows_the_keys_and_other_keys_do_nothing(folder: Path) -> None:
     with a_listener(folder) as (terminal, _):
         terminal.type("xyz\n\x04\x1b[A?")
-        terminal.wait_for(r"r  replay the last invocation")
-        terminal.wait_for(r"q  quit")
+        terminal.wait_for(r"\nr  replay the last invocation that was not refused, freshly signed\r\nc  copy")
+        terminal.wait_for(r"\r\nq  quit\r\n")
         terminal.type("q")
         assert end_of(terminal).startswith("0")
 
@@ -163,6 +169,49 @@ def test_i_opens_the_page_of_the_inspector(folder: Path) -> None:
             assert time.monotonic() < until
             time.sleep(0.01)  # nothing tells of it
     assert (folder / "opened").read_text().strip() == page
+
+
+def test_p_holds_requests_until_it_is_pressed_again(folder: Path) -> None:
+    with (
+        handler() as target,
+        a_listener(folder, "--forward-to", target.url) as (terminal, url),
+        ThreadPoolExecutor(2) as senders,
+    ):
+        terminal.type("p")
+        terminal.wait_for(r"Paused: requests are saved and held, not forwarded\. Press p to release them\.")
+        sent = [senders.submit(send, url, number=number) for number in range(2)]
+        terminal.wait_for(r"Holding create_vm CREATE \([0-9a-f]{12}\); 2 held\.")
+        terminal.type("?")
+        terminal.wait_for(r"p  hold incoming requests, or release them \(2 held\)")
+        assert (target.requests, any(future.done() for future in sent)) == ([], False)
+        terminal.type("p")
+        terminal.wait_for(r"Resumed: 2 held requests released\.")
+        assert [future.result(20) for future in sent] == [200, 200]
+        terminal.type("q")
+        assert end_of(terminal).startswith("0")
+    assert len(target.requests) == 2
+
+
+def test_q_ends_a_pause_without_a_response_to_the_held_request(folder: Path) -> None:
+    with (
+        handler() as target,
+        a_listener(folder, "--forward-to", target.url) as (terminal, url),
+        ThreadPoolExecutor(1) as sender,
+    ):
+        terminal.type("p")
+        terminal.wait_for("Paused")
+        sent = sender.submit(send, url)
+        terminal.wait_for("1 held")
+        terminal.type("q")
+        terminal.wait_for(r"Stopping; 1 held, which get no response\. `port-hook replay --failed` sends them\.")
+        assert end_of(terminal).startswith("0")
+        with pytest.raises(httpx.RemoteProtocolError):
+            sent.result(20)
+    assert target.requests == []
+    with open_store(None, folder) as store:
+        kept = store.get("last")
+    assert kept.delivery
+    assert kept.delivery.fault == "interrupted"
 
 
 def test_json_output_reads_no_keys(folder: Path) -> None:

@@ -31,7 +31,7 @@ def test_listen_reports_and_follows_a_run_before_it_ends(sandbox: Sandbox, folde
     options = ("--report", "success", "--follow", "--follow-timeout", "20", "--once")
     with listener(folder, *options, env=environ_of(sandbox)) as listening:
         assert listening.post(a_body(), now_signed(sandbox, a_body()))[0] == 200
-        out, err = listening.process.communicate(timeout=20)
+        out, err = listening.process.communicate(timeout=30)
     assert listening.process.returncode == ExitCode.OK
     assert sandbox.runs[RUN_ID].status == "SUCCESS"
     assert f"Reported {RUN_ID}: SUCCESS (--report)" in err.decode()

@@ -70,7 +70,7 @@ class Terminal:
         with suppress(OSError):  # Linux: the other side has gone
             while part := os.read(self.master, 65536):
                 self.raw += part
-        return self.process.wait(20)
+        return self.process.wait(30)
 
     def screen(self) -> pyte.Screen:
         """Return what a person sees."""
@@ -98,7 +98,7 @@ def a_terminal(folder: Path, *options: str, **env: str) -> Iterator[Terminal]:
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(20)
+        process.wait(30)
         os.close(master)
 
 
@@ -213,7 +213,7 @@ def test_listen_prints_plain_text_to_a_pipe(folder: Path) -> None:
         url = process.stderr.readline().split()[-1].decode()
         body = a_body()
         assert Listener(process, {"url": url}).post(body, signed(body, timestamp=str(int(time.time()))))[0] == 200
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=30)
     assert process.returncode == 0
     assert b"\x1b" not in out + err
     assert f"  run        {RUN_ID}\n" in out.decode()

@@ -143,7 +143,7 @@ def test_a_request_through_the_public_url_is_verified_and_saved(listening: Liste
 def test_listen_exits_10_when_the_tunnel_stays_lost(folder: Path, relay: Relay) -> None:
     options = ("--public-url", relay.url, "--probe-interval", "0.1", "--exit-on-tunnel-loss", "0.3")
     with listener(folder, *options) as listening:
-        out, err = listening.process.communicate(timeout=20)
+        out, err = listening.process.communicate(timeout=30)
     assert listening.process.returncode == ExitCode.TUNNEL_LOST
     assert b'"state":"unreachable"' in out
     assert b"error: The tunnel was lost" in err

@@ -102,7 +102,7 @@ class Terminals:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=30,
             check=False,
         )
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
@@ -117,7 +117,7 @@ class Terminals:
     def _stop(self, name: str) -> None:
         process = self._running.pop(name)
         os.killpg(process.pid, signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=30)
 
 
 @pytest.fixture

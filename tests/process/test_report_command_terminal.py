@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-termi
 def typed_in(sandbox: Sandbox, folder: Path, program: str) -> Any:
     words = ["-m", "port_hook_cli", "report-run", RUN_ID, "--", sys.executable, "-c", program]
     env = environment(folder, TERM="xterm", **environ_of(sandbox))
-    return pexpect.spawn(sys.executable, words, env=env, cwd=str(folder), timeout=20, dimensions=(24, 80))
+    return pexpect.spawn(sys.executable, words, env=env, cwd=str(folder), timeout=30, dimensions=(24, 80))
 
 
 def messages(sandbox: Sandbox) -> str:

@@ -110,7 +110,7 @@ class Driver:
         """Count the calls of the child that lives; in the sandbox's thread, before the answer is sent."""
         if self._calls_left:
             self._calls_left -= 1
-            if not self._calls_left and self._known.wait(10):
+            if not self._calls_left and self._known.wait(30):
                 os.kill(self._child, signal.SIGKILL)
 
 

@@ -70,6 +70,21 @@ def test_listen_exits_0_without_output_when_it_is_stopped_before_it_is_ready(
         assert (ended.stdout, ended.stderr) == (b"", b"sent\n")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_mcp_exits_0_without_output_when_it_is_stopped(folder: Path, number: int) -> None:
+    command = [sys.executable, "-c", PROGRAM, str(int(number)), "import port_hook_cli.assistant.server", "mcp"]
+    ended = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment(folder),
+        stdin=subprocess.PIPE,
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"sent\n")
+
+
 @pytest.mark.parametrize("profile", [("--profile", "a"), ("--profile=a",)], ids=" ".join)
 def test_listen_with_a_profile_exits_0_when_it_is_stopped_before_it_is_ready(
     folder: Path, profile: tuple[str, ...]
@@ -93,7 +108,7 @@ def test_replay_deletes_the_payload_and_ends_the_editor_when_it_is_terminated(fo
         pid = int(process.stdout.readline())
         assert len(list(temporary.iterdir())) == 1
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (-signal.SIGTERM, b"")
     assert list(temporary.iterdir()) == []
     with pytest.raises(ProcessLookupError):

@@ -75,7 +75,7 @@ class Told:
                 record = self.listening.record()
                 self.records.put((time.monotonic(), record))
 
-    def until(self, is_wanted: Callable[[Record], bool], within_s: float = 10) -> tuple[float, Record]:
+    def until(self, is_wanted: Callable[[Record], bool], within_s: float = BACK_WITHIN_S) -> tuple[float, Record]:
         """Return the first record that is wanted, and when it came; those before it are dropped."""
         deadline = time.monotonic() + within_s
         while True:
@@ -83,7 +83,7 @@ class Told:
             if is_wanted(record):
                 return came_at, record
 
-    def until_state(self, state: str, within_s: float = 10) -> tuple[float, Record]:
+    def until_state(self, state: str, within_s: float = BACK_WITHIN_S) -> tuple[float, Record]:
         return self.until(lambda record: record["type"] == "tunnel" and record["state"] == state, within_s)
 
     def at(self, url: str) -> Listener:
@@ -102,7 +102,7 @@ class Told:
         """Stop the listener; return the summary, the last record that it prints."""
         process = self.listening.process
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == ExitCode.OK
+        assert process.wait(30) == ExitCode.OK
         _, summary = self.until(lambda record: record["type"] == "summary")
         assert process.stderr
         self.err = process.stderr.read().decode()
@@ -120,7 +120,7 @@ def telling(folder: Path, *options: str, env: Mapping[str, str] | None = None) -
             yield told
         finally:
             it.process.kill()
-            reader.join(10)
+            reader.join(30)
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ class TestATunnelThroughSsh:
             told.until_state("reachable")
             told.listening.process.send_signal(signal.SIGSTOP)
             for process in sshd.processes:
-                process.wait(15)  # the server has given the listener up
+                process.wait(30)  # the server has given the listener up
             told.listening.process.send_signal(signal.SIGCONT)
             awake_at = time.monotonic()
             lost_at, _ = told.until_state("lost")
@@ -242,7 +242,7 @@ class TestATunnelThroughSsh:
                     sshd.signal(signal.SIGKILL)
                     with contextlib.suppress(queue.Empty):
                         told.until_state("open", 0.5)
-                assert told.listening.process.wait(20) == ExitCode.TUNNEL_LOST
+                assert told.listening.process.wait(30) == ExitCode.TUNNEL_LOST
 
 
 @dataclass
@@ -322,7 +322,7 @@ class TestATunnelWithAnotherUrl:
             next(line for line in lines if line.startswith("tunnel LOST"))
             block = [next(lines) for _ in range(5)]
             process.send_signal(signal.SIGINT)
-            rest = process.communicate(timeout=10)[1].decode()
+            rest = process.communicate(timeout=30)[1].decode()
         finally:
             process.kill()
             process.wait()
@@ -415,7 +415,7 @@ class TestAuto:
             ["-m", "port_hook_cli", "listen", "--port", "0"],
             cwd=str(folder),
             env=environment(folder, **only_loopback),
-            timeout=20,
+            timeout=30,
         )
         try:
             child.expect_exact("Open a public URL through localhost.run? It needs no account, and it can read all")

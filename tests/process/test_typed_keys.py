@@ -107,7 +107,7 @@ def a_shell(folder: Path, *command: str, script: str = SHELL, **variables: str) 
         yield Terminal(master)
     finally:
         shell.kill()  # the terminal hangs up on what runs on it
-        shell.wait(20)
+        shell.wait(30)
         os.close(slave)
         os.close(master)
 

@@ -25,7 +25,7 @@ def test_a_listener_accepts_the_host_of_its_public_url_and_no_other_name(folder:
     with listener(folder, "--public-url", "https://hooks.example/x", "--probe-interval", "0") as running:
         assert [status(running, host) for host in ("hooks.example", "localhost", "page.example")] == [401, 401, 421]
         running.process.send_signal(signal.SIGTERM)
-        out, err = running.process.communicate(timeout=10)
+        out, err = running.process.communicate(timeout=30)
     assert b'"received": 2' in out or b'"received":2' in out
     assert b"--public-url https://page.example" in err
     assert b"everybody" not in err
@@ -36,7 +36,7 @@ def test_a_listener_on_every_address_warns_once(folder: Path) -> None:
         running.host = "127.0.0.1"
         assert status(running, "my-machine") == 401
         running.process.send_signal(signal.SIGTERM)
-        _, err = running.process.communicate(timeout=10)
+        _, err = running.process.communicate(timeout=30)
     assert err.decode().count(WARNING) == 1
 
 

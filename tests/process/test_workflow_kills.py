@@ -92,7 +92,7 @@ def test_run_of_a_killed_sandbox_ends_correctly_after_a_restart(
             wait_for(client, run_id, 4, "IN_PROGRESS")
             handler.wait_for("/deploy")  # the node is in progress before its request is sent
             sandbox.process.send_signal(signal.SIGKILL)
-            sandbox.process.wait(10)
+            sandbox.process.wait(30)
     with a_sandbox_process(tmp_path, *options) as sandbox, sandbox.client() as client:
         assert ended(client, run_id or started(client)) == {
             "result": "SUCCESS",

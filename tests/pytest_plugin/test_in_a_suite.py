@@ -21,7 +21,7 @@ def call(method, path, document, token=""):
     headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
     url = os.environ["PORT_API_URL"] + "/v1" + path
     request = urllib.request.Request(url, json.dumps(document).encode(), headers, method=method)
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)
 
 class Webhook(BaseHTTPRequestHandler):

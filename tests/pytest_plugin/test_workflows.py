@@ -306,7 +306,7 @@ def test_an_asynchronous_node_ends_as_it_was_reported_before_or_after_the_respon
         body = {"node": "{{ .workflowNodeRun.identifier }}"}
         outcome = port_hook.run_workflow(a_workflow(a_webhook(synchronized=False, body=body)), to=url)
         for thread in reporting.threads:
-            thread.join(10)
+            thread.join(30)
     node = outcome.nodes["call"]
     assert (outcome.result, node.result, node.output) == (result, result, {"n": 1})
     assert (node.external_run_id, node.link) == ("job-7", ["https://ci.example.com/7"])

@@ -9,7 +9,7 @@ import pytest
 
 from port_hook_cli.errors import ExitCode, PortApiError, SettingsError, StoreError
 from port_hook_cli.invocations.expected_status import Expectation
-from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation
+from port_hook_cli.invocations.models import Delivery, Exchange, Invocation
 from port_hook_cli.replay.series import (
     Replay,
     Sent,
@@ -19,8 +19,8 @@ from port_hook_cli.replay.series import (
     find_source,
     send_series,
     unexpected,
-    without_response,
 )
+from port_hook_cli.replay.tally import tally_deliveries
 from tests.factories import RUN_ID, a_body, a_document, an_exchange, an_invocation
 
 NODE_RUN = "wfnr_abc123"
@@ -126,6 +126,8 @@ async def test_an_unknown_name_names_every_place_that_was_searched() -> None:
         await find_source("wxyz", places(Shelf()))
     with pytest.raises(StoreError, match="no file wxyz, and this folder has no capture store"):
         await find_source("wxyz", places())
+    with pytest.raises(StoreError, match=r"^This folder has no capture store"):
+        await find_source("last", places())
 
 
 def a_replay(name: str) -> Replay:
@@ -253,14 +255,10 @@ def test_the_exit_code_distinguishes_unreachable_from_unexpected(
     deliveries: list[Delivery], expected: str | None, code: ExitCode
 ) -> None:
     expectation = None if expected is None else Expectation.parse(expected)
-    assert exit_code(deliveries, expectation) is code
+    assert exit_code(tally_deliveries(deliveries, elapsed_s=1.0), expectation) is code
 
 
 def test_unexpected_statuses_are_counted() -> None:
-    assert unexpected([OK, ERROR, TIMEOUT], Expectation.parse("2xx")) == 2
-    assert unexpected([OK, ERROR], None) == 0
-
-
-def test_a_response_can_be_removed_from_a_delivery() -> None:
-    delivery = Delivery(url="u", status=200, latency_ms=1.0, headers=Headers((("a", "b"),)), body=a_body())
-    assert without_response(delivery) == Delivery(url="u", status=200, latency_ms=1.0)
+    tally = tally_deliveries([OK, ERROR, TIMEOUT], elapsed_s=1.0)
+    assert unexpected(tally, Expectation.parse("2xx")) == 2
+    assert unexpected(tally, None) == 0

@@ -60,10 +60,19 @@ def test_responses_are_counted_by_status_and_failures_by_message() -> None:
 
 def test_only_responses_have_a_latency() -> None:
     tally = tally_deliveries([answered(200, 3.0), failed("refused"), answered(200, 1.0)], elapsed_s=1.0)
-    assert tally.latencies_ms == [1.0, 3.0]
+    assert list(tally.latencies_ms) == [1.0, 3.0]
     assert tally.percentile(100) == 3.0
 
 
 def test_rate_is_zero_when_no_time_has_elapsed() -> None:
     assert tally_deliveries([], elapsed_s=0.0).rate_per_s == 0.0
     assert not math.isinf(tally_deliveries([answered(200)], elapsed_s=0.0).rate_per_s)
+
+
+def test_different_errors_beyond_50_are_counted_together() -> None:
+    tally = tally_deliveries([failed(str(number % 60)) for number in range(180)], elapsed_s=1.0)
+    assert (len(tally.errors), tally.errors["other errors"], tally.failed) == (51, 30, 180)
+
+
+def test_a_million_latencies_take_8_bytes_each() -> None:
+    assert tally_deliveries([answered(200)] * 10, elapsed_s=1.0).latencies_ms.itemsize == 8  # type: ignore[attr-defined]

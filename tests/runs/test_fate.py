@@ -88,3 +88,38 @@ def test_body_of_a_node_with_its_own_template_is_read_from_its_context() -> None
         RUN,
     )
     assert (payload.workflow, payload.node, payload.inputs) == ("deploy", "ship", {"service": "cart"})
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"context": {"runId": "r_0123456789abcdef"}},
+        {"context": {"nodeRunId": NODE_RUN, "workflowRunId": RUN}, "payload": {"service": "cart"}},
+    ],
+)
+def test_run_of_a_message_waits_for_a_report_whatever_the_consumer_responds(document: Any, status: int) -> None:
+    payload = read_payload(write_json(document).encode(), Headers())
+    assert run_fate(payload, Response(status=status), is_message=True) is RunFate.WAITS
+
+
+def test_run_of_a_message_for_the_agent_ends_with_the_response_that_the_agent_reports() -> None:
+    method = {"type": "WEBHOOK", "url": "https://a.example", "agent": True, "synchronized": True}
+    document = {"context": {"runId": "r_0123456789abcdef"}, "payload": {"action": {"invocationMethod": method}}}
+    payload = read_payload(write_json(document).encode(), Headers())
+    assert run_fate(payload, Response(status=200), is_message=True) is RunFate.SUCCESS
+
+
+def test_kafka_action_waits_for_a_report_in_a_file_without_its_topic() -> None:
+    document = {
+        "context": {"runId": "r_0123456789abcdef"},
+        "payload": {"action": {"invocationMethod": {"type": "KAFKA"}}},
+    }
+    assert fate(document, 200)[0] is RunFate.WAITS
+
+
+def test_payload_of_a_kafka_node_is_read_as_its_inputs() -> None:
+    document = {"context": {"nodeRunId": NODE_RUN, "workflowRunId": RUN}, "payload": {"service": "cart"}}
+    payload = read_payload(write_json(document).encode(), Headers())
+    assert (payload.kind, payload.run_id, payload.workflow_run) == (Kind.WORKFLOW_NODE, NODE_RUN, RUN)
+    assert payload.inputs == {"service": "cart"}

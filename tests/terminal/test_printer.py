@@ -74,11 +74,11 @@ def queue(writer: BackgroundWriter, count: int, *, held: int = 0) -> None:
 
     def hold(_: bool) -> str:
         reached.set()
-        assert gate.wait(10)
+        assert gate.wait(30)
         return ""
 
     writer.put(hold)
-    assert reached.wait(10)
+    assert reached.wait(30)
     for number in range(count):
         writer.put(part(number), held=held)
     gate.set()
@@ -181,7 +181,7 @@ def test_stalled_reader_blocks_neither_put_nor_close(pipe: Pipe) -> None:
     assert time.monotonic() - started < 30  # guards against a hang
     assert not pipe.broken.is_set()
     pipe.leave()  # and with it its thread: the next pipe may have the same number
-    assert pipe.broken.wait(10)
+    assert pipe.broken.wait(30)
 
 
 def test_close_writes_pending_items(pipe: Pipe) -> None:
@@ -204,7 +204,7 @@ def test_closed_reader_is_reported_once_and_stops_the_writer(pipe: Pipe) -> None
     writer = pipe.writer(on_broken=note)
     pipe.leave()
     writer.put(part(1))
-    assert pipe.broken.wait(10)
+    assert pipe.broken.wait(30)
     for number in range(MOST_PENDING + 10):
         writer.put(part(number))
     writer.close(10)
@@ -216,7 +216,7 @@ def test_a_reader_that_closes_during_a_blocked_write_is_reported(pipe: Pipe) -> 
     writer.put(lambda _: "x" * 10_000_000)
     os.read(pipe.reading, 1)
     pipe.leave()
-    assert pipe.broken.wait(10)
+    assert pipe.broken.wait(30)
     writer.close(10)
 
 

@@ -27,7 +27,7 @@ asyncio.run(main())
 
 
 def test_a_blocked_thread_does_not_delay_the_exit() -> None:
-    done = subprocess.run([sys.executable, "-c", ENDS], timeout=10, capture_output=True, check=True)
+    done = subprocess.run([sys.executable, "-c", ENDS], timeout=30, capture_output=True, check=True)
     assert done.stderr == b""
 
 

@@ -71,7 +71,7 @@ class EndlessLog(Runs):
 
 async def test_follow_returns_when_the_log_grows_endlessly() -> None:
     watch = Watch()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         run = {"id": RUN_ID, "status": "IN_PROGRESS"}
         await follow(EndlessLog("IN_PROGRESS"), run, wait_s=0.1, on_change=watch.change, on_log=watch.log, log_s=0.1)
     assert "again" in watch.seen

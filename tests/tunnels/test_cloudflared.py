@@ -115,7 +115,7 @@ async def closing(tunnel: CloudflaredTunnel) -> AsyncIterator[CloudflaredTunnel]
 async def until(happened: Callable[[], bool]) -> None:
     """Wait for something that has no event; fail after 10 seconds."""
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not happened():  # noqa: ASYNC110 - another process does it
                 await asyncio.sleep(0.01)
     except TimeoutError:

@@ -138,11 +138,11 @@ async def test_keeper_reports_a_change_of_health_at_once_when_probes_are_rare(wa
     watched, _ = watch(interval_s=3600)
     assert await watched.states(1) == [TunnelState.REACHABLE]
     watched.tunnel.problem = "it has no connection"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         report = await watched.next()
     assert (report.state, report.reason) == (TunnelState.UNREACHABLE, "it has no connection")
     watched.tunnel.problem = ""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         assert await watched.states(1) == [TunnelState.REACHABLE]
 
 

@@ -147,7 +147,7 @@ async def closing(tunnel: Tunnel) -> AsyncIterator[None]:
 
 async def until(happened: Callable[[], bool]) -> None:
     """Wait for something that has no event, 20 seconds at most."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not happened():  # noqa: ASYNC110 - another process does it
             await asyncio.sleep(0.01)
 

@@ -84,7 +84,8 @@ class Outside:
     steps: list[Step] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
-    has_agent = True
+    has_agent: bool = True
+    publishes: bool = False
 
     def now(self) -> str:
         return AT
@@ -318,3 +319,42 @@ def test_a_workflow_of_100_nodes_is_walked_to_its_end(renderer: Renderer) -> Non
     outside = Outside()
     run = walked(document, renderer, outside)
     assert (run.result, len(outside.sent)) == ("SUCCESS", 99)
+
+
+PUBLISHED = Resolution(outcome=NodeOutcome(result=None, remarks=("published",)))
+
+
+def test_kafka_node_is_published_once_and_waits_for_its_report(renderer: Renderer) -> None:
+    outside = Outside(publishes=True, resolutions={"do": PUBLISHED})
+    run = walked(one_node("KAFKA", payload={"n": 1}), renderer, outside)
+    assert [step.node_run.progress for step in outside.steps[-2:]] == [Progress.SENDING, Progress.WAITING]
+    assert outside.steps[-1].remarks == ("published",)
+    outside.resolutions = {}  # a second publication would end the node
+    assert asyncio.run(walk(run, renderer, outside)) == run
+    outside.reports["do"] = NodeOutcome(result=NodeResult.SUCCESS, output={"ok": True})
+    ended = asyncio.run(walk(run, renderer, outside))
+    assert (ended.result, ended.node_runs[1].output) == ("SUCCESS", {"ok": True})
+
+
+def test_published_kafka_node_still_waits_where_nothing_is_published_any_more(renderer: Renderer) -> None:
+    run = walked(one_node("KAFKA"), renderer, Outside(publishes=True, resolutions={"do": PUBLISHED}))
+    elsewhere = Outside(resolutions={"do": Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS))})
+    assert asyncio.run(walk(run, renderer, elsewhere)) == run
+
+
+def test_kafka_node_whose_publication_was_cut_off_is_not_published_again(renderer: Renderer) -> None:
+    outside = Outside(publishes=True, resolutions={"do": PUBLISHED})
+    walked(one_node("KAFKA"), renderer, outside)
+    cut_off = next(step.run for step in outside.steps if step.node_run.progress is Progress.SENDING)
+    again = Outside(publishes=True)
+    run = asyncio.run(walk(cut_off, renderer, again))
+    assert (run.result, again.steps[-1].node_run.progress) == (None, Progress.WAITING)
+    assert "whether the request arrived is unknown" in again.steps[-1].remarks[0]
+
+
+def test_node_that_was_published_for_the_agent_waits_for_its_report(renderer: Renderer) -> None:
+    outside = Outside(has_agent=False)
+    run = walked(one_node(agent=True), renderer, outside)
+    assert (outside.steps[-1].node_run.progress, outside.steps[-1].request) == (Progress.WAITING, outside.sent[0][1])
+    outside.reports["do"] = NodeOutcome(result=NodeResult.SUCCESS)
+    assert asyncio.run(walk(run, renderer, outside)).result == "SUCCESS"

@@ -50,9 +50,9 @@ export function query(parameters) {
 
 export const captureUrl = (id, rest = "") => `/api/captures/${encodeURIComponent(id)}${rest}`;
 
-/** Follow the events of the inspector until the returned function is called or they end ("waiting"); handlers by event name. */
-export function follow(filters, after, handlers, onState) {
-  const source = new EventSource("/api/events" + query({ ...filters, after }));
+/** Follow the events after a list's position until the returned function is called or they end ("waiting"); handlers by event name. */
+export function follow(filters, position, handlers, onState) {
+  const source = new EventSource("/api/events" + query({ ...filters, position }));
   source.onopen = () => onState("live");
   source.onerror = () => {
     source.close();

@@ -120,6 +120,7 @@ function Summary({ capture, session, actions }) {
         ? html`<li class=${delivery.status === null ? "bad" : statusTone(delivery.status)}><${Icon} name="play" /><div><b>Handler ${handlerText(delivery)} in ${latency(delivery.latency_ms)}</b><p class="mono">${oneLine(delivery.url)}</p></div></li>`
         : html`<li class="dim"><${Icon} name="minus" /><div><b>Not forwarded</b><p>${response ? "The listener responded itself." : "No response was recorded."}</p></div></li>`}
       <li class=${statusTone(response?.status)}><${Icon} name="flag" /><div><b>${response ? `Port got ${response.status}` : "Port got no response yet"}</b>
+        ${capture.simulated && html`<p class="warn">Simulated: ${oneLine(capture.simulated.text)}</p>`}
         ${capture.fate && html`<p>${sentence(capture.fate)}</p>`}</div></li>
     </ol>
     <${Causes} causes=${verdict.causes} tone=${look.tone} />
@@ -224,6 +225,7 @@ function Responses({ capture }) {
           <${Body} id=${row.id} part="delivery" body=${delivery.body} headers=${delivery.headers} />`
       : html`<p class="note">The request was not forwarded.</p>`}
     <h3>To Port</h3>
+    ${capture.simulated && html`<p class="note warn">Simulated: ${oneLine(capture.simulated.text)}</p>`}
     ${response
       ? html`<p class="lead"><b class=${statusTone(response.status)}>${response.status}</b></p>${capture.fate && html`<p class="note">${sentence(capture.fate)}</p>`}
           <${Body} id=${row.id} part="response" body=${response.body} headers=${response.headers} />`

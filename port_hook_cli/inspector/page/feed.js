@@ -28,13 +28,19 @@ export function useCaptures(filters, open) {
   const loading = useRef(new Set());
   const isAtTop = useRef(true);
   const current = useRef(null);
+  // How many lists are being loaded, and what has arrived since the rows of the last one.
+  const counting = useRef(0);
+  const arrived = useRef([]);
   const key = query(filters);
 
-  const load = useCallback(async (signal) => {
+  /** Load the list. `onRows` gets its position as soon as the first rows are there; the numbers of all matches follow. */
+  const load = useCallback(async (signal, onRows = () => {}) => {
+    counting.current++;
     try {
       const page = await takeFirstPage(filters, signal);
       if (signal.aborted) return false;
       cache.current.put(page.captures);
+      arrived.current = [];
       const isFirst = shownKey.current !== key;
       if (isFirst) {
         // Among very many captures, finding the numbers of all matches takes longer than the first page.
@@ -43,11 +49,15 @@ export function useCaptures(filters, open) {
         setSpans(current.current);
         setListed(key);
       }
+      setVersion((n) => n + 1);
+      onRows(page.position);
       const [found, info] = await Promise.all([get("/api/spans", filters, signal), get("/api/session", {}, signal)]);
-      current.current = new Spans(found.spans);
-      current.current.isComplete = found.complete;
+      const isTop = isAtTop.current;
+      const whole = new Spans(found.spans);
+      const later = arrived.current.filter((seq) => seq > whole.newest);
+      current.current = Object.assign(isTop ? whole.plus(later) : whole, { isComplete: found.complete });
       setSpans(current.current);
-      setWaiting([]);
+      setWaiting(isTop ? [] : later);
       setSession(info);
       setProblem(null);
       if (!isFirst) setArrivals((n) => n + 1);
@@ -55,6 +65,8 @@ export function useCaptures(filters, open) {
     } catch (error) {
       if (error.name !== "AbortError") setProblem(error);
       return false;
+    } finally {
+      counting.current--;
     }
   }, [key]);
 
@@ -75,18 +87,23 @@ export function useCaptures(filters, open) {
       if (now === "waiting") again();
     };
     // After the events have ended, the list is loaded again: the listener may have been started again meanwhile.
-    const start = () => load(leaving.signal).then((loaded) => {
+    const start = async () => {
+      const loaded = await load(leaving.signal, begin);
       if (leaving.signal.aborted) return;
-      if (!loaded) {
-        setState("closed");
-        again();
+      if (loaded) {
+        if (isAgain) setChanges((n) => n + 1);
         return;
       }
-      if (isAgain) setChanges((n) => n + 1);
-      stop = follow(filters, current.current.newest, {
+      setState("closed");
+      again();
+    };
+    const begin = (position) => {
+      stop();
+      stop = follow(filters, position, {
         captures: ({ added, changed }) => {
           cache.current.put([...added, ...changed]);
-          const seqs = added.map((row) => row.seq);
+          if (counting.current) arrived.current.push(...added.map((row) => row.seq));
+          const seqs = added.map((row) => row.seq).filter((seq) => seq > current.current.newest);
           if (seqs.length) {
             if (isAtTop.current) {
               current.current = Object.assign(current.current.plus(seqs), { isComplete: current.current.isComplete });
@@ -101,10 +118,10 @@ export function useCaptures(filters, open) {
         reset: () => load(leaving.signal),
         session: (info) => {
           setSession((old) => ({ ...info, count: old?.count ?? null, search: { ...old?.search, ...defined(info.search) } }));
-          if (info.search.complete && current.current?.isComplete === false) load(leaving.signal);
+          if (info.search.complete && current.current?.isComplete === false && !counting.current) load(leaving.signal);
         },
       }, onState);
-    });
+    };
     start();
     return () => {
       leaving.abort();

@@ -62,14 +62,21 @@ export class RowCache {
     return this.rows.get(seq);
   }
 
+  /** Keep rows. One whose outcome is known is not replaced by a response that was sent before it was. */
   put(rows) {
     for (const row of rows) {
+      const known = this.rows.get(row.seq);
       this.rows.delete(row.seq);
-      this.rows.set(row.seq, row);
+      this.rows.set(row.seq, known?.id === row.id && outcomes(known) > outcomes(row) ? known : row);
     }
     for (const seq of this.rows.keys()) {
       if (this.rows.size <= this.limit) break;
       this.rows.delete(seq);
     }
   }
+}
+
+/** How much of a row's outcome is known. */
+function outcomes(row) {
+  return (row.response !== null) + (row.handler !== null);
 }

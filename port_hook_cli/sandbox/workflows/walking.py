@@ -8,12 +8,13 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from port_hook_cli.actions.kafka_messages import WRAPPER_REMARK, agent_config, agent_node_message, node_message
 from port_hook_cli.actions.request import RenderedRequest
-from port_hook_cli.actions.templates import UNDEFINED
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.runs.ids import make_run_id
+from port_hook_cli.sandbox.publishing import RunsTopic
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.text.safe import brief
 from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult, failed
@@ -40,7 +41,9 @@ class WorkflowWalker:
         deliver: Deliver,
         commit: Callable[[], None],
         hint: Callable[[Delivery], str],
+        topic: RunsTopic | None = None,
     ) -> None:
+        self._topic = topic
         self._state = state
         self._renders = renders
         self._hint = hint
@@ -92,7 +95,8 @@ class WorkflowWalker:
             self._fail(run_id, "The sandbox cannot render templates: jq is not installed.")
             return
         try:
-            await walk(run, self._renders, _SandboxEffects(self._state, self._deliver, self._commit, self._hint))
+            effects = _SandboxEffects(self._state, self._deliver, self._commit, self._hint, self._topic)
+            await walk(run, self._renders, effects)
         except _Overtaken:
             return
         except PortHookError as problem:
@@ -117,8 +121,15 @@ class _Overtaken(Exception):
 
 class _SandboxEffects:
     def __init__(
-        self, state: SandboxState, deliver: Deliver, commit: Callable[[], None], hint: Callable[[Delivery], str]
+        self,
+        state: SandboxState,
+        deliver: Deliver,
+        commit: Callable[[], None],
+        hint: Callable[[Delivery], str],
+        topic: RunsTopic | None,
     ) -> None:
+        self._topic = topic
+        self.has_agent, self.publishes = topic is None, topic is not None
         self._state = state
         self._hint = hint
         self._deliver = deliver
@@ -127,8 +138,6 @@ class _SandboxEffects:
     @property
     def secrets(self) -> Mapping[str, Any]:
         return self._state.secrets
-
-    has_agent = True
 
     def now(self) -> str:
         return format_time(self._state.now())
@@ -142,9 +151,12 @@ class _SandboxEffects:
     async def send(self, run: WorkflowRun, node: Node, request: RenderedRequest) -> Delivery | None:  # noqa: ARG002
         current = run.current
         assert current is not None
-        if request.agent:
+        if request.agent and self._topic is None:
             return None  # the agent claims it; `observe` has recorded that
         try:
+            if request.agent and self._topic is not None:
+                await self._topic.publish(agent_node_message(agent_config(request), node_run_id=current.id))
+                return None
             return await self._deliver(current.id, request)
         except PortHookError as problem:
             return Delivery(url=request.url, fault="unreachable", error=problem.message)
@@ -154,8 +166,19 @@ class _SandboxEffects:
             return self._response(run, node)
         if node.type == NodeType.UPSERT_ENTITY:
             return Resolution(outcome=upsert_entity(self._state, config))
+        if node.type == NodeType.KAFKA and self._topic is not None:
+            return Resolution(outcome=await self._publish(run, config, self._topic))
         remark = f"the sandbox does not run nodes of the type {node.type}"
         return Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, remarks=(remark,)))
+
+    async def _publish(self, run: WorkflowRun, config: Mapping[str, Any], topic: RunsTopic) -> NodeOutcome:
+        assert run.current is not None
+        message = node_message(config.get("payload"), node_run_id=run.current.id, workflow_run_id=run.id)
+        try:
+            place = await topic.publish(message)
+        except PortHookError as problem:
+            return failed(problem.message)
+        return NodeOutcome(result=None, remarks=(f"published to {place}", WRAPPER_REMARK))
 
     async def reported(self, run: WorkflowRun, node_run: NodeRun) -> NodeOutcome | None:  # noqa: ARG002
         report = self._state.workflows.reports.get(node_run.id)
@@ -166,8 +189,8 @@ class _SandboxEffects:
         if known is None or known.result is not None:
             raise _Overtaken  # cancelled, or the sandbox was reset, while the request was under way
         self._state.workflows.save(step.run)
-        if _is_for_agent(step) and step.request is not None:
-            self._state.workflows.report(step.node_run.id, is_for_agent=True, config=_config_of(step.request))
+        if self.has_agent and _is_for_agent(step) and step.request is not None:
+            self._state.workflows.report(step.node_run.id, is_for_agent=True, config=agent_config(step.request))
         self._tell(step.run, f"{_told(step)}{'' if step.delivery is None else self._hint(step.delivery)}")
         self._commit()
 
@@ -203,19 +226,6 @@ def upsert_entity(state: SandboxState, config: Mapping[str, Any]) -> NodeOutcome
     return NodeOutcome(result=NodeResult.SUCCESS, output={"entity": merged}, remarks=remarks)
 
 
-def _config_of(request: RenderedRequest) -> dict[str, Any]:
-    """Return a rendered request as a node's config. Whether Port renders it before the agent claims is unknown."""
-    body = {} if request.body is UNDEFINED else {"body": request.body}
-    return {
-        "url": request.url,
-        "method": request.method,
-        "headers": dict(request.headers),
-        "synchronized": request.synchronized,
-        "agent": request.agent,
-        **body,
-    }
-
-
 def _is_for_agent(step: Step) -> bool:
     """Whether the node waits from now on for Port's agent, which sends its request."""
     is_unsent = step.request is not None and step.delivery is None
@@ -226,8 +236,10 @@ def _told(step: Step) -> str:
     node_run, name = step.node_run, brief(step.node.identifier)
     if step.delivery is None and step.request is not None and node_run.progress is Progress.SENDING:
         return f"{name} sends {brief(f'{step.request.method} {step.request.url}')}"
+    if node_run.progress is Progress.SENDING and node_run.result is None and step.delivery is None:
+        return f"{name} publishes its message to Kafka"
     if _is_for_agent(step):
         return f"{name} ({node_run.id}) waits for Port's agent"
     if node_run.result is None:
-        return f"{name} ({node_run.id}) waits for a report"
+        return "; ".join((f"{name} ({node_run.id}) waits for a report", *step.remarks))
     return f"{name} ended with {node_run.result}"

@@ -16,7 +16,7 @@ def check_usable(environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Us
     """Return why localhost.run is usable, or why not. The user must agree before the first tunnel through it."""
     del environ
     if not find_spec("asyncssh"):
-        return NotUsable("the ssh extra is not installed")
+        return NotUsable("the ssh extra is not installed", f"install the ssh extra, then use `--tunnel {_SERVICE}`")
     reason = "the ssh extra is installed"
     if _knows_service(home):
         return Usable(reason)

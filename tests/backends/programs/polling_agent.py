@@ -28,7 +28,7 @@ METHOD = ("type", "url", "synchronized", "method", "headers")
 def send(method: str, url: str, body: Any, headers: dict[str, str]) -> tuple[int, str]:
     request = urllib.request.Request(url, json.dumps(body).encode(), headers, method=method)  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
             status, text = response.status, response.read().decode()
     except urllib.error.HTTPError as refused:
         with refused:

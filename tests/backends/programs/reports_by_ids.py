@@ -25,7 +25,7 @@ ROUTES = {
 def call(method: str, path: str, document: Any, token: str = "") -> Any:
     headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
     request = urllib.request.Request(f"{API}{path}", json.dumps(document).encode(), headers, method=method)  # noqa: S310
-    with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
         return json.load(response)
 
 

@@ -1,0 +1,69 @@
+"""The messages that Port publishes to `ORG_ID.runs`, without their signature headers.
+
+The message of a KAFKA action is its rendered payload. A message of a request that the execution agent sends has
+`payload.action.invocationMethod` and `context.runId`, which the published agent reads. Port does not document where the
+body template of such an action goes; here it is where the agent puts it in its polling mode.
+docs/reference/agent-forms.md names the source of each shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from port_hook_cli.actions.action import WEBHOOK
+from port_hook_cli.actions.request import RenderedRequest
+from port_hook_cli.actions.templates import UNDEFINED
+
+WRAPPER_REMARK = "Port does not document what it puts around the payload of a KAFKA node"
+
+
+def agent_message(body: Any, method: Mapping[str, Any], *, run_id: str) -> dict[str, Any]:
+    """Return the message of an action's request that the agent sends.
+
+    `method` is the rendered invocation method, with `agent` and `url`. A body that is not an object is left out: the
+    agent cannot read one.
+    """
+    base = body if isinstance(body, Mapping) else {}
+    payload, context = _object(base.get("payload")), _object(base.get("context"))
+    action = {**_object(payload.get("action")), "invocationMethod": dict(method)}
+    return {**base, "payload": {**payload, "action": action}, "context": {**context, "runId": run_id}}
+
+
+def agent_node_message(config: Mapping[str, Any], *, node_run_id: str) -> dict[str, Any]:
+    """Return the message of a WEBHOOK node's request that the agent sends; `config` is the rendered one.
+
+    The node's body is in `context.nodeConfig`, as in the agent's polling mode; Port does not document whether it is.
+    """
+    method = {name: value for name, value in config.items() if name != "body"}
+    return {
+        "payload": {"action": {"invocationMethod": method}},
+        "context": {"runId": node_run_id, "nodeConfig": dict(config)},
+    }
+
+
+def node_message(payload: Any, *, node_run_id: str, workflow_run_id: str) -> dict[str, Any]:
+    """Return the message of a KAFKA node: its rendered `payload` and the ids of the runs.
+
+    Port says that the payload is wrapped in metadata of the run, not how. These are the fields that the sample handler
+    on Port's page about workflow runs reads.
+    """
+    return {"context": {"workflowRunId": workflow_run_id, "nodeRunId": node_run_id}, "payload": payload}
+
+
+def agent_config(request: RenderedRequest) -> dict[str, Any]:
+    """Return a rendered request as a node's config. Whether Port renders it before the agent gets it is unknown."""
+    body = {} if request.body is UNDEFINED else {"body": request.body}
+    return {
+        "type": WEBHOOK,
+        "url": request.url,
+        "method": request.method,
+        "headers": dict(request.headers),
+        "synchronized": request.synchronized,
+        "agent": request.agent,
+        **body,
+    }
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,196 @@
+"""A URL as `requests` 2.32 and urllib3 2.4 send to it: the host, and the target of the request line.
+
+The agent's poetry.lock (03fc9ed) names these versions. They escape characters, resolve `.` and `..`, and append the
+query.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, unquote, urlencode
+
+from port_hook_cli.agent.fault import AgentFault
+
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-~")
+_USERINFO = _UNRESERVED | frozenset("!$&'()*+,;=:")
+_PATH = _USERINFO | frozenset("@/")
+_QUERY = _PATH | frozenset("?")
+# What requests leaves as it is when it quotes a whole URL.
+_SAFE, _SAFE_WITHOUT_PERCENT = "!#$%&'()*+,/:;=?@[]~", "!#$&'()*+,/:;=?@[]~"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_MAX_PORT = 65535
+
+_PARTS = re.compile(r"^(?:([a-zA-Z][a-zA-Z0-9+.-]*):)?(?://([^\\/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?$", re.DOTALL)
+_SCHEME = re.compile(r"^(?:[a-zA-Z][a-zA-Z0-9+\-]*:|/)")
+_HOST = re.compile(r"^((?:[^\[\]%:/?#]|%[a-fA-F0-9]{2})*|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?$", re.DOTALL)
+_PERCENT = re.compile(r"%[a-fA-F0-9]{2}")
+_TARGET = re.compile(r"^(/[^?#]*)(?:\?([^#]*))?(?:#.*)?$", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentAddress:
+    """Where the agent connects, and what it asks for. `credentials` are the URL's user and password, or None."""
+
+    scheme: str
+    host: str
+    port: int
+    target: str
+    credentials: tuple[str, str] | None = None
+
+    @property
+    def authority(self) -> str:
+        """The value of the `Host` field."""
+        host = self.host.rstrip(".")
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The whole URL, without credentials."""
+        return f"{self.scheme}://{self.authority}{self.target}"
+
+
+def read_address(url: Any, query: Any) -> AgentAddress:
+    """Return where `requests.request(…, url, params=query)` sends; raises AgentFault if it raises an exception."""
+    text = str(url).lstrip()
+    if ":" in text and not text.lower().startswith("http"):
+        raise AgentFault(f"InvalidSchema: No connection adapters were found for {text!r}")
+    scheme, authority, path, url_query = _split(text)
+    if scheme is None:
+        raise AgentFault(f"MissingSchema: Invalid URL {text!r}: No scheme supplied. Perhaps you meant https://{text}?")
+    userinfo, _, place = (authority or "").rpartition("@")
+    host, port = _host_and_port(place, text, scheme)
+    path = _escape(_without_dots(path), _PATH) or "/"
+    asked = None if url_query is None else _escape(url_query, _QUERY)
+    if added := _query_text(query):
+        asked = f"{asked}&{added}" if asked else added
+    return AgentAddress(
+        scheme=scheme,
+        host=host,
+        port=port,
+        target=_target(path, asked),
+        credentials=_credentials(userinfo),
+    )
+
+
+def _split(text: str) -> tuple[str | None, str | None, str, str | None]:
+    """Return scheme, authority, path and query, as urllib3 finds them."""
+    match = _PARTS.match(text if _SCHEME.match(text) else f"//{text}")
+    assert match is not None  # every string matches
+    scheme, authority, path, query, _ = match.groups()
+    return (scheme.lower() if scheme else None), authority, path, query
+
+
+def _host_and_port(place: str, text: str, scheme: str) -> tuple[str, int]:
+    match = _HOST.match(place)
+    if match is None or (match[2] and int(match[2]) > _MAX_PORT):
+        raise AgentFault(f"InvalidURL: Failed to parse: {text}")
+    if scheme not in _DEFAULT_PORTS:
+        raise AgentFault(f"InvalidSchema: No connection adapters were found for {text!r}")
+    host = _host(match[1])
+    if not host:
+        raise AgentFault(f"InvalidURL: Invalid URL {text!r}: No host supplied")
+    if host.startswith(("*", ".")):
+        raise AgentFault("InvalidURL: URL has an invalid label.")
+    return host, int(match[2]) if match[2] else _DEFAULT_PORTS[scheme]
+
+
+def _host(host: str) -> str:
+    if host.isascii():
+        return host.lower()
+    try:
+        return host.lower().encode("idna").decode("ascii")
+    except UnicodeError:
+        raise AgentFault("InvalidURL: URL has an invalid label.") from None
+
+
+def _credentials(userinfo: str) -> tuple[str, str] | None:
+    """Return a URL's user and password; requests ignores a user without a colon after it."""
+    user, colon, password = _escape(userinfo, _USERINFO).partition(":")
+    return (unquote(user), unquote(password)) if colon and (user or password) else None
+
+
+def _target(path: str, query: str | None) -> str:
+    """Return path and query as requests quotes them, and urllib3 again."""
+    quoted = _requote(path if not query else f"{path}?{query}")
+    match = _TARGET.match(quoted)
+    assert match is not None  # it begins with a slash
+    target = _escape(match[1], _PATH)
+    return target if match[2] is None else f"{target}?{_escape(match[2], _QUERY)}"
+
+
+def _requote(text: str) -> str:
+    parts = text.split("%")
+    for number, part in enumerate(parts[1:], 1):
+        code = part[:2]
+        if len(code) == 2 and code.isalnum():  # noqa: PLR2004 - two hexadecimal digits
+            try:
+                character = chr(int(code, 16))
+            except ValueError:  # requests raises InvalidURL here, and then quotes all percent signs
+                return quote(text, safe=_SAFE_WITHOUT_PERCENT)
+            parts[number] = character + part[2:] if character in _UNRESERVED else f"%{part}"
+        else:
+            parts[number] = f"%{part}"
+    return quote("".join(parts), safe=_SAFE)
+
+
+def _escape(text: str, allowed: frozenset[str]) -> str:
+    """Return `text` with every byte but those of `allowed` as `%XX`; valid escapes stay, in upper case."""
+    text, escapes = _PERCENT.subn(lambda match: match[0].upper(), text)
+    content = text.encode("utf-8", "surrogatepass")
+    keeps_percent = escapes == content.count(b"%")
+    return "".join(
+        chr(byte) if (byte == ord("%") and keeps_percent) or chr(byte) in allowed else f"%{byte:02X}"
+        for byte in content
+    )
+
+
+def _without_dots(path: str) -> str:
+    """Return a path without `.` and `..` (RFC 3986, section 5.2.4)."""
+    segments = path.split("/")
+    output: list[str] = []
+    for segment in segments:
+        if segment == ".":
+            continue
+        if segment != "..":
+            output.append(segment)
+        elif output:
+            output.pop()
+    if path.startswith("/") and (not output or output[0]):
+        output.insert(0, "")
+    if path.endswith(("/.", "/..")):
+        output.append("")
+    return "/".join(output)
+
+
+def _query_text(query: Any) -> str:
+    """Return `requests`' encoding of its `params`; raises AgentFault for values that it does not accept."""
+    if not query or isinstance(query, str):
+        return query or ""
+    if isinstance(query, Mapping):
+        return _encoded(query.items())
+    if isinstance(query, list):
+        return _encoded_pairs(query)
+    raise AgentFault("TypeError: Cannot mix str and non-str arguments")
+
+
+def _encoded_pairs(query: list[Any]) -> str:
+    try:
+        return _encoded([(name, values) for name, values in query])
+    except (TypeError, ValueError) as error:
+        raise AgentFault(f"{type(error).__name__}: {error}") from None
+
+
+def _encoded(items: Iterable[tuple[Any, Any]]) -> str:
+    pairs = []
+    for name, values in items:
+        if values is None:  # requests removes what is None
+            continue
+        several = values if isinstance(values, (list, Mapping)) else [values]
+        pairs += [(name, value) for value in several if value is not None]
+    try:
+        return urlencode(pairs, doseq=True)
+    except (TypeError, UnicodeError) as error:
+        raise AgentFault(f"{type(error).__name__}: {error}") from None

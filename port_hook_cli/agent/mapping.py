@@ -1,0 +1,210 @@
+"""The agent's mapping file, `control_the_payload_config.json`: a list of mappings, read as the agent reads it.
+
+The agent checks it with pydantic 1.10 (`core/config.py` in its source): values of some other types are converted, and
+keys that it does not know are ignored. For anything else, it does not start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+_TRUE, _FALSE = ("1", "on", "t", "true", "y", "yes"), ("0", "off", "f", "false", "n", "no")
+_KEYS = frozenset({"enabled", "method", "url", "body", "headers", "query", "report", "fieldsToDecryptPaths"})
+REPORT_KEYS = ("status", "link", "summary", "externalRunId")
+"""The keys of a mapping's `report`, in the order in which the agent evaluates them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentMapping:
+    """One mapping. `place` is its position in the file, such as `[0]`; a field that it does not set is not in `fields`.
+
+    The strings in `fields` and `report` are expressions. `enabled` is one too, unless it is a bool.
+    """
+
+    place: str
+    enabled: bool | str = True
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    report: Mapping[str, str] | None = None
+    decrypt_paths: tuple[str, ...] = ()
+
+    @property
+    def expressions(self) -> tuple[tuple[str, str], ...]:
+        """The place and text of each expression."""
+        enabled = [(f"{self.place}.enabled", self.enabled)] if isinstance(self.enabled, str) else []
+        fields = [pair for name, value in self.fields.items() for pair in texts_in(value, f"{self.place}.{name}")]
+        report = [(f"{self.place}.report.{name}", text) for name, text in (self.report or {}).items()]
+        return (*enabled, *fields, *report)
+
+
+DEFAULT_MAPPINGS = (
+    AgentMapping(
+        place="[0]",
+        fields={
+            "method": '.payload.action.invocationMethod.method // "POST"',
+            "url": ".payload.action.invocationMethod.url // .changelogDestination.url",
+        },
+    ),
+)
+"""What the agent uses for webhooks without a mapping file: the action's own method and URL, and the whole message."""
+
+
+class Severity(StrEnum):
+    """What a problem of a mapping file does: the agent does not start, an expression is always null, or neither."""
+
+    FATAL = "fatal"
+    ERROR = "error"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappingProblem:
+    """What is wrong at a place in a mapping file."""
+
+    place: str
+    message: str
+    severity: Severity = Severity.FATAL
+
+
+def read_mappings(document: Any) -> tuple[tuple[AgentMapping, ...], tuple[MappingProblem, ...]]:
+    """Return the mappings in a file's JSON, and its problems."""
+    if not isinstance(document, list):
+        return (), (MappingProblem(place="the file", message="must be a list of mappings"),)
+    reader = _Reader()
+    return tuple(reader.mapping(value, f"[{index}]") for index, value in enumerate(document)), tuple(reader.problems)
+
+
+def mapping_notes(mappings: Sequence[AgentMapping]) -> Iterator[MappingProblem]:
+    """Yield what the agent accepts, but does not do what its author may expect."""
+    is_reached = True
+    for mapping in mappings:
+        if not is_reached:
+            message = "is never used: a mapping before it is always enabled"
+            yield MappingProblem(place=mapping.place, message=message, severity=Severity.NOTE)
+        is_reached = is_reached and mapping.enabled is not True
+        for path in mapping.decrypt_paths:
+            if {"*", "**"} & set(path.split(".")):
+                place, message = f"{mapping.place}.fieldsToDecryptPaths", f"{path}: a wildcard decrypts nothing"
+                yield MappingProblem(place=place, message=message, severity=Severity.NOTE)
+
+
+def texts_in(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    """Yield the place and text of each string in a field."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, Mapping):
+        for key, element in value.items():
+            yield from texts_in(element, f"{place}.{key}")
+    elif isinstance(value, list):
+        for index, element in enumerate(value):
+            yield from texts_in(element, f"{place}[{index}]")
+
+
+class _Reader:
+    """Collects the problems of a file while it is read."""
+
+    def __init__(self) -> None:
+        self.problems: list[MappingProblem] = []
+
+    def mapping(self, given: Any, place: str) -> AgentMapping:
+        value = _as_object(given)
+        if value is None:
+            self._refuse(place, "must be an object")
+            return AgentMapping(place=place, enabled=False)
+        self._note_unknown(value, _KEYS, place)
+        readers = {"method": self._text, "url": self._text, "body": self._body} | dict.fromkeys(
+            ("headers", "query"), self._texts
+        )
+        fields = {
+            name: read(value[name], f"{place}.{name}") for name, read in readers.items() if value.get(name) is not None
+        }
+        return AgentMapping(
+            place=place,
+            enabled=self._enabled(value.get("enabled", True), f"{place}.enabled"),
+            fields=fields,
+            report=self._report(value.get("report"), f"{place}.report"),
+            decrypt_paths=self._paths(value.get("fieldsToDecryptPaths", []), f"{place}.fieldsToDecryptPaths"),
+        )
+
+    def _enabled(self, value: Any, place: str) -> bool | str:
+        """Return a bool for what pydantic reads as one, such as "yes" and 1."""
+        if isinstance(value, bool):
+            return value
+        if not isinstance(value, str | int | float):
+            self._refuse(place, "must be true, false or a jq expression")
+            return False
+        word = value.lower() if isinstance(value, str) else str(int(value)) if value in {0, 1} else ""
+        if word in _TRUE or word in _FALSE:
+            if isinstance(value, str):
+                self._note(place, f"is {str(word in _TRUE).lower()}, not a jq expression")
+            return word in _TRUE
+        return str(value)
+
+    def _text(self, value: Any, place: str) -> str:
+        if isinstance(value, str):
+            return value
+        if isinstance(value, int | float):
+            return str(value)
+        self._refuse(place, "must be a jq expression, as a string")
+        return ""
+
+    def _body(self, value: Any, place: str) -> Any:
+        as_object = _as_object(value)
+        if as_object is not None:
+            return as_object
+        return self._expression(value, place)
+
+    def _texts(self, value: Any, place: str) -> Any:
+        as_object = _as_object(value)
+        if as_object is None:
+            return self._expression(value, place)
+        return {str(name): self._text(text, f"{place}.{name}") for name, text in as_object.items()}
+
+    def _expression(self, value: Any, place: str) -> str:
+        if isinstance(value, str | int | float):
+            return str(value)
+        self._refuse(place, "must be an object or a jq expression")
+        return ""
+
+    def _report(self, value: Any, place: str) -> Mapping[str, str] | None:
+        if value is None:
+            return None
+        as_object = _as_object(value)
+        if as_object is None:
+            self._refuse(place, "must be an object")
+            return None
+        self._note_unknown(as_object, frozenset(REPORT_KEYS), place)
+        given = {name: as_object[name] for name in REPORT_KEYS if as_object.get(name) is not None}
+        return {name: self._text(text, f"{place}.{name}") for name, text in given.items()}
+
+    def _paths(self, value: Any, place: str) -> tuple[str, ...]:
+        if not isinstance(value, list):
+            self._refuse(place, "must be a list of paths")
+            return ()
+        return tuple(self._text(path, f"{place}[{index}]") for index, path in enumerate(value))
+
+    def _note_unknown(self, value: Mapping[str, Any], known: frozenset[str], place: str) -> None:
+        for name in value:
+            if name not in known:
+                self._note(f"{place}.{name}", "is not a key that the agent reads; it ignores it")
+
+    def _note(self, place: str, message: str) -> None:
+        self.problems.append(MappingProblem(place=place, message=message, severity=Severity.NOTE))
+
+    def _refuse(self, place: str, message: str) -> None:
+        self.problems.append(MappingProblem(place=place, message=message))
+
+
+def _as_object(value: Any) -> dict[Any, Any] | None:
+    """Return what `dict(value)` is, which pydantic tries first: an empty string or list is an empty object."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if not isinstance(value, str | list):
+        return None
+    pairs: Any = value
+    try:
+        return dict(pairs)
+    except (TypeError, ValueError):
+        return None

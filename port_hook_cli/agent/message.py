@@ -1,0 +1,208 @@
+"""What the agent takes from Port: a message of a topic, or a run that it claimed, and whether it works on it.
+
+Facts from the agent's source: `streamers/polling/polling_streamer.py` and
+`processors/polling/polling_to_webhook_processor.py` make a claimed run look like a message; `kafka_streamer.py` skips
+what is not for the agent; `WebhookInvoker.validate_incoming_signature` checks a message of a topic.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from port_hook_cli.invocations.header_names import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from port_hook_cli.signatures.signing import sign
+from port_hook_cli.text.secret import Secret
+
+_SIGNATURE, _TIMESTAMP = "X-Port-Signature", "X-Port-Timestamp"
+_NODE_RUN_PREFIX = "wfnr_"
+_METHOD_DEFAULTS: dict[str, Any] = {"synchronized": False, "method": "POST", "headers": {}}
+assert (_SIGNATURE.lower(), _TIMESTAMP.lower()) == (SIGNATURE_HEADER, TIMESTAMP_HEADER)
+
+
+class AgentTransport(StrEnum):
+    """How the agent gets messages: `STREAMER_NAME` in its settings."""
+
+    KAFKA = "kafka"
+    POLLING = "polling"
+
+
+class Subject(StrEnum):
+    """What a message is about."""
+
+    ACTION_RUN = "action run"
+    NODE_RUN = "workflow node run"
+    CHANGE = "change log event"
+
+
+class Acceptance(StrEnum):
+    """Whether the agent works on a message, and why not."""
+
+    ACCEPTED = "accepted"
+    NOT_FOR_AGENT = "not for the agent"
+    BAD_SIGNATURE = "the signature does not match"
+    FAULT = "the agent fails on it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentMessage:
+    """A message as the agent's mappings see it.
+
+    `method` is the invocation method. `fault` is the exception that the agent raises on it, or "". `notes` say what
+    could not be known about it.
+    """
+
+    transport: AgentTransport
+    subject: Subject
+    run_id: str | None
+    document: dict[str, Any] = field(repr=False)
+    method: dict[str, Any] = field(default_factory=dict)
+    acceptance: Acceptance = Acceptance.ACCEPTED
+    fault: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_synchronized(self) -> bool:
+        """Whether the response ends the run."""
+        return bool(self.method.get("synchronized"))
+
+
+def take_message(
+    document: Any,
+    transport: AgentTransport | None,
+    secret: Secret,
+    *,
+    default: AgentTransport = AgentTransport.KAFKA,
+) -> AgentMessage:
+    """Return what the agent makes of a claimed run, a message of a topic, or a payload that it has accepted already.
+
+    `default` is the transport of a message that does not show it, if `transport` is None. Raises ValueError for a
+    document that is none of them, or not one of this `transport`.
+    """
+    if not isinstance(document, dict):
+        raise ValueError("it is not an object")  # noqa: TRY004 - the document is not an argument of the wrong type
+    document = deepcopy(_unwrapped(document))
+    claimed = _claim_reader(document)
+    if claimed is None:
+        return _from_topic(document, transport or default, secret)
+    if transport is AgentTransport.KAFKA:
+        raise ValueError("it is a run that the agent claims by polling, not a message of a topic")
+    return claimed(document)
+
+
+def _unwrapped(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the run in a response of Port's API: the first one of several."""
+    for name in ("run", "runs", "nodeRuns"):
+        found = document.get(name)
+        if isinstance(found, list) and found:
+            found = found[0]
+        if isinstance(found, dict) and _claim_reader(found):
+            return found
+    return document
+
+
+def _claim_reader(document: Mapping[str, Any]) -> Callable[[dict[str, Any]], AgentMessage] | None:
+    kept = document.get("payload")
+    if isinstance(document.get("id"), str) and isinstance(kept, Mapping) and {"url", "type"} & kept.keys():
+        return _from_action_run
+    if isinstance(document.get("identifier"), str) and isinstance(document.get("config"), Mapping):
+        return _from_node_run
+    return None
+
+
+def _from_action_run(run: dict[str, Any]) -> AgentMessage:
+    message = AgentMessage(transport=AgentTransport.POLLING, subject=Subject.ACTION_RUN, run_id=run["id"], document={})
+    try:
+        kept = run["payload"]
+        method = {name: kept[name] for name in ("type", "url", "agent")} | _given(kept)
+        if not method.pop("agent"):
+            return replace(message, method=method, acceptance=Acceptance.NOT_FOR_AGENT)
+        document = kept["body"].copy()
+        document["headers"] = method["headers"]
+        document.setdefault("payload", {}).setdefault("action", {})["invocationMethod"] = method
+        document.setdefault("context", {})["runId"] = run["id"]
+    except (AttributeError, KeyError, TypeError) as error:
+        return replace(message, acceptance=Acceptance.FAULT, fault=f"{type(error).__name__}: {error}")
+    return replace(message, method=method, document=document)
+
+
+def _from_node_run(run: dict[str, Any]) -> AgentMessage:
+    config = run["config"]
+    method = {"type": config.get("type"), "url": config.get("url", "")} | _given(config)
+    document = {
+        "headers": method["headers"],
+        "payload": {"action": {"invocationMethod": method}},
+        "context": {"runId": run["identifier"], "nodeConfig": config},
+    }
+    return AgentMessage(
+        transport=AgentTransport.POLLING,
+        subject=Subject.NODE_RUN,
+        run_id=run["identifier"],
+        document=document,
+        method=method,
+        acceptance=Acceptance.ACCEPTED if config.get("agent") else Acceptance.NOT_FOR_AGENT,
+    )
+
+
+def _given(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: config.get(name, default) for name, default in deepcopy(_METHOD_DEFAULTS).items()}
+
+
+def _from_topic(document: dict[str, Any], transport: AgentTransport, secret: Secret) -> AgentMessage:
+    is_change = "changelogDestination" in document
+    try:
+        found = document["changelogDestination"] if is_change else _method_in(document)
+        method = dict(found)
+        agent = method.pop("agent", None)
+        run_id = document.get("context", {}).get("runId")
+        subject = _subject(run_id)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"the agent cannot read it: {type(error).__name__}: {error}") from None
+    message = AgentMessage(
+        transport=transport, subject=subject, run_id=run_id or None, document=document, method=method
+    )
+    headers = document.get("headers")
+    if is_change or (isinstance(headers, Mapping) and {_SIGNATURE, _TIMESTAMP} & headers.keys()):
+        if not agent:
+            return replace(message, acceptance=Acceptance.NOT_FOR_AGENT)
+        return message if is_change else _verified(message, secret)
+    if agent is not None and not agent:
+        return replace(message, acceptance=Acceptance.NOT_FOR_AGENT)
+    return replace(message, notes=("it has no signature of a topic, so it is read as one that the agent has accepted",))
+
+
+def _method_in(document: Mapping[str, Any]) -> Any:
+    return document.get("payload", {}).get("action", {}).get("invocationMethod", {})
+
+
+def _subject(run_id: Any) -> Subject:
+    if not run_id:
+        return Subject.CHANGE
+    if not isinstance(run_id, str):
+        raise TypeError("context.runId is not text")
+    return Subject.NODE_RUN if run_id.startswith(_NODE_RUN_PREFIX) else Subject.ACTION_RUN
+
+
+def _verified(message: AgentMessage, secret: Secret) -> AgentMessage:
+    """Return the message without the signature's fields, as mappings see it, and whether the signature matches."""
+    document = message.document
+    headers = document["headers"]
+    signature, timestamp = headers.get(_SIGNATURE), headers.get(_TIMESTAMP)
+    if not (signature and timestamp):
+        return replace(message, acceptance=Acceptance.BAD_SIGNATURE)
+    if message.method.get("type") == "GITLAB":
+        del document["headers"]
+    else:
+        del headers[_SIGNATURE], headers[_TIMESTAMP]
+    try:
+        content = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        return replace(message, acceptance=Acceptance.FAULT, fault=f"UnicodeEncodeError: {error}")
+    expected = sign(content, secret, str(timestamp))
+    is_good = hmac.compare_digest(expected.encode(), str(signature).encode("utf-8", "surrogatepass"))
+    return message if is_good else replace(message, acceptance=Acceptance.BAD_SIGNATURE)

@@ -1,0 +1,147 @@
+"""What the agent does with a message: which mapping it uses, what it sends, and what it reports for each response."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from port_hook_cli.agent.decrypted import Decipher, DecryptedPath, decrypt_paths
+from port_hook_cli.agent.expressions import Evaluate, Evaluated
+from port_hook_cli.agent.fault import AgentFault
+from port_hook_cli.agent.mapping import AgentMapping
+from port_hook_cli.agent.message import Acceptance, AgentMessage, Subject
+from port_hook_cli.agent.reports import AgentCall, AgentOutcome, Reporter, taking_calls
+from port_hook_cli.agent.request import MappedField, MappedRequest, map_request, sign_request, to_wire
+from port_hook_cli.agent.response import AgentResponse
+from port_hook_cli.agent.wire import REQUESTS_AGENT, WireRequest
+from port_hook_cli.text.secret import Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentWorld:
+    """What a prediction depends on beside the message: the mappings, jq, the client secret and the time.
+
+    `timestamp` is that of the signature. `is_detailed` is the agent's DETAILED_LOGGING.
+    """
+
+    mappings: Sequence[AgentMapping]
+    evaluate: Evaluate = field(repr=False)
+    decipher: Decipher = field(repr=False)
+    secret: Secret
+    timestamp: str
+    is_detailed: bool = True
+    user_agent: str = REQUESTS_AGENT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappingTry:
+    """A mapping that the agent looks at, and whether it is enabled. `result` is that of an expression."""
+
+    mapping: AgentMapping
+    is_enabled: bool
+    result: Evaluated | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What the agent does with `message`, whose document is the decrypted one.
+
+    `tries` end with the mapping that is used, if any. `wire` is None if nothing is sent; then `reason` says why, and
+    `unsent` is what the agent reports.
+    """
+
+    message: AgentMessage
+    tries: tuple[MappingTry, ...] = ()
+    decrypted: tuple[DecryptedPath, ...] = ()
+    fields: tuple[MappedField, ...] = ()
+    request: MappedRequest | None = None
+    wire: WireRequest | None = None
+    reason: str = ""
+    unsent: AgentOutcome | None = None
+    reporter: Reporter | None = None
+
+    @property
+    def mapping(self) -> AgentMapping | None:
+        """The mapping that is used."""
+        return self.tries[-1].mapping if self.tries and self.tries[-1].is_enabled else None
+
+    @property
+    def taking(self) -> tuple[AgentCall, ...]:
+        """The calls by which the agent got the message."""
+        return taking_calls(self.message)
+
+    @property
+    def before(self) -> tuple[AgentCall, ...]:
+        """The calls before the request is sent; they are part of each outcome, too. None if nothing is sent."""
+        return () if self.wire is None or self.reporter is None else self.reporter.before_sending()
+
+    def outcome(self, response: AgentResponse) -> AgentOutcome:
+        """Return what the agent reports if the request gets `response`."""
+        assert self.request is not None
+        assert self.reporter is not None
+        return self.reporter.outcome(self.request, response)
+
+
+def predict(message: AgentMessage, world: AgentWorld) -> Prediction:
+    """Return what the agent does with a message. The message's document is changed: values in it are decrypted."""
+    reporter = Reporter(message=message, mapping=None, evaluate=world.evaluate, is_detailed=world.is_detailed)
+    if message.acceptance is not Acceptance.ACCEPTED:
+        return _refused(message, reporter)
+    tries = tuple(_tries(message, world))
+    prediction = Prediction(message=message, tries=tries)
+    mapping = prediction.mapping
+    if mapping is None:
+        return replace(prediction, reason=_no_mapping(tries), unsent=reporter.untouched())
+    reporter = replace(reporter, mapping=mapping)
+    decrypted = decrypt_paths(message.document, mapping.decrypt_paths, world.decipher)
+    prediction = replace(prediction, decrypted=decrypted, reporter=reporter)
+    if message.subject is Subject.CHANGE and not message.method.get("url"):
+        reason = "the message has no run, and its destination has no URL"
+        return replace(prediction, reason=reason, unsent=AgentOutcome(response=None, calls=()))
+    return _prepared(prediction, mapping, reporter, world)
+
+
+def _refused(message: AgentMessage, reporter: Reporter) -> Prediction:
+    if message.acceptance is Acceptance.NOT_FOR_AGENT:
+        unsent = AgentOutcome(response=None, calls=())
+        return Prediction(message=message, reason="`agent` is not true, so the agent drops it", unsent=unsent)
+    if message.acceptance is Acceptance.BAD_SIGNATURE:
+        reason = "its signature does not match the client secret, so the agent drops it"
+        return Prediction(message=message, reason=reason, unsent=reporter.untouched())
+    unsent = AgentOutcome(response=None, calls=tuple(reporter.failed(was_sending=False)), error=message.fault)
+    return Prediction(message=message, reason=f"the agent fails: {message.fault}", unsent=unsent)
+
+
+def _tries(message: AgentMessage, world: AgentWorld) -> Sequence[MappingTry]:
+    """Return the mappings up to the first that is enabled: the agent does not look at the others."""
+    tries: list[MappingTry] = []
+    for mapping in world.mappings:
+        tries.append(_try(mapping, message, world))
+        if tries[-1].is_enabled:
+            break
+    return tries
+
+
+def _try(mapping: AgentMapping, message: AgentMessage, world: AgentWorld) -> MappingTry:
+    if isinstance(mapping.enabled, bool):
+        return MappingTry(mapping=mapping, is_enabled=mapping.enabled)
+    (result,) = world.evaluate([mapping.enabled], message.document)
+    return MappingTry(mapping=mapping, is_enabled=result.value is True, result=result)
+
+
+def _no_mapping(tries: Sequence[MappingTry]) -> str:
+    return "no mapping is enabled for it" if tries else "there is no mapping"
+
+
+def _prepared(prediction: Prediction, mapping: AgentMapping, reporter: Reporter, world: AgentWorld) -> Prediction:
+    """Return the prediction with the request, or with the exception that prevents it."""
+    was_sending = False
+    try:
+        request, fields = map_request(prediction.message, mapping, world.evaluate)
+        prediction, was_sending = replace(prediction, fields=fields), True
+        request = sign_request(request, world.secret, world.timestamp)
+        wire = to_wire(request, user_agent=world.user_agent)
+    except AgentFault as fault:
+        unsent = reporter.faulted(str(fault), was_sending=was_sending)
+        return replace(prediction, reason=f"the agent fails: {fault}", unsent=unsent)
+    return replace(prediction, request=request, wire=wire)

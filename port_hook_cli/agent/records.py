@@ -1,0 +1,124 @@
+"""The records of `agent --json`, described in docs/reference/json-records.md."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from port_hook_cli.agent.expressions import EnvironmentUse, Evaluated
+from port_hook_cli.agent.mapping import MappingProblem, Severity
+from port_hook_cli.agent.masking import AgentMasker
+from port_hook_cli.agent.prediction import MappingTry, Prediction
+from port_hook_cli.agent.reports import AgentCall, AgentOutcome
+from port_hook_cli.agent.request import MappedField
+from port_hook_cli.agent.wire import WireRequest, signed_content
+from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.invocations.records import delivery_fields
+
+AGENT = "port-hook/agent/1"
+
+
+def prediction_record(
+    prediction: Prediction,
+    outcomes: Sequence[AgentOutcome],
+    *,
+    environment: EnvironmentUse,
+    given: Sequence[str],
+    masker: AgentMasker,
+    delivery: Delivery | None = None,
+) -> dict[str, Any]:
+    """Return the record of a prediction; `delivery` is that of the request, None if it was not sent.
+
+    `given` are the variables of the environment that expressions saw.
+    """
+    message = prediction.message
+    return {
+        "schema": AGENT,
+        "type": "prediction",
+        "transport": str(message.transport),
+        "subject": str(message.subject),
+        "run_id": message.run_id,
+        "synchronized": message.is_synchronized,
+        "notes": list(message.notes),
+        "mappings": [_try(each, masker) for each in prediction.tries],
+        "mapping": None if prediction.mapping is None else prediction.mapping.place,
+        "environment": {"names": list(environment.names), "open": environment.is_open, "given": list(given)},
+        "decrypted": [{"path": each.path, "problem": each.problem or None} for each in prediction.decrypted],
+        "fields": [_field(each, masker) for each in prediction.fields],
+        "request": None if prediction.wire is None else _request(prediction.wire, masker),
+        "reason": masker.text(prediction.reason) or None,
+        "taking": [_call(each, masker) for each in prediction.taking],
+        "outcomes": [_outcome(each, masker) for each in outcomes],
+        "delivery": None if delivery is None else _delivery(delivery, masker),
+    }
+
+
+def check_record(file: str, count: int, problems: Sequence[MappingProblem]) -> dict[str, Any]:
+    """Return the record of a checked mapping file with `count` mappings."""
+    return {
+        "schema": AGENT,
+        "type": "check",
+        "file": file,
+        "mappings": count,
+        "valid": not any(each.severity is Severity.FATAL for each in problems),
+        "problems": [
+            {"place": each.place, "message": each.message, "severity": str(each.severity)} for each in problems
+        ],
+    }
+
+
+def _try(tried: MappingTry, masker: AgentMasker) -> dict[str, Any]:
+    shown = None if tried.result is None else _evaluated(tried.result, masker)
+    return {"place": tried.mapping.place, "enabled": tried.is_enabled, "expression": shown}
+
+
+def _field(field: MappedField, masker: AgentMasker) -> dict[str, Any]:
+    return {"place": field.place, **_evaluated(field.result, masker)}
+
+
+def _evaluated(result: Evaluated, masker: AgentMasker) -> dict[str, Any]:
+    return {
+        "expression": result.expression,
+        "value": masker.value(result.value),
+        "empty": result.is_empty,
+        "error": masker.text(result.error) or None,
+    }
+
+
+def _request(wire: WireRequest, masker: AgentMasker) -> dict[str, Any]:
+    document = json.loads(wire.body) if wire.body else None
+    return {
+        "method": masker.text(wire.method),
+        "url": masker.text(wire.address.url),
+        "headers": [[masker.text(name), masker.text(value)] for name, value in wire.headers],
+        "body": masker.value(document),
+        "length": len(wire.body),
+        "signed_length": len(signed_content(document)),
+    }
+
+
+def _outcome(outcome: AgentOutcome, masker: AgentMasker) -> dict[str, Any]:
+    response = outcome.response
+    return {
+        "response": None
+        if response is None
+        else {"name": response.name, "status": response.status or None, "failure": response.failure or None},
+        "calls": [_call(each, masker) for each in outcome.calls],
+        "fields": [_field(each, masker) for each in outcome.fields],
+        "error": masker.text(outcome.error) or None,
+    }
+
+
+def _call(call: AgentCall, masker: AgentMasker) -> dict[str, Any]:
+    return {
+        "method": call.method,
+        "path": call.path,
+        "headers": dict(call.headers),
+        "body": masker.value(call.body),
+    }
+
+
+def _delivery(delivery: Delivery, masker: AgentMasker) -> dict[str, Any]:
+    fields = delivery_fields(delivery) or {}
+    return {**fields, "url": masker.text(delivery.url), "error": masker.text(delivery.error or "") or None}

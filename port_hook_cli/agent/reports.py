@@ -1,0 +1,220 @@
+"""The calls that the agent makes to Port's API for a message, in order.
+
+Facts from the agent's source (4732c34): `port_client.py` (routes, bodies, a token before each call),
+`invokers/webhook_invoker.py` (the texts of logs, what each response does) and `consumers/http_polling_consumer.py`
+(a run that fails while it is polled is reported once more). Newer versions of the agent mask secrets in the texts that
+quote a response.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from port_hook_cli.agent.expressions import Evaluate
+from port_hook_cli.agent.fault import AgentFault
+from port_hook_cli.agent.mapping import AgentMapping
+from port_hook_cli.agent.message import AgentMessage, AgentTransport, Subject
+from port_hook_cli.agent.request import MappedField, MappedRequest, apply_expressions
+from port_hook_cli.agent.response import AgentResponse
+from port_hook_cli.agent.wire import json_content
+
+TOKEN_PATH = "/v1/auth/access_token"  # noqa: S105 - a route
+CLAIM_LIMIT = 100
+_INSTALLATION = "_PORT_EXEC_AGENT"
+_RESERVED = {"x-port-reserved-usage": "true"}
+_RECEIVED = {
+    Subject.ACTION_RUN: ("An action message has been received", "Preparing the payload for the request"),
+    Subject.NODE_RUN: ("A workflow node run has been received",),
+}
+_FINISHED = {
+    Subject.ACTION_RUN: "Port agent finished processing the action run",
+    Subject.NODE_RUN: "Port agent finished processing the workflow node run",
+}
+_GIVEN_UP = {"status": "FAILURE", "summary": "Agent failed to process the run"}
+_NODE_FAILED = {"status": "COMPLETED", "result": "FAILED"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentCall:
+    """One call to Port's API. Before each, the agent gets a new token."""
+
+    method: str
+    path: str
+    body: Any = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def log(self) -> str | None:
+        """The text of the log entry that the call adds, None for another call."""
+        if not self.path.endswith("/logs"):
+            return None
+        return str(self.body["logs"][0]["message"] if "logs" in self.body else self.body["message"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentOutcome:
+    """What the agent reports when its request gets a response, or none.
+
+    `fields` are the results of the mapping's `report`. `error` is the exception in the agent's own log, or "".
+    """
+
+    response: AgentResponse | None
+    calls: tuple[AgentCall, ...]
+    fields: tuple[MappedField, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reporter:
+    """What the reports of one message depend on. `is_detailed` is the agent's DETAILED_LOGGING."""
+
+    message: AgentMessage
+    mapping: AgentMapping | None
+    evaluate: Evaluate = field(repr=False)
+    is_detailed: bool = True
+
+    def outcome(self, request: MappedRequest, response: AgentResponse) -> AgentOutcome:
+        """Return the calls after the request was sent."""
+        fields: list[MappedField] = []
+        calls = list(self.before_sending())
+        try:
+            # If this raises an exception, the calls before it have been made.
+            calls += self._answered(request, response, fields)
+            error = response.failure or response.http_error
+        except AgentFault as fault:  # a response that cannot be written as JSON
+            error = str(fault)
+        if error:
+            calls += self.failed(was_sending=True)
+        else:
+            calls += self._logs(_FINISHED[self.message.subject]) if self._has_run else ()
+        return AgentOutcome(response=response, calls=tuple(calls), fields=tuple(fields), error=error)
+
+    def before_sending(self) -> tuple[AgentCall, ...]:
+        """Return the calls before the request is sent."""
+        return (*self._started(), *self._sending())
+
+    def faulted(self, fault: str, *, was_sending: bool) -> AgentOutcome:
+        """Return the calls if the agent raises an exception before the request is sent."""
+        before = self.before_sending() if was_sending else self._started()
+        calls = (*before, *self.failed(was_sending=was_sending))
+        return AgentOutcome(response=None, calls=calls, error=fault)
+
+    def untouched(self) -> AgentOutcome:
+        """Return the calls for a message that no mapping is enabled for, or whose signature does not match."""
+        is_node = self.message.subject is Subject.NODE_RUN
+        return AgentOutcome(response=None, calls=(self._patch(_NODE_FAILED),) if is_node else ())
+
+    @property
+    def _has_run(self) -> bool:
+        return self.message.subject is not Subject.CHANGE
+
+    def _started(self) -> Iterator[AgentCall]:
+        """Yield the calls before the request is prepared. For an action run, they say so before it is done."""
+        if self._has_run:
+            yield from self._logs(*_RECEIVED[self.message.subject])
+
+    def _sending(self) -> Iterator[AgentCall]:
+        if self._has_run:
+            yield from self._logs("Sending the request")
+
+    def failed(self, *, was_sending: bool) -> Iterator[AgentCall]:
+        """Yield the calls after an exception: the invoker reports a node's run, and the polling loop any run."""
+        is_node = self.message.subject is Subject.NODE_RUN
+        if is_node and was_sending:
+            yield self._patch(_NODE_FAILED)
+        if self.message.transport is AgentTransport.POLLING and self._has_run:
+            yield self._patch(_NODE_FAILED if is_node else _GIVEN_UP)
+
+    def _answered(
+        self, request: MappedRequest, response: AgentResponse, fields: list[MappedField]
+    ) -> Iterator[AgentCall]:
+        if response.failure or not self._has_run:
+            return
+        yield from self._logs(self._response_text(response))
+        if self.message.subject is Subject.ACTION_RUN:
+            yield from self._action_calls(request, response, fields)
+        elif response.is_ok and self.message.is_synchronized:
+            output = {"response": {"status": response.status, "data": response.content or {}}}
+            yield self._patch(_checked({"status": "COMPLETED", "result": "SUCCESS", "output": output}))
+
+    def _response_text(self, response: AgentResponse) -> str:
+        if response.is_ok:
+            return f"Action invocation has completed successfully with status code: {response.status}"
+        text = f"Action invocation failed with status code: {response.status}"
+        return f"{text} and response: {response.text}" if self.is_detailed else text
+
+    def _action_calls(
+        self, request: MappedRequest, response: AgentResponse, fields: list[MappedField]
+    ) -> Iterator[AgentCall]:
+        if self.message.is_synchronized and response.content:
+            yield from self._logs("Reporting the run response")
+            body = _checked({"response": response.content})
+            yield AgentCall(method="PATCH", path=f"{self._path}/response", body=body)
+            yield from self._logs("The run response was reported successfully ")
+        if report := self._report(request, response, fields):
+            yield self._patch(report)
+
+    def _report(self, request: MappedRequest, response: AgentResponse, fields: list[MappedField]) -> dict[str, Any]:
+        """Return the update of the run: the mapping's `report` replaces the default of each key that it has."""
+        report = self._default_report(response)
+        mapped = None if self.mapping is None else self.mapping.report
+        if mapped is not None and self.mapping is not None:
+            context = {
+                "body": self.message.document,
+                "request": request.document(),
+                "response": response.document(),
+            }
+            values, results = apply_expressions(mapped, f"{self.mapping.place}.report", context, self.evaluate)
+            fields += results
+            report = {**report, **values}
+        return {name: value for name, value in report.items() if value is not None}
+
+    def _default_report(self, response: AgentResponse) -> dict[str, Any]:
+        status = "FAILURE" if not response.is_ok else "SUCCESS" if self.message.is_synchronized else None
+        summary = f"Failed to invoke the webhook with status code: {response.status}."
+        if self.is_detailed:
+            summary += f" Response: {response.text}"
+        return {
+            "status": status,
+            "link": None,
+            "summary": None if response.is_ok else summary,
+            "externalRunId": None,
+        }
+
+    @property
+    def _path(self) -> str:
+        base = "workflows/nodes" if self.message.subject is Subject.NODE_RUN else "actions"
+        return f"/v1/{base}/runs/{self.message.run_id}"
+
+    def _patch(self, body: Mapping[str, Any]) -> AgentCall:
+        return AgentCall(method="PATCH", path=self._path, body=dict(body))
+
+    def _logs(self, *texts: str) -> Iterator[AgentCall]:
+        for text in texts:
+            is_node = self.message.subject is Subject.NODE_RUN
+            body = {"logs": [{"level": "INFO", "message": text}]} if is_node else {"message": text}
+            yield AgentCall(method="POST", path=f"{self._path}/logs", body=body)
+
+
+def taking_calls(message: AgentMessage) -> tuple[AgentCall, ...]:
+    """Return the calls by which the agent gets a run that it polls; none for a message of a topic."""
+    if message.transport is not AgentTransport.POLLING or message.subject is Subject.CHANGE:
+        return ()
+    is_node = message.subject is Subject.NODE_RUN
+    base = "/v1/workflows/runs" if is_node else "/v1/actions/runs"
+    claim: dict[str, Any] = {"installationId": _INSTALLATION, "limit": CLAIM_LIMIT}
+    ack: dict[str, Any] = {"nodeRunIdentifier": message.run_id} if is_node else {"runIds": [message.run_id]}
+    if not is_node:
+        claim["invocationMethod"] = "WEBHOOK"
+    return (
+        AgentCall(method="POST", path=f"{base}/claim-pending", body=claim, headers=_RESERVED),
+        AgentCall(method="PATCH", path=f"{base}/ack", body=ack, headers=_RESERVED),
+    )
+
+
+def _checked(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a body that can be sent; raises AgentFault for NaN and infinity, which Python reads from JSON."""
+    json_content(body)
+    return body

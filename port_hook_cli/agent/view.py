@@ -1,0 +1,166 @@
+"""A prediction on the screen. All text of the message and the mapping is made safe, and secrets are masked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from port_hook_cli.agent.expressions import EnvironmentUse, Evaluated
+from port_hook_cli.agent.mapping import MappingProblem, Severity
+from port_hook_cli.agent.masking import AgentMasker
+from port_hook_cli.agent.message import AgentMessage, AgentTransport, Subject
+from port_hook_cli.agent.prediction import MappingTry, Prediction
+from port_hook_cli.agent.reports import TOKEN_PATH, AgentCall, AgentOutcome
+from port_hook_cli.agent.request import MappedField
+from port_hook_cli.agent.wire import WireRequest, signed_content
+from port_hook_cli.invocations.delivery_view import MOST_OF_A_URL
+from port_hook_cli.text.layout import INDENT
+from port_hook_cli.text.safe import brief, printable, shorten
+from port_hook_cli.text.styled import Styled
+
+_MOST_OF_A_VALUE = 400
+_MOST_OF_A_BODY = 4000
+_MOST_LINES = 60
+_TRANSPORTS = {AgentTransport.KAFKA: "a topic of Kafka", AgentTransport.POLLING: "polling"}
+_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
+
+
+def prediction_lines(
+    prediction: Prediction, *, environment: EnvironmentUse, given: Sequence[str], masker: AgentMasker
+) -> Iterator[Styled]:
+    """Yield the lines about the message, the mappings and the request; `given` are the variables that jq saw."""
+    yield from _message_lines(prediction.message)
+    skipped = max(0, len(prediction.tries) - _MOST_LINES)
+    if skipped:
+        yield _line("mapping", Styled(f"… {skipped:,} are skipped", "dim"))
+    for tried in prediction.tries[skipped:]:
+        yield _line("mapping", _tried(tried, masker))
+    for path in prediction.decrypted[:_MOST_LINES]:
+        text = f"{printable(path.path)} is decrypted" if not path.problem else f"{printable(path.path)}: {path.problem}"
+        yield _line("decrypts", Styled(text, "yellow" if path.problem else ""))
+    yield from _environment_lines(environment, given)
+    yield from _field_lines(prediction.fields, masker)
+    if prediction.wire is None:
+        yield _line("sends", Styled(f"nothing: {printable(masker.text(prediction.reason))}", "yellow"))
+    else:
+        yield from _request_lines(prediction.wire, masker)
+
+
+def outcome_lines(
+    outcome: AgentOutcome, calls: Sequence[AgentCall], *, masker: AgentMasker, title: str
+) -> Iterator[Styled]:
+    """Yield what the agent reports with these `calls` of the outcome; `title` says when."""
+    yield Styled("")
+    yield Styled(title, "bold")
+    yield from _field_lines(outcome.fields, masker)
+    yield from _call_lines(calls, masker)
+    if all(call.log is not None for call in calls):
+        yield _line("", Styled("no report: the run keeps its status in Port", "yellow" if outcome.error else ""))
+    if outcome.error:
+        yield _line("its log", Styled(brief(masker.text(outcome.error), _MOST_OF_A_VALUE), "yellow"))
+
+
+def before_lines(prediction: Prediction, *, masker: AgentMasker) -> Iterator[Styled]:
+    """Yield the calls by which the agent gets a run that it polls, and those before it sends the request."""
+    for title, calls in (("to get the run", prediction.taking), ("before the request", prediction.before)):
+        if calls:
+            yield Styled("")
+            yield Styled(title, "bold")
+            yield from _call_lines(calls, masker)
+    if prediction.taking or prediction.before:
+        yield _line("", Styled(f"before each call, the agent gets a new token (POST {TOKEN_PATH})", "dim"))
+
+
+def problem_lines(problems: Sequence[MappingProblem]) -> Iterator[Styled]:
+    """Yield the problems of a mapping file."""
+    for problem in problems:
+        style = "yellow" if problem.severity is Severity.NOTE else "red"
+        yield Styled.assemble((printable(problem.place), "bold"), (f" {printable(problem.message)}", style))
+
+
+def title_of(outcome: AgentOutcome) -> str:
+    """Return when the agent makes the calls of an outcome."""
+    response = outcome.response
+    if response is None:
+        return "in Port"
+    return f"if there is no response ({response.name})" if response.failure else f"if the response is {response.name}"
+
+
+def _message_lines(message: AgentMessage) -> Iterator[Styled]:
+    what = f"{message.subject} {printable(message.run_id or '')}".strip()
+    parts = [f"from {_TRANSPORTS[message.transport]}"]
+    if message.subject is not Subject.CHANGE:
+        parts.append("synchronized" if message.is_synchronized else "not synchronized")
+    yield _line("message", Styled.assemble((what, "bold"), f", {', '.join(parts)}"))
+    for note in message.notes:
+        yield _line("", Styled(note, "dim"))
+
+
+def _tried(tried: MappingTry, masker: AgentMasker) -> Styled:
+    mapping = tried.mapping
+    place = (f"{mapping.place} ", "bold")
+    used = ("is used", "green") if tried.is_enabled else "is skipped"
+    if tried.result is None:
+        return Styled.assemble(place, used, f": enabled is {str(tried.is_enabled).lower()}")
+    return Styled.assemble(place, used, f": {_expression(tried.result, masker)}")
+
+
+def _field_lines(fields: Sequence[MappedField], masker: AgentMasker) -> Iterator[Styled]:
+    for field in fields[:_MOST_LINES]:
+        yield _line("maps", _mapped(field, masker))
+    if len(fields) > _MOST_LINES:
+        yield _line("maps", Styled(f"… {len(fields) - _MOST_LINES:,} more; --json has all", "dim"))
+
+
+def _mapped(field: MappedField, masker: AgentMasker) -> Styled:
+    style = "yellow" if field.result.error else ""
+    return Styled.assemble((f"{printable(field.place)} ", "bold"), (_expression(field.result, masker), style))
+
+
+def _expression(result: Evaluated, masker: AgentMasker) -> str:
+    text = f"`{brief(result.expression, _MOST_OF_A_VALUE)}` is "
+    if result.error:
+        return f"{text}null: {brief(masker.text(result.error), _MOST_OF_A_VALUE)}"
+    if result.is_empty:
+        return f"{text}null: it has no result"
+    return text + brief(json.dumps(masker.value(result.value), ensure_ascii=False), _MOST_OF_A_VALUE)
+
+
+def _environment_lines(environment: EnvironmentUse, given: Sequence[str]) -> Iterator[Styled]:
+    for name in environment.names:
+        fact = "given" if name in given else f"not given, so null here: add --env {name}"
+        yield _line("reads", Styled(f"the variable {printable(name)} ({printable(fact)})"))
+    if environment.is_open:
+        yield _line("reads", Styled("variables whose names it computes; only those of --env are visible here"))
+
+
+def _request_lines(wire: WireRequest, masker: AgentMasker) -> Iterator[Styled]:
+    yield Styled("")
+    url = brief(masker.text(wire.address.url), MOST_OF_A_URL)
+    yield Styled.assemble((f"{brief(masker.text(wire.method))} {url}", "bold"))
+    for name, value in wire.headers:
+        shown = "***" if name.lower() in _SECRET_HEADERS else brief(masker.text(value), _MOST_OF_A_VALUE)
+        yield Styled(f"  {brief(masker.text(name))}: {shown}")
+    if not wire.body:
+        yield Styled("  without a body", "dim")
+        return
+    document = json.loads(wire.body)
+    yield Styled(f"  {shorten(printable(json.dumps(masker.value(document))), _MOST_OF_A_BODY)}")
+    signed = len(signed_content(document))
+    matches = "which is what it sends" if signed == len(wire.body) else "so its raw bytes do not match the signature"
+    yield Styled(f"  {len(wire.body):,} bytes; it signs the compact form ({signed:,} bytes), {matches}", "dim")
+
+
+def _call_lines(calls: Sequence[AgentCall], masker: AgentMasker) -> Iterator[Styled]:
+    return (_call_line(call, masker) for call in calls)
+
+
+def _call_line(call: AgentCall, masker: AgentMasker) -> Styled:
+    if call.log is not None:
+        return _line("log", Styled(brief(masker.text(call.log), _MOST_OF_A_VALUE)))
+    body = brief(json.dumps(masker.value(call.body), ensure_ascii=False), _MOST_OF_A_VALUE)
+    return _line("call", Styled.assemble(f"{call.method} {printable(call.path)} ", (body, "cyan")))
+
+
+def _line(label: str, text: Styled) -> Styled:
+    return Styled.assemble("  ", (label.ljust(INDENT - 2), "dim"), text)

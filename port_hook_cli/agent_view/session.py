@@ -1,0 +1,87 @@
+"""A message, the mappings and what else a prediction needs; and the prediction with what is needed to show it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from port_hook_cli.agent.expressions import EnvironmentUse, environment_use
+from port_hook_cli.agent.mapping import AgentMapping
+from port_hook_cli.agent.masking import AgentMasker, decrypted_secrets
+from port_hook_cli.agent.message import AgentMessage, AgentTransport, take_message
+from port_hook_cli.agent.prediction import AgentWorld, Prediction, predict
+from port_hook_cli.agent.response import AgentResponse
+from port_hook_cli.agent_view.plan import AgentPlan
+from port_hook_cli.engines.agent_jq import AgentJq
+from port_hook_cli.engines.encryption import open_aes_gcm
+from port_hook_cli.errors import UsageError
+from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.runtime import Runtime
+
+_STREAMER_VARIABLE, _DETAILED_VARIABLE = "STREAMER_NAME", "DETAILED_LOGGING"
+_FALSE = frozenset({"0", "off", "f", "false", "n", "no"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSession:
+    """What stays the same while a mapping file is edited."""
+
+    plan: AgentPlan
+    runtime: Runtime
+    document: Any = field(repr=False)
+    settings: Settings
+    variables: dict[str, str] = field(repr=False)
+    responses: tuple[AgentResponse, ...]
+    jq: AgentJq
+
+    @property
+    def default_transport(self) -> AgentTransport:
+        """How the agent gets a message that does not show it: STREAMER_NAME, or its own default, Kafka."""
+        name = self.runtime.environ.get(_STREAMER_VARIABLE, "").lower()
+        return AgentTransport(name) if name in set(AgentTransport) else AgentTransport.KAFKA
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownPrediction:
+    """A prediction, and what is needed to show it."""
+
+    prediction: Prediction
+    environment: EnvironmentUse
+    masker: AgentMasker
+
+
+def predict_session(session: AgentSession, mappings: Sequence[AgentMapping]) -> ShownPrediction:
+    """Return what the agent does with the message; raises UsageError if it is no message, and RenderError."""
+    secret = session.settings.require_secret()
+    world = AgentWorld(
+        mappings=mappings,
+        evaluate=session.jq.evaluate,
+        decipher=partial(open_aes_gcm, secret),
+        secret=secret,
+        timestamp=str(int(session.runtime.now())),
+        is_detailed=session.runtime.environ.get(_DETAILED_VARIABLE, "true").lower() not in _FALSE,
+    )
+    prediction = predict(_message(session), world)
+    hidden = [*session.variables.values(), *decrypted_secrets(prediction.decrypted), secret.reveal()]
+    for value in hidden:
+        session.runtime.keep_secret(value)
+    texts = [text for mapping in mappings for _, text in mapping.expressions]
+    return ShownPrediction(prediction=prediction, environment=environment_use(texts), masker=AgentMasker(hidden))
+
+
+def _message(session: AgentSession) -> AgentMessage:
+    try:
+        return take_message(
+            deepcopy(session.document),
+            session.plan.transport,
+            session.settings.require_secret(),
+            default=session.default_transport,
+        )
+    except ValueError as error:
+        raise UsageError(
+            f"{session.plan.source} is not a message of the agent: {error}.",
+            hint="Give a message of a topic, a run that the agent claims, or a payload.",
+        ) from error

@@ -1,0 +1,75 @@
+"""What `agent` prints: the request, what the agent reports, or a record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from port_hook_cli.agent.reports import AgentOutcome
+from port_hook_cli.agent_view.session import AgentSession, ShownPrediction
+from port_hook_cli.errors import ExitCode, PortHookError
+from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import Output, emit, tell, write_content
+
+
+def _outcomes(session: AgentSession, shown: ShownPrediction) -> list[AgentOutcome]:
+    prediction = shown.prediction
+    if prediction.wire is None:
+        return [prediction.unsent] if prediction.unsent else []
+    return [prediction.outcome(response) for response in session.responses]
+
+
+def show_prediction(session: AgentSession, shown: ShownPrediction) -> None:
+    """Print a prediction, with what the agent reports for each response."""
+    outcomes = _outcomes(session, shown)
+    if session.plan.json:
+        emit_prediction(session, shown, outcomes)
+        return
+    from port_hook_cli.agent.view import before_lines, outcome_lines, title_of
+
+    show_request(session, shown)
+    output = Output(session.runtime.stdout, session.runtime.environ)
+    output.print(*output.fit(before_lines(shown.prediction, masker=shown.masker)))
+    for outcome in outcomes:
+        calls = outcome.calls[len(shown.prediction.before) :]
+        output.print(*output.fit(outcome_lines(outcome, calls, masker=shown.masker, title=title_of(outcome))))
+
+
+def show_request(session: AgentSession, shown: ShownPrediction) -> None:
+    """Print the message, the mappings and the request."""
+    from port_hook_cli.agent.view import prediction_lines
+
+    output = Output(session.runtime.stdout, session.runtime.environ)
+    lines = prediction_lines(
+        shown.prediction, environment=shown.environment, given=tuple(session.variables), masker=shown.masker
+    )
+    output.print(*output.fit(lines))
+
+
+def emit_prediction(
+    session: AgentSession, shown: ShownPrediction, outcomes: Sequence[AgentOutcome], delivery: Delivery | None = None
+) -> None:
+    """Print a prediction as a record."""
+    from port_hook_cli.agent.records import prediction_record
+
+    record = prediction_record(
+        shown.prediction,
+        outcomes,
+        environment=shown.environment,
+        given=tuple(session.variables),
+        masker=shown.masker,
+        delivery=delivery,
+    )
+    emit(record, session.runtime.stdout)
+
+
+def print_raw(shown: ShownPrediction, runtime: Runtime) -> ExitCode:
+    """Print the bytes of the request; secrets are masked, and then a note says so."""
+    wire = shown.prediction.wire
+    if wire is None:
+        raise PortHookError(f"The agent sends nothing: {shown.masker.text(shown.prediction.reason)}.")
+    content = shown.masker.content(wire.content)
+    if content != wire.content:
+        tell("note: secrets are masked, so this is not exactly what would be sent", runtime)
+    write_content(content, runtime.stdout, end="\n")
+    return ExitCode.OK

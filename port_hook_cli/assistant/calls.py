@@ -1,0 +1,43 @@
+"""Runs a tool: checks the arguments, and turns its result or its failure into a text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from port_hook_cli.assistant.results import error_text, result_text
+from port_hook_cli.assistant.tool import AssistantTool
+from port_hook_cli.assistant.workspace import Workspace
+from port_hook_cli.engines.json_schema import argument_faults
+from port_hook_cli.errors import PortHookError
+from port_hook_cli.text.safe import brief
+
+
+class ToolAnswer(NamedTuple):
+    """What a client gets for a call of a tool."""
+
+    text: str
+    is_error: bool
+
+
+async def call_tool(
+    tools: Mapping[str, AssistantTool], name: str, arguments: Mapping[str, Any], workspace: Workspace
+) -> ToolAnswer:
+    """Run a tool and return its answer. A failure is an answer, too: no exception but a cancellation is raised."""
+    own = workspace.for_call()
+    if name not in tools:
+        hint = f"The tools are: {', '.join(tools)}. Those that send need `port-hook mcp --allow-send`."
+        return _failed(f"There is no tool {brief(name)}.", hint, own)
+    if faults := argument_faults(tools[name].input_schema, arguments):
+        return _failed(f"The arguments of {name} are not valid: {'; '.join(faults)}.", "Correct them.", own)
+    try:
+        output = await tools[name].run(arguments, own)
+        return ToolAnswer(result_text(name, output, own.notes, own.masker), is_error=False)
+    except PortHookError as problem:
+        return _failed(problem.message, problem.hint, own)
+    except Exception as bug:  # noqa: BLE001 - a bug must not end the server, nor show a traceback
+        return _failed(f"port-hook has a bug in {name}: {type(bug).__name__}: {brief(str(bug))}.", "", own)
+
+
+def _failed(message: str, hint: str, workspace: Workspace) -> ToolAnswer:
+    return ToolAnswer(error_text(message, hint, workspace.notes, workspace.masker), is_error=True)

@@ -1,0 +1,142 @@
+"""A capture as a tool shows it: bounded, with credentials masked, each body as JSON, text or base64. Pure."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from dataclasses import replace
+from typing import Any
+
+from port_hook_cli.assistant.results import ToolOutput, cut_texts
+from port_hook_cli.captures.capture_file import capture_summary
+from port_hook_cli.captures.exchange_view import fate_of_stored, what_it_is
+from port_hook_cli.invocations.masked_headers import mask_headers
+from port_hook_cli.invocations.models import Exchange, Headers
+from port_hook_cli.javascript.nesting import nests_too_deep
+from port_hook_cli.signatures.records import verdict_record
+from port_hook_cli.text.safe import field_text
+
+PARTS = ("request", "handler_response", "response")
+"""The bodies of a capture: the request's, that of the handler's response, and that of the response to the sender."""
+
+_MAIN, _BESIDE = 12_000, 2_000
+"""How many characters of a body are shown: of the one that is asked for, and of the others."""
+_TEXT = 1_000
+_MAX_HEADERS = 100
+_HEADER_CHARACTERS = 6_000
+_MAX_ENCRYPTED = 50
+_BASE64 = 4, 3
+
+
+def capture_details(exchange: Exchange, *, part: str = "request", offset: int = 0, as_text: bool = False) -> ToolOutput:
+    """Return a capture. The body of `part` is shown from `offset` on: characters, or bytes if it is not text."""
+    exchange = masked(exchange)
+    bodies = {
+        name: body_window(body, offset=offset, limit=_MAIN, as_text=as_text)
+        if name == part
+        else body_window(body, offset=0, limit=_BESIDE, as_text=as_text)
+        for name, body in _bodies(exchange).items()
+    }
+    goes_on = [f"part={name} and offset={body['next_offset']}" for name, body in bodies.items() if body["next_offset"]]
+    cut = f"For the rest of a body, call show_capture with {', or with '.join(goes_on)}." if goes_on else ""
+    return ToolOutput({**_facts(exchange), **_parts(exchange, bodies)}, cut)
+
+
+def masked(exchange: Exchange) -> Exchange:
+    """Return a capture with the credentials in its header fields masked: `--keep-secrets` keeps them in the store."""
+    invocation, delivery, response = exchange.invocation, exchange.delivery, exchange.response
+    return replace(
+        exchange,
+        invocation=replace(invocation, headers=mask_headers(invocation.headers)),
+        delivery=None if delivery is None else replace(delivery, headers=mask_headers(delivery.headers)),
+        response=None if response is None else replace(response, headers=mask_headers(response.headers)),
+    )
+
+
+def short_summary(exchange: Exchange) -> dict[str, Any]:
+    """Return what a list shows of a capture: the fields of `captures --json`, each text cut to fit a line."""
+    summary: dict[str, Any] = cut_texts(capture_summary(exchange), _TEXT // 2)
+    return {name: value for name, value in summary.items() if name not in {"schema", "type"}}
+
+
+def body_window(body: bytes, *, offset: int, limit: int, as_text: bool = False) -> dict[str, Any]:
+    """Return a body from `offset` on: whole JSON as a value unless `as_text` is set, text, or base64 if it is neither.
+
+    `next_offset` is where the rest begins, or null if there is none.
+    """
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        return _binary_window(body, offset, limit)
+    if not as_text and offset == 0 and len(text) <= limit and (document := _json_in(text)) is not None:
+        return {"bytes": len(body), "json": document[0], "next_offset": None}
+    end = offset + limit
+    return {"bytes": len(body), "text": text[offset:end], "next_offset": end if end < len(text) else None}
+
+
+def _binary_window(body: bytes, offset: int, limit: int) -> dict[str, Any]:
+    written, read = _BASE64
+    end = offset + limit // written * read
+    encoded = b64encode(body[offset:end]).decode("ascii")
+    return {"bytes": len(body), "base64": encoded, "next_offset": end if end < len(body) else None}
+
+
+def _json_in(text: str) -> tuple[Any] | None:
+    """Return the JSON document in a text, None if it has none or one that Python would not write as it is."""
+    if nests_too_deep(text):
+        return None
+    try:
+        return (json.loads(text, parse_constant=_refuse),)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(constant)
+
+
+def _bodies(exchange: Exchange) -> dict[str, bytes]:
+    found = {"request": exchange.invocation.body}
+    if exchange.delivery is not None:
+        found["handler_response"] = exchange.delivery.body
+    if exchange.response is not None:
+        found["response"] = exchange.response.body
+    return found
+
+
+def _facts(exchange: Exchange) -> dict[str, Any]:
+    payload, truncated = exchange.payload, exchange.invocation.truncated
+    verdict = verdict_record(exchange.verdict)
+    del verdict["schema"]
+    return {
+        **short_summary(exchange),
+        "replay_of": exchange.invocation.replay_of,
+        "what": cut_texts(what_it_is(payload), _TEXT),
+        "problem": payload.problem,
+        "verdict": cut_texts(verdict, _TEXT),
+        "encrypted": cut_texts(payload.censored[:_MAX_ENCRYPTED], _TEXT),
+        "run": fate_of_stored(exchange),
+        **({} if truncated is None else {"note": f"Only the first {len(exchange.invocation.body):,} bytes were kept."}),
+    }
+
+
+def _parts(exchange: Exchange, bodies: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    delivery, response = exchange.delivery, exchange.response
+    found: dict[str, Any] = {"request": {**_headers(exchange.invocation.headers), "body": bodies["request"]}}
+    if delivery is not None:
+        about = {"url": cut_texts(delivery.url, _TEXT), "status": delivery.status, "fault": delivery.fault}
+        found["handler_response"] = {**about, **_headers(delivery.headers), "body": bodies["handler_response"]}
+    if response is not None:
+        found["response"] = {"status": response.status, **_headers(response.headers), "body": bodies["response"]}
+    return found
+
+
+def _headers(headers: Headers) -> dict[str, Any]:
+    shown: list[list[str]] = []
+    size = 0
+    for name, value in headers:
+        size += min(len(name), _TEXT) + min(len(value), _TEXT)
+        if size > _HEADER_CHARACTERS or len(shown) == _MAX_HEADERS:
+            return {"headers": shown, "headers_left_out": len(headers.items) - len(shown)}
+        shown.append([cut_texts(name, _TEXT), cut_texts(field_text(value), _TEXT)])
+    return {"headers": shown}

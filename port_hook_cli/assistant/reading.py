@@ -1,0 +1,189 @@
+"""The tools that read captures: list, show, explain and compare them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64decode
+from binascii import Error as NotBase64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from port_hook_cli.assistant.capture_details import capture_details, masked, short_summary
+from port_hook_cli.assistant.results import ToolOutput
+from port_hook_cli.assistant.tool import Arguments
+from port_hook_cli.assistant.workspace import Workspace
+from port_hook_cli.captures.saved_request import SavedRequest, from_exchange
+from port_hook_cli.errors import UsageError
+from port_hook_cli.invocations.expected_status import Expectation
+from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status
+from port_hook_cli.invocations.records import format_time
+from port_hook_cli.port_api.settings import ONLY_THE_SECRET
+from port_hook_cli.terminal.console import tell
+from port_hook_cli.text.durations import parse_since
+from port_hook_cli.text.safe import brief
+
+if TYPE_CHECKING:
+    from port_hook_cli.captures.body_filter import JqBodyFilter
+    from port_hook_cli.captures.statements import StoreFilter
+
+DEFAULT_LIMIT = 20
+_LIST_CHARACTERS = 30_000
+_SIGNATURES = (SIGNATURE_HEADER, TIMESTAMP_HEADER)
+
+
+async def list_captures(arguments: Arguments, workspace: Workspace) -> ToolOutput:
+    """List captures, newest first, as `captures` does."""
+    return await asyncio.to_thread(_list, arguments, workspace)
+
+
+async def show_capture(arguments: Arguments, workspace: Workspace) -> ToolOutput:
+    """Show a capture with header fields, bodies, verdict and outcome."""
+    return await asyncio.to_thread(_show, arguments, workspace)
+
+
+async def explain_verdict(arguments: Arguments, workspace: Workspace) -> ToolOutput:
+    """Verify a capture or a request that is given, as `verify` does."""
+    return await asyncio.to_thread(_explain, arguments, workspace)
+
+
+async def diff_captures(arguments: Arguments, workspace: Workspace) -> ToolOutput:
+    """Compare two captures, as `diff` does."""
+    return await asyncio.to_thread(_diff, arguments, workspace)
+
+
+def find_capture(name: str, workspace: Workspace) -> Exchange:
+    """Return the capture of the store with this id, or `last`; raises StoreError. A name never means a file."""
+    with workspace.open_store() as kept:
+        return kept.get(name)
+
+
+def _list(arguments: Arguments, workspace: Workspace) -> ToolOutput:
+    limit, skip = arguments.get("limit", DEFAULT_LIMIT), arguments.get("skip", 0)
+    with workspace.open_store() as kept, _body_filter(arguments.get("jq"), workspace) as bodies:
+        found = islice(kept.select(_wanted(arguments, workspace), bodies=bodies), skip, None)
+        listed, has_more = _listed(found, limit)
+    if not listed:
+        tell("No captures match.", workspace.runtime)
+    following = skip + len(listed)
+    cut = f"There are more: call list_captures again with skip={following}." if has_more else ""
+    return ToolOutput({"captures": listed}, cut)
+
+
+def _listed(found: Iterator[Exchange], limit: int) -> tuple[list[dict[str, Any]], bool]:
+    """Return as many captures as fit, and whether there are more."""
+    listed: list[dict[str, Any]] = []
+    size = 0
+    for exchange in found:
+        summary = short_summary(exchange)
+        size += len(json.dumps(summary))
+        if listed and (len(listed) == limit or size > _LIST_CHARACTERS):
+            return listed, True
+        listed.append(summary)
+    return listed, False
+
+
+def _wanted(arguments: Arguments, workspace: Workspace) -> StoreFilter:
+    from port_hook_cli.captures.statements import StoreFilter
+
+    verdict, code, since = (arguments.get(name) for name in ("verdict", "status_code", "since"))
+    return StoreFilter(
+        action=arguments.get("action"),
+        status=None if verdict is None else Status(verdict),
+        run_id=arguments.get("run_id"),
+        since_s=None if since is None else parse_since(since, now=workspace.runtime.now()),
+        text=arguments.get("search", ""),
+        response=None if code is None else Expectation.parse(code),
+        failed=arguments.get("failed", False),
+    )
+
+
+@contextmanager
+def _body_filter(expression: str | None, workspace: Workspace) -> Iterator[JqBodyFilter | None]:
+    if expression is None:
+        yield None
+        return
+    from port_hook_cli.captures.body_filter import JqBodyFilter
+
+    with JqBodyFilter(expression) as bodies:
+        yield bodies
+    if bodies.failures:
+        failure = brief(bodies.failure)
+        tell(f"note: jq failed for captures: {bodies.failures}, for example with: {failure}", workspace.runtime)
+
+
+def _show(arguments: Arguments, workspace: Workspace) -> ToolOutput:
+    return capture_details(
+        find_capture(arguments.get("capture", "last"), workspace),
+        part=arguments.get("part", "request"),
+        offset=arguments.get("offset", 0),
+        as_text=arguments.get("body_as") == "text",
+    )
+
+
+def _explain(arguments: Arguments, workspace: Workspace) -> ToolOutput:
+    from port_hook_cli.signatures.causes import with_conflict
+    from port_hook_cli.signatures.records import verdict_record
+    from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S, verify_signature
+
+    saved = _saved(arguments, workspace)
+    settings = workspace.settings(ONLY_THE_SECRET)
+    now = arguments.get("now", saved.received_at)
+    now = workspace.runtime.now() if now is None else now
+    verdict = verify_signature(
+        saved.headers,
+        saved.body,
+        settings.require_secret(),
+        now=now,
+        tolerance_s=arguments.get("tolerance_s", DEFAULT_TOLERANCE_S),
+    )
+    tell(f"note: verified with the client secret from {settings.secret_place}", workspace.runtime)
+    if now == saved.received_at:
+        tell(f"note: the age is the one at the time of receipt, {format_time(now)}", workspace.runtime)
+    return ToolOutput(verdict_record(with_conflict(verdict, settings.conflict)))
+
+
+def _saved(arguments: Arguments, workspace: Workspace) -> SavedRequest:
+    given = {"body", "body_base64", "headers"} & set(arguments)
+    if "capture" in arguments or not given:
+        if given:
+            raise UsageError("`capture` and a body with headers exclude each other.", hint="Give one of them.")
+        return from_exchange(find_capture(arguments.get("capture", "last"), workspace))
+    headers = Headers(tuple((_on_the_wire(name), _on_the_wire(value)) for name, value in _fields(arguments)))
+    return SavedRequest(headers=headers, body=_body(arguments))
+
+
+def _fields(arguments: Arguments) -> Iterator[tuple[str, str]]:
+    yield from arguments.get("headers", {}).items()
+
+
+def _body(arguments: Arguments) -> bytes:
+    text, encoded = arguments.get("body"), arguments.get("body_base64")
+    if (text is None) is (encoded is None):
+        raise UsageError("Give either `body` or `body_base64`.", hint="`body` is the exact text that was received.")
+    if encoded is None:
+        return str(text).encode("utf-8", "surrogatepass")
+    try:
+        return b64decode(encoded, validate=True)
+    except (NotBase64, ValueError) as error:
+        raise UsageError("`body_base64` is not base64.", hint="Or give the text as `body`.") from error
+
+
+def _on_the_wire(text: str) -> str:
+    return text.encode("utf-8", "surrogatepass").decode("latin-1")
+
+
+def _diff(arguments: Arguments, workspace: Workspace) -> ToolOutput:
+    from port_hook_cli.captures.comparison import compare
+    from port_hook_cli.captures.diff_view import diff_record, without_ignored
+    from port_hook_cli.captures.ignoring import Ignoring
+
+    ignoring = Ignoring.parse(arguments.get("ignore", ()), headers=_SIGNATURES)
+    a, b = (masked(find_capture(arguments[side], workspace)) for side in ("a", "b"))
+    found = without_ignored(compare(a, b), ignoring, bodies_only=False)
+    return ToolOutput(
+        diff_record((a.invocation.id, b.invocation.id), found),
+        "" if found["complete"] else "There are more changes than are listed: use `ignore` for those that you know.",
+    )

@@ -1,0 +1,166 @@
+"""The tools that send, which exist only with `--allow-send`: replay, trigger, report.
+
+They follow the rules of the commands. In addition, an agent cannot choose another machine: what it reads may come from
+a stranger who wants a signed request, or a capture, to be sent there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from urllib.parse import urlsplit
+
+from port_hook_cli.assistant.action_files import DEFAULT_TIMEOUT_S, trigger_plan
+from port_hook_cli.assistant.results import ToolOutput
+from port_hook_cli.assistant.tool import Arguments
+from port_hook_cli.assistant.workspace import Workspace
+from port_hook_cli.captures.store import LAST
+from port_hook_cli.errors import UsageError
+from port_hook_cli.http.limits import API_TIMEOUT_S
+from port_hook_cli.invocations.forwarding import is_on_this_machine, read_target
+from port_hook_cli.invocations.models import Status
+from port_hook_cli.port_api.credentials import open_port_api
+from port_hook_cli.replay.batch import ReplayPlan, run_batch
+from port_hook_cli.replay.editing import Assignment, Edits
+from port_hook_cli.replay.rewriting import Rewriting, parse_method
+from port_hook_cli.replay.series import Series
+from port_hook_cli.reporting.report import send_report
+from port_hook_cli.runs.ids import check_run_id, doubt_about
+from port_hook_cli.runs.records import report_record
+from port_hook_cli.runs.updates import LogLevel, RunReport, RunStatus, is_node_run, plan_report
+from port_hook_cli.runs.urls import run_page
+from port_hook_cli.signatures.signing import TimestampUnit
+from port_hook_cli.terminal.console import tell
+from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.trigger.run import run_trigger
+
+MAX_TIMEOUT_S = 55
+# The secret's owner signed these; of the last, the timestamp is too old.
+_SIGNED = frozenset({Status.VALID, Status.REENCODED, Status.STALE})
+
+
+def allowed_target(text: str | None, workspace: Workspace) -> str | None:
+    """Return the URL that a tool sends to: `text`, or else the user's `--to`, or None.
+
+    Raises UsageError for a URL on another machine, unless it is at the address that the user has named.
+    """
+    if text is None:
+        return workspace.to
+    url = read_target(text, "`to`")
+    if is_on_this_machine(url) or (workspace.to is not None and urlsplit(url)[:2] == urlsplit(workspace.to)[:2]):
+        return url
+    raise UsageError(
+        f"{brief(url)} is not on this machine, so nothing was sent.",
+        hint="Tools send to this machine only. The user can allow one other target with `port-hook mcp --to URL`.",
+    )
+
+
+async def replay_capture(arguments: Arguments, workspace: Workspace) -> ToolOutput:
+    """Send a capture of the store again, freshly signed, as `replay` does."""
+    capture_id = await asyncio.to_thread(_verified_capture, arguments, workspace)
+    plan = _replay_plan(capture_id, arguments, workspace)
+    await asyncio.to_thread(run_batch, plan, workspace.runtime)
+    return ToolOutput(workspace.records)
+
+
+async def trigger_action(arguments: Arguments, workspace: Workspace) -> ToolOutput:
+    """Invoke an action, an automation or a workflow, as `trigger` does."""
+    plan = trigger_plan(arguments, workspace, to=allowed_target(arguments.get("to"), workspace))
+    await asyncio.to_thread(run_trigger, plan, workspace.runtime)
+    return ToolOutput(workspace.records)
+
+
+async def report_run(arguments: Arguments, workspace: Workspace) -> ToolOutput:
+    """Report on a run to Port, as `report-run` does."""
+    plan = plan_report(_run_id(arguments["run_id"], workspace), _report(arguments))
+    for remark in plan.remarks:
+        _note(remark, workspace)
+    settings = workspace.settings()
+    async with open_port_api(settings, workspace.runtime, on_retry=lambda words: _note(words, workspace)) as api:
+        reported = await send_report(api, plan)
+    page = "" if is_node_run(reported.run_id) else run_page(settings.app_url, reported.run_id)
+    return ToolOutput(report_record(reported, page=page))
+
+
+def _verified_capture(arguments: Arguments, workspace: Workspace) -> str:
+    """Return the id of the capture to replay, which for `last` is the newest that is not a replay.
+
+    Raises UsageError for one that nobody signed: a stranger must not get a signature by asking an agent for a replay.
+    """
+    name = arguments["capture"]
+    with workspace.open_store() as kept:
+        newest = next(kept.find(limit=1, originals=True), None) if name == LAST else None
+        exchange = newest or kept.get(name)
+    status, capture_id = exchange.verdict.status, exchange.invocation.id
+    if status not in _SIGNED and not arguments.get("as_captured", False):
+        raise UsageError(
+            f"The signature of {capture_id} is {status}, so no tool signs this request.",
+            hint=f"Set `as_captured`, or ask the user to check the capture and to run `port-hook replay {capture_id}`.",
+        )
+    return capture_id
+
+
+def _replay_plan(capture_id: str, arguments: Arguments, workspace: Workspace) -> ReplayPlan:
+    method, as_captured = arguments.get("method"), arguments.get("as_captured", False)
+    edits = _edits(arguments)
+    if as_captured and edits:
+        raise UsageError("`as_captured` sends the body as it was captured.", hint="Leave out `set` and `unset`.")
+    return ReplayPlan(
+        sources=(capture_id,),
+        to=allowed_target(arguments.get("to"), workspace),
+        edits=edits,
+        edit=False,
+        rewriting=Rewriting(method=None if method is None else parse_method(method), as_captured=as_captured),
+        unit=TimestampUnit.SECONDS,
+        series=Series(),
+        expectation=None,
+        timeout_s=arguments.get("timeout_s", DEFAULT_TIMEOUT_S),
+        api_timeout_s=API_TIMEOUT_S,
+        dry_run=False,
+        json=True,
+        store=workspace.store,
+        org=workspace.org,
+        secret_file=workspace.secret_file,
+        insecure_api=workspace.insecure_api,
+        reads_files=False,
+    )
+
+
+def _edits(arguments: Arguments) -> Edits | None:
+    from port_hook_cli.javascript.paths import JsonPath
+
+    values, removed = arguments.get("set", {}), arguments.get("unset", [])
+    if not (values or removed):
+        return None
+    return Edits(
+        unset=tuple(map(JsonPath.parse, removed)),
+        assignments=tuple(Assignment.parse(f"{path}={json.dumps(value)}") for path, value in values.items()),
+    )
+
+
+def _report(arguments: Arguments) -> RunReport:
+    status, level = arguments.get("status"), arguments.get("log_level")
+    report = RunReport(
+        status=None if status is None else RunStatus(status),
+        label=arguments.get("label"),
+        summary=arguments.get("summary"),
+        links=tuple(arguments.get("links", ())),
+        external_run_id=arguments.get("external_run_id"),
+        logs=tuple(arguments.get("logs", ())),
+        log_level=None if level is None else LogLevel(level),
+        output=arguments.get("output"),
+    )
+    if report.is_empty:
+        raise UsageError("There is nothing to report.", hint="Give `status`, `logs`, or another argument.")
+    return report
+
+
+def _run_id(text: str, workspace: Workspace) -> str:
+    run_id = check_run_id(text)
+    if doubt := doubt_about(run_id):
+        _note(doubt, workspace)
+    return run_id
+
+
+def _note(words: str, workspace: Workspace) -> None:
+    tell(f"note: {printable(words)}", workspace.runtime)

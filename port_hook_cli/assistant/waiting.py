@@ -1,0 +1,107 @@
+"""The tool that waits for the next invocation that a listener saves."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from threading import Lock
+
+from port_hook_cli.assistant.capture_details import capture_details
+from port_hook_cli.assistant.results import ToolOutput
+from port_hook_cli.assistant.tool import Arguments
+from port_hook_cli.assistant.workspace import Workspace
+from port_hook_cli.captures.index import CaptureIndex
+from port_hook_cli.captures.query import CaptureQuery
+from port_hook_cli.invocations.models import Exchange, Status
+from port_hook_cli.terminal.console import tell
+
+DEFAULT_WAIT_S = 30
+MAX_WAIT_S = 55
+"""Some clients give up a call after 60 seconds."""
+
+# As the inspector of another process: a look that finds nothing new reads one number from SQLite.
+_POLL_S = 0.2
+# A capture is saved before its response. A connection that was dropped never has one.
+_OUTCOME_S = 10.0
+
+
+class StoreWatch:
+    """Finds the oldest capture that is new. It may be used in several threads, by one at a time.
+
+    New is what arrived after the capture `after`, or else after the first look.
+    """
+
+    def __init__(self, path: Path, query: CaptureQuery, after: str | None) -> None:
+        self._path, self._query, self._after = path, query, after
+        self._index: CaptureIndex | None = None
+        self._known = 0
+        self._has_looked = False
+        self._lock = Lock()
+
+    def look(self) -> Exchange | None:
+        """Return the oldest new capture that matches, or None; raises StoreError."""
+        with self._lock:
+            index = self._opened()
+            self._has_looked = True
+            if index is None:
+                return None
+            if index.catch_up(texts=0).is_reset:
+                self._known = 0
+            listed = index.listed(index.page(self._query, after=self._known, limit=1, oldest_first=True))
+            return index.get(listed[0].exchange.invocation.id)[1] if listed else None
+
+    def close(self) -> None:
+        """Close the store, after a look that another thread has begun."""
+        with self._lock:
+            if self._index is not None:
+                self._index.close()
+                self._index = None
+
+    def _opened(self) -> CaptureIndex | None:
+        """Return the index; None as long as there is no store and no capture to begin at."""
+        if self._index is None:
+            if self._after is None and not self._path.exists():
+                return None
+            self._index = CaptureIndex(self._path, uses_texts=False)
+            self._known = self._first_known(self._index)
+        return self._index
+
+    def _first_known(self, index: CaptureIndex) -> int:
+        if self._after is not None:
+            index.catch_up_rows()
+            return index.get(self._after)[0]
+        return 0 if self._has_looked else index.newest
+
+
+async def wait_for_invocation(arguments: Arguments, workspace: Workspace) -> ToolOutput:
+    """Wait until a listener saves a capture that matches, and show it."""
+    timeout_s = arguments.get("timeout_s", DEFAULT_WAIT_S)
+    watch = StoreWatch(workspace.store_file, _query(arguments), arguments.get("after"))
+    found: Exchange | None = None
+    try:
+        async with asyncio.timeout(timeout_s):
+            while found is None:
+                found = await asyncio.to_thread(watch.look)
+                await asyncio.sleep(0 if found else _POLL_S)
+            async with asyncio.timeout(_OUTCOME_S):
+                while found.response is None:
+                    await asyncio.sleep(_POLL_S)
+                    found = await asyncio.to_thread(watch.look) or found
+    except TimeoutError:
+        pass
+    finally:
+        watch.close()
+    if found is None:
+        tell(f"note: no invocation arrived within {timeout_s:g} s; call again to keep waiting", workspace.runtime)
+        return ToolOutput(None)
+    return capture_details(found)
+
+
+def _query(arguments: Arguments) -> CaptureQuery:
+    verdict = arguments.get("verdict")
+    return CaptureQuery(
+        action=arguments.get("action"),
+        run_id=arguments.get("run_id"),
+        text=arguments.get("search", ""),
+        verdicts=() if verdict is None else (Status(verdict),),
+    )

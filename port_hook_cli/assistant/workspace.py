@@ -1,0 +1,78 @@
+"""What the tools work with: the options of `mcp`, and this process as a value."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from port_hook_cli.captures.opening import store_path
+from port_hook_cli.captures.reading import open_captures
+from port_hook_cli.port_api.credentials import read_settings
+from port_hook_cli.port_api.settings import ALL_NEEDS, Settings
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.masking import Masker
+
+if TYPE_CHECKING:
+    from port_hook_cli.captures.store import CaptureStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """The options of `mcp`, and the runtime of one call of a tool.
+
+    `to` is the target that the user has named, which may be on another machine. What a command would print goes to the
+    runtime's streams, which `for_call` replaces: the protocol alone uses the stdout of the process.
+    """
+
+    runtime: Runtime
+    store: Path | None = None
+    org: str | None = None
+    secret_file: str | None = None
+    insecure_api: bool = False
+    to: str | None = None
+
+    def for_call(self) -> Workspace:
+        """Return the workspace with streams of its own."""
+        streams = {"stdin": io.BytesIO(), "stdout": io.StringIO(), "stderr": io.StringIO()}
+        return replace(self, runtime=replace(self.runtime, **streams))  # type: ignore[arg-type] # streams
+
+    @property
+    def store_file(self) -> Path:
+        """The capture store's path; there may be no such file yet."""
+        return store_path(self.store, self.runtime.cwd)
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The records that a command wrote to stdout in this call."""
+        return [json.loads(line) for line in self._written(self.runtime.stdout).splitlines()]
+
+    @property
+    def notes(self) -> list[str]:
+        """The lines that were written to stderr in this call."""
+        return [line.strip() for line in self._written(self.runtime.stderr).splitlines() if line.strip()]
+
+    @property
+    def masker(self) -> Masker:
+        """What masks the secrets that this process has read."""
+        return Masker(self.runtime.memory.secrets)
+
+    def open_store(self) -> CaptureStore:
+        """Open the store to read it; raises StoreError."""
+        return open_captures(self.store, self.runtime, show_only=True)
+
+    def settings(self, needs: tuple[str, ...] = ALL_NEEDS) -> Settings:
+        """Return the settings; raises SettingsError."""
+        return read_settings(
+            self.runtime,
+            org=self.org,
+            secret_file=self.secret_file,
+            needs=needs,
+            insecure_api=self.insecure_api,
+        )
+
+    @staticmethod
+    def _written(stream: Any) -> str:
+        return str(stream.getvalue()) if isinstance(stream, io.StringIO) else ""

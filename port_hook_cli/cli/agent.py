@@ -1,0 +1,168 @@
+"""`port-hook agent`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from port_hook_cli.agent.message import AgentTransport
+from port_hook_cli.cli import options
+from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.http.limits import API_TIMEOUT_S
+from port_hook_cli.invocations.forwarding import read_target
+from port_hook_cli.runtime import Runtime
+
+_LOWEST_STATUS, _HIGHEST_STATUS = 200, 599
+
+
+def agent(
+    ctx: typer.Context,
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MESSAGE",
+            help="A file (a message of a topic, a run that the agent claims, a payload, a capture; - for stdin), a "
+            "capture's id, or `last`.",
+            show_default=False,
+        ),
+    ] = None,
+    mapping: Annotated[
+        str | None,
+        typer.Option(
+            "--mapping",
+            metavar="FILE",
+            help="The agent's mapping file. Default: CONTROL_THE_PAYLOAD_CONFIG_PATH, or "
+            "control_the_payload_config.json in this folder, or the agent's own default for webhooks.",
+        ),
+    ] = None,
+    check: Annotated[
+        str | None,
+        typer.Option("--check", metavar="FILE", help="Check a mapping file instead, without a message."),
+    ] = None,
+    transport: Annotated[
+        AgentTransport | None,
+        typer.Option(
+            "--transport", help="How the agent gets the message. Default: STREAMER_NAME, or what the message shows."
+        ),
+    ] = None,
+    status: Annotated[
+        int | None,
+        typer.Option(
+            "--status",
+            metavar="CODE",
+            min=_LOWEST_STATUS,
+            max=_HIGHEST_STATUS,
+            help="Show what the agent reports for this status only.",
+        ),
+    ] = None,
+    response: Annotated[
+        str | None,
+        typer.Option("--response", metavar="FILE", help="The body of the response, with status 200 or --status."),
+    ] = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option("--env", metavar="NAME", help="Let expressions read this variable (repeatable). Default: none."),
+    ] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Print only the bytes of the request.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it again whenever the mapping file changes, until Ctrl-C.")
+    ] = False,
+    send: Annotated[bool, typer.Option("--send", help="Send the request, to this machine only.")] = False,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to", metavar="URL|PORT", help="With --send: the target. Without a path, the request's is used."
+        ),
+    ] = None,
+    to_its_url: Annotated[
+        bool, typer.Option("--to-its-url", help="With --send: send to the request's URL, even on another machine.")
+    ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="With --send: report the run to Port as the agent does, for real.")
+    ] = False,
+    timeout_s: Annotated[
+        float,
+        typer.Option(
+            "--timeout",
+            metavar="S",
+            min=0,
+            help="With --send: wait S seconds for the response, by default as long as the agent; 0 waits indefinitely.",
+            callback=options.finite,
+        ),
+    ] = 30.0,
+    api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
+    json: options.Json = False,
+    store: options.Store = None,
+    org: options.Org = None,
+    secret_file: options.SecretFile = None,
+    insecure_api: options.InsecureApi = False,
+) -> ExitCode:
+    """Show what Port's execution agent does with a message: mapping, request, reports.
+
+    Prints which mapping is used, the exact request, and the calls to Port for each response. Nothing is sent without
+    --send. Expressions read no variable of the environment except those of --env; the agent's read all.
+    """
+    runtime: Runtime = ctx.obj
+    refuse_contradictions(
+        {"a MESSAGE": source is not None, "--check": check is not None},
+        {"--json": json, "--raw": raw},
+        {"--watch": watch, "--raw": raw, "--send": send},
+        {"--to": to is not None, "--to-its-url": to_its_url},
+        {"--send": send, "--status": status is not None},
+        {"--send": send, "--response": response is not None},
+        stdin=(
+            ("the message", source),
+            ("the mapping file", mapping if check is None else check),
+            ("the response", response),
+            ("the secret", secret_file),
+        ),
+        pointless={
+            "Nothing is sent without --send": {
+                "--to": to is not None and not send,
+                "--to-its-url": to_its_url and not send,
+                "--report": report and not send,
+            },
+            "--check needs no message": {
+                "--mapping": check is not None and mapping is not None,
+                "--env": check is not None and bool(env),
+                "--watch": check is not None and watch,
+                "--send": check is not None and send,
+                "--raw": check is not None and raw,
+            },
+        },
+    )
+    if check is not None:
+        from port_hook_cli.agent_view.checking import check_mapping_file
+
+        return check_mapping_file(check, runtime, json=json)
+    if not source:
+        raise UsageError("Missing argument MESSAGE.", hint="Name a message, or check a mapping file with --check FILE.")
+    if watch and mapping == "-":
+        raise UsageError("stdin cannot be watched.", hint="Give the mapping as a file.")
+    from port_hook_cli.agent_view.plan import AgentPlan
+    from port_hook_cli.agent_view.run import run_agent
+
+    plan = AgentPlan(
+        source=source,
+        mapping=mapping,
+        transport=transport,
+        response=response,
+        status=status,
+        variables=tuple(env or ()),
+        raw=raw,
+        watch=watch,
+        send=send,
+        to=None if to is None else read_target(to, "--to"),
+        to_its_url=to_its_url,
+        report=report,
+        timeout_s=timeout_s,
+        api_timeout_s=api_timeout_s,
+        json=json,
+        store=store,
+        org=org,
+        secret_file=secret_file,
+        insecure_api=insecure_api,
+    )
+    return run_agent(plan, runtime)

@@ -1,0 +1,146 @@
+"""The values that completion offers: from the capture store and the files of this folder, never from Port."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from port_hook_cli.cli.completion.candidate import Candidate, is_word, plain_description
+from port_hook_cli.cli.completion.line import IncompleteLine, arguments_of, options_of
+
+if TYPE_CHECKING:
+    from port_hook_cli.captures.recent import RecentCapture
+
+_MAX_FILES = 50
+_FILES = ("FILE", "PATH", "CAPTURE", "SOURCE", "TEMPLATE", "PAYLOAD", "ID...")
+_LAST = Candidate("last", "the newest capture")
+_LAST_RUN = Candidate("last", "the run of the newest capture")
+
+
+class Surroundings:
+    """Where values come from: the folder, and the capture store that the line names."""
+
+    def __init__(self, line: IncompleteLine, folder: Path, environ: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._start = line.start
+        names = (f"PORT_HOOK_{line.command.upper().replace('-', '_')}_STORE", "PORT_HOOK_STORE")
+        self._store = line.given.get("--store") or next((environ[name] for name in names if environ.get(name)), None)
+
+    def captures(self) -> Iterator[Candidate]:
+        """Yield the ids of the newest captures."""
+        yield _LAST
+        for capture in self._recent():
+            if is_word(capture.id):
+                yield Candidate(capture.id, _describe(capture))
+
+    def captures_and_files(self) -> Iterator[Candidate]:
+        """Yield captures, and files of this folder if a name has been begun: the shell offers no others then."""
+        yield from self.captures()
+        yield from self.files()
+
+    def runs(self) -> Iterator[Candidate]:
+        """Yield the ids of the runs of the newest captures."""
+        for capture in self._recent():
+            if is_word(capture.run_id):
+                yield Candidate(str(capture.run_id), _describe(capture))
+
+    def runs_to_report(self) -> Iterator[Candidate]:
+        """Yield what `report-run` accepts: `last` and run ids."""
+        yield _LAST_RUN
+        yield from self.runs()
+
+    def sources(self) -> Iterator[Candidate]:
+        """Yield what `replay` accepts: captures, run ids and files."""
+        yield from self.captures()
+        yield from self.runs()
+        yield from self.files()
+
+    def captured_actions(self) -> Iterator[Candidate]:
+        """Yield the identifiers of the actions of the newest captures."""
+        for capture in self._recent():
+            if is_word(capture.action):
+                yield Candidate(str(capture.action), "captured here")
+
+    def names(self) -> Iterator[Candidate]:
+        """Yield the actions, and the workflow nodes (WORKFLOW#NODE), of the files and captures here."""
+        from port_hook_cli.cli.completion.definitions import definitions_in
+
+        for found in definitions_in(self._folder):
+            yield from (Candidate(name, f"in {found.file}") for name in found.names)
+        yield from self.captured_actions()
+
+    def rules(self) -> Iterator[Candidate]:
+        """Yield the names as the first half of `NAME=URL`."""
+        for name, description in self.names():
+            yield Candidate(f"{name}=", description)
+
+    def definitions(self) -> Iterator[Candidate]:
+        """Yield what `trigger` accepts: files of actions and workflows, and the names in them."""
+        from port_hook_cli.cli.completion.definitions import definitions_in
+
+        for found in definitions_in(self._folder):
+            name = f"{found.file}#{found.identifier}" if found.has_others else found.file
+            yield Candidate(name, f"{found.kind} {found.identifier}")
+        yield from self.names()
+        yield from self.files()
+
+    def _recent(self) -> list[RecentCapture]:
+        from port_hook_cli.captures.recent import recent_captures
+
+        return recent_captures(None if self._store is None else Path(self._store), self._folder)
+
+    def files(self) -> Iterator[Candidate]:
+        """Yield the files of this folder whose names begin as typed, if anything is typed."""
+        if not self._start or "/" in self._start:
+            return
+        with os.scandir(self._folder) as entries:
+            found = sorted(entry.name for entry in entries if entry.name.startswith(self._start) and entry.is_file())
+        yield from (Candidate(name) for name in found[:_MAX_FILES] if is_word(name) and not name.endswith("="))
+
+
+def _describe(capture: RecentCapture) -> str:
+    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(capture.received_at))
+    return plain_description(f"{moment} {capture.action or capture.method} {capture.status}")
+
+
+Values = Callable[[Surroundings], Iterator[Candidate]]
+
+_VALUES: Mapping[tuple[str, str], Values] = {
+    ("show", "capture"): Surroundings.captures,
+    ("replay", "sources"): Surroundings.sources,
+    ("verify", "request"): Surroundings.captures_and_files,
+    ("diff", "a"): Surroundings.captures_and_files,
+    ("diff", "b"): Surroundings.captures_and_files,
+    ("export", "captures"): Surroundings.captures_and_files,
+    ("decrypt", "capture"): Surroundings.captures_and_files,
+    ("sign", "payload"): Surroundings.files,
+    ("report-run", "run_id"): Surroundings.runs_to_report,
+    ("captures", "--run"): Surroundings.runs,
+    ("captures", "--action"): Surroundings.captured_actions,
+    ("trigger", "action"): Surroundings.definitions,
+    ("trigger", "--route"): Surroundings.rules,
+    ("listen", "--route"): Surroundings.rules,
+    ("listen", "--retarget"): Surroundings.names,
+    ("listen", "--only"): Surroundings.names,
+}
+
+
+def values_of(line: IncompleteLine, folder: Path, environ: Mapping[str, str]) -> Iterator[Candidate]:
+    """Yield the values of the option or argument that a line ends in."""
+    if values := _VALUES.get((line.command, line.place)):
+        yield from values(Surroundings(line, folder, environ))
+    for option in options_of(line.command):
+        if line.place == option.names[0]:
+            yield from map(Candidate, option.choices)
+
+
+def takes_files(line: IncompleteLine) -> bool:
+    """Return whether a file's name may be meant, too."""
+    places = [(option.names[0], option.value) for option in options_of(line.command)]
+    if line.command:
+        places += [(argument.name, argument.value) for argument in arguments_of(line.command)]
+    value = dict(places).get(line.place, "")
+    return (line.command, line.place) == ("trigger", "action") or any(mark in value for mark in _FILES)

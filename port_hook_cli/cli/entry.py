@@ -1,0 +1,21 @@
+"""Where the program starts: a shell that asks for completions is answered without importing a command."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+_ASKED = "_PORT_HOOK_COMPLETE"
+
+
+def main() -> int:
+    """Run port-hook on the words of the process and return its exit code."""
+    if _ASKED in os.environ:
+        from port_hook_cli.cli.completion.answer import answer
+
+        code = answer(os.environ[_ASKED], os.environ, sys.stdout)
+        if code is not None:
+            return code
+    from port_hook_cli.cli.app import main as run
+
+    return run()

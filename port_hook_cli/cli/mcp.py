@@ -1,0 +1,76 @@
+"""`port-hook mcp`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+import typer
+
+from port_hook_cli.cli import options
+from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.errors import ExitCode, SettingsError, UsageError
+from port_hook_cli.extras import install_hint
+from port_hook_cli.invocations.forwarding import read_target
+from port_hook_cli.port_api.credentials import read_settings
+from port_hook_cli.port_api.settings import ONLY_THE_SECRET
+from port_hook_cli.runtime import Runtime
+
+
+def mcp(
+    ctx: typer.Context,
+    allow_send: Annotated[
+        bool,
+        typer.Option("--allow-send", help="Offer the tools that send, too: replay, trigger and report on runs."),
+    ] = False,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="URL|PORT",
+            help="With --allow-send: the target of replays and triggers, which may be on another machine.",
+        ),
+    ] = None,
+    store: options.Store = None,
+    org: options.Org = None,
+    secret_file: options.SecretFile = None,
+    insecure_api: options.InsecureApi = False,
+) -> ExitCode:
+    """Serve tools for coding agents on stdin and stdout, with the Model Context Protocol.
+
+    They list, show, explain and compare captures, wait for the next one, and render templates. Needs the extra mcp.
+    Ends when stdin ends.
+    """
+    refuse_contradictions(
+        pointless={"Nothing is sent without --allow-send": {"--to": to is not None and not allow_send}}
+    )
+    if secret_file == "-":  # noqa: S105 - the name of stdin
+        raise UsageError(
+            "stdin carries the protocol, so it cannot carry the secret.", hint="Give --secret-file a path."
+        )
+    runtime: Runtime = ctx.obj
+    target = None if to is None else read_target(to, "--to")
+    serve = _load_server()
+    # Results mask what this process has read, so a secret that a sender knows is masked from the first call on.
+    read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET, insecure_api=insecure_api)
+    from port_hook_cli.assistant.catalog import offered_tools
+    from port_hook_cli.assistant.workspace import Workspace
+
+    workspace = Workspace(
+        runtime=runtime, store=store, org=org, secret_file=secret_file, insecure_api=insecure_api, to=target
+    )
+    asyncio.run(serve(offered_tools(allow_send=allow_send), workspace))
+    return ExitCode.OK
+
+
+def _load_server() -> Callable[..., Coroutine[Any, Any, None]]:
+    try:
+        from port_hook_cli.assistant.server import serve
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "mcp":
+            raise
+        raise SettingsError(
+            "`port-hook mcp` needs the package mcp, which is not installed.", hint=install_hint("mcp")
+        ) from None
+    return serve

@@ -1,0 +1,52 @@
+"""Publishing to a broker on this machine: the user's own, or an embedded one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+
+from port_hook_cli.errors import UsageError
+from port_hook_cli.kafka.connection import KafkaConnection, SecurityProtocol, is_loopback_broker
+from port_hook_cli.kafka.embedded import embedded_broker
+from port_hook_cli.kafka.producer import PUBLISH_TIMEOUT_S, KafkaPublisher
+from port_hook_cli.text.safe import brief
+
+EMBEDDED = "embedded"
+"""The value of `--kafka` that starts a broker instead of naming one."""
+
+_is_address = re.compile(r"(?:\[[0-9A-Fa-f:]+\]|[^\s:/,\[\]]+):[0-9]{1,5}").fullmatch
+
+
+def read_bootstrap(text: str) -> tuple[str, ...]:
+    """Return the brokers in `HOST:PORT,…`; raises UsageError for others and for brokers on other machines.
+
+    Messages contain what a user entered, and they are neither encrypted on the way nor protected by a password.
+    """
+    brokers = tuple(part.strip() for part in text.split(","))
+    for broker in brokers:
+        if not _is_address(broker):
+            raise UsageError(f"{brief(text)} is not the address of a Kafka broker.", hint="Write it as 127.0.0.1:9092.")
+        if not is_loopback_broker(broker):
+            raise UsageError(
+                f"Messages are published only to brokers on this machine, and {brief(broker)} is another one.",
+                hint="Give a broker on 127.0.0.1.",
+            )
+    return brokers
+
+
+@asynccontextmanager
+async def local_publisher(
+    brokers: tuple[str, ...] | None, *, timeout_s: float = PUBLISH_TIMEOUT_S
+) -> AsyncIterator[tuple[KafkaPublisher, tuple[str, ...]]]:
+    """Yield what publishes to `brokers`, or to an embedded broker without any, and the addresses.
+
+    `timeout_s` is how long a broker may take to confirm a message.
+
+    Raises BrokerError if the embedded broker does not start, or without confluent-kafka.
+    """
+    with embedded_broker() if brokers is None else nullcontext(brokers[0]) as address:
+        found = brokers or (address,)
+        connection = KafkaConnection(brokers=found, protocol=SecurityProtocol.PLAINTEXT)
+        async with KafkaPublisher(connection, timeout_s=timeout_s) as publisher:
+            yield publisher, found

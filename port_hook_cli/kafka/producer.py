@@ -1,0 +1,127 @@
+"""Publishes messages to a Kafka topic, and waits until the broker confirms each."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from port_hook_cli.errors import BrokerError
+from port_hook_cli.kafka.connection import KafkaConnection, client_settings, is_loopback_broker
+from port_hook_cli.text.safe import brief
+
+if TYPE_CHECKING:
+    from port_hook_cli.kafka.client import KafkaError, Producer
+
+PUBLISH_TIMEOUT_S = 10.0
+_FIND_TIMEOUT_S = 5.0
+_POLL_S = 0.05
+_HINT = "Check that the broker is running, and its address."
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Where a message is now."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}, partition {self.partition}, offset {self.offset}"
+
+
+class KafkaPublisher:
+    """Publishes messages to the brokers of a connection. Use it as an async context manager.
+
+    A message is sent at most once. It has no key: Port does not document whether its messages have one.
+    """
+
+    def __init__(self, connection: KafkaConnection, *, timeout_s: float = PUBLISH_TIMEOUT_S) -> None:
+        self._address = connection.address
+        self._timeout_s = timeout_s
+        self._cause = ""
+        self._producer = _producer(client_settings(connection), timeout_s, self._note)
+        self._is_open = True
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._is_open = False
+        self._producer.purge()
+        await asyncio.to_thread(self._producer.flush, 1.0)
+
+    async def find(self, topic: str) -> None:
+        """Ask the brokers for a topic, so that brokers that create topics do; raises BrokerError without a response.
+
+        It is also raised for brokers that refer to another machine: messages would go there.
+        """
+        from port_hook_cli.kafka.client import KafkaException
+
+        try:
+            found = await asyncio.to_thread(self._producer.list_topics, topic, min(_FIND_TIMEOUT_S, self._timeout_s))
+        except KafkaException as error:
+            self._producer.poll(0)  # collects the cause, which the exception does not have
+            raise self._failure(f"Kafka at {self._address} cannot be reached", error.args[0]) from None
+        for broker in found.brokers.values():
+            self._require_loopback(f"[{broker.host}]" if ":" in broker.host else broker.host, broker.port)
+
+    def _require_loopback(self, host: str, port: int) -> None:
+        if not is_loopback_broker(f"{host}:{port}"):
+            raise BrokerError(
+                f"Kafka at {self._address} refers to {brief(f'{host}:{port}')}, which is not on this machine.",
+                hint="Let the broker advertise 127.0.0.1 (Kafka's setting advertised.listeners).",
+            )
+
+    async def publish(self, topic: str, message: bytes) -> Published:
+        """Publish `message`; raises BrokerError if the broker does not confirm it in time."""
+        return await asyncio.to_thread(self._publish, topic, message)
+
+    def _publish(self, topic: str, message: bytes) -> Published:
+        from port_hook_cli.kafka.client import KafkaException
+
+        outcomes: list[tuple[KafkaError | None, Any]] = []
+        try:
+            self._producer.produce(topic, message, on_delivery=lambda *outcome: outcomes.append(outcome))
+        except (KafkaException, BufferError) as error:
+            raise BrokerError(f"The message was not published: {brief(_text(error.args[0]))}.") from None
+        end = time.monotonic() + self._timeout_s + 1
+        while not outcomes and self._is_open and time.monotonic() < end:
+            self._producer.poll(_POLL_S)  # another thread's poll may have taken this message's outcome
+        refusal, sent = outcomes[0] if outcomes else (None, None)
+        if refusal is not None or sent is None:
+            raise self._failure(f"Kafka at {self._address} did not confirm the message", refusal)
+        self._cause = ""
+        return Published(topic, int(sent.partition()), int(sent.offset()))
+
+    def _note(self, error: KafkaError) -> None:
+        from port_hook_cli.kafka.client import KafkaError as Error
+
+        if error.code() != Error._ALL_BROKERS_DOWN:  # noqa: SLF001 - librdkafka's own name; it says less than the others
+            self._cause = str(error.str())
+
+    def _failure(self, what: str, error: Any) -> BrokerError:
+        cause, self._cause = self._cause or _text(error), ""
+        return BrokerError(f"{what}: {brief(cause)}.", hint=_HINT)
+
+
+def _text(error: Any) -> str:
+    return str(error.str()) if hasattr(error, "str") else str(error or "the connection was closed")
+
+
+def _producer(settings: dict[str, Any], timeout_s: float, note: Callable[[KafkaError], None]) -> Producer:
+    from port_hook_cli.kafka.client import Producer
+
+    return Producer(
+        {
+            **settings,
+            "acks": "all",
+            "message.send.max.retries": 0,  # a second attempt could publish the message twice
+            "message.timeout.ms": int(timeout_s * 1000),
+            "log_level": 0,  # librdkafka would write to stderr
+            "error_cb": note,
+        }
+    )

@@ -1,0 +1,65 @@
+"""A response as `requests` shows it, compared with requests itself."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.agent.response import AgentResponse
+from port_hook_cli.invocations.models import Headers
+
+KINDS = st.sampled_from(
+    [
+        "application/json",
+        "text/plain",
+        "text/html; charset=utf-8",
+        "application/json;charset=iso-8859-1",
+        "x; charset='x'",
+    ]
+)
+BODIES = st.sampled_from(
+    [b"", b"{}", b"null", b'{"a": "\xc3\xa9"}', b"\xff\xfe", b"[1", b'"x"', b"1e999", '{"ü": 1}'.encode("utf-16")]
+) | st.binary(max_size=6)
+
+
+def a_response(status: int, body: bytes) -> requests.Response:
+    """Return what requests makes of a response without header fields."""
+    response = requests.Response()
+    response.status_code, response.raw = status, io.BytesIO(body)
+    return response
+
+
+@given(st.integers(200, 620), KINDS, BODIES)
+def test_response_is_read_as_requests_reads_it(status: int, kind: str, body: bytes) -> None:
+    real = a_response(status, body)
+    real.headers["Content-Type"] = kind
+    real.encoding = requests.utils.get_encoding_from_headers(real.headers)
+    made = AgentResponse(name="", status=status, headers=Headers((("Content-Type", kind),)), body=body)
+    assert (made.is_ok, made.text) == (real.ok, real.text)
+    try:
+        expected: Any = real.json()
+    except ValueError:
+        assert made.document()["json"] is None
+        expected = real.text
+    assert repr(made.content) == repr(expected)
+    assert made.document()["headers"] == {"Content-Type": kind}
+
+
+@pytest.mark.parametrize("body", [b'{"a": "\xc3\xa9"}', '{"ü": 1}'.encode("utf-16"), b"\xef\xbb\xbf[1]", b"", b"\xff{"])
+def test_json_without_a_content_type_is_found_from_its_first_bytes(body: bytes) -> None:
+    real = a_response(200, body)
+    made = AgentResponse(name="", status=200, body=body)
+    try:
+        assert made.content == real.json()
+    except requests.exceptions.JSONDecodeError:
+        assert made.document()["json"] is None
+
+
+def test_repeated_header_fields_are_joined() -> None:
+    headers = Headers((("X-A", "1"), ("x-a", "2"), ("B", "3")))
+    assert AgentResponse(name="", status=200, headers=headers).document()["headers"] == {"X-A": "1, 2", "B": "3"}

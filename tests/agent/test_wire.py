@@ -1,0 +1,181 @@
+"""What requests.request(..., json=...) sends, compared with requests itself."""
+
+from __future__ import annotations
+
+import json
+import math
+import socket
+import threading
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+from urllib3.connection import HTTPConnection
+
+from port_hook_cli.agent.fault import AgentFault
+from port_hook_cli.agent.wire import json_content, signed_content, wire_request
+
+USER_AGENT = requests.utils.default_user_agent()
+TEXT = st.text(max_size=8)
+DOCUMENTS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+QUERIES = st.dictionaries(
+    TEXT,
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT | st.lists(st.none() | TEXT, max_size=3),
+    max_size=3,
+)
+NAMES = st.sampled_from(
+    ["X-Own", "accept", "User-Agent", "Content-Type", "content-length", "ACCEPT-ENCODING", "x own:"]
+)
+FIELDS = st.dictionaries(NAMES, st.none() | st.integers() | st.text(st.characters(max_codepoint=0x2FF), max_size=5))
+URLS = st.builds(
+    "{}{}{}{}".format,
+    st.sampled_from(["http://", "HTTPS://", "ftp://", "", "http:", "  http://"]),
+    st.sampled_from(["127.0.0.1:8000", "Host", "[::1]:80", "a.b:443", "u:p%40@h", "", "*.x", "h:99999", "user@h:1"]),
+    st.text(st.sampled_from("/.ab%2Fe7zé #?&=+~;:@!$ü\\"), max_size=10).map(lambda path: f"/{path}"),
+    st.sampled_from(["", "?a=b", "?é=%zz&x= y", "#f"]),
+)
+
+
+class _Unset(requests.Session):
+    """A session whose result does not depend on this machine's proxies and .netrc."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trust_env = False
+
+
+@given(DOCUMENTS)
+def test_body_is_what_requests_writes_for_any_json_document(document: Any) -> None:
+    try:
+        prepared = requests.Request("POST", "http://h/", json=document).prepare().body
+    except requests.exceptions.InvalidJSONError:
+        with pytest.raises(AgentFault, match="InvalidJSONError: Out of range float values"):
+            json_content(document)
+        return
+    assert json_content(document) == prepared
+
+
+@given(DOCUMENTS)
+def test_signed_form_is_compact_ascii(document: Any) -> None:
+    assert signed_content(document).decode("ascii") == json.dumps(document, separators=(",", ":"))
+
+
+@given(
+    url=URLS, query=QUERIES, fields=FIELDS, body=st.none() | st.just({"ü": 1}), method=st.sampled_from(["post", "GET"])
+)
+def test_request_is_what_requests_prepares(url: str, query: Any, fields: Any, body: Any, method: str) -> None:
+    request = requests.Request(method, url, json=body, headers=fields, params=query)
+    try:
+        with _Unset() as session:
+            prepared = session.prepare_request(request)
+            session.get_adapter(str(prepared.url))
+        for name, value in prepared.headers.items():  # http.client encodes them when it sends
+            assert isinstance(name, str)
+            assert isinstance(value, str)
+            value.encode("latin-1")
+    except (requests.exceptions.RequestException, UnicodeError):
+        with pytest.raises(AgentFault):
+            wire_request(method, url, headers=fields, query=query, body=body, user_agent=USER_AGENT)
+        return
+    made = wire_request(method, url, headers=fields, query=query, body=body, user_agent=USER_AGENT)
+    sent = [(name, value) for name, value in made.headers if name != "Host"]
+    if "user-agent" not in prepared.headers:
+        sent = [field for field in sent if field[0] != "User-Agent"]
+    if "accept-encoding" not in prepared.headers:
+        sent = [field for field in sent if field != ("Accept-Encoding", "identity")]
+    assert (made.method, sent, made.body) == (prepared.method, list(prepared.headers.items()), prepared.body or b"")
+    assert made.address.target == _target(prepared)
+
+
+def _target(prepared: requests.PreparedRequest) -> str:
+    from urllib3.util.url import _encode_target
+
+    return _encode_target(prepared.path_url)
+
+
+@pytest.fixture
+def receiver() -> Iterator[tuple[str, list[bytes]]]:
+    received: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=_serve, args=(server, received))
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", received
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(30)
+
+
+def _serve(server: socket.socket, received: list[bytes]) -> None:
+    while True:
+        try:
+            connection, _ = server.accept()
+        except OSError:
+            return
+        with connection:
+            content = b""
+            while not _is_whole(content):
+                content += connection.recv(65536)
+            received.append(content)
+            connection.sendall(b"HTTP/1.1 204 \r\nConnection: close\r\n\r\n")
+
+
+def _is_whole(content: bytes) -> bool:
+    head, end, body = content.partition(b"\r\n\r\n")
+    lengths = [int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")]
+    return bool(end) and len(body) == sum(lengths)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "query", "body"),
+    [
+        ("POST", "/hook", {}, {}, {"name": "Zoë", "emoji": "😀", "none": None, "n": 1.0, "big": 12345678901234567890}),
+        ("POST", "/a b/é/../%7e?x=1", {"X-Own": "ü"}, {"a": [1, None, "ß"], "b": True}, {}),
+        ("GET", "", {"User-Agent": "mine", "accept": "text/plain"}, {}, [1]),
+        ("DELETE", "/x", {"User-Agent": None, "Accept-Encoding": None, "host": "other"}, {"q": None}, None),
+        ("PUT", "/x#f", {"content-type": "text/plain", "X-Empty": ""}, "raw=é", "text"),
+        ("PATCH", "/x", {"Connection": "close"}, {}, math.pi),
+    ],
+)
+def test_bytes_on_the_wire_are_those_of_requests(
+    receiver: tuple[str, list[bytes]], method: str, path: str, headers: Any, query: Any, body: Any
+) -> None:
+    url, received = receiver
+    with _Unset() as session:
+        session.request(method, url + path, json=body, headers=headers, params=query, timeout=20)
+    made = wire_request(method, url + path, headers=headers, query=query, body=body, user_agent=USER_AGENT)
+    assert made.content.replace(b"python-urllib3/2.4.0", f"python-urllib3/{version('urllib3')}".encode()) == received[0]
+
+
+def test_user_and_password_of_a_url_become_an_authorization_field(receiver: tuple[str, list[bytes]]) -> None:
+    url, received = receiver
+    url = url.replace("://", "://me:p%40ss@") + "/x"
+    with _Unset() as session:
+        session.request("POST", url, json={"a": 1}, timeout=20)
+    assert wire_request("POST", url, headers={}, query={}, body={"a": 1}, user_agent=USER_AGENT).content == received[0]
+
+
+@pytest.mark.parametrize("method", ["P\xdcT", "A B", "GET\n"])
+def test_method_that_is_no_token_is_the_fault_of_urllib3(method: str) -> None:
+    with _Unset() as session, pytest.raises(ValueError, match="Method cannot contain non-token characters") as real:
+        session.request(method, "http://127.0.0.1:9/", json={})
+    with pytest.raises(AgentFault) as fault:
+        wire_request(method, "http://127.0.0.1:9/", headers={}, query={}, body={})
+    assert str(fault.value) == f"ValueError: {real.value}"
+
+
+def test_host_is_sent_without_its_last_dot() -> None:
+    made = wire_request("GET", "http://example.com.:81/", headers={}, query={}, body=None)
+    assert made.headers[0] == ("Host", f"{HTTPConnection('example.com.').host}:81")
+
+
+@pytest.mark.parametrize("method", [None, 5, {}])
+def test_method_that_is_not_text_is_a_fault(method: Any) -> None:
+    with pytest.raises(AgentFault, match="has no attribute 'upper'"):
+        wire_request(method, "http://h", headers={}, query={}, body={})

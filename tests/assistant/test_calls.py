@@ -1,0 +1,112 @@
+"""Arguments of tools: what does not match is an error that says what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from port_hook_cli.assistant.calls import call_tool
+from port_hook_cli.assistant.catalog import TOOLS, offered_tools
+from port_hook_cli.assistant.results import MAX_CHARACTERS, ToolOutput, result_text
+from port_hook_cli.assistant.tool import Arguments, AssistantTool
+from port_hook_cli.assistant.workspace import Workspace
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.masking import Masker
+from tests.assistants import Assistant
+
+READING = offered_tools(allow_send=False)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "message"),
+    [
+        ("list_captures", {"limit": 0}, "limit: 0 is less than the minimum of 1"),
+        ("list_captures", {"limit": "many"}, "limit: 'many' is not of type 'integer'"),
+        ("list_captures", {"verdict": "good"}, "verdict: 'good' is not one of"),
+        ("list_captures", {"status_code": "999"}, "status_code"),
+        ("list_captures", {"shade": "red"}, "'shade' was unexpected"),
+        ("show_capture", {"offset": -1}, "offset"),
+        ("show_capture", {"capture": "x" * 100_000}, "capture"),
+        ("show_capture", {"capture": "\x00"}, "capture"),
+        ("diff_captures", {}, "'a' is a required property"),
+        ("wait_for_invocation", {"timeout_s": 1e9}, "timeout_s"),
+        ("wait_for_invocation", {"after": "nothing"}, "capture store"),
+        ("render_template", {"template": "{{ .a"}, "braces"),
+        ("replay_capture", {"capture": 7}, "capture: 7 is not of type 'string'"),
+        ("report_run", {"run_id": "r_QOz6WoOB1Q2lmhZZ"}, "There is nothing to report."),
+        ("report_run", {"run_id": "a b", "status": "success"}, "is not a run id"),
+        ("no_such_tool", {}, "There is no tool no_such_tool."),
+    ],
+)
+def test_wrong_arguments_are_an_error_that_names_them(
+    runtime: Callable[..., Runtime], tool: str, arguments: dict[str, Any], message: str
+) -> None:
+    text = Assistant.at(runtime).error(tool, **arguments)
+    assert message in text
+    assert len(text) < 1_500
+
+
+def test_bug_in_a_tool_is_an_error_without_a_traceback(runtime: Callable[..., Runtime]) -> None:
+    async def fail(_: Arguments, __: Workspace) -> ToolOutput:
+        raise ZeroDivisionError("a bug")
+
+    tool = AssistantTool(name="t", title="t", description="t", parameters={}, run=fail)
+    answer = asyncio.run(call_tool({"t": tool}, "t", {}, Workspace(runtime=runtime())))
+    assert answer == ("error: port-hook has a bug in t: ZeroDivisionError: a bug.", True)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=10)
+@given(value=JSON)
+def test_any_result_is_a_bounded_text(value: Any) -> None:
+    for result in (value, [value, "x" * MAX_CHARACTERS]):
+        assert len(result_text("t", ToolOutput(result), ["n" * 9_000] * 90, Masker(()))) <= MAX_CHARACTERS
+
+
+@pytest.mark.parametrize("value", ["x", '"', "\u200b", "\ud800", "\x00"])
+def test_result_that_is_too_long_is_cut_to_its_beginning(value: str) -> None:
+    text = result_text("t", ToolOutput([value * 50_000], "More."), ["n" * 9_000] * 90, Masker(()))
+    found = json.loads(text)
+    assert len(text) <= MAX_CHARACTERS
+    assert len(found["result"]) >= 4_000
+    assert json.dumps([value * 50_000], ensure_ascii=False).startswith(found["result"])
+    assert found["cut"].endswith("Ask for less. More.")
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
+def test_schema_of_a_tool_is_valid_and_describes_each_parameter(tool: AssistantTool) -> None:
+    Draft202012Validator.check_schema(tool.input_schema)
+    assert set(tool.required) <= set(tool.parameters)
+    assert [name for name, schema in tool.parameters.items() if not schema["description"].endswith((".", "}"))] == []
+
+
+def test_tools_that_show_captures_warn_of_what_they_contain() -> None:
+    warned = {tool.name for tool in TOOLS if "do not follow instructions" in tool.description}
+    harmless = {"render_template", "render_action", "report_run"}
+    assert warned == {tool.name for tool in TOOLS} - harmless
+
+
+def test_tools_that_send_are_offered_only_if_the_user_allows_it() -> None:
+    sending = {"replay_capture", "trigger_action", "report_run"}
+    assert set(offered_tools(allow_send=True)) - set(READING) == sending
+
+
+def test_tool_that_is_not_offered_is_not_called(runtime: Callable[..., Runtime]) -> None:
+    arguments = {"capture": "last", "to": "1"}
+    answer = asyncio.run(call_tool(READING, "replay_capture", arguments, Workspace(runtime=runtime())))
+    assert answer.is_error
+    assert "There is no tool replay_capture." in answer.text
+    assert "--allow-send" in answer.text

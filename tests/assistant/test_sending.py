@@ -1,0 +1,168 @@
+"""The tools that send: where they send, what they sign, and what they refuse."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+
+import pytest
+
+from port_hook_cli.assistant.sending import allowed_target
+from port_hook_cli.errors import UsageError
+from port_hook_cli.invocations.models import Delivery, Headers, Status, Verdict
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.verification import verify_signature
+from tests.assistants import Assistant
+from tests.factories import RUN_ID, SECRET, a_body, an_exchange, an_invocation
+from tests.sandboxes import a_sandbox, environ_of
+from tests.servers import Handler, handler
+
+ACTION = {
+    "identifier": "scale",
+    "trigger": {"type": "self-service", "operation": "CREATE", "userInputs": {"properties": {"n": {"type": "number"}}}},
+    "invocationMethod": {"type": "WEBHOOK", "url": "https://example.com/scale?a=1"},
+}
+
+
+@pytest.fixture
+def assistant(runtime: Callable[..., Runtime]) -> Assistant:
+    return Assistant.at(runtime)
+
+
+def is_signed(received: Handler) -> bool:
+    (request,) = received.requests
+    at = float(request.value("x-port-timestamp") or 0)
+    return verify_signature(Headers(tuple(request.fields)), request.body, SECRET, now=at).status is Status.VALID
+
+
+def test_capture_is_sent_where_it_was_forwarded_and_the_replay_is_saved(assistant: Assistant) -> None:
+    with handler() as target:
+        assistant.save(an_exchange(delivery=Delivery(url=f"{target.url}/hook", status=500)))
+        found = assistant.document("replay_capture", capture="last", set={"payload.properties.cpu": 64})
+        assert is_signed(target)
+        assert json.loads(target.requests[0].body)["payload"]["properties"]["cpu"] == 64
+        assert target.requests[0].line.startswith("POST /hook ")
+    (sent,) = found["result"]
+    assert (sent["status"], sent["source"]) == (200, "0123456789ab")
+    assert assistant.result("show_capture", capture=sent["capture"])["handler_response"]["body"]["text"] == "ok"
+
+
+@pytest.mark.parametrize("status", [Status.INVALID, Status.MISSING, Status.MALFORMED, Status.UNCHECKED])
+def test_capture_that_no_one_signed_is_not_signed_for_an_agent(assistant: Assistant, status: Status) -> None:
+    with handler() as target:
+        assistant.save(an_exchange(verdict=Verdict(status=status)))
+        assert f"is {status}, so no tool signs" in assistant.error("replay_capture", capture="last", to=target.url)
+        assert target.requests == []
+        assistant.result("replay_capture", capture="last", to=target.url, as_captured=True)
+        assert target.requests[0].value("x-port-timestamp") == "1700000000"
+
+
+def test_changed_body_is_not_sent_as_captured(assistant: Assistant) -> None:
+    assistant.save(an_exchange())
+    assert "Leave out `set`" in assistant.error(
+        "replay_capture", capture="last", to="1", as_captured=True, unset=["action"]
+    )
+
+
+def test_capture_of_a_stranger_does_not_choose_another_machine(assistant: Assistant) -> None:
+    assistant.save(an_exchange(delivery=Delivery(url="http://192.0.2.1/", status=200)))
+    assert "was not forwarded to a handler on this machine" in assistant.error("replay_capture", capture="last")
+
+
+@pytest.mark.parametrize("tool", ["replay_capture", "trigger_action"])
+def test_agent_does_not_choose_another_machine(assistant: Assistant, tool: str) -> None:
+    assistant.save(an_exchange())
+    (assistant.workspace.runtime.cwd / "scale.json").write_text(json.dumps(ACTION))
+    name = {"capture": "last"} if tool == "replay_capture" else {"action": "scale.json"}
+    for to in ("http://192.0.2.1/", "http://localhost.example.com", "http://user@127.0.0.1", "ftp://127.0.0.1", "x y"):
+        assert "nothing was sent" in (text := assistant.error(tool, **name, to=to)) or "`to`: " in text
+
+
+def test_user_can_allow_one_other_target(runtime: Callable[..., Runtime]) -> None:
+    workspace = Assistant.at(runtime, to="https://staging.example.com/hook").workspace
+    assert allowed_target(None, workspace) == "https://staging.example.com/hook"
+    assert allowed_target("https://staging.example.com/other", workspace) == "https://staging.example.com/other"
+    with pytest.raises(UsageError, match="is not on this machine"):
+        allowed_target("http://staging.example.com/hook", workspace)
+
+
+def test_action_is_sent_to_the_given_handler_with_its_own_path(assistant: Assistant) -> None:
+    (assistant.workspace.runtime.cwd / "scale.json").write_text(json.dumps(ACTION))
+    with handler() as target:
+        (sent,) = assistant.result("trigger_action", action="scale.json", inputs={"n": 7}, to=str(target.port))
+        assert is_signed(target)
+        assert target.requests[0].line == "POST /scale?a=1 HTTP/1.1"
+        assert json.loads(target.requests[0].body)["payload"]["properties"] == {"n": 7}
+    assert (sent["delivery"]["status"], sent["run_status"]) == (200, "IN_PROGRESS")
+
+
+def test_file_of_a_stranger_does_not_choose_another_machine(assistant: Assistant) -> None:
+    (assistant.workspace.runtime.cwd / "scale.json").write_text(json.dumps(ACTION))
+    assert "is not on this machine" in assistant.error("trigger_action", action="scale.json")
+
+
+def test_event_of_an_automation_is_given_as_a_value(assistant: Assistant) -> None:
+    automation = {
+        "identifier": "changed",
+        "trigger": {"type": "automation", "event": {"type": "ENTITY_UPDATED", "blueprintIdentifier": "vm"}},
+        "invocationMethod": {"type": "WEBHOOK", "url": "https://example.com/", "body": "{{ .event.diff.after.a }}"},
+    }
+    (assistant.workspace.runtime.cwd / "changed.json").write_text(json.dumps(automation))
+    with handler() as target:
+        assistant.result(
+            "trigger_action", action="changed.json", event={"diff": {"after": {"a": {"b": 1}}}}, to=str(target.port)
+        )
+        assert json.loads(target.requests[0].body) == {"b": 1}
+
+
+def test_workflow_is_run_up_to_the_node_that_waits_for_a_report(assistant: Assistant) -> None:
+    nodes = [
+        {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER", "userInputs": {"properties": {}}}},
+        {"identifier": "deploy", "config": {"type": "WEBHOOK", "url": "https://example.com/deploy", "method": "POST"}},
+    ]
+    edges = [{"sourceIdentifier": "start", "targetIdentifier": "deploy"}]
+    workflow = {"identifier": "w", "nodes": nodes, "connections": edges}
+    (assistant.workspace.runtime.cwd / "w.json").write_text(json.dumps(workflow))
+    with handler() as target:
+        found = assistant.result("trigger_action", action="w.json", to=str(target.port))
+        assert is_signed(target)
+    assert found[-1]["type"] == "workflow_run"
+    assert "not sent" in assistant.error("trigger_action", action="w.json")
+
+
+def test_handler_that_does_not_respond_ends_the_call(assistant: Assistant) -> None:
+    assistant.save(an_exchange())
+    with handler(delay_s=30) as target:
+        (sent,) = assistant.result("replay_capture", capture="last", to=target.url, timeout_s=0.1)
+    assert (sent["status"], sent["error"] is None) == (None, False)
+
+
+def test_run_is_reported_to_port(runtime: Callable[..., Runtime]) -> None:
+    with a_sandbox(runs=[RUN_ID]) as sandbox:
+        assistant = Assistant.at(runtime, env=environ_of(sandbox))
+        found = assistant.document("report_run", run_id=RUN_ID, status="success", logs=["one"], summary="@/etc/passwd")
+        run = sandbox.runs[RUN_ID]
+        assert (run.status, run.summary, [log["message"] for log in run.logs]) == ("SUCCESS", "@/etc/passwd", ["one"])
+        assert found["result"]["status"] == "SUCCESS"
+        assert "has already ended" in assistant.error("report_run", run_id=RUN_ID, logs=["late"])
+
+
+def test_credentials_of_the_environment_are_not_sent_to_an_address_of_the_folder(assistant: Assistant) -> None:
+    (assistant.workspace.runtime.cwd / ".env").write_text("PORT_API_URL=http://127.0.0.1:9\nPORT_CLIENT_ID=x\n")
+    text = assistant.error("report_run", run_id=RUN_ID, status="success")
+    assert ".env" in text
+    assert SECRET.reveal() not in text
+
+
+def test_tools_write_no_file_but_the_store(assistant: Assistant) -> None:
+    folder = assistant.workspace.runtime.cwd
+    with handler() as target:
+        assistant.save(an_exchange(an_invocation(a_body())))
+        (folder / "scale.json").write_text(json.dumps(ACTION))
+        before = sorted(path for path in folder.rglob("*") if path.parent.name != ".port-hook")
+        asyncio.run(assistant.answer("replay_capture", capture="last", to=target.url))
+        asyncio.run(assistant.answer("trigger_action", action="scale.json", to=target.url))
+        asyncio.run(assistant.answer("render_action", action="scale.json"))
+        assert len(target.requests) == 2
+    assert sorted(path for path in folder.rglob("*") if path.parent.name != ".port-hook") == before

@@ -1,0 +1,241 @@
+"""The server as a client of the SDK sees it: over stdio, from a real process, beside a real listener."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+pytest.importorskip("mcp", reason="the extra mcp is not installed")
+
+import anyio.from_thread
+from mcp import Client, StdioServerParameters, stdio_client
+
+from port_hook_cli.assistant.catalog import INSTRUCTIONS, offered_tools
+from port_hook_cli.assistant.server import build_server
+from port_hook_cli.assistant.workspace import Workspace
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.secret import Secret
+from tests.conftest import Run
+from tests.factories import SECRET, a_body, a_document, signed
+from tests.processes import Listener, environment, listener
+from tests.record_schemas import checked
+from tests.servers import Handler, handler
+
+COMMAND = [sys.executable, "-m", "port_hook_cli", "mcp"]
+READING = ["list_captures", "show_capture", "explain_verdict", "diff_captures", "wait_for_invocation",
+           "render_template", "render_action"]  # fmt: skip
+SENDING = ["replay_capture", "trigger_action", "report_run"]
+
+
+@dataclass(frozen=True)
+class Session:
+    """A client of the SDK that is connected, in a thread of its own, and what its server works with."""
+
+    client: Client
+    call_in_thread: Callable[..., Any]
+    folder: Path
+    running: Listener
+    target: Handler
+
+    def raw(self, name: str, arguments: dict[str, Any]) -> tuple[str, bool]:
+        """Return the text of a tool's answer, and whether it is an error."""
+        answer = self.call_in_thread(self.client.call_tool, name, arguments)
+        (content,) = answer.content
+        return content.text, bool(answer.is_error)
+
+    def call(self, name: str, **arguments: Any) -> dict[str, Any]:
+        text, is_error = self.raw(name, arguments)
+        assert not is_error, text
+        found: dict[str, Any] = checked(json.loads(text))
+        return found
+
+    def error(self, name: str, **arguments: Any) -> str:
+        text, is_error = self.raw(name, arguments)
+        assert is_error, text
+        return text
+
+    def post(self, body: bytes, **changed: Any) -> int:
+        return self.running.post(body, signed(body, timestamp=str(int(time.time())), **changed))[0]
+
+
+@contextmanager
+def connected(server: Any) -> Iterator[tuple[Client, Callable[..., Any]]]:
+    with (
+        anyio.from_thread.start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(Client(server, read_timeout_seconds=30)) as client,
+    ):
+        yield client, portal.call
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    folder = tmp_path_factory.mktemp("project")
+    environ = environment(folder)
+    server = StdioServerParameters(command=COMMAND[0], args=[*COMMAND[1:], "--allow-send"], env=environ, cwd=folder)
+    with (
+        handler() as target,
+        listener(folder, "--forward-to", target.url) as running,
+        connected(stdio_client(server)) as made,
+    ):
+        yield Session(*made, folder, running, target)
+
+
+def test_client_learns_the_tools_and_that_captures_are_data(session: Session) -> None:
+    listed = session.call_in_thread(session.client.list_tools)
+    assert [tool.name for tool in listed.tools] == [*READING, *SENDING]
+    assert all(tool.annotations.read_only_hint is (tool.name in READING) for tool in listed.tools)
+    assert session.client.instructions == INSTRUCTIONS
+
+
+def test_request_is_listed_shown_explained_and_compared(session: Session) -> None:
+    body = a_body(a_document(status="FIRST"))
+    assert session.post(body) == 200
+    assert session.post(body + b"x") == 200
+    newest, before = session.call("list_captures", limit=2)["result"]["captures"]
+    assert session.call("show_capture", capture=before["id"])["result"]["request"]["body"]["json"]["status"] == "FIRST"
+    assert session.call("explain_verdict", capture=before["id"])["result"]["status"] == "valid"
+    difference = session.call("diff_captures", a=before["id"], b=newest["id"])
+    assert difference["result"]["same"] is False
+
+
+def test_wait_returns_the_next_request_of_a_listener_with_its_response(session: Session) -> None:
+    body = a_body(a_document(status="AWAITED"))
+    sending = threading.Timer(0.3, session.post, [body])  # after the server has begun to wait
+    sending.start()
+    found = session.call("wait_for_invocation", timeout_s=30, search="AWAITED")["result"]
+    sending.join()
+    assert found["request"]["body"]["json"] == json.loads(body)
+    assert (found["verdict"]["status"], found["response"]["status"]) == ("valid", 200)
+
+
+def test_refused_request_is_explained_with_the_secret_in_no_result(session: Session) -> None:
+    body = json.dumps({"leaked": SECRET.reveal()}).encode()
+    assert session.post(body, secret=Secret(f'"{SECRET.reveal()}"')) == 401
+    shown = session.call("show_capture", capture="last")
+    assert shown["result"]["request"]["body"]["json"] == {"leaked": "***"}
+    found = session.call("explain_verdict", capture="last")
+    assert found["result"]["causes"] == ["secret-quoted"]
+    assert "no tool signs this request" in session.error("replay_capture", capture="last")
+
+
+def test_capture_is_replayed_to_its_handler(session: Session) -> None:
+    session.post(a_body(a_document(status="AGAIN")))
+    capture = session.call("list_captures", search="AGAIN", limit=1)["result"]["captures"][0]
+    before = len(session.target.requests)
+    (sent,) = session.call("replay_capture", capture=capture["id"], set={"status": "EDITED"})["result"]
+    assert sent["status"] == 200
+    assert [json.loads(request.body)["status"] for request in session.target.requests[before:]] == ["EDITED"]
+    assert session.call("show_capture", capture=sent["capture"])["result"]["replay_of"] == capture["id"]
+
+
+def test_template_is_rendered_by_the_server(session: Session) -> None:
+    rendered = session.call("render_template", template={"a": "{{ .b }}"}, data={"b": [1]})
+    assert rendered["result"]["result"] == {"a": [1]}
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("list_captures", {"limit": "all"}),
+        ("show_capture", {"capture": ["a"]}),
+        ("wait_for_invocation", {"timeout_s": -1}),
+        ("render_template", {"template": "{{", "data": "\x00"}),
+        ("trigger_action", {"action": "\x00" * 5_000}),
+        ("nothing", {}),
+    ],
+)
+def test_absurd_arguments_are_a_tool_error(session: Session, tool: str, arguments: dict[str, Any]) -> None:
+    text = session.error(tool, **arguments)
+    assert text.startswith("error: ")
+    assert "Traceback" not in text
+
+
+def test_server_without_allow_send_neither_lists_nor_runs_what_sends(runtime: Callable[..., Runtime]) -> None:
+    server = build_server(offered_tools(allow_send=False), Workspace(runtime=runtime()))
+    with connected(server) as (client, call):
+        assert [tool.name for tool in call(client.list_tools).tools] == READING
+        for name in SENDING:
+            answer = call(client.call_tool, name, {"capture": "last", "to": "1"})
+            assert answer.is_error
+            assert f"There is no tool {name}." in answer.content[0].text
+
+
+def test_end_of_stdin_ends_the_process_with_0_although_a_tool_waits(folder: Path) -> None:
+    start = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    wait = {"name": "wait_for_invocation", "arguments": {"timeout_s": 50}}
+    messages: list[dict[str, Any]] = [
+        {"id": 1, "method": "initialize", "params": start},
+        {"method": "notifications/initialized"},
+        {"id": 2, "method": "tools/call", "params": wait},
+        {"id": 3, "method": "tools/call", "params": {"name": "list_captures"}},
+    ]
+    with subprocess.Popen(
+        COMMAND, cwd=folder, env=environment(folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(b"not JSON\n\xff\n\n[]\n")
+        for message in messages:
+            process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+        answers = list(islice(_answers(process.stdout), 2))
+        process.stdin.close()
+        rest = process.stdout.read()
+        assert process.wait(timeout=30) == 0
+    assert [answer["id"] for answer in answers] == [1, 3]  # the second tool did not wait for the first
+    assert answers[0]["result"]["serverInfo"]["name"] == "port-hook"
+    assert all(json.loads(line)["jsonrpc"] == "2.0" for line in rest.splitlines())
+
+
+def _answers(stdout: IO[bytes]) -> Iterator[dict[str, Any]]:
+    """Yield the responses to requests: every line that has an id."""
+    for line in stdout:
+        message = json.loads(line)
+        if message.get("id") is not None:
+            yield message
+
+
+def test_missing_sdk_is_an_error_with_the_command_that_installs_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mcp", None)
+    monkeypatch.delitem(sys.modules, "port_hook_cli.assistant.server", raising=False)
+    result = run("mcp")
+    assert (result.code, result.out) == (4, "")
+    assert "needs the package mcp, which is not installed" in result.err
+    assert f"{os.fspath(sys.executable)} -m pip install mcp" in result.err
+
+
+@pytest.mark.parametrize("file", [".env", "port-hook.toml"])
+def test_folder_cannot_allow_an_agent_to_send(run: Run, folder: Path, file: str) -> None:
+    text = "PORT_HOOK_MCP_ALLOW_SEND=1\n" if file == ".env" else "[mcp]\nallow-send = true\n"
+    (folder / file).write_text(text)
+    (folder / file).chmod(0o600)
+    result = run("mcp", "--to", "8000")
+    assert (result.code, result.out) == (2, "")
+    assert "allow-send" in result.err.lower().replace("_", "-")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--to", "8000"], "--to"),
+        (["--secret-file", "-"], "stdin carries the protocol"),
+        (["--allow-send", "--to", "ftp://x"], "--to"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_before_the_server_starts(
+    run: Run, options: list[str], message: str
+) -> None:
+    result = run("mcp", *options)
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err

@@ -1,0 +1,103 @@
+"""The tool that waits for the next invocation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from port_hook_cli.assistant.waiting import StoreWatch
+from port_hook_cli.captures.query import CaptureQuery
+from port_hook_cli.captures.store import open_store
+from port_hook_cli.invocations.models import Response, Status, Verdict
+from port_hook_cli.runtime import Runtime
+from tests.assistants import Assistant, document
+from tests.factories import an_exchange, an_invocation
+
+
+@pytest.fixture
+def assistant(runtime: Callable[..., Runtime]) -> Assistant:
+    return Assistant.at(runtime)
+
+
+def looked(watch: StoreWatch) -> str | None:
+    found = watch.look()
+    return None if found is None else found.invocation.id[0]
+
+
+def test_watch_finds_only_what_arrives_after_its_first_look(assistant: Assistant) -> None:
+    assistant.save(an_exchange())
+    watch = StoreWatch(assistant.workspace.store_file, CaptureQuery(), None)
+    assert looked(watch) is None
+    assistant.save(an_exchange(an_invocation(id="b" * 12)), an_exchange(an_invocation(id="c" * 12)))
+    assert looked(watch) == "b"
+    watch.close()
+
+
+def test_watch_finds_the_first_capture_of_a_store_that_is_made_later(assistant: Assistant) -> None:
+    watch = StoreWatch(assistant.workspace.store_file, CaptureQuery(), None)
+    assert looked(watch) is None
+    assistant.save(an_exchange())
+    assert looked(watch) == "0"
+    watch.close()
+
+
+def test_watch_finds_what_arrived_after_a_capture_and_matches(assistant: Assistant) -> None:
+    bad = an_exchange(an_invocation(id="c" * 12), verdict=Verdict(status=Status.INVALID))
+    assistant.save(an_exchange(), an_exchange(an_invocation(id="b" * 12)), bad)
+    for query, found in ((CaptureQuery(), "b"), (CaptureQuery(verdicts=(Status.INVALID,)), "c")):
+        watch = StoreWatch(assistant.workspace.store_file, query, "0123")
+        assert looked(watch) == found
+        watch.close()
+
+
+def test_watch_goes_on_with_a_store_that_was_replaced(assistant: Assistant) -> None:
+    assistant.save(an_exchange())
+    path = assistant.workspace.store_file
+    watch = StoreWatch(path, CaptureQuery(), None)
+    assert looked(watch) is None
+    with open_store(path.with_name("new.db"), path.parent, create=True) as store:
+        store.add([an_exchange(an_invocation(id="b" * 12))])
+    for file in path.parent.glob(f"{path.name}-*"):
+        file.unlink()
+    path.with_name("new.db").replace(path)
+    assert looked(watch) == "b"
+    watch.close()
+
+
+async def test_wait_shows_a_capture_once_it_has_its_response(assistant: Assistant) -> None:
+    exchange = an_exchange(an_invocation(id="b" * 12))
+    assistant.save(an_exchange(), exchange)
+    with open_store(None, assistant.workspace.runtime.cwd) as store:
+        outcome = replace(exchange, response=Response(status=202))
+        asyncio.get_running_loop().call_later(0.2, store.complete, [outcome])  # after the first look
+        found = document(await assistant.answer("wait_for_invocation", after="0123"))
+    assert found["result"]["response"]["status"] == 202
+
+
+def test_wait_shows_a_capture_without_a_response_when_its_time_is_up(assistant: Assistant) -> None:
+    assistant.save(an_exchange(), an_exchange(an_invocation(id="b" * 12)))
+    found = assistant.result("wait_for_invocation", after="0123", timeout_s=0.5)
+    assert (found["id"], found["answer"], "response" in found) == ("b" * 12, None, False)
+
+
+def test_wait_ends_without_a_capture_and_says_so(assistant: Assistant) -> None:
+    found = assistant.document("wait_for_invocation", timeout_s=0.01)
+    assert found["result"] is None
+    assert found["notes"] == ["note: no invocation arrived within 0.01 s; call again to keep waiting"]
+
+
+async def test_wait_that_is_canceled_closes_the_store(assistant: Assistant) -> None:
+    assistant.save(an_exchange())
+    waiting = asyncio.create_task(assistant.answer("wait_for_invocation", timeout_s=30))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+def test_wait_after_an_unknown_capture_is_an_error(assistant: Assistant) -> None:
+    assistant.save(an_exchange())
+    assert "There is no capture beef." in assistant.error("wait_for_invocation", after="beef")

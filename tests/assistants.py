@@ -1,0 +1,61 @@
+"""Tools for coding agents, called without the protocol, in a folder of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from port_hook_cli.assistant.calls import ToolAnswer, call_tool
+from port_hook_cli.assistant.catalog import offered_tools
+from port_hook_cli.assistant.workspace import Workspace
+from port_hook_cli.captures.store import open_store
+from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.runtime import Runtime
+from tests.factories import SECRET
+from tests.record_schemas import checked
+
+ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
+
+
+@dataclass(frozen=True)
+class Assistant:
+    """The tools, those that send as well, and the workspace that they work in."""
+
+    workspace: Workspace
+
+    @classmethod
+    def at(cls, runtime: Callable[..., Runtime], *, env: dict[str, str] | None = None, **options: Any) -> Assistant:
+        return cls(Workspace(runtime=runtime(env=ENV if env is None else env), **options))
+
+    def save(self, *exchanges: Exchange) -> None:
+        """Save captures in the folder's store, one after the other."""
+        with open_store(None, self.workspace.runtime.cwd, create=True) as store:
+            for exchange in exchanges:
+                store.add([exchange])
+
+    async def answer(self, name: str, **arguments: Any) -> ToolAnswer:
+        return await call_tool(offered_tools(allow_send=True), name, arguments, self.workspace)
+
+    def document(self, name: str, **arguments: Any) -> dict[str, Any]:
+        """Return the whole result of a tool that succeeds."""
+        return document(asyncio.run(self.answer(name, **arguments)))
+
+    def result(self, name: str, **arguments: Any) -> Any:
+        return self.document(name, **arguments)["result"]
+
+    def error(self, name: str, **arguments: Any) -> str:
+        """Return the text of a tool that fails."""
+        answer = asyncio.run(self.answer(name, **arguments))
+        assert answer.is_error, answer.text
+        assert "Traceback" not in answer.text
+        return answer.text
+
+
+def document(answer: ToolAnswer) -> dict[str, Any]:
+    """Return the result in a tool's answer, checked with its JSON Schema."""
+    assert not answer.is_error, answer.text
+    found: dict[str, Any] = checked(json.loads(answer.text))
+    return found

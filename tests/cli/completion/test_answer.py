@@ -1,0 +1,222 @@
+"""What completion offers: commands, options, captures, runs, actions and files."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.captures.store import open_store
+from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.completion.answer import answer
+from port_hook_cli.cli.completion.candidate import Candidate, is_word, plain_description
+from port_hook_cli.cli.completion.shells import SHELLS, CompletionRequest
+from tests.factories import RUN_ID, an_exchange, an_invocation
+from tests.options import command
+
+HOSTILE = ("$(touch x)", "`touch x`", "a b", "a;touch x", "a:b", "-rf", "*", "'", '"', "\x1b[31m", "a\nb", "~", "é", "")
+HOSTILE_TEXT = "".join(HOSTILE) + '\\"); touch x; ('
+
+
+@pytest.fixture
+def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def offered(line: str, **environ: str) -> dict[str, str]:
+    """Return what fish is offered at the end of a line, with the descriptions."""
+    stdout = io.StringIO()
+    variables = {"_TYPER_COMPLETE_ARGS": f"port-hook {line}", "_TYPER_COMPLETE_FISH_ACTION": "get-args", **environ}
+    assert answer("complete_fish", variables, stdout) == 0
+    return dict(row.split("\t") for row in stdout.getvalue().splitlines())
+
+
+def with_captures(folder: Path, *ids: str, name: str | None = None) -> None:
+    with open_store(None if name is None else Path(name), folder, create=True) as store:
+        store.add([an_exchange(an_invocation(id=capture_id)) for capture_id in ids])
+
+
+@pytest.mark.usefixtures("here")
+def test_commands_are_offered_with_their_summaries() -> None:
+    assert offered("") == COMMANDS
+    assert set(offered("help re")) == {"render", "replay", "report-run", "restore"}
+
+
+@pytest.mark.usefixtures("here")
+def test_options_are_offered_unless_they_are_given_and_not_repeatable() -> None:
+    assert "--forward-to" in offered("listen --")
+    names = offered("listen --forward-to 8000 --route a=b --")
+    assert "--forward-to" not in names
+    assert "--route" in names
+    assert offered("show --fi") == {"--file": "Write a capture file to stdout, for `replay` and `verify`."}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.usefixtures("here")
+def test_completion_knows_every_option_of_a_command(name: str) -> None:
+    declared = {flag for option in command(name).params for flag in option.opts if flag.startswith("-")}
+    assert declared <= set(offered(f"{name} -"))
+
+
+@pytest.mark.parametrize("line", ["show ", "replay ", "verify ", "diff ", "diff last ", "export ", "decrypt "])
+def test_capture_ids_are_offered_with_time_and_action(line: str, here: Path) -> None:
+    with_captures(here, "aaa", "bbb", *HOSTILE)
+    found = offered(line)
+    assert list(found)[:3] == ["last", "bbb", "aaa"]
+    assert set(found) - {RUN_ID} == {"last", "bbb", "aaa"}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d create_vm valid", found["bbb"])
+
+
+def test_only_ids_that_begin_as_typed_are_offered(here: Path) -> None:
+    with_captures(here, "aaa", "bbb")
+    assert set(offered("show b")) == {"bbb"}
+    assert offered("show c") == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "environ"),
+    [
+        ("show --store other.db ", {}),
+        ("show --store=other.db ", {}),
+        ("show ", {"PORT_HOOK_STORE": "other.db"}),
+        ("show ", {"PORT_HOOK_SHOW_STORE": "other.db", "PORT_HOOK_STORE": "none.db"}),
+    ],
+)
+def test_ids_come_from_the_store_that_the_line_or_the_environment_names(
+    line: str, environ: dict[str, str], here: Path
+) -> None:
+    with_captures(here, "abc", name="other.db")
+    assert set(offered(line, **environ)) == {"last", "abc"}
+
+
+def test_nothing_is_made_where_there_is_no_store(here: Path) -> None:
+    assert set(offered("show ")) == {"last"}
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("line", ["replay ", "report-run ", "captures --run ", "captures --run=r_"])
+def test_run_ids_come_from_captures(line: str, here: Path) -> None:
+    with_captures(here, "abc")
+    assert any(name.endswith(RUN_ID) for name in offered(line))
+
+
+def test_files_are_offered_beside_ids_once_a_name_is_begun(here: Path) -> None:
+    with_captures(here, "cab")
+    for name in ("capture.json", "c a.json", "c$(x)", "other.json"):
+        (here / name).write_text("{}")
+    (here / "cfolder").mkdir()
+    assert set(offered("replay c")) == {"cab", "capture.json"}
+    assert "capture.json" not in offered("replay ")
+
+
+def test_actions_and_webhook_nodes_come_from_files_and_captures(here: Path) -> None:
+    with_captures(here, "abc")
+    write(here / "actions" / "one.json", {"identifier": "one", "invocationMethod": {}})
+    write(here / "more.json", [{"identifier": name, "invocationMethod": {}} for name in ("two", "three", "$(x)", 5)])
+    node = {"identifier": "deploy", "config": {"type": "WEBHOOK"}}
+    write(here / "workflows" / "flow.json", {"identifier": "flow", "nodes": [node, {"identifier": "wait"}, 1]})
+    (here / "four.yaml").write_text("identifier: four\ninvocationMethod:\n  type: WEBHOOK\n")
+    (here / "flow.yml").write_text(
+        "identifier: yflow\nnodes:\n  - identifier: a\n    config:\n      type: WEBHOOK\n"
+        "  - identifier: b\n    config:\n      type: WAIT\n"
+    )
+    names = {"one", "two", "three", "four", "flow#deploy", "yflow#a", "create_vm"}
+    assert set(offered("listen --retarget ")) == names
+    assert set(offered("listen --only ")) == names
+    assert set(offered("listen --route ")) == {f"{name}=" for name in names}
+    assert set(offered("trigger --route=o")) == {"--route=one="}
+    files = {"actions/one.json", "more.json#two", "more.json#three", "workflows/flow.json", "four.yaml", "flow.yml"}
+    assert set(offered("trigger ")) == files | names
+    assert set(offered("captures --action ")) == {"create_vm"}
+
+
+def write(path: Path, document: object) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(document))
+
+
+def test_files_that_could_block_or_exhaust_completion_are_left_out(here: Path) -> None:
+    os.mkfifo(here / "pipe.json")
+    (here / "loop.json").symlink_to("loop.json")
+    (here / "device.json").symlink_to("/dev/zero")
+    (here / "deep.json").write_text("[" * 100_000)
+    (here / "large.json").write_text(json.dumps({"identifier": "large", "invocationMethod": "x" * 300_000}))
+    (here / "bytes.yaml").write_bytes(b"\xff\x00identifier: [")
+    (here / "folder.json").mkdir()
+    write(here / "zzz.json", {"identifier": "zzz", "invocationMethod": {}})
+    assert set(offered("listen --retarget ")) == {"zzz"}
+
+
+@pytest.mark.parametrize("value", [1e300, -1.0, "x", b"x", None])
+def test_capture_with_values_that_no_listener_writes_is_left_out(value: object, here: Path) -> None:
+    with_captures(here, "abc", "def")
+    store = here / ".port-hook" / "captures.db"
+    with closing(sqlite3.connect(store)) as connection, connection:
+        if value is None:
+            connection.execute("UPDATE captures SET action = NULL WHERE id = 'abc'")
+        else:
+            connection.execute("UPDATE captures SET received_at = ? WHERE id = 'abc'", [value])
+    assert set(offered("show ")) == ({"last", "abc", "def"} if value is None else {"last", "def"})
+
+
+def test_store_that_is_no_database_offers_nothing(here: Path) -> None:
+    (here / "bad.db").write_bytes(b"x" * 5000)
+    assert set(offered("show --store bad.db ")) == {"last"}
+
+
+@pytest.mark.usefixtures("here")
+def test_tunnels_formats_and_other_fixed_values_are_offered() -> None:
+    assert {"auto", "none", "ngrok", "cloudflared"} <= set(offered("listen --tunnel "))
+    assert set(offered("export last --format po")) == {"postman"}
+    assert set(offered("replay last --as ")) == {"http", "lambda"}
+    assert set(offered("captures --verdict s")) == {"stale"}
+    assert "DAY-2" in offered("trigger a.json --operation ")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.usefixtures("here")
+def test_failure_offers_nothing_and_prints_no_traceback(shell: str) -> None:
+    stdout = io.StringIO()
+    assert answer(f"complete_{shell}", {"COMP_WORDS": "port-hook", "COMP_CWORD": "x"}, stdout) in {0, 1}
+    assert "Traceback" not in stdout.getvalue()
+
+
+@pytest.mark.parametrize("instruction", ["source_bash", "complete_tcsh", "", "complete_"])
+def test_other_instructions_are_left_to_typer(instruction: str) -> None:
+    assert answer(instruction, {}, io.StringIO()) is None
+
+
+@given(st.text() | st.sampled_from([*HOSTILE, HOSTILE_TEXT]))
+def test_text_from_outside_is_a_plain_word_or_not_offered(text: str) -> None:
+    if is_word(text):
+        assert re.fullmatch(r"[\w.#@/+-]+=?", text, re.ASCII)
+        assert not text.startswith(("-", "#", "~", "="))
+    assert not re.search(r"[^A-Za-z0-9 _.,:/#@+=?-]", plain_description(text))
+
+
+def test_bash_adds_no_space_after_the_only_name_of_a_rule() -> None:
+    assert SHELLS["bash"].write([Candidate("vm=")], CompletionRequest((), "v"), has_files=False) == (
+        "vm=\nvm=http\n",
+        0,
+    )
+
+
+def test_bash_gets_only_the_part_of_a_word_that_it_replaces() -> None:
+    asked = CompletionRequest((), "--store=a", kept="--store=")
+    assert SHELLS["bash"].write([Candidate("--store=abc")], asked, has_files=False) == ("abc\n", 0)
+
+
+def test_powershell_gets_words_with_descriptions() -> None:
+    assert SHELLS["pwsh"].write([Candidate("a", "b"), Candidate("c")], CompletionRequest((), ""), has_files=False) == (
+        "a:::b\nc::: \n",
+        0,
+    )

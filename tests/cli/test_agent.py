@@ -1,0 +1,376 @@
+"""`port-hook agent`: what it shows, what it keeps secret, what it sends, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.captures.store import open_store
+from port_hook_cli.engines.encryption import encrypt_aes_gcm
+from port_hook_cli.errors import ExitCode
+from tests.agent.worlds import RUN, SECRET, action_run, node_run, topic_message
+from tests.conftest import Run
+from tests.factories import an_exchange, an_invocation
+from tests.processes import environment
+from tests.sandboxes import a_sandbox, environ_of
+from tests.servers import Handler, handler
+
+ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
+MAPPING = "control_the_payload_config.json"
+
+
+@pytest.fixture
+def backend() -> Iterator[Handler]:
+    with handler(
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n" + b'{"id": 7}'
+    ) as it:
+        yield it
+
+
+def write(folder: Path, name: str, document: Any) -> str:
+    (folder / name).write_text(document if isinstance(document, str) else json.dumps(document), "utf-8")
+    return name
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_agent_shows_mapping_request_and_reports(run: Run, folder: Path) -> None:
+    write(folder, "map.json", [{"enabled": '.action == "other"'}, {"method": '"PUT"', "body": {"n": ".payload.x.y"}}])
+    result = run("agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", env=ENV)
+    assert (result.code, result.err) == (0, "")
+    shown = words(result.out)
+    for part in (
+        f"message action run {RUN}, from a topic of Kafka, synchronized",
+        'mapping [0] is skipped: `.action == "other"` is false',
+        "mapping [1] is used: enabled is true",
+        "maps [1].body.n `.payload.x.y` is null",
+        "PUT http://127.0.0.1:8000/hook Host: 127.0.0.1:8000 User-Agent: python-requests/2.32.4",
+        '{"n": null} 11 bytes; it signs the compact form (10 bytes), so its raw bytes do not match the signature',
+        "before the request log An action message has been received",
+        "before each call, the agent gets a new token (POST /v1/auth/access_token)",
+        "if the response is 200 log Action invocation has completed successfully with status code: 200",
+        f'call PATCH /v1/actions/runs/{RUN} {{"status": "SUCCESS"}}',
+        "if there is no response (refused) no report: the run keeps its status in Port",
+    ):
+        assert part in shown, shown
+
+
+def test_agent_prints_a_record(run: Run, folder: Path) -> None:
+    result = run("agent", write(folder, "m.json", node_run()), "--json", env=ENV)
+    (record,) = result.records
+    assert (record["type"], record["transport"], record["subject"], record["mapping"]) == (
+        "prediction", "polling", "workflow node run", "[0]",
+    )  # fmt: skip
+    assert record["request"]["headers"][0] == ["Host", "127.0.0.1:8000"]
+    assert [outcome["response"]["name"] for outcome in record["outcomes"]] == ["200", "400", "refused", "timeout"]
+    assert record["taking"][1]["path"] == "/v1/workflows/runs/ack"
+    assert result.err == "note: no mapping file, so the agent's default for webhooks is used\n"
+
+
+def test_agent_says_why_nothing_is_sent(run: Run, folder: Path) -> None:
+    write(folder, MAPPING, [{"enabled": ".action == 1"}])
+    result = run("agent", write(folder, "m.json", topic_message()), env=ENV)
+    assert "sends nothing: no mapping is enabled for it" in words(result.out)
+    assert "in Port no report: the run keeps its status in Port" in words(result.out)
+    assert result.err == f"note: mappings from {MAPPING}\n"
+    (record,) = run("agent", "m.json", "--json", env=ENV).records
+    assert (record["request"], record["reason"]) == (None, "no mapping is enabled for it")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--status", "500"), "status code: 500 and response: "),
+        (("--status", "422", "--response", "r.json"), 'status code: 422 and response: {"a": 1}'),
+        (("--response", "r.json"), 'call PATCH /v1/actions/runs/r_QOz6WoOB1Q2lmhZZ/response {"response": {"a": 1}}'),
+    ],
+)
+def test_agent_shows_the_reports_for_a_given_response(
+    run: Run, folder: Path, options: tuple[str, ...], expected: str
+) -> None:
+    write(folder, "r.json", '{"a": 1}')
+    result = run("agent", write(folder, "m.json", action_run()), *options, env=ENV)
+    assert expected in words(result.out)
+    assert result.out.count("if the response is") == 1
+    assert "no response" not in result.out
+
+
+def test_agent_reads_a_capture_and_stdin(run: Run, folder: Path) -> None:
+    body = json.dumps(topic_message()).encode()
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange(an_invocation(body))])
+    for name, stdin in (("last", b""), ("0123456789ab", b""), ("-", body)):
+        assert RUN in run("agent", name, stdin=stdin, env=ENV).out
+
+
+def test_agent_gets_its_settings_by_the_names_of_the_agent(run: Run, folder: Path) -> None:
+    write(folder, "other.json", [{"method": '"DELETE"'}])
+    document = topic_message()
+    del document["headers"]
+    env = {
+        **ENV,
+        "CONTROL_THE_PAYLOAD_CONFIG_PATH": "other.json",
+        "STREAMER_NAME": "POLLING",
+        "DETAILED_LOGGING": "false",
+    }
+    result = run("agent", write(folder, "m.json", document), env=env)
+    assert "from polling" in result.out
+    assert (
+        "from polling" in run("agent", write(folder, "r.json", action_run()), env={**ENV, "STREAMER_NAME": "KAFKA"}).out
+    )
+    assert "DELETE http://127.0.0.1:8000/hook" in result.out
+    assert "failed with status code: 400\n" in result.out
+
+
+def test_many_problems_of_a_mapping_file_are_shortened(run: Run, folder: Path) -> None:
+    write(folder, "map.json", [{f"key{number}": 1 for number in range(500)}])
+    result = run("agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", env=ENV)
+    assert result.err.splitlines()[-1] == "warning: 480 more problems; --check lists all"
+    assert len(result.err.splitlines()) == 21
+
+
+# Secrets.
+
+
+def test_expressions_read_no_variable_of_the_environment_unless_it_is_named(run: Run, folder: Path) -> None:
+    headers = {"Authorization": '"Bearer " + env.TOKEN', "X-Other": 'env.PORT_CLIENT_SECRET // "none"'}
+    write(folder, "map.json", [{"headers": headers, "body": {"all": "env", "t": "$ENV.TOKEN"}}])
+    env = {**ENV, "TOKEN": "the-t0ken-itself"}
+    arguments = ("agent", write(folder, "m.json", topic_message()), "--mapping", "map.json")
+    closed = run(*arguments, env=env)
+    assert '{"all": {}, "t": null}' in closed.out
+    assert "X-Other: none" in closed.out
+    assert "the variable TOKEN (not given, so null here: add --env TOKEN)" in closed.out
+    assert "variables whose names it computes" in closed.out
+    opened = [run(*arguments, "--env", "TOKEN", *more, env=env) for more in ((), ("--json",), ("--raw",))]
+    for result in opened:
+        assert result.code == 0
+        assert "the-t0ken-itself" not in result.out + result.err
+        assert SECRET.reveal() not in result.out + result.err
+    assert '"t": "***"' in opened[0].out
+    assert opened[1].records[0]["environment"] == {
+        "names": ["TOKEN", "PORT_CLIENT_SECRET"],
+        "open": True,
+        "given": ["TOKEN"],
+    }
+    assert "secrets are masked" in opened[2].err
+
+
+def test_missing_variable_is_refused(run: Run, folder: Path) -> None:
+    result = run("agent", write(folder, "m.json", topic_message()), "--env", "NOTHING", env=ENV)
+    assert (result.code, "environment has no such variable" in result.err) == (ExitCode.USAGE, True)
+
+
+@pytest.mark.parametrize("value", ["hunter2-hunter2", "short", '{"password": "in-an-object"}'])
+def test_decrypted_values_are_not_shown(run: Run, folder: Path, backend: Handler, value: str) -> None:
+    document = topic_message(pw=encrypt_aes_gcm(SECRET, value.encode()), method={"url": backend.url})
+    body = {"pw": ".payload.properties.pw", "part": ".payload.properties.pw | fromjson? // .password? // null"}
+    mapping = {"fieldsToDecryptPaths": ["payload.properties.pw"], "body": body}
+    write(folder, "map.json", [mapping])
+    for options in ((), ("--json",), ("--send",)):
+        result = run("agent", write(folder, "m.json", document), "--mapping", "map.json", *options, env=ENV)
+        assert value not in result.out + result.err
+        assert "in-an-object" not in result.out + result.err
+        assert "payload.properties.pw" in result.out
+    assert json.loads(backend.requests[0].body)["pw"] == value
+
+
+# Sending.
+
+
+def test_agent_sends_the_exact_bytes(run: Run, folder: Path, backend: Handler) -> None:
+    document = topic_message(method={"url": f"{backend.url}/hook?a=1"})
+    raw = run("agent", write(folder, "m.json", document), "--raw", env=ENV)
+    result = run("agent", "m.json", "--send", env=ENV)
+    assert result.code == 0
+    (received,) = backend.requests
+    head, _, body = raw.raw.partition(b"\r\n\r\n")
+    assert received.body == body
+    unsigned = [line for line in received.head.decode().split("\r\n") if not line.startswith("X-Port-")]
+    assert "\r\n".join(unsigned).strip() == "\r\n".join(
+        line for line in head.decode().split("\r\n") if not line.startswith("X-Port-")
+    )
+    assert "it would report log An action message has been received" in words(result.out)
+    assert f'call PATCH /v1/actions/runs/{RUN}/response {{"response": {{"id": 7}}}}' in words(result.out)
+
+
+def test_agent_sends_to_another_target_with_its_host(run: Run, folder: Path, backend: Handler) -> None:
+    document = topic_message(method={"url": "https://example.com/deploy?x=1"})
+    result = run("agent", write(folder, "m.json", document), "--send", "--to", str(backend.port), "--json", env=ENV)
+    assert backend.requests[0].line == "POST /deploy?x=1 HTTP/1.1"
+    assert backend.requests[0].value("host") == f"127.0.0.1:{backend.port}"
+    (record,) = result.records
+    assert (record["delivery"]["status"], len(record["outcomes"])) == (200, 1)
+
+
+@pytest.mark.parametrize("options", [(), ("--report",)])
+def test_agent_does_not_send_to_another_machine_unasked(run: Run, folder: Path, options: tuple[str, ...]) -> None:
+    document = topic_message(method={"url": "https://example.com/deploy"})
+    env = {**ENV, "PORT_CLIENT_ID": "id", "PORT_API_URL": "http://127.0.0.1:9"}
+    result = run("agent", write(folder, "m.json", document), "--send", *options, env=env)
+    assert (result.code, "is not on this machine, so nothing was sent" in words(result.err)) == (ExitCode.USAGE, True)
+
+
+def test_mapping_file_that_only_lies_in_the_folder_decides_nothing_that_is_sent(
+    run: Run, folder: Path, backend: Handler
+) -> None:
+    write(folder, MAPPING, [{"url": f'"{backend.url}/elsewhere"'}])
+    write(folder, "m.json", topic_message())
+    refused = run("agent", "m.json", "--send", "--to", str(backend.port), env=ENV)
+    assert (refused.code, backend.requests) == (ExitCode.USAGE, [])
+    assert f"--mapping {MAPPING}" in refused.err
+    assert run("agent", "m.json", "--send", "--mapping", MAPPING, env=ENV).code == 0
+    assert backend.requests[0].line == "POST /elsewhere HTTP/1.1"
+
+
+def test_agent_exits_6_when_nothing_listens(run: Run, folder: Path) -> None:
+    document = topic_message(method={"url": "http://127.0.0.1:1/"})
+    result = run("agent", write(folder, "m.json", document), "--send", env=ENV)
+    assert result.code == ExitCode.TARGET
+    assert "nothing listens on 127.0.0.1:1" in result.err
+    assert "ConnectionError" in result.out
+
+
+def test_agent_reports_the_run_to_port_as_predicted(run: Run, folder: Path, backend: Handler) -> None:
+    with a_sandbox(runs=[RUN]) as sandbox:
+        report = {"status": '"FAILURE"', "link": '"https://ci/" + (.response.json.id | tostring)'}
+        write(folder, "map.json", [{"report": report}])
+        document = action_run(url=backend.url, synchronized=False)
+        arguments = ("agent", write(folder, "m.json", document), "--mapping", "map.json", "--send", "--report")
+        result = run(*arguments, env=environ_of(sandbox))
+        found = sandbox.runs[RUN]
+    assert (result.code, "it reported" in result.out) == (0, True)
+    assert (found.status, found.link) == ("FAILURE", "https://ci/7")
+    # The last log comes after the run has ended.
+    assert f"warning: POST /v1/actions/runs/{RUN}/logs: Port's API responded with 409" in result.err
+    assert [log["message"] for log in found.logs][:3] == [
+        "An action message has been received",
+        "Preparing the payload for the request",
+        "Sending the request",
+    ]
+
+
+@pytest.mark.parametrize("run_id", ["../../blueprints/x", "r_1", "wfnr_"])
+def test_id_that_is_not_one_of_a_run_is_not_reported(run: Run, folder: Path, backend: Handler, run_id: str) -> None:
+    document = {**action_run(), "id": run_id}
+    document["payload"]["url"] = backend.url
+    env = {**ENV, "PORT_CLIENT_ID": "id", "PORT_API_URL": "http://127.0.0.1:9"}
+    result = run("agent", write(folder, "m.json", document), "--send", "--report", env=env)
+    assert (result.code, backend.requests) == (ExitCode.USAGE, [])
+    assert "no id of a run that could be reported" in result.err
+
+
+# Checks and refusals.
+
+
+def test_check_names_the_key_and_the_column(run: Run, folder: Path) -> None:
+    mapping = {"method": "POST", "url": ".a +", "uri": "x", "headers": {"A": "env.TOKEN"}}
+    result = run("agent", "--check", write(folder, "map.json", [{}, mapping]))
+    assert result.code == ExitCode.FAILED
+    lines = [words(line) for line in result.out.splitlines()]
+    assert lines[0] == "[1].uri is not a key that the agent reads; it ignores it"
+    assert lines[1].startswith("[1].method is always null: jq: compile error: POST/0 is not defined")
+    assert lines[1].endswith('for the text itself, write it in jq\'s quotes: "\\"POST\\""')
+    assert lines[2].endswith("line 1, column 4")
+    assert lines[3] == "[1] is never used: a mapping before it is always enabled"
+    assert "read these variables: TOKEN" in result.err
+
+
+def test_check_accepts_a_file_without_problems(run: Run, folder: Path) -> None:
+    result = run("agent", "--check", write(folder, "map.json", [{"url": '"http://x"'}]), "--json")
+    assert (result.code, result.err) == (0, "")
+    assert result.records == [
+        {
+            "schema": "port-hook/agent/1",
+            "type": "check",
+            "file": "map.json",
+            "mappings": 1,
+            "valid": True,
+            "problems": [],
+        }
+    ]
+
+
+def test_mapping_file_with_which_the_agent_does_not_start_is_refused(run: Run, folder: Path) -> None:
+    write(folder, "map.json", [{"body": 5}, {"enabled": []}])
+    write(folder, "m.json", topic_message())
+    result = run("agent", "m.json", "--mapping", "map.json", env=ENV)
+    assert result.code == ExitCode.USAGE
+    assert "The agent does not start with this mapping file: [1].enabled must be" in result.err
+    (record,) = run("agent", "--check", "map.json", "--json").records
+    assert (record["valid"], record["problems"][0]["severity"]) == (False, "fatal")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "Missing argument MESSAGE"),
+        (("m.json", "--check", "map.json"), "exclude each other"),
+        (("m.json", "--to", "8000"), "Nothing is sent without --send"),
+        (("m.json", "--send", "--status", "200"), "exclude each other"),
+        (("m.json", "--raw", "--json"), "exclude each other"),
+        (("-", "--mapping", "-"), "stdin cannot be both"),
+        (("list.json",), "is not a message of the agent: it is not an object"),
+        (("text.json",), "is not JSON"),
+        (("deep.json",), "is nested too deep"),
+        (("claimed.json", "--transport", "kafka"), "claims by polling"),
+    ],
+)
+def test_agent_refuses(run: Run, folder: Path, arguments: tuple[str, ...], message: str) -> None:
+    write(folder, "m.json", topic_message())
+    write(folder, "claimed.json", action_run())
+    write(folder, "list.json", "[]")
+    write(folder, "text.json", "{'a': 1}")
+    write(folder, "deep.json", "[" * 2000 + "]" * 2000)
+    result = run("agent", *arguments, env=ENV)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert message in words(result.err)
+
+
+def test_agent_shows_no_control_characters_of_a_message(run: Run, folder: Path) -> None:
+    document = topic_message(name="\x1b[31mred\u202e")
+    document["context"]["runId"] = "r_\x1b[2J"
+    del document["headers"]
+    write(folder, "map.json", [{"enabled": '"\x1b[1m" | not'}, {"headers": {"X": ".payload.properties.name"}}])
+    result = run("agent", write(folder, "m.json", document), "--mapping", "map.json", env=ENV)
+    assert result.code == 0
+    assert "\x1b" not in result.out
+    assert "\u202e" not in result.out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="stops the process with SIGINT")
+def test_watch_shows_the_prediction_again_when_the_mapping_file_changes(folder: Path) -> None:
+    import signal
+
+    write(folder, "m.json", topic_message())
+    write(folder, "map.json", [{"method": '"PUT"'}])
+    command = [sys.executable, "-m", "port_hook_cli", "agent", "m.json", "--mapping", "map.json", "--watch", "--json"]
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**environment(folder), **ENV},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert json.loads(process.stdout.readline())["request"]["method"] == "PUT"
+        write(folder, "map.json", "[{")
+        assert "map.json is not JSON" in process.stderr.readline()
+        write(folder, "map.json", [{"method": '"PATCH"'}])
+        assert json.loads(process.stdout.readline())["request"]["method"] == "PATCH"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == ExitCode.INTERRUPTED
+    finally:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,302 @@
+"""`trigger --kafka` against an embedded broker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.actions.samples import create_vm_action
+from port_hook_cli.captures.capture_file import to_capture
+from port_hook_cli.captures.store import open_store
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.invocations.models import Status
+from port_hook_cli.kafka.embedded import embedded_broker
+from port_hook_cli.kafka.message import message_headers
+from port_hook_cli.signatures.messages import verify_received
+from tests.conftest import Run
+from tests.factories import RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation
+from tests.sandboxes import a_sandbox, environ_of
+from tests.servers import handler
+from tests.topics import free_port, reading
+
+TOPIC = "org_a.runs"
+ENV = {"PORT_CLIENT_SECRET": SECRET.reveal(), "PORT_CLIENT_ID": "id", "PORT_ORG_ID": "org_a"}
+TITLE = ("--input", "title=zoë", "--run-id", RUN_ID)
+WEBHOOK = {"type": "WEBHOOK", "url": "https://hooks.example.com/vm", "agent": True}
+KAFKA = {"type": "KAFKA", "payload": {"run": "{{ .run.id }}", "title": "{{ .inputs.title }}"}}
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[str]:
+    with embedded_broker() as address:
+        yield address
+
+
+@pytest.fixture
+def action(folder: Path) -> str:
+    return write(folder, {**create_vm_action(), "invocationMethod": WEBHOOK})
+
+
+def write(folder: Path, document: Any) -> str:
+    (folder / "action.json").write_text(json.dumps(document), "utf-8")
+    return "action.json"
+
+
+def a_workflow(*nodes: dict[str, Any]) -> dict[str, Any]:
+    names = ["start", *(node["identifier"] for node in nodes)]
+    return {
+        "identifier": "one",
+        "nodes": [{"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}}, *nodes],
+        "connections": [{"sourceIdentifier": source, "targetIdentifier": target} for source, target in pairwise(names)],
+    }
+
+
+def message_at(broker: str, topic: str, published: dict[str, Any]) -> dict[str, Any]:
+    """Return the message at the place that a record names; messages before it are of other tests."""
+    with reading(broker, topic) as found:
+        for _ in range(100):
+            value = found.next()
+            if json.loads(value) == published["message"]:
+                stamp = float(published["message"]["headers"]["X-Port-Timestamp"])
+                headers = message_headers(value)
+                verdict = verify_received(headers, value, SECRET, is_message=True, now=stamp)
+                assert verdict.status is Status.VALID
+                return dict(json.loads(value))
+    raise AssertionError("the message is not in the topic")
+
+
+def test_trigger_publishes_the_message_for_the_agent(run: Run, broker: str, action: str) -> None:
+    result = run("trigger", action, "--kafka", broker, "--json", *TITLE, env=ENV)
+    assert (result.code, result.err) == (0, "")
+    (record,) = result.records
+    assert (record["type"], record["agent"], record["synchronized"]) == ("message", True, False)
+    assert (record["published"]["topic"], record["published"]["brokers"]) == (TOPIC, [broker])
+    message = message_at(broker, TOPIC, record)
+    assert message["context"]["runId"] == RUN_ID
+    assert message["payload"]["properties"]["title"] == "zoë"
+    assert message["payload"]["action"]["invocationMethod"]["url"] == WEBHOOK["url"]
+
+
+def test_trigger_shows_the_message_and_who_ends_the_run(run: Run, broker: str, action: str) -> None:
+    result = run("trigger", action, "--kafka", broker, *TITLE, env=ENV)
+    assert (result.code, result.err) == (0, "")
+    for words in (
+        f"create_vm CREATE  message for {TOPIC}",
+        RUN_ID,
+        '"zoë"',
+        f"published  {TOPIC}, partition ",
+        "the run stays IN_PROGRESS until the backend, which gets the agent's request, reports its result",
+        f"port-hook report-run {RUN_ID} --status success",
+    ):
+        assert words in result.out
+
+
+def test_trigger_says_that_the_agent_ends_a_synchronized_run(run: Run, folder: Path, broker: str) -> None:
+    action = write(folder, {**create_vm_action(), "invocationMethod": {**WEBHOOK, "synchronized": True}})
+    result = run("trigger", action, "--kafka", broker, *TITLE, env=ENV)
+    assert "the run is synchronized: the agent reports the response, which ends it" in result.out
+
+
+def test_trigger_publishes_the_message_of_a_kafka_action(run: Run, folder: Path, broker: str) -> None:
+    action = write(folder, {**create_vm_action(), "invocationMethod": KAFKA})
+    result = run("trigger", action, "--kafka", broker, "--json", *TITLE, env=ENV)
+    (record,) = result.records
+    message = message_at(broker, TOPIC, record)
+    assert (message["run"], message["title"]) == (RUN_ID, "zoë")
+    shown = run("trigger", action, "--kafka", broker, *TITLE, env=ENV)
+    assert "the run stays IN_PROGRESS until the consumer of the topic reports its result" in shown.out
+
+
+def test_trigger_prints_a_message_instead_of_publishing_it(run: Run, folder: Path) -> None:
+    action = write(folder, {**create_vm_action(), "invocationMethod": KAFKA})
+    result = run("trigger", action, "--dry-run", *TITLE, env=ENV)
+    assert (result.code, result.err) == (0, "")
+    assert json.loads(result.out)["run"] == RUN_ID
+    (record,) = run("trigger", action, "--dry-run", "--json", *TITLE, env=ENV).records
+    assert record["published"] is None
+
+
+def test_trigger_masks_secrets_in_a_printed_message(run: Run, folder: Path) -> None:
+    method = {"type": "KAFKA", "payload": {"key": "{{ .secrets.KEY }}"}}
+    action = write(folder, {**create_vm_action(), "invocationMethod": method})
+    (folder / "secrets.env").write_text("KEY=s3cret-value\n")
+    (folder / "secrets.env").chmod(0o600)
+    result = run("trigger", action, "--dry-run", "--secrets", "secrets.env", *TITLE, env=ENV)
+    assert result.code == 0
+    assert "s3cret-value" not in result.out + result.err
+    assert "secrets are masked" in result.err
+
+
+def test_trigger_finds_the_topic_and_announces_the_run_in_the_sandbox(run: Run, broker: str, action: str) -> None:
+    with a_sandbox() as sandbox:
+        result = run("trigger", action, "--kafka", broker, "--json", *TITLE, env=environ_of(sandbox))
+        (record,) = result.records
+        assert record["published"]["topic"] == f"{sandbox.organization}.runs"
+        assert (sandbox.runs[RUN_ID].action, sandbox.runs[RUN_ID].properties["title"]) == ("create_vm", "zoë")
+
+
+def test_trigger_exits_6_when_the_broker_is_away(run: Run, action: str) -> None:
+    result = run("trigger", action, "--kafka", f"127.0.0.1:{free_port()}", "--timeout", "0.5", *TITLE, env=ENV)
+    assert result.code == ExitCode.TARGET
+    assert "cannot be reached: " in result.err
+    assert "Connection refused" in result.err
+
+
+def test_trigger_refuses_to_publish_what_port_sends_itself(run: Run, folder: Path, broker: str) -> None:
+    action = write(folder, {**create_vm_action(), "invocationMethod": {**WEBHOOK, "agent": False}})
+    result = run("trigger", action, "--kafka", broker, *TITLE, env=ENV)
+    assert result.code == ExitCode.USAGE
+    assert "Port sends the request of create_vm itself and publishes nothing: its `agent` is not true." in result.err
+
+
+def test_trigger_asks_for_a_broker_for_a_kafka_action(run: Run, folder: Path) -> None:
+    action = write(folder, {**create_vm_action(), "invocationMethod": KAFKA})
+    result = run("trigger", action, "--to", "8000", *TITLE, env=ENV)
+    assert result.code == ExitCode.USAGE
+    assert "is invoked by Kafka" in result.err
+    assert "--kafka HOST:PORT" in result.err
+
+
+@pytest.mark.parametrize("broker", ["kafka.example.com:9092", "10.0.0.1:9092"])
+def test_trigger_refuses_a_broker_on_another_machine(run: Run, action: str, broker: str) -> None:
+    result = run("trigger", action, "--kafka", broker, *TITLE, env=ENV)
+    assert result.code == ExitCode.USAGE
+    assert "only to brokers on this machine" in result.err
+
+
+@pytest.mark.parametrize("option", [("--to", "8000"), ("--to-its-url",), ("--route", "a=8000"), ("--via-port",)])
+def test_trigger_refuses_options_of_requests_with_kafka(run: Run, action: str, option: tuple[str, ...]) -> None:
+    result = run("trigger", action, "--kafka", "127.0.0.1:9092", *option, *TITLE, env=ENV)
+    assert result.code == ExitCode.USAGE
+    assert option[0] in result.err
+
+
+def test_workflow_sends_to_a_handler_what_is_not_published(run: Run, folder: Path, broker: str) -> None:
+    nodes = (
+        {"identifier": "check", "config": {**WEBHOOK, "agent": False}},
+        {"identifier": "tell", "config": {"type": "KAFKA", "payload": {"n": 1}}},
+    )
+    workflow = write(folder, a_workflow(*nodes))
+    with handler() as backend:
+        result = run("trigger", workflow, "--kafka", broker, "--to", backend.url, env=ENV)
+    assert (result.code, len(backend.requests)) == (0, 1)
+    assert f"published to {TOPIC}, partition " in result.out
+
+
+def test_trigger_publishes_without_a_client_id_when_the_organization_is_known(
+    run: Run, broker: str, action: str
+) -> None:
+    env = {"PORT_CLIENT_SECRET": SECRET.reveal(), "PORT_ORG_ID": "org_a"}
+    assert run("trigger", action, "--kafka", broker, *TITLE, env=env).code == 0
+
+
+def test_trigger_says_how_to_name_the_organization_when_nothing_does(run: Run, broker: str, action: str) -> None:
+    result = run("trigger", action, "--kafka", broker, *TITLE, env={"PORT_CLIENT_SECRET": SECRET.reveal()})
+    assert result.code == ExitCode.SETTINGS
+    assert "PORT_ORG_ID" in result.err
+
+
+def test_trigger_publishes_without_a_signature_and_without_a_secret(run: Run, broker: str, action: str) -> None:
+    result = run("trigger", action, "--kafka", broker, "--no-sign", "--json", *TITLE, env={"PORT_ORG_ID": "org_a"})
+    assert result.records[0]["message"]["headers"] == {}
+
+
+def test_organization_of_a_working_folder_does_not_choose_the_topic(
+    run: Run, folder: Path, broker: str, action: str
+) -> None:
+    (folder / ".env").write_text("PORT_ORG_ID=org_of_a_stranger\n")
+    result = run("trigger", action, "--kafka", broker, "--json", *TITLE, env=ENV)
+    assert result.records[0]["published"]["topic"] == TOPIC
+
+
+def test_workflow_publishes_the_message_of_its_kafka_node_and_waits(run: Run, folder: Path, broker: str) -> None:
+    node = {"identifier": "tell", "config": {"type": "KAFKA", "payload": {"n": 1}}}
+    workflow = write(folder, a_workflow(node))
+    result = run("trigger", workflow, "--kafka", broker, env=ENV)
+    assert result.code == 0
+    for words in ("tell  KAFKA", "is IN_PROGRESS until it is reported", f"published to {TOPIC}, partition "):
+        assert words in result.out
+    assert "Port does not document what it puts around the payload of a KAFKA node" in result.out
+    assert result.out.count("tell  KAFKA") == 1
+
+
+def test_workflow_publishes_the_request_of_a_node_for_the_agent(run: Run, folder: Path, broker: str) -> None:
+    node = {"identifier": "do", "config": {**WEBHOOK, "body": {"n": 1}}}
+    workflow = write(folder, a_workflow(node))
+    result = run("trigger", workflow, "--kafka", broker, "--json", env=ENV)
+    assert result.code == 0
+    *_, step, end = result.records
+    assert (step["node"], step["status"], step["result"]) == ("do", "IN_PROGRESS", None)
+    assert step["request"]["url"] == WEBHOOK["url"]
+    assert end["waits_for"]["node"] == "do"
+    with reading(broker, TOPIC) as topic:
+        messages = [topic.next_document()]
+        while messages[-1].get("context", {}).get("runId") != step["node_run_id"]:
+            messages.append(topic.next_document())
+    assert messages[-1]["context"]["nodeConfig"]["body"] == {"n": 1}
+
+
+def test_workflow_waits_for_the_report_of_its_kafka_node_in_the_sandbox(run: Run, folder: Path, broker: str) -> None:
+    node = {"identifier": "tell", "config": {"type": "KAFKA", "payload": {"n": 1}}}
+    workflow = write(folder, a_workflow(node))
+    with a_sandbox() as sandbox:
+        result = run("trigger", workflow, "--kafka", broker, "--wait", "0.1", env=environ_of(sandbox))
+    assert result.code == ExitCode.FAILED
+    assert "was not reported within 0.1 s" in result.err
+
+
+def test_workflow_without_a_broker_says_that_nothing_is_published(run: Run, folder: Path) -> None:
+    workflow = write(folder, a_workflow({"identifier": "tell", "config": {"type": "KAFKA", "payload": {}}}))
+    result = run("trigger", workflow, env=ENV)
+    assert result.code == 0
+    assert "nothing is published without --kafka HOST:PORT; give an output with --output tell=JSON" in result.out
+
+
+@pytest.fixture
+def capture(run: Run, folder: Path) -> str:
+    """The id of a captured request for the agent."""
+    method = {**WEBHOOK, "synchronized": True}
+    document = a_document(payload={"action": {"identifier": "create_vm", "invocationMethod": method}})
+    exchange = an_exchange(an_invocation(a_body(document)))
+    (folder / "capture.json").write_text(json.dumps(to_capture(exchange)))
+    with open_store(None, folder, create=True) as store:
+        store.add([exchange])
+    return exchange.invocation.id
+
+
+@pytest.mark.parametrize("name", ["last", "id", "capture.json"])
+def test_trigger_publishes_a_capture_with_a_new_signature(run: Run, broker: str, capture: str, name: str) -> None:
+    source = capture if name == "id" else name
+    result = run("trigger", source, "--kafka", broker, "--json", env=ENV)
+    assert (result.code, result.err) == (0, "")
+    (record,) = result.records
+    assert (record["action"], record["run_id"], record["agent"], record["synchronized"]) == (
+        "create_vm",
+        RUN_ID,
+        True,
+        True,
+    )
+    message_at(broker, TOPIC, record)
+
+
+def test_trigger_refuses_inputs_for_a_capture(run: Run, broker: str, capture: str) -> None:
+    result = run("trigger", "last", "--kafka", broker, "--input", "title=a", env=ENV)
+    assert result.code == ExitCode.USAGE
+    assert "--input has no effect: last is a capture" in result.err
+
+
+def test_trigger_says_that_there_is_no_capture(run: Run, broker: str) -> None:
+    assert run("trigger", "last", "--kafka", broker, env=ENV).code == ExitCode.STORE
+
+
+def test_trigger_refuses_a_capture_that_is_not_an_object(run: Run, folder: Path, broker: str) -> None:
+    capture = to_capture(an_exchange(an_invocation(b"[1]")))
+    (folder / "capture.json").write_text(json.dumps(capture))
+    result = run("trigger", "capture.json", "--kafka", broker, env=ENV)
+    assert result.code == ExitCode.USAGE
+    assert "is not a JSON object" in result.err

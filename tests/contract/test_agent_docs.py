@@ -1,0 +1,74 @@
+"""What the documentation has for coding agents: docs/llms.txt, and the configuration of clients."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.signatures.causes import CAUSES
+from tests.options import options
+
+pytestmark = pytest.mark.once
+
+DOCS = Path(__file__).parents[2] / "docs"
+LLMS = (DOCS / "llms.txt").read_text("utf-8")
+
+
+def servers() -> Iterator[dict[str, Any]]:
+    """Yield the server in each configuration on the how-to page."""
+    page = (DOCS / "how-to" / "let-a-coding-agent-debug.md").read_text("utf-8")
+    for language, block in re.findall(r"(?ms)^```(json|toml)\n(.*?)^```", page):
+        document = json.loads(block) if language == "json" else tomllib.loads(block)
+        (named,) = document.values()
+        yield named["port-hook"]
+    for arguments in re.findall(r'`"args": (\[[^`]*\])`', page):
+        yield {"command": "port-hook", "args": json.loads(arguments)}
+
+
+def test_configurations_of_clients_start_the_server_with_options_that_it_has() -> None:
+    known = {flag for option in options("mcp") for flag in option.opts}
+    found = list(servers())
+    assert len(found) == 6
+    for server in found:
+        assert server["command"] == "port-hook"
+        assert server["args"][0] == "mcp"
+        assert {word for word in server["args"] if word.startswith("--")} <= known
+
+
+def test_llms_page_has_every_command_with_one_example() -> None:
+    sections = re.findall(r"(?m)^### (\S+)\n\n(.+)\n(?s:.*?)^```sh\n(.+)\n```$", LLMS)
+    assert {name: purpose for name, purpose, _ in sections} == COMMANDS
+    assert [name for name, _, example in sections if f"port-hook {name}" not in example] == []
+
+
+def test_llms_page_has_every_exit_code_cause_and_record() -> None:
+    assert all(f"| {int(code)} | {code.meaning} |" in LLMS for code in ExitCode)
+    assert all(f"| `{slug}` | {meaning} |" in LLMS for slug, meaning in CAUSES.items())
+    schemas = [path.stem for path in (DOCS / "reference" / "schemas").glob("*.json")]
+    assert {f"port-hook-{name}" for name in schemas} == {
+        title.replace("/", "-") for title in re.findall(r"(?m)^- `(port-hook/[^`]+)`:", LLMS)
+    }
+
+
+def test_llms_page_links_to_every_page_of_the_site() -> None:
+    targets = set(re.findall(r"\]\(([^)]+)\)", LLMS))
+    pages = {page.relative_to(DOCS).with_suffix(".html").as_posix() for page in DOCS.rglob("*.md")}
+    schemas = {f"reference/schemas/{path.name}" for path in (DOCS / "reference" / "schemas").glob("*.json")}
+    assert targets == pages | schemas
+
+
+def test_llms_page_explains_how_to_compute_the_signature() -> None:
+    assert "`v1,` + base64(HMAC-SHA-256(key, message))" in LLMS
+    assert "| `reencoded` |" in LLMS
+
+
+def test_llms_page_fits_into_the_context_of_a_model() -> None:
+    assert len(LLMS) < 40_000

@@ -1,0 +1,59 @@
+"""The tutorial about the execution agent: a reader who goes on from the first one gets what it says."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.contract.test_tutorial import _BLOCK as BLOCK
+from tests.contract.test_tutorial import BLOCKS as BEFORE
+from tests.contract.test_tutorial import Block, Reader, fix, free_port
+
+PAGE = Path(__file__).parents[2] / "docs" / "tutorial" / "through-the-execution-agent.md"
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell"),
+    pytest.mark.timeout(180),
+]
+BLOCKS = [Block(*match) for match in BLOCK.findall(PAGE.read_text("utf-8"))]
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Reader:
+    ports = {known: str(free_port()) for known in ("8790", "8787", "8000")}
+    for block in (*BEFORE, *BLOCKS):
+        if block.file:
+            (tmp_path / block.file).write_text(block.code.replace("8000", ports["8000"]), encoding="utf-8")
+    fix(tmp_path / "backend.py")
+    return Reader(tmp_path, ports)
+
+
+def terminal(name: str) -> str:
+    return next(block.code for block in BLOCKS if block.value == name)
+
+
+def test_reader_runs_an_action_through_the_topic_of_the_agent(reader: Reader) -> None:
+    watched, shown, ended = [block for block in BLOCKS if block.language == "sh" and not block.mark]
+    with reader.terminal(terminal("the sandbox")):
+        with reader.terminal(terminal("the watching listener")):
+            *run, verify = watched.code.splitlines()
+            assert reader.run("\n".join(run)).returncode == 0
+            captured = reader.run(". ./.env\nport-hook captures --limit 1 --json")
+            for _ in range(100):
+                if captured.stdout:
+                    break
+                captured = reader.run(". ./.env\nsleep 0.1; port-hook captures --limit 1 --json")
+            verdict = reader.run(f". ./.env\n{verify}")
+            assert verdict.stdout.startswith(expected_output().strip()), verdict
+            message = reader.run(f". ./.env\n{shown.code}")
+            assert "invocationMethod" in message.stdout, message
+            assert "X-Port-Signature" in message.stdout, message
+        with reader.terminal(terminal("the backend")), reader.terminal(terminal("the forwarding listener")):
+            done = reader.run(f". ./.env\n{ended.code}")
+            assert (done.returncode, "SUCCESS" in done.stdout) == (0, True), done
+
+
+def expected_output() -> str:
+    return next(block.code for block in BLOCKS if block.language == "text")

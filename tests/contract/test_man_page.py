@@ -1,0 +1,72 @@
+"""The man page: it has every command and option, and no character of a help text is read as a command of roff."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from docs.command_line import roff
+from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.errors import ExitCode
+from tests.options import command
+
+pytestmark = pytest.mark.once
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "man" / "port-hook.1"
+_OVERSTRUCK = re.compile(".\b")
+
+
+def rendered(source: bytes) -> str:
+    """Return roff as groff shows it, in one long line per paragraph; fails if groff warns."""
+    if shutil.which("groff") is None:
+        pytest.skip("groff is not installed")
+    command_line = ["groff", "-man", "-Tutf8", "-P-c", "-k", "-ww", "-rHY=0", "-rLL=2000n"]
+    done = subprocess.run(command_line, input=source, capture_output=True, check=True, timeout=30)
+    assert done.stderr == b""
+    return _OVERSTRUCK.sub("", done.stdout.decode())
+
+
+def test_man_page_has_every_command_and_option() -> None:
+    text = rendered(PAGE.read_bytes())
+    for name in COMMANDS:
+        section = text.split(f"port-hook {name}\n", 1)[1]
+        for option in command(name).params:
+            if option.param_type_name == "option":
+                assert option.opts[0] in section
+    assert all(f"{code.value}" in text for code in ExitCode)
+    assert " ".join(COMMANDS["listen"].split()) in " ".join(text.split())
+
+
+def test_man_page_is_read_by_mandoc_without_warnings() -> None:
+    if shutil.which("mandoc") is None:
+        pytest.skip("mandoc is not installed")
+    done = subprocess.run(
+        ["mandoc", "-Tlint", "-Wwarning", PAGE], capture_output=True, text=True, check=False, timeout=30
+    )
+    warnings = [line for line in done.stdout.splitlines() if "missing date" not in line]
+    assert warnings == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [".TH x", "'br", "\\fB \\n \\(aq", "-x --yes", "it's ^ ~ \" …", "a`b", ".", "é → ü", "%PATH% $(x) # {{ . }}"],
+)
+def test_text_in_the_man_page_is_shown_as_it_is(text: str) -> None:
+    shown = rendered(f".TH X 1\n.SH NAME\nx \\- y\n.SH TEXT\n{roff(text)}\n".encode())
+    assert text in shown
+
+
+def test_word_in_backquotes_is_bold_in_the_man_page() -> None:
+    assert roff("see `show --body` here") == "see \\fBshow \\-\\-body\\fR here"
+
+
+def test_wheel_installs_the_man_page_where_man_looks_for_it() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    data = project["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"]
+    assert data == {"docs/man/port-hook.1": "share/man/man1/port-hook.1"}

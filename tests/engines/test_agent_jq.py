@@ -1,0 +1,101 @@
+"""Expressions of the agent's mapping: results as pyjq gives them, and an environment that is open on purpose only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from port_hook_cli.agent.expressions import EnvironmentUse, environment_use
+from port_hook_cli.engines.agent_jq import AgentJq
+from port_hook_cli.errors import RenderError
+
+DOCUMENT = {"a": 1.0, "b": [1, 2], "s": "x\0y", "big": 12345678901234567890, "10": 1, "2": 2}
+
+
+@pytest.fixture(scope="module")
+def jq() -> Iterator[AgentJq]:
+    with AgentJq({"TOKEN": "t0ken"}) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        (".a", 1), (".b[]", 1), ("empty", None), (".big", 12345678901234567168), ("1e-17", 0), ("0.5", 0.5),
+        (".s", "x"), ("", {**DOCUMENT, "a": 1, "s": "x", "big": 12345678901234567168}), (".a # comment", 1),
+        ("def f: 3; f", 3), ('keys_unsorted | join(",")', "a,b,s,big,10,2"), ("nan", None),
+    ],
+)  # fmt: skip
+def test_result_is_what_pyjq_returns(jq: AgentJq, expression: str, value: Any) -> None:
+    (result,) = jq.evaluate([expression], DOCUMENT)
+    assert (result.value, type(result.value), result.error) == (value, type(value), "")
+    assert result.is_empty is (expression == "empty")
+
+
+@pytest.mark.parametrize(
+    ("expression", "error"),
+    [
+        ('.b[], error("x")', "jq: error: x"),  # an error after the first result counts
+        (".a +", "line 1, column 4"),
+        (".a\n+ +", "line 2, column 3"),
+        ("1] | [2", "line 1, column 2"),
+        ('"a" | .b', "Cannot index string"),
+        ("infinite", "OverflowError"),
+        ("if .a then 1 end", "requires an `else`"),
+        ("pick(.a)", "has no `pick`"),
+        ("@urid", "has no `@urid`"),
+        ("$nothing", "is not defined"),
+    ],
+)
+def test_failed_expression_is_null_and_says_why(jq: AgentJq, expression: str, error: str) -> None:
+    (result,) = jq.evaluate([expression], DOCUMENT)
+    assert result.value is None
+    assert error in result.error
+
+
+@pytest.mark.parametrize(
+    "expression", ["if . then 1 else 2 end", "def pick(f): 1; pick(.a)", '.a | "pick \\(.)"', ".trim"]
+)
+def test_expression_that_jq_16_can_compile_is_evaluated(jq: AgentJq, expression: str) -> None:
+    assert jq.evaluate([expression], DOCUMENT)[0].error == ""
+
+
+def test_text_that_is_not_unicode_makes_every_expression_fail(jq: AgentJq) -> None:
+    assert [result.error for result in jq.evaluate([".", "1"], "\ud800")] == [
+        "UnicodeEncodeError: surrogates not allowed"
+    ] * 2
+
+
+def test_expressions_see_only_the_given_variables(jq: AgentJq, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTHER", "secret")
+    results = jq.evaluate(["env", "$ENV", "env.OTHER", "$ENV.TOKEN"], {})
+    assert [result.value for result in results] == [{"TOKEN": "t0ken"}, {"TOKEN": "t0ken"}, None, "t0ken"]
+
+
+def test_error_of_an_endless_expression_does_not_show_the_environment() -> None:
+    with AgentJq({"TOKEN": "t0ken"}, timeout_s=0.2) as jq, pytest.raises(RenderError) as caught:
+        jq.evaluate([".a", "def f: f; f"], {})
+    assert caught.value.message.startswith("`def f: f; f` was stopped")
+    assert "t0ken" not in caught.value.message
+
+
+def test_expressions_are_compiled_without_being_run(jq: AgentJq) -> None:
+    errors = jq.compile_errors(["", ".a", 'error("x")', "def f: f; f", ".a +", "pick(.a)", "POST"])
+    assert [bool(error) for error in errors] == [False, False, False, False, True, True, True]
+    assert errors[4].endswith("line 1, column 4")
+
+
+@pytest.mark.parametrize(
+    ("expression", "use"),
+    [
+        ('env.A, $ENV.B, env["C"], $ENV["D"]', EnvironmentUse(("A", "B", "C", "D"))),
+        ("env[.x]", EnvironmentUse((), is_open=True)),
+        ("env | keys", EnvironmentUse((), is_open=True)),
+        ('"env.A" # env.B', EnvironmentUse()),
+        ("{env: .env}", EnvironmentUse()),
+    ],
+)  # fmt: skip
+def test_variables_that_an_expression_reads_are_found(expression: str, use: EnvironmentUse) -> None:
+    assert environment_use([expression]) == use

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.errors import BrokerError, UsageError
+from port_hook_cli.kafka.connection import is_loopback_broker
+from port_hook_cli.kafka.embedded import embedded_broker
+from port_hook_cli.kafka.local import local_publisher, read_bootstrap
+from port_hook_cli.kafka.producer import KafkaPublisher
+from tests.kafka_clusters import running_tansu, tansu_program
+from tests.topics import free_port, plain, reading
+
+
+async def test_publisher_returns_where_the_confirmed_message_is() -> None:
+    async with local_publisher(None) as (publisher, (broker,)):
+        await publisher.find("org.runs")
+        published = await publisher.publish("org.runs", b"one")
+        with reading(broker, "org.runs") as topic:
+            assert topic.next() == b"one"
+    assert (published.topic, published.offset) == ("org.runs", 0)
+    assert str(published) == f"org.runs, partition {published.partition}, offset 0"
+
+
+async def test_messages_that_are_published_together_all_arrive_once() -> None:
+    async with local_publisher(None) as (publisher, (broker,)):
+        sent = [str(number).encode() for number in range(20)]
+        places = await asyncio.gather(*(publisher.publish("org.runs", each) for each in sent))
+        with reading(broker, "org.runs") as topic:
+            got = [topic.next() for _ in sent]
+    assert sorted(got) == sorted(sent)
+    assert len(set(map(str, places))) == len(sent)
+
+
+async def test_publisher_says_why_no_broker_confirmed_a_message() -> None:
+    async with KafkaPublisher(plain(f"127.0.0.1:{free_port()}"), timeout_s=0.5) as publisher:
+        with pytest.raises(BrokerError, match=r"did not confirm the message: .*Connection refused") as caught:
+            await publisher.publish("org.runs", b"one")
+        with pytest.raises(BrokerError, match=r"cannot be reached: .*Connection refused"):
+            await publisher.find("org.runs")
+    assert caught.value.hint
+
+
+async def test_publisher_refuses_a_message_that_is_too_large_for_kafka() -> None:
+    async with local_publisher(None) as (publisher, _):
+        with pytest.raises(BrokerError, match=r"The message was not published: .*[Mm]essage size too large"):
+            await publisher.publish("org.runs", b"x" * 2_000_000)
+
+
+async def test_publisher_ends_a_message_that_waits_when_it_is_closed() -> None:
+    publisher = KafkaPublisher(plain(f"127.0.0.1:{free_port()}"), timeout_s=60)
+    async with publisher:
+        waiting = asyncio.create_task(publisher.publish("org.runs", b"one"))
+        await asyncio.sleep(0)
+    with pytest.raises(BrokerError, match="did not confirm"):
+        await asyncio.wait_for(waiting, 20)
+
+
+@pytest.mark.skipif(tansu_program() is None, reason="there is no Tansu broker for this platform")
+async def test_publisher_refuses_a_broker_that_refers_to_another_machine() -> None:
+    with running_tansu("kafka.example.com:9092") as broker:
+        async with KafkaPublisher(plain(broker.address)) as publisher:
+            with pytest.raises(BrokerError, match=r"refers to kafka\.example\.com:9092, which is not on this machine"):
+                await publisher.find("org.runs")
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's table of sockets")
+def test_embedded_broker_listens_on_loopback_only() -> None:
+    with embedded_broker() as address:
+        port = f"{int(address.rpartition(':')[2]):04X}"
+        rows = [row.split() for file in ("tcp", "tcp6") for row in Path("/proc/net", file).read_text().splitlines()]
+        listening = {row[1].partition(":")[0] for row in rows if row[3] == "0A" and row[1].endswith(f":{port}")}
+    assert listening == {"0100007F"}  # 127.0.0.1
+
+
+def test_embedded_brokers_are_independent_of_each_other() -> None:
+    with embedded_broker() as one, embedded_broker() as other:
+        assert one != other
+
+
+@pytest.mark.parametrize(
+    ("text", "brokers"),
+    [
+        ("127.0.0.1:9092", ("127.0.0.1:9092",)),
+        ("localhost:9092, [::1]:9093", ("localhost:9092", "[::1]:9093")),
+    ],
+)
+def test_bootstrap_is_read_as_a_list_of_brokers(text: str, brokers: tuple[str, ...]) -> None:
+    assert read_bootstrap(text) == brokers
+
+
+@pytest.mark.parametrize("text", ["", "9092", "127.0.0.1", "kafka://127.0.0.1:9092", "127.0.0.1:x", "127.0.0.1:1,"])
+def test_bootstrap_that_is_not_an_address_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="not the address of a Kafka broker"):
+        read_bootstrap(text)
+
+
+@pytest.mark.parametrize("text", ["kafka.example.com:9092", "127.0.0.1:9092,10.0.0.1:9092", "127.0.0.1.evil.com:1"])
+def test_bootstrap_on_another_machine_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="only to brokers on this machine"):
+        read_bootstrap(text)
+
+
+@given(st.text(max_size=40) | st.from_regex(r"[a-z0-9.:\[\]@/,-]{1,30}:[0-9]{1,5}", fullmatch=True))
+def test_any_bootstrap_is_on_this_machine_or_refused(text: str) -> None:
+    try:
+        brokers = read_bootstrap(text)
+    except UsageError:
+        return
+    assert brokers
+    assert all(is_loopback_broker(broker) for broker in brokers)
+
+
+WITHOUT = """
+import sys
+sys.modules["confluent_kafka"] = None
+from port_hook_cli.cli.app import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_sandbox_says_how_to_install_confluent_kafka_when_it_is_missing() -> None:
+    command = [sys.executable, "-c", WITHOUT, "sandbox", "--kafka", "embedded"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (5, "")
+    assert done.stderr == (
+        "error: Kafka needs confluent-kafka, which is not installed.\n"
+        f"hint: Install it where port-hook is: {sys.executable} -m pip install confluent-kafka\n"
+    )

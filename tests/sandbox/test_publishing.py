@@ -1,0 +1,295 @@
+"""What the sandbox publishes to a Kafka topic, read by a consumer that reports as Port's agent or a backend does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from port_hook_cli.actions.samples import create_vm_action
+from port_hook_cli.engines.renderer import Renderer
+from port_hook_cli.errors import BrokerError
+from port_hook_cli.invocations.models import Status
+from port_hook_cli.kafka.local import local_publisher
+from port_hook_cli.kafka.message import message_headers
+from port_hook_cli.kafka.producer import KafkaPublisher
+from port_hook_cli.sandbox import RunEvent, Sandbox
+from port_hook_cli.sandbox.run import Phase
+from port_hook_cli.signatures.messages import verify_received
+from tests.factories import NOW, RUN_ID
+from tests.kafka_clusters import running_tansu, tansu_program
+from tests.plain_invoker import PlainInvoker
+from tests.sandbox_clients import a_client
+from tests.topics import Topic, free_port, plain, reading
+
+RUNS = "/v1/actions/create_vm/runs"
+INPUTS = {"properties": {"title": "zoë"}}
+CLAIM = {"installationId": "_PORT_EXEC_AGENT", "limit": 10, "invocationMethod": "WEBHOOK"}
+
+
+def an_action(**method: Any) -> dict[str, Any]:
+    action = create_vm_action()
+    url = {"url": "http://127.0.0.1:1/hook", "agent": True} if method.get("type", "WEBHOOK") == "WEBHOOK" else {}
+    return {**action, "invocationMethod": {"type": "WEBHOOK", **url, **method}}
+
+
+def a_workflow(**config: Any) -> dict[str, Any]:
+    return {
+        "identifier": "one",
+        "nodes": [
+            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
+            {"identifier": "do", "config": config},
+        ],
+        "connections": [{"sourceIdentifier": "start", "targetIdentifier": "do"}],
+    }
+
+
+@dataclass
+class Steps:
+    """The steps of runs, to be awaited."""
+
+    events: list[RunEvent] = field(default_factory=list)
+    _new: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def add(self, event: RunEvent) -> None:
+        self.events.append(event)
+        self._new.set()
+
+    async def until(self, words: str) -> RunEvent:
+        async with asyncio.timeout(25):
+            while True:
+                if found := [event for event in self.events if words in event.note]:
+                    return found[0]
+                self._new.clear()
+                await self._new.wait()
+
+
+@asynccontextmanager
+async def publishing(
+    *, broker: str | None = None, **options: Any
+) -> AsyncIterator[tuple[Sandbox, httpx.AsyncClient, Topic, Steps]]:
+    """Yield a sandbox that publishes, a client of its API, its topic, and the steps of its runs."""
+    steps = Steps()
+    brokers = None if broker is None else (broker,)
+    async with (
+        local_publisher(brokers) as (publisher, (address,)),
+        Sandbox.start(
+            publisher=publisher,
+            kafka_brokers=[address],
+            on_run=steps.add,
+            now=lambda: NOW,
+            **{"invoker": PlainInvoker(), **options},
+        ) as sandbox,
+        a_client(sandbox) as client,
+    ):
+        assert sandbox.topic == f"{sandbox.organization}.runs"
+        with reading(address, sandbox.topic) as topic:
+            yield sandbox, client, topic, steps
+
+
+async def next_message(sandbox: Sandbox, topic: Topic) -> dict[str, Any]:
+    """Return the next message, whose signature has to be the sandbox's."""
+    value = await asyncio.to_thread(topic.next)
+    headers, secret = message_headers(value), sandbox.client_secret
+    assert verify_received(headers, value, secret, is_message=True, now=NOW).status is Status.VALID
+    return dict(json.loads(value))
+
+
+async def start(client: httpx.AsyncClient) -> str:
+    response = await client.post(RUNS, json=INPUTS)
+    assert response.status_code == 202
+    return str(response.json()["run"]["id"])
+
+
+async def test_run_for_the_agent_is_published_and_ends_with_its_reports() -> None:
+    action = an_action(synchronized=True, headers={"X-Team": "a"})
+    async with publishing(actions=[action]) as (sandbox, client, topic, steps):
+        run_id = await start(client)
+        message = await next_message(sandbox, topic)
+        assert message["context"]["runId"] == run_id
+        assert message["payload"]["properties"] == INPUTS["properties"]
+        method = message["payload"]["action"]["invocationMethod"]
+        assert method == {
+            "type": "WEBHOOK",
+            "url": "http://127.0.0.1:1/hook",
+            "agent": True,
+            "synchronized": True,
+            "method": "POST",
+            "headers": {"X-Team": "a"},
+        }
+        assert sorted(message["headers"]) == ["X-Port-Signature", "X-Port-Timestamp"]
+        step = await steps.until("published to")
+        assert step.note.endswith(f"the run waits for a report: PATCH /v1/actions/runs/{run_id}")
+        assert sandbox.runs[run_id].status == "IN_PROGRESS"
+        await client.patch(f"/v1/actions/runs/{run_id}/response", json={"response": {"ip": "10.0.0.1"}})
+        await client.patch(f"/v1/actions/runs/{run_id}", json={"status": "SUCCESS"})
+        run = await sandbox.wait_for_end(run_id)
+        assert (run.status, run.response) == ("SUCCESS", {"ip": "10.0.0.1"})
+
+
+async def test_agent_cannot_claim_a_run_that_was_published() -> None:
+    async with publishing(actions=[an_action()]) as (_, client, _, steps):
+        await start(client)
+        await steps.until("published to")
+        answer = await client.post(
+            "/v1/actions/runs/claim-pending", json=CLAIM, headers={"x-port-reserved-usage": "true"}
+        )
+        assert answer.json()["runs"] == []
+
+
+async def test_body_of_the_action_is_published_as_the_agent_reads_it() -> None:
+    async with publishing(actions=[an_action(body={"vm": "zoë", "1": 2})]) as (sandbox, client, topic, _):
+        run_id = await start(client)
+        message = await next_message(sandbox, topic)
+        assert (message["vm"], message["1"], message["context"]) == ("zoë", 2, {"runId": run_id})
+        assert message["payload"]["action"]["invocationMethod"]["agent"] is True
+
+
+async def test_kafka_action_is_published_and_waits_for_its_consumer() -> None:
+    action = an_action(type="KAFKA", payload={"do": "create", "headers": {"X-Team": "a"}})
+    async with publishing(actions=[action]) as (sandbox, client, topic, steps):
+        run_id = await start(client)
+        message = await next_message(sandbox, topic)
+        assert (message["do"], message["headers"]["X-Team"]) == ("create", "a")
+        await steps.until("published to")
+        shown = (await client.get(f"/v1/actions/runs/{run_id}")).json()["run"]
+        assert shown["payload"] == {"type": "KAFKA", "payload": {"do": "create", "headers": {"X-Team": "a"}}}
+        await client.patch(f"/v1/actions/runs/{run_id}", json={"status": "FAILURE", "summary": "no quota"})
+        assert (await sandbox.wait_for_end(run_id)).summary == "no quota"
+
+
+async def test_kafka_action_is_published_after_its_approval() -> None:
+    action = {**an_action(type="KAFKA", payload={"do": "create"}), "requiredApproval": True}
+    async with publishing(actions=[action]) as (sandbox, client, topic, _):
+        run_id = await start(client)
+        await client.patch(f"/v1/actions/runs/{run_id}/approval", json={"status": "APPROVE"})
+        assert (await next_message(sandbox, topic))["do"] == "create"
+
+
+async def test_array_is_published_without_a_signature() -> None:
+    async with publishing(actions=[an_action(type="KAFKA", payload=[1, 2])]) as (_, client, topic, _):
+        await start(client)
+        assert await asyncio.to_thread(topic.next) == b"[1,2]"
+
+
+async def test_kafka_credentials_name_the_broker() -> None:
+    async with publishing(actions=[]) as (sandbox, client, _, _):
+        credentials = (await client.get("/v1/kafka-credentials")).json()["credentials"]
+        assert credentials["username"] == sandbox.organization
+        assert credentials["brokers"][0].startswith("127.0.0.1:")
+
+
+async def test_kafka_node_publishes_its_payload_and_ends_with_a_report() -> None:
+    workflow = a_workflow(type="KAFKA", payload={"service": "{{ .outputs.trigger.service }}"})
+    with Renderer() as renders:
+        async with publishing(workflows=[workflow], renders=renders) as (sandbox, client, topic, steps):
+            run_id, node_run_id = await start_workflow(sandbox, client)
+            message = await next_message(sandbox, topic)
+            assert message["payload"] == {"service": "cart"}
+            assert message["context"] == {"workflowRunId": run_id, "nodeRunId": node_run_id}
+            step = await steps.until("waits for a report")
+            assert "published to" in step.note
+            assert "Port does not document what it puts around the payload" in step.note
+            await report(client, node_run_id, output={"ok": True})
+            run = await sandbox.wait_for_workflow_run(run_id)
+            assert (str(run.result), run.node_runs[-1].output) == ("SUCCESS", {"ok": True})
+
+
+async def test_webhook_node_for_the_agent_is_published_and_ends_with_its_report() -> None:
+    workflow = a_workflow(type="WEBHOOK", url="http://127.0.0.1:1/do", agent=True, body={"cpu": 2})
+    with Renderer() as renders:
+        async with publishing(workflows=[workflow], renders=renders) as (sandbox, client, topic, steps):
+            run_id, node_run_id = await start_workflow(sandbox, client)
+            message = await next_message(sandbox, topic)
+            assert message["context"]["runId"] == node_run_id
+            assert message["context"]["nodeConfig"]["body"] == {"cpu": 2}
+            assert message["payload"]["action"]["invocationMethod"]["agent"] is True
+            await steps.until("waits for Port's agent")
+            claimed = await client.post("/v1/workflows/runs/claim-pending", json={"installationId": "a", "limit": 5})
+            assert claimed.json()["nodeRuns"] == []
+            await report(client, node_run_id)
+            assert str((await sandbox.wait_for_workflow_run(run_id)).result) == "SUCCESS"
+
+
+async def start_workflow(sandbox: Sandbox, client: httpx.AsyncClient) -> tuple[str, str]:
+    """Start a run of the workflow `one`; return its id and that of its second node's run."""
+    started = await client.post("/v1/workflows/one/runs", json={"inputs": {"service": "cart"}})
+    run_id = str(started.json()["workflowRun"]["identifier"])
+    async with asyncio.timeout(25):
+        run = await sandbox.wait_for_workflow_run(run_id, lambda run: run.current is not None)
+    assert run.current is not None
+    return run_id, run.current.id
+
+
+async def report(client: httpx.AsyncClient, node_run_id: str, **fields: Any) -> None:
+    body = {"status": "COMPLETED", "result": "SUCCESS", **fields}
+    assert (await client.patch(f"/v1/workflows/nodes/runs/{node_run_id}", json=body)).status_code == 200
+
+
+class AwayAfterStart(KafkaPublisher):
+    """A publisher whose broker is gone when the first message is published."""
+
+    async def find(self, topic: str) -> None:
+        """Find the topic, as if the broker were there."""
+
+
+@pytest.mark.parametrize("method", [{"synchronized": True}, {"synchronized": False}, {"type": "KAFKA", "payload": {}}])
+async def test_run_fails_when_its_message_is_not_confirmed(method: Mapping[str, Any]) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    async with (
+        AwayAfterStart(plain(address), timeout_s=0.5) as publisher,
+        Sandbox.start(invoker=PlainInvoker(), publisher=publisher, actions=[an_action(**method)]) as sandbox,
+        a_client(sandbox) as client,
+    ):
+        run = await sandbox.wait_for_end(await start(client))
+        assert run.status == "FAILURE"
+        assert run.summary is not None
+        assert run.summary.startswith(f"Kafka at {address} did not confirm the message: ")
+        assert [log["message"] for log in run.logs] == [run.summary]
+
+
+@pytest.mark.parametrize("config", [{"type": "KAFKA"}, {"type": "WEBHOOK", "url": "http://127.0.0.1:1", "agent": True}])
+async def test_node_fails_when_its_message_is_not_confirmed(config: Mapping[str, Any]) -> None:
+    with Renderer() as renders:
+        async with (
+            AwayAfterStart(plain(f"127.0.0.1:{free_port()}"), timeout_s=0.5) as publisher,
+            Sandbox.start(publisher=publisher, renders=renders, workflows=[a_workflow(**config)]) as sandbox,
+            a_client(sandbox) as client,
+        ):
+            run_id, _ = await start_workflow(sandbox, client)
+            run = await sandbox.wait_for_workflow_run(run_id)
+            assert str(run.result) == "FAILED"
+            assert "did not confirm the message" in str(run.node_runs[-1].output)
+
+
+async def test_sandbox_does_not_start_without_its_broker() -> None:
+    async with KafkaPublisher(plain(f"127.0.0.1:{free_port()}"), timeout_s=0.5) as publisher:
+        with pytest.raises(BrokerError, match="cannot be reached"):
+            async with Sandbox.start(publisher=publisher):
+                pass
+
+
+async def test_kafka_run_of_an_earlier_sandbox_fails_when_there_is_no_broker_now(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    action = an_action(type="KAFKA", payload={})
+    async with Sandbox.start(actions=[action], state=state) as sandbox, a_client(sandbox) as client:
+        sandbox.add_run(RUN_ID, action="create_vm", phase=Phase.PENDING)
+        await client.get("/v1/organization")  # a call saves what has changed
+    async with Sandbox.start(invoker=PlainInvoker(), state=state) as sandbox:
+        run = await sandbox.wait_for_end(RUN_ID)
+        assert run.summary == "This sandbox has no Kafka broker. Start it with --kafka."
+
+
+@pytest.mark.skipif(tansu_program() is None, reason="there is no Tansu broker for this platform")
+async def test_run_is_published_to_a_broker_of_another_program() -> None:
+    with running_tansu() as broker:
+        async with publishing(broker=broker.address, actions=[an_action()]) as (sandbox, client, topic, _):
+            run_id = await start(client)
+            assert (await next_message(sandbox, topic))["context"]["runId"] == run_id
