@@ -82,7 +82,6 @@ def test_screen_shows_where_a_message_was_and_no_response() -> None:
     shown = "\n".join(line.plain for line in exchange_lines(exchange, app_url=None))
     assert "kafka org.runs[3]@42" in shown
     assert "responded" not in shown
-    assert "report-run" not in shown
 
 
 def test_screen_says_that_a_refused_message_is_not_forwarded() -> None:
@@ -115,7 +114,8 @@ def test_older_store_gets_the_columns_and_keeps_its_captures(tmp_path: Path) -> 
     with closing(sqlite3.connect(path, isolation_level=None)) as old:
         migrate(old, MIGRATIONS[:3])
         row = dict(zip(CAPTURE_COLUMNS, capture_row(a_capture(None), keep_secrets=False), strict=True))
-        del row["kafka"]
+        there = {name for _, name, *_ in old.execute("PRAGMA table_info(captures)")}
+        row = {name: value for name, value in row.items() if name in there}
         old.execute(f"INSERT INTO captures ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values()))  # noqa: S608
     path.chmod(0o600)
     with open_store(None, tmp_path, create=True) as store:
