@@ -15,7 +15,7 @@ from threading import Event
 from typing import TypeAlias
 
 from port_hook_cli.errors import PortHookError, StoreError
-from port_hook_cli.invocations.models import Invocation, MessageOrigin, Partition
+from port_hook_cli.invocations.models import LATEST_TIMESTAMP_MS, Invocation, MessageOrigin, Partition
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.kafka.capacity import MessageCapacity
 from port_hook_cli.kafka.client import TIMESTAMP_NOT_AVAILABLE, Message
@@ -321,7 +321,7 @@ def _size(message: Message) -> int:
 
 def _origin(message: Message) -> MessageOrigin:
     kind, moment = message.timestamp()
-    is_known = kind != TIMESTAMP_NOT_AVAILABLE and moment >= 0
+    is_known = kind != TIMESTAMP_NOT_AVAILABLE and 0 <= moment <= LATEST_TIMESTAMP_MS  # a producer can set any
     return MessageOrigin(*_part(message), message.offset() or 0, moment if is_known else None)
 
 

@@ -41,8 +41,8 @@ class StartFinder:
     plan: KafkaPlan
     start_at: Callable[[Partition], int | None]
 
-    def find(self, parts: Sequence[TopicPart]) -> GivenPartitions:
-        """Return the first offset of each partition."""
+    def find(self, parts: Sequence[TopicPart], *, are_new: bool = False) -> GivenPartitions:
+        """Return the first offset of each partition. New partitions are those that were made while others are read."""
         since = self._offsets_since(parts) if self.plan.since_s is not None else {}
         starts: dict[TopicPart, int] = {}
         shortened: list[TopicPart] = []
@@ -50,8 +50,8 @@ class StartFinder:
         is_resumed = False
         for part in parts:
             low, high = self.consumer.get_watermark_offsets(TopicPartition(*part), timeout=CALL_TIMEOUT_S)
-            kept = None if self.plan.from_end or since else self.start_at(Partition(self.cluster, *part))
-            start = since.get(part, high) if kept is None else min(max(kept, low), high)
+            kept = self._kept(part)
+            start = since.get(part, low if are_new else high) if kept is None else min(max(kept, low), high)
             if kept is not None:
                 is_resumed = True
                 lost += max(0, low - kept)
@@ -61,6 +61,11 @@ class StartFinder:
         return GivenPartitions(
             cluster=self.cluster, starts=starts, lag=lag, shortened=shortened, lost=lost, is_resumed=is_resumed
         )
+
+    def _kept(self, part: TopicPart) -> int | None:
+        if self.plan.from_end or self.plan.since_s is not None:
+            return None
+        return self.start_at(Partition(self.cluster, *part))
 
     def _offsets_since(self, parts: Sequence[TopicPart]) -> dict[TopicPart, int]:
         moment = int((self.plan.since_s or 0) * 1000)
