@@ -21,6 +21,7 @@ _CLIENT_ID = "port-hook"
 # By default, librdkafka waits up to 10 s before it connects again.
 _MAX_RECONNECT_PAUSE_MS = 2_000
 _MAX_PORT = 65_535
+_MAX_TEXT = 1_000
 _address = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
 
 
@@ -90,6 +91,11 @@ def is_broker_address(broker: str, *, needs_port: bool = False) -> bool:
     """
     match = _address.fullmatch(broker)
     return bool(match and (int(match[2]) <= _MAX_PORT if match[2] else not needs_port))
+
+
+def is_usable_text(text: str) -> bool:
+    """Return whether librdkafka can take a name or password: it ends the process for some text that is not UTF-8."""
+    return 0 < len(text) <= _MAX_TEXT and "\0" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
 
 
 def is_loopback_broker(broker: str) -> bool:
