@@ -26,7 +26,7 @@ from port_hook_cli.kafka.client import (
 )
 from port_hook_cli.kafka.connection import KafkaConnection, client_settings, is_loopback_broker, refuse_elsewhere
 from port_hook_cli.kafka.plan import KafkaPlan
-from port_hook_cli.kafka.starts import CALL_TIMEOUT_S, GivenPartitions, StartFinder, TopicPart
+from port_hook_cli.kafka.starts import GivenPartitions, StartFinder, TopicPart
 from port_hook_cli.kafka.trouble import ConnectionTrouble, error_text, is_about_the_connection, unusable
 from port_hook_cli.text.safe import brief
 
@@ -40,7 +40,6 @@ _LOOK_FOR_PARTITIONS_S = 30.0
 _CHECK_TIMEOUT_S = 1.0
 _HAND_OVER_S = 2.0
 _CLOSE_S = 3.0
-_ASK_AGAIN_S = 1.0
 _MAX_CLUSTER_ID = 200
 # A lag is told when it exceeds the first number, and that it is over below the second.
 _LAG, _CAUGHT_UP = 1_000, 100
@@ -227,7 +226,8 @@ class TopicReader:
         """Start each partition where the group has committed, or else where the plan says."""
         starts: dict[TopicPart, int] = {}
         if given:
-            found = self._group_starts(consumer, given)
+            finder = StartFinder(consumer, self._cluster, self._plan, lambda _: None)
+            found = finder.find_in_group(given, self._stopping, self._tell_failed)
             if found is None:
                 return
             starts, fresh = found
@@ -238,29 +238,8 @@ class TopicReader:
         self._is_paused = False
         self._tell(self._events.assigned, GivenPartitions(cluster=self._cluster, starts=starts))
 
-    def _group_starts(
-        self, consumer: Consumer, given: list[TopicPartition]
-    ) -> tuple[dict[TopicPart, int], list[TopicPart]] | None:
-        """Return where to start, and which partitions have no commit. Ask until the brokers respond, or until the end.
-
-        A start that is not known is not guessed: messages would be missed or read again.
-        """
-        is_told = False
-        while not self._stopping.is_set():
-            try:
-                known = consumer.committed(given, timeout=CALL_TIMEOUT_S)
-                starts = {(item.topic, item.partition): item.offset for item in known if item.offset >= 0}
-                fresh = [(item.topic, item.partition) for item in known if item.offset < 0]
-                return starts | dict(
-                    StartFinder(consumer, self._cluster, self._plan, lambda _: None).find(fresh).starts
-                ), fresh
-            except KafkaException as error:
-                if not is_told:
-                    reason = error_text(error.args[0])
-                    self._tell(self._events.failed, f"the group's positions are not known: {reason}; asking again")
-                is_told = True
-                self._stopping.wait(_ASK_AGAIN_S)
-        return None
+    def _tell_failed(self, reason: str) -> None:
+        self._tell(self._events.failed, reason)
 
     def _on_revoke(self, _: Consumer, taken: list[TopicPartition]) -> None:
         """Let the messages in progress finish, so that the next consumer does not get them again."""

@@ -71,7 +71,7 @@ class KafkaSource:
         self._capacity = MessageCapacity()
         self._reader = TopicReader(connection, plan, self, self._capacity, context.messages.positions.get)
         self._saved = _by_part(context.messages.saved)
-        self._cluster = ""
+        self._cluster = self._last_problem = ""
         self._progress: dict[TopicPart, PartitionProgress] = {}
         self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
@@ -138,6 +138,7 @@ class KafkaSource:
 
     def arrived(self, messages: Sequence[Message]) -> None:
         """Handle messages, in order."""
+        self._last_problem = ""
         for message in messages:
             progress = self._progress.get(_part(message))
             if progress is None or self._is_closing:
@@ -173,7 +174,9 @@ class KafkaSource:
 
     def failed(self, reason: str) -> None:
         """Handle any other problem."""
-        self._context.notice(f"Kafka: {reason}.")
+        if reason != self._last_problem:  # librdkafka repeats some every second
+            self._last_problem = reason
+            self._context.notice(f"Kafka: {reason}.")
 
     async def _refresh(self) -> None:
         """Get credentials until the brokers accept them."""

@@ -3,9 +3,11 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from port_hook_cli.errors import BrokerError, StoreError
 from port_hook_cli.invocations.models import MessageOrigin, Partition
@@ -314,3 +316,45 @@ async def test_a_broker_that_refers_to_an_unusable_address_is_refused(advertised
         with pytest.raises(BrokerError, match=reason):
             async with Topics(cluster.address, "org_1").read(Pipeline()):
                 pass
+
+
+class _SlowBrokers:
+    """A consumer whose brokers do not know a group's commits at first."""
+
+    def __init__(self, failures: int, stopping: Event) -> None:
+        self._failures, self._stopping = failures, stopping
+
+    def committed(self, given: list[TopicPartition], *, timeout: float) -> list[TopicPartition]:
+        if self._failures:
+            self._failures -= 1
+            if not self._failures:
+                self._stopping.set()
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's own name
+        return [TopicPartition("org_1.runs", 0, 7)] if given and timeout else []
+
+
+def test_a_group_does_not_guess_where_to_start_while_the_brokers_do_not_respond() -> None:
+    told, stopping = list[str](), Event()
+    given = [TopicPartition("org_1.runs", 0)]
+
+    def found(failures: int) -> object:
+        consumer: Any = _SlowBrokers(failures, stopping)
+        finder = StartFinder(consumer, "cluster", KafkaPlan(org_id="org_1", topics=("org_1.runs",)), lambda _: None)
+        return finder.find_in_group(given, stopping, told.append)
+
+    assert found(0) == ({("org_1.runs", 0): 7}, [])
+    assert not told
+    assert found(1) is None  # the listener ends meanwhile
+    assert [line.startswith("the group's positions are not known: ") for line in told] == [True]
+
+
+async def test_a_problem_that_is_repeated_is_told_once(cluster: Cluster, topics: Topics) -> None:
+    pipeline = Pipeline()
+    async with topics.read(pipeline) as source:
+        for reason in ("too large", "too large", "other"):
+            source.failed(reason)
+        await sent(cluster, topics.runs, b"1")
+        await pipeline.bodies(1)
+        source.failed("other")
+
+    assert pipeline.notices[-3:] == ["Kafka: too large.", "Kafka: other.", "Kafka: other."]
