@@ -36,7 +36,6 @@ _POLL_S = 0.2
 _BATCH = 500
 _TEND_S = 0.5
 _HELD_UP_S, _PAUSE_AFTER_S = 0.05, 2.0
-_LOOK_FOR_PARTITIONS_S = 30.0
 _CHECK_TIMEOUT_S = 1.0
 _HAND_OVER_S = 2.0
 _CLOSE_S = 3.0
@@ -180,7 +179,7 @@ class TopicReader:
             self._assign(parts)
         else:
             consumer.subscribe(list(self._plan.topics), on_assign=self._on_assign, on_revoke=self._on_revoke)
-        self._look_at = monotonic() + _LOOK_FOR_PARTITIONS_S
+        self._look_at = monotonic() + self._plan.look_for_partitions_s
 
     def _connect(self, consumer: Consumer) -> Any:
         """Return the cluster's topics. Give up early if the brokers refuse, and late if they do not respond."""
@@ -195,10 +194,10 @@ class TopicReader:
                 if is_over or self._trouble.is_refused or (self._trouble.is_suspected and took_s > _REFUSED_AFTER_S):
                     raise unusable(self._connection, self._trouble.reason or error_text(error.args[0])) from None
 
-    def _assign(self, parts: Sequence[TopicPart]) -> None:
-        """Watch partitions from where the plan says."""
+    def _assign(self, parts: Sequence[TopicPart], *, are_new: bool = False) -> None:
+        """Watch partitions from where the plan says, or from their beginning if they are new."""
         assert self._consumer is not None
-        start = StartFinder(self._consumer, self._cluster, self._plan, self._start_at).find(parts)
+        start = StartFinder(self._consumer, self._cluster, self._plan, self._start_at).find(parts, are_new=are_new)
         self._consumer.incremental_assign([TopicPartition(*part, offset) for part, offset in start.starts.items()])
         self._positions.update(start.starts)
         self._tell(self._events.assigned, start)
@@ -298,7 +297,7 @@ class TopicReader:
         if self._trouble.is_suspected:
             self._check_connection()
         elif self._plan.group is None and monotonic() >= self._look_at:
-            self._look_at = monotonic() + _LOOK_FOR_PARTITIONS_S
+            self._look_at = monotonic() + self._plan.look_for_partitions_s
             self._look_for_partitions()
         self._tell_lag()
         if self._missing:
@@ -331,7 +330,7 @@ class TopicReader:
             found = self._consumer.list_topics(timeout=_CHECK_TIMEOUT_S).topics
             parts = [(topic, number) for topic in self._plan.topics for number in _partitions(found.get(topic))]
             if new := [part for part in parts if part not in self._positions]:
-                self._assign(new)
+                self._assign(new, are_new=True)
 
     def _tell_lag(self) -> None:
         lag = sum(self._lags())

@@ -41,17 +41,19 @@ class StartFinder:
     plan: KafkaPlan
     start_at: Callable[[Partition], int | None]
 
-    def find(self, parts: Sequence[TopicPart]) -> GivenPartitions:
-        """Return the first offset of each partition."""
+    def find(self, parts: Sequence[TopicPart], *, are_new: bool = False) -> GivenPartitions:
+        """Return the first offset of each partition; `are_new` says that they did not exist at the start."""
         since = self._offsets_since(parts) if self.plan.since_s is not None else {}
+        has_own_start = are_new or self.plan.from_end or self.plan.since_s is not None
         starts: dict[TopicPart, int] = {}
         shortened: list[TopicPart] = []
         lag = lost = 0
         is_resumed = False
         for part in parts:
             low, high = self.consumer.get_watermark_offsets(TopicPartition(*part), timeout=CALL_TIMEOUT_S)
-            kept = None if self.plan.from_end or since else self.start_at(Partition(self.cluster, *part))
-            start = since.get(part, high) if kept is None else min(max(kept, low), high)
+            kept = None if has_own_start else self.start_at(Partition(self.cluster, *part))
+            default = low if are_new else since.get(part, high)
+            start = default if kept is None else min(max(kept, low), high)
             if kept is not None:
                 is_resumed = True
                 lost += max(0, low - kept)

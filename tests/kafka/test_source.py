@@ -240,6 +240,26 @@ async def test_a_missing_change_log_is_not_an_error(cluster: Cluster) -> None:
         assert await pipeline.bodies(1) == [b"1"]
 
 
+async def test_a_topic_that_is_made_later_is_read_from_its_beginning(cluster: Cluster) -> None:
+    cluster.make("later.runs")
+    pipeline = Pipeline()
+    async with Topics(cluster.address, "later").read(pipeline, look_for_partitions_s=0.3):
+        cluster.make("later.change.log")
+        await sent(cluster, "later.change.log", b"1")
+        assert await pipeline.bodies(1) == [b"1"]
+
+
+async def test_since_does_not_start_at_the_kept_position(cluster: Cluster, topics: Topics) -> None:
+    first, second = Pipeline(), Pipeline()
+    async with topics.read(first):
+        pass
+    await sent(cluster, topics.runs, b"old")
+    # This cluster finds no message by time, as if none were new enough.
+    async with topics.read(second, positions=first.positions, since_s=time.time()):
+        await sent(cluster, topics.runs, b"new")
+        assert await second.bodies(1) == [b"new"]
+
+
 async def test_a_broker_that_is_not_there_is_an_error() -> None:
     with pytest.raises(BrokerError, match=r"Kafka at 127\.0\.0\.1:1 cannot be used: .*Connection refused"):
         async with Topics("127.0.0.1:1", "org").read(Pipeline()):
