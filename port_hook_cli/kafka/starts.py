@@ -65,7 +65,7 @@ class StartFinder:
         )
 
     def _offsets_since(self, parts: Sequence[TopicPart]) -> dict[TopicPart, int]:
-        moment = int((self.plan.since_s or 0) * 1000)
+        moment = round((self.plan.since_s or 0) * 1000)
         wanted = [TopicPartition(*part, moment) for part in parts]
         found = self.consumer.offsets_for_times(wanted, timeout=CALL_TIMEOUT_S)
         return {(item.topic, item.partition): item.offset for item in found if item.offset >= 0}
