@@ -66,7 +66,7 @@ def read_address(url: Any, query: Any) -> AgentAddress:
     if not path.startswith("/"):  # it began with a backslash
         path = f"/{path}"
     asked = None if url_query is None else _escape(url_query, _QUERY)
-    if added := _query_text(query, is_appended=bool(asked)):
+    if added := _query_text(query, is_first=not asked):
         asked = f"{asked}&{added}" if asked else added
     return AgentAddress(
         scheme=scheme,
@@ -173,10 +173,10 @@ def _without_dots(path: str) -> str:
     return "/".join(output)
 
 
-def _query_text(query: Any, *, is_appended: bool) -> str:
+def _query_text(query: Any, *, is_first: bool) -> str:
     """Return `requests`' encoding of its `params`; raises AgentFault for values that it does not accept.
 
-    A number is accepted after the query of the URL, and only there.
+    A number is accepted behind another query only.
     """
     if not query or isinstance(query, str):
         return query or ""
@@ -184,7 +184,7 @@ def _query_text(query: Any, *, is_appended: bool) -> str:
         return _encoded(query.items())
     if isinstance(query, list):
         return _encoded_pairs(query)
-    if is_appended:
+    if not is_first:
         return str(query)
     raise AgentFault("TypeError: Cannot mix str and non-str arguments")
 

@@ -36,7 +36,6 @@ _POLL_S = 0.2
 _BATCH = 500
 _TEND_S = 0.5
 _HELD_UP_S, _PAUSE_AFTER_S = 0.05, 2.0
-_LOOK_FOR_PARTITIONS_S = 30.0
 _CHECK_TIMEOUT_S = 1.0
 _HAND_OVER_S = 2.0
 _CLOSE_S = 3.0
@@ -185,7 +184,7 @@ class TopicReader:
         except KafkaException as error:  # the brokers may refer to an address that cannot be reached
             consumer.poll(0)  # calls `_on_error` with the reasons
             raise unusable(self._connection, self._trouble.reason or error_text(error.args[0])) from None
-        self._look_at = monotonic() + _LOOK_FOR_PARTITIONS_S
+        self._look_at = monotonic() + self._plan.look_for_partitions_s
 
     def _new_consumer(self) -> Consumer:
         settings = client_settings(self._connection) | _reading(self._connection, self._plan)
@@ -214,10 +213,9 @@ class TopicReader:
         return found
 
     def _assign(self, parts: Sequence[TopicPart], *, are_new: bool = False) -> None:
-        """Watch partitions from where the plan says, or all of partitions that are new."""
+        """Watch partitions from where the plan says, or from their beginning if they are new."""
         assert self._consumer is not None
-        finder = StartFinder(self._consumer, self._cluster, self._plan, self._start_at)
-        start = finder.find(parts, are_new=are_new)
+        start = StartFinder(self._consumer, self._cluster, self._plan, self._start_at).find(parts, are_new=are_new)
         self._consumer.incremental_assign([TopicPartition(*part, offset) for part, offset in start.starts.items()])
         self._positions.update(start.starts)
         self._tell(self._events.assigned, start)
@@ -321,7 +319,7 @@ class TopicReader:
         if self._trouble.is_suspected:
             self._check_connection()
         elif self._plan.group is None and monotonic() >= self._look_at:
-            self._look_at = monotonic() + _LOOK_FOR_PARTITIONS_S
+            self._look_at = monotonic() + self._plan.look_for_partitions_s
             self._look_for_partitions()
         self._tell_lag()
         if self._missing:

@@ -45,16 +45,18 @@ class StartFinder:
     start_at: Callable[[Partition], int | None]
 
     def find(self, parts: Sequence[TopicPart], *, are_new: bool = False) -> GivenPartitions:
-        """Return the first offset of each partition. New partitions are those that were made while others are read."""
+        """Return the first offset of each partition; `are_new` says that they did not exist at the start."""
         since = self._offsets_since(parts) if self.plan.since_s is not None else {}
+        has_own_start = are_new or self.plan.from_end or self.plan.since_s is not None
         starts: dict[TopicPart, int] = {}
         shortened: list[TopicPart] = []
         lag = lost = 0
         is_resumed = False
         for part in parts:
             low, high = self.consumer.get_watermark_offsets(TopicPartition(*part), timeout=CALL_TIMEOUT_S)
-            kept = self._kept(part)
-            start = since.get(part, low if are_new else high) if kept is None else min(max(kept, low), high)
+            kept = None if has_own_start else self.start_at(Partition(self.cluster, *part))
+            default = low if are_new else since.get(part, high)
+            start = default if kept is None else min(max(kept, low), high)
             if kept is not None:
                 is_resumed = True
                 lost += max(0, low - kept)
@@ -90,13 +92,8 @@ class StartFinder:
         fresh = [(item.topic, item.partition) for item in known if item.offset < 0]
         return starts | dict(self.find(fresh).starts), fresh
 
-    def _kept(self, part: TopicPart) -> int | None:
-        if self.plan.from_end or self.plan.since_s is not None:
-            return None
-        return self.start_at(Partition(self.cluster, *part))
-
     def _offsets_since(self, parts: Sequence[TopicPart]) -> dict[TopicPart, int]:
-        moment = int((self.plan.since_s or 0) * 1000)
+        moment = round((self.plan.since_s or 0) * 1000)
         wanted = [TopicPartition(*part, moment) for part in parts]
         found = self.consumer.offsets_for_times(wanted, timeout=CALL_TIMEOUT_S)
         return {(item.topic, item.partition): item.offset for item in found if item.offset >= 0}

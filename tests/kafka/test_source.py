@@ -247,6 +247,26 @@ async def test_a_missing_change_log_is_not_an_error(cluster: Cluster) -> None:
         assert await pipeline.bodies(1) == [b"1"]
 
 
+async def test_a_topic_that_is_made_later_is_read_from_its_beginning(cluster: Cluster) -> None:
+    cluster.make("later.runs")
+    pipeline = Pipeline()
+    async with Topics(cluster.address, "later").read(pipeline, look_for_partitions_s=0.3):
+        cluster.make("later.change.log")
+        await sent(cluster, "later.change.log", b"1")
+        assert await pipeline.bodies(1) == [b"1"]
+
+
+async def test_since_does_not_start_at_the_kept_position(cluster: Cluster, topics: Topics) -> None:
+    first, second = Pipeline(), Pipeline()
+    async with topics.read(first):
+        pass
+    await sent(cluster, topics.runs, b"old")
+    # This cluster finds no message by time, as if none were new enough.
+    async with topics.read(second, positions=first.positions, since_s=time.time()):
+        await sent(cluster, topics.runs, b"new")
+        assert await second.bodies(1) == [b"new"]
+
+
 async def test_a_broker_that_is_not_there_is_an_error() -> None:
     with pytest.raises(BrokerError, match=r"Kafka at 127\.0\.0\.1:1 cannot be used: .*Connection refused"):
         async with Topics("127.0.0.1:1", "org").read(Pipeline()):
@@ -263,32 +283,6 @@ async def test_a_time_that_has_no_date_is_no_time(cluster: Cluster, topics: Topi
         await pipeline.bodies(3)
 
     assert [taken.origin and taken.origin.timestamp_ms for taken in pipeline.taken] == [None, None, 1]
-
-
-async def test_since_does_not_go_back_to_the_kept_position_if_nothing_came(cluster: Cluster, topics: Topics) -> None:
-    first, second = Pipeline(), Pipeline()
-    async with topics.read(first):
-        pass
-    await sent(cluster, topics.runs, b"too early")
-    async with topics.read(second, positions=first.positions, since_s=time.time() + 3600):
-        await sent(cluster, topics.runs, b"in time")
-        assert await second.bodies(1) == [b"in time"]
-
-
-async def test_partitions_that_are_made_while_others_are_read_are_read_from_the_beginning(
-    cluster: Cluster, topics: Topics, org: str
-) -> None:
-    await sent(cluster, topics.runs, b"1", b"2")
-    consumer = Consumer({"bootstrap.servers": cluster.address, "group.id": org})
-    plan = KafkaPlan(org_id=org, topics=(topics.runs,))
-    finder = StartFinder(consumer, "cluster", plan, lambda _: None)
-    try:
-        part = (topics.runs, 0)
-        starts = [await asyncio.to_thread(finder.find, [part], are_new=are_new) for are_new in (True, False)]
-    finally:
-        consumer.close()
-
-    assert [start.starts[part] for start in starts] == [0, 2]
 
 
 async def test_a_ca_file_without_certificates_is_refused() -> None:

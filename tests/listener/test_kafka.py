@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -176,3 +177,17 @@ async def test_settings_that_would_not_protect_are_an_error(tmp_path: Path) -> N
     environ = {"PORT_ORG_ID": "o", "KAFKA_CONSUMER_BROKERS": "kafka.example.com:1"}
     with pytest.raises(PortHookError, match="without encryption"):
         await opened(opening(environ | {"KAFKA_CONSUMER_SECURITY_PROTOCOL": "PLAINTEXT"}, tmp_path))
+
+
+async def test_passwords_are_kept_for_masking(environ: dict[str, str], tmp_path: Path) -> None:
+    secured = environ | {
+        "KAFKA_CONSUMER_SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_USERNAME": "org_1",
+        "KAFKA_PASSWORD": "a-password-of-kafka",
+    }
+    secrets: list[str] = []
+    one = replace(opening(secured, tmp_path, group="other"), on_secret=secrets.append)
+    with pytest.raises(UsageError):
+        await opened(one)
+
+    assert secrets == ["a-password-of-kafka"]
