@@ -125,7 +125,7 @@ def expected_buckets(matches: list[ColumnRow], since: float, until: float, bucke
 
 def test_no_capture_is_between_numbers_in_the_wrong_order() -> None:
     columns = IndexColumns()
-    columns.add([a_row(seq, (1.0, "valid", None, 1, (200, 200, None))) for seq in (100, 102)])
+    columns.add([a_row(seq, (1.0, "valid", None, 1, (200, 200, None))) for seq in (99, 101, 103)])
     assert columns.count_between(102, 100) == 0
 
 
