@@ -17,7 +17,7 @@ class KafkaPlan:
     Without a `group`, all partitions are watched: nothing is taken from other consumers, and nothing is committed.
     Reading starts where the last listener with the same store stopped, or at the end if there was none; `since_s`
     (seconds since the epoch) starts with the messages from then on, and `from_end` always at the end. A group starts
-    where it has committed, and only without a commit in this way.
+    where it has committed, and in the same way where it has not.
     """
 
     org_id: str
@@ -33,7 +33,7 @@ class KafkaPlan:
 
 
 def is_agents_group(group: str, *, org_id: str, username: str) -> bool:
-    """Return whether a group may be the one of the execution agent: its user name, or the organization's id."""
+    """Return whether a group may be that of the execution agent: its user name, or the organization's id."""
     return group in {org_id, username}
 
 
@@ -42,5 +42,5 @@ def check_group(group: str, *, org_id: str, user: str) -> None:
     if not group.startswith(org_id):
         raise UsageError(
             f"Port's brokers refuse the group {brief(group)}: its name must start with {brief(org_id)}.",
-            hint=f"Use for example --group {brief(org_id)}.port-hook.{brief(user)}",
+            hint=f"Use, for example, --group {brief(org_id)}.port-hook.{brief(user)}",
         )

@@ -286,14 +286,14 @@ class KafkaSource:
         elif parts:
             yield f"Kafka: the group {brief(self._plan.group)} gave this listener {_names(parts)}."
         else:
-            yield f"Kafka: the group {brief(self._plan.group)} gave this listener no partition; others have them all."
+            yield f"Kafka: the group {brief(self._plan.group)} gave this listener no partition; others have all."
         if assignment.lost:
             yield f"Kafka: {assignment.lost:,} messages were deleted by the brokers before they were read."
         if assignment.shortened:
             yield f"Kafka: {_names(assignment.shortened)} ends before the kept position; reading starts at the end."
         if assignment.lag and assignment.is_resumed:
             yield (
-                f"Kafka: going on where the last listener with this store stopped, {assignment.lag:,} messages ago"
+                f"Kafka: resuming where the last listener with this store stopped, {assignment.lag:,} messages ago"
                 " (--from-end skips them)."
             )
         elif assignment.lag:
@@ -306,7 +306,7 @@ class KafkaSource:
             if again and self._plan.since_s is None:
                 yield (
                     f"Kafka: {_names([part])} delivers {len(again):,} message{'' if len(again) == 1 else 's'} again"
-                    f" that {'is' if len(again) == 1 else 'are'} in the store: {_ranges(again)}."
+                    f" that {'is' if len(again) == 1 else 'are'} already in the store: {_ranges(again)}."
                 )
 
 

@@ -74,7 +74,10 @@ def test_time_that_cannot_be_read_is_an_error(assistant: Assistant) -> None:
 
 def test_list_reports_captures_for_which_jq_fails(assistant: Assistant) -> None:
     assistant.save(*numbered(1))
-    assert "jq failed for captures: 1" in assistant.document("list_captures", jq=".action | keys")["notes"][0]
+    assert (
+        "the jq expression failed for some captures (1)"
+        in assistant.document("list_captures", jq=".action | keys")["notes"][0]
+    )
 
 
 def test_list_with_long_texts_is_cut_before_it_is_too_long(assistant: Assistant) -> None:

@@ -48,7 +48,7 @@ def test_agent_shows_mapping_request_and_reports(run: Run, folder: Path) -> None
     assert (result.code, result.err) == (0, "")
     shown = words(result.out)
     for part in (
-        f"message action run {RUN}, from a topic of Kafka, synchronized",
+        f"message action run {RUN}, from a Kafka topic, synchronized",
         'mapping [0] is skipped: `.action == "other"` is false',
         "mapping [1] is used: enabled is true",
         "maps [1].body.n `.payload.x.y` is null",
@@ -166,7 +166,7 @@ def test_expressions_read_no_variable_of_the_environment_unless_it_is_named(run:
 
 def test_missing_variable_is_refused(run: Run, folder: Path) -> None:
     result = run("agent", write(folder, "m.json", topic_message()), "--env", "NOTHING", env=ENV)
-    assert (result.code, "environment has no such variable" in result.err) == (ExitCode.USAGE, True)
+    assert (result.code, "this variable is not set" in result.err) == (ExitCode.USAGE, True)
 
 
 @pytest.mark.parametrize("value", ["hunter2-hunter2", "short", '{"password": "in-an-object"}'])
@@ -265,7 +265,7 @@ def test_id_that_is_not_one_of_a_run_is_not_reported(run: Run, folder: Path, bac
     env = {**ENV, "PORT_CLIENT_ID": "id", "PORT_API_URL": "http://127.0.0.1:9"}
     result = run("agent", write(folder, "m.json", document), "--send", "--report", env=env)
     assert (result.code, backend.requests) == (ExitCode.USAGE, [])
-    assert "no id of a run that could be reported" in result.err
+    assert "no valid run id" in result.err
 
 
 # Checks and refusals.

@@ -96,7 +96,9 @@ async def test_messages_that_are_in_the_store_are_named_when_they_come_again(clu
     async with topics.read(second, positions=positions, saved=saved):
         assert await second.bodies(3) == [b"1", b"2", b"3"]
 
-    assert any(f"{topics.runs}[0] delivers 2 messages again that are in the store: 0, 2." in n for n in second.notices)
+    assert any(
+        f"{topics.runs}[0] delivers 2 messages again that are already in the store: 0, 2." in x for x in second.notices
+    )
 
 
 async def test_the_position_does_not_pass_a_message_that_is_not_saved(cluster: Cluster, topics: Topics) -> None:
