@@ -219,7 +219,7 @@ def test_agent_does_not_send_to_another_machine_unasked(run: Run, folder: Path, 
     assert (result.code, "is not on this machine, so nothing was sent" in words(result.err)) == (ExitCode.USAGE, True)
 
 
-def test_mapping_file_that_only_lies_in_the_folder_decides_nothing_that_is_sent(
+def test_mapping_file_of_the_folder_is_not_used_to_send_unless_it_is_named(
     run: Run, folder: Path, backend: Handler
 ) -> None:
     write(folder, MAPPING, [{"url": f'"{backend.url}/elsewhere"'}])
@@ -259,7 +259,7 @@ def test_agent_reports_the_run_to_port_as_predicted(run: Run, folder: Path, back
 
 
 @pytest.mark.parametrize("run_id", ["../../blueprints/x", "r_1", "wfnr_"])
-def test_id_that_is_not_one_of_a_run_is_not_reported(run: Run, folder: Path, backend: Handler, run_id: str) -> None:
+def test_value_that_is_not_a_run_id_is_not_reported(run: Run, folder: Path, backend: Handler, run_id: str) -> None:
     document = {**action_run(), "id": run_id}
     document["payload"]["url"] = backend.url
     env = {**ENV, "PORT_CLIENT_ID": "id", "PORT_API_URL": "http://127.0.0.1:9"}
@@ -324,7 +324,9 @@ def test_mapping_file_with_which_the_agent_does_not_start_is_refused(run: Run, f
         (("claimed.json", "--transport", "kafka"), "claims by polling"),
     ],
 )
-def test_agent_refuses(run: Run, folder: Path, arguments: tuple[str, ...], message: str) -> None:
+def test_agent_refuses_messages_and_options_that_it_cannot_use(
+    run: Run, folder: Path, arguments: tuple[str, ...], message: str
+) -> None:
     write(folder, "m.json", topic_message())
     write(folder, "claimed.json", action_run())
     write(folder, "list.json", "[]")

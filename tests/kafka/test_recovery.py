@@ -93,7 +93,7 @@ async def test_sasl_ssl_works_and_refuses_a_wrong_password_and_an_unknown_author
         assert "KAFKA_CA_FILE" in unknown.value.hint
 
 
-async def test_lost_brokers_and_expired_credentials_are_told_once_and_recovered_from(tmp_path: Path) -> None:
+async def test_lost_brokers_and_expired_credentials_are_reported_once_and_recovered_from(tmp_path: Path) -> None:
     async with secured(tmp_path) as front:
         asked: list[str] = []
 

@@ -45,7 +45,7 @@ def test_listen_kafka_shows_saves_and_verifies_a_message(
     assert (kept.body, kept.origin and kept.origin[:2]) == (message, (RUNS, 1))
 
 
-def test_a_killed_listener_goes_on_and_names_what_comes_again(
+def test_a_killed_listener_resumes_and_names_repeated_messages(
     shared_cluster: Cluster, kafka: dict[str, str], tmp_path: Path
 ) -> None:
     with listener(tmp_path, "--kafka", env=kafka) as first:
