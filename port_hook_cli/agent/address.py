@@ -64,7 +64,7 @@ def read_address(url: Any, query: Any) -> AgentAddress:
     host, port = _host_and_port(place, text, scheme)
     path = _escape(_without_dots(path), _PATH) or "/"
     asked = None if url_query is None else _escape(url_query, _QUERY)
-    if added := _query_text(query):
+    if added := _query_text(query, is_first=not asked):
         asked = f"{asked}&{added}" if asked else added
     return AgentAddress(
         scheme=scheme,
@@ -165,14 +165,19 @@ def _without_dots(path: str) -> str:
     return "/".join(output)
 
 
-def _query_text(query: Any) -> str:
-    """Return `requests`' encoding of its `params`; raises AgentFault for values that it does not accept."""
+def _query_text(query: Any, *, is_first: bool) -> str:
+    """Return `requests`' encoding of its `params`; raises AgentFault for values that it does not accept.
+
+    A number is accepted behind another query only.
+    """
     if not query or isinstance(query, str):
         return query or ""
     if isinstance(query, Mapping):
         return _encoded(query.items())
     if isinstance(query, list):
         return _encoded_pairs(query)
+    if not is_first:
+        return str(query)
     raise AgentFault("TypeError: Cannot mix str and non-str arguments")
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from port_hook_cli.cli import options
-from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.signing_options import Unit
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.runs.ids import check_run_id
@@ -64,14 +63,6 @@ def sandbox(
             "--secrets",
             help="The organization's secrets for `.secrets` in workflows: JSON or .env.",
             metavar="FILE",
-        ),
-    ] = None,
-    kafka_broker: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--kafka-broker",
-            help="A Kafka broker that GET /v1/kafka-credentials returns; repeatable.",
-            metavar="HOST:PORT",
         ),
     ] = None,
     kafka: Annotated[
@@ -134,7 +125,6 @@ def sandbox(
     from port_hook_cli.sandbox.definition_files import read_actions, read_workflows
 
     runtime: Runtime = ctx.obj
-    refuse_contradictions({"--kafka": kafka is not None, "--kafka-broker": bool(kafka_broker)})
     given = {
         "port": port,
         "now": runtime.now,
@@ -145,7 +135,7 @@ def sandbox(
             notice=lambda message: print(f"note: {printable(message)}", file=runtime.stderr),
         ),
         "workflows": read_workflows(runtime.cwd / path for path in workflows or ()),
-        "kafka_brokers": kafka_broker or (),
+        "kafka_brokers": (),
         "secrets": _read_secrets(secrets, runtime),
         "state": None if state is None else runtime.cwd / state,
         "sending": Sending(unit=timestamp_unit, timeout_s=delivery_timeout, allow_remote=allow_remote),

@@ -166,6 +166,7 @@ def test_values_at_paths_are_decrypted_before_the_mapping_is_applied(jq: AgentJq
     paths = [
         "payload.properties.token", "payload.properties.keys.0.k", "payload.properties.plain", "payload.none",
         "payload.properties.short", "payload.properties.keys.one", "payload.properties.*.k", "action.x", "payload",
+        "**",
     ]  # fmt: skip
     prediction = predicted(jq, document, mappings_of({"fieldsToDecryptPaths": paths, "body": ".payload.properties"}))
     assert body_of(prediction) == {
@@ -174,7 +175,7 @@ def test_values_at_paths_are_decrypted_before_the_mapping_is_applied(jq: AgentJq
     assert [path.problem for path in prediction.decrypted] == [
         "", "", "the value is not base64", "the message has no value there", "the value is too short to be encrypted",
         "the message has no value there", "a path with a wildcard decrypts nothing", "the message has no value there",
-        "the value is not text",
+        "the value is not text", "a path with a wildcard decrypts nothing",
     ]  # fmt: skip
     assert "zoë" not in repr(prediction.decrypted)
 

@@ -161,6 +161,31 @@ def test_user_and_password_of_a_url_become_an_authorization_field(receiver: tupl
     assert wire_request("POST", url, headers={}, query={}, body={"a": 1}, user_agent=USER_AGENT).content == received[0]
 
 
+@pytest.mark.parametrize(
+    "query", [[["a", "b"], ["c", ["d", None]]], [], "x=é", ["ab"], [["a"]], 5, [5], {"a": {"b": 1}}]
+)
+@pytest.mark.parametrize("url", ["http://h/", "http://h/?z"])
+def test_query_that_is_no_object_is_what_requests_makes_of_it(query: Any, url: str) -> None:
+    try:
+        prepared = requests.Request("GET", url, params=query).prepare()
+    except (TypeError, ValueError) as error:
+        kind = type(error).__name__
+        with pytest.raises(AgentFault, match=f"^{kind}: "):
+            wire_request("GET", url, headers={}, query=query, body=None)
+        return
+    made = wire_request("GET", url, headers={}, query=query, body=None)
+    assert made.address.target == _target(prepared)
+
+
+@pytest.mark.parametrize("fields", [{"x y:": "1"}, {"X": " 1"}, {"X": "a\nb"}, {"X": 5}, {"X": ["a"]}])
+def test_fault_of_a_field_is_the_text_of_requests(fields: Any) -> None:
+    with pytest.raises(requests.exceptions.InvalidHeader) as real:
+        requests.Request("GET", "http://h/", headers=fields).prepare()
+    with pytest.raises(AgentFault) as fault:
+        wire_request("GET", "http://h/", headers=fields, query={}, body=None)
+    assert str(fault.value) == f"InvalidHeader: {real.value}"
+
+
 @pytest.mark.parametrize("method", ["P\xdcT", "A B", "GET\n"])
 def test_method_that_is_not_a_token_is_a_fault_as_in_urllib3(method: str) -> None:
     with _Unset() as session, pytest.raises(ValueError, match="Method cannot contain non-token characters") as real:

@@ -149,7 +149,7 @@ def test_expressions_read_no_variable_of_the_environment_unless_it_is_named(run:
     assert '{"all": {}, "t": null}' in closed.out
     assert "X-Other: none" in closed.out
     assert "the variable TOKEN (not given, so null here: add --env TOKEN)" in closed.out
-    assert "variables whose names it computes" in closed.out
+    assert "variables whose names the file computes" in closed.out
     opened = [run(*arguments, "--env", "TOKEN", *more, env=env) for more in ((), ("--json",), ("--raw",))]
     for result in opened:
         assert result.code == 0

@@ -424,7 +424,6 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--actions',), 'PATH', True, (), 'Actions as JSON or YAML: a file or a folder of them; repeatable. Default: a sample, create_vm.'),
             (('--workflows',), 'PATH', True, (), 'Workflows as JSON or YAML: a file or a folder of them; repeatable.'),
             (('--secrets',), 'FILE', False, (), "The organization's secrets for `.secrets` in workflows: JSON or .env."),
-            (('--kafka-broker',), 'HOST:PORT', True, (), 'A Kafka broker that GET /v1/kafka-credentials returns; repeatable.'),
             (('--kafka',), 'HOST:PORT|embedded', False, (), "Publish the messages for Port's agent and of KAFKA actions to this broker; `embedded` starts one."),
             (('--state',), 'FILE', False, (), 'Save everything in this file and load it at the next start.'),
             (('--run',), 'ID', True, (), 'A run that is in progress; repeatable.'),
