@@ -69,7 +69,7 @@ def sandbox(
         str | None,
         typer.Option(
             "--kafka",
-            help="Publish the messages for Port's agent and of KAFKA actions to this broker; `embedded` starts one.",
+            help="Publish the messages that Port publishes to Kafka to this broker; `embedded` starts one.",
             metavar="HOST:PORT|embedded",
         ),
     ] = None,

@@ -65,7 +65,7 @@ def trigger(
         typer.Option(
             "--kafka",
             metavar="HOST:PORT",
-            help="Publish the message for Port's agent, or of a KAFKA action, to this broker; send no request.",
+            help="Publish the message that Port publishes to Kafka to this broker, and send no request.",
         ),
     ] = None,
     input_: Annotated[

@@ -355,7 +355,7 @@ async def until_saved(world: Runtime, count: int) -> None:
             with open_store(None, world.cwd) as store:
                 if len(list(store.find(limit=10))) == count:
                     return
-            await asyncio.sleep(0.01)  # nothing tells of it
+            await asyncio.sleep(0.01)  # no event reports it
 
 
 STEPS = st.lists(
