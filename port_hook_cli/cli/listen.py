@@ -537,6 +537,7 @@ def _kafka_opening(
         open_api=lambda: open_port_api(read(), runtime, timeout_s=timeout_s),
         ask=ask,
         can_ask=can_ask(runtime),
+        on_secret=runtime.keep_secret,
     )
 
 

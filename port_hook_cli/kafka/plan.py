@@ -17,7 +17,8 @@ class KafkaPlan:
     Without a `group`, all partitions are watched: nothing is taken from other consumers, and nothing is committed.
     Reading starts where the last listener with the same store stopped, or at the end if there was none; `since_s`
     (seconds since the epoch) starts with the messages from then on, and `from_end` always at the end. A group starts
-    where it has committed, and in the same way where it has not.
+    where it has committed, and in the same way where it has not. A watcher looks for new partitions and topics every
+    `look_for_partitions_s` seconds.
     """
 
     org_id: str
@@ -25,6 +26,7 @@ class KafkaPlan:
     group: str | None = None
     since_s: float | None = None
     from_end: bool = False
+    look_for_partitions_s: float = 30.0
 
     @property
     def group_id(self) -> str:

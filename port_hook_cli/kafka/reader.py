@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from threading import Event, Lock, Thread
 from time import monotonic
 from typing import Any, Protocol
@@ -28,43 +26,21 @@ from port_hook_cli.kafka.client import (
 )
 from port_hook_cli.kafka.connection import KafkaConnection, client_settings, is_loopback_broker
 from port_hook_cli.kafka.plan import KafkaPlan
+from port_hook_cli.kafka.starts import CALL_TIMEOUT_S, GivenPartitions, StartFinder, TopicPart
+from port_hook_cli.kafka.trouble import ConnectionTrouble, error_text, is_about_the_connection, unusable
 from port_hook_cli.text.safe import brief
-
-TopicPart = tuple[str, int]
-"""A topic and the number of a partition."""
 
 _CONNECT_TIMEOUT_S = 10.0
 _FIRST_TRY_S, _REFUSED_AFTER_S = 0.5, 1.5
-_CALL_TIMEOUT_S = 10.0
 _POLL_S = 0.2
 _BATCH = 500
 _TEND_S = 0.5
 _HELD_UP_S, _PAUSE_AFTER_S = 0.05, 2.0
-_LOOK_FOR_PARTITIONS_S = 30.0
 _CHECK_TIMEOUT_S = 1.0
 _HAND_OVER_S = 2.0
 _CLOSE_S = 3.0
 # A lag is reported when it exceeds the first number; its end, when it falls below the second.
 _LAG, _CAUGHT_UP = 1_000, 100
-_state = re.compile(r" \(after [0-9]+ms in state [^)]*\)|^\S+/(?:bootstrap|[0-9]+): ")
-_REFUSED = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})  # noqa: SLF001 - librdkafka's own names
-_ENDED = frozenset({KafkaError._ALL_BROKERS_DOWN})  # noqa: SLF001
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GivenPartitions:
-    """The partitions of this reader, each with the offset of its next message. `lag` is how many messages wait.
-
-    `shortened` are partitions that end before the position that was kept, `lost` how many messages the broker deleted
-    before they were read.
-    """
-
-    cluster: str
-    starts: Mapping[TopicPart, int]
-    lag: int = 0
-    shortened: Sequence[TopicPart] = ()
-    lost: int = 0
-    is_resumed: bool = False
 
 
 class ReaderEvents(Protocol):
@@ -119,7 +95,7 @@ class TopicReader:
         self._lock = Lock()
         self._saved: dict[TopicPart, int] = {}
         self._renewed: KafkaConnection | None = None
-        self._trouble = _Trouble()
+        self._trouble = ConnectionTrouble()
         self._cluster = ""
         self._positions: dict[TopicPart, int] = {}
         self._is_paused = self._is_lagging = False
@@ -203,7 +179,7 @@ class TopicReader:
             self._assign(parts)
         else:
             consumer.subscribe(list(self._plan.topics), on_assign=self._on_assign, on_revoke=self._on_revoke)
-        self._look_at = monotonic() + _LOOK_FOR_PARTITIONS_S
+        self._look_at = monotonic() + self._plan.look_for_partitions_s
 
     def _connect(self, consumer: Consumer) -> Any:
         """Return the cluster's topics. Give up early if the brokers refuse, and later if they do not respond."""
@@ -216,12 +192,12 @@ class TopicReader:
                 took_s = monotonic() - started
                 is_over = took_s > _CONNECT_TIMEOUT_S or self._stopping.is_set()
                 if is_over or self._trouble.is_refused or (self._trouble.is_suspected and took_s > _REFUSED_AFTER_S):
-                    raise _unusable(self._connection, self._trouble.reason or _text(error.args[0])) from None
+                    raise unusable(self._connection, self._trouble.reason or error_text(error.args[0])) from None
 
-    def _assign(self, parts: Sequence[TopicPart]) -> None:
-        """Watch partitions from where the plan says."""
+    def _assign(self, parts: Sequence[TopicPart], *, are_new: bool = False) -> None:
+        """Watch partitions from where the plan says, or from their beginning if they are new."""
         assert self._consumer is not None
-        start = _Starts(self._consumer, self._cluster, self._plan, self._start_at).find(parts)
+        start = StartFinder(self._consumer, self._cluster, self._plan, self._start_at).find(parts, are_new=are_new)
         self._consumer.incremental_assign([TopicPartition(*part, offset) for part, offset in start.starts.items()])
         self._positions.update(start.starts)
         self._tell(self._events.assigned, start)
@@ -230,10 +206,10 @@ class TopicReader:
         """Start each partition where the group has committed, or else where the plan says."""
         starts: dict[TopicPart, int] = {}
         if given:
-            known = consumer.committed(given, timeout=_CALL_TIMEOUT_S)
+            known = consumer.committed(given, timeout=CALL_TIMEOUT_S)
             starts = {(item.topic, item.partition): item.offset for item in known if item.offset >= 0}
             fresh = [(item.topic, item.partition) for item in known if item.offset < 0]
-            starts |= _Starts(consumer, self._cluster, self._plan, lambda _: None).find(fresh).starts
+            starts |= StartFinder(consumer, self._cluster, self._plan, lambda _: None).find(fresh).starts
             consumer.assign([TopicPartition(*part, offset) for part, offset in starts.items()])
             with self._lock:
                 self._saved = {part: starts[part] for part in fresh}
@@ -308,9 +284,9 @@ class TopicReader:
 
     def _on_error(self, error: KafkaError) -> None:
         code = error.code()
-        self._trouble.note(code, _text(error))
-        if code not in _REFUSED | _ENDED and not _is_about_a_connection(code):
-            self._tell(self._events.failed, _text(error))
+        self._trouble.note(code, error_text(error))
+        if not is_about_the_connection(code):
+            self._tell(self._events.failed, error_text(error))
 
     def _tend(self) -> None:
         """Do what is due: check a connection that may be lost, look for new partitions, report the lag."""
@@ -321,7 +297,7 @@ class TopicReader:
         if self._trouble.is_suspected:
             self._check_connection()
         elif self._plan.group is None and monotonic() >= self._look_at:
-            self._look_at = monotonic() + _LOOK_FOR_PARTITIONS_S
+            self._look_at = monotonic() + self._plan.look_for_partitions_s
             self._look_for_partitions()
         self._tell_lag()
         if self._missing:
@@ -354,7 +330,7 @@ class TopicReader:
             found = self._consumer.list_topics(timeout=_CHECK_TIMEOUT_S).topics
             parts = [(topic, number) for topic in self._plan.topics for number in _partitions(found.get(topic))]
             if new := [part for part in parts if part not in self._positions]:
-                self._assign(new)
+                self._assign(new, are_new=True)
 
     def _tell_lag(self) -> None:
         lag = sum(self._lags())
@@ -368,77 +344,6 @@ class TopicReader:
             with suppress(KafkaException, TypeError):
                 _, high = self._consumer.get_watermark_offsets(TopicPartition(*part), cached=True)
                 yield max(0, high - position)
-
-
-class _Trouble:
-    """What is known about a connection that may be lost, and whether it was reported."""
-
-    def __init__(self) -> None:
-        self.reason = ""
-        self.is_suspected = self.is_refused = False
-        self._is_told = self._is_certain = False
-
-    def note(self, code: int, text: str) -> None:
-        """Remember an error of librdkafka."""
-        if code in _REFUSED:
-            self.is_refused = self.is_suspected = True
-            self.reason = text
-        elif code in _ENDED:
-            self.is_suspected = True
-            self.reason = self.reason or text
-        elif _is_about_a_connection(code) and not self.is_refused and not self._is_certain:
-            self.reason = text
-            self._is_certain = code == KafkaError._SSL  # noqa: SLF001 - other errors follow that say less
-
-    def tell(self) -> bool:
-        """Return whether to report it now: once, and again if a loss turns out to be a refusal."""
-        is_new = not self._is_told
-        self._is_told = True
-        return is_new
-
-    def clear(self) -> bool:
-        """Forget it; return whether it was reported."""
-        was_told = self._is_told
-        self.reason = ""
-        self.is_suspected = self.is_refused = self._is_told = self._is_certain = False
-        return was_told
-
-
-@dataclass(frozen=True, slots=True)
-class _Starts:
-    """Finds where to start reading partitions."""
-
-    consumer: Consumer
-    cluster: str
-    plan: KafkaPlan
-    start_at: Callable[[Partition], int | None]
-
-    def find(self, parts: Sequence[TopicPart]) -> GivenPartitions:
-        """Return the first offset of each partition."""
-        since = self._offsets_since(parts) if self.plan.since_s is not None else {}
-        starts: dict[TopicPart, int] = {}
-        shortened: list[TopicPart] = []
-        lag = lost = 0
-        is_resumed = False
-        for part in parts:
-            low, high = self.consumer.get_watermark_offsets(TopicPartition(*part), timeout=_CALL_TIMEOUT_S)
-            kept = None if self.plan.from_end or since else self.start_at(Partition(self.cluster, *part))
-            start = since.get(part, high) if kept is None else min(max(kept, low), high)
-            if kept is not None:
-                is_resumed = True
-                lost += max(0, low - kept)
-                shortened += [part] if kept > high else []
-            starts[part] = start
-            lag += high - start
-        return GivenPartitions(
-            cluster=self.cluster, starts=starts, lag=lag, shortened=shortened, lost=lost, is_resumed=is_resumed
-        )
-
-    def _offsets_since(self, parts: Sequence[TopicPart]) -> dict[TopicPart, int]:
-        moment = int((self.plan.since_s or 0) * 1000)
-        wanted = [TopicPartition(*part, moment) for part in parts]
-        found = self.consumer.offsets_for_times(wanted, timeout=_CALL_TIMEOUT_S)
-        return {(item.topic, item.partition): item.offset for item in found if item.offset >= 0}
 
 
 def _reading(connection: KafkaConnection, plan: KafkaPlan) -> dict[str, Any]:
@@ -479,33 +384,6 @@ def _partitions(topic: Any) -> Iterator[int]:
     """Yield the numbers of a topic's partitions; none if it does not exist."""
     if topic is not None and topic.error is None:
         yield from sorted(topic.partitions)
-
-
-def _text(error: object) -> str:
-    """Return the words of an error of librdkafka, without the address and state in front of them."""
-    words = error.str() if isinstance(error, KafkaError) else str(error)
-    return brief(_state.sub("", words), 300)
-
-
-def _is_about_a_connection(code: int) -> bool:
-    return code in {
-        KafkaError._TRANSPORT,  # noqa: SLF001 - librdkafka's own names
-        KafkaError._RESOLVE,  # noqa: SLF001
-        KafkaError._SSL,  # noqa: SLF001
-        KafkaError._TIMED_OUT,  # noqa: SLF001
-        KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001
-    }
-
-
-def _unusable(connection: KafkaConnection, reason: str) -> BrokerError:
-    lowered = reason.lower()
-    if "certificate" in lowered:
-        hint = "If the brokers have a certificate of your own authority, name its file in KAFKA_CA_FILE."
-    elif "authentication" in lowered or "sasl" in lowered:
-        hint = "Check KAFKA_USERNAME and KAFKA_PASSWORD; or unset them to use the credentials from Port's API."
-    else:
-        hint = "Check that the address is right and that a firewall lets you through."
-    return BrokerError(f"Kafka at {connection.address} cannot be used: {reason}.", hint=hint)
 
 
 def _no_topics(connection: KafkaConnection, plan: KafkaPlan) -> BrokerError:

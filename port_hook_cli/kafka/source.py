@@ -23,7 +23,8 @@ from port_hook_cli.kafka.connection import KafkaConnection
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.kafka.plan import KafkaPlan
 from port_hook_cli.kafka.progress import PartitionProgress
-from port_hook_cli.kafka.reader import GivenPartitions, TopicPart, TopicReader
+from port_hook_cli.kafka.reader import TopicReader
+from port_hook_cli.kafka.starts import GivenPartitions, TopicPart
 from port_hook_cli.text.safe import brief
 
 GetConnection: TypeAlias = Callable[[], Awaitable[KafkaConnection]]
@@ -168,7 +169,7 @@ class KafkaSource:
 
     def missed(self, count: int) -> None:
         """Handle messages that the brokers deleted before they were read."""
-        self._context.notice(f"Kafka: {count:,} messages were deleted by the brokers before they were read.")
+        self._context.notice(_deleted(count))
 
     def failed(self, reason: str) -> None:
         """Handle any other problem."""
@@ -288,16 +289,16 @@ class KafkaSource:
         else:
             yield f"Kafka: the group {brief(self._plan.group)} gave this listener no partition; others have all."
         if assignment.lost:
-            yield f"Kafka: {assignment.lost:,} messages were deleted by the brokers before they were read."
+            yield _deleted(assignment.lost)
         if assignment.shortened:
             yield f"Kafka: {_names(assignment.shortened)} ends before the kept position; reading starts at the end."
         if assignment.lag and assignment.is_resumed:
             yield (
-                f"Kafka: resuming where the last listener with this store stopped, {assignment.lag:,} messages ago"
+                f"Kafka: resuming where the last listener with this store stopped, {_count(assignment.lag)} ago"
                 " (--from-end skips them)."
             )
         elif assignment.lag:
-            yield f"Kafka: starting {assignment.lag:,} messages before the end."
+            yield f"Kafka: starting {_count(assignment.lag)} before the end."
         yield from self._repeated_lines(assignment)
 
     def _repeated_lines(self, assignment: GivenPartitions) -> Iterator[str]:
@@ -305,8 +306,8 @@ class KafkaSource:
             again = sorted(offset for offset in self._saved.get(part, ()) if offset >= start)
             if again and self._plan.since_s is None:
                 yield (
-                    f"Kafka: {_names([part])} delivers {len(again):,} message{'' if len(again) == 1 else 's'} again"
-                    f" that {'is' if len(again) == 1 else 'are'} already in the store: {_ranges(again)}."
+                    f"Kafka: {_names([part])} delivers {_count(len(again))} again that the store already has:"
+                    f" {_ranges(again)}."
                 )
 
 
@@ -329,6 +330,14 @@ def _by_part(saved: Iterable[MessageOrigin]) -> dict[TopicPart, set[int]]:
     for origin in saved:
         found.setdefault((origin.topic, origin.partition), set()).add(origin.offset)
     return found
+
+
+def _count(number: int) -> str:
+    return f"{number:,} message{'' if number == 1 else 's'}"
+
+
+def _deleted(number: int) -> str:
+    return f"Kafka: the brokers deleted {_count(number)} that this listener had not read yet."
 
 
 def _names(parts: Sequence[TopicPart]) -> str:

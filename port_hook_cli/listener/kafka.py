@@ -40,7 +40,7 @@ class KafkaOpening:
     """Opens the topics: call it with the listener's `SourceContext`.
 
     `open_api` opens a client of Port's API, for what `settings` lack. `ask` asks the user a yes-or-no question;
-    `can_ask` says whether it can.
+    `can_ask` says whether it can. `on_secret` gets each password.
     """
 
     options: KafkaOptions
@@ -48,6 +48,7 @@ class KafkaOpening:
     open_api: Callable[[], PortApi]
     ask: Callable[[str], Awaitable[bool]]
     can_ask: bool
+    on_secret: Callable[[str], None] = lambda _: None
 
     async def __call__(self, context: SourceContext) -> Source:
         """Return the source; raises PortHookError."""
@@ -69,10 +70,14 @@ class KafkaOpening:
 
     async def _connection(self) -> KafkaConnection:
         """Return the brokers and credentials, from Port's API each time if the settings do not have them."""
-        if not self.settings.needs_api:
-            return self.settings.connection()
-        async with self.open_api() as api:
-            return self.settings.connection(read_credentials(await api.call("GET", "/v1/kafka-credentials")))
+        given = None
+        if self.settings.needs_api:
+            async with self.open_api() as api:
+                given = read_credentials(await api.call("GET", "/v1/kafka-credentials"))
+        connection = self.settings.connection(given)
+        if connection.password is not None:
+            self.on_secret(connection.password.reveal())
+        return connection
 
     async def _org_id(self) -> str:
         try:

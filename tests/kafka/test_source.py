@@ -62,7 +62,7 @@ async def test_the_next_watcher_resumes_where_the_last_one_stopped(cluster: Clus
         await sent(cluster, topics.runs, b"4")
         assert await third.bodies(1) == [b"4"]
 
-    assert any("stopped, 1 messages ago (--from-end skips them)" in line for line in second.notices)
+    assert any("stopped, 1 message ago (--from-end skips them)" in line for line in second.notices)
     assert not any("ago" in line for line in third.notices)
 
 
@@ -97,7 +97,7 @@ async def test_messages_in_the_store_are_named_when_they_are_delivered_again(clu
         assert await second.bodies(3) == [b"1", b"2", b"3"]
 
     assert any(
-        f"{topics.runs}[0] delivers 2 messages again that are already in the store: 0, 2." in x for x in second.notices
+        f"{topics.runs}[0] delivers 2 messages again that the store already has: 0, 2." in n for n in second.notices
     )
 
 
@@ -240,6 +240,26 @@ async def test_a_missing_change_log_is_not_an_error(cluster: Cluster) -> None:
     async with Topics(cluster.address, "half").read(pipeline):
         await sent(cluster, "half.runs", b"1")
         assert await pipeline.bodies(1) == [b"1"]
+
+
+async def test_a_topic_that_is_created_later_is_read_from_its_beginning(cluster: Cluster) -> None:
+    cluster.make("later.runs")
+    pipeline = Pipeline()
+    async with Topics(cluster.address, "later").read(pipeline, look_for_partitions_s=0.3):
+        cluster.make("later.change.log")
+        await sent(cluster, "later.change.log", b"1")
+        assert await pipeline.bodies(1) == [b"1"]
+
+
+async def test_since_does_not_start_at_the_kept_position(cluster: Cluster, topics: Topics) -> None:
+    first, second = Pipeline(), Pipeline()
+    async with topics.read(first):
+        pass
+    await sent(cluster, topics.runs, b"old")
+    # This cluster finds no message by time, as if none were new enough.
+    async with topics.read(second, positions=first.positions, since_s=time.time()):
+        await sent(cluster, topics.runs, b"new")
+        assert await second.bodies(1) == [b"new"]
 
 
 async def test_an_unreachable_broker_is_an_error() -> None:
