@@ -18,7 +18,7 @@ _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 _USERINFO = _UNRESERVED | frozenset("!$&'()*+,;=:")
 _PATH = _USERINFO | frozenset("@/")
 _QUERY = _PATH | frozenset("?")
-# What requests leaves as it is when it quotes a whole URL.
+# The characters that requests does not escape in a whole URL.
 _SAFE, _SAFE_WITHOUT_PERCENT = "!#$%&'()*+,/:;=?@[]~", "!#$&'()*+,/:;=?@[]~"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _MAX_PORT = 65535

@@ -20,7 +20,7 @@ PARTS = ("request", "handler_response", "response")
 """The bodies of a capture: the request's, that of the handler's response, and that of the response to the sender."""
 
 _MAIN, _BESIDE = 12_000, 2_000
-"""How many characters of a body are shown: of the one that is asked for, and of the others."""
+"""How many characters of a body are shown: of the requested one, and of the others."""
 _TEXT = 1_000
 _MAX_HEADERS = 100
 _HEADER_CHARACTERS = 6_000
@@ -82,7 +82,7 @@ def _binary_window(body: bytes, offset: int, limit: int) -> dict[str, Any]:
 
 
 def _json_in(text: str) -> tuple[Any] | None:
-    """Return the JSON document in a text, None if it has none or one that Python would not write as it is."""
+    """Return the JSON document in a text, or None if it is not JSON or Python would write it differently."""
     if nests_too_deep(text):
         return None
     try:

@@ -35,7 +35,7 @@ from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.trigger.run import run_trigger
 
 MAX_TIMEOUT_S = 55
-# The secret's owner signed these; of the last, the timestamp is too old.
+# The owner of the secret signed these. The timestamp of the last one is too old.
 _SIGNED = frozenset({Status.VALID, Status.REENCODED, Status.STALE})
 
 
@@ -85,7 +85,7 @@ async def report_run(arguments: Arguments, workspace: Workspace) -> ToolOutput:
 def _verified_capture(arguments: Arguments, workspace: Workspace) -> str:
     """Return the id of the capture to replay, which for `last` is the newest that is not a replay.
 
-    Raises UsageError for one that nobody signed: a stranger must not get a signature by asking an agent for a replay.
+    Raises UsageError for one without a good signature: a stranger must not get one by asking an agent for a replay.
     """
     name = arguments["capture"]
     with workspace.open_store() as kept:

@@ -13,7 +13,7 @@ Fields = Mapping[str, Any]
 _MAX_OFFSET = 2**63 - 1
 _MAX_PARTITION = 2**31 - 1
 _LATEST_MS = int(2.5e14)
-"""As for the time of a capture: the latest time that has a date in every time zone."""
+"""The latest time that has a date in every time zone, as for the time of a capture."""
 _HTTP_STATUSES = range(100, 1000)
 
 

@@ -337,7 +337,9 @@ async def test_requests_that_are_held_at_the_end_of_the_listener_get_no_response
     assert len(gate.shown) == 3
 
 
-async def test_held_request_without_a_handler_whose_sender_disconnects_is_told(runtime: Callable[..., Runtime]) -> None:
+async def test_held_request_without_a_handler_is_reported_when_its_sender_disconnects(
+    runtime: Callable[..., Runtime],
+) -> None:
     gate, world = Gate(), runtime()
     async with gated(world, gate, routes=Routes()) as sender:
         sender.serving.flow.turns.pause()
@@ -356,7 +358,7 @@ async def until_saved(world: Runtime, count: int) -> None:
             with open_store(None, world.cwd) as store:
                 if len(list(store.find(limit=10))) == count:
                     return
-            await asyncio.sleep(0.01)  # nothing tells of it
+            await asyncio.sleep(0.01)  # no event reports it
 
 
 STEPS = st.lists(
