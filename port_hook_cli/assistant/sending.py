@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 from urllib.parse import urlsplit
 
 from port_hook_cli.assistant.action_files import DEFAULT_TIMEOUT_S, trigger_plan
@@ -19,6 +20,9 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.forwarding import is_on_this_machine, read_target
 from port_hook_cli.invocations.models import Status
+from port_hook_cli.javascript.paths import JsonPath
+from port_hook_cli.javascript.stringify import NotJson
+from port_hook_cli.javascript.values import read_json
 from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.replay.batch import ReplayPlan, run_batch
 from port_hook_cli.replay.editing import Assignment, Edits
@@ -127,15 +131,22 @@ def _replay_plan(capture_id: str, arguments: Arguments, workspace: Workspace) ->
 
 
 def _edits(arguments: Arguments) -> Edits | None:
-    from port_hook_cli.javascript.paths import JsonPath
-
     values, removed = arguments.get("set", {}), arguments.get("unset", [])
     if not (values or removed):
         return None
     return Edits(
         unset=tuple(map(JsonPath.parse, removed)),
-        assignments=tuple(Assignment.parse(f"{path}={json.dumps(value)}") for path, value in values.items()),
+        assignments=tuple(_assignment(path, value) for path, value in values.items()),
     )
+
+
+def _assignment(path: str, value: Any) -> Assignment:
+    try:
+        return Assignment(JsonPath.parse(path), read_json(json.dumps(value)))
+    except (NotJson, RecursionError) as error:
+        raise UsageError(
+            f"The value for {brief(path)} cannot be read: it is nested too deep.", hint="Reduce the nesting."
+        ) from error
 
 
 def _report(arguments: Arguments) -> RunReport:

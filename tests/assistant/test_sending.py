@@ -48,6 +48,20 @@ def test_capture_is_sent_where_it_was_forwarded_and_the_replay_is_saved(assistan
     assert assistant.result("show_capture", capture=sent["capture"])["handler_response"]["body"]["text"] == "ok"
 
 
+def test_name_with_an_equals_sign_is_set_as_it_is(assistant: Assistant) -> None:
+    with handler() as target:
+        assistant.save(an_exchange())
+        to_set = {'payload.properties["a=b"]': "1", 'payload.properties["c"]': 2.0}
+        assistant.result("replay_capture", capture="last", to=target.url, set=to_set)
+        properties = json.loads(target.requests[0].body)["payload"]["properties"]
+    assert (properties["a=b"], properties["c"]) == ("1", 2)
+
+
+def test_path_with_a_value_in_it_is_refused(assistant: Assistant) -> None:
+    assistant.save(an_exchange())
+    assert "is not valid" in assistant.error("replay_capture", capture="last", to="1", set={"payload.a=1": 2})
+
+
 @pytest.mark.parametrize("status", [Status.INVALID, Status.MISSING, Status.MALFORMED, Status.UNCHECKED])
 def test_capture_that_no_one_signed_is_not_signed_for_an_agent(assistant: Assistant, status: Status) -> None:
     with handler() as target:
