@@ -48,7 +48,9 @@ def result_text(tool: str, output: ToolOutput, notes: Sequence[str], masker: Mas
 def error_text(message: str, hint: str, notes: Sequence[str], masker: Masker) -> str:
     """Return the text of an error: what happened, what to do, and what else was said."""
     lines = [f"error: {message}", *([f"hint: {hint}"] if hint else []), *_bounded(notes, masker)]
-    return printable_json(shorten(masker.message("\n".join(lines)), MAX_CHARACTERS))
+    # Cut twice: first because masking a long text takes long, then where no part of a secret is left.
+    text = masker.message(shorten("\n".join(lines), 2 * MAX_CHARACTERS))
+    return printable_json(shorten(text, MAX_CHARACTERS))
 
 
 def cut_texts(value: Any, limit: int) -> Any:
