@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from port_hook_cli.assistant.action_files import DEFAULT_TIMEOUT_S, trigger_plan
@@ -33,12 +35,17 @@ from port_hook_cli.runs.ids import check_run_id, doubt_about
 from port_hook_cli.runs.records import report_record
 from port_hook_cli.runs.updates import LogLevel, RunReport, RunStatus, is_node_run, plan_report
 from port_hook_cli.runs.urls import run_page
+from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.terminal.console import tell
 from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.trigger.plan import TriggerPlan
 from port_hook_cli.trigger.run import run_trigger
 
 MAX_TIMEOUT_S = 55
+# asyncio has one pool of a few threads: requests to a handler that hangs would leave none for the tools that read.
+_SENDERS = ThreadPoolExecutor(32, thread_name_prefix="send")
+_Plan = TypeVar("_Plan", ReplayPlan, TriggerPlan)
 # The secret's owner signed these; of the last, the timestamp is too old.
 _SIGNED = frozenset({Status.VALID, Status.REENCODED, Status.STALE})
 
@@ -63,14 +70,14 @@ async def replay_capture(arguments: Arguments, workspace: Workspace) -> ToolOutp
     """Send a capture of the store again, freshly signed, as `replay` does."""
     capture_id = await asyncio.to_thread(_verified_capture, arguments, workspace)
     plan = _replay_plan(capture_id, arguments, workspace)
-    await asyncio.to_thread(run_batch, plan, workspace.runtime)
+    await _in_thread(run_batch, plan, workspace.runtime)
     return ToolOutput(workspace.records)
 
 
 async def trigger_action(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     """Invoke an action, an automation or a workflow, as `trigger` does."""
     plan = trigger_plan(arguments, workspace, to=allowed_target(arguments.get("to"), workspace))
-    await asyncio.to_thread(run_trigger, plan, workspace.runtime)
+    await _in_thread(run_trigger, plan, workspace.runtime)
     return ToolOutput(workspace.records)
 
 
@@ -84,6 +91,10 @@ async def report_run(arguments: Arguments, workspace: Workspace) -> ToolOutput:
         reported = await send_report(api, plan)
     page = "" if is_node_run(reported.run_id) else run_page(settings.app_url, reported.run_id)
     return ToolOutput(report_record(reported, page=page))
+
+
+async def _in_thread(send: Callable[[_Plan, Runtime], object], plan: _Plan, runtime: Runtime) -> None:
+    await asyncio.get_running_loop().run_in_executor(_SENDERS, send, plan, runtime)
 
 
 def _verified_capture(arguments: Arguments, workspace: Workspace) -> str:

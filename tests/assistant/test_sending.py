@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import socket
 from collections.abc import Callable
 
 import pytest
 
+from port_hook_cli.assistant.calls import ToolAnswer
 from port_hook_cli.assistant.sending import allowed_target
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Delivery, Headers, Status, Verdict
@@ -180,3 +183,29 @@ def test_tools_write_no_file_but_the_store(assistant: Assistant) -> None:
         asyncio.run(assistant.answer("render_action", action="scale.json"))
         assert len(target.requests) == 2
     assert sorted(path for path in folder.rglob("*") if path.parent.name != ".port-hook") == before
+
+
+def test_captures_can_be_read_while_requests_to_a_handler_hang(assistant: Assistant) -> None:
+    assistant.save(an_exchange())
+    threads = min(32, (os.cpu_count() or 1) + 4)  # of asyncio's own pool
+
+    async def read_meanwhile() -> ToolAnswer:
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            server.setblocking(False)
+            to = str(server.getsockname()[1])
+            sending = [
+                asyncio.create_task(assistant.answer("replay_capture", capture="last", to=to, timeout_s=50))
+                for _ in range(threads)
+            ]
+            async with asyncio.timeout(30):
+                accepted = [(await loop.sock_accept(server))[0] for _ in sending]
+            try:
+                async with asyncio.timeout(20):
+                    return await assistant.answer("list_captures")
+            finally:
+                for connection in accepted:
+                    connection.close()
+                await asyncio.gather(*sending)
+
+    assert not asyncio.run(read_meanwhile()).is_error
