@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -11,16 +12,20 @@ from port_hook_cli.assistant.results import ToolOutput, cut_texts
 from port_hook_cli.captures.capture_file import capture_summary
 from port_hook_cli.captures.exchange_view import fate_of_stored, what_it_is
 from port_hook_cli.invocations.masked_headers import mask_headers
-from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation, Response
+from port_hook_cli.invocations.models import SIGNATURE_HEADER, Delivery, Exchange, Headers, Invocation, Response, Status
 from port_hook_cli.javascript.nesting import nests_too_deep
 from port_hook_cli.signatures.records import verdict_record
 from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import field_text
+from port_hook_cli.text.secret import MASK
 
 _Part = TypeVar("_Part", Invocation, Delivery, Response)
 
 PARTS = ("request", "handler_response", "response")
 """The bodies of a capture: the request's, that of the handler's response, and that of the response to the sender."""
+
+SIGNED = frozenset({Status.VALID, Status.REENCODED, Status.STALE})
+"""The verdicts on requests that the secret's owner signed; of the last, the timestamp is too old."""
 
 _MAIN, _BESIDE = 12_000, 2_000
 """How many characters of a body are shown: of the one that is asked for, and of the others."""
@@ -48,18 +53,26 @@ def capture_details(
 
 
 def masked(exchange: Exchange, masker: Masker) -> Exchange:
-    """Return a capture with secrets and the credentials in its header fields masked.
+    """Return a capture with secrets, good signatures and the credentials in its header fields masked.
 
+    There is nothing to explain about a good signature, and anyone who gets it could send the request elsewhere.
     Secrets are masked before anything is cut: a part of one would not be found. `--keep-secrets` keeps credentials in
     the store.
     """
-    delivery, response = exchange.delivery, exchange.response
+    invocation, delivery, response = exchange.invocation, exchange.delivery, exchange.response
+    if exchange.verdict.status in SIGNED:
+        invocation = replace(invocation, headers=without_signature(invocation.headers))
     return replace(
         exchange,
-        invocation=_masked(exchange.invocation, masker),
+        invocation=_masked(invocation, masker),
         delivery=None if delivery is None else _masked(delivery, masker),
         response=None if response is None else _masked(response, masker),
     )
+
+
+def without_signature(fields: Iterable[tuple[str, str]]) -> Headers:
+    """Return header fields with the signature masked."""
+    return Headers(tuple((name, MASK if name.lower() == SIGNATURE_HEADER else value) for name, value in fields))
 
 
 def _masked(part: _Part, masker: Masker) -> _Part:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from port_hook_cli.assistant.action_files import DEFAULT_TIMEOUT_S, trigger_plan
+from port_hook_cli.assistant.capture_details import SIGNED, without_signature
 from port_hook_cli.assistant.results import ToolOutput
 from port_hook_cli.assistant.tool import Arguments
 from port_hook_cli.assistant.workspace import Workspace
@@ -21,7 +22,6 @@ from port_hook_cli.captures.store import LAST
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.forwarding import is_on_this_machine, read_target
-from port_hook_cli.invocations.models import Status
 from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
@@ -46,8 +46,6 @@ MAX_TIMEOUT_S = 55
 # asyncio has one pool of a few threads: requests to a handler that hangs would leave none for the tools that read.
 _SENDERS = ThreadPoolExecutor(32, thread_name_prefix="send")
 _Plan = TypeVar("_Plan", ReplayPlan, TriggerPlan)
-# The secret's owner signed these; of the last, the timestamp is too old.
-_SIGNED = frozenset({Status.VALID, Status.REENCODED, Status.STALE})
 
 
 def allowed_target(text: str | None, workspace: Workspace) -> str | None:
@@ -78,7 +76,7 @@ async def trigger_action(arguments: Arguments, workspace: Workspace) -> ToolOutp
     """Invoke an action, an automation or a workflow, as `trigger` does."""
     plan = trigger_plan(arguments, workspace, to=allowed_target(arguments.get("to"), workspace))
     await _in_thread(run_trigger, plan, workspace.runtime)
-    return ToolOutput(workspace.records)
+    return ToolOutput([_without_signature(record) for record in workspace.records])
 
 
 async def report_run(arguments: Arguments, workspace: Workspace) -> ToolOutput:
@@ -97,6 +95,11 @@ async def _in_thread(send: Callable[[_Plan, Runtime], object], plan: _Plan, runt
     await asyncio.get_running_loop().run_in_executor(_SENDERS, send, plan, runtime)
 
 
+def _without_signature(record: dict[str, Any]) -> dict[str, Any]:
+    headers = record.get("headers")
+    return {**record, "headers": dict(without_signature(headers.items()))} if isinstance(headers, dict) else record
+
+
 def _verified_capture(arguments: Arguments, workspace: Workspace) -> str:
     """Return the id of the capture to replay, which for `last` is the newest that is not a replay.
 
@@ -107,7 +110,7 @@ def _verified_capture(arguments: Arguments, workspace: Workspace) -> str:
         newest = next(kept.find(limit=1, originals=True), None) if name == LAST else None
         exchange = newest or kept.get(name)
     status, capture_id = exchange.verdict.status, exchange.invocation.id
-    if status not in _SIGNED and not arguments.get("as_captured", False):
+    if status not in SIGNED and not arguments.get("as_captured", False):
         raise UsageError(
             f"The signature of {capture_id} is {status}, so no tool signs this request.",
             hint=f"Set `as_captured`, or ask the user to check the capture and to run `port-hook replay {capture_id}`.",

@@ -51,6 +51,15 @@ def test_capture_is_sent_where_it_was_forwarded_and_the_replay_is_saved(assistan
     assert assistant.result("show_capture", capture=sent["capture"])["handler_response"]["body"]["text"] == "ok"
 
 
+def test_handler_gets_the_signature_of_a_triggered_action_and_the_agent_does_not(assistant: Assistant) -> None:
+    (assistant.workspace.runtime.cwd / "scale.json").write_text(json.dumps(ACTION))
+    with handler() as target:
+        (found,) = assistant.result("trigger_action", action="scale.json", to=target.url, inputs={"n": 3})
+        assert is_signed(target)
+        assert str(target.requests[0].value("x-port-signature")) not in json.dumps(found)
+    assert {name.lower(): value for name, value in found["headers"].items()}["x-port-signature"] == "***"
+
+
 def test_name_with_an_equals_sign_is_set_as_it_is(assistant: Assistant) -> None:
     with handler() as target:
         assistant.save(an_exchange())
