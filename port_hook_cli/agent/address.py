@@ -18,7 +18,7 @@ _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 _USERINFO = _UNRESERVED | frozenset("!$&'()*+,;=:")
 _PATH = _USERINFO | frozenset("@/")
 _QUERY = _PATH | frozenset("?")
-# What requests leaves as it is when it quotes a whole URL.
+# The characters that requests does not escape in a whole URL.
 _SAFE, _SAFE_WITHOUT_PERCENT = "!#$%&'()*+,/:;=?@[]~", "!#$&'()*+,/:;=?@[]~"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _MAX_PORT = 65535
@@ -66,7 +66,7 @@ def read_address(url: Any, query: Any) -> AgentAddress:
     if not path.startswith("/"):  # it began with a backslash
         path = f"/{path}"
     asked = None if url_query is None else _escape(url_query, _QUERY)
-    if added := _query_text(query, is_first=not asked):
+    if added := _query_text(query, is_appended=bool(asked)):
         asked = f"{asked}&{added}" if asked else added
     return AgentAddress(
         scheme=scheme,
@@ -173,10 +173,10 @@ def _without_dots(path: str) -> str:
     return "/".join(output)
 
 
-def _query_text(query: Any, *, is_first: bool) -> str:
+def _query_text(query: Any, *, is_appended: bool) -> str:
     """Return `requests`' encoding of its `params`; raises AgentFault for values that it does not accept.
 
-    A number is accepted behind another query only.
+    A number is accepted after the query of the URL, and only there.
     """
     if not query or isinstance(query, str):
         return query or ""
@@ -184,7 +184,7 @@ def _query_text(query: Any, *, is_first: bool) -> str:
         return _encoded(query.items())
     if isinstance(query, list):
         return _encoded_pairs(query)
-    if not is_first:
+    if is_appended:
         return str(query)
     raise AgentFault("TypeError: Cannot mix str and non-str arguments")
 

@@ -1,8 +1,8 @@
 """The bytes of a request that the agent makes with `requests.request(method, url, json=…, headers=…, params=…)`.
 
 The order of the header fields is that of requests 2.32.4 and urllib3 2.4.0, which the agent's poetry.lock (03fc9ed)
-names, without the optional packages for br and zstd. Neither the agent's environment (proxies) nor its `.netrc` is
-known here.
+names, without the optional packages for br and zstd. The agent's environment (proxies) and its `.netrc`
+are not known.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def wire_request(
 
 
 class _FieldSet:
-    """Header fields by name, in the order in which each was first set. A later name replaces the spelling."""
+    """Header fields by name, in the order in which each was first set. The latest spelling of a name is used."""
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         self._fields: dict[str, tuple[str, Any]] = {}
@@ -111,7 +111,7 @@ class _FieldSet:
 
 
 def _merge(fields: _FieldSet, headers: Mapping[str, Any]) -> None:
-    """Add `headers`. None removes a field, also one of requests' own."""
+    """Add `headers`. None removes a field, even one that requests adds."""
     for name, value in headers.items():
         fields[name] = value
     fields.remove_none()
@@ -155,7 +155,7 @@ def _basic(user: str, password: str) -> str:
 
 
 def _in_wire_order(fields: _FieldSet, address: AgentAddress) -> tuple[tuple[str, str], ...]:
-    """Return the fields as urllib3 writes them: it begins with those of its own that the request lacks."""
+    """Return the fields as urllib3 writes them: first, it adds its own that the request lacks."""
     first = [] if "host" in fields else [("Host", address.authority)]
     if "accept-encoding" not in fields:
         first.append(("Accept-Encoding", "identity"))

@@ -111,12 +111,14 @@ def _body_filter(expression: str | None, workspace: Workspace) -> Iterator[JqBod
         yield bodies
     if bodies.failures:
         failure = brief(bodies.failure)
-        tell(f"note: jq failed for captures: {bodies.failures}, for example with: {failure}", workspace.runtime)
+        what = f"the jq expression failed for some captures ({bodies.failures})"
+        tell(f"note: {what}, for example with: {failure}", workspace.runtime)
 
 
 def _show(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     return capture_details(
         find_capture(arguments.get("capture", "last"), workspace),
+        workspace.masker,
         part=arguments.get("part", "request"),
         offset=arguments.get("offset", 0),
         as_text=arguments.get("body_as") == "text",
@@ -181,9 +183,9 @@ def _diff(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     from port_hook_cli.captures.ignoring import Ignoring
 
     ignoring = Ignoring.parse(arguments.get("ignore", ()), headers=_SIGNATURES)
-    a, b = (masked(find_capture(arguments[side], workspace)) for side in ("a", "b"))
+    a, b = (masked(find_capture(arguments[side], workspace), workspace.masker) for side in ("a", "b"))
     found = without_ignored(compare(a, b), ignoring, bodies_only=False)
     return ToolOutput(
         diff_record((a.invocation.id, b.invocation.id), found),
-        "" if found["complete"] else "There are more changes than are listed: use `ignore` for those that you know.",
+        "" if found["complete"] else "Not all changes are listed: use `ignore` to leave out those that you know.",
     )

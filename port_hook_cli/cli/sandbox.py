@@ -69,7 +69,7 @@ def sandbox(
         str | None,
         typer.Option(
             "--kafka",
-            help="Publish what is for Port's agent and for Kafka to this broker, or to one that is started: embedded.",
+            help="Publish the messages that Port publishes to Kafka to this broker; `embedded` starts one.",
             metavar="HOST:PORT|embedded",
         ),
     ] = None,

@@ -93,7 +93,7 @@ class MessageOrigin(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The message as people name it: `ORG.runs[0]@42`."""
+        """The name of the message: `ORG.runs[0]@42`."""
         return f"{self.topic}[{self.partition}]@{self.offset}"
 
 

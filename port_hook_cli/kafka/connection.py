@@ -1,4 +1,4 @@
-"""How to connect to a Kafka cluster. Pure values; `client.py` uses them."""
+"""How to connect to a Kafka cluster. Pure values, which `client.py` uses."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SecurityProtocol(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaConnection:
-    """A Kafka cluster, and who connects to it.
+    """A Kafka cluster, and the credentials for it.
 
     `brokers` are `HOST:PORT`. `mechanism`, `username`, `password` and `ca_file` are for SASL_SSL only; without
     `ca_file`, the system's certificate authorities are trusted.

@@ -33,7 +33,7 @@ GROUP_ID = "KAFKA_CONSUMER_GROUP_ID"
 RUNS_TOPIC = "KAFKA_RUNS_TOPIC"
 CHANGE_LOG_TOPIC = "KAFKA_CHANGE_LOG_TOPIC"
 USERNAME, PASSWORD, CA_FILE = "KAFKA_USERNAME", "KAFKA_PASSWORD", "KAFKA_CA_FILE"
-"""The agent gets user name and password from Port's API; these three are port-hook's own."""
+"""Only port-hook reads these three: the agent gets the user name and password from Port's API."""
 
 _MOST_BROKERS = 100
 _MAX_BROKER = 300
@@ -41,7 +41,7 @@ _MAX_BROKER = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaSettings:
-    """What the user's own places say about Kafka; None for what they do not say."""
+    """The settings in the user's own places; None for those that are not set."""
 
     org_id: str | None = None
     brokers: tuple[str, ...] = ()
@@ -150,7 +150,7 @@ def _check_mechanism(text: str | None) -> None:
 def _existing(home: Path, name: str) -> Path:
     path = home / name[2:] if name.startswith("~/") else Path(name)
     if not path.is_absolute():
-        raise SettingsError(f"{CA_FILE} is {brief(name)}, which is relative.", hint="Write the whole path.")
+        raise SettingsError(f"{CA_FILE} is {brief(name)}, which is a relative path.", hint="Write the absolute path.")
     if not path.is_file():
         raise SettingsError(f"{CA_FILE} names {brief(name)}, which is not a file.", hint="Correct or unset it.")
     return path

@@ -26,7 +26,7 @@ def read_bootstrap(text: str) -> tuple[str, ...]:
             raise UsageError(f"{brief(text)} is not the address of a Kafka broker.", hint="Write it as 127.0.0.1:9092.")
         if not is_loopback_broker(broker):
             raise UsageError(
-                f"Messages are published only to brokers on this machine, and {brief(broker)} is another one.",
+                f"Messages are published only to brokers on this machine, and {brief(broker)} is not on it.",
                 hint="Give a broker on 127.0.0.1.",
             )
     return brokers
@@ -36,7 +36,7 @@ def read_bootstrap(text: str) -> tuple[str, ...]:
 async def local_publisher(
     brokers: tuple[str, ...] | None, *, timeout_s: float = PUBLISH_TIMEOUT_S
 ) -> AsyncIterator[tuple[KafkaPublisher, tuple[str, ...]]]:
-    """Yield what publishes to `brokers`, or to an embedded broker without any, and the addresses.
+    """Yield a publisher to `brokers`, or to an embedded broker if there are none, and the addresses.
 
     `timeout_s` is how long a broker may take to confirm a message.
 

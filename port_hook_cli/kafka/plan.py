@@ -18,8 +18,8 @@ class KafkaPlan:
     Without a `group`, all partitions are watched: nothing is taken from other consumers, and nothing is committed.
     Reading starts where the last listener with the same store stopped, or at the end if there was none; `since_s`
     (seconds since the epoch) starts with the messages from then on, and `from_end` always at the end. A group starts
-    where it has committed, and only without a commit in this way. A watcher looks for new partitions, and topics that
-    did not exist, every `look_for_partitions_s` seconds.
+    where it has committed, and in the same way where it has not. A watcher looks for new partitions and topics every
+    `look_for_partitions_s` seconds.
     """
 
     org_id: str
@@ -36,7 +36,7 @@ class KafkaPlan:
 
 
 def is_agents_group(group: str, *, org_id: str, username: str) -> bool:
-    """Return whether a group may be the one of the execution agent: its user name, or the organization's id."""
+    """Return whether a group may be that of the execution agent: its user name, or the organization's id."""
     return group in {org_id, username}
 
 
@@ -47,5 +47,5 @@ def check_group(group: str, *, org_id: str, username: str, user: str) -> None:
     if not group.startswith(org_id) and group != (username or org_id):
         raise UsageError(
             f"Port's brokers refuse the group {brief(group)}: its name must start with {brief(org_id)}.",
-            hint=f"Use for example --group {brief(org_id)}.port-hook.{brief(user)}",
+            hint=f"Use, for example, --group {brief(org_id)}.port-hook.{brief(user)}",
         )

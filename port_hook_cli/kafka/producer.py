@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 PUBLISH_TIMEOUT_S = 10.0
 _FIND_TIMEOUT_S = 5.0
 _POLL_S = 0.05
-_HINT = "Check that the broker is running, and its address."
+_HINT = "Check the address, and that the broker is running."
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Where a message is now."""
+    """Where a published message is."""
 
     topic: str
     partition: int
@@ -55,16 +55,16 @@ class KafkaPublisher:
         await asyncio.to_thread(self._producer.flush, 1.0)
 
     async def find(self, topic: str) -> None:
-        """Ask the brokers for a topic, so that brokers that create topics do; raises BrokerError without a response.
+        """Ask the brokers for a topic, so that they create it if they can; raises BrokerError without a response.
 
-        It is also raised for brokers that refer to another machine: messages would go there.
+        It is also raised if the brokers refer to another machine, to which the messages would go.
         """
         from port_hook_cli.kafka.client import KafkaException
 
         try:
             found = await asyncio.to_thread(self._producer.list_topics, topic, min(_FIND_TIMEOUT_S, self._timeout_s))
         except KafkaException as error:
-            self._producer.poll(0)  # collects the cause, which the exception does not have
+            self._producer.poll(0)  # collects the cause, which the exception does not contain
             raise self._failure(f"Kafka at {self._address} cannot be reached", error.args[0]) from None
         refuse_elsewhere(self._connection, ((broker.host, broker.port) for broker in found.brokers.values()))
 

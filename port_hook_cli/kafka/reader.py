@@ -1,7 +1,7 @@
-"""Reads topics in a thread of its own: librdkafka's calls block, and its callbacks come from them.
+"""Reads topics in a thread of its own: librdkafka's calls block, and call its callbacks.
 
 The thread connects, assigns partitions or joins a group, and hands messages over in batches. It waits while too many
-are in progress. What it has to tell, it tells a `ReaderEvents` through the event loop.
+are in progress. It reports to a `ReaderEvents` through the event loop.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _CHECK_TIMEOUT_S = 1.0
 _HAND_OVER_S = 2.0
 _CLOSE_S = 3.0
 _MAX_CLUSTER_ID = 200
-# A lag is told when it exceeds the first number, and that it is over below the second.
+# A lag is reported when it exceeds the first number; its end, when it falls below the second.
 _LAG, _CAUGHT_UP = 1_000, 100
 
 
 class ReaderEvents(Protocol):
-    """What a reader tells, in the event loop."""
+    """What a reader reports, in the event loop."""
 
     def assigned(self, assignment: GivenPartitions) -> None:
         """Handle partitions that were assigned, before their first message."""
@@ -60,7 +60,7 @@ class ReaderEvents(Protocol):
         """Handle the loss of all brokers."""
 
     def refused(self, reason: str) -> None:
-        """Handle credentials that the brokers do not accept any more."""
+        """Handle credentials that the brokers no longer accept."""
 
     def recovered(self) -> None:
         """Handle the end of a loss or refusal."""
@@ -69,7 +69,7 @@ class ReaderEvents(Protocol):
         """Handle a change of the lag: how many messages wait, 0 if few do."""
 
     def missed(self, count: int) -> None:
-        """Handle offsets that had no message: the brokers deleted them before they were read."""
+        """Handle messages that the brokers deleted before they were read."""
 
     def failed(self, reason: str) -> None:
         """Handle any other problem."""
@@ -115,14 +115,14 @@ class TopicReader:
         self._stopping.set()
 
     async def close(self) -> None:
-        """Commit what is to be committed, and disconnect."""
+        """Commit the saved positions, and disconnect."""
         self._stopping.set()
         self._closing.set()
         if self._thread.ident is None:  # it was never started
             return
         await asyncio.wait({self._ended}, timeout=_CLOSE_S)
         if self._opened.done() and not self._opened.cancelled():
-            self._opened.exception()  # it has been raised, or no one waits for it any more
+            self._opened.exception()  # it was raised already, or no one waits for it
 
     def use_credentials(self, connection: KafkaConnection) -> None:
         """Connect with other credentials from now on."""
@@ -135,12 +135,12 @@ class TopicReader:
                 self._saved[part] = next_offset
 
     def _store_saved(self) -> None:
-        """Tell librdkafka what to commit. Only this thread calls it: some of its calls hold Python's lock and wait."""
+        """Tell librdkafka what to commit. Only this thread calls it: some calls wait while they hold Python's lock."""
         assert self._consumer is not None
         with self._lock:
             saved, self._saved = self._saved, {}
         for part, offset in saved.items():
-            with suppress(KafkaException):  # another consumer has the partition by now
+            with suppress(KafkaException):  # another consumer has the partition now
                 self._consumer.store_offsets(offsets=[TopicPartition(*part, offset)])
 
     def _run(self) -> None:
@@ -148,7 +148,7 @@ class TopicReader:
             self._open()
             self._tell(_settle, self._opened, None)
             self._read()
-        except Exception as error:  # noqa: BLE001 - also a defect must reach the user
+        except Exception as error:  # noqa: BLE001 - the user must learn of a defect, too
             self._tell(self._give_up, error)
         finally:
             self._closing.wait()
@@ -194,7 +194,7 @@ class TopicReader:
             raise unusable(self._connection, error_text(error.args[0])) from None
 
     def _connect(self, consumer: Consumer) -> Any:
-        """Return the cluster's topics. Give up early if the brokers refuse, and late if they do not respond."""
+        """Return the cluster's topics. Give up early if the brokers refuse, and later if they do not respond."""
         started = monotonic()
         while True:
             try:
@@ -215,7 +215,8 @@ class TopicReader:
     def _assign(self, parts: Sequence[TopicPart], *, are_new: bool = False) -> None:
         """Watch partitions from where the plan says, or from their beginning if they are new."""
         assert self._consumer is not None
-        start = StartFinder(self._consumer, self._cluster, self._plan, self._start_at).find(parts, are_new=are_new)
+        finder = StartFinder(self._consumer, self._cluster, self._plan, self._start_at)
+        start = finder.find(parts, are_new=are_new)
         self._consumer.incremental_assign([TopicPartition(*part, offset) for part, offset in start.starts.items()])
         self._positions.update(start.starts)
         self._tell(self._events.assigned, start)
@@ -266,7 +267,7 @@ class TopicReader:
         """Wait a little if too much is in progress; return whether it was.
 
         After a while the partitions are paused, which drops what librdkafka has fetched, so that it can be polled: a
-        group's member that does not poll is put out.
+        member that does not poll is removed from the group.
         """
         assert self._consumer is not None
         if room and not self._is_paused:
@@ -311,7 +312,7 @@ class TopicReader:
             self._tell(self._events.failed, error_text(error))
 
     def _tend(self) -> None:
-        """Do what is due: check a connection that may be lost, look for new partitions, tell the lag."""
+        """Do what is due: check a connection that may be lost, look for new partitions, report the lag."""
         if self._renewed is not None and self._renewed.password is not None:
             assert self._consumer is not None
             self._consumer.set_sasl_credentials(self._renewed.username, self._renewed.password.reveal())

@@ -290,14 +290,14 @@ class KafkaSource:
         elif parts:
             yield f"Kafka: the group {brief(self._plan.group)} gave this listener {_names(parts)}."
         else:
-            yield f"Kafka: the group {brief(self._plan.group)} gave this listener no partition; others have them all."
+            yield f"Kafka: the group {brief(self._plan.group)} gave this listener no partition; others have all."
         if assignment.lost:
             yield _deleted(assignment.lost)
         if assignment.shortened:
             yield f"Kafka: {_names(assignment.shortened)} ends before the kept position; reading starts at the end."
         if assignment.lag and assignment.is_resumed:
             yield (
-                f"Kafka: going on where the last listener with this store stopped, {_count(assignment.lag)} ago"
+                f"Kafka: resuming where the last listener with this store stopped, {_count(assignment.lag)} ago"
                 " (--from-end skips them)."
             )
         elif assignment.lag:
@@ -340,7 +340,7 @@ def _count(number: int) -> str:
 
 
 def _deleted(number: int) -> str:
-    return f"Kafka: {_count(number)} deleted by the brokers before this listener could read."
+    return f"Kafka: the brokers deleted {_count(number)} that this listener had not read yet."
 
 
 def _names(parts: Sequence[TopicPart]) -> str:

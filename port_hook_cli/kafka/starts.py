@@ -21,7 +21,7 @@ _ASK_AGAIN_S = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenPartitions:
-    """Partitions that this reader has, each with the offset of its next message. `lag` is how many messages wait.
+    """The partitions of this reader, each with the offset of its next message. `lag` is how many messages wait.
 
     `shortened` are partitions that end before the position that was kept, `lost` how many messages the broker deleted
     before they were read.

@@ -25,7 +25,7 @@ _ABOUT_A_CONNECTION = frozenset(
 
 
 class ConnectionTrouble:
-    """What is known about a connection that may be lost, and whether it has been told."""
+    """What is known about a connection that may be lost, and whether it was reported."""
 
     def __init__(self) -> None:
         self.reason = ""
@@ -45,14 +45,14 @@ class ConnectionTrouble:
             self._is_certain = code == KafkaError._SSL  # noqa: SLF001 - other errors follow that say less
 
     def tell(self) -> bool:
-        """Return whether it is to be told now: once, and again when a loss turns out to be a refusal."""
+        """Return whether to report it now: once, and again if a loss turns out to be a refusal."""
         is_new = not self._is_told or (self.is_refused and not self._is_refusal_told)
         self._is_told = True
         self._is_refusal_told = self.is_refused
         return is_new
 
     def clear(self) -> bool:
-        """Forget it; return whether it was told."""
+        """Forget it; return whether it was reported."""
         was_told = self._is_told
         self.reason = ""
         self.is_suspected = self.is_refused = False
@@ -61,7 +61,7 @@ class ConnectionTrouble:
 
 
 def is_about_the_connection(code: int) -> bool:
-    """Return whether an error of librdkafka is for `ConnectionTrouble`: it passes when the connection is back."""
+    """Return whether an error of librdkafka is for `ConnectionTrouble`: it ends when the connection is back."""
     return code in _REFUSED | _ENDED | _ABOUT_A_CONNECTION
 
 

@@ -38,7 +38,7 @@ class KafkaOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaOpening:
-    """Opens the topics: call it with what the listener gives a source.
+    """Opens the topics: call it with the listener's `SourceContext`.
 
     `open_api` opens a client of Port's API, for what `settings` lack. `ask` asks the user a yes-or-no question;
     `can_ask` says whether it can. `on_secret` gets each password.
@@ -66,9 +66,7 @@ class KafkaOpening:
             from_end=self.options.from_end,
         )
         if self.options.forwards and not self.options.take_over:
-            context.notice(
-                "warning: The execution agent handles these runs, too: your handler gets each a second time."
-            )
+            context.notice("warning: The execution agent handles these runs too, so their work may be done twice.")
         return await open_kafka(plan, self._connection, context)
 
     async def _connection(self) -> KafkaConnection:
@@ -109,7 +107,7 @@ class KafkaOpening:
         if not options.take_over:
             raise UsageError(
                 f"{brief(group)} is the execution agent's group: a listener in it takes the agent's messages away.",
-                hint=f"Use --group {brief(org_id)}.port-hook.{_user()}, or add --take-over if you mean it.",
+                hint=f"Use --group {brief(org_id)}.port-hook.{_user()}, or add --take-over to take them.",
             )
         await self._confirm(group)
 

@@ -47,7 +47,7 @@ def body_of(prediction: Prediction) -> Any:
     return json.loads(sent(prediction).body)
 
 
-def test_claimed_node_run_is_sent_as_it_was_seen_on_loopback(jq: AgentJq) -> None:
+def test_claimed_node_run_is_sent_as_observed_on_loopback(jq: AgentJq) -> None:
     wire = sent(predicted(jq, node_run()))
     spaced = (
         '{"headers": {"X-Mine": "1"}, "payload": {"action": {"invocationMethod": {"type": "WEBHOOK", '
@@ -105,7 +105,7 @@ def test_payload_without_a_signature_is_read_as_accepted(jq: AgentJq) -> None:
     document = topic_message()
     del document["headers"]
     prediction = predicted(jq, document)
-    assert "no signature of a topic" in " ".join(prediction.message.notes)
+    assert "no signature headers" in " ".join(prediction.message.notes)
     assert body_of(prediction) == document
 
 

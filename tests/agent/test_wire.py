@@ -192,7 +192,7 @@ def test_fault_of_a_field_is_the_text_of_requests(fields: Any) -> None:
 
 
 @pytest.mark.parametrize("method", ["P\xdcT", "A B", "GET\n"])
-def test_method_that_is_no_token_is_the_fault_of_urllib3(method: str) -> None:
+def test_method_that_is_not_a_token_is_a_fault_as_in_urllib3(method: str) -> None:
     with _Unset() as session, pytest.raises(ValueError, match="Method cannot contain non-token characters") as real:
         session.request(method, "http://127.0.0.1:9/", json={})
     with pytest.raises(AgentFault) as fault:

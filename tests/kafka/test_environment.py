@@ -13,7 +13,7 @@ from port_hook_cli.text.secret import Secret
 GIVEN = KafkaConnection(brokers=("b.example.com:9196",), username="org_1", password=Secret("from-port"))
 
 
-def test_nothing_is_needed_but_ports_api(tmp_path: Path) -> None:
+def test_connection_needs_only_ports_api(tmp_path: Path) -> None:
     settings = read_kafka_settings({}, tmp_path)
 
     assert settings.needs_api
@@ -21,7 +21,7 @@ def test_nothing_is_needed_but_ports_api(tmp_path: Path) -> None:
     assert settings.topics("org_1") == ("org_1.runs", "org_1.change.log")
 
 
-def test_the_agents_names_are_read(tmp_path: Path) -> None:
+def test_settings_with_the_agents_names_are_read(tmp_path: Path) -> None:
     settings = read_kafka_settings(
         {
             "PORT_ORG_ID": "org_2",

@@ -115,7 +115,7 @@ async def test_since_starts_with_the_messages_from_then_on(tmp_path: Path) -> No
     assert any("starting 2 messages before the end" in line for line in earlier.notices)
 
 
-async def test_lost_brokers_and_expired_credentials_are_told_once_and_recovered_from(tmp_path: Path) -> None:
+async def test_lost_brokers_and_expired_credentials_are_reported_once_and_recovered_from(tmp_path: Path) -> None:
     async with secured(tmp_path) as front:
         asked: list[str] = []
 

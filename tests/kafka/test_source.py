@@ -57,7 +57,7 @@ async def test_a_watcher_keeps_positions_and_commits_nothing(cluster: Cluster, t
     assert await asyncio.to_thread(cluster.committed, group, topics.runs) == {}
 
 
-async def test_the_next_watcher_goes_on_where_the_last_one_stopped(cluster: Cluster, topics: Topics) -> None:
+async def test_the_next_watcher_resumes_where_the_last_one_stopped(cluster: Cluster, topics: Topics) -> None:
     first, second, third = Pipeline(), Pipeline(), Pipeline()
     async with topics.read(first):
         await sent(cluster, topics.runs, b"1", b"2")
@@ -93,7 +93,7 @@ async def test_a_position_after_the_end_starts_at_the_end(cluster: Cluster, topi
     assert any("ends before the kept position" in line for line in second.notices)
 
 
-async def test_messages_that_are_in_the_store_are_named_when_they_come_again(cluster: Cluster, topics: Topics) -> None:
+async def test_messages_in_the_store_are_named_when_they_are_delivered_again(cluster: Cluster, topics: Topics) -> None:
     first, second = Pipeline(), Pipeline()
     async with topics.read(first):
         await sent(cluster, topics.runs, b"1", b"2", b"3")
@@ -130,7 +130,7 @@ async def test_a_message_in_progress_at_the_end_is_not_acknowledged(cluster: Clu
     assert pipeline.kept(topics.runs)[0] == 0
 
 
-async def test_a_message_that_cannot_be_saved_is_tried_again_and_told_once(cluster: Cluster, topics: Topics) -> None:
+async def test_a_message_that_cannot_be_saved_is_retried_and_reported_once(cluster: Cluster, topics: Topics) -> None:
     pipeline = Pipeline()
     pipeline.problems = [StoreError("The disk is full.", hint="Free some space.") for _ in range(3)]
     async with topics.read(pipeline):
@@ -143,7 +143,9 @@ async def test_a_message_that_cannot_be_saved_is_tried_again_and_told_once(clust
     assert told[1] == "Kafka: messages are saved again."
 
 
-async def test_a_defect_is_told_and_ends_neither_the_source_nor_the_position(cluster: Cluster, topics: Topics) -> None:
+async def test_a_defect_is_reported_and_ends_neither_the_source_nor_the_position(
+    cluster: Cluster, topics: Topics
+) -> None:
     pipeline = Pipeline()
     pipeline.problems = [RuntimeError("oh\x1b[31m")]
     async with topics.read(pipeline):
@@ -153,7 +155,7 @@ async def test_a_defect_is_told_and_ends_neither_the_source_nor_the_position(clu
     assert any(f"{topics.runs}[0]@0 failed: RuntimeError: oh\\x1b[31m" in line for line in pipeline.notices)
 
 
-async def test_a_message_that_is_too_large_is_told_and_passed_over(cluster: Cluster, topics: Topics) -> None:
+async def test_a_message_that_is_too_large_is_reported_and_skipped(cluster: Cluster, topics: Topics) -> None:
     pipeline = Pipeline()
     async with topics.read(pipeline, max_body=10):
         await sent(cluster, topics.runs, b"x" * 11, b"small")
@@ -247,7 +249,7 @@ async def test_a_missing_change_log_is_not_an_error(cluster: Cluster) -> None:
         assert await pipeline.bodies(1) == [b"1"]
 
 
-async def test_a_topic_that_is_made_later_is_read_from_its_beginning(cluster: Cluster) -> None:
+async def test_a_topic_that_is_created_later_is_read_from_its_beginning(cluster: Cluster) -> None:
     cluster.make("later.runs")
     pipeline = Pipeline()
     async with Topics(cluster.address, "later").read(pipeline, look_for_partitions_s=0.3):
@@ -267,7 +269,7 @@ async def test_since_does_not_start_at_the_kept_position(cluster: Cluster, topic
         assert await second.bodies(1) == [b"new"]
 
 
-async def test_a_broker_that_is_not_there_is_an_error() -> None:
+async def test_an_unreachable_broker_is_an_error() -> None:
     with pytest.raises(BrokerError, match=r"Kafka at 127\.0\.0\.1:1 cannot be used: .*Connection refused"):
         async with Topics("127.0.0.1:1", "org").read(Pipeline()):
             raise AssertionError
