@@ -254,14 +254,19 @@ class TopicReader:
         while not self._stopping.is_set():
             self._store_saved()
             room = self._capacity.room
-            if self._is_held_up(room):
-                pass
-            elif (first := self._consumer.poll(_POLL_S)) is not None:
-                more = self._consumer.consume(min(room, _BATCH) - 1, 0) if room > 1 else []
-                self._hand_over([first, *more])
+            if not self._is_held_up(room):
+                self._read_batch(room)
             if monotonic() >= self._tend_at:
                 self._tend_at = monotonic() + _TEND_S
                 self._tend()
+
+    def _read_batch(self, room: int) -> None:
+        """Hand over what arrives next. Nothing here keeps the messages, which can be large."""
+        assert self._consumer is not None
+        first = self._consumer.poll(_POLL_S)
+        if first is not None:
+            more = self._consumer.consume(min(room, _BATCH) - 1, 0) if room > 1 else []
+            self._hand_over([first, *more])
 
     def _is_held_up(self, room: int) -> bool:
         """Wait a little if too much is in progress; return whether it was.

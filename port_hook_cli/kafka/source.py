@@ -197,16 +197,20 @@ class KafkaSource:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            item = self._waiting.popleft()
-            self.in_progress += 1
-            try:
-                await self._process(item)
-            finally:
-                self.in_progress -= 1
-                self._capacity.release(_size(item.message))
+            await self._process_next()
             if self._context.is_counted:
                 await asyncio.sleep(0)  # the observers count it
                 await asyncio.sleep(0)
+
+    async def _process_next(self) -> None:
+        """Process a message. A worker that waits for the next one must not keep it, because it can be large."""
+        item = self._waiting.popleft()
+        self.in_progress += 1
+        try:
+            await self._process(item)
+        finally:
+            self.in_progress -= 1
+            self._capacity.release(_size(item.message))
 
     async def _process(self, item: _Waiting) -> None:
         value = item.message.value() or b""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from pathlib import Path
 from threading import Event
@@ -176,7 +177,7 @@ async def test_a_message_without_a_value_has_an_empty_body(cluster: Cluster, top
 
 async def test_a_session_with_a_count_takes_one_message_at_a_time(cluster: Cluster, topics: Topics) -> None:
     pipeline = Pipeline()
-    pipeline.held[b"1"] = asyncio.Event()
+    pipeline.held[b"1"] = pipeline.held[b"3"] = asyncio.Event()  # either may be the first
     async with topics.read(pipeline, is_counted=True) as source:
         await sent(cluster, topics.runs, b"1", b"2")
         await sent(cluster, topics.runs, b"3", partition=1)
@@ -354,3 +355,19 @@ async def test_a_problem_that_is_repeated_is_told_once(cluster: Cluster, topics:
         source.failed("other")
 
     assert pipeline.notices[-3:] == ["Kafka: too large.", "Kafka: other.", "Kafka: other."]
+
+
+async def test_a_message_is_released_after_it_is_processed(cluster: Cluster, topics: Topics) -> None:
+    pipeline, value = Pipeline(), b"1" * 1_000
+    pipeline.held[value] = asyncio.Event()
+    async with topics.read(pipeline) as source:
+        await sent(cluster, topics.runs, value)
+        await pipeline.until(lambda: source.in_progress)
+        pipeline.held[value].set()
+        await pipeline.bodies(1)
+        await sent(cluster, topics.runs, b"2")  # the last message that was read is kept for its headers
+        await pipeline.until(lambda: pipeline.kept(topics.runs)[0] == 2)
+        body = pipeline.taken.pop(0).body
+        only_here = sys.getrefcount(object())
+
+        assert (body[:1], sys.getrefcount(body)) == (b"1", only_here + 1)
