@@ -226,7 +226,7 @@ def parse_origin(written: str) -> MessageOrigin:
     """Return where a message was, from the column `kafka`; raises NotACapture."""
     try:
         topic, partition, offset, moment = json.loads(written)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise NotACapture('its "kafka" is not the place of a message') from error
     return read_origin(topic, partition, offset, moment)
 

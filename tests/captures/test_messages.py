@@ -49,7 +49,7 @@ def test_origin_survives_the_store_and_a_capture_file(origin: MessageOrigin | No
     assert read_capture(document).invocation.origin == origin
 
 
-@pytest.mark.parametrize("written", DAMAGED)
+@pytest.mark.parametrize("written", [*DAMAGED, pytest.param("[" * 100_000, id="deep")])
 def test_damaged_origin_of_a_row_is_reported(written: str) -> None:
     row = list(capture_row(a_capture(), keep_secrets=False))
     row[CAPTURE_COLUMNS.index("kafka")] = written
