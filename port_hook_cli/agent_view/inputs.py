@@ -96,6 +96,11 @@ def mapping_file(plan: AgentPlan, runtime: Runtime) -> str | None:
             f"{DEFAULT_MAPPING_FILE} in this folder is not used with --send, because it decides what is sent.",
             hint=f"If you know the file, name it: --mapping {DEFAULT_MAPPING_FILE}.",
         )
+    if not (runtime.cwd / DEFAULT_MAPPING_FILE).is_file():  # reading a pipe or a device may never end
+        raise UsageError(
+            f"{DEFAULT_MAPPING_FILE} in this folder is not a regular file.",
+            hint="Remove it, or name a mapping file with --mapping.",
+        )
     return DEFAULT_MAPPING_FILE
 
 

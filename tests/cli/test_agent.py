@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -376,3 +377,18 @@ def test_watch_shows_the_prediction_again_when_the_mapping_file_changes(folder: 
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes in folders")
+def test_a_pipe_in_the_place_of_the_mapping_file_is_refused(run: Run, folder: Path) -> None:
+    os.mkfifo(folder / MAPPING)
+    result = run("agent", write(folder, "m.json", topic_message()), env=ENV)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert "is not a regular file" in result.err
+
+
+def test_a_url_with_a_backslash_after_its_host_is_shown(run: Run, folder: Path) -> None:
+    write(folder, "map.json", [{"url": json.dumps("http://127.0.0.1:1\\a")}])
+    result = run("agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", env=ENV)
+    assert (result.code, result.err) == (0, "")
+    assert "POST http://127.0.0.1:1/%5Ca" in words(result.out)
