@@ -27,6 +27,8 @@ from port_hook_cli.runtime import Runtime
 from tests.factories import SECRET, a_body, a_document, signed
 from tests.servers import NO_TLS
 
+# When the end of a sender does not count as a part of its request any more.
+NOT_WITH_ITS_REQUEST_S = 0.2
 ONE, OTHER = "r_AAAAAAAAAAAAAAAA", "r_BBBBBBBBBBBBBBBB"
 
 
@@ -236,6 +238,7 @@ async def test_request_whose_sender_disconnects_while_it_waits_is_kept_and_not_f
         for name in ("a1", "a2", "a3"):
             await sender.send(name, ONE)
         await gate.has("a1")
+        await asyncio.sleep(NOT_WITH_ITS_REQUEST_S)
         sender.tasks.pop(1).cancel()
         await gate.has_shown(1)
         gate.release("a1")
@@ -249,7 +252,7 @@ async def test_request_whose_sender_disconnects_while_it_waits_is_kept_and_not_f
     assert kept.delivery.error == "the sender disconnected before the request was forwarded"
 
 
-async def test_client_that_half_closes_with_its_request_keeps_its_turn(runtime: Callable[..., Runtime]) -> None:
+async def test_client_that_half_closes_right_after_its_request_keeps_its_turn(runtime: Callable[..., Runtime]) -> None:
     gate, body = Gate(), a_body(a_document(context={"runId": ONE}))
     async with gated(runtime(), gate) as sender:
         await sender.send("a1", ONE)
@@ -257,8 +260,8 @@ async def test_client_that_half_closes_with_its_request_keeps_its_turn(runtime: 
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         head = f"POST /a2 HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
-        writer.write_eof()
         await asyncio.wait_for(sender.received.acquire(), 10)
+        writer.write_eof()
         gate.release("a1")
         gate.release("a2")
         assert (await asyncio.wait_for(reader.read(), 10)).startswith(b"HTTP/1.1 200 ")
@@ -339,6 +342,7 @@ async def test_held_request_without_a_handler_whose_sender_disconnects_is_told(r
     async with gated(world, gate, routes=Routes()) as sender:
         sender.serving.flow.turns.pause()
         await sender.send("a1", ONE)
+        await asyncio.sleep(NOT_WITH_ITS_REQUEST_S)
         sender.tasks.pop().cancel()
         await gate.has_shown(1)
     (told,) = [text for text in gate.told if "No response" in text]
