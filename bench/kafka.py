@@ -21,7 +21,8 @@ from tests.processes import environment
 
 _ORG = "org_bench"
 _TOPIC = f"{_ORG}.runs"
-_DIFFERENT = 2_000
+# More than the signatures that a listener remembers, so that no message is a replay.
+_DIFFERENT = 12_000
 _TIMEOUT_S = 300
 
 

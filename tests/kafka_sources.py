@@ -85,6 +85,7 @@ class Topics:
         is_counted: bool = False,
         positions: dict[Partition, int] | None = None,
         saved: tuple[MessageOrigin, ...] = (),
+        look_for_partitions_s: float = 30.0,
     ) -> AsyncIterator[KafkaSource]:
         numbers = count(1)
         context = SourceContext(
@@ -98,7 +99,12 @@ class Topics:
             messages=MessageLog(positions=positions or {}, saved=saved, keep=pipeline.keep),
         )
         plan = KafkaPlan(
-            org_id=self._org, topics=(self.runs, self.change_log), group=group, from_end=from_end, since_s=since_s
+            org_id=self._org,
+            topics=(self.runs, self.change_log),
+            group=group,
+            from_end=from_end,
+            since_s=since_s,
+            look_for_partitions_s=look_for_partitions_s,
         )
 
         source = await open_kafka(plan, self._get_connection, context)

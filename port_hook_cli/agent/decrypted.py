@@ -32,7 +32,7 @@ def _decrypt(document: Any, path: str, decipher: Decipher) -> DecryptedPath:
     *steps, last = path.split(".")
     try:
         holder = document
-        if "*" in (*steps, last) or "**" in (*steps, last):  # a wildcard finds a list, which is not text
+        if "*" in (*steps, last) or "**" in (*steps, last):  # glom returns a list for it
             return DecryptedPath(path=path, problem="a path with a wildcard decrypts nothing")
         for step in steps:
             holder = holder[_key(holder, step)]

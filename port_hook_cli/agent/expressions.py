@@ -1,6 +1,6 @@
 """The results of the agent's jq expressions, as pyjq 2.6 returns them; it contains jq 1.6.
 
-Two differences to jq itself: the agent uses the first result only, but an error after it makes the result null, too;
+Two differences from jq itself: the agent uses only the first result, but an error after it also makes the result null;
 and the results are Python values (`Script.first` and `jv_to_pyobj` in pyjq).
 """
 
@@ -21,7 +21,7 @@ _NOTHING = JqToken(TokenKind.OPERATOR, "")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluated:
-    """An expression's result. If it failed, the value is None, and `error` says why; `is_empty` if it gave nothing.
+    """An expression's result. If it failed, the value is None, and `error` says why. `is_empty` means no result.
 
     A compile error names the line and column in the expression.
     """
@@ -57,7 +57,7 @@ def _number(value: float) -> float | int:
 
 
 def is_blank(expression: str) -> bool:
-    """Return whether an expression has no code; jq takes it for `.`."""
+    """Return whether an expression has no code; jq treats it as `.`."""
     return not expression.partition("#")[0].strip() and not tuple(jq_tokens(expression))
 
 
@@ -76,7 +76,7 @@ def environment_use(expressions: Sequence[str]) -> EnvironmentUse:
 
 
 def _names_read(tokens: Sequence[JqToken]) -> Iterator[str]:
-    """Yield the name of each variable that is read, "" for one that is not written out."""
+    """Yield the name of each variable that is read, "" for a name that is computed."""
     for index, token in enumerate(tokens):
         if token.text in _ENVIRONMENT and token.kind in {TokenKind.NAME, TokenKind.VARIABLE}:
             yield _name_after([*tokens[index + 1 : index + 6], *(_NOTHING,) * 5])

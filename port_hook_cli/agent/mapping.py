@@ -48,7 +48,7 @@ DEFAULT_MAPPINGS = (
         },
     ),
 )
-"""What the agent uses for webhooks without a mapping file: the action's own method and URL, and the whole message."""
+"""What the agent uses without a mapping file: the action's own method and URL, and the whole message."""
 
 
 class Severity(StrEnum):
@@ -77,7 +77,7 @@ def read_mappings(document: Any) -> tuple[tuple[AgentMapping, ...], tuple[Mappin
 
 
 def mapping_notes(mappings: Sequence[AgentMapping]) -> Iterator[MappingProblem]:
-    """Yield what the agent accepts, but does not do what its author may expect."""
+    """Yield a note for what the agent accepts, but its author may not expect."""
     is_reached = True
     for mapping in mappings:
         if not is_reached:

@@ -54,7 +54,7 @@ class AgentMessage:
     """A message as the agent's mappings see it.
 
     `method` is the invocation method. `fault` is the exception that the agent raises on it, or "". `notes` say what
-    could not be known about it.
+    is unknown about it.
     """
 
     transport: AgentTransport
@@ -79,10 +79,10 @@ def take_message(
     *,
     default: AgentTransport = AgentTransport.KAFKA,
 ) -> AgentMessage:
-    """Return what the agent makes of a claimed run, a message of a topic, or a payload that it has accepted already.
+    """Return the message in a claimed run, a message of a topic, or a payload that the agent has already accepted.
 
-    `default` is the transport of a message that does not show it, if `transport` is None. Raises ValueError for a
-    document that is none of them, or not one of this `transport`.
+    `default` is the transport of a message that does not show it, if `transport` is None. Raises ValueError for any
+    other document, and for one that does not arrive by this `transport`.
     """
     if not isinstance(document, dict):
         raise ValueError("it is not an object")  # noqa: TRY004 - the document is not an argument of the wrong type
@@ -173,7 +173,7 @@ def _from_topic(document: dict[str, Any], transport: AgentTransport, secret: Sec
         return message if is_change else _verified(message, secret)
     if agent is not None and not agent:
         return replace(message, acceptance=Acceptance.NOT_FOR_AGENT)
-    return replace(message, notes=("it has no signature of a topic, so it is read as one that the agent has accepted",))
+    return replace(message, notes=("it has no signature headers, so it is treated as one that the agent has accepted",))
 
 
 def _method_in(document: Mapping[str, Any]) -> Any:

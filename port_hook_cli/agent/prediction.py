@@ -19,7 +19,7 @@ from port_hook_cli.text.secret import Secret
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentWorld:
-    """What a prediction depends on beside the message: the mappings, jq, the client secret and the time.
+    """What a prediction depends on besides the message: the mappings, jq, the client secret and the time.
 
     `timestamp` is that of the signature. `is_detailed` is the agent's DETAILED_LOGGING.
     """

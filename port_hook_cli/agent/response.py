@@ -17,7 +17,7 @@ _FIRST_ERROR, _FIRST_SERVER_ERROR, _AFTER_ERRORS = 400, 500, 600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentResponse:
-    """A status, header fields and a body; or `failure`, the exception without a response. `name` is for people."""
+    """A status, header fields and a body; or `failure`, the exception without a response. `name` is shown to users."""
 
     name: str
     status: int = 0
@@ -40,7 +40,7 @@ class AgentResponse:
 
     @property
     def text(self) -> str:
-        """The body as text. Without a charset, `requests` guesses it; here, it is UTF-8 then."""
+        """The body as text. Without a charset, `requests` guesses one; port-hook uses UTF-8."""
         try:
             return self.body.decode(self._encoding or "utf-8", "replace")
         except LookupError:

@@ -21,7 +21,7 @@ from port_hook_cli.text.styled import Styled
 _MOST_OF_A_VALUE = 400
 _MOST_OF_A_BODY = 4000
 _MOST_LINES = 60
-_TRANSPORTS = {AgentTransport.KAFKA: "a topic of Kafka", AgentTransport.POLLING: "polling"}
+_TRANSPORTS = {AgentTransport.KAFKA: "a Kafka topic", AgentTransport.POLLING: "polling"}
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 
@@ -131,7 +131,7 @@ def _environment_lines(environment: EnvironmentUse, given: Sequence[str]) -> Ite
         fact = "given" if name in given else f"not given, so null here: add --env {name}"
         yield _line("reads", Styled(f"the variable {printable(name)} ({printable(fact)})"))
     if environment.is_open:
-        yield _line("reads", Styled("variables whose names it computes; only those of --env are visible here"))
+        yield _line("reads", Styled("variables whose names the file computes; it can read only those of --env here"))
 
 
 def _request_lines(wire: WireRequest, masker: AgentMasker) -> Iterator[Styled]:

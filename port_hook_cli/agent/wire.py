@@ -1,8 +1,8 @@
 """The bytes of a request that the agent makes with `requests.request(method, url, json=…, headers=…, params=…)`.
 
 The order of the header fields is that of requests 2.32.4 and urllib3 2.4.0, which the agent's poetry.lock (03fc9ed)
-names, without the optional packages for br and zstd. Neither the agent's environment (proxies) nor its `.netrc` is
-known here.
+names, without the optional packages for br and zstd. The agent's environment (proxies) and its `.netrc`
+are not known.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _URLLIB3_AGENT = "python-urllib3/2.4.0"
 _NAME = re.compile(r"^[^:\s][^:\r\n]*$")
 _VALUE = re.compile(r"^\S[^\r\n]*$|^$")
 _NO_TOKEN = re.compile(r"[^-!#$%&'*+.^_`|~0-9a-zA-Z]")
+_LAST_CHUNK = b"0\r\n\r\n"
 _WITHOUT_LENGTH = frozenset({"GET", "HEAD"})
 
 
@@ -82,12 +83,14 @@ def wire_request(
     if address.credentials:
         fields["Authorization"] = _basic(*address.credentials)
     for name, value in fields.items():
-        _check_encodable(name, value)
+        _check_sendable(name, value)
+    if content is None and "transfer-encoding" in fields and "content-length" not in fields:
+        content = _LAST_CHUNK
     return WireRequest(method=method, address=address, headers=_in_wire_order(fields, address), body=content or b"")
 
 
 class _FieldSet:
-    """Header fields by name, in the order in which each was first set. A later name replaces the spelling."""
+    """Header fields by name, in the order in which each was first set. The latest spelling of a name is used."""
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         self._fields: dict[str, tuple[str, Any]] = {}
@@ -108,7 +111,7 @@ class _FieldSet:
 
 
 def _merge(fields: _FieldSet, headers: Mapping[str, Any]) -> None:
-    """Add `headers`. None removes a field, also one of requests' own."""
+    """Add `headers`. None removes a field, even one that requests adds."""
     for name, value in headers.items():
         fields[name] = value
     fields.remove_none()
@@ -126,12 +129,15 @@ def _check_field(name: str, value: Any) -> None:
             raise AgentFault(f"InvalidHeader: {fault} in header {what}: {part!r}")
 
 
-def _check_encodable(name: str, value: str) -> None:
+def _check_sendable(name: str, value: str) -> None:
+    """Raise AgentFault for what Python's http.client refuses: other characters, and a line feed at the end."""
     try:
-        name.encode("ascii")
-        value.encode("latin-1")
+        encoded = {"name": name.encode("ascii"), "value": value.encode("latin-1")}
     except UnicodeEncodeError as error:
         raise AgentFault(f"UnicodeEncodeError: {error}") from None
+    for what, part in encoded.items():
+        if part.endswith(b"\n"):
+            raise AgentFault(f"ValueError: Invalid header {what} {part!r}")
 
 
 def _add_length(fields: _FieldSet, method: str, content: bytes | None) -> None:
@@ -149,7 +155,7 @@ def _basic(user: str, password: str) -> str:
 
 
 def _in_wire_order(fields: _FieldSet, address: AgentAddress) -> tuple[tuple[str, str], ...]:
-    """Return the fields as urllib3 writes them: it begins with those of its own that the request lacks."""
+    """Return the fields as urllib3 writes them: first, it adds its own that the request lacks."""
     first = [] if "host" in fields else [("Host", address.authority)]
     if "accept-encoding" not in fields:
         first.append(("Accept-Encoding", "identity"))

@@ -85,7 +85,7 @@ def _refuse_constant(name: str) -> Any:
 def mapping_file(plan: AgentPlan, runtime: Runtime) -> str | None:
     """Return the mapping file to read: the given one, the environment's, that of this folder, or None.
 
-    Raises UsageError for a file that only lies in this folder with --send: a stranger may have written it.
+    With --send, raises UsageError for a file that is not named but is in this folder: a stranger may have written it.
     """
     if named := plan.mapping or runtime.environ.get(MAPPING_VARIABLE):
         return named
@@ -131,7 +131,7 @@ def read_variables(plan: AgentPlan, runtime: Runtime) -> dict[str, str]:
     for name in plan.variables:
         value = runtime.environ.get(name)
         if value is None:
-            raise UsageError(f"--env {name}: the environment has no such variable.", hint=f"Set it: export {name}=…")
+            raise UsageError(f"--env {name}: this variable is not set.", hint=f"Set it: export {name}=…")
         runtime.keep_secret(value)
         found[name] = value
     return found

@@ -10,7 +10,7 @@ from port_hook_cli.agent.message import AgentTransport
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentPlan:
-    """What `agent` does. `source` is a message; `mapping` is a file, None for the agent's own place.
+    """What `agent` does. `source` is a message; `mapping` is a file, None for the one that the agent would read.
 
     `to` is where the request is sent instead of the mapping's URL. `variables` are names of the environment that
     expressions may read. Times are seconds; a `timeout_s` of 0 is no limit.

@@ -78,7 +78,8 @@ def _check_reported_run(session: AgentSession, shown: ShownPrediction) -> None:
     run_id = shown.prediction.message.run_id
     if session.plan.report and not is_run_id(run_id):
         raise UsageError(
-            f"The message has no id of a run that could be reported: {brief(str(run_id))}.", hint="Leave out --report."
+            f"The message has no valid run id, so it cannot be reported: {brief(str(run_id))}.",
+            hint="Leave out --report.",
         )
 
 
@@ -117,7 +118,7 @@ def _tell(session: AgentSession, shown: ShownPrediction, delivery: Delivery) -> 
     if len(delivery.body) >= SHOWN_BYTES:
         tell(f"note: the response is longer; only its first {SHOWN_BYTES:,} bytes are used here", session.runtime)
     if delivery.status in _REDIRECTS and delivery.headers.get("location"):
-        text = "note: the agent follows redirects; port-hook does not, so this is not the response that it gets"
+        text = "note: the agent follows redirects and gets another response; port-hook does not follow them"
         tell(text, session.runtime)
     if delivery.status is None:
         tell(f"error: {printable(shown.masker.text(delivery.error or 'no response'))}", session.runtime)
@@ -135,7 +136,7 @@ def _show_outcome(session: AgentSession, shown: ShownPrediction, delivery: Deliv
 
 
 async def _report(calls: Sequence[AgentCall], port: PortApi | None, runtime: Runtime) -> None:
-    """Make the calls. As the agent does, go on after one that Port refuses; raises PortApiError without a response."""
+    """Make the calls. Like the agent, continue after one that Port refuses; raises PortApiError without a response."""
     for call in calls if port is not None else ():
         assert port is not None
         try:

@@ -1,4 +1,4 @@
-"""A message, the mappings and what else a prediction needs; and the prediction with what is needed to show it."""
+"""What a prediction needs, such as the message and the mappings, and what is needed to show it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ShownPrediction:
 
 
 def predict_session(session: AgentSession, mappings: Sequence[AgentMapping]) -> ShownPrediction:
-    """Return what the agent does with the message; raises UsageError if it is no message, and RenderError."""
+    """Return what the agent does with the message; raises UsageError if it is not a message, and RenderError."""
     secret = session.settings.require_secret()
     world = AgentWorld(
         mappings=mappings,

@@ -28,9 +28,9 @@ def require_file(action: str, workspace: Workspace) -> None:
 
 
 def refuse_other_files(action: str, runtime: Runtime) -> None:
-    """Raise UsageError for a file outside of the working folder, and for one that is neither JSON nor YAML.
+    """Raise UsageError for a file outside the working folder, and for one that is neither JSON nor YAML.
 
-    An agent that was deceived by what it reads must not read other files of the user here.
+    An agent that was deceived by what it reads must not be able to read other files of the user.
     """
     file = locate(action, runtime).file
     if file is None:
@@ -39,7 +39,7 @@ def refuse_other_files(action: str, runtime: Runtime) -> None:
     if file == "-" or not path.is_relative_to(folder) or not (path.is_dir() or _is_document(path)):
         raise UsageError(
             f"{brief(action)} is not a JSON or YAML file, or a directory, in {folder}.",
-            hint="Tools read actions in the folder that port-hook was started in only.",
+            hint="Tools read actions only in the folder in which port-hook was started.",
         )
     if path.is_dir():
         _refuse_links(path, folder)

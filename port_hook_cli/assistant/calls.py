@@ -24,7 +24,7 @@ class ToolAnswer(NamedTuple):
 async def call_tool(
     tools: Mapping[str, AssistantTool], name: str, arguments: Mapping[str, Any], workspace: Workspace
 ) -> ToolAnswer:
-    """Run a tool and return its answer. A failure is an answer, too: no exception but a cancellation is raised."""
+    """Run a tool and return its answer, which can be an error. Raises no exception except for a cancellation."""
     own = workspace.for_call()
     if name not in tools:
         hint = f"The tools are: {', '.join(tools)}. Those that send need `port-hook mcp --allow-send`."

@@ -28,7 +28,7 @@ SIGNED = frozenset({Status.VALID, Status.REENCODED, Status.STALE})
 """The verdicts on requests that the secret's owner signed; of the last, the timestamp is too old."""
 
 _MAIN, _BESIDE = 12_000, 2_000
-"""How many characters of a body are shown: of the one that is asked for, and of the others."""
+"""How many characters of a body are shown: of the requested one, and of the others."""
 _TEXT = 1_000
 _MAX_HEADERS = 100
 _HEADER_CHARACTERS = 6_000
@@ -109,7 +109,7 @@ def _binary_window(body: bytes, offset: int, limit: int) -> dict[str, Any]:
 
 
 def _json_in(text: str) -> tuple[Any] | None:
-    """Return the JSON document in a text, None if it has none or one that Python would not write as it is."""
+    """Return the JSON document in a text, or None if it is not JSON or Python would write it differently."""
     if nests_too_deep(text):
         return None
     try:

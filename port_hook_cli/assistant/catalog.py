@@ -111,9 +111,11 @@ TOOLS: tuple[AssistantTool, ...] = (
         f"with its causes and fixes, and the responses. Long bodies are shown in parts. {_UNTRUSTED}",
         parameters={
             "capture": _text(_CAPTURE, default="last", minLength=1),
-            "part": _one_of("Whose body to show more of. Default: request.", PARTS),
-            "offset": _count("Show the body of `part` from here: characters, or bytes if it is not text.", 0, 2**40, 0),
-            "body_as": _one_of("Default: json, where a body is JSON. text shows it as it arrived.", ("json", "text")),
+            "part": _one_of("Show more of the body of this part. Default: request.", PARTS),
+            "offset": _count("Start here in the body of `part`: characters, or bytes if it is not text.", 0, 2**40, 0),
+            "body_as": _one_of(
+                "Show JSON bodies as JSON (the default), or as the text that arrived.", ("json", "text")
+            ),
         },
         run=show_capture,
     ),
@@ -153,7 +155,7 @@ TOOLS: tuple[AssistantTool, ...] = (
         parameters={
             "a": _text(f"The capture before. {_CAPTURE}", minLength=1),
             "b": _text(f"The capture after. {_CAPTURE}", minLength=1),
-            "ignore": _texts("Values of the bodies (a path), or headers (header:NAME), to leave out."),
+            "ignore": _texts("Ignore these values of the bodies (a path) and headers (header:NAME)."),
         },
         required=("a", "b"),
         run=diff_captures,
@@ -172,7 +174,7 @@ TOOLS: tuple[AssistantTool, ...] = (
                 "default": DEFAULT_WAIT_S,
             },
             "after": _text(
-                "The newest capture that you know: one that arrived after it is returned at once.", minLength=1
+                "The newest capture that you know. If one arrived after it, that is returned at once.", minLength=1
             ),
             "action": _ACTION,
             "run_id": _RUN_ID,

@@ -111,7 +111,8 @@ def _body_filter(expression: str | None, workspace: Workspace) -> Iterator[JqBod
         yield bodies
     if bodies.failures:
         failure = brief(bodies.failure)
-        tell(f"note: jq failed for captures: {bodies.failures}, for example with: {failure}", workspace.runtime)
+        what = f"the jq expression failed for some captures ({bodies.failures})"
+        tell(f"note: {what}, for example with: {failure}", workspace.runtime)
 
 
 def _show(arguments: Arguments, workspace: Workspace) -> ToolOutput:
@@ -186,5 +187,5 @@ def _diff(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     found = without_ignored(compare(a, b), ignoring, bodies_only=False)
     return ToolOutput(
         diff_record((a.invocation.id, b.invocation.id), found),
-        "" if found["complete"] else "There are more changes than are listed: use `ignore` for those that you know.",
+        "" if found["complete"] else "Not all changes are listed: use `ignore` to leave out those that you know.",
     )

@@ -42,7 +42,7 @@ async def render_action(arguments: Arguments, workspace: Workspace) -> ToolOutpu
 
 
 def _as_in_node(name: str, value: Any) -> Any:
-    """Return a JSON value with its numbers as Node reads them; raises UsageError for a nesting that is too deep."""
+    """Return a JSON value with its numbers as Node reads them; raises UsageError if it is nested too deep."""
     try:
         return read_json(json.dumps(value))
     except (NotJson, RecursionError, ValueError) as error:

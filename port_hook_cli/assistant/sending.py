@@ -103,7 +103,7 @@ def _without_signature(record: dict[str, Any]) -> dict[str, Any]:
 def _verified_capture(arguments: Arguments, workspace: Workspace) -> str:
     """Return the id of the capture to replay, which for `last` is the newest that is not a replay.
 
-    Raises UsageError for one that nobody signed: a stranger must not get a signature by asking an agent for a replay.
+    Raises UsageError for one without a good signature: a stranger must not get one by asking an agent for a replay.
     """
     name = arguments["capture"]
     with workspace.open_store() as kept:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from io import TextIOWrapper
 from typing import Any
 
+import anyio
 from mcp import types
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
@@ -14,6 +17,7 @@ from port_hook_cli.assistant.calls import call_tool
 from port_hook_cli.assistant.catalog import INSTRUCTIONS
 from port_hook_cli.assistant.tool import AssistantTool
 from port_hook_cli.assistant.workspace import Workspace
+from port_hook_cli.runtime import Runtime
 
 
 def build_server(tools: Mapping[str, AssistantTool], workspace: Workspace) -> Server[Any]:
@@ -39,8 +43,16 @@ def build_server(tools: Mapping[str, AssistantTool], workspace: Workspace) -> Se
 async def serve(tools: Mapping[str, AssistantTool], workspace: Workspace) -> None:
     """Serve one client on stdin and stdout, until stdin ends."""
     server = build_server(tools, workspace)
-    async with stdio_server() as (read_stream, write_stream):
+    async with stdio_server(**_streams(workspace.runtime)) as (read_stream, write_stream):
         await server.run(read_stream, write_stream, server.create_initialization_options())
+
+
+def _streams(runtime: Runtime) -> dict[str, anyio.AsyncFile[str]]:
+    """Return the streams of a runtime; none for those of the process, which the SDK keeps free of other output."""
+    if sys.stdin and runtime.stdin is sys.stdin.buffer:
+        return {}
+    read = TextIOWrapper(runtime.stdin, encoding="utf-8", errors="replace")
+    return {"stdin": anyio.wrap_file(read), "stdout": anyio.wrap_file(runtime.stdout)}
 
 
 def _described(tool: AssistantTool) -> types.Tool:

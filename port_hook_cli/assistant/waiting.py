@@ -17,9 +17,9 @@ from port_hook_cli.terminal.console import tell
 
 DEFAULT_WAIT_S = 30
 MAX_WAIT_S = 55
-"""Some clients give up a call after 60 seconds."""
+"""Some clients cancel a call after 60 seconds."""
 
-# As the inspector of another process: a look that finds nothing new reads one number from SQLite.
+# As often as `inspect` does. If nothing is new, a look reads only one number from SQLite.
 _POLL_S = 0.2
 # A capture is saved before its response. A connection that was dropped never has one.
 _OUTCOME_S = 10.0
@@ -58,7 +58,7 @@ class StoreWatch:
                 self._index = None
 
     def _opened(self) -> CaptureIndex | None:
-        """Return the index; None as long as there is no store and no capture to begin at."""
+        """Return the index; None until the store and the capture to begin after exist."""
         if self._index is None:
             if self._after is None and not self._path.exists():
                 return None

@@ -41,7 +41,7 @@ class Workspace:
 
     @property
     def store_file(self) -> Path:
-        """The capture store's path; there may be no such file yet."""
+        """The capture store's path; the file may not exist yet."""
         return store_path(self.store, self.runtime.cwd)
 
     @property

@@ -114,7 +114,7 @@ def what_it_is(payload: Payload) -> str:
 def fate_of_stored(exchange: Exchange) -> str | None:
     """Return what Port makes of a capture's response; None if it gets none, there is no run, or it was refused.
 
-    Nobody gets a response to a message. The store does not save that a request was refused; the outcome shows it.
+    No one gets a response to a message. The store does not save that a request was refused; the outcome shows it.
     """
     response = exchange.response
     if response is None or exchange.invocation.origin is not None:
@@ -238,7 +238,7 @@ def _response(exchange: Exchange) -> Iterator[Styled]:
 
 
 def _message_outcome(exchange: Exchange) -> Iterator[Styled]:
-    """Yield what becomes of the run of a message: nobody waits for a response to one."""
+    """Yield what ends the run of a message: no one waits for a response to it."""
     payload, response = exchange.payload, exchange.response
     if exchange.refused or response is None:
         yield _line("refused", Styled("not forwarded"))

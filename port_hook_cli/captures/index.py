@@ -1,9 +1,9 @@
 """An index over a capture store for readers that search, filter and count: `captures --search` and the inspector.
 
-It lives in a temporary database of this process and is filled from the store in small steps. So the listener pays
-nothing for it, and there is no file that a stranger could have prepared. Columns of bytes in memory answer whatever
-does not ask for a text. The full-text part (SQLite's FTS5 with trigrams) finds candidates, and the store's own rows
-decide; where FTS5 is missing, or has not come that far, the rows are searched one by one.
+It is in a temporary database of this process and is filled from the store in small steps. So it costs the listener
+nothing, and a stranger cannot prepare a file of it. Columns of bytes in memory answer queries without a text. The
+full-text part (SQLite's FTS5 with trigrams) finds candidates, and the store's own rows decide; where FTS5 is missing,
+or has not indexed a row yet, the rows are searched one by one.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class _Range:
 
 
 class _Point(NamedTuple):
-    """What the index had at some time: how often it was filled again, the store's version, and its range of numbers."""
+    """The state of the index at some time: how often it was refilled, the store's version, and its range of numbers."""
 
     resets: int = 0
     version: int = -1
@@ -159,7 +159,7 @@ class CaptureSearch:
         return self.point.high
 
     def pass_by(self, seq: int) -> None:
-        """Go on behind a capture."""
+        """Continue the search after a capture."""
         if self.oldest_first:
             self.after = seq
         else:
@@ -254,7 +254,7 @@ class CaptureIndex:
         return [seq for (seq,) in self._all(sql, (self._rows.high, 0, *seqs, *where.values))]
 
     def needs_search(self, query: CaptureQuery) -> bool:
-        """Return whether all matches have to be searched for before they can be counted."""
+        """Return whether all matches must be searched before they can be counted."""
         return not self._columns.can_select(query)
 
     def spans(self, query: CaptureQuery, search: CaptureSearch | None = None, *, max_spans: int = MAX_SPANS) -> Spans:
@@ -505,7 +505,7 @@ class CaptureIndex:
         return [seq for (seq,) in self._all(sql, (newest, after, *where.values, limit))]
 
     def _from_scan(self, wanted: Condition, newest: int, after: int, order: str) -> Iterator[tuple[int, bool]]:
-        """Yield matches, and the last of every so many captures."""
+        """Yield matches, and the last capture of each part that was scanned."""
         ends = f"SELECT seq FROM seen.rows WHERE seq <= ? AND seq > ? ORDER BY seq {order} LIMIT 1 OFFSET ?"  # noqa: S608
         sql = f"{_SCAN} AND {wanted.sql} ORDER BY rows.seq {order}"
         while newest > after:
@@ -521,7 +521,7 @@ class CaptureIndex:
     def _from_texts(
         self, wanted: Condition, expression: str, newest: int, after: int, order: str
     ) -> Iterator[tuple[int, bool]]:
-        """Yield what the full-text part has found. Captures that it does not have whole are searched one by one."""
+        """Yield what the full-text part finds. Captures that it does not contain completely are searched one by one."""
         if newest <= after:
             return
         texts = (

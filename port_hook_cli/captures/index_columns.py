@@ -1,7 +1,7 @@
-"""What filters need to know of each capture, in memory, as columns of one byte per capture. Pure.
+"""What filters compare, in memory, as columns of one byte per capture. Pure.
 
-Selecting, counting and finding runs of bytes are single calls of the interpreter, so that a question about a million
-captures takes milliseconds, and no question has to look at their rows. A million captures take 12 MB.
+Selecting, counting and finding runs of bytes are single calls of the interpreter, so that a query over a million
+captures takes milliseconds, and reads none of their rows. A million captures take 12 MB.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ALL, _GONE = b"\x01", 0
 _VERDICTS = defaultdict(int, {str(status.value): code for code, status in enumerate(Status, 1)})
 _NO_ACTION, _OTHER_ACTION = 0, 255
 
-# A status is a class, none, or outside of the classes: below them or above.
+# A status is in a class, missing, or outside the classes: below or above them.
 _LOW, _HIGH = "low", "high"
 _RESPONSES = (NO_RESPONSE, *STATUS_CLASSES, _LOW, _HIGH)
 _HANDLERS = (*_RESPONSES, HANDLER_FAILED)
@@ -38,7 +38,7 @@ _OUTCOMES = {outcome: code for code, outcome in enumerate(product((True, False),
 
 
 ColumnRow = tuple[int, float, Any, Any, int, int | None, int | None, int | None]
-"""What the columns keep of a capture: number, time, verdict, action, whether it counts as verified, and its outcome."""
+"""A capture in the columns: number, time, verdict, action, whether it counts as verified, and its outcome."""
 
 
 class Spans(NamedTuple):
@@ -71,7 +71,7 @@ class _Chunk:
     latest: float
 
     def position(self, seq: int) -> int | None:
-        """Return the position of a number, None if it is not here."""
+        """Return the position of a number, None if it is missing."""
         if isinstance(self.seqs, range):
             return seq - self.seqs.start if seq in self.seqs else None
         found = bisect_left(self.seqs, seq)
@@ -87,7 +87,7 @@ class IndexColumns:
         self._actions = _ActionCodes({None: _NO_ACTION})
 
     def add(self, rows: Sequence[ColumnRow]) -> None:
-        """Add captures that are all newer, or all older, than those that are here; their numbers ascend."""
+        """Add captures that are all newer, or all older, than the present ones; their numbers ascend."""
         parts = [rows[start : start + _ROWS_PER_CHUNK] for start in range(0, len(rows), _ROWS_PER_CHUNK)]
         is_older = self._chunks and rows and rows[0][0] < self._chunks[0].seqs[0]
         for part in reversed(parts) if is_older else parts:
@@ -112,11 +112,11 @@ class IndexColumns:
         self._chunks = [chunk for chunk in self._chunks if any(chunk.outcomes)]
 
     def count_between(self, low: int, high: int) -> int:
-        """Return how many captures have numbers from `low` to `high`."""
+        """Return how many captures have numbers from `low` to `high`; 0 if `high` is the lower one."""
         return sum(
             bisect_right(chunk.seqs, high) - bisect_left(chunk.seqs, low) - _gone(chunk, low, high)
             for chunk in self._chunks
-            if chunk.seqs[0] <= high and chunk.seqs[-1] >= low
+            if chunk.seqs[0] <= high and chunk.seqs[-1] >= low <= high
         )
 
     def can_select(self, query: CaptureQuery) -> bool:
@@ -371,7 +371,7 @@ def _both(mask: bytes | bytearray, other: bytes | bytearray) -> bytes:
 
 
 def _table(codes: Iterable[int]) -> bytes:
-    """Return the table for `translate` that makes these codes 1 and all others 0."""
+    """Return the table for `bytes.translate` that maps these codes to 1 and all others to 0."""
     table = bytearray(256)
     for code in codes:
         table[code] = 1

@@ -14,7 +14,7 @@ HANDLER_FAILED = "failed"
 STATUS_CLASSES = ("2xx", "3xx", "4xx", "5xx")
 
 AFTER_ANY = "\U0010ffff"
-"""Added to the beginning of a text, it makes the end of the range of texts that begin so."""
+"""Appended to a prefix, it is the upper end of the range of texts with that prefix."""
 
 TRIGRAM = 3
 """How many characters a text needs so that the full-text index helps."""

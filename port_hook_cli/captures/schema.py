@@ -58,10 +58,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE last_session (forward_to TEXT)",
     ),
     (
-        # Of a message of Kafka: the JSON of [topic, partition, offset, timestamp in ms]. Requests cost nothing.
+        # Of a Kafka message: the JSON of [topic, partition, offset, timestamp in ms]. NULL for requests, which is free.
         "ALTER TABLE captures ADD COLUMN kafka TEXT",
         "CREATE INDEX messages ON captures (kafka) WHERE kafka IS NOT NULL",
-        # Where a listener that watches topics goes on, by the id of the cluster.
+        # Where a listener that watches topics resumes, by the id of the cluster.
         """
         CREATE TABLE kafka_positions (
             cluster TEXT NOT NULL,

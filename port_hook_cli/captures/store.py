@@ -259,7 +259,7 @@ class CaptureStore:
             raise store_problem(error, self.path) from error
 
     def saved_messages(self, limit: int = 10_000) -> Iterator[MessageOrigin]:
-        """Yield where the latest messages of Kafka were that are in the store; raises StoreError."""
+        """Yield the places in Kafka of the latest messages in the store; raises StoreError."""
         for (written,) in self._rows(statements.SAVED_MESSAGES, [limit]):
             with suppress(ValueError):  # damaged ones are reported when they are shown
                 yield parse_origin(str(written))

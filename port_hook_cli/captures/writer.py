@@ -56,7 +56,7 @@ class _Batch:
         self.exchanges: list[Exchange] = []
         self.waiting: list[asyncio.Future[None]] = []
         self.outcomes: Sequence[Row] = ()
-        self.positions: Mapping[Partition, int] = {}  # a batch that has some has nothing else
+        self.positions: Mapping[Partition, int] = {}  # a batch that has some contains nothing else
         self.size = 0  # of bodies and outcomes, in bytes, roughly
 
 

@@ -59,7 +59,11 @@ def agent(
     ] = None,
     response: Annotated[
         str | None,
-        typer.Option("--response", metavar="FILE", help="The body of the response, with status 200 or --status."),
+        typer.Option(
+            "--response",
+            metavar="FILE",
+            help="Show what the agent reports for a response with this body, and with --status or 200.",
+        ),
     ] = None,
     env: Annotated[
         list[str] | None,
@@ -67,7 +71,7 @@ def agent(
     ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="Print only the bytes of the request.")] = False,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Show it again whenever the mapping file changes, until Ctrl-C.")
+        bool, typer.Option("--watch", help="Show the prediction again whenever the mapping file changes, until Ctrl-C.")
     ] = False,
     send: Annotated[bool, typer.Option("--send", help="Send the request, to this machine only.")] = False,
     to: Annotated[

@@ -231,7 +231,7 @@ def main(argv: Sequence[str] | None = None, runtime: Runtime | None = None) -> i
     """Run port-hook and return its exit code. No exception leaves this function."""
     words = list(sys.argv[1:] if argv is None else argv)
     # A listener that is stopped while its modules are imported ends as it does later: with code 0 and no traceback.
-    # `mcp` has nothing to clean up at any time, and a thread that reads stdin, which no exception would end.
+    # `mcp` has nothing to clean up, and its thread that reads stdin would not end with an exception.
     with stopping_at_once() if _command_of(words) in {"listen", "mcp"} else nullcontext():
         return _run(argv, runtime)
 

@@ -1,4 +1,4 @@
-"""Where the program starts: a shell that asks for completions is answered without importing a command."""
+"""Where the program starts. A shell's request for completions is answered without importing a command."""
 
 from __future__ import annotations
 

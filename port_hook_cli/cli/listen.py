@@ -139,11 +139,15 @@ def listen(
     ] = False,
     kafka: Annotated[
         bool,
-        typer.Option("--kafka", help="Also watch the Kafka topics of Port's execution agent, without taking anything."),
+        typer.Option(
+            "--kafka", help="Also read the Kafka topics of Port's execution agent, without taking its messages."
+        ),
     ] = False,
     since: Annotated[
         str | None,
-        typer.Option("--since", metavar="TIME", help="Start with the messages since 10m, 2h, or 2026-05-01T13:30."),
+        typer.Option(
+            "--since", metavar="TIME", help="Start with messages since this time: 10m, 2h, or 2026-05-01T13:30."
+        ),
     ] = None,
     from_end: Annotated[
         bool, typer.Option("--from-end", help="Start at the end, not where the last listener with this store stopped.")
@@ -153,7 +157,11 @@ def listen(
         typer.Option("--group", metavar="NAME", help="Join a consumer group; its name must start with your org's id."),
     ] = None,
     take_over: Annotated[
-        bool, typer.Option("--take-over", help="Join the agent's own group: it no longer gets what this listener gets.")
+        bool,
+        typer.Option(
+            "--take-over",
+            help="Join the agent's own group: the agent does not get the messages that this listener gets.",
+        ),
     ] = False,
     tolerance: Tolerance = 300.0,
     strict: Annotated[
@@ -332,7 +340,7 @@ def listen(
                 "--group": not kafka and group is not None,
                 "--take-over": not kafka and take_over,
             },
-            "The agent's messages stay the agent's without --group": {
+            "No group is joined without --group": {
                 "--take-over": kafka and take_over and group is None,
             },
             "Nothing is forwarded without --forward-to or --route": {
@@ -529,6 +537,7 @@ def _kafka_opening(
         open_api=lambda: open_port_api(read(), runtime, timeout_s=timeout_s),
         ask=ask,
         can_ask=can_ask(runtime),
+        on_secret=runtime.keep_secret,
     )
 
 

@@ -52,7 +52,7 @@ def mcp(
     runtime: Runtime = ctx.obj
     target = None if to is None else read_target(to, "--to")
     serve = _load_server()
-    # Results mask what this process has read, so a secret that a sender knows is masked from the first call on.
+    # Results mask the secrets that this process has read. Reading it now masks it from the first call on.
     read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET, insecure_api=insecure_api)
     from port_hook_cli.assistant.catalog import offered_tools
     from port_hook_cli.assistant.workspace import Workspace

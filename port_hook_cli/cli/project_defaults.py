@@ -150,7 +150,7 @@ def _defaults_of(
 def _texts(option: str, value: Any, parameter: Any, place: str) -> Iterator[str]:
     """Yield the texts of a value as they would be on the command line; none for an empty string.
 
-    There is none for `false` either, except for a switch that is on by default.
+    `false` has none either, except for a switch that is on by default.
     """
     if option == "route":
         yield from _routes(value, place)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from port_hook_cli.cli import options
-from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.signing_options import Unit
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.runs.ids import check_run_id
@@ -66,19 +65,11 @@ def sandbox(
             metavar="FILE",
         ),
     ] = None,
-    kafka_broker: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--kafka-broker",
-            help="A Kafka broker that GET /v1/kafka-credentials returns; repeatable.",
-            metavar="HOST:PORT",
-        ),
-    ] = None,
     kafka: Annotated[
         str | None,
         typer.Option(
             "--kafka",
-            help="Publish what is for Port's agent and for Kafka to this broker, or to one that is started: embedded.",
+            help="Publish the messages that Port publishes to Kafka to this broker; `embedded` starts one.",
             metavar="HOST:PORT|embedded",
         ),
     ] = None,
@@ -134,7 +125,6 @@ def sandbox(
     from port_hook_cli.sandbox.definition_files import read_actions, read_workflows
 
     runtime: Runtime = ctx.obj
-    refuse_contradictions({"--kafka": kafka is not None, "--kafka-broker": bool(kafka_broker)})
     given = {
         "port": port,
         "now": runtime.now,
@@ -145,7 +135,7 @@ def sandbox(
             notice=lambda message: print(f"note: {printable(message)}", file=runtime.stderr),
         ),
         "workflows": read_workflows(runtime.cwd / path for path in workflows or ()),
-        "kafka_brokers": kafka_broker or (),
+        "kafka_brokers": (),
         "secrets": _read_secrets(secrets, runtime),
         "state": None if state is None else runtime.cwd / state,
         "sending": Sending(unit=timestamp_unit, timeout_s=delivery_timeout, allow_remote=allow_remote),

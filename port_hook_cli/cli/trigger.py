@@ -65,7 +65,7 @@ def trigger(
         typer.Option(
             "--kafka",
             metavar="HOST:PORT",
-            help="Publish what Port publishes for its agent or for Kafka to this broker, instead of sending it.",
+            help="Publish the message that Port publishes to Kafka to this broker, and send no request.",
         ),
     ] = None,
     input_: Annotated[

@@ -16,7 +16,7 @@ from port_hook_cli.errors import RenderError
 
 # The data has the environment, not the program: an error shows the program.
 _OPEN = ".environment as $ENV | .document | def env: $ENV; "
-# Takes all results, because an error after the first one counts. A line feed ends a comment.
+# Takes all results, because an error after the first one counts. The line feed ends a comment in the expression.
 _ALL = f"{_OPEN}[(%s\n\n)]"
 _NOTHING = '{"document": null, "environment": {}}'
 _COLUMN = re.compile(r"(line 1, column )(\d+)")
@@ -64,11 +64,11 @@ class AgentJq:
         return [_evaluated(expression, alone, all_) for expression, alone, all_ in pairs]
 
     def compile_errors(self, expressions: Sequence[str]) -> list[str]:
-        """Return why each expression cannot be compiled by the agent's jq, or "". None is run."""
+        """Return why the agent's jq cannot compile each expression, or "". No expression is run."""
         codes = ["." if is_blank(each) else each for each in expressions]
         # The second part is compiled, but never runs.
         results = self._worker.evaluate([f"{_OPEN}empty | ({code}\n\n)" for code in codes], _NOTHING) if codes else []
-        # An error in a text that closes the bracket early has another column; the plain expression shows it.
+        # If the expression closes the bracket early, its error has another column: compile it alone.
         errors = [result.message if isinstance(result, JqError) else "" for result in results]
         return [
             (error and self._plain_error(code)) or newer_than_agent(code)
@@ -108,7 +108,7 @@ def _shifted(message: str) -> str:
 
 
 def _as_written(error: RenderError, expressions: Sequence[str]) -> RenderError:
-    """Return an error that shows the expression as it is in the mapping, longest first: one may contain another."""
+    """Return an error that shows expressions as they are in the mapping, longest first: one may contain another."""
     message = error.message
     for expression in sorted(expressions, key=len, reverse=True):
         for program in (_ALL % expression, f"{_OPEN}{expression}"):

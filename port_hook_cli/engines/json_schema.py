@@ -35,7 +35,7 @@ def find_faults(rules: Mapping[str, Any], value: Any) -> list[Fault]:
 
 
 def argument_faults(schema: Mapping[str, Any], arguments: Any) -> list[str]:
-    """Return what is wrong with arguments, by a JSON Schema of our own: at most five faults, each in one short line."""
+    """Return why arguments do not match one of our JSON Schemas: at most five faults, each in one short line."""
     from jsonschema import Draft202012Validator
 
     errors = islice(Draft202012Validator(schema).iter_errors(arguments), _MAX_FAULTS)

@@ -10,7 +10,7 @@ from port_hook_cli.files.input import require_name
 
 
 def check_new_file(name: str, *, cwd: Path) -> None:
-    """Raise StoreError if `write_new_file` would refuse the name now: before work whose result would be lost.
+    """Raise StoreError if `write_new_file` would refuse the name: call it before work whose result would be lost.
 
     Raises UsageError for an empty name.
     """
@@ -32,7 +32,7 @@ def write_new_file(name: str, content: bytes, *, cwd: Path) -> None:
 
     Raises UsageError for an empty name.
 
-    A file or link of that name may have been put there by a stranger, to have another file overwritten.
+    A stranger may have made a file or link of that name, so that another file is overwritten.
     """
     require_name(name)
     path = cwd / name

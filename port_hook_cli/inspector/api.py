@@ -111,7 +111,7 @@ class Inspector:
         """Return one page of rows."""
         limit = read_number(parameters, "limit", _PAGE, most=_MAX_PAGE) or _PAGE
         newest = read_number(parameters, "from", None)
-        version = self.feed.version  # taken first: what changes while the rows are read is then told by the events
+        version = self.feed.version  # read first, so that the events include what changes while the rows are read
         page = await self._captures.page(read_query(parameters), newest=newest, limit=limit)
         position = str(version._replace(newest=page.top))
         return message({"captures": page.rows, "next": page.following, "position": position})

@@ -43,7 +43,7 @@ _RESET = b"\nevent: reset\n"
 
 
 class Position(NamedTuple):
-    """What a list of captures knows: changes up to `version` of the inspector `run`, captures up to `newest`."""
+    """What a list of captures includes: changes up to `version` of the inspector `run`, captures up to `newest`."""
 
     run: str
     version: int
@@ -87,7 +87,7 @@ class Feed:
 
     @property
     def version(self) -> Position:
-        """The position of a list that is read from now on."""
+        """The position of a list that is read now."""
         return Position(self._run, self._version, self._newest)
 
     def start(self) -> None:
@@ -127,7 +127,7 @@ class Feed:
         known = Position.parse(position) if position else None
         newest = known.newest if known else await self._captures.newest()
         version = self._version
-        if position:  # one of another run is lost
+        if position:  # a position of another run is unknown
             version = min(known.version, version) if known and known.run == self._run else _LOST
         return _Place(newest if after is None else after, version)
 

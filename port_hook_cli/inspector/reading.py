@@ -46,9 +46,9 @@ class News(NamedTuple):
 
 
 class CaptureReader:
-    """Reads captures from a store. Every method runs its work in a thread, so the event loop goes on meanwhile.
+    """Reads captures from a store. Every method runs its work in a thread, so the event loop is not blocked.
 
-    A search takes turns with everything else every `step_s` seconds, and ends there if it is canceled.
+    A search lets other readers in every `step_s` seconds, and ends at such a point if it is canceled.
     """
 
     def __init__(self, path: Path, *, step_s: float = 0.02) -> None:
@@ -56,7 +56,7 @@ class CaptureReader:
         self._step_s = step_s
         self._index: CaptureIndex | None = None
         self._lock = asyncio.Lock()
-        # What reads all captures waits here for others like it, so that a page of rows waits for a step of one at most.
+        # Readers of all captures wait here for each other, so that a page of rows waits for one step of one of them.
         self._slow_lock = asyncio.Lock()
         # When a coroutine is canceled, the thread that it waits for keeps running; nothing else may use the index then.
         self._in_thread = Lock()
@@ -182,7 +182,7 @@ class CaptureReader:
         return self._documents[key]
 
     async def _count(self, query: CaptureQuery, read: Callable[[CaptureIndex, CaptureSearch], T]) -> T:
-        """Return what `read` makes of all matches; one such reader at a time."""
+        """Return the result of `read` over all matches; one such reader at a time."""
         async with self._slow_lock:
             return await self._search(
                 lambda index: index.search(query), ENOUGH, read, is_needed=lambda index: index.needs_search(query)
@@ -196,7 +196,7 @@ class CaptureReader:
         *,
         is_needed: Callable[[CaptureIndex], bool] = lambda _: True,
     ) -> T:
-        """Search in steps, between which others may read, and return what `read` makes of the matches."""
+        """Search in steps, between which others may read, and return the result of `read` over the matches."""
         search: CaptureSearch | None = None
 
         def step(index: CaptureIndex) -> tuple[T] | None:

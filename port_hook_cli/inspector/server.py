@@ -45,7 +45,7 @@ MAX_URL = 8_190
 _STATUSES = ((NoSuchCapture, 404), (AmbiguousCapture, 409), (StoreError, 503), (PortApiError, 502))
 _NOT_VALID = AccessRefusal(403, "This token is not valid.", "Open the URL that port-hook printed last.")
 _MAX_DIGITS = 15
-# What an address of the page has besides filters.
+# The parameters of the page's address that are not filters.
 _NO_FILTERS = frozenset({"open", "tab", "against"})
 _WRITE_TIMEOUT_S = 10.0
 _DRAIN_S = 0.2
@@ -317,7 +317,7 @@ class _Routes:
         self._changes: set[asyncio.Task[Mapping[str, Any]]] = set()
 
     async def close(self, _: web.Application) -> None:
-        """End the changes that are not done yet."""
+        """Cancel the changes that are in progress."""
         for task in self._changes:
             task.cancel()
         await asyncio.gather(*self._changes, return_exceptions=True)
@@ -354,7 +354,7 @@ class _Routes:
         return handle
 
     async def _to_its_end(self, change: Coroutine[Any, Any, Mapping[str, Any]]) -> Mapping[str, Any]:
-        """Await a change, which goes on if the page does not wait for it any more."""
+        """Await a change, which continues even if the page no longer waits for it."""
         task = asyncio.create_task(change)
         self._changes.add(task)
         task.add_done_callback(self._changes.discard)

@@ -1,4 +1,4 @@
-"""How much may be in progress between the thread that reads a topic and the event loop."""
+"""Limits what is in progress between the thread that reads a topic and the event loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _BYTES_PER_MESSAGE = 1_024
 
 
 class MessageCapacity:
-    """Counts messages and their bytes. The thread takes, the loop releases."""
+    """Counts messages and their bytes. The thread adds them, the event loop releases them."""
 
     def __init__(self, *, messages: int = MAX_MESSAGES, size: int = MAX_BYTES) -> None:
         self._most_messages, self._most_bytes = messages, size
@@ -34,7 +34,7 @@ class MessageCapacity:
                 self._lock.notify_all()
 
     def wait(self, timeout_s: float) -> None:
-        """Wait until half is free, or for `timeout_s` seconds."""
+        """Wait until half of the capacity is free, or for `timeout_s` seconds."""
         with self._lock:
             if not self.is_free_again:
                 self._is_awaited = True
@@ -47,5 +47,5 @@ class MessageCapacity:
 
     @property
     def is_free_again(self) -> bool:
-        """Whether less than half is in use, so that reading is worth being resumed."""
+        """Whether less than half of the capacity is in use, so that reading should resume."""
         return self._messages <= self._most_messages // 2 and self._bytes <= self._most_bytes // 2

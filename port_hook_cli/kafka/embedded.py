@@ -21,7 +21,7 @@ def embedded_broker() -> Iterator[str]:
     from port_hook_cli.kafka.client import KafkaException, Producer
 
     try:
-        # The client that has the cluster is never used to publish: the cluster is its only purpose.
+        # This client publishes nothing: it exists only to run the cluster.
         cluster = Producer({"bootstrap.servers": "embedded", "test.mock.num.brokers": 1, "log_level": 0})
         brokers = cluster.list_topics(timeout=_START_S).brokers.values()
     except KafkaException as error:

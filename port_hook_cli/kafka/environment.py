@@ -20,6 +20,7 @@ from port_hook_cli.kafka.connection import (
     KafkaConnection,
     SecurityProtocol,
     is_loopback_broker,
+    is_usable_text,
 )
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import Secret
@@ -32,7 +33,7 @@ GROUP_ID = "KAFKA_CONSUMER_GROUP_ID"
 RUNS_TOPIC = "KAFKA_RUNS_TOPIC"
 CHANGE_LOG_TOPIC = "KAFKA_CHANGE_LOG_TOPIC"
 USERNAME, PASSWORD, CA_FILE = "KAFKA_USERNAME", "KAFKA_PASSWORD", "KAFKA_CA_FILE"
-"""The agent gets user name and password from Port's API; these three are port-hook's own."""
+"""Only port-hook reads these three: the agent gets the user name and password from Port's API."""
 
 _MOST_BROKERS = 100
 _MAX_BROKER = 300
@@ -40,7 +41,7 @@ _MAX_BROKER = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaSettings:
-    """What the user's own places say about Kafka; None for what they do not say."""
+    """The settings in the user's own places; None for those that are not set."""
 
     org_id: str | None = None
     brokers: tuple[str, ...] = ()
@@ -64,9 +65,12 @@ class KafkaSettings:
         return self.runs_topic or org_id + RUNS_SUFFIX, self.change_log_topic or org_id + CHANGE_LOG_SUFFIX
 
     def connection(self, given: KafkaConnection | None = None) -> KafkaConnection:
-        """Return the connection; `given` has what Port's API returned, if it was asked."""
+        """Return the connection; `given` has what Port's API returned, if it was asked.
+
+        The user's own password is for the user's own brokers only, not for those that an API names.
+        """
         brokers = self.brokers or (given.brokers if given else ())
-        is_own = self.username is not None and self.password is not None
+        is_own = bool(self.brokers) and self.username is not None and self.password is not None
         return KafkaConnection(
             brokers=brokers,
             protocol=self._protocol(brokers),
@@ -87,6 +91,9 @@ def read_kafka_settings(environ: Mapping[str, str], home: Path) -> KafkaSettings
     values = {**home_dotenv(home, "KAFKA_").values, **home_dotenv(home, ORG_ID).values}
     values |= {name: value for name, value in environ.items() if name.startswith("KAFKA_") or name == ORG_ID}
     said = {name: value.strip() for name, value in values.items() if value.strip()}
+    for name, value in said.items():
+        if not is_usable_text(value):
+            raise SettingsError(f"{name} is too long, or not UTF-8 text.", hint="Correct or unset it.")
     _check_mechanism(said.get(MECHANISM))
     ca_file = said.get(CA_FILE)
     return KafkaSettings(
@@ -113,6 +120,7 @@ def read_credentials(response: Mapping[str, Any]) -> KafkaConnection:
         and all(isinstance(broker, str) and 0 < len(broker) <= _MAX_BROKER and "," not in broker for broker in brokers)
         and isinstance(username, str)
         and isinstance(password, str)
+        and all(map(is_usable_text, (*brokers, username, password)))
     ):
         raise PortApiError(
             "Port's API returned no credentials for Kafka.",
@@ -142,7 +150,7 @@ def _check_mechanism(text: str | None) -> None:
 def _existing(home: Path, name: str) -> Path:
     path = home / name[2:] if name.startswith("~/") else Path(name)
     if not path.is_absolute():
-        raise SettingsError(f"{CA_FILE} is {brief(name)}, which is relative.", hint="Write the whole path.")
+        raise SettingsError(f"{CA_FILE} is {brief(name)}, which is a relative path.", hint="Write the absolute path.")
     if not path.is_file():
         raise SettingsError(f"{CA_FILE} names {brief(name)}, which is not a file.", hint="Correct or unset it.")
     return path

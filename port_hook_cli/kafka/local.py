@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.kafka.connection import KafkaConnection, SecurityProtocol, is_loopback_broker
+from port_hook_cli.kafka.connection import KafkaConnection, SecurityProtocol, is_broker_address, is_loopback_broker
 from port_hook_cli.kafka.embedded import embedded_broker
 from port_hook_cli.kafka.producer import PUBLISH_TIMEOUT_S, KafkaPublisher
 from port_hook_cli.text.safe import brief
 
 EMBEDDED = "embedded"
 """The value of `--kafka` that starts a broker instead of naming one."""
-
-_is_address = re.compile(r"(?:\[[0-9A-Fa-f:]+\]|[^\s:/,\[\]]+):[0-9]{1,5}").fullmatch
 
 
 def read_bootstrap(text: str) -> tuple[str, ...]:
@@ -25,11 +22,11 @@ def read_bootstrap(text: str) -> tuple[str, ...]:
     """
     brokers = tuple(part.strip() for part in text.split(","))
     for broker in brokers:
-        if not _is_address(broker):
+        if not is_broker_address(broker, needs_port=True):
             raise UsageError(f"{brief(text)} is not the address of a Kafka broker.", hint="Write it as 127.0.0.1:9092.")
         if not is_loopback_broker(broker):
             raise UsageError(
-                f"Messages are published only to brokers on this machine, and {brief(broker)} is another one.",
+                f"Messages are published only to brokers on this machine, and {brief(broker)} is not on it.",
                 hint="Give a broker on 127.0.0.1.",
             )
     return brokers
@@ -39,7 +36,7 @@ def read_bootstrap(text: str) -> tuple[str, ...]:
 async def local_publisher(
     brokers: tuple[str, ...] | None, *, timeout_s: float = PUBLISH_TIMEOUT_S
 ) -> AsyncIterator[tuple[KafkaPublisher, tuple[str, ...]]]:
-    """Yield what publishes to `brokers`, or to an embedded broker without any, and the addresses.
+    """Yield a publisher to `brokers`, or to an embedded broker if there are none, and the addresses.
 
     `timeout_s` is how long a broker may take to confirm a message.
 

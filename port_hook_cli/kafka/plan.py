@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from port_hook_cli.errors import UsageError
+from port_hook_cli.kafka.connection import is_usable_text
 from port_hook_cli.text.safe import brief
 
 _WATCH = "port-hook.watch"
@@ -17,7 +18,8 @@ class KafkaPlan:
     Without a `group`, all partitions are watched: nothing is taken from other consumers, and nothing is committed.
     Reading starts where the last listener with the same store stopped, or at the end if there was none; `since_s`
     (seconds since the epoch) starts with the messages from then on, and `from_end` always at the end. A group starts
-    where it has committed, and only without a commit in this way.
+    where it has committed, and in the same way where it has not. A watcher looks for new partitions and topics every
+    `look_for_partitions_s` seconds.
     """
 
     org_id: str
@@ -25,6 +27,7 @@ class KafkaPlan:
     group: str | None = None
     since_s: float | None = None
     from_end: bool = False
+    look_for_partitions_s: float = 30.0
 
     @property
     def group_id(self) -> str:
@@ -33,14 +36,16 @@ class KafkaPlan:
 
 
 def is_agents_group(group: str, *, org_id: str, username: str) -> bool:
-    """Return whether a group may be the one of the execution agent: its user name, or the organization's id."""
+    """Return whether a group may be that of the execution agent: its user name, or the organization's id."""
     return group in {org_id, username}
 
 
-def check_group(group: str, *, org_id: str, user: str) -> None:
+def check_group(group: str, *, org_id: str, username: str, user: str) -> None:
     """Raise UsageError if Port's brokers would refuse the group; `user` is for the suggestion."""
-    if not group.startswith(org_id):
+    if not (group.isprintable() and is_usable_text(group or "-")):
+        raise UsageError(f"{brief(group)} is not the name of a group.", hint="Use letters, digits, dots and dashes.")
+    if not group.startswith(org_id) and group != (username or org_id):
         raise UsageError(
             f"Port's brokers refuse the group {brief(group)}: its name must start with {brief(org_id)}.",
-            hint=f"Use for example --group {brief(org_id)}.port-hook.{brief(user)}",
+            hint=f"Use, for example, --group {brief(org_id)}.port-hook.{brief(user)}",
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from port_hook_cli.errors import BrokerError
-from port_hook_cli.kafka.connection import KafkaConnection, client_settings, is_loopback_broker
+from port_hook_cli.kafka.connection import KafkaConnection, client_settings, refuse_elsewhere
 from port_hook_cli.text.safe import brief
 
 if TYPE_CHECKING:
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 PUBLISH_TIMEOUT_S = 10.0
 _FIND_TIMEOUT_S = 5.0
 _POLL_S = 0.05
-_HINT = "Check that the broker is running, and its address."
+_HINT = "Check the address, and that the broker is running."
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Where a message is now."""
+    """Where a published message is."""
 
     topic: str
     partition: int
@@ -40,7 +40,7 @@ class KafkaPublisher:
     """
 
     def __init__(self, connection: KafkaConnection, *, timeout_s: float = PUBLISH_TIMEOUT_S) -> None:
-        self._address = connection.address
+        self._connection, self._address = connection, connection.address
         self._timeout_s = timeout_s
         self._cause = ""
         self._producer = _producer(client_settings(connection), timeout_s, self._note)
@@ -55,26 +55,18 @@ class KafkaPublisher:
         await asyncio.to_thread(self._producer.flush, 1.0)
 
     async def find(self, topic: str) -> None:
-        """Ask the brokers for a topic, so that brokers that create topics do; raises BrokerError without a response.
+        """Ask the brokers for a topic, so that they create it if they can; raises BrokerError without a response.
 
-        It is also raised for brokers that refer to another machine: messages would go there.
+        It is also raised if the brokers refer to another machine, to which the messages would go.
         """
         from port_hook_cli.kafka.client import KafkaException
 
         try:
             found = await asyncio.to_thread(self._producer.list_topics, topic, min(_FIND_TIMEOUT_S, self._timeout_s))
         except KafkaException as error:
-            self._producer.poll(0)  # collects the cause, which the exception does not have
+            self._producer.poll(0)  # collects the cause, which the exception does not contain
             raise self._failure(f"Kafka at {self._address} cannot be reached", error.args[0]) from None
-        for broker in found.brokers.values():
-            self._require_loopback(f"[{broker.host}]" if ":" in broker.host else broker.host, broker.port)
-
-    def _require_loopback(self, host: str, port: int) -> None:
-        if not is_loopback_broker(f"{host}:{port}"):
-            raise BrokerError(
-                f"Kafka at {self._address} refers to {brief(f'{host}:{port}')}, which is not on this machine.",
-                hint="Let the broker advertise 127.0.0.1 (Kafka's setting advertised.listeners).",
-            )
+        refuse_elsewhere(self._connection, ((broker.host, broker.port) for broker in found.brokers.values()))
 
     async def publish(self, topic: str, message: bytes) -> Published:
         """Publish `message`; raises BrokerError if the broker does not confirm it in time."""

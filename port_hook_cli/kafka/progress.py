@@ -1,4 +1,4 @@
-"""How far the messages of one partition are processed. Pure."""
+"""Tracks which messages of one partition are processed. Pure."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ class PartitionProgress:
         return self.next_offset
 
     def drop(self, offset: int) -> None:
-        """Forget the last message, which was started and is not processed here: another consumer gets it."""
+        """Forget the last message: it is not processed here, and another consumer gets it."""
         assert self._started[-1] == offset
         self._started.pop()

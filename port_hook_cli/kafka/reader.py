@@ -1,22 +1,20 @@
-"""Reads topics in a thread of its own: librdkafka's calls block, and its callbacks come from them.
+"""Reads topics in a thread of its own: librdkafka's calls block, and call its callbacks.
 
 The thread connects, assigns partitions or joins a group, and hands messages over in batches. It waits while too many
-are in progress. What it has to tell, it tells a `ReaderEvents` through the event loop.
+are in progress. It reports to a `ReaderEvents` through the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from threading import Event, Lock, Thread
 from time import monotonic
 from typing import Any, Protocol
 
-from port_hook_cli.errors import BrokerError
+from port_hook_cli.errors import BrokerError, PortHookError
 from port_hook_cli.invocations.models import Partition
 from port_hook_cli.kafka.capacity import MessageCapacity
 from port_hook_cli.kafka.client import (
@@ -26,49 +24,28 @@ from port_hook_cli.kafka.client import (
     Message,
     TopicPartition,
 )
-from port_hook_cli.kafka.connection import KafkaConnection, client_settings, is_loopback_broker
+from port_hook_cli.kafka.connection import KafkaConnection, client_settings, is_loopback_broker, refuse_elsewhere
 from port_hook_cli.kafka.plan import KafkaPlan
+from port_hook_cli.kafka.starts import GivenPartitions, StartFinder, TopicPart
+from port_hook_cli.kafka.trouble import ConnectionTrouble, error_text, is_about_the_connection, unusable
 from port_hook_cli.text.safe import brief
-
-TopicPart = tuple[str, int]
-"""A topic and the number of a partition."""
 
 _CONNECT_TIMEOUT_S = 10.0
 _FIRST_TRY_S, _REFUSED_AFTER_S = 0.5, 1.5
-_CALL_TIMEOUT_S = 10.0
 _POLL_S = 0.2
 _BATCH = 500
 _TEND_S = 0.5
 _HELD_UP_S, _PAUSE_AFTER_S = 0.05, 2.0
-_LOOK_FOR_PARTITIONS_S = 30.0
 _CHECK_TIMEOUT_S = 1.0
 _HAND_OVER_S = 2.0
 _CLOSE_S = 3.0
-# A lag is told when it exceeds the first number, and that it is over below the second.
+_MAX_CLUSTER_ID = 200
+# A lag is reported when it exceeds the first number; its end, when it falls below the second.
 _LAG, _CAUGHT_UP = 1_000, 100
-_state = re.compile(r" \(after [0-9]+ms in state [^)]*\)|^\S+/(?:bootstrap|[0-9]+): ")
-_REFUSED = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})  # noqa: SLF001 - librdkafka's own names
-_ENDED = frozenset({KafkaError._ALL_BROKERS_DOWN})  # noqa: SLF001
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GivenPartitions:
-    """Partitions that this reader has, each with the offset of its next message. `lag` is how many messages wait.
-
-    `shortened` are partitions that end before the position that was kept, `lost` how many messages the broker deleted
-    before they were read.
-    """
-
-    cluster: str
-    starts: Mapping[TopicPart, int]
-    lag: int = 0
-    shortened: Sequence[TopicPart] = ()
-    lost: int = 0
-    is_resumed: bool = False
 
 
 class ReaderEvents(Protocol):
-    """What a reader tells, in the event loop."""
+    """What a reader reports, in the event loop."""
 
     def assigned(self, assignment: GivenPartitions) -> None:
         """Handle partitions that were assigned, before their first message."""
@@ -83,7 +60,7 @@ class ReaderEvents(Protocol):
         """Handle the loss of all brokers."""
 
     def refused(self, reason: str) -> None:
-        """Handle credentials that the brokers do not accept any more."""
+        """Handle credentials that the brokers no longer accept."""
 
     def recovered(self) -> None:
         """Handle the end of a loss or refusal."""
@@ -92,7 +69,7 @@ class ReaderEvents(Protocol):
         """Handle a change of the lag: how many messages wait, 0 if few do."""
 
     def missed(self, count: int) -> None:
-        """Handle offsets that had no message: the brokers deleted them before they were read."""
+        """Handle messages that the brokers deleted before they were read."""
 
     def failed(self, reason: str) -> None:
         """Handle any other problem."""
@@ -119,7 +96,7 @@ class TopicReader:
         self._lock = Lock()
         self._saved: dict[TopicPart, int] = {}
         self._renewed: KafkaConnection | None = None
-        self._trouble = _Trouble()
+        self._trouble = ConnectionTrouble()
         self._cluster = ""
         self._positions: dict[TopicPart, int] = {}
         self._is_paused = self._is_lagging = False
@@ -138,14 +115,14 @@ class TopicReader:
         self._stopping.set()
 
     async def close(self) -> None:
-        """Commit what is to be committed, and disconnect."""
+        """Commit the saved positions, and disconnect."""
         self._stopping.set()
         self._closing.set()
         if self._thread.ident is None:  # it was never started
             return
         await asyncio.wait({self._ended}, timeout=_CLOSE_S)
         if self._opened.done() and not self._opened.cancelled():
-            self._opened.exception()  # it has been raised, or no one waits for it any more
+            self._opened.exception()  # it was raised already, or no one waits for it
 
     def use_credentials(self, connection: KafkaConnection) -> None:
         """Connect with other credentials from now on."""
@@ -158,12 +135,12 @@ class TopicReader:
                 self._saved[part] = next_offset
 
     def _store_saved(self) -> None:
-        """Tell librdkafka what to commit. Only this thread calls it: some of its calls hold Python's lock and wait."""
+        """Tell librdkafka what to commit. Only this thread calls it: some calls wait while they hold Python's lock."""
         assert self._consumer is not None
         with self._lock:
             saved, self._saved = self._saved, {}
         for part, offset in saved.items():
-            with suppress(KafkaException):  # another consumer has the partition by now
+            with suppress(KafkaException):  # another consumer has the partition now
                 self._consumer.store_offsets(offsets=[TopicPartition(*part, offset)])
 
     def _run(self) -> None:
@@ -171,7 +148,7 @@ class TopicReader:
             self._open()
             self._tell(_settle, self._opened, None)
             self._read()
-        except Exception as error:  # noqa: BLE001 - also a defect must reach the user
+        except Exception as error:  # noqa: BLE001 - the user must learn of a defect, too
             self._tell(self._give_up, error)
         finally:
             self._closing.wait()
@@ -183,7 +160,8 @@ class TopicReader:
 
     def _give_up(self, error: Exception) -> None:
         if self._opened.done():
-            self._events.failed(f"reading stopped: {type(error).__name__}: {brief(str(error))}")
+            reason = error.message.rstrip(".") if isinstance(error, PortHookError) else _described(error)
+            self._events.failed(f"reading stopped: {reason}")
         else:
             self._opened.set_exception(error)
 
@@ -192,36 +170,53 @@ class TopicReader:
             self._loop.call_soon_threadsafe(callback, *values)
 
     def _open(self) -> None:
-        settings = client_settings(self._connection) | _reading(self._connection, self._plan)
-        consumer = self._consumer = Consumer({**settings, "error_cb": self._on_error}, logger=_silent_logger())
+        consumer = self._consumer = self._new_consumer()
         found = self._connect(consumer)
-        self._cluster = str(found.cluster_id)
+        self._cluster = str(found.cluster_id)[:_MAX_CLUSTER_ID]
         parts = [(topic, number) for topic in self._plan.topics for number in _partitions(found.topics.get(topic))]
         if not parts:
             raise _no_topics(self._connection, self._plan)
-        if self._plan.group is None:
-            self._assign(parts)
-        else:
-            consumer.subscribe(list(self._plan.topics), on_assign=self._on_assign, on_revoke=self._on_revoke)
-        self._look_at = monotonic() + _LOOK_FOR_PARTITIONS_S
+        try:
+            if self._plan.group is None:
+                self._assign(parts)
+            else:
+                consumer.subscribe(list(self._plan.topics), on_assign=self._on_assign, on_revoke=self._on_revoke)
+        except KafkaException as error:  # the brokers may refer to an address that cannot be reached
+            consumer.poll(0)  # calls `_on_error` with the reasons
+            raise unusable(self._connection, self._trouble.reason or error_text(error.args[0])) from None
+        self._look_at = monotonic() + self._plan.look_for_partitions_s
+
+    def _new_consumer(self) -> Consumer:
+        settings = client_settings(self._connection) | _reading(self._connection, self._plan)
+        try:
+            return Consumer({**settings, "error_cb": self._on_error}, logger=_silent_logger())
+        except KafkaException as error:
+            raise unusable(self._connection, error_text(error.args[0])) from None
 
     def _connect(self, consumer: Consumer) -> Any:
-        """Return the cluster's topics. Give up early if the brokers refuse, and late if they do not respond."""
+        """Return the cluster's topics. Give up early if the brokers refuse, and later if they do not respond."""
         started = monotonic()
         while True:
             try:
-                return consumer.list_topics(timeout=_FIRST_TRY_S)
+                return self._cluster_data(consumer, _FIRST_TRY_S)
             except KafkaException as error:
                 consumer.poll(0)  # calls `_on_error` with the reasons
                 took_s = monotonic() - started
                 is_over = took_s > _CONNECT_TIMEOUT_S or self._stopping.is_set()
                 if is_over or self._trouble.is_refused or (self._trouble.is_suspected and took_s > _REFUSED_AFTER_S):
-                    raise _unusable(self._connection, self._trouble.reason or _text(error.args[0])) from None
+                    raise unusable(self._connection, self._trouble.reason or error_text(error.args[0])) from None
 
-    def _assign(self, parts: Sequence[TopicPart]) -> None:
-        """Watch partitions from where the plan says."""
+    def _cluster_data(self, consumer: Consumer, timeout_s: float) -> Any:
+        """Return the cluster's brokers and topics; raises BrokerError for brokers that must not be used."""
+        found = consumer.list_topics(timeout=timeout_s)
+        refuse_elsewhere(self._connection, ((broker.host, broker.port) for broker in found.brokers.values()))
+        return found
+
+    def _assign(self, parts: Sequence[TopicPart], *, are_new: bool = False) -> None:
+        """Watch partitions from where the plan says, or from their beginning if they are new."""
         assert self._consumer is not None
-        start = _Starts(self._consumer, self._cluster, self._plan, self._start_at).find(parts)
+        finder = StartFinder(self._consumer, self._cluster, self._plan, self._start_at)
+        start = finder.find(parts, are_new=are_new)
         self._consumer.incremental_assign([TopicPartition(*part, offset) for part, offset in start.starts.items()])
         self._positions.update(start.starts)
         self._tell(self._events.assigned, start)
@@ -230,16 +225,20 @@ class TopicReader:
         """Start each partition where the group has committed, or else where the plan says."""
         starts: dict[TopicPart, int] = {}
         if given:
-            known = consumer.committed(given, timeout=_CALL_TIMEOUT_S)
-            starts = {(item.topic, item.partition): item.offset for item in known if item.offset >= 0}
-            fresh = [(item.topic, item.partition) for item in known if item.offset < 0]
-            starts |= _Starts(consumer, self._cluster, self._plan, lambda _: None).find(fresh).starts
+            finder = StartFinder(consumer, self._cluster, self._plan, lambda _: None)
+            found = finder.find_in_group(given, self._stopping, self._tell_failed)
+            if found is None:
+                return
+            starts, fresh = found
             consumer.assign([TopicPartition(*part, offset) for part, offset in starts.items()])
             with self._lock:
                 self._saved = {part: starts[part] for part in fresh}
         self._positions = dict(starts)
         self._is_paused = False
         self._tell(self._events.assigned, GivenPartitions(cluster=self._cluster, starts=starts))
+
+    def _tell_failed(self, reason: str) -> None:
+        self._tell(self._events.failed, reason)
 
     def _on_revoke(self, _: Consumer, taken: list[TopicPartition]) -> None:
         """Let the messages in progress finish, so that the next consumer does not get them again."""
@@ -268,7 +267,7 @@ class TopicReader:
         """Wait a little if too much is in progress; return whether it was.
 
         After a while the partitions are paused, which drops what librdkafka has fetched, so that it can be polled: a
-        group's member that does not poll is put out.
+        member that does not poll is removed from the group.
         """
         assert self._consumer is not None
         if room and not self._is_paused:
@@ -308,12 +307,12 @@ class TopicReader:
 
     def _on_error(self, error: KafkaError) -> None:
         code = error.code()
-        self._trouble.note(code, _text(error))
-        if code not in _REFUSED | _ENDED and not _is_about_a_connection(code):
-            self._tell(self._events.failed, _text(error))
+        self._trouble.note(code, error_text(error))
+        if not is_about_the_connection(code):
+            self._tell(self._events.failed, error_text(error))
 
     def _tend(self) -> None:
-        """Do what is due: check a connection that may be lost, look for new partitions, tell the lag."""
+        """Do what is due: check a connection that may be lost, look for new partitions, report the lag."""
         if self._renewed is not None and self._renewed.password is not None:
             assert self._consumer is not None
             self._consumer.set_sasl_credentials(self._renewed.username, self._renewed.password.reveal())
@@ -321,7 +320,7 @@ class TopicReader:
         if self._trouble.is_suspected:
             self._check_connection()
         elif self._plan.group is None and monotonic() >= self._look_at:
-            self._look_at = monotonic() + _LOOK_FOR_PARTITIONS_S
+            self._look_at = monotonic() + self._plan.look_for_partitions_s
             self._look_for_partitions()
         self._tell_lag()
         if self._missing:
@@ -331,7 +330,7 @@ class TopicReader:
     def _check_connection(self) -> None:
         assert self._consumer is not None
         try:
-            self._consumer.list_topics(timeout=_CHECK_TIMEOUT_S)
+            self._cluster_data(self._consumer, _CHECK_TIMEOUT_S)
         except KafkaException:
             self._consumer_events()
             if self._trouble.tell():
@@ -351,10 +350,10 @@ class TopicReader:
     def _look_for_partitions(self) -> None:
         assert self._consumer is not None
         with suppress(KafkaException):
-            found = self._consumer.list_topics(timeout=_CHECK_TIMEOUT_S).topics
+            found = self._cluster_data(self._consumer, _CHECK_TIMEOUT_S).topics
             parts = [(topic, number) for topic in self._plan.topics for number in _partitions(found.get(topic))]
             if new := [part for part in parts if part not in self._positions]:
-                self._assign(new)
+                self._assign(new, are_new=True)
 
     def _tell_lag(self) -> None:
         lag = sum(self._lags())
@@ -368,77 +367,6 @@ class TopicReader:
             with suppress(KafkaException, TypeError):
                 _, high = self._consumer.get_watermark_offsets(TopicPartition(*part), cached=True)
                 yield max(0, high - position)
-
-
-class _Trouble:
-    """What is known about a connection that may be lost, and whether it has been told."""
-
-    def __init__(self) -> None:
-        self.reason = ""
-        self.is_suspected = self.is_refused = False
-        self._is_told = self._is_certain = False
-
-    def note(self, code: int, text: str) -> None:
-        """Remember an error of librdkafka."""
-        if code in _REFUSED:
-            self.is_refused = self.is_suspected = True
-            self.reason = text
-        elif code in _ENDED:
-            self.is_suspected = True
-            self.reason = self.reason or text
-        elif _is_about_a_connection(code) and not self.is_refused and not self._is_certain:
-            self.reason = text
-            self._is_certain = code == KafkaError._SSL  # noqa: SLF001 - other errors follow that say less
-
-    def tell(self) -> bool:
-        """Return whether it is to be told now: once, and again when a loss turns out to be a refusal."""
-        is_new = not self._is_told
-        self._is_told = True
-        return is_new
-
-    def clear(self) -> bool:
-        """Forget it; return whether it was told."""
-        was_told = self._is_told
-        self.reason = ""
-        self.is_suspected = self.is_refused = self._is_told = self._is_certain = False
-        return was_told
-
-
-@dataclass(frozen=True, slots=True)
-class _Starts:
-    """Finds where to start reading partitions."""
-
-    consumer: Consumer
-    cluster: str
-    plan: KafkaPlan
-    start_at: Callable[[Partition], int | None]
-
-    def find(self, parts: Sequence[TopicPart]) -> GivenPartitions:
-        """Return the first offset of each partition."""
-        since = self._offsets_since(parts) if self.plan.since_s is not None else {}
-        starts: dict[TopicPart, int] = {}
-        shortened: list[TopicPart] = []
-        lag = lost = 0
-        is_resumed = False
-        for part in parts:
-            low, high = self.consumer.get_watermark_offsets(TopicPartition(*part), timeout=_CALL_TIMEOUT_S)
-            kept = None if self.plan.from_end or since else self.start_at(Partition(self.cluster, *part))
-            start = since.get(part, high) if kept is None else min(max(kept, low), high)
-            if kept is not None:
-                is_resumed = True
-                lost += max(0, low - kept)
-                shortened += [part] if kept > high else []
-            starts[part] = start
-            lag += high - start
-        return GivenPartitions(
-            cluster=self.cluster, starts=starts, lag=lag, shortened=shortened, lost=lost, is_resumed=is_resumed
-        )
-
-    def _offsets_since(self, parts: Sequence[TopicPart]) -> dict[TopicPart, int]:
-        moment = int((self.plan.since_s or 0) * 1000)
-        wanted = [TopicPartition(*part, moment) for part in parts]
-        found = self.consumer.offsets_for_times(wanted, timeout=_CALL_TIMEOUT_S)
-        return {(item.topic, item.partition): item.offset for item in found if item.offset >= 0}
 
 
 def _reading(connection: KafkaConnection, plan: KafkaPlan) -> dict[str, Any]:
@@ -462,6 +390,10 @@ def _reading(connection: KafkaConnection, plan: KafkaPlan) -> dict[str, Any]:
     }
 
 
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {brief(str(error))}"
+
+
 def _silent_logger() -> logging.Logger:
     """Return a logger that drops what librdkafka would write to stderr."""
     logger = logging.getLogger("port-hook-kafka")
@@ -479,33 +411,6 @@ def _partitions(topic: Any) -> Iterator[int]:
     """Yield the numbers of a topic's partitions; none if it does not exist."""
     if topic is not None and topic.error is None:
         yield from sorted(topic.partitions)
-
-
-def _text(error: object) -> str:
-    """Return the words of an error of librdkafka, without the address and state in front of them."""
-    words = error.str() if isinstance(error, KafkaError) else str(error)
-    return brief(_state.sub("", words), 300)
-
-
-def _is_about_a_connection(code: int) -> bool:
-    return code in {
-        KafkaError._TRANSPORT,  # noqa: SLF001 - librdkafka's own names
-        KafkaError._RESOLVE,  # noqa: SLF001
-        KafkaError._SSL,  # noqa: SLF001
-        KafkaError._TIMED_OUT,  # noqa: SLF001
-        KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001
-    }
-
-
-def _unusable(connection: KafkaConnection, reason: str) -> BrokerError:
-    lowered = reason.lower()
-    if "certificate" in lowered:
-        hint = "If the brokers have a certificate of your own authority, name its file in KAFKA_CA_FILE."
-    elif "authentication" in lowered or "sasl" in lowered:
-        hint = "Check KAFKA_USERNAME and KAFKA_PASSWORD; or unset them to use the credentials from Port's API."
-    else:
-        hint = "Check that the address is right and that a firewall lets you through."
-    return BrokerError(f"Kafka at {connection.address} cannot be used: {reason}.", hint=hint)
 
 
 def _no_topics(connection: KafkaConnection, plan: KafkaPlan) -> BrokerError:

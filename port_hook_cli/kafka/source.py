@@ -15,7 +15,7 @@ from threading import Event
 from typing import TypeAlias
 
 from port_hook_cli.errors import PortHookError, StoreError
-from port_hook_cli.invocations.models import Invocation, MessageOrigin, Partition
+from port_hook_cli.invocations.models import LATEST_TIMESTAMP_MS, Invocation, MessageOrigin, Partition
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.kafka.capacity import MessageCapacity
 from port_hook_cli.kafka.client import TIMESTAMP_NOT_AVAILABLE, Message
@@ -23,7 +23,8 @@ from port_hook_cli.kafka.connection import KafkaConnection
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.kafka.plan import KafkaPlan
 from port_hook_cli.kafka.progress import PartitionProgress
-from port_hook_cli.kafka.reader import GivenPartitions, TopicPart, TopicReader
+from port_hook_cli.kafka.reader import TopicReader
+from port_hook_cli.kafka.starts import GivenPartitions, TopicPart
 from port_hook_cli.text.safe import brief
 
 GetConnection: TypeAlias = Callable[[], Awaitable[KafkaConnection]]
@@ -70,7 +71,7 @@ class KafkaSource:
         self._capacity = MessageCapacity()
         self._reader = TopicReader(connection, plan, self, self._capacity, context.messages.positions.get)
         self._saved = _by_part(context.messages.saved)
-        self._cluster = ""
+        self._cluster = self._last_problem = ""
         self._progress: dict[TopicPart, PartitionProgress] = {}
         self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
@@ -137,6 +138,7 @@ class KafkaSource:
 
     def arrived(self, messages: Sequence[Message]) -> None:
         """Handle messages, in order."""
+        self._last_problem = ""
         for message in messages:
             progress = self._progress.get(_part(message))
             if progress is None or self._is_closing:
@@ -168,11 +170,13 @@ class KafkaSource:
 
     def missed(self, count: int) -> None:
         """Handle messages that the brokers deleted before they were read."""
-        self._context.notice(f"Kafka: {count:,} messages were deleted by the brokers before they were read.")
+        self._context.notice(_deleted(count))
 
     def failed(self, reason: str) -> None:
         """Handle any other problem."""
-        self._context.notice(f"Kafka: {reason}.")
+        if reason != self._last_problem:  # librdkafka repeats some every second
+            self._last_problem = reason
+            self._context.notice(f"Kafka: {reason}.")
 
     async def _refresh(self) -> None:
         """Get credentials until the brokers accept them."""
@@ -286,18 +290,18 @@ class KafkaSource:
         elif parts:
             yield f"Kafka: the group {brief(self._plan.group)} gave this listener {_names(parts)}."
         else:
-            yield f"Kafka: the group {brief(self._plan.group)} gave this listener no partition; others have them all."
+            yield f"Kafka: the group {brief(self._plan.group)} gave this listener no partition; others have all."
         if assignment.lost:
-            yield f"Kafka: {assignment.lost:,} messages were deleted by the brokers before they were read."
+            yield _deleted(assignment.lost)
         if assignment.shortened:
             yield f"Kafka: {_names(assignment.shortened)} ends before the kept position; reading starts at the end."
         if assignment.lag and assignment.is_resumed:
             yield (
-                f"Kafka: going on where the last listener with this store stopped, {assignment.lag:,} messages ago"
+                f"Kafka: resuming where the last listener with this store stopped, {_count(assignment.lag)} ago"
                 " (--from-end skips them)."
             )
         elif assignment.lag:
-            yield f"Kafka: starting {assignment.lag:,} messages before the end."
+            yield f"Kafka: starting {_count(assignment.lag)} before the end."
         yield from self._repeated_lines(assignment)
 
     def _repeated_lines(self, assignment: GivenPartitions) -> Iterator[str]:
@@ -305,8 +309,8 @@ class KafkaSource:
             again = sorted(offset for offset in self._saved.get(part, ()) if offset >= start)
             if again and self._plan.since_s is None:
                 yield (
-                    f"Kafka: {_names([part])} delivers {len(again):,} message{'' if len(again) == 1 else 's'} again"
-                    f" that {'is' if len(again) == 1 else 'are'} in the store: {_ranges(again)}."
+                    f"Kafka: {_names([part])} delivers {_count(len(again))} again that the store already has:"
+                    f" {_ranges(again)}."
                 )
 
 
@@ -320,7 +324,7 @@ def _size(message: Message) -> int:
 
 def _origin(message: Message) -> MessageOrigin:
     kind, moment = message.timestamp()
-    is_known = kind != TIMESTAMP_NOT_AVAILABLE and moment >= 0
+    is_known = kind != TIMESTAMP_NOT_AVAILABLE and 0 <= moment <= LATEST_TIMESTAMP_MS  # a producer can set any
     return MessageOrigin(*_part(message), message.offset() or 0, moment if is_known else None)
 
 
@@ -329,6 +333,14 @@ def _by_part(saved: Iterable[MessageOrigin]) -> dict[TopicPart, set[int]]:
     for origin in saved:
         found.setdefault((origin.topic, origin.partition), set()).add(origin.offset)
     return found
+
+
+def _count(number: int) -> str:
+    return f"{number:,} message{'' if number == 1 else 's'}"
+
+
+def _deleted(number: int) -> str:
+    return f"Kafka: the brokers deleted {_count(number)} that this listener had not read yet."
 
 
 def _names(parts: Sequence[TopicPart]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from port_hook_cli.errors import PortApiError, SettingsError, UsageError
+from port_hook_cli.kafka.connection import is_usable_text
 from port_hook_cli.kafka.environment import KafkaSettings, read_credentials
 from port_hook_cli.kafka.plan import KafkaPlan, check_group, is_agents_group
 from port_hook_cli.text.safe import brief
@@ -37,10 +38,10 @@ class KafkaOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaOpening:
-    """Opens the topics: call it with what the listener gives a source.
+    """Opens the topics: call it with the listener's `SourceContext`.
 
     `open_api` opens a client of Port's API, for what `settings` lack. `ask` asks the user a yes-or-no question;
-    `can_ask` says whether it can.
+    `can_ask` says whether it can. `on_secret` gets each password.
     """
 
     options: KafkaOptions
@@ -48,6 +49,7 @@ class KafkaOpening:
     open_api: Callable[[], PortApi]
     ask: Callable[[str], Awaitable[bool]]
     can_ask: bool
+    on_secret: Callable[[str], None] = lambda _: None
 
     async def __call__(self, context: SourceContext) -> Source:
         """Return the source; raises PortHookError."""
@@ -64,17 +66,19 @@ class KafkaOpening:
             from_end=self.options.from_end,
         )
         if self.options.forwards and not self.options.take_over:
-            context.notice(
-                "warning: The execution agent handles these runs, too: your handler gets each a second time."
-            )
+            context.notice("warning: The execution agent handles these runs too, so their work may be done twice.")
         return await open_kafka(plan, self._connection, context)
 
     async def _connection(self) -> KafkaConnection:
         """Return the brokers and credentials, from Port's API each time if the settings do not have them."""
-        if not self.settings.needs_api:
-            return self.settings.connection()
-        async with self.open_api() as api:
-            return self.settings.connection(read_credentials(await api.call("GET", "/v1/kafka-credentials")))
+        given = None
+        if self.settings.needs_api:
+            async with self.open_api() as api:
+                given = read_credentials(await api.call("GET", "/v1/kafka-credentials"))
+        connection = self.settings.connection(given)
+        if connection.password is not None:
+            self.on_secret(connection.password.reveal())
+        return connection
 
     async def _org_id(self) -> str:
         try:
@@ -83,7 +87,7 @@ class KafkaOpening:
         except (PortApiError, SettingsError) as error:
             raise SettingsError(f"The organization's id is not known. {error.message}", hint=_NO_ORG_ID) from None
         found = shown.get("id") if isinstance(shown, dict) else None
-        if not (isinstance(found, str) and found):
+        if not (isinstance(found, str) and found.isprintable() and is_usable_text(found)):
             raise SettingsError("The organization's id is not known.", hint=_NO_ORG_ID)
         return found
 
@@ -91,7 +95,7 @@ class KafkaOpening:
         group, options = self.options.group, self.options
         if group is None:
             return
-        check_group(group, org_id=org_id, user=_user())
+        check_group(group, org_id=org_id, username=username, user=_user())
         is_agents = group == self.settings.agents_group or is_agents_group(group, org_id=org_id, username=username)
         if not is_agents:
             if options.take_over:
@@ -103,7 +107,7 @@ class KafkaOpening:
         if not options.take_over:
             raise UsageError(
                 f"{brief(group)} is the execution agent's group: a listener in it takes the agent's messages away.",
-                hint=f"Use --group {brief(org_id)}.port-hook.{_user()}, or add --take-over if you mean it.",
+                hint=f"Use --group {brief(org_id)}.port-hook.{_user()}, or add --take-over to take them.",
             )
         await self._confirm(group)
 

@@ -275,7 +275,7 @@ class Listening:
         self._observer.exchanged(cut_off)
 
     def _cut_off(self, exchange: Exchange, error: str, url: str | None) -> Exchange:
-        """Return the exchange without a response; `error` says why. Where there is no handler, tell it only."""
+        """Return the exchange without a response; `error` says why. Without a handler, the error is only shown."""
         targets = (url, *self.policy.routes.targets) if url else self.policy.routes.targets
         if not targets:
             self._observer.notice(f"No response to {exchange.invocation.id}: {error}.")

@@ -115,9 +115,9 @@ class Reader:
 
 
 def _moment(invocation: Invocation) -> float:
-    """Return the time that a signed timestamp is compared with: of a message, when it was sent to Kafka.
+    """Return the time with which a signed timestamp is compared: for a message, when it was sent to Kafka.
 
-    A message may wait in its topic for days, and Port's execution agent accepts it then.
+    A message may wait in its topic for days, and Port's execution agent accepts it even then.
     """
     origin = invocation.origin
     if origin is None or origin.timestamp_ms is None:

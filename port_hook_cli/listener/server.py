@@ -159,7 +159,8 @@ class HttpSource:
             body=body,
         )
         if isinstance(request.protocol, ServerConnection):
-            # A client that has sent its end with the request waits for the response; one that does so later leaves.
+            # A client that closes its side right after the request still waits for the response; one that does so
+            # later has left.
             request.protocol.on_left = partial(self._context.leave, invocation.id)
         try:
             response: Response | None = await self._context.receive(invocation, request.remote or "unknown")

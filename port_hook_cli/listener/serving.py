@@ -139,7 +139,7 @@ async def _open_pipeline(
     """Open the store, what writes to it, what forwards, and the pipeline in front of them; `stack` closes them.
 
     With `with_messages`, what the store has of messages of Kafka is read, too, for the sources that need it.
-    The writer is closed last: what the pipeline gave it is in the store then.
+    The writer is closed last, so that everything from the pipeline is in the store.
     """
     store = open_store(
         plan.store,
@@ -152,10 +152,10 @@ async def _open_pipeline(
     for warning in store.warnings:
         observer.notice(f"note: {warning}")
     _record_session(store, plan, observer)
-    # A sender's clock may be ahead by the tolerance: so its signatures are accepted for up to twice as long.
+    # A sender's clock may be ahead by the tolerance, so its signatures are accepted for up to twice as long.
     seen = _recent_signatures(store, runtime.now() - 2 * plan.policy.tolerance_s)
     writer = StoreWriter(store, asyncio.get_running_loop())
-    # Read before anything is written: then the store is the writer's.
+    # Read before anything is written: after that, only the writer uses the store.
     messages = _message_log(store, writer) if with_messages else MessageLog()
     stack.push_async_callback(writer.close)
     forwarder = await stack.enter_async_context(

@@ -158,7 +158,8 @@ async def _run(
         if in_flight := started.serving.flow.in_flight:
             observer.notice(f"Stopping; {in_flight} still in your handler, waiting up to {DRAIN_S:g} s.")
         if started.serving.flow.turns.is_paused and (held := started.serving.flow.turns.waiting):
-            observer.notice(f"Stopping; {held} held, which get no response. `port-hook replay --failed` sends them.")
+            what = "1 held request gets" if held == 1 else f"{held} held requests get"
+            observer.notice(f"Stopping; {what} no response. `port-hook replay --failed` sends what was held.")
     await _finish(observer, stop, broken)
     _sum_up(observer, started, session.settled)
     return _outcome(session, watcher, observer)

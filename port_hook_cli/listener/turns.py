@@ -20,7 +20,7 @@ class Turn:
         self.called: asyncio.Future[None] | None = None
 
     def give_up(self) -> None:
-        """Stop waiting, because the sender no longer does: `called` raises SenderLeft."""
+        """Stop waiting, because the sender has disconnected: `called` raises SenderLeft."""
         if self.called is not None and not self.called.done():
             self.called.set_exception(SenderLeft())
 
@@ -35,7 +35,7 @@ class Turns:
     def __init__(self, limit: int | None, *, in_order: bool) -> None:
         self._limit = limit
         self._in_order = in_order
-        # The runs with a request that is forwarded or about to be; the others of the run wait here.
+        # The runs with a request that is forwarded or about to be; other requests of the run wait here.
         self._runs: dict[str, dict[Turn, None] | None] = {}
         # Dictionaries, as a request that leaves is taken out of the middle.
         self._next: dict[Turn, None] = {}
@@ -71,7 +71,7 @@ class Turns:
         return turn
 
     def hold(self) -> Turn:
-        """Return the turn of a request that needs no handler: it waits during a pause only."""
+        """Return the turn of a request that needs no handler: it waits only during a pause."""
         turn = Turn(None, forwards=False)
         return self._wait(turn, self._held) if self.is_paused else turn
 
@@ -85,7 +85,7 @@ class Turns:
             self._call_next()
 
     def pause(self) -> None:
-        """Let every request wait whose turn comes from now on."""
+        """Hold every request whose turn comes from now on."""
         self.is_paused = True
 
     def resume(self) -> int:
@@ -99,7 +99,7 @@ class Turns:
         return held
 
     def close(self) -> None:
-        """Cancel the requests that wait for the end of a pause; it is not going to come."""
+        """Cancel the requests that wait for the end of a pause, because the listener ends."""
         self._is_over = True
         if self.is_paused:
             for turn in [*self._held, *self._next, *(turn for others in self._runs.values() for turn in others or ())]:

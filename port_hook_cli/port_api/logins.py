@@ -31,7 +31,7 @@ UNNAMED = "default"
 """The name of an organization for which the user chose none."""
 
 _MAX_NAME = 100
-# A keyring may ask the user to unlock it meanwhile.
+# Meanwhile, a keyring may ask the user to unlock it.
 _WAIT_S = 30.0
 _PAUSE_S = 0.02
 

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-# Ten to a decade: each is about a quarter larger than the one before (the preferred numbers R10, rounded).
+# Ten for each power of ten: each is about a quarter larger than the one before (the preferred numbers R10, rounded).
 _STEPS = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.3, 8.0)
 _COARSER = ((1.0, 2.0, 5.0), (1.0,))
 # From 10 microseconds to a day.
@@ -15,7 +15,7 @@ _DECADES = range(-2, 8)
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """How many latencies are at least `from_ms` and less than `to_ms` milliseconds; None means any longer one."""
+    """How many latencies are at least `from_ms` and less than `to_ms` milliseconds; None means no upper bound."""
 
     from_ms: float
     to_ms: float | None
@@ -32,7 +32,7 @@ def latency_buckets(latencies_ms: Iterable[float]) -> tuple[Bucket, ...]:
 
 
 def at_most(buckets: Sequence[Bucket], limit: int) -> tuple[Bucket, ...]:
-    """Return the same latencies in at most `limit` buckets, of which there are at least a dozen, by merging some."""
+    """Return the same latencies in at most `limit` buckets, a number of at least 12, by merging some."""
     merged = tuple(buckets)
     for steps in _COARSER:
         if len(merged) > limit:

@@ -1,6 +1,6 @@
 """The latencies of a series as an SVG image.
 
-The image needs nothing else: no script, no font, no file. It has a background and colors for a light and a dark page,
+The image needs no script, font or other file. It has a background and colors for a light and a dark page,
 and the same latencies always give the same bytes.
 """
 
@@ -101,7 +101,7 @@ def _bounds(buckets: Sequence[Bucket]) -> Iterator[str]:
 
 
 def _marks(tally: DeliveryTally, buckets: Sequence[Bucket]) -> Iterator[str]:
-    """Yield a line at each percentile. Their names are at different heights, as they may be close to each other."""
+    """Yield a line at each percentile. The names are at different heights, because the lines may be close together."""
     for number, percent in enumerate(PERCENTILES):
         latency = tally.percentile(percent)
         if latency is not None:

@@ -22,7 +22,7 @@ _FAILED = 500
 _MOST_BYTES = 256 * 1024 * 1024
 
 MOST_SENDS = 1_000_000
-"""The most requests of one series. Exact percentiles need all latencies, which take up to 50 MB for as many."""
+"""The most requests of one series. Exact percentiles need all latencies, which take up to 50 MB for this many."""
 
 LEAST_PREFIX = 4
 """The least number of characters of a capture's id: with fewer, a typing error could send another request."""

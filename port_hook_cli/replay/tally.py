@@ -51,7 +51,7 @@ class DeliveryTally:
 
 @dataclass(slots=True)
 class DeliveryCounter:
-    """Counts deliveries as they end. Of a response it keeps the latency, which takes 8 bytes."""
+    """Counts deliveries as they end. For each response, it keeps only the latency, which takes 8 bytes."""
 
     _statuses: Counter[int] = field(default_factory=Counter)
     _errors: Counter[str] = field(default_factory=Counter)

@@ -30,7 +30,7 @@ def run_fate(payload: Payload, response: Response, *, is_message: bool = False) 
     run stays IN_PROGRESS until the backend reports. Port's execution agent reports FAILURE for a status of 400 or more,
     whatever `synchronized` says. Port does not document what such a status does to an asynchronous workflow node that
     it calls itself. If the payload does not say whether its run is synchronized, both are possible. With `is_message`,
-    the payload was in a topic of Kafka: unless it is for the agent, its consumer has to report, whatever it responds.
+    the payload was in a Kafka topic: unless it is for the agent, its consumer has to report, whatever the response is.
     """
     if payload.run_id is None or payload.kind is Kind.CHANGE_LOG:
         return RunFate.NO_RUN

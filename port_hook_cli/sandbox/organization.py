@@ -97,7 +97,7 @@ def delete_integration(state: SandboxState, _: ApiRequest, identifier: str) -> A
 def show_kafka_credentials(state: SandboxState, _: ApiRequest) -> ApiResponse:
     """Return credentials for the user's own broker; raises Refused with 404 if the sandbox was given none."""
     if not state.kafka_brokers:
-        message = "The sandbox has no Kafka broker. Give it yours with --kafka-broker HOST:PORT"
+        message = "The sandbox has no Kafka broker. Give it one with --kafka HOST:PORT, or --kafka embedded"
         raise Refused(404, "not_found", message)
     credentials = {
         "brokers": list(state.kafka_brokers),

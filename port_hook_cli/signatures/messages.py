@@ -1,4 +1,4 @@
-"""What Port signs of a message in Kafka: its value without the two signature headers, which are inside it.
+"""What Port signs of a Kafka message: its value without the two signature headers, which are inside it.
 
 The value is `{…, "headers": {…, "X-Port-Signature": …, "X-Port-Timestamp": …}}`. Port's execution agent parses it,
 removes the two, and verifies what `json.dumps(value, separators=(",", ":"), ensure_ascii=False)` writes.
@@ -30,10 +30,10 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circ
 
 
 class _KeyRepeated(ValueError):
-    """An object has a key twice: what other parsers read is not what was verified."""
+    """An object has a key twice, so other parsers may read something else than what was verified."""
 
 
-@lru_cache(maxsize=1)  # a source and the verification read the same message one after the other
+@lru_cache(maxsize=1)  # the source and the verification read the same message, one after the other
 def headers_in(value: bytes) -> Mapping[str, Any] | None:
     """Return the object `headers` in a message's value, or None if there is none. Never raises."""
     if b'"headers"' not in value:

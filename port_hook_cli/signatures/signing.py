@@ -35,7 +35,7 @@ def digest(secret: str, timestamp: str, body: bytes) -> bytes:
     """Return the 32 bytes of a signature. Lone surrogates in the arguments are encoded as WTF-8."""
     key, lead = secret.encode("utf-8", "surrogatepass"), timestamp.encode("utf-8", "surrogatepass") + b"."
     if len(body) < _SMALL_BYTES:
-        # `hmac.digest` releases the interpreter's lock for any body, and a busy listener waits long to get it back.
+        # `hmac.digest` always releases the interpreter's lock, and a busy listener waits long to get it back.
         return hmac.new(key, lead + body, "sha256").digest()
     if len(body) < _LARGE_BYTES:
         return hmac.digest(key, lead + body, "sha256")

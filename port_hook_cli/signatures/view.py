@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from port_hook_cli.invocations.models import Status, Verdict
+from port_hook_cli.signatures.messages import KAFKA
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.styled import Styled
@@ -18,6 +19,7 @@ STATUS_MEANINGS = {
     Status.MALFORMED: "the signature or the timestamp cannot be read",
     Status.UNCHECKED: "the signature was not verified",
 }
+_VALID_MESSAGE = "the signature is Port's, for this message without its two signature headers"
 
 MAX_EXPLANATION = 600
 """How many characters of an explanation or fix are shown: more than ours have, but a capture file may contain any."""
@@ -28,7 +30,7 @@ _FIX = "  fix: "
 
 def verdict_lines(verdict: Verdict) -> list[str]:
     """Return the verdict as lines of text: the status, the form that matched, the age, then each cause with its fix."""
-    lines = [f"{verdict.status}: {STATUS_MEANINGS[verdict.status]}"]
+    lines = [f"{verdict.status}: {_meaning(verdict)}"]
     if verdict.reading is not None:
         lines.append(f"reading: {brief(verdict.reading)}")
     if verdict.age_s is not None:
@@ -38,6 +40,11 @@ def verdict_lines(verdict: Verdict) -> list[str]:
         if cause.fix:
             lines.append(f"{_FIX}{brief(cause.fix, MAX_EXPLANATION)}")
     return lines
+
+
+def _meaning(verdict: Verdict) -> str:
+    is_message = verdict.status is Status.VALID and verdict.reading == KAFKA
+    return _VALID_MESSAGE if is_message else STATUS_MEANINGS[verdict.status]
 
 
 def verdict_view(verdict: Verdict) -> Iterator[Styled]:

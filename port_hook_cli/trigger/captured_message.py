@@ -1,4 +1,4 @@
-"""`trigger CAPTURE --kafka`: publishes what was captured, freshly signed, instead of an action's message."""
+"""`trigger CAPTURE --kafka`: publishes a captured body, freshly signed, instead of an action's message."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _find(name: str, runtime: Runtime) -> Exchange | None:
         except StoreError:
             if name == _LAST:
                 raise
-            return None  # an action can have such an identifier, too
+            return None  # an action can have such an identifier
 
 
 def _document(body: bytes) -> Any:
@@ -78,7 +78,7 @@ def _document(body: bytes) -> Any:
     except (UnicodeDecodeError, NotJson, json.JSONDecodeError):
         document = None
     if not isinstance(document, dict):
-        raise UsageError("The body of the capture is not a JSON object, so it cannot be a message of Port's.")
+        raise UsageError("The body of the capture is not a JSON object, so it cannot be a message from Port.")
     return document
 
 

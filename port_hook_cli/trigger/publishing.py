@@ -163,7 +163,7 @@ async def _make(
         if not request.agent:
             raise UsageError(
                 f"Port sends the request of {action.identifier} itself and publishes nothing: its `agent` is not true.",
-                hint="Leave --kafka out.",
+                hint="Leave out --kafka.",
             )
         made, errors = as_sent(request), request.errors
     return MadeMessage(

@@ -120,7 +120,7 @@ def logs(calls: tuple[AgentCall, ...]) -> list[str]:
 
 
 @pytest.mark.parametrize(("transport", "run", "synchronized", "response", "expected"), ROWS)
-def test_agent_reports_what_the_contract_says(
+def test_agent_reports_each_response_as_its_source_does(
     jq: AgentJq, transport: str, run: str, synchronized: bool, response: str, expected: list[str]
 ) -> None:
     prediction = predicted(jq, a_message(transport, run, synchronized=synchronized))
@@ -240,7 +240,7 @@ OK, FAILED = (
         ("node", "timeout", NODE_LOGS),
     ],
 )
-def test_agent_writes_these_logs(jq: AgentJq, run: str, response: str, expected: list[str]) -> None:
+def test_agent_writes_the_logs_of_its_source(jq: AgentJq, run: str, response: str, expected: list[str]) -> None:
     prediction = predicted(jq, a_message("polling", run, synchronized=True))
     calls = prediction.outcome(RESPONSES[response]).calls
     assert logs(calls) == expected

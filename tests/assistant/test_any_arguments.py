@@ -1,4 +1,4 @@
-"""Whatever the arguments of a tool are, it answers, and no bug shows."""
+"""A tool returns a result or a clear error for any arguments."""
 
 from __future__ import annotations
 

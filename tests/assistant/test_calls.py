@@ -1,4 +1,4 @@
-"""Arguments of tools: what does not match is an error that says what is wrong."""
+"""Arguments of tools: a mismatch is an error that names it."""
 
 from __future__ import annotations
 

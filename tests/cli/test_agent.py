@@ -48,7 +48,7 @@ def test_agent_shows_mapping_request_and_reports(run: Run, folder: Path) -> None
     assert (result.code, result.err) == (0, "")
     shown = words(result.out)
     for part in (
-        f"message action run {RUN}, from a topic of Kafka, synchronized",
+        f"message action run {RUN}, from a Kafka topic, synchronized",
         'mapping [0] is skipped: `.action == "other"` is false',
         "mapping [1] is used: enabled is true",
         "maps [1].body.n `.payload.x.y` is null",
@@ -149,7 +149,7 @@ def test_expressions_read_no_variable_of_the_environment_unless_it_is_named(run:
     assert '{"all": {}, "t": null}' in closed.out
     assert "X-Other: none" in closed.out
     assert "the variable TOKEN (not given, so null here: add --env TOKEN)" in closed.out
-    assert "variables whose names it computes" in closed.out
+    assert "variables whose names the file computes" in closed.out
     opened = [run(*arguments, "--env", "TOKEN", *more, env=env) for more in ((), ("--json",), ("--raw",))]
     for result in opened:
         assert result.code == 0
@@ -166,7 +166,7 @@ def test_expressions_read_no_variable_of_the_environment_unless_it_is_named(run:
 
 def test_missing_variable_is_refused(run: Run, folder: Path) -> None:
     result = run("agent", write(folder, "m.json", topic_message()), "--env", "NOTHING", env=ENV)
-    assert (result.code, "environment has no such variable" in result.err) == (ExitCode.USAGE, True)
+    assert (result.code, "this variable is not set" in result.err) == (ExitCode.USAGE, True)
 
 
 @pytest.mark.parametrize("value", ["hunter2-hunter2", "short", '{"password": "in-an-object"}'])
@@ -219,7 +219,7 @@ def test_agent_does_not_send_to_another_machine_unasked(run: Run, folder: Path, 
     assert (result.code, "is not on this machine, so nothing was sent" in words(result.err)) == (ExitCode.USAGE, True)
 
 
-def test_mapping_file_that_only_lies_in_the_folder_decides_nothing_that_is_sent(
+def test_mapping_file_of_the_folder_is_not_used_to_send_unless_it_is_named(
     run: Run, folder: Path, backend: Handler
 ) -> None:
     write(folder, MAPPING, [{"url": f'"{backend.url}/elsewhere"'}])
@@ -259,13 +259,13 @@ def test_agent_reports_the_run_to_port_as_predicted(run: Run, folder: Path, back
 
 
 @pytest.mark.parametrize("run_id", ["../../blueprints/x", "r_1", "wfnr_"])
-def test_id_that_is_not_one_of_a_run_is_not_reported(run: Run, folder: Path, backend: Handler, run_id: str) -> None:
+def test_value_that_is_not_a_run_id_is_not_reported(run: Run, folder: Path, backend: Handler, run_id: str) -> None:
     document = {**action_run(), "id": run_id}
     document["payload"]["url"] = backend.url
     env = {**ENV, "PORT_CLIENT_ID": "id", "PORT_API_URL": "http://127.0.0.1:9"}
     result = run("agent", write(folder, "m.json", document), "--send", "--report", env=env)
     assert (result.code, backend.requests) == (ExitCode.USAGE, [])
-    assert "no id of a run that could be reported" in result.err
+    assert "no valid run id" in result.err
 
 
 # Checks and refusals.
@@ -324,7 +324,9 @@ def test_mapping_file_with_which_the_agent_does_not_start_is_refused(run: Run, f
         (("claimed.json", "--transport", "kafka"), "claims by polling"),
     ],
 )
-def test_agent_refuses(run: Run, folder: Path, arguments: tuple[str, ...], message: str) -> None:
+def test_agent_refuses_messages_and_options_that_it_cannot_use(
+    run: Run, folder: Path, arguments: tuple[str, ...], message: str
+) -> None:
     write(folder, "m.json", topic_message())
     write(folder, "claimed.json", action_run())
     write(folder, "list.json", "[]")

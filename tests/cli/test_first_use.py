@@ -15,6 +15,7 @@ from tests.options import command, options
 
 RUN_ID = "r_QOz6WoOB1Q2lmhZZ"
 ARGUMENTS = {
+    "agent": ("payload.json",),
     "decrypt": ("payload.json",),
     "diff": ("payload.json", "other.json"),
     "encrypt": ("value",),

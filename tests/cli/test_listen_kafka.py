@@ -50,7 +50,7 @@ def test_a_group_that_must_not_be_joined_is_refused(
 def test_forwarding_warns_that_the_agent_handles_the_runs_too(kafka: dict[str, str], run: Run) -> None:
     done = _listen(run, kafka, "--forward-to", "9", "--timeout", "0")
 
-    assert "The execution agent handles these runs, too" in done.err
+    assert "The execution agent handles these runs too" in done.err
 
 
 def test_settings_in_the_working_folder_are_not_read(kafka: dict[str, str], run: Run, folder: Path) -> None:

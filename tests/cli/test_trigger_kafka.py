@@ -140,7 +140,7 @@ def test_trigger_finds_the_topic_and_announces_the_run_in_the_sandbox(run: Run, 
         assert (sandbox.runs[RUN_ID].action, sandbox.runs[RUN_ID].properties["title"]) == ("create_vm", "zoë")
 
 
-def test_trigger_exits_6_when_the_broker_is_away(run: Run, action: str) -> None:
+def test_trigger_exits_6_when_the_broker_cannot_be_reached(run: Run, action: str) -> None:
     result = run("trigger", action, "--kafka", f"127.0.0.1:{free_port()}", "--timeout", "0.5", *TITLE, env=ENV)
     assert result.code == ExitCode.TARGET
     assert "cannot be reached: " in result.err
@@ -290,7 +290,7 @@ def test_trigger_refuses_inputs_for_a_capture(run: Run, broker: str, capture: st
     assert "--input has no effect: last is a capture" in result.err
 
 
-def test_trigger_says_that_there_is_no_capture(run: Run, broker: str) -> None:
+def test_trigger_says_that_a_capture_is_missing(run: Run, broker: str) -> None:
     assert run("trigger", "last", "--kafka", broker, env=ENV).code == ExitCode.STORE
 
 

@@ -17,7 +17,7 @@ CREATE_VM = str(Path(__file__).parents[2] / "examples" / "actions" / "create_vm.
         ("listen --port abc", "Invalid value for --port: 'abc' is not a whole number.", "listen --help"),
         ("listen --port 99999", "Invalid value for --port: 99999 is not from 0 to 65535.", "listen --help"),
         ("listen --delay x", "Invalid value for --delay: 'x' is not a number of seconds.", "listen --help"),
-        ("replay x --times 0", "Invalid value for --times: 0 is not 1 or more.", "replay --help"),
+        ("replay x --times 0", "Invalid value for --times: 0 is not from 1 to 1000000.", "replay --help"),
         ("trigger x --origin y", "Invalid value for --origin: 'y' is not one of 'UI', 'API'.", "trigger --help"),
         ("encrypt", "Missing argument VALUE|FILE|-.", "encrypt --help"),
         ("replay", "Missing argument SOURCE.", "replay --help"),

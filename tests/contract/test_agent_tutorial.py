@@ -1,4 +1,4 @@
-"""The tutorial about the execution agent: a reader who goes on from the first one gets what it says."""
+"""The tutorial about the execution agent: after the first tutorial, its commands give the results that it shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client that closes its connection ends what it asked to read, and nothing that it asked to change."""
+"""A client that closes its connection ends its reads, but not its changes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MakeRuntime = Callable[..., Runtime]
 
 
 class Endless:
-    """Work that begins, and goes on until it is released or canceled."""
+    """Work that begins, and continues until it is released or canceled."""
 
     def __init__(self) -> None:
         self.begun, self.released, self.ended, self.canceled = (asyncio.Event() for _ in range(4))
@@ -106,7 +106,7 @@ async def abandoned(opened: OpenInspector, method: str, path: str, work: Endless
     await writer.wait_closed()
 
 
-async def test_reading_ends_when_its_client_is_gone(runtime: MakeRuntime, tmp_path: Path) -> None:
+async def test_reading_ends_when_its_client_disconnects(runtime: MakeRuntime, tmp_path: Path) -> None:
     work = Endless()
     async with an_inspector(runtime(), tmp_path, work) as opened:
         await abandoned(opened, "GET", "/api/spans", work)
@@ -115,7 +115,7 @@ async def test_reading_ends_when_its_client_is_gone(runtime: MakeRuntime, tmp_pa
 
 
 @pytest.mark.parametrize("is_released", [True, False])
-async def test_replay_goes_on_when_its_client_is_gone_until_the_inspector_ends(
+async def test_replay_continues_without_its_client_until_the_inspector_ends(
     runtime: MakeRuntime, tmp_path: Path, is_released: bool
 ) -> None:
     work = Endless()

@@ -103,7 +103,7 @@ async def test_page_that_is_too_far_behind_or_ahead_loads_its_list_again(
         assert await added(events, 1) == [302]
 
 
-async def test_outcome_that_comes_between_list_and_events_is_told(runtime: MakeRuntime, store: Path) -> None:
+async def test_outcome_between_list_and_events_is_sent(runtime: MakeRuntime, store: Path) -> None:
     (pending,) = some(1, 1)
     with open_store(store, store.parent) as opened:
         async with over_store(runtime(), store) as client:

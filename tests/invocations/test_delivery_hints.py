@@ -70,7 +70,7 @@ def test_a_delivery_has_a_hint_only_when_it_failed(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
-def test_handler_that_refuses_a_message_is_told_which_form_is_signed(status: int) -> None:
+def test_hint_names_the_signed_form_when_a_handler_refuses_a_message(status: int) -> None:
     delivery = Delivery(url="http://127.0.0.1:8000/", status=status)
     hint = delivery_hint(delivery, is_message=True)
     assert "without the two signature headers" in hint

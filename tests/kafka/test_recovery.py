@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -93,7 +94,28 @@ async def test_sasl_ssl_works_and_refuses_a_wrong_password_and_an_unknown_author
         assert "KAFKA_CA_FILE" in unknown.value.hint
 
 
-async def test_lost_brokers_and_expired_credentials_are_told_once_and_recovered_from(tmp_path: Path) -> None:
+async def test_since_starts_with_the_messages_from_then_on(tmp_path: Path) -> None:
+    async with secured(tmp_path) as front:
+
+        async def get_connection() -> KafkaConnection:
+            return connection_to(front)
+
+        topics, earlier, later = Topics(front.address, "org_1", get_connection), Pipeline(), Pipeline()
+        await _send(front, b"1")
+        await _send(front, b"2")
+        async with topics.read(earlier, since_s=time.time() - 600):
+            assert await earlier.bodies(2) == [b"1", b"2"]
+        origin = earlier.taken[1].origin
+        assert origin is not None
+        await _send(front, b"3")
+        async with topics.read(later, since_s=((origin.timestamp_ms or 0) + 1) / 1000):
+            await later.until(lambda: any(one.body == b"3" for one in later.taken))
+
+    assert b"1" not in [one.body for one in later.taken]  # this broker goes back to the message before the moment
+    assert any("starting 2 messages before the end" in line for line in earlier.notices)
+
+
+async def test_lost_brokers_and_expired_credentials_are_reported_once_and_recovered_from(tmp_path: Path) -> None:
     async with secured(tmp_path) as front:
         asked: list[str] = []
 

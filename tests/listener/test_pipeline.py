@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation, Response, Status
+from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation, MessageOrigin, Response, Status
 from port_hook_cli.invocations.routes import Routes
+from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.pipeline import Listening
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.public_address import PublicAddress
 from port_hook_cli.signatures.verification import signature_key
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_invocation, signed
+from tests.kafka_clusters import a_message
 
 
 @dataclass
@@ -278,3 +280,39 @@ async def test_run_of_an_ignored_action_is_not_counted_as_waiting() -> None:
         assert (await flow.receive(an_invocation(), "c")).status == 200
     assert (world.forwarded, world.shown, list(flow.tally.waiting)) == ([], [], [])
     assert flow.tally.passed_over == 1
+
+
+def a_kafka_message(*, sent_at: float = NOW) -> Invocation:
+    """A message that was signed at NOW, sent to Kafka at `sent_at`, and arrives a day later."""
+    value = a_message(at=NOW)
+    origin = MessageOrigin("org.runs", 0, 1, int(sent_at * 1000))
+    return an_invocation(value, headers=message_headers(value), origin=origin, received_at=NOW + 86_400)
+
+
+async def test_signed_time_of_a_message_is_compared_with_when_it_was_sent() -> None:
+    world = World()
+    async with listening(world) as flow:
+        await flow.receive(a_kafka_message(sent_at=NOW + 1), "unknown")
+        await flow.receive(a_kafka_message(sent_at=NOW + 3_600), "unknown")
+    assert [exchange.verdict.status for exchange in world.saved] == [Status.VALID, Status.STALE]
+    assert world.saved[0].verdict.reading == "kafka"
+    assert world.forwarded == ["http://h:1/"]
+
+
+async def test_run_of_a_message_is_not_counted_as_waiting_for_a_report() -> None:
+    async with listening(World(status=202)) as flow:
+        await flow.receive(a_kafka_message(), "unknown")
+        await asyncio.sleep(0)
+    assert (flow.tally.verified, list(flow.tally.waiting)) == (1, [])
+
+
+async def test_message_that_could_not_be_saved_is_left_to_its_source() -> None:
+    world = World(problem=StoreError("There is no space left."))
+    async with listening(world, routes=Routes()) as flow:
+        with pytest.raises(StoreError):
+            await flow.receive(a_kafka_message(), "unknown")
+        world.problem = None
+        await flow.receive(a_kafka_message(), "unknown")
+    assert world.notices == []  # the source tells it once, however often it tries
+    assert (flow.tally.received, flow.tally.refused) == (1, 0)
+    assert world.saved[0].verdict.slugs == ()  # the second attempt is no replay

@@ -260,11 +260,11 @@ async def test_client_that_half_closes_right_after_its_request_keeps_its_turn(ru
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         head = f"POST /a2 HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
-        await asyncio.wait_for(sender.received.acquire(), 10)
+        await asyncio.wait_for(sender.received.acquire(), 30)
         writer.write_eof()
         gate.release("a1")
         gate.release("a2")
-        assert (await asyncio.wait_for(reader.read(), 10)).startswith(b"HTTP/1.1 200 ")
+        assert (await asyncio.wait_for(reader.read(), 30)).startswith(b"HTTP/1.1 200 ")
         writer.close()
         assert await sender.statuses() == [200]
 
@@ -337,7 +337,9 @@ async def test_requests_that_are_held_at_the_end_of_the_listener_get_no_response
     assert len(gate.shown) == 3
 
 
-async def test_held_request_without_a_handler_whose_sender_disconnects_is_told(runtime: Callable[..., Runtime]) -> None:
+async def test_held_request_without_a_handler_is_reported_when_its_sender_disconnects(
+    runtime: Callable[..., Runtime],
+) -> None:
     gate, world = Gate(), runtime()
     async with gated(world, gate, routes=Routes()) as sender:
         sender.serving.flow.turns.pause()
@@ -357,7 +359,7 @@ async def until_saved(world: Runtime, count: int) -> None:
             with open_store(None, world.cwd) as store:
                 if len(list(store.find(limit=10))) == count:
                     return
-            await asyncio.sleep(0.01)  # nothing tells of it
+            await asyncio.sleep(0.01)  # no event reports it
 
 
 STEPS = st.lists(

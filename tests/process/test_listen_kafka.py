@@ -45,7 +45,7 @@ def test_listen_kafka_shows_saves_and_verifies_a_message(
     assert (kept.body, kept.origin and kept.origin[:2]) == (message, (RUNS, 1))
 
 
-def test_a_killed_listener_goes_on_and_names_what_comes_again(
+def test_a_killed_listener_resumes_and_names_repeated_messages(
     shared_cluster: Cluster, kafka: dict[str, str], tmp_path: Path
 ) -> None:
     with listener(tmp_path, "--kafka", env=kafka) as first:
@@ -60,7 +60,7 @@ def test_a_killed_listener_goes_on_and_names_what_comes_again(
         second.process.terminate()
         _, notices = second.process.communicate(timeout=20)
 
-    assert b"going on where the last listener with this store stopped" in notices
+    assert b"resuming where the last listener with this store stopped" in notices
     assert {b"first" in body or b"second" in body for body in _captured(tmp_path)} == {True}
     assert any(b"second" in body for body in _captured(tmp_path))
 

@@ -164,7 +164,7 @@ def test_i_opens_the_page_of_the_inspector(folder: Path) -> None:
         page = terminal.wait_for(r"Inspector (http://\S+)")
         terminal.type("i")
         terminal.wait_for(r"Opening the inspector in the browser\.")
-        until = time.monotonic() + 20
+        until = time.monotonic() + 30
         while not ((folder / "opened").exists() and (folder / "opened").read_text()):
             assert time.monotonic() < until
             time.sleep(0.01)  # nothing tells of it
@@ -203,7 +203,9 @@ def test_q_ends_a_pause_without_a_response_to_the_held_request(folder: Path) -> 
         sent = sender.submit(send, url)
         terminal.wait_for("1 held")
         terminal.type("q")
-        terminal.wait_for(r"Stopping; 1 held, which get no response\. `port-hook replay --failed` sends them\.")
+        terminal.wait_for(
+            r"Stopping; 1 held request gets no response\. `port-hook replay --failed` sends what was held\."
+        )
         assert end_of(terminal).startswith("0")
         with pytest.raises(httpx.RemoteProtocolError):
             sent.result(20)

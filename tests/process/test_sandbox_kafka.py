@@ -70,4 +70,5 @@ def test_embedded_broker_carries_a_run_from_the_sandbox_to_a_consumer(tmp_path: 
     assert (process.returncode, err) == (0, "")
     notes = [record["note"] for record in map(json.loads, out.splitlines()) if record["type"] == "run"]
     assert notes[0] == f"publishing to {ready['kafka']['topic']}"
-    assert notes[1].startswith(f"published to {ready['kafka']['topic']}, partition ")
+    # The consumer may have reported the run before the sandbox learned that its message was published.
+    assert any(note.startswith(f"published to {ready['kafka']['topic']}, partition ") for note in notes)

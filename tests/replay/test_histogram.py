@@ -47,5 +47,5 @@ def test_latency_outside_the_scale_is_in_the_first_or_the_last_bucket(latency_ms
     assert latency_buckets([latency_ms]) == (bucket,)
 
 
-def test_there_are_no_buckets_without_latencies() -> None:
+def test_no_latencies_have_no_buckets() -> None:
     assert latency_buckets([]) == at_most((), 16) == ()

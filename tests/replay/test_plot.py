@@ -33,7 +33,7 @@ def test_plot_of_any_latencies_has_a_bar_for_each_bucket_within_the_image(latenc
             assert 0 <= float(part.get(name, 0)) <= most
 
 
-def test_plot_says_its_title_and_description_to_a_screen_reader() -> None:
+def test_plot_has_a_title_and_description_for_screen_readers() -> None:
     root = drawn([1.0, 1.1, 30.0], failed=2)
     assert (root.get("role"), root.get("aria-describedby")) == ("img", "desc")
     assert root.findtext(f"{SVG}title") == root.get("aria-label") == "Latencies of 3 responses"
@@ -43,7 +43,7 @@ def test_plot_says_its_title_and_description_to_a_screen_reader() -> None:
     )
 
 
-def test_plot_needs_nothing_else_and_has_colors_for_dark_pages() -> None:
+def test_plot_is_self_contained_and_has_colors_for_dark_pages() -> None:
     svg = latency_plot(a_tally([1.0, 2.0]))
     assert not re.search(rb"<script|href|url\(|@import|https?://(?!www\.w3\.org/2000/svg\")", svg)
     assert b"prefers-color-scheme: dark" in svg

@@ -69,7 +69,7 @@ def test_a_value_with_spaces_is_verified_as_the_agent_writes_it_again() -> None:
     assert verdict_on(spaced).status is Status.VALID
 
 
-def test_a_key_that_is_there_twice_is_not_valid() -> None:
+def test_a_key_that_appears_twice_is_not_valid() -> None:
     spaced = json.dumps(json.loads(a_message({"cpu": 2}, at=NOW)), ensure_ascii=False)
     doubled = spaced.replace('"cpu": 2', '"cpu": 64, "cpu": 2')
 

@@ -35,6 +35,13 @@ def test_verdict_lines_leave_out_unknown_values() -> None:
     assert verdict_lines(Verdict(status=Status.MISSING)) == ["missing: the signature or the timestamp is missing"]
 
 
+def test_valid_message_is_not_said_to_match_its_exact_bytes() -> None:
+    assert verdict_lines(Verdict(status=Status.VALID, reading="kafka")) == [
+        "valid: the signature is Port's, for this message without its two signature headers",
+        "reading: kafka",
+    ]
+
+
 def test_control_characters_of_a_cause_are_escaped() -> None:
     lines = verdict_lines(Verdict(status=Status.INVALID, causes=(Cause("a\x1b[2J", "b\nc", "\x9b"),)))
     assert all(printable(line) == line for line in lines)

@@ -45,7 +45,7 @@ def test_keys_strings_numbers_and_words_have_styles_of_their_own() -> None:
 @pytest.mark.parametrize(
     "text", ['"cut off', '"a', "tru", '{"a": "b…', "nul…", "12…", '"cut \\', '"\\x1b[31m"', r'"\"]"']
 )
-def test_text_that_is_cut_off_or_was_made_safe_is_json_still(text: str) -> None:
+def test_json_that_is_cut_off_or_escaped_is_still_highlighted(text: str) -> None:
     assert "".join(part for part, _ in styles(text)) == text
 
 
@@ -72,7 +72,7 @@ def test_color_adds_styles_and_changes_no_character(text: str) -> None:
     assert not re.search("3[0-9]", "".join(_SEQUENCE.findall(escape_sequences(lines[0], color=False))))
 
 
-def test_parts_without_the_mark_keep_their_styles_and_links() -> None:
+def test_parts_that_are_not_json_keep_their_styles_and_links() -> None:
     line = Styled.assemble(Styled("1", "red", link="https://x"), ("1", JSON))
     (found,) = highlighted([line])
     assert found.spans == (line.spans[0], line.spans[1]._replace(style="yellow"))

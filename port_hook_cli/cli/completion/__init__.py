@@ -1,1 +1,1 @@
-"""Shell completion: what a Tab offers. It imports no command and no typer, so that it is quick."""
+"""Shell completion. To be fast, it imports neither a command nor typer."""

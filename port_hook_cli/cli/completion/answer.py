@@ -21,7 +21,7 @@ _OPTION = "-"
 def answer(instruction: str, environ: Mapping[str, str], stdout: TextIO) -> int | None:
     """Write the completions that a shell asks for, and return the exit code; None for another instruction.
 
-    A failure is no reason to disturb the line that a user is typing: then there are no completions.
+    If it fails, it offers nothing, because a message would disturb the line that the user is typing.
     """
     shell = SHELLS.get(instruction.removeprefix(_INSTRUCTION)) if instruction.startswith(_INSTRUCTION) else None
     if shell is None:
@@ -35,7 +35,7 @@ def answer(instruction: str, environ: Mapping[str, str], stdout: TextIO) -> int 
             for candidate in islice(candidates(line, environ), _MAX_OFFERED)
         ]
         has_files = takes_files(line)
-    except Exception:  # noqa: BLE001 - a traceback between two words of a command line helps no one
+    except Exception:  # noqa: BLE001 - a traceback would disturb the command line
         asked, found, has_files = CompletionRequest((), ""), [], True
     text, code = shell.write(found, asked, has_files=has_files)
     stdout.write(text)

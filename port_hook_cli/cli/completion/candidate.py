@@ -21,7 +21,7 @@ class Candidate(NamedTuple):
 
 
 def is_word(text: object) -> bool:
-    """Return whether a value from outside is a text that every shell reads as one plain word."""
+    """Return whether a value from outside is text that every shell reads as one plain word."""
     return isinstance(text, str) and _WORD.fullmatch(text) is not None
 
 

@@ -1,4 +1,4 @@
-"""The actions and workflows in files of this folder, as far as completion needs them: names only, and quickly."""
+"""The names of the actions and workflows in files of this folder, for completion."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class FoundDefinition(NamedTuple):
 
 
 def definitions_in(folder: Path) -> Iterator[FoundDefinition]:
-    """Yield the definitions in a folder and in its folders `actions` and `workflows`, as far as they can be read."""
+    """Yield the readable definitions in a folder and in its folders `actions` and `workflows`."""
     left = _MAX_TOTAL
     for name in islice(_files(folder), _MAX_FILES):
         content = _read(folder / name, min(left, _MAX_FILE))
@@ -60,7 +60,7 @@ def _files(folder: Path) -> Iterator[str]:
 
 
 def _read(path: Path, limit: int) -> bytes:
-    """Return a regular file's content, and nothing of a larger or another one: a pipe could block without end."""
+    """Return the content of a regular file of limited size, else nothing: reading a pipe could block indefinitely."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
     except OSError:
@@ -108,7 +108,7 @@ def _is_webhook(node: object) -> bool:
 
 
 def _in_yaml(name: str, text: str) -> Iterator[FoundDefinition]:
-    """Yield what a YAML file in the usual layout defines: reading YAML takes too long for a Tab."""
+    """Yield what a YAML file in the usual layout defines: parsing YAML takes too long for completion."""
     names = _YAML_NAME.findall(text)
     if _YAML_ACTION.search(text):
         yield from (_action(name, identifier) for identifier in names)

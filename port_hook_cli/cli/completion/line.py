@@ -14,7 +14,7 @@ _HELP = "help"
 
 
 class OptionWord(NamedTuple):
-    """An option as completion sees it. `value` is what stands for its value in the help, and empty for a flag."""
+    """An option as completion sees it. `value` is the placeholder of its value in the help, empty for a flag."""
 
     names: tuple[str, ...]
     value: str
@@ -32,7 +32,7 @@ class ArgumentWord(NamedTuple):
     help: str
 
 
-# A dataclass would add a tenth to the time of a Tab.
+# A dataclass would add a tenth to the time of a completion.
 class IncompleteLine(NamedTuple):
     """A command line whose last word, `start`, is being typed.
 
@@ -87,7 +87,7 @@ def _argument_at(number: int, command: str) -> str:
 
 
 class _Words:
-    """Reads words one by one, and tells options and their values from other words."""
+    """Reads words one by one, and distinguishes options and their values from other words."""
 
     def __init__(self, options: Sequence[OptionWord]) -> None:
         self._by_name = {name: option for option in options for name in option.names}

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from port_hook_cli.cli.completion.candidate import Candidate
 
 _LINE = "_TYPER_COMPLETE_ARGS"
-# Bash makes words of these characters, too.
+# Bash splits words at these characters, too.
 _BREAKS = re.compile(r"[=:]+")
 
 
@@ -30,7 +30,7 @@ class CompletionRequest(NamedTuple):
 
 
 class Shell(NamedTuple):
-    """How to read what a shell asks, and how to write what it expects: the text and the exit code."""
+    """How to read a shell's request, and how to write what the shell expects: the text and the exit code."""
 
     read: Callable[[Mapping[str, str]], CompletionRequest]
     write: Callable[..., tuple[str, int]]
@@ -97,7 +97,7 @@ def _write_bash(found: Sequence[Candidate], asked: CompletionRequest, **_: objec
 
 
 def _write_zsh(found: Sequence[Candidate], _: CompletionRequest, *, has_files: bool) -> tuple[str, int]:
-    """Return code that zsh evaluates: everything in it that varies is in single quotes."""
+    """Return code that zsh evaluates. All variable parts of it are in single quotes."""
     parts = []
     for suffix in ("", " -S ''"):  # after `=`, no space
         rows = [candidate for candidate in found if candidate.word.endswith("=") is bool(suffix)]
@@ -133,4 +133,4 @@ SHELLS = {
     "powershell": Shell(_read_powershell, _write_powershell),
     "pwsh": Shell(_read_powershell, _write_powershell),
 }
-"""Shell -> how to talk to it."""
+"""Shell -> how it asks, and what it expects."""

@@ -37,7 +37,7 @@ class Surroundings:
                 yield Candidate(capture.id, _describe(capture))
 
     def captures_and_files(self) -> Iterator[Candidate]:
-        """Yield captures, and files of this folder if a name has been begun: the shell offers no others then."""
+        """Yield captures, and files of this folder if a name was begun, because then the shell offers none itself."""
         yield from self.captures()
         yield from self.files()
 
@@ -138,7 +138,7 @@ def values_of(line: IncompleteLine, folder: Path, environ: Mapping[str, str]) ->
 
 
 def takes_files(line: IncompleteLine) -> bool:
-    """Return whether a file's name may be meant, too."""
+    """Return whether the word may also be a file's name."""
     places = [(option.names[0], option.value) for option in options_of(line.command)]
     if line.command:
         places += [(argument.name, argument.value) for argument in arguments_of(line.command)]

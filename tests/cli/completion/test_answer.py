@@ -98,7 +98,7 @@ def test_ids_come_from_the_store_that_the_line_or_the_environment_names(
     assert set(offered(line, **environ)) == {"last", "abc"}
 
 
-def test_nothing_is_made_where_there_is_no_store(here: Path) -> None:
+def test_completion_creates_nothing_without_a_store(here: Path) -> None:
     assert set(offered("show ")) == {"last"}
     assert list(here.iterdir()) == []
 
@@ -168,7 +168,7 @@ def test_capture_with_values_that_no_listener_writes_is_left_out(value: object, 
     assert set(offered("show ")) == ({"last", "abc", "def"} if value is None else {"last", "def"})
 
 
-def test_store_that_is_no_database_offers_nothing(here: Path) -> None:
+def test_store_that_is_not_a_database_offers_nothing(here: Path) -> None:
     (here / "bad.db").write_bytes(b"x" * 5000)
     assert set(offered("show --store bad.db ")) == {"last"}
 

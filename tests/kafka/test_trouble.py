@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pytest
+from confluent_kafka import KafkaError
+
+from port_hook_cli.kafka.capacity import MessageCapacity
+from port_hook_cli.kafka.connection import KafkaConnection
+from port_hook_cli.kafka.trouble import ConnectionTrouble, error_text, is_about_the_connection, unusable
+
+# librdkafka's own names.
+LOST, ALL_DOWN = KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
+REFUSED, TLS = KafkaError._AUTHENTICATION, KafkaError._SSL  # noqa: SLF001
+
+
+def test_a_loss_is_told_once_with_the_last_reason() -> None:
+    trouble = ConnectionTrouble()
+    trouble.note(LOST, "refused")
+    assert not trouble.is_suspected  # one of several brokers may be gone
+    trouble.note(ALL_DOWN, "1/1 brokers are down")
+
+    assert (trouble.is_suspected, trouble.reason) == (True, "refused")
+    assert [trouble.tell(), trouble.tell()] == [True, False]
+    assert trouble.clear()
+
+
+def test_a_refusal_after_a_loss_is_told_too() -> None:
+    trouble = ConnectionTrouble()
+    trouble.note(ALL_DOWN, "down")
+    assert trouble.tell()
+    trouble.note(REFUSED, "wrong password")
+
+    assert (trouble.is_refused, trouble.tell(), trouble.tell()) == (True, True, False)
+    assert trouble.reason == "wrong password"
+
+
+def test_trouble_that_passes_before_it_is_told_is_not_told() -> None:
+    trouble = ConnectionTrouble()
+    trouble.note(ALL_DOWN, "down")
+
+    assert not trouble.clear()
+    assert not trouble.is_suspected
+
+
+def test_the_reason_of_tls_is_not_replaced_by_one_that_says_less() -> None:
+    trouble = ConnectionTrouble()
+    for code, text in ((TLS, "certificate verify failed"), (LOST, "closed"), (ALL_DOWN, "down")):
+        trouble.note(code, text)
+
+    assert trouble.reason == "certificate verify failed"
+
+
+def test_other_errors_are_not_about_the_connection() -> None:
+    assert is_about_the_connection(REFUSED)
+    assert not is_about_the_connection(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+
+
+def test_the_text_of_an_error_has_no_address_state_or_control_characters() -> None:
+    words = "sasl_ssl://b.example.com:9196/bootstrap: SASL error: no\x1b (after 8ms in state AUTH_REQ)"
+
+    assert error_text(words) == "SASL error: no\\x1b"
+    assert len(error_text("x" * 10_000)) <= 300
+
+
+@pytest.mark.parametrize(
+    ("reason", "hint"),
+    [("certificate verify failed", "KAFKA_CA_FILE"), ("SASL failed", "KAFKA_PASSWORD"), ("refused", "firewall")],
+)
+def test_an_error_says_what_to_do_next(reason: str, hint: str) -> None:
+    assert hint in unusable(KafkaConnection(brokers=("b:1",)), reason).hint
+
+
+def test_capacity_is_bounded_by_messages_and_by_bytes() -> None:
+    capacity = MessageCapacity(messages=3, size=10_000)
+    capacity.take(1)
+    assert capacity.room == 2
+    capacity.take(9_000)
+    assert (capacity.room, capacity.is_free_again) == (0, False)
+    capacity.release(9_000)
+    assert (capacity.room, capacity.is_free_again) == (2, True)
