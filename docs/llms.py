@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 # One for each command. tests/contract/test_doc_commands.py runs them.
 EXAMPLES = {
     "demo": "port-hook demo",
-    "init": "port-hook init --force",
+    "init": "port-hook init",
     "listen": "port-hook listen --forward-to 8000",
     "sign": "port-hook sign examples/payloads/create_vm.json",
     "render": "port-hook render '{{ .inputs.cpu }} cores' --data examples/payloads/create_vm.json",
@@ -37,7 +37,7 @@ EXAMPLES = {
     "export": "port-hook export last --format curl",
     "prune": "port-hook prune --keep 1000 --dry-run",
     "inspect": "port-hook inspect",
-    "mcp": "port-hook mcp --allow-send",
+    "mcp": "port-hook mcp",
     "agent": "port-hook agent last --status 500",
     "decrypt": "port-hook decrypt last",
     "encrypt": "printf 'a test value' | port-hook encrypt -",

@@ -25,7 +25,7 @@ _MAX_PORT = 65535
 
 _PARTS = re.compile(r"^(?:([a-zA-Z][a-zA-Z0-9+.-]*):)?(?://([^\\/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?$", re.DOTALL)
 _SCHEME = re.compile(r"^(?:[a-zA-Z][a-zA-Z0-9+\-]*:|/)")
-_HOST = re.compile(r"^((?:[^\[\]%:/?#]|%[a-fA-F0-9]{2})*|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?$", re.DOTALL)
+_HOST = re.compile(r"^((?:[^\[\]%:/?#]|%[a-fA-F0-9]{2})*|\[[0-9A-Fa-f:.]+\])(?::0*?(|0|[1-9][0-9]{0,4}))?$", re.DOTALL)
 _PERCENT = re.compile(r"%[a-fA-F0-9]{2}")
 _TARGET = re.compile(r"^(/[^?#]*)(?:\?([^#]*))?(?:#.*)?$", re.DOTALL)
 
@@ -63,8 +63,10 @@ def read_address(url: Any, query: Any) -> AgentAddress:
     userinfo, _, place = (authority or "").rpartition("@")
     host, port = _host_and_port(place, text, scheme)
     path = _escape(_without_dots(path), _PATH) or "/"
+    if not path.startswith("/"):  # it began with a backslash
+        path = f"/{path}"
     asked = None if url_query is None else _escape(url_query, _QUERY)
-    if added := _query_text(query, is_first=not asked):
+    if added := _query_text(query, is_appended=bool(asked)):
         asked = f"{asked}&{added}" if asked else added
     return AgentAddress(
         scheme=scheme,
@@ -94,6 +96,10 @@ def _host_and_port(place: str, text: str, scheme: str) -> tuple[str, int]:
         raise AgentFault(f"InvalidURL: Invalid URL {text!r}: No host supplied")
     if host.startswith(("*", ".")):
         raise AgentFault("InvalidURL: URL has an invalid label.")
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise AgentFault(f"LocationParseError: Failed to parse: {host!r}, label empty or too long") from None
     return host, int(match[2]) if match[2] else _DEFAULT_PORTS[scheme]
 
 
@@ -115,6 +121,8 @@ def _credentials(userinfo: str) -> tuple[str, str] | None:
 def _target(path: str, query: str | None) -> str:
     """Return path and query as requests quotes them, and urllib3 again."""
     quoted = _requote(path if not query else f"{path}?{query}")
+    if quoted.startswith("//"):  # requests before 2.33 sends a single slash
+        quoted = f"/{quoted.lstrip('/')}"
     match = _TARGET.match(quoted)
     assert match is not None  # it begins with a slash
     target = _escape(match[1], _PATH)
@@ -165,10 +173,10 @@ def _without_dots(path: str) -> str:
     return "/".join(output)
 
 
-def _query_text(query: Any, *, is_first: bool) -> str:
+def _query_text(query: Any, *, is_appended: bool) -> str:
     """Return `requests`' encoding of its `params`; raises AgentFault for values that it does not accept.
 
-    A number is accepted behind another query only.
+    A number is accepted after the query of the URL, and only there.
     """
     if not query or isinstance(query, str):
         return query or ""
@@ -176,7 +184,7 @@ def _query_text(query: Any, *, is_first: bool) -> str:
         return _encoded(query.items())
     if isinstance(query, list):
         return _encoded_pairs(query)
-    if not is_first:
+    if is_appended:
         return str(query)
     raise AgentFault("TypeError: Cannot mix str and non-str arguments")
 

@@ -24,6 +24,7 @@ _URLLIB3_AGENT = "python-urllib3/2.4.0"
 _NAME = re.compile(r"^[^:\s][^:\r\n]*$")
 _VALUE = re.compile(r"^\S[^\r\n]*$|^$")
 _NO_TOKEN = re.compile(r"[^-!#$%&'*+.^_`|~0-9a-zA-Z]")
+_LAST_CHUNK = b"0\r\n\r\n"
 _WITHOUT_LENGTH = frozenset({"GET", "HEAD"})
 
 
@@ -82,7 +83,9 @@ def wire_request(
     if address.credentials:
         fields["Authorization"] = _basic(*address.credentials)
     for name, value in fields.items():
-        _check_encodable(name, value)
+        _check_sendable(name, value)
+    if content is None and "transfer-encoding" in fields and "content-length" not in fields:
+        content = _LAST_CHUNK
     return WireRequest(method=method, address=address, headers=_in_wire_order(fields, address), body=content or b"")
 
 
@@ -126,12 +129,15 @@ def _check_field(name: str, value: Any) -> None:
             raise AgentFault(f"InvalidHeader: {fault} in header {what}: {part!r}")
 
 
-def _check_encodable(name: str, value: str) -> None:
+def _check_sendable(name: str, value: str) -> None:
+    """Raise AgentFault for what Python's http.client refuses: other characters, and a line feed at the end."""
     try:
-        name.encode("ascii")
-        value.encode("latin-1")
+        encoded = {"name": name.encode("ascii"), "value": value.encode("latin-1")}
     except UnicodeEncodeError as error:
         raise AgentFault(f"UnicodeEncodeError: {error}") from None
+    for what, part in encoded.items():
+        if part.endswith(b"\n"):
+            raise AgentFault(f"ValueError: Invalid header {what} {part!r}")
 
 
 def _add_length(fields: _FieldSet, method: str, content: bytes | None) -> None:

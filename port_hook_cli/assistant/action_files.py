@@ -7,7 +7,7 @@ from pathlib import Path
 from port_hook_cli.assistant.tool import Arguments
 from port_hook_cli.assistant.workspace import Workspace
 from port_hook_cli.errors import UsageError
-from port_hook_cli.files.folders import DOCUMENT_SUFFIXES
+from port_hook_cli.files.folders import DOCUMENT_SUFFIXES, documents_in
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.runs.ids import check_run_id
 from port_hook_cli.runtime import Runtime
@@ -36,15 +36,28 @@ def refuse_other_files(action: str, runtime: Runtime) -> None:
     if file is None:
         return
     path, folder = (runtime.cwd / file).resolve(), runtime.cwd.resolve()
-    if file == "-" or not path.is_relative_to(folder) or not _is_document(path):
+    if file == "-" or not path.is_relative_to(folder) or not (path.is_dir() or _is_document(path)):
         raise UsageError(
             f"{brief(action)} is not a JSON or YAML file, or a directory, in {folder}.",
             hint="Tools read actions only in the folder in which port-hook was started.",
         )
+    if path.is_dir():
+        _refuse_links(path, folder)
+
+
+def _refuse_links(directory: Path, folder: Path) -> None:
+    """Raise UsageError if one of the files that are read with a directory is a link to a file that may not be read."""
+    for file in documents_in(directory):
+        target = file.resolve()
+        if not (target.is_relative_to(folder) and _is_document(target)):
+            raise UsageError(
+                f"{brief(str(file))} is a link to a file that is not a JSON or YAML file in {folder}.",
+                hint="Remove the link, or name the file of the action.",
+            )
 
 
 def _is_document(path: Path) -> bool:
-    return path.is_dir() or path.suffix.lower() in DOCUMENT_SUFFIXES
+    return path.suffix.lower() in DOCUMENT_SUFFIXES
 
 
 def trigger_plan(

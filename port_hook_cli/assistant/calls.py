@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -28,7 +29,7 @@ async def call_tool(
     if name not in tools:
         hint = f"The tools are: {', '.join(tools)}. Those that send need `port-hook mcp --allow-send`."
         return _failed(f"There is no tool {brief(name)}.", hint, own)
-    if faults := argument_faults(tools[name].input_schema, arguments):
+    if faults := _faults(tools[name], arguments):
         return _failed(f"The arguments of {name} are not valid: {'; '.join(faults)}.", "Correct them.", own)
     try:
         output = await tools[name].run(arguments, own)
@@ -37,6 +38,26 @@ async def call_tool(
         return _failed(problem.message, problem.hint, own)
     except Exception as bug:  # noqa: BLE001 - a bug must not end the server, nor show a traceback
         return _failed(f"port-hook has a bug in {name}: {type(bug).__name__}: {brief(str(bug))}.", "", own)
+
+
+def _faults(tool: AssistantTool, arguments: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the arguments of a tool. The parser of the protocol takes NaN, and 1e999 as infinite.
+
+    Neither is more or less than a limit, or a value that could be sent.
+    """
+    if _has_number_without_json(arguments):
+        return ["a number is too large, or is not a number"]
+    return argument_faults(tool.input_schema, arguments)
+
+
+def _has_number_without_json(arguments: Mapping[str, Any]) -> bool:
+    try:
+        json.dumps(arguments, allow_nan=False)
+    except ValueError:
+        return True
+    except RecursionError:  # the tool says that it is nested too deep
+        return False
+    return False
 
 
 def _failed(message: str, hint: str, workspace: Workspace) -> ToolAnswer:

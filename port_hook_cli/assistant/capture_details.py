@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from port_hook_cli.assistant.results import ToolOutput, cut_texts
 from port_hook_cli.captures.capture_file import capture_summary
 from port_hook_cli.captures.exchange_view import fate_of_stored, what_it_is
 from port_hook_cli.invocations.masked_headers import mask_headers
-from port_hook_cli.invocations.models import Exchange, Headers
+from port_hook_cli.invocations.models import SIGNATURE_HEADER, Delivery, Exchange, Headers, Invocation, Response, Status
 from port_hook_cli.javascript.nesting import nests_too_deep
 from port_hook_cli.signatures.records import verdict_record
+from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import field_text
+from port_hook_cli.text.secret import MASK
+
+_Part = TypeVar("_Part", Invocation, Delivery, Response)
 
 PARTS = ("request", "handler_response", "response")
 """The bodies of a capture: the request's, that of the handler's response, and that of the response to the sender."""
+
+SIGNED = frozenset({Status.VALID, Status.REENCODED, Status.STALE})
+"""The verdicts on requests that the secret's owner signed; of the last, the timestamp is too old."""
 
 _MAIN, _BESIDE = 12_000, 2_000
 """How many characters of a body are shown: of the requested one, and of the others."""
@@ -28,9 +36,11 @@ _MAX_ENCRYPTED = 50
 _BASE64 = 4, 3
 
 
-def capture_details(exchange: Exchange, *, part: str = "request", offset: int = 0, as_text: bool = False) -> ToolOutput:
+def capture_details(
+    exchange: Exchange, masker: Masker, *, part: str = "request", offset: int = 0, as_text: bool = False
+) -> ToolOutput:
     """Return a capture. The body of `part` is shown from `offset` on: characters, or bytes if it is not text."""
-    exchange = masked(exchange)
+    exchange = masked(exchange, masker)
     bodies = {
         name: body_window(body, offset=offset, limit=_MAIN, as_text=as_text)
         if name == part
@@ -42,15 +52,32 @@ def capture_details(exchange: Exchange, *, part: str = "request", offset: int = 
     return ToolOutput({**_facts(exchange), **_parts(exchange, bodies)}, cut)
 
 
-def masked(exchange: Exchange) -> Exchange:
-    """Return a capture with the credentials in its header fields masked: `--keep-secrets` keeps them in the store."""
+def masked(exchange: Exchange, masker: Masker) -> Exchange:
+    """Return a capture with secrets, good signatures and the credentials in its header fields masked.
+
+    There is nothing to explain about a good signature, and anyone who gets it could send the request elsewhere.
+    Secrets are masked before anything is cut: a part of one would not be found. `--keep-secrets` keeps credentials in
+    the store.
+    """
     invocation, delivery, response = exchange.invocation, exchange.delivery, exchange.response
+    if exchange.verdict.status in SIGNED:
+        invocation = replace(invocation, headers=without_signature(invocation.headers))
     return replace(
         exchange,
-        invocation=replace(invocation, headers=mask_headers(invocation.headers)),
-        delivery=None if delivery is None else replace(delivery, headers=mask_headers(delivery.headers)),
-        response=None if response is None else replace(response, headers=mask_headers(response.headers)),
+        invocation=_masked(invocation, masker),
+        delivery=None if delivery is None else _masked(delivery, masker),
+        response=None if response is None else _masked(response, masker),
     )
+
+
+def without_signature(fields: Iterable[tuple[str, str]]) -> Headers:
+    """Return header fields with the signature masked."""
+    return Headers(tuple((name, MASK if name.lower() == SIGNATURE_HEADER else value) for name, value in fields))
+
+
+def _masked(part: _Part, masker: Masker) -> _Part:
+    headers = Headers(tuple((masker.text(name), masker.text(value)) for name, value in mask_headers(part.headers)))
+    return replace(part, headers=headers, body=masker.content(part.body))
 
 
 def short_summary(exchange: Exchange) -> dict[str, Any]:

@@ -118,6 +118,7 @@ def _body_filter(expression: str | None, workspace: Workspace) -> Iterator[JqBod
 def _show(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     return capture_details(
         find_capture(arguments.get("capture", "last"), workspace),
+        workspace.masker,
         part=arguments.get("part", "request"),
         offset=arguments.get("offset", 0),
         as_text=arguments.get("body_as") == "text",
@@ -182,7 +183,7 @@ def _diff(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     from port_hook_cli.captures.ignoring import Ignoring
 
     ignoring = Ignoring.parse(arguments.get("ignore", ()), headers=_SIGNATURES)
-    a, b = (masked(find_capture(arguments[side], workspace)) for side in ("a", "b"))
+    a, b = (masked(find_capture(arguments[side], workspace), workspace.masker) for side in ("a", "b"))
     found = without_ignored(compare(a, b), ignoring, bodies_only=False)
     return ToolOutput(
         diff_record((a.invocation.id, b.invocation.id), found),

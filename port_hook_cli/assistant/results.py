@@ -39,14 +39,18 @@ def result_text(tool: str, output: ToolOutput, notes: Sequence[str], masker: Mas
     for kept in _KEPT_OF_A_RESULT:
         if len(text) <= MAX_CHARACTERS:
             break
-        text = _document(tool, _json(output.result)[:kept], notes, f"{_TOO_LONG} {output.cut}".strip(), masker)
+        text = _document(
+            tool, masker.text(_json(output.result))[:kept], notes, f"{_TOO_LONG} {output.cut}".strip(), masker
+        )
     return text
 
 
 def error_text(message: str, hint: str, notes: Sequence[str], masker: Masker) -> str:
     """Return the text of an error: what happened, what to do, and what else was said."""
-    lines = [f"error: {message}", *([f"hint: {hint}"] if hint else []), *_bounded(notes)]
-    return printable_json(masker.message(shorten("\n".join(lines), MAX_CHARACTERS)))
+    lines = [f"error: {message}", *([f"hint: {hint}"] if hint else []), *_bounded(notes, masker)]
+    # Cut twice: first because masking a long text takes long, then where no part of a secret is left.
+    text = masker.message(shorten("\n".join(lines), 2 * MAX_CHARACTERS))
+    return printable_json(shorten(text, MAX_CHARACTERS))
 
 
 def cut_texts(value: Any, limit: int) -> Any:
@@ -65,15 +69,16 @@ def _document(tool: str, result: Any, notes: Sequence[str], cut: str, masker: Ma
         "schema": TOOL_RESULT,
         "tool": tool,
         "warning": WARNING,
-        "notes": _bounded(notes),
+        "notes": _bounded(notes, masker),
         "cut": cut or None,
         "result": result,
     }
     return printable_json(masker.text(_json(fields)))
 
 
-def _bounded(notes: Sequence[str]) -> list[str]:
-    return [shorten(note, _MAX_NOTE) for note in notes[:_MAX_NOTES]]
+def _bounded(notes: Sequence[str], masker: Masker) -> list[str]:
+    """Return some notes, shortened after secrets are masked: a part of one would not be found."""
+    return [shorten(masker.text(note), _MAX_NOTE) for note in notes[:_MAX_NOTES]]
 
 
 def _json(value: Any) -> str:

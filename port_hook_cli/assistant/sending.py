@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from port_hook_cli.assistant.action_files import DEFAULT_TIMEOUT_S, trigger_plan
+from port_hook_cli.assistant.capture_details import SIGNED, without_signature
 from port_hook_cli.assistant.results import ToolOutput
 from port_hook_cli.assistant.tool import Arguments
 from port_hook_cli.assistant.workspace import Workspace
@@ -18,7 +22,9 @@ from port_hook_cli.captures.store import LAST
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.forwarding import is_on_this_machine, read_target
-from port_hook_cli.invocations.models import Status
+from port_hook_cli.javascript.paths import JsonPath
+from port_hook_cli.javascript.stringify import NotJson
+from port_hook_cli.javascript.values import read_json
 from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.replay.batch import ReplayPlan, run_batch
 from port_hook_cli.replay.editing import Assignment, Edits
@@ -29,14 +35,17 @@ from port_hook_cli.runs.ids import check_run_id, doubt_about
 from port_hook_cli.runs.records import report_record
 from port_hook_cli.runs.updates import LogLevel, RunReport, RunStatus, is_node_run, plan_report
 from port_hook_cli.runs.urls import run_page
+from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.terminal.console import tell
 from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.trigger.plan import TriggerPlan
 from port_hook_cli.trigger.run import run_trigger
 
 MAX_TIMEOUT_S = 55
-# The owner of the secret signed these. The timestamp of the last one is too old.
-_SIGNED = frozenset({Status.VALID, Status.REENCODED, Status.STALE})
+# asyncio has one pool of a few threads: requests to a handler that hangs would leave none for the tools that read.
+_SENDERS = ThreadPoolExecutor(32, thread_name_prefix="send")
+_Plan = TypeVar("_Plan", ReplayPlan, TriggerPlan)
 
 
 def allowed_target(text: str | None, workspace: Workspace) -> str | None:
@@ -59,15 +68,15 @@ async def replay_capture(arguments: Arguments, workspace: Workspace) -> ToolOutp
     """Send a capture of the store again, freshly signed, as `replay` does."""
     capture_id = await asyncio.to_thread(_verified_capture, arguments, workspace)
     plan = _replay_plan(capture_id, arguments, workspace)
-    await asyncio.to_thread(run_batch, plan, workspace.runtime)
+    await _in_thread(run_batch, plan, workspace.runtime)
     return ToolOutput(workspace.records)
 
 
 async def trigger_action(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     """Invoke an action, an automation or a workflow, as `trigger` does."""
     plan = trigger_plan(arguments, workspace, to=allowed_target(arguments.get("to"), workspace))
-    await asyncio.to_thread(run_trigger, plan, workspace.runtime)
-    return ToolOutput(workspace.records)
+    await _in_thread(run_trigger, plan, workspace.runtime)
+    return ToolOutput([_without_signature(record) for record in workspace.records])
 
 
 async def report_run(arguments: Arguments, workspace: Workspace) -> ToolOutput:
@@ -82,6 +91,15 @@ async def report_run(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     return ToolOutput(report_record(reported, page=page))
 
 
+async def _in_thread(send: Callable[[_Plan, Runtime], object], plan: _Plan, runtime: Runtime) -> None:
+    await asyncio.get_running_loop().run_in_executor(_SENDERS, send, plan, runtime)
+
+
+def _without_signature(record: dict[str, Any]) -> dict[str, Any]:
+    headers = record.get("headers")
+    return {**record, "headers": dict(without_signature(headers.items()))} if isinstance(headers, dict) else record
+
+
 def _verified_capture(arguments: Arguments, workspace: Workspace) -> str:
     """Return the id of the capture to replay, which for `last` is the newest that is not a replay.
 
@@ -92,7 +110,7 @@ def _verified_capture(arguments: Arguments, workspace: Workspace) -> str:
         newest = next(kept.find(limit=1, originals=True), None) if name == LAST else None
         exchange = newest or kept.get(name)
     status, capture_id = exchange.verdict.status, exchange.invocation.id
-    if status not in _SIGNED and not arguments.get("as_captured", False):
+    if status not in SIGNED and not arguments.get("as_captured", False):
         raise UsageError(
             f"The signature of {capture_id} is {status}, so no tool signs this request.",
             hint=f"Set `as_captured`, or ask the user to check the capture and to run `port-hook replay {capture_id}`.",
@@ -127,15 +145,22 @@ def _replay_plan(capture_id: str, arguments: Arguments, workspace: Workspace) ->
 
 
 def _edits(arguments: Arguments) -> Edits | None:
-    from port_hook_cli.javascript.paths import JsonPath
-
     values, removed = arguments.get("set", {}), arguments.get("unset", [])
     if not (values or removed):
         return None
     return Edits(
         unset=tuple(map(JsonPath.parse, removed)),
-        assignments=tuple(Assignment.parse(f"{path}={json.dumps(value)}") for path, value in values.items()),
+        assignments=tuple(_assignment(path, value) for path, value in values.items()),
     )
+
+
+def _assignment(path: str, value: Any) -> Assignment:
+    try:
+        return Assignment(JsonPath.parse(path), read_json(json.dumps(value)))
+    except (NotJson, RecursionError) as error:
+        raise UsageError(
+            f"The value for {brief(path)} cannot be read: it is nested too deep.", hint="Reduce the nesting."
+        ) from error
 
 
 def _report(arguments: Arguments) -> RunReport:

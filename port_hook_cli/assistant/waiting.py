@@ -94,7 +94,7 @@ async def wait_for_invocation(arguments: Arguments, workspace: Workspace) -> Too
     if found is None:
         tell(f"note: no invocation arrived within {timeout_s:g} s; call again to keep waiting", workspace.runtime)
         return ToolOutput(None)
-    return capture_details(found)
+    return capture_details(found, workspace.masker)
 
 
 def _query(arguments: Arguments) -> CaptureQuery:

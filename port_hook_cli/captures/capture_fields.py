@@ -6,14 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from port_hook_cli.invocations.models import MessageOrigin, Simulated
+from port_hook_cli.invocations.models import LATEST_TIMESTAMP_MS, MessageOrigin, Simulated
 
 Fields = Mapping[str, Any]
 
 _MAX_OFFSET = 2**63 - 1
 _MAX_PARTITION = 2**31 - 1
-_LATEST_MS = int(2.5e14)
-"""The latest time that has a date in every time zone, as for the time of a capture."""
 _HTTP_STATUSES = range(100, 1000)
 
 
@@ -77,7 +75,7 @@ def read_origin(topic: Any, partition: Any, offset: Any, timestamp_ms: Any) -> M
         isinstance(topic, str)
         and _is_whole(partition, _MAX_PARTITION)
         and _is_whole(offset, _MAX_OFFSET)
-        and (timestamp_ms is None or _is_whole(timestamp_ms, _LATEST_MS))
+        and (timestamp_ms is None or _is_whole(timestamp_ms, LATEST_TIMESTAMP_MS))
     ):
         raise NotACapture('its "kafka" is not the place of a message')
     return MessageOrigin(topic, partition, offset, timestamp_ms)

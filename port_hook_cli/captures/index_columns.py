@@ -112,11 +112,11 @@ class IndexColumns:
         self._chunks = [chunk for chunk in self._chunks if any(chunk.outcomes)]
 
     def count_between(self, low: int, high: int) -> int:
-        """Return how many captures have numbers from `low` to `high`."""
+        """Return how many captures have numbers from `low` to `high`; 0 if `high` is the lower one."""
         return sum(
             bisect_right(chunk.seqs, high) - bisect_left(chunk.seqs, low) - _gone(chunk, low, high)
             for chunk in self._chunks
-            if chunk.seqs[0] <= high and chunk.seqs[-1] >= low
+            if chunk.seqs[0] <= high and chunk.seqs[-1] >= low <= high
         )
 
     def can_select(self, query: CaptureQuery) -> bool:

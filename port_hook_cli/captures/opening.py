@@ -6,6 +6,7 @@ import sqlite3
 import time
 from contextlib import closing
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,6 +50,8 @@ class Access(Enum):
     READ = "read"
     SHOW = "show"
     """Only to read and display."""
+    GLANCE = "glance"
+    """Only to read columns that every schema has: the store keeps its schema, and may have none yet."""
 
 
 class Opened(NamedTuple):
@@ -59,12 +62,12 @@ class Opened(NamedTuple):
 
 
 def connect(path: Path, access: Access, *, patience_s: float = BUSY_TIMEOUT_S) -> Opened:
-    """Open a store and bring it to the newest schema; raises StoreError.
+    """Open a store and bring it to the newest schema, unless the access is GLANCE; raises StoreError.
 
     If another program has locked the file, each statement waits for `patience_s` seconds at most.
     """
     require_sqlite(sqlite3.sqlite_version_info)
-    warnings = secure(path, show_only=access is Access.SHOW)
+    warnings = secure(path, show_only=access in {Access.SHOW, Access.GLANCE})
     if access is Access.CREATE:
         make(path)
     elif not path.exists():
@@ -76,7 +79,7 @@ def connect(path: Path, access: Access, *, patience_s: float = BUSY_TIMEOUT_S) -
         opened = (
             Opened(_connect(path, "mode=rw", patience_s=patience_s))
             if access is Access.CREATE
-            else _open_to_read(path, patience_s)
+            else _open_to_read(path, patience_s, migrates=access is not Access.GLANCE)
         )
     except sqlite3.Error as error:
         raise store_problem(error, path) from error
@@ -96,29 +99,32 @@ def connect(path: Path, access: Access, *, patience_s: float = BUSY_TIMEOUT_S) -
         ) from error
     try:
         # By now SQLite has created its files, or opened some that another user created in the meantime.
-        secure(path, show_only=access is Access.SHOW)
+        secure(path, show_only=access in {Access.SHOW, Access.GLANCE})
     except StoreError:
         opened.connection.close()
         raise
     return Opened(opened.connection, (*warnings, *opened.warnings))
 
 
-def _open_to_read(path: Path, patience_s: float) -> Opened:
+def _open_to_read(path: Path, patience_s: float, *, migrates: bool) -> Opened:
     """Open a store for a reader: writable if possible, as SQLite prefers, or else read-only."""
+    opening = partial(_connect, path, patience_s=patience_s, interruptible=True, migrates=migrates)
     for mode in ("mode=rw", "mode=ro"):
         try:
-            return Opened(_connect(path, mode, patience_s=patience_s, interruptible=True))
+            return Opened(opening(mode))
         except sqlite3.OperationalError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF not in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}:
                 raise
-    opened = Opened(_connect(path, "mode=ro&immutable=1", patience_s=patience_s, interruptible=True))
+    opened = Opened(opening("mode=ro&immutable=1"))
     log = beside(path, LOG)
     if not (log.exists() and log.stat().st_size):
         return opened
     return Opened(opened.connection, (f"the latest captures may be missing, because {log} cannot be read here",))
 
 
-def _connect(path: Path, mode: str, *, patience_s: float, interruptible: bool = False) -> sqlite3.Connection:
+def _connect(
+    path: Path, mode: str, *, patience_s: float, interruptible: bool = False, migrates: bool = True
+) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{path.as_uri()}?{mode}",
         uri=True,
@@ -133,6 +139,8 @@ def _connect(path: Path, mode: str, *, patience_s: float, interruptible: bool = 
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA cell_size_check = ON")
         version = check_schema(connection)
+        if not migrates:
+            return connection
         if mode == "mode=rw":
             _set_up(connection, patience_s)
             migrate(connection)

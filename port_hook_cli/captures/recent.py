@@ -1,4 +1,7 @@
-"""The newest captures by name, for completion: a few columns, without reading a body or waiting for a lock."""
+"""The newest captures by name, for completion: a few columns, without reading a body or waiting for a lock.
+
+The store is not brought to the newest schema for it: that takes time, and an older port-hook may be using it.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,24 @@ from port_hook_cli.errors import StoreError
 _MOST = 50
 _PATIENCE_S = 0.05
 _LATEST = 2.0**33  # the year 2242
-_NEWEST = "SELECT id, received_at, method, action, run_id, status FROM captures ORDER BY seq DESC LIMIT ?"
+# Any program may have written the store: a long text is not read into memory, and what is cut off is no one's name.
+_LONGEST = 1_000
+_TEXTS = ("id", "method", "action", "run_id", "status")
+_NEWEST = f"""
+    SELECT {", ".join(f"substr({name}, 1, {_LONGEST})" for name in _TEXTS)}, received_at
+    FROM captures ORDER BY seq DESC LIMIT ?
+"""  # noqa: S608 - names of our own
 
 
 class RecentCapture(NamedTuple):
     """What names a capture. Any program may have written these texts."""
 
     id: str
-    received_at: float
     method: str
     action: str | None
     run_id: str | None
     status: str
+    received_at: float
 
 
 def recent_captures(option: Path | None, cwd: Path) -> list[RecentCapture]:
@@ -37,11 +46,11 @@ def recent_captures(option: Path | None, cwd: Path) -> list[RecentCapture]:
 
 
 def _open(option: Path | None, cwd: Path) -> sqlite3.Connection:
-    return connect(store_path(option, cwd), Access.SHOW, patience_s=_PATIENCE_S).connection
+    return connect(store_path(option, cwd), Access.GLANCE, patience_s=_PATIENCE_S).connection
 
 
 def _is_sound(row: tuple[object, ...]) -> bool:
-    name, received_at, method, action, run_id, status = row
+    name, method, action, run_id, status, received_at = row
     texts = (name, method, status)
     optional = (action, run_id)
     return (

@@ -16,10 +16,15 @@ def check_new_file(name: str, *, cwd: Path) -> None:
     """
     require_name(name)
     path = cwd / name
-    if os.path.lexists(path):
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        if not path.parent.is_dir():
+            raise _without_folder(name) from None
+    except (OSError, ValueError) as error:  # the name is too long, for example
+        raise _not_creatable(name, error) from error
+    else:
         raise _exists(name)
-    if not path.parent.is_dir():
-        raise _without_folder(name)
 
 
 def write_new_file(name: str, content: bytes, *, cwd: Path) -> None:
@@ -39,8 +44,7 @@ def write_new_file(name: str, content: bytes, *, cwd: Path) -> None:
     except FileNotFoundError as error:
         raise _without_folder(name) from error
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise _unwritable(name, reason) from error
+        raise _not_creatable(name, error) from error
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -57,5 +61,6 @@ def _without_folder(name: str) -> StoreError:
     return StoreError(f"The folder of {name} does not exist.", hint="Create it, or name another file.")
 
 
-def _unwritable(name: str, reason: object) -> StoreError:
+def _not_creatable(name: str, error: Exception) -> StoreError:
+    reason = getattr(error, "strerror", None) or error
     return StoreError(f"{name} cannot be written: {reason}.", hint="Name a file in a folder that you may write to.")

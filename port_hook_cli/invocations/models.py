@@ -79,8 +79,12 @@ class Partition(NamedTuple):
     number: int
 
 
+LATEST_TIMESTAMP_MS = int(2.5e14)
+"""The latest time that has a date in every time zone."""
+
+
 class MessageOrigin(NamedTuple):
-    """Where a message was in Kafka. `timestamp_ms` is the broker's or producer's time, None without one."""
+    """Where a message was in Kafka. `timestamp_ms` is the broker's or producer's time, None without a usable one."""
 
     topic: str
     partition: int

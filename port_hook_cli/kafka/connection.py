@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from port_hook_cli.errors import SettingsError
+from port_hook_cli.errors import BrokerError, SettingsError
 from port_hook_cli.runs.urls import is_loopback_url
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import Secret
@@ -19,6 +20,9 @@ CHANGE_LOG_SUFFIX = ".change.log"
 _CLIENT_ID = "port-hook"
 # By default, librdkafka waits up to 10 s before it connects again.
 _MAX_RECONNECT_PAUSE_MS = 2_000
+_MAX_PORT = 65_535
+_MAX_TEXT = 1_000
+_address = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
 
 
 class SecurityProtocol(StrEnum):
@@ -56,6 +60,9 @@ def client_settings(connection: KafkaConnection) -> dict[str, Any]:
     """
     if not connection.brokers:
         raise SettingsError("No Kafka broker is set.", hint="Set KAFKA_CONSUMER_BROKERS to HOST:PORT.")
+    for broker in connection.brokers:
+        if not is_broker_address(broker):
+            raise SettingsError(f"{brief(broker)} is not the address of a Kafka broker.", hint="Write it as HOST:PORT.")
     settings: dict[str, Any] = {
         "bootstrap.servers": ",".join(connection.brokers),
         "client.id": _CLIENT_ID,
@@ -77,12 +84,39 @@ def _refuse_unprotected(brokers: tuple[str, ...]) -> None:
             )
 
 
+def is_broker_address(broker: str, *, needs_port: bool = False) -> bool:
+    """Return whether `broker` is `HOST:PORT`, or `HOST` if no port is needed, and nothing that could be read otherwise.
+
+    librdkafka and a URL's parser would take other texts apart in different ways, and librdkafka shortens large ports.
+    """
+    match = _address.fullmatch(broker)
+    return bool(match and (int(match[2]) <= _MAX_PORT if match[2] else not needs_port))
+
+
+def is_usable_text(text: str) -> bool:
+    """Return whether librdkafka can take a name or password: it ends the process for some text that is not UTF-8."""
+    return 0 < len(text) <= _MAX_TEXT and "\0" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
+
+
 def is_loopback_broker(broker: str) -> bool:
     """Return whether `HOST:PORT` is on this machine. Names other than localhost are not resolved."""
-    try:
-        return is_loopback_url(f"http://{broker}")
-    except ValueError:
-        return False
+    return is_broker_address(broker) and is_loopback_url(f"http://{broker}")
+
+
+def refuse_elsewhere(connection: KafkaConnection, found: Iterable[tuple[str, int]]) -> None:
+    """Raise BrokerError if a cluster that is used without encryption has brokers on other machines.
+
+    `found` are the hosts and ports that the cluster refers its clients to. Messages would pass through the network.
+    """
+    if connection.protocol is not SecurityProtocol.PLAINTEXT:
+        return
+    for host, port in found:
+        broker = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        if not is_loopback_broker(broker):
+            raise BrokerError(
+                f"Kafka at {connection.address} refers to {brief(broker)}, which is not on this machine.",
+                hint="Let the broker advertise 127.0.0.1 (Kafka's setting advertised.listeners).",
+            )
 
 
 def _credentials(connection: KafkaConnection) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ from port_hook_cli.kafka.connection import (
     KafkaConnection,
     SecurityProtocol,
     is_loopback_broker,
+    is_usable_text,
 )
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import Secret
@@ -64,9 +65,12 @@ class KafkaSettings:
         return self.runs_topic or org_id + RUNS_SUFFIX, self.change_log_topic or org_id + CHANGE_LOG_SUFFIX
 
     def connection(self, given: KafkaConnection | None = None) -> KafkaConnection:
-        """Return the connection; `given` has what Port's API returned, if it was asked."""
+        """Return the connection; `given` has what Port's API returned, if it was asked.
+
+        The user's own password is for the user's own brokers only, not for those that an API names.
+        """
         brokers = self.brokers or (given.brokers if given else ())
-        is_own = self.username is not None and self.password is not None
+        is_own = bool(self.brokers) and self.username is not None and self.password is not None
         return KafkaConnection(
             brokers=brokers,
             protocol=self._protocol(brokers),
@@ -87,6 +91,9 @@ def read_kafka_settings(environ: Mapping[str, str], home: Path) -> KafkaSettings
     values = {**home_dotenv(home, "KAFKA_").values, **home_dotenv(home, ORG_ID).values}
     values |= {name: value for name, value in environ.items() if name.startswith("KAFKA_") or name == ORG_ID}
     said = {name: value.strip() for name, value in values.items() if value.strip()}
+    for name, value in said.items():
+        if not is_usable_text(value):
+            raise SettingsError(f"{name} is too long, or not UTF-8 text.", hint="Correct or unset it.")
     _check_mechanism(said.get(MECHANISM))
     ca_file = said.get(CA_FILE)
     return KafkaSettings(
@@ -113,6 +120,7 @@ def read_credentials(response: Mapping[str, Any]) -> KafkaConnection:
         and all(isinstance(broker, str) and 0 < len(broker) <= _MAX_BROKER and "," not in broker for broker in brokers)
         and isinstance(username, str)
         and isinstance(password, str)
+        and all(map(is_usable_text, (*brokers, username, password)))
     ):
         raise PortApiError(
             "Port's API returned no credentials for Kafka.",

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.kafka.connection import KafkaConnection, SecurityProtocol, is_loopback_broker
+from port_hook_cli.kafka.connection import KafkaConnection, SecurityProtocol, is_broker_address, is_loopback_broker
 from port_hook_cli.kafka.embedded import embedded_broker
 from port_hook_cli.kafka.producer import PUBLISH_TIMEOUT_S, KafkaPublisher
 from port_hook_cli.text.safe import brief
 
 EMBEDDED = "embedded"
 """The value of `--kafka` that starts a broker instead of naming one."""
-
-_is_address = re.compile(r"(?:\[[0-9A-Fa-f:]+\]|[^\s:/,\[\]]+):[0-9]{1,5}").fullmatch
 
 
 def read_bootstrap(text: str) -> tuple[str, ...]:
@@ -25,7 +22,7 @@ def read_bootstrap(text: str) -> tuple[str, ...]:
     """
     brokers = tuple(part.strip() for part in text.split(","))
     for broker in brokers:
-        if not _is_address(broker):
+        if not is_broker_address(broker, needs_port=True):
             raise UsageError(f"{brief(text)} is not the address of a Kafka broker.", hint="Write it as 127.0.0.1:9092.")
         if not is_loopback_broker(broker):
             raise UsageError(

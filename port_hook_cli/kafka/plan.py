@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from port_hook_cli.errors import UsageError
+from port_hook_cli.kafka.connection import is_usable_text
 from port_hook_cli.text.safe import brief
 
 _WATCH = "port-hook.watch"
@@ -39,9 +40,11 @@ def is_agents_group(group: str, *, org_id: str, username: str) -> bool:
     return group in {org_id, username}
 
 
-def check_group(group: str, *, org_id: str, user: str) -> None:
+def check_group(group: str, *, org_id: str, username: str, user: str) -> None:
     """Raise UsageError if Port's brokers would refuse the group; `user` is for the suggestion."""
-    if not group.startswith(org_id):
+    if not (group.isprintable() and is_usable_text(group or "-")):
+        raise UsageError(f"{brief(group)} is not the name of a group.", hint="Use letters, digits, dots and dashes.")
+    if not group.startswith(org_id) and group != (username or org_id):
         raise UsageError(
             f"Port's brokers refuse the group {brief(group)}: its name must start with {brief(org_id)}.",
             hint=f"Use, for example, --group {brief(org_id)}.port-hook.{brief(user)}",

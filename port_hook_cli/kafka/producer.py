@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from port_hook_cli.errors import BrokerError
-from port_hook_cli.kafka.connection import KafkaConnection, client_settings, is_loopback_broker
+from port_hook_cli.kafka.connection import KafkaConnection, client_settings, refuse_elsewhere
 from port_hook_cli.text.safe import brief
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class KafkaPublisher:
     """
 
     def __init__(self, connection: KafkaConnection, *, timeout_s: float = PUBLISH_TIMEOUT_S) -> None:
-        self._address = connection.address
+        self._connection, self._address = connection, connection.address
         self._timeout_s = timeout_s
         self._cause = ""
         self._producer = _producer(client_settings(connection), timeout_s, self._note)
@@ -66,15 +66,7 @@ class KafkaPublisher:
         except KafkaException as error:
             self._producer.poll(0)  # collects the cause, which the exception does not contain
             raise self._failure(f"Kafka at {self._address} cannot be reached", error.args[0]) from None
-        for broker in found.brokers.values():
-            self._require_loopback(f"[{broker.host}]" if ":" in broker.host else broker.host, broker.port)
-
-    def _require_loopback(self, host: str, port: int) -> None:
-        if not is_loopback_broker(f"{host}:{port}"):
-            raise BrokerError(
-                f"Kafka at {self._address} refers to {brief(f'{host}:{port}')}, which is not on this machine.",
-                hint="Let the broker advertise 127.0.0.1 (Kafka's setting advertised.listeners).",
-            )
+        refuse_elsewhere(self._connection, ((broker.host, broker.port) for broker in found.brokers.values()))
 
     async def publish(self, topic: str, message: bytes) -> Published:
         """Publish `message`; raises BrokerError if the broker does not confirm it in time."""

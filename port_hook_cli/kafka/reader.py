@@ -14,7 +14,7 @@ from threading import Event, Lock, Thread
 from time import monotonic
 from typing import Any, Protocol
 
-from port_hook_cli.errors import BrokerError
+from port_hook_cli.errors import BrokerError, PortHookError
 from port_hook_cli.invocations.models import Partition
 from port_hook_cli.kafka.capacity import MessageCapacity
 from port_hook_cli.kafka.client import (
@@ -24,9 +24,9 @@ from port_hook_cli.kafka.client import (
     Message,
     TopicPartition,
 )
-from port_hook_cli.kafka.connection import KafkaConnection, client_settings, is_loopback_broker
+from port_hook_cli.kafka.connection import KafkaConnection, client_settings, is_loopback_broker, refuse_elsewhere
 from port_hook_cli.kafka.plan import KafkaPlan
-from port_hook_cli.kafka.starts import CALL_TIMEOUT_S, GivenPartitions, StartFinder, TopicPart
+from port_hook_cli.kafka.starts import GivenPartitions, StartFinder, TopicPart
 from port_hook_cli.kafka.trouble import ConnectionTrouble, error_text, is_about_the_connection, unusable
 from port_hook_cli.text.safe import brief
 
@@ -39,6 +39,7 @@ _HELD_UP_S, _PAUSE_AFTER_S = 0.05, 2.0
 _CHECK_TIMEOUT_S = 1.0
 _HAND_OVER_S = 2.0
 _CLOSE_S = 3.0
+_MAX_CLUSTER_ID = 200
 # A lag is reported when it exceeds the first number; its end, when it falls below the second.
 _LAG, _CAUGHT_UP = 1_000, 100
 
@@ -159,7 +160,8 @@ class TopicReader:
 
     def _give_up(self, error: Exception) -> None:
         if self._opened.done():
-            self._events.failed(f"reading stopped: {type(error).__name__}: {brief(str(error))}")
+            reason = error.message.rstrip(".") if isinstance(error, PortHookError) else _described(error)
+            self._events.failed(f"reading stopped: {reason}")
         else:
             self._opened.set_exception(error)
 
@@ -168,25 +170,35 @@ class TopicReader:
             self._loop.call_soon_threadsafe(callback, *values)
 
     def _open(self) -> None:
-        settings = client_settings(self._connection) | _reading(self._connection, self._plan)
-        consumer = self._consumer = Consumer({**settings, "error_cb": self._on_error}, logger=_silent_logger())
+        consumer = self._consumer = self._new_consumer()
         found = self._connect(consumer)
-        self._cluster = str(found.cluster_id)
+        self._cluster = str(found.cluster_id)[:_MAX_CLUSTER_ID]
         parts = [(topic, number) for topic in self._plan.topics for number in _partitions(found.topics.get(topic))]
         if not parts:
             raise _no_topics(self._connection, self._plan)
-        if self._plan.group is None:
-            self._assign(parts)
-        else:
-            consumer.subscribe(list(self._plan.topics), on_assign=self._on_assign, on_revoke=self._on_revoke)
+        try:
+            if self._plan.group is None:
+                self._assign(parts)
+            else:
+                consumer.subscribe(list(self._plan.topics), on_assign=self._on_assign, on_revoke=self._on_revoke)
+        except KafkaException as error:  # the brokers may refer to an address that cannot be reached
+            consumer.poll(0)  # calls `_on_error` with the reasons
+            raise unusable(self._connection, self._trouble.reason or error_text(error.args[0])) from None
         self._look_at = monotonic() + self._plan.look_for_partitions_s
+
+    def _new_consumer(self) -> Consumer:
+        settings = client_settings(self._connection) | _reading(self._connection, self._plan)
+        try:
+            return Consumer({**settings, "error_cb": self._on_error}, logger=_silent_logger())
+        except KafkaException as error:
+            raise unusable(self._connection, error_text(error.args[0])) from None
 
     def _connect(self, consumer: Consumer) -> Any:
         """Return the cluster's topics. Give up early if the brokers refuse, and later if they do not respond."""
         started = monotonic()
         while True:
             try:
-                return consumer.list_topics(timeout=_FIRST_TRY_S)
+                return self._cluster_data(consumer, _FIRST_TRY_S)
             except KafkaException as error:
                 consumer.poll(0)  # calls `_on_error` with the reasons
                 took_s = monotonic() - started
@@ -194,10 +206,17 @@ class TopicReader:
                 if is_over or self._trouble.is_refused or (self._trouble.is_suspected and took_s > _REFUSED_AFTER_S):
                     raise unusable(self._connection, self._trouble.reason or error_text(error.args[0])) from None
 
+    def _cluster_data(self, consumer: Consumer, timeout_s: float) -> Any:
+        """Return the cluster's brokers and topics; raises BrokerError for brokers that must not be used."""
+        found = consumer.list_topics(timeout=timeout_s)
+        refuse_elsewhere(self._connection, ((broker.host, broker.port) for broker in found.brokers.values()))
+        return found
+
     def _assign(self, parts: Sequence[TopicPart], *, are_new: bool = False) -> None:
         """Watch partitions from where the plan says, or from their beginning if they are new."""
         assert self._consumer is not None
-        start = StartFinder(self._consumer, self._cluster, self._plan, self._start_at).find(parts, are_new=are_new)
+        finder = StartFinder(self._consumer, self._cluster, self._plan, self._start_at)
+        start = finder.find(parts, are_new=are_new)
         self._consumer.incremental_assign([TopicPartition(*part, offset) for part, offset in start.starts.items()])
         self._positions.update(start.starts)
         self._tell(self._events.assigned, start)
@@ -206,16 +225,20 @@ class TopicReader:
         """Start each partition where the group has committed, or else where the plan says."""
         starts: dict[TopicPart, int] = {}
         if given:
-            known = consumer.committed(given, timeout=CALL_TIMEOUT_S)
-            starts = {(item.topic, item.partition): item.offset for item in known if item.offset >= 0}
-            fresh = [(item.topic, item.partition) for item in known if item.offset < 0]
-            starts |= StartFinder(consumer, self._cluster, self._plan, lambda _: None).find(fresh).starts
+            finder = StartFinder(consumer, self._cluster, self._plan, lambda _: None)
+            found = finder.find_in_group(given, self._stopping, self._tell_failed)
+            if found is None:
+                return
+            starts, fresh = found
             consumer.assign([TopicPartition(*part, offset) for part, offset in starts.items()])
             with self._lock:
                 self._saved = {part: starts[part] for part in fresh}
         self._positions = dict(starts)
         self._is_paused = False
         self._tell(self._events.assigned, GivenPartitions(cluster=self._cluster, starts=starts))
+
+    def _tell_failed(self, reason: str) -> None:
+        self._tell(self._events.failed, reason)
 
     def _on_revoke(self, _: Consumer, taken: list[TopicPartition]) -> None:
         """Let the messages in progress finish, so that the next consumer does not get them again."""
@@ -307,7 +330,7 @@ class TopicReader:
     def _check_connection(self) -> None:
         assert self._consumer is not None
         try:
-            self._consumer.list_topics(timeout=_CHECK_TIMEOUT_S)
+            self._cluster_data(self._consumer, _CHECK_TIMEOUT_S)
         except KafkaException:
             self._consumer_events()
             if self._trouble.tell():
@@ -327,7 +350,7 @@ class TopicReader:
     def _look_for_partitions(self) -> None:
         assert self._consumer is not None
         with suppress(KafkaException):
-            found = self._consumer.list_topics(timeout=_CHECK_TIMEOUT_S).topics
+            found = self._cluster_data(self._consumer, _CHECK_TIMEOUT_S).topics
             parts = [(topic, number) for topic in self._plan.topics for number in _partitions(found.get(topic))]
             if new := [part for part in parts if part not in self._positions]:
                 self._assign(new, are_new=True)
@@ -365,6 +388,10 @@ def _reading(connection: KafkaConnection, plan: KafkaPlan) -> dict[str, Any]:
         "session.timeout.ms": 10_000,
         "log_level": 0,
     }
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {brief(str(error))}"
 
 
 def _silent_logger() -> logging.Logger:

@@ -15,7 +15,7 @@ from threading import Event
 from typing import TypeAlias
 
 from port_hook_cli.errors import PortHookError, StoreError
-from port_hook_cli.invocations.models import Invocation, MessageOrigin, Partition
+from port_hook_cli.invocations.models import LATEST_TIMESTAMP_MS, Invocation, MessageOrigin, Partition
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.kafka.capacity import MessageCapacity
 from port_hook_cli.kafka.client import TIMESTAMP_NOT_AVAILABLE, Message
@@ -71,7 +71,7 @@ class KafkaSource:
         self._capacity = MessageCapacity()
         self._reader = TopicReader(connection, plan, self, self._capacity, context.messages.positions.get)
         self._saved = _by_part(context.messages.saved)
-        self._cluster = ""
+        self._cluster = self._last_problem = ""
         self._progress: dict[TopicPart, PartitionProgress] = {}
         self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
@@ -138,6 +138,7 @@ class KafkaSource:
 
     def arrived(self, messages: Sequence[Message]) -> None:
         """Handle messages, in order."""
+        self._last_problem = ""
         for message in messages:
             progress = self._progress.get(_part(message))
             if progress is None or self._is_closing:
@@ -173,7 +174,9 @@ class KafkaSource:
 
     def failed(self, reason: str) -> None:
         """Handle any other problem."""
-        self._context.notice(f"Kafka: {reason}.")
+        if reason != self._last_problem:  # librdkafka repeats some every second
+            self._last_problem = reason
+            self._context.notice(f"Kafka: {reason}.")
 
     async def _refresh(self) -> None:
         """Get credentials until the brokers accept them."""
@@ -321,7 +324,7 @@ def _size(message: Message) -> int:
 
 def _origin(message: Message) -> MessageOrigin:
     kind, moment = message.timestamp()
-    is_known = kind != TIMESTAMP_NOT_AVAILABLE and moment >= 0
+    is_known = kind != TIMESTAMP_NOT_AVAILABLE and 0 <= moment <= LATEST_TIMESTAMP_MS  # a producer can set any
     return MessageOrigin(*_part(message), message.offset() or 0, moment if is_known else None)
 
 

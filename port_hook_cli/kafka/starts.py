@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from threading import Event
 from typing import TypeAlias
 
 from port_hook_cli.invocations.models import Partition
-from port_hook_cli.kafka.client import Consumer, TopicPartition
+from port_hook_cli.kafka.client import Consumer, KafkaException, TopicPartition
 from port_hook_cli.kafka.plan import KafkaPlan
+from port_hook_cli.kafka.trouble import error_text
 
 TopicPart: TypeAlias = tuple[str, int]
 """A topic and the number of a partition."""
 
 CALL_TIMEOUT_S = 10.0
+_ASK_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,31 @@ class StartFinder:
         return GivenPartitions(
             cluster=self.cluster, starts=starts, lag=lag, shortened=shortened, lost=lost, is_resumed=is_resumed
         )
+
+    def find_in_group(
+        self, given: list[TopicPartition], stopping: Event, tell: Callable[[str], None]
+    ) -> tuple[dict[TopicPart, int], list[TopicPart]] | None:
+        """Return where a member of a group starts, and which partitions have no commit.
+
+        Ask until the brokers respond, because messages would be missed or read again from a start that is guessed;
+        `tell` gets the first reason why they do not. None if `stopping` is set first.
+        """
+        is_told = False
+        while not stopping.is_set():
+            try:
+                return self._group_starts(given)
+            except KafkaException as error:
+                if not is_told:
+                    tell(f"the group's positions are not known: {error_text(error.args[0])}; asking again")
+                is_told = True
+                stopping.wait(_ASK_AGAIN_S)
+        return None
+
+    def _group_starts(self, given: list[TopicPartition]) -> tuple[dict[TopicPart, int], list[TopicPart]]:
+        known = self.consumer.committed(given, timeout=CALL_TIMEOUT_S)
+        starts = {(item.topic, item.partition): item.offset for item in known if item.offset >= 0}
+        fresh = [(item.topic, item.partition) for item in known if item.offset < 0]
+        return starts | dict(self.find(fresh).starts), fresh
 
     def _offsets_since(self, parts: Sequence[TopicPart]) -> dict[TopicPart, int]:
         moment = round((self.plan.since_s or 0) * 1000)

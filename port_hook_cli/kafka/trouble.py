@@ -74,7 +74,9 @@ def error_text(error: object) -> str:
 def unusable(connection: KafkaConnection, reason: str) -> BrokerError:
     """Return the error for brokers that cannot be used, with what to do about it."""
     lowered = reason.lower()
-    if "certificate" in lowered:
+    if "ssl.ca.location" in lowered:
+        hint = "KAFKA_CA_FILE must name a file with certificates in PEM format."
+    elif "certificate" in lowered:
         hint = "If the brokers have a certificate of your own authority, name its file in KAFKA_CA_FILE."
     elif "authentication" in lowered or "sasl" in lowered:
         hint = "Check KAFKA_USERNAME and KAFKA_PASSWORD; or unset them to use the credentials from Port's API."

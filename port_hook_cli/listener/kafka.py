@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from port_hook_cli.errors import PortApiError, SettingsError, UsageError
+from port_hook_cli.kafka.connection import is_usable_text
 from port_hook_cli.kafka.environment import KafkaSettings, read_credentials
 from port_hook_cli.kafka.plan import KafkaPlan, check_group, is_agents_group
 from port_hook_cli.text.safe import brief
@@ -86,7 +87,7 @@ class KafkaOpening:
         except (PortApiError, SettingsError) as error:
             raise SettingsError(f"The organization's id is not known. {error.message}", hint=_NO_ORG_ID) from None
         found = shown.get("id") if isinstance(shown, dict) else None
-        if not (isinstance(found, str) and found):
+        if not (isinstance(found, str) and found.isprintable() and is_usable_text(found)):
             raise SettingsError("The organization's id is not known.", hint=_NO_ORG_ID)
         return found
 
@@ -94,7 +95,7 @@ class KafkaOpening:
         group, options = self.options.group, self.options
         if group is None:
             return
-        check_group(group, org_id=org_id, user=_user())
+        check_group(group, org_id=org_id, username=username, user=_user())
         is_agents = group == self.settings.agents_group or is_agents_group(group, org_id=org_id, username=username)
         if not is_agents:
             if options.take_over:

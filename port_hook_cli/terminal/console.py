@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _TERMINAL_COLUMNS = 80
 _PIPE_COLUMNS = 100
 _CONTINUED = 2
+_MOST_DIGITS = 6
 _LABEL_STYLES = {"error": "bold red", "hint": "cyan", "warning": "yellow", "note": "cyan"}
 
 
@@ -42,8 +43,8 @@ class Output:
     @property
     def width(self) -> int:
         """The number of columns: COLUMNS, or those that the terminal has now; 100 in a pipe."""
-        if self._columns.isdecimal() and int(self._columns):
-            return int(self._columns)
+        if columns := _number_of_columns(self._columns):
+            return columns
         if not self.is_terminal:
             return _PIPE_COLUMNS
         try:
@@ -137,17 +138,24 @@ def rich_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
             raise BrokenPipeError
 
     terminal = stream.isatty()
+    columns = _number_of_columns(environ.get("COLUMNS", ""))
     return PipedConsole(
         file=stream,
         force_terminal=terminal,
         no_color=bool(environ.get("NO_COLOR")) or not terminal,
-        width=None if terminal else int(environ.get("COLUMNS", "100") or 100),
+        width=columns or (None if terminal else _PIPE_COLUMNS),
         markup=False,
         emoji=False,
         highlight=False,
         soft_wrap=not terminal,
-        _environ=environ,
+        # rich would take a COLUMNS that is not a number of columns, too: with 0, it shows nothing.
+        _environ={name: value for name, value in environ.items() if name != "COLUMNS"},
     )
+
+
+def _number_of_columns(text: str) -> int:
+    """Return the value of COLUMNS, 0 if it is not a number of columns."""
+    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else 0
 
 
 def write_content(content: bytes, stream: TextIO, *, environ: Mapping[str, str] | None = None, end: str = "") -> None:

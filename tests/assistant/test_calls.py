@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 from port_hook_cli.assistant.calls import call_tool
 from port_hook_cli.assistant.catalog import TOOLS, offered_tools
-from port_hook_cli.assistant.results import MAX_CHARACTERS, ToolOutput, result_text
+from port_hook_cli.assistant.results import MAX_CHARACTERS, ToolOutput, error_text, result_text
 from port_hook_cli.assistant.tool import Arguments, AssistantTool
 from port_hook_cli.assistant.workspace import Workspace
 from port_hook_cli.runtime import Runtime
@@ -110,3 +110,16 @@ def test_tool_that_is_not_offered_is_not_called(runtime: Callable[..., Runtime])
     assert answer.is_error
     assert "There is no tool replay_capture." in answer.text
     assert "--allow-send" in answer.text
+
+
+@pytest.mark.parametrize("margin", [12, 20])
+def test_secret_is_masked_before_a_text_is_cut(margin: int) -> None:
+    secret, masker = "correct-horse-battery-staple", Masker(["correct-horse-battery-staple"])
+    note, result = "x" * (500 - margin) + secret, ["x" * (24_000 - margin) + secret + "y" * 20_000]
+    texts = [
+        result_text("a_tool", ToolOutput(result), [note], masker),
+        error_text("e" * (40_000 - 7 - margin) + secret, "", [], masker),
+        error_text("", "", [note], masker),
+    ]
+    assert not [text for text in texts if secret[: margin - 2] in text]
+    assert all(len(text) <= MAX_CHARACTERS for text in texts)

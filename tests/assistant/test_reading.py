@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from typing import Any
 
@@ -203,6 +203,31 @@ def test_client_secret_is_masked_where_a_sender_has_put_it(assistant: Assistant)
     assistant.result("explain_verdict")  # the process has read the secret
     found = assistant.document("show_capture")
     assert found["result"]["request"]["body"]["json"] == {"leaked": "***"}
+
+
+@pytest.mark.parametrize("filler", [b"x", b"\xff"], ids=["text", "base64"])
+def test_no_part_of_the_client_secret_is_shown_where_a_body_is_cut(assistant: Assistant, filler: bytes) -> None:
+    secret = SECRET.reveal()
+    body = filler * 30 + secret.encode() + filler * 30
+    delivery = Delivery(url="http://127.0.0.1:1/", status=200, body=body, headers=Headers((("x", "y" * 990 + secret),)))
+    assistant.save(an_exchange(an_invocation(body, headers=signed(body)), delivery=delivery))
+    assistant.result("explain_verdict")  # the process has read the secret
+    for offset in (0, 31, 40):
+        found = assistant.result("show_capture", offset=offset, body_as="text")
+        shown = found["request"]["body"]
+        assert secret.encode()[-9:] not in (b64decode(shown["base64"]) if "base64" in shown else shown["text"].encode())
+        assert secret[:6] not in str(found["handler_response"])
+
+
+@pytest.mark.parametrize(("status", "is_shown"), [(Status.VALID, False), (Status.STALE, False), (Status.INVALID, True)])
+def test_signature_is_shown_only_if_it_is_not_a_good_one(
+    assistant: Assistant, status: Status, *, is_shown: bool
+) -> None:
+    body = a_body()
+    assistant.save(an_exchange(an_invocation(body), verdict=Verdict(status=status)))
+    fields = dict(assistant.result("show_capture")["request"]["headers"])
+    assert fields["x-port-signature"] == (dict(signed(body))["x-port-signature"] if is_shown else "***")
+    assert fields["x-port-timestamp"] == "1700000000"
 
 
 def test_name_of_a_capture_is_never_a_file(assistant: Assistant) -> None:

@@ -45,6 +45,11 @@ def test_template_that_is_nested_too_deep_is_an_error(assistant: Assistant) -> N
     assert "nested too deep" in assistant.error("render_template", template=deep)
 
 
+@pytest.mark.parametrize("number", [float("inf"), float("nan")])
+def test_number_that_json_cannot_express_is_an_error(assistant: Assistant, number: float) -> None:
+    assert "a number is too large, or is not a number" in assistant.error("render_template", template=[number])
+
+
 def test_request_of_an_action_is_shown_without_a_signature(assistant: Assistant) -> None:
     (assistant.workspace.runtime.cwd / "scale.json").write_text(json.dumps(ACTION))
     (found,) = assistant.result("render_action", action="scale.json", inputs={"size": 3})
@@ -71,6 +76,20 @@ def test_other_files_of_the_user_are_not_read(assistant: Assistant, tmp_path: Pa
     text = assistant.error(tool, action=name.format(outside=outside))
     assert "is not a JSON or YAML file, or a directory, in" in text
     assert "of-another-folder" not in text
+
+
+@pytest.mark.parametrize("tool", ["render_action", "trigger_action"])
+@pytest.mark.parametrize("target", ["{outside}", ".env"])
+def test_link_in_a_directory_of_actions_is_not_followed_to_other_files(
+    assistant: Assistant, tmp_path: Path, tool: str, target: str
+) -> None:
+    folder, outside = assistant.workspace.runtime.cwd, tmp_path / "other.json"
+    for other in (outside, folder / ".env"):
+        other.write_text(json.dumps({**ACTION, "identifier": "of-another-folder"}))
+    (folder / "actions").mkdir()
+    (folder / "actions" / "link.json").symlink_to((folder / target.format(outside=outside)).absolute())
+    text = assistant.error(tool, action="actions#of-another-folder", inputs={"size": 3})
+    assert "link.json is a link to a file that is not a JSON or YAML file in" in text
 
 
 def test_action_that_only_port_has_is_not_rendered(assistant: Assistant) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import socket
 from collections.abc import Callable
 
 import pytest
 
+from port_hook_cli.assistant.calls import ToolAnswer
 from port_hook_cli.assistant.sending import allowed_target
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Delivery, Headers, Status, Verdict
@@ -46,6 +49,29 @@ def test_capture_is_sent_where_it_was_forwarded_and_the_replay_is_saved(assistan
     (sent,) = found["result"]
     assert (sent["status"], sent["source"]) == (200, "0123456789ab")
     assert assistant.result("show_capture", capture=sent["capture"])["handler_response"]["body"]["text"] == "ok"
+
+
+def test_handler_gets_the_signature_of_a_triggered_action_and_the_agent_does_not(assistant: Assistant) -> None:
+    (assistant.workspace.runtime.cwd / "scale.json").write_text(json.dumps(ACTION))
+    with handler() as target:
+        (found,) = assistant.result("trigger_action", action="scale.json", to=target.url, inputs={"n": 3})
+        assert is_signed(target)
+        assert str(target.requests[0].value("x-port-signature")) not in json.dumps(found)
+    assert {name.lower(): value for name, value in found["headers"].items()}["x-port-signature"] == "***"
+
+
+def test_name_with_an_equals_sign_is_set_as_it_is(assistant: Assistant) -> None:
+    with handler() as target:
+        assistant.save(an_exchange())
+        to_set = {'payload.properties["a=b"]': "1", 'payload.properties["c"]': 2.0}
+        assistant.result("replay_capture", capture="last", to=target.url, set=to_set)
+        properties = json.loads(target.requests[0].body)["payload"]["properties"]
+    assert (properties["a=b"], properties["c"]) == ("1", 2)
+
+
+def test_path_with_a_value_in_it_is_refused(assistant: Assistant) -> None:
+    assistant.save(an_exchange())
+    assert "is not valid" in assistant.error("replay_capture", capture="last", to="1", set={"payload.a=1": 2})
 
 
 @pytest.mark.parametrize("status", [Status.INVALID, Status.MISSING, Status.MALFORMED, Status.UNCHECKED])
@@ -166,3 +192,29 @@ def test_tools_write_no_file_but_the_store(assistant: Assistant) -> None:
         asyncio.run(assistant.answer("render_action", action="scale.json"))
         assert len(target.requests) == 2
     assert sorted(path for path in folder.rglob("*") if path.parent.name != ".port-hook") == before
+
+
+def test_captures_can_be_read_while_requests_to_a_handler_hang(assistant: Assistant) -> None:
+    assistant.save(an_exchange())
+    threads = min(32, (os.cpu_count() or 1) + 4)  # of asyncio's own pool
+
+    async def read_meanwhile() -> ToolAnswer:
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            server.setblocking(False)
+            to = str(server.getsockname()[1])
+            sending = [
+                asyncio.create_task(assistant.answer("replay_capture", capture="last", to=to, timeout_s=50))
+                for _ in range(threads)
+            ]
+            async with asyncio.timeout(30):
+                accepted = [(await loop.sock_accept(server))[0] for _ in sending]
+            try:
+                async with asyncio.timeout(20):
+                    return await assistant.answer("list_captures")
+            finally:
+                for connection in accepted:
+                    connection.close()
+                await asyncio.gather(*sending)
+
+    assert not asyncio.run(read_meanwhile()).is_error

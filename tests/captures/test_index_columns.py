@@ -123,6 +123,12 @@ def expected_buckets(matches: list[ColumnRow], since: float, until: float, bucke
     return tuple((total, failed) for total, failed in found)
 
 
+def test_no_capture_is_between_numbers_in_the_wrong_order() -> None:
+    columns = IndexColumns()
+    columns.add([a_row(seq, (1.0, "valid", None, 1, (200, 200, None))) for seq in (99, 101, 103)])
+    assert columns.count_between(102, 100) == 0
+
+
 def test_spans_end_at_their_limit() -> None:
     columns = IndexColumns()
     columns.add([a_row(seq, (1.0, "valid", None, 1, (200, 200, None))) for seq in range(2, 20, 2)])

@@ -427,6 +427,25 @@ def test_plot_in_a_folder_that_does_not_exist_is_refused_before_anything_is_sent
     assert "The folder of no/such.svg does not exist." in result.err
 
 
+def test_plot_with_a_name_that_is_too_long_is_refused_before_anything_is_sent(
+    run: Run, folder: Path, target: Handler
+) -> None:
+    options = ["--times", "2", "--plot", "x" * 300]
+    result = run("replay", payload_file(folder), "--to", target.url, *options, env=ENV)
+    assert (result.code, target.requests) == (8, [])
+    assert "cannot be written" in result.err
+
+
+@pytest.mark.parametrize("columns", ["0", "-5", "abc", "9" * 5_000, ""])
+def test_table_has_its_usual_width_when_columns_is_not_a_number_of_columns(
+    run: Run, folder: Path, target: Handler, columns: str
+) -> None:
+    options = ["--to", target.url, "--times", "2"]
+    result = run("replay", payload_file(folder), *options, env={**ENV, "COLUMNS": columns})
+    assert result.code == 0
+    assert "200 OK" in result.out
+
+
 def test_plot_is_left_out_when_nothing_responded(run: Run, folder: Path, closed_port: str) -> None:
     options = ["--times", "2", "--plot", "latencies.svg"]
     result = run("replay", payload_file(folder), "--to", closed_port, *options, env=ENV)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from port_hook_cli.errors import SettingsError
-from port_hook_cli.kafka.connection import KafkaConnection, SecurityProtocol, client_settings
+from port_hook_cli.kafka.connection import KafkaConnection, SecurityProtocol, client_settings, is_loopback_broker
 from port_hook_cli.text.secret import Secret
 
 PORTS_OWN = KafkaConnection(
@@ -44,9 +45,7 @@ def test_plaintext_is_for_a_broker_on_this_machine(broker: str) -> None:
     assert "sasl.password" not in settings
 
 
-@pytest.mark.parametrize(
-    "broker", ["kafka.example.com:9092", "10.0.0.1:9092", "127.0.0.1.example.com:9092", "[::1", ""]
-)
+@pytest.mark.parametrize("broker", ["kafka.example.com:9092", "10.0.0.1:9092", "127.0.0.1.example.com:9092"])
 def test_plaintext_to_another_machine_is_refused(broker: str) -> None:
     connection = KafkaConnection(brokers=("127.0.0.1:9092", broker), protocol=SecurityProtocol.PLAINTEXT)
 
@@ -59,3 +58,23 @@ def test_a_connection_without_brokers_or_credentials_is_refused() -> None:
         client_settings(KafkaConnection(brokers=()))
     with pytest.raises(SettingsError, match="password is missing"):
         client_settings(KafkaConnection(brokers=("127.0.0.1:1",), username="u"))
+
+
+@pytest.mark.parametrize(
+    "broker",
+    [
+        "", "[::1", ":9092", "localhost:", "localhost:65536", "localhost#.example.com:1", "localhost?.example.com:1",
+        "localhost/.example.com:1", "localhost@example.com:1", "localhost\\.example.com:1", "localhost:1\n", "a b:1",
+        "PLAINTEXT://localhost:1", "localhost,example.com:1",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("protocol", SecurityProtocol)
+def test_an_address_that_could_be_read_in_two_ways_is_refused(broker: str, protocol: SecurityProtocol) -> None:
+    assert not is_loopback_broker(broker)
+    with pytest.raises(SettingsError, match="is not the address of a Kafka broker"):
+        client_settings(replace(PORTS_OWN, brokers=(broker,), protocol=protocol))
+
+
+@pytest.mark.parametrize("broker", ["localhost", "kafka_1.example.com", "[fe80::1]:9092"])
+def test_an_address_may_be_a_name_or_have_no_port(broker: str) -> None:
+    assert client_settings(replace(PORTS_OWN, brokers=(broker,)))["bootstrap.servers"] == broker

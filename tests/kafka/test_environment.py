@@ -78,6 +78,21 @@ def test_own_credentials_and_authority_are_used_together(tmp_path: Path) -> None
     assert "my-password" not in repr(settings)
 
 
+def test_the_users_own_password_is_not_sent_to_brokers_that_an_api_names(tmp_path: Path) -> None:
+    settings = read_kafka_settings({"KAFKA_USERNAME": "me", "KAFKA_PASSWORD": "my-own-password"}, tmp_path)
+
+    assert settings.needs_api
+    assert settings.connection(GIVEN) == GIVEN
+
+
+@pytest.mark.parametrize("name", ["KAFKA_USERNAME", "KAFKA_PASSWORD", "KAFKA_RUNS_TOPIC", "PORT_ORG_ID"])
+@pytest.mark.parametrize("value", ["not-utf-8-\udcff", "x" * 1_001])
+def test_text_that_would_end_the_process_is_refused(name: str, value: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=f"{name} is too long, or not UTF-8") as refused:
+        read_kafka_settings({name: value}, tmp_path)
+    assert value not in str(refused.value)
+
+
 def test_a_user_name_without_a_password_is_not_mixed_with_ports(tmp_path: Path) -> None:
     connection = read_kafka_settings({"KAFKA_USERNAME": "me"}, tmp_path).connection(GIVEN)
 

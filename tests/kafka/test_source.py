@@ -2,13 +2,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from port_hook_cli.errors import BrokerError, StoreError
 from port_hook_cli.invocations.models import MessageOrigin, Partition
-from tests.kafka_clusters import TIMEOUT_S, Cluster, a_message
+from port_hook_cli.kafka.connection import KafkaConnection
+from port_hook_cli.kafka.plan import KafkaPlan
+from port_hook_cli.kafka.starts import StartFinder
+from port_hook_cli.text.secret import Secret
+from tests.kafka_clusters import TIMEOUT_S, Cluster, a_message, running_tansu, tansu_program
 from tests.kafka_sources import Pipeline, Topics
 
 
@@ -266,3 +273,110 @@ async def test_an_unreachable_broker_is_an_error() -> None:
     with pytest.raises(BrokerError, match=r"Kafka at 127\.0\.0\.1:1 cannot be used: .*Connection refused"):
         async with Topics("127.0.0.1:1", "org").read(Pipeline()):
             raise AssertionError
+
+
+async def test_a_time_that_has_no_date_is_no_time(cluster: Cluster, topics: Topics) -> None:
+    pipeline = Pipeline()
+    async with topics.read(pipeline):
+        producer = cluster.producer()
+        for moment in (2**63 - 1, 253_402_300_800_000, 1):
+            producer.produce(topics.runs, b"1", partition=0, timestamp=moment)
+        await asyncio.to_thread(producer.flush, TIMEOUT_S)
+        await pipeline.bodies(3)
+
+    assert [taken.origin and taken.origin.timestamp_ms for taken in pipeline.taken] == [None, None, 1]
+
+
+async def test_since_does_not_go_back_to_the_kept_position_if_nothing_came(cluster: Cluster, topics: Topics) -> None:
+    first, second = Pipeline(), Pipeline()
+    async with topics.read(first):
+        pass
+    await sent(cluster, topics.runs, b"too early")
+    async with topics.read(second, positions=first.positions, since_s=time.time() + 3600):
+        await sent(cluster, topics.runs, b"in time")
+        assert await second.bodies(1) == [b"in time"]
+
+
+async def test_partitions_that_are_made_while_others_are_read_are_read_from_the_beginning(
+    cluster: Cluster, topics: Topics, org: str
+) -> None:
+    await sent(cluster, topics.runs, b"1", b"2")
+    consumer = Consumer({"bootstrap.servers": cluster.address, "group.id": org})
+    plan = KafkaPlan(org_id=org, topics=(topics.runs,))
+    finder = StartFinder(consumer, "cluster", plan, lambda _: None)
+    try:
+        part = (topics.runs, 0)
+        starts = [await asyncio.to_thread(finder.find, [part], are_new=are_new) for are_new in (True, False)]
+    finally:
+        consumer.close()
+
+    assert [start.starts[part] for start in starts] == [0, 2]
+
+
+async def test_a_ca_file_without_certificates_is_refused() -> None:
+    connection = KafkaConnection(
+        brokers=("127.0.0.1:1",), username="u", password=Secret("secret-password"), ca_file=Path(__file__)
+    )
+
+    async def get_connection() -> KafkaConnection:
+        return connection
+
+    with pytest.raises(BrokerError, match=r"ssl\.ca\.location failed") as refused:
+        async with Topics("127.0.0.1:1", "org_1", get_connection).read(Pipeline()):
+            pass
+    assert "PEM" in refused.value.hint
+
+
+@pytest.mark.skipif(tansu_program() is None, reason="there is no Tansu for this system")
+@pytest.mark.parametrize(
+    ("advertised", "reason"),
+    [("192.0.2.1:9092", "refers to 192.0.2.1:9092, which is not on this machine"), ("127.0.0.1:1", "refused")],
+)
+async def test_a_broker_that_refers_to_an_unusable_address_is_refused(advertised: str, reason: str) -> None:
+    with running_tansu(advertised) as cluster:
+        await asyncio.to_thread(cluster.make, "org_1.runs")
+        with pytest.raises(BrokerError, match=reason):
+            async with Topics(cluster.address, "org_1").read(Pipeline()):
+                pass
+
+
+class _SlowBrokers:
+    """A consumer whose brokers do not know a group's commits at first."""
+
+    def __init__(self, failures: int, stopping: Event) -> None:
+        self._failures, self._stopping = failures, stopping
+
+    def committed(self, given: list[TopicPartition], *, timeout: float) -> list[TopicPartition]:
+        if self._failures:
+            self._failures -= 1
+            if not self._failures:
+                self._stopping.set()
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's own name
+        return [TopicPartition("org_1.runs", 0, 7)] if given and timeout else []
+
+
+def test_a_group_does_not_guess_where_to_start_while_the_brokers_do_not_respond() -> None:
+    told, stopping = list[str](), Event()
+    given = [TopicPartition("org_1.runs", 0)]
+
+    def found(failures: int) -> object:
+        consumer: Any = _SlowBrokers(failures, stopping)
+        finder = StartFinder(consumer, "cluster", KafkaPlan(org_id="org_1", topics=("org_1.runs",)), lambda _: None)
+        return finder.find_in_group(given, stopping, told.append)
+
+    assert found(0) == ({("org_1.runs", 0): 7}, [])
+    assert not told
+    assert found(1) is None  # the listener ends meanwhile
+    assert [line.startswith("the group's positions are not known: ") for line in told] == [True]
+
+
+async def test_a_problem_that_is_repeated_is_told_once(cluster: Cluster, topics: Topics) -> None:
+    pipeline = Pipeline()
+    async with topics.read(pipeline) as source:
+        for reason in ("too large", "too large", "other"):
+            source.failed(reason)
+        await sent(cluster, topics.runs, b"1")
+        await pipeline.bodies(1)
+        source.failed("other")
+
+    assert pipeline.notices[-3:] == ["Kafka: too large.", "Kafka: other.", "Kafka: other."]

@@ -137,6 +137,28 @@ async def test_a_group_of_another_organization_is_refused_with_a_suggestion(
     assert "--group org_1.port-hook." in caught.value.hint
 
 
+@pytest.mark.parametrize("group", ["org_1\udcff", "org_1." + "x" * 40_000, "org_1\x1b[2J"])
+async def test_a_group_that_would_end_the_process_is_refused(
+    group: str, environ: dict[str, str], tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="is not the name of a group"):
+        await opened(opening(environ, tmp_path, group=group))
+
+
+async def test_the_agents_user_name_is_a_group_even_if_it_does_not_begin_with_the_organization(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    secured = environ | {
+        "KAFKA_CONSUMER_SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_USERNAME": "an-agent",
+        "KAFKA_PASSWORD": "12345678",
+    }
+    no = Asked(False)
+    with pytest.raises(UsageError, match="was not joined"):
+        await opened(opening(secured, tmp_path, ask=no, group="an-agent", take_over=True))
+    assert no.questions
+
+
 async def test_forwarding_beside_the_agent_is_a_warning_unless_it_is_taken_over(
     environ: dict[str, str], tmp_path: Path
 ) -> None:

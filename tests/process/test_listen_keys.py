@@ -164,7 +164,7 @@ def test_i_opens_the_page_of_the_inspector(folder: Path) -> None:
         page = terminal.wait_for(r"Inspector (http://\S+)")
         terminal.type("i")
         terminal.wait_for(r"Opening the inspector in the browser\.")
-        until = time.monotonic() + 20
+        until = time.monotonic() + 30
         while not ((folder / "opened").exists() and (folder / "opened").read_text()):
             assert time.monotonic() < until
             time.sleep(0.01)  # nothing tells of it

@@ -50,7 +50,7 @@ class Terminal:
 
     def wait_for(self, text: str) -> None:
         """Read until `text` has been written; what is after it may be read, too."""
-        until = time.monotonic() + 20
+        until = time.monotonic() + 30
         while text not in self.text:
             assert select.select([self.master], [], [], max(0.0, until - time.monotonic()))[0], self.text
             part = os.read(self.master, 65536)

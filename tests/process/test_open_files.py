@@ -59,7 +59,7 @@ def test_listener_that_may_not_open_more_files_responds_503_to_further_connectio
         with idle_connections(running.port, FILES + 50), socket.create_connection(("127.0.0.1", running.port)) as one:
             one.settimeout(20)
             assert one.recv(100).startswith(b"HTTP/1.1 503 ")
-        deadline = time.monotonic() + 20  # the listener closes its side of the idle connections one after the other
+        deadline = time.monotonic() + 30  # the listener closes its side of the idle connections one after the other
         while not accepts(running):
             assert time.monotonic() < deadline, "the listener refuses requests after the connections have ended"
 

@@ -122,7 +122,7 @@ def wait_until_it_reads(process: subprocess.Popen[bytes]) -> None:
     import termios
 
     assert process.stdin is not None
-    pending, deadline = array.array("i", [1]), time.monotonic() + 20
+    pending, deadline = array.array("i", [1]), time.monotonic() + 30
     while time.monotonic() < deadline:
         fcntl.ioctl(process.stdin.fileno(), termios.FIONREAD, pending)
         state = subprocess.run(["ps", "-o", "state=", "-p", str(process.pid)], capture_output=True, check=True).stdout

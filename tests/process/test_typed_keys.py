@@ -75,7 +75,7 @@ class Terminal:
 
     def wait_for(self, pattern: str) -> str:
         """Read until `pattern` matches what was written; return its first group."""
-        until = time.monotonic() + 20
+        until = time.monotonic() + 30
         while not (match := re.search(pattern, self.raw.decode())):
             assert select.select([self.master], [], [], max(0.0, until - time.monotonic()))[0], self.raw
             self.raw += os.read(self.master, 65536)
@@ -83,7 +83,7 @@ class Terminal:
 
     def wait_for_echo(self, *, on: bool) -> None:
         """Wait until the terminal's echo is on or off: nothing tells of it."""
-        until = time.monotonic() + 20
+        until = time.monotonic() + 30
         while bool(termios.tcgetattr(self.master)[3] & termios.ECHO) is not on:
             assert time.monotonic() < until, self.raw
             time.sleep(0.01)

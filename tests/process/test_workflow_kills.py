@@ -33,7 +33,7 @@ class Backend:
 
     def wait_for(self, path: str) -> None:
         """Return when a request for `path` has arrived."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 30
         while path not in [each for each, _ in self.requests]:
             assert time.monotonic() < deadline, f"no request for {path}: {self.requests}"
             time.sleep(0.02)
@@ -54,7 +54,7 @@ def run_of(client: httpx.Client, run_id: str) -> dict[str, Any]:
 
 def wait_for(client: httpx.Client, run_id: str, nodes: int, status: str) -> dict[str, Any]:
     """Return the run when its last of `nodes` node runs has `status`."""
-    run, deadline = run_of(client, run_id), time.monotonic() + 20
+    run, deadline = run_of(client, run_id), time.monotonic() + 30
     while time.monotonic() < deadline:
         run = run_of(client, run_id)
         if len(run["nodeRuns"]) == nodes and run["nodeRuns"][-1]["status"] == status:
