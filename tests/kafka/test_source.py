@@ -275,7 +275,7 @@ async def test_an_unreachable_broker_is_an_error() -> None:
             raise AssertionError
 
 
-async def test_a_time_that_has_no_date_is_no_time(cluster: Cluster, topics: Topics) -> None:
+async def test_a_time_that_has_no_date_is_ignored(cluster: Cluster, topics: Topics) -> None:
     pipeline = Pipeline()
     async with topics.read(pipeline):
         producer = cluster.producer()
@@ -297,7 +297,7 @@ async def test_since_does_not_go_back_to_the_kept_position_if_nothing_came(clust
         assert await second.bodies(1) == [b"in time"]
 
 
-async def test_partitions_that_are_made_while_others_are_read_are_read_from_the_beginning(
+async def test_partitions_that_are_created_while_others_are_read_are_read_from_the_beginning(
     cluster: Cluster, topics: Topics, org: str
 ) -> None:
     await sent(cluster, topics.runs, b"1", b"2")
@@ -370,7 +370,7 @@ def test_a_group_does_not_guess_where_to_start_while_the_brokers_do_not_respond(
     assert [line.startswith("the group's positions are not known: ") for line in told] == [True]
 
 
-async def test_a_problem_that_is_repeated_is_told_once(cluster: Cluster, topics: Topics) -> None:
+async def test_a_problem_that_is_repeated_is_reported_once(cluster: Cluster, topics: Topics) -> None:
     pipeline = Pipeline()
     async with topics.read(pipeline) as source:
         for reason in ("too large", "too large", "other"):
