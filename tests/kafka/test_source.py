@@ -275,7 +275,7 @@ async def test_an_unreachable_broker_is_an_error() -> None:
             raise AssertionError
 
 
-async def test_a_time_that_has_no_date_is_ignored(cluster: Cluster, topics: Topics) -> None:
+async def test_a_time_that_has_no_date_is_no_time(cluster: Cluster, topics: Topics) -> None:
     pipeline = Pipeline()
     async with topics.read(pipeline):
         producer = cluster.producer()
