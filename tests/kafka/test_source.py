@@ -297,7 +297,7 @@ async def test_since_does_not_go_back_to_the_kept_position_if_nothing_came(clust
         assert await second.bodies(1) == [b"in time"]
 
 
-async def test_partitions_that_are_created_while_others_are_read_are_read_from_the_beginning(
+async def test_partitions_that_are_made_while_others_are_read_are_read_from_the_beginning(
     cluster: Cluster, topics: Topics, org: str
 ) -> None:
     await sent(cluster, topics.runs, b"1", b"2")
