@@ -25,7 +25,7 @@ PARTS = ("request", "handler_response", "response")
 """The bodies of a capture: the request's, that of the handler's response, and that of the response to the sender."""
 
 SIGNED = frozenset({Status.VALID, Status.REENCODED, Status.STALE})
-"""The verdicts on requests that the secret's owner signed; of the last, the timestamp is too old."""
+"""The verdicts on requests that the owner of the secret signed. The timestamp of the last one is too old."""
 
 _MAIN, _BESIDE = 12_000, 2_000
 """How many characters of a body are shown: of the requested one, and of the others."""

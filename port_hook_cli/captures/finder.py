@@ -46,7 +46,7 @@ class CaptureFinder:
     def find(self, name: str) -> FoundCapture:
         """Return the capture in the file `name`, or else the one of the store; raises UsageError and StoreError."""
         if not name:
-            raise UsageError("A capture's name is empty.", hint="Is a variable of your shell unset?")
+            raise UsageError("A capture's name is empty.", hint="Check whether a shell variable is unset.")
         if name == "-" or self._is_file(name):
             return _from_file(name, read_input(name, cwd=self._runtime.cwd, stdin=self._runtime.stdin))
         return FoundCapture(name, self._in_store(name))

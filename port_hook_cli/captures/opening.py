@@ -51,7 +51,7 @@ class Access(Enum):
     SHOW = "show"
     """Only to read and display."""
     GLANCE = "glance"
-    """Only to read columns that every schema has: the store keeps its schema, and may have none yet."""
+    """To read columns that every schema has. The store keeps its schema, or has none yet."""
 
 
 class Opened(NamedTuple):
@@ -62,7 +62,7 @@ class Opened(NamedTuple):
 
 
 def connect(path: Path, access: Access, *, patience_s: float = BUSY_TIMEOUT_S) -> Opened:
-    """Open a store and bring it to the newest schema, unless the access is GLANCE; raises StoreError.
+    """Open a store, and upgrade it to the newest schema unless the access is GLANCE; raises StoreError.
 
     If another program has locked the file, each statement waits for `patience_s` seconds at most.
     """

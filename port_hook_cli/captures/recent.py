@@ -16,7 +16,7 @@ from port_hook_cli.errors import StoreError
 _MOST = 50
 _PATIENCE_S = 0.05
 _LATEST = 2.0**33  # the year 2242
-# Any program may have written the store: a long text is not read into memory, and what is cut off is no one's name.
+# Any program may have written the store: long texts are not read into memory, and cut ones are not offered as names.
 _LONGEST = 1_000
 _TEXTS = ("id", "method", "action", "run_id", "status")
 _NEWEST = f"""

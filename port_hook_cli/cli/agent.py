@@ -106,7 +106,7 @@ def agent(
     """Show what Port's execution agent does with a message: mapping, request, reports.
 
     Prints which mapping is used, the exact request, and the calls to Port for each response. Nothing is sent without
-    --send. Expressions read no variable of the environment except those of --env; the agent's read all.
+    --send. Expressions read only the environment variables of --env; in the agent, they can read all.
     """
     runtime: Runtime = ctx.obj
     refuse_contradictions(

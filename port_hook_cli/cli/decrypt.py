@@ -80,7 +80,7 @@ def decrypt(
         stdin=(("the payload", capture), ("the private key", private_key), ("the secret", secret_file)),
     )
     if not capture:
-        raise UsageError("The capture's name is empty.", hint="Is a variable of your shell unset?")
+        raise UsageError("The capture's name is empty.", hint="Check whether a shell variable is unset.")
     wanted = tuple(map(JsonPath.parse, paths or ()))
     source = _read(capture, store, runtime)
     settings = read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET)

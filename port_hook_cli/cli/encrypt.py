@@ -71,7 +71,9 @@ def encrypt(
 def _plaintext(value: str, runtime: Runtime) -> bytes:
     """Return the text to encrypt, as UTF-8: a string unchanged, an object as JSON.stringify writes it."""
     if not value:
-        raise UsageError("The value is empty.", hint="Is a variable of your shell unset? stdin (-) may be empty.")
+        raise UsageError(
+            "The value is empty.", hint="Check whether a shell variable is unset. With -, stdin may be empty."
+        )
     try:
         text = _content(value, runtime).decode("utf-8")
     except UnicodeDecodeError as error:

@@ -150,7 +150,7 @@ def replay(
     if not sources and not failed:
         raise UsageError("Missing argument SOURCE.", hint="Run `port-hook replay --help` for usage.")
     if "" in sources:
-        raise UsageError("The name of a source is empty.", hint="Is a variable of your shell unset?")
+        raise UsageError("The name of a source is empty.", hint="Check whether a shell variable is unset.")
     refuse_contradictions(
         {"--failed": failed, "a SOURCE": bool(sources)},
         stdin=(("the secret", secret_file), ("a source", "-" if "-" in sources else None)),

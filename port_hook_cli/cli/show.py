@@ -47,7 +47,7 @@ def show(
     """Show one capture in full."""
     refuse_contradictions({"--body": body, "--file": as_file, "--json": as_json})
     if not capture:
-        raise UsageError("The capture's name is empty.", hint="Is a variable of your shell unset?")
+        raise UsageError("The capture's name is empty.", hint="Check whether a shell variable is unset.")
     runtime: Runtime = ctx.obj
     _refuse_file(capture, runtime)
     with open_captures(store, runtime, show_only=True) as kept:

@@ -43,7 +43,7 @@ def read_input(name: str, *, cwd: Path, stdin: BinaryIO) -> bytes:
 def require_name(name: str) -> None:
     """Raise UsageError for an empty name of a file, which would mean the current folder."""
     if not name:
-        raise UsageError("The name of a file is empty.", hint="Is a variable of your shell unset?")
+        raise UsageError("The name of a file is empty.", hint="Check whether a shell variable is unset.")
 
 
 def is_a_directory(name: str) -> StoreError:

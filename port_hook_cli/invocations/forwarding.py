@@ -64,7 +64,7 @@ def parse_target(text: str) -> str:
 def read_target(text: str, option: str) -> str:
     """Return the URL that the command-line option `option` gives, as `parse_target` reads it; raises UsageError."""
     if not text.strip():
-        raise UsageError(f"{option}: the target is empty.", hint="Is a variable of your shell unset?")
+        raise UsageError(f"{option}: the target is empty.", hint="Check whether a shell variable is unset.")
     try:
         return parse_target(text)
     except BadTarget as error:

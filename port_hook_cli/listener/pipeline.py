@@ -41,6 +41,7 @@ from port_hook_cli.signatures.verification import signature_key
 _MOST_SIGNATURES = 10_000
 _FAILED = 500
 _MOST_WAITING_RUNS = 1_000
+_HALF_CLOSE_S = 0.1
 _VERIFIED = frozenset({Status.VALID, Status.REENCODED})
 
 
@@ -142,7 +143,10 @@ class Listening:
         return exchange
 
     def leave(self, invocation_id: str) -> None:
-        """Take a request that waits for its turn out of the queue, as its sender has disconnected."""
+        """Take a request that waits for its turn out of the queue, as its sender has disconnected.
+
+        Not one that has only begun to wait: the end of its sender may belong to the request.
+        """
         if turn := self._queued.get(invocation_id):
             turn.give_up()
 
@@ -213,7 +217,9 @@ class Listening:
 
     async def _wait(self, turn: Turn, exchange: Exchange, saved: asyncio.Future[None]) -> None:
         """Wait for the turn; raises SenderLeft, and StoreError for a request that could not be saved meanwhile."""
-        self._queued[exchange.invocation.id] = turn
+        name = exchange.invocation.id
+        # A client may send its end right after its request, and wait for the response.
+        queueing = asyncio.get_running_loop().call_later(_HALF_CLOSE_S, self._queued.__setitem__, name, turn)
         if self.turns.is_paused:
             self._observer.notice(held_line(exchange, self.turns.waiting))
         assert turn.called is not None
@@ -223,7 +229,8 @@ class Listening:
             self._interrupted(exchange, saved, None)
             raise
         finally:
-            del self._queued[exchange.invocation.id]
+            queueing.cancel()
+            self._queued.pop(name, None)
         if saved.done():
             saved.result()
 

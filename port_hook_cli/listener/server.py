@@ -159,7 +159,7 @@ class HttpSource:
             body=body,
         )
         if isinstance(request.protocol, ServerConnection):
-            # A client that closes its side together with the request still waits for the response; one that does so
+            # A client that closes its side right after the request still waits for the response; one that does so
             # later has left.
             request.protocol.on_left = partial(self._context.leave, invocation.id)
         try:

@@ -30,7 +30,7 @@ def check_run_id(text: str) -> str:
     if is_run_id(text):
         return text
     if not text:
-        raise UsageError("The run id is empty.", hint="Is a variable of your shell unset?")
+        raise UsageError("The run id is empty.", hint="Check whether a shell variable is unset.")
     if text in {".", ".."} or not text.isprintable() or any(mark in text for mark in " /?#"):
         found = _ANYWHERE.search(text)
         raise UsageError(f"{text!r} is not a run id.", hint=f"Did you mean {found.group()}?" if found else _FORM)

@@ -124,4 +124,4 @@ def test_empty_value_is_reported_as_a_variable_that_may_be_unset(
 ) -> None:
     result = run(*command, env={"PORT_CLIENT_SECRET": "secret"})
     assert (result.code, result.out) == (ExitCode.USAGE, "")
-    assert result.err == f"error: {error}\nhint: Is a variable of your shell unset?\n"
+    assert result.err == f"error: {error}\nhint: Check whether a shell variable is unset.\n"

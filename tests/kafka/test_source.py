@@ -345,7 +345,7 @@ def test_a_group_does_not_guess_where_to_start_while_the_brokers_do_not_respond(
     assert [line.startswith("the group's positions are not known: ") for line in told] == [True]
 
 
-async def test_a_problem_that_is_repeated_is_told_once(cluster: Cluster, topics: Topics) -> None:
+async def test_a_problem_that_is_repeated_is_reported_once(cluster: Cluster, topics: Topics) -> None:
     pipeline = Pipeline()
     async with topics.read(pipeline) as source:
         for reason in ("too large", "too large", "other"):
