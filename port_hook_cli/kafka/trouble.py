@@ -13,6 +13,7 @@ _state = re.compile(r" \(after [0-9]+ms in state [^)]*\)|^\S+/(?:bootstrap|[0-9]
 # librdkafka's own names.
 _REFUSED = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})  # noqa: SLF001
 _ENDED = frozenset({KafkaError._ALL_BROKERS_DOWN})  # noqa: SLF001
+_CUT = "Local: Broker transport failure"
 _ABOUT_A_CONNECTION = frozenset(
     {
         KafkaError._TRANSPORT,  # noqa: SLF001
@@ -34,13 +35,14 @@ class ConnectionTrouble:
 
     def note(self, code: int, text: str) -> None:
         """Remember an error of librdkafka."""
-        if code in _REFUSED:
+        is_cut = _CUT in text  # a broker that ends during the handshake refuses nothing
+        if code in _REFUSED and not is_cut:
             self.is_refused = self.is_suspected = True
             self.reason = text
         elif code in _ENDED:
             self.is_suspected = True
             self.reason = self.reason or text
-        elif code in _ABOUT_A_CONNECTION and not self.is_refused and not self._is_certain:
+        elif (code in _ABOUT_A_CONNECTION or is_cut) and not self.is_refused and not self._is_certain:
             self.reason = text
             self._is_certain = code == KafkaError._SSL  # noqa: SLF001 - other errors follow that say less
 

@@ -77,3 +77,14 @@ def test_capacity_is_bounded_by_messages_and_by_bytes() -> None:
     assert (capacity.room, capacity.is_free_again) == (0, False)
     capacity.release(9_000)
     assert (capacity.room, capacity.is_free_again) == (2, True)
+
+
+def test_a_connection_that_is_cut_during_the_handshake_is_not_a_refusal() -> None:
+    trouble = ConnectionTrouble()
+    trouble.note(REFUSED, "SASL SCRAM-SHA-512 mechanism handshake failed: Local: Broker transport failure: broker's …")
+    trouble.note(ALL_DOWN, "1/1 brokers are down")
+
+    assert (trouble.is_suspected, trouble.is_refused) == (True, False)
+    assert trouble.reason.startswith("SASL")
+    trouble.note(REFUSED, "wrong password")
+    assert trouble.is_refused
