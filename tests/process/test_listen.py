@@ -424,7 +424,8 @@ def test_listen_refuses_a_duration_that_is_not_finite(run: Run, option: str, sec
     result = run("listen", option, seconds)
     assert result.code == 2
     assert option in result.err
-    assert f"{seconds!r} is not a number of seconds" in result.err
+    shown = repr(seconds) if option == "--delay" else seconds
+    assert f"{shown} is not a number of seconds" in result.err
 
 
 def test_a_killed_listener_has_saved_what_it_acknowledged(folder: Path) -> None:
