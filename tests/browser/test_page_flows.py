@@ -57,6 +57,7 @@ async def rows(page: Page, count: int) -> None:
 
 
 async def opened(page: Page, index: int = 0) -> None:
+    await expect(page.locator(".timeline svg")).to_be_visible()  # the last to come: nothing moves any more
     await page.locator(".row").nth(index).click()
     await expect(page.locator(".head h2")).to_be_visible()
 

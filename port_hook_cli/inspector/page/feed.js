@@ -8,6 +8,8 @@ const PAGE = 60;
 const RETRY_MS = 1000;
 // While the list is scrolled fast, pages that are out of sight again are not loaded.
 const MAX_LOADING = 2;
+// The server counts no more matches of a text, a run or an id.
+const MOST_MATCHES = 20_000;
 
 /** Load and follow the captures that match `filters`. `changes` counts what has happened to the open capture. */
 export function useCaptures(filters, open) {
@@ -31,10 +33,12 @@ export function useCaptures(filters, open) {
   // How many lists are being loaded, and what has arrived since the rows of the last one.
   const counting = useRef(0);
   const arrived = useRef([]);
+  // Whether the index is known to be complete.
+  const isIndexed = useRef(false);
   const key = query(filters);
 
   /** Load the list. `onRows` gets its position as soon as the first rows are there; the numbers of all matches follow. */
-  const load = useCallback(async (signal, onRows = () => {}) => {
+  const load = useCallback(async (signal, onRows = () => {}, isSecond = false) => {
     counting.current++;
     try {
       const page = await takeFirstPage(filters, signal);
@@ -61,6 +65,8 @@ export function useCaptures(filters, open) {
       setSession(info);
       setProblem(null);
       if (!isFirst) setArrivals((n) => n + 1);
+      // The index was completed while the matches were counted: this event does not come again.
+      if (isIndexed.current && !found.complete && found.count < MOST_MATCHES && !isSecond) return load(signal, undefined, true);
       return true;
     } catch (error) {
       if (error.name !== "AbortError") setProblem(error);
@@ -117,6 +123,7 @@ export function useCaptures(filters, open) {
         },
         reset: () => load(leaving.signal),
         session: (info) => {
+          isIndexed.current = info.search.complete ?? isIndexed.current;
           setSession((old) => ({ ...info, count: old?.count ?? null, search: { ...old?.search, ...defined(info.search) } }));
           if (info.search.complete && current.current?.isComplete === false && !counting.current) load(leaving.signal);
         },
