@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _MAX_FILES = 50
 _FILES = ("FILE", "PATH", "CAPTURE", "SOURCE", "TEMPLATE", "PAYLOAD", "ID...")
-_NAMES_OR_FILES = (("trigger", "action"), ("agent", "message"))
+_NAMES_OR_FILES = (("trigger", "action"), ("agent", "source"))
 _LAST = Candidate("last", "the newest capture")
 _LAST_RUN = Candidate("last", "the run of the newest capture")
 
@@ -117,7 +117,7 @@ _VALUES: Mapping[tuple[str, str], Values] = {
     ("diff", "b"): Surroundings.captures_and_files,
     ("export", "captures"): Surroundings.captures_and_files,
     ("decrypt", "capture"): Surroundings.captures_and_files,
-    ("agent", "message"): Surroundings.captures_and_files,
+    ("agent", "source"): Surroundings.captures_and_files,
     ("sign", "payload"): Surroundings.files,
     ("report-run", "run_id"): Surroundings.runs_to_report,
     ("captures", "--run"): Surroundings.runs,
