@@ -134,7 +134,8 @@ TOOLS: tuple[AssistantTool, ...] = (
             },
             "now": {
                 "type": "number",
-                "description": "Check the age at this time, in seconds since 1970. Default: when the capture arrived.",
+                "description": "Check the age at this time, in seconds since 1970. Default: when the capture arrived, "
+                "or a message was sent to Kafka.",
                 "minimum": 0,
                 "maximum": 2**40,
             },

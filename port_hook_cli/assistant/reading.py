@@ -127,23 +127,25 @@ def _show(arguments: Arguments, workspace: Workspace) -> ToolOutput:
 
 def _explain(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     from port_hook_cli.signatures.causes import with_conflict
+    from port_hook_cli.signatures.messages import verify_received
     from port_hook_cli.signatures.records import verdict_record
-    from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S, verify_signature
+    from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
 
     saved = _saved(arguments, workspace)
     settings = workspace.settings(ONLY_THE_SECRET)
-    now = arguments.get("now", saved.received_at)
+    now = arguments.get("now", saved.compared_at)
     now = workspace.runtime.now() if now is None else now
-    verdict = verify_signature(
+    verdict = verify_received(
         saved.headers,
         saved.body,
         settings.require_secret(),
+        is_message=saved.is_message,
         now=now,
         tolerance_s=arguments.get("tolerance_s", DEFAULT_TOLERANCE_S),
     )
     tell(f"note: verified with the client secret from {settings.secret_place}", workspace.runtime)
-    if now == saved.received_at:
-        tell(f"note: the age is the one at the time of receipt, {format_time(now)}", workspace.runtime)
+    if now == saved.compared_at:
+        tell(f"note: the age is the one {saved.event}, {format_time(now)}", workspace.runtime)
     return ToolOutput(verdict_record(with_conflict(verdict, settings.conflict)))
 
 

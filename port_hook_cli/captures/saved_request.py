@@ -7,17 +7,22 @@ from dataclasses import dataclass, field
 from port_hook_cli.captures.truncation import require_whole
 from port_hook_cli.invocations.models import Exchange, Headers
 
+_RECEIPT = "at the time of receipt"
+_SENT = "when the message was sent to Kafka"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedRequest:
-    """The parts of a request that are verified. `received_at` is seconds since the epoch, None if it is unknown.
+    """The parts of a request that are verified. `compared_at` is the time with which its timestamp is compared.
 
-    `is_message` says that it is a message of Kafka.
+    That is when `event` happened, in seconds since the epoch, None if it is unknown. `is_message` says that it is a
+    message of Kafka.
     """
 
     headers: Headers
     body: bytes = field(repr=False)
-    received_at: float | None = None
+    compared_at: float | None = None
+    event: str = _RECEIPT
     is_message: bool = False
     remarks: tuple[str, ...] = ()
 
@@ -28,6 +33,7 @@ def from_exchange(exchange: Exchange) -> SavedRequest:
     return SavedRequest(
         headers=invocation.headers,
         body=invocation.body,
-        received_at=invocation.received_at,
+        compared_at=invocation.compared_at,
+        event=_RECEIPT if invocation.compared_at == invocation.received_at else _SENT,
         is_message=invocation.origin is not None,
     )

@@ -89,7 +89,8 @@ def capture_lines(exchange: Exchange, replays: Iterable[Exchange] = ()) -> Itera
             yield _line("in Kafka", format_time(invocation.origin.timestamp_ms / 1000))
     yield _line("request", f"{brief(invocation.method)} {brief(invocation.target, _TARGET_LIMIT)}")
     yield from _headers(invocation.headers)
-    yield from _verdict(exchange.verdict)
+    event = "arrived" if invocation.compared_at == invocation.received_at else "was sent to Kafka"
+    yield from _verdict(exchange.verdict, event)
     yield from _fields(payload)
     yield from _body(invocation, payload)
     if exchange.delivery is not None:
@@ -147,12 +148,12 @@ def _outcome(delivery: Delivery) -> str:
     return brief(delivery.fault or "failed") if delivery.status is None else str(delivery.status)
 
 
-def _verdict(verdict: Verdict) -> Iterator[Styled]:
+def _verdict(verdict: Verdict, event: str) -> Iterator[Styled]:
     reading = f", matches the {brief(verdict.reading)} form of the body" if verdict.reading else ""
     age = (
         ""
         if verdict.age_s is None
-        else f", signed {format_duration(abs(verdict.age_s))} {_side(verdict.age_s)} it arrived"
+        else f", signed {format_duration(abs(verdict.age_s))} {_side(verdict.age_s)} it {event}"
     )
     yield _line("verdict", f"{verdict.status}{reading}{age}", "bold")
     yield from cause_lines(verdict)

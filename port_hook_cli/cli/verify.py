@@ -158,13 +158,13 @@ def _read(name: str, runtime: Runtime) -> bytes:
 def _clock(saved: SavedRequest, now: float | None, runtime: Runtime, *, received_at: bool) -> float:
     if now is not None and not isfinite(now):
         raise UsageError(f"--now: {now} is not a point in time.", hint="Give seconds since 1970.")
-    if received_at and saved.received_at is None:
+    if received_at and saved.compared_at is None:
         raise UsageError(
             "The time at which this request was received is unknown.", hint="Give the time as --now SECONDS."
         )
     if now is not None:
         return now
-    return runtime.now() if saved.received_at is None else saved.received_at
+    return runtime.now() if saved.compared_at is None else saved.compared_at
 
 
 def _show(verdict: Verdict, runtime: Runtime) -> None:
@@ -176,6 +176,6 @@ def _notes(saved: SavedRequest, settings: Settings, clock: float) -> list[str]:
     notes = []
     if settings.secret_place != PROJECT_FILE:  # already reported
         notes.append(f"client secret from {settings.secret_place}")
-    if clock == saved.received_at:
-        notes.append(f"the age is the one at the time of receipt, {format_time(clock)}")
+    if clock == saved.compared_at:
+        notes.append(f"the age is the one {saved.event}, {format_time(clock)}")
     return notes

@@ -117,6 +117,16 @@ class Invocation:
     truncated: Truncation | None = None
     origin: MessageOrigin | None = None
 
+    @property
+    def compared_at(self) -> float:
+        """The time with which a signed timestamp is compared: for a message, when it was sent to Kafka.
+
+        A message may wait in its topic for days, and Port's execution agent accepts it even then.
+        """
+        if self.origin is None or self.origin.timestamp_ms is None:
+            return self.received_at
+        return self.origin.timestamp_ms / 1000
+
 
 class Status(StrEnum):
     """The result of verifying a request's signature."""

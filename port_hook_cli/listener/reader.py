@@ -82,7 +82,7 @@ class Reader:
             invocation.body,
             self._secret,
             is_message=invocation.origin is not None,
-            now=_moment(invocation),
+            now=invocation.compared_at,
             tolerance_s=self._tolerance_s,
             seen=seen,
         )
@@ -103,7 +103,7 @@ class Reader:
             invocation.body,
             self._secret,
             is_message=invocation.origin is not None,
-            now=_moment(invocation),
+            now=invocation.compared_at,
             tolerance_s=self._tolerance_s,
             seen=seen,
         )
@@ -112,17 +112,6 @@ class Reader:
 
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(threads, work)
-
-
-def _moment(invocation: Invocation) -> float:
-    """Return the time with which a signed timestamp is compared: for a message, when it was sent to Kafka.
-
-    A message may wait in its topic for days, and Port's execution agent accepts it even then.
-    """
-    origin = invocation.origin
-    if origin is None or origin.timestamp_ms is None:
-        return invocation.received_at
-    return origin.timestamp_ms / 1000
 
 
 def _is_cheap(body: bytes) -> bool:

@@ -22,13 +22,13 @@ def a_capture(body: bytes = b"{}") -> bytes:
 
 def test_capture_file_has_a_request_and_its_time_of_receipt() -> None:
     saved = read_request(a_capture(a_body()))
-    assert (saved.body, saved.received_at) == (a_body(), NOW)
+    assert (saved.body, saved.compared_at) == (a_body(), NOW)
     assert saved.headers == an_invocation(a_body()).headers
 
 
 def test_raw_request_file_has_a_request_and_no_time_of_receipt() -> None:
     saved = read_request(b"POST / HTTP/1.1\nx-port-timestamp: 17\n\n{}")
-    assert (saved.body, saved.received_at) == (b"{}", None)
+    assert (saved.body, saved.compared_at) == (b"{}", None)
     assert saved.headers.get("X-Port-Timestamp") == "17"
 
 

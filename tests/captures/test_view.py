@@ -14,6 +14,7 @@ from port_hook_cli.invocations.models import (
     Delivery,
     Exchange,
     Headers,
+    MessageOrigin,
     Payload,
     Response,
     Simulated,
@@ -237,6 +238,12 @@ def test_views_show_what_was_simulated(simulated: Simulated, status: int | None,
     assert cell in captures_lines([exchange])[1]
     assert cell in table(exchange, width=140)
     assert f"simulated  {line}" in full(exchange)
+
+
+def test_full_view_compares_the_age_of_a_message_with_when_it_was_sent_to_kafka() -> None:
+    invocation = an_invocation(origin=MessageOrigin("org.runs", 0, 1, int(NOW * 1000) - 5))
+    text = full(an_exchange(invocation, verdict=Verdict(status=Status.VALID, age_s=2.0)))
+    assert "signed 2 s before it was sent to Kafka" in text
 
 
 def test_views_escape_and_shorten_a_simulated_failure_of_a_stranger() -> None:

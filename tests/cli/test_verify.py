@@ -10,11 +10,13 @@ import pytest
 from port_hook_cli.captures.capture_file import to_capture
 from port_hook_cli.captures.store import open_store
 from port_hook_cli.errors import ExitCode
-from port_hook_cli.invocations.models import Exchange, Invocation, Payload, Status, Verdict
+from port_hook_cli.invocations.models import Exchange, Invocation, MessageOrigin, Payload, Status, Verdict
+from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.signatures.signing import sign, signed_headers
 from port_hook_cli.text.secret import Secret
 from tests.conftest import Result, Run
 from tests.factories import NOW, SECRET, a_body, a_document, an_invocation
+from tests.kafka_clusters import a_message
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 AT_NOW = ("--now", str(NOW))
@@ -71,6 +73,17 @@ def test_verify_checks_the_age_of_a_capture_at_its_receipt(run: Run, folder: Pat
     assert result.code == ExitCode.OK
     assert "age: 12 s" in result.out
     assert "note: the age is the one at the time of receipt, 2023-11-14T22:13:32.000Z" in result.err
+
+
+def test_verify_checks_the_age_of_a_message_when_it_was_sent_to_kafka(run: Run, folder: Path) -> None:
+    value = a_message(at=NOW)
+    origin = MessageOrigin("org.runs", 0, 1, int(NOW * 1000) + 2000)
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange(body=value, headers=message_headers(value), origin=origin, received_at=NOW + 86_400)])
+    result = run("verify", "last", env=ENV)
+    assert result.code == ExitCode.OK
+    assert "age: 2 s" in result.out
+    assert "note: the age is the one when the message was sent to Kafka, 2023-11-14T22:13:22.000Z" in result.err
 
 
 def test_verify_reads_the_store_named_by_an_option(run: Run, folder: Path) -> None:

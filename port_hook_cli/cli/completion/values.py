@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _MAX_FILES = 50
 _FILES = ("FILE", "PATH", "CAPTURE", "SOURCE", "TEMPLATE", "PAYLOAD", "ID...")
+_NAMES_OR_FILES = (("trigger", "action"), ("agent", "source"))
 _LAST = Candidate("last", "the newest capture")
 _LAST_RUN = Candidate("last", "the run of the newest capture")
 
@@ -116,6 +117,7 @@ _VALUES: Mapping[tuple[str, str], Values] = {
     ("diff", "b"): Surroundings.captures_and_files,
     ("export", "captures"): Surroundings.captures_and_files,
     ("decrypt", "capture"): Surroundings.captures_and_files,
+    ("agent", "source"): Surroundings.captures_and_files,
     ("sign", "payload"): Surroundings.files,
     ("report-run", "run_id"): Surroundings.runs_to_report,
     ("captures", "--run"): Surroundings.runs,
@@ -143,4 +145,4 @@ def takes_files(line: IncompleteLine) -> bool:
     if line.command:
         places += [(argument.name, argument.value) for argument in arguments_of(line.command)]
     value = dict(places).get(line.place, "")
-    return (line.command, line.place) == ("trigger", "action") or any(mark in value for mark in _FILES)
+    return (line.command, line.place) in _NAMES_OR_FILES or any(mark in value for mark in _FILES)

@@ -67,7 +67,9 @@ def test_completion_knows_every_option_of_a_command(name: str) -> None:
     assert declared <= set(offered(f"{name} -"))
 
 
-@pytest.mark.parametrize("line", ["show ", "replay ", "verify ", "diff ", "diff last ", "export ", "decrypt "])
+@pytest.mark.parametrize(
+    "line", ["show ", "replay ", "verify ", "diff ", "diff last ", "export ", "decrypt ", "agent "]
+)
 def test_capture_ids_are_offered_with_time_and_action(line: str, here: Path) -> None:
     with_captures(here, "aaa", "bbb", *HOSTILE)
     found = offered(line)
