@@ -145,10 +145,10 @@ lock: ## Lock the dependencies again, after pyproject.toml was changed; needs uv
 	$(COMPILE) pyproject.toml --extra ssh --generate-hashes --output-file requirements.lock
 	$(COMPILE) pyproject.toml --all-extras --group dev --generate-hashes --output-file requirements-dev.lock
 	mkdir -p build
-	$(COMPILE) pyproject.toml --extra ssh --resolution lowest-direct --no-deps --output-file build/lowest.txt
+	$(COMPILE) pyproject.toml --extra ssh --extra kafka --resolution lowest-direct --no-deps --output-file build/lowest.txt
 	$(COMPILE) --group docs --group package --generate-hashes --output-file requirements-tools.lock
 	cp requirements-dev.lock requirements-lowest.lock
-	$(COMPILE) pyproject.toml --extra ssh --group dev --constraints build/lowest.txt --generate-hashes --output-file requirements-lowest.lock
+	$(COMPILE) pyproject.toml --extra ssh --extra kafka --group dev --constraints build/lowest.txt --generate-hashes --output-file requirements-lowest.lock
 
 # How many seconds each fuzz test runs for, and how many times each kill test kills.
 FUZZ_S ?= 120
