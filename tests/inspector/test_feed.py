@@ -57,6 +57,14 @@ async def added(events: Events, count: int) -> list[int]:
     return seqs
 
 
+async def test_first_page_has_what_was_saved_before_it_was_asked_for(runtime: MakeRuntime, store: Path) -> None:
+    async with over_store(runtime(), store) as client:
+        assert [row["seq"] for row in (await client.get("/api/captures"))["captures"]] == [1]
+        for number in range(1, 6):
+            keep(store, some(1, number))
+            assert (await client.get("/api/captures"))["captures"][0]["seq"] == number + 1
+
+
 async def test_stream_begins_with_the_session(runtime: MakeRuntime, store: Path) -> None:
     async with over_store(runtime(), store) as client, client.events() as events:
         name, session = await events.any()
