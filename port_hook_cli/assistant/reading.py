@@ -15,7 +15,7 @@ from port_hook_cli.assistant.capture_details import capture_details, masked, sho
 from port_hook_cli.assistant.results import ToolOutput
 from port_hook_cli.assistant.tool import Arguments
 from port_hook_cli.assistant.workspace import Workspace
-from port_hook_cli.captures.saved_request import SavedRequest, from_exchange
+from port_hook_cli.captures.documents.saved_request import SavedRequest, from_exchange
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status
@@ -26,8 +26,8 @@ from port_hook_cli.text.durations import parse_since
 from port_hook_cli.text.safe import brief
 
 if TYPE_CHECKING:
-    from port_hook_cli.captures.body_filter import JqBodyFilter
-    from port_hook_cli.captures.statements import StoreFilter
+    from port_hook_cli.captures.store.body_filter import JqBodyFilter
+    from port_hook_cli.captures.store.statements import StoreFilter
 
 DEFAULT_LIMIT = 20
 _LIST_CHARACTERS = 30_000
@@ -86,7 +86,7 @@ def _listed(found: Iterator[Exchange], limit: int) -> tuple[list[dict[str, Any]]
 
 
 def _wanted(arguments: Arguments, workspace: Workspace) -> StoreFilter:
-    from port_hook_cli.captures.statements import StoreFilter
+    from port_hook_cli.captures.store.statements import StoreFilter
 
     verdict, code, since = (arguments.get(name) for name in ("verdict", "status_code", "since"))
     return StoreFilter(
@@ -105,7 +105,7 @@ def _body_filter(expression: str | None, workspace: Workspace) -> Iterator[JqBod
     if expression is None:
         yield None
         return
-    from port_hook_cli.captures.body_filter import JqBodyFilter
+    from port_hook_cli.captures.store.body_filter import JqBodyFilter
 
     with JqBodyFilter(expression) as bodies:
         yield bodies
@@ -180,9 +180,9 @@ def _on_the_wire(text: str) -> str:
 
 
 def _diff(arguments: Arguments, workspace: Workspace) -> ToolOutput:
-    from port_hook_cli.captures.comparison import compare
-    from port_hook_cli.captures.diff_view import diff_record, without_ignored
-    from port_hook_cli.captures.ignoring import Ignoring
+    from port_hook_cli.captures.comparison.differences import compare
+    from port_hook_cli.captures.comparison.ignoring import Ignoring
+    from port_hook_cli.captures.comparison.view import diff_record, without_ignored
 
     ignoring = Ignoring.parse(arguments.get("ignore", ()), headers=_SIGNATURES)
     a, b = (masked(find_capture(arguments[side], workspace), workspace.masker) for side in ("a", "b"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from port_hook_cli.captures.reading import open_captures
+from port_hook_cli.captures.store.reading import open_captures
 from port_hook_cli.cli import options
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.expected_status import Expectation
@@ -16,7 +16,7 @@ from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.runtime import Runtime
 
 if TYPE_CHECKING:
-    from port_hook_cli.captures.body_filter import JqBodyFilter
+    from port_hook_cli.captures.store.body_filter import JqBodyFilter
 
 _NONE = ("There are no captures yet.", "hint: Start `port-hook listen` in this folder and run an action in Port.")
 _NO_MATCH = ("No captures match.", "hint: Run `port-hook captures` without filters to list the latest.")
@@ -80,7 +80,7 @@ def captures(
     as_json: options.Json = False,
 ) -> ExitCode:
     """List captures, newest first."""
-    from port_hook_cli.captures.statements import StoreFilter
+    from port_hook_cli.captures.store.statements import StoreFilter
     from port_hook_cli.text.durations import parse_since
 
     runtime: Runtime = ctx.obj
@@ -110,7 +110,7 @@ def _body_filter(expression: str | None, runtime: Runtime) -> Iterator[JqBodyFil
     if expression is None:
         yield None
         return
-    from port_hook_cli.captures.body_filter import JqBodyFilter
+    from port_hook_cli.captures.store.body_filter import JqBodyFilter
     from port_hook_cli.terminal.console import tell
     from port_hook_cli.text.safe import brief
 
@@ -122,7 +122,7 @@ def _body_filter(expression: str | None, runtime: Runtime) -> Iterator[JqBodyFil
 
 
 def _emit_all(found: Iterable[Exchange], runtime: Runtime) -> int:
-    from port_hook_cli.captures.capture_file import capture_summary
+    from port_hook_cli.captures.documents.capture_file import capture_summary
     from port_hook_cli.terminal.console import emit
 
     count = 0
@@ -132,7 +132,7 @@ def _emit_all(found: Iterable[Exchange], runtime: Runtime) -> int:
 
 
 def _list_all(found: Sequence[Exchange], runtime: Runtime, *, pager: bool) -> int:
-    from port_hook_cli.captures.view import captures_lines, captures_table
+    from port_hook_cli.captures.view.captures import captures_lines, captures_table
     from port_hook_cli.terminal.console import Output
     from port_hook_cli.terminal.pager import print_paged
 

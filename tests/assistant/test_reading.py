@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import (
     Delivery,
     Exchange,
