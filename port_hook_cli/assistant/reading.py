@@ -7,7 +7,6 @@ import json
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from port_hook_cli.assistant.results import ToolOutput
 from port_hook_cli.assistant.tool import Arguments
 from port_hook_cli.assistant.workspace import Workspace
 from port_hook_cli.captures.documents.saved_request import SavedRequest, from_exchange
+from port_hook_cli.captures.store.reading import open_body_filter
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status
@@ -23,10 +23,8 @@ from port_hook_cli.invocations.records import format_time
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.terminal.console import tell
 from port_hook_cli.text.durations import parse_since
-from port_hook_cli.text.safe import brief
 
 if TYPE_CHECKING:
-    from port_hook_cli.captures.store.body_filter import JqBodyFilter
     from port_hook_cli.captures.store.statements import StoreFilter
 
 DEFAULT_LIMIT = 20
@@ -62,7 +60,10 @@ def find_capture(name: str, workspace: Workspace) -> Exchange:
 
 def _list(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     limit, skip = arguments.get("limit", DEFAULT_LIMIT), arguments.get("skip", 0)
-    with workspace.open_store() as kept, _body_filter(arguments.get("jq"), workspace) as bodies:
+    with (
+        workspace.open_store() as kept,
+        open_body_filter(arguments.get("jq"), workspace.runtime, name="the jq expression") as bodies,
+    ):
         found = islice(kept.select(_wanted(arguments, workspace), bodies=bodies), skip, None)
         listed, has_more = _listed(found, limit)
     if not listed:
@@ -98,21 +99,6 @@ def _wanted(arguments: Arguments, workspace: Workspace) -> StoreFilter:
         response=None if code is None else Expectation.parse(code),
         failed=arguments.get("failed", False),
     )
-
-
-@contextmanager
-def _body_filter(expression: str | None, workspace: Workspace) -> Iterator[JqBodyFilter | None]:
-    if expression is None:
-        yield None
-        return
-    from port_hook_cli.captures.store.body_filter import JqBodyFilter
-
-    with JqBodyFilter(expression) as bodies:
-        yield bodies
-    if bodies.failures:
-        failure = brief(bodies.failure)
-        what = f"the jq expression failed for some captures ({bodies.failures})"
-        tell(f"note: {what}, for example with: {failure}", workspace.runtime)
 
 
 def _show(arguments: Arguments, workspace: Workspace) -> ToolOutput:

@@ -25,12 +25,7 @@ from port_hook_cli.captures.database.problems import store_problem
 from port_hook_cli.captures.database.rows import read_row, text_column
 from port_hook_cli.captures.database.schema import MIGRATIONS
 from port_hook_cli.captures.index.columns import Histogram, IndexColumns, Spans, joined_spans
-from port_hook_cli.captures.index.query import (
-    AFTER_ANY,
-    CaptureQuery,
-    index_conditions,
-    match_expression,
-)
+from port_hook_cli.captures.index.query import AFTER_ANY, CaptureQuery, index_conditions, match_expression
 from port_hook_cli.captures.index.tables import (
     DROP_TEXTS,
     FILL_NEW,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import tell
-from port_hook_cli.text.safe import printable
+from port_hook_cli.text.safe import brief, printable
 
 if TYPE_CHECKING:
+    from port_hook_cli.captures.store.body_filter import JqBodyFilter
     from port_hook_cli.captures.store.capture_store import CaptureStore
 
 
@@ -25,6 +27,21 @@ def open_captures(option: Path | None, runtime: Runtime, *, show_only: bool = Fa
     for warning in store.warnings:
         tell(f"note: {printable(warning)}", runtime)
     return store
+
+
+@contextmanager
+def open_body_filter(expression: str | None, runtime: Runtime, *, name: str) -> Iterator[JqBodyFilter | None]:
+    """Yield the filter for a jq expression; afterward say how often the expression, called `name`, failed."""
+    if expression is None:
+        yield None
+        return
+    from port_hook_cli.captures.store.body_filter import JqBodyFilter
+
+    with JqBodyFilter(expression) as bodies:
+        yield bodies
+    if bodies.failures:
+        count = f"{bodies.failures} captures" if bodies.failures > 1 else "1 capture"
+        tell(f"note: {name} failed for {count}, for example with: {brief(bodies.failure)}", runtime)
 
 
 class LateStore:

@@ -17,68 +17,9 @@ from port_hook_cli.captures.documents.capture_file import (
     read_capture,
     to_capture,
 )
-from port_hook_cli.invocations.models import (
-    Cause,
-    Delivery,
-    Exchange,
-    Headers,
-    Invocation,
-    Response,
-    Simulated,
-    Status,
-    Verdict,
-)
-from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.invocations.models import Delivery, Exchange, Response, Status
+from tests.captures.exchange_strategies import exchanges
 from tests.factories import RUN_ID, a_body, an_exchange
-
-TEXT = st.text(max_size=8)
-WIRE = st.text(st.characters(max_codepoint=255), max_size=8)
-HEADERS = st.lists(st.tuples(WIRE, WIRE), max_size=3).map(lambda items: Headers(tuple(items)))
-STATUSES = st.integers(100, 599)
-# No numbers: NaN, which Python's JSON reader takes, equals nothing, not even itself.
-BODIES = st.binary(max_size=20).filter(lambda body: b"N" not in body) | st.just(a_body())
-
-
-@st.composite
-def exchanges(draw: st.DrawFn) -> Exchange:
-    invocation = Invocation(
-        id=draw(TEXT),
-        received_at=draw(st.floats(0, 4_000_000_000)),
-        method=draw(st.text(min_size=1, max_size=8)),
-        target=draw(TEXT),
-        headers=draw(HEADERS),
-        body=draw(BODIES),
-        replay_of=draw(st.none() | TEXT),
-    )
-    causes = st.lists(st.builds(Cause, TEXT, TEXT, TEXT), max_size=2)
-    numbers = st.floats(allow_nan=False, allow_infinity=False)
-    return Exchange(
-        invocation=invocation,
-        verdict=Verdict(
-            status=draw(st.sampled_from(Status)),
-            reading=draw(st.none() | TEXT),
-            causes=tuple(draw(causes)),
-            age_s=draw(st.none() | numbers),
-        ),
-        payload=read_payload(invocation.body, invocation.headers),
-        delivery=draw(
-            st.none()
-            | st.builds(
-                Delivery,
-                url=TEXT,
-                status=st.none() | STATUSES,
-                latency_ms=st.floats(0, 1e9),
-                headers=HEADERS,
-                body=BODIES,
-                fault=st.none() | TEXT,
-                error=st.none() | TEXT,
-            )
-        ),
-        response=draw(st.none() | st.builds(Response, status=STATUSES, headers=HEADERS, body=BODIES)),
-        simulated=draw(
-            st.none() | st.builds(Simulated, failure=st.none() | TEXT, dropped=st.booleans(), delay_s=numbers)
-        ),
-    )
 
 
 @given(exchanges())

@@ -20,18 +20,8 @@ from port_hook_cli.captures.database.opening import execute_patiently, require_s
 from port_hook_cli.captures.database.schema import migrate
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.models import (
-    Cause,
-    Delivery,
-    Exchange,
-    Headers,
-    Invocation,
-    Response,
-    Simulated,
-    Status,
-    Verdict,
-)
-from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Response, Status, Verdict
+from tests.captures.exchange_strategies import exchanges, outcomes
 from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation, signed
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="POSIX permissions and signals")
@@ -203,64 +193,13 @@ def test_execute_patiently_raises_other_errors_at_once(two: tuple[sqlite3.Connec
 # --- what goes in comes out
 
 
-TEXT = st.text(max_size=8)
-WIRE = st.text(st.characters(max_codepoint=255), max_size=8)
-HEADERS = st.lists(st.tuples(WIRE | st.sampled_from(["x-port-signature"]), WIRE), max_size=3).map(
-    lambda items: Headers(tuple(items))
-)
-# No N: NaN, which Python's JSON reader takes, equals nothing, not even itself.
-BODIES = st.binary(max_size=20).filter(lambda body: b"N" not in body) | st.just(a_body())
+# As the listener makes them, and as any sender may write them.
+CAPTURE_IDS = st.text("0123456789abcdef", min_size=12, max_size=12)
 ANY_TARGET = st.text(st.characters() | st.characters(categories=["Cs"]), max_size=8)
 
 
-@st.composite
-def exchanges(draw: st.DrawFn) -> Exchange:
-    invocation = Invocation(
-        id=draw(st.text("0123456789abcdef", min_size=12, max_size=12)),
-        received_at=draw(st.floats(0, 4e9)),
-        method=draw(TEXT),
-        target=draw(ANY_TARGET),
-        headers=draw(HEADERS),
-        body=draw(BODIES),
-        replay_of=draw(st.none() | TEXT),
-    )
-    numbers = st.floats(allow_nan=False, allow_infinity=False)
-    verdict = st.builds(
-        Verdict,
-        status=st.sampled_from(Status),
-        reading=st.none() | TEXT,
-        causes=st.lists(st.builds(Cause, TEXT, TEXT, TEXT), max_size=2).map(tuple),
-        age_s=st.none() | numbers,
-    )
-    return Exchange(
-        invocation=invocation,
-        verdict=draw(verdict),
-        payload=read_payload(invocation.body, invocation.headers),
-        simulated=draw(
-            st.none() | st.builds(Simulated, failure=st.none() | TEXT, dropped=st.booleans(), delay_s=numbers)
-        ),
-        **draw(outcomes()),
-    )
-
-
-@st.composite
-def outcomes(draw: st.DrawFn) -> dict[str, Any]:
-    delivery = st.builds(
-        Delivery,
-        url=TEXT,
-        status=st.none() | st.integers(100, 599),
-        latency_ms=st.floats(0, 1e9),
-        headers=HEADERS,
-        body=BODIES,
-        fault=st.none() | TEXT,
-        error=st.none() | TEXT,
-    )
-    response = st.builds(Response, status=st.integers(100, 599), headers=HEADERS, body=BODIES)
-    return {"delivery": draw(st.none() | delivery), "response": draw(st.none() | response)}
-
-
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
-@given(exchanges(), outcomes())
+@given(exchanges(ids=CAPTURE_IDS, targets=ANY_TARGET), outcomes())
 def test_capture_read_from_the_store_equals_the_saved_one(
     store: CaptureStore, exchange: Exchange, outcome: dict[str, Any]
 ) -> None:
