@@ -7,7 +7,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from port_hook_cli.agent.mapping import DEFAULT_MAPPINGS, AgentMapping, MappingProblem, read_mappings
+from port_hook_cli.agent.mapping import (
+    DEFAULT_MAPPINGS,
+    AgentMapping,
+    MappingProblem,
+    read_mappings,
+)
 from port_hook_cli.agent.response import AgentResponse
 from port_hook_cli.agent_view.plan import AgentPlan
 from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
