@@ -82,7 +82,7 @@ def test_a_stop_signal_waits_for_requests_in_progress_and_exits_0(folder: Path, 
                 with pytest.raises(TimeoutError):
                     connection.recv(1)
             running.process.send_signal(number)
-            connection.settimeout(10)
+            connection.settimeout(30)
             answer = connection.recv(1000)
         out, _ = running.process.communicate(timeout=30)
 
