@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from port_hook_cli.captures.exports import EXPORT_FORMATS, Exported, find_export
-from port_hook_cli.captures.finder import CaptureFinder
-from port_hook_cli.captures.truncation import require_whole
+from port_hook_cli.captures.documents.truncation import require_whole
+from port_hook_cli.captures.exports.formats import EXPORT_FORMATS, Exported, find_export
+from port_hook_cli.captures.store.finder import CaptureFinder
 from port_hook_cli.cli import options
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.output import write_new_file

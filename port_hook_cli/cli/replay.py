@@ -24,7 +24,7 @@ from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.terminal.signals import unwinding_on_sigterm
 
 if TYPE_CHECKING:
-    from port_hook_cli.captures.ignoring import Ignoring
+    from port_hook_cli.captures.comparison.ignoring import Ignoring
     from port_hook_cli.replay.editing import Edits
 
 _LAMBDA = "lambda"
@@ -212,7 +212,7 @@ def _since(text: str | None, runtime: Runtime) -> float | None:
 
 
 def _ignoring(texts: list[str]) -> Ignoring:
-    from port_hook_cli.captures.ignoring import Ignoring
+    from port_hook_cli.captures.comparison.ignoring import Ignoring
     from port_hook_cli.replay.comparing import NEVER_COMPARED
 
     return Ignoring.parse(texts, headers=NEVER_COMPARED)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from port_hook_cli.captures.reading import open_captures
+from port_hook_cli.captures.store.reading import open_captures
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.reported_commands import report_pending, report_while_running

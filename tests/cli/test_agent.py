@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.errors import ExitCode
 from tests.agent.worlds import RUN, SECRET, action_run, node_run, topic_message

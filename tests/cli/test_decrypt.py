@@ -11,8 +11,8 @@ from typing import Any
 import pexpect  # type: ignore[import-untyped]
 import pytest
 
-from port_hook_cli.captures.capture_file import to_capture
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.documents.capture_file import to_capture
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.errors import ExitCode
 from tests.conftest import Run
 from tests.factories import SECRET, a_body, a_document, an_exchange, an_invocation

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.captures.capture_file import to_capture
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.documents.capture_file import to_capture
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Exchange, Invocation, MessageOrigin, Payload, Status, Verdict
 from port_hook_cli.kafka.message import message_headers

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.http.response_body import SHOWN_BYTES
 from port_hook_cli.invocations.models import Delivery, Headers

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.captures.query import CaptureQuery
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.index.query import CaptureQuery
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.inspector.feed import Feed
 from port_hook_cli.inspector.reading import CaptureReader
 from port_hook_cli.inspector.server import MAX_STREAMS

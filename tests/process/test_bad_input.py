@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures.store import open_store
-from port_hook_cli.captures.truncation import truncate
+from port_hook_cli.captures.documents.truncation import truncate
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status
 from tests.factories import a_body, a_document, signed
 from tests.processes import Listener, environment

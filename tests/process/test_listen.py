@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Headers, Simulated
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, a_body, a_document, signed
