@@ -170,7 +170,11 @@ values = st.binary(max_size=12).map(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[*settings().suppress_health_check, HealthCheck.function_scoped_fixture],
+)
 @given(st.lists(st.tuples(tokens, values), max_size=6), st.binary(max_size=60))
 def test_any_fields_and_any_body_arrive_unchanged(fields: list[tuple[str, bytes]], body: bytes) -> None:
     async def exchange() -> bytes:
@@ -554,7 +558,10 @@ async def test_a_trusted_certificate_is_accepted_and_its_connection_is_reused(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     talk, requests = always(OK)
-    async with serving(talk, tls=tls_server(certificate)) as server, HttpClient(timeout_s=30, whole_body=True) as client:
+    async with (
+        serving(talk, tls=tls_server(certificate)) as server,
+        HttpClient(timeout_s=30, whole_body=True) as client,
+    ):
         assert all(delivery.ok for delivery in await send_many(client, server.url, 2))
     assert [number for number, _ in requests] == [0, 0]
 

@@ -198,7 +198,9 @@ CAPTURE_IDS = st.text("0123456789abcdef", min_size=12, max_size=12)
 ANY_TARGET = st.text(st.characters() | st.characters(categories=["Cs"]), max_size=8)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(
+    suppress_health_check=[*settings().suppress_health_check, HealthCheck.function_scoped_fixture], max_examples=60
+)
 @given(exchanges(ids=CAPTURE_IDS, targets=ANY_TARGET), outcomes())
 def test_capture_read_from_the_store_equals_the_saved_one(
     store: CaptureStore, exchange: Exchange, outcome: dict[str, Any]
