@@ -104,7 +104,7 @@ def replay(
     ] = None,
     plot: Annotated[
         str | None,
-        typer.Option("--plot", metavar="FILE", help="With --times: draw the latencies in a new SVG file."),
+        typer.Option("--plot", metavar="FILE", help="With --times: draw the latencies in a new .svg file."),
     ] = None,
     expect_status: Annotated[
         str | None,
