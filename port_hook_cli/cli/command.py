@@ -64,7 +64,7 @@ class Command(TyperCommand):
     def _refuse_empty_values(self, words: dict[str, Any]) -> None:
         """Raise UsageError for an option without text: most often, a variable in a script is not set."""
         for parameter in self.params:
-            given = words.get(parameter.name)
+            given = words.get(parameter.name or "")
             name = max(parameter.opts, key=len)
             is_empty = "" in given if isinstance(given, list) else given == ""
             if parameter.param_type_name == "option" and is_empty and (self.name, name) not in _MAY_BE_EMPTY:

@@ -121,6 +121,7 @@ def test_error_about_an_unresolvable_api_has_no_error_number(run: Run) -> None:
         (("doctor", "--forward-to", " "), "--forward-to: the target is empty."),
         (("listen", "--only", "a", "--only="), "The value of --only is empty."),
         (("--profile", "", "captures"), "The value of --profile is empty."),
+        (("restore", "create_vm", ""), "The name of an action is empty."),
         (("replay", CREATE_VM, "--to", " "), "--to: the target is empty."),
     ],
 )
