@@ -43,10 +43,8 @@ def export(
     ] = None,
     to: Annotated[
         str | None,
-        typer.Option(
-            "--to",
-            metavar="URL|PORT",
-            help="The URL in the export; without a path, the captured path and query are used. Default: the handler on "
+        options.target(
+            "The URL in the export; without a path, the captured path and query are used. Default: the handler on "
             "this machine that the capture was forwarded to, or that the store's last `listen` forwarded to, or 8000.",
         ),
     ] = None,

@@ -91,7 +91,7 @@ def report_run(
     pending: Annotated[
         bool, typer.Option("--pending", help="Send what Port did not get of the reports of commands.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the API calls without sending them.")] = False,
+    dry_run: options.DryRun = False,
     api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
     as_json: options.Json = False,
     org: options.Org = None,

@@ -96,7 +96,7 @@ class ReplayPlan:
 def run_batch(plan: ReplayPlan, runtime: Runtime) -> ExitCode:
     """Carry out `plan` and return the exit code; raises PortHookError."""
     if plan.plot is not None:  # before anything is sent
-        check_new_file(plan.plot, cwd=runtime.cwd)
+        _check_plot(plan.plot, runtime)
     settings = _settings(plan, runtime)
     secret = None if plan.rewriting.as_captured else settings().require_secret()
     sources = _find_failed(plan, runtime) if plan.failed else asyncio.run(_find(plan, runtime, settings))
@@ -416,6 +416,15 @@ def _progress(total: int, runtime: Runtime) -> Iterator[Callable[[], None]]:
     with Progress(console=rich_console(runtime.stderr, runtime.environ), transient=True) as progress:
         task = progress.add_task("sending", total=total)
         yield lambda: progress.advance(task)
+
+
+def _check_plot(name: str, runtime: Runtime) -> None:
+    if not name.lower().endswith(".svg"):
+        raise UsageError(
+            f"--plot writes an SVG image, but the name {name!r} does not end in .svg.",
+            hint="Give a name that ends in .svg, such as latencies.svg.",
+        )
+    check_new_file(name, cwd=runtime.cwd)
 
 
 def _plot(name: str, tally: DeliveryTally, runtime: Runtime) -> None:

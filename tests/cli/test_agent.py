@@ -318,7 +318,7 @@ def test_mapping_file_with_which_the_agent_does_not_start_is_refused(run: Run, f
         (("m.json", "--to", "8000"), "Nothing is sent without --send"),
         (("m.json", "--send", "--status", "200"), "exclude each other"),
         (("m.json", "--raw", "--json"), "exclude each other"),
-        (("-", "--mapping", "-"), "stdin cannot be both"),
+        (("-", "--mapping", "-"), "cannot both use stdin"),
         (("list.json",), "is not a message of the agent: it is not an object"),
         (("text.json",), "is not JSON"),
         (("deep.json",), "is nested too deep"),
