@@ -43,7 +43,7 @@ class SavedOffsets:
                 consumer.store_offsets(offsets=[TopicPartition(*part, offset)])
 
 
-class Assignment:
+class PartitionAssignment:
     """The partitions of a reader. `start_at` returns the offset kept for a partition, or None."""
 
     def __init__(

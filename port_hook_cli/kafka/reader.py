@@ -13,7 +13,7 @@ from time import monotonic
 
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import Partition
-from port_hook_cli.kafka.assignment import Assignment
+from port_hook_cli.kafka.assignment import PartitionAssignment
 from port_hook_cli.kafka.capacity import MessageCapacity
 from port_hook_cli.kafka.client import Message
 from port_hook_cli.kafka.connection import KafkaConnection
@@ -48,7 +48,7 @@ class TopicReader:
         self._stopping, self._closing = Event(), Event()
         self._reports = ReaderReports(events, loop)
         self._link = BrokerLink(connection, plan, self._reports.failed)
-        self._assignment = Assignment(self._link, plan, self._reports, self._stopping, start_at)
+        self._assignment = PartitionAssignment(self._link, plan, self._reports, self._stopping, start_at)
         self._renewed: KafkaConnection | None = None
         self._held_up_at: float | None = None
         self._tend_at = self._look_at = 0.0
