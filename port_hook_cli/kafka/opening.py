@@ -55,6 +55,11 @@ class KafkaOpening:
     can_ask: bool
     on_secret: Callable[[str], None] = lambda _: None
 
+    @property
+    def needs_api(self) -> bool:
+        """Whether brokers, credentials or the organization's id must come from Port's API."""
+        return self.settings.needs_api or self.settings.org_id is None
+
     async def __call__(self, context: SourceContext) -> Source:
         """Return the source; raises PortHookError."""
         from port_hook_cli.kafka.source import open_kafka
