@@ -216,7 +216,8 @@ class Polling:
             )
             if command := report_command(claim.run_id, failed=False):
                 self._tell(
-                    f"hint: Report it: {command}, or --status failure. With --report, the agent's reports are made."
+                    f"hint: Report it: {command}, or --status failure. With --report, port-hook reports it as the agent"
+                    " does."
                 )
 
     async def _call(self, call: AgentCall) -> Mapping[str, Any]:
