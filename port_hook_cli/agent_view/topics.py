@@ -60,7 +60,7 @@ def _context(session: AgentSession, stream: MessageStream) -> SourceContext:
 
     async def receive(invocation: Invocation, _: str) -> Response | None:
         assert invocation.origin is not None
-        source = _input(invocation.origin, invocation.body)
+        source = read_value(invocation.origin, invocation.body)
         await stream.take(source, f"{clock_time(invocation.compared_at)}  {source.name}")
         return None
 
@@ -74,7 +74,7 @@ def _context(session: AgentSession, stream: MessageStream) -> SourceContext:
     )
 
 
-def _input(origin: MessageOrigin, value: bytes) -> AgentInput:
+def read_value(origin: MessageOrigin, value: bytes) -> AgentInput:
     """Return a message of a topic, or why it cannot be read."""
     document, problem = None, ""
     if len(value) > MAX_MESSAGE:

@@ -223,9 +223,9 @@ def test_run_that_is_being_sent_at_ctrl_c_is_named_with_what_to_do(tmp_path: Pat
         method = {"type": "WEBHOOK", "url": f"http://127.0.0.1:{backend.getsockname()[1]}/", "agent": True}
         with a_sandbox(actions=[{**create_vm_action(), "invocationMethod": method}]) as sandbox:
             run_id = _start(sandbox.url, sandbox.client_id, sandbox.client_secret.reveal())
-            with an_agent(tmp_path, environ_of(sandbox), "--poll", "--send", "--report", *NO_JQ) as agent:
-                with backend.accept()[0]:
-                    assert agent.end(signal.SIGINT)[0] == 0
+            options = ("--poll", "--send", "--report", *NO_JQ)
+            with an_agent(tmp_path, environ_of(sandbox), *options) as agent, backend.accept()[0]:
+                assert agent.end(signal.SIGINT)[0] == 0
     assert any(f"warning: {run_id} is not reported by port-hook" in line for line in agent.notices)
 
 
