@@ -103,6 +103,7 @@ class Polling:
 
     async def run(self) -> ExitCode:
         """Poll until the stream ends; the run that is being handled then gets two seconds."""
+        self._tell_start()
         polling = asyncio.create_task(self._poll())
         try:
             return await self._stream.wait()
@@ -115,7 +116,6 @@ class Polling:
     async def _poll(self) -> None:
         is_local = is_loopback_url(self._session.settings.api_url)
         look = self._claim if self._session.plan.send else self._look
-        self._tell_start()
         is_first = True
         while not self._stream.ended.done():
             try:

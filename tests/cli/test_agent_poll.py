@@ -171,6 +171,22 @@ def test_lost_run_is_not_sent(run: Run, backend: Handler) -> None:
     assert "note: r_QOz6WoOB1Q2lmhZZ was taken by another agent in the meantime; nothing was sent" in result.err
 
 
+def test_text_of_port_is_made_safe_for_the_terminal(run: Run) -> None:
+    hostile = {"id": "r_\x1b[31m\u202e", "action": {"identifier": "a\x1b]0;b\x07"}, "createdAt": "\x1b[1m"}
+    good = {**hostile, **_claimed("http://127.0.0.1:1/\x1b[2J")}
+    bad = {**good, "id": "r_\x1b[32m", "payload": {**good["payload"], "body": "\x1b"}}
+    answers = {
+        "/v1/auth/access_token": {"accessToken": "t", "expiresIn": 3600, "tokenType": "Bearer"},
+        "/v1/actions/runs": {"ok": True, "runs": [good, bad, hostile]},
+    }
+    with _port(answers) as url:
+        env = {"PORT_API_URL": url, "PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": "0123456789abcdef"}
+        result = run("agent", "--poll", "--count", "2", env=env)
+    assert result.code == 0
+    assert "r_\\x1b[31m\\u202e  a\\x1b]0;b\\x07\n" in result.out
+    assert not {"\x1b", "\x07", "\u202e"} & set(result.out + result.err)
+
+
 def _claimed(url: str) -> dict[str, Any]:
     return {"payload": {"type": "WEBHOOK", "url": url, "agent": True, "synchronized": True, "body": {}}}
 
