@@ -127,7 +127,10 @@ class MessageStream:
         self._mappings = mappings
         if self._last is not None:
             source, title = self._last
-            await self._handle(source, f"{title}, after a change of {watched.name}", _always)
+            try:
+                await self._handle(source, f"{title}, after a change of {watched.name}", _always)
+            except Exception as error:  # noqa: BLE001 - as in `take`
+                self.fail(error)
 
     async def _handle(self, source: AgentInput, title: str, before_sending: BeforeSending) -> bool:
         session = self._session
@@ -139,17 +142,22 @@ class MessageStream:
         except PortHookError as problem:
             self._show_unread(source, title, problem.message)
             return False
-        try:
-            if session.plan.raw:
-                print_raw(shown, session.runtime)
-                return False
-            self._show_title(title)
-            if session.plan.send and shown.prediction.wire is not None:
-                return await self._send(shown, before_sending)
-            show_prediction(session, shown)
-            session.runtime.stdout.flush()
-        finally:
-            session.runtime.memory.secrets.difference_update(shown.secrets)
+        is_sent = await self._show(shown, title, before_sending)
+        session.runtime.stdout.flush()
+        # Those of all messages would take more and more memory. After an error, the crash report needs them.
+        session.runtime.memory.secrets.difference_update(shown.secrets)
+        return is_sent
+
+    async def _show(self, shown: ShownPrediction, title: str, before_sending: BeforeSending) -> bool:
+        """Show a prediction, and send its request if the plan says so; return whether it was sent."""
+        session = self._session
+        if session.plan.raw:
+            print_raw(shown, session.runtime)
+            return False
+        self._show_title(title)
+        if session.plan.send and shown.prediction.wire is not None:
+            return await self._send(shown, before_sending)
+        show_prediction(session, shown)
         return False
 
     def _show_unread(self, source: AgentInput, title: str, reason: str) -> None:

@@ -48,7 +48,21 @@ def test_list_has_only_runs_of_webhooks_for_the_agent_the_oldest_first() -> None
         "text",
     ]
     assert ids(listed_runs({"runs": runs}, since_s=None)) == ["r_old", "r_new", "r_undated"]
+    assert ids(listed_runs({"runs": runs}, since_s=1777593600)) == ["r_old", "r_new", "r_undated"]
     assert ids(listed_runs({"runs": runs}, since_s=1777593601)) == ["r_new", "r_undated"]
+
+
+@pytest.mark.parametrize(
+    ("action", "name"), [({"identifier": "a"}, "a"), ({"identifier": 1}, ""), ("a", ""), (None, "")]
+)
+def test_name_of_the_action_of_a_run(action: Any, name: str) -> None:
+    assert action_of({"action": action}) == name
+
+
+def test_claimed_runs_have_the_key_of_their_queue() -> None:
+    response = {"runs": [{"id": "r_1"}, {"id": 1}], "nodeRuns": [{"identifier": "wfnr_1"}, {"id": "r_2"}]}
+    assert claimed_runs(RunQueue.ACTIONS, response) == [{"id": "r_1"}]
+    assert claimed_runs(RunQueue.NODES, response) == [{"identifier": "wfnr_1"}]
 
 
 def test_full_list_is_recognized() -> None:
