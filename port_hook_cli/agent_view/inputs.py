@@ -16,9 +16,9 @@ from port_hook_cli.agent.mapping import (
 from port_hook_cli.agent.response import AgentResponse
 from port_hook_cli.agent_view.plan import AgentPlan
 from port_hook_cli.agent_view.session import AgentInput
-from port_hook_cli.captures.reading import open_captures
-from port_hook_cli.captures.request_file import NotARequest, capture_in
-from port_hook_cli.captures.truncation import require_whole
+from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
+from port_hook_cli.captures.documents.truncation import require_whole
+from port_hook_cli.captures.store.reading import open_captures
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request

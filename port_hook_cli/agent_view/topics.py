@@ -10,7 +10,7 @@ from port_hook_cli.agent_view.plan import AgentPlan, StreamPlan
 from port_hook_cli.agent_view.sending import reporting
 from port_hook_cli.agent_view.session import AgentInput, AgentSession
 from port_hook_cli.agent_view.streaming import DRAIN_S, MessageStream, run_stream
-from port_hook_cli.captures.exchange_view import clock_time
+from port_hook_cli.captures.view.exchange import clock_time
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.http.limits import MIB, format_size
 from port_hook_cli.invocations.models import Invocation, MessageOrigin, Response

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from port_hook_cli.captures.replays import open_for_replays, save_replay
+from port_hook_cli.captures.store.replays import open_for_replays, save_replay
 from port_hook_cli.errors import SettingsError, StoreError, UsageError
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.forwarding import BadTarget, is_below, is_on_this_machine, parse_target, target_url

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from port_hook_cli.errors import PortApiError, SettingsError, UsageError
+from port_hook_cli.errors import CredentialsError, PortApiError, SettingsError, UsageError
 from port_hook_cli.kafka.connection import is_usable_text
 from port_hook_cli.kafka.environment import KafkaSettings, read_credentials, read_kafka_settings
 from port_hook_cli.kafka.plan import KafkaPlan, check_group, is_agents_group
@@ -94,7 +94,7 @@ class KafkaOpening:
             async with self.open_api() as api:
                 shown = (await api.call("GET", "/v1/organization")).get("organization")
         except (PortApiError, SettingsError) as error:
-            raise SettingsError(f"The organization's id is not known. {error.message}", hint=_NO_ORG_ID) from None
+            raise CredentialsError(f"The organization's id is not known. {error.message}", hint=_NO_ORG_ID) from None
         found = shown.get("id") if isinstance(shown, dict) else None
         if not (isinstance(found, str) and found.isprintable() and is_usable_text(found)):
             raise SettingsError("The organization's id is not known.", hint=_NO_ORG_ID)

@@ -10,7 +10,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from port_hook_cli.captures.reading import LateStore, open_captures
+from port_hook_cli.captures.store.reading import LateStore, open_captures
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.files.output import check_new_file, write_new_file
@@ -48,8 +48,8 @@ from port_hook_cli.text.safe import printable
 from port_hook_cli.text.secret import Secret
 
 if TYPE_CHECKING:
-    from port_hook_cli.captures.ignoring import Ignoring
-    from port_hook_cli.captures.store import CaptureStore
+    from port_hook_cli.captures.comparison.ignoring import Ignoring
+    from port_hook_cli.captures.store.capture_store import CaptureStore
     from port_hook_cli.replay.editing import Edits
 
 _SEPARATOR = b"\n\n"
@@ -98,7 +98,7 @@ class ReplayPlan:
 def run_batch(plan: ReplayPlan, runtime: Runtime) -> ExitCode:
     """Carry out `plan` and return the exit code; raises PortHookError."""
     if plan.plot is not None:  # before anything is sent
-        check_new_file(plan.plot, cwd=runtime.cwd)
+        _check_plot(plan.plot, runtime)
     settings = _settings(plan, runtime)
     secret = None if plan.rewriting.as_captured else settings().require_secret()
     sources = _find_failed(plan, runtime) if plan.failed else asyncio.run(_find(plan, runtime, settings))
@@ -206,7 +206,7 @@ def _is_directory(name: str, *, runtime: Runtime) -> bool:
 
 
 def _open_captures(plan: ReplayPlan, runtime: Runtime, stack: ExitStack) -> Captures | None:
-    from port_hook_cli.captures.opening import store_path
+    from port_hook_cli.captures.database.opening import store_path
 
     if plan.store is None and not store_path(None, runtime.cwd).exists():
         return None
@@ -321,13 +321,13 @@ class _Keeper:
             return None
 
     def _save(self, sent: Sent) -> str | None:
-        from port_hook_cli.captures.replays import save_replay
+        from port_hook_cli.captures.store.replays import save_replay
 
         return save_replay(self._store.open(), sent.request, sent.delivery, secret=self._secret) or None
 
     def _open(self) -> CaptureStore:
-        from port_hook_cli.captures.opening import store_path
-        from port_hook_cli.captures.replays import open_for_replays
+        from port_hook_cli.captures.database.opening import store_path
+        from port_hook_cli.captures.store.replays import open_for_replays
 
         return open_for_replays(store_path(self._plan.store, self._runtime.cwd))
 
@@ -420,6 +420,15 @@ def _progress(total: int, runtime: Runtime) -> Iterator[Callable[[], None]]:
     with Progress(console=rich_console(runtime.stderr, runtime.environ), transient=True) as progress:
         task = progress.add_task("sending", total=total)
         yield lambda: progress.advance(task)
+
+
+def _check_plot(name: str, runtime: Runtime) -> None:
+    if not name.lower().endswith(".svg"):
+        raise UsageError(
+            f"--plot writes an SVG image, but the name {name!r} does not end in .svg.",
+            hint="Give a name that ends in .svg, such as latencies.svg.",
+        )
+    check_new_file(name, cwd=runtime.cwd)
 
 
 def _plot(name: str, tally: DeliveryTally, runtime: Runtime) -> None:

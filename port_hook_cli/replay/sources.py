@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from port_hook_cli.captures.request_file import NotARequest, capture_in
-from port_hook_cli.captures.truncation import require_whole
+from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
+from port_hook_cli.captures.documents.truncation import require_whole
 from port_hook_cli.errors import PortApiError, StoreError
 from port_hook_cli.invocations.forwarding import BadTarget, is_on_this_machine, parse_target
 from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request

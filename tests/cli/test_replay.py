@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from port_hook_cli.captures.capture_file import to_capture
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.documents.capture_file import to_capture
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Delivery, Headers, MessageOrigin, Status, Verdict
 from port_hook_cli.kafka.message import message_headers
@@ -444,10 +444,19 @@ def test_plot_in_a_folder_that_does_not_exist_is_refused_before_anything_is_sent
     assert "The folder of no/such.svg does not exist." in result.err
 
 
+@pytest.mark.parametrize("name", ["latencies.png", "latencies", "svg"])
+def test_plot_with_a_name_that_does_not_end_in_svg_is_refused_before_anything_is_sent(
+    run: Run, folder: Path, target: Handler, name: str
+) -> None:
+    result = run("replay", payload_file(folder), "--to", target.url, "--times", "2", "--plot", name, env=ENV)
+    assert (result.code, result.out, len(target.requests)) == (ExitCode.USAGE, "", 0)
+    assert f"--plot writes an SVG image, but the name '{name}' does not end in .svg." in result.err
+
+
 def test_plot_with_a_name_that_is_too_long_is_refused_before_anything_is_sent(
     run: Run, folder: Path, target: Handler
 ) -> None:
-    options = ["--times", "2", "--plot", "x" * 300]
+    options = ["--times", "2", "--plot", "x" * 300 + ".svg"]
     result = run("replay", payload_file(folder), "--to", target.url, *options, env=ENV)
     assert (result.code, target.requests) == (8, [])
     assert "cannot be written" in result.err
