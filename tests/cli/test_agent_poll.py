@@ -220,7 +220,7 @@ def _port(answers: dict[str, Any]) -> Iterator[str]:
         (("--kafka", "--send", "--take-over"), "No run is claimed without --poll and --send"),
         (("--poll", "--yes"), "Nothing is asked without --take-over"),
         (("--poll", "--kafka"), "--kafka and --poll exclude each other"),
-        (("last", "--poll"), "a MESSAGE and --poll exclude each other"),
+        (("last", "--poll"), "MESSAGE and --poll exclude each other"),
         (("--poll", "--check", "m.json"), "--check and --poll exclude each other"),
         (("--poll", "--transport", "kafka"), "--poll and --transport kafka exclude each other"),
         (("--kafka", "--transport", "polling"), "--kafka and --transport polling exclude each other"),
