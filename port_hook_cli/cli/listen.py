@@ -30,12 +30,10 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from port_hook_cli.actions.encrypted_inputs import Decryption
     from port_hook_cli.invocations.models import Exchange
-    from port_hook_cli.invocations.source import OpenSource
-    from port_hook_cli.listener.kafka import KafkaOptions
     from port_hook_cli.listener.observers import Observer
     from port_hook_cli.listener.session import Session
     from port_hook_cli.port_api.client import PortApi
@@ -119,8 +117,8 @@ def listen(
     """
     runtime: Runtime = ctx.obj
     refuse_listen_contradictions(ctx)
+    from port_hook_cli.kafka.opening import KafkaOptions, kafka_opening
     from port_hook_cli.listener.asking import asker
-    from port_hook_cli.listener.kafka import KafkaOptions
     from port_hook_cli.listener.public_url import TunnelOptions
     from port_hook_cli.listener.serving import ListenPlan
     from port_hook_cli.listener.session import Retarget, Session
@@ -191,7 +189,7 @@ def listen(
         else None,
     )
     if kafka:
-        opening_kafka = _kafka_opening(
+        opening_kafka = kafka_opening(
             runtime,
             partial(read, insecure_api=insecure_api),
             KafkaOptions(
@@ -282,30 +280,6 @@ async def _run(
         session, observers = replace(session, keys=keys), [*observers, keys]
     session = replace(session, settled=settled)
     return await run_session(session, runtime, [screen, *observers, *run_observers(screen, settled)], broken)
-
-
-def _kafka_opening(
-    runtime: Runtime,
-    read: Callable[[], Settings],
-    options: KafkaOptions,
-    ask: Callable[[str], Awaitable[bool]],
-    timeout_s: float,
-) -> OpenSource:
-    """Return what opens the topics; raises SettingsError for a wrong setting, and if confluent-kafka is missing."""
-    import port_hook_cli.kafka.client  # noqa: F401 - it may be missing, which must be reported first
-    from port_hook_cli.kafka.environment import read_kafka_settings
-    from port_hook_cli.listener.kafka import KafkaOpening
-    from port_hook_cli.port_api.credentials import open_port_api
-    from port_hook_cli.terminal.prompts import can_ask
-
-    return KafkaOpening(
-        options=options,
-        settings=read_kafka_settings(runtime.environ, runtime.home),
-        open_api=lambda: open_port_api(read(), runtime, timeout_s=timeout_s),
-        ask=ask,
-        can_ask=can_ask(runtime),
-        on_secret=runtime.keep_secret,
-    )
 
 
 def _api_opening(read: Callable[[], Settings], runtime: Runtime, timeout_s: float) -> Callable[[], PortApi]:

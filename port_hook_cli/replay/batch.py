@@ -24,7 +24,7 @@ from port_hook_cli.port_api.credentials import open_port_api, read_settings
 from port_hook_cli.port_api.sandbox_notice import tell_sandbox
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings
 from port_hook_cli.replay.lambda_client import LambdaClient, endpoint_url, event_of
-from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields
+from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields, signed_inside
 from port_hook_cli.replay.series import (
     MOST_SENDS,
     Captures,
@@ -61,7 +61,8 @@ class ReplayPlan:
 
     Times are seconds; a `timeout_s` of 0 is no limit. With `failed`, the captures that failed since `since_s` (epoch
     seconds) are the sources. `ignoring` is None if responses are not compared. `as_lambda` invokes a function. `plot`
-    is the file for an image of the latencies. Without `reads_files`, no source is the name of a file.
+    is the file for an image of the latencies. Without `reads_files`, no source is the name of a file. Without
+    `signs_inside`, the signature inside a message of Kafka stays as captured, even if the message is edited.
     """
 
     sources: Sequence[str]
@@ -86,6 +87,7 @@ class ReplayPlan:
     as_lambda: bool = False
     plot: str | None = None
     reads_files: bool = True
+    signs_inside: bool = True
 
     @property
     def sends(self) -> int:
@@ -104,7 +106,7 @@ def run_batch(plan: ReplayPlan, runtime: Runtime) -> ExitCode:
         return ExitCode.OK
     plan = replace(plan, sources=[source.name for source in sources])
     _refuse_too_many(plan)
-    replays = [_prepare(source, plan, runtime) for source in sources]
+    replays = [_prepare(source, plan, runtime, secret) for source in sources]
     sign = partial(_finish, plan=plan, runtime=runtime, secret=secret)
     if plan.dry_run:
         return _print_requests(replays, sign, runtime, as_lambda=plan.as_lambda)
@@ -218,7 +220,7 @@ async def _get_run(
         return await port.get_run(run_id)
 
 
-def _prepare(source: ReplaySource, plan: ReplayPlan, runtime: Runtime) -> Replay:
+def _prepare(source: ReplaySource, plan: ReplayPlan, runtime: Runtime, secret: Secret | None) -> Replay:
     if plan.rewriting.as_captured and not source.is_signed:
         raise UsageError(
             f"{source.name} has no signature to send as captured.",
@@ -236,6 +238,8 @@ def _prepare(source: ReplaySource, plan: ReplayPlan, runtime: Runtime) -> Replay
         tell(f"note: {source.name}: {note}", runtime)
     if plan.edit:
         body = _edit(body, runtime)
+    if source.is_message and plan.signs_inside and secret is not None:
+        body = signed_inside(source.invocation.body, body, secret, plan.unit.stamp(runtime.now()))
     url = target_url(to, source.invocation.target)
     request = draft(source.invocation, plan.rewriting, url=url, body=body)
     return Replay(

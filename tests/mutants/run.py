@@ -55,6 +55,7 @@ _PYTEST = (
 _LONGEST_RUN_S = 240.0
 # Of each folder, the tests of real processes that use it, and those of the folders above that use it without an import.
 _PROCESS = {
+    "agent_view": ("tests/cli/test_agent.py", "tests/cli/test_agent_poll.py", "tests/process/test_agent_streams.py"),
     "captures": ("tests/process/test_listen.py", "tests/process/test_listen_kills.py"),
     "cli": ("tests/contract", "tests/process/test_listen.py", "tests/process/test_crash.py"),
     "engines": ("tests/process/test_crash.py", "tests/pytest_plugin/test_fixtures.py"),

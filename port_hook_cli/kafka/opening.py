@@ -1,4 +1,4 @@
-"""`listen --kafka`: from the options and settings to the source that reads the topics."""
+"""`--kafka` of `listen` and `agent`: from the options and settings to the source that reads the topics."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ from typing import TYPE_CHECKING
 
 from port_hook_cli.errors import CredentialsError, PortApiError, SettingsError, UsageError
 from port_hook_cli.kafka.connection import is_usable_text
-from port_hook_cli.kafka.environment import KafkaSettings, read_credentials
+from port_hook_cli.kafka.environment import KafkaSettings, read_credentials, read_kafka_settings
 from port_hook_cli.kafka.plan import KafkaPlan, check_group, is_agents_group
+from port_hook_cli.port_api.credentials import open_port_api
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.prompts import can_ask
 from port_hook_cli.text.safe import brief
 
 if TYPE_CHECKING:
     from port_hook_cli.invocations.source import Source, SourceContext
     from port_hook_cli.kafka.connection import KafkaConnection
     from port_hook_cli.port_api.client import PortApi
+    from port_hook_cli.port_api.settings import Settings
 
 _NO_ORG_ID = "Set PORT_ORG_ID to the id of your organization; Port shows it at `...` > Organization."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaOptions:
-    """The options of `listen --kafka`. `forwards` says that messages are forwarded to a handler.
+    """How to read the topics. `forwards` says that a handler gets the messages, or the requests made from them.
 
     `yes` skips the question of `take_over`. `since_s` is seconds since the epoch.
     """
@@ -38,7 +42,7 @@ class KafkaOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaOpening:
-    """Opens the topics: call it with the listener's `SourceContext`.
+    """Opens the topics: call it with a `SourceContext`.
 
     `open_api` opens a client of Port's API, for what `settings` lack. `ask` asks the user a yes-or-no question;
     `can_ask` says whether it can. `on_secret` gets each password.
@@ -50,6 +54,11 @@ class KafkaOpening:
     ask: Callable[[str], Awaitable[bool]]
     can_ask: bool
     on_secret: Callable[[str], None] = lambda _: None
+
+    @property
+    def needs_api(self) -> bool:
+        """Whether brokers, credentials or the organization's id must come from Port's API."""
+        return self.settings.needs_api or self.settings.org_id is None
 
     async def __call__(self, context: SourceContext) -> Source:
         """Return the source; raises PortHookError."""
@@ -125,6 +134,29 @@ class KafkaOpening:
         )
         if not await self.ask(question):
             raise UsageError("The agent's group was not joined.", hint="Leave out --group to watch.")
+
+
+def kafka_opening(
+    runtime: Runtime,
+    read: Callable[[], Settings],
+    options: KafkaOptions,
+    ask: Callable[[str], Awaitable[bool]],
+    timeout_s: float,
+) -> KafkaOpening:
+    """Return what opens the topics; raises SettingsError for a wrong setting, and BrokerError without confluent-kafka.
+
+    `read` reads the settings of Port's API when they are needed. A call to it may take `timeout_s` seconds.
+    """
+    import port_hook_cli.kafka.client  # noqa: F401 - it may be missing, which must be reported first
+
+    return KafkaOpening(
+        options=options,
+        settings=read_kafka_settings(runtime.environ, runtime.home),
+        open_api=lambda: open_port_api(read(), runtime, timeout_s=timeout_s),
+        ask=ask,
+        can_ask=can_ask(runtime),
+        on_secret=runtime.keep_secret,
+    )
 
 
 def _user() -> str:

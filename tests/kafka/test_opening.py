@@ -1,4 +1,4 @@
-"""What `listen --kafka` decides before it reads: organization, credentials, group."""
+"""What `--kafka` decides before it reads: organization, credentials, group."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from port_hook_cli.errors import PortHookError, SettingsError, UsageError
 from port_hook_cli.invocations.models import Invocation, Response
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.kafka.environment import read_kafka_settings
-from port_hook_cli.listener.kafka import KafkaOpening, KafkaOptions
+from port_hook_cli.kafka.opening import KafkaOpening, KafkaOptions
 from port_hook_cli.port_api.client import PortApi
 from tests.kafka_clusters import Cluster, a_message, running_cluster
 from tests.sandboxes import a_sandbox
