@@ -140,7 +140,7 @@ class StoreWriter:
             self._thread.join()
 
     def _turn_over_captures(self) -> None:
-        """Commit the captures that have arrived, in this turn or in the next; outcomes join them if there are several."""
+        """Commit the captures that have arrived, now or in the next turn; outcomes join them if there are several."""
         batch = self._batch
         if len(batch.exchanges) > 1 and batch.size < _JOINING_BYTES and not batch.has_waited:
             batch.has_waited = True
