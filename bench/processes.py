@@ -60,7 +60,7 @@ def startup() -> None:
 
 def capture_some(folder: Path) -> None:
     """Fill the store of a folder, as a listener there would."""
-    from port_hook_cli.captures.store import open_store
+    from port_hook_cli.captures.store.capture_store import open_store
     from port_hook_cli.text.secret import Secret
     from tests.factories import a_body, an_exchange, an_invocation, signed
 

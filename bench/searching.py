@@ -9,9 +9,9 @@ from pathlib import Path
 from statistics import median
 
 from bench.measuring import row
-from port_hook_cli.captures.body_filter import JqBodyFilter
-from port_hook_cli.captures.statements import StoreFilter
-from port_hook_cli.captures.store import CaptureStore, open_store
+from port_hook_cli.captures.store.body_filter import JqBodyFilter
+from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
+from port_hook_cli.captures.store.statements import StoreFilter
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import Response
 from tests.factories import a_body, a_document, an_exchange, an_invocation

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from port_hook_cli.captures.exports import EXPORT_FORMATS
+from port_hook_cli.captures.exports.formats import EXPORT_FORMATS
 from port_hook_cli.cli.app import COMMANDS, app
 from port_hook_cli.cli.help import EXAMPLES, GROUPS
 from port_hook_cli.errors import ExitCode

@@ -85,10 +85,14 @@ class UsageError(PortHookError):
 
 
 class SettingsError(PortHookError):
-    """A secret, client id or settings file is missing, unreadable, wrong or not safe to use."""
+    """A secret, client id or settings file is missing, unreadable, wrong or unsafe, or a package is missing."""
 
     exit_code = ExitCode.SETTINGS
     code = "settings"
+
+
+class CredentialsError(SettingsError):
+    """No place has the credentials that are needed, or what a place says about them cannot be used."""
 
     @property
     def is_for_doctor(self) -> bool:
@@ -141,6 +145,15 @@ class PortApiError(PortHookError):
     def is_for_doctor(self) -> bool:
         """Whether the credentials were refused, or there was no response."""
         return self.status in {None, _UNAUTHORIZED}
+
+
+class LoginRefusedError(PortApiError):
+    """Port did not accept credentials that were given to be kept."""
+
+    @property
+    def is_for_doctor(self) -> bool:
+        """False: it checks credentials that are kept, not these."""
+        return False
 
 
 class RunEndedError(PortApiError):

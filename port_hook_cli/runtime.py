@@ -29,9 +29,10 @@ def new_capture_id() -> str:
 
 
 class Memory:
-    """The lines that this process has printed once, and the secrets that it has read."""
+    """The lines that this process has printed once, the secrets that it has read, and stdin if it was one of them."""
 
     def __init__(self) -> None:
+        self.stdin: bytes | None = None
         self.told: set[str] = set()
         self.secrets: set[str] = set()
 

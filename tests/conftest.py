@@ -37,7 +37,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # How long an example takes says more about what else the machine does than about the code. In CI a commit gets the same
 # examples each time, so that one that passed does not fail later; everywhere else every run tries new ones, so that 50
 # of a test are enough.
-settings.register_profile("port-hook", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+# Hypothesis tries constants of the imported modules, so how large its examples are depends on the order of tests.
+_SIZES = [HealthCheck.too_slow, HealthCheck.data_too_large]
+settings.register_profile("port-hook", deadline=None, max_examples=50, suppress_health_check=_SIZES)
 settings.register_profile("ci", settings.get_profile("port-hook"), derandomize=True, database=None)
 settings.register_profile("thorough", settings.get_profile("port-hook"), max_examples=100)  # `make mutants`
 settings.load_profile("ci" if os.environ.get("PORT_HOOK_CI") else "port-hook")

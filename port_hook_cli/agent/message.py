@@ -95,6 +95,16 @@ def take_message(
     return claimed(document)
 
 
+def take_topic_message(document: Any, secret: Secret) -> AgentMessage:
+    """Return the message in a value that comes directly from a topic; raises ValueError if the agent cannot read it.
+
+    There, the agent drops a message without a signature, and a run in the form of polling.
+    """
+    if not isinstance(document, dict):
+        raise ValueError("it is not an object")  # noqa: TRY004 - the document is not an argument of the wrong type
+    return _from_topic(deepcopy(document), AgentTransport.KAFKA, secret, is_direct=True)
+
+
 def _unwrapped(document: dict[str, Any]) -> dict[str, Any]:
     """Return the run in a response of Port's API: the first one of several."""
     for name in ("run", "runs", "nodeRuns"):
@@ -153,7 +163,10 @@ def _given(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: config.get(name, default) for name, default in deepcopy(_METHOD_DEFAULTS).items()}
 
 
-def _from_topic(document: dict[str, Any], transport: AgentTransport, secret: Secret) -> AgentMessage:
+def _from_topic(
+    document: dict[str, Any], transport: AgentTransport, secret: Secret, *, is_direct: bool = False
+) -> AgentMessage:
+    """Return the message; one that does not come from a topic `is_direct`ly may be without its signature."""
     is_change = "changelogDestination" in document
     try:
         found = document["changelogDestination"] if is_change else _method_in(document)
@@ -167,7 +180,8 @@ def _from_topic(document: dict[str, Any], transport: AgentTransport, secret: Sec
         transport=transport, subject=subject, run_id=run_id or None, document=document, method=method
     )
     headers = document.get("headers")
-    if is_change or (isinstance(headers, Mapping) and {_SIGNATURE, _TIMESTAMP} & headers.keys()):
+    is_signed = isinstance(headers, Mapping) and bool({_SIGNATURE, _TIMESTAMP} & headers.keys())
+    if is_change or is_direct or is_signed:
         if not agent:
             return replace(message, acceptance=Acceptance.NOT_FOR_AGENT)
         return message if is_change else _verified(message, secret)
@@ -191,7 +205,9 @@ def _subject(run_id: Any) -> Subject:
 def _verified(message: AgentMessage, secret: Secret) -> AgentMessage:
     """Return the message without the signature's fields, as mappings see it, and whether the signature matches."""
     document = message.document
-    headers = document["headers"]
+    headers = document.get("headers", {})
+    if not isinstance(headers, dict):
+        raise ValueError("the agent cannot read it: `headers` is not an object")  # noqa: TRY004 - part of a document
     signature, timestamp = headers.get(_SIGNATURE), headers.get(_TIMESTAMP)
     if not (signature and timestamp):
         return replace(message, acceptance=Acceptance.BAD_SIGNATURE)

@@ -10,7 +10,8 @@ from port_hook_cli.agent.expressions import Evaluate, Evaluated
 from port_hook_cli.agent.fault import AgentFault
 from port_hook_cli.agent.mapping import AgentMapping
 from port_hook_cli.agent.message import Acceptance, AgentMessage, Subject
-from port_hook_cli.agent.reports import AgentCall, AgentOutcome, Reporter, taking_calls
+from port_hook_cli.agent.polling import taking_calls
+from port_hook_cli.agent.reports import AgentCall, AgentOutcome, Reporter
 from port_hook_cli.agent.request import MappedField, MappedRequest, map_request, sign_request, to_wire
 from port_hook_cli.agent.response import AgentResponse
 from port_hook_cli.agent.wire import REQUESTS_AGENT, WireRequest

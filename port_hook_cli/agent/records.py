@@ -13,8 +13,8 @@ from port_hook_cli.agent.prediction import MappingTry, Prediction
 from port_hook_cli.agent.reports import AgentCall, AgentOutcome
 from port_hook_cli.agent.request import MappedField
 from port_hook_cli.agent.wire import WireRequest, signed_content
-from port_hook_cli.invocations.models import Delivery
-from port_hook_cli.invocations.records import delivery_fields
+from port_hook_cli.invocations.models import Delivery, MessageOrigin
+from port_hook_cli.invocations.records import delivery_fields, origin_fields
 
 AGENT = "port-hook/agent/1"
 
@@ -27,10 +27,12 @@ def prediction_record(
     given: Sequence[str],
     masker: AgentMasker,
     delivery: Delivery | None = None,
+    origin: MessageOrigin | None = None,
 ) -> dict[str, Any]:
     """Return the record of a prediction; `delivery` is that of the request, None if it was not sent.
 
-    `given` are the variables of the environment that expressions saw.
+    `origin` is set if the message was read from a topic. `given` are the variables of the environment that expressions
+    saw.
     """
     message = prediction.message
     return {
@@ -51,7 +53,13 @@ def prediction_record(
         "taking": [_call(each, masker) for each in prediction.taking],
         "outcomes": [_outcome(each, masker) for each in outcomes],
         "delivery": None if delivery is None else _delivery(delivery, masker),
+        "kafka": origin_fields(origin),
     }
+
+
+def unpredicted_record(name: str, reason: str, *, origin: MessageOrigin | None) -> dict[str, Any]:
+    """Return the record of a message for which there is no prediction."""
+    return {"schema": AGENT, "type": "unpredicted", "message": name, "reason": reason, "kafka": origin_fields(origin)}
 
 
 def check_record(file: str, count: int, problems: Sequence[MappingProblem]) -> dict[str, Any]:

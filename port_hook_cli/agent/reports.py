@@ -21,9 +21,6 @@ from port_hook_cli.agent.response import AgentResponse
 from port_hook_cli.agent.wire import json_content
 
 TOKEN_PATH = "/v1/auth/access_token"  # noqa: S105 - a route
-CLAIM_LIMIT = 100
-_INSTALLATION = "_PORT_EXEC_AGENT"
-_RESERVED = {"x-port-reserved-usage": "true"}
 _RECEIVED = {
     Subject.ACTION_RUN: ("An action message has been received", "Preparing the payload for the request"),
     Subject.NODE_RUN: ("A workflow node run has been received",),
@@ -196,22 +193,6 @@ class Reporter:
             is_node = self.message.subject is Subject.NODE_RUN
             body = {"logs": [{"level": "INFO", "message": text}]} if is_node else {"message": text}
             yield AgentCall(method="POST", path=f"{self._path}/logs", body=body)
-
-
-def taking_calls(message: AgentMessage) -> tuple[AgentCall, ...]:
-    """Return the calls by which the agent gets a run that it polls; none for a message of a topic."""
-    if message.transport is not AgentTransport.POLLING or message.subject is Subject.CHANGE:
-        return ()
-    is_node = message.subject is Subject.NODE_RUN
-    base = "/v1/workflows/runs" if is_node else "/v1/actions/runs"
-    claim: dict[str, Any] = {"installationId": _INSTALLATION, "limit": CLAIM_LIMIT}
-    ack: dict[str, Any] = {"nodeRunIdentifier": message.run_id} if is_node else {"runIds": [message.run_id]}
-    if not is_node:
-        claim["invocationMethod"] = "WEBHOOK"
-    return (
-        AgentCall(method="POST", path=f"{base}/claim-pending", body=claim, headers=_RESERVED),
-        AgentCall(method="PATCH", path=f"{base}/ack", body=ack, headers=_RESERVED),
-    )
 
 
 def _checked(body: dict[str, Any]) -> dict[str, Any]:

@@ -46,6 +46,11 @@ def prediction_lines(
         yield from _request_lines(prediction.wire, masker)
 
 
+def unpredicted_line(reason: str) -> Styled:
+    """Return the line about a message for which there is no prediction."""
+    return _line("unread", Styled(brief(reason, _MOST_OF_A_VALUE), "yellow"))
+
+
 def outcome_lines(
     outcome: AgentOutcome, calls: Sequence[AgentCall], *, masker: AgentMasker, title: str
 ) -> Iterator[Styled]:

@@ -15,9 +15,10 @@ from port_hook_cli.agent.mapping import (
 )
 from port_hook_cli.agent.response import AgentResponse
 from port_hook_cli.agent_view.plan import AgentPlan
-from port_hook_cli.captures.reading import open_captures
-from port_hook_cli.captures.request_file import NotARequest, capture_in
-from port_hook_cli.captures.truncation import require_whole
+from port_hook_cli.agent_view.session import AgentInput
+from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
+from port_hook_cli.captures.documents.truncation import require_whole
+from port_hook_cli.captures.store.reading import open_captures
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
@@ -33,14 +34,13 @@ _KINDS = (
 _BOM = b"\xef\xbb\xbf"
 
 
-def read_message(plan: AgentPlan, runtime: Runtime) -> Any:
-    """Return the JSON of the message; raises StoreError and UsageError."""
-    body = _message_bytes(plan, runtime)
-    return read_document(body, plan.source, hint=_KINDS)
+def read_message(name: str, plan: AgentPlan, runtime: Runtime) -> AgentInput:
+    """Return the message that the user names; raises StoreError and UsageError."""
+    body = _message_bytes(name, plan, runtime)
+    return AgentInput(name=name, document=read_document(body, name, hint=_KINDS), transport=plan.transport)
 
 
-def _message_bytes(plan: AgentPlan, runtime: Runtime) -> bytes:
-    name = plan.source
+def _message_bytes(name: str, plan: AgentPlan, runtime: Runtime) -> bytes:
     if name == "-" or _is_file(name, runtime.cwd):
         return _body_in(name, read_input(name, cwd=runtime.cwd, stdin=runtime.stdin))
     if name != "last" and not name.isalnum():

@@ -9,14 +9,30 @@ from port_hook_cli.agent.message import AgentTransport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StreamPlan:
+    """Messages that are shown as they arrive: those of the topics, or the runs that the agent gets by polling.
+
+    `since_s` is seconds since the epoch; without it, a topic is read from its end, and all runs in progress are shown.
+    Reading ends after `count` messages. `take_over` allows to claim runs that a running agent would get; `yes` skips
+    the question.
+    """
+
+    transport: AgentTransport
+    since_s: float | None = None
+    count: int | None = None
+    take_over: bool = False
+    yes: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentPlan:
-    """What `agent` does. `source` is a message; `mapping` is a file, None for the one that the agent would read.
+    """What `agent` does. `source` is a message, or messages; `mapping` is a file, None for the agent's own choice.
 
     `to` is where the request is sent instead of the mapping's URL. `variables` are names of the environment that
     expressions may read. Times are seconds; a `timeout_s` of 0 is no limit.
     """
 
-    source: str
+    source: str | StreamPlan
     mapping: str | None
     transport: AgentTransport | None
     response: str | None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -31,31 +31,48 @@ if TYPE_CHECKING:
 _REDIRECTS = range(300, 400)
 
 
-async def send_prediction(session: AgentSession, shown: ShownPrediction) -> ExitCode:
-    """Send the request, show the response and what the agent reports then, and report it if the plan says so."""
+async def send_once(session: AgentSession, shown: ShownPrediction) -> ExitCode:
+    """Send the request of a single message; see `send_prediction`."""
+    url = target_of(session, shown)
+    async with reporting(session) as port:
+        return await send_prediction(session, shown, url, port)
+
+
+@asynccontextmanager
+async def reporting(session: AgentSession) -> AsyncIterator[PortApi | None]:
+    """Yield a client of Port's API if the plan says that runs are reported, else None."""
+    if not session.plan.report:
+        yield None
+        return
+    async with open_port_api(session.settings, session.runtime, timeout_s=session.plan.api_timeout_s) as port:
+        yield port
+
+
+def target_of(session: AgentSession, shown: ShownPrediction) -> str:
+    """Return where to send; raises UsageError if it must not be sent there, or if the run cannot be reported."""
+    assert shown.prediction.wire is not None
+    url = _destination(session, shown, shown.prediction.wire)
+    _check_reported_run(session, shown)
+    return url
+
+
+async def send_prediction(session: AgentSession, shown: ShownPrediction, url: str, port: PortApi | None) -> ExitCode:
+    """Send the request, show the response and what the agent reports then, and report it to `port` if there is one."""
     prediction, wire = shown.prediction, shown.prediction.wire
     assert wire is not None
-    url = _destination(session, shown, wire)
-    _check_reported_run(session, shown)
-    async with AsyncExitStack() as stack:
-        port: PortApi | None = None
-        if session.plan.report:
-            port = await stack.enter_async_context(
-                open_port_api(session.settings, session.runtime, timeout_s=session.plan.api_timeout_s)
-            )
-        before = prediction.before
-        if not session.plan.json:
-            show_request(session, shown)
-            session.runtime.stdout.flush()
-        await _report(before, port, session.runtime)
-        delivery = await _deliver(session, wire, url)
-        outcome = prediction.outcome(_response(delivery))
-        _tell(session, shown, delivery)
-        if session.plan.json:
-            emit_prediction(session, shown, [outcome], delivery)
-        else:
-            _show_outcome(session, shown, delivery, outcome)
-        await _report(outcome.calls[len(before) :], port, session.runtime)
+    before = prediction.before
+    if not session.plan.json:
+        show_request(session, shown)
+        session.runtime.stdout.flush()
+    await _report(before, port, session.runtime)
+    delivery = await _deliver(session, wire, url)
+    outcome = prediction.outcome(_response(delivery))
+    _tell(session, shown, delivery)
+    if session.plan.json:
+        emit_prediction(session, shown, [outcome], delivery)
+    else:
+        _show_outcome(session, shown, delivery, outcome)
+    await _report(outcome.calls[len(before) :], port, session.runtime)
     return ExitCode.TARGET if delivery.status is None else ExitCode.OK if delivery.ok else ExitCode.FAILED
 
 

@@ -1,4 +1,4 @@
-"""What a prediction needs, such as the message and the mappings, and what is needed to show it."""
+"""What a prediction needs, such as the mappings, and what is needed to show it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any
 from port_hook_cli.agent.expressions import EnvironmentUse, environment_use
 from port_hook_cli.agent.mapping import AgentMapping
 from port_hook_cli.agent.masking import AgentMasker, decrypted_secrets
-from port_hook_cli.agent.message import AgentMessage, AgentTransport, take_message
+from port_hook_cli.agent.message import AgentMessage, AgentTransport, take_message, take_topic_message
 from port_hook_cli.agent.prediction import AgentWorld, Prediction, predict
 from port_hook_cli.agent.response import AgentResponse
 from port_hook_cli.agent_view.plan import AgentPlan
 from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.engines.encryption import open_aes_gcm
 from port_hook_cli.errors import UsageError
+from port_hook_cli.invocations.models import MessageOrigin
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
 
@@ -26,12 +27,26 @@ _FALSE = frozenset({"0", "off", "f", "false", "n", "no"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentInput:
+    """A message that may be one for the agent. `name` is for the user.
+
+    `transport` is how the agent gets it, or None for what it shows. `origin` is set if it was read from a topic.
+    `problem` says why there is no document, or is "".
+    """
+
+    name: str
+    document: Any = field(repr=False)
+    transport: AgentTransport | None = None
+    origin: MessageOrigin | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSession:
-    """What stays the same while a mapping file is edited."""
+    """What stays the same for all messages, and while a mapping file is edited."""
 
     plan: AgentPlan
     runtime: Runtime
-    document: Any = field(repr=False)
     settings: Settings
     variables: dict[str, str] = field(repr=False)
     responses: tuple[AgentResponse, ...]
@@ -46,15 +61,17 @@ class AgentSession:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownPrediction:
-    """A prediction, and what is needed to show it."""
+    """A prediction for `source`, and what is needed to show it. `secrets` are the values that were decrypted."""
 
+    source: AgentInput
     prediction: Prediction
+    secrets: frozenset[str] = field(repr=False)
     environment: EnvironmentUse
     masker: AgentMasker
 
 
-def predict_session(session: AgentSession, mappings: Sequence[AgentMapping]) -> ShownPrediction:
-    """Return what the agent does with the message; raises UsageError if it is not a message, and RenderError."""
+def predict_input(session: AgentSession, source: AgentInput, mappings: Sequence[AgentMapping]) -> ShownPrediction:
+    """Return what the agent does with a message; raises UsageError if it is not a message, and RenderError."""
     secret = session.settings.require_secret()
     world = AgentWorld(
         mappings=mappings,
@@ -64,24 +81,30 @@ def predict_session(session: AgentSession, mappings: Sequence[AgentMapping]) -> 
         timestamp=str(int(session.runtime.now())),
         is_detailed=session.runtime.environ.get(_DETAILED_VARIABLE, "true").lower() not in _FALSE,
     )
-    prediction = predict(_message(session), world)
-    hidden = [*session.variables.values(), *decrypted_secrets(prediction.decrypted), secret.reveal()]
+    prediction = predict(_message(session, source), world)
+    decrypted = frozenset(decrypted_secrets(prediction.decrypted))
+    hidden = [*session.variables.values(), *decrypted, secret.reveal()]
     for value in hidden:
         session.runtime.keep_secret(value)
     texts = [text for mapping in mappings for _, text in mapping.expressions]
-    return ShownPrediction(prediction=prediction, environment=environment_use(texts), masker=AgentMasker(hidden))
+    return ShownPrediction(
+        source=source,
+        prediction=prediction,
+        secrets=decrypted,
+        environment=environment_use(texts),
+        masker=AgentMasker(hidden),
+    )
 
 
-def _message(session: AgentSession) -> AgentMessage:
+def _message(session: AgentSession, source: AgentInput) -> AgentMessage:
+    secret = session.settings.require_secret()
     try:
-        return take_message(
-            deepcopy(session.document),
-            session.plan.transport,
-            session.settings.require_secret(),
-            default=session.default_transport,
-        )
+        if source.origin is not None:
+            return take_topic_message(source.document, secret)
+        document = deepcopy(source.document)
+        return take_message(document, source.transport, secret, default=session.default_transport)
     except ValueError as error:
         raise UsageError(
-            f"{session.plan.source} is not a message of the agent: {error}.",
+            f"{source.name} is not a message of the agent: {error}.",
             hint="Give a message of a topic, a run that the agent claims, or a payload.",
         ) from error

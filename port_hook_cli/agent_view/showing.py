@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from port_hook_cli.agent.reports import AgentOutcome
-from port_hook_cli.agent_view.session import AgentSession, ShownPrediction
+from port_hook_cli.agent_view.session import AgentInput, AgentSession, ShownPrediction
 from port_hook_cli.errors import ExitCode, PortHookError
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, tell, write_content
+from port_hook_cli.text.safe import brief
+from port_hook_cli.text.styled import Styled
+
+_MOST_OF_A_TITLE = 300
 
 
 def _outcomes(session: AgentSession, shown: ShownPrediction) -> list[AgentOutcome]:
@@ -59,8 +63,30 @@ def emit_prediction(
         given=tuple(session.variables),
         masker=shown.masker,
         delivery=delivery,
+        origin=shown.source.origin,
     )
     emit(record, session.runtime.stdout)
+
+
+def show_title(session: AgentSession, title: str, *, is_first: bool) -> None:
+    """Print a line above what is shown about one of several messages."""
+    if not session.plan.json:
+        output = Output(session.runtime.stdout, session.runtime.environ)
+        output.print(*output.fit([*([] if is_first else [Styled("")]), Styled(brief(title, _MOST_OF_A_TITLE), "bold")]))
+
+
+def show_unpredicted(session: AgentSession, source: AgentInput, reason: str) -> None:
+    """Print why there is no prediction for a message."""
+    if session.plan.json:
+        from port_hook_cli.agent.records import unpredicted_record
+
+        emit(unpredicted_record(source.name, reason, origin=source.origin), session.runtime.stdout)
+        return
+    from port_hook_cli.agent.view import unpredicted_line
+
+    output = Output(session.runtime.stdout, session.runtime.environ)
+    output.print(*output.fit([unpredicted_line(reason)]))
+    session.runtime.stdout.flush()
 
 
 def print_raw(shown: ShownPrediction, runtime: Runtime) -> ExitCode:

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from port_hook_cli.assistant.results import ToolOutput, cut_texts
-from port_hook_cli.captures.capture_file import capture_summary
-from port_hook_cli.captures.exchange_view import fate_of_stored, what_it_is
+from port_hook_cli.captures.documents.capture_file import capture_summary
+from port_hook_cli.captures.view.exchange import fate_of_stored, what_it_is
 from port_hook_cli.invocations.masked_headers import mask_headers
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, Delivery, Exchange, Headers, Invocation, Response, Status
 from port_hook_cli.javascript.nesting import nests_too_deep

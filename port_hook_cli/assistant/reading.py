@@ -7,7 +7,6 @@ import json
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,8 @@ from port_hook_cli.assistant.capture_details import capture_details, masked, sho
 from port_hook_cli.assistant.results import ToolOutput
 from port_hook_cli.assistant.tool import Arguments
 from port_hook_cli.assistant.workspace import Workspace
-from port_hook_cli.captures.saved_request import SavedRequest, from_exchange
+from port_hook_cli.captures.documents.saved_request import SavedRequest, from_exchange
+from port_hook_cli.captures.store.reading import open_body_filter
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status
@@ -23,11 +23,9 @@ from port_hook_cli.invocations.records import format_time
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.terminal.console import tell
 from port_hook_cli.text.durations import parse_since
-from port_hook_cli.text.safe import brief
 
 if TYPE_CHECKING:
-    from port_hook_cli.captures.body_filter import JqBodyFilter
-    from port_hook_cli.captures.statements import StoreFilter
+    from port_hook_cli.captures.store.statements import StoreFilter
 
 DEFAULT_LIMIT = 20
 _LIST_CHARACTERS = 30_000
@@ -62,7 +60,10 @@ def find_capture(name: str, workspace: Workspace) -> Exchange:
 
 def _list(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     limit, skip = arguments.get("limit", DEFAULT_LIMIT), arguments.get("skip", 0)
-    with workspace.open_store() as kept, _body_filter(arguments.get("jq"), workspace) as bodies:
+    with (
+        workspace.open_store() as kept,
+        open_body_filter(arguments.get("jq"), workspace.runtime, name="the jq expression") as bodies,
+    ):
         found = islice(kept.select(_wanted(arguments, workspace), bodies=bodies), skip, None)
         listed, has_more = _listed(found, limit)
     if not listed:
@@ -86,7 +87,7 @@ def _listed(found: Iterator[Exchange], limit: int) -> tuple[list[dict[str, Any]]
 
 
 def _wanted(arguments: Arguments, workspace: Workspace) -> StoreFilter:
-    from port_hook_cli.captures.statements import StoreFilter
+    from port_hook_cli.captures.store.statements import StoreFilter
 
     verdict, code, since = (arguments.get(name) for name in ("verdict", "status_code", "since"))
     return StoreFilter(
@@ -98,21 +99,6 @@ def _wanted(arguments: Arguments, workspace: Workspace) -> StoreFilter:
         response=None if code is None else Expectation.parse(code),
         failed=arguments.get("failed", False),
     )
-
-
-@contextmanager
-def _body_filter(expression: str | None, workspace: Workspace) -> Iterator[JqBodyFilter | None]:
-    if expression is None:
-        yield None
-        return
-    from port_hook_cli.captures.body_filter import JqBodyFilter
-
-    with JqBodyFilter(expression) as bodies:
-        yield bodies
-    if bodies.failures:
-        failure = brief(bodies.failure)
-        what = f"the jq expression failed for some captures ({bodies.failures})"
-        tell(f"note: {what}, for example with: {failure}", workspace.runtime)
 
 
 def _show(arguments: Arguments, workspace: Workspace) -> ToolOutput:
@@ -180,9 +166,9 @@ def _on_the_wire(text: str) -> str:
 
 
 def _diff(arguments: Arguments, workspace: Workspace) -> ToolOutput:
-    from port_hook_cli.captures.comparison import compare
-    from port_hook_cli.captures.diff_view import diff_record, without_ignored
-    from port_hook_cli.captures.ignoring import Ignoring
+    from port_hook_cli.captures.comparison.differences import compare
+    from port_hook_cli.captures.comparison.ignoring import Ignoring
+    from port_hook_cli.captures.comparison.view import diff_record, without_ignored
 
     ignoring = Ignoring.parse(arguments.get("ignore", ()), headers=_SIGNATURES)
     a, b = (masked(find_capture(arguments[side], workspace), workspace.masker) for side in ("a", "b"))

@@ -18,7 +18,7 @@ from port_hook_cli.assistant.capture_details import SIGNED, without_signature
 from port_hook_cli.assistant.results import ToolOutput
 from port_hook_cli.assistant.tool import Arguments
 from port_hook_cli.assistant.workspace import Workspace
-from port_hook_cli.captures.store import LAST
+from port_hook_cli.captures.store.capture_store import LAST
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.forwarding import is_on_this_machine, read_target
@@ -141,6 +141,7 @@ def _replay_plan(capture_id: str, arguments: Arguments, workspace: Workspace) ->
         secret_file=workspace.secret_file,
         insecure_api=workspace.insecure_api,
         reads_files=False,
+        signs_inside=False,  # the replay is saved, and tools show bodies: no one may get a new signature in one
     )
 
 

@@ -10,8 +10,8 @@ from port_hook_cli.assistant.capture_details import capture_details
 from port_hook_cli.assistant.results import ToolOutput
 from port_hook_cli.assistant.tool import Arguments
 from port_hook_cli.assistant.workspace import Workspace
-from port_hook_cli.captures.index import CaptureIndex
-from port_hook_cli.captures.query import CaptureQuery
+from port_hook_cli.captures.index.capture_index import CaptureIndex
+from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.terminal.console import tell
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from port_hook_cli.captures.opening import store_path
-from port_hook_cli.captures.reading import open_captures
+from port_hook_cli.captures.database.opening import store_path
+from port_hook_cli.captures.store.reading import open_captures
 from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ALL_NEEDS, Settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.masking import Masker
 
 if TYPE_CHECKING:
-    from port_hook_cli.captures.store import CaptureStore
+    from port_hook_cli.captures.store.capture_store import CaptureStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

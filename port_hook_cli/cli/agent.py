@@ -28,6 +28,31 @@ def agent(
             show_default=False,
         ),
     ] = None,
+    kafka: Annotated[
+        bool,
+        typer.Option(
+            "--kafka",
+            help="Show each message of the agent's Kafka topics as it arrives, without taking it from anyone.",
+        ),
+    ] = False,
+    poll: Annotated[
+        bool,
+        typer.Option(
+            "--poll",
+            help="Show each action run in progress that is for the agent, without claiming it; see --take-over.",
+        ),
+    ] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="TIME",
+            help="With --kafka or --poll: start with messages or runs since this time: 10m, 2h, or 2026-05-01T13:30.",
+        ),
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option("--count", metavar="N", help="With --kafka or --poll: stop after N messages.", min=1)
+    ] = None,
     mapping: Annotated[
         str | None,
         typer.Option(
@@ -86,6 +111,15 @@ def agent(
     report: Annotated[
         bool, typer.Option("--report", help="With --send: report the run to Port as the agent does, for real.")
     ] = False,
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over",
+            help="With --poll --send: claim runs from Port, so that a running agent does not get them. Not needed for a"
+            " sandbox on this machine.",
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --take-over begins.")] = False,
     timeout_s: Annotated[
         float,
         typer.Option(
@@ -109,13 +143,16 @@ def agent(
     --send. Expressions read only the environment variables of --env; in the agent, they can read all.
     """
     runtime: Runtime = ctx.obj
+    streams = kafka or poll
     refuse_contradictions(
-        {"a MESSAGE": source is not None, "--check": check is not None},
+        {"a MESSAGE": source is not None, "--check": check is not None, "--kafka": kafka, "--poll": poll},
         {"--json": json, "--raw": raw},
         {"--watch": watch, "--raw": raw, "--send": send},
         {"--to": to is not None, "--to-its-url": to_its_url},
         {"--send": send, "--status": status is not None},
         {"--send": send, "--response": response is not None},
+        {"--kafka": kafka, "--transport polling": transport is AgentTransport.POLLING},
+        {"--poll": poll, "--transport kafka": transport is AgentTransport.KAFKA},
         stdin=(
             ("the message", source),
             ("the mapping file", mapping if check is None else check),
@@ -128,6 +165,13 @@ def agent(
                 "--to-its-url": to_its_url and not send,
                 "--report": report and not send,
             },
+            "No messages arrive without --kafka or --poll": {
+                "--since": not streams and since is not None,
+                "--count": not streams and count is not None,
+            },
+            "No run is claimed without --poll and --send": {"--take-over": take_over and not (poll and send)},
+            "Claims cannot be limited to a time": {"--since": poll and send and since is not None},
+            "Nothing is asked without --take-over": {"--yes": yes and not take_over},
             "--check needs no message": {
                 "--mapping": check is not None and mapping is not None,
                 "--env": check is not None and bool(env),
@@ -141,15 +185,29 @@ def agent(
         from port_hook_cli.agent_view.checking import check_mapping_file
 
         return check_mapping_file(check, runtime, json=json)
-    if not source:
-        raise UsageError("Missing argument MESSAGE.", hint="Name a message, or check a mapping file with --check FILE.")
+    if not source and not streams:
+        raise UsageError(
+            "Missing argument MESSAGE.",
+            hint="Name a message, show those that arrive with --kafka or --poll, or check a mapping file with --check "
+            "FILE.",
+        )
+    if raw and streams and count != 1:
+        raise UsageError("The bytes of several requests cannot be told apart.", hint="Add --count 1.")
     if watch and mapping == "-":
         raise UsageError("stdin cannot be watched.", hint="Give the mapping as a file.")
-    from port_hook_cli.agent_view.plan import AgentPlan
+    from port_hook_cli.agent_view.plan import AgentPlan, StreamPlan
     from port_hook_cli.agent_view.run import run_agent
+    from port_hook_cli.text.durations import parse_since
 
+    stream = StreamPlan(
+        transport=AgentTransport.POLLING if poll else AgentTransport.KAFKA,
+        since_s=None if since is None else parse_since(since, now=runtime.now()),
+        count=count,
+        take_over=take_over,
+        yes=yes,
+    )
     plan = AgentPlan(
-        source=source,
+        source=source or stream,
         mapping=mapping,
         transport=transport,
         response=response,

@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from port_hook_cli import __version__
-from port_hook_cli.cli.command import Command, styled_help
+from port_hook_cli.cli.command import Command, empty_value, styled_help
 from port_hook_cli.cli.defaults import PROJECT_DEFAULTS, default_map, given_options, name_variable, tell_ignored
 from port_hook_cli.errors import ExitCode, PortHookError
 from port_hook_cli.files.settings_names import PROJECT_CONFIG, PYPROJECT
@@ -143,6 +143,8 @@ class CommandGroup(TyperGroup):
 def _read_project_file(ctx: Any, command: Any, words: list[str]) -> None:
     """Add the defaults of the project's file, and say which. Without a file, this only looks for one."""
     runtime, name, profile = ctx.obj, str(command.name), ctx.params.get("profile")
+    if profile == "":
+        raise empty_value("--profile")
     if profile is None and not any(map(os.path.lexists, (runtime.cwd / PROJECT_CONFIG, runtime.cwd / PYPROJECT))):
         return
     from port_hook_cli.cli.project_defaults import project_defaults

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterable, Sequence
+from typing import Annotated
 
 import typer
 
-from port_hook_cli.captures.reading import open_captures
+from port_hook_cli.captures.store.reading import open_body_filter, open_captures
 from port_hook_cli.cli import options
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.runtime import Runtime
-
-if TYPE_CHECKING:
-    from port_hook_cli.captures.body_filter import JqBodyFilter
 
 _NONE = ("There are no captures yet.", "hint: Start `port-hook listen` in this folder and run an action in Port.")
 _NO_MATCH = ("No captures match.", "hint: Run `port-hook captures` without filters to list the latest.")
@@ -80,7 +76,7 @@ def captures(
     as_json: options.Json = False,
 ) -> ExitCode:
     """List captures, newest first."""
-    from port_hook_cli.captures.statements import StoreFilter
+    from port_hook_cli.captures.store.statements import StoreFilter
     from port_hook_cli.text.durations import parse_since
 
     runtime: Runtime = ctx.obj
@@ -93,7 +89,10 @@ def captures(
         response=None if status_code is None else Expectation.parse(status_code),
         failed=failed,
     )
-    with open_captures(store, runtime, show_only=True) as kept, _body_filter(jq, runtime) as bodies:
+    with (
+        open_captures(store, runtime, show_only=True) as kept,
+        open_body_filter(jq, runtime, name="the expression of --jq") as bodies,
+    ):
         found = kept.select(wanted, limit=limit or None, bodies=bodies)
         count = _emit_all(found, runtime) if as_json else _list_all(list(found), runtime, pager=not no_pager)
     if not count:
@@ -104,25 +103,8 @@ def captures(
     return ExitCode.OK
 
 
-@contextmanager
-def _body_filter(expression: str | None, runtime: Runtime) -> Iterator[JqBodyFilter | None]:
-    """Yield the filter for --jq; afterward say how often the expression failed."""
-    if expression is None:
-        yield None
-        return
-    from port_hook_cli.captures.body_filter import JqBodyFilter
-    from port_hook_cli.terminal.console import tell
-    from port_hook_cli.text.safe import brief
-
-    with JqBodyFilter(expression) as bodies:
-        yield bodies
-    if bodies.failures:
-        count = f"{bodies.failures} captures" if bodies.failures > 1 else "1 capture"
-        tell(f"note: the expression of --jq failed for {count}, for example with: {brief(bodies.failure)}", runtime)
-
-
 def _emit_all(found: Iterable[Exchange], runtime: Runtime) -> int:
-    from port_hook_cli.captures.capture_file import capture_summary
+    from port_hook_cli.captures.documents.capture_file import capture_summary
     from port_hook_cli.terminal.console import emit
 
     count = 0
@@ -132,7 +114,7 @@ def _emit_all(found: Iterable[Exchange], runtime: Runtime) -> int:
 
 
 def _list_all(found: Sequence[Exchange], runtime: Runtime, *, pager: bool) -> int:
-    from port_hook_cli.captures.view import captures_lines, captures_table
+    from port_hook_cli.captures.view.captures import captures_lines, captures_table
     from port_hook_cli.terminal.console import Output
     from port_hook_cli.terminal.pager import print_paged
 

@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from typer.core import TyperCommand
+from typer.exceptions import TyperException
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.runtime import system_runtime
 
 _COMMAND = "command_to_run"
 _TARGETS = frozenset({"--forward-to", "--to"})
+_MAY_BE_EMPTY = frozenset({("report-run", "--label"), ("report-run", "--summary")})
+"""Options whose empty value has a meaning: it replaces the text that the run has in Port."""
 
 
 def styled_help(command: Any, ctx: Any) -> str:
@@ -25,24 +28,52 @@ def styled_help(command: Any, ctx: Any) -> str:
     return help_text(command, ctx, output)
 
 
+def empty_value(option: str) -> UsageError:
+    """Return the error for an option whose value is empty."""
+    return UsageError(f"The value of {option} is empty.", hint="Check whether a shell variable is unset.")
+
+
 class Command(TyperCommand):
     """One command of port-hook. The groups and examples of its help are imported only for the help."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line; raises UsageError for two targets, because typer would use only the last one."""
-        _, _, order = self.make_parser(ctx).parse_args(list(args))
+        """Read the command line; raises UsageError for what typer would accept: two targets and empty values."""
+        words, order = self._words(ctx, args)
+        if not words.get("help"):
+            self._refuse_second_targets(order)
+            self._refuse_empty_values(words)
+            self._require_dashes(words, args)
+        return super().parse_args(ctx, args)
+
+    def _words(self, ctx: Any, args: list[str]) -> tuple[dict[str, Any], list[Any]]:
+        """Return the texts on the command line by parameter, and the parameters in their order."""
+        try:
+            words, _, order = self.make_parser(ctx).parse_args(list(args))
+        except TyperException as wrong:
+            if getattr(wrong, "ctx", self) is None:  # then the hint could not name the command
+                wrong.ctx = ctx  # type: ignore[attr-defined]
+            raise
+        return words, order
+
+    def _refuse_second_targets(self, order: list[Any]) -> None:
+        """Raise UsageError for a target given twice: typer would use only the last one."""
         for name in (name for parameter in self.params for name in _TARGETS.intersection(parameter.opts)):
             if sum(name in parameter.opts for parameter in order) > 1:
                 raise UsageError(f"{name} is given more than once.", hint="Give one target; see --route for others.")
-        self._require_dashes(ctx, args)
-        return super().parse_args(ctx, args)
 
-    def _require_dashes(self, ctx: Any, args: list[str]) -> None:
+    def _refuse_empty_values(self, words: dict[str, Any]) -> None:
+        """Raise UsageError for an option without text: most often, a variable in a script is not set."""
+        for parameter in self.params:
+            given = words.get(parameter.name or "")
+            name = max(parameter.opts, key=len)
+            is_empty = "" in given if isinstance(given, list) else given == ""
+            if parameter.param_type_name == "option" and is_empty and (self.name, name) not in _MAY_BE_EMPTY:
+                raise empty_value(name)
+
+    @staticmethod
+    def _require_dashes(words: dict[str, Any], args: list[str]) -> None:
         """Raise UsageError for a command to run without `--` before it: its options could be read as port-hook's."""
-        if "--" in args or not any(parameter.name == _COMMAND for parameter in self.params):
-            return
-        words, _, _ = self.make_parser(ctx).parse_args(list(args))
-        if extra := words.get(_COMMAND):
+        if "--" not in args and (extra := words.get(_COMMAND)):
             raise UsageError(f"Unexpected argument: {' '.join(extra)}.", hint="To run a command, put -- before it.")
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:

@@ -21,14 +21,21 @@ def refuse_contradictions(
     for group in exclusive:
         given = [name for name, is_given in group.items() if is_given]
         if len(given) > 1:
-            raise UsageError(f"{_listed(given)} exclude each other.", hint="Give only one of them.")
+            raise UsageError(_sentence(f"{_listed(given)} exclude each other."), hint="Give only one of them.")
     readers = [what for what, name in stdin if name == "-"]
     if len(readers) > 1:
-        raise UsageError(f"stdin cannot be both {readers[0]} and {readers[1]}.", hint="Give one of them as a file.")
+        raise UsageError(
+            _sentence(f"{_listed(readers[:2])} cannot both use stdin."), hint="Give one of them as a file."
+        )
     for reason, group in (pointless or {}).items():
         for name, is_given in group.items():
             if is_given:
-                raise UsageError(f"{reason}, so {name} has no effect.", hint=f"Leave out {name}.")
+                raise UsageError(_sentence(f"{reason}, so {name} has no effect."), hint=f"Leave out {name}.")
+
+
+def _sentence(text: str) -> str:
+    """Return the text with a capital: names of inputs, such as `the secret`, have none."""
+    return text[0].upper() + text[1:]
 
 
 def _listed(names: list[str]) -> str:

@@ -12,9 +12,9 @@ import typer
 from port_hook_cli.actions.decryption_view import decryption_lines, plain_value, problem_lines
 from port_hook_cli.actions.encrypted_inputs import Decryption, decryption_record, likely_paths, with_decrypted
 from port_hook_cli.actions.encryption import Problem, Scheme
-from port_hook_cli.captures.reading import open_captures
-from port_hook_cli.captures.request_file import NotARequest, capture_in
-from port_hook_cli.captures.truncation import require_whole
+from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
+from port_hook_cli.captures.documents.truncation import require_whole
+from port_hook_cli.captures.store.reading import open_captures
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.keys import build_decrypter

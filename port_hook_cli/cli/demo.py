@@ -153,7 +153,7 @@ def _say(text: str, runtime: Runtime) -> None:
 
 def _show(exchange: Exchange, runtime: Runtime) -> None:
     """Show an exchange as `listen` does, without the `report-run` command: the handler reports the run."""
-    from port_hook_cli.captures.exchange_view import exchange_lines
+    from port_hook_cli.captures.view.exchange import exchange_lines
     from port_hook_cli.runs.view import report_command
     from port_hook_cli.terminal.console import Output
     from port_hook_cli.text.layout import fit

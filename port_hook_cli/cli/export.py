@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from port_hook_cli.captures.exports import EXPORT_FORMATS, Exported, find_export
-from port_hook_cli.captures.finder import CaptureFinder
-from port_hook_cli.captures.truncation import require_whole
+from port_hook_cli.captures.documents.truncation import require_whole
+from port_hook_cli.captures.exports.formats import EXPORT_FORMATS, Exported, find_export
+from port_hook_cli.captures.store.finder import CaptureFinder
 from port_hook_cli.cli import options
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.output import write_new_file
@@ -43,10 +43,8 @@ def export(
     ] = None,
     to: Annotated[
         str | None,
-        typer.Option(
-            "--to",
-            metavar="URL|PORT",
-            help="The URL in the export; without a path, the captured path and query are used. Default: the handler on "
+        options.target(
+            "The URL in the export; without a path, the captured path and query are used. Default: the handler on "
             "this machine that the capture was forwarded to, or that the store's last `listen` forwarded to, or 8000.",
         ),
     ] = None,

@@ -39,6 +39,7 @@ GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
     },
     "agent": {
         "Message": ("--transport", "--store"),
+        "Messages that arrive": ("--kafka", "--poll", "--since", "--count", "--take-over", "--yes"),
         "Mapping": ("--mapping", "--env", "--check", "--watch"),
         "Responses": ("--status", "--response"),
         "Send it": ("--send", "--to", "--to-its-url", "--timeout"),
@@ -74,6 +75,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "port-hook agent message.json --mapping control_the_payload_config.json",
         "port-hook agent last --status 500",
         "port-hook agent last --watch --mapping control_the_payload_config.json",
+        "port-hook agent --kafka --since 10m",
         "port-hook agent --check control_the_payload_config.json",
     ),
     "replay": (

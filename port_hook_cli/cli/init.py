@@ -12,7 +12,7 @@ from port_hook_cli.files.project_file import check_no_project_file, write_projec
 from port_hook_cli.files.settings_names import PROJECT_CONFIG
 from port_hook_cli.invocations.forwarding import is_on_this_machine, read_target
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.prompts import ask, can_ask, confirm
+from port_hook_cli.terminal.prompts import ask_for, can_ask, confirm
 
 _HANDLER, _PORT, _MAX_PORT = "8000", 8787, 65535
 
@@ -59,8 +59,8 @@ def init(
     runtime: Runtime = ctx.obj
     if not force:
         check_no_project_file(runtime.cwd)
-    handler = _read_handler(forward_to if forward_to is not None else _asked("Your handler", _HANDLER, runtime))
-    chosen = port if port is not None else _read_port(_asked("The port to listen on", str(_PORT), runtime))
+    handler = _handler(runtime) if forward_to is None else _read_handler(forward_to)
+    chosen = _port(runtime) if port is None else port
     if not compact and can_ask(runtime):
         compact = confirm("Show one line per invocation?", runtime, default=False)
     text = _FILE.format(handler=handler, port=chosen, compact=str(compact).lower())
@@ -69,8 +69,12 @@ def init(
     return ExitCode.OK
 
 
-def _asked(question: str, default: str, runtime: Runtime) -> str:
-    return (can_ask(runtime) and ask(f"{question} [{default}]:", runtime)) or default
+def _handler(runtime: Runtime) -> str:
+    return ask_for("Your handler", _read_handler, runtime, default=_HANDLER) if can_ask(runtime) else _HANDLER
+
+
+def _port(runtime: Runtime) -> int:
+    return ask_for("The port to listen on", _read_port, runtime, default=str(_PORT)) if can_ask(runtime) else _PORT
 
 
 def _read_handler(text: str) -> str:
@@ -88,5 +92,8 @@ def _read_handler(text: str) -> str:
 
 def _read_port(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < len("100000") and int(text) <= _MAX_PORT):
-        raise UsageError("The port to listen on is not a number from 0 to 65535.", hint="Run `port-hook init` again.")
+        raise UsageError(
+            "The port to listen on is not a number from 0 to 65535.",
+            hint="Enter a free port, or 0 to take any free one.",
+        )
     return int(text)

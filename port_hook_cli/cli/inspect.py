@@ -28,7 +28,7 @@ from port_hook_cli.text.secret import Secret
 
 if TYPE_CHECKING:
     from port_hook_cli.actions.encrypted_inputs import Decryption
-    from port_hook_cli.captures.store import CaptureStore
+    from port_hook_cli.captures.store.capture_store import CaptureStore
     from port_hook_cli.invocations.models import Payload
     from port_hook_cli.listener.observers import Observer
     from port_hook_cli.listener.serving import ListenPlan, Serving
@@ -50,7 +50,7 @@ def inspect(
     insecure_api: options.InsecureApi = False,
 ) -> ExitCode:
     """Show captures in the browser: search them, see why a signature failed, send them again."""
-    from port_hook_cli.captures.opening import store_path
+    from port_hook_cli.captures.database.opening import store_path
 
     runtime: Runtime = ctx.obj
     read = partial(read_settings, runtime, org=org, secret_file=secret_file, insecure_api=insecure_api)
@@ -116,7 +116,7 @@ def beside_listener(
     opens: bool,
 ) -> tuple[Observer, Companion, Callable[[], None]]:
     """Return what `listen --inspect` adds to its session: observer, companion, and a function that opens the page."""
-    from port_hook_cli.captures.opening import store_path
+    from port_hook_cli.captures.database.opening import store_path
     from port_hook_cli.inspector.session import InspectorObserver, InspectorOptions, inspecting_listener
 
     secret, observer = plan.policy.secret, InspectorObserver()
@@ -160,7 +160,7 @@ class SandboxInspector:
     @asynccontextmanager
     async def opened(self, api_url: str, client_id: str, secret: Secret) -> AsyncIterator[str]:
         """Serve the inspector with the sandbox's credentials; yield its URL."""
-        from port_hook_cli.captures.store import open_store
+        from port_hook_cli.captures.store.capture_store import open_store
         from port_hook_cli.inspector.session import InspectorOptions, inspecting_store
 
         settings = Settings(client_id=client_id, client_secret=secret, api_url=api_url, app_url="")

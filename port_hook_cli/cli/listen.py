@@ -6,53 +6,34 @@ import asyncio
 import secrets
 from dataclasses import replace
 from functools import cache, partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from port_hook_cli.cli.contradictions import refuse_contradictions
-from port_hook_cli.cli.options import (
-    ApiTimeout,
-    InsecureApi,
-    InspectActions,
-    InspectPort,
-    Json,
-    OpenBrowser,
-    Org,
-    SecretFile,
-    Store,
-    Tolerance,
-    finite,
-    is_given,
-    one_of,
-    size,
-)
+from port_hook_cli.cli import listen_options, options
+from port_hook_cli.cli.listen_options import refuse_listen_contradictions
 from port_hook_cli.errors import ExitCode, SettingsError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.listener.options import (
     check_max_store,
-    read_delay,
     read_public_url,
     read_response,
     read_routes,
     read_tunnel,
 )
-from port_hook_cli.listener.policy import DelayRange, Policy
+from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.responses import OK
 from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.secret import Secret
-from port_hook_cli.tunnels.registry import tunnel_help
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from port_hook_cli.actions.encrypted_inputs import Decryption
     from port_hook_cli.invocations.models import Exchange
-    from port_hook_cli.invocations.source import OpenSource
-    from port_hook_cli.listener.kafka import KafkaOptions
     from port_hook_cli.listener.observers import Observer
     from port_hook_cli.listener.session import Session
     from port_hook_cli.port_api.client import PortApi
@@ -64,248 +45,69 @@ if TYPE_CHECKING:
 _MOST_SEED = 1_000_000
 
 
-def _delay(text: str) -> DelayRange:
-    try:
-        return read_delay(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
 def listen(
     ctx: typer.Context,
-    port: Annotated[
-        int, typer.Option(metavar="N", help="The port to listen on; 0 takes any free one.", min=0, max=65535)
-    ] = 8787,
-    host: Annotated[
-        str,
-        typer.Option(
-            metavar="ADDRESS", help="The address to listen on. Any address but loopback exposes it to your network."
-        ),
-    ] = "127.0.0.1",
-    path: Annotated[str, typer.Option(metavar="P", help="Serve only this path and the paths below it.")] = "/",
-    forward_to: Annotated[
-        str | None,
-        typer.Option(metavar="URL|PORT", help="Your handler. The path of a URL replaces Port's path."),
-    ] = None,
-    route: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="RULE=URL",
-            help="Another handler for an ACTION, blueprint:NAME, WORKFLOW#NODE or jq:EXPRESSION (repeatable; the first"
-            " match wins).",
-        ),
-    ] = None,
-    tunnel: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|URL",
-            help=tunnel_help(),
-        ),
-    ] = None,
-    public_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="The public URL of a tunnel that you run yourself.")
-    ] = None,
-    domain: Annotated[str | None, typer.Option(metavar="NAME", help="Your static domain (--tunnel ngrok).")] = None,
-    accept_host_key: Annotated[
-        str | None,
-        typer.Option(metavar="SHA256:…", help="Trust an SSH server's key with this fingerprint without asking."),
-    ] = None,
-    probe_interval: Annotated[
-        float,
-        typer.Option(
-            metavar="S",
-            help="Check the public URL every S seconds; 0 disables the check.",
-            min=0,
-            callback=finite,
-        ),
-    ] = 30.0,
-    exit_on_tunnel_loss: Annotated[
-        float | None,
-        typer.Option(
-            metavar="S", help="Exit with code 10 after S seconds without a working tunnel.", min=0, callback=finite
-        ),
-    ] = None,
-    copy: Annotated[bool, typer.Option("--copy", help="Copy the public URL to the clipboard.")] = False,
-    retarget: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Point an action, or a workflow's node (WORKFLOW#NODE), in Port at the public URL until listen ends"
-            " (repeatable).",
-        ),
-    ] = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Do not ask before --retarget changes anything or --take-over begins.")
-    ] = False,
-    kafka: Annotated[
-        bool,
-        typer.Option(
-            "--kafka", help="Also read the Kafka topics of Port's execution agent, without taking its messages."
-        ),
-    ] = False,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since", metavar="TIME", help="Start with messages since this time: 10m, 2h, or 2026-05-01T13:30."
-        ),
-    ] = None,
-    from_end: Annotated[
-        bool, typer.Option("--from-end", help="Start at the end, not where the last listener with this store stopped.")
-    ] = False,
-    group: Annotated[
-        str | None,
-        typer.Option("--group", metavar="NAME", help="Join a consumer group; its name must start with your org's id."),
-    ] = None,
-    take_over: Annotated[
-        bool,
-        typer.Option(
-            "--take-over",
-            help="Join the agent's own group: the agent does not get the messages that this listener gets.",
-        ),
-    ] = False,
-    tolerance: Tolerance = 300.0,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Forward only requests whose signature matches the raw bytes ('valid').")
-    ] = False,
-    refuse_replays: Annotated[
-        bool,
-        typer.Option("--refuse-replays", help="Respond 401 to a signature that was used before within the tolerance."),
-    ] = False,
-    allow_unverified: Annotated[
-        bool,
-        typer.Option("--allow-unverified", help="Verify signatures, but forward requests that fail verification too."),
-    ] = False,
-    no_verify: Annotated[bool, typer.Option("--no-verify", help="Verify nothing; no client secret is needed.")] = False,
-    respond: Annotated[
-        str | None,
-        typer.Option(metavar="STATUS[:BODY|:@FILE]", help="Respond with this instead of forwarding. Default: 200."),
-    ] = None,
-    delay: Annotated[
-        DelayRange,
-        typer.Option(
-            metavar="S|S..S", help="Wait S seconds before responding, or a random time such as 2s..5s.", parser=_delay
-        ),
-    ] = "0",  # type: ignore[assignment] # `_delay` reads it
-    fail_first: Annotated[int, typer.Option(metavar="N", help="Respond 500 to the first N invocations.", min=0)] = 0,
-    fail_rate: Annotated[
-        float,
-        typer.Option(
-            metavar="P",
-            help="Respond 500 to each invocation with the probability P, from 0 to 1.",
-            min=0,
-            max=1,
-            callback=finite,
-        ),
-    ] = 0.0,
-    seed: Annotated[
-        int | None, typer.Option(metavar="N", help="Repeat the random choices of --fail-rate and --delay.")
-    ] = None,
-    drop: Annotated[
-        bool,
-        typer.Option(
-            "--drop",
-            help="Close the connection without a response, after saving; with --fail-first or --fail-rate, only for"
-            " invocations that fail.",
-        ),
-    ] = False,
-    forward_timeout: Annotated[
-        float,
-        typer.Option(
-            metavar="S", help="Wait S seconds for the handler's response; 0 waits indefinitely.", min=0, callback=finite
-        ),
-    ] = 30.0,
-    max_in_flight: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Forward N requests at a time at most; the others wait for their turn.", min=1),
-    ] = None,
-    in_order: Annotated[
-        bool,
-        typer.Option(
-            "--in-order/--no-in-order", help="Forward the requests of one run one after the other, as they arrive."
-        ),
-    ] = True,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ACTION", help="Show and forward only this action; others get 200 (repeatable)."),
-    ] = None,
-    count: Annotated[int | None, typer.Option(metavar="N", help="Stop after N invocations.", min=1)] = None,
-    once: Annotated[bool, typer.Option("--once", help="Stop after one invocation.")] = False,
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            metavar="S",
-            help="Stop after S seconds; exit with code 1 if --count was not reached.",
-            min=0,
-            callback=finite,
-        ),
-    ] = None,
-    expect_status: Annotated[
-        str | None, typer.Option(metavar="CODE|2xx", help="Exit with code 1 unless every response had this status.")
-    ] = None,
-    follow: Annotated[
-        bool,
-        typer.Option("--follow", help="Watch each run in Port after a 2xx response, and show its logs and status."),
-    ] = False,
-    follow_timeout: Annotated[
-        float,
-        typer.Option(metavar="S", help="Follow a run for S seconds at most.", min=0, callback=finite),
-    ] = 600.0,
-    report: Annotated[
-        str | None,
-        typer.Option(
-            metavar="success|failure",
-            help="End each run in Port after the handler's response; success means FAILURE where the handler failed.",
-            parser=one_of(("success", "failure")),
-        ),
-    ] = None,
-    decrypt: Annotated[bool, typer.Option("--decrypt", help="Decrypt encrypted inputs, in the terminal only.")] = False,
-    decrypt_path: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PATH", help="Decrypt this property instead of those that the payload names (repeatable)."
-        ),
-    ] = None,
-    private_key: Annotated[
-        str | None, typer.Option(metavar="FILE", help="The private key for inputs with client-side encryption.")
-    ] = None,
-    compact: Annotated[bool, typer.Option("--compact", help="Show one line per invocation.")] = False,
-    full: Annotated[bool, typer.Option("--full", help="Show everything about each invocation (the default).")] = False,
-    json_: Json = False,
-    inspect: Annotated[
-        bool, typer.Option("--inspect", help="Open the inspector: a page in the browser that shows what arrives.")
-    ] = False,
-    inspect_port: InspectPort = 0,
-    actions: InspectActions = None,
-    open_: OpenBrowser = False,
-    store: Store = None,
-    max_captures: Annotated[int, typer.Option(metavar="N", help="Keep the newest N captures.", min=1)] = 10_000,
-    max_store: Annotated[
-        int,
-        typer.Option(
-            metavar="SIZE",
-            help="Keep at most SIZE on disk, such as 512MiB. The oldest unverified captures are dropped first.",
-            parser=size,
-        ),
-    ] = "1GiB",  # type: ignore[assignment] # `size` reads it
-    keep_secrets: Annotated[
-        bool, typer.Option("--keep-secrets", help="Save authorization headers and cookies unmasked.")
-    ] = False,
-    max_body: Annotated[
-        int,
-        typer.Option(metavar="SIZE", help="Respond 413 to bodies larger than SIZE, such as 20MiB.", parser=size),
-    ] = "10MiB",  # type: ignore[assignment] # `size` reads it
-    max_response: Annotated[
-        int,
-        typer.Option(
-            metavar="SIZE",
-            help="Respond 502 when the handler's response is larger than SIZE, such as 500KiB.",
-            parser=size,
-        ),
-    ] = "32MiB",  # type: ignore[assignment] # `size` reads it
-    api_timeout: ApiTimeout = API_TIMEOUT_S,
-    secret_file: SecretFile = None,
-    org: Org = None,
-    insecure_api: InsecureApi = False,
+    port: listen_options.ListenPort = 8787,
+    host: listen_options.Host = "127.0.0.1",
+    path: listen_options.ServedPath = "/",
+    forward_to: listen_options.ForwardTo = None,
+    route: listen_options.Route = None,
+    tunnel: listen_options.Tunnel = None,
+    public_url: listen_options.PublicUrl = None,
+    domain: listen_options.Domain = None,
+    accept_host_key: listen_options.AcceptHostKey = None,
+    probe_interval: listen_options.ProbeInterval = 30.0,
+    exit_on_tunnel_loss: listen_options.ExitOnTunnelLoss = None,
+    copy: listen_options.Copy = False,
+    retarget: listen_options.RetargetNames = None,
+    yes: listen_options.Yes = False,
+    kafka: listen_options.Kafka = False,
+    since: listen_options.Since = None,
+    from_end: listen_options.FromEnd = False,
+    group: listen_options.Group = None,
+    take_over: listen_options.TakeOver = False,
+    tolerance: options.Tolerance = 300.0,
+    strict: listen_options.Strict = False,
+    refuse_replays: listen_options.RefuseReplays = False,
+    allow_unverified: listen_options.AllowUnverified = False,
+    no_verify: listen_options.NoVerify = False,
+    respond: listen_options.Respond = None,
+    delay: listen_options.Delay = "0",  # type: ignore[assignment] # its parser reads it
+    fail_first: listen_options.FailFirst = 0,
+    fail_rate: listen_options.FailRate = 0.0,
+    seed: listen_options.Seed = None,
+    drop: listen_options.Drop = False,
+    forward_timeout: listen_options.ForwardTimeout = 30.0,
+    max_in_flight: listen_options.MaxInFlight = None,
+    in_order: listen_options.InOrder = True,
+    only: listen_options.Only = None,
+    count: listen_options.Count = None,
+    once: listen_options.Once = False,
+    timeout: listen_options.StopAfter = None,
+    expect_status: options.ExpectStatus = None,
+    follow: listen_options.Follow = False,
+    follow_timeout: listen_options.FollowTimeout = 600.0,
+    report: listen_options.Report = None,
+    decrypt: listen_options.Decrypt = False,
+    decrypt_path: listen_options.DecryptPath = None,
+    private_key: options.PrivateKey = None,
+    compact: listen_options.Compact = False,
+    full: listen_options.Full = False,  # noqa: ARG001 - the default; it contradicts others
+    json_: options.Json = False,
+    inspect: listen_options.Inspect = False,
+    inspect_port: options.InspectPort = 0,
+    actions: options.InspectActions = None,
+    open_: options.OpenBrowser = False,
+    store: options.Store = None,
+    max_captures: listen_options.MaxCaptures = 10_000,
+    max_store: listen_options.MaxStore = "1GiB",  # type: ignore[assignment] # its parser reads it
+    keep_secrets: listen_options.KeepSecrets = False,
+    max_body: listen_options.MaxBody = "10MiB",  # type: ignore[assignment] # its parser reads it
+    max_response: listen_options.MaxResponse = "32MiB",  # type: ignore[assignment] # its parser reads it
+    api_timeout: options.ApiTimeout = API_TIMEOUT_S,
+    secret_file: options.SecretFile = None,
+    org: options.Org = None,
+    insecure_api: options.InsecureApi = False,
 ) -> ExitCode:
     """Receive Port's invocations: verify, explain, save, forward and respond.
 
@@ -314,46 +116,9 @@ def listen(
     replay, copy the public URL, switch the view, open the inspector, hold incoming requests and quit.
     """
     runtime: Runtime = ctx.obj
-    refuse_contradictions(
-        {"--compact": compact, "--full": full},
-        {"--allow-unverified": allow_unverified, "--no-verify": no_verify},
-        {"--allow-unverified": allow_unverified, "--strict": strict},
-        {"--no-verify": no_verify, "--strict": strict},
-        {"--no-verify": no_verify, "--refuse-replays": refuse_replays},
-        {"--json": json_, "--compact": compact},
-        {"--json": json_, "--full": full},
-        {"--json": json_, "--decrypt": decrypt or bool(decrypt_path)},
-        {"--respond": bool(respond), "--forward-to": bool(forward_to)},
-        {"--once": once, "--count": count is not None},
-        {"--since": since is not None, "--from-end": from_end},
-        {"--no-verify": no_verify, "--report": bool(report)},
-        {"--no-verify": no_verify, "--follow": follow},
-        pointless={
-            "There is no inspector without --inspect": {
-                "--inspect-port": not inspect and bool(inspect_port),
-                "--actions": not inspect and bool(actions),
-                "--open": not inspect and open_,
-            },
-            "No messages are read without --kafka": {
-                "--since": not kafka and since is not None,
-                "--from-end": not kafka and from_end,
-                "--group": not kafka and group is not None,
-                "--take-over": not kafka and take_over,
-            },
-            "No group is joined without --group": {
-                "--take-over": kafka and take_over and group is None,
-            },
-            "Nothing is forwarded without --forward-to or --route": {
-                "--max-in-flight": not (forward_to or route) and max_in_flight is not None,
-                "--in-order": not (forward_to or route) and is_given(ctx, "in_order"),
-            },
-            "Nothing is random without --fail-rate or a range in --delay": {
-                "--seed": seed is not None and not fail_rate and delay.least_s == delay.most_s,
-            },
-        },
-    )
+    refuse_listen_contradictions(ctx)
+    from port_hook_cli.kafka.opening import KafkaOptions, kafka_opening
     from port_hook_cli.listener.asking import asker
-    from port_hook_cli.listener.kafka import KafkaOptions
     from port_hook_cli.listener.public_url import TunnelOptions
     from port_hook_cli.listener.serving import ListenPlan
     from port_hook_cli.listener.session import Retarget, Session
@@ -424,7 +189,7 @@ def listen(
         else None,
     )
     if kafka:
-        opening_kafka = _kafka_opening(
+        opening_kafka = kafka_opening(
             runtime,
             partial(read, insecure_api=insecure_api),
             KafkaOptions(
@@ -515,30 +280,6 @@ async def _run(
         session, observers = replace(session, keys=keys), [*observers, keys]
     session = replace(session, settled=settled)
     return await run_session(session, runtime, [screen, *observers, *run_observers(screen, settled)], broken)
-
-
-def _kafka_opening(
-    runtime: Runtime,
-    read: Callable[[], Settings],
-    options: KafkaOptions,
-    ask: Callable[[str], Awaitable[bool]],
-    timeout_s: float,
-) -> OpenSource:
-    """Return what opens the topics; raises SettingsError for a wrong setting, and if confluent-kafka is missing."""
-    import port_hook_cli.kafka.client  # noqa: F401 - it may be missing, which must be reported first
-    from port_hook_cli.kafka.environment import read_kafka_settings
-    from port_hook_cli.listener.kafka import KafkaOpening
-    from port_hook_cli.port_api.credentials import open_port_api
-    from port_hook_cli.terminal.prompts import can_ask
-
-    return KafkaOpening(
-        options=options,
-        settings=read_kafka_settings(runtime.environ, runtime.home),
-        open_api=lambda: open_port_api(read(), runtime, timeout_s=timeout_s),
-        ask=ask,
-        can_ask=can_ask(runtime),
-        on_secret=runtime.keep_secret,
-    )
 
 
 def _api_opening(read: Callable[[], Settings], runtime: Runtime, timeout_s: float) -> Callable[[], PortApi]:

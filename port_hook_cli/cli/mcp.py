@@ -26,10 +26,8 @@ def mcp(
     ] = False,
     to: Annotated[
         str | None,
-        typer.Option(
-            "--to",
-            metavar="URL|PORT",
-            help="With --allow-send: the target of replays and triggers, which may be on another machine.",
+        options.target(
+            "With --allow-send: the target of replays and triggers, which may be on another machine.",
         ),
     ] = None,
     store: options.Store = None,

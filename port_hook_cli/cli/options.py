@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -36,6 +36,16 @@ def one_of(names: Sequence[str]) -> Callable[[str], str]:
         return text
 
     return parse
+
+
+def seconds(flag: str, text: str, *, least: float = 0) -> Any:
+    """Return an option for `Annotated` whose value is a number of seconds, at least `least`. `text` is its help."""
+    return typer.Option(flag, metavar="S", min=least, help=text, callback=finite)
+
+
+def target(text: str) -> Any:
+    """Return the option --to for `Annotated`: where requests are sent. `text` is its help."""
+    return typer.Option("--to", metavar="URL|PORT", help=text)
 
 
 def is_given(ctx: typer.Context, parameter: str) -> bool:
@@ -86,19 +96,16 @@ PrivateKey = Annotated[
     str | None,
     typer.Option("--private-key", metavar="FILE", help="The private key for inputs with client-side encryption."),
 ]
-Tolerance = Annotated[
-    float,
-    typer.Option(
-        "--tolerance", help="Accept timestamps that are at most S seconds off.", metavar="S", min=0, callback=finite
-    ),
-]
+Tolerance = Annotated[float, seconds("--tolerance", "Accept timestamps that are at most S seconds off.")]
 ApiTimeout = Annotated[
     float,
-    typer.Option(
-        "--api-timeout",
-        help="Limit each request to Port's API to S seconds, from connecting to the last byte.",
-        metavar="S",
-        min=0.1,
-        callback=finite,
+    seconds(
+        "--api-timeout", "Limit each request to Port's API to S seconds, from connecting to the last byte.", least=0.1
     ),
+]
+ResponseTimeout = Annotated[float, seconds("--timeout", "Wait S seconds for each response; 0 waits indefinitely.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be sent, without sending it.")]
+ExpectStatus = Annotated[
+    str | None,
+    typer.Option("--expect-status", metavar="CODE|2xx", help="Exit with code 1 unless every response had this status."),
 ]

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from port_hook_cli.captures.pruning import PruneCount, PruneRule
-from port_hook_cli.captures.reading import open_captures
+from port_hook_cli.captures.store.pruning import PruneCount, PruneRule
+from port_hook_cli.captures.store.reading import open_captures
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.errors import ExitCode, UsageError

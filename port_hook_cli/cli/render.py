@@ -29,13 +29,7 @@ def render(
     ] = False,
     timeout: Annotated[
         float,
-        typer.Option(
-            "--timeout",
-            help="Give all expressions together S seconds.",
-            metavar="S",
-            min=0.001,
-            callback=options.finite,
-        ),
+        options.seconds("--timeout", "Give all expressions together S seconds.", least=0.001),
     ] = 5.0,
     json: options.Json = False,
 ) -> ExitCode:

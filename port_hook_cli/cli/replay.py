@@ -24,7 +24,7 @@ from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.terminal.signals import unwinding_on_sigterm
 
 if TYPE_CHECKING:
-    from port_hook_cli.captures.ignoring import Ignoring
+    from port_hook_cli.captures.comparison.ignoring import Ignoring
     from port_hook_cli.replay.editing import Edits
 
 _LAMBDA = "lambda"
@@ -49,10 +49,8 @@ def replay(
     ] = None,
     to: Annotated[
         str | None,
-        typer.Option(
-            "--to",
-            metavar="URL|PORT",
-            help="The target. If it has no path, the captured path and query are used. Default: the handler on this "
+        options.target(
+            "The target. If it has no path, the captured path and query are used. Default: the handler on this "
             "machine that the capture was forwarded to, or that the store's last `listen` forwarded to.",
         ),
     ] = None,
@@ -104,14 +102,9 @@ def replay(
     ] = None,
     plot: Annotated[
         str | None,
-        typer.Option("--plot", metavar="FILE", help="With --times: draw the latencies in a new SVG file."),
+        typer.Option("--plot", metavar="FILE", help="With --times: draw the latencies in a new .svg file."),
     ] = None,
-    expect_status: Annotated[
-        str | None,
-        typer.Option(
-            "--expect-status", metavar="CODE|2xx", help="Exit with code 1 unless every response had this status."
-        ),
-    ] = None,
+    expect_status: options.ExpectStatus = None,
     compare: Annotated[
         bool,
         typer.Option("--compare", help="Compare each response with the recorded one; exit with code 1 if they differ."),
@@ -124,18 +117,9 @@ def replay(
             help="With --compare: leave out a value of the response's body, or a header (repeatable).",
         ),
     ] = None,
-    timeout_s: Annotated[
-        float,
-        typer.Option(
-            "--timeout",
-            metavar="S",
-            min=0,
-            help="Wait S seconds for each response; 0 waits indefinitely.",
-            callback=options.finite,
-        ),
-    ] = 40.0,
+    timeout_s: options.ResponseTimeout = 40.0,
     api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the requests without sending them.")] = False,
+    dry_run: options.DryRun = False,
     json: options.Json = False,
     store: options.Store = None,
     org: options.Org = None,
@@ -212,7 +196,7 @@ def _since(text: str | None, runtime: Runtime) -> float | None:
 
 
 def _ignoring(texts: list[str]) -> Ignoring:
-    from port_hook_cli.captures.ignoring import Ignoring
+    from port_hook_cli.captures.comparison.ignoring import Ignoring
     from port_hook_cli.replay.comparing import NEVER_COMPARED
 
     return Ignoring.parse(texts, headers=NEVER_COMPARED)

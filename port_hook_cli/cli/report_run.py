@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from port_hook_cli.captures.reading import open_captures
+from port_hook_cli.captures.store.reading import open_captures
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.reported_commands import report_pending, report_while_running
@@ -91,7 +91,7 @@ def report_run(
     pending: Annotated[
         bool, typer.Option("--pending", help="Send what Port did not get of the reports of commands.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the API calls without sending them.")] = False,
+    dry_run: options.DryRun = False,
     api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
     as_json: options.Json = False,
     org: options.Org = None,

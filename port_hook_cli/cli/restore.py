@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.cli import options
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.credentials import open_port_api, read_settings
 from port_hook_cli.port_api.settings import Settings
@@ -70,6 +70,8 @@ def restore(
     A running listener restores its own actions and nodes when it ends.
     """
     runtime: Runtime = ctx.obj
+    if "" in (names or ()):
+        raise UsageError("The name of an action is empty.", hint="Check whether a shell variable is unset.")
     chosen = _RestoreOptions(
         dry_run=dry_run, overwrite=overwrite, yes=yes, as_json=as_json, api_timeout_s=api_timeout_s
     )

@@ -88,13 +88,7 @@ def sandbox(
     ] = False,
     delivery_timeout: Annotated[
         float,
-        typer.Option(
-            "--delivery-timeout",
-            help="Wait S seconds for a webhook's response; 0 waits indefinitely.",
-            metavar="S",
-            min=0,
-            callback=options.finite,
-        ),
+        options.seconds("--delivery-timeout", "Wait S seconds for a webhook's response; 0 waits indefinitely."),
     ] = 30.0,
     timestamp_unit: Unit = TimestampUnit.SECONDS,
     rate_limit: Annotated[

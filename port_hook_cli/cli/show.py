@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from port_hook_cli.captures.reading import open_captures
+from port_hook_cli.captures.store.reading import open_captures
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.errors import ExitCode, UsageError
@@ -18,7 +18,7 @@ from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.runtime import Runtime
 
 if TYPE_CHECKING:
-    from port_hook_cli.captures.store import CaptureStore
+    from port_hook_cli.captures.store.capture_store import CaptureStore
 
 _MOST_REPLAYS = 10
 _START_OF_ID = re.compile(r"[0-9a-f]{1,12}")
@@ -92,7 +92,7 @@ def _write_body(exchange: Exchange, runtime: Runtime) -> ExitCode:
 
 def _write_document(exchange: Exchange, runtime: Runtime, *, indented: bool) -> ExitCode:
     """Write the capture as ASCII, because it may contain any text, and the stream may have any encoding."""
-    from port_hook_cli.captures.capture_file import to_capture
+    from port_hook_cli.captures.documents.capture_file import to_capture
     from port_hook_cli.terminal.console import emit
 
     if indented:
@@ -104,13 +104,13 @@ def _write_document(exchange: Exchange, runtime: Runtime, *, indented: bool) -> 
 
 def _replays(exchange: Exchange, kept: CaptureStore) -> Iterator[Exchange]:
     """Return the latest replays of a capture, newest first."""
-    from port_hook_cli.captures.statements import StoreFilter
+    from port_hook_cli.captures.store.statements import StoreFilter
 
     return kept.select(StoreFilter(replay_of=exchange.invocation.id), limit=_MOST_REPLAYS)
 
 
 def _show(exchange: Exchange, replays: Sequence[Exchange], runtime: Runtime, *, pager: bool) -> ExitCode:
-    from port_hook_cli.captures.view import capture_lines
+    from port_hook_cli.captures.view.captures import capture_lines
     from port_hook_cli.terminal.console import Output
     from port_hook_cli.terminal.pager import print_paged
 

@@ -92,7 +92,7 @@ def _stamp(text: str, runtime: Runtime) -> str:
 
 def _signable(content: bytes, *, name: str, raw: bool) -> Signable:
     if CAPTURE_MARK in content:
-        from port_hook_cli.captures.request_file import NotARequest, capture_in
+        from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
 
         try:
             capture = capture_in(content)

@@ -50,8 +50,7 @@ def trigger(
         ),
     ],
     to: Annotated[
-        str | None,
-        typer.Option("--to", metavar="URL|PORT", help="Without a path, the action's path and query are used."),
+        str | None, options.target("The target. Without a path, the action's path and query are used.")
     ] = None,
     route: Annotated[
         list[str] | None,
@@ -100,7 +99,7 @@ def trigger(
         str | None,
         typer.Option("--secrets", metavar="FILE", help="The organization's secrets for `.secrets`: JSON or .env."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the request without sending it.")] = False,
+    dry_run: options.DryRun = False,
     output: Annotated[
         str | None,
         typer.Option(
@@ -115,12 +114,9 @@ def trigger(
     ] = False,
     wait_s: Annotated[
         float,
-        typer.Option(
+        options.seconds(
             "--wait",
-            metavar="S",
-            min=0,
-            callback=options.finite,
-            help="With --via-port: follow the run for at most S seconds. For a workflow: wait as long for each report.",
+            "With --via-port: follow the run for at most S seconds. For a workflow: wait as long for each report.",
         ),
     ] = 0.0,
     outputs: Annotated[
@@ -148,16 +144,7 @@ def trigger(
     ] = False,
     no_sign: Annotated[bool, typer.Option("--no-sign", help="Send without a signature; needs no secret.")] = False,
     unit: Unit = TimestampUnit.SECONDS,
-    timeout_s: Annotated[
-        float,
-        typer.Option(
-            "--timeout",
-            metavar="S",
-            min=0,
-            help="Wait S seconds for the response; 0 waits indefinitely.",
-            callback=options.finite,
-        ),
-    ] = 40.0,
+    timeout_s: options.ResponseTimeout = 40.0,
     api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
     json: options.Json = False,
     org: options.Org = None,

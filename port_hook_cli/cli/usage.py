@@ -21,7 +21,7 @@ def usage_problem(wrong: Any) -> UsageError:
     """Return typer's error about a command line in port-hook's words, with the command that shows the help."""
     command = wrong.ctx.command_path if getattr(wrong, "ctx", None) else "port-hook"
     hint = f"Run `{command} --help` for usage."
-    if getattr(wrong, "option_name", "") == "--profile":
+    if getattr(wrong, "option_name", "") == "--profile" and " " in command:
         hint = f"Put it before the command: `{command.replace(' ', ' --profile NAME ', 1)}`."
     elif possible := getattr(wrong, "possibilities", None):
         hint = f"Did you mean {possible[0]}? {hint}"  # the most similar one

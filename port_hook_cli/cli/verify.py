@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from port_hook_cli.captures.reading import open_captures
-from port_hook_cli.captures.saved_request import SavedRequest, from_exchange
+from port_hook_cli.captures.documents.saved_request import SavedRequest, from_exchange
+from port_hook_cli.captures.store.reading import open_captures
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
@@ -130,7 +130,7 @@ def _saved(name: str, store: Path | None, runtime: Runtime) -> SavedRequest:
         except StoreError as error:
             raise StoreError(f"{error.message} There is no file {name} either.", hint=error.hint) from error
         return from_exchange(captured)
-    from port_hook_cli.captures.request_file import NotARequest, read_request  # a capture needs no parser
+    from port_hook_cli.captures.documents.request_file import NotARequest, read_request  # a capture needs no parser
 
     try:
         return read_request(_read(name, runtime))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from importlib import metadata
 
 from port_hook_cli import __version__
-from port_hook_cli.captures.opening import require_sqlite
+from port_hook_cli.captures.database.opening import require_sqlite
 from port_hook_cli.doctor.check import CheckResult, CheckState
 from port_hook_cli.errors import StoreError
 from port_hook_cli.extras import install_hint

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from port_hook_cli.captures.opening import store_path
-from port_hook_cli.captures.store import CaptureStore, open_store
-from port_hook_cli.captures.store_files import LOG, beside
+from port_hook_cli.captures.database.files import LOG, beside
+from port_hook_cli.captures.database.opening import store_path
+from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.doctor.check import CheckResult, CheckState
 from port_hook_cli.errors import StoreError
 from port_hook_cli.replay.sources import handler_here

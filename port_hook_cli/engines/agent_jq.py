@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from port_hook_cli.actions.templates import UNDEFINED, JqError
 from port_hook_cli.agent.expressions import Evaluated, as_python, is_blank
 from port_hook_cli.agent.jq16 import newer_than_agent
-from port_hook_cli.engines.jq_worker import DEFAULT_TIMEOUT_S, JqWorker
+from port_hook_cli.engines.jq_owner import JqOwner
+from port_hook_cli.engines.jq_worker import DEFAULT_TIMEOUT_S
 from port_hook_cli.errors import RenderError
 
 # The data has the environment, not the program: an error shows the program.
@@ -22,7 +22,7 @@ _NOTHING = '{"document": null, "environment": {}}'
 _COLUMN = re.compile(r"(line 1, column )(\d+)")
 
 
-class AgentJq:
+class AgentJq(JqOwner):
     """Evaluates expressions as the agent does. Use it as a context manager, or call `close`.
 
     `environment` has the variables that expressions see; all others are missing.
@@ -30,20 +30,8 @@ class AgentJq:
 
     def __init__(self, environment: Mapping[str, str], *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
         """Create an evaluator. jq starts with the first expression."""
+        super().__init__(timeout_s=timeout_s)
         self._environment = dict(environment)
-        self._worker = JqWorker(timeout_s=timeout_s)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the process of jq."""
-        self._worker.close()
 
     def evaluate(self, expressions: Sequence[str], document: Any) -> list[Evaluated]:
         """Return the result of each expression over `document`.

@@ -8,12 +8,11 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from port_hook_cli.actions.template_braces import BadTemplate
 from port_hook_cli.actions.templates import ExpressionFailed, Rendering, prepare
-from port_hook_cli.engines.jq_worker import DEFAULT_TIMEOUT_S, JqWorker
+from port_hook_cli.engines.jq_owner import JqOwner
 from port_hook_cli.errors import RenderError
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import write_json
@@ -21,27 +20,11 @@ from port_hook_cli.javascript.values import write_json
 _Result = TypeVar("_Result")
 
 
-class Renderer:
+class Renderer(JqOwner):
     """Renders templates and keeps jq running between them. Use it as a context manager, or call `close`.
 
     Threads and tasks can share a renderer. `timeout_s` is the limit in seconds for all expressions of one template.
     """
-
-    def __init__(self, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
-        """Create a renderer. jq starts with the first template."""
-        self._worker = JqWorker(timeout_s=timeout_s)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the process of jq."""
-        self._worker.close()
 
     def abandon(self) -> None:
         """Release jq in a forked process, without ending it: the parent process still uses it."""

@@ -11,9 +11,9 @@ from typing import Any
 from port_hook_cli import __version__
 from port_hook_cli.actions.decryption_view import plain_value
 from port_hook_cli.actions.encrypted_inputs import Decryption
-from port_hook_cli.captures.comparison import compare
-from port_hook_cli.captures.exports import Exported, find_export
-from port_hook_cli.captures.index import IndexState
+from port_hook_cli.captures.comparison.differences import compare
+from port_hook_cli.captures.exports.formats import Exported, find_export
+from port_hook_cli.captures.index.capture_index import IndexState
 from port_hook_cli.errors import UsageError
 from port_hook_cli.inspector.feed import Feed
 from port_hook_cli.inspector.parameters import Parameters, read_number, read_query, read_report, read_resend
@@ -111,6 +111,8 @@ class Inspector:
         """Return one page of rows."""
         limit = read_number(parameters, "limit", _PAGE, most=_MAX_PAGE) or _PAGE
         newest = read_number(parameters, "from", None)
+        if newest is None:  # so that no row whose request has its response comes later, and moves the others
+            await self.feed.refresh()
         version = self.feed.version  # read first, so that the events include what changes while the rows are read
         page = await self._captures.page(read_query(parameters), newest=newest, limit=limit)
         position = str(version._replace(newest=page.top))

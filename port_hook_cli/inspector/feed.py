@@ -15,8 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from port_hook_cli.captures.index import IndexStep
-from port_hook_cli.captures.query import CaptureQuery
+from port_hook_cli.captures.index.capture_index import IndexStep
+from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.errors import StoreError
 from port_hook_cli.inspector.reading import CaptureReader
 
@@ -106,8 +106,8 @@ class Feed:
         self._touched.set()
 
     async def refresh(self) -> None:
-        """Bring the index up to date now, and wake the pages."""
-        await self._catch_up()
+        """Bring the index up to date now, without the texts of new captures, and wake the pages."""
+        await self._catch_up(texts=0)
 
     async def stream(
         self, query: CaptureQuery, after: int | None, send: Callable[[bytes], Any], *, position: str | None = None
@@ -176,7 +176,7 @@ class Feed:
         while True:
             started = clock()
             self._touched.clear()
-            if await self._catch_up() and not self._is_busy:
+            if await self._catch_up(texts=0 if self._is_busy else _TEXTS) and not self._is_busy:
                 await asyncio.sleep(_INDEXING_S)
                 continue
             # Before Python 3.12, asyncio.wait_for loses a cancellation that comes as the store changes.
@@ -194,10 +194,10 @@ class Feed:
                 return
             self._touched.clear()
 
-    async def _catch_up(self) -> bool:
+    async def _catch_up(self, *, texts: int) -> bool:
         known, step = self.problem, IndexStep()
         try:
-            step = await self._captures.catch_up(texts=0 if self._is_busy else _TEXTS)
+            step = await self._captures.catch_up(texts=texts)
             self.problem = ""
             self._is_busy = step.newest - self._newest > (_BUSY_ROWS if self._is_busy else MAX_ROWS)
             self._newest = step.newest

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from port_hook_cli.captures.query import HANDLER_FAILED, NO_RESPONSE, STATUS_CLASSES, CaptureQuery
+from port_hook_cli.captures.index.query import HANDLER_FAILED, NO_RESPONSE, STATUS_CLASSES, CaptureQuery
 from port_hook_cli.errors import UsageError
 from port_hook_cli.inspector.sending import Resend
 from port_hook_cli.invocations.models import Status

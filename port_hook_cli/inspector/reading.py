@@ -9,8 +9,15 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
-from port_hook_cli.captures.index import ENOUGH, CaptureIndex, CaptureSearch, IndexState, IndexStep, Listed
-from port_hook_cli.captures.query import NO_RESPONSE, CaptureQuery
+from port_hook_cli.captures.index.capture_index import (
+    ENOUGH,
+    CaptureIndex,
+    CaptureSearch,
+    IndexState,
+    IndexStep,
+    Listed,
+)
+from port_hook_cli.captures.index.query import NO_RESPONSE, CaptureQuery
 from port_hook_cli.inspector import records
 from port_hook_cli.inspector.json_levels import find, level
 from port_hook_cli.invocations.models import Exchange

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from port_hook_cli.captures.replays import open_for_replays, save_replay
+from port_hook_cli.captures.store.replays import open_for_replays, save_replay
 from port_hook_cli.errors import SettingsError, StoreError, UsageError
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.forwarding import BadTarget, is_below, is_on_this_machine, parse_target, target_url
@@ -18,7 +18,7 @@ from port_hook_cli.invocations.models import Delivery, Exchange, Invocation
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.javascript.pointers import NoSuchValue
 from port_hook_cli.javascript.stringify import NotJson, stringify
-from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields
+from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields, signed_inside
 from port_hook_cli.replay.sources import from_exchange, handler_here
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit
@@ -154,7 +154,8 @@ async def resend(
 
     `refused_ports` are those of the inspector itself on this machine.
     """
-    source = from_exchange(exchange.invocation.id, exchange).invocation
+    captured = from_exchange(exchange.invocation.id, exchange)
+    source = captured.invocation
     url = _target(wanted.to, destination.default_url(exchange), source, refused_ports)
     rewriting = Rewriting(as_captured=not wanted.is_signed)
     if wanted.is_signed and secret is None:
@@ -163,6 +164,9 @@ async def resend(
             hint="Set PORT_CLIENT_SECRET and start the inspector again. A listener with --no-verify reads no secret.",
         )
     body = await asyncio.to_thread(edited_body, source.body, wanted)
+    if captured.is_message and wanted.is_signed and secret is not None:
+        stamp = TimestampUnit.SECONDS.stamp(runtime.now())
+        body = await asyncio.to_thread(signed_inside, source.body, body, secret, stamp)
     finishing = partial(
         finish,
         draft(source, rewriting, url=url, body=body),

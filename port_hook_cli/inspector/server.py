@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from port_hook_cli.captures.index import AmbiguousCapture, NoSuchCapture
+from port_hook_cli.captures.index.capture_index import AmbiguousCapture, NoSuchCapture
 from port_hook_cli.errors import ListenError, PortApiError, PortHookError, StoreError
 from port_hook_cli.http.disabled_logger import disabled_logger
 from port_hook_cli.inspector.access import (

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 from port_hook_cli.actions.encrypted_inputs import Decryption
-from port_hook_cli.captures.exchange_view import compact_line, compact_lines, exchange_lines
+from port_hook_cli.captures.view.exchange import compact_line, compact_lines, exchange_lines
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.invocations.records import EVENT, invocation_event
 from port_hook_cli.listener.observers import Observer

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from port_hook_cli.captures.store import CaptureStore, open_store
-from port_hook_cli.captures.writer import StoreWriter
+from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
+from port_hook_cli.captures.store.writer import StoreWriter
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.http.limits import MAX_RESPONSE_BYTES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from port_hook_cli.captures.exchange_view import what_it_is
+from port_hook_cli.captures.view.exchange import what_it_is
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.listener.policy import Policy, Tally
 from port_hook_cli.listener.responses import OK

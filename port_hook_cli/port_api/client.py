@@ -199,14 +199,20 @@ class PortApi:
         return run
 
     async def call(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, repeatable: bool = True
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        repeatable: bool = True,
+        headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Make one call to a route of workflows or entities and return Port's response.
+        """Make one call to any route and return Port's response. `headers` are added to those of each call.
 
         A call that is not `repeatable` is never sent again if Port may have acted on it.
         """
         retries = Retries(self._sleep, self._on_retry, self._max_tries)
-        while isinstance(outcome := await self._try_authorized(method, path, body), FailedAttempt):
+        while isinstance(outcome := await self._try_authorized(method, path, body, headers=headers), FailedAttempt):
             if outcome.unclear and not repeatable:
                 raise PortApiError(
                     f"It is not known whether Port acted on {method} {path}. {outcome.problem.message}",
@@ -276,15 +282,20 @@ class PortApi:
         raise run_ended(call.run_id, status)
 
     async def _try_authorized(
-        self, method: str, path: str, body: Mapping[str, Any] | None, call: Call | None = None
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        call: Call | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any] | FailedAttempt:
         """Try once; if Port rejects a token that it accepted before, try again with a new one."""
         had = self._token is not None and self._now() < self._token.expires_at
-        outcome = await self._try(method, path, body, await self._bearer(), call)
+        outcome = await self._try(method, path, body, await self._bearer(), call, headers)
         if not had or not isinstance(outcome, FailedAttempt) or outcome.status != HTTPStatus.UNAUTHORIZED:
             return outcome
         self._token = None
-        return await self._try(method, path, body, await self._bearer(), call)
+        return await self._try(method, path, body, await self._bearer(), call, headers)
 
     async def _bearer(self) -> Secret:
         if self._token is None or self._now() >= self._token.expires_at:
@@ -313,8 +324,9 @@ class PortApi:
         body: Mapping[str, Any] | None,
         token: Secret | None = None,
         call: Call | None = None,
+        more_headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any] | FailedAttempt:
-        headers = {"accept": "application/json", "accept-encoding": "identity"}
+        headers = {"accept": "application/json", "accept-encoding": "identity", **(more_headers or {})}
         if body is not None:
             headers["content-type"] = "application/json"
         if token is not None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from io import BytesIO
+from typing import TYPE_CHECKING, BinaryIO
 
+from port_hook_cli.files.input import read_stdin
 from port_hook_cli.files.settings_names import PROJECT_FILE
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.settings import ALL_NEEDS, Settings, load_settings
@@ -32,7 +34,7 @@ def read_settings(
         environ=runtime.environ,
         cwd=runtime.cwd,
         home=runtime.home,
-        stdin=runtime.stdin,
+        stdin=_secret_stdin(runtime) if secret_file == "-" else runtime.stdin,  # noqa: S105 - a name
         org=org,
         secret_file=secret_file,
         needs=needs,
@@ -48,6 +50,13 @@ def read_settings(
         if settings.project_address:
             _tell(f"note: using {settings.project_address} from {PROJECT_FILE}", runtime)
     return settings
+
+
+def _secret_stdin(runtime: Runtime) -> BinaryIO:
+    """Return stdin from its beginning: a command may read its settings more than once."""
+    if runtime.memory.stdin is None:
+        runtime.memory.stdin = read_stdin(runtime.stdin)
+    return BytesIO(runtime.memory.stdin)
 
 
 def open_port_api(

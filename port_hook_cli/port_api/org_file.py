@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from port_hook_cli.errors import SettingsError
+from port_hook_cli.errors import CredentialsError
 from port_hook_cli.files.dotenv import exposure_warning
 from port_hook_cli.files.settings_file import read_settings_file
 
@@ -42,14 +42,14 @@ class OrgFile:
     def choose(self, name: str | None) -> str | None:
         """Return the organization to use: `name`, else the default, else the only one; None if several are possible.
 
-        Raises SettingsError for a name that the file does not have.
+        Raises CredentialsError for a name that the file does not have.
         """
         wanted = name or self.default or (next(iter(self.orgs)) if len(self.orgs) == 1 else None)
         if wanted is None or wanted in self.orgs:
             return wanted
         listed = f"It has: {', '.join(self.orgs)}." if self.orgs else "It has none yet; add it under `organizations:`."
         login = " Or log in with `port-hook login --org NAME`." if name else ""
-        raise SettingsError(f"There is no organization {wanted!r} in {self.path}.", hint=listed + login)
+        raise CredentialsError(f"There is no organization {wanted!r} in {self.path}.", hint=listed + login)
 
 
 def read_org_file(path: Path) -> OrgFile:
@@ -76,12 +76,12 @@ def _document(path: Path, content: bytes) -> Any:
         # The parser's message may quote the value, which may be a secret.
         mark = error.problem_mark
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise SettingsError(
+        raise CredentialsError(
             f"{path} is not valid YAML{place}.",
             hint="Correct that line; put a value with special characters in quotes.",
         ) from None
     except (yaml.YAMLError, RecursionError):
-        raise SettingsError(f"{path} is not valid YAML.", hint="Save it as UTF-8 text.") from None
+        raise CredentialsError(f"{path} is not valid YAML.", hint="Save it as UTF-8 text.") from None
 
 
 def _org_file(path: Path, document: Any) -> OrgFile:
@@ -109,8 +109,8 @@ def _org(path: Path, name: str, org: Any) -> Mapping[str, str]:
     return {key: value for key in _FIELDS if (value := _text(org.get(key)))}
 
 
-def _shape_error(path: Path, what: str) -> SettingsError:
-    return SettingsError(
+def _shape_error(path: Path, what: str) -> CredentialsError:
+    return CredentialsError(
         f"{path} is not a configuration file of Port's CLI: {what}.",
         hint="It should contain `default_org: NAME` and `organizations: {NAME: {client_id, client_secret, api_url}}`.",
     )

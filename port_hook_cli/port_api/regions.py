@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from port_hook_cli.errors import CREDENTIALS_IN_PORT, PortApiError
+from port_hook_cli.errors import CREDENTIALS_IN_PORT, LoginRefusedError, PortApiError
 from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
@@ -15,7 +15,7 @@ from port_hook_cli.text.secret import Secret
 async def find_api(
     client_id: str, secret: Secret, addresses: Sequence[str], runtime: Runtime, *, timeout_s: float
 ) -> str:
-    """Return the first of `addresses` that accepts the credentials; raises PortApiError if none does.
+    """Return the first of `addresses` that accepts the credentials; raises LoginRefusedError if none does.
 
     The next address is tried only if the one before refuses them, so one that cannot be reached ends the search.
     """
@@ -29,7 +29,7 @@ async def find_api(
                 raise
         else:
             return address
-    raise PortApiError(
+    raise LoginRefusedError(
         f"These credentials were not accepted by {' or '.join(addresses)}.",
         hint=f"Copy the client id and the client secret again; you find them {CREDENTIALS_IN_PORT}.",
         status=HTTPStatus.UNAUTHORIZED,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from port_hook_cli.errors import CREDENTIALS_IN_PORT, SettingsError
+from port_hook_cli.errors import CREDENTIALS_IN_PORT, CredentialsError
 from port_hook_cli.files.settings_names import ENVIRONMENT, PROJECT_FILE, SECRET_VARIABLE
 from port_hook_cli.port_api.settings_places import Found, SettingsPlaces
 from port_hook_cli.runs.urls import DEFAULT_API_URL, DEFAULT_APP_URL, app_url_for, is_ports_own, sends_in_the_clear
@@ -55,13 +55,13 @@ class Settings:
         return variable if place == PROJECT_FILE else ""
 
     def require_secret(self) -> Secret:
-        """Return the client secret; raises SettingsError, whose hint says where to set it."""
+        """Return the client secret; raises CredentialsError, whose hint says where to set it."""
         if self.client_secret is None:
             raise self._missing("client secret", SECRET_VARIABLE, "use --secret-file FILE, ")
         return self.client_secret
 
     def require_client_id(self) -> str:
-        """Return the client id; raises SettingsError, whose hint says where to set it."""
+        """Return the client id; raises CredentialsError, whose hint says where to set it."""
         if self.client_id is None:
             raise self._missing("client id", "PORT_CLIENT_ID", "")
         return self.client_id
@@ -69,21 +69,21 @@ class Settings:
     def require_access(self) -> tuple[str, str, Secret]:
         """Return the API's address, the client id and the client secret.
 
-        Raises SettingsError for a missing setting, and for an address that the secret must not be sent to.
+        Raises CredentialsError for a missing setting, and for an address that the secret must not be sent to.
         """
         client_id, secret = self.require_client_id(), self.require_secret()
         self.refuse_address()
         return self.api_url, client_id, secret
 
     def refuse_address(self) -> None:
-        """Raise SettingsError if the secret must not be sent to the API's address."""
+        """Raise CredentialsError if the secret must not be sent to the API's address."""
         if self.objection:
             message, hint = self.objection
-            raise SettingsError(message, hint=hint)
+            raise CredentialsError(message, hint=hint)
 
-    def _missing(self, what: str, variable: str, flag: str) -> SettingsError:
+    def _missing(self, what: str, variable: str, flag: str) -> CredentialsError:
         gaps = "".join(f" {gap}" for gap in self.gaps)
-        return SettingsError(
+        return CredentialsError(
             f"No {what} is set.{gaps}",
             hint=f"Run `port-hook login`, set {variable}, {flag}put it in .env or ~/.port/.env, or select an "
             f"organization of ~/.port/config.yaml with --org. Find it {CREDENTIALS_IN_PORT}.",

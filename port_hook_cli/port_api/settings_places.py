@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias
 
-from port_hook_cli.errors import SettingsError
+from port_hook_cli.errors import CredentialsError, SettingsError
 from port_hook_cli.files.input import read_stdin
 from port_hook_cli.files.settings_names import ENVIRONMENT, LOGINS, PROJECT_FILE, SECRET_VARIABLE
 from port_hook_cli.runs.urls import DEFAULT_API_URL, parse_api_url, region_api_url
@@ -87,7 +87,7 @@ class SettingsPlaces:
         return {}, (f"There are several logins ({names}) and no default.",) if names else ()
 
     def _named_login(self, name: str) -> PlaceReading | None:
-        """Return what the login `name` has, or None if there is none; raises SettingsError for one without a secret."""
+        """Return what the login `name` has, or None. Raises CredentialsError for one without a secret."""
         if not os.path.lexists(self._home / LOGINS):
             return None
         from port_hook_cli.port_api.logins import read_logins
@@ -98,7 +98,7 @@ class SettingsPlaces:
             return None
         found, gaps = self._login(logins.by_name[name], with_secret=not self._secret_file)
         if not found:
-            raise SettingsError(gaps[0], hint=f"Or log in again: port-hook login --org {name} --keep-in file")
+            raise CredentialsError(gaps[0], hint=f"Or log in again: port-hook login --org {name} --keep-in file")
         return found, gaps
 
     def _login(self, login: Login, *, with_secret: bool) -> PlaceReading:
@@ -187,12 +187,12 @@ class SettingsPlaces:
         named = self._environ.get("PORT_CONFIG_FILE")
         path = self._cwd / named if named else self._home / ".port" / "config.yaml"
         if named and not path.is_file():
-            raise SettingsError(f"PORT_CONFIG_FILE names {path}, which is not a file.", hint="Correct or unset it.")
+            raise CredentialsError(f"PORT_CONFIG_FILE names {path}, which is not a file.", hint="Correct or unset it.")
         file = read_org_file(path)
         self.warnings += file.warnings
         if file.is_refused:
             if org or named:
-                raise SettingsError(
+                raise CredentialsError(
                     f"{file.warnings[0]}.",
                     hint="To use no configuration file, leave out --org and unset PORT_CONFIG_FILE.",
                 )
@@ -255,7 +255,7 @@ def _api_url(variable: str, value: str, place: str) -> str:
     try:
         return region_api_url(value) if variable == "PORT_REGION" else parse_api_url(value)
     except ValueError as error:
-        raise SettingsError(
+        raise CredentialsError(
             f"{variable} in {place} is wrong: {error}.",
             hint="Set PORT_REGION to eu or us." if variable == "PORT_REGION" else f"Write it like {DEFAULT_API_URL}.",
         ) from error

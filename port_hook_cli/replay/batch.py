@@ -10,7 +10,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from port_hook_cli.captures.reading import LateStore, open_captures
+from port_hook_cli.captures.store.reading import LateStore, open_captures
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.files.output import check_new_file, write_new_file
@@ -24,7 +24,7 @@ from port_hook_cli.port_api.credentials import open_port_api, read_settings
 from port_hook_cli.port_api.sandbox_notice import tell_sandbox
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings
 from port_hook_cli.replay.lambda_client import LambdaClient, endpoint_url, event_of
-from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields
+from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields, signed_inside
 from port_hook_cli.replay.series import (
     MOST_SENDS,
     Captures,
@@ -48,8 +48,8 @@ from port_hook_cli.text.safe import printable
 from port_hook_cli.text.secret import Secret
 
 if TYPE_CHECKING:
-    from port_hook_cli.captures.ignoring import Ignoring
-    from port_hook_cli.captures.store import CaptureStore
+    from port_hook_cli.captures.comparison.ignoring import Ignoring
+    from port_hook_cli.captures.store.capture_store import CaptureStore
     from port_hook_cli.replay.editing import Edits
 
 _SEPARATOR = b"\n\n"
@@ -61,7 +61,8 @@ class ReplayPlan:
 
     Times are seconds; a `timeout_s` of 0 is no limit. With `failed`, the captures that failed since `since_s` (epoch
     seconds) are the sources. `ignoring` is None if responses are not compared. `as_lambda` invokes a function. `plot`
-    is the file for an image of the latencies. Without `reads_files`, no source is the name of a file.
+    is the file for an image of the latencies. Without `reads_files`, no source is the name of a file. Without
+    `signs_inside`, the signature inside a message of Kafka stays as captured, even if the message is edited.
     """
 
     sources: Sequence[str]
@@ -86,6 +87,7 @@ class ReplayPlan:
     as_lambda: bool = False
     plot: str | None = None
     reads_files: bool = True
+    signs_inside: bool = True
 
     @property
     def sends(self) -> int:
@@ -96,7 +98,7 @@ class ReplayPlan:
 def run_batch(plan: ReplayPlan, runtime: Runtime) -> ExitCode:
     """Carry out `plan` and return the exit code; raises PortHookError."""
     if plan.plot is not None:  # before anything is sent
-        check_new_file(plan.plot, cwd=runtime.cwd)
+        _check_plot(plan.plot, runtime)
     settings = _settings(plan, runtime)
     secret = None if plan.rewriting.as_captured else settings().require_secret()
     sources = _find_failed(plan, runtime) if plan.failed else asyncio.run(_find(plan, runtime, settings))
@@ -104,7 +106,7 @@ def run_batch(plan: ReplayPlan, runtime: Runtime) -> ExitCode:
         return ExitCode.OK
     plan = replace(plan, sources=[source.name for source in sources])
     _refuse_too_many(plan)
-    replays = [_prepare(source, plan, runtime) for source in sources]
+    replays = [_prepare(source, plan, runtime, secret) for source in sources]
     sign = partial(_finish, plan=plan, runtime=runtime, secret=secret)
     if plan.dry_run:
         return _print_requests(replays, sign, runtime, as_lambda=plan.as_lambda)
@@ -204,7 +206,7 @@ def _is_directory(name: str, *, runtime: Runtime) -> bool:
 
 
 def _open_captures(plan: ReplayPlan, runtime: Runtime, stack: ExitStack) -> Captures | None:
-    from port_hook_cli.captures.opening import store_path
+    from port_hook_cli.captures.database.opening import store_path
 
     if plan.store is None and not store_path(None, runtime.cwd).exists():
         return None
@@ -218,7 +220,7 @@ async def _get_run(
         return await port.get_run(run_id)
 
 
-def _prepare(source: ReplaySource, plan: ReplayPlan, runtime: Runtime) -> Replay:
+def _prepare(source: ReplaySource, plan: ReplayPlan, runtime: Runtime, secret: Secret | None) -> Replay:
     if plan.rewriting.as_captured and not source.is_signed:
         raise UsageError(
             f"{source.name} has no signature to send as captured.",
@@ -236,6 +238,8 @@ def _prepare(source: ReplaySource, plan: ReplayPlan, runtime: Runtime) -> Replay
         tell(f"note: {source.name}: {note}", runtime)
     if plan.edit:
         body = _edit(body, runtime)
+    if source.is_message and plan.signs_inside and secret is not None:
+        body = signed_inside(source.invocation.body, body, secret, plan.unit.stamp(runtime.now()))
     url = target_url(to, source.invocation.target)
     request = draft(source.invocation, plan.rewriting, url=url, body=body)
     return Replay(
@@ -317,13 +321,13 @@ class _Keeper:
             return None
 
     def _save(self, sent: Sent) -> str | None:
-        from port_hook_cli.captures.replays import save_replay
+        from port_hook_cli.captures.store.replays import save_replay
 
         return save_replay(self._store.open(), sent.request, sent.delivery, secret=self._secret) or None
 
     def _open(self) -> CaptureStore:
-        from port_hook_cli.captures.opening import store_path
-        from port_hook_cli.captures.replays import open_for_replays
+        from port_hook_cli.captures.database.opening import store_path
+        from port_hook_cli.captures.store.replays import open_for_replays
 
         return open_for_replays(store_path(self._plan.store, self._runtime.cwd))
 
@@ -416,6 +420,15 @@ def _progress(total: int, runtime: Runtime) -> Iterator[Callable[[], None]]:
     with Progress(console=rich_console(runtime.stderr, runtime.environ), transient=True) as progress:
         task = progress.add_task("sending", total=total)
         yield lambda: progress.advance(task)
+
+
+def _check_plot(name: str, runtime: Runtime) -> None:
+    if not name.lower().endswith(".svg"):
+        raise UsageError(
+            f"--plot writes an SVG image, but the name {name!r} does not end in .svg.",
+            hint="Give a name that ends in .svg, such as latencies.svg.",
+        )
+    check_new_file(name, cwd=runtime.cwd)
 
 
 def _plot(name: str, tally: DeliveryTally, runtime: Runtime) -> None:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from port_hook_cli.captures.lambda_event import NotAnAnswer, lambda_event, read_answer
+from port_hook_cli.captures.exports.lambda_event import NotAnAnswer, lambda_event, read_answer
 from port_hook_cli.invocations.forwarding import target_url
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 

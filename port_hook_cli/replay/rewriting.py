@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import urlsplit
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.forwarding import HOP_BY_HOP
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers, Invocation
+from port_hook_cli.signatures.messages import headers_in
+from port_hook_cli.signatures.signed_message import MESSAGE_SIGNATURE, MESSAGE_TIMESTAMP, signed_message
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
 from port_hook_cli.text.secret import MASK, Secret
 
@@ -61,6 +66,22 @@ def draft(invocation: Invocation, rewriting: Rewriting, *, url: str, body: bytes
     if body != invocation.body:
         headers = headers.without("content-encoding", "content-length")
     return replace(invocation, method=rewriting.method or invocation.method, headers=headers, body=body)
+
+
+def signed_inside(captured: bytes, edited: bytes, secret: Secret, timestamp: str) -> bytes:
+    """Return an edited message of Kafka with a new signature inside it.
+
+    A message without a signature stays as it is, and so does one whose signature or its timestamp was edited.
+    """
+    kept = _inner_signature(edited)
+    if edited == captured or not kept or kept != _inner_signature(captured):
+        return edited
+    return signed_message(json.loads(edited), secret, timestamp)
+
+
+def _inner_signature(value: bytes) -> Mapping[str, Any]:
+    headers = headers_in(value) or {}
+    return {name: headers[name] for name in (MESSAGE_SIGNATURE, MESSAGE_TIMESTAMP) if name in headers}
 
 
 def finish(

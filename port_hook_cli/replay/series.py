@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
-from port_hook_cli.captures.statements import StoreFilter
-from port_hook_cli.captures.store import LAST
+from port_hook_cli.captures.store.capture_store import LAST
+from port_hook_cli.captures.store.statements import StoreFilter
 from port_hook_cli.errors import ExitCode, PortHookError, StoreError, UsageError
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import Delivery, Exchange, Invocation

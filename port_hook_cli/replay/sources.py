@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from port_hook_cli.captures.request_file import NotARequest, capture_in
-from port_hook_cli.captures.truncation import require_whole
+from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
+from port_hook_cli.captures.documents.truncation import require_whole
 from port_hook_cli.errors import PortApiError, StoreError
 from port_hook_cli.invocations.forwarding import BadTarget, is_on_this_machine, parse_target
 from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
@@ -31,6 +31,7 @@ class ReplaySource:
     capture was forwarded to, and `listener_target` the one that the store's last listener forwarded to. Both are None
     unless they are URLs on this machine: a store may come from a stranger, who must not choose another machine.
     `recorded` is what came of the capture at its handler, and `is_stored` says that it is in the store.
+    `is_message` says that it was a message of Kafka, whose signature is inside its body.
     """
 
     name: str
@@ -40,6 +41,7 @@ class ReplaySource:
     listener_target: str | None = None
     recorded: Delivery | None = None
     is_stored: bool = False
+    is_message: bool = False
 
     @property
     def run_id(self) -> str | None:
@@ -61,6 +63,7 @@ def from_exchange(name: str, exchange: Exchange) -> ReplaySource:
         notes=_verdict_notes(exchange.verdict),
         forwarded_to=handler_here(exchange.delivery.url) if exchange.delivery else None,
         recorded=exchange.delivery,
+        is_message=exchange.invocation.origin is not None,
     )
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from port_hook_cli.captures.store_files import secure
+from port_hook_cli.captures.database.files import secure
 from port_hook_cli.errors import StoreError
 from port_hook_cli.sandbox.state import Row
 

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import TypeVar
 
+from port_hook_cli.errors import UsageError
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import tell
+
+_Value = TypeVar("_Value")
+_TRIES = 3
 
 
 def can_ask(runtime: Runtime) -> bool:
@@ -22,13 +29,32 @@ def confirm(question: str, runtime: Runtime, *, default: bool) -> bool:
     return _meaning(runtime.stdin.readline(), runtime, default=default)
 
 
-def ask(question: str, runtime: Runtime) -> str:
-    """Return the line that the user types, or "" for an empty line or the end of stdin. `question` is printable."""
+def ask_for(question: str, read: Callable[[str], _Value], runtime: Runtime, *, default: str) -> _Value:
+    """Return what `read` makes of the user's answer, or of `default` for an empty one. `question` is printable.
+
+    If `read` raises UsageError, the error is printed and the question is asked again, three times in all. Raises
+    UsageError for a wrong last answer, and at the end of stdin after a wrong one.
+    """
+    for tries_left in reversed(range(_TRIES)):
+        line = _line(f"{question} [{default}]:", runtime)
+        if not line and tries_left < _TRIES - 1:
+            break
+        try:
+            return read(line.decode("utf-8", "replace").strip() or default)
+        except UsageError as error:
+            if not tries_left:
+                raise
+            tell(f"error: {error.message}", runtime)
+            tell(f"hint: {error.hint}", runtime)
+    raise UsageError("No valid answer was given.", hint="Run the command again.")
+
+
+def _line(question: str, runtime: Runtime) -> bytes:
     print(f"{question} ", end="", file=runtime.stderr, flush=True)
     line = runtime.stdin.readline()
     if not line.endswith(b"\n"):
         print(file=runtime.stderr)
-    return line.decode("utf-8", "replace").strip()
+    return line
 
 
 async def confirm_in_loop(question: str, runtime: Runtime, *, default: bool) -> bool:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
-from port_hook_cli.captures.finder import CaptureFinder
-from port_hook_cli.captures.request_file import NotARequest, capture_in
-from port_hook_cli.captures.truncation import require_whole
+from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
+from port_hook_cli.captures.documents.truncation import require_whole
+from port_hook_cli.captures.store.finder import CaptureFinder
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.invocations.models import Exchange

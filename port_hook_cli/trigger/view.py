@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from port_hook_cli.actions.request import RenderedRequest
-from port_hook_cli.captures.exchange_view import payload_lines, what_it_is
+from port_hook_cli.captures.view.exchange import payload_lines, what_it_is
 from port_hook_cli.invocations.body_view import bytes_text
 from port_hook_cli.invocations.delivery_view import MOST_OF_A_URL, format_status
 from port_hook_cli.invocations.models import Delivery, Headers, Payload

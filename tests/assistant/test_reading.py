@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import (
     Delivery,
     Exchange,
@@ -88,7 +88,7 @@ def test_time_that_cannot_be_read_is_an_error(assistant: Assistant) -> None:
 def test_list_reports_captures_for_which_jq_fails(assistant: Assistant) -> None:
     assistant.save(*numbered(1))
     assert (
-        "the jq expression failed for some captures (1)"
+        "the jq expression failed for 1 capture, for example with: "
         in assistant.document("list_captures", jq=".action | keys")["notes"][0]
     )
 

@@ -13,11 +13,13 @@ import pytest
 from port_hook_cli.assistant.calls import ToolAnswer
 from port_hook_cli.assistant.sending import allowed_target
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.models import Delivery, Headers, Status, Verdict
+from port_hook_cli.invocations.models import Delivery, Headers, MessageOrigin, Status, Verdict
+from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.signed_message import signed_message
 from port_hook_cli.signatures.verification import verify_signature
 from tests.assistants import Assistant
-from tests.factories import RUN_ID, SECRET, a_body, an_exchange, an_invocation
+from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler, handler
 
@@ -49,6 +51,16 @@ def test_capture_is_sent_where_it_was_forwarded_and_the_replay_is_saved(assistan
     (sent,) = found["result"]
     assert (sent["status"], sent["source"]) == (200, "0123456789ab")
     assert assistant.result("show_capture", capture=sent["capture"])["handler_response"]["body"]["text"] == "ok"
+
+
+def test_edited_message_of_kafka_gets_no_new_signature_that_an_agent_could_read(assistant: Assistant) -> None:
+    value = signed_message(a_document(), SECRET, str(int(NOW)))
+    captured = an_invocation(value, headers=message_headers(value), origin=MessageOrigin("org.runs", 0, 1, None))
+    with handler() as target:
+        assistant.save(an_exchange(captured))
+        assistant.result("replay_capture", capture="last", to=target.url, set={"payload.properties.cpu": 64})
+        (request,) = target.requests
+    assert json.loads(request.body)["headers"] == json.loads(value)["headers"]
 
 
 def test_handler_gets_the_signature_of_a_triggered_action_and_the_agent_does_not(assistant: Assistant) -> None:

@@ -212,6 +212,7 @@ def test_missing_sdk_is_an_error_with_the_command_that_installs_it(run: Run, mon
     result = run("mcp")
     assert (result.code, result.out) == (4, "")
     assert "needs the package mcp, which is not installed" in result.err
+    assert "port-hook doctor" not in result.err
     assert f"{os.fspath(sys.executable)} -m pip install mcp" in result.err
 
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from port_hook_cli.assistant.waiting import StoreWatch
-from port_hook_cli.captures.query import CaptureQuery
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.index.query import CaptureQuery
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Response, Status, Verdict
 from port_hook_cli.runtime import Runtime
 from tests.assistants import Assistant, document

@@ -25,6 +25,8 @@ window.slow = [];
 new PerformanceObserver((list) => { for (const task of list.getEntries()) window.slow.push(task.duration); })
   .observe({ type: "longtask", buffered: true });
 """
+# A guard against a hang only: another process may have the machine for seconds.
+_PATIENCE_MS = 30_000
 _ANSWER = b'HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\ncontent-length: 17\r\n\r\n{"accepted":true}'
 
 ROTATE_KEY = {
@@ -60,8 +62,9 @@ def chromium(downloaded: str) -> str | None:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    from playwright.async_api import async_playwright
+    from playwright.async_api import async_playwright, expect
 
+    expect.set_options(timeout=_PATIENCE_MS)
     async with async_playwright() as driver:
         path = chromium(driver.chromium.executable_path)
         if path is None:
@@ -117,7 +120,7 @@ async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
         how = {"reduced_motion": "reduce", "timezone_id": "UTC", "locale": "en-US", **how}
         context = await browser.new_context(viewport={"width": width, "height": 900}, **how)
         contexts.append(context)
-        context.set_default_timeout(8_000)
+        context.set_default_timeout(_PATIENCE_MS)
         await context.add_init_script(_WATCH)
         await context.grant_permissions(["clipboard-read", "clipboard-write"], origin=desk.origin)
         page = await context.new_page()

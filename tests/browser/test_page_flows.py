@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 from playwright.async_api import Page, Route, expect
 
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Response, Simulated
 from port_hook_cli.text.secret import Secret
 from tests.browser.conftest import OpenPage

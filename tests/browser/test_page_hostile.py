@@ -181,8 +181,9 @@ async def test_long_names_stay_in_their_columns(shared_desk: Desk, open_page: Op
 
 
 async def test_body_that_is_not_text_is_shown_as_bytes(shared_desk: Desk, open_page: OpenPage) -> None:
-    shared_desk.post(body=bytes(range(256)))
-    page = await open_page(shared_desk)
+    own = mark()
+    shared_desk.post(body=bytes(range(256)), x_mark=own)
+    page = await open_page(shared_desk, f"?text={own}")
     await page.locator(".row:not(.empty)").first.click()
     await page.keyboard.press("2")
     await expect(page.locator("pre.raw")).to_contain_text("00 01 02")

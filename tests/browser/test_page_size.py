@@ -28,7 +28,7 @@ from tests.servers import Handler
 pytestmark = [
     pytest.mark.once,
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.timeout(1800 if IS_FULL else 60),
+    pytest.mark.timeout(1800 if IS_FULL else 180),
 ]
 
 SIZES = [10_000, 1_000_000] if IS_FULL else [2_000]

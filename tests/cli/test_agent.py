@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.errors import ExitCode
 from tests.agent.worlds import RUN, SECRET, action_run, node_run, topic_message
@@ -318,7 +318,7 @@ def test_mapping_file_with_which_the_agent_does_not_start_is_refused(run: Run, f
         (("m.json", "--to", "8000"), "Nothing is sent without --send"),
         (("m.json", "--send", "--status", "200"), "exclude each other"),
         (("m.json", "--raw", "--json"), "exclude each other"),
-        (("-", "--mapping", "-"), "stdin cannot be both"),
+        (("-", "--mapping", "-"), "cannot both use stdin"),
         (("list.json",), "is not a message of the agent: it is not an object"),
         (("text.json",), "is not JSON"),
         (("deep.json",), "is nested too deep"),

@@ -22,7 +22,7 @@ def test_exclusive_options_are_refused_and_named() -> None:
 
 
 def test_stdin_is_refused_when_two_inputs_are_read_from_it() -> None:
-    with pytest.raises(UsageError, match=r"^stdin cannot be both the body and the secret\.$"):
+    with pytest.raises(UsageError, match=r"^The body and the secret cannot both use stdin\.$"):
         refuse_contradictions(stdin=(("the body", "-"), ("the key", "k"), ("the secret", "-")))
 
 
@@ -30,3 +30,12 @@ def test_an_option_without_effect_is_refused_with_the_reason() -> None:
     with pytest.raises(UsageError, match=r"^--e sends nothing, so --f has no effect\.$") as caught:
         refuse_contradictions(pointless={"--e sends nothing": {"--g": False, "--f": True}})
     assert caught.value.hint == "Leave out --f."
+
+
+def test_every_refusal_begins_with_a_capital_letter() -> None:
+    with pytest.raises(UsageError, match=r"^A MESSAGE and --check exclude each other\.$"):
+        refuse_contradictions({"a MESSAGE": True, "--check": True})
+    with pytest.raises(UsageError, match=r"^The key and the secret cannot both use stdin\.$"):
+        refuse_contradictions(stdin=(("the key", "-"), ("the secret", "-")))
+    with pytest.raises(UsageError, match=r"^Nothing is sent, so --to has no effect\.$"):
+        refuse_contradictions(pointless={"nothing is sent": {"--to": True}})

@@ -11,8 +11,8 @@ from typing import Any
 import pexpect  # type: ignore[import-untyped]
 import pytest
 
-from port_hook_cli.captures.capture_file import to_capture
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.documents.capture_file import to_capture
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.errors import ExitCode
 from tests.conftest import Run
 from tests.factories import SECRET, a_body, a_document, an_exchange, an_invocation
@@ -175,8 +175,8 @@ def test_decrypted_values_cannot_control_the_terminal(run: Run, folder: Path) ->
     ("arguments", "code", "words"),
     [
         (("",), ExitCode.USAGE, "name is empty"),
-        (("-", "--secret-file", "-"), ExitCode.USAGE, "stdin cannot be both"),
-        (("-", "--private-key", "-"), ExitCode.USAGE, "stdin cannot be both"),
+        (("-", "--secret-file", "-"), ExitCode.USAGE, "cannot both use stdin"),
+        (("-", "--private-key", "-"), ExitCode.USAGE, "cannot both use stdin"),
         (("p.json", "a", "--payload", "--json"), ExitCode.USAGE, "exclude each other"),
         (("p.json", 'a"'), ExitCode.USAGE, "is not valid from"),
         (("none.json",), ExitCode.STORE, "There is no file none.json"),
@@ -296,7 +296,7 @@ class TestEncrypt:
             (("",), ExitCode.USAGE, "value is empty"),
             (("binary",), ExitCode.USAGE, "not UTF-8 text (at byte 1)"),
             (("x", "--public-key", "k", "--secret-file", "s"), ExitCode.USAGE, "exclude each other"),
-            (("-", "--public-key", "-"), ExitCode.USAGE, "stdin cannot be both"),
+            (("-", "--public-key", "-"), ExitCode.USAGE, "cannot both use stdin"),
             (("x", "--public-key", "private.pem"), ExitCode.SETTINGS, "is a private key"),
             (("x", "--secret-file", "short"), ExitCode.SETTINGS, "has only 5 bytes"),
         ],

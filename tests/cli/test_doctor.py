@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.retarget.journal import FOLDER
 from tests.conftest import Run

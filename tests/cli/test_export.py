@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures.capture_file import to_capture
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.documents.capture_file import to_capture
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Delivery, Truncation
 from tests.conftest import Run
@@ -93,7 +93,7 @@ def test_export_to_a_missing_folder_is_an_error(run: Run) -> None:
 def test_export_to_a_file_without_a_name_is_an_error(run: Run) -> None:
     result = run("export", "last", "--format", "har", "--output", "")
     assert result.code == ExitCode.USAGE
-    assert "The name of a file is empty." in result.err
+    assert "The value of --output is empty." in result.err
 
 
 @pytest.mark.parametrize("name", ["http", "lambda", "capture"])

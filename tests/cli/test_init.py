@@ -88,6 +88,29 @@ def test_init_writes_nothing_for_an_invalid_answer(runtime: Callable[..., Runtim
     assert list(folder.iterdir()) == []
 
 
+def test_init_asks_again_after_an_invalid_answer(runtime: Callable[..., Runtime], folder: Path) -> None:
+    code, shown = answer(runtime, b"example.com\nx y\n9000\n65536\n9001\n\n")
+    assert code == ExitCode.OK
+    assert shown.count("Your handler [8000]: ") == 3
+    assert shown.count("The port to listen on [8787]: ") == 2
+    assert " The port to listen on is not a number from 0 to 65535.\n" in shown
+    assert " Enter a free port, or 0 to take any free one.\n" in shown
+    assert listen_table(folder) == {"forward-to": 9000, "port": 9001, "compact": False}
+
+
+def test_init_ends_after_the_third_invalid_answer(runtime: Callable[..., Runtime], folder: Path) -> None:
+    code, shown = answer(runtime, b"\nx\ny\nz\n9001\n")
+    assert code == ExitCode.USAGE
+    assert shown.count("The port to listen on [8787]: ") == shown.count(" The port to listen on is not ") == 3
+    assert list(folder.iterdir()) == []
+
+
+def test_init_ends_when_no_answer_follows_an_invalid_one(runtime: Callable[..., Runtime]) -> None:
+    code, shown = answer(runtime, b"x y\n")
+    assert (code, shown.count("Your handler [8000]: ")) == (ExitCode.USAGE, 2)
+    assert shown.splitlines()[-2].endswith(" No valid answer was given.")
+
+
 def test_init_refuses_a_handler_on_another_machine(run: Run) -> None:
     result = run("init", "--forward-to", "https://example.com")
     assert result.code == ExitCode.USAGE

@@ -8,6 +8,7 @@ import pytest
 from tests.conftest import Result, Run
 from tests.factories import SECRET
 from tests.kafka_clusters import Cluster, running_cluster
+from tests.sandboxes import a_sandbox, environ_of
 
 ORG = "org_1"
 RUNS = f"{ORG}.runs"
@@ -75,6 +76,19 @@ def test_missing_topics_exit_5(kafka: dict[str, str], run: Run) -> None:
 
     assert done.code == 5
     assert "has no topic nobody.runs and nobody.change.log" in done.err
+
+
+@pytest.mark.parametrize("command", [("listen", "--port", "0"), ("agent",)])
+def test_a_secret_from_stdin_is_used_for_messages_and_for_the_credentials_of_the_api(
+    command: tuple[str, ...], cluster: Cluster, run: Run
+) -> None:
+    with a_sandbox(kafka_brokers=[cluster.address]) as sandbox:
+        env = environ_of(sandbox)
+        secret = env.pop("PORT_CLIENT_SECRET")
+        done = run(*command, "--kafka", "--secret-file", "-", stdin=secret.encode(), env=env)
+
+    assert done.code == 5, done.err
+    assert f"Kafka at {cluster.address} has no topic org_" in done.err
 
 
 def _listen(run: Run, env: dict[str, str], *options: str) -> Result:

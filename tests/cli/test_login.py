@@ -12,8 +12,10 @@ import pytest
 
 from port_hook_cli.cli.app import print_problem
 from port_hook_cli.errors import (
+    CredentialsError,
     ExitCode,
     ListenError,
+    LoginRefusedError,
     PortApiError,
     PortHookError,
     RunEndedError,
@@ -118,11 +120,8 @@ def test_login_removes_white_space_around_the_secret(run: Run, port: Handler) ->
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 101])
 def test_login_refuses_a_name_that_cannot_be_shown(run: Run, port: Handler, name: str) -> None:
     result = log_in(run, port, f"--org={name}")
-    if name:
-        assert result.code == ExitCode.USAGE
-        assert port.requests == []
-    else:
-        assert result.code == ExitCode.OK  # an empty option is as good as none
+    assert result.code == ExitCode.USAGE
+    assert port.requests == []
 
 
 def test_login_lists_organizations_and_marks_the_default(run: Run, port: Handler) -> None:
@@ -305,11 +304,13 @@ def test_login_says_that_another_place_overrides_it(run: Run, port: Handler) -> 
 @pytest.mark.parametrize(
     ("problem", "names_doctor"),
     [
-        (SettingsError("x"), True),
+        (SettingsError("x"), False),
+        (CredentialsError("x"), True),
         (TunnelError("x"), True),
         (PortApiError("x"), True),
         (PortApiError("x", status=401), True),
         (PortApiError("x", status=404), False),
+        (LoginRefusedError("x", status=401), False),
         (RunEndedError("x"), False),
         (ListenError("x"), False),
         (StoreError("x"), False),
@@ -330,3 +331,24 @@ def test_errors_about_credentials_name_doctor_and_others_do_not(run: Run, port: 
     with handler(REFUSED) as refusing:
         env = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "s", "PORT_API_URL": refusing.url}
         assert "port-hook doctor" in run("report-run", RUN_ID, "--label", "x", env=env).err
+
+
+@pytest.mark.parametrize("command", [("login", "--client-id", "i"), ("login",), ("logout", "--org", "acme")])
+def test_errors_of_login_and_logout_do_not_name_doctor(run: Run, command: tuple[str, ...]) -> None:
+    result = run(*command)
+    assert (result.code, "port-hook doctor" in result.err) == (ExitCode.SETTINGS, False)
+
+
+def test_credentials_that_login_cannot_use_do_not_name_doctor(run: Run, folder: Path) -> None:
+    with handler(REFUSED) as refusing:
+        result = run("login", "--client-id", "i", "--secret-file", "-", "--api-url", refusing.url, stdin=b"s")
+    assert (result.code, "port-hook doctor" in result.err) == (ExitCode.PORT_API, False)
+    result = run("login", "--client-id", "i", "--secret-file", "missing")
+    assert (result.code, "port-hook doctor" in result.err) == (ExitCode.SETTINGS, False)
+
+
+def test_a_broken_file_of_credentials_names_doctor(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "home" / ".port").mkdir()
+    (tmp_path / "home" / ".port" / "config.yaml").write_text("organizations: [")
+    result = run("sign", "-", stdin=b"{}")
+    assert (result.code, "port-hook doctor" in result.err) == (ExitCode.SETTINGS, True)

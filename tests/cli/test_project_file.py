@@ -293,7 +293,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[*settings().suppress_health_check, HealthCheck.function_scoped_fixture])
 @given(option=st.sampled_from([item.opts[0][2:] for item in options("listen")]), value=VALUES)
 def test_any_value_is_taken_as_text_or_refused(folder: Path, option: str, value: object) -> None:
     def toml(item: object) -> str:

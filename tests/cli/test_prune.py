@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures.store import open_store
-from port_hook_cli.captures.writer import StoreWriter
+from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.captures.store.writer import StoreWriter
 from port_hook_cli.cli.app import main
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.runtime import Runtime

@@ -119,7 +119,7 @@ def test_render_stops_an_endless_expression(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "stdin", "words"),
     [
-        (("-", "--data", "-"), b"", "stdin cannot be both the template and the data"),
+        (("-", "--data", "-"), b"", "The template and the data cannot both use stdin."),
         (("-", "--data", "data.json"), b'{"a": }', "stdin is not JSON"),
         (("-", "--data", "data.json"), b"a: b: c", "stdin is neither JSON nor YAML"),
         (("-", "--data", "data.json"), b"\xff", "stdin is not UTF-8"),

@@ -21,12 +21,15 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from port_hook_cli.captures.capture_file import to_capture
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.documents.capture_file import to_capture
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.errors import ExitCode
-from port_hook_cli.invocations.models import Delivery, Headers, Status, Verdict
+from port_hook_cli.invocations.models import Delivery, Headers, MessageOrigin, Status, Verdict
+from port_hook_cli.kafka.message import message_headers
+from port_hook_cli.signatures.messages import verify_received
+from port_hook_cli.signatures.signed_message import signed_message
 from tests.conftest import Run
-from tests.factories import NOW, RUN_ID, SECRET, a_body, an_exchange, an_invocation
+from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation
 from tests.processes import environment
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler, RawRequest, application, handler
@@ -215,6 +218,20 @@ def test_replay_signs_the_payload_after_set_and_unset(run: Run, folder: Path, ta
         "note: payload.json: --set payload.properties.tags[]: the body had no payload.properties.tags, "
         "so it was added\n"
     )
+
+
+def test_replay_of_an_edited_message_of_kafka_is_signed_inside_too(run: Run, folder: Path, target: Handler) -> None:
+    value = signed_message(a_document(), SECRET, str(int(NOW)))
+    message = {"body": value, "headers": message_headers(value), "origin": MessageOrigin("org.runs", 0, 1, None)}
+    store(folder, **message)
+    for options in ((), ("--set", "payload.properties.cpu=8")):
+        assert run("replay", "last", "--to", target.url, *options, env=ENV).code == 0
+    plain, edited = target.requests
+    assert (plain.body, accepts(plain), accepts(edited)) == (value, True, True)
+    at = float(json.loads(edited.body)["headers"]["X-Port-Timestamp"])
+    verdict = verify_received(message_headers(edited.body), edited.body, SECRET, is_message=True, now=at)
+    assert (verdict.status, at > NOW) == (Status.VALID, True)
+    assert json.loads(edited.body)["payload"]["properties"]["cpu"] == 8
 
 
 def test_replay_sends_nothing_when_the_path_of_set_does_not_exist(run: Run, folder: Path, target: Handler) -> None:
@@ -427,10 +444,19 @@ def test_plot_in_a_folder_that_does_not_exist_is_refused_before_anything_is_sent
     assert "The folder of no/such.svg does not exist." in result.err
 
 
+@pytest.mark.parametrize("name", ["latencies.png", "latencies", "svg"])
+def test_plot_with_a_name_that_does_not_end_in_svg_is_refused_before_anything_is_sent(
+    run: Run, folder: Path, target: Handler, name: str
+) -> None:
+    result = run("replay", payload_file(folder), "--to", target.url, "--times", "2", "--plot", name, env=ENV)
+    assert (result.code, result.out, len(target.requests)) == (ExitCode.USAGE, "", 0)
+    assert f"--plot writes an SVG image, but the name '{name}' does not end in .svg." in result.err
+
+
 def test_plot_with_a_name_that_is_too_long_is_refused_before_anything_is_sent(
     run: Run, folder: Path, target: Handler
 ) -> None:
-    options = ["--times", "2", "--plot", "x" * 300]
+    options = ["--times", "2", "--plot", "x" * 300 + ".svg"]
     result = run("replay", payload_file(folder), "--to", target.url, *options, env=ENV)
     assert (result.code, target.requests) == (8, [])
     assert "cannot be written" in result.err

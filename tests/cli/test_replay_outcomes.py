@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from port_hook_cli.captures.capture_file import to_capture
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.documents.capture_file import to_capture
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.app import main
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Response, Status

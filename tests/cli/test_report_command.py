@@ -141,7 +141,7 @@ def test_command_does_not_run_when_its_report_cannot_be_kept(
         (("--log-file", "-", "--", "true"), "--log-file and a command after -- exclude each other."),
         (("--pending", "--status", "success"), "--pending and --status exclude each other."),
         (("make", "deploy"), "Unexpected argument: make deploy."),
-        (("--secret-file", "-", "--", "true"), "stdin cannot be both the secret and the command."),
+        (("--secret-file", "-", "--", "true"), "The secret and the command cannot both use stdin."),
     ],
 )
 def test_command_refuses_options_that_do_not_fit(run: Run, options: tuple[str, ...], message: str) -> None:

@@ -12,7 +12,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Exchange, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload

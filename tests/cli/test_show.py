@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures.capture_file import read_capture
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.documents.capture_file import read_capture
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Delivery, Response
 from tests.conftest import Run

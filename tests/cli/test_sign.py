@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from port_hook_cli.captures.capture_file import to_capture
+from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Exchange, Payload, Status, Verdict
 from port_hook_cli.invocations.snippet_formats import SNIPPET_FORMATS

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyte
 import pytest
 
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.invocations.models import Invocation
 from tests.conftest import Run

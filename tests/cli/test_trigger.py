@@ -443,7 +443,7 @@ def test_trigger_refuses_an_invalid_document_without_quoting_its_values(
         (("--json", "--format", "curl"), "exclude each other"),
         (("--wait", "3"), "--via-port"),
         (("--via-port", "--to", "1"), "--to has no effect"),
-        (("--inputs", "-", "--secret-file", "-"), "stdin cannot be both"),
+        (("--inputs", "-", "--secret-file", "-"), "cannot both use stdin"),
     ],
 )
 def test_trigger_refuses_options_that_contradict_each_other(run: Run, args: tuple[str, ...], words: str) -> None:

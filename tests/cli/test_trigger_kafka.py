@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
-from port_hook_cli.captures.capture_file import to_capture
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.documents.capture_file import to_capture
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Status
 from port_hook_cli.kafka.embedded import embedded_broker

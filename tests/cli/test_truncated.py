@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Response, Status, Verdict
 from tests.conftest import Run

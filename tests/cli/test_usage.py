@@ -22,8 +22,10 @@ CREATE_VM = str(Path(__file__).parents[2] / "examples" / "actions" / "create_vm.
         ("encrypt", "Missing argument VALUE|FILE|-.", "encrypt --help"),
         ("replay", "Missing argument SOURCE.", "replay --help"),
         ("demo x", "Unexpected argument: x.", "demo --help"),
-        ("listen --once=1", "--once takes no value.", "--help"),
-        ("listen --port", "--port needs a value.", "--help"),
+        ("listen --once=1", "--once takes no value.", "listen --help"),
+        ("listen --port", "--port needs a value.", "listen --help"),
+        ("replay x --times 2 --plot", "--plot needs a value.", "replay --help"),
+        ("--profile", "--profile needs a value.", "port-hook --help"),
         ("listen --foo", "There is no option --foo.", "listen --help"),
         ("--foo", "There is no option --foo.", "port-hook --help"),
         ("replai", "No such command 'replai'. Did you mean 'replay'?", "port-hook --help"),
@@ -115,7 +117,11 @@ def test_error_about_an_unresolvable_api_has_no_error_number(run: Run) -> None:
         (("sign", ""), "The name of a file is empty."),
         (("trigger", "", "--to", "8000"), "The name of a file is empty."),
         (("report-run", "", "--log", "done"), "The run id is empty."),
-        (("doctor", "--forward-to", ""), "--forward-to: the target is empty."),
+        (("doctor", "--forward-to", ""), "The value of --forward-to is empty."),
+        (("doctor", "--forward-to", " "), "--forward-to: the target is empty."),
+        (("listen", "--only", "a", "--only="), "The value of --only is empty."),
+        (("--profile", "", "captures"), "The value of --profile is empty."),
+        (("restore", "create_vm", ""), "The name of an action is empty."),
         (("replay", CREATE_VM, "--to", " "), "--to: the target is empty."),
     ],
 )
@@ -125,3 +131,9 @@ def test_empty_value_is_reported_as_a_variable_that_may_be_unset(
     result = run(*command, env={"PORT_CLIENT_SECRET": "secret"})
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert result.err == f"error: {error}\nhint: Check whether a shell variable is unset.\n"
+
+
+def test_help_is_shown_despite_an_empty_value(run: Run) -> None:
+    result = run("listen", "--forward-to", "", "--help")
+    assert (result.code, result.err) == (ExitCode.OK, "")
+    assert result.out.startswith("Usage: port-hook listen")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.captures.capture_file import to_capture
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.documents.capture_file import to_capture
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Exchange, Invocation, MessageOrigin, Payload, Status, Verdict
 from port_hook_cli.kafka.message import message_headers
@@ -180,8 +180,8 @@ def test_verify_never_prints_the_secret(written_out: Any) -> None:
         (("last", "--body", "body"), "exclude each other"),
         (("--body", "body", "--signature", "s"), "belong together"),
         (("--signature", "s", "--timestamp", "1"), "nothing to verify"),
-        (("-", "--secret-file", "-"), "stdin cannot be both"),
-        (("--body", "-", "--signature", "s", "--timestamp", "1", "--secret-file", "-"), "stdin cannot be both"),
+        (("-", "--secret-file", "-"), "cannot both use stdin"),
+        (("--body", "-", "--signature", "s", "--timestamp", "1", "--secret-file", "-"), "cannot both use stdin"),
         (("-", "--now", "1", "--received-at"), "exclude each other"),
         (("-", "--received-at"), "is unknown"),
         (("-", "--now", "nan"), "not a point in time"),

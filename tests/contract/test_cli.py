@@ -16,6 +16,7 @@ from tests.conftest import Run
 from tests.options import command, options
 
 DOCS = Path(__file__).parents[2] / "docs"
+MAY_BE_EMPTY = [("report-run", "--label"), ("report-run", "--summary")]
 FILES_OF_SECRETS = {"--secret-file", "--secrets"}
 
 
@@ -44,6 +45,24 @@ def test_no_option_takes_a_secret(name: str) -> None:
     flags = {flag for option in options(name) if not option.is_flag for flag in option.opts}
     taking = {flag for flag in flags if re.search("secret|token|password|credential|api-?key", flag)}
     assert taking <= FILES_OF_SECRETS
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_with_an_empty_value_is_an_error_that_names_it(name: str, run: Run) -> None:
+    flags = [max(option.opts, key=len) for option in options(name) if not option.is_flag]
+    errors = {flag: run(name, flag, "") for flag in flags if (name, flag) not in MAY_BE_EMPTY}
+    assert {(result.code, result.out) for result in errors.values()} <= {(ExitCode.USAGE, "")}
+    hint = "hint: Check whether a shell variable is unset."
+    assert {flag: result.err.splitlines() for flag, result in errors.items()} == {
+        flag: [f"error: The value of {flag} is empty.", hint] for flag in errors
+    }
+
+
+@pytest.mark.parametrize(("name", "flag"), MAY_BE_EMPTY)
+def test_the_options_that_may_be_empty_send_the_empty_text(name: str, flag: str, run: Run) -> None:
+    result = run(name, "r_1234567890123456", flag, "", "--dry-run", "--json")
+    [call] = result.records[0]["calls"]
+    assert (result.code, list(call["body"].values())) == (ExitCode.OK, [""])
 
 
 def test_only_options_with_the_same_meaning_share_an_environment_variable() -> None:

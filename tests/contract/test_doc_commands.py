@@ -49,6 +49,7 @@ NOT_RUN = {
     r"^(make|docker) ": "CI runs it, or needs Docker",
     r"trigger examples/workflows/": "tests/examples runs its backend",
     r"port-hook agent (message\.json|--check)|agent .*--(watch|send|env)": "needs a message: tests/cli",
+    r"port-hook agent --(kafka|poll)": "needs a broker, or runs in Port: tests/process, tests/cli",
     r"tier_changed": "needs a backend of this automation: tests/cli",
     r"^port-hook verify --body": "test_docs.py runs it, with its output",
     r"\bpytest examples": "tests/examples runs it",

@@ -21,9 +21,10 @@ from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.actions.templates import JqError, Rendering
-from port_hook_cli.captures import capture_file, diff_view
-from port_hook_cli.captures.comparison import compare
-from port_hook_cli.captures.pruning import PruneCount
+from port_hook_cli.captures.comparison.differences import compare
+from port_hook_cli.captures.comparison.view import diff_record
+from port_hook_cli.captures.documents.capture_file import capture_summary, to_capture
+from port_hook_cli.captures.store.pruning import PruneCount
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.prune import prune_record
 from port_hook_cli.doctor import records as doctor_records
@@ -214,10 +215,10 @@ def every_record() -> Iterator[dict[str, Any]]:
     failed = JqError("foo", "compile", "jq: compile error")
     yield action_records.rendering_record(Rendering(value={}, errors=(failed,)))
     yield records.delivery_record(delivery, source="s", run_id=None)
-    yield capture_file.capture_summary(exchange)
-    yield dict.fromkeys(capture_file.to_capture(exchange))
+    yield capture_summary(exchange)
+    yield dict.fromkeys(to_capture(exchange))
     compared = compare(exchange, Exchange(invocation=invocation, verdict=verdict, payload=Payload()))
-    yield diff_view.diff_record(("a", "b"), compared)
+    yield diff_record(("a", "b"), compared)
     yield {**compared["facts"][0], "from": ""}
     yield prune_record(PruneCount(1, 2), dry_run=False)
     recorded = ResponseComparison(recorded=200, status=200)

@@ -10,7 +10,7 @@ from pathlib import Path
 import grimp
 import pytest
 
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.text.secret import Secret
 from tests.factories import a_body, an_exchange, an_invocation, signed
 from tests.processes import environment_without_coverage

@@ -77,5 +77,5 @@ async def test_handler_gets_no_request() -> None:
         assert (await check_handler(target, is_chosen=True)).state is CheckState.OK
         connection, _ = listening.accept()
         with connection:
-            connection.settimeout(10)
+            connection.settimeout(30)
             assert connection.recv(1) == b""

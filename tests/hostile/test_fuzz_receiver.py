@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Status
 from tests.factories import SECRET
 from tests.hostile import oracle

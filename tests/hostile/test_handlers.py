@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.http.response_body import SHOWN_BYTES
 from port_hook_cli.invocations.models import Delivery, Headers
@@ -91,7 +91,7 @@ async def test_the_forwarder_passes_on_a_response_up_to_the_limit(size: int, sta
 
 async def test_the_forwarder_disconnects_from_a_handler_that_sends_unrequested_data() -> None:
     async with HostileServer(never_silent).serve() as server, asyncio.timeout(30):
-        async with HttpClient(timeout_s=5) as client:
+        async with HttpClient(timeout_s=30) as client:
             assert (await client.send(an_invocation(b"{}"), server.url)).body == b"ok"
             await server.hung_up.wait()
         assert server.sent < SOCKET_BUFFERS
@@ -106,7 +106,7 @@ async def test_a_forward_takes_no_longer_than_its_timeout(trick: Trick) -> None:
 
 async def test_a_response_that_comes_before_the_request_was_read_is_passed_on() -> None:
     body = b"x" * 8 * MIB
-    async with HostileServer(ok, early=True).serve() as server, asyncio.timeout(30), HttpClient(timeout_s=5) as client:
+    async with HostileServer(ok, early=True).serve() as server, asyncio.timeout(30), HttpClient(timeout_s=30) as client:
         delivery = await client.send(an_invocation(body), server.url)
     assert delivery.body == b"ok"
 

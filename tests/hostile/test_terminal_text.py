@@ -18,8 +18,8 @@ import pytest
 from aiohttp import web
 
 from port_hook_cli.actions.samples import create_vm_action
-from port_hook_cli.captures.capture_file import to_capture
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.documents.capture_file import to_capture
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.invocations.models import Cause, Delivery, Headers, Response, Status, Verdict
 from port_hook_cli.text.unseen import is_visible

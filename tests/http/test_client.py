@@ -150,7 +150,7 @@ async def test_a_request_is_sent_byte_for_byte() -> None:
     )
     async with serving(talk) as server:
         invocation = an_invocation(b"\x00\xff\r\n", method="DELETE", headers=headers)
-        async with HttpClient(timeout_s=10, whole_body=True) as client:
+        async with HttpClient(timeout_s=30, whole_body=True) as client:
             delivery = await client.send(invocation, f"{server.url}/a%2F..//b?x=1&x=%20&\udcff")
 
     assert delivery.ok
@@ -170,7 +170,11 @@ values = st.binary(max_size=12).map(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[*settings().suppress_health_check, HealthCheck.function_scoped_fixture],
+)
 @given(st.lists(st.tuples(tokens, values), max_size=6), st.binary(max_size=60))
 def test_any_fields_and_any_body_arrive_unchanged(fields: list[tuple[str, bytes]], body: bytes) -> None:
     async def exchange() -> bytes:
@@ -243,7 +247,7 @@ async def test_duplicate_and_numerous_header_fields_of_a_response_are_read() -> 
 
 async def test_connection_is_reused_after_a_response_to_head_with_a_length_and_no_body() -> None:
     talk, requests = always(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n", OK)
-    async with serving(talk) as server, HttpClient(timeout_s=5, whole_body=True) as client:
+    async with serving(talk) as server, HttpClient(timeout_s=30, whole_body=True) as client:
         invocation = request(b"", method="HEAD")
         delivery = await client.send(invocation, server.url)
         assert (delivery.status, delivery.body, delivery.headers.get("content-length")) == (200, b"", "500")
@@ -284,7 +288,7 @@ async def send_many(client: HttpClient, url: str, count: int) -> list[Delivery]:
 )
 async def test_a_connection_is_reused(answer: bytes) -> None:
     talk, requests = always(answer)
-    async with serving(talk) as server, HttpClient(timeout_s=5, whole_body=True) as client:
+    async with serving(talk) as server, HttpClient(timeout_s=30, whole_body=True) as client:
         assert all(delivery.ok for delivery in await send_many(client, server.url, 4))
     assert [number for number, _ in requests] == [0, 0, 0, 0]
 
@@ -300,7 +304,7 @@ async def test_a_connection_is_reused(answer: bytes) -> None:
 )
 async def test_a_connection_that_the_response_ends_is_not_reused(answer: bytes) -> None:
     talk, requests = always(answer)
-    async with serving(talk) as server, HttpClient(timeout_s=5, whole_body=True) as client:
+    async with serving(talk) as server, HttpClient(timeout_s=30, whole_body=True) as client:
         assert [delivery.body for delivery in await send_many(client, server.url, 3)] == [b"ok"] * 3
     assert [number for number, _ in requests] == [0, 1, 2]
 
@@ -344,7 +348,7 @@ async def test_canceled_send_closes_the_connection_and_raises() -> None:
 
 async def test_a_connection_that_the_server_closed_while_idle_is_replaced() -> None:
     talk = once(OK)
-    async with serving(talk) as server, HttpClient(timeout_s=5, whole_body=True) as client:
+    async with serving(talk) as server, HttpClient(timeout_s=30, whole_body=True) as client:
         for number in range(3):
             (delivery,) = await send_many(client, server.url, 1)
             assert delivery.body == b"ok"
@@ -374,20 +378,20 @@ async def test_a_connection_that_the_server_closes_after_each_response_is_replac
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
-        async with HttpClient(timeout_s=5) as client:
+        async with HttpClient(timeout_s=30) as client:
             deliveries = []
             for _ in range(3):
                 deliveries.append(await client.send(request(), url))
-                closed.acquire(timeout=5)  # the event loop must not see that the connection was closed
+                closed.acquire(timeout=30)  # the event loop must not see that the connection was closed
         listening.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
+        thread.join(30)
     assert [delivery.status for delivery in deliveries] == [200, 200, 200]
 
 
 async def test_two_targets_have_separate_connections() -> None:
     first, of_first = always(OK)
     second, of_second = always(OK)
-    async with serving(first) as one, serving(second) as other, HttpClient(timeout_s=5, whole_body=True) as client:
+    async with serving(first) as one, serving(second) as other, HttpClient(timeout_s=30, whole_body=True) as client:
         for url in (one.url, other.url, one.url, other.url):
             await send_many(client, url, 1)
     assert [number for number, _ in of_first] == [0, 0]
@@ -401,7 +405,7 @@ async def test_concurrent_requests_each_get_their_own_response() -> None:
             await asyncio.sleep(0)
             connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
 
-    async with serving(echo) as server, HttpClient(timeout_s=10, whole_body=True) as client:
+    async with serving(echo) as server, HttpClient(timeout_s=30, whole_body=True) as client:
 
         async def send(number: int) -> None:
             body = b"%d" % number
@@ -416,7 +420,7 @@ async def test_concurrent_requests_each_get_their_own_response() -> None:
 async def test_client_closes_idle_connections_when_its_context_ends() -> None:
     talk, _ = always(OK)
     async with serving(talk) as server:
-        async with HttpClient(timeout_s=5, whole_body=True) as client:
+        async with HttpClient(timeout_s=30, whole_body=True) as client:
             await send_many(client, server.url, 1)
             assert not server.ended.is_set()
         await asyncio.wait_for(server.ended.wait(), 5)
@@ -498,7 +502,7 @@ async def test_a_response_is_read_although_the_server_has_not_read_the_request()
 
 async def test_a_request_after_a_failure_succeeds() -> None:
     talk, _ = always(b"nonsense\r\n\r\n", OK, b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n", OK)
-    async with serving(talk) as server, HttpClient(timeout_s=5, whole_body=True) as client:
+    async with serving(talk) as server, HttpClient(timeout_s=30, whole_body=True) as client:
         deliveries = await send_many(client, server.url, 4)
     assert [delivery.status for delivery in deliveries] == [None, 200, None, 200]
 
@@ -554,7 +558,10 @@ async def test_a_trusted_certificate_is_accepted_and_its_connection_is_reused(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     talk, requests = always(OK)
-    async with serving(talk, tls=tls_server(certificate)) as server, HttpClient(timeout_s=5, whole_body=True) as client:
+    async with (
+        serving(talk, tls=tls_server(certificate)) as server,
+        HttpClient(timeout_s=30, whole_body=True) as client,
+    ):
         assert all(delivery.ok for delivery in await send_many(client, server.url, 2))
     assert [number for number, _ in requests] == [0, 0]
 
@@ -578,7 +585,7 @@ async def test_a_target_without_tls_is_unreachable_over_https() -> None:
         connection.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
     async with serving(refuse) as server:
-        delivery = await forward(request(), server.url.replace("http:", "https:"), timeout_s=5)
+        delivery = await forward(request(), server.url.replace("http:", "https:"), timeout_s=30)
     assert delivery.fault == "unreachable"
     assert "no TLS connection" in (delivery.error or "")
 

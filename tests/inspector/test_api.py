@@ -14,14 +14,26 @@ from typing import Any
 import pytest
 
 from port_hook_cli.actions.encrypted_inputs import Decryption
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.keys import build_decrypter
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.inspector.port_side import graph
-from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Response, Simulated, Status, Verdict
+from port_hook_cli.invocations.models import (
+    Delivery,
+    Exchange,
+    Headers,
+    MessageOrigin,
+    Response,
+    Simulated,
+    Status,
+    Verdict,
+)
+from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.messages import verify_received
+from port_hook_cli.signatures.signed_message import signed_message
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation
 from tests.inspectors import InspectorClient, beside_listener, keep, over_store
 from tests.sandboxes import a_sandbox
@@ -286,6 +298,20 @@ async def test_replay_with_an_edited_body_is_sent_as_json_stringify_writes_it(
     first, second = (request.body for request in target.requests)
     assert first == '{"1":1e+21,"2":"é","b":1}'.encode()
     assert json.loads(second)["payload"]["properties"]["cpu"] == 8
+
+
+async def test_replay_of_an_edited_message_of_kafka_is_signed_inside_too(runtime: MakeRuntime, store: Path) -> None:
+    value = signed_message(a_document(), SECRET, str(int(NOW)))
+    message = an_invocation(value, headers=message_headers(value), origin=MessageOrigin("org.runs", 0, 1, None))
+    keep(store, [an_exchange(message)])
+    with handler() as target:
+        async with beside_listener(runtime(), store, forward_to=target.url) as client:
+            for edits in ({}, {"set": {"/payload/properties/cpu": 8}}):
+                await client.post(f"/api/captures/{message.id}/replay", edits)
+    plain, edited = (request.body for request in target.requests)
+    assert plain == value
+    at = float(json.loads(edited)["headers"]["X-Port-Timestamp"])
+    assert verify_received(message_headers(edited), edited, SECRET, is_message=True, now=at).status is Status.VALID
 
 
 async def test_replay_over_a_store_is_sent_to_the_handler_and_saved(runtime: MakeRuntime, store: Path) -> None:

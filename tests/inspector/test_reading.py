@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.captures.query import CaptureQuery
+from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.inspector.reading import CaptureReader
 from tests.factories import NOW, a_body, an_exchange, an_invocation
 from tests.inspectors import keep

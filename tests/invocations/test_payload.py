@@ -151,6 +151,7 @@ def test_payload_with_a_number_of_5000_digits_is_read() -> None:
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
 )
 known_keys = st.sampled_from(
     ["action", "context", "port_context", "payload", "event", "diff", "before", "after", "trigger", "by", "inputs",

@@ -31,7 +31,7 @@ async def test_a_handler_that_listens_gets_no_request_and_no_notice() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         assert await notices_for(read_routes(url, [f"scale={url}/scale"], "/")) == []
-        server.settimeout(10)
+        server.settimeout(30)
         connection, _ = server.accept()
         with connection:
             assert connection.recv(100) == b""

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.listener.observers import Observer

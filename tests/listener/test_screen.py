@@ -17,8 +17,8 @@ import pyte
 import pytest
 
 from port_hook_cli.actions.encrypted_inputs import Decryption
-from port_hook_cli.captures.exchange_view import compact_line, exchange_lines
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.captures.view.exchange import compact_line, exchange_lines
 from port_hook_cli.invocations.models import (
     Cause,
     Delivery,

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.captures.exchange_view import compact_line, exchange_lines
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.captures.view.exchange import compact_line, exchange_lines
 from port_hook_cli.invocations.models import Exchange, Simulated
 from port_hook_cli.invocations.records import invocation_event
 from port_hook_cli.invocations.routes import Routes

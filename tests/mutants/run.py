@@ -55,6 +55,7 @@ _PYTEST = (
 _LONGEST_RUN_S = 240.0
 # Of each folder, the tests of real processes that use it, and those of the folders above that use it without an import.
 _PROCESS = {
+    "agent_view": ("tests/cli/test_agent.py", "tests/cli/test_agent_poll.py", "tests/process/test_agent_streams.py"),
     "captures": ("tests/process/test_listen.py", "tests/process/test_listen_kills.py"),
     "cli": ("tests/contract", "tests/process/test_listen.py", "tests/process/test_crash.py"),
     "engines": ("tests/process/test_crash.py", "tests/pytest_plugin/test_fixtures.py"),
@@ -119,7 +120,9 @@ def stages(tree: Path, module: str) -> Iterator[tuple[str, ...]]:
     """Return the tests that could notice a mutation of `module`, the nearest first."""
     _, *folders, name = Path(module).with_suffix("").parts
     topic = folders[0] if folders else ""
-    own = [f"tests/{topic}/test_{name}.py", *(f"tests/{topic}/test_{folder}.py" for folder in folders[1:])]
+    folder = "/".join(folders)
+    own = [f"tests/{place}/test_{name}.py" for place in (folder, topic)]
+    own += [f"tests/{topic}/test_{part}.py" for part in folders[1:]]
     importing = re.compile(rf"from {re.escape(_dotted(module))} import|import {re.escape(_dotted(module))}\b")
     users = {
         f"tests/{path.relative_to(tree / PACKAGE).parts[0]}"
@@ -133,7 +136,7 @@ def stages(tree: Path, module: str) -> Iterator[tuple[str, ...]]:
     }
     wide = ["tests/contract", "tests/cli", *_PROCESS.get(topic, ())]
     seen: set[str] = set()
-    for stage in (own, [f"tests/{topic}"], [*sorted(users), *sorted(naming)], wide):
+    for stage in (own, [f"tests/{folder}"], [f"tests/{topic}"], [*sorted(users), *sorted(naming)], wide):
         new = [each for each in dict.fromkeys(stage) if (tree / each).exists() and not _covered(each, seen)]
         seen.update(new)
         if new := [each for each in new if not _covered(each, set(new) - {each})]:
@@ -141,8 +144,8 @@ def stages(tree: Path, module: str) -> Iterator[tuple[str, ...]]:
 
 
 def _covered(test: str, by: set[str]) -> bool:
-    """Whether `by` has the test, its folder, or the folder of its tests."""
-    return test == "tests/" or test in by or str(Path(test).parent) in by
+    """Whether `by` has the test, or a folder that it is in."""
+    return test == "tests/" or test in by or any(str(folder) in by for folder in Path(test).parents)
 
 
 class TimeIsUpError(Exception):

@@ -17,7 +17,7 @@ Build = Callable[..., Runtime]
 
 
 async def find(addresses: list[str], runtime: Build) -> str:
-    return await find_api("an-id", Secret("a-secret"), addresses, runtime(), timeout_s=5)
+    return await find_api("an-id", Secret("a-secret"), addresses, runtime(), timeout_s=30)
 
 
 async def test_second_region_is_found_when_the_first_refuses_the_credentials(runtime: Build) -> None:

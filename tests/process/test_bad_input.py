@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures.store import open_store
-from port_hook_cli.captures.truncation import truncate
+from port_hook_cli.captures.documents.truncation import truncate
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status
 from tests.factories import a_body, a_document, signed
 from tests.processes import Listener, environment
@@ -247,7 +247,7 @@ def test_long_hostile_and_numerous_headers_are_saved(listening: Listening) -> No
 @pytest.mark.parametrize("head", [b"POST /%c HTTP/1.1", b"POST /\x1b[2J HTTP/1.1", b"\x1b[2J / HTTP/1.1", b"POST /"])
 def test_a_request_line_with_control_characters_is_refused(listening: Listening, head: bytes) -> None:
     with socket.create_connection((listening.listener.host, listening.listener.port)) as connection:
-        connection.settimeout(5)
+        connection.settimeout(30)
         connection.sendall(head + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert re.match(rb"HTTP/1\.1 (400|401) ", connection.recv(100))
     assert listening.is_alive()

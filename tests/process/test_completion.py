@@ -13,7 +13,7 @@ import pexpect  # type: ignore[import-untyped]
 import pytest
 from typer._completion_shared import get_completion_script
 
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
 from tests.factories import a_body, a_document, an_exchange, an_invocation
 from tests.processes import environment, environment_without_coverage
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
 from tests.factories import RUN_ID, SECRET, a_body, an_exchange, an_invocation
 from tests.keys import PASSPHRASE, write_keys
 from tests.processes import environment

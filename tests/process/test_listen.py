@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Headers, Simulated
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, a_body, a_document, signed
@@ -82,7 +82,7 @@ def test_a_stop_signal_waits_for_requests_in_progress_and_exits_0(folder: Path, 
                 with pytest.raises(TimeoutError):
                     connection.recv(1)
             running.process.send_signal(number)
-            connection.settimeout(10)
+            connection.settimeout(30)
             answer = connection.recv(1000)
         out, _ = running.process.communicate(timeout=30)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
 from tests.kafka_clusters import Cluster, a_message, running_cluster
 from tests.processes import environment, listener
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
 from port_hook_cli.text.secret import Secret
 from tests.factories import a_body, a_document

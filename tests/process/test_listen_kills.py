@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures.opening import store_path
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.database.opening import store_path
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Status
 from tests.factories import signed
 from tests.processes import KILLS, environment

@@ -45,7 +45,7 @@ def inspector_port(running: Listener) -> int:
 def idle_connections(port: int, count: int) -> Iterator[None]:
     with ExitStack() as stack:
         for _ in range(count):
-            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
         yield
 
 

@@ -159,6 +159,6 @@ def test_ctrl_c_ends_a_command_that_reads_stdin(folder: Path, arguments: str) ->
         wait_until_it_reads(process)
         process.send_signal(signal.SIGINT)
         # stdin stays open: only the signal can end it.
-        code = process.wait(timeout=8)
+        code = process.wait(timeout=30)
         assert process.stderr is not None
         assert (code, process.stderr.read()) == (130, b"")

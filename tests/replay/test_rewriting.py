@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,11 +13,22 @@ from hypothesis import strategies as st
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.forwarding import target_url
-from port_hook_cli.invocations.models import Headers, Invocation
-from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields, parse_header, parse_method
+from port_hook_cli.invocations.models import Headers, Invocation, Status
+from port_hook_cli.kafka.message import message_headers
+from port_hook_cli.replay.rewriting import (
+    Rewriting,
+    draft,
+    finish,
+    masked_fields,
+    parse_header,
+    parse_method,
+    signed_inside,
+)
+from port_hook_cli.signatures.messages import verify_received
+from port_hook_cli.signatures.signed_message import signed_message
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.text.secret import MASK, Secret
-from tests.factories import NOW, SECRET, an_invocation
+from tests.factories import NOW, SECRET, a_body, a_document, an_invocation
 
 URL = "http://127.0.0.1:8000/hook"
 PLAIN = Rewriting()
@@ -208,3 +220,31 @@ def test_a_refused_header_field_does_not_repeat_its_value() -> None:
     with pytest.raises(UsageError) as caught:
         parse_header("authorization: Bearer geheim\n")
     assert "geheim" not in caught.value.message
+
+
+# Messages of Kafka.
+
+
+def test_edited_message_gets_a_new_signature_inside() -> None:
+    captured = signed_message({**a_document(), "headers": {"RUN_ID": "r_1"}}, SECRET, str(int(NOW)))
+    edited = captured.replace(b"create_vm", b"other_vm")
+    assert edited != captured
+    message = signed_inside(captured, edited, SECRET, str(int(NOW) + 5))
+    verdict = verify_received(message_headers(message), message, SECRET, is_message=True, now=NOW + 5)
+    assert (verdict.status, verdict.reading) == (Status.VALID, "kafka")
+    assert json.loads(message)["headers"]["X-Port-Timestamp"] == str(int(NOW) + 5)
+    assert json.loads(message)["headers"]["RUN_ID"] == "r_1"
+
+
+def test_message_stays_as_it_is_if_nothing_or_its_signature_was_edited() -> None:
+    captured = signed_message(a_document(), SECRET, str(int(NOW)))
+    assert signed_inside(captured, captured, SECRET, "1") is captured
+    edits: list[Any] = [{}, {"X-Port-Signature": "v1,bad", "X-Port-Timestamp": "1"}, []]
+    for headers in edits:
+        edited = json.dumps({**json.loads(captured), "headers": headers}).encode()
+        assert signed_inside(captured, edited, SECRET, "1") is edited
+
+
+@given(st.binary() | st.just(b'{"headers": {"X-Port-Signature": 1}}') | st.just(b'{"headers":' * 2000))
+def test_any_other_body_stays_as_it_is(body: bytes) -> None:
+    assert signed_inside(a_body(), body, SECRET, "1") is body

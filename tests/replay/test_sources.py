@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.captures.capture_file import to_capture
+from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.errors import PortApiError, PortHookError, StoreError
 from port_hook_cli.invocations.models import Cause, Headers, Status, Verdict
 from port_hook_cli.javascript.stringify import stringify

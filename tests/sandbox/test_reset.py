@@ -111,5 +111,5 @@ async def test_wait_for_end_returns_when_a_recorded_response_ends_the_run() -> N
         waiting = asyncio.ensure_future(sandbox.wait_for_end(RUN_ID))
         await asyncio.sleep(0)  # it waits from now on
         sandbox.record(RUN_ID, Delivery(url="http://x", status=200, body=b'{"ip": "10.0.0.1"}'))
-        run = await asyncio.wait_for(waiting, 10)
+        run = await asyncio.wait_for(waiting, 30)
         assert (run.status, run.response) == ("SUCCESS", {"ip": "10.0.0.1"})

@@ -299,7 +299,7 @@ async def test_wait_for_end_returns_when_the_run_ends(sandbox: Sandbox, client: 
     await client.patch(f"/v1/actions/runs/{UNKNOWN}", json={"summary": "working"})
     assert not waiting.done()
     await client.patch(f"/v1/actions/runs/{UNKNOWN}", json={"status": "FAILURE"})
-    assert (await asyncio.wait_for(waiting, 5)).status == "FAILURE"
+    assert (await asyncio.wait_for(waiting, 30)).status == "FAILURE"
 
 
 async def test_credentials_differ_between_starts_and_are_masked(sandbox: Sandbox) -> None:

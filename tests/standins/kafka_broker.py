@@ -14,8 +14,8 @@ from confluent_kafka import Producer
 def main() -> None:
     cluster = Producer({"bootstrap.servers": "mock", "test.mock.num.brokers": 1, "log_level": 0})
     for topic in sys.argv[1:]:
-        cluster.list_topics(topic, timeout=10)  # creates it
-    brokers = cluster.list_topics(timeout=10).brokers.values()
+        cluster.list_topics(topic, timeout=30)  # creates it
+    brokers = cluster.list_topics(timeout=30).brokers.values()
     sys.stdout.write(",".join(f"{broker.host}:{broker.port}" for broker in brokers) + "\n")
     sys.stdout.flush()
     sys.stdin.read()

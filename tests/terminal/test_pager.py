@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
 from tests.conftest import Run
 from tests.factories import an_exchange, an_invocation
 from tests.hostile.terminals import Shown, on_terminal

@@ -172,7 +172,7 @@ async def test_the_tunnel_opens_within_half_a_second_after_the_edge_is_connected
     done, _ = await asyncio.wait({opening}, timeout=0.3)
     assert not done
     (agent.folder / "go").touch()
-    async with closing(await asyncio.wait_for(opening, 10)) as tunnel:
+    async with closing(await asyncio.wait_for(opening, 30)) as tunnel:
         assert tunnel.url.startswith("http://127.0.0.1:")
         assert tunnel.health() == ""
 

@@ -12,7 +12,7 @@ from port_hook_cli.cli.completion.candidate import Candidate, is_word, plain_des
 from port_hook_cli.cli.completion.line import IncompleteLine, arguments_of, options_of
 
 if TYPE_CHECKING:
-    from port_hook_cli.captures.recent import RecentCapture
+    from port_hook_cli.captures.store.recent import RecentCapture
 
 _MAX_FILES = 50
 _FILES = ("FILE", "PATH", "CAPTURE", "SOURCE", "TEMPLATE", "PAYLOAD", "ID...")
@@ -89,7 +89,7 @@ class Surroundings:
         yield from self.files()
 
     def _recent(self) -> list[RecentCapture]:
-        from port_hook_cli.captures.recent import recent_captures
+        from port_hook_cli.captures.store.recent import recent_captures
 
         return recent_captures(None if self._store is None else Path(self._store), self._folder)
 

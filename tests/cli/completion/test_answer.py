@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.captures.store import open_store
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.completion.answer import answer
 from port_hook_cli.cli.completion.candidate import Candidate, is_word, plain_description

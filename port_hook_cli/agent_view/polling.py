@@ -1,0 +1,240 @@
+"""`agent --poll`: the runs that the agent gets by polling, looked at in Port; with `--send`, claimed as the agent does.
+
+Looking uses Port's documented list of runs, which takes nothing from anyone. It has no runs of workflow nodes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from port_hook_cli.agent.message import AgentTransport
+from port_hook_cli.agent.polling import (
+    LIST_PATH,
+    MOST_LISTED,
+    RunQueue,
+    acknowledge_call,
+    action_of,
+    claim_call,
+    claimed_runs,
+    is_acknowledged,
+    is_full,
+    listed_runs,
+)
+from port_hook_cli.agent.reports import AgentCall
+from port_hook_cli.agent_view.plan import StreamPlan
+from port_hook_cli.agent_view.session import AgentInput, AgentSession, ShownPrediction
+from port_hook_cli.agent_view.streaming import DRAIN_S, MessageStream, run_stream
+from port_hook_cli.errors import ExitCode, PortApiError, UsageError
+from port_hook_cli.port_api.credentials import open_port_api
+from port_hook_cli.runs.urls import is_loopback_url
+from port_hook_cli.runs.view import report_command
+from port_hook_cli.terminal.console import tell
+from port_hook_cli.terminal.prompts import can_ask, confirm_in_loop
+from port_hook_cli.text.safe import brief, printable
+
+if TYPE_CHECKING:
+    from port_hook_cli.port_api.client import PortApi
+
+# The agent waits 10 s between its calls. A sandbox has no limit that matters.
+_INTERVAL_S, _SANDBOX_INTERVAL_S = 10.0, 0.5
+_TAKES = "--poll --send claims runs, so that a running execution agent does not get them"
+
+
+async def show_runs(session: AgentSession, plan: StreamPlan) -> ExitCode:
+    """Show each run for the agent, until Ctrl-C or the plan's `count`; with `--send`, take it as the agent does.
+
+    Raises PortHookError.
+    """
+
+    async def work() -> ExitCode:
+        if session.plan.send:
+            await _confirm(session, plan)
+        async with open_port_api(session.settings, session.runtime, timeout_s=session.plan.api_timeout_s) as api:
+            stream = MessageStream(session, plan, api if session.plan.report else None)
+            polling = Polling(session, plan, stream, api)
+            return await polling.run()
+
+    return await run_stream(work)
+
+
+async def _confirm(session: AgentSession, plan: StreamPlan) -> None:
+    """Ask before runs are taken from an agent; in a sandbox, they are the user's own."""
+    api_url, runtime = session.settings.api_url, session.runtime
+    if is_loopback_url(api_url):
+        return
+    if not plan.take_over:
+        raise UsageError(
+            f"{_TAKES} from {printable(api_url)}.",
+            hint="Leave out --send to look at the runs only, or add --take-over to take them.",
+        )
+    if plan.yes:
+        return
+    if not can_ask(runtime):
+        raise UsageError(
+            "--take-over takes runs away from the agent and needs confirmation, but there is no terminal.",
+            hint="Add --yes.",
+        )
+    if not await confirm_in_loop(f"{_TAKES} from {printable(api_url)}. Take over?", runtime, default=False):
+        raise UsageError("No run was claimed.", hint="Leave out --send to look at the runs only.")
+
+
+@dataclass(slots=True)
+class _Claim:
+    """A run that was claimed. `is_lost` says that someone else has acknowledged it."""
+
+    run_id: str
+    is_acknowledged: bool = False
+    is_lost: bool = False
+
+
+class Polling:
+    """Looks for runs again and again, and gives them to a stream."""
+
+    def __init__(self, session: AgentSession, plan: StreamPlan, stream: MessageStream, api: PortApi) -> None:
+        self._session, self._plan, self._stream, self._api = session, plan, stream, api
+        self._known: set[str] = set()
+        self._queues = list(RunQueue)
+        self._told = ""
+
+    async def run(self) -> ExitCode:
+        """Poll until the stream ends; the run that is being handled then gets two seconds."""
+        self._tell_start()
+        polling = asyncio.create_task(self._poll())
+        try:
+            return await self._stream.wait()
+        finally:
+            self._stream.end()
+            await asyncio.wait({polling}, timeout=DRAIN_S if self._stream.is_busy else 0)
+            polling.cancel()
+            await asyncio.gather(polling, return_exceptions=True)
+
+    async def _poll(self) -> None:
+        is_local = is_loopback_url(self._session.settings.api_url)
+        look = self._claim if self._session.plan.send else self._look
+        is_first = True
+        while not self._stream.ended.done():
+            try:
+                has_more = await look()
+                self._told = ""
+            except Exception as error:  # noqa: BLE001 - the session raises it
+                if not isinstance(error, PortApiError) or is_first:
+                    self._stream.fail(error)
+                    return
+                self._tell_once(f"warning: {error.message} Trying again.")
+                has_more = False
+            is_first = False
+            if not has_more:
+                await asyncio.wait({self._stream.ended}, timeout=_SANDBOX_INTERVAL_S if is_local else _INTERVAL_S)
+
+    def _tell_start(self) -> None:
+        url = printable(self._session.settings.api_url)
+        if self._session.plan.send:
+            self._tell(f"Claiming runs from {url}; a running execution agent does not get them.")
+        else:
+            self._tell(f"Looking at the action runs in progress at {url}; nothing is claimed.")
+            self._tell("note: the agent may have handled them already; runs of workflow nodes are not in Port's list")
+
+    async def _look(self) -> bool:
+        """Show the runs in Port's list that are new; False, because there is no next page."""
+        response = await self._api.call("GET", LIST_PATH)
+        found = listed_runs(response, since_s=self._plan.since_s)
+        if is_full(response):
+            self._tell_once(f"note: Port lists {MOST_LISTED:,} runs at most; others may be missing")
+        new = [run for run in found if run["id"] not in self._known]
+        self._known = {run["id"] for run in found}
+        for run in new:
+            await self._stream.take(_input(run, RunQueue.ACTIONS), _title(run, RunQueue.ACTIONS))
+        return False
+
+    async def _claim(self) -> bool:
+        """Claim a run of each kind, and handle it; return whether there was one."""
+        has_any = False
+        for queue in tuple(self._queues):
+            if self._stream.ended.done():
+                break
+            # One at a time: no run waits for the end of another, and none is claimed after the last one of --count.
+            for run in await self._claim_from(queue):
+                has_any = True
+                await self._handle(run, queue)
+        return has_any
+
+    async def _claim_from(self, queue: RunQueue) -> list[dict[str, Any]]:
+        try:
+            return claimed_runs(queue, await self._call(claim_call(queue, 1)))
+        except PortApiError as error:
+            if queue is RunQueue.NODES and error.status == HTTPStatus.NOT_FOUND:
+                self._queues.remove(queue)
+                self._tell("note: Port has no workflows here, so only action runs are claimed")
+                return []
+            raise
+
+    async def _handle(self, run: dict[str, Any], queue: RunQueue) -> None:
+        run_id = str(run[queue.id_key])
+        if run_id in self._known:  # it was not acknowledged, so Port handed it out again
+            return
+        claim = _Claim(run_id)
+        try:
+            is_sent = await self._stream.take(_input(run, queue), _title(run, queue), partial(self._take, queue, claim))
+        except asyncio.CancelledError:
+            self._tell_left(claim)
+            raise
+        if not claim.is_acknowledged:
+            self._known.add(run_id)
+        if not is_sent or not self._session.plan.report:
+            self._tell_left(claim)
+
+    async def _take(self, queue: RunQueue, claim: _Claim, _: ShownPrediction) -> bool:
+        """Acknowledge a run, and return whether that was possible; like the agent, go on if it was not."""
+        try:
+            claim.is_acknowledged = is_acknowledged(queue, await self._call(acknowledge_call(queue, claim.run_id)))
+            claim.is_lost = not claim.is_acknowledged
+        except PortApiError as error:
+            claim.is_lost = error.status == HTTPStatus.CONFLICT
+            if not claim.is_lost:
+                self._tell(f"warning: {error.message}")
+        return claim.is_acknowledged
+
+    def _tell_left(self, claim: _Claim) -> None:
+        """Say what happens to a run that was claimed and is not reported."""
+        name = brief(claim.run_id)
+        if claim.is_lost:
+            self._tell(f"note: {name} was taken by another agent in the meantime; nothing was sent")
+        elif not claim.is_acknowledged:
+            self._tell(
+                f"warning: {name} was claimed, but not acknowledged. When Port hands it out again is not documented;"
+                " the sandbox does after 60 s."
+            )
+        else:
+            self._tell(
+                f"warning: {name} is not reported by port-hook, and no other agent gets it. If your backend does not"
+                " report it, it stays IN_PROGRESS."
+            )
+            if command := report_command(claim.run_id, failed=False):
+                self._tell(
+                    f"hint: Report it: {command}, or --status failure. With --report, port-hook reports it as the agent"
+                    " does."
+                )
+
+    async def _call(self, call: AgentCall) -> Mapping[str, Any]:
+        return await self._api.call(call.method, call.path, call.body, headers=call.headers)
+
+    def _tell(self, line: str) -> None:
+        tell(line, self._session.runtime)
+
+    def _tell_once(self, line: str) -> None:
+        if line != self._told:
+            self._told = line
+            self._tell(line)
+
+
+def _input(run: dict[str, Any], queue: RunQueue) -> AgentInput:
+    return AgentInput(name=str(run[queue.id_key]), document=run, transport=AgentTransport.POLLING)
+
+
+def _title(run: dict[str, Any], queue: RunQueue) -> str:
+    return f"{run[queue.id_key]}  {action_of(run)}".rstrip()

@@ -1,0 +1,204 @@
+"""Where the store is, and how a connection to it is opened."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from port_hook_cli.captures.database.files import FOLDER, LOG, beside, make, secure
+from port_hook_cli.captures.database.problems import store_problem
+from port_hook_cli.captures.database.schema import (
+    MIGRATIONS,
+    ForeignDatabase,
+    NewerSchema,
+    PlantedSchema,
+    check_schema,
+    migrate,
+)
+from port_hook_cli.errors import StoreError
+
+BUSY_TIMEOUT_S = 5.0
+
+_OLDEST_SQLITE = (3, 33)  # UPDATE … FROM
+
+# A checkpoint costs one or two fsyncs. With one every 16 MiB instead of 4 MiB, it does not affect the 99th percentile,
+# and a listener's thread has done most of the work by then (see `writer`).
+_CHECKPOINT_PAGES = 4000
+_CACHE_KIB = 2048
+# A log that grew beyond this for a large capture is truncated again.
+_LOG_BYTES = 16 * 1024 * 1024
+# About a millisecond of work.
+_INSTRUCTIONS = 100_000
+
+
+def store_path(option: Path | None, cwd: Path) -> Path:
+    """Return the store's absolute path: the option's, taken from `cwd`, or `.port-hook/captures.db` there."""
+    return (cwd / (option or Path(FOLDER, "captures.db"))).absolute()
+
+
+def require_sqlite(version: tuple[int, ...]) -> None:
+    """Raise StoreError for a SQLite that is too old."""
+    if version < _OLDEST_SQLITE:
+        raise StoreError(
+            f"This Python comes with SQLite {'.'.join(map(str, version))}, and the capture store needs 3.33 or newer.",
+            hint="Run port-hook with another Python.",
+        )
+
+
+class Access(Enum):
+    """What a store is opened for."""
+
+    CREATE = "create"
+    READ = "read"
+    SHOW = "show"
+    """Only to read and display."""
+    GLANCE = "glance"
+    """To read columns that every schema has. The store keeps its schema, or has none yet."""
+
+
+class Opened(NamedTuple):
+    """An open store, and what the user should know about its files."""
+
+    connection: sqlite3.Connection
+    warnings: tuple[str, ...] = ()
+
+
+def connect(path: Path, access: Access, *, patience_s: float = BUSY_TIMEOUT_S) -> Opened:
+    """Open a store, and upgrade it to the newest schema unless the access is GLANCE; raises StoreError.
+
+    If another program has locked the file, each statement waits for `patience_s` seconds at most.
+    """
+    require_sqlite(sqlite3.sqlite_version_info)
+    warnings = secure(path, show_only=access in {Access.SHOW, Access.GLANCE})
+    if access is Access.CREATE:
+        make(path)
+    elif not path.exists():
+        raise StoreError(
+            f"There is no capture store at {path}.",
+            hint="Start `port-hook listen` in this folder, or name the store with --store.",
+        )
+    try:
+        opened = (
+            Opened(_connect(path, "mode=rw", patience_s=patience_s))
+            if access is Access.CREATE
+            else _open_to_read(path, patience_s, migrates=access is not Access.GLANCE)
+        )
+    except sqlite3.Error as error:
+        raise store_problem(error, path) from error
+    except ForeignDatabase as error:
+        raise StoreError(
+            f"{path} is a database of another program.", hint="Name another file with --store; this one was left alone."
+        ) from error
+    except PlantedSchema as error:
+        raise StoreError(
+            f"{path} has a {error} that port-hook did not make, so someone else has changed it.",
+            hint="Move it away, or name another store with --store; this one was not changed.",
+        ) from error
+    except NewerSchema as error:
+        raise StoreError(
+            f"{path} was written by a newer port-hook ({error}).",
+            hint="Upgrade port-hook, or name another store with --store.",
+        ) from error
+    try:
+        # By now SQLite has created its files, or opened some that another user created in the meantime.
+        secure(path, show_only=access in {Access.SHOW, Access.GLANCE})
+    except StoreError:
+        opened.connection.close()
+        raise
+    return Opened(opened.connection, (*warnings, *opened.warnings))
+
+
+def _open_to_read(path: Path, patience_s: float, *, migrates: bool) -> Opened:
+    """Open a store for a reader: writable if possible, as SQLite prefers, or else read-only."""
+    opening = partial(_connect, path, patience_s=patience_s, interruptible=True, migrates=migrates)
+    for mode in ("mode=rw", "mode=ro"):
+        try:
+            return Opened(opening(mode))
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}:
+                raise
+    opened = Opened(opening("mode=ro&immutable=1"))
+    log = beside(path, LOG)
+    if not (log.exists() and log.stat().st_size):
+        return opened
+    return Opened(opened.connection, (f"the latest captures may be missing, because {log} cannot be read here",))
+
+
+def _connect(
+    path: Path, mode: str, *, patience_s: float, interruptible: bool = False, migrates: bool = True
+) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?{mode}",
+        uri=True,
+        timeout=patience_s,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        if interruptible:
+            end_at_ctrl_c(connection)
+        # The file's content is untrusted, and nothing is changed before it is checked.
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
+        version = check_schema(connection)
+        if not migrates:
+            return connection
+        if mode == "mode=rw":
+            _set_up(connection, patience_s)
+            migrate(connection)
+        elif version < len(MIGRATIONS):
+            return _migrated_copy(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _migrated_copy(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Return a temporary copy of a store that is too old and cannot be written, migrated to the newest schema."""
+    copy = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+    with closing(connection):
+        connection.backup(copy)
+    migrate(copy)
+    return copy
+
+
+def end_at_ctrl_c(connection: sqlite3.Connection) -> None:
+    """Let Ctrl-C end a statement of this connection, however long it takes; SQLite then raises SQLITE_INTERRUPT.
+
+    Python handles signals only between its own instructions, and SQLite returns only when the statement is done.
+    """
+    connection.set_progress_handler(lambda: 0, _INSTRUCTIONS)
+
+
+def _set_up(connection: sqlite3.Connection, patience_s: float) -> None:
+    # This setting is saved in the file. If several programs open a new store at once, SQLite tells some of them that
+    # it is locked without waiting (seen in 3 of 100 openings by six processes).
+    execute_patiently(connection, "PRAGMA journal_mode = WAL", timeout_s=patience_s)
+    for setting in (
+        "synchronous = NORMAL",
+        f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
+        f"cache_size = -{_CACHE_KIB}",
+        "mmap_size = 0",
+        f"journal_size_limit = {_LOG_BYTES}",
+    ):
+        connection.execute(f"PRAGMA {setting}")
+
+
+def execute_patiently(connection: sqlite3.Connection, sql: str, *, timeout_s: float = BUSY_TIMEOUT_S) -> None:
+    """Retry a statement for which SQLite itself does not wait for a lock; raises sqlite3.Error after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            connection.execute(sql)
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return

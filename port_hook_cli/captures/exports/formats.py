@@ -1,0 +1,226 @@
+"""Captures in the formats of other tools, one row each. Pure.
+
+To add a format, write a function that takes exchanges with their URLs, and add its row. No format has a secret: a
+signature is the one that was recorded, or it is made from the environment when the result is used.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+from port_hook_cli.captures.documents.capture_file import to_capture
+from port_hook_cli.captures.exports.lambda_event import lambda_event
+from port_hook_cli.captures.exports.postman import postman_collection
+from port_hook_cli.invocations.delivery_view import request_text
+from port_hook_cli.invocations.masked_headers import mask_headers
+from port_hook_cli.invocations.models import Exchange, Headers, Invocation, Response
+from port_hook_cli.invocations.records import format_time
+from port_hook_cli.invocations.snippets import SignedRequest, format_curl, format_httpie, format_python, python_bytes
+
+_HOP_BY_HOP = ("host", "content-length", "connection", "transfer-encoding", "accept-encoding", "expect")
+
+
+class Exported(NamedTuple):
+    """A capture, and the URL that it is sent to."""
+
+    exchange: Exchange
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFormat:
+    """A format: its name, the ending of its files, and what writes captures.
+
+    Without `takes_many`, it describes one capture.
+    """
+
+    name: str
+    ending: str
+    write: Callable[[Sequence[Exported]], str]
+    takes_many: bool = True
+
+
+def _signed_request(one: Exported) -> SignedRequest:
+    invocation = one.exchange.invocation
+    headers = mask_headers(invocation.headers).without(*_HOP_BY_HOP)
+    return SignedRequest(url=one.url, headers=headers.items, body=invocation.body, method=invocation.method)
+
+
+def _curl(captures: Sequence[Exported]) -> str:
+    return "\n\n".join(format_curl(_signed_request(one)) for one in captures) + "\n"
+
+
+def _httpie(captures: Sequence[Exported]) -> str:
+    return "\n\n".join(format_httpie(_signed_request(one)) for one in captures) + "\n"
+
+
+def _python(captures: Sequence[Exported]) -> str:
+    return "\n\n".join(format_python(_signed_request(one)) for one in captures) + "\n"
+
+
+def _http(captures: Sequence[Exported]) -> str:
+    ((exchange, url),) = captures
+    return request_text(_masked(exchange).invocation, url).decode("utf-8", "backslashreplace")
+
+
+def _capture(captures: Sequence[Exported]) -> str:
+    ((exchange, _),) = captures
+    return _json(to_capture(_masked(exchange)))
+
+
+def _json(document: Any) -> str:
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _masked(exchange: Exchange) -> Exchange:
+    """Return an exchange without credentials (a store has them with --keep-secrets), because users share exports.
+
+    What a listener simulated is left out too: it says nothing about the request or the handler.
+    """
+    invocation, delivery, response = exchange.invocation, exchange.delivery, exchange.response
+    return replace(
+        exchange,
+        invocation=replace(invocation, headers=mask_headers(invocation.headers)),
+        delivery=None if delivery is None else replace(delivery, headers=mask_headers(delivery.headers)),
+        response=None if response is None else replace(response, headers=mask_headers(response.headers)),
+        simulated=None,
+    )
+
+
+def _har(captures: Sequence[Exported]) -> str:
+    """HTTP Archive 1.2, the form that browsers and proxies read: http://www.softwareishard.com/blog/har-12-spec/."""
+    creator = {"name": "port-hook", "version": "1"}
+    return _json({"log": {"version": "1.2", "creator": creator, "entries": [_har_entry(*one) for one in captures]}})
+
+
+def _har_entry(exchange: Exchange, url: str) -> dict[str, Any]:
+    time_ms = exchange.delivery.latency_ms if exchange.delivery else 0.0
+    return {
+        "startedDateTime": format_time(exchange.invocation.received_at),
+        "time": time_ms,
+        "request": _har_request(exchange.invocation, url),
+        "response": _har_response(exchange.response),
+        "cache": {},
+        "timings": {"send": 0, "wait": time_ms, "receive": 0},
+    }
+
+
+def _har_request(invocation: Invocation, url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
+    return {
+        "method": invocation.method,
+        "url": url,
+        "httpVersion": "HTTP/1.1",
+        "cookies": [],
+        "headers": _pairs(mask_headers(invocation.headers)),
+        "queryString": [
+            {"name": name, "value": value} for name, value in parse_qsl(parts.query, keep_blank_values=True)
+        ],
+        "postData": {
+            "mimeType": invocation.headers.get("content-type") or "application/octet-stream",
+            **_har_text(invocation.body, "_encoding"),
+        },
+        "headersSize": -1,
+        "bodySize": len(invocation.body),
+    }
+
+
+def _har_response(response: Response | None) -> dict[str, Any]:
+    headers, body = (mask_headers(response.headers), response.body) if response else (Headers(), b"")
+    content: dict[str, Any] = {"size": len(body), "mimeType": headers.get("content-type") or "x-unknown"}
+    content |= _har_text(body, "encoding")
+    return {
+        "status": response.status if response else 0,
+        "statusText": "",
+        "httpVersion": "HTTP/1.1",
+        "cookies": [],
+        "headers": _pairs(headers),
+        "content": content,
+        "redirectURL": "",
+        "headersSize": -1,
+        "bodySize": len(body),
+    }
+
+
+def _har_text(body: bytes, encoding: str) -> dict[str, str]:
+    """Return a body as text, or in base64 and with the field `encoding`. For a request, HAR has no such field."""
+    try:
+        return {"text": body.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {"text": b64encode(body).decode("ascii"), encoding: "base64"}
+
+
+def _pairs(headers: Headers) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in headers]
+
+
+def _pytest(captures: Sequence[Exported]) -> str:
+    """Return a test that signs the captured bodies again, so that it passes at any time."""
+    cases = "".join(f"    pytest.param({_case(one)}),\n" for one in captures)
+    return f'''"""Captured invocations as tests: start your backend, set PORT_CLIENT_SECRET, run pytest."""
+
+import os
+import urllib.error
+import urllib.request
+
+import pytest
+
+from port_hook_cli import sign
+
+# Method, URL, body, and the status of the response.
+CAPTURES = [
+{cases}]
+
+
+@pytest.mark.parametrize(("method", "url", "body", "expected"), CAPTURES)
+def test_the_backend_responds_as_it_did(method, url, body, expected):
+    headers, body = sign(body, os.environ["PORT_CLIENT_SECRET"])
+    url = os.environ.get("BACKEND_URL", url)
+    request = urllib.request.Request(url, data=body, headers=headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            status = response.status
+    except urllib.error.HTTPError as error:
+        status = error.code
+    assert status == expected
+'''
+
+
+def _case(one: Exported) -> str:
+    exchange = one.exchange
+    expected = exchange.response.status if exchange.response is not None and not exchange.refused else 200
+    invocation = exchange.invocation
+    values = f"{invocation.method!a}, {one.url!a}, {python_bytes(invocation.body)}, {expected}"
+    return f"{values}, id={invocation.id!a}"
+
+
+def _lambda(captures: Sequence[Exported]) -> str:
+    ((exchange, url),) = captures
+    return _json(lambda_event(_masked(exchange).invocation, url))
+
+
+def _postman(captures: Sequence[Exported]) -> str:
+    return _json(postman_collection([(_masked(exchange), url) for exchange, url in captures]))
+
+
+EXPORT_FORMATS = (
+    ExportFormat("curl", "sh", _curl),
+    ExportFormat("httpie", "sh", _httpie),
+    ExportFormat("python", "py", _python),
+    ExportFormat("http", "http", _http, takes_many=False),
+    ExportFormat("har", "har", _har),
+    ExportFormat("pytest", "py", _pytest),
+    ExportFormat("lambda", "json", _lambda, takes_many=False),
+    ExportFormat("postman", "json", _postman),
+    ExportFormat("capture", "json", _capture, takes_many=False),
+)
+
+
+def find_export(name: str) -> ExportFormat | None:
+    """Return the format with this name, or None."""
+    return {row.name: row for row in EXPORT_FORMATS}.get(name)

@@ -1,0 +1,1 @@
+"""The store as commands read it and listeners write it."""

@@ -1,0 +1,61 @@
+"""The newest captures by name, for completion: a few columns, without reading a body or waiting for a lock.
+
+The store is not brought to the newest schema for it: that takes time, and an older port-hook may be using it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from port_hook_cli.captures.database.opening import Access, connect, store_path
+from port_hook_cli.errors import StoreError
+
+_MOST = 50
+_PATIENCE_S = 0.05
+_LATEST = 2.0**33  # the year 2242
+# Any program may have written the store: long texts are not read into memory, and cut ones are not offered as names.
+_LONGEST = 1_000
+_TEXTS = ("id", "method", "action", "run_id", "status")
+_NEWEST = f"""
+    SELECT {", ".join(f"substr({name}, 1, {_LONGEST})" for name in _TEXTS)}, received_at
+    FROM captures ORDER BY seq DESC LIMIT ?
+"""  # noqa: S608 - names of our own
+
+
+class RecentCapture(NamedTuple):
+    """What names a capture. Any program may have written these texts."""
+
+    id: str
+    method: str
+    action: str | None
+    run_id: str | None
+    status: str
+    received_at: float
+
+
+def recent_captures(option: Path | None, cwd: Path) -> list[RecentCapture]:
+    """Return the newest captures of a store, newest first; none if it cannot be read."""
+    found: list[RecentCapture] = []
+    with suppress(StoreError, OSError, sqlite3.Error), closing(_open(option, cwd)) as connection:
+        rows = connection.execute(_NEWEST, [_MOST]).fetchall()
+        found = [RecentCapture(*row) for row in rows if _is_sound(row)]
+    return found
+
+
+def _open(option: Path | None, cwd: Path) -> sqlite3.Connection:
+    return connect(store_path(option, cwd), Access.GLANCE, patience_s=_PATIENCE_S).connection
+
+
+def _is_sound(row: tuple[object, ...]) -> bool:
+    name, method, action, run_id, status, received_at = row
+    texts = (name, method, status)
+    optional = (action, run_id)
+    return (
+        isinstance(received_at, float)
+        and 0 <= received_at < _LATEST
+        and all(isinstance(text, str) for text in texts)
+        and all(text is None or isinstance(text, str) for text in optional)
+    )

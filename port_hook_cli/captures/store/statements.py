@@ -1,0 +1,189 @@
+"""The SQL of the store, in as few steps as possible.
+
+The sqlite3 module releases the interpreter's lock at every step of a statement, and then has to get it back from a busy
+event loop. One INSERT of 32 rows is one step; 32 INSERTs are 32 steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain
+from typing import Any
+
+from port_hook_cli.captures.database.conditions import FAULT, HANDLER, RESPONSE, Condition, joined, text_condition
+from port_hook_cli.captures.database.rows import (
+    CAPTURE_COLUMNS,
+    OUTCOME_COLUMNS,
+    Row,
+    capture_weight,
+    outcome_weight,
+    text_column,
+)
+from port_hook_cli.invocations.expected_status import Expectation
+from port_hook_cli.invocations.models import Status
+
+Statement = tuple[str, Sequence[Any]]
+
+# 32 rows of 22 columns stay below 999, the number of parameters that older builds of SQLite allow.
+ROWS_PER_STATEMENT = 32
+
+# The sqlite3 module caches one statement for each number of rows, and a cached statement keeps copies of the values
+# that were last bound to it. So a statement carries no more than this, unless it has a single row. The copies of a
+# larger row are released by executing its statement again without values.
+MOST_BYTES = 128 * 1024
+
+COLUMNS = ", ".join(CAPTURE_COLUMNS)
+
+BY_NUMBER = f"SELECT {COLUMNS} FROM captures WHERE seq = ?"  # noqa: S608 - names of our own
+
+# INDEXED BY: the index is small and holds every id; the table holds the bodies as well.
+BY_PREFIX = """
+    SELECT seq, id FROM captures INDEXED BY arrivals
+    WHERE substr(id, 1, ?) = ?
+    ORDER BY id = ? DESC, received_at DESC LIMIT ?
+"""
+
+SEEN = "SELECT 1 FROM captures INDEXED BY arrivals WHERE received_at >= ? AND signature = ? LIMIT 1"
+
+RECEIVED = """
+    SELECT 1 FROM captures INDEXED BY arrivals
+    WHERE received_at >= ? AND signature = ? AND replay_of IS NULL LIMIT 1
+"""
+
+RECENT_SIGNATURES = """
+    SELECT signature, received_at FROM captures INDEXED BY arrivals
+    WHERE received_at >= ? AND signature IS NOT NULL AND status IN ('valid', 'reencoded') ORDER BY received_at
+"""
+
+FORGET_SESSION = "DELETE FROM last_session"
+RECORD_SESSION = "INSERT INTO last_session (forward_to) VALUES (?)"
+LAST_TARGET = "SELECT forward_to FROM last_session LIMIT 1"
+
+KAFKA_POSITIONS = "SELECT cluster, topic, part, next_offset FROM kafka_positions"
+KEEP_POSITION = "INSERT OR REPLACE INTO kafka_positions (cluster, topic, part, next_offset) VALUES (?, ?, ?, ?)"
+SAVED_MESSAGES = "SELECT kafka FROM captures INDEXED BY messages WHERE kafka IS NOT NULL ORDER BY seq DESC LIMIT ?"
+
+# The newest capture is never dropped, so its number is how many there have ever been.
+EVER_AND_NOW = "SELECT (SELECT max(seq) FROM captures), (SELECT count(*) FROM captures)"
+
+NUMBER_AND_BODY = "seq, body"
+OUTCOMES_OF_REPLAYS = f"SELECT replay_of, {RESPONSE} FROM captures WHERE replay_of IS NOT NULL ORDER BY seq"  # noqa: S608
+
+_FAILED = f"(({FAULT}) IS NOT NULL OR coalesce(({HANDLER}), 0) >= 500 OR coalesce(({RESPONSE}), 500) >= 500)"
+
+_ONE_INSERT = f"INSERT INTO captures ({COLUMNS}) SELECT {', '.join('?' * len(CAPTURE_COLUMNS))} WHERE ?"
+
+
+def inserts(rows: Sequence[Row], *, small: bool) -> list[Statement]:
+    """Return the statements that add `rows`; `small` says that they have no more than MOST_BYTES together."""
+    steps: list[Statement] = []
+    for part in _in_rows(rows) if small else _in_bytes(rows, capture_weight):
+        if not small and len(part) == 1:
+            steps += [(_ONE_INSERT, (*part[0], 1)), (_ONE_INSERT, (None,) * len(part[0]) + (0,))]
+        else:
+            steps.append((_insert(len(part)), list(chain.from_iterable(part))))
+    return steps
+
+
+def updates(outcomes: Sequence[Row], *, small: bool) -> list[Statement]:
+    """Return the statements that fill in `outcomes`; `small` is as for `inserts`."""
+    steps: list[Statement] = []
+    for part in _in_rows(outcomes) if small else _in_bytes(outcomes, outcome_weight):
+        steps.append((_update(len(part)), list(chain.from_iterable(part))))
+        if not small and len(part) == 1:
+            steps.append((_update(1), (None,) * len(part[0])))  # no capture has the id NULL
+    return steps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFilter:
+    """Which captures of a store to find; None, False and empty values match everything.
+
+    `status` is the verdict's, `response` the statuses of the response. `failed` finds captures that the handler did not
+    answer, or whose response is a 5xx or missing. `since_s` is seconds since the epoch. `text` is in the target, the
+    header fields or the body, ASCII letters in either case. `originals` leaves replays out; `replay_of` finds those of
+    one capture.
+    """
+
+    action: str | None = None
+    status: Status | None = None
+    run_id: str | None = None
+    since_s: float | None = None
+    with_run: bool = False
+    text: str = ""
+    response: Expectation | None = None
+    failed: bool = False
+    originals: bool = False
+    replay_of: str | None = None
+
+
+def search(wanted: StoreFilter, *, limit: int | None = None, columns: str = COLUMNS, oldest: bool = False) -> Statement:
+    """Return the statement that finds captures, the newest first unless `oldest` is set."""
+    conditions = list(_conditions(wanted))
+    where = joined(conditions)
+    order = "ASC" if oldest else "DESC"
+    # A negative limit means no limit.
+    sql = f"SELECT {columns} FROM captures WHERE {where.sql} ORDER BY seq {order} LIMIT ?"  # noqa: S608 - names of our own
+    return sql, [*where.values, -1 if limit is None else limit]
+
+
+def _conditions(wanted: StoreFilter) -> Iterator[Condition]:
+    for sql, value in (
+        ("action = ?", text_column(wanted.action)),
+        ("status = ?", wanted.status),
+        ("run_id = ?", text_column(wanted.run_id)),
+        ("replay_of = ?", text_column(wanted.replay_of)),
+        ("received_at >= ?", wanted.since_s),
+    ):
+        if value is not None:
+            yield Condition(sql, (value,))
+    if wanted.with_run:
+        yield Condition("run_id IS NOT NULL")
+    if wanted.originals:
+        yield Condition("replay_of IS NULL")
+    if wanted.response is not None:
+        yield Condition(f"({RESPONSE}) BETWEEN ? AND ?", (wanted.response.lowest, wanted.response.highest))
+    if wanted.failed:
+        yield Condition(_FAILED)
+    if wanted.text:  # the slowest one
+        yield text_condition(wanted.text)
+
+
+def _in_rows(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    for start in range(0, len(rows), ROWS_PER_STATEMENT):
+        yield rows[start : start + ROWS_PER_STATEMENT]
+
+
+def _in_bytes(rows: Sequence[Row], weigh: Callable[[Row], int]) -> Iterator[Sequence[Row]]:
+    """Yield `rows` in parts of no more than MOST_BYTES each, or of one row."""
+    start, size = 0, 0
+    for number, row in enumerate(rows):
+        weight = weigh(row)
+        if number > start and (number - start == ROWS_PER_STATEMENT or size + weight > MOST_BYTES):
+            yield rows[start:number]
+            start, size = number, 0
+        size += weight
+    if rows:
+        yield rows[start:]
+
+
+@cache
+def _insert(count: int) -> str:
+    return f"INSERT INTO captures ({COLUMNS}) VALUES {_values(len(CAPTURE_COLUMNS), count)}"  # noqa: S608 - as above
+
+
+@cache
+def _update(count: int) -> str:
+    received_at, capture_id, *filled = (f"kept.column{number + 1}" for number in range(len(OUTCOME_COLUMNS)))
+    assignments = ", ".join(f"{name} = {value}" for name, value in zip(OUTCOME_COLUMNS[2:], filled, strict=True))
+    return (
+        f"UPDATE captures SET {assignments} FROM (VALUES {_values(len(OUTCOME_COLUMNS), count)}) AS kept "  # noqa: S608 - as above
+        f"WHERE captures.received_at = {received_at} AND captures.id = {capture_id}"
+    )
+
+
+def _values(columns: int, rows: int) -> str:
+    row = f"({','.join('?' * columns)})"
+    return ",".join([row] * rows)

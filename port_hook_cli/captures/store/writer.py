@@ -1,0 +1,281 @@
+"""Save captures for a listener: captures that arrive together share one commit.
+
+A request alone is committed in the next turn of the event loop. Several wait for one turn more: with many connections
+that halves the number of commits, and a commit costs about as much as the rest of what is done for one request.
+
+The commit runs on the loop: it takes a tenth of a millisecond, less than waking up a thread. A thread does what takes
+longer: large bodies, and a file that another program has locked. While the thread has something to write, everything
+goes through it, so that the order is kept. The thread also copies committed data from SQLite's log into its file, which
+would block the loop for ten milliseconds from time to time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain
+from queue import Empty, SimpleQueue
+from threading import Thread
+from time import monotonic
+
+from port_hook_cli.captures.database.problems import StoreLocked
+from port_hook_cli.captures.database.rows import Row, capture_weight, outcome_weight
+from port_hook_cli.captures.store.capture_store import CaptureStore
+from port_hook_cli.errors import StoreError
+from port_hook_cli.heap import return_freed_memory
+from port_hook_cli.invocations.models import Exchange, Partition
+
+# Captures with this many bytes of bodies do not wait for others.
+_JOINING_BYTES = 64 * 1024
+# How long an outcome waits to share a commit with others, and how many of them join the next commit of captures. One
+# alone would make that commit, which a response waits for, half as long again.
+_OUTCOME_DELAY_S = 0.05
+_OUTCOMES_TOGETHER = 8
+_POSITION_DELAY_S = 0.1
+# A file that stays locked does not prevent a listener from ending: what waits for it was not acknowledged.
+_CLOSE_S = 3.0
+# Up to this many bytes of bodies, a commit is quick on any disk.
+_QUICK_BYTES = 256 * 1024
+# By then, requests with large bodies have their responses, and their bodies have been freed.
+_TIDY_AFTER_S = 1.0
+# Waiting rows are committed in parts, because each part goes to SQLite's log before it goes to its file.
+_MOST_BYTES = 16 * 1024 * 1024
+# Long before SQLite would do it in the middle of a commit (see `opening`).
+_CHECKPOINT_ROWS = 600
+
+
+class _Checkpoint:
+    """Asks the thread for a checkpoint."""
+
+
+class _Batch:
+    """What one commit saves: exchanges with the futures that wait for them, and outcomes.
+
+    The commit turns the exchanges into rows: by then, the requests have been forwarded, and their handlers run.
+    """
+
+    __slots__ = ("exchanges", "has_waited", "outcomes", "positions", "size", "waiting")
+
+    def __init__(self) -> None:
+        self.exchanges: list[Exchange] = []
+        self.waiting: list[asyncio.Future[None]] = []
+        self.outcomes: Sequence[Row] = ()
+        self.positions: Mapping[Partition, int] = {}  # a batch that has some contains nothing else
+        self.size = 0  # of bodies and outcomes, in bytes, roughly
+        self.has_waited = False  # for one turn of the loop, so that more exchanges could join
+
+
+class StoreWriter:
+    """Saves to `store` for callers on `loop`; owns the store and closes it.
+
+    `problem` is the latest failure; `failures` counts the captures and outcomes that were lost.
+    """
+
+    def __init__(self, store: CaptureStore, loop: asyncio.AbstractEventLoop) -> None:
+        self.problem: StoreError | None = None
+        self.failures = 0
+        self._store = store
+        self._loop = loop
+        self._batch = _Batch()
+        self._outcomes: list[Row] = []
+        self._positions: dict[Partition, int] = {}
+        self._keeping: asyncio.TimerHandle | None = None
+        self._soon: asyncio.Handle | None = None
+        self._later: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._ended: asyncio.Future[None] = loop.create_future()
+        self._queue: SimpleQueue[_Batch | _Checkpoint | None] = SimpleQueue()
+        self._until_checkpoint = _CHECKPOINT_ROWS
+        self._tidy_at: float | None = None  # a monotonic time; used only in the thread
+        self._in_thread = 0  # batches that the thread has not committed yet; the store is its own meanwhile
+        self._thread = Thread(target=self._run, name="port-hook-store", daemon=True)
+        self._thread.start()
+
+    def save(self, exchange: Exchange) -> asyncio.Future[None]:
+        """Begin to save `exchange`. The future is done when it is committed; a StoreError is its exception.
+
+        The caller must await it, at once or later. Only the beginning of a large refused body is kept.
+        """
+        saved: asyncio.Future[None] = self._loop.create_future()
+        if self._closed:
+            saved.set_exception(StoreError("The capture store has been closed."))
+            return saved
+        batch = self._batch
+        batch.exchanges.append(exchange)
+        batch.size += len(exchange.invocation.body)
+        batch.waiting.append(saved)
+        if self._soon is None:
+            self._soon = self._loop.call_soon(self._turn_over_captures)
+        return saved
+
+    def complete(self, exchange: Exchange) -> None:
+        """Save delivery and answer of an exchange, at the latest after 50 ms; a failure is kept in `problem`."""
+        if self._closed:
+            return
+        self._outcomes.append(self._store.outcome(exchange))
+        if self._later is None:
+            self._later = self._loop.call_later(_OUTCOME_DELAY_S, self._turn_over)
+
+    def keep_position(self, partition: Partition, next_offset: int) -> None:
+        """Record how far a partition of Kafka is saved, at the latest after 100 ms; a failure is kept in `problem`.
+
+        Call it after the messages before `next_offset` were saved: what is recorded is never ahead of the captures.
+        """
+        if self._closed:
+            return
+        self._positions[partition] = next_offset
+        if self._keeping is None:
+            self._keeping = self._loop.call_later(_POSITION_DELAY_S, self._turn_over_positions)
+
+    async def close(self) -> None:
+        """Write what is waiting, then close the store."""
+        if not self._closed:
+            self._closed = True
+            self._turn_over()
+            self._turn_over_positions()
+            self._queue.put(None)
+        await asyncio.wait({self._ended}, timeout=_CLOSE_S)
+        if self._ended.done():
+            self._thread.join()
+
+    def _turn_over_captures(self) -> None:
+        """Commit the captures that have arrived, now or in the next turn; outcomes join them if there are several."""
+        batch = self._batch
+        if len(batch.exchanges) > 1 and batch.size < _JOINING_BYTES and not batch.has_waited:
+            batch.has_waited = True
+            self._soon = self._loop.call_soon(self._turn_over_captures)
+        elif len(self._outcomes) >= _OUTCOMES_TOGETHER:
+            self._turn_over()
+        else:
+            self._soon = None
+            self._hand_over([])
+
+    def _turn_over(self) -> None:
+        """Commit everything."""
+        for handle in (self._soon, self._later):
+            if handle is not None:
+                handle.cancel()
+        self._soon = self._later = None
+        outcomes, self._outcomes = self._outcomes, []
+        self._hand_over(outcomes)
+
+    def _hand_over(self, outcomes: Sequence[Row]) -> None:
+        """Commit the batch and `outcomes`, here or in the thread."""
+        batch, self._batch = self._batch, _Batch()
+        batch.outcomes = outcomes
+        batch.size += sum(map(outcome_weight, outcomes))
+        if self._in_thread or batch.size > _QUICK_BYTES or not self._commit([batch], patient=False):
+            self._in_thread += 1
+            self._queue.put(batch)
+
+    def _turn_over_positions(self) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+            self._keeping = None
+        if not self._positions:
+            return
+        batch = _Batch()
+        batch.positions, self._positions = self._positions, {}
+        if self._in_thread or not self._commit([batch], patient=False):
+            self._in_thread += 1
+            self._queue.put(batch)
+
+    def _run(self) -> None:
+        while self._work():
+            pass
+        self._store.close()
+        self._tell(self._ended.set_result, None)
+
+    def _work(self) -> bool:
+        """Process the queue; return False when it has ended. What was written is no longer referenced then."""
+        handed = [self._next()]
+        while self._queue.qsize():  # only this thread takes from the queue
+            handed.append(self._queue.get())
+        batches = [batch for batch in handed if isinstance(batch, _Batch)]
+        for group in _groups(batches):
+            self._commit(group, patient=True)
+        if self._tidy_at is None and sum(batch.size for batch in batches) > _QUICK_BYTES:
+            self._tidy_at = monotonic() + _TIDY_AFTER_S
+        is_open = handed[-1] is not None
+        if is_open and not batches:
+            self._store.checkpoint()
+        return is_open
+
+    def _next(self) -> _Batch | _Checkpoint | None:
+        """Wait for the next item; meanwhile, a second after large bodies, return their memory to the system."""
+        if self._tidy_at is not None:
+            with suppress(Empty):
+                return self._queue.get(timeout=max(0.0, self._tidy_at - monotonic()))
+            self._tidy_at = None
+            return_freed_memory()
+        return self._queue.get()
+
+    def _commit(self, batches: Sequence[_Batch], *, patient: bool) -> bool:
+        """Write batches and settle their futures.
+
+        Without `patient`, return False if the file is locked, or if writing would take long.
+        """
+        exchanges = [exchange for batch in batches for exchange in batch.exchanges]
+        outcomes = [row for batch in batches for row in batch.outcomes]
+        problem: StoreError | None = None
+        try:
+            rows = [self._store.row(exchange) for exchange in exchanges]
+            size = sum(map(capture_weight, rows)) + sum(map(outcome_weight, outcomes))
+            if size > _QUICK_BYTES and not patient:  # long header fields
+                return False
+            self._store.write(rows, outcomes, size=size, patient=patient)
+            if positions := dict(chain.from_iterable(batch.positions.items() for batch in batches)):
+                self._store.keep_positions(positions, patient=patient)
+        except StoreLocked as error:
+            if not patient:
+                return False
+            problem = error
+        except StoreError as error:
+            problem = error
+        except Exception as error:  # noqa: BLE001 - the requests that wait for this commit would wait indefinitely
+            problem = StoreError(f"The capture store failed: {error}.")
+        if patient:
+            self._tell(self._settle_thread, batches, problem)
+        else:
+            self._settle(batches, problem)
+            self._ask_for_checkpoint(len(exchanges))
+        return True
+
+    def _ask_for_checkpoint(self, rows: int) -> None:
+        self._until_checkpoint -= rows
+        if self._until_checkpoint <= 0:
+            self._until_checkpoint = _CHECKPOINT_ROWS
+            self._queue.put(_Checkpoint())
+
+    def _settle_thread(self, batches: Sequence[_Batch], problem: StoreError | None) -> None:
+        self._in_thread -= len(batches)
+        self._settle(batches, problem)
+
+    def _tell(self, callback: Callable[..., object], *values: object) -> None:
+        with suppress(RuntimeError):  # the loop has ended, and so has everything that waited
+            self._loop.call_soon_threadsafe(callback, *values)
+
+    def _settle(self, batches: Sequence[_Batch], problem: StoreError | None) -> None:
+        if problem is not None:
+            self.problem = problem
+            self.failures += sum(len(batch.exchanges) + len(batch.outcomes) for batch in batches)
+        for saved in chain.from_iterable(batch.waiting for batch in batches):
+            if saved.done():  # its request was given up
+                continue
+            if problem is None:
+                saved.set_result(None)
+            else:
+                saved.set_exception(StoreError(problem.message, hint=problem.hint))
+
+
+def _groups(batches: Sequence[_Batch]) -> Iterator[Sequence[_Batch]]:
+    """Yield `batches` in groups of one commit each."""
+    start, size = 0, 0
+    for number, batch in enumerate(batches):
+        if number > start and size + batch.size > _MOST_BYTES:
+            yield batches[start:number]
+            start, size = number, 0
+        size += batch.size
+    if batches:
+        yield batches[start:]

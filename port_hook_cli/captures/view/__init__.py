@@ -1,0 +1,1 @@
+"""Captures on the screen: in a table, in a line, or in full."""

@@ -1,0 +1,234 @@
+"""Captures in a table, and one capture in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+from port_hook_cli.captures.view.exchange import cause_lines, payload_lines, simulated_text, what_it_is
+from port_hook_cli.invocations.body_view import body_text, bytes_text
+from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation, Kind, Payload, Response, Verdict
+from port_hook_cli.invocations.records import format_time
+from port_hook_cli.text.durations import format_duration, format_latency
+from port_hook_cli.text.safe import brief, shorten, wire_text
+from port_hook_cli.text.styled import JSON, Styled, cell_width
+
+COLUMNS = ("id", "time", "signature", "method", "action", "run id", "response", "handler")
+
+_ACTION = COLUMNS.index("action")
+# Left out in this order until there is room for the actions. `show` has all of it.
+_LEFT_OUT = tuple(COLUMNS.index(name) for name in ("method", "handler", "response", "time"))
+# What the longest action gets before columns are left out, and what it keeps when all of these are.
+_MOST_OF_AN_ACTION = 24
+_LEAST_OF_AN_ACTION = 10
+
+_BODY_LIMIT = 64 * 1024
+_HEADER_LIMIT = 200
+_TARGET_LIMIT = 1000
+_CELL_LIMIT = 40
+_HEX_LIMIT = 256
+_HASH_LIMIT = 64
+_HEX_WIDTH = 16
+_LABEL_WIDTH = 11
+
+
+def captures_table(exchanges: Iterable[Exchange], *, now: float, width: int) -> Iterator[Styled]:
+    """Yield captures as a table for a terminal of `width` columns, a header first.
+
+    `now` is seconds since the epoch: captures of today show only their time. On a narrow terminal columns are left
+    out, and then the actions shortened; ids are always whole.
+    """
+    rows = [COLUMNS, *(_cells(exchange, _short_time(exchange, now)) for exchange in exchanges)]
+    widths = [max(cell_width(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    kept = _kept_columns(widths, width)
+    others = sum(widths[column] + 1 for column in kept if column != _ACTION)
+    widths[_ACTION] = min(widths[_ACTION], max(_LEAST_OF_AN_ACTION, width - others))
+    for number, row in enumerate(rows):
+        line = " ".join([_padded(row[column], widths[column]) for column in kept]).rstrip()
+        yield Styled(line, "" if number else "bold", no_wrap=True)
+
+
+def _kept_columns(widths: Sequence[int], width: int) -> list[int]:
+    """Return the columns that fit into `width` with a space between two of them."""
+    kept = list(range(len(COLUMNS)))
+    wanted = [*widths]
+    wanted[_ACTION] = min(widths[_ACTION], _MOST_OF_AN_ACTION)
+    for column in _LEFT_OUT:
+        if sum(wanted[column] + 1 for column in kept) - 1 <= width:
+            break
+        kept.remove(column)
+    return kept
+
+
+def _padded(cell: str, width: int) -> str:
+    """Return a cell with spaces up to `width` columns, or cut to it with an ellipsis."""
+    used = cell_width(cell)
+    while used > width:
+        cell = cell[:-2] + "…"
+        used = cell_width(cell)
+    return cell + " " * (width - used)
+
+
+def captures_lines(exchanges: Iterable[Exchange]) -> list[str]:
+    """Return captures as aligned lines of plain text, a header first."""
+    rows = [COLUMNS, *(_cells(exchange, _local_time(exchange.invocation.received_at)) for exchange in exchanges)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def capture_lines(exchange: Exchange, replays: Iterable[Exchange] = ()) -> Iterator[Styled]:
+    """Yield one capture in full, line by line, and then its replays in a line each."""
+    invocation, payload = exchange.invocation, exchange.payload
+    yield _line("capture", brief(invocation.id), "bold")
+    yield _line("received", f"{format_time(invocation.received_at)} ({_local_time(invocation.received_at)} here)")
+    if invocation.replay_of:
+        yield _line("replay of", brief(invocation.replay_of))
+    if invocation.origin:
+        yield _line("message", brief(invocation.origin.name))
+        if invocation.origin.timestamp_ms is not None:
+            yield _line("in Kafka", format_time(invocation.origin.timestamp_ms / 1000))
+    yield _line("request", f"{brief(invocation.method)} {brief(invocation.target, _TARGET_LIMIT)}")
+    yield from _headers(invocation.headers)
+    event = "arrived" if invocation.compared_at == invocation.received_at else "was sent to Kafka"
+    yield from _verdict(exchange.verdict, event)
+    yield from _fields(payload)
+    yield from _body(invocation, payload)
+    if exchange.delivery is not None:
+        yield from _delivery(exchange.delivery)
+    if exchange.simulated is not None:
+        yield _line("simulated", simulated_text(exchange.simulated), "yellow")
+    if exchange.response is not None:
+        yield from _response(exchange.response)
+    for replay in replays:
+        sent = _local_time(replay.invocation.received_at)
+        outcome = "no response" if replay.response is None else str(replay.response.status)
+        yield _line("replayed", f"{sent} as {brief(replay.invocation.id)}: {outcome}")
+
+
+def _cells(exchange: Exchange, time: str) -> Sequence[str]:
+    invocation, payload = exchange.invocation, exchange.payload
+    cells = (
+        invocation.id,
+        time,
+        str(exchange.verdict.status),
+        "kafka" if invocation.origin else invocation.method,
+        what_it_is(payload) + (" (body truncated)" if invocation.truncated else ""),
+        payload.run_id or "-",
+        _response_cell(exchange),
+        "-" if exchange.delivery is None else _outcome(exchange.delivery),
+    )
+    return [brief(cell, _CELL_LIMIT) for cell in cells]
+
+
+def _response_cell(exchange: Exchange) -> str:
+    """Return the status of the response, and whether it was simulated or delayed; `dropped` if there was none."""
+    simulated = exchange.simulated
+    status = "-" if exchange.response is None else str(exchange.response.status)
+    if simulated is None:
+        return status
+    if simulated.dropped:
+        return "dropped"
+    return f"{status} {'simulated' if simulated.failure else 'delayed'}"
+
+
+def _short_time(exchange: Exchange, now: float) -> str:
+    received, today = (_local(moment) for moment in (exchange.invocation.received_at, now))
+    return received.strftime("%H:%M:%S" if received.date() == today.date() else "%m-%d %H:%M")
+
+
+def _local_time(epoch_s: float) -> str:
+    return _local(epoch_s).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _local(epoch_s: float) -> datetime:
+    return datetime.fromtimestamp(epoch_s).astimezone()
+
+
+def _outcome(delivery: Delivery) -> str:
+    return brief(delivery.fault or "failed") if delivery.status is None else str(delivery.status)
+
+
+def _verdict(verdict: Verdict, event: str) -> Iterator[Styled]:
+    reading = f", matches the {brief(verdict.reading)} form of the body" if verdict.reading else ""
+    age = (
+        ""
+        if verdict.age_s is None
+        else f", signed {format_duration(abs(verdict.age_s))} {_side(verdict.age_s)} it {event}"
+    )
+    yield _line("verdict", f"{verdict.status}{reading}{age}", "bold")
+    yield from cause_lines(verdict)
+
+
+def _side(age_s: float) -> str:
+    return "before" if age_s >= 0 else "after"
+
+
+def _fields(payload: Payload) -> Iterator[Styled]:
+    yield _line("kind", str(payload.kind))
+    for label, value in (("action", payload.action), ("operation", payload.operation), ("event", payload.event)):
+        if value:
+            yield _line(label, brief(value))
+    if payload.synchronized is not None:
+        yield _line("sync", "the response ends the run" if payload.synchronized else "the run waits for a report")
+    if payload.document is not None and payload.kind is not Kind.UNKNOWN:
+        yield from payload_lines(payload, b"", app_url=None)
+    elif payload.run_id:
+        yield _line("run", brief(payload.run_id))
+
+
+def _body(invocation: Invocation, payload: Payload) -> Iterator[Styled]:
+    body, truncated = invocation.body, invocation.truncated
+    if payload.problem:
+        yield _line("problem", brief(payload.problem), "yellow")
+    if truncated is None:
+        yield _line("body", f"{len(body):,} bytes")
+    else:
+        kept = f"the first {len(body):,} of {truncated.size:,} bytes; the request was refused, so the rest was not kept"
+        yield _line("body", kept, "yellow")
+        yield _line("sha-256", f"{brief(truncated.sha256, _HASH_LIMIT)} of the whole body")
+    yield from _block(body, body_text(payload, body, limit=_BODY_LIMIT), "--body")
+
+
+def _delivery(delivery: Delivery) -> Iterator[Styled]:
+    yield _line(
+        "forwarded",
+        f"{brief(delivery.url, _TARGET_LIMIT)} {_outcome(delivery)} in {format_latency(delivery.latency_ms)}",
+    )
+    if delivery.error:
+        yield _line("error", brief(delivery.error), "red")
+    yield from _headers(delivery.headers)
+    yield from _block(delivery.body, bytes_text(delivery.body, limit=_BODY_LIMIT), "--json")
+
+
+def _response(response: Response) -> Iterator[Styled]:
+    yield _line("responded", str(response.status))
+    yield from _headers(response.headers)
+    yield from _block(response.body, bytes_text(response.body, limit=_BODY_LIMIT), "--json")
+
+
+def _headers(headers: Headers) -> Iterator[Styled]:
+    for name, value in headers:
+        yield _line("", f"{brief(name)}: {shorten(wire_text(value), _HEADER_LIMIT)}", no_wrap=True)
+
+
+def _hex_lines(body: bytes) -> Iterator[str]:
+    for start in range(0, min(len(body), _HEX_LIMIT), _HEX_WIDTH):
+        part = body[start : start + _HEX_WIDTH]
+        text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in part)  # noqa: PLR2004 - printable ASCII
+        yield f"{start:08x}  {part.hex(' '):<47}  {text}"
+    if len(body) > _HEX_LIMIT:
+        yield f"… {len(body) - _HEX_LIMIT:,} more bytes"
+
+
+def _block(body: bytes, text: str | None, option: str) -> Iterator[Styled]:
+    """Yield a text line by line, or the beginning of a binary body in hexadecimal; `option` shows all of it."""
+    lines = _hex_lines(body) if text is None else shorten(text, _BODY_LIMIT).splitlines()
+    style = "dim" if text is None else f"dim {JSON}"
+    for line in lines:
+        yield _line("", line, style, no_wrap=True)
+    if text is not None and len(text) > _BODY_LIMIT:
+        yield _line("", f"and more; {option} has all {len(body):,} bytes", "dim")
+
+
+def _line(label: str, text: str, style: str = "", *, no_wrap: bool = False) -> Styled:
+    return Styled.assemble("  ", (label.ljust(_LABEL_WIDTH), "dim"), (text, style), no_wrap=no_wrap)

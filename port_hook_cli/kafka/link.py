@@ -1,0 +1,164 @@
+"""A reader's consumer, and its connection to the brokers. Only the thread of the reader uses it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from threading import Event
+from time import monotonic
+from typing import Any
+
+from port_hook_cli.errors import BrokerError
+from port_hook_cli.kafka.client import Consumer, KafkaError, KafkaException, TopicPartition
+from port_hook_cli.kafka.connection import KafkaConnection, client_settings, is_loopback_broker, refuse_elsewhere
+from port_hook_cli.kafka.plan import KafkaPlan
+from port_hook_cli.kafka.starts import TopicPart
+from port_hook_cli.kafka.trouble import ConnectionTrouble, error_text, is_about_the_connection, unusable
+from port_hook_cli.text.safe import brief
+
+_CONNECT_TIMEOUT_S = 10.0
+_FIRST_TRY_S, _REFUSED_AFTER_S = 0.5, 1.5
+_CHECK_TIMEOUT_S = 1.0
+_MAX_CLUSTER_ID = 200
+
+
+class BrokerLink:
+    """A consumer of the topics of `plan`. `on_failed` gets the problems that are not about the connection."""
+
+    def __init__(self, connection: KafkaConnection, plan: KafkaPlan, on_failed: Callable[[str], None]) -> None:
+        self._connection, self._plan, self._on_failed = connection, plan, on_failed
+        self._consumer: Consumer | None = None
+        self.trouble = ConnectionTrouble()
+        self.cluster = ""
+
+    @property
+    def consumer(self) -> Consumer:
+        """The consumer. `connect` creates it."""
+        assert self._consumer is not None
+        return self._consumer
+
+    def connect(self, stopping: Event) -> list[TopicPart]:
+        """Connect and return the partitions, of which there is at least one; raises BrokerError."""
+        self._consumer = self._new_consumer()
+        found = self._first_data(stopping)
+        self.cluster = str(found.cluster_id)[:_MAX_CLUSTER_ID]
+        if not (parts := self._parts(found)):
+            raise _no_topics(self._connection, self._plan)
+        return parts
+
+    def parts(self) -> list[TopicPart]:
+        """Return the partitions that exist now; raises KafkaException if the brokers do not respond."""
+        return self._parts(self._cluster_data(_CHECK_TIMEOUT_S))
+
+    def known_end(self, part: TopicPart) -> int | None:
+        """Return the offset after the last message of a partition, as far as it is known without asking the brokers."""
+        try:
+            _, end = self.consumer.get_watermark_offsets(TopicPartition(*part), cached=True)
+        except (KafkaException, TypeError):
+            return None
+        return int(end)
+
+    def responds(self) -> bool:
+        """Return whether the brokers respond; raises BrokerError for brokers that must not be used."""
+        try:
+            self._cluster_data(_CHECK_TIMEOUT_S)
+        except KafkaException:
+            return False
+        return True
+
+    def problem(self, error: KafkaException) -> BrokerError:
+        """Return the error for brokers that cannot be used. Call it before any partition is assigned."""
+        self.consumer.poll(0)  # calls `note` with the reasons
+        return unusable(self._connection, self.trouble.reason or error_text(error.args[0]))
+
+    def note(self, error: KafkaError) -> None:
+        """Handle an error of librdkafka."""
+        code = error.code()
+        self.trouble.note(code, error_text(error))
+        if not is_about_the_connection(code):
+            self._on_failed(error_text(error))
+
+    def renew(self, connection: KafkaConnection) -> None:
+        """Connect with other credentials from now on."""
+        if connection.password is not None:
+            self.consumer.set_sasl_credentials(connection.username, connection.password.reveal())
+
+    def close(self, finish: Callable[[Consumer], None]) -> None:
+        """Call `finish`, then disconnect. A member of a group leaves it."""
+        if self._consumer is not None:
+            with suppress(KafkaException, RuntimeError):
+                finish(self._consumer)
+                self._consumer.close()
+
+    def _new_consumer(self) -> Consumer:
+        settings = client_settings(self._connection) | _reading(self._connection, self._plan)
+        try:
+            return Consumer({**settings, "error_cb": self.note}, logger=_silent_logger())
+        except KafkaException as error:
+            raise unusable(self._connection, error_text(error.args[0])) from None
+
+    def _first_data(self, stopping: Event) -> Any:
+        """Return the cluster's topics. Give up early if the brokers refuse, and later if they do not respond."""
+        started = monotonic()
+        while True:
+            try:
+                return self._cluster_data(_FIRST_TRY_S)
+            except KafkaException as error:
+                problem = self.problem(error)
+                took_s = monotonic() - started
+                is_over = took_s > _CONNECT_TIMEOUT_S or stopping.is_set()
+                if is_over or self.trouble.is_refused or (self.trouble.is_suspected and took_s > _REFUSED_AFTER_S):
+                    raise problem from None
+
+    def _cluster_data(self, timeout_s: float) -> Any:
+        """Return the cluster's brokers and topics; raises BrokerError for brokers that must not be used."""
+        found = self.consumer.list_topics(timeout=timeout_s)
+        refuse_elsewhere(self._connection, ((broker.host, broker.port) for broker in found.brokers.values()))
+        return found
+
+    def _parts(self, found: Any) -> list[TopicPart]:
+        return [(topic, number) for topic in self._plan.topics for number in _partitions(found.topics.get(topic))]
+
+
+def _partitions(topic: Any) -> Iterator[int]:
+    """Yield the numbers of a topic's partitions; none if it does not exist."""
+    if topic is not None and topic.error is None:
+        yield from sorted(topic.partitions)
+
+
+def _reading(connection: KafkaConnection, plan: KafkaPlan) -> dict[str, Any]:
+    """Return the settings for reading: low latency, bounded memory, and nothing committed that was not saved."""
+    # Brokers that have messages respond at once. Those of tests and of the sandbox wait this long.
+    wait_ms = 5 if all(map(is_loopback_broker, connection.brokers)) else 100
+    return {
+        "group.id": plan.group_id,
+        "enable.auto.commit": plan.group is not None,
+        "auto.commit.interval.ms": 200,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "fetch.wait.max.ms": wait_ms,
+        "fetch.error.backoff.ms": 50,
+        "fetch.queue.backoff.ms": 20,
+        "queued.min.messages": 50_000,
+        "queued.max.messages.kbytes": 16 * 1024,
+        "fetch.max.bytes": 8 * 1024 * 1024,
+        "session.timeout.ms": 10_000,
+        "log_level": 0,
+    }
+
+
+def _silent_logger() -> logging.Logger:
+    """Return a logger that drops what librdkafka would write to stderr."""
+    logger = logging.getLogger("port-hook-kafka")
+    logger.propagate = False
+    logger.setLevel(logging.CRITICAL + 1)
+    return logger
+
+
+def _no_topics(connection: KafkaConnection, plan: KafkaPlan) -> BrokerError:
+    names = " and ".join(brief(topic) for topic in plan.topics)
+    return BrokerError(
+        f"Kafka at {connection.address} has no topic {names}.",
+        hint="Check PORT_ORG_ID. Port creates the topics when the execution agent uses Kafka.",
+    )

@@ -1,0 +1,166 @@
+"""`--kafka` of `listen` and `agent`: from the options and settings to the source that reads the topics."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from port_hook_cli.errors import CredentialsError, PortApiError, SettingsError, UsageError
+from port_hook_cli.kafka.connection import is_usable_text
+from port_hook_cli.kafka.environment import KafkaSettings, read_credentials, read_kafka_settings
+from port_hook_cli.kafka.plan import KafkaPlan, check_group, is_agents_group
+from port_hook_cli.port_api.credentials import open_port_api
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.prompts import can_ask
+from port_hook_cli.text.safe import brief
+
+if TYPE_CHECKING:
+    from port_hook_cli.invocations.source import Source, SourceContext
+    from port_hook_cli.kafka.connection import KafkaConnection
+    from port_hook_cli.port_api.client import PortApi
+    from port_hook_cli.port_api.settings import Settings
+
+_NO_ORG_ID = "Set PORT_ORG_ID to the id of your organization; Port shows it at `...` > Organization."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaOptions:
+    """How to read the topics. `forwards` says that a handler gets the messages, or the requests made from them.
+
+    `yes` skips the question of `take_over`. `since_s` is seconds since the epoch.
+    """
+
+    group: str | None = None
+    take_over: bool = False
+    yes: bool = False
+    since_s: float | None = None
+    from_end: bool = False
+    forwards: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaOpening:
+    """Opens the topics: call it with a `SourceContext`.
+
+    `open_api` opens a client of Port's API, for what `settings` lack. `ask` asks the user a yes-or-no question;
+    `can_ask` says whether it can. `on_secret` gets each password.
+    """
+
+    options: KafkaOptions
+    settings: KafkaSettings
+    open_api: Callable[[], PortApi]
+    ask: Callable[[str], Awaitable[bool]]
+    can_ask: bool
+    on_secret: Callable[[str], None] = lambda _: None
+
+    @property
+    def needs_api(self) -> bool:
+        """Whether brokers, credentials or the organization's id must come from Port's API."""
+        return self.settings.needs_api or self.settings.org_id is None
+
+    async def __call__(self, context: SourceContext) -> Source:
+        """Return the source; raises PortHookError."""
+        from port_hook_cli.kafka.source import open_kafka
+
+        org_id = self.settings.org_id or await self._org_id()
+        connection = await self._connection()
+        await self._check_group(org_id, connection.username)
+        plan = KafkaPlan(
+            org_id=org_id,
+            topics=self.settings.topics(org_id),
+            group=self.options.group,
+            since_s=self.options.since_s,
+            from_end=self.options.from_end,
+        )
+        if self.options.forwards and not self.options.take_over:
+            context.notice("warning: The execution agent handles these runs too, so their work may be done twice.")
+        return await open_kafka(plan, self._connection, context)
+
+    async def _connection(self) -> KafkaConnection:
+        """Return the brokers and credentials, from Port's API each time if the settings do not have them."""
+        given = None
+        if self.settings.needs_api:
+            async with self.open_api() as api:
+                given = read_credentials(await api.call("GET", "/v1/kafka-credentials"))
+        connection = self.settings.connection(given)
+        if connection.password is not None:
+            self.on_secret(connection.password.reveal())
+        return connection
+
+    async def _org_id(self) -> str:
+        try:
+            async with self.open_api() as api:
+                shown = (await api.call("GET", "/v1/organization")).get("organization")
+        except (PortApiError, SettingsError) as error:
+            raise CredentialsError(f"The organization's id is not known. {error.message}", hint=_NO_ORG_ID) from None
+        found = shown.get("id") if isinstance(shown, dict) else None
+        if not (isinstance(found, str) and found.isprintable() and is_usable_text(found)):
+            raise SettingsError("The organization's id is not known.", hint=_NO_ORG_ID)
+        return found
+
+    async def _check_group(self, org_id: str, username: str) -> None:
+        group, options = self.options.group, self.options
+        if group is None:
+            return
+        check_group(group, org_id=org_id, username=username, user=_user())
+        is_agents = group == self.settings.agents_group or is_agents_group(group, org_id=org_id, username=username)
+        if not is_agents:
+            if options.take_over:
+                raise UsageError(
+                    f"{brief(group)} is not the execution agent's group, so there is nothing to take over.",
+                    hint="Leave out --take-over.",
+                )
+            return
+        if not options.take_over:
+            raise UsageError(
+                f"{brief(group)} is the execution agent's group: a listener in it takes the agent's messages away.",
+                hint=f"Use --group {brief(org_id)}.port-hook.{_user()}, or add --take-over to take them.",
+            )
+        await self._confirm(group)
+
+    async def _confirm(self, group: str) -> None:
+        if self.options.yes:
+            return
+        if not self.can_ask:
+            raise UsageError(
+                "--take-over takes messages away from the agent and needs confirmation, but there is no terminal.",
+                hint="Add --yes.",
+            )
+        question = (
+            f"A listener in the group {brief(group)} takes messages away from the execution agent: while it runs, the\n"
+            "agent does not handle the runs that the listener gets. Take over?"
+        )
+        if not await self.ask(question):
+            raise UsageError("The agent's group was not joined.", hint="Leave out --group to watch.")
+
+
+def kafka_opening(
+    runtime: Runtime,
+    read: Callable[[], Settings],
+    options: KafkaOptions,
+    ask: Callable[[str], Awaitable[bool]],
+    timeout_s: float,
+) -> KafkaOpening:
+    """Return what opens the topics; raises SettingsError for a wrong setting, and BrokerError without confluent-kafka.
+
+    `read` reads the settings of Port's API when they are needed. A call to it may take `timeout_s` seconds.
+    """
+    import port_hook_cli.kafka.client  # noqa: F401 - it may be missing, which must be reported first
+
+    return KafkaOpening(
+        options=options,
+        settings=read_kafka_settings(runtime.environ, runtime.home),
+        open_api=lambda: open_port_api(read(), runtime, timeout_s=timeout_s),
+        ask=ask,
+        can_ask=can_ask(runtime),
+        on_secret=runtime.keep_secret,
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "USER"

@@ -1,0 +1,25 @@
+"""Values of a topic as `agent --kafka` reads them."""
+
+from __future__ import annotations
+
+import pytest
+
+from port_hook_cli.agent_view.topics import MAX_MESSAGE, read_value
+from port_hook_cli.invocations.models import MessageOrigin
+
+ORIGIN = MessageOrigin("org_1.runs", 2, 41, None)
+
+
+def test_a_message_of_more_than_10_mib_is_not_read() -> None:
+    largest = b'"' + b"a" * (MAX_MESSAGE - 2) + b'"'
+    assert (read_value(ORIGIN, largest).problem, MAX_MESSAGE) == ("", 10 * 1024 * 1024)
+    source = read_value(ORIGIN, largest + b" ")
+    assert source.problem == "org_1.runs[2]@41 has 10,485,761 bytes, more than 10 MiB."
+    assert source.document is None
+
+
+@pytest.mark.parametrize("value", [b"", b"\xff", b"NaN", b"{", b"[" * 1000])
+def test_a_value_that_is_not_json_is_named_with_the_reason(value: bytes) -> None:
+    source = read_value(ORIGIN, value)
+    assert source.problem.startswith("org_1.runs[2]@41 is n")
+    assert source.origin == ORIGIN

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.captures.comparison.differences import MAX_CHANGES, JsonBody, compare, compare_bodies, differences
+from port_hook_cli.invocations.models import Response
+from tests.factories import a_body, a_document, an_exchange, an_invocation
+
+scalars = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=True), st.text("ab~/é\0\ud800", max_size=5)
+)
+documents = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("ab~/", max_size=3), inner, max_size=4)
+)
+
+
+def applied(document: Any, changes: list[dict[str, Any]]) -> Any:
+    """Return a document with changes applied to it: those of an array's end in reverse order."""
+    holder = {"": copy.deepcopy(document)}
+    removals = [change for change in changes if change["kind"] == "removed"]
+    for change in [*(each for each in changes if each["kind"] != "removed"), *reversed(removals)]:
+        *parents, last = [token.replace("~1", "/").replace("~0", "~") for token in ("" + change["path"]).split("/")]
+        container: Any = holder
+        for token in parents:
+            container = container[int(token)] if isinstance(container, list) else container[token]
+        key: Any = int(last) if isinstance(container, list) else last
+        if change["kind"] == "removed":
+            del container[key]
+        elif isinstance(container, list) and key == len(container):
+            container.append(json.loads(change["after"]))
+        else:
+            container[key] = json.loads(change["after"])
+    return holder[""]
+
+
+@given(documents)
+def test_document_has_no_differences_to_itself(document: Any) -> None:
+    assert list(differences(document, json.loads(json.dumps(document)))) == []
+
+
+@given(documents, documents)
+def test_applying_the_differences_to_a_document_makes_the_other(a: Any, b: Any) -> None:
+    changes = list(differences(a, b))
+    assert list(differences(applied(a, changes), b)) == []
+    for change in changes:
+        assert (change["before"] is None, change["after"] is None) == (
+            change["kind"] == "added",
+            change["kind"] == "removed",
+        )
+
+
+@given(documents, documents)
+def test_moves_are_the_same_changes_as_a_removal_and_an_addition(a: Any, b: Any) -> None:
+    bodies = [JsonBody(json.dumps(document).encode(), document) for document in (a, b)]
+    if a is None or b is None:
+        return
+    split: list[tuple[str, str, str | None, str | None]] = []
+    for change in compare_bodies(*bodies).changes:
+        if change["kind"] == "moved":
+            split += [
+                ("removed", change["from"], change["before"], None),
+                ("added", change["path"], None, change["after"]),
+            ]
+        else:
+            split.append((change["kind"], change["path"], change["before"], change["after"]))
+    expected = [(change["kind"], change["path"], change["before"], change["after"]) for change in differences(a, b)]
+    assert sorted(split, key=repr) == sorted(expected, key=repr)
+
+
+def moves(a: Any, b: Any) -> list[tuple[str, str]]:
+    found = compare_bodies(JsonBody.read(a_body(a)), JsonBody.read(a_body(b))).changes
+    return [(change["from"], change["path"]) for change in found if change["kind"] == "moved"]
+
+
+def test_value_at_another_path_has_moved() -> None:
+    assert moves({"a": {"b": "x"}}, {"c": {"d": "x"}}) == []  # "a" and "c" are other objects
+    assert moves({"a": {"b": "x"}, "c": {}}, {"a": {}, "c": {"d": "x"}}) == [("/a/b", "/c/d")]
+    assert moves({"a": [1, 2]}, {"b": [1, 2]}) == [("/a", "/b")]
+
+
+def test_value_that_occurs_twice_or_says_little_has_not_moved() -> None:
+    assert moves({"a": "x", "b": "x"}, {"c": "x"}) == []
+    values: list[Any] = [None, True, False, {}, [], ""]
+    for value in values:
+        assert moves({"a": value}, {"b": value}) == []
+    long = "x" * 5_000
+    assert moves({"a": long + "1"}, {"b": long + "2"}) == []
+
+
+def test_responses_are_compared_by_path() -> None:
+    a, b = (an_exchange(response=Response(status=200, body=body)) for body in (b'{"ok":1}', b'{"ok":2}'))
+    found = compare(a, b)
+    assert [change["path"] for change in found["response"]] == ["/ok"]
+
+
+def test_response_body_that_is_not_json_is_compared_as_text() -> None:
+    a, b, c = (an_exchange(response=Response(status=200, body=body)) for body in (b"busy", b"ready", b""))
+    rows = {change["path"]: (change["before"], change["after"]) for change in compare(a, b)["facts"]}
+    assert rows["response body"] == ("busy", "ready")
+    rows = {change["path"]: (change["before"], change["after"]) for change in compare(a, c)["facts"]}
+    assert rows["response body"] == ("busy", None)
+
+
+def test_true_and_1_differ_and_so_do_1_and_a_fraction() -> None:
+    assert [change["path"] for change in differences({"a": 1, "b": 1}, {"a": True, "b": 1.0})] == ["/a", "/b"]
+
+
+def test_deep_documents_and_long_keys_are_compared_in_bounded_memory() -> None:
+    a: Any = 1
+    b: Any = 2
+    for _ in range(900):
+        a, b = {"k" * 10_000: a}, {"k" * 10_000: b}
+    (change,) = differences(a, b)
+    assert len(change["path"]) <= 4_097
+    wide = {"k" * 1_000_000: dict.fromkeys(map(str, range(50_000)), 1)}
+    assert list(differences(wide, json.loads(json.dumps(wide)))) == []
+
+
+def test_captures_are_compared_up_to_500_changes() -> None:
+    a, b = (an_exchange(an_invocation(a_body({str(n): value for n in range(1_000)}))) for value in (1, 2))
+    found = compare(a, b)
+    assert (len(found["body"]), found["complete"]) == (MAX_CHANGES, False)
+
+
+def test_bodies_that_differ_in_bytes_only_get_a_note() -> None:
+    body = a_body()
+    found = compare(an_exchange(), an_exchange(an_invocation(body + b"\n")))
+    assert found["body"] == []
+    assert found["note"] == "The bodies are the same JSON in different bytes."
+    assert [change["path"] for change in found["headers"]] == ["x-port-signature"]
+
+
+def test_bodies_that_are_not_json_are_compared_by_size() -> None:
+    found = compare(an_exchange(), an_exchange(an_invocation(b"\xff")))
+    assert found["note"].startswith("The bodies were not compared as JSON: not UTF-8")
+    assert len(found["body"]) == 1
+
+
+def test_documents_are_compared_by_path() -> None:
+    a, b = a_document(), a_document(status="DONE", extra=[1])
+    del b["resourceType"]
+    assert [(change["path"], change["kind"]) for change in differences(a, b)] == [
+        ("/resourceType", "removed"),
+        ("/status", "changed"),
+        ("/extra", "added"),
+    ]

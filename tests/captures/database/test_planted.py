@@ -1,0 +1,489 @@
+"""Stores that someone else made or changed, and files that cannot be written."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import stat
+import struct
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.captures.database.schema import MIGRATIONS, migrate
+from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
+from port_hook_cli.errors import StoreError
+from tests.factories import an_exchange, an_invocation
+
+TESTS_ROOT = Path(__file__).parents[3]
+POSIX = pytest.mark.skipif(os.name != "posix", reason="POSIX owners and permissions")
+ROOT = pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="changing an owner and mounting take root on Linux"
+)
+EVERY_ACCESS: list[dict[str, bool]] = [{"create": True}, {}, {"show_only": True}]
+STRANGER = 12345
+
+
+@pytest.fixture
+def path(folder: Path) -> Path:
+    """A store with one capture in it, closed."""
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange()])
+    return store.path
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def child(script: str, *args: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, args)],
+        env={**os.environ, "PYTHONPATH": str(TESTS_ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+# --- links and permissions
+
+
+@POSIX
+@pytest.mark.parametrize("access", EVERY_ACCESS)
+@pytest.mark.parametrize("name", ["captures.db", "captures.db-wal", "captures.db-shm", "captures.db-journal"])
+def test_symbolic_link_instead_of_a_store_file_is_refused(
+    path: Path, folder: Path, name: str, access: dict[str, bool]
+) -> None:
+    elsewhere = folder / "elsewhere"
+    elsewhere.write_bytes(b"precious")
+    link = path.with_name(name)
+    link.unlink(missing_ok=True)
+    link.symlink_to(elsewhere)
+    with pytest.raises(StoreError, match=f"{name} is a symbolic link") as caught:
+        open_store(None, folder, **access)
+    assert "--store" in caught.value.hint
+    assert elsewhere.read_bytes() == b"precious"
+
+
+@POSIX
+@pytest.mark.parametrize("exists", [True, False])
+def test_symbolic_link_instead_of_the_store_folder_is_refused(folder: Path, exists: bool) -> None:
+    if exists:
+        (folder / "elsewhere").mkdir()
+    (folder / ".port-hook").symlink_to(folder / "elsewhere")
+    with pytest.raises(StoreError, match="port-hook is a symbolic link"):
+        open_store(None, folder, create=True)
+    assert not exists or not list((folder / "elsewhere").iterdir())
+
+
+@POSIX
+def test_symbolic_link_instead_of_the_gitignore_is_refused_and_not_followed(folder: Path) -> None:
+    (folder / ".port-hook").mkdir(mode=0o700)
+    (folder / ".port-hook" / ".gitignore").symlink_to(folder / "victim")
+    with pytest.raises(StoreError, match="gitignore is a symbolic link"):
+        open_store(None, folder, create=True)
+    assert not (folder / "victim").exists()
+
+
+@POSIX
+@pytest.mark.parametrize("access", EVERY_ACCESS)
+def test_a_store_that_others_may_read_or_write_is_made_private_and_reported(
+    path: Path, folder: Path, access: dict[str, bool]
+) -> None:
+    path.parent.chmod(0o777)
+    path.chmod(0o644)
+    with open_store(None, folder, **access) as store:
+        assert [mode(path.parent), mode(path)] == [0o700, 0o600]
+        first, second = store.warnings
+    assert first.endswith("could be written by other users (mode 0777); it is now private")
+    assert second.endswith("could be read by other users (mode 0644); it is now private")
+    with open_store(None, folder, **access) as store:
+        assert store.warnings == ()
+
+
+@POSIX
+def test_a_named_store_works_in_a_folder_that_everyone_may_write(folder: Path) -> None:
+    shared = folder / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    for _ in range(2):
+        with open_store(shared / "mine.db", folder, create=True) as store:
+            store.add([an_exchange()])
+            assert store.warnings == ()
+    assert mode(shared) == 0o1777
+
+
+@ROOT
+@pytest.mark.parametrize("name", [".", "captures.db", "captures.db-wal"])
+def test_files_of_another_user_are_refused(path: Path, folder: Path, name: str) -> None:
+    file = path.parent / name
+    if not file.exists():
+        file.touch(0o600)
+    os.chown(file, STRANGER, STRANGER)
+    for access in EVERY_ACCESS[:2]:
+        with pytest.raises(StoreError, match="belongs to another user"):
+            open_store(None, folder, **access)
+
+
+@ROOT
+def test_files_of_another_user_are_shown_unless_more_users_may_write_them(path: Path, folder: Path) -> None:
+    os.chown(path, STRANGER, STRANGER)
+    with open_store(None, folder, show_only=True) as store:
+        assert store.get("last") == an_exchange()
+        assert "belongs to another user, who may have written anything" in store.warnings[0]
+    path.chmod(0o666)
+    with pytest.raises(StoreError, match="belongs to another user"):
+        open_store(None, folder, show_only=True)
+
+
+@POSIX
+def test_pipe_instead_of_the_store_is_refused(folder: Path) -> None:
+    os.mkfifo(folder / "captures.db", 0o600)
+    with pytest.raises(StoreError, match="not a regular file"):
+        open_store(Path("captures.db"), folder)
+
+
+# --- what is in the database
+
+PLANTED = {
+    "a trigger": "CREATE TRIGGER evil AFTER INSERT ON captures BEGIN DELETE FROM captures; END",
+    "a view": "CREATE VIEW evil AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x FROM c) SELECT * FROM c",
+    "a table": "CREATE TABLE evil (a)",
+    "an index": "CREATE INDEX evil ON captures (id, upper(action))",
+}
+
+
+@pytest.mark.parametrize("access", EVERY_ACCESS)
+@pytest.mark.parametrize("statement", PLANTED.values(), ids=PLANTED.keys())
+def test_a_database_with_unknown_objects_is_refused_and_not_changed(
+    path: Path, folder: Path, statement: str, access: dict[str, bool]
+) -> None:
+    with closing(sqlite3.connect(path)) as editor:
+        editor.execute(statement)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="evil that port-hook did not make"):
+        open_store(None, folder, **access)
+    assert path.read_bytes() == before
+
+
+def test_database_with_a_view_instead_of_the_table_is_refused(path: Path, folder: Path) -> None:
+    endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x AS seq FROM c"
+    with closing(sqlite3.connect(path)) as editor:
+        editor.execute("DROP TABLE captures")
+        editor.execute(f"CREATE VIEW captures AS {endless}")
+    with pytest.raises(StoreError, match="captures that port-hook did not make"):
+        open_store(None, folder)
+
+
+def test_a_table_with_a_generated_column_is_refused(path: Path, folder: Path) -> None:
+    with closing(sqlite3.connect(path)) as editor:
+        editor.execute("ALTER TABLE captures ADD COLUMN bomb GENERATED ALWAYS AS (zeroblob(999999999))")
+    with pytest.raises(StoreError, match="table captures that port-hook did not make"):
+        open_store(None, folder)
+
+
+def test_statistics_of_a_database_browser_are_accepted(path: Path, folder: Path) -> None:
+    with closing(sqlite3.connect(path)) as browser:
+        browser.execute("ANALYZE")
+    with open_store(None, folder) as store:
+        assert store.get("last") == an_exchange()
+
+
+ENDLESS = """
+import sqlite3, sys
+from port_hook_cli.captures.database.opening import end_at_ctrl_c
+from port_hook_cli.captures.database.problems import store_problem
+
+connection = sqlite3.connect(":memory:")
+end_at_ctrl_c(connection)
+try:
+    print("ready", flush=True)
+    try:
+        connection.execute("WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c")
+    except sqlite3.Error as error:
+        store_problem(error, None)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@POSIX
+def test_ctrl_c_ends_an_endless_statement() -> None:
+    process = child(ENDLESS)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (out, err, process.returncode) == ("interrupted\n", "", 0)
+
+
+# --- damaged rows
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "delivery = '{}'",
+        "delivery = '[]'",
+        """delivery = '{"url":"u","status":200,"latency_ms":1,"headers":[]}', delivery_body = NULL""",
+        """delivery = '{"url":"u","status":"200","latency_ms":1,"headers":[]}', delivery_body = x''""",
+        """delivery = '{"url":1,"status":200,"latency_ms":1,"headers":[]}', delivery_body = x''""",
+        """answer = '{"status":200,"headers":[]}', answer_body = NULL, delivery_body = NULL""",
+        """answer = '{"status":200,"headers":[]}', answer_body = 'text'""",
+        """answer = '{"status":null,"headers":[]}', answer_body = x''""",
+        "headers = 'oops'",
+        "headers = 'null'",
+        "headers = '[[1,2]]'",
+        """headers = '[["a","\\u2028"]]'""",
+        "headers = x'00'",
+        "headers = replace(hex(zeroblob(60000)), '00', '[')",
+        "received_at = 1e300",
+        "received_at = -1",
+        "received_at = 'soon'",
+        "status = 'fine'",
+        "causes = '[1]'",
+        "causes = '[[1,2,3]]'",
+        "age_s = 'old'",
+        "body = 7",
+        "body = 'text'",
+        "method = x'ff'",
+        "target = CAST(x'ff' AS TEXT)",
+        "id = x'00'",
+        "body_size = 'large'",
+        "body_size = 9e999",
+        "body_size = 10, body_sha256 = x'00'",
+    ],
+)
+def test_a_damaged_row_is_reported(path: Path, folder: Path, change: str) -> None:
+    with closing(sqlite3.connect(path)) as editor:
+        editor.execute(f"UPDATE captures SET {change}")  # noqa: S608 - the test's own
+        editor.commit()
+    with open_store(None, folder) as store, pytest.raises(StoreError, match=r"damaged|could not be read"):
+        store.get("last")
+
+
+def test_signatures_of_damaged_rows_are_skipped(path: Path, folder: Path) -> None:
+    with closing(sqlite3.connect(path)) as editor:
+        editor.execute("UPDATE captures SET signature = x'00'")
+        editor.commit()
+    with open_store(None, folder, create=True) as store:
+        assert store.recent_signatures(0) == []
+
+
+def test_a_name_that_is_not_unicode_names_no_capture(path: Path, folder: Path) -> None:
+    with open_store(None, folder) as store, pytest.raises(StoreError, match="No capture in"):
+        store.get("\udcff")
+
+
+# --- what is removed or emptied under a running listener
+
+
+@pytest.fixture
+def store(folder: Path) -> CaptureStore:
+    return open_store(None, folder, create=True)
+
+
+def found(folder: Path) -> list[str]:
+    with open_store(None, folder) as reader:
+        return sorted(exchange.invocation.id for exchange in reader.find())
+
+
+@POSIX
+@pytest.mark.parametrize("removed", [("-wal",), ("-shm",), ("-wal", "-shm")], ids=["log", "index", "both"])
+def test_listener_loses_no_capture_when_the_log_or_index_is_removed(
+    store: CaptureStore, folder: Path, removed: tuple[str, ...]
+) -> None:
+    store.add([an_exchange(an_invocation(id="aa"))])
+    for end in removed:
+        store.path.with_name(f"captures.db{end}").unlink()
+    store.add([an_exchange(an_invocation(id="bb"))])
+    assert found(folder) == ["aa", "bb"]
+    store.close()
+    assert found(folder) == ["aa", "bb"]
+
+
+EMPTIED = """
+import os, sys
+from pathlib import Path
+from port_hook_cli.captures.store.capture_store import open_store
+from tests.factories import an_exchange, an_invocation
+
+store = open_store(None, Path.cwd(), create=True)
+for number in range(200):
+    store.add([an_exchange(an_invocation(id=f"before{number:03}"))])
+for name in sys.argv[1:]:
+    os.truncate(store.path.with_name(name), 0)
+store.add([an_exchange(an_invocation(id="after"))])
+print(store.get("last").invocation.id)
+store.close()
+"""
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("names", "left"),
+    [(["captures.db-shm"], 201), (["captures.db-wal"], 1), (["captures.db-shm", "captures.db-wal"], 1)],
+)
+def test_listener_survives_when_the_index_or_log_is_emptied(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, names: list[str], left: int
+) -> None:
+    monkeypatch.chdir(folder)
+    process = child(EMPTIED, *names)
+    out, err = process.communicate(timeout=30)
+    assert (out, err, process.returncode) == ("after\n", "", 0)
+    assert len(found(folder)) == left  # what was in the log only went with it
+
+
+# --- what cannot be written
+
+READ_ONLY = """
+import os, subprocess, sys
+from pathlib import Path
+from port_hook_cli.cli.app import main
+
+folder = Path(sys.argv[1])
+if subprocess.run(["mount", "--bind", str(folder), str(folder)]).returncode:
+    sys.exit("cannot mount here")
+if subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)]).returncode:
+    sys.exit("cannot mount here")
+os.chdir(folder)
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def read_only(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    result = subprocess.run(
+        ["unshare", "-m", sys.executable, "-c", READ_ONLY, str(folder), *command],
+        env={**os.environ, "PYTHONPATH": str(TESTS_ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    if "cannot mount" in result.stderr or "unshare" in result.stderr:
+        pytest.skip("no right to mount a file system here")
+    return result
+
+
+@ROOT
+@pytest.mark.parametrize("command", [("captures",), ("show", "last"), ("captures", "--json")])
+def test_captures_are_listed_and_shown_on_a_read_only_mount(path: Path, folder: Path, command: tuple[str, ...]) -> None:
+    result = read_only(folder, *command)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "0123456789ab" in result.stdout
+
+
+@ROOT
+def test_captures_are_shown_read_only_while_the_log_has_content(folder: Path) -> None:
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange()])
+        result = read_only(folder, "captures")
+        assert result.returncode == 0
+        assert "0123456789ab" in result.stdout
+
+
+@ROOT
+def test_a_log_without_its_index_is_skipped_and_reported_on_a_read_only_mount(path: Path, folder: Path) -> None:
+    store = open_store(None, folder, create=True)
+    store.add([an_exchange(an_invocation(id="inthelog"))])
+    copy = folder / "copy"
+    copy.mkdir(mode=0o700)
+    for name in ("captures.db", "captures.db-wal"):
+        (copy / name).write_bytes((path.parent / name).read_bytes())
+        (copy / name).chmod(0o600)
+    result = read_only(folder, "captures", "--store", "copy/captures.db")
+    assert result.returncode == 0, result.stderr
+    assert "0123456789ab" in result.stdout
+    assert "inthelog" in result.stdout or "the latest captures may be missing" in result.stderr
+    store.close()
+
+
+@ROOT
+def test_a_store_of_an_older_schema_is_shown_on_a_read_only_mount(folder: Path) -> None:
+    path = folder / "captures.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        migrate(database, MIGRATIONS[:1])
+        database.execute(
+            "INSERT INTO captures (id, received_at, method, target, status, headers, body) "
+            "VALUES ('old', 1.0, 'POST', '/', 'valid', '[]', x'7b7d')"
+        )
+    path.chmod(0o600)
+    before = path.read_bytes()
+    result = read_only(folder, "captures", "--store", "captures.db")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "old" in result.stdout
+    assert path.read_bytes() == before
+
+
+@ROOT
+def test_a_read_only_store_of_another_user_is_shown_with_a_note_and_not_replayed(path: Path, folder: Path) -> None:
+    for file in (path.parent, *path.parent.iterdir()):
+        os.chown(file, STRANGER, STRANGER)
+        file.chmod(0o755 if file.is_dir() else 0o644)
+    shown = read_only(folder, "captures")
+    assert shown.returncode == 0
+    assert "0123456789ab" in shown.stdout
+    assert f"note: {path} belongs to another user" in shown.stderr
+    replayed = read_only(folder, "replay", "last", "--to", "1", "--as-captured")
+    assert replayed.returncode == 8
+    assert "belongs to another user" in replayed.stderr
+
+
+@ROOT
+def test_a_listener_refuses_a_store_that_cannot_be_written(path: Path, folder: Path) -> None:
+    result = read_only(folder, "listen", "--no-verify", "--tunnel", "none", "--port", "0", "--timeout", "1")
+    assert result.returncode == 8
+    assert "captures.db" in result.stderr
+
+
+# The tail of a rollback journal that names another file: its page number, name, length, sum and magic.
+def journal_that_names(victim: str) -> bytes:
+    name = victim.encode()
+    magic = bytes.fromhex("d9d505f920a163d7")
+    tail = struct.pack(">I", 0x40000000 // 4096 + 1) + name + struct.pack(">II", len(name), sum(name)) + magic
+    return (magic + struct.pack(">5I", 0, 1, 2, 512, 4096)).ljust(512, b"\0") + tail
+
+
+@pytest.mark.parametrize("access", EVERY_ACCESS)
+def test_a_journal_that_names_another_file_is_refused_and_deletes_nothing(
+    path: Path, folder: Path, access: dict[str, bool]
+) -> None:
+    victim = folder / "victim"
+    victim.write_text("precious")
+    content = bytearray(path.read_bytes())
+    content[18] = content[19] = 1  # no longer a database with a write-ahead log
+    path.write_bytes(content)
+    path.with_name("captures.db-journal").write_bytes(journal_that_names(str(victim)))
+    with pytest.raises(StoreError, match="names another file, which SQLite would delete"):
+        open_store(None, folder, **access)
+    assert victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize("access", EVERY_ACCESS)
+def test_a_trigger_with_the_name_of_a_statistic_is_refused(path: Path, folder: Path, access: dict[str, bool]) -> None:
+    trigger = "CREATE TRIGGER sqlite_stat_x AFTER INSERT ON captures BEGIN DELETE FROM captures; END"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("INSERT INTO sqlite_master VALUES ('trigger', 'sqlite_stat_x', 'captures', 0, ?)", [trigger])
+    with pytest.raises(StoreError, match="has a trigger sqlite_stat_x that port-hook did not make"):
+        open_store(None, folder, **access)
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 0, -5])
+def test_capture_with_a_number_outside_the_valid_range_is_refused(path: Path, folder: Path, number: int) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE captures SET seq = ?", [number])
+    with pytest.raises(StoreError, match=f"a capture with the number {number} that port-hook did not make"):
+        open_store(None, folder)
+
+
+@POSIX
+def test_store_with_a_second_hard_link_is_refused(path: Path, folder: Path) -> None:
+    os.link(path, folder / "second")
+    with pytest.raises(StoreError, match="hard link"):
+        open_store(None, folder)

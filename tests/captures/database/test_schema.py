@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.captures.database.schema import (
+    APPLICATION_ID,
+    MIGRATIONS,
+    ForeignDatabase,
+    NewerSchema,
+    migrate,
+    read_version,
+)
+from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.errors import StoreError
+from port_hook_cli.invocations.models import Simulated
+from tests.factories import an_exchange
+
+# A made-up history of three versions.
+HISTORY = (
+    ("CREATE TABLE captures (seq INTEGER PRIMARY KEY, body TEXT)",),
+    ("ALTER TABLE captures ADD COLUMN note TEXT", "UPDATE captures SET note = 'older'"),
+    ("ALTER TABLE captures RENAME COLUMN note TO remark",),
+)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(tmp_path / "captures.db", isolation_level=None)) as connection:
+        yield connection
+
+
+def columns(database: sqlite3.Connection) -> list[str]:
+    return [row[1] for row in database.execute("PRAGMA table_info(captures)")]
+
+
+def test_an_empty_file_gets_the_newest_schema(database: sqlite3.Connection) -> None:
+    migrate(database, HISTORY)
+    assert columns(database) == ["seq", "body", "remark"]
+    assert read_version(database, len(HISTORY)) == 3
+
+
+def test_older_file_is_migrated_and_keeps_its_captures(database: sqlite3.Connection) -> None:
+    migrate(database, HISTORY[:1])
+    database.execute("INSERT INTO captures (body) VALUES ('kept')")
+    migrate(database, HISTORY)
+    assert database.execute("SELECT body, remark FROM captures").fetchall() == [("kept", "older")]
+    migrate(database, HISTORY)
+    assert read_version(database, len(HISTORY)) == 3
+
+
+def test_failed_migration_leaves_the_file_unchanged(database: sqlite3.Connection) -> None:
+    migrate(database, HISTORY[:1])
+    with pytest.raises(sqlite3.OperationalError, match="nonsense"):
+        migrate(database, (*HISTORY[:2], ("nonsense",)))
+    assert columns(database) == ["seq", "body"]
+    assert read_version(database) == 1
+    migrate(database, HISTORY)
+    assert read_version(database, len(HISTORY)) == 3
+
+
+def test_a_newer_file_is_refused(database: sqlite3.Connection) -> None:
+    migrate(database, HISTORY)
+    with pytest.raises(NewerSchema) as caught:
+        migrate(database, HISTORY[:2])
+    assert caught.value.version == 3
+    assert columns(database) == ["seq", "body", "remark"]
+
+
+@pytest.mark.parametrize("trace", ["CREATE TABLE t (a)", "PRAGMA user_version = 1", "PRAGMA user_version = 99"])
+def test_a_file_of_another_program_is_refused(database: sqlite3.Connection, trace: str) -> None:
+    database.execute(trace)
+    with pytest.raises(ForeignDatabase):
+        migrate(database, HISTORY)
+
+
+def test_older_file_is_migrated_once_when_two_processes_open_it(database: sqlite3.Connection, tmp_path: Path) -> None:
+    migrate(database, HISTORY[:1])
+    with closing(sqlite3.connect(tmp_path / "captures.db", isolation_level=None)) as other:
+        seen: list[str] = []
+
+        def look(statement: str) -> None:
+            # The other one comes in between the first look and the lock.
+            if statement.startswith("BEGIN") and not seen:
+                seen.append(statement)
+                migrate(other, HISTORY)
+
+        database.set_trace_callback(look)
+        migrate(database, HISTORY)
+    assert seen
+    assert columns(database) == ["seq", "body", "remark"]
+
+
+def test_store_of_version_0_is_migrated_when_it_is_opened(folder: Path) -> None:
+    path = folder / "captures.db"
+    path.touch()
+    with open_store(path, folder) as store:
+        store.add([an_exchange()])
+        assert store.get("last") == an_exchange()
+    with closing(sqlite3.connect(path)) as database:
+        assert read_version(database) == len(MIGRATIONS)
+
+
+def test_a_store_of_a_newer_port_hook_is_refused_with_a_hint(folder: Path) -> None:
+    path = folder / "captures.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreError, match=r"newer port-hook \(schema 99") as caught:
+        open_store(path, folder, create=True)
+    assert "Upgrade port-hook" in caught.value.hint
+    assert "--store" in caught.value.hint
+
+
+def test_store_of_version_1_keeps_its_captures_and_marks_the_verified_ones(folder: Path) -> None:
+    path = folder / "captures.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        migrate(database, MIGRATIONS[:1])
+        for number, status in enumerate(["valid", "reencoded", "unchecked", "invalid", "missing", "malformed"]):
+            database.execute(
+                "INSERT INTO captures (id, received_at, method, target, status, headers, body) "
+                "VALUES (?, 1.0, 'POST', '/', ?, '[]', x'7b7d')",
+                [f"{number:04}", status],
+            )
+    with open_store(path, folder, create=True, max_captures=3) as store:
+        assert [exchange.verdict.status for exchange in store.find()][-1] == "valid"
+        store.add([an_exchange()])
+    with open_store(path, folder) as store:
+        assert [exchange.verdict.status for exchange in store.find()] == [
+            "valid",
+            "malformed",
+            "unchecked",
+            "reencoded",
+        ]
+
+
+def test_store_without_simulated_failures_is_upgraded_and_keeps_its_captures(folder: Path) -> None:
+    path = folder / "captures.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        migrate(database, MIGRATIONS[:3])
+        database.execute(
+            "INSERT INTO captures (id, received_at, method, target, status, headers, body) "
+            "VALUES ('aa', 1.0, 'POST', '/', 'valid', '[]', x'7b7d')",
+        )
+    simulated = Simulated(failure="fail-first", dropped=True, delay_s=0.5)
+    with open_store(path, folder, create=True) as store:
+        store.add([an_exchange(simulated=simulated)])
+        assert [exchange.simulated for exchange in store.find()] == [simulated, None]

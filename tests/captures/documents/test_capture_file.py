@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import contextlib
+import json
+from base64 import b64encode
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.captures.documents.capture_file import (
+    CAPTURE,
+    NotACapture,
+    capture_summary,
+    is_capture,
+    read_capture,
+    to_capture,
+)
+from port_hook_cli.invocations.models import Delivery, Exchange, Response, Status
+from tests.captures.exchange_strategies import exchanges
+from tests.factories import RUN_ID, a_body, an_exchange
+
+
+@given(exchanges())
+def test_capture_file_reads_back_as_the_written_exchange(exchange: Exchange) -> None:
+    assert read_capture(json.loads(json.dumps(to_capture(exchange)))) == exchange
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+FIELDS = sorted(to_capture(an_exchange(delivery=Delivery(url="http://x"), response=Response(status=200))))
+
+
+@given(exchanges(), st.sampled_from(FIELDS), st.none() | st.sampled_from(["status", "headers", "body"]), JSON_VALUES)
+def test_a_damaged_capture_is_read_or_refused(exchange: Exchange, field: str, inner: str | None, value: object) -> None:
+    document = to_capture(exchange)
+    if inner is not None and isinstance(document.get(field), dict):
+        document[field][inner] = value
+    else:
+        document[field] = value
+    with contextlib.suppress(NotACapture):
+        read = read_capture(document)
+        assert read_capture(json.loads(json.dumps(to_capture(read)))) == read
+
+
+@given(JSON_VALUES)
+def test_any_other_document_is_not_a_capture(document: object) -> None:
+    assert not is_capture(document)
+    with pytest.raises(NotACapture, match="schema"):
+        read_capture(document)
+
+
+def a_document(**changes: Any) -> dict[str, Any]:
+    return {**to_capture(an_exchange()), **changes}
+
+
+def test_a_capture_of_another_version_is_recognized_and_refused() -> None:
+    document = a_document(schema="port-hook/capture/2")
+    assert is_capture(document)
+    with pytest.raises(NotACapture, match="upgrade"):
+        read_capture(document)
+
+
+def test_capture_file_has_the_body_as_text_and_as_base64() -> None:
+    document = to_capture(an_exchange())
+    assert document["body"].encode() == a_body()
+    assert document["body_base64"] == b64encode(a_body()).decode()
+
+
+def test_capture_file_has_no_text_of_a_binary_body() -> None:
+    invocation = read_capture({"schema": CAPTURE, "method": "POST", "body_base64": "gP8="}).invocation
+    assert invocation.body == b"\x80\xff"
+    assert "body" not in to_capture(an_exchange(invocation))
+
+
+def test_edited_body_is_refused_with_a_pointer_to_replay_set() -> None:
+    with pytest.raises(NotACapture, match="replay --set"):
+        read_capture(a_document(body="{}"))
+
+
+def test_handwritten_capture_needs_only_a_method_and_a_body() -> None:
+    exchange = read_capture({"schema": CAPTURE, "method": "PUT", "body": f'{{"runId":"{RUN_ID}"}}'})
+    assert exchange.invocation.method == "PUT"
+    assert exchange.invocation.target == "/"
+    assert exchange.payload.run_id == RUN_ID
+    assert exchange.verdict.status is Status.UNCHECKED
+    assert exchange.delivery is None
+    assert exchange.response is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"method": None}, 'no "method"'),
+        ({"method": 1}, '"method" is not a string'),
+        ({"body": None, "body_base64": None}, "neither"),
+        ({"body_base64": "%%%"}, "not base64"),
+        ({"body_base64": "\ud800"}, "not base64"),
+        ({"headers": {}}, "not a list"),
+        ({"headers": [["a"]]}, "name, value"),
+        ({"headers": [["a", "→"]]}, "Latin-1"),
+        ({"received_at_s": True}, "not a number"),
+        ({"received_at_s": float("nan")}, "not a finite number"),
+        ({"received_at_s": 10**400}, "not a finite number"),
+        ({"received_at_s": 1e300}, "not a time"),
+        ({"verdict": []}, "not an object"),
+        ({"verdict": {"status": "fine"}}, "unknown status"),
+        ({"verdict": {"status": "valid", "details": ["wrong-secret"]}}, "not objects"),
+        ({"answer": {"body": ""}}, "no"),
+        ({"answer": {"status": 99, "body": ""}}, "not an HTTP status"),
+        ({"delivery": {"body": ""}}, 'no "url"'),
+        ({"simulated": []}, "not an object"),
+        ({"simulated": {"dropped": 1}}, "neither true nor false"),
+    ],
+)
+def test_invalid_field_is_named_in_the_error(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(NotACapture, match=words):
+        read_capture(a_document(**changes))
+
+
+def test_capture_summary_has_the_fields_of_a_listener_record() -> None:
+    summary = capture_summary(an_exchange(response=Response(status=202)))
+    assert summary["schema"] == "port-hook/capture-summary/1"
+    assert summary["type"] == "capture"
+    assert summary["run_id"] == RUN_ID
+    assert summary["verdict"] == {"status": "valid", "reading": "raw", "causes": []}
+    assert summary["answer"] == {"status": 202}

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from hashlib import sha256
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.captures.documents.capture_file import NotACapture, capture_summary, read_capture, to_capture
+from port_hook_cli.captures.documents.saved_request import from_exchange as saved_request
+from port_hook_cli.captures.documents.truncation import REFUSED_BODY_LIMIT, require_whole, truncate
+from port_hook_cli.errors import StoreError
+from port_hook_cli.invocations.models import Truncation
+from port_hook_cli.replay.sources import from_exchange as source_of
+from tests.factories import an_exchange, an_invocation
+
+LARGE = an_invocation(b"x" * (REFUSED_BODY_LIMIT + 1))
+
+
+@given(st.binary(max_size=40), st.integers(0, 40))
+def test_truncate_keeps_the_beginning_and_the_size_and_hash_of_the_whole(body: bytes, limit: int) -> None:
+    whole = an_invocation(body)
+    cut = truncate(whole, limit)
+    if len(body) <= limit:
+        assert cut is whole
+    else:
+        assert cut.body == body[:limit]
+        assert cut.truncated == Truncation(size=len(body), sha256=sha256(body).hexdigest())
+        assert truncate(cut, 0) is cut
+
+
+def test_a_capture_file_says_that_the_body_is_truncated_and_reads_back() -> None:
+    exchange = an_exchange(truncate(LARGE))
+    document = to_capture(exchange)
+    assert document["body_truncated"] is True
+    assert document["body_size"] == REFUSED_BODY_LIMIT + 1
+    assert document["body_sha256"] == sha256(LARGE.body).hexdigest()
+    again = read_capture(document)
+    assert again.invocation == exchange.invocation
+    assert "is incomplete" in (again.payload.problem or "")
+
+
+def test_a_summary_says_that_the_body_is_truncated() -> None:
+    truncated = capture_summary(an_exchange(truncate(LARGE)))
+    assert truncated["body_truncated"] is True
+    assert (truncated["body_size"], len(truncated["body_sha256"])) == (REFUSED_BODY_LIMIT + 1, 64)
+
+
+def test_a_whole_capture_has_no_truncation_fields() -> None:
+    for record in (to_capture(an_exchange()), capture_summary(an_exchange())):
+        assert not [name for name in record if name.startswith("body_") and name != "body_base64"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"body_truncated": "yes"}, {"body_truncated": 1}, {"body_size": None}, {"body_sha256": 7}]
+)
+def test_a_capture_file_with_damaged_truncation_fields_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(NotACapture):
+        read_capture({**to_capture(an_exchange(truncate(LARGE))), **change})
+
+
+def test_a_truncated_body_is_neither_replayed_nor_verified() -> None:
+    exchange = an_exchange(truncate(LARGE))
+    for use in (lambda: source_of("aa", exchange), lambda: saved_request(exchange)):
+        with pytest.raises(StoreError, match=r"is incomplete.* 262,144 of its 262,145 bytes"):
+            use()
+    assert require_whole("aa", LARGE) is LARGE

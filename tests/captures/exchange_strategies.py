@@ -1,0 +1,79 @@
+"""Hypothesis strategies of captures: what goes in comes out, whether through the store or a file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from port_hook_cli.invocations.models import (
+    Cause,
+    Delivery,
+    Exchange,
+    Headers,
+    Invocation,
+    Response,
+    Simulated,
+    Status,
+    Verdict,
+)
+from port_hook_cli.invocations.payload import read_payload
+from tests.factories import a_body
+
+TEXT = st.text(max_size=8)
+WIRE = st.text(st.characters(max_codepoint=255), max_size=8)
+HEADERS = st.lists(st.tuples(WIRE | st.sampled_from(["x-port-signature"]), WIRE), max_size=3).map(
+    lambda items: Headers(tuple(items))
+)
+# No numbers: NaN, which Python's JSON reader takes, equals nothing, not even itself.
+BODIES = st.binary(max_size=20).filter(lambda body: b"N" not in body) | st.just(a_body())
+
+
+@st.composite
+def exchanges(
+    draw: st.DrawFn, *, ids: st.SearchStrategy[str] = TEXT, targets: st.SearchStrategy[str] = TEXT
+) -> Exchange:
+    """Exchanges with anything that a request, its verdict and its outcome may have."""
+    invocation = Invocation(
+        id=draw(ids),
+        received_at=draw(st.floats(0, 4e9)),
+        method=draw(st.text(min_size=1, max_size=8)),
+        target=draw(targets),
+        headers=draw(HEADERS),
+        body=draw(BODIES),
+        replay_of=draw(st.none() | TEXT),
+    )
+    numbers = st.floats(allow_nan=False, allow_infinity=False)
+    verdict = st.builds(
+        Verdict,
+        status=st.sampled_from(Status),
+        reading=st.none() | TEXT,
+        causes=st.lists(st.builds(Cause, TEXT, TEXT, TEXT), max_size=2).map(tuple),
+        age_s=st.none() | numbers,
+    )
+    return Exchange(
+        invocation=invocation,
+        verdict=draw(verdict),
+        payload=read_payload(invocation.body, invocation.headers),
+        simulated=draw(
+            st.none() | st.builds(Simulated, failure=st.none() | TEXT, dropped=st.booleans(), delay_s=numbers)
+        ),
+        **draw(outcomes()),
+    )
+
+
+@st.composite
+def outcomes(draw: st.DrawFn) -> dict[str, Any]:
+    """What a handler and port-hook may have responded, as fields of an exchange."""
+    delivery = st.builds(
+        Delivery,
+        url=TEXT,
+        status=st.none() | st.integers(100, 599),
+        latency_ms=st.floats(0, 1e9),
+        headers=HEADERS,
+        body=BODIES,
+        fault=st.none() | TEXT,
+        error=st.none() | TEXT,
+    )
+    response = st.builds(Response, status=st.integers(100, 599), headers=HEADERS, body=BODIES)
+    return {"delivery": draw(st.none() | delivery), "response": draw(st.none() | response)}

@@ -1,0 +1,252 @@
+"""Each export is used by the tool that it is for."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft7Validator
+
+from port_hook_cli.captures.documents.request_file import capture_in
+from port_hook_cli.captures.exports.formats import EXPORT_FORMATS, Exported, find_export
+from port_hook_cli.errors import UsageError
+from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Response, Simulated
+from tests.captures.exports.export_schemas import HAR_1_2, POSTMAN_2_1
+from tests.factories import SECRET, a_body, an_exchange, an_invocation, signed
+from tests.processes import NO_OTHER_PLUGINS, PYTEST
+from tests.servers import Handler, handler
+
+BODY = a_body({"a": 'it\'s "quoted" $HOME `id` \\ \n é 日', "n": 9007199254740993})
+BINARY = bytes(range(256))
+
+
+NODE_POSTMAN = """
+const crypto = require("crypto");
+const sent = {};
+const pm = {
+  environment: { get: () => process.env.SECRET },
+  request: { body: { raw: %s }, headers: { upsert: ({ key, value }) => { sent[key] = value; } } },
+};
+const CryptoJS = {
+  HmacSHA256: (text, key) => crypto.createHmac("sha256", key).update(text).digest(),
+  enc: { Base64: { stringify: (digest) => digest.toString("base64") } },
+};
+%s
+console.log(JSON.stringify(sent));
+"""
+
+
+def an_example(body: bytes = BODY, *, status: int = 200) -> Exchange:
+    headers = signed(body).plus(("x-quote", 'it\'s "$(id)"'), ("authorization", "***"))
+    return an_exchange(
+        an_invocation(body, headers=headers, target="/hook?a=1"),
+        delivery=Delivery(url="http://127.0.0.1:1/hook", status=status, latency_ms=3.5),
+        response=Response(status=status, headers=Headers((("content-type", "text/plain"),)), body=b"ok"),
+    )
+
+
+def exported(name: str, exchange: Exchange, url: str = "http://127.0.0.1:1/hook?a=1") -> str:
+    row = find_export(name)
+    assert row is not None
+    return row.write([Exported(exchange, url)])
+
+
+def same_request(target: Handler, body: bytes) -> None:
+    (request,) = target.requests
+    assert request.line == "POST /hook?a=1 HTTP/1.1"
+    assert request.body == body
+    assert request.value("x-port-signature") == dict(signed(body))["x-port-signature"]
+    assert request.value("x-quote") == 'it\'s "$(id)"'
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+@pytest.mark.parametrize("body", [BODY, BINARY, b"", b"@file"], ids=["json", "binary", "empty", "at"])
+def test_curl_command_sends_the_same_request(tmp_path: Path, body: bytes) -> None:
+    with handler() as target:
+        script = tmp_path / "export.sh"
+        script.write_text(exported("curl", an_example(body), f"{target.url}/hook?a=1"))
+        subprocess.run(["sh", str(script)], check=True, capture_output=True, timeout=30)
+        same_request(target, body)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+@pytest.mark.parametrize("body", [BODY, BINARY, b"@file"], ids=["json", "binary", "at"])
+def test_httpie_command_sends_the_same_request(tmp_path: Path, body: bytes) -> None:
+    example = an_example(body)
+    headers = example.invocation.headers.plus(("x-file", "@/etc/hostname"), ("x-json", "=1"))
+    with handler() as target:
+        script = tmp_path / "export.sh"
+        script.write_text(
+            exported(
+                "httpie",
+                replace(example, invocation=replace(example.invocation, headers=headers)),
+                f"{target.url}/hook?a=1",
+            )
+        )
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environ = {**os.environ, "PATH": path, "HTTPIE_CONFIG_DIR": str(tmp_path)}
+        subprocess.run(["sh", str(script)], check=True, capture_output=True, timeout=60, env=environ)
+        same_request(target, body)
+        assert target.requests[0].value("x-file") == "@/etc/hostname"
+        assert target.requests[0].value("x-json") == "=1"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+@pytest.mark.parametrize("format_name", ["curl", "httpie"])
+def test_shell_command_runs_nothing_that_a_capture_names(tmp_path: Path, format_name: str) -> None:
+    trace = tmp_path / "trace"
+    headers = Headers((("@/etc/hostname", "1"), (f"x`touch {trace}`", "2"), ("x-a", f"$(touch {trace})")))
+    invocation = an_invocation(BODY, headers=headers, method=f"`touch\t{trace}`", target=f"/$(touch {trace})")
+    text = exported(format_name, an_exchange(invocation), f"http://127.0.0.1:1/$(touch {trace})")
+    program = tmp_path / ("http" if format_name == "httpie" else "curl")
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$0.arguments"\n')
+    program.chmod(0o700)
+    subprocess.run(
+        ["sh"], input=text, text=True, check=True, timeout=30, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    )
+    assert not trace.exists()
+    arguments = Path(f"{program}.arguments").read_text()
+    assert "@/etc/hostname" not in arguments
+    assert "x-a:" in arguments
+
+
+@pytest.mark.parametrize("body", [BODY, BINARY], ids=["json", "binary"])
+def test_python_program_sends_the_same_request(tmp_path: Path, body: bytes) -> None:
+    with handler() as target:
+        script = tmp_path / "export.py"
+        script.write_text(exported("python", an_example(body), f"{target.url}/hook?a=1"))
+        subprocess.run([sys.executable, str(script)], check=True, capture_output=True, timeout=60)
+        same_request(target, body)
+
+
+@pytest.mark.parametrize(("answer", "code"), [(200, 0), (500, 1)])
+def test_pytest_file_passes_while_the_backend_responds_as_it_did(tmp_path: Path, answer: int, code: int) -> None:
+    head = f"HTTP/1.1 {answer} X\r\ncontent-length: 0\r\n\r\n".encode()
+    with handler(head) as target:
+        file = tmp_path / "test_export.py"
+        file.write_text(exported("pytest", an_example(), f"{target.url}/hook?a=1"))
+        done = subprocess.run(
+            [*PYTEST, "-q", str(file)],
+            cwd=tmp_path,
+            env={**os.environ, **NO_OTHER_PLUGINS, "PORT_CLIENT_SECRET": SECRET.reveal()},
+            check=False,
+            capture_output=True,
+            timeout=120,
+        )
+        assert done.returncode == code, done.stdout
+        assert target.requests[0].body == BODY
+    assert SECRET.reveal() not in file.read_text()
+
+
+@pytest.mark.parametrize("body", [BODY, BINARY], ids=["json", "binary"])
+@pytest.mark.parametrize("has_response", [True, False])
+def test_har_is_valid_by_the_schema_of_har_1_2(body: bytes, has_response: bool) -> None:
+    example = an_example(body) if has_response else an_exchange(an_invocation(body))
+    row = find_export("har")
+    assert row is not None
+    archive = json.loads(row.write([Exported(example, "http://127.0.0.1:1/hook?a=1")] * 2))
+    Draft7Validator(HAR_1_2, format_checker=Draft7Validator.FORMAT_CHECKER).validate(archive)
+    assert len(archive["log"]["entries"]) == 2
+
+
+def test_har_has_the_request_and_the_response() -> None:
+    log = json.loads(exported("har", an_example()))["log"]
+    assert log["version"] == "1.2"
+    assert set(log["creator"]) == {"name", "version"}
+    (entry,) = log["entries"]
+    assert {"startedDateTime", "time", "request", "response", "cache", "timings"} <= set(entry)
+    assert datetime.fromisoformat(entry["startedDateTime"]).tzinfo is not None
+    assert entry["time"] == sum(entry["timings"].values()) == 3.5
+    request, response = entry["request"], entry["response"]
+    shared = {"httpVersion", "cookies", "headers", "headersSize", "bodySize"}
+    assert shared | {"method", "url", "queryString", "postData"} == set(request)
+    assert shared | {"status", "statusText", "content", "redirectURL"} == set(response)
+    assert request["queryString"] == [{"name": "a", "value": "1"}]
+    assert request["postData"] == {"mimeType": "application/json", "text": BODY.decode()}
+    assert response["content"] == {"size": 2, "mimeType": "text/plain", "text": "ok"}
+
+
+@pytest.mark.parametrize("body", [BODY, b"", b'{"a":"{{{{SECRET}}}} \\\\{{x"}'], ids=["json", "empty", "braces"])
+def test_postman_collection_has_the_shape_of_format_2_1(body: bytes) -> None:
+    text = exported("postman", an_example(body), "http://127.0.0.1:1/hook/{{x}}?a=1&b={{y}}")
+    collection = json.loads(text)
+    Draft7Validator(POSTMAN_2_1).validate(collection)
+    (item,) = collection["item"]
+    request = item["request"]
+    assert request["method"] == "POST"
+    assert {"key": "x-port-signature", "value": dict(signed(body))["x-port-signature"]} in request["header"]
+    assert request["url"]["raw"].startswith("http://127.0.0.1:1/hook/")
+    assert (request["url"]["host"], request["url"]["port"]) == (["127", "0", "0", "1"], "1")
+    raw = request["body"]["raw"]
+    assert (json.loads(raw) if raw else raw) == (json.loads(body) if body else "")
+    assert "{{" not in text
+
+
+@pytest.mark.parametrize("body", [BINARY, b"not JSON {{SECRET}}"], ids=["binary", "braces"])
+def test_postman_collection_refuses_a_body_that_it_would_change(body: bytes) -> None:
+    with pytest.raises(UsageError, match=r"not text|Postman would replace"):
+        exported("postman", an_example(body))
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_postman_collection_signs_with_the_secret_of_its_environment(tmp_path: Path) -> None:
+    collection = json.loads(exported("postman", an_example()))
+    script = "\n".join(collection["event"][0]["script"]["exec"])
+    program = tmp_path / "run.js"
+    program.write_text(NODE_POSTMAN % (json.dumps(collection["item"][0]["request"]["body"]["raw"]), script))
+    sent = json.loads(
+        subprocess.run(
+            ["node", str(program)], env={**os.environ, "SECRET": SECRET.reveal()}, check=True, capture_output=True
+        ).stdout
+    )
+    stamp = sent["x-port-timestamp"]
+    assert sent["x-port-signature"] == dict(signed(BODY, timestamp=stamp))["x-port-signature"]
+    assert subprocess.run(["node", str(program)], check=True, capture_output=True).stdout.strip() == b"{}"
+
+
+@pytest.mark.parametrize("body", [BODY, BINARY], ids=["json", "binary"])
+def test_lambda_event_has_the_shape_of_a_function_url(body: bytes) -> None:
+    event = json.loads(exported("lambda", an_example(body)))
+    assert (event["version"], event["rawPath"], event["rawQueryString"]) == ("2.0", "/hook", "a=1")
+    assert event["requestContext"]["http"]["method"] == "POST"
+    assert event["headers"]["x-port-signature"] == dict(signed(body))["x-port-signature"]
+    content = base64.b64decode(event["body"]) if event["isBase64Encoded"] else event["body"].encode()
+    assert content == body
+
+
+@pytest.mark.parametrize("body", [BODY, BINARY], ids=["json", "binary"])
+def test_capture_file_is_read_back_as_the_same_capture(body: bytes) -> None:
+    example = an_example(body)
+    found = capture_in(exported("capture", example).encode())
+    assert found is not None
+    assert found.invocation == example.invocation
+    assert found.response == example.response
+
+
+def test_http_message_is_the_request() -> None:
+    text = exported("http", an_example())
+    assert text.startswith("POST /hook?a=1 HTTP/1.1")
+    assert text.endswith(BODY.decode())
+
+
+def test_no_format_has_a_masked_field_in_the_clear() -> None:
+    example = an_example()
+    headers = example.invocation.headers.without("authorization").plus(("authorization", "Bearer canary"))
+    kept = an_exchange(an_invocation(BODY, headers=headers))
+    assert [row.name for row in EXPORT_FORMATS if "canary" in row.write([Exported(kept, "http://127.0.0.1:1/")])] == []
+
+
+@pytest.mark.parametrize("name", [row.name for row in EXPORT_FORMATS])
+def test_exports_leave_out_what_was_simulated(name: str) -> None:
+    example = an_example()
+    assert exported(name, replace(example, simulated=Simulated(failure="fail-rate", delay_s=1.0))) == exported(
+        name, example
+    )

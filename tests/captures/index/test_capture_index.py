@@ -1,0 +1,461 @@
+"""The index over a store agrees with the store, whatever arrives, is dropped or is planted in it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from port_hook_cli.captures.index.capture_index import AmbiguousCapture, CaptureIndex, NoSuchCapture
+from port_hook_cli.captures.index.query import CaptureQuery
+from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.errors import StoreError
+from port_hook_cli.invocations.models import Delivery, Exchange, Payload, Response, Status, Verdict
+from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation
+
+ALPHABET = 'abAB xyzé日"\\\n\0%_*😀'
+bodies = st.lists(
+    st.one_of(st.text(ALPHABET, max_size=12).map(str.encode), st.binary(max_size=12)), min_size=1, max_size=8
+)
+
+
+def exchanges(contents: Sequence[bytes], start: int = 0) -> list[Exchange]:
+    return [
+        an_exchange(an_invocation(body, id=f"{number:012x}", received_at=NOW + number, target="/"))
+        for number, body in enumerate(contents, start)
+    ]
+
+
+@contextmanager
+def a_store() -> Iterator[Path]:
+    with TemporaryDirectory() as folder:
+        yield Path(folder) / "captures.db"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "captures.db"
+
+
+def fill(path: Path, found: Sequence[Exchange], **options: Any) -> None:
+    with open_store(path, path.parent, create=True, **options) as store:
+        store.add(found)
+
+
+@contextmanager
+def indexed(path: Path, **options: Any) -> Iterator[CaptureIndex]:
+    with closing(CaptureIndex(path, **options)) as index:
+        complete(index)
+        yield index
+
+
+def complete(index: CaptureIndex) -> None:
+    for _ in range(1000):
+        if not index.catch_up().is_behind:
+            return
+    pytest.fail("the index is never complete")
+
+
+def seqs(index: CaptureIndex, **query: Any) -> list[int]:
+    """Return the numbers of all matches, after checking that pages and spans agree on them."""
+    wanted = CaptureQuery(**query)
+    pages: list[int] = []
+    newest: int | None = None
+    while page := index.page(wanted, newest=newest, limit=3):
+        pages += page[:2]
+        newest = page[2] if len(page) > 2 else 0
+    spans = index.spans(wanted)
+    assert [seq for high, low in spans.spans for seq in range(high, low - 1, -1)] == pages
+    assert (spans.matches, spans.is_complete) == (len(pages), True)
+    assert index.page(wanted, limit=1000, oldest_first=True) == pages[::-1]
+    assert index.matching(wanted, range(1, 100)) == pages[::-1]
+    assert sum(total for total, _ in index.histogram(wanted, now=NOW + 10_000, buckets=7).buckets) == len(pages)
+    return pages
+
+
+def folded(body: bytes) -> bytes:
+    return body.lower()
+
+
+@given(contents=bodies, needle=st.text(ALPHABET.replace("\0", ""), min_size=1, max_size=5), data=st.data())
+@settings(max_examples=40)
+def test_text_search_finds_what_in_finds_with_and_without_the_full_text_index(
+    contents: list[bytes], needle: str, data: st.DataObject
+) -> None:
+    body = data.draw(st.sampled_from(contents)).decode("utf-8", "ignore").replace("\0", "")
+    if body and data.draw(st.booleans()):
+        start = data.draw(st.integers(0, len(body) - 1))
+        needle = body[start : start + data.draw(st.integers(1, 6))].swapcase() if body.isascii() else body[start:]
+    with a_store() as path:
+        fill(path, exchanges(contents))
+        with indexed(path) as index, indexed(path, uses_texts=False) as scan:
+            assert index.state.has_texts
+            assert not scan.state.has_texts
+            expected = [number for number, body in enumerate(contents, 1) if folded(needle.encode()) in folded(body)][
+                ::-1
+            ]
+            # A short text may also be in the header fields, which are the same for all captures but for the signature.
+            if len(needle) > 2 and not needle.isalnum():
+                assert seqs(index, text=needle) == expected
+            assert seqs(index, text=needle) == seqs(scan, text=needle)
+            assert set(expected) <= set(seqs(index, text=needle))
+
+
+def test_text_is_found_in_target_headers_and_body_in_either_case(path: Path) -> None:
+    a, b, c = exchanges([b'{"a":"Needle"}', b"{}", b"{}"])
+    b = replace(b, invocation=replace(b.invocation, target="/needle?x=1"))
+    c = replace(c, invocation=replace(c.invocation, headers=c.invocation.headers.plus(("x-a", "NEEDLE"))))
+    fill(path, [a, b, c])
+    with indexed(path) as index:
+        assert seqs(index, text="nEEdle") == [3, 2, 1]
+        assert seqs(index, text="needle?x") == [2]
+
+
+def test_text_beyond_the_indexed_part_of_a_large_body_is_found(path: Path) -> None:
+    large = b'{"a":"' + b"x" * 1_200_000 + b'needle"}'
+    fill(path, exchanges([b"needle", large, b"{}", b"needle"]))
+    with indexed(path) as index:
+        assert seqs(index, text="needle") == [4, 2, 1]
+
+
+FILTERED = (
+    an_exchange(an_invocation(id="aa0000000001"), response=Response(status=202)),
+    an_exchange(
+        an_invocation(
+            a_body(a_document(action="delete_vm", context={"runId": "r_0000000000000000"})),
+            id="ab0000000002",
+            received_at=NOW + 10,
+        ),
+        verdict=Verdict(status=Status.INVALID),
+        response=Response(status=401),
+    ),
+    an_exchange(
+        an_invocation(id="bb0000000003", received_at=NOW + 20, replay_of="aa0000000001"),
+        delivery=Delivery(url="http://127.0.0.1:1/", status=503, latency_ms=1.0),
+        response=Response(status=503),
+    ),
+    an_exchange(
+        an_invocation(id="cc0000000004", received_at=NOW + 30),
+        delivery=Delivery(url="http://127.0.0.1:1/", status=None, latency_ms=1.0, fault="refused"),
+        response=Response(status=502),
+    ),
+    an_exchange(an_invocation(id="dd0000000005", received_at=NOW + 40)),
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({}, [5, 4, 3, 2, 1]),
+        ({"action": "delete_vm"}, [2]),
+        ({"verdicts": (Status.INVALID, Status.STALE)}, [2]),
+        ({"response": "2xx"}, [1]),
+        ({"response": "5xx"}, [4, 3]),
+        ({"response": "none"}, [5]),
+        ({"handler": "5xx"}, [3]),
+        ({"handler": "failed"}, [4]),
+        ({"handler": "none"}, [5, 2, 1]),
+        ({"run_id": RUN_ID}, [5, 4, 3, 1]),
+        ({"since_s": NOW + 20}, [5, 4, 3]),
+        ({"until_s": NOW + 20}, [2, 1]),
+        ({"id_prefix": "a"}, [2, 1]),
+        ({"id_prefix": "aa0000000001"}, [3, 1]),
+        ({"response": "5xx", "text": "create_vm", "until_s": NOW + 25}, [3]),
+        ({"text": "nowhere"}, []),
+    ],
+)
+def test_filter_finds_its_captures(path: Path, query: dict[str, Any], expected: list[int]) -> None:
+    fill(path, FILTERED)
+    with indexed(path) as index:
+        assert seqs(index, **query) == expected
+
+
+def test_histogram_counts_failures(path: Path) -> None:
+    fill(path, FILTERED)
+    with indexed(path) as index:
+        found = index.histogram(CaptureQuery(), now=NOW + 50, buckets=5)
+        assert (found.since_s, found.until_s) == (NOW, NOW + 50)
+        assert found.buckets == ((1, 0), (1, 1), (1, 1), (1, 1), (1, 0))
+
+
+def test_captures_that_arrive_are_found_and_their_outcome_later(path: Path) -> None:
+    with open_store(path, path.parent, create=True) as store:
+        store.add(exchanges([b"first"]))
+        with indexed(path) as index:
+            late = exchanges([b"second needle"], 1)
+            store.add(late)
+            step = index.catch_up()
+            assert (step.has_new, step.changed, step.is_reset) == (True, (), False)
+            assert seqs(index, text="needle") == [2]
+            store.complete([replace(late[0], response=Response(status=500))])
+            step = index.catch_up()
+            assert (step.has_new, step.changed) == (False, (2,))
+            assert seqs(index, response="5xx") == [2]
+            assert index.catch_up() == step._replace(changed=())
+
+
+def test_search_that_is_repeated_finds_what_arrived_and_changed_meanwhile(path: Path) -> None:
+    with open_store(path, path.parent, create=True) as store:
+        store.add(exchanges([b"needle", b"other"]))
+        with indexed(path) as index:
+            assert seqs(index, text="needle") == [1]
+            late = exchanges([b"needle again"], 2)
+            store.add(late)
+            index.catch_up()
+            assert seqs(index, text="needle") == [3, 1]
+            assert seqs(index, text="needle", response="5xx") == []
+            store.complete([replace(late[0], response=Response(status=500))])
+            index.catch_up()
+            assert seqs(index, text="needle", response="5xx") == [3]
+            assert seqs(index, text="other") == [2]
+
+
+def test_numbers_of_a_store_with_a_gap_are_two_spans(path: Path) -> None:
+    fill(path, exchanges([b"a"] * 9))
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("DELETE FROM captures WHERE seq IN (1, 5)")
+    with indexed(path) as index:
+        assert index.spans(CaptureQuery()).spans == ((9, 6), (4, 2))
+        assert seqs(index) == [9, 8, 7, 6, 4, 3, 2]
+
+
+def test_captures_that_the_store_drops_are_forgotten(path: Path) -> None:
+    with open_store(path, path.parent, create=True, max_captures=100) as store:
+        store.add(exchanges([b"needle"] * 100))
+        with indexed(path) as index:
+            for start in range(100, 500, 65):
+                store.add(exchanges([b"needle"] * 65, start))
+                complete(index)
+            with closing(sqlite3.connect(path)) as connection:
+                (kept,) = connection.execute("SELECT count(*) FROM captures").fetchone()
+            assert index.state.captures == kept
+            assert len(index.page(CaptureQuery(), limit=1000)) == kept
+            assert index.spans(CaptureQuery(text="needle")).matches == kept
+            assert index.state.is_complete
+
+
+def test_search_in_steps_finds_all_and_may_be_interrupted_by_arrivals(path: Path) -> None:
+    with open_store(path, path.parent, create=True) as store:
+        store.add(exchanges([b"needle", b"other"] * 8))
+        for uses_texts in (True, False):
+            with indexed(path, uses_texts=uses_texts) as index:
+                query = CaptureQuery(text="needle")
+                search, steps = index.search(query), 0
+                top = search.top
+                while not index.advance(search, 100, for_s=0):
+                    assert search.seqs == list(range(top - top % 2 - 1, 0, -2))[: len(search.seqs)]
+                    steps += 1
+                    if steps == 2:
+                        store.add(exchanges([b"needle", b"other"], top))
+                        complete(index)
+                assert steps >= (top // 2 if uses_texts else 1)
+                assert search.seqs == list(range(top - 1, 0, -2))
+                assert index.page(query, limit=1) == [top + 1]
+                assert index.search(query) is index.search(query)
+
+
+def test_search_ends_when_the_store_is_replaced_meanwhile(path: Path) -> None:
+    fill(path, exchanges([b"needle"] * 9))
+    other = path.with_name("other.db")
+    fill(other, exchanges([b"needle"] * 3))
+    with indexed(path) as index:
+        search = index.search(CaptureQuery(text="needle"))
+        assert not index.advance(search, 100, for_s=0)
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        other.replace(path)
+        complete(index)
+        assert index.advance(search, 100, for_s=0)
+        assert index.page(CaptureQuery(text="needle"), limit=9) == [3, 2, 1]
+
+
+def test_action_is_found_among_more_than_the_columns_have_codes_for(path: Path) -> None:
+    fill(path, [an_exchange(an_invocation(id=f"{n:012x}"), payload=Payload(action=f"a{n}")) for n in range(300)])
+    with indexed(path) as index:
+        assert index.needs_search(CaptureQuery(action="a290"))
+        assert index.page(CaptureQuery(action="a290"), limit=5) == [291]
+        assert index.spans(CaptureQuery(action="a290")).spans == ((291, 291),)
+        assert index.histogram(CaptureQuery(action="a290"), now=NOW + 1, buckets=2).buckets == ((1, 0), (0, 0))
+
+
+def test_scan_continues_after_captures_without_the_text(path: Path) -> None:
+    fill(path, exchanges([b"needle" if number in {3, 150, 299} else b"other" for number in range(300)]))
+    with indexed(path, uses_texts=False) as index:
+        assert index.page(CaptureQuery(text="needle"), limit=9) == [300, 151, 4]
+        assert index.page(CaptureQuery(text="needle"), limit=9, oldest_first=True) == [4, 151, 300]
+        assert index.page(CaptureQuery(text="needle"), limit=9, newest=299, after=4) == [151]
+
+
+def test_replaced_store_is_read_from_the_start(path: Path) -> None:
+    fill(path, exchanges([b"old"] * 5))
+    other = path.with_name("other.db")
+    fill(other, exchanges([b"new one"] * 7))
+    with indexed(path) as index:
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        other.replace(path)
+        assert index.catch_up().is_reset
+        complete(index)
+        assert seqs(index, text="new one") == [7, 6, 5, 4, 3, 2, 1]
+
+
+def test_cleared_store_is_read_from_the_start(path: Path) -> None:
+    fill(path, exchanges([b"old"] * 5))
+    with indexed(path) as index:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("DELETE FROM captures")
+        fill(path, exchanges([b"new"] * 2))
+        assert index.catch_up().is_reset
+        complete(index)
+        assert seqs(index) == [2, 1]
+        assert seqs(index, text="old") == []
+
+
+def test_store_that_disappears_is_reported_and_read_again_when_it_is_back(path: Path) -> None:
+    fill(path, exchanges([b"needle"]))
+    with indexed(path) as index:
+        away = path.with_name("away.db")
+        path.rename(away)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="There is no capture store"):
+                index.catch_up()
+        assert index.page(CaptureQuery(), limit=9) == [1]  # what was read stays
+        away.rename(path)
+        complete(index)
+        assert seqs(index, text="needle") == [1]
+
+
+def test_store_of_a_newer_port_hook_is_reported(path: Path) -> None:
+    fill(path, exchanges([b"{}"]))
+    newer = path.with_name("newer.db")
+    fill(newer, exchanges([b"{}"]))
+    with closing(sqlite3.connect(newer)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with indexed(path) as index:
+        newer.replace(path)
+        with pytest.raises(StoreError, match="newer port-hook"):
+            index.catch_up()
+
+
+def test_store_that_a_newer_port_hook_changes_is_reported_until_it_is_changed_back(path: Path) -> None:
+    fill(path, exchanges([b"{}"]))
+    with indexed(path) as index, closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        connection.execute("PRAGMA user_version = 99")
+        for _ in range(2):
+            with pytest.raises(StoreError, match="newer port-hook"):
+                index.catch_up()
+        connection.execute(f"PRAGMA user_version = {version}")
+        complete(index)
+        assert seqs(index) == [1]
+
+
+def test_emptied_index_file_of_sqlite_does_not_end_the_process(path: Path) -> None:
+    with open_store(path, path.parent, create=True) as store:
+        store.add(exchanges([b"needle"]))
+        with indexed(path) as index:
+            path.with_name(path.name + "-shm").write_bytes(b"")
+            assert index.get("last")[0] == 1
+            path.with_name(path.name + "-shm").write_bytes(b"")
+            store.add(exchanges([b"needle"], 1))
+            complete(index)
+            assert seqs(index, text="needle") == [2, 1]
+
+
+def test_full_text_part_is_made_again_when_most_of_it_was_dropped(path: Path) -> None:
+    with open_store(path, path.parent, create=True, max_captures=100) as store:
+        store.add(exchanges([b"old"] * 100))
+        with indexed(path) as index:
+            for start in range(100, 12_100, 600):
+                store.add(exchanges([b"needle"] * 600, start))
+                complete(index)
+            kept = index.state.captures
+            assert index.spans(CaptureQuery(text="needle")).matches == kept
+            assert index.state.indexed == kept
+
+
+PLANTED: dict[str, list[Any]] = {
+    "received_at": ["x", b"\xff", 1e300, float("inf"), -5, None],
+    "id": [b"\xff\xfe", "../../x", "y" * 5_000, 17],
+    "status": ["planted", b"\0", "z" * 9_000],
+    "target": [b"\xed\xa0\x80", "a\0b", "t" * 3_000_000],
+    "headers": ["[", "{}", "[[1,2]]", b"\xff", "h" * 3_000_000, "[" * 2_000],
+    "causes": ["[[]]", "{", "[[1,2,3]]"],
+    "delivery": ["{", '{"status":"x"}', '{"status":1e999}', b"\xff", "[" * 3_000, '{"status":[]}'],
+    "answer": ["null", '{"status":-1}', '{"status":99999999999999999999}', b"\x01"],
+    "age_s": ["old", float("inf"), b""],
+    "action": [b"\xff", "n\0n", 5],
+    "body": [b"", "text", b"\xff" * 100],
+    "is_verified": ["x", 7],
+    "body_size": ["x", -1, 2**62],
+}
+CAST_TEXTS = ["target", "headers", "id", "status", "action", "delivery"]
+
+
+@pytest.mark.parametrize(("column", "value"), [(name, value) for name, values in PLANTED.items() for value in values])
+def test_planted_value_damages_only_its_own_row(path: Path, column: str, value: Any) -> None:
+    fill(path, FILTERED)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection, suppress(sqlite3.IntegrityError):
+        connection.execute(f"UPDATE captures SET {column} = ? WHERE seq = 3", [value])  # noqa: S608
+    check_others(path)
+
+
+@pytest.mark.parametrize("column", CAST_TEXTS)
+def test_text_that_is_not_utf_8_damages_only_its_own_row(path: Path, column: str) -> None:
+    fill(path, FILTERED)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(f"UPDATE captures SET {column} = CAST(x'ff41ff' AS TEXT) WHERE seq = 3")  # noqa: S608
+    check_others(path)
+
+
+def check_others(path: Path) -> None:
+    with indexed(path) as index:
+        rows = index.listed(index.page(CaptureQuery(), limit=10))
+        assert [row.seq for row in rows] == [5, 4, 3, 2, 1]
+        assert [row.exchange.invocation.id for row in rows if row.seq != 3] == [
+            "dd0000000005",
+            "cc0000000004",
+            "ab0000000002",
+            "aa0000000001",
+        ]
+        assert {1, 4, 5} <= set(index.page(CaptureQuery(text="create_vm"), limit=10))
+        found = index.histogram(CaptureQuery(), now=NOW + 50, buckets=4)
+        assert sum(total for total, _ in found.buckets) == 5
+        json.dumps([found.since_s, found.until_s], allow_nan=False)
+        for name in ("aa", "dd"):
+            index.get(name)
+
+
+def test_capture_is_found_by_a_unique_beginning_of_its_id(path: Path) -> None:
+    fill(path, FILTERED)
+    with indexed(path) as index:
+        assert index.get("aa")[0] == 1
+        assert index.get("last")[0] == 5
+        with pytest.raises(AmbiguousCapture):
+            index.get("a")
+        for name in ("zz", "\ud800", "x" * 10_000, "aa%"):
+            with pytest.raises(NoSuchCapture):
+                index.get(name)
+
+
+def test_texts_are_indexed_in_bounded_steps_that_a_search_need_not_wait_for(path: Path) -> None:
+    fill(path, exchanges([b"needle"] * 40))
+    with closing(CaptureIndex(path)) as index:
+        for number in count():
+            step = index.catch_up(rows=10, texts=4)
+            if not step.is_behind:
+                break
+            if number > 3:
+                assert index.page(CaptureQuery(text="needle"), limit=50) == list(range(40, 0, -1))
+        assert number >= 9
+        assert index.state.is_complete

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from port_hook_cli.captures.store.body_filter import JqBodyFilter
+from port_hook_cli.errors import UsageError
+
+documents = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=2), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def matching(expression: str, *bodies: bytes) -> list[int]:
+    with JqBodyFilter(expression) as bodies_filter:
+        return list(bodies_filter(enumerate(bodies)))
+
+
+def as_bodies(*values: Any) -> list[bytes]:
+    return [json.dumps(value).encode() for value in values]
+
+
+def test_bodies_match_when_the_first_result_is_neither_null_nor_false() -> None:
+    bodies = as_bodies({"a": 1}, {"a": 0}, {"a": False}, {"a": None}, {}, {"a": ""})
+    assert matching(".a", *bodies) == [0, 1, 5]
+    assert matching("(.a | not), true", *bodies) == [2, 3, 4]
+    assert matching("empty", *bodies) == []
+
+
+def test_bodies_that_are_not_json_do_not_match_and_leave_the_others_in_place() -> None:
+    bodies = (b"", b"\xff", b"1,2", b"[1", b"NaN", b"1] | [1", b'{\n "a":\n 1}', b"9" * 5000, b"[" * 5000)
+    assert matching("true", *bodies) == [6]
+
+
+def test_body_that_jq_cannot_read_does_not_hide_the_others() -> None:
+    deep = b"[" * 300 + b"]" * 300
+    assert 1 in matching("true", deep, b"1")
+
+
+@settings(max_examples=30)
+@given(st.lists(documents, max_size=8))
+def test_every_body_gets_its_own_result(values: list[Any]) -> None:
+    expected = [number for number, value in enumerate(values) if isinstance(value, dict)]
+    assert matching('type == "object" # comment \\', *as_bodies(*values)) == expected
+
+
+def test_failures_are_counted_and_the_first_is_kept() -> None:
+    with JqBodyFilter(".a.b") as bodies:
+        assert list(bodies(enumerate(as_bodies({"a": 1}, {"a": {"b": 1}}, 7)))) == [1]
+        assert bodies.failures == 2
+        assert "number" in bodies.failure
+
+
+@pytest.mark.parametrize("expression", [".a |", "1) | (2", "1] | [2", ""])
+def test_expression_that_is_not_whole_is_refused(expression: str) -> None:
+    with pytest.raises(UsageError, match="not valid"):
+        matching(expression, b"1")
+
+
+def test_expression_sees_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT_CLIENT_SECRET", "canary")
+    assert matching("env.PORT_CLIENT_SECRET or $ENV.PORT_CLIENT_SECRET", b"1") == []
+
+
+def test_bodies_are_read_only_as_far_as_they_are_needed() -> None:
+    taken: list[int] = []
+
+    def bodies() -> Iterator[tuple[int, bytes]]:
+        for number in range(10_000):
+            taken.append(number)
+            yield number, b"1"
+
+    with JqBodyFilter("true") as bodies_filter:
+        assert next(bodies_filter(bodies())) == 0
+    assert len(taken) < 200

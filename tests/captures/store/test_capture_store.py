@@ -1,0 +1,541 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from port_hook_cli.captures.database.opening import execute_patiently, require_sqlite, store_path
+from port_hook_cli.captures.database.schema import migrate
+from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
+from port_hook_cli.errors import StoreError
+from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Response, Status, Verdict
+from tests.captures.exchange_strategies import exchanges, outcomes
+from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation, signed
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="POSIX permissions and signals")
+TESTS_ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def store(folder: Path) -> Iterator[CaptureStore]:
+    with open_store(None, folder, create=True) as store:
+        yield store
+
+
+def a_capture(capture_id: str, *, body: bytes | None = None, at: float = NOW, **overrides: Any) -> Exchange:
+    return an_exchange(an_invocation(body, id=capture_id, received_at=at), **overrides)
+
+
+def ids(exchanges: Iterator[Exchange]) -> list[str]:
+    return [exchange.invocation.id for exchange in exchanges]
+
+
+def child(script: str, *args: object) -> subprocess.Popen[bytes]:
+    """A Python process of its own that runs `script`."""
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, args)],
+        env={**os.environ, "PYTHONPATH": str(TESTS_ROOT)},
+        stdout=subprocess.PIPE,
+    )
+
+
+def output(process: subprocess.Popen[bytes]) -> bytes:
+    return process.communicate(timeout=50)[0]
+
+
+# --- the file
+
+
+def test_last_target_is_that_of_the_latest_session(tmp_path: Path) -> None:
+    with open_store(None, tmp_path, create=True) as store:
+        assert store.last_target() is None
+        for target in ("http://127.0.0.1:8000", "http://127.0.0.1:9000", None):
+            store.record_session(target)
+            with open_store(None, tmp_path) as reader:
+                assert reader.last_target() == target
+
+
+def test_store_path_is_in_the_working_folder_unless_another_is_named(tmp_path: Path) -> None:
+    assert store_path(None, tmp_path) == tmp_path / ".port-hook" / "captures.db"
+    assert store_path(Path("other.db"), tmp_path) == tmp_path / "other.db"
+    assert store_path(tmp_path / "other.db", Path("elsewhere")) == tmp_path / "other.db"
+
+
+def test_store_folder_is_ignored_by_git(store: CaptureStore, folder: Path) -> None:
+    assert (folder / ".port-hook" / ".gitignore").read_text() == "*\n"
+
+
+def test_store_in_a_folder_of_the_user_gets_no_gitignore(folder: Path) -> None:
+    open_store(Path("mine/captures.db"), folder, create=True).close()
+    assert [path.name for path in (folder / "mine").iterdir()] == ["captures.db"]
+
+
+@POSIX
+def test_store_files_are_readable_only_by_their_owner(store: CaptureStore, folder: Path) -> None:
+    store.add([a_capture("aa")])
+    kept = folder / ".port-hook"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o700
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in kept.glob("captures.db*")}
+    assert modes == {"captures.db": 0o600, "captures.db-wal": 0o600, "captures.db-shm": 0o600}
+
+
+def test_open_store_does_not_create_a_missing_store_when_only_reading(folder: Path) -> None:
+    with pytest.raises(StoreError, match="no capture store at") as caught:
+        open_store(None, folder)
+    assert "port-hook listen" in caught.value.hint
+    assert not list(folder.iterdir())
+
+
+def test_file_that_is_not_a_database_is_refused_and_unchanged(folder: Path) -> None:
+    path = folder / "notes.txt"
+    path.write_text("remember the milk\n" * 100)
+    for create in (True, False):
+        with pytest.raises(StoreError, match="is not a capture store"):
+            open_store(path, folder, create=create)
+    assert path.read_text() == "remember the milk\n" * 100
+
+
+def test_database_of_another_program_is_refused_and_unchanged(folder: Path) -> None:
+    path = folder / "other.db"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE captures (of_butterflies TEXT)")
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="database of another program"):
+        open_store(path, folder, create=True)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in folder.iterdir()] == ["other.db"]
+
+
+def test_open_store_refuses_a_folder(folder: Path) -> None:
+    with pytest.raises(StoreError, match="could not be"):
+        open_store(Path(), folder)
+
+
+def test_open_store_fails_when_the_store_cannot_be_created(folder: Path) -> None:
+    (folder / "file").write_text("")
+    with pytest.raises(StoreError, match="could not be made"):
+        open_store(Path("file/captures.db"), folder, create=True)
+
+
+def test_store_can_be_used_from_another_thread_than_it_was_opened_in(store: CaptureStore) -> None:
+    thread = threading.Thread(target=store.add, args=[[a_capture("aa")]])
+    thread.start()
+    thread.join()
+    assert store.get("aa").invocation.id == "aa"
+
+
+def test_a_sqlite_that_is_too_old_is_refused_with_a_hint() -> None:
+    require_sqlite((3, 33, 0))
+    with pytest.raises(StoreError, match=r"SQLite 3\.26\.0.* needs 3\.33") as caught:
+        require_sqlite((3, 26, 0))
+    assert "another Python" in caught.value.hint
+
+
+def test_opening_waits_for_a_reader_that_keeps_the_file_from_write_ahead_logging(folder: Path) -> None:
+    path = folder / "captures.db"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as reader:
+        migrate(reader)
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM captures").fetchall()
+        leave = threading.Timer(0.1, lambda: reader.execute("COMMIT"))
+        leave.start()
+        with open_store(path, folder, create=True) as store:
+            store.add([a_capture("aa")])
+            assert ids(store.find()) == ["aa"]
+        leave.join()
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[tuple[sqlite3.Connection, sqlite3.Connection]]:
+    """Two connections that do not wait for each other."""
+    paths = [tmp_path / "two.db"] * 2
+    first, second = (sqlite3.connect(path, isolation_level=None, timeout=0, check_same_thread=False) for path in paths)
+    with closing(first), closing(second):
+        yield first, second
+
+
+def test_execute_patiently_waits_for_a_lock(two: tuple[sqlite3.Connection, sqlite3.Connection]) -> None:
+    holder, other = two
+    holder.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.1, lambda: holder.execute("COMMIT"))
+    release.start()
+    execute_patiently(other, "CREATE TABLE made (a)")
+    release.join()
+    assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("made",)]
+
+
+def test_execute_patiently_fails_when_the_lock_outlasts_the_timeout(
+    two: tuple[sqlite3.Connection, sqlite3.Connection],
+) -> None:
+    holder, other = two
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        execute_patiently(other, "CREATE TABLE made (a)", timeout_s=0.05)
+
+
+def test_execute_patiently_raises_other_errors_at_once(two: tuple[sqlite3.Connection, sqlite3.Connection]) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="syntax"):
+        execute_patiently(two[0], "nonsense", timeout_s=3600)
+
+
+# --- what goes in comes out
+
+
+# As the listener makes them, and as any sender may write them.
+CAPTURE_IDS = st.text("0123456789abcdef", min_size=12, max_size=12)
+ANY_TARGET = st.text(st.characters() | st.characters(categories=["Cs"]), max_size=8)
+
+
+@settings(
+    suppress_health_check=[*settings().suppress_health_check, HealthCheck.function_scoped_fixture], max_examples=60
+)
+@given(exchanges(ids=CAPTURE_IDS, targets=ANY_TARGET), outcomes())
+def test_capture_read_from_the_store_equals_the_saved_one(
+    store: CaptureStore, exchange: Exchange, outcome: dict[str, Any]
+) -> None:
+    store.add([exchange])
+    assert store.get("last") == exchange
+    completed = replace(exchange, **outcome)
+    store.complete([completed])
+    assert store.get("last") == completed
+
+
+def test_store_keeps_header_order_case_and_duplicates(store: CaptureStore) -> None:
+    headers = Headers((("X-A", "1"), ("x-b", "2"), ("x-a", "3"), ("X-A", "1")))
+    store.add([an_exchange(an_invocation(headers=headers))])
+    assert store.get("last").invocation.headers == headers
+
+
+@pytest.mark.parametrize("body", [b"", b"\x00\xff" * 1000, b"{" * 10_000, os.urandom(1_000_000)])
+def test_store_keeps_bodies_exactly(store: CaptureStore, body: bytes) -> None:
+    store.add([an_exchange(an_invocation(body))])
+    assert store.get("last").invocation.body == body
+
+
+SECRETS = (("Authorization", "Bearer abc123"), ("Cookie", "session=abc123"), ("Set-Cookie", "session=abc123"))
+
+
+def with_secrets() -> Exchange:
+    headers = signed(a_body()).plus(*SECRETS)
+    return an_exchange(
+        an_invocation(headers=headers),
+        delivery=Delivery(url="http://127.0.0.1", status=200, headers=Headers(SECRETS)),
+        response=Response(status=200, headers=Headers(SECRETS)),
+    )
+
+
+def test_credentials_in_headers_are_masked_and_the_signature_is_not(store: CaptureStore, folder: Path) -> None:
+    exchange = with_secrets()
+    store.add([replace(exchange, delivery=None, response=None)])
+    store.complete([exchange])
+    kept = store.get("last")
+    assert kept.delivery is not None
+    assert kept.response is not None
+    for headers in (kept.invocation.headers, kept.delivery.headers, kept.response.headers):
+        assert [headers.get(name) for name, _ in SECRETS] == ["***"] * 3
+    for name in ("x-port-signature", "x-port-timestamp"):
+        assert kept.invocation.headers.get(name) == exchange.invocation.headers.get(name)
+    assert not [path for path in folder.rglob("*") if path.is_file() and b"abc123" in path.read_bytes()]
+
+
+def test_store_keeps_credentials_with_keep_secrets(folder: Path) -> None:
+    with open_store(None, folder, create=True, keep_secrets=True) as store:
+        store.add([with_secrets()])
+        assert store.get("last") == with_secrets()
+
+
+def test_response_body_is_truncated_to_64_kib(store: CaptureStore) -> None:
+    body = os.urandom(100_000)
+    delivery = Delivery(url="http://127.0.0.1", status=200, body=body)
+    store.add([a_capture("aa", delivery=delivery, response=Response(status=200, body=body))])
+    kept = store.get("aa")
+    assert kept.delivery is not None
+    assert kept.response is not None
+    assert kept.delivery.body == kept.response.body == body[:65_536]
+
+
+def test_response_body_equal_to_that_of_the_handler_is_stored_once(store: CaptureStore, folder: Path) -> None:
+    body = os.urandom(60_000)
+    delivery = Delivery(url="http://127.0.0.1", status=200, body=body)
+    store.add([a_capture("aa", delivery=delivery, response=Response(status=200, body=body))])
+    assert sum(path.stat().st_size for path in folder.rglob("*") if "shm" not in path.name) < 110_000
+
+
+def test_outcome_of_a_dropped_capture_is_ignored(store: CaptureStore) -> None:
+    store.add([a_capture("aa")])
+    store.complete([a_capture("bb", response=Response(status=200)), a_capture("aa", response=Response(status=201))])
+    assert ids(store.find()) == ["aa"]
+    assert store.get("aa").response == Response(status=201)
+
+
+def test_captures_beyond_the_limit_of_one_statement_are_all_saved(store: CaptureStore, folder: Path) -> None:
+    exchanges = [a_capture(f"{number:04x}") for number in range(100)]
+    store.add(exchanges)
+    store.complete([replace(exchange, response=Response(status=200)) for exchange in exchanges])
+    with open_store(None, folder) as reader:
+        assert ids(reader.find()) == [exchange.invocation.id for exchange in reversed(exchanges)]
+        assert all(exchange.response == Response(status=200) for exchange in reader.find())
+
+
+def test_failed_transaction_saves_nothing(store: CaptureStore) -> None:
+    rows = [store.row(a_capture(f"{number:04x}")) for number in range(40)]
+    no_body = (*rows[-1][:-1], None)
+    with pytest.raises(StoreError, match="NOT NULL"):
+        store.write([*rows, no_body], [])
+    assert ids(store.find()) == []
+    store.write(rows, [])
+    assert len(ids(store.find())) == 40
+
+
+def test_a_damaged_file_raises_store_error(store: CaptureStore, folder: Path) -> None:
+    store.add([a_capture(f"{number:04x}") for number in range(200)])
+    store.close()
+    with store.path.open("r+b") as file:
+        file.seek(8 * 4096)
+        file.write(b"\xa5" * 30 * 4096)
+    with open_store(None, folder) as damaged, pytest.raises(StoreError, match="damaged"):
+        list(damaged.find())
+
+
+def test_a_closed_store_raises_store_error(store: CaptureStore) -> None:
+    store.close()
+    with pytest.raises(StoreError, match="could not be read"):
+        store.get("aa")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["headers = 'oops'", "simulated = '[]'", """simulated = '{"dropped":1}'""", """simulated = '{"delay_s":1e999}'"""],
+)
+def test_a_damaged_capture_raises_store_error(store: CaptureStore, damage: str) -> None:
+    store.add([a_capture("aa")])
+    with closing(sqlite3.connect(store.path)) as editor:
+        editor.execute(f"UPDATE captures SET {damage}")  # noqa: S608 - a value of the test
+        editor.commit()
+    with pytest.raises(StoreError, match="damaged"):
+        store.get("aa")
+
+
+# --- finding
+
+
+@pytest.fixture
+def several(store: CaptureStore) -> CaptureStore:
+    other = a_body(a_document(action="delete_vm", context={"runId": "r_0000000000000000"}))
+    store.add(
+        [
+            a_capture("ab01", at=NOW),
+            a_capture("ab02", at=NOW + 10, body=other, verdict=Verdict(status=Status.INVALID)),
+            an_exchange(an_invocation(b"{}", id="cd03", received_at=NOW + 20, headers=Headers())),
+        ]
+    )
+    return store
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({}, ["cd03", "ab02", "ab01"]),
+        ({"limit": 2}, ["cd03", "ab02"]),
+        ({"action": "delete_vm"}, ["ab02"]),
+        ({"action": "\ud800"}, []),
+        ({"status": Status.VALID}, ["cd03", "ab01"]),
+        ({"run_id": RUN_ID}, ["ab01"]),
+        ({"since_s": NOW + 10}, ["cd03", "ab02"]),
+        ({"with_run": True}, ["ab02", "ab01"]),
+        ({"with_run": True, "limit": 1}, ["ab02"]),
+        ({"status": Status.VALID, "action": "create_vm", "since_s": NOW + 1}, []),
+    ],
+)
+def test_captures_are_found_newest_first(several: CaptureStore, filters: dict[str, Any], found: list[str]) -> None:
+    assert ids(several.find(**filters)) == found
+
+
+@pytest.mark.parametrize(("name", "found"), [("last", "cd03"), ("ab01", "ab01"), ("c", "cd03"), ("ab02", "ab02")])
+def test_get_finds_a_capture_by_its_id_a_prefix_or_last(several: CaptureStore, name: str, found: str) -> None:
+    assert several.get(name).invocation.id == found
+
+
+def test_get_prefers_an_exact_id_to_a_prefix_of_others(several: CaptureStore) -> None:
+    several.add([a_capture("ab01ff")])
+    assert several.get("ab01").invocation.id == "ab01"
+
+
+def test_ambiguous_prefix_error_lists_the_matching_ids(several: CaptureStore) -> None:
+    with pytest.raises(StoreError, match=r"several captures: ab02, ab01\.") as caught:
+        several.get("ab")
+    assert "more of the id" in caught.value.hint
+
+
+def test_ambiguous_prefix_error_lists_at_most_5_ids(several: CaptureStore) -> None:
+    several.add([a_capture(f"ef{number}") for number in range(9)])
+    with pytest.raises(StoreError, match=r"(ef\d, ){5}…\."):
+        several.get("ef")
+
+
+def test_an_unknown_id_raises_store_error(several: CaptureStore) -> None:
+    for name in ("ff", "ab01ff", "AB", "%", "last2"):
+        with pytest.raises(StoreError, match=f"No capture in .* has an id that starts with '{name}'"):
+            several.get(name)
+
+
+def test_run_id_error_points_to_the_run_option(several: CaptureStore) -> None:
+    with pytest.raises(StoreError, match="id of a run") as caught:
+        several.get(RUN_ID)
+    assert f"captures --run {RUN_ID}" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["last", "ab01", RUN_ID])
+def test_an_empty_store_raises_store_error(store: CaptureStore, name: str) -> None:
+    with pytest.raises(StoreError, match="has no captures yet"):
+        store.get(name)
+
+
+def test_unknown_id_error_says_how_many_captures_have_been_dropped(folder: Path) -> None:
+    with open_store(None, folder, create=True, max_captures=2) as store:
+        store.add([a_capture(f"{number:04x}") for number in range(5)])
+    with open_store(None, folder) as store, pytest.raises(StoreError, match="3 older ones have been dropped"):
+        store.get("0000")
+
+
+def test_seen_finds_a_signature_of_an_earlier_capture(several: CaptureStore) -> None:
+    signature = several.get("ab01").invocation.headers.get("x-port-signature") or ""
+    assert several.seen(signature, NOW)
+    assert not several.seen(signature, NOW + 1)
+    assert not several.seen("v1,other", 0)
+
+
+def test_recent_signatures_returns_accepted_signatures_with_their_times(several: CaptureStore) -> None:
+    first = several.get("ab01").invocation.headers.get("x-port-signature")
+    assert several.recent_signatures(NOW) == [(first, NOW)]
+    assert several.recent_signatures(NOW + 5) == []
+
+
+# --- the limit
+
+
+def test_oldest_captures_are_dropped_when_the_limit_is_exceeded(folder: Path) -> None:
+    with open_store(None, folder, create=True, max_captures=100) as store:
+        for number in range(500):
+            store.add([a_capture(f"{number:04x}", at=NOW - number)])  # a clock that runs backwards changes nothing
+            assert number < 200 or len(ids(store.find())) <= 164
+    with open_store(None, folder) as store:
+        assert ids(store.find()) == [f"{number:04x}" for number in range(499, 399, -1)]
+
+
+def test_reading_a_store_drops_no_captures(folder: Path) -> None:
+    with open_store(None, folder, create=True) as store:
+        store.add([a_capture(f"{number:04x}") for number in range(10)])
+    with open_store(None, folder, create=True, max_captures=2) as store:
+        assert len(ids(store.find())) == 10
+    with open_store(None, folder) as store:
+        assert len(ids(store.find())) == 10
+
+
+# --- others
+
+
+WRITE = """
+import sys
+from pathlib import Path
+from port_hook_cli.captures.store.capture_store import open_store
+from tests.factories import an_exchange, an_invocation
+
+name, count = sys.argv[1], int(sys.argv[2])
+with open_store(None, Path.cwd(), create=True) as store:
+    for number in range(count):
+        store.add([an_exchange(an_invocation(id=f"{name}{number:04}"))])
+"""
+
+
+def test_several_processes_make_and_write_one_store_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    writers = [child(WRITE, name, 150) for name in "abc"]
+    assert [(output(writer), writer.returncode) for writer in writers] == [(b"", 0)] * 3
+    with open_store(None, folder) as store:
+        assert sorted(ids(store.find())) == [f"{name}{number:04}" for name in "abc" for number in range(150)]
+
+
+KILL_ITSELF = """
+import os, signal
+from pathlib import Path
+from port_hook_cli.captures.store.capture_store import open_store
+from tests.factories import an_exchange, an_invocation
+
+store = open_store(None, Path.cwd(), create=True)
+for number in range(50):
+    store.add([an_exchange(an_invocation(id=f"{number:04}"))])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@POSIX
+def test_saved_captures_survive_a_kill(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    process = child(KILL_ITSELF)
+    output(process)
+    assert process.returncode == -9
+    with open_store(None, folder) as store:
+        assert ids(store.find()) == [f"{number:04}" for number in range(49, -1, -1)]
+
+
+@POSIX
+def test_a_store_is_created_again_when_it_is_removed_while_a_listener_runs(store: CaptureStore, folder: Path) -> None:
+    store.add([a_capture("aa")])
+    for path in (folder / ".port-hook").iterdir():
+        path.unlink()
+    (folder / ".port-hook").rmdir()
+    store.add([a_capture("bb")])
+    with open_store(None, folder) as reader:
+        assert ids(reader.find()) == ["bb"]
+
+
+FILL_UP = """
+import resource
+from pathlib import Path
+from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.errors import StoreError
+from tests.factories import an_exchange, an_invocation
+
+store = open_store(None, Path.cwd(), create=True)
+soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+saved = []
+try:
+    for number in range(1000):
+        store.add([an_exchange(an_invocation(id=f"{number:04}", body=b"x" * 5000))])
+        saved.append(f"{number:04}")
+except StoreError as problem:
+    print(problem.message)
+resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+store.add([an_exchange(an_invocation(id="after"))])
+saved.append("after")
+store.close()
+print(*saved)
+"""
+
+
+@POSIX
+def test_write_beyond_the_file_size_limit_fails_and_loses_no_saved_capture(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    process = child(FILL_UP)
+    problem, saved = output(process).decode().splitlines()
+    assert process.returncode == 0
+    assert "could not be" in problem
+    assert len(saved.split()) > 5
+    with open_store(None, folder) as store:
+        assert ids(store.find()) == saved.split()[::-1]

@@ -1,0 +1,180 @@
+"""Where a message was in Kafka: kept with its capture, shown, and how far a listener has read."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.captures.database.rows import CAPTURE_COLUMNS, capture_row, read_row
+from port_hook_cli.captures.database.schema import MIGRATIONS, migrate
+from port_hook_cli.captures.documents.capture_file import NotACapture, capture_summary, read_capture, to_capture
+from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.captures.store.writer import StoreWriter
+from port_hook_cli.captures.view.captures import capture_lines, captures_lines
+from port_hook_cli.captures.view.exchange import compact_line, exchange_lines
+from port_hook_cli.invocations.models import Exchange, MessageOrigin, Partition, Response
+from port_hook_cli.replay.sources import from_exchange
+from tests.factories import an_exchange, an_invocation
+
+ORIGIN = MessageOrigin("org.runs", 3, 42, 1_700_000_000_123)
+PART = Partition("cluster", "org.runs", 3)
+ORIGINS = st.builds(
+    MessageOrigin,
+    topic=st.text(max_size=20),
+    partition=st.integers(0, 2**31 - 1),
+    offset=st.integers(0, 2**63 - 1),
+    timestamp_ms=st.none() | st.integers(0, 10**13),
+)
+DAMAGED = ["x", "[]", "{}", '["t",0,0]', '["t",0,-1,null]', '["t",true,0,null]', "[1,0,0,null]", '["t",0,0,"now"]', "7"]
+
+
+def a_capture(origin: MessageOrigin | None = ORIGIN, **fields: object) -> Exchange:
+    return an_exchange(an_invocation(origin=origin), **fields)
+
+
+@given(st.none() | ORIGINS)
+def test_origin_survives_the_store_and_a_capture_file(origin: MessageOrigin | None) -> None:
+    exchange = a_capture(origin)
+
+    assert read_row(capture_row(exchange, keep_secrets=False)).invocation.origin == origin
+    document = json.loads(json.dumps(to_capture(exchange)))
+    assert read_capture(document).invocation.origin == origin
+
+
+@pytest.mark.parametrize("written", [*DAMAGED, pytest.param("[" * 100_000, id="deep")])
+def test_damaged_origin_of_a_row_is_reported(written: str) -> None:
+    row = list(capture_row(a_capture(), keep_secrets=False))
+    row[CAPTURE_COLUMNS.index("kafka")] = written
+
+    with pytest.raises(NotACapture, match="not the place of a message"):
+        read_row(row)
+
+
+@pytest.mark.parametrize("fields", [{}, {"topic": 1}, {"topic": "t", "partition": -1, "offset": 0}, {"topic": "t"}])
+def test_damaged_origin_of_a_capture_file_is_reported(fields: dict[str, object]) -> None:
+    with pytest.raises(NotACapture, match="kafka"):
+        read_capture(to_capture(a_capture()) | {"kafka": fields})
+
+
+def test_origin_is_in_the_summary() -> None:
+    assert capture_summary(a_capture())["kafka"] == {
+        "topic": "org.runs",
+        "partition": 3,
+        "offset": 42,
+        "timestamp": "2023-11-14T22:13:20.123Z",
+    }
+    assert capture_summary(a_capture(None))["kafka"] is None
+
+
+def test_screen_shows_where_a_message_was_and_no_response() -> None:
+    exchange = a_capture(response=Response(status=200))
+
+    assert "kafka org.runs[3]@42" in compact_line(exchange).plain
+    assert "-> 200" not in compact_line(exchange).plain
+    shown = "\n".join(line.plain for line in exchange_lines(exchange, app_url=None))
+    assert "kafka org.runs[3]@42" in shown
+    assert "responded" not in shown
+
+
+def test_screen_says_that_a_refused_message_is_not_forwarded() -> None:
+    exchange = a_capture(response=Response(status=401), refused=True)
+
+    assert "refused    not forwarded" in "\n".join(line.plain for line in exchange_lines(exchange, app_url=None))
+
+
+def test_hostile_topic_is_shown_as_escapes() -> None:
+    exchange = a_capture(ORIGIN._replace(topic="org\x1b[31m"))
+
+    assert "\x1b" not in compact_line(exchange).plain
+    assert "org\\x1b[31m[3]@42" in "\n".join(line.plain for line in capture_lines(exchange))
+
+
+def test_captures_and_show_name_the_message() -> None:
+    assert "kafka" in captures_lines([a_capture()])[1]
+    shown = "\n".join(line.plain for line in capture_lines(a_capture()))
+    assert "message    org.runs[3]@42" in shown
+    assert "in Kafka   2023-11-14T22:13:20.123Z" in shown
+
+
+def test_replay_of_a_message_is_a_request() -> None:
+    assert from_exchange("last", a_capture()).invocation.origin is None
+
+
+def test_older_store_gets_the_columns_and_keeps_its_captures(tmp_path: Path) -> None:
+    path = tmp_path / ".port-hook" / "captures.db"
+    path.parent.mkdir(mode=0o700)
+    with closing(sqlite3.connect(path, isolation_level=None)) as old:
+        migrate(old, MIGRATIONS[:3])
+        row = dict(zip(CAPTURE_COLUMNS, capture_row(a_capture(None), keep_secrets=False), strict=True))
+        there = {name for _, name, *_ in old.execute("PRAGMA table_info(captures)")}
+        row = {name: value for name, value in row.items() if name in there}
+        old.execute(f"INSERT INTO captures ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values()))  # noqa: S608
+    path.chmod(0o600)
+    with open_store(None, tmp_path, create=True) as store:
+        assert store.get("last").invocation.origin is None
+        store.add([a_capture()])
+        assert store.get("last").invocation.origin == ORIGIN
+
+
+def test_positions_are_replaced_by_later_ones(tmp_path: Path) -> None:
+    other = PART._replace(number=1)
+    with open_store(None, tmp_path, create=True) as store:
+        assert store.kafka_positions() == {}
+        store.keep_positions({PART: 1, other: 7})
+        store.keep_positions({PART: 2})
+        assert store.kafka_positions() == {PART: 2, other: 7}
+
+
+def test_saved_messages_are_those_of_kafka_the_latest_first(tmp_path: Path) -> None:
+    origins = [MessageOrigin("t", 0, offset) for offset in (3, 12, 5)]
+    with open_store(None, tmp_path, create=True) as store:
+        store.add([a_capture(None), *map(a_capture, origins)])
+        assert list(store.saved_messages()) == origins[::-1]
+        assert list(store.saved_messages(limit=1)) == [origins[-1]]
+
+
+def test_damaged_message_is_no_saved_message(tmp_path: Path) -> None:
+    with open_store(None, tmp_path, create=True) as store:
+        store.add([a_capture(), a_capture(ORIGIN._replace(offset=43))])
+        path = store.path
+    with closing(sqlite3.connect(path, isolation_level=None)) as planted:
+        planted.execute("UPDATE captures SET kafka = 'x' WHERE seq = 2")
+    with open_store(None, tmp_path) as store:
+        assert list(store.saved_messages()) == [ORIGIN]
+
+
+async def test_writer_keeps_the_last_position_after_the_captures(tmp_path: Path) -> None:
+    writer = StoreWriter(open_store(None, tmp_path, create=True), asyncio.get_running_loop())
+    await writer.save(a_capture())
+    writer.keep_position(PART, 42)
+    writer.keep_position(PART, 43)
+    await writer.close()
+    writer.keep_position(PART, 44)  # after the end: nothing
+
+    with open_store(None, tmp_path) as store:
+        assert store.kafka_positions() == {PART: 43}
+
+
+async def test_position_waits_behind_captures_that_another_program_delays(tmp_path: Path) -> None:
+    store = open_store(None, tmp_path, create=True)
+    writer = StoreWriter(store, asyncio.get_running_loop())
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        saving = writer.save(replace(a_capture(), response=Response(status=200)))
+        writer.keep_position(PART, 1)
+        await asyncio.sleep(0)
+        assert not saving.done()
+        other.rollback()
+    await saving
+    await writer.close()
+
+    with open_store(None, tmp_path) as reader:
+        assert (reader.count(), reader.kafka_positions()) == (1, {PART: 1})

@@ -1,0 +1,79 @@
+"""The newest captures by name: none from a store that cannot be read, and no wait for one that is locked."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from port_hook_cli.captures.database.schema import APPLICATION_ID, MIGRATIONS
+from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.captures.store.recent import recent_captures
+from tests.factories import NOW, RUN_ID, an_exchange, an_invocation
+
+
+def keep(folder: Path, count: int) -> Path:
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange(an_invocation(id=f"{number:012x}")) for number in range(count)])
+    return folder / ".port-hook" / "captures.db"
+
+
+def test_newest_captures_come_first_and_only_fifty_of_them(folder: Path) -> None:
+    keep(folder, 60)
+    found = recent_captures(None, folder)
+    assert [capture.id for capture in found] == [f"{number:012x}" for number in range(59, 9, -1)]
+    assert found[0][1:] == ("POST", "create_vm", RUN_ID, "valid", NOW)
+
+
+def test_missing_store_has_no_captures_and_is_not_created(folder: Path) -> None:
+    assert recent_captures(None, folder) == []
+    assert recent_captures(Path("other.db"), folder) == []
+    assert list(folder.iterdir()) == []
+
+
+def test_captures_are_read_while_a_listener_has_the_store_open_and_writes(folder: Path) -> None:
+    path = keep(folder, 2)
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        assert len(recent_captures(None, folder)) == 2
+        writer.rollback()
+
+
+def test_store_that_another_program_has_locked_has_no_captures(folder: Path) -> None:
+    path = keep(folder, 2)
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("PRAGMA locking_mode = EXCLUSIVE")
+        writer.execute("UPDATE captures SET method = 'PUT'")
+        assert recent_captures(None, folder) == []
+    assert len(recent_captures(None, folder)) == 2
+
+
+def test_store_of_an_older_schema_is_read_and_keeps_its_schema(folder: Path) -> None:
+    path = keep(folder, 0)
+    path.unlink()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in MIGRATIONS[0]:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("PRAGMA user_version = 1")
+        connection.execute(
+            "INSERT INTO captures (id, received_at, method, target, status, headers, body)"
+            " VALUES ('aaaa', 1.5, 'POST', '/', 'valid', '[]', x'')"
+        )
+        assert [capture.id for capture in recent_captures(None, folder)] == ["aaaa"]
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+
+
+def test_only_the_beginning_of_a_planted_text_is_read(folder: Path) -> None:
+    path = keep(folder, 1)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE captures SET action = ?", ["a" * 1_000_000])
+    (found,) = recent_captures(None, folder)
+    assert found.action == "a" * 1_000
+
+
+def test_planted_view_is_not_read(folder: Path) -> None:
+    path = keep(folder, 1)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE VIEW planted AS SELECT 1")
+    assert recent_captures(None, folder) == []

@@ -1,0 +1,44 @@
+"""What `doctor` asks a store."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.errors import StoreError
+from tests.factories import an_exchange
+
+
+def test_count_is_the_number_of_captures(tmp_path: Path) -> None:
+    with open_store(None, tmp_path, create=True) as store:
+        assert store.count() == 0
+        store.add([an_exchange(), an_exchange()])
+        assert store.count() == 2
+
+
+def test_store_that_another_program_writes_to_is_writable(tmp_path: Path) -> None:
+    with open_store(None, tmp_path, create=True) as store, closing(sqlite3.connect(store.path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        store.check_writable()
+        other.rollback()
+        store.check_writable()
+        store.add([an_exchange()])  # the check holds no lock
+
+
+def test_store_on_a_file_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root can write to every file")
+    with open_store(None, tmp_path, create=True) as store:
+        path = store.path
+    path.chmod(0o400)
+    path.parent.chmod(0o500)
+    try:
+        with open_store(None, tmp_path, show_only=True) as store, pytest.raises(StoreError):
+            store.check_writable()
+    finally:
+        path.parent.chmod(0o700)

@@ -1,0 +1,435 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.captures.database.opening import Access
+from port_hook_cli.captures.database.rows import Row
+from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
+from port_hook_cli.captures.store.writer import StoreWriter
+from port_hook_cli.errors import StoreError
+from port_hook_cli.invocations.models import Exchange, Response
+from tests.factories import an_exchange, an_invocation
+
+TESTS_ROOT = Path(__file__).parents[3]
+OK = Response(status=200)
+
+
+class CountedStore(CaptureStore):
+    """A store that notes how many rows and outcomes each of its commits took, and fails as it is told."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, access=Access.CREATE)
+        self.commits: list[tuple[int, int]] = []
+        self.failure: Exception | None = None
+        self.has_outcomes = threading.Event()
+        self.has_checkpoint = threading.Event()
+        self.is_closed = threading.Event()
+
+    def write(
+        self, rows: Sequence[Row], outcomes: Sequence[Row], *, size: int | None = None, patient: bool = True
+    ) -> None:
+        if self.failure is not None:
+            raise self.failure
+        super().write(rows, outcomes, size=size, patient=patient)
+        if rows or outcomes:
+            self.commits.append((len(rows), len(outcomes)))
+        if outcomes:
+            self.has_outcomes.set()
+
+    def checkpoint(self) -> None:
+        super().checkpoint()
+        self.has_checkpoint.set()
+
+    def close(self) -> None:
+        super().close()
+        self.is_closed.set()
+
+
+@pytest.fixture
+async def store(folder: Path) -> CountedStore:
+    return CountedStore(folder / ".port-hook" / "captures.db")
+
+
+@pytest.fixture
+async def writer(store: CountedStore) -> AsyncIterator[StoreWriter]:
+    writer = StoreWriter(store, asyncio.get_running_loop())
+    yield writer
+    await writer.close()
+
+
+def a_capture(number: int) -> Exchange:
+    return an_exchange(an_invocation(id=f"{number:04}"))
+
+
+def saved(folder: Path) -> dict[str, Exchange]:
+    with open_store(None, folder) as reader:
+        return {exchange.invocation.id: exchange for exchange in reader.find()}
+
+
+async def test_save_returns_after_the_capture_is_readable_by_others(writer: StoreWriter, folder: Path) -> None:
+    for number in range(5):
+        await writer.save(a_capture(number))
+        assert f"{number:04}" in saved(folder)
+
+
+async def test_concurrent_saves_share_a_commit(writer: StoreWriter, store: CountedStore, folder: Path) -> None:
+    await asyncio.gather(*(writer.save(a_capture(number)) for number in range(50)))
+    assert store.commits == [(50, 0)]
+    assert len(saved(folder)) == 50
+
+
+async def test_saves_of_the_next_turn_join_the_commit_of_several(writer: StoreWriter, store: CountedStore) -> None:
+    saves = [writer.save(a_capture(number)) for number in range(2)]
+    await asyncio.sleep(0)  # one turn of the loop
+    saves.append(writer.save(a_capture(2)))
+    await asyncio.gather(*saves)
+    assert store.commits == [(3, 0)]
+
+
+async def test_commit_of_several_waits_for_one_turn_only(writer: StoreWriter, store: CountedStore) -> None:
+    saves = [writer.save(a_capture(number)) for number in range(2)]
+    for number in range(2, 5):
+        await asyncio.sleep(0)
+        saves.append(writer.save(a_capture(number)))
+    await asyncio.gather(*saves)
+    assert store.commits[0] == (3, 0)
+
+
+async def test_a_single_save_is_committed_without_waiting_for_others(writer: StoreWriter, store: CountedStore) -> None:
+    first = writer.save(a_capture(0))
+    await asyncio.sleep(0)
+    assert first.done()
+    await writer.save(a_capture(1))
+    assert store.commits == [(1, 0), (1, 0)]
+
+
+async def test_large_captures_do_not_wait_for_others(writer: StoreWriter, store: CountedStore) -> None:
+    large = [an_exchange(an_invocation(b"x" * 40_000, id=f"{number:04}")) for number in range(2)]
+    saves = [writer.save(exchange) for exchange in large]
+    await asyncio.sleep(0)
+    assert all(save.done() for save in saves)
+    assert store.commits == [(2, 0)]
+
+
+async def test_several_outcomes_travel_with_the_next_save(
+    writer: StoreWriter, store: CountedStore, folder: Path
+) -> None:
+    await asyncio.gather(*(writer.save(a_capture(number)) for number in range(8)))
+    for number in range(8):
+        writer.complete(replace(a_capture(number), response=OK))
+    await writer.save(a_capture(8))
+    assert store.commits == [(8, 0), (1, 8)]
+    assert saved(folder)["0001"].response == OK
+    assert saved(folder)["0008"].response is None
+
+
+async def test_a_save_does_not_wait_for_a_single_outcome(
+    writer: StoreWriter, store: CountedStore, folder: Path
+) -> None:
+    await writer.save(a_capture(1))
+    writer.complete(replace(a_capture(1), response=OK))
+    await writer.save(a_capture(2))
+    assert await asyncio.to_thread(store.has_outcomes.wait, 10)
+    assert store.commits == [(1, 0), (1, 0), (0, 1)]
+    assert saved(folder)["0001"].response == OK
+
+
+async def test_outcomes_are_saved_without_another_save(writer: StoreWriter, store: CountedStore, folder: Path) -> None:
+    await asyncio.gather(writer.save(a_capture(1)), writer.save(a_capture(2)))
+    writer.complete(replace(a_capture(1), response=OK))
+    writer.complete(replace(a_capture(2), response=OK))
+    assert await asyncio.to_thread(store.has_outcomes.wait, 10)
+    assert store.commits == [(2, 0), (0, 2)]
+    assert {exchange.response for exchange in saved(folder).values()} == {OK}
+
+
+async def test_close_writes_pending_saves_and_outcomes(store: CountedStore, folder: Path) -> None:
+    writer = StoreWriter(store, asyncio.get_running_loop())
+    await writer.save(a_capture(0))
+    saves = [asyncio.ensure_future(writer.save(a_capture(number))) for number in range(1, 200)]
+    await asyncio.sleep(0)
+    writer.complete(replace(a_capture(0), response=OK))
+    await writer.close()
+    await asyncio.gather(*saves)
+    assert len(saved(folder)) == 200
+    assert saved(folder)["0000"].response == OK
+
+
+async def test_close_can_be_called_twice(store: CountedStore, folder: Path) -> None:
+    writer = StoreWriter(store, asyncio.get_running_loop())
+    await writer.save(a_capture(0))
+    await writer.close()
+    await writer.close()
+    assert list(saved(folder)) == ["0000"]
+
+
+async def test_save_fails_after_close(store: CountedStore) -> None:
+    writer = StoreWriter(store, asyncio.get_running_loop())
+    await writer.close()
+    writer.complete(a_capture(1))
+    with pytest.raises(StoreError, match="closed"):
+        await writer.save(a_capture(1))
+
+
+async def test_canceled_save_does_not_affect_other_saves(writer: StoreWriter, folder: Path) -> None:
+    given_up = asyncio.ensure_future(writer.save(a_capture(1)))
+    other = asyncio.ensure_future(writer.save(a_capture(2)))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    await other
+    await writer.save(a_capture(3))
+    assert {"0002", "0003"} <= saved(folder).keys()
+
+
+async def test_failed_commit_fails_all_its_saves_and_later_saves_succeed(
+    writer: StoreWriter, store: CountedStore, folder: Path
+) -> None:
+    store.failure = StoreError("There is no space left.", hint="Free some.")
+    outcomes = await asyncio.gather(*(writer.save(a_capture(number)) for number in range(3)), return_exceptions=True)
+    for outcome in outcomes:
+        assert isinstance(outcome, StoreError)
+        assert (outcome.message, outcome.hint) == ("There is no space left.", "Free some.")
+    assert writer.failures == 3
+    store.failure = None
+    await writer.save(a_capture(9))
+    assert saved(folder).keys() == {"0009"}
+    assert writer.problem is not None
+    assert writer.problem.message == "There is no space left."
+
+
+async def test_unsaved_outcome_is_counted_as_a_failure(writer: StoreWriter, store: CountedStore) -> None:
+    await writer.save(a_capture(1))
+    store.failure = StoreError("There is no space left.")
+    writer.complete(replace(a_capture(1), response=OK))
+    await writer.close()
+    assert writer.failures == 1
+    assert writer.problem is not None
+
+
+async def test_unexpected_exception_in_the_thread_fails_the_save_and_later_saves_succeed(
+    writer: StoreWriter, store: CountedStore
+) -> None:
+    store.failure = RuntimeError("a bug")
+    with pytest.raises(StoreError, match="a bug"):
+        await writer.save(a_capture(1))
+    store.failure = None
+    await writer.save(a_capture(2))
+
+
+async def test_event_loop_is_not_blocked_while_another_program_locks_the_file(
+    writer: StoreWriter, store: CountedStore, folder: Path
+) -> None:
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        ran_on = threading.Event()
+        # SQLite waits five seconds for a lock. A loop that runs on takes milliseconds.
+        watching = asyncio.create_task(asyncio.to_thread(ran_on.wait, 4))
+        await asyncio.sleep(0.01)
+        save = asyncio.ensure_future(writer.save(a_capture(1)))
+        for _ in range(20):
+            await asyncio.sleep(0.005)
+        ran_on.set()
+        assert await watching
+        assert not save.done()
+        other.execute("ROLLBACK")
+    await save
+    assert "0001" in saved(folder)
+
+
+def test_store_is_closed_when_the_event_loop_ends_without_close(folder: Path) -> None:
+    loop = asyncio.new_event_loop()
+    store = CountedStore(folder / ".port-hook" / "captures.db")
+
+    async def leave() -> None:
+        writer = StoreWriter(store, loop)
+        save = asyncio.ensure_future(writer.save(a_capture(1)))
+        await asyncio.sleep(0)
+        end = asyncio.ensure_future(writer.close())
+        await asyncio.sleep(0)
+        save.cancel()
+        end.cancel()
+
+    loop.run_until_complete(leave())
+    loop.close()
+    assert store.is_closed.wait(30)
+    assert saved(folder).keys() == {"0001"}
+
+
+# A disk of its own, 1 MiB large, mounted where nobody else sees it.
+FULL_DISK = """
+import asyncio, json, os, subprocess, sys
+from pathlib import Path
+from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.captures.store.writer import StoreWriter
+from port_hook_cli.errors import StoreError
+from tests.factories import an_exchange, an_invocation
+
+folder = Path(sys.argv[1])
+
+def mount(*options):
+    return subprocess.run(["mount", *options, str(folder)], capture_output=True).returncode == 0
+
+async def attempt(writer, number):
+    try:
+        await writer.save(an_exchange(an_invocation(id=f"{number:04}", body=bytes(3000))))
+    except StoreError as problem:
+        return problem.message
+    return None
+
+async def main():
+    report = {"saved": [], "problems": []}
+    writer = StoreWriter(open_store(None, folder, create=True), asyncio.get_running_loop())
+    ballast = folder / "ballast"
+    ballast.write_bytes(bytes(500_000))
+
+    async def save(number):
+        problem = await attempt(writer, number)
+        report["saved" if problem is None else "problems"].append(problem or number)
+        return problem is None
+
+    number = 0
+    while await save(number):
+        number += 1
+    ballast.unlink()
+    assert await save(1000)
+    report["failures"] = writer.failures
+    await writer.close()
+    with open_store(None, folder) as store:
+        report["found"] = sorted(int(exchange.invocation.id) for exchange in store.find())
+    assert mount("-o", "remount,ro")
+    try:
+        open_store(None, folder, create=True)
+    except StoreError as problem:
+        report["read_only"] = problem.message
+    print(json.dumps(report))
+
+if not mount("-t", "tmpfs", "-o", "size=1m", "port-hook-test"):
+    sys.exit("cannot mount a file system here")
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not hasattr(os, "geteuid") or os.geteuid() != 0 or not shutil.which("unshare"),
+    reason="a disk of its own takes Linux, root and unshare",
+)
+def test_saves_fail_while_the_disk_is_full_and_a_read_only_disk_is_refused(
+    folder: Path,
+) -> None:
+    result = subprocess.run(
+        ["unshare", "-m", sys.executable, "-c", FULL_DISK, str(folder)],
+        env={**os.environ, "PYTHONPATH": str(TESTS_ROOT)},
+        capture_output=True,
+        timeout=50,
+        check=False,
+    )
+    if b"cannot mount" in result.stderr or b"unshare" in result.stderr:
+        pytest.skip("no right to mount a file system here")
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert "There is no space left for" in report["problems"][0]
+    assert report["found"] == report["saved"]
+    assert len(report["saved"]) > 20
+    assert report["failures"] == len(report["problems"]) == 1
+    assert "captures.db could not be" in report["read_only"]
+
+
+async def test_writer_thread_checkpoints_the_log_during_a_long_run(writer: StoreWriter, store: CountedStore) -> None:
+    before = store.path.stat().st_size
+    async with asyncio.timeout(50):
+        for number in range(700):  # far from where SQLite would do it by itself, in the middle of a commit
+            await writer.save(a_capture(number))
+        await asyncio.to_thread(store.has_checkpoint.wait, 10)
+    assert store.path.stat().st_size > before + 100_000
+    assert len(saved(store.path.parents[1])) == 700
+
+
+async def test_large_refused_body_is_truncated_and_its_hash_covers_the_whole(
+    writer: StoreWriter, store: CountedStore, folder: Path
+) -> None:
+    body = os.urandom(2_000_000)
+    await writer.save(replace(an_exchange(an_invocation(body, id="cut")), refused=True))
+    await writer.save(an_exchange(an_invocation(body, id="whole")))
+    invocation = saved(folder)["cut"].invocation
+    assert invocation.truncated is not None
+    assert (len(invocation.body), invocation.truncated.size) == (256 * 1024, 2_000_000)
+    assert saved(folder)["whole"].invocation.body == body
+
+
+async def test_pending_large_bodies_are_committed_in_several_batches(writer: StoreWriter, store: CountedStore) -> None:
+    saves = []
+    for number in range(12):
+        saves.append(writer.save(an_exchange(an_invocation(bytes(5_000_000), id=f"{number:04}"))))
+        await asyncio.sleep(0)
+    await asyncio.gather(*saves)
+    assert sum(rows for rows, _ in store.commits) == 12
+    assert max(rows for rows, _ in store.commits) <= 3
+
+
+MEMORY = """
+import asyncio, os, sys, time
+from pathlib import Path
+from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.captures.store.writer import StoreWriter
+from port_hook_cli.invocations.models import Delivery, Headers, Response
+from dataclasses import replace
+from tests.factories import an_exchange, an_invocation
+
+def resident_mb():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1_000_000
+
+def unsigned(number, size, refused=True):
+    invocation = an_invocation(os.urandom(1000) * (size // 1000), id=f"{number:012x}", headers=Headers())
+    return an_exchange(invocation, refused=refused)
+
+async def main(size, batches, refused):
+    writer = StoreWriter(open_store(None, Path.cwd(), create=True), asyncio.get_running_loop())
+    await writer.save(an_exchange())
+    before = resident_mb()
+    response = Delivery(url="u", status=200, body=bytes(65_000))
+    for batch in batches:
+        await asyncio.gather(*(writer.save(unsigned(number, size, refused)) for number in range(batch)))
+        for number in range(batch):
+            writer.complete(replace(unsigned(number, 1000), delivery=response, response=Response(status=502)))
+    deadline = time.monotonic() + 10
+    while resident_mb() - before > 64 and time.monotonic() < deadline:  # the heap is returned after a second
+        await asyncio.sleep(0.1)
+    print(resident_mb() - before)
+    await writer.close()
+
+asyncio.run(main(int(sys.argv[1]), range(1, int(sys.argv[2]) + 1), sys.argv[3] == "refused"))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the memory")
+@pytest.mark.parametrize(
+    ("size", "largest_batch", "kind"),
+    [(10_000_000, 7, "refused"), (10_000_000, 7, "whole"), (200_000, 32, "whole")],
+    ids=["large-refused", "large-whole", "just-below-large"],
+)
+def test_memory_is_released_after_large_bodies_in_batches_of_many_sizes(
+    folder: Path, size: int, largest_batch: int, kind: str
+) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(size), str(largest_batch), kind],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(TESTS_ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert int(result.stdout) <= 64

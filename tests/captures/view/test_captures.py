@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.captures.view.captures import COLUMNS, capture_lines, captures_lines, captures_table
+from port_hook_cli.invocations.models import (
+    Cause,
+    Delivery,
+    Exchange,
+    Headers,
+    MessageOrigin,
+    Payload,
+    Response,
+    Simulated,
+    Status,
+    Verdict,
+)
+from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation
+
+HOSTILE = "\x1b[2J\x9b31m[/bold][red]\u202e\n\x00\ud800"
+
+
+def a_full_one() -> Exchange:
+    return an_exchange(
+        delivery=Delivery(
+            url="http://127.0.0.1:8000/",
+            status=500,
+            latency_ms=12.34,
+            headers=Headers((("Server", "sample"),)),
+            body=b'{"oops":1}',
+        ),
+        response=Response(status=500, headers=Headers((("X-Answer", "yes"),)), body=b"\xff\xfe"),
+    )
+
+
+def hostile() -> Exchange:
+    body = a_body(a_document(action=HOSTILE.replace("\ud800", ""), extra={HOSTILE[:-1]: HOSTILE[:-1]}))
+    headers = Headers((("x\x1b", "\x1b[2J\x9b"), ("y", "\xe2\x80\xae")))
+    return an_exchange(
+        an_invocation(body, method=HOSTILE, target=HOSTILE, headers=headers, replay_of=HOSTILE),
+        verdict=Verdict(status=Status.INVALID, reading=HOSTILE, causes=(Cause(HOSTILE, HOSTILE, HOSTILE),)),
+        delivery=Delivery(url=HOSTILE, fault=HOSTILE, error=HOSTILE, headers=headers, body=HOSTILE[:-1].encode()),
+        response=Response(status=502, headers=headers, body=HOSTILE[:-1].encode()),
+    )
+
+
+def full(exchange: Exchange) -> str:
+    return "\n".join(line.plain for line in capture_lines(exchange))
+
+
+def table(*exchanges: Exchange, width: int = 80, now: float = NOW) -> str:
+    return "".join(f"{line.plain}\n" for line in captures_table(exchanges, now=now, width=width))
+
+
+def is_harmless(text: str) -> bool:
+    return not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", text)
+
+
+def test_captures_lines_are_aligned_under_their_headers() -> None:
+    header, first, second = captures_lines([a_full_one(), an_exchange(an_invocation(b"?", id="f", headers=Headers()))])
+    assert header.split() == ["id", "time", "signature", "method", "action", "run", "id", "response", "handler"]
+    assert len(re.split(r" {2,}", first)) == len(COLUMNS)
+    assert first.index(RUN_ID) == header.index("run id")
+    assert first.split()[-2:] == ["500", "500"]
+    assert second.index("f") == 0
+    assert second.endswith("  (no action)       -                   -         -")
+
+
+def test_captures_line_shows_the_fault_when_the_handler_gave_no_status() -> None:
+    failed = an_exchange(delivery=Delivery(url="http://127.0.0.1:1", fault="unreachable", error="refused"))
+    assert captures_lines([failed])[1].endswith("-         unreachable")
+
+
+def test_table_keeps_ids_whole_when_the_terminal_is_narrow() -> None:
+    lines = table(a_full_one(), an_exchange(delivery=Delivery(url="http://x", fault="unreachable"))).splitlines()
+    assert len(lines) == 3
+    assert all(len(line) <= 80 for line in lines)
+    for line in lines[1:]:
+        assert line.startswith("0123456789ab ")
+        assert RUN_ID in line
+        assert "valid" in line
+
+
+def test_table_drops_no_column_when_all_fit_exactly() -> None:
+    widest = table(a_full_one(), width=200)
+    width = max(map(len, widest.splitlines()))
+    assert table(a_full_one(), width=width) == widest
+    assert table(a_full_one(), width=width - 1) != widest
+
+
+def test_table_shows_the_time_of_todays_captures_and_the_day_of_older_ones() -> None:
+    today = captures_lines([an_exchange()])[1].split()[2]
+    day = captures_lines([an_exchange()])[1].split()[1]
+    assert f" {today} " in table(an_exchange())
+    later = table(an_exchange(), now=NOW + 3 * 86_400)
+    assert f" {day[5:]} {today[:5]} " in later
+    assert today not in later
+
+
+def test_full_view_shows_every_part_of_a_capture() -> None:
+    text = full(
+        replace(
+            a_full_one(),
+            verdict=Verdict(
+                status=Status.REENCODED,
+                reading="python",
+                age_s=-2.0,
+                causes=(Cause("reserialized-python", "the body was written anew", "sign the bytes that are sent"),),
+            ),
+        )
+    )
+    for part in (
+        "0123456789ab",
+        "2023-11-14T22:13:20.000Z",
+        "POST /",
+        "x-port-timestamp: 1700000000",
+        "reencoded, matches the python form of the body, signed 2 s after it arrived",
+        "reserialized-python: the body was written anew",
+        "sign the bytes that are sent",
+        "action-run",
+        "create_vm",
+        "CREATE",
+        "the run waits for a report",
+        RUN_ID,
+        "zoë@example.com",
+        "eu-west-1",
+        '"resourceType": "run"',
+        "http://127.0.0.1:8000/ 500 in 12.3 ms",
+        "Server: sample",
+        "\n  responded  500",
+        '"oops": 1',
+        "X-Answer: yes",
+        "ff fe",
+    ):
+        assert part in text
+    assert text.count('"resourceType"') == 1
+
+
+def test_full_view_of_a_replay_names_the_replayed_capture() -> None:
+    assert "replay of  fedcba" in full(an_exchange(an_invocation(replay_of="fedcba")))
+
+
+def test_unknown_document_is_shown_once() -> None:
+    assert full(an_exchange(an_invocation(b'{"unheard":"of"}'))).count("unheard") == 1
+
+
+@pytest.mark.parametrize("body", [b"\xff\xfe\x00binary", b"no json at all", b""])
+def test_non_json_body_is_shown_with_its_problem(body: bytes) -> None:
+    text = full(an_exchange(an_invocation(body)))
+    assert f"{len(body)} bytes" in text
+    assert "problem" in text
+    assert body.decode("ascii", "ignore").strip("\x00")[-4:] in text
+
+
+def test_run_id_is_shown_when_only_a_header_has_it() -> None:
+    invocation = an_invocation(b"no json", headers=Headers((("RUN_ID", RUN_ID),)))
+    assert f"  run        {RUN_ID}" in full(an_exchange(invocation))
+
+
+def test_binary_body_is_shown_as_a_truncated_hex_dump() -> None:
+    body = b"\xff" + b"\x1b[2J" + os.urandom(1000)
+    text = full(an_exchange(an_invocation(body)))
+    assert "00000000  ff 1b 5b 32 4a" in text
+    assert "..[2J" in text
+    assert "… 749 more bytes" in text
+
+
+def test_large_body_is_truncated_with_a_pointer_to_the_body_option() -> None:
+    text = full(an_exchange(an_invocation(b"x" * 100_000)))
+    assert len(text) < 70_000
+    assert "and more; --body has all 100,000 bytes" in text
+
+
+def test_large_responses_are_truncated_with_a_pointer_to_the_json_option() -> None:
+    exchange = an_exchange(
+        delivery=Delivery(url="http://h/", status=200, body=b"y" * 100_000),
+        response=Response(status=200, body=b"z" * 90_000),
+    )
+    text = full(exchange)
+    assert text.count("and more; --json has all") == 2
+    assert len(text) < 140_000
+
+
+def test_every_long_field_is_truncated() -> None:
+    long = "\x1b" * 100_000
+    headers = Headers(((long, long),))
+    text = full(
+        an_exchange(
+            an_invocation(b"", id=long, method=long, target=long, headers=headers, replay_of=long),
+            payload=Payload(run_id=long, action=long, operation=long, event=long, problem=long),
+            verdict=Verdict(status=Status.INVALID, reading=long, causes=(Cause(long, long, long),)),
+            delivery=Delivery(url=long, fault=long, error=long, headers=headers),
+        )
+    )
+    assert max(map(len, text.splitlines())) < 1300
+    assert len(text) < 8000
+
+
+def test_long_header_in_utf8_is_truncated_and_still_decoded() -> None:
+    value = ("é" * 500).encode().decode("latin-1")
+    text = full(an_exchange(an_invocation(headers=Headers((("x-long", value),)))))
+    assert f"x-long: {'é' * 199}…" in text
+
+
+def test_deeply_nested_body_is_shown_unchanged() -> None:
+    assert "[" * 1000 in full(an_exchange(an_invocation(b"[" * 10_000 + b"]" * 10_000)))
+
+
+def test_control_characters_of_a_capture_are_escaped_in_every_view() -> None:
+    for text in (full(hostile()), table(hostile()), "\n".join(captures_lines([hostile()]))):
+        assert is_harmless(text)
+        assert r"\x1b[2J" in text
+
+
+@given(st.binary(max_size=60), st.text(st.characters() | st.characters(categories=["Cs", "Cc"]), max_size=10))
+def test_any_body_and_target_are_shown_without_terminal_escapes(body: bytes, target: str) -> None:
+    text = full(an_exchange(an_invocation(body, target=target)))
+    assert is_harmless(text)
+    assert f"{len(body)} bytes" in text
+
+
+@pytest.mark.parametrize(
+    ("simulated", "status", "cell", "line"),
+    [
+        (Simulated(failure="fail-rate"), 500, "500 simulated", "failure (--fail-rate)"),
+        (Simulated(failure="drop", dropped=True), None, "dropped", "closed connection (--drop)"),
+        (Simulated(delay_s=2.5), 200, "200 delayed", "delay of 2.50 s (--delay)"),
+    ],
+)
+def test_views_show_what_was_simulated(simulated: Simulated, status: int | None, cell: str, line: str) -> None:
+    exchange = an_exchange(response=status and Response(status=status), simulated=simulated)
+    assert cell in captures_lines([exchange])[1]
+    assert cell in table(exchange, width=140)
+    assert f"simulated  {line}" in full(exchange)
+
+
+def test_full_view_compares_the_age_of_a_message_with_when_it_was_sent_to_kafka() -> None:
+    invocation = an_invocation(origin=MessageOrigin("org.runs", 0, 1, int(NOW * 1000) - 5))
+    text = full(an_exchange(invocation, verdict=Verdict(status=Status.VALID, age_s=2.0)))
+    assert "signed 2 s before it was sent to Kafka" in text
+
+
+def test_views_escape_and_shorten_a_simulated_failure_of_a_stranger() -> None:
+    text = full(an_exchange(simulated=Simulated(failure=HOSTILE[:-1] + "x" * 1000)))
+    assert is_harmless(text)
+    assert "xxxxxxxxxxxxxxxxxxxxxxxxx" not in text

@@ -1,0 +1,584 @@
+"""What a person sees of an exchange."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+from unicodedata import bidirectional, category
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.actions.encrypted_inputs import Decryption
+from port_hook_cli.actions.encryption import Problem
+from port_hook_cli.captures.view.exchange import clock_time, compact_line, exchange_lines, payload_lines
+from port_hook_cli.invocations.models import (
+    Cause,
+    Delivery,
+    EventChange,
+    Exchange,
+    Headers,
+    Kind,
+    MessageOrigin,
+    Payload,
+    Response,
+    Status,
+    Verdict,
+)
+from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.javascript.paths import JsonPath
+from port_hook_cli.listener import responses as answering
+from port_hook_cli.listener.policy import Tally
+from port_hook_cli.listener.responses import OK
+from port_hook_cli.listener.view import summary_lines
+from port_hook_cli.signatures import causes
+from port_hook_cli.text.styled import Styled
+from tests.factories import NOW, RUN_ID, SECRET, a_document, an_exchange, an_invocation
+
+URL = "http://127.0.0.1:8000/"
+APP = "https://app.port.io"
+REPORT = f"port-hook report-run {RUN_ID} --status success"
+OVERRIDES = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+UNSEEN = {"Cc", "Cs", "Zl", "Zp"}
+# What clears a screen, ends a C string, reads as rich markup, turns a line around, hides, and cannot be encoded.
+HOSTILE = "\x1b[2J\x00[/x][bold red]\u202e\u2066\u061c\u200b\U000e0041\ud800\x9b31m\x07\u2028end"
+
+
+def lines_of(exchange: Exchange, *, app_url: str | None = None) -> list[str]:
+    return [line.plain for line in exchange_lines(exchange, app_url=app_url)]
+
+
+def of(document: Any, *, response: Response | None = OK, **overrides: Any) -> Exchange:
+    """Return an exchange whose body is `document`; bytes stand for themselves."""
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    fields = {"response": response, "payload": read_payload(body, Headers())}
+    return an_exchange(an_invocation(body), **fields | overrides)
+
+
+def value_at(label: str, lines: Sequence[str]) -> str:
+    """Return what stands beside `label`."""
+    return next(line for line in lines if line.startswith(f"  {label.ljust(11)}"))[13:]
+
+
+def is_safe(text: str) -> bool:
+    """Whether a terminal would show `text` as characters and nothing else, and any stream can encode it."""
+    return not any(
+        category(character) in UNSEEN or bidirectional(character) in OVERRIDES or character in "\u061c\u200b\U000e0041"
+        for character in text
+    )
+
+
+def test_valid_action_run_shows_all_fields_and_the_report_run_command() -> None:
+    delivery = Delivery(url=URL, status=202, latency_ms=12.34)
+    assert lines_of(an_exchange(delivery=delivery, response=Response(status=202))) == [
+        f"{clock_time(NOW)}  create_vm CREATE  POST /  signature valid  -> 202  0123456789ab",
+        f"  run        {RUN_ID}",
+        "  by         zoë@example.com from UI",
+        "  blueprint  vm",
+        '  inputs     title   "dev-env"',
+        "             cpu     2",
+        "             memory  4",
+        '             region  "eu-west-1"',
+        "  forwarded  http://127.0.0.1:8000/  202 in 12.3 ms",
+        "  responded  202",
+        "  in Port    the run may still be waiting for a report of success or failure",
+        f"             {REPORT}",
+    ]
+
+
+def test_an_exchange_without_a_response_shows_no_response() -> None:
+    lines = lines_of(an_exchange())
+    assert lines[0] == f"{clock_time(NOW)}  create_vm CREATE  POST /  signature valid  0123456789ab"
+    assert not any(line.startswith(("  responded", "  in Port")) for line in lines)
+
+
+def test_exchange_shows_the_entity_and_the_names_of_encrypted_inputs() -> None:
+    document = a_document(context={"entity": "vm-1", "blueprint": "vm", "runId": RUN_ID})
+    document["payload"]["censoredProperties"] = ["password", "token"]
+    lines = lines_of(of(document))
+    assert value_at("entity", lines) == "vm-1"
+    assert value_at("encrypted", lines) == "password, token"
+
+
+def test_decrypted_inputs_are_marked_and_escape_control_characters() -> None:
+    document = a_document()
+    document["payload"]["censoredProperties"] = ["password"]
+    plaintexts = {"payload.properties.password": HOSTILE, "a": '{"b":1}', "long": "x" * 1000}
+    decrypted = [
+        Decryption(path=JsonPath.parse(path), plaintext=text.encode("utf-8", "replace"))
+        for path, text in plaintexts.items()
+    ]
+    decrypted += [
+        Decryption(path=JsonPath.parse("bytes"), plaintext=b"\xff\x1b"),
+        Decryption(path=JsonPath(("bad\x1b",)), problem=Problem.WRONG_KEY, message="it does not open"),
+    ]
+    lines = [line.plain for line in exchange_lines(of(document), app_url=None, decrypted=decrypted)]
+    start = next(index for index, line in enumerate(lines) if line.startswith("  decrypted"))
+    shown = [line[13:] for line in lines[start : start + 5]]
+    assert lines[start - 1].startswith("  encrypted")
+    assert shown[0].startswith('payload.properties.password  "\\u001b[2J')
+    assert shown[1] == "a".ljust(27) + '  {"b": 1}'
+    assert shown[2].endswith("x…")
+    assert shown[3] == "bytes".ljust(27) + "  (2 bytes that are not UTF-8 text)"
+    assert shown[4] == "bad\\x1b".ljust(27) + "  not decrypted: it does not open"
+    assert all(map(is_safe, lines))
+
+
+def test_inputs_are_truncated_with_the_number_of_the_rest_when_there_are_many() -> None:
+    document = a_document()
+    document["payload"]["properties"] = {f"input-{number}": number for number in range(45)}
+    lines = lines_of(of(document))
+    assert "             input-39  39" in lines
+    assert not any("input-40" in line for line in lines)
+    assert any("and 5 more" in line and "port-hook show" in line for line in lines)
+
+
+def test_long_input_is_truncated_with_an_ellipsis() -> None:
+    document = a_document()
+    document["payload"]["properties"] = {"a": "x" * 1000}
+    value = value_at("inputs", lines_of(of(document)))
+    assert value == 'a  "' + "x" * 198 + "…"
+
+
+AUTOMATION = {
+    "event": {
+        "action": "UPDATE",
+        "resourceType": "entity",
+        "trigger": {"by": {"userId": "auth0|1"}, "origin": "API"},
+        "context": {"blueprintIdentifier": "service", "entityIdentifier": "checkout"},
+        "diff": {"before": {"p": {"tier": "silver", "n": 1}}, "after": {"p": {"tier": "gold", "n": [1, "é"]}}},
+    },
+    "inputs": None,
+}
+
+
+def test_automation_shows_its_event_and_the_changed_values() -> None:
+    assert lines_of(of(AUTOMATION)) == [
+        f"{clock_time(NOW)}  automation UPDATE service/checkout  POST /  signature valid  -> 200  0123456789ab",
+        "  by         auth0|1 from API",
+        "  blueprint  service",
+        "  entity     checkout",
+        '  changes    p.tier: "silver" -> "gold"',
+        '             p.n: 1 -> [1, "é"]',
+        "  responded  200",
+    ]
+
+
+def test_change_log_delivery_is_labeled_change_log() -> None:
+    line = lines_of(of({"changelogDestination": {}, "action": "DELETE", "context": {"blueprint": "vm"}, "diff": {}}))[0]
+    assert "  change log DELETE vm  POST /" in line
+
+
+def test_changes_beyond_the_first_20_are_not_shown() -> None:
+    diff = {"before": {}, "after": {str(number): number for number in range(100)}}
+    lines = lines_of(of({"event": {"action": "UPDATE", "diff": diff}}))
+    assert sum(" null -> " in line for line in lines) == 20
+
+
+UNVERIFIED = Verdict(status=Status.INVALID, causes=(causes.WRONG_SECRET, Cause("clock-skew", "late", "set the clock")))
+
+
+def test_unverified_request_shows_each_cause_with_its_fix_and_no_report_run_command() -> None:
+    lines = lines_of(an_exchange(verdict=UNVERIFIED, response=answering.refused(UNVERIFIED), refused=True))
+    assert lines[0].endswith("  create_vm CREATE  POST /  signature invalid  -> 401  0123456789ab")
+    assert value_at("cause", lines) == f"wrong-secret: {causes.WRONG_SECRET.explanation}"
+    assert value_at("fix", lines) == causes.WRONG_SECRET.fix
+    assert "  cause      clock-skew: late" in lines
+    assert value_at("responded", lines) == "401 and not forwarded"
+    assert not any(line.startswith("  in Port") or REPORT in line for line in lines)
+
+
+def test_accepted_request_with_a_401_response_shows_its_effect_in_port() -> None:
+    lines = lines_of(an_exchange(response=Response(status=401)))
+    assert value_at("responded", lines) == "401"
+    assert any(line.startswith("  in Port") for line in lines)
+
+
+def test_reencoded_body_shows_the_matching_form_and_the_cause_as_a_warning() -> None:
+    verdict = Verdict(status=Status.REENCODED, reading="python", causes=(Cause("reserialized-python", "w", "f"),))
+    lines = lines_of(an_exchange(verdict=verdict, response=OK))
+    assert value_at("signature", lines) == "matches another form of the same JSON: python"
+    assert value_at("warning", lines) == "reserialized-python: w"
+
+
+def test_accepted_replay_shows_a_warning() -> None:
+    lines = lines_of(an_exchange(verdict=Verdict(status=Status.VALID, causes=(causes.REPLAYED,)), response=OK))
+    assert value_at("warning", lines) == f"replayed: {causes.REPLAYED.explanation}"
+    assert REPORT in lines[-1]
+
+
+def test_handler_failure_shows_its_body_and_a_hint() -> None:
+    delivery = Delivery(url=URL, status=422, latency_ms=3.0, body=b"too\tmany CPUs\nsee\x1b[2J log")
+    lines = lines_of(an_exchange(delivery=delivery, response=Response(status=422)))
+    start = lines.index("  forwarded  http://127.0.0.1:8000/  422 in 3.0 ms")
+    assert lines[start + 1 : start + 3] == ["             too\tmany CPUs", r"             see\x1b[2J log"]
+    assert "may say which field" in value_at("hint", lines)
+
+
+def failure(body: bytes) -> list[str]:
+    """Return the lines below `forwarded` of a handler that answered 500 with `body`, up to the hint."""
+    lines = lines_of(an_exchange(delivery=Delivery(url=URL, status=500, body=body), response=Response(status=500)))
+    start = next(number for number, line in enumerate(lines) if line.startswith("  forwarded"))
+    return [line[13:] for line in lines[start + 1 : lines.index(f"  hint       {value_at('hint', lines)}")]]
+
+
+def test_handler_failure_body_is_indented_when_it_is_json() -> None:
+    assert failure(b'{"cpu":["too","many"]}') == ["{", '  "cpu": [', '    "too",', '    "many"', "  ]", "}"]
+
+
+def test_handler_failure_body_shows_only_its_size_when_it_is_not_text() -> None:
+    assert failure(b"\xff\x00" * 1024) == ["(2,048 bytes that are not UTF-8 text)"]
+
+
+def test_handler_failure_body_is_truncated_after_24_lines_with_a_pointer_to_show() -> None:
+    assert failure(b"line\n" * 24) == ["line"] * 24
+    assert failure(b"line\n" * 25) == ["line"] * 24 + ["and more; `port-hook show ID` shows it"]
+
+
+def test_handler_failure_body_is_truncated_after_2_kb() -> None:
+    assert failure(b"~" * 100_000) == ["~" * 2047 + "…", "and more; `port-hook show ID` shows it"]
+
+
+def test_successful_handler_response_does_not_show_its_body() -> None:
+    delivery = Delivery(url=URL, status=200, body=b"a secret of the handler")
+    assert not any("secret" in line for line in lines_of(an_exchange(delivery=delivery, response=OK)))
+
+
+@pytest.mark.parametrize(("fault", "hint"), [("unreachable", "replay last"), ("timeout", "--forward-timeout")])
+def test_missing_handler_response_shows_the_fault_and_a_hint(fault: str, hint: str) -> None:
+    delivery = Delivery(url=URL, latency_ms=0.4, fault=fault, error="nothing answers here")
+    lines = lines_of(an_exchange(delivery=delivery, response=answering.undelivered(delivery)))
+    assert value_at("forwarded", lines) == f"http://127.0.0.1:8000/  {fault} in 0.4 ms"
+    assert "             nothing answers here" in lines
+    assert hint in value_at("hint", lines)
+
+
+def synchronized(value: bool | None) -> dict[str, Any]:
+    document = a_document()
+    document["payload"]["action"]["invocationMethod"]["synchronized"] = value
+    return document
+
+
+@pytest.mark.parametrize(("status", "end"), [(200, "SUCCESS"), (500, "FAILURE"), (302, "FAILURE")])
+def test_synchronized_run_ends_with_the_response_and_shows_no_report_run_command(status: int, end: str) -> None:
+    lines = lines_of(of(synchronized(True), response=Response(status=status)))
+    assert value_at("in Port", lines) == f"the run is synchronized: this response ends it as {end}"
+    assert not any("report-run" in line for line in lines)
+
+
+@pytest.mark.parametrize(("status", "end"), [(200, "SUCCESS"), (500, "FAILURE")])
+def test_run_that_may_be_synchronized_shows_both_outcomes(status: int, end: str) -> None:
+    lines = lines_of(of(synchronized(None), response=Response(status=status)))
+    assert f"ends with this response ({end}); any other may still be waiting for a report" in value_at("in Port", lines)
+    assert lines[-1].strip() == f"port-hook report-run {RUN_ID} --status {end.lower()}"
+
+
+def test_report_run_command_has_status_failure_when_the_handler_is_unreachable() -> None:
+    delivery = Delivery(url=URL, fault="unreachable", error="refused")
+    lines = lines_of(an_exchange(delivery=delivery, response=answering.undelivered(delivery)))
+    assert lines[-1].strip() == f"port-hook report-run {RUN_ID} --status failure"
+
+
+@pytest.mark.parametrize(("status", "failed"), [(200, False), (202, False), (302, True), (404, True), (502, True)])
+def test_report_run_command_equals_that_of_the_summary(status: int, failed: bool) -> None:
+    *_, line = summary_lines(Tally(waiting=OrderedDict({RUN_ID: failed})))
+    assert lines_of(an_exchange(response=Response(status=status)))[-1].strip() == line.strip()
+
+
+def test_unknown_json_payload_is_shown_as_indented_json() -> None:
+    assert lines_of(of({"hello": {"wörld": [1.0, None]}})) == [
+        f"{clock_time(NOW)}  (no action)  POST /  signature valid  -> 200  0123456789ab",
+        "  body       {",
+        '               "hello": {',
+        '                 "wörld": [',
+        "                   1.0,",
+        "                   null",
+        "                 ]",
+        "               }",
+        "             }",
+        "  responded  200",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "problem", "shown"),
+    [
+        (b"", "empty", None),
+        (b"hello\nworld", "not JSON (line 1, column 1)", "             world"),
+        (b"a\xff\x00", "not UTF-8 text (at byte 1)", "             (3 bytes that are not UTF-8 text)"),
+        (b"[" * 100_000, "nested too deeply", "[" * 2047 + "…"),
+    ],
+)
+def test_non_json_body_shows_the_problem_and_the_text(body: bytes, problem: str, shown: str | None) -> None:
+    lines = lines_of(of(body))
+    assert problem in value_at("body", lines)
+    assert shown is None or any(line.endswith(shown) for line in lines)
+
+
+def links(lines: Sequence[Styled]) -> list[tuple[str, str]]:
+    """Return each text that is a link and where it leads."""
+    return [(span.text, span.link) for line in lines for span in line.spans if span.link]
+
+
+def test_run_id_links_to_its_page_when_the_app_url_is_known() -> None:
+    exchange = an_exchange(response=OK)
+    assert links(list(exchange_lines(exchange, app_url=APP))) == [(RUN_ID, f"{APP}/organization/run?runId={RUN_ID}")]
+    assert links(list(exchange_lines(exchange, app_url=None))) == []
+    assert links(list(exchange_lines(exchange, app_url=""))) == []
+
+
+@pytest.mark.parametrize(
+    "run_id", [HOSTILE, "r_\x1b]0;PWNED\x07\x1b[2J", "r_1&runId=r_2", "wfnr_" + "a" * 1000, "x" * 10_000]
+)
+def test_invalid_run_id_has_no_link_and_no_report_run_command(run_id: str) -> None:
+    exchange = an_exchange(payload=Payload(kind=Kind.ACTION_RUN, run_id=run_id), response=OK)
+    lines = list(exchange_lines(exchange, app_url=APP))
+    assert links(lines) == []
+    assert not any("report-run" in line.plain for line in lines)
+    assert any("a report of success or failure" in line.plain for line in lines)
+
+
+@pytest.mark.parametrize("run_id", ["x; rm -rf ~", "$(id)", "`id`", "--help", "a b", "a'b", 'a"b', "a\nb", "é", "a|b"])
+def test_report_run_command_is_omitted_when_the_run_id_is_unsafe_in_a_shell(run_id: str) -> None:
+    lines = lines_of(an_exchange(payload=Payload(kind=Kind.ACTION_RUN, run_id=run_id), response=OK))
+    assert not any("report-run" in line for line in lines)
+
+
+def test_link_does_not_change_the_text() -> None:
+    exchange = an_exchange(response=OK)
+    assert lines_of(exchange, app_url=APP) == lines_of(exchange, app_url=None)
+
+
+def test_report_run_command_is_never_wrapped_or_truncated() -> None:
+    node_run = "wfnr_" + "A1b2" * 20
+    lines = list(exchange_lines(of(a_document(context={"runId": node_run}, **{"x" * 200: "y" * 10_000})), app_url=None))
+    assert lines[-1].plain.strip() == f"port-hook report-run {node_run} --status success"
+    assert lines[-1].no_wrap
+
+
+def hostile_documents() -> list[Any]:
+    """Documents that have hostile text in every field that is shown."""
+    action = {
+        "action": HOSTILE,
+        HOSTILE: HOSTILE,
+        "resourceType": "run",
+        "trigger": {"by": {"user": {"email": HOSTILE}}, "origin": HOSTILE, "operation": HOSTILE},
+        "context": {"runId": HOSTILE, "entity": HOSTILE, "blueprint": HOSTILE},
+        "payload": {"properties": {HOSTILE: HOSTILE, "b": [HOSTILE]}, "censoredProperties": [HOSTILE]},
+    }
+    event = {
+        "event": {
+            "action": HOSTILE,
+            "context": {"blueprintIdentifier": HOSTILE, "entityIdentifier": HOSTILE},
+            "diff": {"before": {HOSTILE: HOSTILE}, "after": {HOSTILE: [HOSTILE]}},
+        }
+    }
+    return [action, event, {HOSTILE: [HOSTILE, {HOSTILE: HOSTILE}]}, HOSTILE]
+
+
+@pytest.mark.parametrize("document", hostile_documents(), ids=["action", "event", "unknown", "text"])
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_hostile_text_in_any_field_is_escaped_on_its_own_line(document: Any, ascii_only: bool) -> None:
+    body = json.dumps(document, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+    exchange = an_exchange(
+        an_invocation(body, target=f"/{HOSTILE}", headers=Headers((("run_id", HOSTILE),))),
+        payload=read_payload(body, Headers((("run_id", HOSTILE),))),
+        verdict=Verdict(status=Status.INVALID, reading="raw", causes=(Cause("a-slug", HOSTILE, HOSTILE),)),
+        delivery=Delivery(url=f"http://h/{HOSTILE}", fault="broken", error=HOSTILE, body=body),
+        response=Response(status=502, body=body),
+    )
+    shown = [*lines_of(exchange), compact_line(exchange).plain]
+    assert [line for line in shown if not is_safe(line)] == []
+    # Markup is text like any other: nothing of it is taken away.
+    assert any("[/x][bold red]" in line for line in shown)
+
+
+LONG = "\x1b" * 100_000
+
+
+def endless() -> Exchange:
+    """Return an exchange whose every field is long enough to fill a screen for minutes."""
+    payload = Payload(
+        kind=Kind.AUTOMATION,
+        run_id=LONG,
+        action=LONG,
+        operation=LONG,
+        event=LONG,
+        user=LONG,
+        origin=LONG,
+        blueprint=LONG,
+        entity=LONG,
+        inputs={LONG: LONG, LONG + "2": [LONG]},
+        censored=(LONG, LONG),
+        changes=(EventChange(LONG, LONG, {LONG: LONG}),),
+        document={LONG: LONG},
+        problem=LONG,
+    )
+    return an_exchange(
+        an_invocation(LONG.encode(), method=LONG, target=LONG, id=LONG),
+        payload=payload,
+        verdict=Verdict(status=Status.REENCODED, reading=LONG, causes=(Cause(LONG, LONG, LONG),) * 2),
+        delivery=Delivery(url=LONG, fault=LONG, error=LONG, body=LONG.encode()),
+        response=Response(status=502),
+    )
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_exchange_from_an_oversized_request_is_truncated(kind: Kind) -> None:
+    exchange = endless()
+    exchange = replace(exchange, payload=replace(exchange.payload, kind=kind))
+    lines = lines_of(exchange, app_url=APP)
+    # Each is one field, or two of a change; the long ones are the beginnings of two bodies.
+    assert max(map(len, lines)) < 2100
+    assert sum(map(len, lines)) < 12_000
+    assert len(lines) < 30
+
+
+def test_compact_line_is_truncated() -> None:
+    line = compact_line(endless()).plain
+    assert len(line) < 450
+    assert "signature reencoded" in line
+    assert "-> 502" in line
+
+
+def test_input_name_is_truncated_to_40_columns() -> None:
+    lines = lines_of(of(a_document(payload={"properties": {"n" * 1000: 1, "b": 2}})))
+    assert value_at("inputs", lines) == "n" * 39 + "…  1"
+    assert "             " + "b".ljust(40) + "  2" in lines
+
+
+def test_causes_and_fixes_are_never_truncated() -> None:
+    # The longest is this one, when sentences on all that was left untried follow it.
+    cause = replace(
+        causes.WRONG_SECRET,
+        explanation=" ".join((causes.WRONG_SECRET.explanation, *["It is too large for that."] * 12)),
+    )
+    lines = lines_of(an_exchange(verdict=Verdict(status=Status.INVALID, causes=(cause,))))
+    assert value_at("cause", lines) == f"{cause.slug}: {cause.explanation}"
+    assert value_at("fix", lines) == cause.fix
+
+
+def test_compact_line_shows_action_signature_causes_handler_response_and_ids() -> None:
+    delivery = Delivery(url=URL, status=500, latency_ms=2.0)
+    verdict = Verdict(status=Status.VALID, causes=(causes.REPLAYED, causes.MILLISECONDS))
+    line = compact_line(an_exchange(verdict=verdict, delivery=delivery, response=Response(status=500))).plain
+    assert line == (
+        f"{clock_time(NOW)}  create_vm CREATE  POST /  signature valid  [replayed, timestamp-unit]  "
+        f"handler 500 in 2.0 ms  -> 500  {RUN_ID}  0123456789ab"
+    )
+
+
+def test_compact_line_of_an_empty_body_has_placeholders_and_truncates_a_long_path() -> None:
+    invocation = an_invocation(b"", target="/" + "p" * 500)
+    line = compact_line(an_exchange(invocation, payload=read_payload(b"", Headers()))).plain
+    path = f"/{'p' * 78}…"
+    assert line == f"{clock_time(NOW)}  (no action)  POST {path}  signature valid  (no run)  0123456789ab"
+
+
+@pytest.mark.parametrize(("latency_ms", "words"), [(999.94, "999.9 ms"), (1000.0, "1 s"), (30_012.0, "30 s")])
+def test_latency_is_shown_in_seconds_from_one_second_on(latency_ms: float, words: str) -> None:
+    delivery = Delivery(url=URL, status=200, latency_ms=latency_ms)
+    assert value_at("forwarded", lines_of(an_exchange(delivery=delivery, response=OK))) == f"{URL}  200 in {words}"
+
+
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("kind", Kind)
+def test_every_status_and_kind_can_be_shown(status: Status, kind: Kind) -> None:
+    exchange = of(b"{}", verdict=Verdict(status=status))
+    exchange = replace(exchange, payload=replace(exchange.payload, kind=kind))
+    assert f"  signature {status}  " in lines_of(exchange)[0]
+    assert f"  signature {status}  " in compact_line(exchange).plain
+    assert len(list(payload_lines(exchange.payload, b"{}", app_url=APP))) == (kind is Kind.UNKNOWN)
+
+
+def test_exchange_shows_neither_the_secret_nor_the_signature() -> None:
+    exchange = an_exchange(verdict=UNVERIFIED, response=answering.refused(UNVERIFIED))
+    shown = "\n".join([*lines_of(exchange), compact_line(exchange).plain])
+    assert SECRET.reveal() not in shown
+    assert not re.search("v1,", shown)
+
+
+any_text = st.text(st.characters(), max_size=8)
+
+
+def a_message(**method: Any) -> Exchange:
+    document = a_document(payload={"action": {"identifier": "create_vm", "invocationMethod": method}})
+    body = json.dumps(document).encode()
+    origin = MessageOrigin("org.runs", 0, 1)
+    return an_exchange(an_invocation(body, origin=origin), payload=read_payload(body, Headers()), response=OK)
+
+
+@pytest.mark.parametrize(
+    ("method", "words", "is_reported"),
+    [
+        ({"type": "KAFKA"}, "the consumer of the message has to report the run's success or failure", True),
+        (
+            {"type": "WEBHOOK", "agent": True, "synchronized": False},
+            "the backend that gets the agent's request has to report the run's success or failure",
+            True,
+        ),
+        (
+            {"type": "WEBHOOK", "agent": True, "synchronized": True},
+            "Port's execution agent reports the response to its own request, which ends it",
+            False,
+        ),
+    ],
+)
+def test_message_is_shown_with_who_ends_its_run(method: dict[str, Any], words: str, is_reported: bool) -> None:
+    shown = "\n".join(lines_of(a_message(**method)))
+    assert words in shown
+    assert (f"port-hook report-run {RUN_ID} --status success" in shown) is is_reported
+
+
+def test_refused_message_is_shown_without_its_run() -> None:
+    shown = "\n".join(lines_of(replace(a_message(type="KAFKA"), refused=True)))
+    assert "not forwarded" in shown
+    assert "has to report" not in shown
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | any_text,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(any_text, inner, max_size=4),
+    max_leaves=10,
+)
+keys = st.sampled_from(
+    ["action", "context", "port_context", "payload", "event", "diff", "before", "after", "trigger", "by", "inputs",
+     "runId", "entity", "blueprint", "properties", "censoredProperties", "invocationMethod", "synchronized",
+     "identifier", "operation", "origin", "user", "email", "resourceType", "changelogDestination", "entityIdentifier"]
+)  # fmt: skip
+port_like = st.recursive(json_values, lambda inner: st.dictionaries(keys, inner, max_size=6), max_leaves=20)
+deliveries = st.builds(
+    Delivery,
+    url=any_text,
+    status=st.none() | st.integers(100, 999),
+    body=st.binary(max_size=50),
+    fault=st.sampled_from(["unreachable", "timeout", "broken"]),
+    error=st.none() | any_text,
+)
+
+
+@given(port_like, st.sampled_from(Status), st.none() | deliveries, st.integers(100, 599), any_text)
+def test_any_document_is_shown_without_terminal_escapes(
+    document: Any, status: Status, delivery: Delivery | None, answered: int, target: str
+) -> None:
+    body = json.dumps(document).encode()
+    exchange = an_exchange(
+        an_invocation(body, target=target),
+        payload=read_payload(body, Headers()),
+        verdict=Verdict(status=status),
+        delivery=delivery,
+        response=Response(status=answered),
+    )
+    for line in [*lines_of(exchange), *lines_of(exchange, app_url=APP), compact_line(exchange).plain]:
+        # A handler's body keeps its tabs: they are how it is laid out.
+        assert is_safe(line.replace("\t", ""))
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_shown_without_terminal_escapes(body: bytes) -> None:
+    assert all(is_safe(line.replace("\t", "")) for line in lines_of(of(body)))

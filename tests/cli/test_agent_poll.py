@@ -1,0 +1,261 @@
+"""`port-hook agent --poll`: what it shows of Port's runs, what it claims, and what it says of claimed runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import httpx
+import pytest
+
+from port_hook_cli.actions.samples import create_vm_action
+from port_hook_cli.engines.renderer import Renderer
+from port_hook_cli.errors import ExitCode
+from port_hook_cli.sandbox import Sandbox
+from port_hook_cli.sandbox.run import Phase
+from tests.conftest import Result, Run
+from tests.sandboxes import a_sandbox, environ_of
+from tests.servers import NO_TLS, Handler, handler
+
+Poll: TypeAlias = Callable[..., Result]
+ELSEWHERE = "https://hooks.internal.example/vm"
+
+
+@pytest.fixture
+def backend() -> Iterator[Handler]:
+    with handler(
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n" + b'{"id": 7}'
+    ) as it:
+        yield it
+
+
+@contextmanager
+def a_client(sandbox: Sandbox) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=sandbox.url, verify=NO_TLS) as client:
+        credentials = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal()}
+        token = client.post("/v1/auth/access_token", json=credentials).json()["accessToken"]
+        client.headers["authorization"] = f"Bearer {token}"
+        yield client
+
+
+@pytest.fixture
+def poll(run: Run, folder: Path) -> Poll:
+    """Run `agent --poll` in a sandbox's environment, with a mapping that needs no jq."""
+    (folder / "map.json").write_text("[{}]")
+
+    def invoke(sandbox: Sandbox, *options: str) -> Result:
+        return run("agent", "--poll", "--mapping", "map.json", *options, env=environ_of(sandbox))
+
+    return invoke
+
+
+def an_action(url: str, **changes: Any) -> dict[str, Any]:
+    method = {"type": "WEBHOOK", "agent": True, "synchronized": True, "url": url, **changes}
+    return {**create_vm_action(), "invocationMethod": method}
+
+
+@contextmanager
+def waiting(url: str, count: int = 1, **changes: Any) -> Iterator[tuple[Sandbox, list[str]]]:
+    """Yield a sandbox and the ids of runs that wait for the agent."""
+    with a_sandbox(actions=[an_action(url, **changes)]) as sandbox, a_client(sandbox) as client:
+        body = {"properties": {"title": "zoë"}}
+        started = [client.post("/v1/actions/create_vm/runs", json=body).json()["run"]["id"] for _ in range(count)]
+        yield sandbox, started
+
+
+def test_poll_shows_the_runs_in_progress_and_claims_none(poll: Poll) -> None:
+    with waiting("http://127.0.0.1:1/", 2) as (sandbox, started):
+        result = poll(sandbox, "--count", "2", "--json")
+        assert {sandbox.runs[each].phase for each in started} <= {Phase.PENDING, Phase.CLAIMABLE}
+    assert result.code == 0
+    assert [record["run_id"] for record in result.records] == started
+    assert {(record["type"], record["transport"], record["kafka"]) for record in result.records} == {
+        ("prediction", "polling", None)
+    }
+    assert "nothing is claimed" in result.err
+
+
+def test_poll_shows_runs_as_text_below_their_action(poll: Poll) -> None:
+    with waiting("http://127.0.0.1:1/") as (sandbox, (run_id,)):
+        result = poll(sandbox, "--count", "1", "--status", "204")
+    assert result.out.startswith(f"{run_id}  create_vm\n  message    action run {run_id}, from polling, synchronized\n")
+    assert "if the response is 204" in result.out
+
+
+def test_poll_prints_the_bytes_of_one_request(poll: Poll) -> None:
+    with waiting("http://127.0.0.1:1/") as (sandbox, _):
+        result = poll(sandbox, "--count", "1", "--raw")
+    assert result.out.startswith("POST / HTTP/1.1\r\nHost: 127.0.0.1:1\r\n")
+
+
+def test_send_claims_acknowledges_sends_and_reports_as_the_agent_does(poll: Poll, backend: Handler) -> None:
+    with waiting(f"{backend.url}/vm", 2) as (sandbox, started):
+        result = poll(sandbox, "--send", "--report", "--count", "1", "--json")
+        first, second = (sandbox.runs[each] for each in started)
+        assert (first.phase, first.status, first.response) == (Phase.ACKED, "SUCCESS", {"id": 7})
+        assert second.phase in {Phase.PENDING, Phase.CLAIMABLE}
+    (record,) = result.records
+    assert (result.code, record["delivery"]["status"], len(backend.requests)) == (0, 200, 1)
+    assert "not reported by port-hook" not in result.err
+    assert "not acknowledged" not in result.err
+
+
+def test_run_that_is_sent_and_not_reported_is_named_with_what_to_do(poll: Poll, backend: Handler) -> None:
+    with waiting(backend.url) as (sandbox, (run_id,)):
+        result = poll(sandbox, "--send", "--count", "1")
+        assert (sandbox.runs[run_id].phase, sandbox.runs[run_id].status) == (Phase.ACKED, "IN_PROGRESS")
+    assert result.code == 0
+    assert f"warning: {run_id} is not reported by port-hook" in result.err
+    assert f"port-hook report-run {run_id} --status success" in result.err
+
+
+def test_run_for_another_machine_is_shown_and_not_acknowledged(poll: Poll) -> None:
+    with waiting(ELSEWHERE) as (sandbox, (run_id,)):
+        result = poll(sandbox, "--send", "--report", "--count", "1")
+        assert sandbox.runs[run_id].phase is Phase.CLAIMED
+    assert result.code == ExitCode.USAGE
+    assert f"POST {ELSEWHERE}" in result.out
+    assert "which is not on this machine, so nothing was sent" in result.err
+    assert f"warning: {run_id} was claimed, but not acknowledged." in result.err
+
+
+def test_run_that_no_mapping_is_enabled_for_is_not_acknowledged(poll: Poll, folder: Path, backend: Handler) -> None:
+    (folder / "map.json").write_text('[{"enabled": false}]')
+    with waiting(backend.url) as (sandbox, (run_id,)):
+        result = poll(sandbox, "--send", "--count", "1")
+        assert sandbox.runs[run_id].phase is Phase.CLAIMED
+    assert "no mapping is enabled for it" in result.out
+    assert (result.code, backend.requests) == (0, [])
+    assert "was claimed, but not acknowledged" in result.err
+
+
+def test_handler_that_does_not_respond_sets_the_exit_code(poll: Poll) -> None:
+    with waiting("http://127.0.0.1:1/") as (sandbox, (run_id,)):
+        result = poll(sandbox, "--send", "--report", "--count", "1")
+        assert sandbox.runs[run_id].status == "FAILURE"
+    assert result.code == ExitCode.TARGET
+
+
+def test_poll_claims_node_runs_of_workflows_only_to_send_them(poll: Poll, backend: Handler) -> None:
+    config = {"type": "WEBHOOK", "url": backend.url, "agent": True, "synchronized": True, "body": {"a": 1}}
+    workflow = {
+        "identifier": "one",
+        "nodes": [
+            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
+            {"identifier": "do", "config": config},
+        ],
+        "connections": [{"sourceIdentifier": "start", "targetIdentifier": "do"}],
+    }
+    with Renderer() as renderer, a_sandbox(workflows=[workflow], renders=renderer) as sandbox:
+        with a_client(sandbox) as client:
+            client.post("/v1/workflows/one/runs", json={"inputs": {}})
+        result = poll(sandbox, "--send", "--report", "--count", "1", "--json")
+    (record,) = result.records
+    assert (result.code, record["subject"], record["delivery"]["status"]) == (0, "workflow node run", 200)
+    assert json.loads(backend.requests[0].body)["context"]["nodeConfig"]["body"] == {"a": 1}
+
+
+def test_lost_run_is_not_sent(run: Run, backend: Handler) -> None:
+    answers = {
+        "/v1/auth/access_token": {"accessToken": "t", "expiresIn": 3600, "tokenType": "Bearer"},
+        "/v1/actions/runs/claim-pending": {"ok": True, "runs": [{**_claimed(backend.url), "id": "r_QOz6WoOB1Q2lmhZZ"}]},
+        "/v1/actions/runs/ack": {"ok": True, "ackedCount": 0},
+    }
+    with _port(answers) as url:
+        env = {"PORT_API_URL": url, "PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": "0123456789abcdef"}
+        result = run("agent", "--poll", "--send", "--count", "1", env=env)
+    assert (result.code, backend.requests) == (0, [])
+    assert "note: r_QOz6WoOB1Q2lmhZZ was taken by another agent in the meantime; nothing was sent" in result.err
+
+
+def test_text_of_port_is_made_safe_for_the_terminal(run: Run) -> None:
+    hostile = {"id": "r_\x1b[31m\u202e", "action": {"identifier": "a\x1b]0;b\x07"}, "createdAt": "\x1b[1m"}
+    good = {**hostile, **_claimed("http://127.0.0.1:1/\x1b[2J")}
+    bad = {**good, "id": "r_\x1b[32m", "payload": {**good["payload"], "body": "\x1b"}}
+    answers = {
+        "/v1/auth/access_token": {"accessToken": "t", "expiresIn": 3600, "tokenType": "Bearer"},
+        "/v1/actions/runs": {"ok": True, "runs": [good, bad, hostile]},
+    }
+    with _port(answers) as url:
+        env = {"PORT_API_URL": url, "PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": "0123456789abcdef"}
+        result = run("agent", "--poll", "--count", "2", env=env)
+    assert result.code == 0
+    assert "r_\\x1b[31m\\u202e  a\\x1b]0;b\\x07\n" in result.out
+    assert not {"\x1b", "\x07", "\u202e"} & set(result.out + result.err)
+
+
+def _claimed(url: str) -> dict[str, Any]:
+    return {"payload": {"type": "WEBHOOK", "url": url, "agent": True, "synchronized": True, "body": {}}}
+
+
+@contextmanager
+def _port(answers: dict[str, Any]) -> Iterator[str]:
+    """Run a stand-in for Port's API that gives each path one fixed answer, and 404 to others."""
+    from aiohttp import web
+
+    from tests.servers import application
+
+    async def respond(request: web.Request) -> web.Response:
+        found = answers.get(request.path)
+        return web.json_response(found or {"ok": False}, status=200 if found else 404)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", respond)
+    with application(app) as url:
+        yield url
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--poll", "--send"), "--poll --send claims runs, so that a running execution agent does not get them"),
+        (("--poll", "--send", "--take-over"), "needs confirmation, but there is no terminal"),
+        (("--poll", "--take-over"), "No run is claimed without --poll and --send"),
+        (("--kafka", "--send", "--take-over"), "No run is claimed without --poll and --send"),
+        (("--poll", "--yes"), "Nothing is asked without --take-over"),
+        (("--poll", "--kafka"), "--kafka and --poll exclude each other"),
+        (("last", "--poll"), "MESSAGE and --poll exclude each other"),
+        (("--poll", "--check", "m.json"), "--check and --poll exclude each other"),
+        (("--poll", "--transport", "kafka"), "--poll and --transport kafka exclude each other"),
+        (("--kafka", "--transport", "polling"), "--kafka and --transport polling exclude each other"),
+        (("--poll", "--raw"), "The bytes of several requests cannot be told apart"),
+        (("last", "--count", "2"), "No messages arrive without --kafka or --poll"),
+        (("last", "--since", "2h"), "No messages arrive without --kafka or --poll"),
+        (("--poll", "--send", "--since", "2h"), "Claims cannot be limited to a time"),
+        (("--poll", "--since", "soon"), "soon"),
+    ],
+)
+def test_options_that_make_no_sense_or_need_a_confirmation_are_refused(
+    run: Run, options: tuple[str, ...], message: str
+) -> None:
+    env = {
+        "PORT_CLIENT_SECRET": "0123456789abcdef",
+        "PORT_CLIENT_ID": "id",
+        "PORT_API_URL": "https://127.0.0.2.example",
+    }
+    result = run("agent", *options, env=env)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert message in result.err
+
+
+def test_api_that_refuses_the_credentials_ends_the_polling(run: Run) -> None:
+    with a_sandbox() as sandbox:
+        result = run("agent", "--poll", env={**environ_of(sandbox), "PORT_CLIENT_ID": "another"})
+    assert result.code == ExitCode.PORT_API
+    assert "Traceback" not in result.err
+
+
+def test_mapping_file_of_the_folder_does_not_decide_what_claimed_runs_send(
+    run: Run, folder: Path, backend: Handler
+) -> None:
+    (folder / "control_the_payload_config.json").write_text("[{}]")
+    with waiting(backend.url) as (sandbox, (run_id,)):
+        result = run("agent", "--poll", "--send", "--count", "1", env=environ_of(sandbox))
+        assert sandbox.runs[run_id].phase in {Phase.PENDING, Phase.CLAIMABLE}
+    assert (result.code, backend.requests) == (ExitCode.USAGE, [])

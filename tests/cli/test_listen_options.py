@@ -1,0 +1,63 @@
+"""Which options of `listen` contradict each other. Each line is refused before anything starts."""
+
+from __future__ import annotations
+
+import pytest
+
+from port_hook_cli.errors import ExitCode
+from tests.conftest import Run
+
+NO_INSPECTOR = "There is no inspector without --inspect"
+NO_KAFKA = "No messages are read without --kafka"
+NO_HANDLER = "Nothing is forwarded without --forward-to or --route"
+NOT_RANDOM = "Nothing is random without --fail-rate or a range in --delay"
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("--compact --full", "--compact and --full exclude each other."),
+        ("--allow-unverified --no-verify", "--allow-unverified and --no-verify exclude each other."),
+        ("--allow-unverified --strict", "--allow-unverified and --strict exclude each other."),
+        ("--no-verify --strict", "--no-verify and --strict exclude each other."),
+        ("--no-verify --refuse-replays", "--no-verify and --refuse-replays exclude each other."),
+        ("--json --compact", "--json and --compact exclude each other."),
+        ("--json --full", "--json and --full exclude each other."),
+        ("--json --decrypt", "--json and --decrypt exclude each other."),
+        ("--json --decrypt-path a", "--json and --decrypt-path exclude each other."),
+        ("--respond 200 --forward-to 1", "--respond and --forward-to exclude each other."),
+        ("--once --count 1", "--once and --count exclude each other."),
+        ("--kafka --since 1h --from-end", "--since and --from-end exclude each other."),
+        ("--inspect-port 1", f"{NO_INSPECTOR}, so --inspect-port has no effect."),
+        ("--actions a.json", f"{NO_INSPECTOR}, so --actions has no effect."),
+        ("--open", f"{NO_INSPECTOR}, so --open has no effect."),
+        ("--since 1h", f"{NO_KAFKA}, so --since has no effect."),
+        ("--from-end", f"{NO_KAFKA}, so --from-end has no effect."),
+        ("--group a", f"{NO_KAFKA}, so --group has no effect."),
+        ("--take-over", f"{NO_KAFKA}, so --take-over has no effect."),
+        ("--kafka --take-over", "No group is joined without --group, so --take-over has no effect."),
+        ("--max-in-flight 1", f"{NO_HANDLER}, so --max-in-flight has no effect."),
+        ("--in-order", f"{NO_HANDLER}, so --in-order has no effect."),
+        ("--no-in-order", f"{NO_HANDLER}, so --in-order has no effect."),
+        ("--seed 0", f"{NOT_RANDOM}, so --seed has no effect."),
+        ("--seed 0 --delay 1", f"{NOT_RANDOM}, so --seed has no effect."),
+    ],
+)
+def test_options_of_listen_that_contradict_each_other_are_refused(run: Run, line: str, error: str) -> None:
+    result = run("listen", *line.split())
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert result.err.splitlines()[0] == f"error: {error}"
+
+
+@pytest.mark.parametrize(
+    "line", ["--seed 0 --delay 1..2", "--seed 0 --fail-rate 0.5", "--inspect-port 0", "--in-order"]
+)
+def test_options_of_listen_that_have_an_effect_are_accepted(run: Run, line: str) -> None:
+    handler = () if "--seed" in line or "--inspect-port" in line else ("--forward-to", "1")
+    options = ("--no-verify", "--tunnel", "none", "--timeout", "0", "--port", "0", *handler)
+    assert run("listen", *options, *line.split()).code == ExitCode.OK
+
+
+def test_a_variable_that_repeats_the_default_of_in_order_needs_no_handler(run: Run) -> None:
+    options = ("--no-verify", "--tunnel", "none", "--timeout", "0", "--port", "0")
+    assert run("listen", *options, env={"PORT_HOOK_LISTEN_IN_ORDER": "false"}).code == ExitCode.OK

@@ -1,0 +1,193 @@
+"""What `--kafka` decides before it reads: organization, credentials, group."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.errors import PortHookError, SettingsError, UsageError
+from port_hook_cli.invocations.models import Invocation, Response
+from port_hook_cli.invocations.source import SourceContext
+from port_hook_cli.kafka.environment import read_kafka_settings
+from port_hook_cli.kafka.opening import KafkaOpening, KafkaOptions
+from port_hook_cli.port_api.client import PortApi
+from tests.kafka_clusters import Cluster, a_message, running_cluster
+from tests.sandboxes import a_sandbox
+
+
+def no_api() -> PortApi:
+    raise SettingsError("No client id is set.")
+
+
+class Asked:
+    """Answers questions, and keeps them."""
+
+    def __init__(self, answer: bool) -> None:
+        self._answer, self.questions = answer, list[str]()
+
+    async def __call__(self, question: str) -> bool:
+        self.questions.append(question)
+        return self._answer
+
+
+def opening(
+    environ: dict[str, str],
+    home: Path,
+    *,
+    ask: Callable[[str], Awaitable[bool]] | None = None,
+    open_api: Callable[[], PortApi] = no_api,
+    **options: object,
+) -> KafkaOpening:
+    return KafkaOpening(
+        options=KafkaOptions(**options),  # type: ignore[arg-type]
+        settings=read_kafka_settings(environ, home),
+        open_api=open_api,
+        ask=ask or Asked(False),
+        can_ask=ask is not None,
+    )
+
+
+def a_context(taken: asyncio.Queue[Invocation], notices: list[str]) -> SourceContext:
+    async def receive(invocation: Invocation, _: str) -> Response:
+        taken.put_nowait(invocation)
+        return Response(status=200)
+
+    return SourceContext(receive=receive, notice=notices.append, now=lambda: 0.0, new_id=lambda: "id")
+
+
+async def opened(one: KafkaOpening) -> list[str]:
+    """Open and close; return the notices."""
+    notices: list[str] = []
+    source = await one(a_context(asyncio.Queue(), notices))
+    await source.close(0)
+    return notices
+
+
+async def test_brokers_and_organization_come_from_ports_api(tmp_path: Path) -> None:
+    with running_cluster() as cluster, a_sandbox(kafka_brokers=[cluster.address]) as sandbox:
+        org_id = (await _organization(sandbox.url, sandbox.client_id, sandbox)).removesuffix("\n")
+        cluster.make(f"{org_id}.runs")
+        taken: asyncio.Queue[Invocation] = asyncio.Queue()
+
+        def open_api() -> PortApi:
+            return PortApi(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
+
+        source = await opening({}, tmp_path, open_api=open_api)(a_context(taken, []))
+        try:
+            message = a_message()
+            await asyncio.to_thread(cluster.send, f"{org_id}.runs", message)
+            assert (await asyncio.wait_for(taken.get(), 30)).body == message
+        finally:
+            await source.close(2)
+
+
+async def _organization(url: str, client_id: str, sandbox: object) -> str:
+    async with PortApi(api_url=url, client_id=client_id, client_secret=sandbox.client_secret) as api:  # type: ignore[attr-defined]
+        return str((await api.call("GET", "/v1/organization"))["organization"]["id"])
+
+
+async def test_an_organization_that_is_not_known_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="organization's id is not known") as caught:
+        await opened(opening({"KAFKA_CONSUMER_BROKERS": "127.0.0.1:1"}, tmp_path))
+    assert "PORT_ORG_ID" in caught.value.hint
+
+
+@pytest.fixture(scope="module")
+def cluster() -> object:
+    with running_cluster("org_1.runs") as running:
+        yield running
+
+
+@pytest.fixture
+def environ(cluster: Cluster) -> dict[str, str]:
+    return {"KAFKA_CONSUMER_BROKERS": cluster.address, "PORT_ORG_ID": "org_1"}
+
+
+async def test_the_agents_group_is_joined_only_after_a_yes(environ: dict[str, str], tmp_path: Path) -> None:
+    no, yes = Asked(False), Asked(True)
+    with pytest.raises(UsageError, match="was not joined"):
+        await opened(opening(environ, tmp_path, ask=no, group="org_1", take_over=True))
+    await opened(opening(environ, tmp_path, ask=yes, group="org_1", take_over=True))
+    await opened(opening(environ, tmp_path, group="org_1", take_over=True, yes=True))
+
+    assert len(no.questions) == len(yes.questions) == 1
+    assert "takes messages away from the execution agent" in yes.questions[0]
+
+
+async def test_the_user_name_is_the_agents_group_too(environ: dict[str, str], tmp_path: Path) -> None:
+    secured = environ | {
+        "KAFKA_CONSUMER_SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_USERNAME": "org_1.user",
+        "KAFKA_PASSWORD": "12345678",
+    }
+    with pytest.raises(UsageError, match="is the execution agent's group"):
+        await opened(opening(secured, tmp_path, group="org_1.user"))
+
+
+@pytest.mark.parametrize("group", ["other", "", "ORG_1.x"])
+async def test_a_group_of_another_organization_is_refused_with_a_suggestion(
+    group: str, environ: dict[str, str], tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        await opened(opening(environ, tmp_path, group=group))
+    assert "--group org_1.port-hook." in caught.value.hint
+
+
+@pytest.mark.parametrize("group", ["org_1\udcff", "org_1." + "x" * 40_000, "org_1\x1b[2J"])
+async def test_a_group_that_would_end_the_process_is_refused(
+    group: str, environ: dict[str, str], tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="is not the name of a group"):
+        await opened(opening(environ, tmp_path, group=group))
+
+
+async def test_the_agents_user_name_is_a_group_even_if_it_does_not_begin_with_the_organization(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    secured = environ | {
+        "KAFKA_CONSUMER_SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_USERNAME": "an-agent",
+        "KAFKA_PASSWORD": "12345678",
+    }
+    no = Asked(False)
+    with pytest.raises(UsageError, match="was not joined"):
+        await opened(opening(secured, tmp_path, ask=no, group="an-agent", take_over=True))
+    assert no.questions
+
+
+async def test_forwarding_beside_the_agent_is_a_warning_unless_it_is_taken_over(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    beside = await opened(opening(environ, tmp_path, forwards=True))
+    alone = await opened(opening(environ, tmp_path, forwards=True, group="org_1", take_over=True, yes=True))
+    unused = await opened(opening(environ, tmp_path))
+
+    assert [any("may be done twice" in line for line in n) for n in (beside, alone, unused)] == [
+        True,
+        False,
+        False,
+    ]
+
+
+async def test_settings_that_would_not_protect_are_an_error(tmp_path: Path) -> None:
+    environ = {"PORT_ORG_ID": "o", "KAFKA_CONSUMER_BROKERS": "kafka.example.com:1"}
+    with pytest.raises(PortHookError, match="without encryption"):
+        await opened(opening(environ | {"KAFKA_CONSUMER_SECURITY_PROTOCOL": "PLAINTEXT"}, tmp_path))
+
+
+async def test_passwords_are_kept_for_masking(environ: dict[str, str], tmp_path: Path) -> None:
+    secured = environ | {
+        "KAFKA_CONSUMER_SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_USERNAME": "org_1",
+        "KAFKA_PASSWORD": "a-password-of-kafka",
+    }
+    secrets: list[str] = []
+    one = replace(opening(secured, tmp_path, group="other"), on_secret=secrets.append)
+    with pytest.raises(UsageError):
+        await opened(one)
+
+    assert secrets == ["a-password-of-kafka"]

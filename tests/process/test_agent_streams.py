@@ -1,0 +1,239 @@
+"""`port-hook agent --kafka` and `--poll` as processes: messages that arrive, Ctrl-C, a file that is edited."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from port_hook_cli.actions.samples import create_vm_action
+from port_hook_cli.errors import ExitCode
+from tests.agent.worlds import RUN, SECRET, topic_message
+from tests.factories import SECRET as OTHER_SECRET
+from tests.kafka_clusters import Cluster, a_message, running_cluster
+from tests.processes import environment
+from tests.record_schemas import checked
+from tests.sandboxes import a_sandbox, environ_of
+from tests.servers import NO_TLS, handler
+
+ORG = "org_1"
+RUNS, CHANGE_LOG = f"{ORG}.runs", f"{ORG}.change.log"
+NO_JQ = ("--mapping", "map.json")
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="stops the process with SIGINT")
+
+
+class RunningAgent:
+    """A running `port-hook agent`."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.notices: list[str] = []
+
+    def until(self, text: str) -> None:
+        """Read stderr until a line has this text."""
+        assert self._process.stderr is not None
+        while not self.notices or text not in self.notices[-1]:
+            line = self._process.stderr.readline()
+            assert line, self.notices
+            self.notices.append(line)
+
+    def record(self) -> dict[str, Any]:
+        """Return the next record."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, self.end()
+        return dict(checked(json.loads(line)))
+
+    def end(self, number: signal.Signals | None = None) -> tuple[int, str]:
+        """Send a signal if one is given; return the exit code and the rest of stdout."""
+        if number is not None:
+            self._process.send_signal(number)
+        out, err = self._process.communicate(timeout=30)
+        self.notices += err.splitlines(keepends=True)
+        return self._process.returncode, out
+
+
+@contextmanager
+def an_agent(folder: Path, env: Mapping[str, str], *options: str) -> Iterator[RunningAgent]:
+    """Run `port-hook agent OPTIONS` in `folder`, which gets a mapping file that needs no jq."""
+    (folder / "map.json").write_text("[{}]")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "port_hook_cli", "agent", *options],
+        cwd=folder,
+        env={**environment(folder), **env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield RunningAgent(process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with running_cluster(RUNS, CHANGE_LOG) as running:
+        yield running
+
+
+@pytest.fixture
+def kafka(cluster: Cluster) -> dict[str, str]:
+    """The environment of an agent that reads from the cluster."""
+    return {
+        "KAFKA_CONSUMER_BROKERS": cluster.address,
+        "PORT_ORG_ID": ORG,
+        "PORT_CLIENT_SECRET": SECRET.reveal(),
+        "STREAMER_NAME": "POLLING",
+    }
+
+
+def value(document: Any) -> bytes:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def test_agent_predicts_each_message_of_the_topics_and_goes_on_after_those_that_are_not_for_it(
+    cluster: Cluster, kafka: dict[str, str], tmp_path: Path
+) -> None:
+    unsigned = topic_message()
+    del unsigned["headers"]
+    values = [
+        value(topic_message()),
+        a_message({"run": "r_1"}, secret=SECRET),
+        b"\xff{",
+        None,
+        b"[1]",
+        b"[" * 5000,
+        value(unsigned),
+        value(topic_message(secret=OTHER_SECRET)),
+    ]
+    with an_agent(tmp_path, kafka, "--kafka", "--json", "--count", "9", *NO_JQ) as agent:
+        agent.until("nothing is committed")
+        cluster.send(RUNS, *values, partition=1)
+        records = [agent.record() for _ in values]
+        cluster.send(CHANGE_LOG, value({"changelogDestination": {"url": "http://a/", "agent": True}, "diff": {}}))
+        last = agent.record()
+        assert agent.end() == (0, "")
+
+    sent = [record["request"] is not None for record in records if record["type"] == "prediction"]
+    reasons = [record["reason"] or "" for record in records]
+    assert [record["kafka"]["offset"] for record in records] == list(range(len(values)))
+    assert sent == [True, False, False, False]
+    assert [record["run_id"] for record in records if record["type"] == "prediction"] == [RUN, None, RUN, RUN]
+    assert records[0]["transport"] == "kafka"
+    for reason, expected in zip(
+        reasons,
+        [
+            "",
+            "`agent` is not true",
+            "is not JSON",
+            "is not JSON",
+            "it is not an object",
+            "is nested too deep",
+            "its signature does not match",
+            "its signature does not match",
+        ],
+        strict=True,
+    ):
+        assert expected in reason
+    assert (last["subject"], last["kafka"]["topic"]) == ("change log event", CHANGE_LOG)
+    assert not cluster.committed(f"{ORG}.port-hook.watch", RUNS)
+
+
+def test_agent_sends_what_arrives_and_says_that_a_running_agent_sends_it_too(
+    cluster: Cluster, kafka: dict[str, str], tmp_path: Path
+) -> None:
+    with handler() as backend, an_agent(tmp_path, kafka, "--kafka", "--send", *NO_JQ) as agent:
+        agent.until("nothing is committed")
+        cluster.send(RUNS, value(topic_message(method={"url": "https://hooks.example.com/"})), partition=2)
+        agent.until("hint: Choose a target")
+        cluster.send(RUNS, value(topic_message(method={"url": f"{backend.url}/vm"})), partition=2)
+        cluster.send(RUNS, value(topic_message(method={"url": "http://127.0.0.1:1/"})), partition=2)
+        agent.until("nothing listens on 127.0.0.1:1")
+        code, out = agent.end(signal.SIGINT)
+
+    assert code == ExitCode.USAGE  # of the first request that was not successful
+    assert any("The execution agent handles these runs too" in line for line in agent.notices)
+    assert [request.line for request in backend.requests] == ["POST /vm HTTP/1.1"]
+    assert out.count(f"{RUNS}[2]@") == 3
+    assert "\n\n" in out
+    assert "Traceback" not in out + "".join(agent.notices)
+
+
+def test_agent_gets_brokers_and_organization_from_the_sandbox(tmp_path: Path) -> None:
+    method = {"type": "WEBHOOK", "url": "http://127.0.0.1:1/", "agent": True}
+    (tmp_path / "action.json").write_text(json.dumps({**create_vm_action(), "invocationMethod": method}))
+    command = [sys.executable, "-m", "port_hook_cli", "sandbox", "--json", "--kafka", "embedded", "--actions"]
+    with subprocess.Popen(
+        [*command, "action.json"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            ready = json.loads(process.stdout.readline())
+            env = {
+                "PORT_API_BASE_URL": ready["url"],
+                "PORT_CLIENT_ID": ready["client_id"],
+                "PORT_CLIENT_SECRET": ready["client_secret"],
+            }
+            with an_agent(tmp_path, env, "--kafka", "--json", "--count", "1", *NO_JQ) as agent:
+                agent.until("nothing is committed")
+                run_id = _start(ready["url"], ready["client_id"], ready["client_secret"])
+                record = agent.record()
+                assert agent.end() == (0, "")
+        finally:
+            process.kill()
+    assert (record["run_id"], record["kafka"]["topic"]) == (run_id, ready["kafka"]["topic"])
+    assert record["request"]["url"] == "http://127.0.0.1:1/"
+
+
+def test_watch_shows_the_last_run_again_when_the_mapping_file_changes(tmp_path: Path) -> None:
+    method = {"type": "WEBHOOK", "url": "http://127.0.0.1:1/", "agent": True}
+    with a_sandbox(actions=[{**create_vm_action(), "invocationMethod": method}]) as sandbox:
+        run_id = _start(sandbox.url, sandbox.client_id, sandbox.client_secret.reveal())
+        with an_agent(tmp_path, environ_of(sandbox), "--poll", "--watch", "--json", *NO_JQ) as agent:
+            assert agent.record()["request"]["method"] == "POST"
+            (tmp_path / "map.json").write_text("[{")
+            agent.until("map.json is not JSON")
+            (tmp_path / "map.json").write_text(json.dumps([{"method": '"PUT"'}]))
+            record = agent.record()
+            assert agent.end(signal.SIGINT) == (0, "")
+    assert (record["run_id"], record["request"]["method"]) == (run_id, "PUT")
+
+
+def test_run_that_is_being_sent_at_ctrl_c_is_named_with_what_to_do(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as backend:
+        backend.settimeout(30)
+        method = {"type": "WEBHOOK", "url": f"http://127.0.0.1:{backend.getsockname()[1]}/", "agent": True}
+        with a_sandbox(actions=[{**create_vm_action(), "invocationMethod": method}]) as sandbox:
+            run_id = _start(sandbox.url, sandbox.client_id, sandbox.client_secret.reveal())
+            options = ("--poll", "--send", "--report", *NO_JQ)
+            with an_agent(tmp_path, environ_of(sandbox), *options) as agent, backend.accept()[0]:
+                assert agent.end(signal.SIGINT)[0] == 0
+    assert any(f"warning: {run_id} is not reported by port-hook" in line for line in agent.notices)
+
+
+def _start(url: str, client_id: str, client_secret: str) -> str:
+    """Start a run and return its id."""
+    with httpx.Client(base_url=url, verify=NO_TLS) as client:
+        credentials = {"clientId": client_id, "clientSecret": client_secret}
+        token = client.post("/v1/auth/access_token", json=credentials).json()["accessToken"]
+        headers = {"authorization": f"Bearer {token}"}
+        body = {"properties": {"title": "a"}}
+        return str(client.post("/v1/actions/create_vm/runs", json=body, headers=headers).json()["run"]["id"])
