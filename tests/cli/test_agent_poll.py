@@ -214,7 +214,7 @@ def _port(answers: dict[str, Any]) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--poll", "--send"), "--poll --send claims runs, so that a running execution agent does not get them"),
+        (("--poll", "--send"), "so that a running execution agent does not get them"),
         (("--poll", "--send", "--take-over"), "needs confirmation, but there is no terminal"),
         (("--poll", "--take-over"), "No run is claimed without --poll and --send"),
         (("--kafka", "--send", "--take-over"), "No run is claimed without --poll and --send"),
