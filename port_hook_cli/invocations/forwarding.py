@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.models import Headers, Invocation, Response
+from port_hook_cli.invocations.models import Headers, Invocation
 from port_hook_cli.invocations.url_text import percent_encoded
 
 HOP_BY_HOP = frozenset(
@@ -129,15 +129,17 @@ def relayed_headers(headers: Headers) -> Headers:
     return headers.without(*dropped)
 
 
-def fields_with_length(response: Response, *, method: str) -> tuple[tuple[str, str], ...]:
-    """Return the header fields of `response` to a request with `method`, with exactly one correct content length.
+def fields_with_length(status: int, headers: Headers, size: int, *, is_head: bool) -> tuple[tuple[str, str], ...]:
+    """Return the header fields of a response, with exactly one correct content length.
+
+    `size` is that of the response's body in bytes. `is_head` says that it is the response to a HEAD request.
 
     If there is a body, its length replaces the received one. A response to HEAD or with status 304 has no body, and may
     have the length of the body that it leaves out (RFC 9110, section 8.6): that of the handler's field, or for one of
     the listener's own responses, that of the body.
     """
-    length = _length(response, method)
-    received, lengths = response.headers.items, response.headers.all("content-length")
+    length = _length(status, headers, size, is_head=is_head)
+    received, lengths = headers.items, headers.all("content-length")
     if lengths == (length,):  # nearly every response of a handler
         return received
     if not lengths:
@@ -152,12 +154,12 @@ def fields_with_length(response: Response, *, method: str) -> tuple[tuple[str, s
     return tuple(items)
 
 
-def _length(response: Response, method: str) -> str | None:
-    if response.status == 204:  # noqa: PLR2004 - no content length, RFC 9110, section 8.6
+def _length(status: int, headers: Headers, size: int, *, is_head: bool) -> str | None:
+    if status == 204:  # noqa: PLR2004 - no content length, RFC 9110, section 8.6
         return None
-    if response.status == 304 or (method == "HEAD" and not response.body):  # noqa: PLR2004 - not modified
-        return response.headers.get("content-length")
-    return str(len(response.body))
+    if status == 304 or (is_head and not size):  # noqa: PLR2004 - not modified
+        return headers.get("content-length")
+    return str(size)
 
 
 def _hop_by_hop(headers: Headers) -> frozenset[str]:

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 
 from port_hook_cli.errors import BrokerError
-from port_hook_cli.kafka.client import Consumer, KafkaError, KafkaException
+from port_hook_cli.kafka.client import Consumer, KafkaError, KafkaException, TopicPartition
 from port_hook_cli.kafka.connection import KafkaConnection, client_settings, is_loopback_broker, refuse_elsewhere
 from port_hook_cli.kafka.plan import KafkaPlan
 from port_hook_cli.kafka.starts import TopicPart
@@ -50,6 +50,14 @@ class BrokerLink:
     def parts(self) -> list[TopicPart]:
         """Return the partitions that exist now; raises KafkaException if the brokers do not respond."""
         return self._parts(self._cluster_data(_CHECK_TIMEOUT_S))
+
+    def known_end(self, part: TopicPart) -> int | None:
+        """Return the offset after the last message of a partition, as far as it is known without asking the brokers."""
+        try:
+            _, end = self.consumer.get_watermark_offsets(TopicPartition(*part), cached=True)
+        except (KafkaException, TypeError):
+            return None
+        return int(end)
 
     def responds(self) -> bool:
         """Return whether the brokers respond; raises BrokerError for brokers that must not be used."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 
-from port_hook_cli.kafka.client import Consumer, KafkaException, TopicPartition
 from port_hook_cli.kafka.starts import TopicPart
 
 # A lag is reported when it exceeds the first number; its end, when it falls below the second.
@@ -41,16 +39,14 @@ class ReadPositions:
         missed, self._missed = self._missed, 0
         return missed
 
-    def changed_lag(self, consumer: Consumer) -> int | None:
-        """Return how many messages wait if many do now, 0 if few do again, and None if neither has changed."""
-        lag = sum(self._lags(consumer))
+    def changed_lag(self, end_of: Callable[[TopicPart], int | None]) -> int | None:
+        """Return how many messages wait if many do now, 0 if few do again, and None if neither has changed.
+
+        `end_of` returns the offset after the last message of a partition, or None if it is not known.
+        """
+        ends = ((end_of(part), position) for part, position in self._next.items())
+        lag = sum(max(0, end - position) for end, position in ends if end is not None)
         if (lag > _LAG) is self._is_lagging or _CAUGHT_UP <= lag <= _LAG:
             return None
         self._is_lagging = lag > _LAG
         return lag if self._is_lagging else 0
-
-    def _lags(self, consumer: Consumer) -> Iterator[int]:
-        for part, position in self._next.items():
-            with suppress(KafkaException, TypeError):
-                _, high = consumer.get_watermark_offsets(TopicPartition(*part), cached=True)
-                yield max(0, high - position)

@@ -181,7 +181,7 @@ class TopicReader:
 
     def _tell_progress(self) -> None:
         positions = self._assignment.positions
-        if (lag := positions.changed_lag(self._link.consumer)) is not None:
+        if (lag := positions.changed_lag(self._link.known_end)) is not None:
             self._reports.tell(self._events.lagging, lag)
         if missed := positions.take_missed():
             self._reports.tell(self._events.missed, missed)

@@ -50,12 +50,11 @@ class Share:
         self._capacity = capacity
         self._size = 0
 
-    def grow_to(self, size: int) -> bool:
-        """Grow the share to at least `size` bytes; return whether they fit."""
-        if size > self._size:
-            if not self._capacity.take(size - self._size):
-                return False
-            self._size = size
+    def add(self, size: int) -> bool:
+        """Take `size` more bytes; return whether they fit."""
+        if not self._capacity.take(size):
+            return False
+        self._size += size
         return True
 
     def release(self) -> None:

@@ -13,7 +13,7 @@ from aiohttp.http_parser import HttpRequestParser
 
 from port_hook_cli.http.request_parser import RequestParser
 from port_hook_cli.invocations.forwarding import fields_with_length
-from port_hook_cli.invocations.models import Response
+from port_hook_cli.invocations.models import Headers, Response
 from port_hook_cli.listener import responses
 
 # Port's own header fields are small, but a proxy may add long ones (tokens, traces), and a debugger should show them.
@@ -65,7 +65,7 @@ class _RefusingProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         response = responses.BUSY
-        transport.write(_head(response.status, fields_with_length(response, method="GET"), False) + response.body)
+        transport.write(_head(response, is_head=False, stays_open=False) + response.body)
         transport.close()
 
 
@@ -155,12 +155,10 @@ class WireResponse(web.StreamResponse):
 
     async def write_eof(self, data: Any = b"") -> None:  # noqa: ARG002 - aiohttp's signature
         """Write the whole response."""
-        response, method = self._response, self._request.method
-        has_body = method != "HEAD" and response.status not in _NO_BODY
-        fields = fields_with_length(response, method=method)
-        await self._request.writer.write_eof(
-            _head(response.status, fields, bool(self.keep_alive)) + (response.body if has_body else b"")
-        )
+        response, is_head = self._response, self._request.method == "HEAD"
+        head = _head(response, is_head=is_head, stays_open=bool(self.keep_alive))
+        has_body = not is_head and response.status not in _NO_BODY
+        await self._request.writer.write_eof(head + response.body if has_body else head)
 
 
 class NoResponse(web.StreamResponse):
@@ -178,11 +176,15 @@ class NoResponse(web.StreamResponse):
         """Do nothing."""
 
 
-# Most of a listener's responses are the same.
+def _head(response: Response, *, is_head: bool, stays_open: bool) -> bytes:
+    return _head_for(response.status, response.headers, len(response.body), is_head, stays_open)
+
+
+# Most of a listener's responses are the same. The bodies are not kept.
 @lru_cache(maxsize=64)
-def _head(status: int, fields: tuple[tuple[str, str], ...], stays_open: bool) -> bytes:
+def _head_for(status: int, headers: Headers, size: int, is_head: bool, stays_open: bool) -> bytes:
     lines = [f"HTTP/1.1 {status} {_reason(status)}"]
-    lines.extend(f"{name}: {value}" for name, value in fields)
+    lines.extend(f"{name}: {value}" for name, value in fields_with_length(status, headers, size, is_head=is_head))
     if not stays_open:
         lines.append("connection: close")
     return "\r\n".join((*lines, "", "")).encode("latin-1", "replace")

@@ -29,7 +29,7 @@ from port_hook_cli.listener import responses
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.policy import Policy, Tally
 from port_hook_cli.listener.public_address import PublicAddress
-from port_hook_cli.listener.reader import Reader
+from port_hook_cli.listener.reader import Reader, Reading
 from port_hook_cli.listener.simulator import Simulator
 from port_hook_cli.listener.turns import SenderLeft, Turn, Turns
 from port_hook_cli.listener.view import held_line
@@ -96,28 +96,34 @@ class Listening:
         self._reader = Reader(policy.secret, tolerance_s=policy.tolerance_s)
         self._seen = _SeenSignatures(policy.tolerance_s, seen or {})
         self._simulator = Simulator(policy) if policy.simulates else None
+        self._answered: list[tuple[Exchange, Response | None]] = []
 
     async def receive(self, invocation: Invocation, client: str) -> Response | None:
         """Return the response to `invocation` from the address `client`; raises StoreError if it is not saved.
 
         None means that the connection is to be closed without a response.
         """
-        exchange = await self._read(invocation)
+        verdict, payload = await self._read(invocation)
         self.tally.received += 1
-        refusal = self._refusal(exchange.verdict)
-        is_wanted = refusal is None and self._is_wanted(exchange.payload)
-        if self._simulator is not None:
-            exchange = replace(exchange, simulated=self._simulator.decide(may_fail=is_wanted))
-        simulated = exchange.simulated
-        response = refusal or self._own_response(exchange)
+        refusal = self._refusal(verdict)
+        is_wanted = refusal is None and self._is_wanted(payload)
+        simulated = self._simulator.decide(may_fail=is_wanted) if self._simulator else None
+        response = refusal or self._own_response(payload, simulated)
         forwards = response is None and not (simulated is not None and simulated.dropped)
+        takes_turn = forwards or (is_wanted and self.turns.is_paused)
+        exchange = Exchange(
+            invocation=invocation,
+            verdict=verdict,
+            payload=payload,
+            response=None if takes_turn else response,
+            refused=refusal is not None,
+            simulated=simulated,
+        )
         try:
-            if forwards or (is_wanted and self.turns.is_paused):
-                turn = self.turns.take(exchange.payload.run_id) if forwards else self.turns.hold()
+            if takes_turn:
+                turn = self.turns.take(payload.run_id) if forwards else self.turns.hold()
                 exchange, response = await self._serve(exchange, turn, client, response)
             else:
-                if response is not None:
-                    exchange = _with(exchange, response, refused=refusal is not None)
                 await self._store.save(exchange)
         except StoreError as error:
             self._unsaved(exchange, error)
@@ -126,21 +132,21 @@ class Listening:
             self._seen.forget(signature_key(invocation.headers))
         if simulated is not None and simulated.delay_s:
             await asyncio.sleep(simulated.delay_s)
-        # After the response: the loop sends it first.
-        asyncio.get_running_loop().call_soon(self._observe, exchange, response)
+        if not self._answered:
+            # After the responses: the loop sends those of one turn first. One callback for all of them costs less.
+            asyncio.get_running_loop().call_soon(self._observe_answered)
+        self._answered.append((exchange, response))
         return response
 
-    async def _read(self, invocation: Invocation) -> Exchange:
+    async def _read(self, invocation: Invocation) -> Reading:
         key, now = signature_key(invocation.headers), invocation.received_at
         seen = self._seen.has(key, now)
-        exchange = self._reader.at_once(invocation, seen=seen) or await self._reader.in_time(invocation, seen=seen)
-        if exchange.verdict.status not in _VERIFIED:
-            return exchange
+        reading = self._reader.at_once(invocation, seen=seen) or await self._reader.in_time(invocation, seen=seen)
+        verdict, payload = reading
         # Reading a large body takes time: another request with this signature may have arrived meanwhile.
-        if not seen and not self._seen.note(key, now, exchange.verdict.age_s or 0.0):
-            verdict = replace(exchange.verdict, causes=(REPLAYED, *exchange.verdict.causes))
-            exchange = replace(exchange, verdict=verdict)
-        return exchange
+        if verdict.status in _VERIFIED and not seen and not self._seen.note(key, now, verdict.age_s or 0.0):
+            return Reading(replace(verdict, causes=(REPLAYED, *verdict.causes)), payload)
+        return reading
 
     def leave(self, invocation_id: str) -> None:
         """Take a request that waits for its turn out of the queue, as its sender has disconnected.
@@ -154,6 +160,11 @@ class Listening:
         """Stop the threads that read requests."""
         self._reader.close()
 
+    def _observe_answered(self) -> None:
+        answered, self._answered = self._answered, []
+        for exchange, response in answered:
+            self._observe(exchange, response)
+
     def _observe(self, exchange: Exchange, response: Response | None) -> None:
         if exchange.delivery is not None:
             self._store.complete(exchange)
@@ -166,14 +177,14 @@ class Listening:
                 self._count(exchange, response)
             self._observer.exchanged(exchange)
 
-    def _own_response(self, exchange: Exchange) -> Response | None:
+    def _own_response(self, payload: Payload, simulated: Simulated | None) -> Response | None:
         """Return the response that needs no handler, or None if the request is to be forwarded."""
-        if not self._is_wanted(exchange.payload):
+        if not self._is_wanted(payload):
             self.tally.passed_over += 1
             return responses.OK
-        if exchange.simulated is not None and exchange.simulated.failure:
-            return _failure(exchange.simulated)
-        return None if self.policy.routes.may_take(exchange.payload) else self.policy.respond
+        if simulated is not None and simulated.failure:
+            return _failure(simulated)
+        return None if self.policy.routes.may_take(payload) else self.policy.respond
 
     def _refusal(self, verdict: Verdict) -> Response | None:
         policy = self.policy
@@ -310,16 +321,13 @@ class Listening:
                 tally.waiting.popitem(last=False)
 
 
-def _with(
-    exchange: Exchange, response: Response | None, delivery: Delivery | None = None, *, refused: bool = False
-) -> Exchange:
+def _with(exchange: Exchange, response: Response | None, delivery: Delivery | None = None) -> Exchange:
     return Exchange(
         invocation=exchange.invocation,
         verdict=exchange.verdict,
         payload=exchange.payload,
         delivery=delivery,
         response=response,
-        refused=refused,
         simulated=exchange.simulated,
     )
 

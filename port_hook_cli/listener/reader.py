@@ -13,9 +13,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from port_hook_cli.invocations.models import Exchange, Invocation, Payload, Status, Verdict
+from port_hook_cli.invocations.models import Invocation, Payload, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.messages import verify_received, verify_received_without_diagnosis
@@ -37,8 +37,15 @@ _NOT_READ = Payload(problem="not read, because the signature is not valid")
 _MOST_UNSIGNED_MARKS = 2**13
 
 
+class Reading(NamedTuple):
+    """What was read of a request: the verdict on its signature, and its payload."""
+
+    verdict: Verdict
+    payload: Payload
+
+
 class Reader:
-    """Makes the exchange of an invocation. With `secret` None, nothing is verified."""
+    """Verifies invocations and reads their payloads. With `secret` None, nothing is verified."""
 
     def __init__(self, secret: Secret | None, *, tolerance_s: float) -> None:
         self._secret = secret
@@ -48,8 +55,8 @@ class Reader:
         self._checks = ThreadPoolExecutor(1, "check")
         self._waiting = 0
 
-    def at_once(self, invocation: Invocation, *, seen: bool) -> Exchange | None:
-        """Return the exchange of a request that is quick to read and verify, None for any other.
+    def at_once(self, invocation: Invocation, *, seen: bool) -> Reading | None:
+        """Return the reading of a request that is quick to read and verify, None for any other.
 
         `seen` says that its signature was verified before.
         """
@@ -58,16 +65,15 @@ class Reader:
         verdict = self._plain_verdict(invocation, seen=seen)
         if verdict is None:
             return None
-        payload = read_payload(invocation.body, invocation.headers)
-        return Exchange(invocation=invocation, verdict=verdict, payload=payload)
+        return Reading(verdict, read_payload(invocation.body, invocation.headers))
 
-    async def in_time(self, invocation: Invocation, *, seen: bool) -> Exchange:
-        """Return the exchange of any request."""
+    async def in_time(self, invocation: Invocation, *, seen: bool) -> Reading:
+        """Return the reading of any request."""
         verdict = await self._run(self._checks, lambda: self._plain_verdict(invocation, seen=seen))
         if verdict is None or verdict.status in _UNSIGNED:
             return await self._diagnosed(invocation, verdict, seen=seen)
         payload = await self._run(self._signed, lambda: read_payload(invocation.body, invocation.headers))
-        return Exchange(invocation=invocation, verdict=verdict, payload=payload)
+        return Reading(verdict, payload)
 
     def close(self) -> None:
         """Stop the threads; requests that wait for them are dropped."""
@@ -87,16 +93,16 @@ class Reader:
             seen=seen,
         )
 
-    async def _diagnosed(self, invocation: Invocation, plain: Verdict | None, *, seen: bool) -> Exchange:
+    async def _diagnosed(self, invocation: Invocation, plain: Verdict | None, *, seen: bool) -> Reading:
         if self._waiting >= _MOST_WAITING:
-            return Exchange(invocation=invocation, verdict=plain or UNDIAGNOSED, payload=_NOT_READ)
+            return Reading(plain or UNDIAGNOSED, _NOT_READ)
         self._waiting += 1
         try:
             return await self._run(self._unsigned, lambda: self._diagnose(invocation, plain, seen=seen))
         finally:
             self._waiting -= 1
 
-    def _diagnose(self, invocation: Invocation, plain: Verdict | None, *, seen: bool) -> Exchange:
+    def _diagnose(self, invocation: Invocation, plain: Verdict | None, *, seen: bool) -> Reading:
         assert self._secret is not None
         verdict = plain or verify_received(
             invocation.headers,
@@ -108,7 +114,7 @@ class Reader:
             seen=seen,
         )
         payload = read_payload(invocation.body, invocation.headers) if _is_cheap(invocation.body) else _NOT_READ
-        return Exchange(invocation=invocation, verdict=verdict, payload=payload)
+        return Reading(verdict, payload)
 
     async def _run(self, threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(threads, work)

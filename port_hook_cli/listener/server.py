@@ -121,9 +121,9 @@ class HttpSource:
         await self._http.shutdown(_LEAVE_S)
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        if isinstance(request.protocol, ServerConnection):
-            request.protocol.task = asyncio.current_task()
-        target = request.raw_path
+        connection, target = request.protocol, request.raw_path
+        if isinstance(connection, ServerConnection):
+            connection.task = asyncio.current_task()
         if refusal := _refuse_form(request):
             self._notice(f"Responded {refusal.status} to {request.method} {target[:200]}")
             return WireResponse(request, refusal, close=True)
@@ -135,15 +135,14 @@ class HttpSource:
         if not is_below(target, self._context.mount):
             self._notice(f"Responded 404 to {request.method} {target}: not below {self._context.mount}")
             return WireResponse(request, responses.outside(self._context.mount))
-        head, share = Share(self._capacity), Share(self._capacity)
+        share, fields = Share(self._capacity), len(request.raw_headers)
         try:
             # A short field costs much more memory than it has bytes.
-            if len(request.raw_headers) > _FEW_FIELDS and not head.grow_to(_FIELD_BYTES * len(request.raw_headers)):
+            if fields > _FEW_FIELDS and not share.add(_FIELD_BYTES * fields):
                 return WireResponse(request, responses.BUSY, close=True)
             return await self._take(request, share)
         finally:
             share.release()
-            head.release()
 
     async def _take(self, request: web.BaseRequest, share: Share) -> web.StreamResponse:
         try:
@@ -158,10 +157,11 @@ class HttpSource:
             headers=Headers.from_raw(request.raw_headers),
             body=body,
         )
-        if isinstance(request.protocol, ServerConnection):
+        connection = request.protocol
+        if isinstance(connection, ServerConnection):
             # A client that closes its side right after the request still waits for the response; one that does so
             # later has left.
-            request.protocol.on_left = partial(self._context.leave, invocation.id)
+            connection.on_left = partial(self._context.leave, invocation.id)
         try:
             response: Response | None = await self._context.receive(invocation, request.remote or "unknown")
         except StoreError as error:
@@ -173,12 +173,13 @@ class HttpSource:
         stream = request.content
         if stream.is_eof():
             body = stream.read_nowait()
-            self._admit(request, len(body), share)
+            if body:
+                self._admit(request, len(body), len(body), share)
             return body
         # An announced length takes no capacity: nine idle clients could keep everyone else out.
         if (request.content_length or 0) > self._context.max_body:
-            self._admit(request, request.content_length or 0, share)
-        if request.headers.get("Expect", "").lower() == "100-continue":
+            self._admit(request, request.content_length or 0, 0, share)
+        if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
             async with asyncio.timeout(self._body_timeout_s):
@@ -199,19 +200,19 @@ class HttpSource:
         chunks, size = [], 0
         while chunk := await request.content.readany():
             size += len(chunk)
-            self._admit(request, size, share)
+            self._admit(request, size, len(chunk), share)
             chunks.append(chunk)
         return b"".join(chunks)
 
-    def _admit(self, request: web.BaseRequest, size: int, share: Share) -> None:
-        """Raise the refusal if a body of at least `size` bytes must be refused."""
+    def _admit(self, request: web.BaseRequest, size: int, arrived: int, share: Share) -> None:
+        """Add the `arrived` bytes to `share`; raise the refusal if a body of at least `size` must be refused."""
         if size > self._context.max_body:
             self._notice(
                 f"Responded 413 to {request.method} {request.raw_path}: a body of at least {size} bytes, not captured "
                 "(limit --max-body)"
             )
             raise _RefusedError(responses.too_large(self._context.max_body))
-        if not share.grow_to(size):
+        if not share.add(arrived):
             raise _RefusedError(responses.BUSY)
 
     def _find_foreign(self, request: web.BaseRequest) -> Foreign | None:
@@ -245,7 +246,7 @@ def _refuse_form(request: web.BaseRequest) -> Response | None:
     """Return the response to a request that no webhook sends: to a proxy, or with a transfer coding besides chunked."""
     if not request.raw_path.startswith("/"):
         return responses.unsupported(400, "the request target is not a path: port-hook is not a proxy")
-    coding = request.headers.get("Transfer-Encoding")
+    coding = request.headers.get(hdrs.TRANSFER_ENCODING)
     if coding and coding.strip().lower() != "chunked":
         return responses.unsupported(501, "the only transfer-encoding that port-hook accepts is chunked")
     return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 from base64 import b64encode
 from enum import StrEnum
+from functools import lru_cache
 
 from port_hook_cli.invocations.header_names import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_hook_cli.text.secret import Secret
@@ -36,12 +37,20 @@ def digest(secret: str, timestamp: str, body: bytes) -> bytes:
     key, lead = secret.encode("utf-8", "surrogatepass"), timestamp.encode("utf-8", "surrogatepass") + b"."
     if len(body) < _SMALL_BYTES:
         # `hmac.digest` always releases the interpreter's lock, and a busy listener waits long to get it back.
-        return hmac.new(key, lead + body, "sha256").digest()
+        keyed = _keyed(key).copy()
+        keyed.update(lead + body)
+        return keyed.digest()
     if len(body) < _LARGE_BYTES:
         return hmac.digest(key, lead + body, "sha256")
     whole = hmac.new(key, lead, "sha256")  # does not copy the body, and releases the interpreter's lock
     whole.update(body)
     return whole.digest()
+
+
+@lru_cache(maxsize=16)  # setting up a key takes as long as hashing a small body, and a listener has only one secret
+def _keyed(key: bytes) -> hmac.HMAC:
+    """Return an HMAC of nothing yet. Only copy it: it is shared."""
+    return hmac.new(key, digestmod="sha256")
 
 
 def sign(body: bytes, secret: Secret, timestamp: str) -> str:

@@ -94,6 +94,22 @@ async def test_valid_invocation_is_saved_forwarded_responded_to_and_completed() 
     assert (flow.tally.received, flow.tally.verified, len(flow.tally.waiting)) == (1, 1, 1)
 
 
+async def test_concurrent_requests_are_all_shown_in_order_after_their_responses() -> None:
+    world, events = World(), list[str]()
+    world.exchanged = lambda exchange: events.append(f"shown {exchange.invocation.id}")  # type: ignore[method-assign]
+
+    async def request(name: str) -> None:
+        await flow.receive(an_invocation(id=name), "c")
+        events.append(f"responded {name}")
+
+    async with listening(world, routes=Routes()) as flow:
+        await asyncio.gather(*(request(name) for name in "ab"))
+        await request("c")
+    assert [event for event in events if event.startswith("shown")] == ["shown a", "shown b", "shown c"]
+    for name in "abc":
+        assert events.index(f"responded {name}") < events.index(f"shown {name}")
+
+
 async def test_tally_keeps_the_latest_response_of_a_waiting_run() -> None:
     world = World(status=500)
     async with listening(world) as flow:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from port_hook_cli.invocations.models import Exchange, Status
-from port_hook_cli.listener.reader import Reader
+from port_hook_cli.invocations.models import Status
+from port_hook_cli.listener.reader import Reader, Reading
 from tests.factories import SECRET, an_invocation, signed
 from tests.hostile_bodies import hostile_bodies
 
@@ -33,8 +33,8 @@ def _as_in_a_listener() -> Iterator[None]:
     gc.set_threshold(*threshold)
 
 
-async def read(body: bytes, *, count: int = 1) -> tuple[float, list[Exchange]]:
-    """Read an unsigned request `count` times at once; return the longest hold of the loop, and the exchanges.
+async def read(body: bytes, *, count: int = 1) -> tuple[float, list[Reading]]:
+    """Read an unsigned request `count` times at once; return the longest hold of the loop, and the readings.
 
     The hold is the time of the processor that this process used between two turns of the loop: what else the machine
     does must not count.
@@ -51,34 +51,34 @@ async def read(body: bytes, *, count: int = 1) -> tuple[float, list[Exchange]]:
     return longest, [task.result() for task in tasks]
 
 
-async def quietest(body: bytes, *, count: int = 1) -> tuple[float, list[Exchange]]:
+async def quietest(body: bytes, *, count: int = 1) -> tuple[float, list[Reading]]:
     """Return what `read` does, of up to three runs: the hold of a run that was disturbed says nothing."""
-    longest, exchanges = await read(body, count=count)
+    longest, readings = await read(body, count=count)
     for _ in range(2):
         if longest > MOST_S:
-            longest, exchanges = await read(body, count=count)
-    return longest, exchanges
+            longest, readings = await read(body, count=count)
+    return longest, readings
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 async def test_hostile_body_does_not_block_the_event_loop(size: int) -> None:
     for name, body in hostile_bodies(size):
-        longest, exchanges = await quietest(body)
+        longest, readings = await quietest(body)
         assert longest < MOST_S, name
-        assert exchanges[0].verdict.status is Status.INVALID, name
+        assert readings[0].verdict.status is Status.INVALID, name
 
 
 async def test_many_hostile_bodies_do_not_block_the_event_loop_and_most_are_not_diagnosed() -> None:
     body = dict(hostile_bodies(100_000))["many numbers"]
-    longest, exchanges = await quietest(body, count=60)
+    longest, readings = await quietest(body, count=60)
     assert longest < MOST_S
-    slugs = [exchange.verdict.slugs for exchange in exchanges]
+    slugs = [reading.verdict.slugs for reading in readings]
     assert slugs.count(("undiagnosed",)) > 30
 
 
 @pytest.mark.parametrize(("count", "is_read"), [(8_000, True), (9_000, False)])
 async def test_an_unsigned_document_with_too_many_values_is_not_parsed(count: int, is_read: bool) -> None:
     body = b"[" + b"1," * count + b"1]" + b" " * 20_000
-    _, (exchange,) = await read(body)
-    assert (exchange.payload.document is not None) is is_read
-    assert (exchange.payload.problem is None) is is_read
+    _, (reading,) = await read(body)
+    assert (reading.payload.document is not None) is is_read
+    assert (reading.payload.problem is None) is is_read

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
@@ -81,3 +82,14 @@ def test_a_body_of_any_size_is_signed_over_timestamp_dot_body(size: int) -> None
     body = b"\xff" * size
     expected = hmac.new(SECRET.reveal().encode(), STAMP.encode() + b"." + body, hashlib.sha256).digest()
     assert sign(body, SECRET, STAMP) == f"v1,{base64.b64encode(expected).decode()}"
+
+
+def test_signatures_of_several_secrets_are_right_in_several_threads_at_once() -> None:
+    secrets = [Secret(f"secret {number}") for number in range(20)]
+    wanted = [(secret, b"x" * size) for secret in secrets for size in range(20)] * 3
+    with ThreadPoolExecutor(4) as threads:
+        signed = list(threads.map(lambda pair: sign(pair[1], pair[0], STAMP), wanted))
+    assert all(
+        documented_python_verifier(signature, STAMP, body.decode(), secret.reveal())
+        for signature, (secret, body) in zip(signed, wanted, strict=True)
+    )

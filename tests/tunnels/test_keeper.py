@@ -1,4 +1,4 @@
-"""What the keeper reports about a tunnel, and when it reopens it."""
+"""What the keeper reports about a tunnel, and when it reopens it; no test waits."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from port_hook_cli.tunnels.connectivity import Connectivity, ProbeResult
 from port_hook_cli.tunnels.keeper import Keeper
 from port_hook_cli.tunnels.protocol import Tunnel
 from port_hook_cli.tunnels.report import TunnelReport, TunnelState
+from tests.fast_clock import with_fast_clock
 
 REACHABLE = ProbeResult(Connectivity.REACHABLE, 12.0)
 UNREACHABLE = ProbeResult(Connectivity.UNREACHABLE, None, "no response")
@@ -64,6 +65,7 @@ class Watched:
     openings: list[str | None] = field(default_factory=list)
     following: list[FakeTunnel | Exception] = field(default_factory=list)
     move_problem: Exception | None = None
+    keeping: asyncio.Task[None] | None = None
 
     async def open(self, before: str | None) -> Tunnel:
         self.openings.append(before)
@@ -98,14 +100,13 @@ class Watched:
 
 
 @pytest.fixture
-async def watch(request: pytest.FixtureRequest) -> Callable[..., tuple[Watched, Keeper]]:
+def watch() -> Callable[..., tuple[Watched, Keeper]]:
     def begin(
         interval_s: float = 0.01, result: ProbeResult = REACHABLE, *, is_ours: bool = True
     ) -> tuple[Watched, Keeper]:
         watched = Watched(FakeTunnel(result=result))
         keeper = watched.keeper(interval_s, is_ours=is_ours)
-        task = asyncio.ensure_future(keeper.keep())
-        request.addfinalizer(task.cancel)
+        watched.keeping = asyncio.create_task(keeper.keep())  # the end of the loop cancels it
         return watched, keeper
 
     return begin
@@ -114,6 +115,7 @@ async def watch(request: pytest.FixtureRequest) -> Callable[..., tuple[Watched, 
 Watch = Callable[..., tuple[Watched, Keeper]]
 
 
+@with_fast_clock
 async def test_keeper_reports_a_working_tunnel_once(watch: Watch) -> None:
     watched, keeper = watch()
     report = await watched.next()
@@ -124,6 +126,7 @@ async def test_keeper_reports_a_working_tunnel_once(watch: Watch) -> None:
     assert keeper.latest.state is TunnelState.REACHABLE
 
 
+@with_fast_clock
 async def test_keeper_reports_an_unreachable_tunnel_after_two_failed_probes(watch: Watch) -> None:
     watched, _ = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
@@ -134,6 +137,7 @@ async def test_keeper_reports_an_unreachable_tunnel_after_two_failed_probes(watc
     assert await watched.states(1) == [TunnelState.REACHABLE]
 
 
+@with_fast_clock
 async def test_keeper_reports_a_change_of_health_at_once_when_probes_are_rare(watch: Watch) -> None:
     watched, _ = watch(interval_s=3600)
     assert await watched.states(1) == [TunnelState.REACHABLE]
@@ -146,6 +150,7 @@ async def test_keeper_reports_a_change_of_health_at_once_when_probes_are_rare(wa
         assert await watched.states(1) == [TunnelState.REACHABLE]
 
 
+@with_fast_clock
 async def test_keeper_reopens_a_lost_tunnel_until_it_succeeds(watch: Watch) -> None:
     watched, keeper = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
@@ -161,6 +166,7 @@ async def test_keeper_reopens_a_lost_tunnel_until_it_succeeds(watch: Watch) -> N
     assert keeper.lost_count == 1
 
 
+@with_fast_clock
 async def test_keeper_reports_and_announces_a_changed_url(watch: Watch) -> None:
     watched, keeper = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
@@ -174,6 +180,7 @@ async def test_keeper_reports_and_announces_a_changed_url(watch: Watch) -> None:
     assert keeper.latest.url == "https://two.example"
 
 
+@with_fast_clock
 async def test_keeper_reopens_a_tunnel_when_another_server_responds_at_its_url(watch: Watch) -> None:
     watched, _ = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
@@ -182,6 +189,7 @@ async def test_keeper_reopens_a_tunnel_when_another_server_responds_at_its_url(w
     assert await watched.states(3) == [TunnelState.TAKEN, TunnelState.LOST, TunnelState.OPEN]
 
 
+@with_fast_clock
 async def test_keeper_does_not_reopen_a_tunnel_that_never_worked(watch: Watch) -> None:
     watched, _ = watch(result=TAKEN)
     assert await watched.states(1) == [TunnelState.TAKEN]
@@ -190,6 +198,7 @@ async def test_keeper_does_not_reopen_a_tunnel_that_never_worked(watch: Watch) -
     assert watched.openings == []
 
 
+@with_fast_clock
 async def test_keeper_relies_on_the_tunnels_health_without_probes(watch: Watch) -> None:
     watched, keeper = watch(interval_s=0)
     watched.tunnel.problem = "it has no connection"
@@ -201,6 +210,7 @@ async def test_keeper_relies_on_the_tunnels_health_without_probes(watch: Watch) 
     assert watched.tunnel.closed == 1
 
 
+@with_fast_clock
 async def test_keeper_reports_an_unexpected_exception_of_a_provider_and_continues(watch: Watch) -> None:
     watched, _ = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
@@ -212,6 +222,7 @@ async def test_keeper_reports_an_unexpected_exception_of_a_provider_and_continue
     assert await watched.states(2) == [TunnelState.OPEN, TunnelState.REACHABLE]
 
 
+@with_fast_clock
 async def test_keeper_reports_each_reason_for_a_failed_reopening_once(watch: Watch) -> None:
     watched, _ = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
@@ -230,6 +241,7 @@ async def test_keeper_reports_each_reason_for_a_failed_reopening_once(watch: Wat
     ]
 
 
+@with_fast_clock
 async def test_keeper_watches_a_new_url_when_announcing_it_fails(watch: Watch) -> None:
     watched, _ = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
@@ -240,6 +252,7 @@ async def test_keeper_watches_a_new_url_when_announcing_it_fails(watch: Watch) -
     assert watched.notices == ["error: --retarget could not set the new URL in Port: KeyError: 'what'"]
 
 
+@with_fast_clock
 async def test_keeper_replaces_a_lost_tunnel_when_closing_it_fails(watch: Watch) -> None:
     watched, _ = watch()
     assert await watched.states(1) == [TunnelState.REACHABLE]
@@ -250,6 +263,7 @@ async def test_keeper_replaces_a_lost_tunnel_when_closing_it_fails(watch: Watch)
     assert watched.notices == ["The lost tunnel could not be closed: OSError: gone"]
 
 
+@with_fast_clock
 async def test_keeper_never_reopens_the_users_own_tunnel(watch: Watch) -> None:
     watched, _ = watch(is_ours=False)
     assert await watched.states(1) == [TunnelState.REACHABLE]
@@ -259,6 +273,7 @@ async def test_keeper_never_reopens_the_users_own_tunnel(watch: Watch) -> None:
     assert await watched.states(1) == [TunnelState.REACHABLE]
 
 
+@with_fast_clock
 async def test_keeper_waits_longer_before_each_reopening_of_unstable_tunnels(watch: Watch) -> None:
     watched, _ = watch()
     loop = asyncio.get_running_loop()

@@ -98,12 +98,12 @@ _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 def capture_weight(row: Row) -> int:
     """Return roughly how many bytes a capture's row has, counting the columns that a sender can make large."""
-    return sum([len(part) for part in _large_of_capture(row) if part is not None])
+    return sum(map(len, filter(None, _large_of_capture(row))))  # all of it in C: a listener weighs every row
 
 
 def outcome_weight(row: Row) -> int:
     """Return roughly how many bytes an outcome has."""
-    return sum([len(part) for part in row[2:] if part is not None])
+    return sum(map(len, filter(None, row[2:])))
 
 
 def capture_row(exchange: Exchange, *, keep_secrets: bool) -> Row:

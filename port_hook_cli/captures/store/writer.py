@@ -1,4 +1,7 @@
-"""Save captures for a listener: all captures of one turn of the event loop share one commit.
+"""Save captures for a listener: captures that arrive together share one commit.
+
+A request alone is committed in the next turn of the event loop. Several wait for one turn more: with many connections
+that halves the number of commits, and a commit costs about as much as the rest of what is done for one request.
 
 The commit runs on the loop: it takes a tenth of a millisecond, less than waking up a thread. A thread does what takes
 longer: large bodies, and a file that another program has locked. While the thread has something to write, everything
@@ -23,6 +26,8 @@ from port_hook_cli.errors import StoreError
 from port_hook_cli.heap import return_freed_memory
 from port_hook_cli.invocations.models import Exchange, Partition
 
+# Captures with this many bytes of bodies do not wait for others.
+_JOINING_BYTES = 64 * 1024
 # How long an outcome waits to share a commit with others, and how many of them join the next commit of captures. One
 # alone would make that commit, which a response waits for, half as long again.
 _OUTCOME_DELAY_S = 0.05
@@ -45,12 +50,12 @@ class _Checkpoint:
 
 
 class _Batch:
-    """What one turn of the loop saves: exchanges with the futures that wait for them, and outcomes.
+    """What one commit saves: exchanges with the futures that wait for them, and outcomes.
 
     The commit turns the exchanges into rows: by then, the requests have been forwarded, and their handlers run.
     """
 
-    __slots__ = ("exchanges", "outcomes", "positions", "size", "waiting")
+    __slots__ = ("exchanges", "has_waited", "outcomes", "positions", "size", "waiting")
 
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
@@ -58,6 +63,7 @@ class _Batch:
         self.outcomes: Sequence[Row] = ()
         self.positions: Mapping[Partition, int] = {}  # a batch that has some contains nothing else
         self.size = 0  # of bodies and outcomes, in bytes, roughly
+        self.has_waited = False  # for one turn of the loop, so that more exchanges could join
 
 
 class StoreWriter:
@@ -134,8 +140,12 @@ class StoreWriter:
             self._thread.join()
 
     def _turn_over_captures(self) -> None:
-        """Commit the captures from this turn of the loop; outcomes join them if there are several."""
-        if len(self._outcomes) >= _OUTCOMES_TOGETHER:
+        """Commit the captures that have arrived, now or in the next turn; outcomes join them if there are several."""
+        batch = self._batch
+        if len(batch.exchanges) > 1 and batch.size < _JOINING_BYTES and not batch.has_waited:
+            batch.has_waited = True
+            self._soon = self._loop.call_soon(self._turn_over_captures)
+        elif len(self._outcomes) >= _OUTCOMES_TOGETHER:
             self._turn_over()
         else:
             self._soon = None

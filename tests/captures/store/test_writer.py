@@ -91,6 +91,39 @@ async def test_concurrent_saves_share_a_commit(writer: StoreWriter, store: Count
     assert len(saved(folder)) == 50
 
 
+async def test_saves_of_the_next_turn_join_the_commit_of_several(writer: StoreWriter, store: CountedStore) -> None:
+    saves = [writer.save(a_capture(number)) for number in range(2)]
+    await asyncio.sleep(0)  # one turn of the loop
+    saves.append(writer.save(a_capture(2)))
+    await asyncio.gather(*saves)
+    assert store.commits == [(3, 0)]
+
+
+async def test_commit_of_several_waits_for_one_turn_only(writer: StoreWriter, store: CountedStore) -> None:
+    saves = [writer.save(a_capture(number)) for number in range(2)]
+    for number in range(2, 5):
+        await asyncio.sleep(0)
+        saves.append(writer.save(a_capture(number)))
+    await asyncio.gather(*saves)
+    assert store.commits[0] == (3, 0)
+
+
+async def test_a_single_save_is_committed_without_waiting_for_others(writer: StoreWriter, store: CountedStore) -> None:
+    first = writer.save(a_capture(0))
+    await asyncio.sleep(0)
+    assert first.done()
+    await writer.save(a_capture(1))
+    assert store.commits == [(1, 0), (1, 0)]
+
+
+async def test_large_captures_do_not_wait_for_others(writer: StoreWriter, store: CountedStore) -> None:
+    large = [an_exchange(an_invocation(b"x" * 40_000, id=f"{number:04}")) for number in range(2)]
+    saves = [writer.save(exchange) for exchange in large]
+    await asyncio.sleep(0)
+    assert all(save.done() for save in saves)
+    assert store.commits == [(2, 0)]
+
+
 async def test_several_outcomes_travel_with_the_next_save(
     writer: StoreWriter, store: CountedStore, folder: Path
 ) -> None:
