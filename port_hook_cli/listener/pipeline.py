@@ -133,7 +133,7 @@ class Listening:
         if simulated is not None and simulated.delay_s:
             await asyncio.sleep(simulated.delay_s)
         if not self._answered:
-            # After the responses: the loop sends those of one turn first. One callback for all of them costs less.
+            # The loop sends the responses of this turn first. One callback for all of them costs less.
             asyncio.get_running_loop().call_soon(self._observe_answered)
         self._answered.append((exchange, response))
         return response

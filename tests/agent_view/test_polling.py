@@ -32,8 +32,7 @@ async def test_runs_are_claimed_from_port_only_after_a_yes() -> None:
     await confirm_claims(PORT, a_plan(), can_ask=True, ask=user)
     (question,) = user.questions
     assert (
-        "claims runs from https://api.port.io, so that a running execution agent does not get them. Take over?"
-        in question
+        "claims runs from https://api.port.io, so a running execution agent does not get them. Take over?" in question
     )
     with pytest.raises(UsageError, match=r"^No run was claimed\.$"):
         await confirm_claims(PORT, a_plan(), can_ask=True, ask=Asked(False))
