@@ -28,8 +28,9 @@ class StreamPlan:
 class AgentPlan:
     """What `agent` does. `source` names a message, or says which to read.
 
-    `mapping` is a file, or None for the agent's choice. `to` is where the request is sent instead of the mapping's URL. `variables` are names of the environment that
-    expressions may read. Times are seconds; a `timeout_s` of 0 is no limit.
+    `mapping` is a file, or None for the agent's choice. `to` is where the request is sent instead of the
+    mapping's URL. `variables` are names of the environment that expressions may read. Times are seconds; a `timeout_s`
+    of 0 is no limit.
     """
 
     source: str | StreamPlan

@@ -13,7 +13,7 @@ PORT = "https://api.port.io"
 
 
 class Asked:
-    """Answers questions, and keeps them."""
+    """Answers questions, and records them."""
 
     def __init__(self, answer: bool) -> None:
         self._answer, self.questions = answer, list[str]()

@@ -211,7 +211,7 @@ def _claimed(url: str) -> dict[str, Any]:
 
 @contextmanager
 def _port(answers: dict[str, Any]) -> Iterator[str]:
-    """Run a stand-in for Port's API that gives each path one fixed answer, or those of a list, and 404 to others."""
+    """Run a stand-in for Port's API that responds to each path as given, once or with each of a list, and with 404 to others."""
     from aiohttp import web
 
     from tests.servers import application
