@@ -211,7 +211,7 @@ def _claimed(url: str) -> dict[str, Any]:
 
 @contextmanager
 def _port(answers: dict[str, Any]) -> Iterator[str]:
-    """Run a stand-in for Port's API that responds to each path as given, once or with each of a list, and with 404 to others."""
+    """Run a stand-in for Port's API: each path has one response, or a list of them; others get 404."""
     from aiohttp import web
 
     from tests.servers import application
