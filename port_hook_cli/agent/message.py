@@ -98,7 +98,7 @@ def take_message(
 def take_topic_message(document: Any, secret: Secret) -> AgentMessage:
     """Return the message in a value that comes directly from a topic; raises ValueError if the agent cannot read it.
 
-    The agent drops such a message if it has no signature, even if it has the form of a run that is polled.
+    The agent drops such a message if it has no signature, or the form of a run that is polled.
     """
     if not isinstance(document, dict):
         raise ValueError("it is not an object")  # noqa: TRY004 - the document is not an argument of the wrong type

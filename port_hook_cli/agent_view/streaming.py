@@ -47,7 +47,7 @@ async def _always(_: ShownPrediction) -> bool:
 
 
 class MessageStream:
-    """Handles one message at a time. `ended` is done after the last message; if an error ended the stream, it has it.
+    """Handles one message at a time. `ended` is done after the last message, or has the error that ended the stream.
 
     `port` is a client of Port's API if runs are reported. `code` is that of the first request that was not successful.
     """

@@ -196,7 +196,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--report',), '', False, (), 'With --send: report the run to Port as the agent does, for real.'),
             (('--take-over',), '', False, (), 'With --poll --send: claim runs from Port, so that a running agent does not get them. Not needed for a sandbox on this machine.'),
             (('--yes',), '', False, (), 'Do not ask before --take-over begins.'),
-            (('--timeout',), 'S', False, (), "With --send: wait S seconds for the response; 0 waits indefinitely. The default is the agent's."),
+            (('--timeout',), 'S', False, (), "With --send: wait S seconds for the response; 0 waits indefinitely. The default is the agent's timeout."),
             (('--api-timeout',), 'S', False, (), "Limit each request to Port's API to S seconds, from connecting to the last byte."),
             (('--json',), '', False, (), 'Print versioned JSON records, one per line, and nothing else, on stdout.'),
             (('--store',), 'PATH', False, (), "The capture store's file. Default: .port-hook/captures.db in this folder."),
