@@ -127,7 +127,8 @@ def agent(
             "--timeout",
             metavar="S",
             min=0,
-            help="With --send: wait S seconds for the response; 0 waits indefinitely. The default is the agent's timeout.",
+            help="With --send: wait S seconds for the response; 0 waits indefinitely. The default is the agent's "
+            "timeout.",
             callback=options.finite,
         ),
     ] = 30.0,
