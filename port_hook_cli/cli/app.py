@@ -254,7 +254,9 @@ def _run(argv: Sequence[str] | None, runtime: Runtime | None) -> int:
         runtime = runtime or system_runtime()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return int(_root_command().main(args=words, prog_name="port-hook", standalone_mode=False, obj=runtime) or ExitCode.OK)
+        return int(
+            _root_command().main(args=words, prog_name="port-hook", standalone_mode=False, obj=runtime) or ExitCode.OK
+        )
     except TyperException as wrong:
         return _refuse(wrong, words, runtime or system_runtime())
     except SystemExit as end:
