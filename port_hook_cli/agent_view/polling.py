@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from port_hook_cli.agent.polling import (
     listed_runs,
 )
 from port_hook_cli.agent.reports import AgentCall
+from port_hook_cli.agent_view.mappings import StreamMappings
 from port_hook_cli.agent_view.plan import StreamPlan
 from port_hook_cli.agent_view.session import AgentInput, AgentSession, ShownPrediction
 from port_hook_cli.agent_view.streaming import DRAIN_S, MessageStream, run_stream
@@ -45,7 +47,7 @@ _INTERVAL_S, _SANDBOX_INTERVAL_S = 10.0, 0.5
 _TAKES = "--poll --send claims runs, so that a running execution agent does not get them"
 
 
-async def show_runs(session: AgentSession, plan: StreamPlan) -> ExitCode:
+async def show_runs(session: AgentSession, plan: StreamPlan, mappings: StreamMappings) -> ExitCode:
     """Show each run for the agent, until Ctrl-C or the plan's `count`; with `--send`, take it as the agent does.
 
     Raises PortHookError.
@@ -55,7 +57,7 @@ async def show_runs(session: AgentSession, plan: StreamPlan) -> ExitCode:
         if session.plan.send:
             await _confirm(session, plan)
         async with open_port_api(session.settings, session.runtime, timeout_s=session.plan.api_timeout_s) as api:
-            stream = MessageStream(session, plan, api if session.plan.report else None)
+            stream = MessageStream(session, plan, mappings, api if session.plan.report else None)
             polling = Polling(session, plan, stream, api)
             return await polling.run()
 
@@ -83,13 +85,24 @@ async def _confirm(session: AgentSession, plan: StreamPlan) -> None:
         raise UsageError("No run was claimed.", hint="Leave out --send to look at the runs only.")
 
 
+class _ClaimState(Enum):
+    """What is known of a run that was claimed.
+
+    UNCLEAR: Port may have received the acknowledgment. LOST: someone else has acknowledged the run.
+    """
+
+    CLAIMED = auto()
+    UNCLEAR = auto()
+    LOST = auto()
+    ACKNOWLEDGED = auto()
+
+
 @dataclass(slots=True)
 class _Claim:
-    """A run that was claimed. `is_lost` says that someone else has acknowledged it."""
+    """A run that was claimed."""
 
     run_id: str
-    is_acknowledged: bool = False
-    is_lost: bool = False
+    state: _ClaimState = _ClaimState.CLAIMED
 
 
 class Polling:
@@ -98,18 +111,21 @@ class Polling:
     def __init__(self, session: AgentSession, plan: StreamPlan, stream: MessageStream, api: PortApi) -> None:
         self._session, self._plan, self._stream, self._api = session, plan, stream, api
         self._known: set[str] = set()
+        self._handed_out: set[str] = set()  # by Port, since the last pause
         self._queues = list(RunQueue)
+        self._is_claiming = False
         self._told = ""
 
     async def run(self) -> ExitCode:
-        """Poll until the stream ends; the run that is being handled then gets two seconds."""
+        """Poll until the stream ends; the run that is being claimed or handled then gets two seconds."""
         self._tell_start()
         polling = asyncio.create_task(self._poll())
         try:
             return await self._stream.wait()
         finally:
             self._stream.end()
-            await asyncio.wait({polling}, timeout=DRAIN_S if self._stream.is_busy else 0)
+            is_busy = self._is_claiming or self._stream.is_busy
+            await asyncio.wait({polling}, timeout=DRAIN_S if is_busy else 0)
             polling.cancel()
             await asyncio.gather(polling, return_exceptions=True)
 
@@ -129,6 +145,7 @@ class Polling:
                 has_more = False
             is_first = False
             if not has_more:
+                self._handed_out.clear()
                 await asyncio.wait({self._stream.ended}, timeout=_SANDBOX_INTERVAL_S if is_local else _INTERVAL_S)
 
     def _tell_start(self) -> None:
@@ -143,27 +160,31 @@ class Polling:
         """Show the runs in Port's list that are new; False, because there is no next page."""
         response = await self._api.call("GET", LIST_PATH)
         found = listed_runs(response, since_s=self._plan.since_s)
-        if is_full(response):
-            self._tell_once(f"note: Port lists {MOST_LISTED:,} runs at most; others may be missing")
-        new = [run for run in found if run["id"] not in self._known]
+        line = f"note: Port lists {MOST_LISTED:,} runs at most; others may be missing"
+        if is_full(response) and self._session.runtime.memory.is_new(line):
+            self._tell(line)
+        new = {run["id"]: run for run in found if run["id"] not in self._known}
         self._known = {run["id"] for run in found}
-        for run in new:
+        for run in new.values():
             await self._stream.take(_input(run, RunQueue.ACTIONS), _title(run, RunQueue.ACTIONS))
         return False
 
     async def _claim(self) -> bool:
-        """Claim a run of each kind, and handle it; return whether there was one."""
-        has_any = False
+        """Claim a run of each kind, and handle it; return whether there was one that has not come since the pause."""
+        has_new = False
         for queue in tuple(self._queues):
             if self._stream.ended.done():
                 break
             # One at a time: no run waits for the end of another, and none is claimed after the last one of --count.
             for run in await self._claim_from(queue):
-                has_any = True
+                run_id = str(run[queue.id_key])
+                has_new = has_new or run_id not in self._handed_out
+                self._handed_out.add(run_id)
                 await self._handle(run, queue)
-        return has_any
+        return has_new
 
     async def _claim_from(self, queue: RunQueue) -> list[dict[str, Any]]:
+        self._is_claiming = True
         try:
             return claimed_runs(queue, await self._call(claim_call(queue, 1)))
         except PortApiError as error:
@@ -172,10 +193,18 @@ class Polling:
                 self._tell("note: Port has no workflows here, so only action runs are claimed")
                 return []
             raise
+        except asyncio.CancelledError:
+            self._tell(
+                "warning: Port did not respond in time to the last claim, so a run may be claimed. When Port hands it"
+                " out again is not documented."
+            )
+            raise
+        finally:
+            self._is_claiming = False
 
     async def _handle(self, run: dict[str, Any], queue: RunQueue) -> None:
         run_id = str(run[queue.id_key])
-        if run_id in self._known:  # it was not acknowledged, so Port handed it out again
+        if run_id in self._known:  # Port handed it out again, most often because it was not acknowledged
             return
         claim = _Claim(run_id)
         try:
@@ -183,45 +212,60 @@ class Polling:
         except asyncio.CancelledError:
             self._tell_left(claim)
             raise
-        if not claim.is_acknowledged:
+        if claim.state is not _ClaimState.UNCLEAR:  # if Port hands that out again, it can be acknowledged
             self._known.add(run_id)
         if not is_sent or not self._session.plan.report:
             self._tell_left(claim)
 
     async def _take(self, queue: RunQueue, claim: _Claim, _: ShownPrediction) -> bool:
-        """Acknowledge a run, and return whether that was possible; like the agent, go on if it was not."""
+        """Acknowledge a run, and return whether that was possible; like the agent, go on if it was not.
+
+        The call is not repeated if its response is lost: a second one could not be told from one that is too late.
+        """
+        claim.state = _ClaimState.UNCLEAR
         try:
-            claim.is_acknowledged = is_acknowledged(queue, await self._call(acknowledge_call(queue, claim.run_id)))
-            claim.is_lost = not claim.is_acknowledged
+            response = await self._call(acknowledge_call(queue, claim.run_id), repeatable=False)
         except PortApiError as error:
-            claim.is_lost = error.status == HTTPStatus.CONFLICT
-            if not claim.is_lost:
+            claim.state = _state_after(error)
+            if claim.state is not _ClaimState.LOST:
                 self._tell(f"warning: {error.message}")
-        return claim.is_acknowledged
+        else:
+            claim.state = _ClaimState.ACKNOWLEDGED if is_acknowledged(queue, response) else _ClaimState.LOST
+        return claim.state is _ClaimState.ACKNOWLEDGED
 
     def _tell_left(self, claim: _Claim) -> None:
         """Say what happens to a run that was claimed and is not reported."""
         name = brief(claim.run_id)
-        if claim.is_lost:
-            self._tell(f"note: {name} was taken by another agent in the meantime; nothing was sent")
-        elif not claim.is_acknowledged:
-            self._tell(
-                f"warning: {name} was claimed, but not acknowledged. When Port hands it out again is not documented;"
-                " the sandbox does after 60 s."
-            )
-        else:
-            self._tell(
-                f"warning: {name} is not reported by port-hook, and no other agent gets it. If your backend does not"
-                " report it, it stays IN_PROGRESS."
-            )
-            if command := report_command(claim.run_id, failed=False):
+        match claim.state:
+            case _ClaimState.LOST:
+                self._tell(f"note: {name} was taken by another agent in the meantime; nothing was sent")
+            case _ClaimState.CLAIMED:
                 self._tell(
-                    f"hint: Report it: {command}, or --status failure. With --report, port-hook reports it as the agent"
-                    " does."
+                    f"warning: {name} was claimed, but not acknowledged. When Port hands it out again is not"
+                    " documented; the sandbox does after 60 s."
                 )
+            case _ClaimState.UNCLEAR:
+                self._tell(
+                    f"warning: It is not known whether {name} was acknowledged, so nothing was sent. If it was, no"
+                    " agent gets it, and it stays IN_PROGRESS."
+                )
+                self._tell_how_to_report(claim)
+            case _ClaimState.ACKNOWLEDGED:
+                self._tell(
+                    f"warning: {name} is not reported by port-hook, and no other agent gets it. If your backend does"
+                    " not report it, it stays IN_PROGRESS."
+                )
+                self._tell_how_to_report(claim)
 
-    async def _call(self, call: AgentCall) -> Mapping[str, Any]:
-        return await self._api.call(call.method, call.path, call.body, headers=call.headers)
+    def _tell_how_to_report(self, claim: _Claim) -> None:
+        if command := report_command(claim.run_id, failed=False):
+            self._tell(
+                f"hint: Report it: {command}, or --status failure. With --report, port-hook reports it as the agent"
+                " does."
+            )
+
+    async def _call(self, call: AgentCall, *, repeatable: bool = True) -> Mapping[str, Any]:
+        return await self._api.call(call.method, call.path, call.body, repeatable=repeatable, headers=call.headers)
 
     def _tell(self, line: str) -> None:
         tell(line, self._session.runtime)
@@ -230,6 +274,13 @@ class Polling:
         if line != self._told:
             self._told = line
             self._tell(line)
+
+
+def _state_after(error: PortApiError) -> _ClaimState:
+    """Return the state of a claim whose acknowledgment has failed."""
+    if error.status == HTTPStatus.CONFLICT:
+        return _ClaimState.LOST
+    return _ClaimState.UNCLEAR if error.status is None else _ClaimState.CLAIMED
 
 
 def _input(run: dict[str, Any], queue: RunQueue) -> AgentInput:

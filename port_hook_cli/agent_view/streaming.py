@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from port_hook_cli.agent_view.mappings import WatchedMappings, session_mappings
+from port_hook_cli.agent_view.mappings import StreamMappings, WatchedMappings
 from port_hook_cli.agent_view.plan import StreamPlan
 from port_hook_cli.agent_view.sending import send_prediction, target_of
 from port_hook_cli.agent_view.session import AgentInput, AgentSession, ShownPrediction, predict_input
@@ -52,12 +52,9 @@ class MessageStream:
     `port` is a client of Port's API if runs are reported. `code` is that of the first request that was not successful.
     """
 
-    def __init__(self, session: AgentSession, plan: StreamPlan, port: PortApi | None) -> None:
+    def __init__(self, session: AgentSession, plan: StreamPlan, mappings: StreamMappings, port: PortApi | None) -> None:
         self._session, self._plan, self._port = session, plan, port
-        self._watched = WatchedMappings(session) if session.plan.watch else None
-        if self._watched is not None:
-            self._watched.has_changed()
-        self._mappings = session_mappings(session)
+        self._mappings, self._watched = mappings.current, mappings.watched
         self._last: tuple[AgentInput, str] | None = None
         self._lock = asyncio.Lock()
         self._taken = 0
