@@ -74,7 +74,7 @@ def signed_inside(captured: bytes, edited: bytes, secret: Secret, timestamp: str
     A message without a signature stays as it is, and so does one whose signature or its timestamp was edited.
     """
     kept = _inner_signature(edited)
-    if edited == captured or not kept or kept != _inner_signature(captured):
+    if edited == captured or MESSAGE_SIGNATURE not in kept or kept != _inner_signature(captured):
         return edited
     return signed_message(json.loads(edited), secret, timestamp)
 
