@@ -134,6 +134,7 @@ class MessageStream:
         if source.problem:
             self._show_unread(source, title, source.problem)
             return False
+        kept = frozenset(session.runtime.memory.secrets)
         try:
             shown = await asyncio.to_thread(predict_input, session, source, self._mappings)
         except PortHookError as problem:
@@ -141,8 +142,9 @@ class MessageStream:
             return False
         is_sent = await self._show(shown, title, before_sending)
         session.runtime.stdout.flush()
-        # Those of all messages would take more and more memory. After an error, the crash report needs them.
-        session.runtime.memory.secrets.difference_update(shown.secrets)
+        # Those of all messages would take more and more memory. After an error, the crash report needs them, and it
+        # always needs a secret of the user that a message repeats.
+        session.runtime.memory.secrets.difference_update(shown.secrets - kept)
         return is_sent
 
     async def _show(self, shown: ShownPrediction, title: str, before_sending: BeforeSending) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,10 @@ from typing import Any, TypeAlias
 import pytest
 from aiohttp import web
 
+from port_hook_cli.cli.app import main
+from port_hook_cli.engines.encryption import encrypt_aes_gcm
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.secret import Secret
 from tests.conftest import Result, Run
 from tests.servers import Handler, application, handler
 
@@ -140,3 +145,19 @@ def test_run_that_a_list_has_twice_is_shown_once(poll: Poll) -> None:
     with scripted_port({LIST: [runs(twice, twice, other)]}) as port:
         result = poll(port, "--count", "2", "--json")
     assert [record["run_id"] for record in result.records] == [RUN, OTHER]
+
+
+def test_secret_that_a_run_repeats_is_still_masked_in_a_crash_report(
+    runtime: Callable[..., Runtime], folder: Path
+) -> None:
+    secret = Secret("0123456789abcdef" * 2)
+    mapping = {"fieldsToDecryptPaths": ["key", "other"]}
+    (folder / "map.json").write_text(json.dumps([mapping]))
+    texts = {"key": secret.reveal().encode(), "other": b"a value of this run"}
+    document = a_run(ELSEWHERE)
+    document["payload"]["body"] = {name: encrypt_aes_gcm(secret, text) for name, text in texts.items()}
+    with scripted_port({LIST: [runs(document)]}) as port:
+        env = {"PORT_API_URL": port.url, "PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": secret.reveal()}
+        world = runtime(env=env)
+        assert main(("agent", "--poll", "--mapping", "map.json", "--count", "1"), world) == 0
+    assert world.memory.secrets == {secret.reveal(), "t"}
