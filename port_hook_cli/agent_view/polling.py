@@ -259,10 +259,8 @@ class Polling:
 
     def _tell_how_to_report(self, claim: _Claim) -> None:
         if command := report_command(claim.run_id, failed=False):
-            self._tell(
-                f"hint: Report it: {command}, or --status failure. With --report, port-hook reports it as the agent"
-                " does."
-            )
+            advice = "" if self._session.plan.report else " With --report, port-hook reports it as the agent does."
+            self._tell(f"hint: Report it: {command}, or --status failure.{advice}")
 
     async def _call(self, call: AgentCall, *, repeatable: bool = True) -> Mapping[str, Any]:
         return await self._api.call(call.method, call.path, call.body, repeatable=repeatable, headers=call.headers)

@@ -90,9 +90,9 @@ class MessageStream:
             self.ended.set_exception(error)
 
     async def take(self, source: AgentInput, title: str, before_sending: BeforeSending = _always) -> bool:
-        """Handle a message; return whether its request was sent. `title` is for the user.
+        """Handle a message; return whether its request was sent, and reported if the plan says so.
 
-        An error that is not about this message ends the stream.
+        `title` is for the user. An error that is not about this message ends the stream.
         """
         async with self._lock:
             if self.ended.done():
@@ -148,7 +148,7 @@ class MessageStream:
         return is_sent
 
     async def _show(self, shown: ShownPrediction, title: str, before_sending: BeforeSending) -> bool:
-        """Show a prediction, and send its request if the plan says so; return whether it was sent."""
+        """Show a prediction, and send its request if the plan says so; return what `take` does."""
         session = self._session
         if session.plan.raw:
             print_raw(shown, session.runtime)
@@ -182,7 +182,8 @@ class MessageStream:
             code = await send_prediction(self._session, shown, url, self._port)
         except PortHookError as problem:
             self._tell(problem)
-            code = problem.exit_code
+            self.code = self.code or problem.exit_code
+            return False
         self.code = self.code or code
         return True
 

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from port_hook_cli.cli.app import main
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
+from port_hook_cli.errors import ExitCode
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.secret import Secret
 from tests.conftest import Result, Run
@@ -111,6 +112,15 @@ def test_run_whose_acknowledgment_was_lost_is_sent_if_port_hands_it_out_again(po
     with scripted_port({CLAIM: [runs(a_run(backend.url))], ACK: [Lost(), acknowledged(1)]}) as port:
         result = poll(port, "--send", "--count", "2")
     assert (result.code, len(backend.requests)) == (0, 1)
+
+
+def test_run_whose_report_is_lost_is_named_with_what_to_do(poll: Poll, backend: Handler) -> None:
+    script = {CLAIM: [runs(a_run(backend.url))], ACK: [acknowledged(1)]}
+    with scripted_port({**script, f"PATCH /v1/actions/runs/{RUN}": [Lost()]}) as port:
+        result = poll(port, "--send", "--report", "--count", "1")
+    assert (result.code, len(backend.requests)) == (ExitCode.PORT_API, 1)
+    assert f"warning: {RUN} is not reported by port-hook, and no other agent gets it." in result.err
+    assert f"hint: Report it: port-hook report-run {RUN}" in result.err
 
 
 def test_run_that_was_sent_is_not_sent_again_if_port_hands_it_out_again(poll: Poll, backend: Handler) -> None:
