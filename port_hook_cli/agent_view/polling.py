@@ -6,7 +6,7 @@ Looking uses Port's documented list of runs, which takes nothing from anyone. It
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 # The agent waits 10 s between its calls. A sandbox has no limit that matters.
 _INTERVAL_S, _SANDBOX_INTERVAL_S = 10.0, 0.5
+_MOST_KNOWN = 10_000
 _TAKES = "--poll --send claims runs, so that a running execution agent does not get them"
 
 
@@ -105,12 +106,33 @@ class _Claim:
     state: _ClaimState = _ClaimState.CLAIMED
 
 
+class _KnownRuns:
+    """The ids of runs that were shown or handled. The oldest are forgotten, so that a long session stays small."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}
+
+    def __contains__(self, run_id: str) -> bool:
+        return run_id in self._ids
+
+    def keep(self, ids: Iterable[str]) -> None:
+        """Remember these ids longer than the others."""
+        listed = dict.fromkeys(ids)
+        self._ids = {**{each: None for each in self._ids if each not in listed}, **listed}
+        while len(self._ids) > max(_MOST_KNOWN, len(listed)):
+            del self._ids[next(iter(self._ids))]
+
+    def clear(self) -> None:
+        """Forget all ids."""
+        self._ids = {}
+
+
 class Polling:
     """Looks for runs again and again, and gives them to a stream."""
 
     def __init__(self, session: AgentSession, plan: StreamPlan, stream: MessageStream, api: PortApi) -> None:
         self._session, self._plan, self._stream, self._api = session, plan, stream, api
-        self._known: set[str] = set()
+        self._known = _KnownRuns()
         self._handed_out: set[str] = set()  # by Port, since the last pause
         self._queues = list(RunQueue)
         self._is_claiming = False
@@ -164,7 +186,9 @@ class Polling:
         if is_full(response) and self._session.runtime.memory.is_new(line):
             self._tell(line)
         new = {run["id"]: run for run in found if run["id"] not in self._known}
-        self._known = {run["id"] for run in found}
+        if not is_full(response):  # then those that are not listed have ended
+            self._known.clear()
+        self._known.keep(run["id"] for run in found)
         for run in new.values():
             await self._stream.take(_input(run, RunQueue.ACTIONS), _title(run, RunQueue.ACTIONS))
         return False
@@ -213,7 +237,7 @@ class Polling:
             self._tell_left(claim)
             raise
         if claim.state is not _ClaimState.UNCLEAR:  # if Port hands that out again, it can be acknowledged
-            self._known.add(run_id)
+            self._known.keep([run_id])
         if not is_sent or not self._session.plan.report:
             self._tell_left(claim)
 

@@ -150,6 +150,15 @@ def test_note_about_a_full_list_is_printed_once(poll: Poll) -> None:
     assert result.err.count("Port lists 1,000 runs at most") == 1
 
 
+def test_run_that_comes_back_into_a_full_list_is_not_shown_again(poll: Poll) -> None:
+    others = [{"id": f"r_{number}"} for number in range(1000)]
+    shown, other = a_run(ELSEWHERE), a_run(ELSEWHERE, OTHER)
+    script = [runs(*others[1:], shown), runs(*others), runs(*others[2:], shown, other)]
+    with scripted_port({LIST: script}) as port:
+        result = poll(port, "--count", "2", "--json")
+    assert [record["run_id"] for record in result.records] == [RUN, OTHER]
+
+
 def test_run_that_a_list_has_twice_is_shown_once(poll: Poll) -> None:
     twice, other = a_run(ELSEWHERE), a_run(ELSEWHERE, OTHER)
     with scripted_port({LIST: [runs(twice, twice, other)]}) as port:
