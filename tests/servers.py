@@ -33,6 +33,10 @@ class RawRequest:
         lines = self.head.decode("latin-1").split("\r\n")[1:]
         return [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines if line)]
 
+    @property
+    def closes(self) -> bool:
+        return "close" in (self.value("connection") or "").lower()
+
     def value(self, name: str) -> str | None:
         return next((value for key, value in self.fields if key.lower() == name), None)
 
@@ -41,7 +45,8 @@ class RawRequest:
 class Handler:
     """A handler that keeps what it got, byte for byte, and answers with fixed bytes.
 
-    It reads bodies by content-length only and answers one request per connection.
+    It reads bodies by content-length only. A connection stays open if the answer tells where it ends: a client that
+    sends the next request before it notices the end of the connection would lose it.
     """
 
     answer: bytes = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -55,17 +60,26 @@ class Handler:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            request = RawRequest(head, b"")
-            length = int(request.value("content-length") or 0)
-            self.requests.append(RawRequest(head, await reader.readexactly(length)))
-            await asyncio.sleep(self.delay_s)
-            writer.write(self.answer)
-            await writer.drain()
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                request = RawRequest(head, b"")
+                length = int(request.value("content-length") or 0)
+                self.requests.append(RawRequest(head, await reader.readexactly(length)))
+                await asyncio.sleep(self.delay_s)
+                writer.write(self.answer)
+                await writer.drain()
+                if not _tells_its_end(self.answer) or head.startswith(b"HEAD ") or request.closes:
+                    break
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
             writer.close()
+
+
+def _tells_its_end(answer: bytes) -> bool:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    fields = RawRequest(head, b"")
+    return fields.value("content-length") == str(len(body)) and not fields.closes
 
 
 @contextmanager
@@ -118,11 +132,11 @@ def in_thread(start: Callable[[], Awaitable[Callable[[], Awaitable[None]]]]) -> 
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    stop = asyncio.run_coroutine_threadsafe(_as_coroutine(start), loop).result(10)
+    stop = asyncio.run_coroutine_threadsafe(_as_coroutine(start), loop).result(30)
     try:
         yield
     finally:
-        asyncio.run_coroutine_threadsafe(_take_down(stop), loop).result(10)
+        asyncio.run_coroutine_threadsafe(_take_down(stop), loop).result(30)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(30)
         loop.close()
@@ -134,9 +148,10 @@ async def _as_coroutine(start: Callable[[], Awaitable[Any]]) -> Any:
 
 async def _take_down(stop: Callable[[], Awaitable[None]]) -> None:
     await stop()
-    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    for _ in range(3):
-        await asyncio.sleep(0)  # a connection that was accepted or closed just now needs further turns of the loop
+    for _ in range(3):  # a connection that was accepted at the last moment becomes a task in a later turn of the loop
+        await asyncio.sleep(0)  # a task that is canceled before it has begun would leave its connection open
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.sleep(0)

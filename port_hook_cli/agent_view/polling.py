@@ -6,7 +6,7 @@ Looking uses Port's documented list of runs, which takes nothing from anyone. It
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 # The agent waits 10 s between its calls. A sandbox has no limit that matters.
 _INTERVAL_S, _SANDBOX_INTERVAL_S = 10.0, 0.5
 _MOST_KNOWN = 10_000
-_TAKES = "--poll --send claims runs, so that a running execution agent does not get them"
 
 
 async def show_runs(session: AgentSession, plan: StreamPlan, mappings: StreamMappings) -> ExitCode:
@@ -56,7 +55,8 @@ async def show_runs(session: AgentSession, plan: StreamPlan, mappings: StreamMap
 
     async def work() -> ExitCode:
         if session.plan.send:
-            await _confirm(session, plan)
+            ask = partial(confirm_in_loop, runtime=session.runtime, default=False)
+            await confirm_claims(session.settings.api_url, plan, can_ask=can_ask(session.runtime), ask=ask)
         async with open_port_api(session.settings, session.runtime, timeout_s=session.plan.api_timeout_s) as api:
             stream = MessageStream(session, plan, mappings, api if session.plan.report else None)
             polling = Polling(session, plan, stream, api)
@@ -65,24 +65,26 @@ async def show_runs(session: AgentSession, plan: StreamPlan, mappings: StreamMap
     return await run_stream(work)
 
 
-async def _confirm(session: AgentSession, plan: StreamPlan) -> None:
-    """Ask before runs are taken from an agent; in a sandbox, they are the user's own."""
-    api_url, runtime = session.settings.api_url, session.runtime
+async def confirm_claims(
+    api_url: str, plan: StreamPlan, *, can_ask: bool, ask: Callable[[str], Awaitable[bool]]
+) -> None:
+    """Ask before runs are taken from an agent; in a sandbox on this machine, they are the user's own.
+
+    Raises UsageError unless the user wants it. `ask` asks a yes-or-no question; `can_ask` says whether it can.
+    """
     if is_loopback_url(api_url):
         return
+    what = f"--poll --send claims runs from {printable(api_url)}, so that a running execution agent does not get them."
     if not plan.take_over:
-        raise UsageError(
-            f"{_TAKES} from {printable(api_url)}.",
-            hint="Leave out --send to look at the runs only, or add --take-over to take them.",
-        )
+        raise UsageError(what, hint="Leave out --send to look at the runs only, or add --take-over to take them.")
     if plan.yes:
         return
-    if not can_ask(runtime):
+    if not can_ask:
         raise UsageError(
             "--take-over takes runs away from the agent and needs confirmation, but there is no terminal.",
             hint="Add --yes.",
         )
-    if not await confirm_in_loop(f"{_TAKES} from {printable(api_url)}. Take over?", runtime, default=False):
+    if not await ask(f"{what} Take over?"):
         raise UsageError("No run was claimed.", hint="Leave out --send to look at the runs only.")
 
 

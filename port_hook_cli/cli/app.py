@@ -70,6 +70,11 @@ def _load(name: str) -> Any:
     return typer.main.get_command(app)
 
 
+@cache
+def _root_command() -> Any:
+    return typer.main.get_command(app)
+
+
 class CommandGroup(TyperGroup):
     """Imports a command's module only when that command runs, and turns failures into messages and exit codes."""
 
@@ -248,9 +253,9 @@ def _run(argv: Sequence[str] | None, runtime: Runtime | None) -> int:
     with suppress(OSError):  # a deleted folder: `--help` does not need one, and a command reports it
         runtime = runtime or system_runtime()
     words = list(sys.argv[1:] if argv is None else argv)
-    command = typer.main.get_command(app)
     try:
-        return int(command.main(args=words, prog_name="port-hook", standalone_mode=False, obj=runtime) or ExitCode.OK)
+        root = _root_command()
+        return int(root.main(args=words, prog_name="port-hook", standalone_mode=False, obj=runtime) or ExitCode.OK)
     except TyperException as wrong:
         return _refuse(wrong, words, runtime or system_runtime())
     except SystemExit as end:

@@ -13,10 +13,10 @@ TIMEOUT_S = 2.0
 _PORTS = {"http": 80, "https": 443}
 
 
-async def check_handlers(routes: Routes, notice: Callable[[str], None]) -> None:
+async def check_handlers(routes: Routes, notice: Callable[[str], None], timeout_s: float = TIMEOUT_S) -> None:
     """Connect once to each handler, without a request, and report those that accept no connection. Never raises."""
     targets = {handler_address(target): target for target in routes.targets}
-    problems = await asyncio.gather(*(connection_problem(*address) for address in targets))
+    problems = await asyncio.gather(*(connection_problem(*address, timeout_s) for address in targets))
     for target, problem in zip(targets.values(), problems, strict=True):
         if problem:
             notice(f"Nothing listens on {target} yet: {problem}. Start your handler, or correct the target.")
@@ -28,13 +28,13 @@ def handler_address(target: str) -> tuple[str, int]:
     return parts.hostname or "", parts.port or _PORTS[parts.scheme]
 
 
-async def connection_problem(host: str, port: int) -> str:
+async def connection_problem(host: str, port: int, timeout_s: float = TIMEOUT_S) -> str:
     """Return why `host`:`port` accepts no connection, as a clause; "" if it accepts one."""
     try:
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             _, writer = await asyncio.open_connection(host, port)
     except TimeoutError:
-        return f"no connection within {TIMEOUT_S:g} s"
+        return f"no connection within {timeout_s:g} s"
     except (socket.gaierror, UnicodeError):
         return "the host name cannot be resolved"
     except ConnectionRefusedError:

@@ -378,9 +378,11 @@ class _SeenSignatures:
         """Remember a verified signature made `age_s` before `now`; return whether it is new."""
         if key is None:
             return True
-        if self.has(key, now):
-            return False
-        self._kept_until.pop(key, None)  # an expired one must move to the end
+        until = self._kept_until.get(key)
+        if until is not None:
+            if now <= until:
+                return False
+            del self._kept_until[key]  # an expired one must move to the end
         self._kept_until[key] = now + max(0.0, -age_s) + self._tolerance_s
         if len(self._kept_until) > _MOST_SIGNATURES:
             self._kept_until.popitem(last=False)

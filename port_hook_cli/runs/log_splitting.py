@@ -40,7 +40,9 @@ def split_log(message: str, limit: int = REQUEST_LIMIT, envelope: Mapping[str, A
 def _furthest_end(message: str, start: int, capacity: int) -> int:
     """Return the end of the longest slice from `start` that takes at most `capacity` bytes as a JSON string."""
     # A character takes at least one byte, so a slice with more characters than `capacity` cannot fit.
-    fits, too_far = start, min(len(message), start + max(capacity, 0)) + 1
+    longest = min(len(message), start + max(capacity, 0))
+    fits = longest if _json_size(message[start:longest]) <= capacity else start  # mostly the whole message fits
+    too_far = longest + 1
     while too_far - fits > 1:
         middle = (fits + too_far) // 2
         if _json_size(message[start:middle]) <= capacity:

@@ -171,6 +171,21 @@ def test_lost_run_is_not_sent(run: Run, backend: Handler) -> None:
     assert "note: r_QOz6WoOB1Q2lmhZZ was taken by another agent in the meantime; nothing was sent" in result.err
 
 
+def test_run_that_port_hands_out_again_is_shown_once(run: Run) -> None:
+    first, second = ({**_claimed(ELSEWHERE), "id": f"r_QOz6WoOB1Q2lmhZ{number}"} for number in range(2))
+    claims = [{"ok": True, "runs": [each]} for each in (first, first, first, second)]
+    answers = {
+        "/v1/auth/access_token": {"accessToken": "t", "expiresIn": 3600, "tokenType": "Bearer"},
+        "/v1/actions/runs/claim-pending": claims,
+    }
+    with _port(answers) as url:
+        env = {"PORT_API_URL": url, "PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": "0123456789abcdef"}
+        result = run("agent", "--poll", "--send", "--json", "--count", "2", env=env)
+    assert [record["run_id"] for record in result.records] == [first["id"], second["id"]]
+    assert result.err.count("note: Port has no workflows here, so only action runs are claimed") == 1
+    assert claims == []
+
+
 def test_text_of_port_is_made_safe_for_the_terminal(run: Run) -> None:
     hostile = {"id": "r_\x1b[31m\u202e", "action": {"identifier": "a\x1b]0;b\x07"}, "createdAt": "\x1b[1m"}
     good = {**hostile, **_claimed("http://127.0.0.1:1/\x1b[2J")}
@@ -193,13 +208,15 @@ def _claimed(url: str) -> dict[str, Any]:
 
 @contextmanager
 def _port(answers: dict[str, Any]) -> Iterator[str]:
-    """Run a stand-in for Port's API that gives each path one fixed answer, and 404 to others."""
+    """Run a stand-in for Port's API that gives each path one fixed answer, or those of a list, and 404 to others."""
     from aiohttp import web
 
     from tests.servers import application
 
     async def respond(request: web.Request) -> web.Response:
         found = answers.get(request.path)
+        if isinstance(found, list):
+            found = found.pop(0)
         return web.json_response(found or {"ok": False}, status=200 if found else 404)
 
     app = web.Application()
@@ -214,7 +231,7 @@ def _port(answers: dict[str, Any]) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--poll", "--send"), "--poll --send claims runs, so that a running execution agent does not get them"),
+        (("--poll", "--send"), "so that a running execution agent does not get them"),
         (("--poll", "--send", "--take-over"), "needs confirmation, but there is no terminal"),
         (("--poll", "--take-over"), "No run is claimed without --poll and --send"),
         (("--kafka", "--send", "--take-over"), "No run is claimed without --poll and --send"),

@@ -6,7 +6,6 @@ import pytest
 
 from port_hook_cli.errors import ExitCode
 from tests.conftest import Run
-from tests.factories import RUN_ID
 
 CREATE_VM = str(Path(__file__).parents[2] / "examples" / "actions" / "create_vm.json")
 
@@ -100,14 +99,6 @@ def test_error_about_an_input_does_not_mention_defaults_computed_from_it(run: Ru
     assert result.code == ExitCode.USAGE
     assert "  cpu must be " in result.err
     assert "memory" not in result.err
-
-
-def test_error_about_an_unresolvable_api_has_no_error_number(run: Run) -> None:
-    env = {"PORT_CLIENT_SECRET": "x", "PORT_CLIENT_ID": "y", "PORT_API_URL": "http://nope.invalid"}
-    result = run("replay", RUN_ID, "--to", "1", "--insecure-api", env=env)
-    assert result.code == ExitCode.PORT_API
-    assert "http://nope.invalid could not be reached: " in result.err
-    assert "Errno" not in result.err
 
 
 @pytest.mark.parametrize(

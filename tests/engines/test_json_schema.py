@@ -63,7 +63,7 @@ def test_pattern_is_left_to_port_when_only_javascript_can_read_it() -> None:
 def test_pattern_is_left_to_port_when_the_search_takes_too_long() -> None:
     started = time.monotonic()
     assert find_faults({"pattern": "a+$"}, "a" * 200_000 + "!") == []
-    assert time.monotonic() - started < 10  # guards against a hang: without a limit it takes years
+    assert time.monotonic() - started < 30  # guards against a hang: without a limit it takes years
 
 
 @pytest.mark.parametrize(

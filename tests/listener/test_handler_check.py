@@ -10,13 +10,13 @@ import pytest
 
 from port_hook_cli.invocations.forwarding import parse_target
 from port_hook_cli.invocations.routes import Routes
-from port_hook_cli.listener.handler_check import check_handlers
+from port_hook_cli.listener.handler_check import TIMEOUT_S, check_handlers
 from port_hook_cli.listener.options import read_routes
 
 
-async def notices_for(routes: Routes) -> list[str]:
+async def notices_for(routes: Routes, timeout_s: float = TIMEOUT_S) -> list[str]:
     notices: list[str] = []
-    await check_handlers(routes, notices.append)
+    await check_handlers(routes, notices.append, timeout_s)
     return notices
 
 
@@ -60,11 +60,11 @@ async def test_a_handler_that_accepts_no_connection_in_time_is_reported() -> Non
         full.bind(("127.0.0.1", 0))
         full.listen(0)
         waiting = [_fill(full.getsockname()) for _ in range(3)]  # the backlog; the next one has to wait
-        notices = await notices_for(Routes(default=f"http://127.0.0.1:{full.getsockname()[1]}"))
+        notices = await notices_for(Routes(default=f"http://127.0.0.1:{full.getsockname()[1]}"), 0.2)
         for connection in waiting:
             connection.close()
     assert len(notices) == 1
-    assert "no connection within 2 s" in notices[0]
+    assert "no connection within 0.2 s" in notices[0]
 
 
 def _fill(address: tuple[str, int]) -> socket.socket:

@@ -78,7 +78,7 @@ async def test_clients_that_disconnect_release_what_they_held() -> None:
 
 
 async def test_clients_that_are_too_slow_release_what_they_held() -> None:
-    async with receiving(context={"max_body": BODY}, body_timeout_s=1.5) as world, filled(world):
+    async with receiving(context={"max_body": BODY}, body_timeout_s=4) as world, filled(world):
         await world.told("did not arrive in time", times=4)
         assert (await world.exchange(request(bytes(BODY)))).startswith(b"HTTP/1.1 200 ")
 

@@ -235,6 +235,15 @@ async def test_status_that_was_not_sent_is_retried_without_a_check() -> None:
     assert "PORT_API_URL" in caught.value.hint
 
 
+async def test_error_about_an_unresolvable_api_has_no_error_number() -> None:
+    fields: dict[str, Any] = {"client_id": "id", "client_secret": SECRET, "sleep": Pauses().sleep}
+    async with PortApi(api_url="http://nope.invalid", **fields) as api:
+        with pytest.raises(PortApiError, match=r"http://nope\.invalid could not be reached: ") as caught:
+            await api.get_run(RUN_ID)
+    assert caught.value.exit_code == ExitCode.PORT_API
+    assert "Errno" not in caught.value.message
+
+
 @pytest.mark.parametrize("status", [409, 422])
 async def test_ended_run_error_has_the_final_status(status: int) -> None:
     body = b'{"ok":false,"error":"run_exhausted","message":"Action run already finished execution"}'

@@ -119,7 +119,7 @@ def test_keyring_that_does_not_respond_ends_a_command_after_3_s(tmp_path: Path, 
     done = port_hook(tmp_path, "Hanging", "sign", "-", stdin="{}")
     assert done.returncode == ExitCode.SETTINGS
     assert "the keyring did not respond within 3 s" in done.stderr
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 30  # guards against a hang
     assert port_hook(tmp_path, "Hanging", "sign", "-", stdin="{}", PORT_CLIENT_SECRET="s").returncode == 0
 
 

@@ -75,7 +75,7 @@ async def logs_of(client: httpx.AsyncClient, run_id: str) -> list[str]:
 
 
 async def ended(sandbox: Sandbox, run_id: str) -> SandboxRun:
-    return await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)
+    return await asyncio.wait_for(sandbox.wait_for_end(run_id), 30)
 
 
 def answering(status: str, body: str = "", kind: str = "application/json") -> bytes:
