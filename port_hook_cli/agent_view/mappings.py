@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from port_hook_cli.agent.mapping import AgentMapping, MappingProblem, Severity
@@ -77,3 +78,19 @@ class WatchedMappings:
         except OSError as error:  # an editor may replace the file
             return (error.errno,)
         return (found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamMappings:
+    """The mappings of a stream of messages, and their file if it is watched."""
+
+    current: tuple[AgentMapping, ...]
+    watched: WatchedMappings | None
+
+
+def stream_mappings(session: AgentSession) -> StreamMappings:
+    """Return the mappings; raises UsageError. Call it before the event loop runs, because it may read stdin."""
+    watched = WatchedMappings(session) if session.plan.watch else None
+    if watched is not None:
+        watched.has_changed()  # so that a change while the file is read counts as one
+    return StreamMappings(session_mappings(session), watched)

@@ -6,8 +6,9 @@ Without `--send`, it reads Port's documented list of runs, which claims none and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from port_hook_cli.agent.polling import (
     listed_runs,
 )
 from port_hook_cli.agent.reports import AgentCall
+from port_hook_cli.agent_view.mappings import StreamMappings
 from port_hook_cli.agent_view.plan import StreamPlan
 from port_hook_cli.agent_view.session import AgentInput, AgentSession, ShownPrediction
 from port_hook_cli.agent_view.streaming import DRAIN_S, MessageStream, run_stream
@@ -42,9 +44,10 @@ if TYPE_CHECKING:
 
 # The agent waits 10 s between its calls. A sandbox does not limit calls.
 _INTERVAL_S, _SANDBOX_INTERVAL_S = 10.0, 0.5
+_MOST_KNOWN = 10_000
 
 
-async def show_runs(session: AgentSession, plan: StreamPlan) -> ExitCode:
+async def show_runs(session: AgentSession, plan: StreamPlan, mappings: StreamMappings) -> ExitCode:
     """Show each run for the agent, until Ctrl-C or the plan's `count`; with `--send`, claim and send each.
 
     Raises PortHookError.
@@ -55,7 +58,7 @@ async def show_runs(session: AgentSession, plan: StreamPlan) -> ExitCode:
             ask = partial(confirm_in_loop, runtime=session.runtime, default=False)
             await confirm_claims(session.settings.api_url, plan, can_ask=can_ask(session.runtime), ask=ask)
         async with open_port_api(session.settings, session.runtime, timeout_s=session.plan.api_timeout_s) as api:
-            stream = MessageStream(session, plan, api if session.plan.report else None)
+            stream = MessageStream(session, plan, mappings, api if session.plan.report else None)
             polling = Polling(session, plan, stream, api)
             return await polling.run()
 
@@ -85,13 +88,45 @@ async def confirm_claims(
         raise UsageError("No run was claimed.", hint="Leave out --send to only show the runs.")
 
 
+class _ClaimState(Enum):
+    """What is known about a run that was claimed.
+
+    UNCLEAR: Port may have received the acknowledgment. LOST: another agent has acknowledged the run.
+    """
+
+    CLAIMED = auto()
+    UNCLEAR = auto()
+    LOST = auto()
+    ACKNOWLEDGED = auto()
+
+
 @dataclass(slots=True)
 class _Claim:
-    """A run that was claimed. `is_lost` says that another agent has acknowledged it."""
+    """A run that was claimed."""
 
     run_id: str
-    is_acknowledged: bool = False
-    is_lost: bool = False
+    state: _ClaimState = _ClaimState.CLAIMED
+
+
+class _KnownRuns:
+    """The ids of runs that were shown or handled. The oldest are forgotten, so that a long session stays small."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}
+
+    def __contains__(self, run_id: str) -> bool:
+        return run_id in self._ids
+
+    def keep(self, ids: Iterable[str]) -> None:
+        """Remember these ids longer than the others."""
+        listed = dict.fromkeys(ids)
+        self._ids = {**{each: None for each in self._ids if each not in listed}, **listed}
+        while len(self._ids) > max(_MOST_KNOWN, len(listed)):
+            del self._ids[next(iter(self._ids))]
+
+    def clear(self) -> None:
+        """Forget all ids."""
+        self._ids = {}
 
 
 class Polling:
@@ -99,19 +134,22 @@ class Polling:
 
     def __init__(self, session: AgentSession, plan: StreamPlan, stream: MessageStream, api: PortApi) -> None:
         self._session, self._plan, self._stream, self._api = session, plan, stream, api
-        self._known: set[str] = set()
+        self._known = _KnownRuns()
+        self._handed_out: set[str] = set()  # by Port, since the last pause
         self._queues = list(RunQueue)
+        self._is_claiming = False
         self._told = ""
 
     async def run(self) -> ExitCode:
-        """Poll until the stream ends. A run that is being handled then has two seconds to finish."""
+        """Poll until the stream ends. A run that is being claimed or handled then has two seconds to finish."""
         self._tell_start()
         polling = asyncio.create_task(self._poll())
         try:
             return await self._stream.wait()
         finally:
             self._stream.end()
-            await asyncio.wait({polling}, timeout=DRAIN_S if self._stream.is_busy else 0)
+            is_busy = self._is_claiming or self._stream.is_busy
+            await asyncio.wait({polling}, timeout=DRAIN_S if is_busy else 0)
             polling.cancel()
             await asyncio.gather(polling, return_exceptions=True)
 
@@ -131,6 +169,7 @@ class Polling:
                 has_more = False
             is_first = False
             if not has_more:
+                self._handed_out.clear()
                 await asyncio.wait({self._stream.ended}, timeout=_SANDBOX_INTERVAL_S if is_local else _INTERVAL_S)
 
     def _tell_start(self) -> None:
@@ -145,27 +184,33 @@ class Polling:
         """Show the new runs in Port's list; return False, because the list has no next page."""
         response = await self._api.call("GET", LIST_PATH)
         found = listed_runs(response, since_s=self._plan.since_s)
-        if is_full(response):
-            self._tell_once(f"note: Port lists {MOST_LISTED:,} runs at most; others may be missing")
-        new = [run for run in found if run["id"] not in self._known]
-        self._known = {run["id"] for run in found}
-        for run in new:
+        line = f"note: Port lists {MOST_LISTED:,} runs at most; others may be missing"
+        if is_full(response) and self._session.runtime.memory.is_new(line):
+            self._tell(line)
+        new = {run["id"]: run for run in found if run["id"] not in self._known}
+        if not is_full(response):  # then those that are not listed have ended
+            self._known.clear()
+        self._known.keep(run["id"] for run in found)
+        for run in new.values():
             await self._stream.take(_input(run, RunQueue.ACTIONS), _title(run, RunQueue.ACTIONS))
         return False
 
     async def _claim(self) -> bool:
-        """Claim and handle one run of each kind; return whether there was any."""
-        has_any = False
+        """Claim and handle one run of each kind; return whether any is new since the last pause."""
+        has_new = False
         for queue in tuple(self._queues):
             if self._stream.ended.done():
                 break
             # One at a time: no claimed run waits for another, and none is claimed after the last one of --count.
             for run in await self._claim_from(queue):
-                has_any = True
+                run_id = str(run[queue.id_key])
+                has_new = has_new or run_id not in self._handed_out
+                self._handed_out.add(run_id)
                 await self._handle(run, queue)
-        return has_any
+        return has_new
 
     async def _claim_from(self, queue: RunQueue) -> list[dict[str, Any]]:
+        self._is_claiming = True
         try:
             return claimed_runs(queue, await self._call(claim_call(queue, 1)))
         except PortApiError as error:
@@ -174,10 +219,18 @@ class Polling:
                 self._tell("note: Port has no route to claim runs of workflow nodes, so only action runs are claimed")
                 return []
             raise
+        except asyncio.CancelledError:
+            self._tell(
+                "warning: Port did not respond in time to the last claim, so a run may be claimed. Port does not"
+                " document when it hands out such a run again."
+            )
+            raise
+        finally:
+            self._is_claiming = False
 
     async def _handle(self, run: dict[str, Any], queue: RunQueue) -> None:
         run_id = str(run[queue.id_key])
-        if run_id in self._known:  # it was not acknowledged, so Port handed it out again
+        if run_id in self._known:  # Port handed it out again, usually because it was not acknowledged
             return
         claim = _Claim(run_id)
         try:
@@ -185,45 +238,58 @@ class Polling:
         except asyncio.CancelledError:
             self._tell_left(claim)
             raise
-        if not claim.is_acknowledged:
-            self._known.add(run_id)
+        if claim.state is not _ClaimState.UNCLEAR:  # if Port hands that out again, it can be acknowledged
+            self._known.keep([run_id])
         if not is_sent or not self._session.plan.report:
             self._tell_left(claim)
 
     async def _take(self, queue: RunQueue, claim: _Claim, _: ShownPrediction) -> bool:
-        """Acknowledge a run, and return whether that succeeded. Like the agent, continue if it did not."""
+        """Acknowledge a run, and return whether that succeeded. Like the agent, continue if it did not.
+
+        The call is not repeated if its response is lost: the second response would say that the run is already taken.
+        """
+        claim.state = _ClaimState.UNCLEAR
         try:
-            claim.is_acknowledged = is_acknowledged(queue, await self._call(acknowledge_call(queue, claim.run_id)))
-            claim.is_lost = not claim.is_acknowledged
+            response = await self._call(acknowledge_call(queue, claim.run_id), repeatable=False)
         except PortApiError as error:
-            claim.is_lost = error.status == HTTPStatus.CONFLICT
-            if not claim.is_lost:
+            claim.state = _state_after(error)
+            if claim.state is not _ClaimState.LOST:
                 self._tell(f"warning: {error.message}")
-        return claim.is_acknowledged
+        else:
+            claim.state = _ClaimState.ACKNOWLEDGED if is_acknowledged(queue, response) else _ClaimState.LOST
+        return claim.state is _ClaimState.ACKNOWLEDGED
 
     def _tell_left(self, claim: _Claim) -> None:
         """Say what happens to a run that was claimed and is not reported."""
         name = brief(claim.run_id)
-        if claim.is_lost:
-            self._tell(f"note: another agent acknowledged {name} first, so nothing was sent")
-        elif not claim.is_acknowledged:
-            self._tell(
-                f"warning: {name} was claimed, but not acknowledged. Port does not document when it hands out such a"
-                " run again; the sandbox does after 60 s."
-            )
-        else:
-            self._tell(
-                f"warning: port-hook does not report {name}, and no other agent gets it. It stays IN_PROGRESS unless"
-                " your backend reports it."
-            )
-            if command := report_command(claim.run_id, failed=False):
+        match claim.state:
+            case _ClaimState.LOST:
+                self._tell(f"note: another agent acknowledged {name} first, so nothing was sent")
+            case _ClaimState.CLAIMED:
                 self._tell(
-                    f"hint: To report it: {command} (or --status failure). With --report, port-hook reports runs as the"
-                    " agent does."
+                    f"warning: {name} was claimed, but not acknowledged. Port does not document when it hands out such"
+                    " a run again; the sandbox does after 60 s."
                 )
+            case _ClaimState.UNCLEAR:
+                self._tell(
+                    f"warning: It is not known whether {name} was acknowledged, so nothing was sent. If it was, no"
+                    " agent gets it, and it stays IN_PROGRESS."
+                )
+                self._tell_how_to_report(claim)
+            case _ClaimState.ACKNOWLEDGED:
+                self._tell(
+                    f"warning: port-hook does not report {name}, and no other agent gets it. It stays IN_PROGRESS"
+                    " unless your backend reports it."
+                )
+                self._tell_how_to_report(claim)
 
-    async def _call(self, call: AgentCall) -> Mapping[str, Any]:
-        return await self._api.call(call.method, call.path, call.body, headers=call.headers)
+    def _tell_how_to_report(self, claim: _Claim) -> None:
+        if command := report_command(claim.run_id, failed=False):
+            advice = "" if self._session.plan.report else " With --report, port-hook reports runs as the agent does."
+            self._tell(f"hint: To report it: {command} (or --status failure).{advice}")
+
+    async def _call(self, call: AgentCall, *, repeatable: bool = True) -> Mapping[str, Any]:
+        return await self._api.call(call.method, call.path, call.body, repeatable=repeatable, headers=call.headers)
 
     def _tell(self, line: str) -> None:
         tell(line, self._session.runtime)
@@ -232,6 +298,13 @@ class Polling:
         if line != self._told:
             self._told = line
             self._tell(line)
+
+
+def _state_after(error: PortApiError) -> _ClaimState:
+    """Return the state of a claim whose acknowledgment has failed."""
+    if error.status == HTTPStatus.CONFLICT:
+        return _ClaimState.LOST
+    return _ClaimState.UNCLEAR if error.status is None else _ClaimState.CLAIMED
 
 
 def _input(run: dict[str, Any], queue: RunQueue) -> AgentInput:

@@ -11,7 +11,7 @@ from port_hook_cli.agent.mapping import AgentMapping
 from port_hook_cli.agent.message import AgentTransport
 from port_hook_cli.agent.response import default_responses
 from port_hook_cli.agent_view.inputs import read_message, read_response, read_variables
-from port_hook_cli.agent_view.mappings import WatchedMappings, session_mappings
+from port_hook_cli.agent_view.mappings import WatchedMappings, session_mappings, stream_mappings
 from port_hook_cli.agent_view.plan import AgentPlan, StreamPlan
 from port_hook_cli.agent_view.session import AgentInput, AgentSession, predict_input
 from port_hook_cli.agent_view.showing import print_raw, show_prediction
@@ -42,11 +42,13 @@ def _run_stream(plan: AgentPlan, stream: StreamPlan, runtime: Runtime) -> ExitCo
         found: list[Settings] = []
         opening = open_topics(plan, stream, runtime, lambda: found[0])
         found.append(_settings(plan, runtime, needs_api=plan.report or opening.needs_api))
-        return _with_session(plan, runtime, found[0], lambda it: _await(show_topics(it, stream, opening)))
+        return _with_session(
+            plan, runtime, found[0], lambda it: _await(show_topics(it, stream, stream_mappings(it), opening))
+        )
     from port_hook_cli.agent_view.polling import show_runs
 
     settings = _settings(plan, runtime, needs_api=True)
-    return _with_session(plan, runtime, settings, lambda it: _await(show_runs(it, stream)))
+    return _with_session(plan, runtime, settings, lambda it: _await(show_runs(it, stream, stream_mappings(it))))
 
 
 def _await(work: Coroutine[Any, Any, ExitCode]) -> ExitCode:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from port_hook_cli.agent_view.mappings import WatchedMappings, session_mappings
+from port_hook_cli.agent_view.mappings import StreamMappings, WatchedMappings
 from port_hook_cli.agent_view.plan import StreamPlan
 from port_hook_cli.agent_view.sending import send_prediction, target_of
 from port_hook_cli.agent_view.session import AgentInput, AgentSession, ShownPrediction, predict_input
@@ -52,12 +52,9 @@ class MessageStream:
     `port` is a client of Port's API if runs are reported. `code` is that of the first request that was not successful.
     """
 
-    def __init__(self, session: AgentSession, plan: StreamPlan, port: PortApi | None) -> None:
+    def __init__(self, session: AgentSession, plan: StreamPlan, mappings: StreamMappings, port: PortApi | None) -> None:
         self._session, self._plan, self._port = session, plan, port
-        self._watched = WatchedMappings(session) if session.plan.watch else None
-        if self._watched is not None:
-            self._watched.has_changed()
-        self._mappings = session_mappings(session)
+        self._mappings, self._watched = mappings.current, mappings.watched
         self._last: tuple[AgentInput, str] | None = None
         self._lock = asyncio.Lock()
         self._taken = 0
@@ -93,9 +90,9 @@ class MessageStream:
             self.ended.set_exception(error)
 
     async def take(self, source: AgentInput, title: str, before_sending: BeforeSending = _always) -> bool:
-        """Handle a message; return whether its request was sent. `title` is for the user.
+        """Handle a message; return whether its request was sent, and reported if the plan says so.
 
-        An error that is not about this message ends the stream.
+        `title` is for the user. An error that is not about this message ends the stream.
         """
         async with self._lock:
             if self.ended.done():
@@ -137,6 +134,7 @@ class MessageStream:
         if source.problem:
             self._show_unread(source, title, source.problem)
             return False
+        kept = frozenset(session.runtime.memory.secrets)
         try:
             shown = await asyncio.to_thread(predict_input, session, source, self._mappings)
         except PortHookError as problem:
@@ -145,12 +143,12 @@ class MessageStream:
         is_sent = await self._show(shown, title, before_sending)
         session.runtime.stdout.flush()
         # Keeping the secrets of all messages would take more and more memory. After an error, the crash report needs
-        # them to mask its text.
-        session.runtime.memory.secrets.difference_update(shown.secrets)
+        # them to mask its text. It always needs a secret of the user that a message repeats.
+        session.runtime.memory.secrets.difference_update(shown.secrets - kept)
         return is_sent
 
     async def _show(self, shown: ShownPrediction, title: str, before_sending: BeforeSending) -> bool:
-        """Show a prediction, and send its request if the plan says so; return whether it was sent."""
+        """Show a prediction, and send its request if the plan says so; return what `take` does."""
         session = self._session
         if session.plan.raw:
             print_raw(shown, session.runtime)
@@ -184,7 +182,8 @@ class MessageStream:
             code = await send_prediction(self._session, shown, url, self._port)
         except PortHookError as problem:
             self._tell(problem)
-            code = problem.exit_code
+            self.code = self.code or problem.exit_code
+            return False
         self.code = self.code or code
         return True
 

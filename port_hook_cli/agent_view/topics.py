@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from port_hook_cli.agent.message import AgentTransport
 from port_hook_cli.agent_view.inputs import read_document
+from port_hook_cli.agent_view.mappings import StreamMappings
 from port_hook_cli.agent_view.plan import AgentPlan, StreamPlan
 from port_hook_cli.agent_view.sending import reporting
 from port_hook_cli.agent_view.session import AgentInput, AgentSession
@@ -39,12 +40,14 @@ async def _decline(_: str) -> bool:
     return False
 
 
-async def show_topics(session: AgentSession, plan: StreamPlan, opening: KafkaOpening) -> ExitCode:
+async def show_topics(
+    session: AgentSession, plan: StreamPlan, mappings: StreamMappings, opening: KafkaOpening
+) -> ExitCode:
     """Show each message of the topics, until Ctrl-C or the plan's `count`; raises PortHookError."""
 
     async def work() -> ExitCode:
         async with reporting(session) as port:
-            stream = MessageStream(session, plan, port)
+            stream = MessageStream(session, plan, mappings, port)
             source = await opening(_context(session, stream))
             try:
                 return await stream.wait()

@@ -13,8 +13,17 @@ from port_hook_cli.runtime import system_runtime
 
 _COMMAND = "command_to_run"
 _TARGETS = frozenset({"--forward-to", "--to"})
-_MAY_BE_EMPTY = frozenset({("report-run", "--label"), ("report-run", "--summary")})
-"""Options whose empty value has a meaning: it replaces the text that the run has in Port."""
+_MAY_BE_EMPTY = frozenset(
+    {
+        ("report-run", "--external-run-id"),
+        ("report-run", "--label"),
+        ("report-run", "--summary"),
+        ("verify", "--signature"),
+        ("verify", "--timestamp"),
+    }
+)
+"""Options whose empty value has a meaning: it replaces the text that the run has in Port, or says that a header
+arrived empty."""
 
 
 def styled_help(command: Any, ctx: Any) -> str:

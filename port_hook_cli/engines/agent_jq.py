@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from threading import Event
 from typing import Any
 
 from port_hook_cli.actions.templates import UNDEFINED, JqError
@@ -32,6 +33,12 @@ class AgentJq(JqOwner):
         """Create an evaluator. jq starts with the first expression."""
         super().__init__(timeout_s=timeout_s)
         self._environment = dict(environment)
+        self._stopped = Event()
+
+    def close(self) -> None:
+        """End the process of jq. If another thread is evaluating, it gets a RenderError."""
+        self._worker.stop(self._stopped)
+        super().close()
 
     def evaluate(self, expressions: Sequence[str], document: Any) -> list[Evaluated]:
         """Return the result of each expression over `document`.
@@ -45,7 +52,7 @@ class AgentJq(JqOwner):
         codes = ["." if is_blank(each) else each for each in expressions]
         programs = [program for code in codes for program in (f"{_OPEN}{code}", _ALL % code)]
         try:
-            results = self._worker.evaluate(programs, data)
+            results = self._worker.evaluate(programs, data, stopped=self._stopped)
         except RenderError as error:
             raise _as_written(error, expressions) from error
         pairs = zip(expressions, results[::2], results[1::2], strict=True)

@@ -80,6 +80,9 @@ class Feed:
         self._changed: list[tuple[int, int]] = []  # (version, number of a capture)
         self._forgotten = 0  # the version of the latest change that is not in the list any more
         self._task: asyncio.Task[None] | None = None
+        self._refreshing = asyncio.Lock()
+        self._refreshes: set[asyncio.Task[None]] = set()
+        self._next_refresh: asyncio.Task[None] | None = None
         self._open = 0
         self._newest = 0
         self._is_busy = False
@@ -96,6 +99,9 @@ class Feed:
 
     async def close(self) -> None:
         """Stop, and end all streams."""
+        for task in self._refreshes:
+            task.cancel()
+        await asyncio.gather(*self._refreshes, return_exceptions=True)
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -106,8 +112,21 @@ class Feed:
         self._touched.set()
 
     async def refresh(self) -> None:
-        """Bring the index up to date now, without the texts of new captures, and wake the pages."""
-        await self._catch_up(texts=0)
+        """Bring the index up to date now, without the texts of new captures, and wake the pages.
+
+        Waiting requests share one refresh, which continues if one of them is abandoned: the other pages need its
+        changes.
+        """
+        if self._next_refresh is None:
+            self._next_refresh = asyncio.create_task(self._refresh())
+            self._refreshes.add(self._next_refresh)
+            self._next_refresh.add_done_callback(self._refreshes.discard)
+        await asyncio.shield(self._next_refresh)
+
+    async def _refresh(self) -> None:
+        async with self._refreshing:
+            self._next_refresh = None  # later requests need a new one, which may see more
+            await self._catch_up(texts=0)
 
     async def stream(
         self, query: CaptureQuery, after: int | None, send: Callable[[bytes], Any], *, position: str | None = None

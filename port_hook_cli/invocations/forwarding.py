@@ -169,7 +169,7 @@ def _hop_by_hop(headers: Headers) -> frozenset[str]:
     )
 
 
-_ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")  # the form of a request to a proxy
+_ABSOLUTE_FORM = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")  # the form of a request to a proxy
 
 
 def target_url(to: str, target: str) -> str:

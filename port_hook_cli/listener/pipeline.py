@@ -161,9 +161,14 @@ class Listening:
         self._reader.close()
 
     def _observe_answered(self) -> None:
+        """Observe the exchanges that have responses. An error in one is reported to the loop and stops no other."""
         answered, self._answered = self._answered, []
         for exchange, response in answered:
-            self._observe(exchange, response)
+            try:
+                self._observe(exchange, response)
+            except Exception as error:  # noqa: BLE001 - as in a callback of its own
+                context = {"message": "an exchange was not completed", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
 
     def _observe(self, exchange: Exchange, response: Response | None) -> None:
         if exchange.delivery is not None:

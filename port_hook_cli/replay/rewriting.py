@@ -74,7 +74,7 @@ def signed_inside(captured: bytes, edited: bytes, secret: Secret, timestamp: str
     Return `edited` as it is if the message has no signature, or if its signature or timestamp was edited.
     """
     kept = _inner_signature(edited)
-    if edited == captured or not kept or kept != _inner_signature(captured):
+    if edited == captured or MESSAGE_SIGNATURE not in kept or kept != _inner_signature(captured):
         return edited
     return signed_message(json.loads(edited), secret, timestamp)
 

@@ -228,3 +228,13 @@ def test_verify_error_says_that_a_name_is_neither_a_capture_nor_a_file(run: Run,
     result = run("verify", "fedc", env=ENV)
     assert result.code == ExitCode.STORE
     assert "There is no file fedc either." in result.err
+
+
+@pytest.mark.parametrize(
+    ("signature", "timestamp", "cause"), [("", STAMP, "signature-missing"), ("v1,x", "", "timestamp-missing")]
+)
+def test_verify_diagnoses_an_empty_header(run: Run, folder: Path, signature: str, timestamp: str, cause: str) -> None:
+    (folder / "body").write_bytes(a_body())
+    result = run("verify", "--body", "body", "--signature", signature, "--timestamp", timestamp, env=ENV)
+    assert result.code == ExitCode.NOT_VALID
+    assert f"{cause}:" in result.out

@@ -16,7 +16,8 @@ from tests.conftest import Run
 from tests.options import command, options
 
 DOCS = Path(__file__).parents[2] / "docs"
-MAY_BE_EMPTY = [("report-run", "--label"), ("report-run", "--summary")]
+EMPTY_REPORTS = ["--external-run-id", "--label", "--summary"]
+MAY_BE_EMPTY = {*(("report-run", flag) for flag in EMPTY_REPORTS), ("verify", "--signature"), ("verify", "--timestamp")}
 FILES_OF_SECRETS = {"--secret-file", "--secrets"}
 
 
@@ -58,9 +59,9 @@ def test_every_option_with_an_empty_value_is_an_error_that_names_it(name: str, r
     }
 
 
-@pytest.mark.parametrize(("name", "flag"), MAY_BE_EMPTY)
-def test_the_options_that_may_be_empty_send_the_empty_text(name: str, flag: str, run: Run) -> None:
-    result = run(name, "r_1234567890123456", flag, "", "--dry-run", "--json")
+@pytest.mark.parametrize("flag", EMPTY_REPORTS)
+def test_the_options_of_a_report_that_may_be_empty_send_the_empty_text(flag: str, run: Run) -> None:
+    result = run("report-run", "r_1234567890123456", flag, "", "--dry-run", "--json")
     [call] = result.records[0]["calls"]
     assert (result.code, list(call["body"].values())) == (ExitCode.OK, [""])
 

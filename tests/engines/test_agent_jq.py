@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -99,3 +100,13 @@ def test_expressions_are_compiled_without_being_run(jq: AgentJq) -> None:
 )  # fmt: skip
 def test_variables_that_an_expression_reads_are_found(expression: str, use: EnvironmentUse) -> None:
     assert environment_use([expression]) == use
+
+
+def test_closing_ends_an_expression_that_another_thread_evaluates() -> None:
+    jq = AgentJq({}, timeout_s=300)
+    jq.evaluate(["1"], None)  # the process runs from now on
+    with ThreadPoolExecutor(2) as threads:
+        evaluating = threads.submit(jq.evaluate, ["def f: f; f"], None)
+        closing = threads.submit(jq.close)
+        assert isinstance(evaluating.exception(timeout=30), RenderError)
+        closing.result(timeout=30)

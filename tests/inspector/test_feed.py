@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, closing
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from port_hook_cli.captures.index.capture_index import IndexStep
 from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.inspector.feed import Feed
@@ -275,3 +276,64 @@ async def test_feed_closes_at_any_moment_after_a_change(store: Path, turns: int)
     assert not limit.expired()
     page.cancel()
     await captures.close()
+
+
+class HeldReader(CaptureReader):
+    """A reader whose steps, once they have read, wait until `go` is set."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.steps = 0
+        self.go, self.has_read = asyncio.Event(), asyncio.Event()
+        self.go.set()
+
+    async def catch_up(self, *, texts: int = 0) -> IndexStep:
+        self.steps += 1
+        step = await super().catch_up(texts=texts)
+        self.has_read.set()
+        await self.go.wait()
+        return step
+
+
+@asynccontextmanager
+async def a_held_feed(store: Path) -> AsyncIterator[tuple[HeldReader, Feed]]:
+    """Yield a feed that is up to date, and its reader, whose next step waits."""
+    captures = HeldReader(store)
+    await captures.open()
+    feed = Feed(captures, lambda: {"mode": "store"})
+    await feed.refresh()
+    captures.go.clear()
+    captures.has_read.clear()
+    try:
+        yield captures, feed
+    finally:
+        await feed.close()
+        await captures.close()
+
+
+async def test_abandoned_request_for_the_first_page_loses_no_change_for_other_pages(store: Path) -> None:
+    shown: asyncio.Queue[bytes] = asyncio.Queue()
+    async with a_held_feed(store) as (captures, feed), asyncio.timeout(30):
+        page = asyncio.create_task(feed.stream(CaptureQuery(), None, shown.put))
+        assert b"event: session" in await shown.get()
+        with open_store(store, store.parent, create=False) as opened:
+            opened.complete([replace(some(1)[0], response=Response(status=201))])
+        abandoned = asyncio.create_task(feed.refresh())
+        await captures.has_read.wait()
+        abandoned.cancel()
+        await asyncio.wait({abandoned})
+        captures.go.set()
+        await feed.refresh()
+        assert b'"response": 201' in await shown.get()
+        page.cancel()
+
+
+async def test_requests_for_the_first_page_that_wait_share_one_refresh(store: Path) -> None:
+    async with a_held_feed(store) as (captures, feed), asyncio.timeout(30):
+        first = asyncio.create_task(feed.refresh())
+        await captures.has_read.wait()
+        others = [asyncio.create_task(feed.refresh()) for _ in range(50)]
+        await asyncio.sleep(0)
+        captures.go.set()
+        await asyncio.gather(first, *others)
+        assert captures.steps == 3  # with the one at the start

@@ -110,6 +110,21 @@ async def test_concurrent_requests_are_all_shown_in_order_after_their_responses(
         assert events.index(f"responded {name}") < events.index(f"shown {name}")
 
 
+async def test_concurrent_request_that_cannot_be_shown_hides_no_other() -> None:
+    world, shown, problems = World(), list[str](), list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context["exception"]))
+
+    def exchanged(exchange: Exchange) -> None:
+        if exchange.invocation.id == "a":
+            raise ValueError(exchange.invocation.id)
+        shown.append(exchange.invocation.id)
+
+    world.exchanged = exchanged  # type: ignore[method-assign]
+    async with listening(world, routes=Routes()) as flow:
+        await asyncio.gather(*(flow.receive(an_invocation(id=name), "c") for name in "abc"))
+    assert (shown, list(map(str, problems))) == (["b", "c"], ["a"])
+
+
 async def test_tally_keeps_the_latest_response_of_a_waiting_run() -> None:
     world = World(status=500)
     async with listening(world) as flow:

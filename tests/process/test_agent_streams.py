@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -227,6 +228,41 @@ def test_run_that_is_being_sent_at_ctrl_c_is_named_with_what_to_do(tmp_path: Pat
             with an_agent(tmp_path, environ_of(sandbox), *options) as agent, backend.accept()[0]:
                 assert agent.end(signal.SIGINT)[0] == 0
     assert any(f"warning: port-hook does not report {run_id}" in line for line in agent.notices)
+
+
+def test_claim_without_a_response_at_ctrl_c_is_named(tmp_path: Path) -> None:
+    token = b'{"accessToken":"t","expiresIn":3600,"tokenType":"Bearer"}'
+    reply = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (len(token), token)
+    with socket.create_server(("127.0.0.1", 0)) as port:
+        port.settimeout(30)
+        url = f"http://127.0.0.1:{port.getsockname()[1]}"
+        env = {"PORT_API_URL": url, "PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": SECRET.reveal()}
+        with an_agent(tmp_path, env, "--poll", "--send", *NO_JQ) as agent:
+            with port.accept()[0] as first:
+                first.recv(4096)
+                first.sendall(reply)
+            with port.accept()[0] as claiming:
+                assert b"/claim-pending" in claiming.recv(4096)
+                assert agent.end(signal.SIGINT)[0] == 0
+    assert any("so a run may be claimed" in line for line in agent.notices)
+
+
+@pytest.mark.parametrize("option", ["--poll", "--kafka"])
+def test_ctrl_c_ends_the_reading_of_a_mapping_file_that_does_not_end(option: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "mapping")
+    env = {
+        "PORT_API_URL": "http://127.0.0.1:1",
+        "PORT_CLIENT_ID": "id",
+        "PORT_CLIENT_SECRET": SECRET.reveal(),
+        "KAFKA_CONSUMER_BROKERS": "127.0.0.1:1",
+        "PORT_ORG_ID": ORG,
+    }
+    with (
+        an_agent(tmp_path, env, option, "--mapping", "mapping") as agent,
+        (tmp_path / "mapping").open("w"),  # waits until the agent has opened it
+    ):
+        assert agent.end(signal.SIGINT) == (130, "")
+    assert "Traceback" not in "".join(agent.notices)
 
 
 def _start(url: str, client_id: str, client_secret: str) -> str:
