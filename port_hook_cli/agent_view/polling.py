@@ -246,7 +246,7 @@ class Polling:
     async def _take(self, queue: RunQueue, claim: _Claim, _: ShownPrediction) -> bool:
         """Acknowledge a run, and return whether that succeeded. Like the agent, continue if it did not.
 
-        The call is not repeated if its response is lost: the second response would say that the run is already taken.
+        The call is not repeated if its response is lost: a second one could look as if another agent had the run.
         """
         claim.state = _ClaimState.UNCLEAR
         try:
