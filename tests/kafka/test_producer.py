@@ -97,8 +97,9 @@ def test_bootstrap_is_read_as_a_list_of_brokers(text: str, brokers: tuple[str, .
 
 @pytest.mark.parametrize("text", ["", "9092", "127.0.0.1", "kafka://127.0.0.1:9092", "127.0.0.1:x", "127.0.0.1:1,"])
 def test_bootstrap_that_is_not_an_address_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="not the address of a Kafka broker"):
+    with pytest.raises(UsageError, match="not the address of a Kafka broker") as caught:
         read_bootstrap(text)
+    assert "embedded" in caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["kafka.example.com:9092", "127.0.0.1:9092,10.0.0.1:9092", "127.0.0.1.evil.com:1"])
