@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from port_hook_cli.errors import BrokerError
 from port_hook_cli.kafka.connection import KafkaConnection, client_settings, refuse_elsewhere
+from port_hook_cli.kafka.trouble import error_text
 from port_hook_cli.text.safe import brief
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class KafkaPublisher:
         from port_hook_cli.kafka.client import KafkaError as Error
 
         if error.code() != Error._ALL_BROKERS_DOWN:  # noqa: SLF001 - librdkafka's own name; it says less than the others
-            self._cause = str(error.str())
+            self._cause = error_text(error)
 
     def _failure(self, what: str, error: Any) -> BrokerError:
         cause, self._cause = self._cause or _text(error), ""
