@@ -178,7 +178,10 @@ class Polling:
             self._tell(f"Claiming runs from {url}; a running execution agent does not get them.")
         else:
             self._tell(f"Looking at the action runs in progress at {url}; nothing is claimed.")
-            self._tell("note: the agent may have handled them already; runs of workflow nodes are not in Port's list")
+            self._tell(
+                "note: the agent may have handled these runs already; runs of workflow nodes are not in Port's list"
+            )
+        self._tell("Stop with Ctrl-C.")
 
     async def _look(self) -> bool:
         """Show the runs in Port's list that are new; False, because there is no next page."""
