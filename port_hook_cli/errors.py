@@ -92,7 +92,7 @@ class SettingsError(PortHookError):
 
 
 class CredentialsError(SettingsError):
-    """No place has the credentials that are needed, or what a place says about them cannot be used."""
+    """Credentials that a command needs are missing, or what is set for them cannot be used."""
 
     @property
     def is_for_doctor(self) -> bool:
@@ -148,11 +148,11 @@ class PortApiError(PortHookError):
 
 
 class LoginRefusedError(PortApiError):
-    """Port did not accept credentials that were given to be kept."""
+    """Port did not accept the credentials that `login` was to save."""
 
     @property
     def is_for_doctor(self) -> bool:
-        """False: it checks credentials that are kept, not these."""
+        """False: `doctor` checks saved credentials, not these."""
         return False
 
 

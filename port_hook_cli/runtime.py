@@ -29,7 +29,7 @@ def new_capture_id() -> str:
 
 
 class Memory:
-    """The lines that this process has printed once, the secrets that it has read, and stdin if it was one of them."""
+    """The lines that this process prints only once, the secrets that it has read, and stdin if that was a secret."""
 
     def __init__(self) -> None:
         self.stdin: bytes | None = None

@@ -37,15 +37,15 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # How long an example takes says more about what else the machine does than about the code. In CI a commit gets the same
 # examples each time, so that one that passed does not fail later; everywhere else every run tries new ones, so that 50
 # of a test are enough.
-# Hypothesis tries constants of the imported modules, so how large its examples are depends on the order of tests.
+# Hypothesis tries constants of the imported modules, so the order of tests decides how large its examples are.
 _SIZES = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("port-hook", deadline=None, max_examples=50, suppress_health_check=_SIZES)
 settings.register_profile("ci", settings.get_profile("port-hook"), derandomize=True, database=None)
 settings.register_profile("thorough", settings.get_profile("port-hook"), max_examples=100)  # `make mutants`
 settings.load_profile("ci" if os.environ.get("PORT_HOOK_CI") else "port-hook")
 
-# Every commit to a store waits for the disk, which took half of the time of many tests. A file system in memory is as
-# real for all but a power failure. `--basetemp FOLDER` or PYTEST_DEBUG_TEMPROOT selects another place.
+# Every commit to a store waits for the disk, which took half of the time of many tests. A file system in memory
+# behaves the same, except in a power failure. `--basetemp FOLDER` or PYTEST_DEBUG_TEMPROOT selects another place.
 _MEMORY, _ENOUGH = Path("/dev/shm"), 4_000_000_000  # noqa: S108 - pytest makes a private folder in it
 
 
@@ -60,8 +60,8 @@ def _can_hold_the_tests(folder: Path) -> bool:
 if sys.platform == "linux" and _can_hold_the_tests(_MEMORY):
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
-# Collecting 9,000 tests makes a million objects that stay until the end. The garbage collector looked at all of them
-# again and again, and after the last test: 3 s of each worker.
+# Collecting 9,000 tests makes a million objects that stay until the end. If the garbage collector checked
+# all of them repeatedly, each worker would need 3 s more.
 gc.disable()
 
 

@@ -98,7 +98,7 @@ def take_message(
 def take_topic_message(document: Any, secret: Secret) -> AgentMessage:
     """Return the message in a value that comes directly from a topic; raises ValueError if the agent cannot read it.
 
-    There, the agent drops a message without a signature, and a run in the form of polling.
+    The agent drops such a message if it has no signature, or the form of a run that is polled.
     """
     if not isinstance(document, dict):
         raise ValueError("it is not an object")  # noqa: TRY004 - the document is not an argument of the wrong type
@@ -166,7 +166,7 @@ def _given(config: Mapping[str, Any]) -> dict[str, Any]:
 def _from_topic(
     document: dict[str, Any], transport: AgentTransport, secret: Secret, *, is_direct: bool = False
 ) -> AgentMessage:
-    """Return the message; one that does not come from a topic `is_direct`ly may be without its signature."""
+    """Return the message. `is_direct` says that it was read from a topic; any other message may lack its signature."""
     is_change = "changelogDestination" in document
     try:
         found = document["changelogDestination"] if is_change else _method_in(document)

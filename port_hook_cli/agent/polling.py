@@ -16,14 +16,14 @@ from port_hook_cli.agent.reports import AgentCall
 CLAIM_LIMIT = 100
 MOST_LISTED = 1000
 LIST_PATH = f"/v1/actions/runs?active=true&limit={MOST_LISTED}&version=v2"
-"""Port's documented list of the action runs in progress. Unlike claiming, it takes nothing from anyone."""
+"""Port's documented list of the action runs in progress. Unlike claiming, reading it takes no run from the agent."""
 
 _INSTALLATION = "_PORT_EXEC_AGENT"
 _RESERVED = {"x-port-reserved-usage": "true"}
 
 
 class RunQueue(StrEnum):
-    """The runs that the agent claims with one route: its path."""
+    """A kind of run that the agent claims; its value is the path of the routes."""
 
     ACTIONS = "/v1/actions/runs"
     NODES = "/v1/workflows/runs"
@@ -51,7 +51,7 @@ def claim_call(queue: RunQueue, limit: int) -> AgentCall:
 
 
 def acknowledge_call(queue: RunQueue, run_id: str | None) -> AgentCall:
-    """Return the call after which no one else gets a claimed run."""
+    """Return the call that acknowledges a claimed run, so that no other agent gets it."""
     body: dict[str, Any] = {"nodeRunIdentifier": run_id} if queue is RunQueue.NODES else {"runIds": [run_id]}
     return AgentCall(method="PATCH", path=f"{queue}/ack", body=body, headers=_RESERVED)
 
@@ -62,12 +62,12 @@ def claimed_runs(queue: RunQueue, response: Mapping[str, Any]) -> list[dict[str,
 
 
 def is_acknowledged(queue: RunQueue, response: Mapping[str, Any]) -> bool:
-    """Return whether a response to an acknowledgment says that the run was not taken by anyone else."""
+    """Return whether Port accepted an acknowledgment: no other agent has acknowledged the run before."""
     return bool(response.get("acked" if queue is RunQueue.NODES else "ackedCount"))
 
 
 def listed_runs(response: Mapping[str, Any], *, since_s: float | None) -> list[dict[str, Any]]:
-    """Return the runs of a list that are for the agent and were created since a moment, the oldest first."""
+    """Return the runs of a list that are for the agent and were created since `since_s`, oldest first."""
     found = [
         run
         for run in _runs(response.get("runs"), RunQueue.ACTIONS)
@@ -77,13 +77,13 @@ def listed_runs(response: Mapping[str, Any], *, since_s: float | None) -> list[d
 
 
 def is_full(response: Mapping[str, Any]) -> bool:
-    """Return whether a list has as many runs as it can have, so that others may be missing."""
+    """Return whether a list has its maximum of runs, so that others may be missing."""
     found = response.get("runs")
     return isinstance(found, list) and len(found) >= MOST_LISTED
 
 
 def action_of(run: Mapping[str, Any]) -> str:
-    """Return the identifier of a run's action, "" if it is not known."""
+    """Return the identifier of a run's action, or "" if it is not known."""
     action = run.get("action")
     found = action.get("identifier") if isinstance(action, Mapping) else None
     return found if isinstance(found, str) else ""
@@ -101,7 +101,7 @@ def _is_for_agent(run: Mapping[str, Any]) -> bool:
 
 
 def _created_s(run: Mapping[str, Any]) -> float:
-    """Return when a run was created; one that does not say so is new."""
+    """Return when a run was created. A run without a valid time counts as new."""
     try:
         return datetime.fromisoformat(str(run.get("createdAt"))).timestamp()
     except (ValueError, OverflowError, OSError):

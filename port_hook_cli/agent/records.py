@@ -31,8 +31,8 @@ def prediction_record(
 ) -> dict[str, Any]:
     """Return the record of a prediction; `delivery` is that of the request, None if it was not sent.
 
-    `origin` is set if the message was read from a topic. `given` are the variables of the environment that expressions
-    saw.
+    `origin` is set if the message was read from a topic. `given` are the environment variables that expressions can
+    read.
     """
     message = prediction.message
     return {

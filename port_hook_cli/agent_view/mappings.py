@@ -18,7 +18,7 @@ FileVersion: TypeAlias = tuple[int | None, ...]
 
 
 def session_mappings(session: AgentSession) -> tuple[AgentMapping, ...]:
-    """Return the mappings, and print what is wrong with them; raises UsageError if the agent does not start."""
+    """Return the mappings, and print their problems; raises UsageError if the agent does not start with them."""
     name = mapping_file(session.plan, session.runtime)
     line = (
         f"note: mappings from {name}" if name else "note: no mapping file, so the agent's default for webhooks is used"
@@ -58,12 +58,12 @@ class WatchedMappings:
         self._version: FileVersion | None = None
 
     def has_changed(self) -> bool:
-        """Return whether the file is another one than at the last call; at the first call, it is."""
+        """Return whether the file has changed since the last call. The first call returns True."""
         before, self._version = self._version, self._find_version()
         return self._version != before
 
     def read(self) -> tuple[AgentMapping, ...] | None:
-        """Return the mappings, or None if the file is wrong at the moment, which is printed."""
+        """Return the mappings. If the file cannot be used, print why and return None."""
         self._session.runtime.memory.told.clear()
         try:
             return session_mappings(self._session)
@@ -72,7 +72,7 @@ class WatchedMappings:
             return None
 
     def _find_version(self) -> FileVersion:
-        """Return what changes when the file is saved."""
+        """Return values that change when the file is saved."""
         try:
             found = (self._session.runtime.cwd / self.name).stat()
         except OSError as error:  # an editor may replace the file
@@ -92,5 +92,5 @@ def stream_mappings(session: AgentSession) -> StreamMappings:
     """Return the mappings; raises UsageError. Call it before the event loop runs, because it may read stdin."""
     watched = WatchedMappings(session) if session.plan.watch else None
     if watched is not None:
-        watched.has_changed()  # a change while the file is read, or later, is one
+        watched.has_changed()  # so that a change while the file is read counts as one
     return StreamMappings(session_mappings(session), watched)

@@ -13,7 +13,7 @@ class StreamPlan:
     """Messages that are shown as they arrive: those of the topics, or the runs that the agent gets by polling.
 
     `since_s` is seconds since the epoch; without it, a topic is read from its end, and all runs in progress are shown.
-    Reading ends after `count` messages. `take_over` allows to claim runs that a running agent would get; `yes` skips
+    Reading ends after `count` messages. `take_over` allows claiming runs that a running agent would get; `yes` skips
     the question.
     """
 
@@ -26,10 +26,11 @@ class StreamPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentPlan:
-    """What `agent` does. `source` is a message, or messages; `mapping` is a file, None for the agent's own choice.
+    """What `agent` does. `source` names a message, or says which to read.
 
-    `to` is where the request is sent instead of the mapping's URL. `variables` are names of the environment that
-    expressions may read. Times are seconds; a `timeout_s` of 0 is no limit.
+    `mapping` is a file, or None for the agent's choice. `to` is where the request is sent instead of the
+    mapping's URL. `variables` are names of the environment that expressions may read. Times are seconds; a `timeout_s`
+    of 0 is no limit.
     """
 
     source: str | StreamPlan

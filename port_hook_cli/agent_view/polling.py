@@ -1,6 +1,6 @@
-"""`agent --poll`: the runs that the agent gets by polling, looked at in Port; with `--send`, claimed as the agent does.
+"""`agent --poll`: lists the runs that the agent gets by polling; with `--send`, claims them as the agent does.
 
-Looking uses Port's documented list of runs, which takes nothing from anyone. It has no runs of workflow nodes.
+Without `--send`, it reads Port's documented list of runs, which claims none and has no runs of workflow nodes.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ from port_hook_cli.text.safe import brief, printable
 if TYPE_CHECKING:
     from port_hook_cli.port_api.client import PortApi
 
-# The agent waits 10 s between its calls. A sandbox has no limit that matters.
+# The agent waits 10 s between its calls. A sandbox does not limit calls.
 _INTERVAL_S, _SANDBOX_INTERVAL_S = 10.0, 0.5
 _MOST_KNOWN = 10_000
 
 
 async def show_runs(session: AgentSession, plan: StreamPlan, mappings: StreamMappings) -> ExitCode:
-    """Show each run for the agent, until Ctrl-C or the plan's `count`; with `--send`, take it as the agent does.
+    """Show each run for the agent, until Ctrl-C or the plan's `count`; with `--send`, claim and send each.
 
     Raises PortHookError.
     """
@@ -68,15 +68,15 @@ async def show_runs(session: AgentSession, plan: StreamPlan, mappings: StreamMap
 async def confirm_claims(
     api_url: str, plan: StreamPlan, *, can_ask: bool, ask: Callable[[str], Awaitable[bool]]
 ) -> None:
-    """Ask before runs are taken from an agent; in a sandbox on this machine, they are the user's own.
+    """Ask before claiming runs that a running agent would get. A sandbox on this machine needs no confirmation.
 
-    Raises UsageError unless the user wants it. `ask` asks a yes-or-no question; `can_ask` says whether it can.
+    Raises UsageError unless the user agrees. `ask` asks a yes-or-no question; `can_ask` says whether it can.
     """
     if is_loopback_url(api_url):
         return
-    what = f"--poll --send claims runs from {printable(api_url)}, so that a running execution agent does not get them."
+    what = f"--poll --send claims runs from {printable(api_url)}, so a running execution agent does not get them."
     if not plan.take_over:
-        raise UsageError(what, hint="Leave out --send to look at the runs only, or add --take-over to take them.")
+        raise UsageError(what, hint="Leave out --send to only show the runs, or add --take-over to claim them.")
     if plan.yes:
         return
     if not can_ask:
@@ -85,13 +85,13 @@ async def confirm_claims(
             hint="Add --yes.",
         )
     if not await ask(f"{what} Take over?"):
-        raise UsageError("No run was claimed.", hint="Leave out --send to look at the runs only.")
+        raise UsageError("No run was claimed.", hint="Leave out --send to only show the runs.")
 
 
 class _ClaimState(Enum):
-    """What is known of a run that was claimed.
+    """What is known about a run that was claimed.
 
-    UNCLEAR: Port may have received the acknowledgment. LOST: someone else has acknowledged the run.
+    UNCLEAR: Port may have received the acknowledgment. LOST: another agent has acknowledged the run.
     """
 
     CLAIMED = auto()
@@ -130,7 +130,7 @@ class _KnownRuns:
 
 
 class Polling:
-    """Looks for runs again and again, and gives them to a stream."""
+    """Looks for runs repeatedly, and passes them to a stream."""
 
     def __init__(self, session: AgentSession, plan: StreamPlan, stream: MessageStream, api: PortApi) -> None:
         self._session, self._plan, self._stream, self._api = session, plan, stream, api
@@ -141,7 +141,7 @@ class Polling:
         self._told = ""
 
     async def run(self) -> ExitCode:
-        """Poll until the stream ends; the run that is being claimed or handled then gets two seconds."""
+        """Poll until the stream ends. A run that is being claimed or handled then has two seconds to finish."""
         self._tell_start()
         polling = asyncio.create_task(self._poll())
         try:
@@ -177,14 +177,12 @@ class Polling:
         if self._session.plan.send:
             self._tell(f"Claiming runs from {url}; a running execution agent does not get them.")
         else:
-            self._tell(f"Looking at the action runs in progress at {url}; nothing is claimed.")
-            self._tell(
-                "note: the agent may have handled these runs already; runs of workflow nodes are not in Port's list"
-            )
+            self._tell(f"Showing the action runs in progress at {url}; nothing is claimed.")
+            self._tell("note: the agent may have handled these runs already; Port's list has no runs of workflow nodes")
         self._tell("Stop with Ctrl-C.")
 
     async def _look(self) -> bool:
-        """Show the runs in Port's list that are new; False, because there is no next page."""
+        """Show the new runs in Port's list; return False, because the list has no next page."""
         response = await self._api.call("GET", LIST_PATH)
         found = listed_runs(response, since_s=self._plan.since_s)
         line = f"note: Port lists {MOST_LISTED:,} runs at most; others may be missing"
@@ -199,12 +197,12 @@ class Polling:
         return False
 
     async def _claim(self) -> bool:
-        """Claim a run of each kind, and handle it; return whether there was one that has not come since the pause."""
+        """Claim and handle one run of each kind; return whether any is new since the last pause."""
         has_new = False
         for queue in tuple(self._queues):
             if self._stream.ended.done():
                 break
-            # One at a time: no run waits for the end of another, and none is claimed after the last one of --count.
+            # One at a time: no claimed run waits for another, and none is claimed after the last one of --count.
             for run in await self._claim_from(queue):
                 run_id = str(run[queue.id_key])
                 has_new = has_new or run_id not in self._handed_out
@@ -219,13 +217,13 @@ class Polling:
         except PortApiError as error:
             if queue is RunQueue.NODES and error.status == HTTPStatus.NOT_FOUND:
                 self._queues.remove(queue)
-                self._tell("note: Port has no workflows here, so only action runs are claimed")
+                self._tell("note: Port has no route to claim runs of workflow nodes, so only action runs are claimed")
                 return []
             raise
         except asyncio.CancelledError:
             self._tell(
-                "warning: Port did not respond in time to the last claim, so a run may be claimed. When Port hands it"
-                " out again is not documented."
+                "warning: Port did not respond in time to the last claim, so a run may be claimed. Port does not"
+                " document when it hands out such a run again."
             )
             raise
         finally:
@@ -233,7 +231,7 @@ class Polling:
 
     async def _handle(self, run: dict[str, Any], queue: RunQueue) -> None:
         run_id = str(run[queue.id_key])
-        if run_id in self._known:  # Port handed it out again, most often because it was not acknowledged
+        if run_id in self._known:  # Port handed it out again, usually because it was not acknowledged
             return
         claim = _Claim(run_id)
         try:
@@ -247,9 +245,9 @@ class Polling:
             self._tell_left(claim)
 
     async def _take(self, queue: RunQueue, claim: _Claim, _: ShownPrediction) -> bool:
-        """Acknowledge a run, and return whether that was possible; like the agent, go on if it was not.
+        """Acknowledge a run, and return whether that succeeded. Like the agent, continue if it did not.
 
-        The call is not repeated if its response is lost: a second one could not be told from one that is too late.
+        The call is not repeated if its response is lost: the second response would say that the run is already taken.
         """
         claim.state = _ClaimState.UNCLEAR
         try:
@@ -267,11 +265,11 @@ class Polling:
         name = brief(claim.run_id)
         match claim.state:
             case _ClaimState.LOST:
-                self._tell(f"note: {name} was taken by another agent in the meantime; nothing was sent")
+                self._tell(f"note: another agent acknowledged {name} first, so nothing was sent")
             case _ClaimState.CLAIMED:
                 self._tell(
-                    f"warning: {name} was claimed, but not acknowledged. When Port hands it out again is not"
-                    " documented; the sandbox does after 60 s."
+                    f"warning: {name} was claimed, but not acknowledged. Port does not document when it hands out such"
+                    " a run again; the sandbox does after 60 s."
                 )
             case _ClaimState.UNCLEAR:
                 self._tell(
@@ -281,15 +279,15 @@ class Polling:
                 self._tell_how_to_report(claim)
             case _ClaimState.ACKNOWLEDGED:
                 self._tell(
-                    f"warning: {name} is not reported by port-hook, and no other agent gets it. If your backend does"
-                    " not report it, it stays IN_PROGRESS."
+                    f"warning: port-hook does not report {name}, and no other agent gets it. It stays IN_PROGRESS"
+                    " unless your backend reports it."
                 )
                 self._tell_how_to_report(claim)
 
     def _tell_how_to_report(self, claim: _Claim) -> None:
         if command := report_command(claim.run_id, failed=False):
-            advice = "" if self._session.plan.report else " With --report, port-hook reports it as the agent does."
-            self._tell(f"hint: Report it: {command}, or --status failure.{advice}")
+            advice = "" if self._session.plan.report else " With --report, port-hook reports runs as the agent does."
+            self._tell(f"hint: To report it: {command} (or --status failure).{advice}")
 
     async def _call(self, call: AgentCall, *, repeatable: bool = True) -> Mapping[str, Any]:
         return await self._api.call(call.method, call.path, call.body, repeatable=repeatable, headers=call.headers)

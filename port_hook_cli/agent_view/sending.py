@@ -131,7 +131,7 @@ def _response(delivery: Delivery) -> AgentResponse:
 
 
 def _tell(session: AgentSession, shown: ShownPrediction, delivery: Delivery) -> None:
-    """Print what the user has to know of the response."""
+    """Print what the user has to know about the response."""
     if len(delivery.body) >= SHOWN_BYTES:
         tell(f"note: the response is longer; only its first {SHOWN_BYTES:,} bytes are used here", session.runtime)
     if delivery.status in _REDIRECTS and delivery.headers.get("location"):

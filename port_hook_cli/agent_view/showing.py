@@ -69,7 +69,7 @@ def emit_prediction(
 
 
 def show_title(session: AgentSession, title: str, *, is_first: bool) -> None:
-    """Print a line above what is shown about one of several messages."""
+    """Print the title of one of several messages."""
     if not session.plan.json:
         output = Output(session.runtime.stdout, session.runtime.environ)
         output.print(*output.fit([*([] if is_first else [Styled("")]), Styled(brief(title, _MOST_OF_A_TITLE), "bold")]))

@@ -1,4 +1,4 @@
-"""Messages that are handled as they arrive, one after the other: predicted, shown, and sent if the plan says so."""
+"""Handles messages as they arrive, one after the other: predicts, shows, and sends if the plan says so."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DRAIN_S = 2.0
 
 _WATCH_INTERVAL_S = 0.3
 BeforeSending: TypeAlias = Callable[[ShownPrediction], Awaitable[bool]]
-"""Called when a request is about to be sent; it is not sent if the result is False."""
+"""Called before a request is sent. If the result is False, the request is not sent."""
 
 
 async def run_stream(work: Callable[[], Coroutine[Any, Any, ExitCode]]) -> ExitCode:
@@ -47,7 +47,7 @@ async def _always(_: ShownPrediction) -> bool:
 
 
 class MessageStream:
-    """Handles one message at a time. `ended` is done after the last one, and has the error if there was one.
+    """Handles one message at a time. `ended` is done after the last message, or has the error that ended the stream.
 
     `port` is a client of Port's API if runs are reported. `code` is that of the first request that was not successful.
     """
@@ -125,7 +125,7 @@ class MessageStream:
         if self._last is not None:
             source, title = self._last
             try:
-                await self._handle(source, f"{title}, after a change of {watched.name}", _always)
+                await self._handle(source, f"{title} ({watched.name} has changed)", _always)
             except Exception as error:  # noqa: BLE001 - as in `take`
                 self.fail(error)
 
@@ -142,8 +142,8 @@ class MessageStream:
             return False
         is_sent = await self._show(shown, title, before_sending)
         session.runtime.stdout.flush()
-        # Those of all messages would take more and more memory. After an error, the crash report needs them, and it
-        # always needs a secret of the user that a message repeats.
+        # Keeping the secrets of all messages would take more and more memory. After an error, the crash report needs
+        # them to mask its text. It always needs a secret of the user that a message repeats.
         session.runtime.memory.secrets.difference_update(shown.secrets - kept)
         return is_sent
 

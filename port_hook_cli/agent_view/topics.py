@@ -1,4 +1,4 @@
-"""`agent --kafka`: the messages of the agent's topics, watched without taking them from anyone."""
+"""`agent --kafka`: watches the messages of the agent's topics without taking them from the agent."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _STOP = "Stop with Ctrl-C."
 def open_topics(
     plan: AgentPlan, stream: StreamPlan, runtime: Runtime, settings: Callable[[], Settings]
 ) -> KafkaOpening:
-    """Return what opens the topics; `settings` are those of Port's API. Raises SettingsError and BrokerError."""
+    """Return what opens the topics; raises SettingsError and BrokerError. `settings` returns those of Port's API."""
     options = KafkaOptions(since_s=stream.since_s, from_end=stream.since_s is None, forwards=plan.send)
     return kafka_opening(runtime, settings, options, _decline, plan.api_timeout_s)
 
@@ -75,7 +75,7 @@ def _context(session: AgentSession, stream: MessageStream) -> SourceContext:
         notice=lambda line: tell(printable(line), runtime),
         now=runtime.now,
         new_id=runtime.new_id,
-        max_body=_ANY_SIZE,  # larger ones than MAX_MESSAGE are shown, with that reason
+        max_body=_ANY_SIZE,  # messages larger than MAX_MESSAGE are shown, with that reason
         is_counted=True,  # one at a time
     )
 

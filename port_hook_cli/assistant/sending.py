@@ -141,7 +141,7 @@ def _replay_plan(capture_id: str, arguments: Arguments, workspace: Workspace) ->
         secret_file=workspace.secret_file,
         insecure_api=workspace.insecure_api,
         reads_files=False,
-        signs_inside=False,  # the replay is saved, and tools show bodies: no one may get a new signature in one
+        signs_inside=False,  # replays are saved, and tools show their bodies: these must have no new signature
     )
 
 

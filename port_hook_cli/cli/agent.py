@@ -32,7 +32,7 @@ def agent(
         bool,
         typer.Option(
             "--kafka",
-            help="Show each message of the agent's Kafka topics as it arrives, without taking it from anyone.",
+            help="Show each message of the agent's Kafka topics as it arrives, without taking it from the agent.",
         ),
     ] = False,
     poll: Annotated[
@@ -47,11 +47,12 @@ def agent(
         typer.Option(
             "--since",
             metavar="TIME",
-            help="With --kafka or --poll: start with messages or runs since this time: 10m, 2h, or 2026-05-01T13:30.",
+            help="With --kafka or --poll: show messages or runs since this time: 10m, 2h, or 2026-05-01T13:30.",
         ),
     ] = None,
     count: Annotated[
-        int | None, typer.Option("--count", metavar="N", help="With --kafka or --poll: stop after N messages.", min=1)
+        int | None,
+        typer.Option("--count", metavar="N", help="With --kafka or --poll: stop after N messages or runs.", min=1),
     ] = None,
     mapping: Annotated[
         str | None,
@@ -126,7 +127,8 @@ def agent(
             "--timeout",
             metavar="S",
             min=0,
-            help="With --send: wait S seconds for the response, by default as long as the agent; 0 waits indefinitely.",
+            help="With --send: wait S seconds for the response; 0 waits indefinitely. The default is the agent's "
+            "timeout.",
             callback=options.finite,
         ),
     ] = 30.0,
@@ -170,8 +172,8 @@ def agent(
                 "--count": not streams and count is not None,
             },
             "No run is claimed without --poll and --send": {"--take-over": take_over and not (poll and send)},
-            "Claims cannot be limited to a time": {"--since": poll and send and since is not None},
-            "Nothing is asked without --take-over": {"--yes": yes and not take_over},
+            "Runs are claimed whatever their age": {"--since": poll and send and since is not None},
+            "There is no question without --take-over": {"--yes": yes and not take_over},
             "--check needs no message": {
                 "--mapping": check is not None and mapping is not None,
                 "--env": check is not None and bool(env),
@@ -188,11 +190,11 @@ def agent(
     if not source and not streams:
         raise UsageError(
             "Missing argument MESSAGE.",
-            hint="Name a message, show those that arrive with --kafka or --poll, or check a mapping file with --check "
-            "FILE.",
+            hint="Name a message, add --kafka or --poll to show messages as they arrive, or check a mapping file with "
+            "--check FILE.",
         )
     if raw and streams and count != 1:
-        raise UsageError("The bytes of several requests cannot be told apart.", hint="Add --count 1.")
+        raise UsageError("--raw prints the bytes of one request, but more messages may arrive.", hint="Add --count 1.")
     if watch and mapping == "-":
         raise UsageError("stdin cannot be watched.", hint="Give the mapping as a file.")
     from port_hook_cli.agent_view.plan import AgentPlan, StreamPlan

@@ -22,8 +22,8 @@ _MAY_BE_EMPTY = frozenset(
         ("verify", "--timestamp"),
     }
 )
-"""Options whose empty value has a meaning: it replaces the text that the run has in Port, or it is the diagnosis that a
-request arrived with an empty header."""
+"""Options whose empty value has a meaning: it replaces the text that the run has in Port, or says that a header
+arrived empty."""
 
 
 def styled_help(command: Any, ctx: Any) -> str:
@@ -46,7 +46,7 @@ class Command(TyperCommand):
     """One command of port-hook. The groups and examples of its help are imported only for the help."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line; raises UsageError for what typer would accept: two targets and empty values."""
+        """Read the command line; raises UsageError for two targets, empty values, and a command without `--`."""
         words, order = self._words(ctx, args)
         if not words.get("help"):
             self._refuse_second_targets(order)
@@ -71,7 +71,7 @@ class Command(TyperCommand):
                 raise UsageError(f"{name} is given more than once.", hint="Give one target; see --route for others.")
 
     def _refuse_empty_values(self, words: dict[str, Any]) -> None:
-        """Raise UsageError for an option without text: most often, a variable in a script is not set."""
+        """Raise UsageError for an option whose value is empty, usually because a shell variable is unset."""
         for parameter in self.params:
             given = words.get(parameter.name or "")
             name = max(parameter.opts, key=len)

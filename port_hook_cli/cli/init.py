@@ -54,7 +54,7 @@ def init(
 ) -> ExitCode:
     """Write port-hook.toml, which sets defaults of options for this folder.
 
-    On a terminal, it asks for what the options do not say.
+    On a terminal, it asks for each value that no option sets.
     """
     runtime: Runtime = ctx.obj
     if not force:

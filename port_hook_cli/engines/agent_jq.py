@@ -36,7 +36,7 @@ class AgentJq(JqOwner):
         self._stopped = Event()
 
     def close(self) -> None:
-        """End the process of jq, also while another thread evaluates: that raises RenderError."""
+        """End the process of jq. If another thread is evaluating, it gets a RenderError."""
         self._worker.stop(self._stopped)
         super().close()
 

@@ -1,4 +1,4 @@
-"""What owns a process of jq: it starts it when it is needed, and ends it."""
+"""The base of classes that own a jq process: it starts when it is needed, and ends when they are closed."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ class Inspector:
         """Return one page of rows."""
         limit = read_number(parameters, "limit", _PAGE, most=_MAX_PAGE) or _PAGE
         newest = read_number(parameters, "from", None)
-        if newest is None:  # so that no row whose request has its response comes later, and moves the others
+        if newest is None:  # else a request that already has its response could appear later, and move rows
             await self.feed.refresh()
         version = self.feed.version  # read first, so that the events include what changes while the rows are read
         page = await self._captures.page(read_query(parameters), newest=newest, limit=limit)

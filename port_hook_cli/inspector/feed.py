@@ -114,7 +114,8 @@ class Feed:
     async def refresh(self) -> None:
         """Bring the index up to date now, without the texts of new captures, and wake the pages.
 
-        Requests that wait share it. One that is abandoned does not end it: the other pages would miss the changes.
+        Waiting requests share one refresh, which continues if one of them is abandoned: the other pages need its
+        changes.
         """
         if self._next_refresh is None:
             self._next_refresh = asyncio.create_task(self._refresh())
@@ -124,7 +125,7 @@ class Feed:
 
     async def _refresh(self) -> None:
         async with self._refreshing:
-            self._next_refresh = None  # one that is asked for from now on may see more
+            self._next_refresh = None  # later requests need a new one, which may see more
             await self._catch_up(texts=0)
 
     async def stream(

@@ -26,7 +26,7 @@ _MAX_VALUES_SEARCHED = 10_000
 _MAX_INT_DIGITS = 4_000
 # Shared by all missing objects, and never written to: creating one for each took a tenth of the reading time.
 _NOTHING: dict[str, Any] = {}
-# `json.loads` looks at its options for each document.
+# Faster than `json.loads`, which checks its options at each call.
 _decode = json.JSONDecoder().decode
 
 

@@ -1,4 +1,4 @@
-"""Which partitions a reader reads: all of them, or those that a group gives it. Only its thread uses this."""
+"""Which partitions a reader reads: all of them, or those that a group gives it. See `SavedOffsets` about threads."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ class SavedOffsets:
 
 
 class PartitionAssignment:
-    """The partitions of a reader. `start_at` returns the offset kept for a partition, or None."""
+    """The partitions of a reader. Only its thread uses this, except for `saved`.
+
+    `start_at` returns the offset kept for a partition, or None.
+    """
 
     def __init__(
         self,
@@ -73,7 +76,7 @@ class PartitionAssignment:
             raise self._link.problem(error) from None
 
     def watch_new(self) -> None:
-        """Also read partitions that were created since, if the brokers respond."""
+        """Also read partitions that were created in the meantime, if the brokers respond."""
         with suppress(KafkaException):
             if new := [part for part in self._link.parts() if part not in self.positions]:
                 self._watch(new, are_new=True)

@@ -129,7 +129,7 @@ def _partitions(topic: Any) -> Iterator[int]:
 
 def _reading(connection: KafkaConnection, plan: KafkaPlan) -> dict[str, Any]:
     """Return the settings for reading: low latency, bounded memory, and nothing committed that was not saved."""
-    # Brokers that have messages respond at once. Those of tests and of the sandbox wait this long.
+    # Brokers respond at once if they have messages. Embedded brokers and those of tests always wait this long.
     wait_ms = 5 if all(map(is_loopback_broker, connection.brokers)) else 100
     return {
         "group.id": plan.group_id,

@@ -1,4 +1,4 @@
-"""`--kafka` of `listen` and `agent`: from the options and settings to the source that reads the topics."""
+"""`--kafka` of `listen` and `agent`: makes the source that reads the topics from options and settings."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def kafka_opening(
 ) -> KafkaOpening:
     """Return what opens the topics; raises SettingsError for a wrong setting, and BrokerError without confluent-kafka.
 
-    `read` reads the settings of Port's API when they are needed. A call to it may take `timeout_s` seconds.
+    `read` reads the settings of Port's API when they are needed. A call to the API may take `timeout_s` seconds.
     """
     import port_hook_cli.kafka.client  # noqa: F401 - it may be missing, which must be reported first
 

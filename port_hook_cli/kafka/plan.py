@@ -1,4 +1,4 @@
-"""What `listen --kafka` was asked for, and which consumer groups it may join. Pure."""
+"""Which topics `--kafka` reads, where it starts, and which consumer groups it may join. Pure."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class KafkaPlan:
     Without a `group`, all partitions are watched: nothing is taken from other consumers, and nothing is committed.
     Reading starts where the last listener with the same store stopped, or at the end if there was none; `since_s`
     (seconds since the epoch) starts with the messages from then on, and `from_end` always at the end. A group starts
-    where it has committed, and in the same way where it has not. A watcher looks for new partitions and topics every
-    `look_for_partitions_s` seconds.
+    where it has committed. A partition without a commit starts at the end, or where `since_s` says. A watcher looks for
+    new partitions and topics every `look_for_partitions_s` seconds.
     """
 
     org_id: str

@@ -11,7 +11,7 @@ _LAG, _CAUGHT_UP = 1_000, 100
 
 
 class ReadPositions:
-    """The next offset of each partition, how many messages are missing before it, and whether many wait after it."""
+    """The next offset of each partition, how many messages are missing before it, and whether many wait to be read."""
 
     def __init__(self) -> None:
         self._next: dict[TopicPart, int] = {}
@@ -26,11 +26,11 @@ class ReadPositions:
         self._next.update(starts)
 
     def replace(self, starts: Mapping[TopicPart, int]) -> None:
-        """Forget all partitions but these, with their first offset."""
+        """Keep only these partitions, with their first offset."""
         self._next = dict(starts)
 
     def advance(self, part: TopicPart, offset: int) -> None:
-        """Handle a message. What is missing before it was deleted by the brokers."""
+        """Record that a message was read. The brokers have deleted those that are missing before it."""
         self._missed += max(0, offset - self._next.get(part, offset))
         self._next[part] = offset + 1
 
@@ -40,7 +40,7 @@ class ReadPositions:
         return missed
 
     def changed_lag(self, end_of: Callable[[TopicPart], int | None]) -> int | None:
-        """Return how many messages wait if many do now, 0 if few do again, and None if neither has changed.
+        """Return how many messages wait if there are many now, 0 if there are few again, or None if that is unchanged.
 
         `end_of` returns the offset after the last message of a partition, or None if it is not known.
         """

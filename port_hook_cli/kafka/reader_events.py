@@ -34,7 +34,7 @@ class ReaderEvents(Protocol):
         """Handle the end of a loss or refusal."""
 
     def lagging(self, count: int) -> None:
-        """Handle a change of the lag: how many messages wait, 0 if few do."""
+        """Handle a change of the lag: `count` messages wait; 0 means few."""
 
     def missed(self, count: int) -> None:
         """Handle messages that the brokers deleted before they were read."""
@@ -50,7 +50,7 @@ class ReaderReports:
         self.events, self._loop = events, loop
 
     def tell(self, callback: Callable[..., object], *values: object) -> None:
-        """Call `callback` in the event loop, soon. After the end of the loop, nothing happens."""
+        """Call `callback` soon in the event loop. Do nothing if the loop has ended."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback, *values)
 

@@ -352,7 +352,7 @@ def _count(number: int) -> str:
 
 
 def _deleted(number: int) -> str:
-    return f"Kafka: the brokers deleted {_count(number)} that this listener had not read yet."
+    return f"Kafka: the brokers deleted {_count(number)} before they were read."
 
 
 def _names(parts: Sequence[TopicPart]) -> str:

@@ -133,7 +133,7 @@ class Listening:
         if simulated is not None and simulated.delay_s:
             await asyncio.sleep(simulated.delay_s)
         if not self._answered:
-            # After the responses: the loop sends those of one turn first. One callback for all of them costs less.
+            # The loop sends the responses of this turn first. One callback for all of them costs less.
             asyncio.get_running_loop().call_soon(self._observe_answered)
         self._answered.append((exchange, response))
         return response
@@ -161,7 +161,7 @@ class Listening:
         self._reader.close()
 
     def _observe_answered(self) -> None:
-        """Show what was answered. A defect that one exchange meets is reported to the loop, and stops no other."""
+        """Observe the exchanges that have responses. An error in one is reported to the loop and stops no other."""
         answered, self._answered = self._answered, []
         for exchange, response in answered:
             try:

@@ -71,7 +71,7 @@ def draft(invocation: Invocation, rewriting: Rewriting, *, url: str, body: bytes
 def signed_inside(captured: bytes, edited: bytes, secret: Secret, timestamp: str) -> bytes:
     """Return an edited message of Kafka with a new signature inside it.
 
-    A message without a signature stays as it is, and so does one whose signature or its timestamp was edited.
+    Return `edited` as it is if the message has no signature, or if its signature or timestamp was edited.
     """
     kept = _inner_signature(edited)
     if edited == captured or MESSAGE_SIGNATURE not in kept or kept != _inner_signature(captured):

@@ -41,7 +41,7 @@ def _furthest_end(message: str, start: int, capacity: int) -> int:
     """Return the end of the longest slice from `start` that takes at most `capacity` bytes as a JSON string."""
     # A character takes at least one byte, so a slice with more characters than `capacity` cannot fit.
     longest = min(len(message), start + max(capacity, 0))
-    fits = longest if _json_size(message[start:longest]) <= capacity else start  # mostly the whole message fits
+    fits = longest if _json_size(message[start:longest]) <= capacity else start  # usually, the whole message fits
     too_far = longest + 1
     while too_far - fits > 1:
         middle = (fits + too_far) // 2

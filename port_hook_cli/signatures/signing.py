@@ -49,7 +49,7 @@ def digest(secret: str, timestamp: str, body: bytes) -> bytes:
 
 @lru_cache(maxsize=16)  # setting up a key takes as long as hashing a small body, and a listener has only one secret
 def _keyed(key: bytes) -> hmac.HMAC:
-    """Return an HMAC of nothing yet. Only copy it: it is shared."""
+    """Return an empty HMAC. It is shared: copy it, and never update it."""
     return hmac.new(key, digestmod="sha256")
 
 

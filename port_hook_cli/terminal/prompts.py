@@ -32,8 +32,8 @@ def confirm(question: str, runtime: Runtime, *, default: bool) -> bool:
 def ask_for(question: str, read: Callable[[str], _Value], runtime: Runtime, *, default: str) -> _Value:
     """Return what `read` makes of the user's answer, or of `default` for an empty one. `question` is printable.
 
-    If `read` raises UsageError, the error is printed and the question is asked again, three times in all. Raises
-    UsageError for a wrong last answer, and at the end of stdin after a wrong one.
+    If `read` raises UsageError, print the error and ask again, up to three times in all. Raises UsageError if the last
+    answer is invalid, or if stdin ends after an invalid one.
     """
     for tries_left in reversed(range(_TRIES)):
         line = _line(f"{question} [{default}]:", runtime)

@@ -72,7 +72,7 @@ def test_full_list_is_recognized() -> None:
 
 @settings(max_examples=20)
 @given(json_values)
-def test_no_response_breaks_the_reading_of_runs(value: Any) -> None:
+def test_reading_runs_accepts_any_response(value: Any) -> None:
     for response in ({"runs": value, "nodeRuns": value}, value if isinstance(value, dict) else {}):
         for run in (*listed_runs(response, since_s=0), *claimed_runs(RunQueue.ACTIONS, response)):
             assert isinstance(run["id"], str)

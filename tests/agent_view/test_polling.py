@@ -13,7 +13,7 @@ PORT = "https://api.port.io"
 
 
 class Asked:
-    """Answers questions, and keeps them."""
+    """Answers questions, and records them."""
 
     def __init__(self, answer: bool) -> None:
         self._answer, self.questions = answer, list[str]()
@@ -32,8 +32,7 @@ async def test_runs_are_claimed_from_port_only_after_a_yes() -> None:
     await confirm_claims(PORT, a_plan(), can_ask=True, ask=user)
     (question,) = user.questions
     assert (
-        "claims runs from https://api.port.io, so that a running execution agent does not get them. Take over?"
-        in question
+        "claims runs from https://api.port.io, so a running execution agent does not get them. Take over?" in question
     )
     with pytest.raises(UsageError, match=r"^No run was claimed\.$"):
         await confirm_claims(PORT, a_plan(), can_ask=True, ask=Asked(False))

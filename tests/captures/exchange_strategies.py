@@ -1,4 +1,4 @@
-"""Hypothesis strategies of captures: what goes in comes out, whether through the store or a file."""
+"""Hypothesis strategies for captures, with which tests check that the store and files return what was saved."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WIRE = st.text(st.characters(max_codepoint=255), max_size=8)
 HEADERS = st.lists(st.tuples(WIRE | st.sampled_from(["x-port-signature"]), WIRE), max_size=3).map(
     lambda items: Headers(tuple(items))
 )
-# No numbers: NaN, which Python's JSON reader takes, equals nothing, not even itself.
+# No numbers: Python's JSON reader accepts NaN, which does not equal itself.
 BODIES = st.binary(max_size=20).filter(lambda body: b"N" not in body) | st.just(a_body())
 
 

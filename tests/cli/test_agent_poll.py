@@ -109,7 +109,7 @@ def test_run_that_is_sent_and_not_reported_is_named_with_what_to_do(poll: Poll, 
         result = poll(sandbox, "--send", "--count", "1")
         assert (sandbox.runs[run_id].phase, sandbox.runs[run_id].status) == (Phase.ACKED, "IN_PROGRESS")
     assert result.code == 0
-    assert f"warning: {run_id} is not reported by port-hook" in result.err
+    assert f"warning: port-hook does not report {run_id}" in result.err
     assert f"port-hook report-run {run_id} --status success" in result.err
 
 
@@ -169,7 +169,7 @@ def test_lost_run_is_not_sent(run: Run, backend: Handler) -> None:
         env = {"PORT_API_URL": url, "PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": "0123456789abcdef"}
         result = run("agent", "--poll", "--send", "--count", "1", env=env)
     assert (result.code, backend.requests) == (0, [])
-    assert "note: r_QOz6WoOB1Q2lmhZZ was taken by another agent in the meantime; nothing was sent" in result.err
+    assert "note: another agent acknowledged r_QOz6WoOB1Q2lmhZZ first, so nothing was sent" in result.err
 
 
 def test_run_that_port_hands_out_again_is_shown_once(run: Run) -> None:
@@ -183,7 +183,10 @@ def test_run_that_port_hands_out_again_is_shown_once(run: Run) -> None:
         env = {"PORT_API_URL": url, "PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": "0123456789abcdef"}
         result = run("agent", "--poll", "--send", "--json", "--count", "2", env=env)
     assert [record["run_id"] for record in result.records] == [first["id"], second["id"]]
-    assert result.err.count("note: Port has no workflows here, so only action runs are claimed") == 1
+    assert (
+        result.err.count("note: Port has no route to claim runs of workflow nodes, so only action runs are claimed")
+        == 1
+    )
     assert claims == []
 
 
@@ -209,7 +212,7 @@ def _claimed(url: str) -> dict[str, Any]:
 
 @contextmanager
 def _port(answers: dict[str, Any]) -> Iterator[str]:
-    """Run a stand-in for Port's API that gives each path one fixed answer, or those of a list, and 404 to others."""
+    """Run a stand-in for Port's API: each path has one response, or a list of them; others get 404."""
     from aiohttp import web
 
     from tests.servers import application
@@ -232,20 +235,20 @@ def _port(answers: dict[str, Any]) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--poll", "--send"), "so that a running execution agent does not get them"),
+        (("--poll", "--send"), "so a running execution agent does not get them"),
         (("--poll", "--send", "--take-over"), "needs confirmation, but there is no terminal"),
         (("--poll", "--take-over"), "No run is claimed without --poll and --send"),
         (("--kafka", "--send", "--take-over"), "No run is claimed without --poll and --send"),
-        (("--poll", "--yes"), "Nothing is asked without --take-over"),
+        (("--poll", "--yes"), "There is no question without --take-over"),
         (("--poll", "--kafka"), "--kafka and --poll exclude each other"),
         (("last", "--poll"), "MESSAGE and --poll exclude each other"),
         (("--poll", "--check", "m.json"), "--check and --poll exclude each other"),
         (("--poll", "--transport", "kafka"), "--poll and --transport kafka exclude each other"),
         (("--kafka", "--transport", "polling"), "--kafka and --transport polling exclude each other"),
-        (("--poll", "--raw"), "The bytes of several requests cannot be told apart"),
+        (("--poll", "--raw"), "--raw prints the bytes of one request, but more messages may arrive"),
         (("last", "--count", "2"), "No messages arrive without --kafka or --poll"),
         (("last", "--since", "2h"), "No messages arrive without --kafka or --poll"),
-        (("--poll", "--send", "--since", "2h"), "Claims cannot be limited to a time"),
+        (("--poll", "--send", "--since", "2h"), "Runs are claimed whatever their age"),
         (("--poll", "--since", "soon"), "soon"),
     ],
 )

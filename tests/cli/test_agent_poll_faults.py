@@ -104,7 +104,7 @@ def test_acknowledgment_whose_response_is_lost_is_not_repeated_as_if_another_age
         result = poll(port, "--send", "--count", "1")
     assert (len(port.moments[ACK]), backend.requests) == (1, [])
     assert f"warning: It is not known whether {RUN} was acknowledged, so nothing was sent." in result.err
-    assert f"hint: Report it: port-hook report-run {RUN}" in result.err
+    assert f"hint: To report it: port-hook report-run {RUN}" in result.err
     assert "another agent" not in result.err
 
 
@@ -119,8 +119,8 @@ def test_run_whose_report_is_lost_is_named_with_what_to_do(poll: Poll, backend: 
     with scripted_port({**script, f"PATCH /v1/actions/runs/{RUN}": [Lost()]}) as port:
         result = poll(port, "--send", "--report", "--count", "1")
     assert (result.code, len(backend.requests)) == (ExitCode.PORT_API, 1)
-    assert f"warning: {RUN} is not reported by port-hook, and no other agent gets it." in result.err
-    assert f"hint: Report it: port-hook report-run {RUN}" in result.err
+    assert f"warning: port-hook does not report {RUN}, and no other agent gets it." in result.err
+    assert f"hint: To report it: port-hook report-run {RUN}" in result.err
 
 
 def test_run_that_was_sent_is_not_sent_again_if_port_hands_it_out_again(poll: Poll, backend: Handler) -> None:

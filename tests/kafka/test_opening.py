@@ -24,7 +24,7 @@ def no_api() -> PortApi:
 
 
 class Asked:
-    """Answers questions, and keeps them."""
+    """Answers questions, and records them."""
 
     def __init__(self, answer: bool) -> None:
         self._answer, self.questions = answer, list[str]()

@@ -230,7 +230,7 @@ def test_run_that_is_being_sent_at_ctrl_c_is_named_with_what_to_do(tmp_path: Pat
             options = ("--poll", "--send", "--report", *NO_JQ)
             with an_agent(tmp_path, environ_of(sandbox), *options) as agent, backend.accept()[0]:
                 assert agent.end(signal.SIGINT)[0] == 0
-    assert any(f"warning: {run_id} is not reported by port-hook" in line for line in agent.notices)
+    assert any(f"warning: port-hook does not report {run_id}" in line for line in agent.notices)
 
 
 def test_claim_without_a_response_at_ctrl_c_is_named(tmp_path: Path) -> None:

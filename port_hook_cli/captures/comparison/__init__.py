@@ -1,1 +1,1 @@
-"""The differences between two captures: what they are, what is left out, and their text."""
+"""The differences between two captures: how they are found, which are ignored, and how they are shown."""

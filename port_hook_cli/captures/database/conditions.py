@@ -1,4 +1,4 @@
-"""Conditions in SQL that a capture has a text or an outcome. Pure."""
+"""Conditions in SQL: a capture contains a text, or has an outcome. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Condition:
 
 
 def joined(conditions: Sequence[Condition]) -> Condition:
-    """Return all conditions as one: true if there are none."""
+    """Return one condition that is true if all are."""
     if not conditions:
         return Condition("1")
     values = tuple(value for condition in conditions for value in condition.values)

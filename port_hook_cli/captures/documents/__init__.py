@@ -1,1 +1,1 @@
-"""A capture or a request as a document: files that a user keeps or gives, and what is left of a cut body."""
+"""Captures and requests as documents: files that users save or pass to commands, and truncated bodies."""

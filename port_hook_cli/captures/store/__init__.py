@@ -1,1 +1,1 @@
-"""The store as commands read it and listeners write it."""
+"""The store: listeners write it, commands read it."""

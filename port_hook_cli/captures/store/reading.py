@@ -31,7 +31,7 @@ def open_captures(option: Path | None, runtime: Runtime, *, show_only: bool = Fa
 
 @contextmanager
 def open_body_filter(expression: str | None, runtime: Runtime, *, name: str) -> Iterator[JqBodyFilter | None]:
-    """Yield the filter for a jq expression; afterward say how often the expression, called `name`, failed."""
+    """Yield the filter for a jq expression, and afterward say how often it failed. Messages call it `name`."""
     if expression is None:
         yield None
         return

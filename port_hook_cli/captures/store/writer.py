@@ -1,7 +1,8 @@
 """Save captures for a listener: captures that arrive together share one commit.
 
-A request alone is committed in the next turn of the event loop. Several wait for one turn more. With 32 connections,
-that makes a third fewer commits, and a commit costs a quarter of what a request costs, however few captures it has.
+A single request is committed in the next turn of the event loop. Several wait one more turn, so that others can join.
+With 32 connections, this reduces the number of commits by a third. A commit costs a quarter of what a request costs,
+however few captures it has.
 
 The commit runs on the loop: it takes a tenth of a millisecond, less than waking up a thread. A thread does what takes
 longer: large bodies, and a file that another program has locked. While the thread has something to write, everything
