@@ -37,7 +37,8 @@ _BOM = b"\xef\xbb\xbf"
 def read_message(name: str, plan: AgentPlan, runtime: Runtime) -> AgentInput:
     """Return the message that the user names; raises StoreError and UsageError."""
     body = _message_bytes(name, plan, runtime)
-    return AgentInput(name=name, document=read_document(body, name, hint=_KINDS), transport=plan.transport)
+    shown = "The message on stdin" if name == "-" else name
+    return AgentInput(name=shown, document=read_document(body, shown, hint=_KINDS), transport=plan.transport)
 
 
 def _message_bytes(name: str, plan: AgentPlan, runtime: Runtime) -> bytes:

@@ -179,6 +179,7 @@ class Polling:
         else:
             self._tell(f"Showing the action runs in progress at {url}; nothing is claimed.")
             self._tell("note: the agent may have handled these runs already; Port's list has no runs of workflow nodes")
+        self._tell("Stop with Ctrl-C.")
 
     async def _look(self) -> bool:
         """Show the new runs in Port's list; return False, because the list has no next page."""

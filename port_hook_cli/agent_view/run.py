@@ -8,12 +8,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
 from port_hook_cli.agent.mapping import AgentMapping
-from port_hook_cli.agent.message import AgentTransport
+from port_hook_cli.agent.message import Acceptance, AgentTransport
 from port_hook_cli.agent.response import default_responses
 from port_hook_cli.agent_view.inputs import read_message, read_response, read_variables
 from port_hook_cli.agent_view.mappings import WatchedMappings, session_mappings, stream_mappings
 from port_hook_cli.agent_view.plan import AgentPlan, StreamPlan
-from port_hook_cli.agent_view.session import AgentInput, AgentSession, predict_input
+from port_hook_cli.agent_view.session import AgentInput, AgentSession, ShownPrediction, predict_input
 from port_hook_cli.agent_view.showing import print_raw, show_prediction
 from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.errors import ExitCode, PortHookError
@@ -24,6 +24,10 @@ from port_hook_cli.terminal.console import tell
 from port_hook_cli.text.safe import printable
 
 WATCH_INTERVAL_S = 0.3
+_DROPPED = (
+    "hint: Another client secret may have signed it: without --state, each start of a sandbox makes a new one. To see "
+    "what would be sent, remove the two signature headers from the message."
+)
 
 
 def run_agent(plan: AgentPlan, runtime: Runtime) -> ExitCode:
@@ -86,7 +90,14 @@ def _run(session: AgentSession, message: AgentInput) -> ExitCode:
 
         return asyncio.run(send_once(session, shown))
     show_prediction(session, shown)
+    _explain_drop(session, shown)
     return ExitCode.FAILED if session.plan.send else ExitCode.OK
+
+
+def _explain_drop(session: AgentSession, shown: ShownPrediction) -> None:
+    """Say what to do about a message whose signature the agent would not accept."""
+    if shown.prediction.message.acceptance is Acceptance.BAD_SIGNATURE:
+        tell(_DROPPED, session.runtime)
 
 
 def _watch(session: AgentSession, message: AgentInput) -> NoReturn:

@@ -26,6 +26,8 @@ MAX_MESSAGE = 10 * MIB
 """The largest message that is read: as many bytes as `listen` accepts by default."""
 
 _ANY_SIZE = 2**31
+_NEW_ONLY = "Only new messages are shown; --since 10m also shows those of the last 10 minutes."
+_STOP = "Stop with Ctrl-C."
 
 
 def open_topics(
@@ -49,6 +51,7 @@ async def show_topics(
         async with reporting(session) as port:
             stream = MessageStream(session, plan, mappings, port)
             source = await opening(_context(session, stream))
+            tell(_STOP if plan.since_s is not None else f"{_NEW_ONLY} {_STOP}", session.runtime)
             try:
                 return await stream.wait()
             finally:

@@ -15,8 +15,8 @@ def refuse_contradictions(
     """Raise UsageError for options that contradict each other.
 
     Of each `exclusive` group, at most one option may be given. `stdin` contains inputs with their names, of which only
-    one may be `-`. `pointless` maps a reason to the options that have no effect for that reason. Options are mapped to
-    whether they are given.
+    one may be `-`. `pointless` maps a reason to the options that have no effect for that reason; one that ends with
+    `without` and other options says which are needed. Options are mapped to whether they are given.
     """
     for group in exclusive:
         given = [name for name, is_given in group.items() if is_given]
@@ -30,7 +30,12 @@ def refuse_contradictions(
     for reason, group in (pointless or {}).items():
         for name, is_given in group.items():
             if is_given:
-                raise UsageError(_sentence(f"{reason}, so {name} has no effect."), hint=f"Leave out {name}.")
+                raise UsageError(_sentence(f"{reason}, so {name} has no effect."), hint=_leave_out(name, reason))
+
+
+def _leave_out(name: str, reason: str) -> str:
+    needed = reason.partition(" without ")[2]
+    return f"Add {needed}, or leave out {name}." if needed else f"Leave out {name}."
 
 
 def _sentence(text: str) -> str:

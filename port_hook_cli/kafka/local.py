@@ -23,7 +23,10 @@ def read_bootstrap(text: str) -> tuple[str, ...]:
     brokers = tuple(part.strip() for part in text.split(","))
     for broker in brokers:
         if not is_broker_address(broker, needs_port=True):
-            raise UsageError(f"{brief(text)} is not the address of a Kafka broker.", hint="Write it as 127.0.0.1:9092.")
+            raise UsageError(
+                f"{brief(text)} is not the address of a Kafka broker.",
+                hint=f"Write it as 127.0.0.1:9092, or {EMBEDDED} to start one.",
+            )
         if not is_loopback_broker(broker):
             raise UsageError(
                 f"Messages are published only to brokers on this machine, and {brief(broker)} is not on it.",

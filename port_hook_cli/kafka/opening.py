@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from port_hook_cli.errors import CredentialsError, PortApiError, SettingsError, UsageError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from port_hook_cli.port_api.client import PortApi
     from port_hook_cli.port_api.settings import Settings
 
+_NO_KAFKA = "Ask Port to enable Kafka for your organization. If your agent polls, use `port-hook agent --poll` instead."
 _NO_ORG_ID = "Set PORT_ORG_ID to the id of your organization; Port shows it at `...` > Organization."
 
 
@@ -83,7 +85,7 @@ class KafkaOpening:
         given = None
         if self.settings.needs_api:
             async with self.open_api() as api:
-                given = read_credentials(await api.call("GET", "/v1/kafka-credentials"))
+                given = await _given(api)
         connection = self.settings.connection(given)
         if connection.password is not None:
             self.on_secret(connection.password.reveal())
@@ -94,6 +96,9 @@ class KafkaOpening:
             async with self.open_api() as api:
                 shown = (await api.call("GET", "/v1/organization")).get("organization")
         except (PortApiError, SettingsError) as error:
+            # The id alone would not help: the brokers come from the same API.
+            if self.settings.needs_api and (isinstance(error, SettingsError) or error.is_for_doctor):
+                raise
             raise CredentialsError(f"The organization's id is not known. {error.message}", hint=_NO_ORG_ID) from None
         found = shown.get("id") if isinstance(shown, dict) else None
         if not (isinstance(found, str) and found.isprintable() and is_usable_text(found)):
@@ -157,6 +162,15 @@ def kafka_opening(
         can_ask=can_ask(runtime),
         on_secret=runtime.keep_secret,
     )
+
+
+async def _given(api: PortApi) -> KafkaConnection:
+    try:
+        return read_credentials(await api.call("GET", "/v1/kafka-credentials"))
+    except PortApiError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        raise PortApiError(error.message, hint=_NO_KAFKA, status=error.status) from None
 
 
 def _user() -> str:

@@ -19,7 +19,7 @@ from port_hook_cli.invocations.models import LATEST_TIMESTAMP_MS, Invocation, Me
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.kafka.capacity import MessageCapacity
 from port_hook_cli.kafka.client import TIMESTAMP_NOT_AVAILABLE, Message
-from port_hook_cli.kafka.connection import KafkaConnection
+from port_hook_cli.kafka.connection import KafkaConnection, is_loopback_broker
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.kafka.plan import KafkaPlan
 from port_hook_cli.kafka.progress import PartitionProgress
@@ -150,7 +150,10 @@ class KafkaSource:
 
     def lost(self, reason: str) -> None:
         """Handle the loss of all brokers."""
-        self._context.notice(f"Kafka: the connection to {self._connection.address} is lost: {reason}. Reconnecting.")
+        lost = f"Kafka: the connection to {self._connection.address} is lost: {reason}. Reconnecting."
+        if all(map(is_loopback_broker, self._connection.brokers)):
+            lost += " If you have restarted a sandbox with --kafka embedded, start this command again."
+        self._context.notice(lost)
 
     def refused(self, reason: str) -> None:
         """Handle credentials that the brokers do not accept any more: get new ones."""
@@ -306,6 +309,11 @@ class KafkaSource:
             )
         elif assignment.lag:
             yield f"Kafka: starting {_count(assignment.lag)} before the end."
+        elif assignment.finds_none:
+            yield (
+                "Kafka: the broker finds no message since the time of --since; only new ones are shown. The embedded"
+                " broker of a sandbox cannot find messages by time."
+            )
         yield from self._repeated_lines(assignment)
 
     def _repeated_lines(self, assignment: GivenPartitions) -> Iterator[str]:

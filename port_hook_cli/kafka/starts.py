@@ -24,7 +24,7 @@ class GivenPartitions:
     """The partitions of this reader, each with the offset of its next message. `lag` is how many messages wait.
 
     `shortened` are partitions that end before the position that was kept, `lost` how many messages the broker deleted
-    before they were read.
+    before they were read. `finds_none` says that there are messages, but none since the plan's time.
     """
 
     cluster: str
@@ -33,6 +33,7 @@ class GivenPartitions:
     shortened: Sequence[TopicPart] = ()
     lost: int = 0
     is_resumed: bool = False
+    finds_none: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class StartFinder:
         has_own_start = are_new or self.plan.from_end or self.plan.since_s is not None
         starts: dict[TopicPart, int] = {}
         shortened: list[TopicPart] = []
-        lag = lost = 0
+        lag = lost = held = 0
         is_resumed = False
         for part in parts:
             low, high = self.consumer.get_watermark_offsets(TopicPartition(*part), timeout=CALL_TIMEOUT_S)
@@ -63,8 +64,15 @@ class StartFinder:
                 shortened += [part] if kept > high else []
             starts[part] = start
             lag += high - start
+            held += high - low
         return GivenPartitions(
-            cluster=self.cluster, starts=starts, lag=lag, shortened=shortened, lost=lost, is_resumed=is_resumed
+            cluster=self.cluster,
+            starts=starts,
+            lag=lag,
+            shortened=shortened,
+            lost=lost,
+            is_resumed=is_resumed,
+            finds_none=self.plan.since_s is not None and not are_new and not since and held > 0,
         )
 
     def find_in_group(

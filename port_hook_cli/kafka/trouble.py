@@ -9,7 +9,8 @@ from port_hook_cli.kafka.client import KafkaError
 from port_hook_cli.kafka.connection import KafkaConnection
 from port_hook_cli.text.safe import brief
 
-_state = re.compile(r" \(after [0-9]+ms in state [^)]*\)|^\S+/(?:bootstrap|[0-9]+): ")
+# The first part may end with a count of repetitions, in parentheses of its own.
+_state = re.compile(r" \(after [0-9]+ms in state (?:[^()]|\([^()]*\))*\)|^\S+/(?:bootstrap|[0-9]+): ")
 # librdkafka's own names.
 _REFUSED = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})  # noqa: SLF001
 _ENDED = frozenset({KafkaError._ALL_BROKERS_DOWN})  # noqa: SLF001

@@ -33,6 +33,7 @@ from port_hook_cli.port_api.responses import (
 from port_hook_cli.port_api.retries import MAX_TRIES, FailedAttempt, Retries
 from port_hook_cli.runs.log_splitting import encode_body
 from port_hook_cli.runs.updates import Call, Purpose, ended_status, is_node_run, log_calls, patch_call, run_path
+from port_hook_cli.runs.urls import is_loopback_url
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import MASK, SHORTEST_SECRET, Secret
 from port_hook_cli.workflows.retargeting import workflow_path
@@ -40,6 +41,7 @@ from port_hook_cli.workflows.retargeting import workflow_path
 # A token is renewed this many seconds before it expires, so that it does not expire during a request.
 _EXPIRY_MARGIN_S = 30.0
 _ERROR_NUMBER = re.compile(r"^\[Errno -?[0-9]+\] ")
+_NO_SANDBOX = "Start the sandbox with `port-hook sandbox`, or correct PORT_API_URL."
 _UNREACHABLE = "Check the connection, and PORT_API_URL or PORT_REGION."
 _MAX_ID_CHARACTERS = 200
 _CHECK_ADDRESS = "Check PORT_API_URL and any proxy in between."
@@ -380,7 +382,10 @@ class PortApi:
         reason = _ERROR_NUMBER.sub("", str(error)) or type(error).__name__
         hopeless = isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError)
         return FailedAttempt(
-            problem=PortApiError(f"Port's API at {self._api_url} could not be reached: {reason}.", hint=_UNREACHABLE),
+            problem=PortApiError(
+                f"Port's API at {self._api_url} could not be reached: {reason}.",
+                hint=_NO_SANDBOX if not hopeless and is_loopback_url(self._api_url) else _UNREACHABLE,
+            ),
             again=not hopeless,
             unclear=not hopeless and not isinstance(error, _NOT_SENT),
         )

@@ -62,5 +62,7 @@ class Retries:
 
     def _final_problem(self, failure: FailedAttempt) -> PortApiError:
         tried = f" (tried {self.tries} times)" if self.tries > 1 else ""
+        message = failure.problem.message.removesuffix(".") if tried else failure.problem.message
+        stop = "." if tried and message != failure.problem.message else ""
         asked = f"Port asks you to wait {format_duration(failure.wait_s)}." if failure.wait_s else ""
-        return PortApiError(f"{failure.problem.message}{tried}", hint=asked or failure.problem.hint)
+        return PortApiError(f"{message}{tried}{stop}", hint=asked or failure.problem.hint)

@@ -25,8 +25,12 @@ def claim_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
     body = read_body(request, checks.CLAIM, required=("installationId", "invocationMethod"))
     excluded = body.get("exclude", ())
     claimed = claim(state, body, lambda run: not is_node_run(run.id) and run.action not in excluded)
-    note = f"the agent claimed {', '.join(run.id for run in claimed)}" if claimed else "no runs to claim"
+    note = f"the agent claimed {', '.join(run.id for run in claimed)}" if claimed else _no_runs(state)
     return ApiResponse(status=200, document={"ok": True, "runs": [run.document() for run in claimed]}, note=note)
+
+
+def _no_runs(state: SandboxState) -> str:
+    return "no runs to claim: with --kafka, they are published" if state.kafka_brokers else "no runs to claim"
 
 
 def acknowledge_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:

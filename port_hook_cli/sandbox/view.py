@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from port_hook_cli.text.safe import brief, printable
 
 EMBEDDED_LIMITS = (
-    "The embedded broker is for one consumer on this machine: it has no TLS and no passwords, it forgets its messages "
-    "when the sandbox ends, and it cannot find messages by time."
+    "The embedded broker is for this machine, and for one consumer in each group: it has no TLS and no "
+    "passwords, it forgets its messages when the sandbox ends, and it cannot find messages by time."
 )
 
 

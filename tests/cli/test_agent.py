@@ -17,6 +17,7 @@ from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.errors import ExitCode
 from tests.agent.worlds import RUN, SECRET, action_run, node_run, topic_message
 from tests.conftest import Run
+from tests.factories import SECRET as OTHER_SECRET
 from tests.factories import an_exchange, an_invocation
 from tests.processes import environment
 from tests.sandboxes import a_sandbox, environ_of
@@ -110,6 +111,12 @@ def test_agent_reads_a_capture_and_stdin(run: Run, folder: Path) -> None:
         store.add([an_exchange(an_invocation(body))])
     for name, stdin in (("last", b""), ("0123456789ab", b""), ("-", body)):
         assert RUN in run("agent", name, stdin=stdin, env=ENV).out
+
+
+def test_agent_says_why_a_message_of_an_earlier_sandbox_is_dropped(run: Run, folder: Path) -> None:
+    result = run("agent", write(folder, "m.json", topic_message(secret=OTHER_SECRET)), env=ENV)
+    assert "the agent drops it" in result.out
+    assert "each start of a sandbox makes a new one" in result.err
 
 
 def test_agent_gets_its_settings_by_the_names_of_the_agent(run: Run, folder: Path) -> None:
@@ -320,7 +327,8 @@ def test_mapping_file_with_which_the_agent_does_not_start_is_refused(run: Run, f
         (("m.json", "--raw", "--json"), "exclude each other"),
         (("-", "--mapping", "-"), "cannot both use stdin"),
         (("list.json",), "is not a message of the agent: it is not an object"),
-        (("text.json",), "is not JSON"),
+        (("text.json",), "text.json is not JSON"),
+        (("-",), "The message on stdin is not JSON"),
         (("deep.json",), "is nested too deep"),
         (("claimed.json", "--transport", "kafka"), "claims by polling"),
     ],

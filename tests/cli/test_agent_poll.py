@@ -76,6 +76,7 @@ def test_poll_shows_the_runs_in_progress_and_claims_none(poll: Poll) -> None:
         ("prediction", "polling", None)
     }
     assert "nothing is claimed" in result.err
+    assert "Stop with Ctrl-C." in result.err
 
 
 def test_poll_shows_runs_as_text_below_their_action(poll: Poll) -> None:

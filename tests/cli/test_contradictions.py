@@ -32,6 +32,12 @@ def test_an_option_without_effect_is_refused_with_the_reason() -> None:
     assert caught.value.hint == "Leave out --f."
 
 
+def test_an_option_that_needs_another_is_refused_with_the_name_of_the_other() -> None:
+    with pytest.raises(UsageError, match=r"^Nothing is sent without --send, so --to has no effect\.$") as caught:
+        refuse_contradictions(pointless={"Nothing is sent without --send": {"--to": True}})
+    assert caught.value.hint == "Add --send, or leave out --to."
+
+
 def test_every_refusal_begins_with_a_capital_letter() -> None:
     with pytest.raises(UsageError, match=r"^A MESSAGE and --check exclude each other\.$"):
         refuse_contradictions({"a MESSAGE": True, "--check": True})

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from port_hook_cli.signatures.signing import sign
+from port_hook_cli.text.secret import Secret
 from tests.contract.test_tutorial import _BLOCK as BLOCK
 from tests.contract.test_tutorial import BLOCKS as BEFORE
 from tests.contract.test_tutorial import Block, Reader, fix, free_port
@@ -53,6 +58,24 @@ def test_reader_runs_an_action_through_the_topic_of_the_agent(reader: Reader) ->
         with reader.terminal(terminal("the backend")), reader.terminal(terminal("the forwarding listener")):
             done = reader.run(f". ./.env\n{ended.code}")
             assert (done.returncode, "SUCCESS" in done.stdout) == (0, True), done
+
+
+def test_backend_with_the_line_for_the_agent_verifies_what_the_agent_signs(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (line,) = [block.code for block in BLOCKS if block.language == "python" and not block.file]
+    backend = (reader.folder / "backend.py").read_text("utf-8")
+    before = "    message = timestamp"
+    assert backend.count(before) == 1
+    scope: dict[str, Any] = {"__name__": "backend"}
+    exec(backend.replace(before, line + before), scope)  # noqa: S102 - the page's own code
+    monkeypatch.setenv("PORT_CLIENT_SECRET", "secret")
+
+    body = {"vm": {"title": "zoë"}}
+    now = str(int(time.time()))
+    signed = sign(json.dumps(body, separators=(",", ":")).encode(), Secret("secret"), now)
+    assert scope["is_signed"](json.dumps(body).encode(), signed, now)
+    assert not scope["is_signed"](b"{}", signed, now)
 
 
 def expected_output() -> str:

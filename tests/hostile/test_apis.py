@@ -65,7 +65,7 @@ async def failure(server: HostileApi, **options: Any) -> PortApiError:
 async def test_a_call_takes_no_longer_than_its_timeout(trick: Trick) -> None:
     async with HostileApi(trick).serve() as server, asyncio.timeout(30):
         problem = await failure(server, timeout_s=0.2)
-    assert "did not send a complete response within 0.2 s. (tried 5 times)" in problem.message
+    assert "did not send a complete response within 0.2 s (tried 5 times)." in problem.message
     assert "--api-timeout" in problem.hint
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.errors import PortHookError, SettingsError, UsageError
+from port_hook_cli.errors import PortApiError, PortHookError, SettingsError, UsageError
 from port_hook_cli.invocations.models import Invocation, Response
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.kafka.environment import read_kafka_settings
@@ -94,6 +94,24 @@ async def test_an_organization_that_is_not_known_is_an_error(tmp_path: Path) -> 
     with pytest.raises(SettingsError, match="organization's id is not known") as caught:
         await opened(opening({"KAFKA_CONSUMER_BROKERS": "127.0.0.1:1"}, tmp_path))
     assert "PORT_ORG_ID" in caught.value.hint
+
+
+async def test_credentials_that_are_needed_in_any_case_are_asked_for_instead_of_the_organization(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(SettingsError, match=r"^No client id is set\.$"):
+        await opened(opening({}, tmp_path))
+
+
+async def test_an_organization_without_kafka_is_told_what_to_do_instead(tmp_path: Path) -> None:
+    with a_sandbox() as sandbox:
+
+        def open_api() -> PortApi:
+            return PortApi(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
+
+        with pytest.raises(PortApiError, match="404") as caught:
+            await opened(opening({}, tmp_path, open_api=open_api))
+    assert "agent --poll" in caught.value.hint
 
 
 @pytest.fixture(scope="module")

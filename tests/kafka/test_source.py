@@ -268,6 +268,7 @@ async def test_since_does_not_start_at_the_kept_position(cluster: Cluster, topic
     async with topics.read(second, positions=first.positions, since_s=time.time()):
         await sent(cluster, topics.runs, b"new")
         assert await second.bodies(1) == [b"new"]
+    assert [line for line in second.notices if "finds no message since the time of --since" in line]
 
 
 async def test_an_unreachable_broker_is_an_error() -> None:

@@ -58,6 +58,8 @@ def test_the_text_of_an_error_has_no_address_state_or_control_characters() -> No
     words = "sasl_ssl://b.example.com:9196/bootstrap: SASL error: no\x1b (after 8ms in state AUTH_REQ)"
 
     assert error_text(words) == "SASL error: no\\x1b"
+    assert error_text("refused (after 0ms in state CONNECT, 1 identical error(s) suppressed)") == "refused"
+    assert error_text("refused (after 0ms in state CONNECT, 1 ident") == "refused (after 0ms in state CONNECT, 1 ident"
     assert len(error_text("x" * 10_000)) <= 300
 
 

@@ -232,7 +232,8 @@ async def test_status_that_was_not_sent_is_retried_without_a_check() -> None:
             await api.patch_run(RUN_ID, {"status": "SUCCESS"})
     assert len(pauses) == 4
     assert url in caught.value.message
-    assert "PORT_API_URL" in caught.value.hint
+    assert caught.value.message.endswith(" (tried 5 times).")
+    assert caught.value.hint == "Start the sandbox with `port-hook sandbox`, or correct PORT_API_URL."
 
 
 async def test_error_about_an_unresolvable_api_has_no_error_number() -> None:

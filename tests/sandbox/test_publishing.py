@@ -22,6 +22,7 @@ from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.kafka.producer import KafkaPublisher
 from port_hook_cli.sandbox import RunEvent, Sandbox
 from port_hook_cli.sandbox.run import Phase
+from port_hook_cli.sandbox.state import ApiEvent
 from port_hook_cli.signatures.messages import verify_received
 from tests.factories import NOW, RUN_ID
 from tests.kafka_clusters import running_tansu, tansu_program
@@ -135,13 +136,17 @@ async def test_run_for_the_agent_is_published_and_ends_with_its_reports() -> Non
 
 
 async def test_agent_cannot_claim_a_run_that_was_published() -> None:
-    async with publishing(actions=[an_action()]) as (_, client, _, steps):
+    calls: list[ApiEvent] = []
+    async with publishing(actions=[an_action()], on_event=calls.append) as (_, client, _, steps):
         await start(client)
         await steps.until("published to")
         answer = await client.post(
             "/v1/actions/runs/claim-pending", json=CLAIM, headers={"x-port-reserved-usage": "true"}
         )
         assert answer.json()["runs"] == []
+    assert [call.note for call in calls if call.path.endswith("claim-pending")] == [
+        "no runs to claim: with --kafka, they are published"
+    ]
 
 
 async def test_body_of_the_action_is_published_as_the_agent_reads_it() -> None:

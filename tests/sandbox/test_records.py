@@ -31,7 +31,7 @@ def test_lines_about_the_broker_name_the_limits_of_an_embedded_one() -> None:
     own, *more = kafka_lines("org.runs", ["127.0.0.1:9092"], is_embedded=False)
     assert (own, more) == ("Publishing to org.runs at 127.0.0.1:9092.", [])
     _, limits = kafka_lines("org.runs", ["127.0.0.1:9092"], is_embedded=True)
-    for words in ("for one consumer on this machine", "no TLS and no passwords", "forgets its messages", "by time"):
+    for words in ("for one consumer in each group", "no TLS and no passwords", "forgets its messages", "by time"):
         assert words in limits
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from port_hook_cli.captures.view.exchange import cause_lines, payload_lines, simulated_text, what_it_is
 from port_hook_cli.invocations.body_view import body_text, bytes_text
-from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation, Kind, Payload, Response, Verdict
+from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation, Kind, Payload, Verdict
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.text.durations import format_duration, format_latency
 from port_hook_cli.text.safe import brief, shorten, wire_text
@@ -97,8 +97,7 @@ def capture_lines(exchange: Exchange, replays: Iterable[Exchange] = ()) -> Itera
         yield from _delivery(exchange.delivery)
     if exchange.simulated is not None:
         yield _line("simulated", simulated_text(exchange.simulated), "yellow")
-    if exchange.response is not None:
-        yield from _response(exchange.response)
+    yield from _response(exchange)
     for replay in replays:
         sent = _local_time(replay.invocation.received_at)
         outcome = "no response" if replay.response is None else str(replay.response.status)
@@ -200,7 +199,13 @@ def _delivery(delivery: Delivery) -> Iterator[Styled]:
     yield from _block(delivery.body, bytes_text(delivery.body, limit=_BODY_LIMIT), "--json")
 
 
-def _response(response: Response) -> Iterator[Styled]:
+def _response(exchange: Exchange) -> Iterator[Styled]:
+    response = exchange.response
+    if exchange.invocation.origin is not None:  # no one waits for a response to a message
+        yield from [_line("refused", "not forwarded")] if exchange.refused else ()
+        return
+    if response is None:
+        return
     yield _line("responded", str(response.status))
     yield from _headers(response.headers)
     yield from _block(response.body, bytes_text(response.body, limit=_BODY_LIMIT), "--json")

@@ -246,6 +246,14 @@ def test_full_view_compares_the_age_of_a_message_with_when_it_was_sent_to_kafka(
     assert "signed 2 s before it was sent to Kafka" in text
 
 
+def test_full_view_of_a_message_has_no_response_as_no_one_waits_for_one() -> None:
+    request = an_exchange(response=Response(status=200))
+    message = replace(request, invocation=an_invocation(origin=MessageOrigin("org.runs", 0, 1, None)))
+    assert "responded" in full(request)
+    assert "responded" not in full(message) + full(replace(message, refused=True))
+    assert "refused    not forwarded" in full(replace(message, refused=True))
+
+
 def test_views_escape_and_shorten_a_simulated_failure_of_a_stranger() -> None:
     text = full(an_exchange(simulated=Simulated(failure=HOSTILE[:-1] + "x" * 1000)))
     assert is_harmless(text)
