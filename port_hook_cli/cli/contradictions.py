@@ -15,8 +15,8 @@ def refuse_contradictions(
     """Raise UsageError for options that contradict each other.
 
     Of each `exclusive` group, at most one option may be given. `stdin` contains inputs with their names, of which only
-    one may be `-`. `pointless` maps a reason to the options that have no effect for that reason; one that ends with
-    `without` and other options says which are needed. Options are mapped to whether they are given.
+    one may be `-`. `pointless` maps a reason to the options that have no effect for that reason; a reason that
+    ends with `without` and other options says which are needed. Options are mapped to whether they are given.
     """
     for group in exclusive:
         given = [name for name, is_given in group.items() if is_given]
