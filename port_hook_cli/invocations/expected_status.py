@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from port_hook_cli.errors import UsageError
 
 _FORM = re.compile(r"(?P<digit>[1-5])(?:xx|[0-9]{2})", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
+class Expectation(NamedTuple):
     """The statuses from `lowest` to `highest`, inclusive. `text` is what the user wrote."""
 
     text: str

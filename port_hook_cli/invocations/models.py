@@ -149,6 +149,10 @@ class Cause:
     fix: str
 
 
+KAFKA_READING = "kafka"
+"""The reading of a message of Kafka: its value without its two signature headers."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The result of `verify_signature`. `reading` names the form of the body that the signature matches, if any.

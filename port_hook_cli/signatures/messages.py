@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from port_hook_cli.invocations.header_names import SIGNATURE_HEADER, TIMESTAMP_HEADER
-from port_hook_cli.invocations.models import Headers, Verdict
+from port_hook_cli.invocations.models import KAFKA_READING, Headers, Verdict
 from port_hook_cli.signatures.signing import RAW
 from port_hook_cli.signatures.verification import (
     DEFAULT_TOLERANCE_S,
@@ -21,9 +21,6 @@ from port_hook_cli.signatures.verification import (
     verify_without_diagnosis,
 )
 from port_hook_cli.text.secret import Secret
-
-KAFKA = "kafka"
-"""The form of a message's value that Port signs."""
 
 _SIGNATURE_HEADERS = frozenset({SIGNATURE_HEADER, TIMESTAMP_HEADER})
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
@@ -108,4 +105,4 @@ def verify_received_without_diagnosis(
 
 
 def _named(verdict: Verdict) -> Verdict:
-    return replace(verdict, reading=KAFKA) if verdict.reading == RAW else verdict
+    return replace(verdict, reading=KAFKA_READING) if verdict.reading == RAW else verdict

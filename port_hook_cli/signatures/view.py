@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from port_hook_cli.invocations.models import Status, Verdict
-from port_hook_cli.signatures.messages import KAFKA
+from port_hook_cli.invocations.models import KAFKA_READING, Status, Verdict
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.styled import Styled
@@ -43,7 +42,7 @@ def verdict_lines(verdict: Verdict) -> list[str]:
 
 
 def _meaning(verdict: Verdict) -> str:
-    is_message = verdict.status is Status.VALID and verdict.reading == KAFKA
+    is_message = verdict.status is Status.VALID and verdict.reading == KAFKA_READING
     return _VALID_MESSAGE if is_message else STATUS_MEANINGS[verdict.status]
 
 

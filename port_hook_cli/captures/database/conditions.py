@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
 def _status_in(column: str) -> str:
@@ -19,8 +18,7 @@ FAULT = f"CASE WHEN delivery IS NOT NULL AND ({HANDLER}) IS NULL THEN 1 END"
 """SQL for 1 if a request was forwarded and the handler did not respond, else NULL."""
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """A condition in SQL, and the values of its parameters."""
 
     sql: str
