@@ -124,7 +124,8 @@ async def _campaign(
     for round_ in range(ROUNDS):
         saved_before = len(_stored(folder)[1])
         async with reading(folder, front, *options) as running:
-            await _until(lambda before=saved_before: len(_stored(folder)[1]) > before)  # type: ignore[misc]
+            # A listener that had caught up before it was killed gets nothing new once all are sent.
+            await _until(lambda before=saved_before: sent_all.done() or len(_stored(folder)[1]) > before)  # type: ignore[misc]
             await asyncio.sleep(chance.random())
             if round_ == 0:
                 front.cut()
