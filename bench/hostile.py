@@ -16,7 +16,7 @@ from port_hook_cli.invocations.models import Headers, Invocation
 from port_hook_cli.listener.reader import Reader
 from port_hook_cli.signatures.signing import signed_headers
 from port_hook_cli.text.secret import Secret
-from tests.hostile_bodies import hostile_bodies
+from tests.listener.hostile_bodies import hostile_bodies
 
 _SIZES = (100_000, 400_000, 833_000, 1_000_000, 10_000_000)
 _AT_ONCE = 60

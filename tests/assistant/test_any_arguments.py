@@ -16,7 +16,7 @@ from port_hook_cli.assistant.tool import AssistantTool
 from port_hook_cli.assistant.workspace import Workspace
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.runtime import Runtime
-from tests.assistants import ENV
+from tests.assistant.assistants import ENV
 from tests.factories import an_exchange, an_invocation
 
 OFFERED = offered_tools(allow_send=True)

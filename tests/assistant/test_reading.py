@@ -23,7 +23,7 @@ from port_hook_cli.invocations.models import (
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.causes import WRONG_SECRET
-from tests.assistants import Assistant
+from tests.assistant.assistants import Assistant
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation, signed
 from tests.kafka_clusters import a_message
 

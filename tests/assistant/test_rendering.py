@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.runtime import Runtime
-from tests.assistants import Assistant
+from tests.assistant.assistants import Assistant
 
 ACTION = {
     "identifier": "scale",

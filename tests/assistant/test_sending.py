@@ -18,7 +18,7 @@ from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signed_message import signed_message
 from port_hook_cli.signatures.verification import verify_signature
-from tests.assistants import Assistant
+from tests.assistant.assistants import Assistant
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler, handler

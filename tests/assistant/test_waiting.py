@@ -13,7 +13,7 @@ from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Response, Status, Verdict
 from port_hook_cli.runtime import Runtime
-from tests.assistants import Assistant, document
+from tests.assistant.assistants import Assistant, document
 from tests.factories import an_exchange, an_invocation
 
 

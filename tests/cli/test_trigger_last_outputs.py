@@ -12,11 +12,11 @@ from aiohttp import web
 
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.errors import ExitCode
+from tests.cli.workflow_backend import Reporting
 from tests.conftest import Result, Run
 from tests.factories import SECRET
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import application
-from tests.workflow_backend import Reporting
 
 
 def two_nodes(url: str) -> dict[str, Any]:

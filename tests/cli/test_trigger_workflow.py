@@ -13,11 +13,11 @@ from aiohttp import web
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Status
 from port_hook_cli.signatures.verification import verify_signature
+from tests.cli.workflow_backend import Backend, Reporting
 from tests.conftest import Run
 from tests.factories import SECRET
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import application, handler
-from tests.workflow_backend import Backend, Reporting
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DEPLOY = str(EXAMPLES / "workflows" / "deploy_service.json")

@@ -15,11 +15,11 @@ from aiohttp import web
 
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.errors import ExitCode
+from tests.cli.workflow_backend import Reporting
 from tests.conftest import Run
 from tests.processes import environment
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import application
-from tests.workflow_backend import Reporting
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "workflows" / "deploy_service.json"
 INPUTS = ("--input", "service=cart", "--input", "version=2.0")

@@ -14,9 +14,9 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from port_hook_cli.errors import BrokerError, PortApiError
 from port_hook_cli.kafka.connection import KafkaConnection
 from port_hook_cli.text.secret import Secret
+from tests.kafka.kafka_sources import Pipeline, Topics
 from tests.kafka_clusters import TIMEOUT_S, running_tansu, tansu_program
 from tests.kafka_front import KafkaFront, kafka_front
-from tests.kafka_sources import Pipeline, Topics
 
 pytestmark = pytest.mark.skipif(tansu_program() is None, reason="there is no Tansu for this system")
 USER, PASSWORD = "org_1", "the-password-of-kafka"

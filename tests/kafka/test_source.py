@@ -16,8 +16,8 @@ from port_hook_cli.kafka.connection import KafkaConnection
 from port_hook_cli.kafka.plan import KafkaPlan
 from port_hook_cli.kafka.starts import StartFinder
 from port_hook_cli.text.secret import Secret
+from tests.kafka.kafka_sources import Pipeline, Topics
 from tests.kafka_clusters import TIMEOUT_S, Cluster, a_message, running_tansu, tansu_program
-from tests.kafka_sources import Pipeline, Topics
 
 
 @pytest.fixture

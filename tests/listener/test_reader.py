@@ -13,7 +13,7 @@ import pytest
 from port_hook_cli.invocations.models import Status
 from port_hook_cli.listener.reader import Reader, Reading
 from tests.factories import SECRET, an_invocation, signed
-from tests.hostile_bodies import hostile_bodies
+from tests.listener.hostile_bodies import hostile_bodies
 
 # Guards against a loop that does the whole diagnosis, which takes seconds; `make bench` measures the milliseconds.
 MOST_S = 0.5

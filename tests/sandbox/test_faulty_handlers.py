@@ -12,8 +12,8 @@ from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.sandbox import RunEvent, Sandbox, Sending
 from port_hook_cli.workflows.run import WorkflowRun
-from tests.faulty_handlers import FAULTS, faulty_handler
 from tests.plain_invoker import PlainInvoker
+from tests.sandbox.faulty_handlers import FAULTS, faulty_handler
 from tests.sandbox_clients import a_client
 
 SENDING = Sending(timeout_s=0.5)

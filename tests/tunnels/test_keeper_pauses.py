@@ -11,7 +11,7 @@ from port_hook_cli.tunnels.connectivity import Connectivity, ProbeResult
 from port_hook_cli.tunnels.keeper import Keeper
 from port_hook_cli.tunnels.protocol import Tunnel
 from port_hook_cli.tunnels.report import TunnelReport, TunnelState
-from tests.fast_clock import run_fast
+from tests.tunnels.fast_clock import run_fast
 
 REACHABLE = ProbeResult(Connectivity.REACHABLE, 12.0)
 UNREACHABLE = ProbeResult(Connectivity.UNREACHABLE, None, "no response")
