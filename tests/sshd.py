@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncssh
+import psutil
 import pytest
 
 SSHD = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
@@ -57,9 +58,11 @@ class Sshd:
     def signal(self, number: int) -> None:
         """Send a signal to all processes that serve the connections."""
         for process in self.processes:
-            for pid in [process.pid, *children(process.pid)]:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, number)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                serving = psutil.Process(process.pid)
+                for each in [serving, *serving.children(recursive=True)]:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        each.send_signal(number)
 
 
 _SSHD_CONFIG = """
@@ -72,14 +75,6 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 """
-
-
-def children(pid: int) -> list[int]:
-    """Return the descendants of `pid`. A child that changed its user keeps its parent."""
-    done = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)
-    pairs = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
-    direct = [child for child, parent in pairs if parent == pid]
-    return direct + [below for child in direct for below in children(child)]
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.factories import a_body
@@ -125,8 +126,7 @@ def wait_until_it_reads(process: subprocess.Popen[bytes]) -> None:
     pending, deadline = array.array("i", [1]), time.monotonic() + 30
     while time.monotonic() < deadline:
         fcntl.ioctl(process.stdin.fileno(), termios.FIONREAD, pending)
-        state = subprocess.run(["ps", "-o", "state=", "-p", str(process.pid)], capture_output=True, check=True).stdout
-        if not pending[0] and state.strip().startswith(b"S"):
+        if not pending[0] and psutil.Process(process.pid).status() == psutil.STATUS_SLEEPING:
             return
         time.sleep(0.01)  # no event tells of a process that goes to sleep
     pytest.fail("it does not read")
