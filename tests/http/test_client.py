@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -524,16 +523,11 @@ def test_any_response_is_a_delivery_and_never_an_exception(answer: bytes, is_hea
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A self-signed certificate for 127.0.0.1, with its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not on this machine")
-    path, key = tmp_path / "server.pem", tmp_path / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(path)],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    path.write_text(path.read_text() + key.read_text())
+    """A certificate for 127.0.0.1 with its key, and that of its authority."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    path = tmp_path / "server.pem"
+    path.write_bytes(issued.private_key_and_cert_chain_pem.bytes() + authority.cert_pem.bytes())
     return path
 
 
