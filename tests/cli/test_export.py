@@ -15,6 +15,7 @@ from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Delivery, Truncation
 from tests.conftest import Run
 from tests.factories import a_body, an_exchange, an_invocation
+from tests.installed import needs
 from tests.servers import handler
 
 FORWARDED = an_exchange(
@@ -122,7 +123,7 @@ def test_export_refuses_an_unknown_format_and_needs_one(run: Run) -> None:
     assert run("export", "last").code == ExitCode.USAGE
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+@needs("curl")
 def test_several_captures_are_sent_by_one_script(run: Run, folder: Path) -> None:
     with handler() as target:
         script = run("export", "aa00", "bb00", "--format", "curl", "--to", target.url).raw

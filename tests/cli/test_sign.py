@@ -20,9 +20,9 @@ from port_hook_cli.invocations.snippet_formats import SNIPPET_FORMATS
 from port_hook_cli.signatures.signing import sign
 from tests.conftest import Run
 from tests.factories import SECRET, a_body, an_invocation
+from tests.installed import each, needs
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
-SHELLS = [shell for shell in ("sh", "bash", "zsh") if shutil.which(shell)]
 
 # Port's documented verifier for Node: it signs the parsed body, written again.
 NODE_VERIFIER = """
@@ -254,7 +254,7 @@ def test_sign_json_has_bytes_that_are_not_text_as_base64(run: Run) -> None:
     assert (record["form"], record["body"], record["body_base64"]) == ("raw", None, "/w==")
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+@needs("curl")
 @pytest.mark.parametrize("name", AWKWARD)
 async def test_request_of_the_curl_command_is_accepted_by_both_documented_verifiers(
     name: str, run: Run, folder: Path, receiver: Receiver
@@ -269,20 +269,20 @@ async def test_request_of_the_curl_command_is_accepted_by_both_documented_verifi
         assert (await output_of(*command, stdin=receiver.bodies[0])).decode() == headers["x-port-signature"]
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+@needs("curl")
+@pytest.mark.parametrize("shell", each("sh", "bash", "zsh"))
 @pytest.mark.parametrize("name", AWKWARD | ONLY_RAW)
 async def test_curl_command_sends_the_exact_bytes_with_raw(
-    name: str, run: Run, folder: Path, receiver: Receiver
+    name: str, shell: str, run: Run, folder: Path, receiver: Receiver
 ) -> None:
     content = (AWKWARD | ONLY_RAW)[name]
     file = payload(folder, content)
     script = run("sign", file, "--raw", "--format", "curl", "--to", receiver.url, env=ENV).raw
-    for shell in SHELLS:
-        assert b"200 OK" in await output_of(shell, stdin=script)
-    assert receiver.bodies == [content] * len(SHELLS)
+    assert b"200 OK" in await output_of(shell, stdin=script)
+    assert receiver.bodies == [content]
 
 
-@pytest.mark.skipif(not shutil.which("http"), reason="HTTPie is not installed")
+@needs("http")
 @pytest.mark.parametrize("name", AWKWARD | ONLY_RAW)
 async def test_httpie_command_sends_the_exact_bytes_with_raw(
     name: str, run: Run, folder: Path, receiver: Receiver

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import shutil
 import subprocess
 from base64 import b64encode
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from port_hook_cli.invocations.models import Headers, Status
 from port_hook_cli.signatures.verification import verify_signature
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET
+from tests.installed import needs
 from tests.javascript.node import running_node
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler, RawRequest, handler
@@ -231,7 +231,7 @@ def test_trigger_dry_run_prints_the_request_and_sends_nothing(run: Run, backend:
     assert json.loads(body)["payload"]["properties"]["title"] == "a"
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+@needs("curl")
 def test_curl_command_sends_the_request_that_trigger_would_send(run: Run, backend: Handler) -> None:
     args = ("trigger", CREATE_VM, "--to", backend.url, "--input", "title=it's", "--format", "curl")
     script = run(*args, env=ENV).raw

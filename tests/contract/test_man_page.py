@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from docs.command_line import roff
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.errors import ExitCode
+from tests.installed import path_of
 from tests.options import command
 
 pytestmark = pytest.mark.once
@@ -24,9 +24,7 @@ _OVERSTRUCK = re.compile(".\b")
 
 def rendered(source: bytes) -> str:
     """Return roff as groff shows it, in one long line per paragraph; fails if groff warns."""
-    if shutil.which("groff") is None:
-        pytest.skip("groff is not installed")
-    command_line = ["groff", "-man", "-Tutf8", "-P-c", "-k", "-ww", "-rHY=0", "-rLL=2000n"]
+    command_line = [path_of("groff"), "-man", "-Tutf8", "-P-c", "-k", "-ww", "-rHY=0", "-rLL=2000n"]
     done = subprocess.run(command_line, input=source, capture_output=True, check=True, timeout=30)
     assert done.stderr == b""
     return _OVERSTRUCK.sub("", done.stdout.decode())
@@ -44,10 +42,8 @@ def test_man_page_has_every_command_and_option() -> None:
 
 
 def test_man_page_is_read_by_mandoc_without_warnings() -> None:
-    if shutil.which("mandoc") is None:
-        pytest.skip("mandoc is not installed")
     done = subprocess.run(
-        ["mandoc", "-Tlint", "-Wwarning", PAGE], capture_output=True, text=True, check=False, timeout=30
+        [path_of("mandoc"), "-Tlint", "-Wwarning", PAGE], capture_output=True, text=True, check=False, timeout=30
     )
     warnings = [line for line in done.stdout.splitlines() if "missing date" not in line]
     assert warnings == []

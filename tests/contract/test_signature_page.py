@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.signatures.causes import CAUSES
+from tests.installed import needs
 from tests.processes import environment, listener
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "my-signature-is-invalid.md"
@@ -70,7 +70,7 @@ def test_command_of_a_cause_shows_that_cause(slug: str, tmp_path: Path) -> None:
     assert done.returncode == (0 if slug == "header-doubled" else 3)
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+@needs("curl")
 def test_request_that_is_sent_twice_is_shown_as_a_replay(tmp_path: Path) -> None:
     with listener(tmp_path, env={"PORT_CLIENT_SECRET": "an-example-and-no-secret"}) as running:
         done = in_shell(COMMANDS["replayed"].replace("8787", str(running.port)), tmp_path)

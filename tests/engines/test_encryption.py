@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from typing import Any
@@ -34,6 +33,7 @@ from port_hook_cli.engines.encryption import (
 )
 from port_hook_cli.text.secret import Secret
 from tests.factories import SECRET
+from tests.installed import path_of
 from tests.keys import PASSPHRASE, an_rsa_key, private_pem, public_pem
 
 OTHER_SECRET = Secret("another-client-secret-of-thirty-two-characters")
@@ -83,10 +83,9 @@ AWKWARD = ["", "s3cret", "Zoë 🚢\u2028\x00", '{"user":"zoë","n":[1,null]}', 
 
 
 def ask_node(*calls: tuple[str, ...]) -> list[Any]:
-    program = shutil.which("node")
-    if program is None:
-        pytest.skip("Node is the reference, and there is no node on PATH")
-    done = subprocess.run([program, "-e", NODE], input=json.dumps(calls).encode(), capture_output=True, check=True)
+    done = subprocess.run(
+        [path_of("node"), "-e", NODE], input=json.dumps(calls).encode(), capture_output=True, check=True
+    )
     answers: list[Any] = json.loads(done.stdout)
     return answers
 

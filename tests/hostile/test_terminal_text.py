@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from port_hook_cli.text.unseen import is_visible
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, a_document, an_exchange, an_invocation
 from tests.hostile.terminals import HOSTILE, HOSTILE_FIELD, Shown, on_terminal
+from tests.installed import each, needs
 from tests.processes import environment
 from tests.servers import Handler, application, handler
 
@@ -243,8 +243,8 @@ def test_hostile_bytes_are_written_exactly_to_a_pipe(run: Run, planted: Path) ->
     assert run("decrypt", "last", "payload.properties.password", env=ENV).raw == HOSTILE.encode()
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
-@pytest.mark.parametrize("shell", [shell for shell in ("sh", "bash", "zsh") if shutil.which(shell)])
+@needs("curl")
+@pytest.mark.parametrize("shell", each("sh", "bash", "zsh"))
 def test_the_pasted_curl_command_sends_what_trigger_sends(planted: Path, shell: str) -> None:
     with handler() as target:
         args = ("trigger", "action.json", "--input", "title=a", "--run-id", RUN_ID)

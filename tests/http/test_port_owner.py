@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import pytest
 
 from port_hook_cli.http import port_owner
 from port_hook_cli.http.port_owner import describe_owner
+from tests.installed import needs
 
 LISTENER = """
 import socket, sys
@@ -20,7 +20,7 @@ print(server.getsockname()[1], flush=True)
 sys.stdin.read()
 """
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-needs_lsof = pytest.mark.skipif(not shutil.which("lsof"), reason="asks lsof")
+needs_lsof = needs("lsof")
 
 
 @pytest.fixture

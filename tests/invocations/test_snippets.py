@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import ast
-import shutil
 import subprocess
 from dataclasses import replace
 
@@ -20,8 +19,9 @@ from port_hook_cli.invocations.snippets import (
     shell_quoted,
 )
 from port_hook_cli.text.unseen import is_visible
+from tests.installed import each
 
-SHELLS = [shell for shell in ("sh", "bash", "zsh", "busybox") if shutil.which(shell)]
+SHELLS = each("sh", "bash", "zsh", "busybox")
 WITHOUT_NUL = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 
 

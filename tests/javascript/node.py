@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any, cast
 
-import pytest
+from tests.installed import path_of
 
 PROGRAM = r"""
 const crypto = require('crypto');
@@ -50,11 +49,8 @@ class Node:
 
 @contextmanager
 def running_node() -> Iterator[Node]:
-    program = shutil.which("node")
-    if program is None:
-        pytest.skip("the oracle is Node, and there is no node on PATH")
     with subprocess.Popen(
-        [program, "-e", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="ascii"
+        [path_of("node"), "-e", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="ascii"
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None

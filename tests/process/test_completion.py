@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from typer._completion_shared import get_completion_script
 
 from port_hook_cli.captures.store.capture_store import open_store
 from tests.factories import a_body, a_document, an_exchange, an_invocation
+from tests.installed import path_of
 from tests.processes import environment, environment_without_coverage
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the shells here are those of Unix")
@@ -51,24 +51,17 @@ def shell_environment(home: Path) -> dict[str, str]:
     return {**kept, "PATH": f"{home / 'bin'}{os.pathsep}{kept['PATH']}"}
 
 
-def needs(shell: str) -> str:
-    path = shutil.which(shell)
-    if path is None:
-        pytest.skip(f"{shell} is not installed")
-    return path
-
-
 def in_bash(home: Path, *words: str) -> list[str]:
     listed = " ".join(map(shlex.quote, words))
     code = (
         f"source script.bash; COMP_WORDS=({listed}); COMP_CWORD={len(words) - 1}; _port_hook_completion port-hook;"
         'printf "%s\\n" "${COMPREPLY[@]}"'
     )
-    return output(home, needs("bash"), "--norc", "-c", code)
+    return output(home, path_of("bash"), "--norc", "-c", code)
 
 
 def in_fish(home: Path, line: str) -> list[str]:
-    return output(home, needs("fish"), "--no-config", "-c", f"source script.fish; complete -C {shlex.quote(line)}")
+    return output(home, path_of("fish"), "--no-config", "-c", f"source script.fish; complete -C {shlex.quote(line)}")
 
 
 def output(home: Path, *command: str) -> list[str]:
@@ -97,7 +90,7 @@ def test_fish_offers_ids_with_descriptions_and_runs_nothing_of_the_store(home: P
 
 
 def test_zsh_offers_ids_with_descriptions_and_runs_nothing_of_the_store(home: Path) -> None:
-    zsh = needs("zsh")
+    zsh = path_of("zsh")
     child = pexpect.spawn(
         zsh, ["-f", "-i"], cwd=str(home), env=shell_environment(home), timeout=30, dimensions=(50, 150)
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -21,6 +20,7 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Response, Simulated
 from tests.captures.exports.export_schemas import HAR_1_2, POSTMAN_2_1
 from tests.factories import SECRET, a_body, an_exchange, an_invocation, signed
+from tests.installed import needs
 from tests.processes import NO_OTHER_PLUGINS, PYTEST
 from tests.servers import Handler, handler
 
@@ -67,7 +67,7 @@ def same_request(target: Handler, body: bytes) -> None:
     assert request.value("x-quote") == 'it\'s "$(id)"'
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+@needs("curl")
 @pytest.mark.parametrize("body", [BODY, BINARY, b"", b"@file"], ids=["json", "binary", "empty", "at"])
 def test_curl_command_sends_the_same_request(tmp_path: Path, body: bytes) -> None:
     with handler() as target:
@@ -99,7 +99,7 @@ def test_httpie_command_sends_the_same_request(tmp_path: Path, body: bytes) -> N
         assert target.requests[0].value("x-json") == "=1"
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+@needs("curl")
 @pytest.mark.parametrize("format_name", ["curl", "httpie"])
 def test_shell_command_runs_nothing_that_a_capture_names(tmp_path: Path, format_name: str) -> None:
     trace = tmp_path / "trace"
@@ -196,7 +196,7 @@ def test_postman_collection_refuses_a_body_that_it_would_change(body: bytes) -> 
         exported("postman", an_example(body))
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+@needs("node")
 def test_postman_collection_signs_with_the_secret_of_its_environment(tmp_path: Path) -> None:
     collection = json.loads(exported("postman", an_example()))
     script = "\n".join(collection["event"][0]["script"]["exec"])
