@@ -28,7 +28,7 @@ demo: $(VENV)/.run ## Show the main job on this machine; sets itself up
 	@$(BIN)/port-hook demo
 
 # Tests of a module stay together, as they share servers and browsers; a worker that is done takes some from another.
-PARALLEL := -n auto --dist worksteal
+PARALLEL := -n auto --dist worksteal -rs
 
 .PHONY: test
 test: $(VENV)/.dev ## Run the tests; sets itself up

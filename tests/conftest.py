@@ -22,6 +22,7 @@ from port_hook_cli.cli.app import main
 from port_hook_cli.runtime import Runtime
 from tests.coverage_data import remove_unreadable
 from tests.record_schemas import checked
+from tests.skips import SkipGuard
 
 # A shell starts background jobs with Ctrl-C and Ctrl-\ ignored, and every process under test would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -29,6 +30,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if hasattr(signal, "SIGQUIT") and signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
+
+# Programs of this environment, such as HTTPie, are found whether or not it is activated.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
 
 # Workers and hundreds of processes import the same modules. Each would compile them again where nothing is kept.
 sys.dont_write_bytecode = False
@@ -63,6 +67,11 @@ if sys.platform == "linux" and _can_hold_the_tests(_MEMORY):
 # Collecting 9,000 tests makes a million objects that stay until the end. If the garbage collector checked
 # all of them repeatedly, each worker would need 3 s more.
 gc.disable()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if os.environ.get("PORT_HOOK_CI") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SkipGuard())
 
 
 def pytest_collection_finish() -> None:

@@ -1,0 +1,56 @@
+"""The tests that CI may skip. Any other skip fails the run, as a test that never runs notices nothing."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+
+import pytest
+
+EXPECTED = {
+    r"`make kafka` runs this": "A campaign: `make kafka` runs it at full size.",
+    r"Port's OpenAPI document is not on this machine": "The document is Port's. This repository doesn't have it.",
+    r"the workflow routes in OpenAPI are not on this machine": "The same.",
+    r"this copy of Port's OpenAPI document has no PUT": "PORT_OPENAPI can name the whole document.",
+    r"root can write to every file|needs a file that cannot be written": "CI runs as root.",
+    r"only root can give (a file|files) away": "Not every CI runs as root.",
+    r"no right to mount a file system here": "Some containers lack the right.",
+    r"the wheel's tests run without": "The wheel is tested without the source folder.",
+}
+"""What a reason matches, and why CI accepts it."""
+
+
+class SkipGuard:
+    """A pytest plugin that fails the run if a test was skipped for a reason that isn't in `EXPECTED`."""
+
+    def __init__(self) -> None:
+        self._unexpected: dict[str, set[str]] = defaultdict(set)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Look at a test, or at a fixture that skips its test."""
+        if report.skipped and not hasattr(report, "wasxfail"):
+            self._look_at(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Look at a module that skips all of its tests. Each worker reports it."""
+        if report.skipped:
+            self._look_at(report)
+
+    def _look_at(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reason = reason.removeprefix("Skipped: ")
+        if not any(re.match(expected, reason) for expected in EXPECTED):
+            self._unexpected[reason].add(report.nodeid)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Fail a run that passed otherwise."""
+        if self._unexpected and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """List what was skipped without being expected to be."""
+        for reason, tests in sorted(self._unexpected.items()):
+            first, *others = sorted(tests)
+            more = f" and {len(others)} more" if others else ""
+            terminalreporter.write_line(f"UNEXPECTED SKIP {reason!r}: {first}{more} (see tests/skips.py)", red=True)
