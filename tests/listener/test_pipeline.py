@@ -156,6 +156,14 @@ async def test_a_refused_replay_is_not_counted_as_verified() -> None:
     assert (flow.tally.verified, flow.tally.refused) == (1, 1)
 
 
+async def test_tally_has_the_latest_1_000_waiting_runs() -> None:
+    runs = [f"r_{number:016d}" for number in range(1_001)]
+    async with listening(World(), secret=None, routes=Routes()) as flow:
+        for run_id in runs:
+            await flow.receive(an_invocation(a_body(a_document(context={"runId": run_id}))), "c")
+    assert list(flow.tally.waiting) == runs[1:]
+
+
 def sent_at(received_at: float, *, ahead_s: float) -> Invocation:
     """The same request, received at `received_at` after it was signed by a clock that was `ahead_s` ahead at NOW."""
     headers = signed(a_body(), timestamp=str(int(NOW + ahead_s)))
@@ -188,6 +196,16 @@ async def test_repeats_do_not_evict_other_signatures() -> None:
         statuses = [(await flow.receive(other, "c")).status for _ in range(10_001)]
         assert statuses == [200, *[401] * 10_000]
         assert (await flow.receive(an_invocation(), "c")).status == 401
+
+
+async def test_oldest_signature_is_forgotten_when_10_000_newer_ones_are_remembered() -> None:
+    oldest, newer, newest = (an_invocation(body, headers=signed(body)) for body in (b"[1]", b"[2]", b"[3]"))
+    keys = [signature_key(oldest.headers), *(b"%032d" % number for number in range(9_998))]
+    async with listening(World(), {key: NOW for key in keys if key}, refuse_replays=True) as flow:
+        statuses = [
+            (await flow.receive(request, "c")).status for request in (newer, oldest, newest, newest, newer, oldest)
+        ]
+    assert statuses == [200, 401, 200, 401, 401, 200]
 
 
 async def test_signature_of_an_earlier_listener_is_refused_within_its_tolerance() -> None:
