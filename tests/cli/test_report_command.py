@@ -17,6 +17,7 @@ from queue import SimpleQueue
 import pytest
 
 from port_hook_cli.errors import ExitCode
+from port_hook_cli.reporting.kept_report import KeptReports
 from port_hook_cli.sandbox import ApiEvent, Sandbox
 from tests.conftest import Run
 from tests.factories import RUN_ID
@@ -291,6 +292,25 @@ def test_pending_names_a_report_that_cannot_be_read_and_sends_the_others(run: Ru
     assert result.code == ExitCode.FAILED
     assert [record["outcome"] for record in result.records] == ["failed", "sent"]
     assert port.logs == ["one"]
+
+
+def test_pending_leaves_a_report_that_another_process_sends_alone(run: Run, tmp_path: Path) -> None:
+    with a_flaky_port((WAIT_LONG,) * 3) as port:
+        env = environ_of_flaky(port)
+        keep_a_report(run, env)
+        port.script.clear()
+        (folder,) = reports(tmp_path / "home")
+        in_use = KeptReports(tmp_path / "home").open(folder)
+        assert in_use is not None
+        result = run("report-run", "--pending", env=env)
+        assert (result.code, result.out) == (ExitCode.OK, "")
+        assert result.err == "note: another process is sending a report now\n"
+        result = run("report-run", "--pending", "--json", env=env)
+        assert (result.code, [record["outcome"] for record in result.records]) == (ExitCode.OK, ["in-use"])
+        assert port.logs == []
+        in_use.release()
+        assert run("report-run", "--pending", env=env).code == ExitCode.OK
+    assert (port.logs, port.run["status"]) == (["one"], "SUCCESS")
 
 
 # --- signals --------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pytest
 from port_hook_cli.errors import PortApiError, RunEndedError, StoreError
 from port_hook_cli.reporting.delivery import ReportDelivery, may_succeed_later
 from port_hook_cli.reporting.kept_report import KeptReports, ReportState, call_record
+from port_hook_cli.reporting.spool import MAX_BATCH_BYTES
 from port_hook_cli.runs.updates import Call, LogLevel, Purpose, RunReport, RunStatus, plan_report
 from tests.factories import RUN_ID
 
@@ -124,6 +125,22 @@ async def test_blank_lines_are_not_sent_alone(tmp_path: Path) -> None:
     api = Api()
     assert await send(reports, api)
     assert api.logs == ["of someone else"]
+
+
+async def test_lines_after_blank_lines_are_sent_once_when_the_report_is_cut_off(tmp_path: Path) -> None:
+    reports = keep(tmp_path / "kept", 0)
+    (folder,) = reports.folders()
+    report = reports.open(folder)
+    assert report is not None
+    lines = b"a\n" * (MAX_BATCH_BYTES // 2)
+    for batch in (b"\n" * MAX_BATCH_BYTES, lines, b"b\n"):
+        report.spool.append(batch)
+    report.release()
+    fates = [None, None, CutOff()]  # before and after the first call, and before the second
+    api = Api(lambda: fates.pop(0) if fates else None)
+    assert not await send(reports, api)
+    assert await send(reports, api)
+    assert api.logs[1:] == [lines.decode().rstrip(), "b"]
 
 
 def test_report_that_is_sent_is_not_opened_by_another_process(tmp_path: Path) -> None:
