@@ -191,6 +191,17 @@ def test_decrypted_values_are_not_shown(run: Run, folder: Path, backend: Handler
     assert json.loads(backend.requests[0].body)["pw"] == value
 
 
+def test_only_paths_that_cannot_be_decrypted_are_yellow(run: Run, folder: Path) -> None:
+    document = topic_message(pw=encrypt_aes_gcm(SECRET, b"one"), other=encrypt_aes_gcm(OTHER_SECRET, b"two"))
+    paths = ["payload.properties.pw", "payload.properties.other"]
+    write(folder, "map.json", [{"fieldsToDecryptPaths": paths}])
+    write(folder, "m.json", document)
+    result = run("agent", "m.json", "--mapping", "map.json", env={**ENV, "FORCE_COLOR": "1"})
+    assert "payload.properties.pw is decrypted\n" in result.out
+    problem = "payload.properties.other: the client secret does not decrypt it"
+    assert f"\x1b[33m{problem}\x1b[0m" in result.out
+
+
 # Sending.
 
 

@@ -117,7 +117,8 @@ def test_decrypted_inputs_are_marked_and_escape_control_characters() -> None:
         Decryption(path=JsonPath.parse("bytes"), plaintext=b"\xff\x1b"),
         Decryption(path=JsonPath(("bad\x1b",)), problem=Problem.WRONG_KEY, message="it does not open"),
     ]
-    lines = [line.plain for line in exchange_lines(of(document), app_url=None, decrypted=decrypted)]
+    styled = list(exchange_lines(of(document), app_url=None, decrypted=decrypted))
+    lines = [line.plain for line in styled]
     start = next(index for index, line in enumerate(lines) if line.startswith("  decrypted"))
     shown = [line[13:] for line in lines[start : start + 5]]
     assert lines[start - 1].startswith("  encrypted")
@@ -126,6 +127,7 @@ def test_decrypted_inputs_are_marked_and_escape_control_characters() -> None:
     assert shown[2].endswith("x…")
     assert shown[3] == "bytes".ljust(27) + "  (2 bytes that are not UTF-8 text)"
     assert shown[4] == "bad\\x1b".ljust(27) + "  not decrypted: it does not open"
+    assert [styled[start + number].spans[-1].style for number in (0, 3, 4)] == ["magenta", "dim", "yellow"]
     assert all(map(is_safe, lines))
 
 
