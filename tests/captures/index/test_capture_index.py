@@ -372,6 +372,43 @@ def test_emptied_index_file_of_sqlite_does_not_end_the_process(path: Path) -> No
             assert seqs(index, text="needle") == [2, 1]
 
 
+PAGE = 4096
+
+
+def overwrite(path: Path, *, bodies_only: bool) -> None:
+    """Overwrite the pages of a store except for the first, or those that have only parts of long bodies."""
+    with path.open("r+b") as file:
+        for start in range(PAGE, path.stat().st_size, PAGE):
+            file.seek(start)
+            # A page with the rest of a long value begins with the number of the next one, all others with their kind.
+            if not bodies_only or file.read(1) == b"\0":
+                file.seek(start)
+                file.write(b"\xa5" * PAGE)
+
+
+def test_store_that_is_damaged_is_reported_when_it_is_opened(path: Path) -> None:
+    fill(path, exchanges([b"x"] * 20))
+    overwrite(path, bodies_only=False)
+    with pytest.raises(StoreError, match="is damaged"):
+        CaptureIndex(path)
+
+
+def test_store_that_is_damaged_is_reported_by_what_reads_the_damaged_part(path: Path) -> None:
+    fill(path, exchanges([b"x" * 20_000] * 20))
+    overwrite(path, bodies_only=True)
+    with closing(CaptureIndex(path)) as index, pytest.raises(StoreError, match="is damaged"):
+        complete(index)
+    with indexed(path, uses_texts=False) as index:
+        assert index.page(CaptureQuery(), limit=2) == [20, 19]
+        for read in (
+            lambda: index.page(CaptureQuery(text="needle"), limit=2),
+            lambda: index.listed([20, 19]),
+            lambda: index.get("last"),
+        ):
+            with pytest.raises(StoreError, match="is damaged"):
+                read()
+
+
 def test_full_text_part_is_made_again_when_most_of_it_was_dropped(path: Path) -> None:
     with open_store(path, path.parent, create=True, max_captures=100) as store:
         store.add(exchanges([b"old"] * 100))

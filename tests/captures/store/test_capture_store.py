@@ -20,7 +20,7 @@ from port_hook_cli.captures.database.opening import execute_patiently, require_s
 from port_hook_cli.captures.database.schema import migrate
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Response, Status, Verdict
+from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Partition, Response, Status, Verdict
 from tests.captures.exchange_strategies import exchanges, outcomes
 from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation, signed
 
@@ -313,6 +313,15 @@ def test_a_closed_store_raises_store_error(store: CaptureStore) -> None:
     store.close()
     with pytest.raises(StoreError, match="could not be read"):
         store.get("aa")
+
+
+def test_session_and_positions_that_cannot_be_recorded_raise_store_error(store: CaptureStore) -> None:
+    with closing(sqlite3.connect(store.path)) as editor:
+        editor.executescript("DROP TABLE last_session; DROP TABLE kafka_positions")
+    with pytest.raises(StoreError, match="no such table: last_session"):
+        store.record_session("http://localhost:8000")
+    with pytest.raises(StoreError, match="no such table: kafka_positions"):
+        store.keep_positions({Partition("cluster", "topic", 0): 1})
 
 
 @pytest.mark.parametrize(

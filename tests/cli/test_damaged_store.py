@@ -1,0 +1,45 @@
+"""A store that SQLite cannot read: every command that reads captures reports it, with its exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.errors import ExitCode
+from tests.conftest import Run
+from tests.factories import an_exchange, an_invocation
+
+PAGE = 4096
+
+
+@pytest.fixture
+def damaged(folder: Path) -> Path:
+    """The path of a store with 200 captures, most of whose pages are overwritten."""
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange(an_invocation(id=f"{number:04x}")) for number in range(200)])
+    with store.path.open("r+b") as file:
+        file.seek(8 * PAGE)
+        file.write(b"\xa5" * 30 * PAGE)
+    return store.path
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "captures --limit 0",
+        "captures --limit 0 --json",
+        "captures --search nothing",
+        "captures --jq false",
+        "show 0001",
+        "replay --failed --to 9 --as-captured",
+        "prune --older-than 1d --yes",
+        "prune --older-than 1d --dry-run",
+    ],
+)
+def test_damaged_store_is_reported(run: Run, damaged: Path, command: str) -> None:
+    result = run(*command.split())
+    first, *_ = result.err.splitlines()
+    assert (result.code, first.startswith(f"error: {damaged} is damaged: ")) == (ExitCode.STORE, True), result
+    assert "Traceback" not in result.err
