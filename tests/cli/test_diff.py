@@ -50,6 +50,18 @@ def test_diff_lists_what_changed_and_exits_with_1(run: Run) -> None:
     ]
 
 
+def test_diff_has_a_color_for_each_kind_of_change_and_for_both_sides(run: Run) -> None:
+    changed, reverse = (run("diff", *names, env={"FORCE_COLOR": "1"}).out for names in (("aa", "bb"), ("bb", "aa")))
+    yellow, green, red, cyan = ("\x1b[33m", "\x1b[32m", "\x1b[31m", "\x1b[36m")
+    end = "\x1b[0m"
+    assert f"{red}- {end}" in changed
+    assert f"{green}+ {end}" in changed
+    assert f"{yellow}~ verdict{end}  {red}valid{end} → {green}invalid{end}" in changed
+    assert f"{cyan}> /kind{end}" in changed
+    assert f"{green}+ x-new{end}" in changed
+    assert f"{red}- x-new{end}" in reverse
+
+
 def test_diff_of_a_capture_with_itself_exits_with_0(run: Run, folder: Path) -> None:
     assert run("diff", "aa00", "aa0000000001").code == 0
     (folder / "c.json").write_text(json.dumps(to_capture(BEFORE)))

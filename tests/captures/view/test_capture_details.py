@@ -12,10 +12,11 @@ from port_hook_cli.captures.documents.truncation import truncate
 from port_hook_cli.captures.view.captures import capture_lines
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Status, Verdict
 from tests.factories import RUN_ID, a_body, a_document, an_exchange, an_invocation
+from tests.styles import plain
 
 
 def shown(exchange: Exchange) -> str:
-    return "\n".join(line.plain for line in capture_lines(exchange))
+    return "\n".join(plain(line) for line in capture_lines(exchange))
 
 
 def value_of(label: str, exchange: Exchange) -> str | None:

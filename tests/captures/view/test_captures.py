@@ -22,6 +22,7 @@ from port_hook_cli.invocations.models import (
     Verdict,
 )
 from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation
+from tests.styles import plain
 
 HOSTILE = "\x1b[2J\x9b31m[/bold][red]\u202e\n\x00\ud800"
 
@@ -51,11 +52,11 @@ def hostile() -> Exchange:
 
 
 def full(exchange: Exchange) -> str:
-    return "\n".join(line.plain for line in capture_lines(exchange))
+    return "\n".join(plain(line) for line in capture_lines(exchange))
 
 
 def table(*exchanges: Exchange, width: int = 80, now: float = NOW) -> str:
-    return "".join(f"{line.plain}\n" for line in captures_table(exchanges, now=now, width=width))
+    return "".join(f"{plain(line)}\n" for line in captures_table(exchanges, now=now, width=width))
 
 
 def is_harmless(text: str) -> bool:

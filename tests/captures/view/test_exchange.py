@@ -39,6 +39,7 @@ from port_hook_cli.listener.view import summary_lines
 from port_hook_cli.signatures import causes
 from port_hook_cli.text.styled import Styled
 from tests.factories import NOW, RUN_ID, SECRET, a_document, an_exchange, an_invocation
+from tests.styles import plain
 
 URL = "http://127.0.0.1:8000/"
 APP = "https://app.port.io"
@@ -50,7 +51,7 @@ HOSTILE = "\x1b[2J\x00[/x][bold red]\u202e\u2066\u061c\u200b\U000e0041\ud800\x9b
 
 
 def lines_of(exchange: Exchange, *, app_url: str | None = None) -> list[str]:
-    return [line.plain for line in exchange_lines(exchange, app_url=app_url)]
+    return [plain(line) for line in exchange_lines(exchange, app_url=app_url)]
 
 
 def of(document: Any, *, response: Response | None = OK, **overrides: Any) -> Exchange:
@@ -118,7 +119,7 @@ def test_decrypted_inputs_are_marked_and_escape_control_characters() -> None:
         Decryption(path=JsonPath(("bad\x1b",)), problem=Problem.WRONG_KEY, message="it does not open"),
     ]
     styled = list(exchange_lines(of(document), app_url=None, decrypted=decrypted))
-    lines = [line.plain for line in styled]
+    lines = [plain(line) for line in styled]
     start = next(index for index, line in enumerate(lines) if line.startswith("  decrypted"))
     shown = [line[13:] for line in lines[start : start + 5]]
     assert lines[start - 1].startswith("  encrypted")
