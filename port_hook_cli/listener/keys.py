@@ -92,9 +92,9 @@ class KeyCommands(Observer):
             try:
                 typed = os.read(descriptor, _READ_AT_ONCE)
             except OSError:  # the terminal was closed
-                typed = b""
-            if not typed:
                 loop.remove_reader(descriptor)
+                return
+            # Empty if Ctrl-C or Ctrl-Z has discarded the keys since the terminal was ready.
             for key in dict.fromkeys(typed.decode("ascii", "ignore")):  # a key that is held down counts once
                 does.get(key, _nothing)()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -19,7 +19,8 @@ _ABRUPT = ("SIGTSTP", "SIGQUIT", "SIGHUP")
 def typed_keys_hidden(runtime: Runtime, *, at_once: bool = False) -> Iterator[bool]:
     """Turn the terminal's echo off until the context ends, and discard what was typed meanwhile.
 
-    With `at_once`, keys can be read before Enter is pressed. Yields whether the terminal was changed.
+    With `at_once`, keys can be read before Enter is pressed, and a read never waits for a key. Yields whether the
+    terminal was changed.
 
     Does nothing on Windows, in the background, and when stdout is not a terminal: then another program, such as a
     pager, may read the keys. SIGTSTP (Ctrl-Z), SIGQUIT and SIGHUP restore the echo too. For the main thread only.
@@ -40,7 +41,7 @@ def typed_keys_hidden(runtime: Runtime, *, at_once: bool = False) -> Iterator[bo
 
 
 class _Terminal:
-    """The echo of the terminal behind a file descriptor, and with `at_once` its waiting for Enter.
+    """The echo of the terminal behind a file descriptor, and with `at_once` its waiting for Enter and for keys.
 
     Other settings do not change: they may be a shell's.
     """
@@ -50,8 +51,10 @@ class _Terminal:
 
         self._termios: Any = termios
         self._descriptor = descriptor
+        self._at_once = at_once
         self._flags = self._termios.ECHO | (self._termios.ICANON if at_once else 0)
         self._cleared = 0
+        self._waits: Mapping[int, Any] = {}
 
     def hide(self) -> bool:
         """Turn the echo off; return False if it is already off or this process is in the background."""
@@ -81,7 +84,13 @@ class _Terminal:
                 return False
             if not on:
                 self._cleared = settings[3] & self._flags
+                self._waits = {index: settings[6][index] for index in (termios.VMIN, termios.VTIME)}
             settings[3] = settings[3] | self._cleared if on else settings[3] & ~self._flags
+            if self._at_once:
+                # Ctrl-C and Ctrl-Z discard the keys typed before them. A read that waited for a key would then block
+                # the event loop, even though the terminal had just been ready.
+                for index, wait in self._waits.items():
+                    settings[6][index] = wait if on else 0
             # Not TCSADRAIN: it would wait for output that the user has paused with Ctrl-S.
             termios.tcsetattr(self._descriptor, termios.TCSANOW, settings)
         except termios.error:  # the terminal was closed

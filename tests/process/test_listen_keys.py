@@ -77,7 +77,9 @@ def test_q_quits_and_restores_the_terminal(folder: Path) -> None:
         assert not termios.tcgetattr(terminal.master)[3] & termios.ICANON
         terminal.type("q")
         assert end_of(terminal) == "0, echo on, typed b''"
-        assert termios.tcgetattr(terminal.master)[3] & termios.ICANON
+        settings = termios.tcgetattr(terminal.master)
+        assert settings[3] & termios.ICANON
+        assert settings[6][termios.VMIN] == b"\x01"
 
 
 def test_ctrl_c_still_stops_a_listener_that_reads_keys(folder: Path) -> None:

@@ -65,6 +65,31 @@ with typed_keys_hidden(SimpleNamespace(stdin=sys.stdin.buffer, stdout=sys.stdout
     raise RuntimeError("a defect")
 """
 
+# A listener's keys: one is typed, and discarded, as by Ctrl-C, after the event loop has found the terminal readable.
+DISCARDED = """
+import asyncio, select, sys, termios
+from types import SimpleNamespace
+from port_hook_cli.listener.keys import KeyCommands
+from port_hook_cli.terminal.echo import typed_keys_hidden
+
+async def main():
+    runtime = SimpleNamespace(stdin=sys.stdin.buffer, stdout=sys.stdout)
+    show = lambda line: print(line, flush=True)
+    stop = asyncio.Event()
+    with typed_keys_hidden(runtime, at_once=True):
+        keys = KeyCommands(runtime, None, toggle=lambda: True)
+        with keys.reading(None, SimpleNamespace(is_paused=False), show, lambda: "", stop):
+            select.select([0], [], [])
+            # The event loop's next turn finds the terminal readable, then runs this, and then reads.
+            asyncio.get_running_loop().call_soon(termios.tcflush, 0, termios.TCIFLUSH)
+            for _ in range(2):
+                await asyncio.sleep(0)
+            show("Still running.")
+            await stop.wait()
+
+asyncio.run(main())
+"""
+
 
 @dataclass
 class Terminal:
@@ -142,6 +167,17 @@ def test_ctrl_z_restores_the_echo_until_the_listener_continues(folder: Path) -> 
         terminal.wait_for_echo(on=False)
         terminal.type("\x03")
         assert terminal.wait_for(r"ended with (.*)\r\n") == "0, echo on, typed b''"
+
+
+def test_keys_discarded_before_they_are_read_do_not_block_the_listener(folder: Path) -> None:
+    with a_shell(folder, "-c", DISCARDED) as terminal:
+        terminal.wait_for(r"Press \? for the keys\.")
+        terminal.type("f")
+        terminal.wait_for(r"Still running\.")
+        terminal.type("?q")
+        assert terminal.wait_for(r"ended with (.*)\r\n") == "0, echo on, typed b''"
+    assert b"show these keys" in terminal.raw
+    assert b"Showing one line" not in terminal.raw
 
 
 def test_a_crash_restores_the_echo(folder: Path) -> None:
