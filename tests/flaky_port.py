@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+
+from tests.servers import in_thread
 
 
 @dataclass(frozen=True)
@@ -142,23 +143,15 @@ class FlakyPort:
 @contextmanager
 def a_flaky_port(script: tuple[Fault | None, ...] = ()) -> Iterator[FlakyPort]:
     """Serve a stand-in in a thread, for tests that are not asynchronous."""
-    loop, port = asyncio.new_event_loop(), FlakyPort(script)
-    ready, stop = threading.Event(), asyncio.Event()
+    port = FlakyPort(script)
 
-    async def serve() -> None:
-        async with port.serve():
-            ready.set()
-            await stop.wait()
+    async def start() -> Callable[[], Awaitable[None]]:
+        stack = AsyncExitStack()
+        await stack.enter_async_context(port.serve())
+        return stack.aclose
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
-    thread.start()
-    assert ready.wait(30), "the stand-in did not start"
-    try:
+    with in_thread(start):
         yield port
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(30)
-        loop.close()
 
 
 def environ_of_flaky(port: FlakyPort) -> dict[str, str]:

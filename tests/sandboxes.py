@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 from port_hook_cli.sandbox import Sandbox
 from tests.plain_invoker import PlainInvoker
+from tests.servers import in_thread
 
 
 @contextmanager
 def a_sandbox(**options: Any) -> Iterator[Sandbox]:
     """Serve a sandbox until the end of the block. `options` are those of `Sandbox.start`."""
-    loop = asyncio.new_event_loop()
     started: list[Sandbox] = []
-    ready, stop = threading.Event(), asyncio.Event()
 
-    async def serve() -> None:
-        async with Sandbox.start(**{"invoker": PlainInvoker(), **options}) as sandbox:
-            started.append(sandbox)
-            ready.set()
-            await stop.wait()
-        await asyncio.sleep(0)  # a connection that was closed ends in the next turn of the loop
+    async def start() -> Callable[[], Awaitable[None]]:
+        stack = AsyncExitStack()
+        serving = Sandbox.start(**{"invoker": PlainInvoker(), **options})
+        started.append(await stack.enter_async_context(serving))
+        return stack.aclose
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
-    thread.start()
-    assert ready.wait(30), "the sandbox did not start"
-    try:
+    with in_thread(start):
         yield started[0]
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(30)
-        loop.close()
 
 
 def environ_of(sandbox: Sandbox) -> dict[str, str]:

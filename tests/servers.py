@@ -128,30 +128,86 @@ def application(app: web.Application) -> Iterator[str]:
 
 @contextmanager
 def in_thread(start: Callable[[], Awaitable[Callable[[], Awaitable[None]]]]) -> Iterator[None]:
-    """Run an event loop in a thread. `start` starts a server and returns the function that stops it."""
-    loop = asyncio.new_event_loop()
+    """Run an event loop in a thread. `start` starts a server and returns the function that stops it.
+
+    At the end of the block, the connections of the loop's servers are closed.
+    """
+    loop = _Loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    stop = asyncio.run_coroutine_threadsafe(_as_coroutine(start), loop).result(30)
     try:
-        yield
+        stop = asyncio.run_coroutine_threadsafe(_as_coroutine(start), loop).result(30)
+        try:
+            yield
+        finally:
+            asyncio.run_coroutine_threadsafe(_take_down(stop, loop), loop).result(30)
     finally:
-        asyncio.run_coroutine_threadsafe(_take_down(stop), loop).result(30)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(30)
         loop.close()
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """An event loop that knows its servers and their open connections. In Python 3.13, `Server` can abort them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.connections: set[asyncio.Transport] = set()
+        self._servers: list[asyncio.Server] = []
+
+    async def create_server(self, protocol_factory: Callable[[], Any], *args: Any, **options: Any) -> asyncio.Server:
+        server = await super().create_server(lambda: _Watched(protocol_factory(), self.connections), *args, **options)
+        self._servers.append(server)
+        return server
+
+    def stop_accepting(self) -> None:
+        """Leave new connections in the system's queue. It refuses them when the server is closed."""
+        for listening in (listening for server in self._servers for listening in server.sockets):
+            self.remove_reader(listening.fileno())
+
+
+class _Watched(asyncio.Protocol):
+    """A protocol whose transport is in `connections` while it is open."""
+
+    def __init__(self, protocol: asyncio.Protocol, connections: set[asyncio.Transport]) -> None:
+        self._transport: Any = None
+        self._connections = connections
+        self._protocol = protocol
+        self.data_received = protocol.data_received  # type: ignore[method-assign]
+        self.eof_received = protocol.eof_received  # type: ignore[method-assign]
+        self.pause_writing = protocol.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = protocol.resume_writing  # type: ignore[method-assign]
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        self._connections.add(transport)
+        self._protocol.connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.discard(self._transport)
+        self._protocol.connection_lost(exc)
 
 
 async def _as_coroutine(start: Callable[[], Awaitable[Any]]) -> Any:
     return await start()
 
 
-async def _take_down(stop: Callable[[], Awaitable[None]]) -> None:
+async def _take_down(stop: Callable[[], Awaitable[None]], loop: _Loop) -> None:
+    """Stop the server, its tasks and its connections, even those that were accepted at the last moment."""
+    loop.stop_accepting()
+    # Once the server is closed, asyncio fails to make a transport for an accepted connection, and leaves its socket
+    # open. aiohttp would wait for the request of a connection whose task has not begun.
+    for _ in ("transport", "protocol", "task"):
+        await asyncio.sleep(0)
     await stop()
-    for _ in range(3):  # a connection that was accepted at the last moment becomes a task in a later turn of the loop
-        await asyncio.sleep(0)  # a task that is canceled before it has begun would leave its connection open
+    while True:
+        await asyncio.sleep(0)  # for tasks that have not begun
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
+        for connection in [*loop.connections]:
+            connection.abort()  # `close` would wait for a client that does not read
         await asyncio.gather(*tasks, return_exceptions=True)
-    await asyncio.sleep(0)
+        if not tasks and not loop.connections:
+            break
+    await asyncio.sleep(0)  # an aborted connection closes its socket in the next turn

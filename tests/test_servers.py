@@ -1,0 +1,125 @@
+"""The servers of the tests close every connection: Python warns of one left open in whichever test runs then."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import ssl
+import threading
+import warnings
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from urllib.parse import urlsplit
+
+import pytest
+import trustme
+from aiohttp import web
+
+from tests.hostile.wire import HostileServer, endless_chunks
+from tests.servers import application, handler, in_thread
+
+_REQUEST = b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
+_TAKE_DOWNS, _CLIENTS, _CONNECTIONS = 10, 3, 10
+
+
+def a_handler() -> Iterator[str]:
+    with handler() as it:
+        yield it.url
+
+
+def a_handler_with_a_response_that_no_client_reads() -> Iterator[str]:
+    with handler(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2**23) as it:
+        yield it.url
+
+
+def an_application() -> Iterator[str]:
+    with application(web.Application()) as url:
+        yield url
+
+
+def a_hostile_server() -> Iterator[str]:
+    server = HostileServer(endless_chunks)
+    with in_thread(server.start):
+        yield server.url
+
+
+def a_server_with_tls() -> Iterator[str]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    urls: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async def start() -> Callable[[], Awaitable[None]]:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+        urls.append(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+
+        async def stop() -> None:
+            server.close()
+
+        return stop
+
+    with in_thread(start):
+        yield urls[0]
+
+
+def connect(url: str, over: threading.Event, connected: threading.Event) -> None:
+    """Open connections until `over` is set, and close none before then."""
+    parts = urlsplit(url)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    opened: list[socket.socket] = []
+    for _ in range(_CONNECTIONS):
+        with suppress(OSError):  # the server has ended
+            opened.append(socket.create_connection((str(parts.hostname), int(parts.port or 0)), 1))
+            connected.set()
+            if parts.scheme == "https":
+                with suppress(OSError):
+                    opened.append(context.wrap_socket(opened[-1]))
+            opened[-1].send(_REQUEST)
+    over.wait(30)
+    for connection in opened:
+        connection.close()
+
+
+@contextmanager
+def clients(url: str) -> Iterator[None]:
+    """Connect to `url` from several threads until the block ends."""
+    over, connected = threading.Event(), threading.Event()
+    threads = [threading.Thread(target=connect, args=(url, over, connected)) for _ in range(_CLIENTS)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert connected.wait(30)
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(30)
+
+
+@pytest.mark.parametrize(
+    "serve",
+    [
+        a_handler,
+        a_handler_with_a_response_that_no_client_reads,
+        an_application,
+        a_hostile_server,
+        a_server_with_tls,
+    ],
+)
+def test_server_in_a_thread_closes_the_connections_that_arrive_while_it_ends(
+    serve: Callable[[], Iterator[str]],
+) -> None:
+    a_server: Callable[[], AbstractContextManager[str]] = contextmanager(serve)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(_TAKE_DOWNS):
+            server = a_server()
+            url = server.__enter__()
+            with clients(url):
+                server.__exit__(None, None, None)
+            gc.collect()
+    assert [str(warning.message) for warning in caught] == []
