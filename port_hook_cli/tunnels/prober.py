@@ -46,6 +46,8 @@ def _message(error: Exception, timeout_s: float) -> str:
 
     if isinstance(error, httpx.TimeoutException | TimeoutError):
         return f"no response within {timeout_s:g} s"
+    if isinstance(error, httpx.NetworkError) and not str(error):
+        return "the connection was reset before the response was complete"
     # The operating system's error number does not help the user.
     return re.sub(r"^\[Errno -?[0-9]+\] ", "", str(error)) or type(error).__name__
 

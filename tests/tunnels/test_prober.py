@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from contextlib import suppress
 
 import pytest
@@ -43,7 +44,7 @@ async def test_probe_ends_within_its_timeout_for_an_endless_response() -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 4000\r\n\r\n")
         with suppress(asyncio.IncompleteReadError):
             await reader.readuntil(b"\r\n\r\n")
-        while not reader.at_eof():
+        while not (reader.at_eof() or writer.is_closing()):  # a client that resets the connection sends no EOF
             writer.write(b"x")
             await asyncio.sleep(0.05)
         writer.close()
@@ -53,6 +54,21 @@ async def test_probe_ends_within_its_timeout_for_an_endless_response() -> None:
         result = await probe(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", "token", timeout_s=1)
         await left.wait()
     assert (result.connectivity, result.message) == (Connectivity.UNREACHABLE, "no response within 1 s")
+
+
+@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\ncontent-", b"HTTP/1.1 200 OK\r\n\r\ntok"])
+async def test_probe_ends_when_the_server_resets_the_connection(sent: bytes) -> None:
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(sent)
+        at_once = struct.pack("ii", 1, 0)  # discard what was not sent, and reset
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        writer.close()
+
+    async with await asyncio.start_server(reset, "127.0.0.1", 0) as server, asyncio.timeout(30):
+        result = await probe(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", "token")
+    assert result.connectivity is Connectivity.UNREACHABLE
+    assert result.message == "the connection was reset before the response was complete"
 
 
 async def test_probe_reports_an_address_where_nothing_listens() -> None:
