@@ -46,8 +46,15 @@ class Topic:
 @contextmanager
 def reading(broker: str, name: str) -> Iterator[Topic]:
     """Read a topic that exists, until the end of the block."""
-    settings = {"bootstrap.servers": broker, "group.id": "tests", "log_level": 0, "enable.auto.commit": False}
-    consumer = Consumer(settings)
+    consumer = Consumer(
+        {
+            "bootstrap.servers": broker,
+            "group.id": "tests",
+            "log_level": 0,
+            "enable.auto.commit": False,
+            "fetch.wait.max.ms": 5,  # an embedded broker always waits this long, even if it has messages
+        }
+    )
     with closing(consumer):
         partitions = consumer.list_topics(name, WAIT_S).topics[name].partitions
         consumer.assign([TopicPartition(name, number, OFFSET_BEGINNING) for number in partitions])

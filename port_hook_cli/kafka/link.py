@@ -143,7 +143,8 @@ def _reading(connection: KafkaConnection, plan: KafkaPlan) -> dict[str, Any]:
         "queued.min.messages": 50_000,
         "queued.max.messages.kbytes": 16 * 1024,
         "fetch.max.bytes": 8 * 1024 * 1024,
-        "session.timeout.ms": 10_000,
+        "session.timeout.ms": round(plan.session_timeout_s * 1000),
+        "heartbeat.interval.ms": round(plan.session_timeout_s * 300),
         "log_level": 0,
     }
 

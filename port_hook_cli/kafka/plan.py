@@ -19,7 +19,8 @@ class KafkaPlan:
     Reading starts where the last listener with the same store stopped, or at the end if there was none; `since_s`
     (seconds since the epoch) starts with the messages from then on, and `from_end` always at the end. A group starts
     where it has committed. A partition without a commit starts at the end, or where `since_s` says. A watcher looks for
-    new partitions and topics every `look_for_partitions_s` seconds.
+    new partitions and topics every `look_for_partitions_s` seconds. The brokers remove a member of a group that they
+    have not heard from for `session_timeout_s` seconds.
     """
 
     org_id: str
@@ -28,6 +29,7 @@ class KafkaPlan:
     since_s: float | None = None
     from_end: bool = False
     look_for_partitions_s: float = 30.0
+    session_timeout_s: float = 10.0
 
     @property
     def group_id(self) -> str:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from threading import Event, Thread
 from time import monotonic
+from typing import Protocol, TypeAlias
 
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import Partition
@@ -30,8 +31,36 @@ _HELD_UP_S, _PAUSE_AFTER_S = 0.05, 2.0
 _CLOSE_S = 3.0
 
 
+class Reader(Protocol):
+    """What reads topics for a source, which gets the messages as `ReaderEvents`."""
+
+    async def open(self) -> None:
+        """Connect and find the partitions; raises PortHookError."""
+
+    def stop(self) -> None:
+        """Take no more messages."""
+
+    async def close(self) -> None:
+        """Commit the saved positions, and disconnect."""
+
+    def use_credentials(self, connection: KafkaConnection) -> None:
+        """Connect with other credentials from now on."""
+
+    def acknowledge(self, part: TopicPart, next_offset: int) -> None:
+        """Commit, soon, that the messages of a partition before `next_offset` are saved; only in a group."""
+
+
+ReaderFactory: TypeAlias = Callable[
+    [KafkaConnection, KafkaPlan, ReaderEvents, MessageCapacity, Callable[[Partition], int | None]], Reader
+]
+"""Makes a reader, as `TopicReader` does."""
+
+
 class TopicReader:
-    """A thread that reads the topics of `plan`. `start_at` returns the offset kept for a partition, or None."""
+    """A thread that reads the topics of `plan`. `start_at` returns the offset kept for a partition, or None.
+
+    The thread waits up to `poll_s` seconds for a message before it notices `stop` and `close`.
+    """
 
     def __init__(
         self,
@@ -40,9 +69,11 @@ class TopicReader:
         events: ReaderEvents,
         capacity: MessageCapacity,
         start_at: Callable[[Partition], int | None],
+        *,
+        poll_s: float = _POLL_S,
     ) -> None:
         loop = asyncio.get_running_loop()
-        self._plan, self._events, self._capacity = plan, events, capacity
+        self._plan, self._events, self._capacity, self._poll_s = plan, events, capacity, poll_s
         self._opened: asyncio.Future[None] = loop.create_future()
         self._ended: asyncio.Future[None] = loop.create_future()
         self._stopping, self._closing = Event(), Event()
@@ -114,7 +145,7 @@ class TopicReader:
 
     def _read_batch(self, room: int) -> None:
         """Hand over what arrives next. Nothing here keeps the messages, which can be large."""
-        first = self._link.consumer.poll(_POLL_S)
+        first = self._link.consumer.poll(self._poll_s)
         if first is not None:
             more = self._link.consumer.consume(min(room, _BATCH) - 1, 0) if room > 1 else []
             self._hand_over([first, *more])

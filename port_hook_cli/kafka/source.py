@@ -23,7 +23,7 @@ from port_hook_cli.kafka.connection import KafkaConnection, is_loopback_broker
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.kafka.plan import KafkaPlan
 from port_hook_cli.kafka.progress import PartitionProgress
-from port_hook_cli.kafka.reader import TopicReader
+from port_hook_cli.kafka.reader import Reader, ReaderFactory, TopicReader
 from port_hook_cli.kafka.starts import GivenPartitions, TopicPart
 from port_hook_cli.text.safe import brief
 
@@ -37,9 +37,11 @@ _CANCEL_S = 2.0
 _MOST_NAMED = 4
 
 
-async def open_kafka(plan: KafkaPlan, get_connection: GetConnection, context: SourceContext) -> KafkaSource:
+async def open_kafka(
+    plan: KafkaPlan, get_connection: GetConnection, context: SourceContext, make_reader: ReaderFactory = TopicReader
+) -> KafkaSource:
     """Connect, and feed `context.receive` with the messages of the plan's topics; raises PortHookError."""
-    source = KafkaSource(plan, await get_connection(), get_connection, context)
+    source = KafkaSource(plan, await get_connection(), get_connection, context, make_reader)
     try:
         await source.open()
     except BaseException:
@@ -64,12 +66,17 @@ class KafkaSource:
     """
 
     def __init__(
-        self, plan: KafkaPlan, connection: KafkaConnection, get_connection: GetConnection, context: SourceContext
+        self,
+        plan: KafkaPlan,
+        connection: KafkaConnection,
+        get_connection: GetConnection,
+        context: SourceContext,
+        make_reader: ReaderFactory = TopicReader,
     ) -> None:
         self._plan, self._context = plan, context
         self._connection, self._get_connection = connection, get_connection
         self._capacity = MessageCapacity()
-        self._reader = TopicReader(connection, plan, self, self._capacity, context.messages.positions.get)
+        self._reader: Reader = make_reader(connection, plan, self, self._capacity, context.messages.positions.get)
         self._saved = _by_part(context.messages.saved)
         self._cluster = self._last_problem = ""
         self._progress: dict[TopicPart, PartitionProgress] = {}

@@ -6,14 +6,20 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import count
 
 from port_hook_cli.invocations.models import Invocation, MessageOrigin, Partition, Response
 from port_hook_cli.invocations.source import MessageLog, SourceContext
 from port_hook_cli.kafka.connection import KafkaConnection, SecurityProtocol
 from port_hook_cli.kafka.plan import KafkaPlan
+from port_hook_cli.kafka.reader import TopicReader
 from port_hook_cli.kafka.source import KafkaSource, open_kafka
 from tests.kafka_clusters import TIMEOUT_S
+
+# The cluster for tests waits about as long for the members of a group that were there before.
+_SESSION_TIMEOUT_S = 2.0
+_POLL_S = 0.02
 
 
 class Pipeline:
@@ -105,9 +111,9 @@ class Topics:
             from_end=from_end,
             since_s=since_s,
             look_for_partitions_s=look_for_partitions_s,
+            session_timeout_s=_SESSION_TIMEOUT_S,
         )
-
-        source = await open_kafka(plan, self._get_connection, context)
+        source = await open_kafka(plan, self._get_connection, context, partial(TopicReader, poll_s=_POLL_S))
         try:
             yield source
         finally:

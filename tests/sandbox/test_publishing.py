@@ -275,7 +275,7 @@ async def test_node_fails_when_its_message_is_not_confirmed(config: Mapping[str,
 
 
 async def test_sandbox_does_not_start_without_its_broker() -> None:
-    async with KafkaPublisher(plain(f"127.0.0.1:{free_port()}"), timeout_s=0.5) as publisher:
+    async with KafkaPublisher(plain(f"127.0.0.1:{free_port()}"), timeout_s=0.1) as publisher:
         with pytest.raises(BrokerError, match="cannot be reached"):
             async with Sandbox.start(publisher=publisher):
                 pass
