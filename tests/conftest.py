@@ -10,10 +10,10 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,6 +23,9 @@ from port_hook_cli.runtime import Runtime
 from tests.coverage_data import remove_unreadable
 from tests.record_schemas import checked
 from tests.skips import SkipGuard
+
+if TYPE_CHECKING:
+    from tests.kafka_clusters import Cluster
 
 # A shell starts background jobs with Ctrl-C and Ctrl-\ ignored, and every process under test would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -174,3 +177,18 @@ def run(runtime: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch, folder
         return Result(code, _bytes(world.stdout), _bytes(world.stderr).decode("utf-8"))
 
     return invoke
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A Kafka cluster that all tests of a worker share. Tests that stop or configure a cluster start another one."""
+    from tests.kafka_clusters import running_cluster  # not all sessions need confluent-kafka
+
+    with running_cluster() as running:
+        yield running
+
+
+@pytest.fixture
+def org(cluster: Cluster) -> str:
+    """An organization whose topics exist and are empty."""
+    return cluster.make_organization()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import socket
 import subprocess
 import sys
@@ -37,6 +38,12 @@ class Cluster:
             deadline = time.monotonic() + TIMEOUT_S
             while producer.list_topics(topic, timeout=TIMEOUT_S).topics[topic].error is not None:
                 assert time.monotonic() < deadline, topic
+
+    def make_organization(self, *, has_change_log: bool = True) -> str:
+        """Create the topics of an organization that no other test uses. Return its id."""
+        org = f"org_{secrets.token_hex(6)}"
+        self.make(f"{org}.runs", *([f"{org}.change.log"] if has_change_log else []))
+        return org
 
     def producer(self) -> Producer:
         return Producer({"bootstrap.servers": self.address, "log_level": 0, "allow.auto.create.topics": True})

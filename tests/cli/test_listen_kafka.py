@@ -1,35 +1,29 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Result, Run
 from tests.factories import SECRET
-from tests.kafka_clusters import Cluster, running_cluster
+from tests.kafka_clusters import Cluster
 from tests.sandboxes import a_sandbox, environ_of
 
-ORG = "org_1"
+ORG = "org_listen"
 RUNS = f"{ORG}.runs"
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    with running_cluster(RUNS, f"{ORG}.change.log") as running:
-        yield running
 
 
 @pytest.fixture
 def kafka(cluster: Cluster) -> dict[str, str]:
-    """The environment of a listener that reads from the cluster."""
+    """The environment of a listener that reads from the cluster. No test here sends messages."""
+    cluster.make(RUNS, f"{ORG}.change.log")
     return {"KAFKA_CONSUMER_BROKERS": cluster.address, "PORT_ORG_ID": ORG, "PORT_CLIENT_SECRET": SECRET.reveal()}
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--group", "other"), "its name must start with org_1"),
+        (("--group", "other"), f"its name must start with {ORG}"),
         (("--group", ORG), "is the execution agent's group: a listener in it takes the agent's messages away"),
         (("--group", ORG, "--take-over"), "needs confirmation, but there is no terminal"),
         (("--group", f"{ORG}.agent", "--take-over"), "needs confirmation, but there is no terminal"),

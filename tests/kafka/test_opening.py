@@ -15,7 +15,7 @@ from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.kafka.environment import read_kafka_settings
 from port_hook_cli.kafka.opening import KafkaOpening, KafkaOptions
 from port_hook_cli.port_api.client import PortApi
-from tests.kafka_clusters import Cluster, a_message, running_cluster
+from tests.kafka_clusters import Cluster, a_message
 from tests.sandboxes import a_sandbox
 
 
@@ -67,8 +67,8 @@ async def opened(one: KafkaOpening) -> list[str]:
     return notices
 
 
-async def test_brokers_and_organization_come_from_ports_api(tmp_path: Path) -> None:
-    with running_cluster() as cluster, a_sandbox(kafka_brokers=[cluster.address]) as sandbox:
+async def test_brokers_and_organization_come_from_ports_api(cluster: Cluster, tmp_path: Path) -> None:
+    with a_sandbox(kafka_brokers=[cluster.address]) as sandbox:
         org_id = (await _organization(sandbox.url, sandbox.client_id, sandbox)).removesuffix("\n")
         cluster.make(f"{org_id}.runs")
         taken: asyncio.Queue[Invocation] = asyncio.Queue()
@@ -114,45 +114,39 @@ async def test_an_organization_without_kafka_is_told_what_to_do_instead(tmp_path
     assert "agent --poll" in caught.value.hint
 
 
-@pytest.fixture(scope="module")
-def cluster() -> object:
-    with running_cluster("org_1.runs") as running:
-        yield running
-
-
 @pytest.fixture
-def environ(cluster: Cluster) -> dict[str, str]:
-    return {"KAFKA_CONSUMER_BROKERS": cluster.address, "PORT_ORG_ID": "org_1"}
+def environ(cluster: Cluster, org: str) -> dict[str, str]:
+    return {"KAFKA_CONSUMER_BROKERS": cluster.address, "PORT_ORG_ID": org}
 
 
-async def test_the_agents_group_is_joined_only_after_a_yes(environ: dict[str, str], tmp_path: Path) -> None:
+async def test_the_agents_group_is_joined_only_after_a_yes(environ: dict[str, str], org: str, tmp_path: Path) -> None:
     no, yes = Asked(False), Asked(True)
     with pytest.raises(UsageError, match="was not joined"):
-        await opened(opening(environ, tmp_path, ask=no, group="org_1", take_over=True))
-    await opened(opening(environ, tmp_path, ask=yes, group="org_1", take_over=True))
-    await opened(opening(environ, tmp_path, group="org_1", take_over=True, yes=True))
+        await opened(opening(environ, tmp_path, ask=no, group=org, take_over=True))
+    await opened(opening(environ, tmp_path, ask=yes, group=org, take_over=True))
+    await opened(opening(environ, tmp_path, group=org, take_over=True, yes=True))
 
     assert len(no.questions) == len(yes.questions) == 1
     assert "takes messages away from the execution agent" in yes.questions[0]
 
 
-async def test_the_user_name_is_the_agents_group_too(environ: dict[str, str], tmp_path: Path) -> None:
+async def test_the_user_name_is_the_agents_group_too(environ: dict[str, str], org: str, tmp_path: Path) -> None:
     secured = environ | {
         "KAFKA_CONSUMER_SECURITY_PROTOCOL": "SASL_SSL",
-        "KAFKA_USERNAME": "org_1.user",
+        "KAFKA_USERNAME": f"{org}.user",
         "KAFKA_PASSWORD": "12345678",
     }
     with pytest.raises(UsageError, match="is the execution agent's group"):
-        await opened(opening(secured, tmp_path, group="org_1.user"))
+        await opened(opening(secured, tmp_path, group=f"{org}.user"))
 
 
 @pytest.mark.parametrize("group", ["other", "", "ORG_1.x"])
 async def test_a_group_of_another_organization_is_refused_with_a_suggestion(
-    group: str, environ: dict[str, str], tmp_path: Path
+    group: str, environ: dict[str, str], org: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError) as caught:
         await opened(opening(environ, tmp_path, group=group))
-    assert "--group org_1.port-hook." in caught.value.hint
+    assert f"--group {org}.port-hook." in caught.value.hint
 
 
 @pytest.mark.parametrize("group", ["org_1\udcff", "org_1." + "x" * 40_000, "org_1\x1b[2J"])
@@ -178,10 +172,10 @@ async def test_the_agents_user_name_is_a_group_even_if_it_does_not_begin_with_th
 
 
 async def test_forwarding_beside_the_agent_is_a_warning_unless_it_is_taken_over(
-    environ: dict[str, str], tmp_path: Path
+    environ: dict[str, str], org: str, tmp_path: Path
 ) -> None:
     beside = await opened(opening(environ, tmp_path, forwards=True))
-    alone = await opened(opening(environ, tmp_path, forwards=True, group="org_1", take_over=True, yes=True))
+    alone = await opened(opening(environ, tmp_path, forwards=True, group=org, take_over=True, yes=True))
     unused = await opened(opening(environ, tmp_path))
 
     assert [any("may be done twice" in line for line in n) for n in (beside, alone, unused)] == [

@@ -243,19 +243,17 @@ async def test_unknown_topics_are_an_error(cluster: Cluster) -> None:
 
 
 async def test_a_missing_change_log_is_not_an_error(cluster: Cluster) -> None:
-    cluster.make("half.runs")
-    pipeline = Pipeline()
-    async with Topics(cluster.address, "half").read(pipeline):
-        await sent(cluster, "half.runs", b"1")
+    org, pipeline = cluster.make_organization(has_change_log=False), Pipeline()
+    async with Topics(cluster.address, org).read(pipeline):
+        await sent(cluster, f"{org}.runs", b"1")
         assert await pipeline.bodies(1) == [b"1"]
 
 
 async def test_a_topic_that_is_created_later_is_read_from_its_beginning(cluster: Cluster) -> None:
-    cluster.make("later.runs")
-    pipeline = Pipeline()
-    async with Topics(cluster.address, "later").read(pipeline, look_for_partitions_s=0.3):
-        cluster.make("later.change.log")
-        await sent(cluster, "later.change.log", b"1")
+    org, pipeline = cluster.make_organization(has_change_log=False), Pipeline()
+    async with Topics(cluster.address, org).read(pipeline, look_for_partitions_s=0.3):
+        cluster.make(f"{org}.change.log")
+        await sent(cluster, f"{org}.change.log", b"1")
         assert await pipeline.bodies(1) == [b"1"]
 
 

@@ -20,14 +20,12 @@ from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.errors import ExitCode
 from tests.agent.worlds import RUN, SECRET, topic_message
 from tests.factories import SECRET as OTHER_SECRET
-from tests.kafka_clusters import Cluster, a_message, running_cluster
+from tests.kafka_clusters import Cluster, a_message
 from tests.processes import environment
 from tests.record_schemas import checked
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import NO_TLS, handler
 
-ORG = "org_1"
-RUNS, CHANGE_LOG = f"{ORG}.runs", f"{ORG}.change.log"
 NO_JQ = ("--mapping", "map.json")
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="stops the process with SIGINT")
@@ -84,18 +82,12 @@ def an_agent(folder: Path, env: Mapping[str, str], *options: str) -> Iterator[Ru
         process.communicate()
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    with running_cluster(RUNS, CHANGE_LOG) as running:
-        yield running
-
-
 @pytest.fixture
-def kafka(cluster: Cluster) -> dict[str, str]:
+def kafka(cluster: Cluster, org: str) -> dict[str, str]:
     """The environment of an agent that reads from the cluster."""
     return {
         "KAFKA_CONSUMER_BROKERS": cluster.address,
-        "PORT_ORG_ID": ORG,
+        "PORT_ORG_ID": org,
         "PORT_CLIENT_SECRET": SECRET.reveal(),
         "STREAMER_NAME": "POLLING",
     }
@@ -106,7 +98,7 @@ def value(document: Any) -> bytes:
 
 
 def test_agent_predicts_each_message_of_the_topics_and_goes_on_after_those_that_are_not_for_it(
-    cluster: Cluster, kafka: dict[str, str], tmp_path: Path
+    cluster: Cluster, org: str, kafka: dict[str, str], tmp_path: Path
 ) -> None:
     unsigned = topic_message()
     del unsigned["headers"]
@@ -125,9 +117,11 @@ def test_agent_predicts_each_message_of_the_topics_and_goes_on_after_those_that_
         agent.until(
             "Only new messages are shown; --since 10m also shows those of the last 10 minutes. Stop with Ctrl-C."
         )
-        cluster.send(RUNS, *values, partition=1)
+        cluster.send(f"{org}.runs", *values, partition=1)
         records = [agent.record() for _ in values]
-        cluster.send(CHANGE_LOG, value({"changelogDestination": {"url": "http://a/", "agent": True}, "diff": {}}))
+        cluster.send(
+            f"{org}.change.log", value({"changelogDestination": {"url": "http://a/", "agent": True}, "diff": {}})
+        )
         last = agent.record()
         assert agent.end() == (0, "")
 
@@ -152,26 +146,26 @@ def test_agent_predicts_each_message_of_the_topics_and_goes_on_after_those_that_
         strict=True,
     ):
         assert expected in reason
-    assert (last["subject"], last["kafka"]["topic"]) == ("change log event", CHANGE_LOG)
-    assert not cluster.committed(f"{ORG}.port-hook.watch", RUNS)
+    assert (last["subject"], last["kafka"]["topic"]) == ("change log event", f"{org}.change.log")
+    assert not cluster.committed(f"{org}.port-hook.watch", f"{org}.runs")
 
 
 def test_agent_sends_what_arrives_and_says_that_a_running_agent_sends_it_too(
-    cluster: Cluster, kafka: dict[str, str], tmp_path: Path
+    cluster: Cluster, org: str, kafka: dict[str, str], tmp_path: Path
 ) -> None:
     with handler() as backend, an_agent(tmp_path, kafka, "--kafka", "--send", *NO_JQ) as agent:
         agent.until("nothing is committed")
-        cluster.send(RUNS, value(topic_message(method={"url": "https://hooks.example.com/"})), partition=2)
+        cluster.send(f"{org}.runs", value(topic_message(method={"url": "https://hooks.example.com/"})), partition=2)
         agent.until("hint: Choose a target")
-        cluster.send(RUNS, value(topic_message(method={"url": f"{backend.url}/vm"})), partition=2)
-        cluster.send(RUNS, value(topic_message(method={"url": "http://127.0.0.1:1/"})), partition=2)
+        cluster.send(f"{org}.runs", value(topic_message(method={"url": f"{backend.url}/vm"})), partition=2)
+        cluster.send(f"{org}.runs", value(topic_message(method={"url": "http://127.0.0.1:1/"})), partition=2)
         agent.until("nothing listens on 127.0.0.1:1")
         code, out = agent.end(signal.SIGINT)
 
     assert code == ExitCode.USAGE  # of the first request that was not successful
     assert any("The execution agent handles these runs too" in line for line in agent.notices)
     assert [request.line for request in backend.requests] == ["POST /vm HTTP/1.1"]
-    assert out.count(f"{RUNS}[2]@") == 3
+    assert out.count(f"{org}.runs[2]@") == 3
     assert "\n\n" in out
     assert "Traceback" not in out + "".join(agent.notices)
 
@@ -258,7 +252,7 @@ def test_ctrl_c_ends_the_reading_of_a_mapping_file_that_does_not_end(option: str
         "PORT_CLIENT_ID": "id",
         "PORT_CLIENT_SECRET": SECRET.reveal(),
         "KAFKA_CONSUMER_BROKERS": "127.0.0.1:1",
-        "PORT_ORG_ID": ORG,
+        "PORT_ORG_ID": "org_1",
     }
     with (
         an_agent(tmp_path, env, option, "--mapping", "mapping") as agent,

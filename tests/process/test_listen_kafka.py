@@ -3,56 +3,52 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
-from tests.kafka_clusters import Cluster, a_message, running_cluster
+from tests.kafka_clusters import Cluster, a_message
 from tests.processes import environment, listener
-
-ORG = "org_1"
-RUNS = f"{ORG}.runs"
-
-
-@pytest.fixture(scope="module")
-def shared_cluster() -> Iterator[Cluster]:
-    with running_cluster(RUNS, f"{ORG}.change.log") as cluster:
-        yield cluster
 
 
 @pytest.fixture
-def kafka(shared_cluster: Cluster) -> dict[str, str]:
+def runs(org: str) -> str:
+    """The topic of the organization's runs."""
+    return f"{org}.runs"
+
+
+@pytest.fixture
+def kafka(cluster: Cluster, org: str) -> dict[str, str]:
     """The environment of a listener that reads from the cluster."""
-    return {"KAFKA_CONSUMER_BROKERS": shared_cluster.address, "PORT_ORG_ID": ORG}
+    return {"KAFKA_CONSUMER_BROKERS": cluster.address, "PORT_ORG_ID": org}
 
 
 def test_listen_kafka_shows_saves_and_verifies_a_message(
-    shared_cluster: Cluster, kafka: dict[str, str], tmp_path: Path
+    cluster: Cluster, runs: str, kafka: dict[str, str], tmp_path: Path
 ) -> None:
     message = a_message(RUN_ID="r_1")
     with listener(tmp_path, "--kafka", env=kafka) as watching:
-        shared_cluster.send(RUNS, message, partition=1)
+        cluster.send(runs, message, partition=1)
         record = watching.record()
         status, rest = watching.stop()
 
     assert (status, rest[-1]["type"], rest[-1]["verified"], rest[-1]["waiting"]) == (0, "summary", 1, [])
     assert (record["verdict"]["status"], record["verdict"]["reading"]) == ("valid", "kafka")
-    assert (record["kafka"]["topic"], record["kafka"]["partition"]) == (RUNS, 1)
+    assert (record["kafka"]["topic"], record["kafka"]["partition"]) == (runs, 1)
     with open_store(tmp_path / ".port-hook" / "captures.db", tmp_path) as store:
         kept = store.get("last").invocation
-    assert (kept.body, kept.origin and kept.origin[:2]) == (message, (RUNS, 1))
+    assert (kept.body, kept.origin and kept.origin[:2]) == (message, (runs, 1))
 
 
 def test_a_killed_listener_resumes_and_names_repeated_messages(
-    shared_cluster: Cluster, kafka: dict[str, str], tmp_path: Path
+    cluster: Cluster, runs: str, kafka: dict[str, str], tmp_path: Path
 ) -> None:
     with listener(tmp_path, "--kafka", env=kafka) as first:
-        shared_cluster.send(RUNS, a_message(RUN_ID="first"), partition=2)
+        cluster.send(runs, a_message(RUN_ID="first"), partition=2)
         first.record()
         first.process.kill()
-    shared_cluster.send(RUNS, a_message(RUN_ID="second"), partition=2)
+    cluster.send(runs, a_message(RUN_ID="second"), partition=2)
     with listener(tmp_path, "--kafka", env=kafka) as second:
         records = [second.record()]
         if records[0]["kafka"] is not None and len(_captured(tmp_path)) < 2:
@@ -91,10 +87,10 @@ def test_a_listener_without_the_package_says_how_to_install_it(kafka: dict[str, 
 
 
 def test_a_capture_file_of_a_message_is_read_back(
-    shared_cluster: Cluster, kafka: dict[str, str], tmp_path: Path
+    cluster: Cluster, runs: str, kafka: dict[str, str], tmp_path: Path
 ) -> None:
     with listener(tmp_path, "--kafka", "--once", env=kafka) as watching:
-        shared_cluster.send(RUNS, a_message(), partition=3)
+        cluster.send(runs, a_message(), partition=3)
         record = watching.record()
     shown = subprocess.run(
         [sys.executable, "-m", "port_hook_cli", "show", record["id"], "--json"],
@@ -106,4 +102,4 @@ def test_a_capture_file_of_a_message_is_read_back(
         check=True,
     )
 
-    assert json.loads(shown.stdout)["kafka"]["topic"] == RUNS
+    assert json.loads(shown.stdout)["kafka"]["topic"] == runs
