@@ -62,7 +62,8 @@ class KafkaSource:
     """Topics that are being read. See `port_hook_cli.invocations.source.Source`.
 
     `in_progress` is how many messages are being processed. Credentials that are refused are fetched again every
-    `refresh_pause_s` seconds.
+    `refresh_pause_s` seconds. A message that cannot be saved is tried again after `retry_pause_s` seconds, then after
+    twice as many each time.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class KafkaSource:
         self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self.in_progress = 0
-        self.refresh_pause_s = _REFRESH_PAUSE_S
+        self.refresh_pause_s, self.retry_pause_s = _REFRESH_PAUSE_S, _MIN_PAUSE_S
         self._is_closing = self._is_unsaved = False
         self._handing_over: list[tuple[Sequence[PartitionProgress], Event]] = []
         self._refreshing: asyncio.Task[None] | None = None
@@ -235,7 +236,7 @@ class KafkaSource:
 
     async def _save(self, invocation: Invocation) -> None:
         """Give an invocation to the pipeline until it is saved."""
-        pause_s = _MIN_PAUSE_S
+        pause_s = self.retry_pause_s
         while True:
             try:
                 await self._context.receive(invocation, "unknown")

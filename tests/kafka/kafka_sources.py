@@ -31,12 +31,17 @@ class Pipeline:
         self.positions: dict[Partition, int] = {}
         self.problems: list[Exception] = []
         self.held: dict[bytes, asyncio.Event] = {}
+        self.is_cancelled = False
         self._changed = asyncio.Event()
 
     async def receive(self, invocation: Invocation, _: str) -> Response | None:
         self._changed.set()
         if invocation.body in self.held:
-            await self.held[invocation.body].wait()
+            try:
+                await self.held[invocation.body].wait()
+            except asyncio.CancelledError:
+                self.is_cancelled = True
+                raise
         if self.problems:
             raise self.problems.pop()
         self.taken.append(invocation)
