@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from port_hook_cli.signatures.signing import sign
 from port_hook_cli.text.secret import Secret
@@ -38,6 +39,13 @@ class Cluster:
             deadline = time.monotonic() + TIMEOUT_S
             while producer.list_topics(topic, timeout=TIMEOUT_S).topics[topic].error is not None:
                 assert time.monotonic() < deadline, topic
+
+    def make_with_partitions(self, topic: str, partitions: int) -> None:
+        """Create a topic in a cluster that lets its clients choose the number of partitions."""
+        client = AdminClient({"bootstrap.servers": self.address})
+        new = NewTopic(topic, num_partitions=partitions, replication_factor=1)
+        for made in client.create_topics([new]).values():
+            made.result(TIMEOUT_S)
 
     def make_organization(self, *, has_change_log: bool = True) -> str:
         """Create the topics of an organization that no other test uses. Return its id."""

@@ -38,12 +38,16 @@ class GivenPartitions:
 
 @dataclass(frozen=True, slots=True)
 class StartFinder:
-    """Finds where to start reading partitions."""
+    """Finds where to start reading partitions.
+
+    A group asks again after `ask_again_s` seconds if the brokers do not respond.
+    """
 
     consumer: Consumer
     cluster: str
     plan: KafkaPlan
     start_at: Callable[[Partition], int | None]
+    ask_again_s: float = _ASK_AGAIN_S
 
     def find(self, parts: Sequence[TopicPart], *, are_new: bool = False) -> GivenPartitions:
         """Return the first offset of each partition; `are_new` says that they did not exist at the start."""
@@ -91,7 +95,7 @@ class StartFinder:
                 if not is_told:
                     tell(f"the group's positions are not known: {error_text(error.args[0])}; asking again")
                 is_told = True
-                stopping.wait(_ASK_AGAIN_S)
+                stopping.wait(self.ask_again_s)
         return None
 
     def _group_starts(self, given: list[TopicPartition]) -> tuple[dict[TopicPart, int], list[TopicPart]]:

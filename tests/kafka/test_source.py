@@ -4,17 +4,13 @@ import asyncio
 import sys
 import time
 from pathlib import Path
-from threading import Event
-from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer
 
 from port_hook_cli.errors import BrokerError, StoreError
 from port_hook_cli.invocations.models import MessageOrigin, Partition
 from port_hook_cli.kafka.connection import KafkaConnection
-from port_hook_cli.kafka.plan import KafkaPlan
-from port_hook_cli.kafka.starts import StartFinder
 from port_hook_cli.text.secret import Secret
 from tests.kafka.kafka_sources import Pipeline, Topics
 from tests.kafka_clusters import TIMEOUT_S, Cluster, a_message, running_tansu, tansu_program
@@ -23,6 +19,9 @@ from tests.kafka_clusters import TIMEOUT_S, Cluster, a_message, running_tansu, t
 @pytest.fixture
 def topics(cluster: Cluster, org: str) -> Topics:
     return Topics(cluster.address, org)
+
+
+GROUP = "org_1.port-hook.me"
 
 
 async def sent(cluster: Cluster, topic: str, *values: bytes | None, partition: int = 0) -> None:
@@ -236,6 +235,47 @@ async def test_a_group_gets_new_messages_and_commits_what_was_saved(cluster: Clu
     assert first.positions == {}  # those of a group are the broker's
 
 
+async def test_group_commits_where_a_new_member_starts(cluster: Cluster, topics: Topics) -> None:
+    group = topics.runs.removesuffix(".runs") + ".port-hook.me"
+    await sent(cluster, topics.runs, b"1", b"2", partition=3)
+    pipeline = Pipeline()
+    async with topics.read(pipeline, group=group):
+        await pipeline.until(lambda: pipeline.notices)
+
+    # Without it, messages that are sent until the next member comes would be missed.
+    committed = await asyncio.to_thread(cluster.committed, group, topics.runs)
+    assert committed == {0: 0, 1: 0, 2: 0, 3: 2}
+
+
+@pytest.mark.skipif(tansu_program() is None, reason="there is no Tansu for this system")
+async def test_partitions_are_handed_over_to_a_new_member_after_their_messages_are_saved() -> None:
+    first, second = Pipeline(), Pipeline()
+    first.held = {value: asyncio.Event() for value in (b"0", b"1", b"2", b"3")}
+    with running_tansu() as cluster:  # the other cluster refuses commits while partitions are handed over
+        await asyncio.to_thread(cluster.make_with_partitions, "org_1.runs", 4)
+        topics = Topics(cluster.address, "org_1")
+        async with topics.read(first, group=GROUP) as source:
+            await first.until(lambda: any("(4 partitions)" in line for line in first.notices))
+            for number, value in enumerate(first.held):
+                await sent(cluster, topics.runs, b"-", value, partition=number)
+            await first.until(lambda: source.in_progress == 4 and len(first.taken) == 4)
+            async with topics.read(second, group=GROUP):
+                await first.until(lambda: any("handed over" in line for line in first.notices))
+                for gate in first.held.values():
+                    gate.set()
+                await second.until(lambda: any("(2 partitions)" in line for line in second.notices))
+                committed = await asyncio.to_thread(cluster.committed, GROUP, topics.runs)
+                for number in range(4):
+                    await sent(cluster, topics.runs, b"+%d" % number, partition=number)
+                await second.bodies(2)
+                await first.bodies(10)
+
+    assert committed == {0: 2, 1: 2, 2: 2, 3: 2}
+    assert {taken.body[:1] for taken in second.taken} == {b"+"}  # none of the first member's
+    bodies = [taken.body for taken in first.taken + second.taken]
+    assert sorted(bodies) == sorted([b"-"] * 4 + list(first.held) + [b"+0", b"+1", b"+2", b"+3"])
+
+
 async def test_unknown_topics_are_an_error(cluster: Cluster) -> None:
     with pytest.raises(BrokerError, match=r"has no topic nobody\.runs and nobody\.change\.log"):
         async with Topics(cluster.address, "nobody").read(Pipeline()):
@@ -312,36 +352,6 @@ async def test_a_broker_that_refers_to_an_unusable_address_is_refused(advertised
         with pytest.raises(BrokerError, match=reason):
             async with Topics(cluster.address, "org_1").read(Pipeline()):
                 pass
-
-
-class _SlowBrokers:
-    """A consumer whose brokers do not know a group's commits at first."""
-
-    def __init__(self, failures: int, stopping: Event) -> None:
-        self._failures, self._stopping = failures, stopping
-
-    def committed(self, given: list[TopicPartition], *, timeout: float) -> list[TopicPartition]:
-        if self._failures:
-            self._failures -= 1
-            if not self._failures:
-                self._stopping.set()
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's own name
-        return [TopicPartition("org_1.runs", 0, 7)] if given and timeout else []
-
-
-def test_a_group_does_not_guess_where_to_start_while_the_brokers_do_not_respond() -> None:
-    told, stopping = list[str](), Event()
-    given = [TopicPartition("org_1.runs", 0)]
-
-    def found(failures: int) -> object:
-        consumer: Any = _SlowBrokers(failures, stopping)
-        finder = StartFinder(consumer, "cluster", KafkaPlan(org_id="org_1", topics=("org_1.runs",)), lambda _: None)
-        return finder.find_in_group(given, stopping, told.append)
-
-    assert found(0) == ({("org_1.runs", 0): 7}, [])
-    assert not told
-    assert found(1) is None  # the listener ends meanwhile
-    assert [line.startswith("the group's positions are not known: ") for line in told] == [True]
 
 
 async def test_a_problem_that_is_repeated_is_reported_once(cluster: Cluster, topics: Topics) -> None:
