@@ -130,10 +130,23 @@ class _KnownRuns:
 
 
 class Polling:
-    """Looks for runs repeatedly, and passes them to a stream."""
+    """Looks for runs every `interval_s` seconds, and passes them to a stream.
 
-    def __init__(self, session: AgentSession, plan: StreamPlan, stream: MessageStream, api: PortApi) -> None:
+    The default is the agent's interval, or a shorter one for a sandbox.
+    """
+
+    def __init__(
+        self,
+        session: AgentSession,
+        plan: StreamPlan,
+        stream: MessageStream,
+        api: PortApi,
+        *,
+        interval_s: float | None = None,
+    ) -> None:
         self._session, self._plan, self._stream, self._api = session, plan, stream, api
+        default_s = _SANDBOX_INTERVAL_S if is_loopback_url(session.settings.api_url) else _INTERVAL_S
+        self._interval_s = default_s if interval_s is None else interval_s
         self._known = _KnownRuns()
         self._handed_out: set[str] = set()  # by Port, since the last pause
         self._queues = list(RunQueue)
@@ -154,7 +167,6 @@ class Polling:
             await asyncio.gather(polling, return_exceptions=True)
 
     async def _poll(self) -> None:
-        is_local = is_loopback_url(self._session.settings.api_url)
         look = self._claim if self._session.plan.send else self._look
         is_first = True
         while not self._stream.ended.done():
@@ -170,7 +182,7 @@ class Polling:
             is_first = False
             if not has_more:
                 self._handed_out.clear()
-                await asyncio.wait({self._stream.ended}, timeout=_SANDBOX_INTERVAL_S if is_local else _INTERVAL_S)
+                await asyncio.wait({self._stream.ended}, timeout=self._interval_s)
 
     def _tell_start(self) -> None:
         url = printable(self._session.settings.api_url)

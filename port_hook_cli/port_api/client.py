@@ -379,7 +379,7 @@ class PortApi:
         )
 
     def _lost(self, error: Exception) -> FailedAttempt:
-        reason = _ERROR_NUMBER.sub("", str(error)) or type(error).__name__
+        reason = (_ERROR_NUMBER.sub("", str(error)) or type(error).__name__).rstrip(".")
         hopeless = isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError)
         return FailedAttempt(
             problem=PortApiError(
