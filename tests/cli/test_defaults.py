@@ -1,17 +1,17 @@
 from __future__ import annotations
 
-import io
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 
 from port_hook_cli.cli.app import COMMANDS
-from port_hook_cli.cli.defaults import HARMLESS, default_map, tell_ignored, variable_names
+from port_hook_cli.cli.defaults import HARMLESS, default_map, variable_names
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import sign
+from tests.cli.folder_options import ANY, FOLDER_OPTIONS, is_listed, parameters, told, valued, variables, words
 from tests.conftest import Run
 from tests.factories import SECRET
 from tests.options import options
@@ -109,61 +109,70 @@ def test_variable_names_consist_of_the_command_and_the_option(
 LISTEN = ("listen", "--port", "0", "--tunnel", "none", "--timeout", "0", "--no-verify")
 
 
-def names_of(command: str, option: str) -> set[str]:
-    return set(variable_names(command, option))
+def test_folder_can_set_the_options_of_the_list_and_no_others() -> None:
+    assert HARMLESS == FOLDER_OPTIONS
 
 
-@pytest.mark.parametrize(
-    ("command", "option"),
-    [
-        (command, parameter.opts[0].removeprefix("--"))
-        for command in COMMANDS
-        for parameter in options(command)
-        if parameter.opts[0].removeprefix("--") not in HARMLESS.get(command, {})
-    ],
-)
-def test_the_folder_cannot_set_an_option_that_is_not_listed(
-    runtime: Callable[..., Runtime], folder: Path, command: str, option: str
-) -> None:
-    (folder / ".env").write_text("".join(f"{name}=1\n" for name in names_of(command, option)))
-    world = runtime()
-    assert default_map(command, options(command), world) == {}
-    tell_ignored(command, options(command), [], world)
-    told = cast("io.TextIOWrapper", world.stderr).buffer.getvalue().decode()  # type: ignore[attr-defined]
-    assert told.count("\n") == 1
-    assert all(name in told for name in names_of(command, option))
+def test_folder_sets_each_option_of_the_list(runtime: Callable[..., Runtime], folder: Path) -> None:
+    for command in FOLDER_OPTIONS:
+        listed = [(option, *rest) for option, *rest in valued(command) if is_listed(command, option)]
+        assert {option for option, *_ in listed} == set(FOLDER_OPTIONS[command])
+        lines = [f"{variables(command, option)[0]}={value}\n" for option, _, value in listed]
+        (folder / ".env").write_text("".join(lines))
+        world = runtime()
+        expected = parameters(command, runtime(), *(word for item in listed for word in words(*item)))
+        assert parameters(command, world) == expected
+        assert told(world) == ""
 
 
-@pytest.mark.parametrize(
-    ("command", "option"), [(command, parameter) for command in COMMANDS for parameter in options(command)]
-)
-def test_environment_and_home_can_set_every_option(
-    runtime: Callable[..., Runtime], folder: Path, command: str, option: Any
-) -> None:
-    (name, *_) = variable_names(command, option.opts[0].removeprefix("--"))
-    assert option.name in default_map(command, options(command), runtime(env={name: "1"}))
+def test_folder_cannot_exceed_the_limits_of_the_list(runtime: Callable[..., Runtime], folder: Path) -> None:
+    limits = [
+        (command, option, least, most)
+        for command, listed in FOLDER_OPTIONS.items()
+        for option, (least, most) in listed.items()
+        if (least, most) != ANY
+    ]
+    assert len(limits) == 10
+    for command, option, least, most in limits:
+        [variable, *_] = variables(command, option)
+        for value, is_used in ((least, True), (most, True), (least - 1, False), (most + 1, False)):
+            (folder / ".env").write_text(f"{variable}={value}\n")
+            found = default_map(command, options(command), runtime())
+            assert list(found.values()) == ([str(value)] if is_used else []), (command, option, value)
+
+
+def test_folder_cannot_set_an_option_that_is_not_listed(runtime: Callable[..., Runtime], folder: Path) -> None:
+    refused = 0
+    for command in COMMANDS:
+        unlisted = [(option, *rest) for option, *rest in valued(command) if not is_listed(command, option)]
+        (folder / ".env").unlink(missing_ok=True)
+        expected = parameters(command, runtime())
+        names = {name: value for option, _, value in unlisted for name in variables(command, option)}
+        (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in names.items()))
+        world = runtime()
+        assert parameters(command, world) == expected
+        warning = re.fullmatch(r"warning: ignored in \./\.env: (.*)\. A project's file can .*\n|", told(world))
+        assert warning, command
+        assert set((warning[1] or "").split(", ")) - {""} == names.keys()
+        refused += len(names)
+    assert refused > 200
+
+
+def test_environment_and_home_set_every_option_to_its_value(runtime: Callable[..., Runtime], folder: Path) -> None:
     home = folder.parent / "home" / ".port"
     home.mkdir()
-    (home / ".env").write_text(f"{name}=1\n")
-    assert option.name in default_map(command, options(command), runtime())
-
-
-def test_folder_options_list_has_only_existing_options() -> None:
-    existing = {name: {parameter.opts[0].removeprefix("--") for parameter in options(name)} for name in COMMANDS}
-    assert [name for name, listed in HARMLESS.items() if not listed.keys() <= existing[name]] == []
-
-
-def test_folder_options_list_has_no_option_for_files_hosts_targets_prompts_or_checks() -> None:
-    listed = {option for of_command in HARMLESS.values() for option in of_command}
-    dangerous = {
-        "host", "forward-to", "route", "to", "to-its-url", "tunnel", "public-url", "domain", "accept-host-key", "copy",
-        "retarget", "yes", "overwrite", "allow-unverified", "no-verify", "no-sign", "as-captured", "respond",
-        "decrypt", "decrypt-path", "private-key", "public-key", "store", "max-captures", "keep-secrets", "secret-file",
-        "secrets", "org", "insecure-api", "data", "body", "header", "set", "input", "inputs", "entity", "event", "user",
-        "fail-first", "fail-rate", "drop", "now", "summary", "log", "log-file", "actions", "state", "allow-remote",
-        "via-port", "times", "concurrency", "edit",
-    }  # fmt: skip
-    assert listed & dangerous == set()
+    for command in COMMANDS:
+        items = [*valued(command)]
+        default = parameters(command, runtime())
+        expected = parameters(command, runtime(), *(word for item in items for word in words(*item)))
+        assert [option for option, it, _ in items if expected[it.name] == default[it.name]] == []
+        for option, parameter, value in items:
+            for name in variables(command, option):
+                found = parameters(command, runtime(env={name: value}))
+                assert found == {**default, parameter.name: expected[parameter.name]}, name
+        (home / ".env").write_text("".join(f"{variables(command, option)[-1]}={value}\n" for option, _, value in items))
+        assert parameters(command, runtime()) == expected, command
+        (home / ".env").unlink()
 
 
 @pytest.mark.parametrize("delay", ["61", "61s", "2s..61s", "1..9999s", "0..1e9"])

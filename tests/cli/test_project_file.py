@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from port_hook_cli.cli.app import COMMANDS
-from port_hook_cli.cli.defaults import HARMLESS
 from port_hook_cli.cli.project_defaults import HANDLERS, ProjectDefaults, project_defaults
 from port_hook_cli.errors import ExitCode, SettingsError
-from port_hook_cli.runtime import system_runtime
+from port_hook_cli.runtime import Runtime, system_runtime
+from tests.cli.folder_options import FOLDER_OPTIONS, HANDLER_OPTIONS, is_listed, parameters, told, valued, words
 from tests.conftest import Run
 from tests.factories import SECRET
 from tests.options import options
@@ -121,21 +123,50 @@ def test_profile_can_undo_a_switch_of_the_file_and_not_of_the_environment(run: R
 # --- what the file cannot do ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("command", "option"),
-    [
-        (command, parameter.opts[0].removeprefix("--"))
-        for command in COMMANDS
-        for parameter in options(command)
-        if parameter.opts[0].removeprefix("--") not in {*HARMLESS.get(command, {}), *HANDLERS.get(command, ())}
-    ],
-)
-def test_project_file_cannot_set_an_option_that_is_not_listed(folder: Path, command: str, option: str) -> None:
-    parameter = next(item for item in options(command) if f"--{option}" in item.opts)
-    write(folder, f"[{command}]\n{option} = {'true' if parameter.is_flag else '1'}\n")
-    found = defaults_of(folder, command)
-    assert (dict(found.values), found.taken) == ({}, [])
-    assert [reason.partition(". ")[0] for reason in found.ignored] == [f"{command}.{option}"]
+def test_project_file_can_name_handlers_in_the_options_of_the_list_only() -> None:
+    assert {command: set(named) for command, named in HANDLERS.items()} == HANDLER_OPTIONS
+
+
+def test_project_file_sets_each_option_of_the_list(runtime: Callable[..., Runtime], folder: Path) -> None:
+    for command in FOLDER_OPTIONS:
+        listed = [(option, *rest) for option, *rest in valued(command) if is_listed(command, option)]
+        assert {option for option, *_ in listed} == set(FOLDER_OPTIONS[command])
+        write(folder, table(command, listed))
+        world = runtime()
+        expected = parameters(command, runtime(), *(word for item in listed for word in words(*item)))
+        assert parameters(command, world) == expected
+        taken = ", ".join(" ".join(words(*item)) for item in listed)
+        assert told(world) == f"note: from ./port-hook.toml: {taken}\n"
+
+
+def test_project_file_cannot_set_an_option_that_is_not_listed(runtime: Callable[..., Runtime], folder: Path) -> None:
+    refused = 0
+    for command in COMMANDS:
+        named = HANDLER_OPTIONS.get(command, ())
+        unlisted = [
+            (option, *rest)
+            for option, *rest in valued(command)
+            if not is_listed(command, option) and option not in named
+        ]
+        (folder / "port-hook.toml").unlink(missing_ok=True)
+        expected = parameters(command, runtime())
+        write(folder, table(command, unlisted))
+        world = runtime()
+        assert parameters(command, world) == expected
+        assert told(world).splitlines() == [
+            f"warning: ignored in ./port-hook.toml: {command}.{option}."
+            f" A project's file can set harmless options only, within limits; pass --{option} if you want it"
+            for option, *_ in unlisted
+            if command != "init"  # it writes the file, and doesn't read it
+        ]
+        refused += len(unlisted)
+    assert refused > 150
+
+
+def table(command: str, values: Iterable[tuple[str, Any, str]]) -> str:
+    """Return the table of a command that sets options to values."""
+    lines = [f"{option} = {value if parameter.is_flag else json.dumps(value)}\n" for option, parameter, value in values]
+    return f"[{command}]\n{''.join(lines)}"
 
 
 def defaults_of(folder: Path, command: str) -> ProjectDefaults:

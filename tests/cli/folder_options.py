@@ -1,0 +1,145 @@
+"""The options that files in the current directory may set, written out, and what a command gets from a command line.
+
+Someone else may have written these files. To let them set one more option, add it here too: a test compares the
+package's own list with this one. Such an option names no file, host, target, store, secret or organization, sends
+nothing, turns off no check or question, and loosens no limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import typer
+
+from port_hook_cli.cli.app import app
+from port_hook_cli.runtime import Runtime
+from tests.options import options
+
+ANY = (float("-inf"), float("inf"))
+MIB = 1024 * 1024
+
+# command -> option -> the lowest and the highest value that `.env` or `port-hook.toml` may set.
+FOLDER_OPTIONS: Mapping[str, Mapping[str, tuple[float, float]]] = {
+    "listen": {
+        "port": ANY,
+        "path": ANY,
+        "tolerance": (0, 300),
+        "strict": ANY,
+        "refuse-replays": ANY,
+        "delay": (0, 60),
+        "seed": ANY,
+        "max-in-flight": ANY,
+        "in-order": ANY,
+        "forward-timeout": (0.001, 30),
+        "max-body": (1, 10 * MIB),
+        "count": ANY,
+        "once": ANY,
+        "timeout": ANY,
+        "expect-status": ANY,
+        "exit-on-tunnel-loss": ANY,
+        "compact": ANY,
+        "full": ANY,
+        "json": ANY,
+    },
+    "sign": {"timestamp-unit": ANY, "format": ANY},
+    "render": {"strict": ANY, "timeout": (0.001, 5), "json": ANY},
+    "trigger": {"strict": ANY, "timestamp-unit": ANY, "timeout": (0.001, 40), "json": ANY},
+    "agent": {"json": ANY},
+    "verify": {"tolerance": (0, 300), "json": ANY},
+    "replay": {"timestamp-unit": ANY, "rate": ANY, "expect-status": ANY, "timeout": (0.001, 40), "json": ANY},
+    "report-run": {"json": ANY},
+    "captures": {"limit": (1, 1000), "json": ANY},
+    "show": {"json": ANY},
+    "diff": {"json": ANY},
+    "prune": {"json": ANY},
+    "decrypt": {"json": ANY},
+    "encrypt": {"json": ANY},
+    "sandbox": {
+        "port": ANY,
+        "strict-runs": ANY,
+        "delivery-timeout": (0.001, 30),
+        "timestamp-unit": ANY,
+        "rate-limit": ANY,
+        "json": ANY,
+    },
+    "restore": {"json": ANY},
+    "login": {"json": ANY},
+    "logout": {"json": ANY},
+    "doctor": {"json": ANY},
+}
+
+# What `port-hook.toml` may set in addition: handlers on this machine.
+HANDLER_OPTIONS: Mapping[str, set[str]] = {"listen": {"forward-to", "route"}}
+
+# The variables that set an option of several commands.
+SHARED_VARIABLES = {
+    "store": "PORT_HOOK_STORE",
+    "secret-file": "PORT_HOOK_SECRET_FILE",
+    "org": "PORT_HOOK_ORG",
+    "tolerance": "PORT_HOOK_TOLERANCE",
+    "insecure-api": "PORT_HOOK_INSECURE_API",
+}
+
+# A valid value of each option that is not a switch and has no choices, other than its default.
+_BY_TYPE = {"int": "7", "int range": "200", "float": "0.5", "float range": "0.5", "size": "5MiB", "_delay": "1s..2s"}
+_BY_OPTION = {
+    ("listen", "report"): "success",
+    ("sign", "format"): "json",
+    ("trigger", "format"): "httpie",
+    ("replay", "as"): "lambda",
+    ("export", "format"): "har",
+    ("login", "region"): "us",
+}
+
+
+def valued(command: str) -> Iterator[tuple[str, Any, str]]:
+    """Yield each option of a command by each of its names: typer's parameter, and a valid value that it doesn't have.
+
+    The name has no dashes, and the value is as in an environment variable.
+    """
+    for parameter in options(command):
+        for name in parameter.opts:
+            option = name.removeprefix("--")
+            yield option, parameter, _other_value(command, option, parameter)
+
+
+def _other_value(command: str, option: str, parameter: Any) -> str:
+    if parameter.is_flag:
+        return "false" if parameter.default else "true"
+    choices = getattr(parameter.type, "choices", ())
+    if choices:
+        return str(next(choice for choice in reversed(choices) if choice != parameter.default))
+    return _BY_OPTION.get((command, option)) or _BY_TYPE.get(parameter.type.name) or f"value-of-{option}"
+
+
+def is_listed(command: str, option: str) -> bool:
+    return option in FOLDER_OPTIONS.get(command, {})
+
+
+def variables(command: str, option: str) -> list[str]:
+    """Return the environment variables of an option."""
+    own = f"PORT_HOOK_{command}_{option}".upper().replace("-", "_")
+    return [own, SHARED_VARIABLES[option]] if option in SHARED_VARIABLES else [own]
+
+
+def words(option: str, parameter: Any, value: str) -> list[str]:
+    """Return an option as words of the command line."""
+    if parameter.is_flag:
+        return [f"--{option}" if value == "true" else f"--no-{option}"]
+    return [f"--{option}", value]
+
+
+def parameters(command: str, runtime: Runtime, *arguments: str) -> dict[str, Any]:
+    """Return what a command is called with. Required arguments that are missing are None."""
+    root: Any = typer.main.get_command(app)
+    group = root.make_context("port-hook", [command, *arguments], obj=runtime)
+    name, found, rest = root.resolve_command(group, [command, *arguments])
+    context = found.make_context(name, rest, parent=group, resilient_parsing=True)
+    return dict(context.params)
+
+
+def told(runtime: Runtime) -> str:
+    """Return what port-hook has printed to stderr."""
+    stderr: Any = runtime.stderr
+    return str(stderr.buffer.getvalue().decode())
