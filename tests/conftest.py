@@ -141,12 +141,18 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def runtime(tmp_path: Path, folder: Path) -> Callable[..., Runtime]:
+def home(tmp_path: Path) -> Path:
+    """The home folder of `run`."""
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def runtime(home: Path, folder: Path) -> Callable[..., Runtime]:
     def build(stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Runtime:
         return Runtime(
             environ=dict(env or {}),
             cwd=folder,
-            home=tmp_path / "home",
+            home=home,
             stdin=io.BytesIO(stdin),
             stdout=_text(),
             stderr=_text(),

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.documentation import ROOT, TYPED, blocks
 from tests.processes import environment
 
 pytestmark = pytest.mark.once
 
-ROOT = Path(__file__).parents[2]
 _KEEPS_ITS_TERMINAL = re.compile(
     r"port-hook (sandbox|listen)\b|(handler|workflow_backend)\.py\b|\b(flask|moto_server) "
 )
@@ -127,16 +127,8 @@ def terminals(folder: Path) -> Iterator[Terminals]:
     terminals.close()
 
 
-def blocks(page: str, heading: str = "") -> list[str]:
-    """Return the shell blocks of a page, or of one of its sections."""
-    text = (ROOT / page).read_text("utf-8")
-    if heading:
-        text = text.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    return re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-
-
 def test_the_commands_in_the_readme_work_without_port(terminals: Terminals, folder: Path) -> None:
-    printed = [text for block in blocks("README.md", "Use it without Port") for text in terminals.type(block)]
+    printed = [text for block in TYPED["README.md"] for text in terminals.type(block)]
 
     triggered, replayed, signed, rendered = printed
     assert "responded  202 Accepted" in triggered
@@ -149,7 +141,7 @@ def test_the_commands_in_the_readme_work_without_port(terminals: Terminals, fold
 
 
 def test_the_commands_on_the_page_without_port_work(terminals: Terminals) -> None:
-    printed = [text for block in blocks("docs/how-to/use-without-port.md") for text in terminals.type(block)]
+    printed = [text for block in TYPED["docs/how-to/use-without-port.md"] for text in terminals.type(block)]
 
     via_port, triggered, replayed, anew = printed
     assert re.search(r"SUCCESS +dev-env is up$", via_port.strip())
@@ -159,7 +151,7 @@ def test_the_commands_on_the_page_without_port_work(terminals: Terminals) -> Non
 
 
 def test_the_commands_on_the_page_of_examples_work(terminals: Terminals) -> None:
-    trying, *_ = blocks("examples/README.md")
+    [trying] = TYPED["examples/README.md"]
     printed = terminals.type(trying)
     assert "responded  202 Accepted" in printed[0]
     terminals.wait_for("sandbox", "status SUCCESS")
