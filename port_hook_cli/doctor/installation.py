@@ -45,10 +45,11 @@ def check_versions() -> CheckResult:
 
 def check_extras() -> list[CheckResult]:
     """Return one result for each extra of port-hook."""
-    return [_extra(extra, package) for package, extra in _optional_packages()]
+    return [check_extra(extra, package) for package, extra in _optional_packages()]
 
 
-def _extra(extra: str, package: str) -> CheckResult:
+def check_extra(extra: str, package: str) -> CheckResult:
+    """Return whether the package of an extra is installed, and otherwise how to install it."""
     version = installed_version(package)
     return CheckResult(
         check="extra",

@@ -363,8 +363,10 @@ def test_report_run_accepts_failed_as_the_status_of_an_action_run(
     ],
 )
 def test_report_run_refuses_options_that_do_not_fit_the_run_before_any_call(
-    run: Run, sandbox: Sandbox, env: dict[str, str], run_id: str, options: tuple[str, ...], message: str
+    run: Run, run_id: str, options: tuple[str, ...], message: str
 ) -> None:
-    result = run("report-run", run_id, *options, env=env)
+    calls: list[ApiEvent] = []
+    with a_sandbox(runs=[RUN_ID], on_event=calls.append) as sandbox:
+        result = run("report-run", run_id, *options, env=environ_of(sandbox))
     assert (result.code, message in result.err) == (ExitCode.USAGE, True), result.err
-    assert run_id not in sandbox.runs or not sandbox.runs[run_id].ended
+    assert calls == []

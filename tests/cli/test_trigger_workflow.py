@@ -58,6 +58,7 @@ def test_trigger_sends_the_nodes_of_a_workflow_in_order(run: Run, backend: Backe
 
 def test_node_requests_have_valid_signatures(run: Run, backend: Backend) -> None:
     run("trigger", DEPLOY, "--to", backend.url, *INPUTS, env=ENV)
+    assert len(backend.requests) == 2
     for _, body, headers in backend.requests:
         now = float(headers.get("x-port-timestamp") or 0)
         assert verify_signature(headers, body, SECRET, now=now).status is Status.VALID

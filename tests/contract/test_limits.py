@@ -1,0 +1,49 @@
+"""The limits on the pages are those of the program. Other tests take these from the package, whatever they are."""
+
+from __future__ import annotations
+
+import pytest
+
+from port_hook_cli.actions.templates import MAX_DEPTH as TEMPLATE_LEVELS
+from port_hook_cli.assistant.results import MAX_CHARACTERS
+from port_hook_cli.captures.comparison.differences import MAX_CHANGES
+from port_hook_cli.captures.documents.truncation import REFUSED_BODY_LIMIT
+from port_hook_cli.engines.jq_worker import MAX_RESULT_BYTES
+from port_hook_cli.http.response_body import SHOWN_BYTES
+from port_hook_cli.javascript.stringify import MAX_DEPTH
+from port_hook_cli.listener.run_follower import MAX_FOLLOWED
+from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
+from port_hook_cli.sandbox.run import MAX_RUNS
+from port_hook_cli.sandbox.workflows.book import MAX_LOGS
+from port_hook_cli.signatures.budget import HASHED_BYTES, MILLISECONDS_BODY_BYTES
+from port_hook_cli.signatures.serializers import MAX_INDENTED_CHARACTERS
+from tests.documentation import ROOT
+
+KIB, MIB = 1024, 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("page", "text", "found", "expected"),
+    [
+        ("explanation/trust-and-secrets.md", "at most 256 KiB of the body are kept", REFUSED_BODY_LIMIT, 256 * KIB),
+        ("explanation/trust-and-secrets.md", "A result has at most 40,000 characters", MAX_CHARACTERS, 40_000),
+        ("how-to/inspect.md", "shows the first 500 changes", MAX_CHANGES, 500),
+        ("how-to/report-a-run.md", "Port's limit of 1 MiB for a request", REQUEST_LIMIT, MIB),
+        ("how-to/report-a-run.md", "It watches 20 runs at the same time", MAX_FOLLOWED, 20),
+        ("reference/mcp.md", "A result has at most 40,000 characters", MAX_CHARACTERS, 40_000),
+        ("reference/sandbox.md", "a body over 1 MiB", REQUEST_LIMIT, MIB),
+        ("reference/sandbox.md", "keeps 1,000 action runs, 1,000 workflow runs", MAX_RUNS, 1_000),
+        ("reference/sandbox.md", "the newest 1,000 log entries of each node run", MAX_LOGS, 1_000),
+        ("reference/signatures.md", "`JSON.stringify` form | 4,000 levels", MAX_DEPTH, 4_000),
+        ("reference/signatures.md", "bytes hashed in all | 64 MiB", HASHED_BYTES, 64 * MIB),
+        ("reference/signatures.md", "the bytes that arrived | 16 KiB", MILLISECONDS_BODY_BYTES, 16 * KIB),
+        ("reference/signatures.md", "indented forms are tried | 256 KiB", MAX_INDENTED_CHARACTERS, 256 * KIB),
+        ("reference/store.md", "for a refused request, the first 256 KiB", REFUSED_BODY_LIMIT, 256 * KIB),
+        ("reference/store.md", "headers (masked), the first 64 KiB of the body", SHOWN_BYTES, 64 * KIB),
+        ("reference/templates.md", "A result can have at most 8 MiB", MAX_RESULT_BYTES, 8 * MIB),
+        ("reference/templates.md", "a template at most 150 levels of nesting", TEMPLATE_LEVELS, 150),
+    ],
+)
+def test_limit_on_a_page_is_the_limit_of_the_program(page: str, text: str, found: int, expected: int) -> None:
+    assert text in (ROOT / "docs" / page).read_text("utf-8")
+    assert found == expected
