@@ -56,6 +56,16 @@ def test_settings_in_the_working_folder_are_not_read(kafka: dict[str, str], run:
     assert RUNS in done.err
 
 
+@pytest.mark.parametrize("name", ["KAFKA_CONSUMER_BROKERS", "PORT_ORG_ID"])
+def test_setting_that_only_the_working_folder_has_is_missing(
+    name: str, kafka: dict[str, str], run: Run, folder: Path
+) -> None:
+    (folder / ".env").write_text(f"{name}={kafka.pop(name)}\n")
+    done = _listen(run, kafka, "--timeout", "0")
+
+    assert (done.code, done.out) == (4, "")
+
+
 def test_an_unknown_organization_is_an_error_with_a_next_step(kafka: dict[str, str], run: Run) -> None:
     del kafka["PORT_ORG_ID"]
     done = _listen(run, kafka)
