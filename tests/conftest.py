@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, settings
 from port_hook_cli.cli.app import main
 from port_hook_cli.runtime import Runtime
 from tests.coverage_data import remove_unreadable
+from tests.ordering import for_workers
 from tests.record_schemas import checked
 from tests.skips import SkipGuard
 
@@ -75,6 +76,19 @@ gc.disable()
 def pytest_configure(config: pytest.Config) -> None:
     if os.environ.get("PORT_HOOK_CI") and not hasattr(config, "workerinput"):
         config.pluginmanager.register(SkipGuard())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Order the tests for parallel workers, after pytest-randomly has shuffled them."""
+    worker = getattr(config, "workerinput", None)
+    if worker and config.getoption("dist") == "worksteal":
+        items[:] = for_workers(items, _folder_of, worker["workercount"])
+
+
+def _folder_of(test: pytest.Item) -> str:
+    """Return the name of the folder in `tests` that a test is in."""
+    return test.nodeid.split("/", 2)[1]
 
 
 def pytest_collection_finish() -> None:

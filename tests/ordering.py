@@ -1,0 +1,45 @@
+"""The order of the tests for parallel workers. It changes how long the suite takes, and nothing else.
+
+`--dist worksteal` gives each worker an equal part of the list, and a worker without work takes some from the end of
+another's part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# Chromium takes seconds to start, so one worker gets all tests that need it.
+BROWSER = frozenset({"browser"})
+# Their tests start processes, and take up to seconds each.
+SLOW = frozenset({"backends", "contract", "examples", "kafka", "process", "pytest_plugin", "tunnels"})
+
+
+def for_workers(tests: Sequence[T], folder: Callable[[T], str], workers: int) -> list[T]:
+    """Return the tests in the order for `workers` workers; those of the same kind keep their order.
+
+    The first part begins with the browser tests. Each other part begins with some of the slow tests, so that only short
+    tests are left at the end, and no worker waits for another.
+    """
+    browser = [test for test in tests if folder(test) in BROWSER]
+    slow = [test for test in tests if folder(test) in SLOW]
+    quick = [test for test in tests if folder(test) not in BROWSER | SLOW]
+    starts = [browser, *_parts(slow, workers - 1)] if browser and workers > 1 else _parts([*browser, *slow], workers)
+    size, rest = divmod(len(tests), workers)
+    # xdist gives the workers at the end one test more.
+    sizes = [size + (number >= workers - rest) for number in range(workers)]
+    ordered: list[T] = []
+    for start, wanted in zip(starts, sizes, strict=True):
+        fill = max(wanted - len(start), 0)
+        ordered += [*start, *quick[:fill]]
+        del quick[:fill]
+    return [*ordered, *quick]
+
+
+def _parts(tests: Sequence[T], count: int) -> list[Sequence[T]]:
+    """Divide the tests into `count` parts that differ by at most one test."""
+    bounds = [len(tests) * number // count for number in range(count + 1)]
+    return [tests[begin:end] for begin, end in pairwise(bounds)]
