@@ -28,10 +28,15 @@ demo: $(VENV)/.run ## Show the main job on this machine; sets itself up
 	@$(BIN)/port-hook demo
 
 # Tests of a module stay together, as they share servers and browsers; a worker that is done takes some from another.
+# tests/ordering.py decides which worker gets what first.
 PARALLEL := -n auto --dist worksteal -rs
 
 .PHONY: test
 test: $(VENV)/.dev ## Run the tests; sets itself up
+	$(BIN)/pytest --quiet $(PARALLEL) -m "not nightly"
+
+.PHONY: nightly
+nightly: $(VENV)/.dev ## Run all tests, including every example, backend and language
 	$(BIN)/pytest --quiet $(PARALLEL)
 
 .PHONY: setup
@@ -70,7 +75,7 @@ COVERED = 95.5
 
 .PHONY: coverage
 coverage: $(VENV)/.dev ## Run the tests, and check how much of the code they and their processes run
-	$(BIN)/pytest --quiet $(PARALLEL) --cov --cov-report=term --cov-fail-under=$(COVERED)
+	$(BIN)/pytest --quiet $(PARALLEL) -m "not nightly" --cov --cov-report=term --cov-fail-under=$(COVERED)
 
 .PHONY: check
 check: lint type arch coverage ## Everything that CI checks in one tree
@@ -124,7 +129,7 @@ test-wheel: build ## Run the tests that depend on Python or packaging against th
 	$(VENV)-wheel/bin/python -m pip install --quiet --no-deps dist/*.whl
 	mkdir -p build/wheel
 	cp -R tests examples docs README.md CHANGELOG.md Makefile mkdocs.yml pyproject.toml build/wheel/
-	cd build/wheel && $(abspath $(VENV)-wheel)/bin/pytest --quiet $(PARALLEL) -m "not once"
+	cd build/wheel && $(abspath $(VENV)-wheel)/bin/pytest --quiet $(PARALLEL) -m "not once and not nightly"
 
 # The folders whose code calls the dependencies most; all of them with `make test-lowest LOWEST=tests`.
 LOWEST ?= tests/cli tests/engines tests/files tests/http tests/listener tests/tunnels
@@ -134,7 +139,7 @@ test-lowest: ## Run tests with the lowest versions of the dependencies that pypr
 	$(PYTHON) -m venv $(VENV)-lowest
 	$(VENV)-lowest/bin/python -m pip install --quiet --require-hashes -r requirements-lowest.lock
 	$(VENV)-lowest/bin/python -m pip install --quiet --no-deps --editable .
-	$(VENV)-lowest/bin/pytest --quiet $(PARALLEL) -m "not once" $(LOWEST)
+	$(VENV)-lowest/bin/pytest --quiet $(PARALLEL) -m "not once and not nightly" $(LOWEST)
 
 # How to start uv, which compiles the locks.
 UV ?= uv

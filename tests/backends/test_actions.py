@@ -223,8 +223,15 @@ def test_node_verifies_and_reserializes_what_sandbox_trigger_and_listen_send(
 # Port's execution agent in its polling mode.
 
 
-@pytest.mark.parametrize("synchronized", [True, False])
-@pytest.mark.parametrize("title", ["zoë", "taken"])
+@pytest.mark.parametrize(
+    ("title", "synchronized"),
+    [
+        ("zoë", True),
+        ("taken", False),
+        pytest.param("zoë", False, marks=pytest.mark.nightly),
+        pytest.param("taken", True, marks=pytest.mark.nightly),
+    ],
+)
 def test_the_agent_claims_sends_and_reports_the_runs_of_an_action(
     sandbox: Records, client: httpx.Client, title: str, synchronized: bool
 ) -> None:

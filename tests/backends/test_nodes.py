@@ -76,7 +76,14 @@ def test_sandbox_says_which_route_the_api_reference_lists(sandbox: Records, clie
     assert wrong.status_code == 404
 
 
-@pytest.mark.parametrize(("route", "options"), [("reference", ()), ("page", ()), ("reference", ("--strict-runs",))])
+@pytest.mark.parametrize(
+    ("route", "options"),
+    [
+        ("page", ()),
+        pytest.param("reference", (), marks=pytest.mark.nightly),
+        ("reference", ("--strict-runs",)),
+    ],
+)
 def test_trigger_waits_for_the_report_by_either_documented_route(
     tmp_path: Path, folder: Path, run: Run, route: str, options: tuple[str, ...]
 ) -> None:
@@ -89,7 +96,7 @@ def test_trigger_waits_for_the_report_by_either_documented_route(
     assert '{"id":"d-1"}' in result.out
 
 
-@pytest.mark.parametrize("route", ["reference", "page"])
+@pytest.mark.parametrize("route", ["reference", pytest.param("page", marks=pytest.mark.nightly)])
 def test_listen_names_the_node_whose_handler_reports_it(
     sandbox: Records, client: httpx.Client, folder: Path, route: str
 ) -> None:

@@ -25,6 +25,8 @@ SUITES = {
     "software-template": 11,
     "workflows": 4,
 }
+# One of each language runs with every change.
+ALWAYS = {"express", "workflows"}
 
 
 def test_every_example_suite_is_tested() -> None:
@@ -32,7 +34,10 @@ def test_every_example_suite_is_tested() -> None:
 
 
 @pytest.mark.timeout(180)  # the first import of a large library from a cold disk takes half a minute
-@pytest.mark.parametrize(("name", "tests"), SUITES.items())
+@pytest.mark.parametrize(
+    ("name", "tests"),
+    [pytest.param(name, tests, marks=() if name in ALWAYS else pytest.mark.nightly) for name, tests in SUITES.items()],
+)
 def test_each_example_suite_passes(name: str, tests: int) -> None:
     command = [*PYTEST, "-rs", f"examples/{name}"]
     environ = {**os.environ, **NO_OTHER_PLUGINS} | ({"NODE_PATH": str(PREPARED)} if PREPARED.is_dir() else {})

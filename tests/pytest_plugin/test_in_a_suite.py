@@ -188,8 +188,8 @@ def test_settings_select_actions_and_the_timeout(pytester: pytest.Pytester) -> N
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
-        ("port_hook_timeout = soon", "*port_hook_timeout is 'soon'*"),
         ("port_hook_actions = nowhere.yaml", "*nowhere.yaml cannot be read*"),
+        pytest.param("port_hook_timeout = soon", "*port_hook_timeout is 'soon'*", marks=pytest.mark.nightly),
     ],
 )
 def test_invalid_setting_is_reported(pytester: pytest.Pytester, setting: str, expected: str) -> None:
@@ -200,7 +200,7 @@ def test_invalid_setting_is_reported(pytester: pytest.Pytester, setting: str, ex
     result.stdout.fnmatch_lines([expected])
 
 
-@pytest.mark.parametrize("warnings", ["error", "default"])
+@pytest.mark.parametrize("warnings", ["error", pytest.param("default", marks=pytest.mark.nightly)])
 def test_blocked_sockets_are_reported_with_a_hint(pytester: pytest.Pytester, warnings: str) -> None:
     pytester.makepyfile("def test_it(port_sandbox): pass")
     blocking = (*ALONE, "-p", "pytest_socket", "--disable-socket")
