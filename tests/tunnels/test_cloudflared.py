@@ -273,6 +273,7 @@ async def test_a_program_for_another_processor_is_named(agent: Standin) -> None:
 
 async def test_health_reports_a_lost_edge_until_it_is_connected_again(agent: Standin) -> None:
     async with closing(await agent.open()) as tunnel:
+        tunnel.poll_s = 0.05
         (agent.folder / "down").touch()
         await until(lambda: tunnel.health() == "cloudflared has no connection to its edge")
         (agent.folder / "down").unlink()
@@ -283,6 +284,7 @@ async def test_health_reports_a_lost_edge_until_it_is_connected_again(agent: Sta
 
 async def test_health_reports_a_cloudflared_that_no_longer_responds(agent: Standin) -> None:
     async with closing(await agent.open()) as tunnel:
+        tunnel.poll_s, tunnel.response_timeout_s = 0.05, 0.2
         os.kill(await agent.pid(), signal.SIGSTOP)
         await until(lambda: tunnel.health() == "cloudflared's metrics server does not respond")
 

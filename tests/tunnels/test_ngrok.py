@@ -356,19 +356,23 @@ async def test_an_agent_that_sends_too_much_is_reported(agent: Standin, mode: st
 
 
 @pytest.mark.parametrize(
-    ("mode", "timeout_s", "happened", "hint"),
+    ("mode", "happened", "hint"),
     [
-        ("silent", 0.5, "did not open the tunnel within 0.5 s", "ngrok diagnose"),
-        ("chatty", 4, "a secret line", "--tunnel none"),
-        ("offline", 4, "cannot connect to its service", "proxy_url"),
+        ("silent", "did not open the tunnel within 0.5 s", "ngrok diagnose"),
+        ("chatty", "a secret line", "--tunnel none"),
+        ("offline", "cannot connect to its service", "proxy_url"),
     ],
 )
 async def test_a_start_that_exceeds_its_timeout_is_reported_with_the_last_output(
-    agent: Standin, mode: str, timeout_s: float, happened: str, hint: str
+    agent: Standin, mode: str, happened: str, hint: str
 ) -> None:
-    began = asyncio.get_running_loop().time()
-    problem = await agent.failure(mode, timeout_s)
-    assert asyncio.get_running_loop().time() - began < 30
+    # A busy machine may need seconds until the agent has written something.
+    for timeout_s in (0.5, 1, 2, 4, 8):
+        began = asyncio.get_running_loop().time()
+        problem = await agent.failure(mode, timeout_s)
+        assert asyncio.get_running_loop().time() - began < 30
+        if happened in problem.message:
+            break
     await agent.gone()
     assert happened in problem.message
     assert hint in problem.hint

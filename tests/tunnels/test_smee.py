@@ -82,11 +82,17 @@ class World:
 
 @asynccontextmanager
 async def opened(
-    url: str, *, silence_timeout_s: float = 70, delay_s: float = 0, **context: Any
+    url: str,
+    *,
+    silence_timeout_s: float = 70,
+    delay_s: float = 0,
+    pauses_s: tuple[float, float] | None = None,
+    **context: Any,
 ) -> AsyncIterator[World]:
     arrivals, notices = Arrivals(delay_s), list[str]()
     source = a_context(arrivals.receive, notices.append, **context)
     channel = await open_smee(opening(address=url, source=source), silence_timeout_s=silence_timeout_s)
+    channel.pauses_s = pauses_s or channel.pauses_s
     try:
         yield World(channel, arrivals, notices)
     finally:
@@ -96,6 +102,10 @@ async def opened(
 def opening(**options: Any) -> Opening:
     given: dict[str, Any] = {"timeout_s": 10, "source": a_context(Arrivals(0).receive)} | options
     return Opening(local_url="http://127.0.0.1:9", environ={}, home=Path("/nowhere"), notice=print, **given)
+
+
+# Pauses before the channel connects again, for tests of what follows them.
+QUICKLY = (0.02, 0.05)
 
 
 async def post(url: str, body: bytes = b"{}", headers: Headers | None = None) -> int:
@@ -245,10 +255,10 @@ async def test_a_broken_stream_is_reconnected() -> None:
 
 @pytest.mark.parametrize("gosmee", [False, True])
 async def test_the_same_channel_is_used_again_after_the_relay_was_down(gosmee: bool) -> None:
-    async with Relay.serve(gosmee=gosmee) as relay, opened(relay.channel) as world:
+    async with Relay.serve(gosmee=gosmee) as relay, opened(relay.channel, pauses_s=QUICKLY) as world:
         await relay.go_away()
         await world.until(lambda: "is unreachable" in world.channel.health())
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.3)  # several attempts fail
         await relay.come_back()
         await world.until(lambda: not world.channel.health(), within_s=20)
         await post(world.channel.url, BODY)
@@ -271,7 +281,7 @@ async def test_pings_and_comments_keep_the_stream_up(gosmee: bool) -> None:
 
 
 async def test_lost_returns_when_the_relay_no_longer_has_the_channel() -> None:
-    async with Relay.serve() as relay, opened(relay.channel) as world:
+    async with Relay.serve() as relay, opened(relay.channel, pauses_s=QUICKLY) as world:
         lost = asyncio.create_task(world.channel.lost())
         relay.trouble = "refuses"
         relay.cut()

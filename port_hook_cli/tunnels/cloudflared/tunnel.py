@@ -34,12 +34,17 @@ _GRACE_S = 1.0
 
 
 class CloudflaredTunnel(SupervisedTunnel):
-    """A quick tunnel; see `port_hook_cli.tunnels.protocol.Tunnel`. cloudflared's metrics server reports its health."""
+    """A quick tunnel; see `port_hook_cli.tunnels.protocol.Tunnel`. cloudflared's metrics server reports its health.
+
+    port-hook asks the metrics server every `poll_s` seconds, and waits `response_timeout_s` seconds for its response.
+    """
 
     program = "cloudflared"
 
     def __init__(self, supervisor: asyncio.subprocess.Process, path: str) -> None:
         super().__init__(supervisor)
+        self.poll_s = _POLL_S
+        self.response_timeout_s = _RESPONSE_TIMEOUT_S
         self._path = path
         self._metrics: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
         self._problem = ""
@@ -81,16 +86,19 @@ class CloudflaredTunnel(SupervisedTunnel):
     async def _open(self) -> str:
         """Return the public URL when the edge is connected; it is known earlier, but does not work until then."""
         metrics = await self._metrics
-        while (await _get(metrics, "/ready"))[0] != _READY:  # noqa: ASYNC110 - another process becomes ready
+        while (await self._get(metrics, "/ready"))[0] != _READY:  # noqa: ASYNC110 - another process becomes ready
             await asyncio.sleep(_POLL_AT_START_S)
-        return _url((await _get(metrics, "/quicktunnel"))[1])
+        return _url((await self._get(metrics, "/quicktunnel"))[1])
 
     async def _keep_watch(self) -> None:
         problems = {_READY: "", _NOT_CONNECTED: "cloudflared has no connection to its edge"}
         while self._supervisor.returncode is None:
-            await asyncio.sleep(_POLL_S)
-            status, _ = await _get(self._metrics.result(), "/ready")
+            await asyncio.sleep(self.poll_s)
+            status, _ = await self._get(self._metrics.result(), "/ready")
             self._problem = problems.get(status, "cloudflared's metrics server does not respond")
+
+    async def _get(self, metrics: tuple[str, int], path: str) -> tuple[int, bytes]:
+        return await _get(metrics, path, self.response_timeout_s)
 
 
 async def open_cloudflared(opening: Opening) -> CloudflaredTunnel:
@@ -137,10 +145,10 @@ def _url(body: bytes) -> str:
     return host if "://" in host else f"https://{host}"
 
 
-async def _get(metrics: tuple[str, int], path: str) -> tuple[int, bytes]:
+async def _get(metrics: tuple[str, int], path: str, timeout_s: float) -> tuple[int, bytes]:
     """Return the status and body of an endpoint of cloudflared; the status is 0 if there is no response."""
     with contextlib.suppress(OSError, ValueError, IndexError):
-        async with asyncio.timeout(_RESPONSE_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             reader, writer = await asyncio.open_connection(*metrics)
             try:
                 # An HTTP/1.0 response is not chunked, and ends with the connection.

@@ -104,12 +104,14 @@ def _failure(url: str, error: Exception, timeout_s: float) -> TunnelError:
 class SmeeChannel:
     """An open channel.
 
-    See `port_hook_cli.tunnels.protocol.Tunnel` and `port_hook_cli.invocations.source.Source`.
+    See `port_hook_cli.tunnels.protocol.Tunnel` and `port_hook_cli.invocations.source.Source`. `pauses_s` is the shortest
+    and the longest pause before the channel connects again.
     """
 
     def __init__(self, url: str, client: httpx.AsyncClient, context: SourceContext) -> None:
         self.url = url
         self.probe_timeout_s = _PROBE_TIMEOUT_S
+        self.pauses_s = (_MIN_PAUSE_S, _MAX_PAUSE_S)
         self._client = client
         self._stream = RelayStream(client, url)
         self._notice = _LimitedNotices(context.notice)
@@ -194,9 +196,10 @@ class SmeeChannel:
             if not_found == _MAX_NOT_FOUND:
                 self._lost.set_result(f"The relay no longer has the channel {brief(self.url)}.")
                 return
+            shortest_s, longest_s = self.pauses_s
             # Only a stream that lasted resets the pause.
-            attempts = 0 if time.monotonic() - started > _MAX_PAUSE_S + _READY_TIMEOUT_S else attempts + 1
-            pause_s = min(_MIN_PAUSE_S * 2 ** max(attempts - 1, 0), _MAX_PAUSE_S)
+            attempts = 0 if time.monotonic() - started > longest_s + _READY_TIMEOUT_S else attempts + 1
+            pause_s = min(shortest_s * 2 ** max(attempts - 1, 0), longest_s)
             # The pause is random, so that all clients of a relay that restarted do not return at once.
             await asyncio.sleep(pause_s * (0.5 + random.random() / 2))  # noqa: S311 - not a secret
 
