@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from port_hook_cli.cli.app import main
 from port_hook_cli.runtime import Runtime
@@ -49,7 +49,11 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 _SIZES = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("port-hook", deadline=None, max_examples=50, suppress_health_check=_SIZES)
 settings.register_profile("ci", settings.get_profile("port-hook"), derandomize=True, database=None)
-settings.register_profile("thorough", settings.get_profile("port-hook"), max_examples=100)  # `make mutants`
+# `make mutants` asks only whether a test fails. Searching for the smallest failing example would take longer.
+_PHASES = [Phase.explicit, Phase.generate]
+settings.register_profile(
+    "thorough", settings.get_profile("port-hook"), max_examples=100, phases=_PHASES, database=None
+)
 settings.load_profile("ci" if os.environ.get("PORT_HOOK_CI") else "port-hook")
 
 # Every commit to a store waits for the disk, which took half of the time of many tests. A file system in memory

@@ -7,9 +7,9 @@ from contextlib import closing
 from pathlib import Path
 
 
-def remove_unreadable(folder: Path) -> None:
+def remove_unreadable(folder: Path, name: str = ".coverage") -> None:
     """Remove the files of coverage data in a folder that are not complete."""
-    for path in folder.glob(".coverage.*"):
+    for path in folder.glob(f"{name}.*"):
         if not path.name.endswith(("-journal", "-wal", "-shm")) and not _is_complete(path):
             path.unlink(missing_ok=True)
 

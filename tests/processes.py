@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -103,5 +104,14 @@ def listener(
         yield Listener(process, checked(json.loads(line)))
     finally:
         if process.poll() is None:
-            process.kill()
+            _end(process)
         process.communicate()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process. If coverage is measured, let it save its data first."""
+    if "COVERAGE_PROCESS_CONFIG" in os.environ:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=10)
+    process.kill()
