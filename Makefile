@@ -175,13 +175,15 @@ kill: $(VENV)/.dev ## Kill listener, sandbox and retargeting KILLS times each; p
 browser: $(VENV)/.dev ## Test the inspector's page at full size, with 1,000,000 captures; needs Chromium; prints the numbers
 	PORT_HOOK_BROWSER=1 $(BIN)/pytest --quiet --capture=no -p no:randomly tests/browser
 
-# How long `make mutants` goes on, in seconds, and with which seed: by default another one each time.
-MUTANTS_S ?= 600
+# `make mutants` stops after SAMPLE mutants or MUTANTS_S seconds. Without SEED, each run chooses other mutants. The first
+# run after a change of the package or its tests takes the time of all tests longer.
+SAMPLE ?= 300
+MUTANTS_S ?= 3600
 SEED ?=
 
 .PHONY: mutants
-mutants: $(VENV)/.dev ## Mutate the package for MUTANTS_S seconds; prints the mutations that no test catches
-	$(BIN)/python tests/mutants/run.py --seconds $(MUTANTS_S) $(if $(SEED),--seed $(SEED))
+mutants: $(VENV)/.dev ## Try SAMPLE mutations of the package; prints those that no test catches, and the share caught by folder
+	$(BIN)/python tests/mutants/run.py --sample $(SAMPLE) --seconds $(MUTANTS_S) $(if $(SEED),--seed $(SEED))
 
 .PHONY: conformance
 conformance: $(VENV)/.dev ## Compare with Port's own engine and API documents; needs npm and a C toolchain

@@ -1,0 +1,122 @@
+"""A copy of the tree in which the tests try one mutation at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.mutants.lines import LineMap
+from tests.mutants.mutant import Mutant
+from tests.mutants.report import Verdict
+from tests.mutants.selection import Selection, batches, select
+from tests.mutants.trees import files_of, start_pytest
+
+_OPTIONS = ("-x", "-p", "tests.mutants.choosing", "--hypothesis-profile=thorough", "--timeout=30")
+_NO_TESTS = 5
+# A mutation may make a loop endless that no time-out of a test ends, and the machine may be slower than it was.
+_START_S, _SLOWER = 60.0, 5
+
+
+class TimeIsUpError(Exception):
+    """The time ended before it was known whether a test catches the mutation."""
+
+
+@dataclass
+class Bench:
+    """A copy of the tree. `until` is a moment of the monotonic clock; `limit_s` is for the tests of one mutant."""
+
+    tree: Path
+    lines: LineMap
+    until: float
+    limit_s: float
+    _passing: dict[tuple[str, ...], bool] = field(default_factory=dict)
+
+    def verdict(self, mutant: Mutant) -> Verdict:
+        """Run the tests that could notice the mutant, until one fails; raises TimeIsUpError."""
+        selection = select(self.tree, self.lines, mutant.module, mutant.mutation.line, self.limit_s)
+        for tests in (selection.covering, selection.process):
+            for batch in batches(tests, self.lines.seconds):
+                if caught_by := self._catcher(mutant, batch):
+                    return Verdict(mutant, caught_by)
+        return Verdict(mutant, "", _note(selection, self.limit_s))
+
+    def _catcher(self, mutant: Mutant, tests: Sequence[str]) -> str:
+        """Return the test that fails with the mutation and passes without it, or ""."""
+        rest = list(tests)
+        while rest:
+            with self._mutated(mutant):
+                failed = self._failed(rest)
+            if not failed:
+                return ""
+            if self._passes(failed):
+                return failed[0]
+            rest = [test for test in rest if test not in failed]
+        return ""
+
+    @contextmanager
+    def _mutated(self, mutant: Mutant) -> Iterator[None]:
+        path = self.tree / mutant.module
+        original = path.read_bytes()
+        _write(path, mutant.mutation.apply(original))
+        try:
+            yield
+        finally:
+            _write(path, original)
+
+    def _passes(self, tests: tuple[str, ...]) -> bool:
+        if tests not in self._passing:
+            self._passing[tests] = not self._failed(tests)
+        return self._passing[tests]
+
+    def _failed(self, tests: Sequence[str]) -> tuple[str, ...]:
+        """Return the test that fails, all of a file that cannot be imported, or all if pytest itself fails."""
+        chosen, failed = self.tree / "build-chosen.json", self.tree / "build-failed.txt"
+        chosen.write_text(json.dumps(tests), "utf-8")
+        failed.unlink(missing_ok=True)
+        # "--option=path", as pytest would take the path alone for a test before it knows the option.
+        options = (*_OPTIONS, f"--chosen={chosen}", f"--failed-to={failed}")
+        code = self._run([*options, *files_of(self.tree, tests)], _START_S + _SLOWER * self._seconds(tests))
+        if code in {0, _NO_TESTS}:
+            return ()
+        name = failed.read_text("utf-8") if failed.exists() else ""
+        return (name,) if name in tests else tuple(test for test in tests if test.startswith(f"{name}::")) or (*tests,)
+
+    def _seconds(self, tests: Sequence[str]) -> float:
+        return sum(self.lines.seconds[test] for test in tests)
+
+    def _run(self, arguments: Sequence[str], longest_s: float) -> int:
+        """Return pytest's exit code, or -1 if it takes too long; raises TimeIsUpError."""
+        with start_pytest(self.tree, *arguments) as process:
+            try:
+                return process.wait(min(longest_s, max(0.0, self.until - time.monotonic())))
+            except subprocess.TimeoutExpired:
+                if time.monotonic() >= self.until:
+                    raise TimeIsUpError from None
+                return -1
+            finally:
+                # What the tests have started ends with them, even if a mutation keeps it from ending.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+
+def _write(path: Path, source: bytes) -> None:
+    path.write_bytes(source)
+    # Bytecode counts as current if size and second of the source are the same, which mutants often have in common.
+    for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
+        compiled.unlink()
+
+
+def _note(selection: Selection, limit_s: float) -> str:
+    if not selection.covering and not selection.left_out:
+        return "no test runs this line"
+    if selection.left_out:
+        return f"stopped after tests of {limit_s:g} s, {selection.left_out} tests left"
+    return ""

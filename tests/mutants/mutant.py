@@ -1,0 +1,65 @@
+"""The mutations of the whole package, and the part that each belongs to."""
+
+from __future__ import annotations
+
+import random
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.mutants.mutate import Mutation, mutations_of
+from tests.mutants.trees import PACKAGE, ROOT
+
+PARTS = ("pure", "rest")
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A mutation of a module; `module` is its path in the tree."""
+
+    module: str
+    mutation: Mutation
+
+    @property
+    def part(self) -> str:
+        return "pure" if is_pure(self.module) else "rest"
+
+    @property
+    def folder(self) -> str:
+        """The folder directly below the package, or the module if it is in none."""
+        return self.module.split("/")[1]
+
+    def __str__(self) -> str:
+        before, after = (" ".join(text.split())[:90] for text in (self.mutation.before, self.mutation.after))
+        return f"{self.module}:{self.mutation.line}: {before}  →  {after}"
+
+
+def _pure_modules() -> tuple[str, ...]:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    return tuple(next(each for each in contracts if each["name"] == "The pure part is pure")["source_modules"])
+
+
+_PURE = _pure_modules()
+
+
+def is_pure(module: str) -> bool:
+    """Whether the contract in pyproject.toml lists the module or its folder."""
+    dotted = module.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    return any(dotted == each or dotted.startswith(f"{each}.") for each in _PURE)
+
+
+def all_mutants(tree: Path, wanted: Sequence[str]) -> list[Mutant]:
+    """Return every mutation of the package, or of the modules whose paths contain one of `wanted`."""
+    paths = (path.relative_to(tree).as_posix() for path in sorted((tree / PACKAGE).rglob("*.py")))
+    modules = [path for path in paths if not wanted or any(each in path for each in wanted)]
+    return [Mutant(module, each) for module in modules for each in mutations_of((tree / module).read_bytes())]
+
+
+def in_turn(mutants: Sequence[Mutant], seed: int) -> list[Mutant]:
+    """Return the mutants in the seed's order, those of the two parts alternating so that both are measured."""
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    shuffled = chance.sample(mutants, len(mutants))
+    parts = [[each for each in shuffled if each.part == part] for part in PARTS]
+    return [each for pair in zip(*parts, strict=False) for each in pair] if all(parts) else shuffled

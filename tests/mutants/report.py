@@ -1,0 +1,61 @@
+"""What a run found: the table by folder, the shares of the two parts, and a line for each survivor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tests.mutants.mutant import Mutant
+
+BARS = {"pure": 92, "rest": 88}
+"""The share of the mutations that must be caught, in percent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a mutant: the test that fails because of it, or "", and what limits the verdict."""
+
+    mutant: Mutant
+    caught_by: str
+    note: str = ""
+
+    def __str__(self) -> str:
+        note = f"  ({self.note})" if self.note else ""
+        return f"{'caught' if self.caught_by else 'survived'}  {self.mutant}{note}"
+
+
+def table(verdicts: Sequence[Verdict]) -> str:
+    """Return how many mutants of each folder were tried and caught."""
+    folders = sorted({each.mutant.folder for each in verdicts})
+    width = max(map(len, ("folder", *folders)))
+    rows = [f"{'folder':{width}}  tried  caught       %"]
+    for folder in folders:
+        tried, caught = _count(each for each in verdicts if each.mutant.folder == folder)
+        rows.append(f"{folder:{width}}  {tried:5}  {caught:6}  {_percent(tried, caught):6.1f}")
+    return "\n".join(rows)
+
+
+def bars(verdicts: Sequence[Verdict]) -> str:
+    """Return the share of each part beside what it must be."""
+    rows = []
+    for part, least in BARS.items():
+        tried, caught = _count(each for each in verdicts if each.mutant.part == part)
+        share = _percent(tried, caught)
+        rows.append(f"{part}: {caught} of {tried} caught ({share:.1f} %; at least {least} % must be)")
+    return "\n".join(rows)
+
+
+def is_enough(verdicts: Sequence[Verdict]) -> bool:
+    """Whether each part reaches its bar. A part without a mutant does."""
+    counts = ((least, _count(each for each in verdicts if each.mutant.part == part)) for part, least in BARS.items())
+    return all(_percent(tried, caught) >= least for least, (tried, caught) in counts)
+
+
+def _count(verdicts: Iterator[Verdict]) -> tuple[int, int]:
+    """Return how many there are, and how many of them were caught."""
+    caught = [bool(each.caught_by) for each in verdicts]
+    return len(caught), sum(caught)
+
+
+def _percent(tried: int, caught: int) -> float:
+    return 100 * caught / tried if tried else 100.0

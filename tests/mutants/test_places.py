@@ -1,0 +1,61 @@
+"""Which lines run a mutated place."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.mutants.places import Place, function_lines, place_of
+
+SOURCE = b"""\
+SIZES = {"small": 1}
+
+def size(name, other=0):
+    if (name
+            in SIZES):
+        return max(
+            SIZES[name],
+            1,
+        )
+    try:
+        return other
+    except (KeyError,
+            ValueError):
+        return 0
+
+@lru_cache(maxsize=1)
+def cached():
+    return 1
+
+class Box:
+    width = 1
+
+    def area(self):
+        return self.width * 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "lines"), [(4, {4, 5}), (5, {4, 5}), (7, {6, 7, 8, 9}), (11, {11}), (13, {13}), (24, {24})]
+)
+def test_lines_of_a_mutation_in_a_function_are_those_of_its_own_statement(line: int, lines: set[int]) -> None:
+    assert place_of(SOURCE, line) == Place(frozenset(lines), at_import=False)
+
+
+def test_constant_is_used_by_the_functions_that_name_it() -> None:
+    assert place_of(SOURCE, 1) == Place(frozenset({1}), at_import=True, users=frozenset(range(4, 15)))
+
+
+def test_default_runs_at_import_and_is_used_by_its_function() -> None:
+    assert place_of(SOURCE, 3) == Place(frozenset({3}), at_import=True, users=frozenset(range(4, 15)))
+
+
+def test_attribute_of_a_class_is_used_by_its_methods() -> None:
+    assert place_of(SOURCE, 21) == Place(frozenset({21}), at_import=True, users=frozenset({24}))
+
+
+def test_cached_result_may_be_used_by_tests_that_do_not_run_its_line() -> None:
+    assert place_of(SOURCE, 18) == Place(frozenset({18}), at_import=True, users=frozenset({18}))
+
+
+def test_function_lines_leave_out_what_runs_at_import() -> None:
+    assert function_lines(SOURCE) == {*range(4, 15), 18, 24}
