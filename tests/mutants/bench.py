@@ -19,10 +19,11 @@ from tests.mutants.report import Verdict
 from tests.mutants.selection import Selection, batches, select
 from tests.mutants.trees import files_of, start_pytest
 
-_OPTIONS = ("-x", "-p", "tests.mutants.choosing", "--hypothesis-profile=thorough", "--timeout=30")
+_OPTIONS = ("-x", "-p", "tests.mutants.choosing", "--hypothesis-profile=thorough")
 _NO_TESTS = 5
-# A mutation may make a loop endless that no time-out of a test ends, and the machine may be slower than it was.
+# A mutation may make a loop endless, in a test or outside of one, and the machine may be slower than it was.
 _START_S, _SLOWER = 60.0, 5
+_SHORTEST_TIMEOUT_S = 20.0
 
 
 class TimeIsUpError(Exception):
@@ -82,7 +83,8 @@ class Bench:
         chosen.write_text(json.dumps(tests), "utf-8")
         failed.unlink(missing_ok=True)
         # "--option=path", as pytest would take the path alone for a test before it knows the option.
-        options = (*_OPTIONS, f"--chosen={chosen}", f"--failed-to={failed}")
+        timeout = max(_SHORTEST_TIMEOUT_S, *(_SLOWER * self.lines.seconds[test] for test in tests))
+        options = (*_OPTIONS, f"--timeout={timeout}", f"--chosen={chosen}", f"--failed-to={failed}")
         code = self._run([*options, *files_of(self.tree, tests)], _START_S + _SLOWER * self._seconds(tests))
         if code in {0, _NO_TESTS}:
             return ()

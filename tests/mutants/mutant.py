@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import tomllib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from operator import itemgetter
 from pathlib import Path
 
 from tests.mutants.mutate import Mutation, mutations_of
@@ -58,8 +60,16 @@ def all_mutants(tree: Path, wanted: Sequence[str]) -> list[Mutant]:
 
 
 def in_turn(mutants: Sequence[Mutant], seed: int) -> list[Mutant]:
-    """Return the mutants in the seed's order, those of the two parts alternating so that both are measured."""
-    chance = random.Random(seed)  # noqa: S311 - no secret
-    shuffled = chance.sample(mutants, len(mutants))
+    """Return the mutants in the seed's order, those of the two parts alternating so that both are measured.
+
+    The order does not depend on lines or on other mutants, so that two versions of the package can be compared.
+    """
+    seen: Counter[tuple[str, str, str]] = Counter()
+    ranked = []
+    for mutant in mutants:
+        change = (mutant.module, mutant.mutation.before, mutant.mutation.after)
+        seen[change] += 1
+        ranked.append((sha256(repr((seed, change, seen[change])).encode()).digest(), mutant))
+    shuffled = [mutant for _, mutant in sorted(ranked, key=itemgetter(0))]
     parts = [[each for each in shuffled if each.part == part] for part in PARTS]
     return [each for pair in zip(*parts, strict=False) for each in pair] if all(parts) else shuffled

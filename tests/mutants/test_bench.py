@@ -13,6 +13,8 @@ from tests.mutants.lines import LineMap, load, record
 from tests.mutants.mutant import Mutant, all_mutants
 from tests.mutants.trees import ROOT
 
+pytestmark = pytest.mark.once
+
 MODULE = "port_hook_cli/sums/adding.py"
 FILES = {
     "port_hook_cli/__init__.py": "",
