@@ -20,8 +20,8 @@ class Verdict:
     note: str = ""
 
     def __str__(self) -> str:
-        note = f"  ({self.note})" if self.note else ""
-        return f"{'caught' if self.caught_by else 'survived'}  {self.mutant}{note}"
+        note = f"by {self.caught_by}" if self.caught_by else self.note
+        return f"{'caught' if self.caught_by else 'survived'}  {self.mutant}{f'  ({note})' if note else ''}"
 
 
 def table(verdicts: Sequence[Verdict]) -> str:

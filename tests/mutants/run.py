@@ -1,6 +1,7 @@
 """Mutate the package a little, again and again, and print each mutation that no test catches.
 
-    python tests/mutants/run.py [--sample N] [--seed N] [--seconds S] [--limit S] [--map FOLDER] [--workers N] [MODULE…]
+    python tests/mutants/run.py [--sample N] [--seed N] [--seconds S] [--limit S] [--map FOLDER] [--workers N]
+                                [--verbose] [MODULE…]
 
 Works in copies of the tree, so the tree itself never changes. A seed gives the same mutations in the same order. MODULE
 limits the mutations to paths that contain it.
@@ -23,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -44,6 +46,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--limit", type=float, metavar="S", default=60.0, help="run tests of S seconds per mutant")
     parser.add_argument("--map", type=Path, metavar="FOLDER", help="where the recorded lines are saved")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--verbose", action="store_true", help="print caught mutants too, each with the test")
     parser.add_argument("modules", nargs="*", metavar="MODULE")
     return parser.parse_args(arguments)
 
@@ -56,14 +59,14 @@ def main(arguments: Sequence[str]) -> int:
         folder = options.map or ROOT / "build/mutants" / fingerprint(trees[0])
         if not lines.exists(folder):
             print(f"recording which lines each test runs, in {folder}", flush=True)
-            lines.record(trees[0], folder, options.workers)
+            lines.record(trees[0], folder, options.workers * 3 // 2)  # tests wait for half of the time
         possible = all_mutants(trees[0], options.modules)
         mutants = list(islice(in_turn(possible, options.seed), options.sample))
         print(f"seed {options.seed}, {len(mutants)} of {len(possible)} possible mutations", flush=True)
         until = time.monotonic() + (options.seconds or float("inf"))
         recorded = lines.load(folder)
         benches = [Bench(tree, recorded, until, options.limit) for tree in trees]
-        verdicts = _verdicts(benches, mutants, _print_survivor)
+        verdicts = _verdicts(benches, mutants, partial(_print, caught_too=options.verbose))
     print(f"\n{table(verdicts)}\n\n{bars(verdicts)}")
     return 0 if is_enough(verdicts) else 1
 
@@ -94,8 +97,8 @@ def _verdicts(
     return verdicts
 
 
-def _print_survivor(verdicts: Sequence[Verdict]) -> None:
-    if not verdicts[-1].caught_by:
+def _print(verdicts: Sequence[Verdict], *, caught_too: bool) -> None:
+    if caught_too or not verdicts[-1].caught_by:
         caught = sum(bool(each.caught_by) for each in verdicts)
         print(f"{caught}/{len(verdicts)}  {verdicts[-1]}", flush=True)
 

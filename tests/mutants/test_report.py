@@ -49,3 +49,8 @@ def test_survivor_is_printed_with_its_place_its_change_and_the_note() -> None:
     assert str(survivor) == "survived  port_hook_cli/kafka/source.py:7: a < b  →  a <= b"
     noted = Verdict(survivor.mutant, "", "no test runs this line")
     assert str(noted) == f"{survivor}  (no test runs this line)"
+
+
+def test_caught_mutant_is_printed_with_the_test() -> None:
+    (caught,) = verdicts("kafka/source.py", 1, 0)
+    assert str(caught) == "caught  port_hook_cli/kafka/source.py:7: a < b  →  a <= b  (by tests/test_x.py::test_x)"
