@@ -276,6 +276,8 @@ class CaptureStore:
         try:
             self._wait_for_locks(patient=False)
             self._connection.execute("BEGIN IMMEDIATE")
+            # SQLite begins a transaction that only reads if the file is read-only, and fails at the first statement.
+            self._connection.execute("DELETE FROM captures WHERE FALSE")
             self._connection.rollback()
         except sqlite3.Error as error:
             problem = store_problem(error, self.path)
