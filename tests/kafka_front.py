@@ -38,7 +38,7 @@ class KafkaFront:
 
     @property
     def address(self) -> str:
-        return f"localhost:{self.port}"
+        return f"127.0.0.1:{self.port}"
 
     def cut(self) -> None:
         """Reset every connection."""
@@ -104,7 +104,7 @@ async def kafka_front(folder: Path | None) -> AsyncIterator[KafkaFront]:
     if folder is not None:
         authority = trustme.CA()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("localhost").configure_cert(context)
+        authority.issue_cert("127.0.0.1").configure_cert(context)
         authority.cert_pem.write_to_path(str(folder / "ca.pem"))
     front = KafkaFront(None if folder is None else folder / "ca.pem")
     server = await asyncio.start_server(front.serve, "127.0.0.1", 0, ssl=context)
