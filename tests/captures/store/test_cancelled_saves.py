@@ -17,11 +17,18 @@ def a_capture(number: int) -> Exchange:
     return an_exchange(an_invocation(id=f"{number:04}"))
 
 
+def saved(folder: Path) -> set[str]:
+    """Return the ids of the captures that another process finds."""
+    with open_store(None, folder) as store:
+        return {exchange.invocation.id for exchange in store.find()}
+
+
 async def test_save_canceled_before_its_commit_does_not_affect_other_saves(folder: Path) -> None:
     writer = StoreWriter(open_store(None, folder, create=True), asyncio.get_running_loop())
     cancelled, other = writer.save(a_capture(1)), writer.save(a_capture(2))
     cancelled.cancel()
     await asyncio.wait_for(other, 20)
+    assert "0002" in saved(folder)
     await writer.close()
 
 
@@ -36,4 +43,5 @@ async def test_save_canceled_while_the_file_is_locked_does_not_affect_other_save
         cancelled.cancel()
         connection.execute("ROLLBACK")
     await asyncio.wait_for(other, 20)
+    assert "0002" in saved(folder)
     await writer.close()
