@@ -207,11 +207,10 @@ def test_most_command_lines_of_the_docs_run() -> None:
 
 
 def test_most_command_lines_of_the_docs_run_in_this_process() -> None:
-    assert [code for code in RUN if not is_plain(code)] == [
-        'port-hook replay last --to 8000 --set payload.properties.password="$(port-hook encrypt s3cret)"',
-        "port-hook sign examples/payloads/create_vm.json --format curl --to http://127.0.0.1:8000/webhook | sh",
-        "printf 'a test value' | port-hook encrypt -",
-    ]
+    assert sum(map(is_plain, RUN)) > len(RUN) * 0.8
+    for syntax in ("| sh", "> file", "< file", '"$(date)"', "$HOME", "`date`", "&& true", "; true", "*.json", "\\ "):
+        assert not is_plain(f"port-hook show last {syntax}"), syntax
+    assert not is_plain(". ./.env")
 
 
 def test_reasons_not_to_run_a_command_line_name_existing_tests() -> None:
