@@ -118,6 +118,19 @@ def test_any_bootstrap_is_on_this_machine_or_refused(text: str) -> None:
     assert all(is_loopback_broker(broker) for broker in brokers)
 
 
+HERE = ("127.0.0.1:9092", "127.9.9.9:1", "localhost:9092", "[::1]:9092")
+ELSEWHERE = ("10.0.0.1:9092", "localhost.example.com:9092", "127.0.0.1.example.com:9092", "[2001:db8::1]:9092")
+
+
+@given(st.lists(st.sampled_from(HERE + ELSEWHERE), min_size=1, max_size=4))
+def test_bootstrap_is_read_only_if_all_its_brokers_are_on_this_machine(addresses: list[str]) -> None:
+    try:
+        brokers = read_bootstrap(", ".join(addresses))
+    except UsageError:
+        brokers = ()
+    assert brokers == (() if set(addresses) & set(ELSEWHERE) else tuple(addresses))
+
+
 WITHOUT = """
 import sys
 sys.modules["confluent_kafka"] = None

@@ -29,11 +29,21 @@ fields = st.dictionaries(
     st.sampled_from(["client_id", "api_url", "kept_in", "client_secret"]),
     st.sampled_from(["file", "keyring", "https://api.port.io", ""]) | json_values,
 )
+whole = st.fixed_dictionaries(
+    {
+        "client_id": st.just("an-id"),
+        "api_url": st.just("https://api.port.io"),
+        "kept_in": st.sampled_from(["file", "keyring"]),
+        "client_secret": st.just("a-secret"),
+    }
+)
 documents = st.fixed_dictionaries(
     {
         "schema": st.just("port-hook/logins/1"),
-        "default": json_values,
-        "organizations": st.dictionaries(st.text(), fields | json_values, max_size=3) | json_values,
+        "default": st.none() | json_values,
+        "organizations": st.dictionaries(st.text(), whole, max_size=3)
+        | st.dictionaries(st.text(), whole | fields | json_values, max_size=3)
+        | json_values,
     }
 )
 
@@ -79,6 +89,17 @@ def test_login_fails_when_another_process_keeps_changing_the_logins(tmp_path: Pa
     finally:
         os.close(handle)
     assert read_logins(tmp_path).by_name == {}
+
+
+@given(logins=st.dictionaries(texts, whole, min_size=1, max_size=3))
+def test_whole_logins_are_read(logins: dict[str, dict[str, str]]) -> None:
+    document = {"schema": "port-hook/logins/1", "default": None, "organizations": logins}
+    with TemporaryDirectory() as folder:
+        write(Path(folder), json.dumps(document).encode())
+        found = read_logins(Path(folder))
+    assert {name: (login.client_id, login.api_url) for name, login in found.by_name.items()} == dict.fromkeys(
+        logins, ("an-id", "https://api.port.io")
+    )
 
 
 @given(document=documents | json_values)
