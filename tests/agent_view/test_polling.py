@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -104,7 +105,7 @@ def a_port(answers: list[Sequence[str] | int | None]) -> Iterator[str]:
 
 
 async def polled(url: str, runtime: Runtime, *, count: int) -> ExitCode:
-    """Poll without pauses until `count` runs are shown."""
+    """Poll without pauses until `count` runs are shown, for 20 seconds at most."""
     stream_plan = StreamPlan(transport=AgentTransport.POLLING, count=count)
     plan = AgentPlan(
         source=stream_plan, mapping=None, transport=None, response=None, status=None, variables=(), raw=False,
@@ -118,7 +119,8 @@ async def polled(url: str, runtime: Runtime, *, count: int) -> ExitCode:
             stream = MessageStream(
                 session, stream_plan, StreamMappings((AgentMapping(place="the mapping"),), None), None
             )
-            return await Polling(session, stream_plan, stream, api, interval_s=0).run()
+            async with asyncio.timeout(20):
+                return await Polling(session, stream_plan, stream, api, interval_s=0).run()
 
 
 def printed(runtime: Runtime) -> tuple[list[str], list[str]]:

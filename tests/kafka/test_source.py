@@ -354,18 +354,6 @@ async def test_a_broker_that_refers_to_an_unusable_address_is_refused(advertised
                 pass
 
 
-async def test_a_problem_that_is_repeated_is_reported_once(cluster: Cluster, topics: Topics) -> None:
-    pipeline = Pipeline()
-    async with topics.read(pipeline) as source:
-        for reason in ("too large", "too large", "other"):
-            source.failed(reason)
-        await sent(cluster, topics.runs, b"1")
-        await pipeline.bodies(1)
-        source.failed("other")
-
-    assert pipeline.notices[-3:] == ["Kafka: too large.", "Kafka: other.", "Kafka: other."]
-
-
 async def test_a_message_is_released_after_it_is_processed(cluster: Cluster, topics: Topics) -> None:
     pipeline, value = Pipeline(), b"1" * 1_000
     pipeline.held[value] = asyncio.Event()

@@ -34,6 +34,9 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
+FIRST = (RUNS, 2)  # a partition whose first message waits
+
+
 # What a capture has.
 
 
@@ -136,11 +139,11 @@ async def test_partition_is_handed_over_after_its_message_in_progress_is_saved_a
 async def test_messages_that_wait_are_left_to_the_consumer_that_gets_their_partition() -> None:
     pipeline = holding(b"in progress")
     async with fed(pipeline, group=GROUP, is_counted=True) as feed:
-        feed.assign(A, B)
+        feed.assign(A, B, FIRST)
         messages = [received(A, 5, b"in progress"), received(A, 6, b"6"), received(B, 7, b"b"), received(A, 7, b"7")]
-        feed.arrive(*messages)
+        feed.arrive(*messages, received(FIRST, 0))
         await settle()
-        done = feed.revoke(A)
+        done = feed.revoke(A, FIRST)
         assert feed.source.waiting == 1
         assert feed.reader.capacity.room == MAX_MESSAGES - 2
 
@@ -367,6 +370,16 @@ async def test_lag_and_deleted_messages_are_reported() -> None:
         "Kafka: the brokers deleted 1 message before they were read.",
         "Kafka: the brokers deleted 1,000 messages before they were read.",
     ]
+
+
+async def test_problem_that_is_repeated_is_reported_once_until_a_message_arrives() -> None:
+    pipeline = Pipeline()
+    async with fed(pipeline) as feed:
+        for reason in ("too large", "too large", "other"):
+            feed.source.failed(reason)
+        feed.arrive()
+        feed.source.failed("other")
+    assert pipeline.notices == ["Kafka: too large.", "Kafka: other.", "Kafka: other."]
 
 
 @pytest.mark.parametrize(

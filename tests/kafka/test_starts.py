@@ -132,7 +132,7 @@ def test_group_starts_at_its_commits_and_reports_partitions_without_one() -> Non
 
 def test_group_asks_for_its_commits_until_the_brokers_respond() -> None:
     told: list[str] = []
-    brokers = Brokers({A: (0, 10)}, commits={A: 7}, failures=2)
+    brokers = Brokers({A: (0, 10)}, commits={A: 7}, failures=3)
     start = finder(brokers).find_in_group([TopicPartition(*A)], Event(), told.append)
     assert start == ({A: 7}, [])
     (reason,) = told  # only the first failure
