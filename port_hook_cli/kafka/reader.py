@@ -59,7 +59,8 @@ ReaderFactory: TypeAlias = Callable[
 class TopicReader:
     """A thread that reads the topics of `plan`. `start_at` returns the offset kept for a partition, or None.
 
-    The thread waits up to `poll_s` seconds for a message before it notices `stop` and `close`.
+    The thread waits up to `poll_s` seconds for a message before it notices `stop` and `close`. If too much is in
+    progress for `pause_after_s` seconds, it pauses the partitions.
     """
 
     def __init__(
@@ -71,9 +72,11 @@ class TopicReader:
         start_at: Callable[[Partition], int | None],
         *,
         poll_s: float = _POLL_S,
+        pause_after_s: float = _PAUSE_AFTER_S,
     ) -> None:
         loop = asyncio.get_running_loop()
-        self._plan, self._events, self._capacity, self._poll_s = plan, events, capacity, poll_s
+        self._plan, self._events, self._capacity = plan, events, capacity
+        self._poll_s, self._pause_after_s = poll_s, pause_after_s
         self._opened: asyncio.Future[None] = loop.create_future()
         self._ended: asyncio.Future[None] = loop.create_future()
         self._stopping, self._closing = Event(), Event()
@@ -165,7 +168,7 @@ class TopicReader:
         if assignment.is_paused and self._capacity.is_free_again:
             assignment.resume()
             return False
-        if not assignment.is_paused and now - self._held_up_at > _PAUSE_AFTER_S:
+        if not assignment.is_paused and now - self._held_up_at > self._pause_after_s:
             assignment.pause()
         if assignment.is_paused:
             self._link.consumer.poll(0)

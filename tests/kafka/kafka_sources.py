@@ -19,7 +19,7 @@ from tests.kafka_clusters import TIMEOUT_S
 
 # The cluster for tests waits about as long for the members of a group that were there before.
 _SESSION_TIMEOUT_S = 2.0
-_POLL_S = 0.02
+_READER = partial(TopicReader, poll_s=0.02, pause_after_s=0.1)
 
 
 class Pipeline:
@@ -118,7 +118,7 @@ class Topics:
             look_for_partitions_s=look_for_partitions_s,
             session_timeout_s=_SESSION_TIMEOUT_S,
         )
-        source = await open_kafka(plan, self._get_connection, context, partial(TopicReader, poll_s=_POLL_S))
+        source = await open_kafka(plan, self._get_connection, context, _READER)
         try:
             yield source
         finally:
