@@ -67,7 +67,10 @@ class LiveReport:
         report: KeptReport,
         open_api: Callable[[], AbstractAsyncContextManager[DeliveryApi]],
         note: Callable[[str], None],
+        *,
+        first_pause_s: float = FIRST_PAUSE_S,
     ) -> None:
+        self._first_pause_s = first_pause_s
         self._delivery = ReportDelivery(report)
         self._report = report
         self._open_api = open_api
@@ -87,12 +90,12 @@ class LiveReport:
     async def run(self) -> None:
         """Send the report until all of it is sent."""
         async with self._open_api() as api:
-            pause_s = FIRST_PAUSE_S
+            pause_s = self._first_pause_s
             while not self._delivery.is_complete:
                 is_last = self._finished.is_set()
                 try:
                     await self._send(api, is_last=is_last)
-                    pause_s = FIRST_PAUSE_S
+                    pause_s = self._first_pause_s
                 except PortApiError as problem:
                     if is_last:
                         raise

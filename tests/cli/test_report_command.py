@@ -313,6 +313,34 @@ def test_pending_leaves_a_report_that_another_process_sends_alone(run: Run, tmp_
     assert (port.logs, port.run["status"]) == (["one"], "SUCCESS")
 
 
+def test_pending_keeps_a_report_whose_lines_cannot_be_read(run: Run, tmp_path: Path) -> None:
+    with a_flaky_port((WAIT_LONG,) * 3) as port:
+        env = environ_of_flaky(port)
+        keep_a_report(run, env)
+        port.script.clear()
+        (folder,) = reports(tmp_path / "home")
+        (lines,) = folder.glob("log-*")
+        lines.unlink()
+        lines.mkdir()
+        (lines / "file").touch()
+        result = run("report-run", "--pending", env=env)
+    assert (result.code, result.out) == (ExitCode.FAILED, "")
+    assert result.err.splitlines() == [
+        f"error: The report of {RUN_ID} cannot be read: Is a directory.",
+        "hint: Check the disk.",
+        f"hint: The report is kept in {folder}; delete it to discard the report.",
+    ]
+    assert reports(tmp_path / "home") == [folder]
+    assert port.run["status"] == "IN_PROGRESS"
+
+
+def test_lines_that_cannot_be_kept_are_counted(run: Run, env: dict[str, str], tmp_path: Path) -> None:
+    program = f"import shutil; shutil.rmtree({str(tmp_path / 'home' / '.port-hook')!r}); print('one'); print('two')"
+    result = run("report-run", RUN_ID, *python(program), env=env)
+    assert (result.code, result.out) == (ExitCode.OK, "one\ntwo\n")
+    assert "warning: 2 lines of the log could not be kept, so they are not reported.\n" in result.err
+
+
 # --- signals --------------------------------------------------------------------------------------------------------
 
 

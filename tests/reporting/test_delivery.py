@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from port_hook_cli.errors import PortApiError, RunEndedError, StoreError
 from port_hook_cli.reporting.delivery import ReportDelivery, may_succeed_later
 from port_hook_cli.reporting.kept_report import KeptReports, ReportState, call_record
+from port_hook_cli.reporting.live_report import LiveReport
 from port_hook_cli.reporting.spool import MAX_BATCH_BYTES
 from port_hook_cli.runs.updates import Call, LogLevel, Purpose, RunReport, RunStatus, plan_report
 from tests.factories import RUN_ID
@@ -166,10 +169,71 @@ def test_state_that_port_hook_did_not_write_is_a_store_error(tmp_path: Path, tex
     [
         (PortApiError("x"), True),
         (PortApiError("x", status=429), True),
-        (PortApiError("x", status=503), True),
+        (PortApiError("x", status=500), True),
+        (PortApiError("x", status=499), False),
         (PortApiError("x", status=404), False),
         (RunEndedError("x"), False),
     ],
 )
 def test_only_troubles_that_pass_are_tried_again(problem: PortApiError, may: bool) -> None:
     assert may_succeed_later(problem) is may
+
+
+class Live:
+    """A live report with one line, and the notes about it. `fates` are those of the first calls."""
+
+    def __init__(self, home: Path, fates: Sequence[PortApiError]) -> None:
+        self.notes, self.noted = list[str](), asyncio.Event()
+        self.reports = keep(home, 0)
+        (folder,) = self.reports.folders()
+        self.report = self.reports.open(folder)
+        assert self.report is not None
+        self.report.spool.append(b"one\n")
+        self.api = Api(self._fate)
+        self._fates = list(fates)
+        self.live = LiveReport(self.report, self._open, self._note, first_pause_s=0)
+
+    def _fate(self) -> PortApiError | None:
+        if self._fates:
+            return self._fates.pop(0)
+        self.live.finish()
+        return None
+
+    def _note(self, text: str) -> None:
+        self.notes.append(text)
+        self.noted.set()
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[Api]:
+        yield self.api
+
+
+async def test_live_report_notes_only_the_first_failure_and_keeps_trying(tmp_path: Path) -> None:
+    world = Live(tmp_path / "kept", [PortApiError("Port is busy.", status=503)] * 3)
+    await asyncio.wait_for(world.live.run(), 5)
+    assert world.notes == ["Port is busy. The command goes on, and port-hook keeps trying."]
+    assert (world.api.logs[1:], world.api.ends) == (["one"], ["SUCCESS"])
+
+
+@pytest.mark.parametrize(
+    ("problem", "note"),
+    [
+        (
+            PortApiError("No.", status=404),
+            "No. The command goes on. Its output is kept, and port-hook tries again when it ends.",
+        ),
+        (RunEndedError("Over."), "Over. The command goes on, but its output is not reported."),
+    ],
+)
+async def test_live_report_waits_for_the_end_of_the_command_when_trying_again_cannot_help(
+    tmp_path: Path, problem: PortApiError, note: str
+) -> None:
+    world = Live(tmp_path / "kept", [problem, problem])
+    running = asyncio.create_task(world.live.run())
+    await asyncio.wait_for(world.noted.wait(), 5)
+    for _ in range(10):  # turns of the loop in which it could try again
+        await asyncio.sleep(0)
+    assert (world.notes, world.api.logs[1:], running.done()) == ([note], [], False)
+    world.live.finish()
+    with pytest.raises(type(problem)):
+        await asyncio.wait_for(running, 5)
