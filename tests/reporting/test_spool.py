@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import stat
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +20,18 @@ def take_all(spool: Spool, max_bytes: int = MAX_BATCH_BYTES) -> list[bytes]:
         batches.append(batch)
         spool.advance(len(batch))
     return batches
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Let this process write no file beyond `size` bytes: what fits is written, and then writing fails."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_spool_returns_whole_lines_in_order(tmp_path: Path) -> None:
@@ -88,6 +102,18 @@ def test_spool_counts_the_lines_that_cannot_be_written_and_goes_on(tmp_path: Pat
     folder.mkdir()
     spool.append(b"two\n")
     assert take_all(spool) == [b"[port-hook: 1 line is missing here]\ntwo\n"]
+    spool.close()
+
+
+def test_spool_has_no_part_of_lines_for_which_there_was_no_space(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.append(b"one\n")
+    assert spool.next_batch() == b"one\n"
+    with files_of_at_most(1_000):
+        spool.append(b"two" * 1_000 + b"\n")
+        assert spool.next_batch() == b"one\n"
+    spool.append(b"three\n")
+    assert take_all(spool) == [b"one\n[port-hook: 1 line is missing here]\nthree\n"]
     spool.close()
 
 
