@@ -619,6 +619,7 @@ def test_terminal_shows_progress_and_escapes_control_characters_of_the_payload(f
         options = {"cwd": str(folder), "env": env, "timeout": 20}
         series = pexpect.spawn(shlex.join([*start, "--to", url, "--times", "60", "--rate", "100/s"]), **options)
         series.expect("sending")
+        series.expect_exact("100%")
         series.expect("200 OK")
         series.expect(pexpect.EOF)
         series.close()

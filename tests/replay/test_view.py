@@ -71,6 +71,7 @@ def test_status_is_shown_with_its_reason_phrase_when_there_is_one(status: int, w
         (Delivery(url=URL, fault="unreachable"), "--to"),
         (Delivery(url=URL, fault="timeout"), "--timeout"),
         (Delivery(url=URL, fault="broken"), "log"),
+        (Delivery(url=URL, fault="too-large"), "smaller"),
     ],
 )
 def test_each_known_failure_has_a_hint(delivery: Delivery, word: str) -> None:
