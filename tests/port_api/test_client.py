@@ -91,6 +91,23 @@ async def test_wrong_credentials_are_not_retried_and_not_shown() -> None:
         assert SECRET.reveal() not in caught.value.message
 
 
+@pytest.mark.parametrize("token", ["", "two words", "a\nb", "café", "x" * 16_385])
+async def test_token_that_no_header_can_have_is_an_error_of_port(token: str) -> None:
+    answer = json.dumps({"ok": True, "accessToken": token, "expiresIn": 60}).encode()
+    async with flaky(tokens=(Fault(status=200, body=answer),)) as (port, api, _):
+        with pytest.raises(PortApiError, match="an access token that is not valid in an HTTP header"):
+            await api.get_run(RUN_ID)
+        assert port.calls == []
+
+
+async def test_internal_error_of_port_is_not_the_users() -> None:
+    async with flaky(*[Fault(status=500, body=b"oops")] * 5) as (_, api, pauses):
+        with pytest.raises(PortApiError, match=r"500 Internal Server Error .*oops \(tried 5 times\)") as caught:
+            await api.get_run(RUN_ID)
+    assert caught.value.hint == "Port has a problem; try again later."
+    assert len(pauses) == 4
+
+
 async def test_token_is_not_shown() -> None:
     async with flaky(Fault(status=422, body=b"bad a-token-of-port-0")) as (port, api, _pauses):
         port.token_name = "a-token-of-port"
@@ -105,7 +122,15 @@ async def test_token_request_is_retried_when_port_is_busy() -> None:
         assert port.tokens == ["token-0"]
 
 
-@pytest.mark.parametrize(("value", "pause_s"), [("7", 7.0), (formatdate(NOW + 12, usegmt=True), 12.0)])
+@pytest.mark.parametrize(
+    ("value", "pause_s"),
+    [
+        ("7", 7.0),
+        (formatdate(NOW + 12, usegmt=True), 12.0),
+        (formatdate(NOW + 12), 12.0),
+        (formatdate(NOW + 12 + 3600).replace("-0000", "+0100"), 12.0),
+    ],
+)
 async def test_call_waits_for_retry_after(value: str, pause_s: float) -> None:
     limited = Fault(status=429, headers={"Retry-After": value})
     async with flaky(limited) as (port, api, pauses):
