@@ -1,11 +1,14 @@
-"""One Chromium for all tests, and a context of its own for each; both watch for what a page must never do."""
+"""One Chromium for all tests, and a context of its own for each; both watch for what a page must never do.
+
+A failed test leaves a trace of each page that it opened, and prints the command that shows it.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +17,14 @@ import pytest
 import pytest_asyncio
 
 from tests.browser.inspecting import Desk, a_desk
+from tests.browser.starting import CannotStart, a_browser
 from tests.servers import Handler, handler
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+
+# The full size of the tests of size (`make browser`). Read before a test takes PORT_ out of the environment.
+IS_FULL = bool(os.environ.get("PORT_HOOK_BROWSER"))
 
 # Frames over 50 ms, as the browser reports them.
 _WATCH = """
@@ -45,7 +52,7 @@ OpenPage = Callable[..., Awaitable["Page"]]
 
 # The modules import Playwright, so they are not even collected without it.
 if find_spec("playwright") is None:
-    collect_ignore_glob = ["test_page_[!s]*.py", "test_page_size.py"]
+    collect_ignore_glob = ["test_page_[!s]*.py", "test_page_size.py", "test_starting.py"]
 
 
 def pytest_report_header() -> str | None:
@@ -53,29 +60,36 @@ def pytest_report_header() -> str | None:
     return None if find_spec("playwright") else "browser: Playwright is not installed, so no test uses a browser"
 
 
-def chromium(downloaded: str) -> str | None:
-    """Return the machine's Chromium, or else the one that Playwright has downloaded, or None."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next((path for name in names if (path := shutil.which(name))), None)
-    return found or (downloaded if Path(downloaded).exists() else None)
+# With ten processes per core, the longest test took 35 s.
+_TIMEOUT_S = 60
+_FAILED = pytest.StashKey[bool]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Limit how long each test may take that sets no limit itself."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(_TIMEOUT_S))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell the fixtures of a test whether it failed."""
+    report = yield
+    item.stash[_FAILED] = report.failed
+    return report
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    from playwright.async_api import async_playwright, expect
+    from playwright.async_api import expect
 
     expect.set_options(timeout=_PATIENCE_MS)
-    async with async_playwright() as driver:
-        path = chromium(driver.chromium.executable_path)
-        if path is None:
-            pytest.skip("There is no Chromium on this machine.")
-        # No sandbox: it needs rights that a container or root does not have. Memory is measured exactly.
-        arguments = ["--no-sandbox", "--enable-precise-memory-info"]
-        opened = await driver.chromium.launch(executable_path=path, args=arguments)
-        try:
+    try:
+        async with a_browser() as opened:
             yield opened
-        finally:
-            await opened.close()
+    except CannotStart as reason:
+        pytest.skip(str(reason))
 
 
 class Watch:
@@ -106,7 +120,7 @@ class Watch:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
+async def open_page(browser: Browser, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenPage]:
     """Open the inspector's page of a desk: `await open_page(desk, "?open=ID", width=1000, color_scheme="dark")`.
 
     `page.watch` has what the page did that it must not do; the test fails if there is anything.
@@ -121,6 +135,8 @@ async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
         context = await browser.new_context(viewport={"width": width, "height": 900}, **how)
         contexts.append(context)
         context.set_default_timeout(_PATIENCE_MS)
+        if not IS_FULL:  # a trace would be measured, too
+            await context.tracing.start(snapshots=True)
         await context.add_init_script(_WATCH)
         await context.grant_permissions(["clipboard-read", "clipboard-write"], origin=desk.origin)
         page = await context.new_page()
@@ -132,9 +148,17 @@ async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
         return page
 
     yield open_
-    for context in contexts:
+    problems = [problem for watch in watches for problem in watch.problems]
+    is_kept = not IS_FULL and (request.node.stash[_FAILED] or bool(problems))
+    for number, context in enumerate(contexts):
+        trace = tmp_path / f"trace-{number}.zip"
+        if is_kept:
+            await context.tracing.stop(path=trace)
         await context.close()
-    assert [problem for watch in watches for problem in watch.problems] == []
+        if is_kept:
+            # pytest shows it with the failure.
+            print(f"Trace: {sys.executable} -m playwright show-trace {trace}")  # noqa: T201
+    assert problems == []
 
 
 @pytest.fixture(scope="session")
@@ -158,7 +182,3 @@ def own_desk(tmp_path: Path, backend: Handler) -> Iterator[Desk]:
     """A listener with an inspector and an empty store."""
     with a_desk(tmp_path, "--forward-to", str(backend.port)) as desk:
         yield desk
-
-
-# The full size of the tests of size (`make browser`). Read before a test takes PORT_ out of the environment.
-IS_FULL = bool(os.environ.get("PORT_HOOK_BROWSER"))

@@ -1,0 +1,97 @@
+"""Starting Chromium with Playwright, or saying why this machine cannot."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+# The reasons for skipping the tests in a browser. Details follow after a colon.
+NO_DRIVER = "Playwright's driver does not start"
+NO_CHROMIUM = "There is no Chromium on this machine."
+NO_START = "Chromium does not start"
+
+_START_S = 30.0
+
+
+class CannotStart(Exception):
+    """No browser can be started; the message is the reason."""
+
+
+@asynccontextmanager
+async def a_browser() -> AsyncIterator[Browser]:
+    """Start Chromium, and close it at the end of the block; raises CannotStart."""
+    from playwright.async_api import Error, async_playwright
+
+    if problem := driver_problem():
+        raise CannotStart(f"{NO_DRIVER}: {problem}")
+    async with async_playwright() as driver:
+        path = chromium(driver.chromium.executable_path)
+        if path is None:
+            raise CannotStart(NO_CHROMIUM)
+        # No sandbox: it needs rights that a container or root does not have. Memory is measured exactly.
+        arguments = ["--no-sandbox", "--enable-precise-memory-info"]
+        try:
+            opened = await driver.chromium.launch(executable_path=path, args=arguments, timeout=_START_S * 1000)
+        except Error as error:
+            raise CannotStart(f"{NO_START}: {_complaint(error.message)}") from error
+        try:
+            yield opened
+        finally:
+            await opened.close()
+
+
+def driver_problem(timeout_s: float = _START_S) -> str:
+    """Return why Playwright's driver, a Node.js of its own, does not start; "" if it does.
+
+    Playwright itself waits for the first message of a driver, and a bare Debian lacks a library that Node.js needs.
+    """
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "playwright", "--version"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        _, written = driver.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        _kill_all(driver)
+        driver.communicate()
+        return f"no response within {timeout_s:g} s"
+    return (_last_line(written) or f"exit code {driver.returncode}") if driver.returncode else ""
+
+
+def _kill_all(process: subprocess.Popen[str]) -> None:
+    """Kill a process and its children."""
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def chromium(downloaded: str) -> str | None:
+    """Return the machine's Chromium, or else the one that Playwright has downloaded, or None."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    return found or (downloaded if Path(downloaded).exists() else None)
+
+
+def _complaint(message: str) -> str:
+    """Return the last line of what Chromium wrote on stderr, as Playwright quotes it, or else the first of all."""
+    written = [line.partition("[err] ")[2] for line in message.splitlines() if "[err] " in line]
+    return _last_line("\n".join(written)) or message.partition("\n")[0]
+
+
+def _last_line(text: str) -> str:
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

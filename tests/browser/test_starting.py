@@ -1,0 +1,85 @@
+"""Machines that cannot start a browser skip its tests, and a failed test leaves a trace."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.browser.starting import NO_CHROMIUM, NO_DRIVER, NO_START, driver_problem
+
+if sys.platform == "win32":
+    pytest.skip("shell scripts stand for the programs that do not start", allow_module_level=True)
+
+pytestmark = pytest.mark.once
+
+_ROOT = Path(__file__).parents[2]
+_ANY = "tests/browser/test_page_access.py::test_browser_without_the_token_gets_nothing"
+# The driver says why on stderr, and Chromium may write anything.
+_BROKEN = "#!/bin/sh\necho 'error while loading shared libraries: libatomic.so.1' >&2\nexit 127\n"
+
+# A test that fails after opening a page, or not.
+_OPENING = """
+import pytest
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+@pytest.mark.parametrize("fails", [True, False], ids=["fails", "passes"])
+async def test_opening(shared_desk, open_page, fails):
+    await open_page(shared_desk)
+    assert not fails
+"""
+
+
+def a_program(path: Path, script: str) -> Path:
+    path.write_text(script)
+    path.chmod(0o755)
+    return path
+
+
+def pytest_output(*arguments: str, **variables: str) -> str:
+    """Return what pytest prints for tests in this repository."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "-n0", "-rs", *arguments]
+    ended = subprocess.run(
+        command, cwd=_ROOT, env={**os.environ, **variables}, capture_output=True, text=True, timeout=120, check=False
+    )
+    return ended.stdout + ended.stderr
+
+
+def test_browser_tests_are_skipped_when_the_driver_does_not_start(tmp_path: Path) -> None:
+    node = a_program(tmp_path / "node", _BROKEN)
+    output = pytest_output(_ANY, PLAYWRIGHT_NODEJS_PATH=str(node))
+    assert f"{NO_DRIVER}: error while loading shared libraries: libatomic.so.1" in output
+    assert re.search(r"1 skipped in ", output), output
+
+
+def test_browser_tests_are_skipped_when_chromium_does_not_start(tmp_path: Path) -> None:
+    a_program(tmp_path / "chromium", _BROKEN)
+    output = pytest_output(_ANY, PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert f"{NO_START}: " in output or NO_DRIVER in output
+    assert re.search(r"1 skipped in ", output), output
+
+
+def test_driver_that_never_responds_is_killed_and_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = a_program(tmp_path / "node", f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 1000\n")
+    monkeypatch.setenv("PLAYWRIGHT_NODEJS_PATH", str(node))
+    assert driver_problem(timeout_s=2) == "no response within 2 s"
+
+
+@pytest.mark.timeout(120)
+def test_failed_browser_test_leaves_a_trace_and_a_passed_one_leaves_none(tmp_path: Path) -> None:
+    module = tmp_path / "test_opening.py"
+    module.write_text(_OPENING)
+    options = ("-p", "tests.browser.conftest", "--rootdir", str(_ROOT), "--basetemp", str(tmp_path / "base"))
+    output = pytest_output(str(module), *options)
+    if reason := next((reason for reason in (NO_DRIVER, NO_CHROMIUM, NO_START) if reason in output), None):
+        pytest.skip(reason)
+    traces = re.findall(r"Trace: .* show-trace (\S+)", output)
+    assert [Path(trace) for trace in traces] == list(tmp_path.rglob("trace-*.zip"))
+    assert "trace.trace" in zipfile.ZipFile(traces[0]).namelist()
+    assert "1 failed, 1 passed" in output
