@@ -104,7 +104,7 @@ def _failure(url: str, error: Exception, timeout_s: float) -> TunnelError:
 class SmeeChannel:
     """An open channel.
 
-    See `port_hook_cli.tunnels.protocol.Tunnel` and `port_hook_cli.invocations.source.Source`. `pauses_s` has the
+    See `port_hook_cli.tunnels.protocol.Tunnel` and `port_hook_cli.invocations.source.Source`. `pauses_s` is the
     shortest and the longest pause before the channel connects again.
     """
 
