@@ -113,6 +113,7 @@ def test_captures_refuse_a_jq_expression_that_is_not_valid(run: Run, kept: None)
     assert "The expression of --jq is not valid: jq: compile error" in result.err
 
 
+@pytest.mark.nightly
 def test_captures_stop_a_jq_expression_that_does_not_end(run: Run, kept: None) -> None:
     result = run("captures", "--jq", 'if type == "null" then 1 else [range(1e12)] end')
     assert result.code == ExitCode.USAGE

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from port_hook_cli.actions.templates import JqError
-from port_hook_cli.engines.jq_worker import JqWorker
+from port_hook_cli.engines.jq_worker import DEFAULT_TIMEOUT_S, JqWorker
 from port_hook_cli.errors import RenderError, UsageError
 
 # The first batches are small, because most users look for the latest captures.
@@ -37,14 +37,15 @@ class JqBodyFilter:
     """Finds the bodies for which the first result of a jq expression is neither null nor false.
 
     Use it as a context manager. `failures` counts the bodies for which the expression failed, and `failure` is the
-    message of the first. A body that is not JSON does not match.
+    message of the first. A body that is not JSON does not match. The expression has `timeout_s` seconds for each batch.
     """
 
-    def __init__(self, expression: str) -> None:
+    def __init__(self, expression: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
         self.failures = 0
         self.failure = ""
         self._expression = expression
-        self._worker = JqWorker()
+        self._timeout_s = timeout_s
+        self._worker = JqWorker(timeout_s=timeout_s)
 
     def __enter__(self) -> Self:
         try:
@@ -91,7 +92,8 @@ class JqBodyFilter:
             return self._worker.evaluate([program], data)
         except RenderError as error:
             raise UsageError(
-                "The expression of --jq was stopped: it took longer than 5 s for some captures, or too much memory.",
+                f"The expression of --jq was stopped: it took longer than {self._timeout_s:g} s for some captures, "
+                "or too much memory.",
                 hint="Check it for an endless loop, or search fewer captures with --since.",
             ) from error
 

@@ -44,11 +44,18 @@ def test_body_that_jq_cannot_read_does_not_hide_the_others() -> None:
     assert 1 in matching("true", deep, b"1")
 
 
+@pytest.fixture(scope="module")
+def objects() -> Iterator[JqBodyFilter]:
+    """One filter for all examples: a jq process takes longer to start than to run an expression."""
+    with JqBodyFilter('type == "object" # comment \\') as bodies_filter:
+        yield bodies_filter
+
+
 @settings(max_examples=30)
-@given(st.lists(documents, max_size=8))
-def test_every_body_gets_its_own_result(values: list[Any]) -> None:
+@given(values=st.lists(documents, max_size=8))
+def test_every_body_gets_its_own_result(objects: JqBodyFilter, values: list[Any]) -> None:
     expected = [number for number, value in enumerate(values) if isinstance(value, dict)]
-    assert matching('type == "object" # comment \\', *as_bodies(*values)) == expected
+    assert list(objects(enumerate(as_bodies(*values)))) == expected
 
 
 def test_failures_are_counted_and_the_first_is_kept() -> None:
@@ -62,6 +69,15 @@ def test_failures_are_counted_and_the_first_is_kept() -> None:
 def test_expression_that_is_not_whole_is_refused(expression: str) -> None:
     with pytest.raises(UsageError, match="not valid"):
         matching(expression, b"1")
+
+
+def test_expression_that_does_not_end_is_stopped() -> None:
+    endless = 'if type == "null" then 1 else [range(1e12)] end'
+    with (
+        JqBodyFilter(endless, timeout_s=0.5) as bodies_filter,
+        pytest.raises(UsageError, match=r"was stopped: it took longer than 0\.5 s"),
+    ):
+        list(bodies_filter([(0, b"1")]))
 
 
 def test_expression_sees_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
