@@ -14,20 +14,26 @@ from port_hook_cli.kafka.client import Consumer, KafkaError, KafkaException, Top
 from port_hook_cli.kafka.connection import KafkaConnection, client_settings, is_loopback_broker, refuse_elsewhere
 from port_hook_cli.kafka.plan import KafkaPlan
 from port_hook_cli.kafka.starts import TopicPart
+from port_hook_cli.kafka.times import READER_TIMES, ReaderTimes
 from port_hook_cli.kafka.trouble import ConnectionTrouble, error_text, is_about_the_connection, unusable
 from port_hook_cli.text.safe import brief
 
 _CONNECT_TIMEOUT_S = 10.0
-_FIRST_TRY_S, _REFUSED_AFTER_S = 0.5, 1.5
-_CHECK_TIMEOUT_S = 1.0
+_FIRST_TRY_S = 0.5
 _MAX_CLUSTER_ID = 200
 
 
 class BrokerLink:
     """A consumer of the topics of `plan`. `on_failed` gets the problems that are not about the connection."""
 
-    def __init__(self, connection: KafkaConnection, plan: KafkaPlan, on_failed: Callable[[str], None]) -> None:
-        self._connection, self._plan, self._on_failed = connection, plan, on_failed
+    def __init__(
+        self,
+        connection: KafkaConnection,
+        plan: KafkaPlan,
+        on_failed: Callable[[str], None],
+        times: ReaderTimes = READER_TIMES,
+    ) -> None:
+        self._connection, self._plan, self._on_failed, self._times = connection, plan, on_failed, times
         self._consumer: Consumer | None = None
         self.trouble = ConnectionTrouble()
         self.cluster = ""
@@ -49,7 +55,7 @@ class BrokerLink:
 
     def parts(self) -> list[TopicPart]:
         """Return the partitions that exist now; raises KafkaException if the brokers do not respond."""
-        return self._parts(self._cluster_data(_CHECK_TIMEOUT_S))
+        return self._parts(self._cluster_data(self._times.check_s))
 
     def known_end(self, part: TopicPart) -> int | None:
         """Return the offset after the last message of a partition, as far as it is known without asking the brokers."""
@@ -62,7 +68,7 @@ class BrokerLink:
     def responds(self) -> bool:
         """Return whether the brokers respond; raises BrokerError for brokers that must not be used."""
         try:
-            self._cluster_data(_CHECK_TIMEOUT_S)
+            self._cluster_data(self._times.check_s)
         except KafkaException:
             return False
         return True
@@ -108,7 +114,11 @@ class BrokerLink:
                 problem = self.problem(error)
                 took_s = monotonic() - started
                 is_over = took_s > _CONNECT_TIMEOUT_S or stopping.is_set()
-                if is_over or self.trouble.is_refused or (self.trouble.is_suspected and took_s > _REFUSED_AFTER_S):
+                if (
+                    is_over
+                    or self.trouble.is_refused
+                    or (self.trouble.is_suspected and took_s > self._times.refused_after_s)
+                ):
                     raise problem from None
 
     def _cluster_data(self, timeout_s: float) -> Any:

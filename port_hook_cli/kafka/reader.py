@@ -22,12 +22,11 @@ from port_hook_cli.kafka.link import BrokerLink
 from port_hook_cli.kafka.plan import KafkaPlan
 from port_hook_cli.kafka.reader_events import ReaderEvents, ReaderReports
 from port_hook_cli.kafka.starts import TopicPart
+from port_hook_cli.kafka.times import READER_TIMES, ReaderTimes
 from port_hook_cli.text.safe import brief
 
-_POLL_S = 0.2
 _BATCH = 500
-_TEND_S = 0.5
-_HELD_UP_S, _PAUSE_AFTER_S = 0.05, 2.0
+_HELD_UP_S = 0.05
 _CLOSE_S = 3.0
 
 
@@ -57,11 +56,7 @@ ReaderFactory: TypeAlias = Callable[
 
 
 class TopicReader:
-    """A thread that reads the topics of `plan`. `start_at` returns the offset kept for a partition, or None.
-
-    The thread waits up to `poll_s` seconds for a message before it notices `stop` and `close`. If too much is in
-    progress for `pause_after_s` seconds, it pauses the partitions.
-    """
+    """A thread that reads the topics of `plan`. `start_at` returns the offset kept for a partition, or None."""
 
     def __init__(
         self,
@@ -70,18 +65,15 @@ class TopicReader:
         events: ReaderEvents,
         capacity: MessageCapacity,
         start_at: Callable[[Partition], int | None],
-        *,
-        poll_s: float = _POLL_S,
-        pause_after_s: float = _PAUSE_AFTER_S,
+        times: ReaderTimes = READER_TIMES,
     ) -> None:
         loop = asyncio.get_running_loop()
-        self._plan, self._events, self._capacity = plan, events, capacity
-        self._poll_s, self._pause_after_s = poll_s, pause_after_s
+        self._plan, self._events, self._capacity, self._times = plan, events, capacity, times
         self._opened: asyncio.Future[None] = loop.create_future()
         self._ended: asyncio.Future[None] = loop.create_future()
         self._stopping, self._closing = Event(), Event()
         self._reports = ReaderReports(events, loop)
-        self._link = BrokerLink(connection, plan, self._reports.failed)
+        self._link = BrokerLink(connection, plan, self._reports.failed, times)
         self._assignment = PartitionAssignment(self._link, plan, self._reports, self._stopping, start_at)
         self._renewed: KafkaConnection | None = None
         self._held_up_at: float | None = None
@@ -143,12 +135,12 @@ class TopicReader:
             if not self._is_held_up(room):
                 self._read_batch(room)
             if monotonic() >= self._tend_at:
-                self._tend_at = monotonic() + _TEND_S
+                self._tend_at = monotonic() + self._times.tend_s
                 self._tend()
 
     def _read_batch(self, room: int) -> None:
         """Hand over what arrives next. Nothing here keeps the messages, which can be large."""
-        first = self._link.consumer.poll(self._poll_s)
+        first = self._link.consumer.poll(self._times.poll_s)
         if first is not None:
             more = self._link.consumer.consume(min(room, _BATCH) - 1, 0) if room > 1 else []
             self._hand_over([first, *more])
@@ -168,7 +160,7 @@ class TopicReader:
         if assignment.is_paused and self._capacity.is_free_again:
             assignment.resume()
             return False
-        if not assignment.is_paused and now - self._held_up_at > self._pause_after_s:
+        if not assignment.is_paused and now - self._held_up_at > self._times.pause_after_s:
             assignment.pause()
         if assignment.is_paused:
             self._link.consumer.poll(0)

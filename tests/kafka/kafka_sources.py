@@ -15,11 +15,12 @@ from port_hook_cli.kafka.connection import KafkaConnection, SecurityProtocol
 from port_hook_cli.kafka.plan import KafkaPlan
 from port_hook_cli.kafka.reader import TopicReader
 from port_hook_cli.kafka.source import KafkaSource, open_kafka
+from port_hook_cli.kafka.times import ReaderTimes
 from tests.kafka_clusters import TIMEOUT_S
 
 # The cluster for tests waits about as long for the members of a group that were there before.
 _SESSION_TIMEOUT_S = 2.0
-_READER = partial(TopicReader, poll_s=0.02, pause_after_s=0.1)
+_TIMES = ReaderTimes(poll_s=0.02, tend_s=0.1, pause_after_s=0.1, refused_after_s=0.3)
 
 
 class Pipeline:
@@ -34,7 +35,8 @@ class Pipeline:
         self.is_cancelled = False
         self._changed = asyncio.Event()
 
-    async def receive(self, invocation: Invocation, _: str) -> Response | None:
+    async def receive(self, invocation: Invocation, sender: str) -> Response | None:
+        assert sender == "unknown"
         self._changed.set()
         if invocation.body in self.held:
             try:
@@ -97,6 +99,7 @@ class Topics:
         positions: dict[Partition, int] | None = None,
         saved: tuple[MessageOrigin, ...] = (),
         look_for_partitions_s: float = 30.0,
+        times: ReaderTimes = _TIMES,
     ) -> AsyncIterator[KafkaSource]:
         numbers = count(1)
         context = SourceContext(
@@ -118,7 +121,7 @@ class Topics:
             look_for_partitions_s=look_for_partitions_s,
             session_timeout_s=_SESSION_TIMEOUT_S,
         )
-        source = await open_kafka(plan, self._get_connection, context, _READER)
+        source = await open_kafka(plan, self._get_connection, context, partial(TopicReader, times=times))
         try:
             yield source
         finally:

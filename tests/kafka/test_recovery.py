@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from port_hook_cli.errors import BrokerError, PortApiError
 from port_hook_cli.kafka.connection import KafkaConnection
+from port_hook_cli.kafka.times import READER_TIMES
 from port_hook_cli.text.secret import Secret
 from tests.kafka.kafka_sources import Pipeline, Topics
 from tests.kafka_clusters import TIMEOUT_S, running_tansu, tansu_program
@@ -126,7 +127,8 @@ async def test_lost_brokers_and_expired_credentials_are_reported_once_and_recove
             return connection_to(front)
 
         topics, pipeline = Topics(front.address, "org_1", get_connection), Pipeline()
-        async with topics.read(pipeline) as source:
+        # A short time between checks would find a connection that the brokers refuse soon after.
+        async with topics.read(pipeline, times=READER_TIMES) as source:
             source.refresh_pause_s = 0.2
             front.is_down = True
             front.cut()

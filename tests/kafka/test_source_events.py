@@ -271,6 +271,18 @@ async def test_message_is_saved_again_until_that_succeeds_and_each_outage_is_rep
     assert told == [" a message was not saved", " messages are saved again."] * 2
 
 
+async def test_message_that_is_not_saved_waits_before_it_is_tried_again() -> None:
+    pipeline = Pipeline()
+    pipeline.problems = [StoreError("The disk is full."), StoreError("The disk is full.")]
+    async with fed(pipeline) as feed:
+        feed.source.retry_pause_s = 60
+        feed.assign(A)
+        feed.arrive(received(A, 0))
+        await settle()
+        assert len(pipeline.problems) == 1
+        await feed.source.close(0)
+
+
 # What is reported.
 
 

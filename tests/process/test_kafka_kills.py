@@ -28,6 +28,8 @@ ORG = "org_1"
 RUNS = f"{ORG}.runs"
 PARTITIONS = 4
 MESSAGES, ROUNDS = (10_000, 3) if KILLS else (300, 1)
+ROUND_S = 2 if KILLS else 1
+"""How long messages are sent for each kill."""
 PATIENCE_S = 120
 at_full_size = pytest.mark.skipif(not KILLS, reason="`make kafka` runs this: it takes a minute")
 
@@ -119,17 +121,17 @@ async def _campaign(
     """Send messages while listeners are killed and the connection is cut; check after each kill, and all at the end."""
     chance = random.Random()  # noqa: S311 - not a secret
     sent_all = asyncio.create_task(
-        asyncio.to_thread(_send, front.address, 0, MESSAGES, per_second=MESSAGES // (ROUNDS * 2))
+        asyncio.to_thread(_send, front.address, 0, MESSAGES, per_second=MESSAGES // (ROUNDS * ROUND_S))
     )
     for round_ in range(ROUNDS):
         saved_before = len(_stored(folder)[1])
         async with reading(folder, front, *options) as running:
             # A listener that had caught up before it was killed gets nothing new once all are sent.
             await _until(lambda before=saved_before: sent_all.done() or len(_stored(folder)[1]) > before)  # type: ignore[misc]
-            await asyncio.sleep(chance.random())
+            await asyncio.sleep(chance.random() * ROUND_S / 2)
             if round_ == 0:
                 front.cut()
-                await asyncio.sleep(chance.random() / 2)
+                await asyncio.sleep(chance.random() * ROUND_S / 4)
             running.process.kill()
             running.process.wait()
         _assert_nothing_acknowledged_is_missing(await asyncio.to_thread(acknowledged), folder)
