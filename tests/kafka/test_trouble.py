@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError
 
-from port_hook_cli.kafka.capacity import MessageCapacity
 from port_hook_cli.kafka.connection import KafkaConnection
 from port_hook_cli.kafka.trouble import ConnectionTrouble, error_text, is_about_the_connection, unusable
 
@@ -41,6 +40,32 @@ def test_trouble_that_passes_before_it_is_told_is_not_told() -> None:
     assert not trouble.is_suspected
 
 
+def test_loss_without_another_reason_has_librdkafkas_own() -> None:
+    trouble = ConnectionTrouble()
+    trouble.note(ALL_DOWN, "1/1 brokers are down")
+    trouble.note(ALL_DOWN, "2/2 brokers are down")
+    assert trouble.reason == "1/1 brokers are down"
+
+
+def test_trouble_that_has_passed_is_forgotten_and_told_again_when_it_comes_back() -> None:
+    trouble = ConnectionTrouble()
+    trouble.note(REFUSED, "wrong password")
+    assert trouble.tell()
+    assert trouble.clear()
+    assert (trouble.reason, trouble.is_suspected, trouble.is_refused) == ("", False, False)
+    assert not trouble.clear()
+
+    trouble.note(REFUSED, "wrong password")
+    assert [trouble.tell(), trouble.tell()] == [True, False]
+
+
+def test_loss_does_not_replace_the_reason_of_a_refusal() -> None:
+    trouble = ConnectionTrouble()
+    trouble.note(REFUSED, "wrong password")
+    trouble.note(LOST, "closed")
+    assert trouble.reason == "wrong password"
+
+
 def test_the_reason_of_tls_is_not_replaced_by_one_that_says_less() -> None:
     trouble = ConnectionTrouble()
     for code, text in ((TLS, "certificate verify failed"), (LOST, "closed"), (ALL_DOWN, "down")):
@@ -61,24 +86,21 @@ def test_the_text_of_an_error_has_no_address_state_or_control_characters() -> No
     assert error_text("refused (after 0ms in state CONNECT, 1 identical error(s) suppressed)") == "refused"
     assert error_text("refused (after 0ms in state CONNECT, 1 ident") == "refused (after 0ms in state CONNECT, 1 ident"
     assert len(error_text("x" * 10_000)) <= 300
+    assert error_text(KafkaError(LOST, "b:1/1: Disconnected (after 8ms in state UP)")) == "Disconnected"
 
 
 @pytest.mark.parametrize(
     ("reason", "hint"),
-    [("certificate verify failed", "KAFKA_CA_FILE"), ("SASL failed", "KAFKA_PASSWORD"), ("refused", "firewall")],
+    [
+        ("certificate verify failed", "KAFKA_CA_FILE"),
+        ("ssl.ca.location failed: no certificate found", "PEM"),
+        ("SASL failed", "KAFKA_PASSWORD"),
+        ("Authentication failed", "KAFKA_PASSWORD"),
+        ("refused", "firewall"),
+    ],
 )
 def test_an_error_says_what_to_do_next(reason: str, hint: str) -> None:
     assert hint in unusable(KafkaConnection(brokers=("b:1",)), reason).hint
-
-
-def test_capacity_is_bounded_by_messages_and_by_bytes() -> None:
-    capacity = MessageCapacity(messages=3, size=10_000)
-    capacity.take(1)
-    assert capacity.room == 2
-    capacity.take(9_000)
-    assert (capacity.room, capacity.is_free_again) == (0, False)
-    capacity.release(9_000)
-    assert (capacity.room, capacity.is_free_again) == (2, True)
 
 
 def test_a_connection_that_is_cut_during_the_handshake_is_not_a_refusal() -> None:
