@@ -133,7 +133,8 @@ async def test_a_message_in_progress_at_the_end_is_not_acknowledged(cluster: Clu
 async def test_a_message_that_cannot_be_saved_is_retried_and_reported_once(cluster: Cluster, topics: Topics) -> None:
     pipeline = Pipeline()
     pipeline.problems = [StoreError("The disk is full.", hint="Free some space.") for _ in range(3)]
-    async with topics.read(pipeline):
+    async with topics.read(pipeline) as source:
+        source.retry_pause_s = 0.01
         await sent(cluster, topics.runs, b"1", b"2", b"3")
         await pipeline.until(lambda: pipeline.kept(topics.runs)[0] == 3)
 
@@ -206,9 +207,8 @@ async def test_many_messages_wait_in_bounds_and_all_arrive_once(cluster: Cluster
 
 async def test_a_watcher_takes_no_message_from_a_group(cluster: Cluster, topics: Topics) -> None:
     org = topics.runs.removesuffix(".runs")
-    agent = Consumer(
-        {"bootstrap.servers": cluster.address, "group.id": org, "auto.offset.reset": "earliest", "log_level": 0}
-    )
+    settings = {"bootstrap.servers": cluster.address, "group.id": org, "auto.offset.reset": "earliest", "log_level": 0}
+    agent = Consumer({**settings, "fetch.wait.max.ms": 5})  # this cluster always waits so long
     agent.subscribe([topics.runs])
     pipeline = Pipeline()
     try:
