@@ -10,7 +10,7 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_NOT_AVAILABLE
 
 from port_hook_cli.errors import BrokerError, PortApiError, PortHookError, StoreError
 from port_hook_cli.invocations.models import LATEST_TIMESTAMP_MS, MessageOrigin, Partition
-from port_hook_cli.kafka.capacity import MAX_MESSAGES
+from port_hook_cli.kafka.capacity import MAX_BYTES, MAX_MESSAGES
 from port_hook_cli.kafka.connection import KafkaConnection
 from tests.kafka.fed_sources import GROUP, NOW, RUNS, A, B, Recorder, fed, received
 from tests.kafka.kafka_sources import Pipeline
@@ -202,6 +202,22 @@ async def test_message_that_is_saved_after_its_partition_was_replaced_does_not_c
         await settle()
         assert pipeline.kept(RUNS) == {0: 2}
         assert feed.reader.acknowledged == []
+
+
+async def test_room_for_more_bytes_comes_back_with_each_message_that_is_handled_or_left_to_others() -> None:
+    pipeline, value = Pipeline(), b"1" * 2**20
+    async with fed(pipeline, group=GROUP, max_body=2**21) as feed:
+        feed.assign(A, B)
+        for offset in range(40):
+            feed.arrive(received(A, offset, value), received(FIRST, offset, value))  # another consumer has the latter
+            await settle()
+            feed.arrive(received(B, offset, value))
+            feed.revoke(B)  # before it is handled
+            feed.assign(A, B)
+        await settle()
+        assert [taken.origin and taken.origin.partition for taken in pipeline.taken] == [0] * 40
+        assert feed.reader.capacity.room == MAX_MESSAGES
+    assert 40 * len(value) > MAX_BYTES
 
 
 # The end.
