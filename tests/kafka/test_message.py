@@ -57,3 +57,16 @@ def test_headers_of_any_value_can_be_sent(value: bytes) -> None:
 
 def test_a_value_nested_too_deeply_has_no_headers() -> None:
     assert message_headers(b'{"headers":' + b"[" * 100_000).get("content-type") == "application/json"
+
+
+def test_content_type_of_a_message_replaces_the_default() -> None:
+    headers = message_headers(b'{"headers":{"Content-Type":"text/plain"}}')
+    assert headers.all("content-type") == ("text/plain",)
+
+
+def test_header_with_half_of_a_character_is_kept() -> None:
+    assert message_headers(b'{"headers":{"who":"\\ud83d"}}').get("who") == "\xed\xa0\xbd"
+
+
+def test_text_in_a_header_that_is_json_is_not_escaped() -> None:
+    assert message_headers('{"headers":{"who":["zoë"]}}'.encode()).get("who") == '["zoë"]'.encode().decode("latin-1")
