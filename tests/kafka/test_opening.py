@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from port_hook_cli.errors import PortApiError, PortHookError, SettingsError, UsageError
 from port_hook_cli.invocations.models import Invocation, Response
@@ -15,8 +17,10 @@ from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.kafka.environment import read_kafka_settings
 from port_hook_cli.kafka.opening import KafkaOpening, KafkaOptions
 from port_hook_cli.port_api.client import PortApi
+from tests.factories import SECRET
 from tests.kafka_clusters import Cluster, a_message
 from tests.sandboxes import a_sandbox
+from tests.servers import application
 
 
 def no_api() -> PortApi:
@@ -94,6 +98,41 @@ async def test_an_organization_that_is_not_known_is_an_error(tmp_path: Path) -> 
     with pytest.raises(SettingsError, match="organization's id is not known") as caught:
         await opened(opening({"KAFKA_CONSUMER_BROKERS": "127.0.0.1:1"}, tmp_path))
     assert "PORT_ORG_ID" in caught.value.hint
+
+
+@pytest.mark.parametrize("org_id", [None, 5, "", "org\x1b[2J", "org_1" * 1_000])
+async def test_organization_id_that_is_not_usable_text_is_an_error(org_id: object, tmp_path: Path) -> None:
+    async def token(_: web.Request) -> web.Response:
+        return web.json_response({"accessToken": "t", "expiresIn": 3600, "tokenType": "Bearer"})
+
+    async def organization(_: web.Request) -> web.Response:
+        return web.json_response({"ok": True, "organization": {"id": org_id, "name": "One"}})
+
+    port = web.Application()
+    port.router.add_post("/v1/auth/access_token", token)
+    port.router.add_get("/v1/organization", organization)
+    with application(port) as url:
+        open_api = partial(PortApi, api_url=url, client_id="id", client_secret=SECRET)
+        one = opening({"KAFKA_CONSUMER_BROKERS": "127.0.0.1:1"}, tmp_path, open_api=open_api)
+        with pytest.raises(SettingsError, match="organization's id is not known") as caught:
+            await opened(one)
+    assert "PORT_ORG_ID" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("environ", "needs_api"),
+    [
+        ({}, True),
+        ({"PORT_ORG_ID": "org_1"}, True),
+        ({"KAFKA_CONSUMER_BROKERS": "127.0.0.1:1"}, True),
+        ({"KAFKA_CONSUMER_BROKERS": "127.0.0.1:1", "PORT_ORG_ID": "org_1"}, False),
+        ({"KAFKA_CONSUMER_BROKERS": "kafka.example.com:1", "PORT_ORG_ID": "org_1"}, True),
+    ],
+)
+def test_api_is_needed_unless_brokers_credentials_and_organization_are_set(
+    environ: dict[str, str], needs_api: bool, tmp_path: Path
+) -> None:
+    assert opening(environ, tmp_path).needs_api is needs_api
 
 
 async def test_credentials_that_are_needed_in_any_case_are_asked_for_instead_of_the_organization(
