@@ -56,6 +56,45 @@ def secret_of(settings: Settings) -> str:
     return settings.require_secret().reveal()
 
 
+@pytest.mark.parametrize(
+    ("place", "secret"),
+    [
+        ("environment", "of-the-environment"),
+        ("project", "of-the-project"),
+        ("home", "of-the-home"),
+        ("file", "of-the-file"),
+    ],
+)
+def test_secret_is_kept_secret_wherever_it_was_read(load: Load, place: str, secret: str) -> None:
+    variable = f"PORT_CLIENT_SECRET={secret}\n"
+    if place in {"project", "home"}:
+        load.dotenv(variable, at_home=place == "home")
+    (load.cwd / "secret").write_text(secret)
+    read: list[str] = []
+    settings = load(
+        dict([variable.strip().split("=")]) if place == "environment" else {},
+        secret_file="secret" if place == "file" else None,
+        needs=ONLY_THE_SECRET,
+        on_secret=read.append,
+    )
+    assert (secret_of(settings), set(read)) == (secret, {secret})
+
+
+def test_secret_that_conflicts_with_the_used_one_is_kept_secret(load: Load) -> None:
+    load.dotenv("PORT_CLIENT_SECRET=of-the-project")
+    load.dotenv("PORT_CLIENT_SECRET=of-the-home", at_home=True)
+    read: list[str] = []
+    settings = load(needs=ONLY_THE_SECRET, on_secret=read.append)
+    assert (secret_of(settings), set(read)) == ("of-the-project", {"of-the-project", "of-the-home"})
+
+
+def test_secrets_of_all_organizations_are_kept_secret(load: Load) -> None:
+    load.config()
+    read: list[str] = []
+    load(on_secret=read.append)
+    assert {"0123456789", "null "} <= set(read)
+
+
 # --- precedence -----------------------------------------------------------------------------------------------------
 
 
