@@ -1,0 +1,150 @@
+"""What the inspector's API returns about one capture, field by field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from port_hook_cli.captures.index.capture_index import Listed
+from port_hook_cli.inspector.records import body_record, capture_record, row_record
+from port_hook_cli.invocations.models import (
+    Cause,
+    Delivery,
+    EventChange,
+    Exchange,
+    Headers,
+    Kind,
+    MessageOrigin,
+    Payload,
+    Status,
+    Truncation,
+    Verdict,
+)
+from port_hook_cli.text.secret import Secret
+from tests.factories import NOW, RUN_ID, SECRET, a_body, an_exchange, an_invocation
+
+
+def record_of(exchange: Exchange, *, secret: Secret | None = None) -> dict[str, Any]:
+    return capture_record(Listed(7, exchange, len(exchange.invocation.body)), replays=(), secret=secret, replay_to=None)
+
+
+def test_changes_of_an_event_have_a_path_and_both_values() -> None:
+    payload = Payload(kind=Kind.CHANGE_LOG, changes=(EventChange("properties.a", None, {"b": [1]}),))
+    assert record_of(an_exchange(payload=payload))["changes"] == [
+        {"path": "properties.a", "before": "null", "after": '{"b":[1]}'}
+    ]
+
+
+def test_verdict_has_each_cause_with_its_fix() -> None:
+    verdict = Verdict(status=Status.INVALID, causes=(Cause("slug", "why", "what to do"),), age_s=-2.0)
+    record = record_of(an_exchange(verdict=verdict))
+    assert record["verdict"]["causes"] == [{"slug": "slug", "explanation": "why", "fix": "what to do"}]
+    assert (record["verdict"]["age_s"], record["row"]["causes"]) == (-2.0, ["slug"])
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "text"),
+    [
+        ({"a": 1}, "object", '{"a":1}'),
+        ([1], "array", "[1]"),
+        ("x", "string", '"x"'),
+        (True, "boolean", "true"),
+        (None, "null", "null"),
+        (1.5, "number", "1.5"),
+    ],
+)
+def test_input_has_its_type_and_its_value_as_json(value: Any, kind: str, text: str) -> None:
+    payload = Payload(kind=Kind.ACTION_RUN, inputs={"name": value})
+    assert record_of(an_exchange(payload=payload))["inputs"] == [{"name": "name", "type": kind, "text": text}]
+
+
+def test_summary_has_the_fields_that_a_payload_has() -> None:
+    payload = Payload(
+        kind=Kind.WORKFLOW_NODE,
+        run_id=RUN_ID,
+        user="zoë",
+        origin="UI",
+        blueprint="vm",
+        entity="vm-1",
+        workflow="deploy",
+        node="check",
+        workflow_run="wfr_1",
+        via_agent=True,
+        synchronized=False,
+        problem="not whole",
+    )
+    record = record_of(
+        an_exchange(an_invocation(origin=MessageOrigin("org.runs", 0, 3, int(NOW * 1000))), payload=payload)
+    )
+    assert dict(record["summary"]) == {
+        "what": "workflow node deploy/check",
+        "message": "org.runs[0]@3",
+        "message at": "2023-11-14T22:13:20.000Z",
+        "run": RUN_ID,
+        "by": "zoë from UI",
+        "blueprint": "vm",
+        "entity": "vm-1",
+        "workflow": "deploy",
+        "node": "check",
+        "workflow run": "wfr_1",
+        "sent by": "Port's execution agent",
+        "run ends": "with a report",
+        "body": "not whole",
+    }
+    row = record["row"]
+    assert (row["source"], row["message"], row["name"]) == ("kafka", "org.runs[0]@3", "deploy/check")
+
+
+def test_source_of_a_replay_is_replay() -> None:
+    row = row_record(Listed(1, an_exchange(an_invocation(replay_of="aa00")), 2))
+    assert (row["source"], row["replay_of"], row["message"]) == ("replay", "aa00", None)
+
+
+def test_signature_is_computed_only_with_a_secret_and_the_whole_body() -> None:
+    whole = an_exchange()
+    cut = an_exchange(an_invocation(truncated=Truncation(size=10**6, sha256="0" * 64)))
+    with_secret, without, truncated = (
+        record_of(exchange, secret=secret)["verdict"]["parts"]
+        for exchange, secret in ((whole, SECRET), (whole, None), (cut, SECRET))
+    )
+    assert with_secret["expected"] == with_secret["received"]
+    assert (with_secret["note"], with_secret["timestamp_at"]) == (None, NOW)
+    assert with_secret["signed_bytes"] == len(f"{int(NOW)}.") + len(a_body())
+    assert (without["expected"], "no client secret" in without["note"]) == (None, True)
+    assert (truncated["expected"], "not kept whole" in truncated["note"]) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "moment"),
+    [
+        (str(int(NOW)), NOW),
+        (str(int(NOW * 1000)), NOW),
+        ("99999999999", 99_999_999_999.0),
+        ("100000000000", 100_000_000.0),
+        ("soon", None),
+        ("", None),
+        ("1" * 16, None),
+    ],
+)
+def test_timestamp_is_a_moment_in_seconds_or_milliseconds(timestamp: str, moment: float | None) -> None:
+    exchange = an_exchange(an_invocation(headers=Headers((("x-port-timestamp", timestamp),))))
+    assert record_of(exchange)["verdict"]["parts"]["timestamp_at"] == moment
+
+
+def test_binary_body_is_shown_in_hexadecimal() -> None:
+    record = body_record(b"\xffA~\x7f \x1f")
+    assert (record["type"], record["text"], record["is_whole"]) == ("binary", None, True)
+    assert record["hex"] == ["00000000  ff 41 7e 7f 20 1f".ljust(57) + "  .A~. ."]
+
+
+def test_body_of_which_only_the_beginning_was_kept_is_not_whole() -> None:
+    assert [body_record(b"{}", size=size)["is_whole"] for size in (None, 2, 3)] == [True, True, False]
+    assert [body_record(body)["type"] for body in (b"{}", b"{")] == ["json", "text"]
+
+
+def test_handler_without_a_status_has_its_fault() -> None:
+    delivery = Delivery(url="http://h", fault="timeout", error="too slow", latency_ms=2.5)
+    record = record_of(an_exchange(delivery=delivery))
+    assert record["row"]["handler"] == {"status": None, "latency_ms": 2.5, "fault": "timeout"}
+    assert (record["delivery"]["fault"], record["delivery"]["error"]) == ("timeout", "too slow")
