@@ -96,9 +96,10 @@ def test_summary_has_the_fields_that_a_payload_has() -> None:
     assert (row["source"], row["message"], row["name"]) == ("kafka", "org.runs[0]@3", "deploy/check")
 
 
-def test_source_of_a_replay_is_replay() -> None:
-    row = row_record(Listed(1, an_exchange(an_invocation(replay_of="aa00")), 2))
-    assert (row["source"], row["replay_of"], row["message"]) == ("replay", "aa00", None)
+@pytest.mark.parametrize(("replay_of", "source"), [(None, "http"), ("aa00", "replay")])
+def test_source_of_a_request_is_http_unless_it_is_a_replay(replay_of: str | None, source: str) -> None:
+    row = row_record(Listed(1, an_exchange(an_invocation(replay_of=replay_of)), 2))
+    assert (row["source"], row["replay_of"], row["message"]) == (source, replay_of, None)
 
 
 def test_signature_is_computed_only_with_a_secret_and_the_whole_body() -> None:
