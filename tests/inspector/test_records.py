@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from port_hook_cli.captures.index.capture_index import Listed
-from port_hook_cli.inspector.records import body_record, capture_record, row_record
+from port_hook_cli.captures.index.columns import Spans
+from port_hook_cli.inspector.records import body_record, capture_record, row_record, spans_record
 from port_hook_cli.invocations.models import (
     Cause,
     Delivery,
@@ -149,3 +150,8 @@ def test_handler_without_a_status_has_its_fault() -> None:
     record = record_of(an_exchange(delivery=delivery))
     assert record["row"]["handler"] == {"status": None, "latency_ms": 2.5, "fault": "timeout"}
     assert (record["delivery"]["fault"], record["delivery"]["error"]) == ("timeout", "too slow")
+
+
+def test_spans_say_whether_they_have_all_matches() -> None:
+    record = spans_record(Spans(((9, 7), (3, 3)), 4, is_complete=False))
+    assert (record["spans"], record["count"], record["complete"]) == (((9, 7), (3, 3)), 4, False)

@@ -49,6 +49,14 @@ def size_on_disk(store: CaptureStore) -> int:
     return sum(path.stat().st_size for path in store.path.parent.glob("captures.db*") if path.suffix != ".db-shm")
 
 
+def test_large_unverified_captures_keep_at_most_a_hundredth_of_a_full_store(opens: Opens) -> None:
+    with opens(max_size=4 * MIB) as store:
+        store.add([unverified(number, b"x" * 12_000) for number in range(10)])
+        store.add([verified(number, b"x" * 100_000) for number in range(60)])
+    with opens() as store:
+        assert kept(store)[1] == [7, 8, 9]  # three of 13 kB are less than 42 kB
+
+
 def test_unverified_captures_never_evict_a_verified_one(opens: Opens) -> None:
     with opens(max_captures=100) as store:
         store.add([verified(number) for number in range(90)])

@@ -104,6 +104,36 @@ def test_table_shows_the_time_of_todays_captures_and_the_day_of_older_ones() -> 
     assert today not in later
 
 
+def test_full_view_has_a_label_beside_each_part() -> None:
+    message = an_invocation(replay_of="aa00", origin=MessageOrigin("org.runs", 0, 3, int(NOW * 1000)))
+    replay = an_exchange(an_invocation(id="bb11"), response=Response(status=202))
+    exchange = replace(a_full_one(), invocation=message)
+    replays = [replay, replace(replay, response=None)]
+    shown = [(line[2:13].strip(), line[13:]) for line in map(plain, capture_lines(exchange, replays))]
+    for part in (
+        ("capture", "0123456789ab"),
+        ("replay of", "aa00"),
+        ("message", "org.runs[0]@3"),
+        ("in Kafka", "2023-11-14T22:13:20.000Z"),
+        ("request", "POST /"),
+        ("kind", "action-run"),
+        ("action", "create_vm"),
+        ("body", f"{len(a_body()):,} bytes"),
+        ("forwarded", "http://127.0.0.1:8000/ 500 in 12.3 ms"),
+    ):
+        assert part in shown
+    assert [text.split(" as ")[1] for label, text in shown if label == "replayed"] == [
+        "bb11: 202",
+        "bb11: no response",
+    ]
+
+
+@pytest.mark.parametrize(("size", "last"), [(256, "000000f0  "), (257, "… 1 more bytes")])
+def test_full_view_shows_the_first_256_bytes_of_a_binary_body(size: int, last: str) -> None:
+    lines = full(an_exchange(an_invocation(b"\xff" * size, headers=Headers()))).splitlines()
+    assert lines[-1].strip().startswith(last)
+
+
 def test_full_view_shows_every_part_of_a_capture() -> None:
     text = full(
         replace(
