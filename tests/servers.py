@@ -140,30 +140,55 @@ def in_thread(start: Callable[[], Awaitable[Callable[[], Awaitable[None]]]]) -> 
         try:
             yield
         finally:
-            asyncio.run_coroutine_threadsafe(_take_down(stop, loop), loop).result(30)
+            asyncio.run_coroutine_threadsafe(_take_down(stop, loop.connections), loop).result(30)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(30)
         loop.close()
 
 
+class Connections:
+    """Servers of one event loop and their open connections. In Python 3.13, a server can abort its own."""
+
+    def __init__(self) -> None:
+        self.open: set[asyncio.Transport] = set()
+        self._servers: list[asyncio.Server] = []
+
+    def watched(self, protocol_factory: Callable[[], Any]) -> Callable[[], asyncio.Protocol]:
+        """Return a factory of protocols whose transports are in `open` while they are."""
+        return lambda: _Watched(protocol_factory(), self.open)
+
+    def add(self, server: asyncio.Server) -> None:
+        self._servers.append(server)
+
+    async def stop_accepting(self) -> None:
+        """Accept no more connections, and let those begin that were accepted. Do this before closing the servers.
+
+        Once a server is closed, asyncio fails to make a transport for an accepted connection, and leaves its socket
+        open. aiohttp would wait for the request of a connection whose task has not begun.
+        """
+        for listening in (listening for server in self._servers for listening in server.sockets):
+            asyncio.get_running_loop().remove_reader(listening.fileno())
+        for _ in ("transport", "protocol", "task"):
+            await asyncio.sleep(0)
+
+    def abort(self) -> None:
+        """Close each connection in the next turn of the loop, even if its client does not read."""
+        for connection in [*self.open]:
+            connection.abort()
+
+
 class _Loop(asyncio.SelectorEventLoop):
-    """An event loop that knows its servers and their open connections. In Python 3.13, `Server` can abort them."""
+    """An event loop that knows the connections of its servers."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.connections: set[asyncio.Transport] = set()
-        self._servers: list[asyncio.Server] = []
+        self.connections = Connections()
 
     async def create_server(self, protocol_factory: Callable[[], Any], *args: Any, **options: Any) -> asyncio.Server:
-        server = await super().create_server(lambda: _Watched(protocol_factory(), self.connections), *args, **options)
-        self._servers.append(server)
+        server = await super().create_server(self.connections.watched(protocol_factory), *args, **options)
+        self.connections.add(server)
         return server
-
-    def stop_accepting(self) -> None:
-        """Leave new connections in the system's queue. It refuses them when the server is closed."""
-        for listening in (listening for server in self._servers for listening in server.sockets):
-            self.remove_reader(listening.fileno())
 
 
 class _Watched(asyncio.Protocol):
@@ -192,22 +217,17 @@ async def _as_coroutine(start: Callable[[], Awaitable[Any]]) -> Any:
     return await start()
 
 
-async def _take_down(stop: Callable[[], Awaitable[None]], loop: _Loop) -> None:
+async def _take_down(stop: Callable[[], Awaitable[None]], connections: Connections) -> None:
     """Stop the server, its tasks and its connections, even those that were accepted at the last moment."""
-    loop.stop_accepting()
-    # Once the server is closed, asyncio fails to make a transport for an accepted connection, and leaves its socket
-    # open. aiohttp would wait for the request of a connection whose task has not begun.
-    for _ in ("transport", "protocol", "task"):
-        await asyncio.sleep(0)
+    await connections.stop_accepting()
     await stop()
     while True:
         await asyncio.sleep(0)  # for tasks that have not begun
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
-        for connection in [*loop.connections]:
-            connection.abort()  # `close` would wait for a client that does not read
+        connections.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if not tasks and not loop.connections:
+        if not tasks and not connections.open:
             break
     await asyncio.sleep(0)  # an aborted connection closes its socket in the next turn

@@ -123,3 +123,16 @@ def test_server_in_a_thread_closes_the_connections_that_arrive_while_it_ends(
                 server.__exit__(None, None, None)
             gc.collect()
     assert [str(warning.message) for warning in caught] == []
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_server_closes_a_connection_that_arrived_a_few_turns_of_the_loop_ago(turns: int) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        async with HostileServer(endless_chunks).serve() as server:
+            address = urlsplit(server.url)
+            with socket.create_connection((str(address.hostname), int(address.port or 0))):
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []

@@ -18,6 +18,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
+from tests.servers import Connections
+
 SOCKET_BUFFERS = 24 * 2**20
 """More than the buffers of a connection on loopback hold, on Linux and on macOS."""
 
@@ -77,17 +79,24 @@ class HostileServer:
 
     async def start(self) -> Callable[[], Awaitable[None]]:
         """Listen; return what ends the server and every connection."""
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=2**20)
+        connections = Connections()
+        server = await asyncio.get_running_loop().create_server(connections.watched(self._protocol), "127.0.0.1", 0)
+        connections.add(server)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
         async def stop() -> None:
+            await connections.stop_accepting()
             server.close()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            connections.abort()
             await asyncio.sleep(0)  # an aborted transport closes its socket in the loop's next round
 
         return stop
+
+    def _protocol(self) -> asyncio.Protocol:
+        return asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=2**20), self._connected)
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._tasks.append(asyncio.ensure_future(self._serve(Connection(self, reader, writer))))
