@@ -101,9 +101,9 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return how many workers `-n auto` starts: three for two cores, as about half of the time is spent waiting."""
+    """Return how many workers `-n auto` starts: two for each core, as about half of the time is spent waiting."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores * 3 // 2)
+    return cores * 2
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

@@ -42,19 +42,26 @@ sys.exit(main())
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+MOMENTS = (
+    "import port_hook_cli.port_api.settings",
+    "import port_hook_cli.port_api.credentials",
+    "import port_hook_cli.listener.session",
+    "import asyncio",
+    "import aiohttp",
+    "import port_hook_cli.listener.pipeline",
+    "import port_hook_cli.listener.screen",
+    "sqlite3.connect",
+    "socket.bind",
+)
+
+
+# The signals take turns at the moments; `make nightly` sends both at each.
 @pytest.mark.parametrize(
-    "moment",
+    ("moment", "number"),
     [
-        "import port_hook_cli.port_api.settings",
-        "import port_hook_cli.port_api.credentials",
-        "import port_hook_cli.listener.session",
-        "import asyncio",
-        "import aiohttp",
-        "import port_hook_cli.listener.pipeline",
-        "import port_hook_cli.listener.screen",
-        "sqlite3.connect",
-        "socket.bind",
+        pytest.param(moment, number, marks=() if index % 2 == turn else pytest.mark.nightly)
+        for index, moment in enumerate(MOMENTS)
+        for turn, number in enumerate((signal.SIGINT, signal.SIGTERM))
     ],
 )
 def test_listen_exits_0_without_output_when_it_is_stopped_before_it_is_ready(
