@@ -1,10 +1,12 @@
 # `make` lists the targets. `make demo` and `make test` do all their own set-up.
 
 # The first Python >= 3.11 found; name another with `make test PYTHON=/path/to/python`.
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
-BIN := $(VENV)/bin
+# The folder of an environment's programs.
+PROGRAMS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+BIN := $(VENV)/$(PROGRAMS)
 
 .DEFAULT_GOAL := help
 
@@ -20,7 +22,7 @@ $(VENV)/.run: requirements.lock pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock -r requirements-dev.lock
 	@touch $@
 
 .PHONY: demo
@@ -80,23 +82,16 @@ coverage: $(VENV)/.dev ## Run the tests, and check how much of the code they and
 .PHONY: check
 check: lint type arch coverage ## Everything that CI checks in one tree
 
-TOOLS := $(VENV)-tools/bin
-
-$(VENV)-tools/.installed: requirements-tools.lock
-	$(PYTHON) -m venv $(VENV)-tools
-	$(TOOLS)/python -m pip install --quiet --require-hashes -r requirements-tools.lock
-	@touch $@
-
 .PHONY: site
-site: $(VENV)-tools/.installed ## Build the documentation as a site in build/site
-	NO_MKDOCS_2_WARNING=1 $(TOOLS)/mkdocs build --quiet --strict --clean
+site: $(VENV)/.dev ## Build the documentation as a site in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --clean
 	$(PYTHON) docs/check_site.py build/site
 
 .PHONY: build
-build: $(VENV)-tools/.installed ## Build the wheel and the source archive into dist/, and check them
+build: $(VENV)/.dev ## Build the wheel and the source archive into dist/, and check them
 	rm -rf dist
-	$(TOOLS)/python -m build --no-isolation --outdir dist . >/dev/null
-	$(TOOLS)/twine check --strict dist/*
+	$(BIN)/python -m build --no-isolation --outdir dist . >/dev/null
+	$(BIN)/twine check --strict dist/*
 
 .PHONY: image
 image: build ## Build the container image port-hook; needs Docker
@@ -115,45 +110,54 @@ test-install: build ## Install the wheel with each Python in an empty environmen
 try-install:
 	@echo "$(PACKAGE) with $(PYTHON)"
 	@rm -rf $(VENV)-install && $(PYTHON) -m venv $(VENV)-install
-	@$(VENV)-install/bin/python -m pip install --quiet --require-hashes -r requirements.lock
-	@$(VENV)-install/bin/python -m pip install --quiet --no-deps $(PACKAGE)
-	@$(VENV)-install/bin/python -m pip check
-	@cd $(VENV)-install && bin/port-hook --version && bin/port-hook demo >/dev/null
+	@$(VENV)-install/$(PROGRAMS)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(VENV)-install/$(PROGRAMS)/python -m pip install --quiet --no-deps $(PACKAGE)
+	@$(VENV)-install/$(PROGRAMS)/python -m pip check
+	@cd $(VENV)-install && $(PROGRAMS)/port-hook --version && $(PROGRAMS)/port-hook demo >/dev/null
 	@test -s $(VENV)-install/share/man/man1/port-hook.1
 
 .PHONY: test-wheel
 test-wheel: build ## Run the tests that depend on Python or packaging against the built wheel, without the source folder
 	rm -rf $(VENV)-wheel build/wheel
 	$(PYTHON) -m venv $(VENV)-wheel
-	$(VENV)-wheel/bin/python -m pip install --quiet --require-hashes -r requirements-dev.lock
-	$(VENV)-wheel/bin/python -m pip install --quiet --no-deps dist/*.whl
+	$(VENV)-wheel/$(PROGRAMS)/python -m pip install --quiet --require-hashes -r requirements.lock -r requirements-dev.lock
+	$(VENV)-wheel/$(PROGRAMS)/python -m pip install --quiet --no-deps dist/*.whl
 	mkdir -p build/wheel
 	cp -R tests examples docs README.md CHANGELOG.md Makefile mkdocs.yml pyproject.toml build/wheel/
-	cd build/wheel && $(abspath $(VENV)-wheel)/bin/pytest --quiet $(PARALLEL) -m "not once and not nightly"
+	cd build/wheel && $(abspath $(VENV)-wheel)/$(PROGRAMS)/pytest --quiet $(PARALLEL) -m "not once and not nightly"
 
 # The folders whose code calls the dependencies most; all of them with `make test-lowest LOWEST=tests`.
-LOWEST ?= tests/cli tests/engines tests/files tests/http tests/listener tests/tunnels
+LOWEST ?= tests/assistant tests/cli tests/engines tests/files tests/http tests/listener tests/port_api tests/pytest_plugin tests/tunnels
 
 .PHONY: test-lowest
 test-lowest: ## Run tests with the lowest versions of the dependencies that pyproject.toml allows
 	$(PYTHON) -m venv $(VENV)-lowest
-	$(VENV)-lowest/bin/python -m pip install --quiet --require-hashes -r requirements-lowest.lock
-	$(VENV)-lowest/bin/python -m pip install --quiet --no-deps --editable .
-	$(VENV)-lowest/bin/pytest --quiet $(PARALLEL) -m "not once and not nightly" $(LOWEST)
+	$(VENV)-lowest/$(PROGRAMS)/python -m pip install --quiet --require-hashes -r requirements.lock -r requirements-dev.lock
+	$(VENV)-lowest/$(PROGRAMS)/python -m pip install --quiet --require-hashes --no-deps -r requirements-lowest.lock
+	$(VENV)-lowest/$(PROGRAMS)/python -m pip install --quiet --no-deps --editable .
+	$(VENV)-lowest/$(PROGRAMS)/pytest --quiet $(PARALLEL) -m "not once and not nightly" $(LOWEST)
 
-# How to start uv, which compiles the locks.
+# How to start uv, which compiles the locks. With `UPGRADE=1`, all versions become the newest ones.
 UV ?= uv
-COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --no-strip-extras --no-header --no-annotate --no-emit-index-url
+UPGRADE ?=
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --no-strip-extras --no-header --no-annotate --no-emit-index-url pyproject.toml
+HASHED = $(COMPILE) --generate-hashes $(if $(UPGRADE),--upgrade)
+EVERYTHING = --all-extras --group dev --group docs --group package
+# Prints the packages of the second lock that the first one doesn't have in the same version and on the same condition.
+FURTHER = awk 'NR == FNR { if (/^[^ ]/) seen[$$0]; next } /^[^ ]/ { skip = $$0 in seen } !skip'
 
 .PHONY: lock
 lock: ## Lock the dependencies again, after pyproject.toml was changed; needs uv
-	$(COMPILE) pyproject.toml --extra ssh --generate-hashes --output-file requirements.lock
-	$(COMPILE) pyproject.toml --all-extras --group dev --generate-hashes --output-file requirements-dev.lock
 	mkdir -p build
-	$(COMPILE) pyproject.toml --extra ssh --extra kafka --resolution lowest-direct --no-deps --output-file build/lowest.txt
-	$(COMPILE) --group docs --group package --generate-hashes --output-file requirements-tools.lock
-	cp requirements-dev.lock requirements-lowest.lock
-	$(COMPILE) pyproject.toml --extra ssh --extra kafka --group dev --constraints build/lowest.txt --generate-hashes --output-file requirements-lowest.lock
+	$(HASHED) --extra ssh --output-file requirements.lock
+	cat requirements.lock requirements-dev.lock > build/newest.txt
+	$(HASHED) $(EVERYTHING) --constraints requirements.lock --output-file build/newest.txt
+	$(FURTHER) requirements.lock build/newest.txt > requirements-dev.lock
+	$(COMPILE) --all-extras --resolution lowest-direct --no-deps --output-file build/lowest-direct.txt
+	grep '^pytest==' build/lowest-direct.txt > build/lowest-pytest.txt # other plugins allow only newer ones
+	cp build/newest.txt build/lowest.txt
+	$(HASHED) $(EVERYTHING) --constraints build/lowest-direct.txt --overrides build/lowest-pytest.txt --output-file build/lowest.txt
+	$(FURTHER) build/newest.txt build/lowest.txt > requirements-lowest.lock
 
 # How many seconds each fuzz test runs for, and how many times each kill test kills.
 FUZZ_S ?= 120

@@ -1,4 +1,7 @@
-"""The bounds of dependencies are true: `make test-lowest` runs the suite with the lowest versions that they allow."""
+"""The bounds of dependencies are true: `make test-lowest` runs tests with the lowest versions that they allow.
+
+Its environment has `requirements.lock` and `requirements-dev.lock`, and then `requirements-lowest.lock` replaces versions.
+"""
 
 from __future__ import annotations
 
@@ -10,28 +13,40 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-lowest.lock", "requirements-tools.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-lowest.lock")
 pytestmark = pytest.mark.skipif(not (ROOT / LOCKS[0]).exists(), reason="the wheel's tests run without the locks")
 
 
 def lower_bounds() -> Iterator[tuple[str, str]]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    for requirement in [*project["dependencies"], *project["optional-dependencies"]["ssh"]]:
+    extras = project["optional-dependencies"].values()
+    for requirement in [*project["dependencies"], *(line for extra in extras for line in extra)]:
         bound = re.match(r"([\w-]+)>=([\d.]+)", requirement)
         assert bound, f"{requirement} has no lower bound"
         yield bound[1].lower(), bound[2]
 
 
+def locked(name: str) -> list[tuple[str, str]]:
+    """Return the packages of a lock, each with its version and the condition on which it is installed."""
+    return re.findall(r"(?m)^([^\s=]+)(==[^\\\n]*)", (ROOT / name).read_text("utf-8"))
+
+
 @pytest.mark.parametrize(("name", "version"), sorted(set(lower_bounds())))
 def test_lowest_allowed_version_is_the_one_that_is_tested(name: str, version: str) -> None:
-    lock = (ROOT / "requirements-lowest.lock").read_text("utf-8")
-    locked = re.findall(rf"(?m)^{name}==([\d.]+)", lock)
-    assert [numbers(found) for found in locked] == [numbers(version)], "see CONTRIBUTING.md"
+    lowest = [pin for package, pin in locked("requirements-lowest.lock") if package == name]
+    newest = [pin for lock in LOCKS[:2] for package, pin in locked(lock) if package == name]
+    tested = {tuple(numbers(pin[2:].split()[0])) for pin in lowest or newest}
+    assert tested == {tuple(numbers(version))}, "see CONTRIBUTING.md"
 
 
 def numbers(version: str) -> list[int]:
     """The parts of a version, without zeros at the end: 46 is 46.0.0."""
     return [int(part) for part in re.sub(r"(\.0)+$", "", version).split(".")]
+
+
+def test_no_version_is_locked_twice() -> None:
+    found = [package for name in LOCKS for package in locked(name)]
+    assert len(found) == len(set(found)) > 150
 
 
 @pytest.mark.parametrize("name", LOCKS)
