@@ -1,6 +1,6 @@
 """The bounds of dependencies are true: `make test-lowest` runs tests with the lowest versions that they allow.
 
-Its environment has `requirements.lock` and `requirements-dev.lock`, and then `requirements-lowest.lock` replaces versions.
+Its environment has `requirements.lock` and `requirements-dev.lock`. Then `requirements-lowest.lock` replaces versions.
 """
 
 from __future__ import annotations
