@@ -3,9 +3,9 @@
 #   docker run --rm -p 127.0.0.1:8787:8787 -e PORT_CLIENT_SECRET port-hook
 #
 # Captures are in /work/.port-hook: mount a volume on /work to keep them.
-ARG PYTHON=python:3.13-slim-bookworm
+FROM python:3.13-slim-trixie AS base
 
-FROM ${PYTHON} AS build
+FROM base AS build
 WORKDIR /build
 COPY requirements.lock dist/*.whl ./
 RUN python -m venv /opt/port-hook \
@@ -13,7 +13,7 @@ RUN python -m venv /opt/port-hook \
  && /opt/port-hook/bin/python -m pip install --no-cache-dir --no-deps ./*.whl \
  && /opt/port-hook/bin/python -m pip uninstall --yes pip
 
-FROM ${PYTHON}
+FROM base
 RUN groupadd --gid 10001 port-hook \
  && useradd --uid 10001 --gid 10001 --create-home port-hook \
  && install --directory --mode 0700 --owner port-hook --group port-hook /work
