@@ -41,6 +41,13 @@ test: $(VENV)/.dev ## Run the tests; sets itself up
 nightly: $(VENV)/.dev ## Run all tests, including every example, backend and language
 	$(BIN)/pytest --quiet $(PARALLEL)
 
+# The tests of the pure part, which does no I/O. On Windows, they need `make` and Git's Bash.
+PORTABLE := $(addprefix tests/,actions agent invocations javascript runs signatures text workflows)
+
+.PHONY: test-portable
+test-portable: $(VENV)/.dev ## Run the tests that need no POSIX, such as on Windows
+	$(BIN)/pytest --quiet $(PARALLEL) $(PORTABLE)
+
 .PHONY: setup
 setup: $(VENV)/.dev ## Make the development environment in .venv
 

@@ -1,15 +1,17 @@
-"""What is published: the text of an index page, the changelog, the container image and the release workflow.
+"""What is published: the text of an index page, the changelog, the container image and the workflows.
 
-Docker is not needed: the Dockerfile and the workflow are parsed. `make test-install` installs the packages.
+Docker is not needed: the Dockerfile and the workflows are parsed. `make test-install` installs the packages.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 import tomllib
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -64,6 +66,17 @@ def test_every_line_of_the_changelog_is_in_a_section() -> None:
         assert all(re.match(r"- |  |### |$", line) for line in text.splitlines()[1:])
 
 
+@pytest.mark.once
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="only a clone knows which files belong to the project")
+def test_source_archive_has_every_file_of_the_clone() -> None:
+    from hatchling.builders.sdist import SdistBuilder
+
+    git = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    archived = {str(Path(file.relative_path)) for file in SdistBuilder(str(ROOT)).recurse_included_files()}
+    assert {name for name in listed if (ROOT / name).is_file()} - archived == set()
+
+
 def instructions() -> list[tuple[str, str]]:
     """The instructions of the Dockerfile: name and value, continued lines joined, without comments."""
     lines = [line for line in (ROOT / "Dockerfile").read_text("utf-8").splitlines() if not line.startswith("#")]
@@ -87,8 +100,9 @@ def test_image_runs_as_a_user_other_than_root_and_checks_its_health() -> None:
 @needs_sources
 def test_image_has_a_pinned_base_and_only_locked_packages() -> None:
     found = instructions()
-    assert [value for name, value in found if name == "FROM"] == ["${PYTHON} AS build", "${PYTHON}"]
-    assert re.fullmatch(r"PYTHON=python:3\.\d+-slim-\w+", dict(found)["ARG"])
+    base, *stages = [value for name, value in found if name == "FROM"]
+    assert re.fullmatch(r"python:3\.\d+-slim-[a-z]+(@sha256:[0-9a-f]{64})? AS base", base)
+    assert stages == ["base AS build", "base"]
     assert not {"ADD", "MAINTAINER", "SHELL"} & {name for name, _ in found}
     installs = re.findall(r"pip install [^&]*", " ".join(value for name, value in found if name == "RUN"))
     assert len(installs) == 2
@@ -110,22 +124,93 @@ def test_only_the_wheel_and_the_lock_enter_the_image() -> None:
     assert rules == ["*", "!dist/*.whl", "!requirements.lock"]
 
 
+def workflow_files() -> list[Path]:
+    return sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
 @needs_sources
-def test_release_uses_pinned_actions_and_a_trusted_publisher() -> None:
+def test_release_uses_a_trusted_publisher() -> None:
     text = (ROOT / ".github" / "workflows" / "release.yml").read_text("utf-8")
-    workflow = yaml.safe_load(text)
-    uses = [step["uses"] for job in workflow["jobs"].values() for step in job["steps"] if "uses" in step]
-    assert len(uses) == len(re.findall(r"uses: \S+@[0-9a-f]{40} # v\d+\.\d+\.\d+\n", text)) > 3
-    assert workflow["permissions"] == {}
-    assert workflow["jobs"]["build"]["permissions"] == {"contents": "read"}
-    assert workflow["jobs"]["publish"]["permissions"] == {"id-token": "write"}
-    assert workflow["jobs"]["publish"]["environment"] == "pypi"
-    assert "secrets." not in text
+    jobs = yaml.safe_load(text)["jobs"]
+    assert jobs["publish"]["permissions"] == {"id-token": "write"}
+    assert jobs["publish"]["environment"] == "pypi"
+    # A version without the repository's URL is not published.
+    assert "grep -qE '^Repository = \"https://' pyproject.toml" in text
 
 
 @needs_sources
-def test_release_runs_targets_of_the_makefile() -> None:
+@pytest.mark.parametrize("file", workflow_files(), ids=lambda file: file.stem)
+def test_workflow_uses_pinned_actions_and_only_the_rights_that_it_needs(file: Path) -> None:
+    text = file.read_text("utf-8")
+    workflow = yaml.safe_load(text)
+    jobs = workflow["jobs"]
+    steps = [step for job in jobs.values() for step in job["steps"]]
+    uses = [step["uses"] for step in steps if "uses" in step]
+    assert len(uses) == len(re.findall(r"uses: \S+@[0-9a-f]{40} # v\d+\.\d+\.\d+\n", text)) > 0
+    assert workflow["permissions"] == {}
+    assert all(job["permissions"] == {"contents": "read"} for name, job in jobs.items() if name != "publish")
+    assert all(job["timeout-minutes"] <= 120 for job in jobs.values())
+    checkouts = [step for step in steps if step.get("uses", "").startswith("actions/checkout@")]
+    assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+    # Text that a sender of a pull request writes must not become a part of a command.
+    assert set(re.findall(r"\$\{\{ ([^}]*) \}\}", "".join(str(step) for step in steps))) <= {
+        "matrix.target",
+        "matrix.python",
+    }
+    assert "secrets." not in text
+    assert "pull_request_target" not in text
+
+
+def made(workflow: dict[str, Any]) -> list[str]:
+    """Return the targets of the Makefile that a workflow runs, including those of its matrices."""
+    found = []
+    for job in workflow["jobs"].values():
+        matrix = job.get("strategy", {}).get("matrix", {})
+        targets = [*matrix.get("target", []), *(entry["target"] for entry in matrix.get("include", []))]
+        for command in re.findall(r"(?m)^make (.+)$", "\n".join(step.get("run", "") for step in job["steps"])):
+            found += targets if command == "${{ matrix.target }}" else command.split()
+    return found
+
+
+@needs_sources
+def test_workflows_and_ci_run_targets_of_the_makefile() -> None:
+    targets = {file.name: made(yaml.safe_load(file.read_text("utf-8"))) for file in workflow_files()}
+    for file in (".ci/run", "CONTRIBUTING.md"):
+        lines = re.findall(r"(?m)^\s*make ((?:[a-z-]+ ?)+)$", (ROOT / file).read_text("utf-8"))
+        targets[file] = [name for line in lines for name in line.split()]
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    for file in (".github/workflows/release.yml", ".ci/run", "CONTRIBUTING.md"):
-        for targets in re.findall(r"(?m)^\s*make ((?:[a-z-]+ ?)+)$", (ROOT / file).read_text("utf-8")):
-            assert [name for name in targets.split() if f".PHONY: {name}\n" not in makefile] == [], file
+    for file, names in targets.items():
+        assert names or file == "CONTRIBUTING.md", file
+        assert [name for name in names if f".PHONY: {name}\n" not in makefile] == [], file
+
+
+@needs_sources
+def test_pull_requests_are_checked_with_every_python_and_on_windows_and_macos() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "check.yml").read_text("utf-8"))["jobs"]
+    assert {entry["python"] for entry in jobs["linux"]["strategy"]["matrix"]["include"]} == {
+        "3.11",
+        "3.12",
+        "3.13",
+        "3.14",
+    }
+    systems = jobs["portable"]["strategy"]["matrix"]["system"]
+    assert {system.split("-")[0] for system in systems} == {"macos", "windows"}
+
+
+@needs_sources
+def test_hooks_run_targets_of_the_makefile_and_download_nothing() -> None:
+    repositories = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
+    hooks = [hook for repository in repositories for hook in repository["hooks"]]
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    assert [repository["repo"] for repository in repositories] == ["local"]
+    for hook in hooks:
+        program, _quiet, *targets = hook["entry"].split()
+        assert (program, hook["language"]) == ("make", "system")
+        assert targets
+        assert [name for name in targets if f".PHONY: {name}\n" not in makefile] == []
+
+
+def test_placeholders_of_urls_are_not_published() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["authors"]
+    assert [url for url in project["urls"].values() if re.search(r"REPOSITORY|example\.", url)] == []
