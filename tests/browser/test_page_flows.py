@@ -259,6 +259,23 @@ async def test_encrypted_inputs_are_decrypted_on_click_only(shared_desk: Desk, o
     await expect(page.get_by_text("the-plain-key")).to_have_count(0)
 
 
+async def test_trigger_form_has_the_focus_as_soon_as_it_can_be_filled_in(
+    shared_desk: Desk, open_page: OpenPage
+) -> None:
+    page = await open_page(shared_desk)
+    has_focus = asyncio.ensure_future(
+        page.evaluate(
+            """() => new Promise((done) => new MutationObserver(() => {
+                 const choice = document.querySelector("dialog select");
+                 if (choice) done(document.activeElement === choice);
+               }).observe(document.body, {childList: true, subtree: true}))"""
+        )
+    )
+    await page.evaluate("1")
+    await page.keyboard.press("t")
+    assert await has_focus
+
+
 async def test_triggered_action_becomes_a_capture(shared_desk: Desk, backend: Handler, open_page: OpenPage) -> None:
     mark = unique()
     page = await open_page(shared_desk, f"?text={mark}")

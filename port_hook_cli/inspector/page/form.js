@@ -1,5 +1,5 @@
 // Trigger an action of the user's files by its form.
-import { html, Button, useEffect, useRef, useState } from "./ui.js";
+import { html, Button, useEffect, useLayoutEffect, useRef, useState } from "./ui.js";
 import { get, post } from "./api.js";
 import { Input } from "./editor.js";
 import { handlerText, latency, oneLine, statusTone, visible } from "./format.js";
@@ -11,7 +11,8 @@ export function Trigger({ onClose, onOpen }) {
   const [problem, setProblem] = useState(null);
   const [result, setResult] = useState(null);
   const first = useRef(null);
-  useEffect(() => first.current?.focus(), [actions]);
+  // Not after the next frame: the focus would leave an input that the user is already filling in.
+  useLayoutEffect(() => first.current?.focus(), [actions]);
   useEffect(() => {
     get("/api/actions").then((found) => {
       setActions(found.actions);
