@@ -11,19 +11,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
-
-import pytest
-
-pytest.importorskip("mcp", reason="the extra mcp is not installed")
+from typing import IO, TYPE_CHECKING, Any
 
 import anyio.from_thread
-from mcp import Client, StdioServerParameters, stdio_client
+import pytest
 
 from port_hook_cli.assistant.catalog import offered_tools
-from port_hook_cli.assistant.server import build_server
 from port_hook_cli.assistant.workspace import Workspace
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.secret import Secret
@@ -32,6 +28,12 @@ from tests.factories import SECRET, a_body, a_document, signed
 from tests.processes import Listener, environment, listener
 from tests.record_schemas import checked
 from tests.servers import Handler, handler
+
+if TYPE_CHECKING:
+    from mcp import Client
+
+# Importing the SDK takes a tenth of the time that collecting all tests takes, so only the tests that need it do.
+pytestmark = pytest.mark.skipif(find_spec("mcp") is None, reason="the extra mcp is not installed")
 
 COMMAND = [sys.executable, "-m", "port_hook_cli", "mcp"]
 READING = ["list_captures", "show_capture", "explain_verdict", "diff_captures", "wait_for_invocation",
@@ -72,6 +74,8 @@ class Session:
 
 @contextmanager
 def connected(server: Any) -> Iterator[tuple[Client, Callable[..., Any]]]:
+    from mcp import Client
+
     with (
         anyio.from_thread.start_blocking_portal() as portal,
         portal.wrap_async_context_manager(Client(server, read_timeout_seconds=30)) as client,
@@ -81,6 +85,8 @@ def connected(server: Any) -> Iterator[tuple[Client, Callable[..., Any]]]:
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    from mcp import StdioServerParameters, stdio_client
+
     folder = tmp_path_factory.mktemp("project")
     environ = environment(folder)
     server = StdioServerParameters(command=COMMAND[0], args=[*COMMAND[1:], "--allow-send"], env=environ, cwd=folder)
@@ -163,6 +169,8 @@ def test_absurd_arguments_are_a_tool_error(session: Session, tool: str, argument
 
 
 def test_server_without_allow_send_neither_lists_nor_runs_what_sends(runtime: Callable[..., Runtime]) -> None:
+    from port_hook_cli.assistant.server import build_server
+
     server = build_server(offered_tools(allow_send=False), Workspace(runtime=runtime()))
     with connected(server) as (client, call):
         assert [tool.name for tool in call(client.list_tools).tools] == READING
