@@ -163,7 +163,7 @@ def test_workflow_uses_pinned_actions_and_only_the_rights_that_it_needs(file: Pa
 
 def made(workflow: dict[str, Any]) -> list[str]:
     """Return the targets of the Makefile that a workflow runs, including those of its matrices."""
-    found = []
+    found: list[str] = []
     for job in workflow["jobs"].values():
         matrix = job.get("strategy", {}).get("matrix", {})
         targets = [*matrix.get("target", []), *(entry["target"] for entry in matrix.get("include", []))]
