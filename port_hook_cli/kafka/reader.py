@@ -160,7 +160,7 @@ class TopicReader:
         if assignment.is_paused and self._capacity.is_free_again:
             assignment.resume()
             return False
-        if not assignment.is_paused and now - self._held_up_at > self._times.pause_after_s:
+        if not assignment.is_paused and now - self._held_up_at >= self._times.pause_after_s:
             assignment.pause()
         if assignment.is_paused:
             self._link.consumer.poll(0)
