@@ -417,8 +417,11 @@ asyncio.run(main(int(sys.argv[1]), range(1, int(sys.argv[2]) + 1), sys.argv[3] =
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the memory")
 @pytest.mark.parametrize(
     ("size", "largest_batch", "kind"),
-    [(10_000_000, 7, "refused"), (10_000_000, 7, "whole"), (200_000, 32, "whole")],
-    ids=["large-refused", "large-whole", "just-below-large"],
+    [
+        pytest.param(10_000_000, 7, "refused", id="large-refused"),
+        pytest.param(10_000_000, 7, "whole", id="large-whole"),
+        pytest.param(200_000, 32, "whole", id="just-below-large", marks=pytest.mark.nightly),
+    ],
 )
 def test_memory_is_released_after_large_bodies_in_batches_of_many_sizes(
     folder: Path, size: int, largest_batch: int, kind: str
