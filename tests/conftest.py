@@ -85,8 +85,9 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Order the tests for parallel workers, after pytest-randomly has shuffled them."""
+    # xdist gives its workers this, and hides --dist from them.
     worker = getattr(config, "workerinput", None)
-    if worker and config.getoption("dist") == "worksteal":
+    if worker:
         items[:] = for_workers(items, _folder_of, worker["workercount"])
 
 
