@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.mutants.lines import LineMap
 from tests.mutants.mutant import Mutant
 from tests.mutants.report import Verdict
-from tests.mutants.selection import Selection, batches, select
+from tests.mutants.selection import batches, select
 from tests.mutants.trees import files_of, start_pytest
 
 _OPTIONS = ("-x", "-p", "tests.mutants.choosing", "--hypothesis-profile=thorough")
@@ -24,6 +24,8 @@ _NO_TESTS = 5
 # A mutation may make a loop endless, in a test or outside of one, and the machine may be slower than it was.
 _START_S, _SLOWER = 60.0, 5
 _SHORTEST_TIMEOUT_S = 20.0
+_SHARE_OF_PROCESSES = 1 / 3
+"""How long the tests run that may not run the line at all, as a share of the limit."""
 
 
 class TimeIsUpError(Exception):
@@ -42,12 +44,21 @@ class Bench:
 
     def verdict(self, mutant: Mutant) -> Verdict:
         """Run the tests that could notice the mutant, until one fails; raises TimeIsUpError."""
-        selection = select(self.tree, self.lines, mutant.module, mutant.mutation.line, self.limit_s)
-        for tests in (selection.covering, selection.process):
+        selection = select(self.tree, self.lines, mutant.module, mutant.mutation.line)
+        left = 0
+        stages = ((selection.covering, self.limit_s), (selection.process, self.limit_s * _SHARE_OF_PROCESSES))
+        for tests, limit_s in stages:
+            rest, end = len(tests), time.monotonic() + limit_s
             for batch in batches(tests, self.lines.seconds):
+                if time.monotonic() >= end:
+                    break
                 if caught_by := self._catcher(mutant, batch):
                     return Verdict(mutant, caught_by)
-        return Verdict(mutant, "", _note(selection, self.limit_s))
+                rest -= len(batch)
+            left += rest
+        if left:
+            return Verdict(mutant, "", f"stopped after {self.limit_s:g} s, {left} tests left")
+        return Verdict(mutant, "", "" if selection.covering else "no test runs this line")
 
     def _catcher(self, mutant: Mutant, tests: Sequence[str]) -> str:
         """Return the test that fails with the mutation and passes without it, or ""."""
@@ -114,11 +125,3 @@ def _write(path: Path, source: bytes) -> None:
     # Bytecode counts as current if size and second of the source are the same, which mutants often have in common.
     for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
         compiled.unlink()
-
-
-def _note(selection: Selection, limit_s: float) -> str:
-    if not selection.covering and not selection.left_out:
-        return "no test runs this line"
-    if selection.left_out:
-        return f"stopped after tests of {limit_s:g} s, {selection.left_out} tests left"
-    return ""

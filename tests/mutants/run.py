@@ -10,7 +10,7 @@ First, all tests run once to record which lines each of them runs. The result is
 the package or the tests change. A folder of `--map` is used even after a change: all tests of a changed module may
 notice its mutations, but new tests do not run.
 
-Of the tests that run the mutated line, the quickest and nearest run first, until one fails or until all that run in
+Of the tests that run the mutated line, the quickest and nearest run first, until one fails or until
 `--limit` seconds have passed. A test counts only if it passes without the mutation. Exits with 1 below the bars.
 """
 
@@ -43,7 +43,9 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--sample", type=int, metavar="N", help="stop after N mutants")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311 - no secret
     parser.add_argument("--seconds", type=float, metavar="S", help="stop after S seconds; recording does not count")
-    parser.add_argument("--limit", type=float, metavar="S", default=60.0, help="run tests of S seconds per mutant")
+    parser.add_argument(
+        "--limit", type=float, metavar="S", default=60.0, help="stop the tests of a mutant after S seconds"
+    )
     parser.add_argument("--map", type=Path, metavar="FOLDER", help="where the recorded lines are saved")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--verbose", action="store_true", help="print caught mutants too, each with the test")

@@ -46,6 +46,7 @@ _FEW = 2
 """Cases of a parametrized test that run before other tests."""
 
 _SLOW_S = 1.0
+_LONGEST_BATCH_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,10 @@ class Selection:
 
     covering: tuple[str, ...]
     process: tuple[str, ...]
-    left_out: int = 0
-    """How many tests are beyond the limit of time."""
 
 
-def select(tree: Path, lines: LineMap, module: str, line: int, limit_s: float) -> Selection:
-    """Return the tests for a mutation, as many as run within the limit."""
+def select(tree: Path, lines: LineMap, module: str, line: int) -> Selection:
+    """Return the tests for a mutation in the order in which they are to run."""
     source = (tree / module).read_bytes()
     place = place_of(source, line)
     if lines.is_current(module, hashlib.sha256(source).hexdigest()):
@@ -67,11 +66,9 @@ def select(tree: Path, lines: LineMap, module: str, line: int, limit_s: float) -
     else:
         likely, possible = frozenset(), frozenset[str]().union(*lines.tests(module).values())
     ordered = [*in_order(likely, module, lines.seconds), *in_order(possible - likely, module, lines.seconds)]
-    covering = fitting(ordered, lines.seconds, limit_s)
     files = PROCESS_TESTS.get(module.split("/")[1], ())
     others = [test for file in files for test in lines.tests_in(file) if test not in set(ordered)]
-    process = fitting(sorted(others, key=lines.seconds.__getitem__), lines.seconds, limit_s / 3)
-    return Selection(tuple(covering), tuple(process), len(ordered) - len(covering) + len(others) - len(process))
+    return Selection(tuple(ordered), tuple(sorted(others, key=lines.seconds.__getitem__)))
 
 
 def _by_lines(
@@ -130,24 +127,14 @@ def in_order(tests: Iterable[str], module: str, seconds: Mapping[str, float]) ->
     return [test for *_, test in sorted(ranked)]
 
 
-def fitting(tests: Iterable[str], seconds: Mapping[str, float], limit_s: float) -> list[str]:
-    """Return tests that together take no longer than the limit, without those that would exceed it."""
-    found, total = [], 0.0
-    for test in tests:
-        if total + seconds[test] <= limit_s:
-            found.append(test)
-            total += seconds[test]
-    return found
-
-
 def batches(tests: Sequence[str], seconds: Mapping[str, float], first_s: float = 2.0) -> Iterator[list[str]]:
-    """Split the tests into runs of pytest, each three times as long as the run before."""
+    """Split the tests into runs of pytest, each three times as long as the run before, up to a limit."""
     rest, limit_s = list(tests), first_s
     while rest:
         total = accumulate(seconds[test] for test in rest)
         size = max(1, sum(1 for _ in takewhile(limit_s.__ge__, total)))
         yield _file_by_file(rest[:size])
-        rest, limit_s = rest[size:], limit_s * 3
+        rest, limit_s = rest[size:], min(limit_s * 3, _LONGEST_BATCH_S)
 
 
 def _file_by_file(tests: Sequence[str]) -> list[str]:

@@ -97,6 +97,12 @@ def test_mutant_is_caught_by_a_test_that_fails_because_of_it(
     assert (tree / MODULE).read_text("utf-8") == FILES[MODULE]
 
 
+def test_tests_stop_at_the_limit_of_time(project: tuple[Path, LineMap]) -> None:
+    tree, lines = project
+    verdict = Bench(tree, lines, until=math.inf, limit_s=0).verdict(mutant_of(tree, "a + b"))
+    assert str(verdict).endswith("(stopped after 0 s, 1 tests left)")
+
+
 def test_test_that_fails_without_the_mutation_does_not_count(project: tuple[Path, LineMap]) -> None:
     tree, lines = project
     test = tree / "tests/sums/test_adding.py"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.mutants.lines import LineMap, load
 from tests.mutants.recorded import write_map
-from tests.mutants.selection import PROCESS_TESTS, batches, distance, fitting, in_order, select
+from tests.mutants.selection import PROCESS_TESTS, batches, distance, in_order, select
 from tests.mutants.trees import ROOT
 
 MODULE = "port_hook_cli/captures/store/writer.py"
@@ -29,34 +29,29 @@ def recorded(tree: Path, by_test: Mapping[str, set[int]]) -> LineMap:
 
 def test_only_tests_that_run_the_line_are_selected(tmp_path: Path) -> None:
     lines = recorded(tmp_path, {NEAR: {4, 5}, FAR: {4, 6}})
-    assert select(tmp_path, lines, MODULE, 5, limit_s=60).covering == (NEAR,)
-    assert select(tmp_path, lines, MODULE, 6, limit_s=60).covering == (FAR,)
-    assert select(tmp_path, lines, MODULE, 4, limit_s=60).covering == (NEAR, FAR)
+    assert select(tmp_path, lines, MODULE, 5).covering == (NEAR,)
+    assert select(tmp_path, lines, MODULE, 6).covering == (FAR,)
+    assert select(tmp_path, lines, MODULE, 4).covering == (NEAR, FAR)
 
 
 def test_failed_test_is_not_selected(tmp_path: Path) -> None:
     lines = recorded(tmp_path, {"tests/captures/test_writer.py::test_failed": {4}})
-    assert select(tmp_path, lines, MODULE, 4, limit_s=60).covering == ()
+    assert select(tmp_path, lines, MODULE, 4).covering == ()
 
 
 def test_tests_of_killed_processes_are_selected_for_a_line_that_no_test_runs(tmp_path: Path) -> None:
-    selection = select(tmp_path, recorded(tmp_path, {}), MODULE, 5, limit_s=60)
-    assert (selection.covering, selection.process, selection.left_out) == ((), (KILLED,), 0)
-
-
-def test_tests_beyond_the_limit_are_counted(tmp_path: Path) -> None:
-    selection = select(tmp_path, recorded(tmp_path, {NEAR: {5}, FAR: {5}}), MODULE, 5, limit_s=0.15)
-    assert (selection.covering, selection.process, selection.left_out) == ((NEAR,), (), 2)
+    selection = select(tmp_path, recorded(tmp_path, {}), MODULE, 5)
+    assert (selection.covering, selection.process) == ((), (KILLED,))
 
 
 def test_tests_that_use_a_constant_come_before_those_that_are_only_near(tmp_path: Path) -> None:
-    assert select(tmp_path, recorded(tmp_path, {FAR: {4}}), MODULE, 1, limit_s=60).covering == (FAR, NEAR)
+    assert select(tmp_path, recorded(tmp_path, {FAR: {4}}), MODULE, 1).covering == (FAR, NEAR)
 
 
 def test_tests_of_a_module_that_changed_since_the_run_are_all_selected(tmp_path: Path) -> None:
     lines = recorded(tmp_path, {NEAR: {5}, FAR: {6}})
     (tmp_path / MODULE).write_text(f"# New.\n{SOURCE}", "utf-8")
-    assert select(tmp_path, lines, MODULE, 6, limit_s=60).covering == (NEAR, FAR)
+    assert select(tmp_path, lines, MODULE, 6).covering == (NEAR, FAR)
 
 
 def test_few_cases_of_each_test_come_first_then_quick_ones_then_near_ones() -> None:
@@ -82,10 +77,6 @@ def test_distance_is_the_number_of_folders_between_test_and_module(test: str, aw
 def test_batches_become_longer_and_keep_the_tests_of_a_file_together() -> None:
     seconds = {"a::1": 1.0, "b::1": 0.5, "a::2": 0.5, "c::1": 9.0, "d::1": 1.0}
     assert list(batches(list(seconds), seconds, first_s=2.0)) == [["a::1", "a::2", "b::1"], ["c::1"], ["d::1"]]
-
-
-def test_test_that_does_not_fit_into_the_limit_is_left_out() -> None:
-    assert fitting(["a", "b", "c"], {"a": 1.0, "b": 5.0, "c": 1.0}, 3.0) == ["a", "c"]
 
 
 def test_process_tests_exist() -> None:
