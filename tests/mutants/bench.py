@@ -24,7 +24,7 @@ _NO_TESTS = 5
 # A mutation may make a loop endless, in a test or outside of one, and the machine may be slower than it was.
 _START_S, _SLOWER = 60.0, 5
 _SHORTEST_TIMEOUT_S = 20.0
-_SHARE_OF_PROCESSES = 1 / 3
+_SHARE_OF_PROCESSES = 1 / 4
 """How long the tests run that may not run the line at all, as a share of the limit."""
 
 
@@ -45,20 +45,25 @@ class Bench:
     def verdict(self, mutant: Mutant) -> Verdict:
         """Run the tests that could notice the mutant, until one fails; raises TimeIsUpError."""
         selection = select(self.tree, self.lines, mutant.module, mutant.mutation.line)
-        left = 0
-        stages = ((selection.covering, self.limit_s), (selection.process, self.limit_s * _SHARE_OF_PROCESSES))
-        for tests, limit_s in stages:
-            rest, end = len(tests), time.monotonic() + limit_s
-            for batch in batches(tests, self.lines.seconds):
-                if time.monotonic() >= end:
-                    break
-                if caught_by := self._catcher(mutant, batch):
-                    return Verdict(mutant, caught_by)
-                rest -= len(batch)
-            left += rest
+        caught_by, left = self._first(mutant, selection.covering, self.limit_s)
+        if not caught_by:
+            caught_by, _ = self._first(mutant, selection.process, self.limit_s * _SHARE_OF_PROCESSES)
+        if caught_by:
+            return Verdict(mutant, caught_by)
         if left:
             return Verdict(mutant, "", f"stopped after {self.limit_s:g} s, {left} tests left")
         return Verdict(mutant, "", "" if selection.covering else "no test runs this line")
+
+    def _first(self, mutant: Mutant, tests: Sequence[str], limit_s: float) -> tuple[str, int]:
+        """Return the first test that catches the mutant, or "", and how many tests are left at the limit."""
+        left, end = len(tests), time.monotonic() + limit_s
+        for batch in batches(tests, self.lines.seconds):
+            if time.monotonic() >= end:
+                break
+            if caught_by := self._catcher(mutant, batch):
+                return caught_by, left
+            left -= len(batch)
+        return "", left
 
     def _catcher(self, mutant: Mutant, tests: Sequence[str]) -> str:
         """Return the test that fails with the mutation and passes without it, or ""."""

@@ -49,6 +49,8 @@ class LineMap:
 def record(tree: Path, folder: Path, workers: int) -> None:
     """Run all tests in a copy of the tree, and write into the folder which lines each of them runs."""
     folder.mkdir(parents=True, exist_ok=True)
+    for path in (*folder.glob(f"{DATA}.*"), *folder.glob(f"{DURATIONS}.*")):
+        path.unlink()  # a run that was interrupted has left it
     arguments = ("-p", "tests.mutants.recording", f"--record-to={folder}", f"-n={workers}", "--dist=worksteal")
     with start_pytest(tree, *arguments, quiet=False) as process:
         process.wait()

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -61,6 +62,8 @@ def main(arguments: Sequence[str]) -> int:
         folder = options.map or ROOT / "build/mutants" / fingerprint(trees[0])
         if not lines.exists(folder):
             print(f"recording which lines each test runs, in {folder}", flush=True)
+            if not options.map:
+                shutil.rmtree(folder.parent, ignore_errors=True)  # it has the lines of an older tree
             lines.record(trees[0], folder, options.workers * 3 // 2)  # tests wait for half of the time
         possible = all_mutants(trees[0], options.modules)
         mutants = list(islice(in_turn(possible, options.seed), options.sample))
