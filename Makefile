@@ -123,18 +123,21 @@ try-install:
 	@cd $(VENV)-install && $(PROGRAMS)/port-hook --version && $(PROGRAMS)/port-hook demo >/dev/null
 	@test -s $(VENV)-install/share/man/man1/port-hook.1
 
+# The folders whose code calls Python most, and finds files of the package: `make test-wheel WHEEL=tests` runs all.
+WHEEL ?= $(wildcard tests/test_*.py) $(addprefix tests/,assistant captures cli contract engines examples files http inspector listener port_api process pytest_plugin terminal)
+
 .PHONY: test-wheel
-test-wheel: build ## Run the tests that depend on Python or packaging against the built wheel, without the source folder
+test-wheel: build ## Run tests that depend on Python or packaging against the built wheel, without the source folder
 	rm -rf $(VENV)-wheel build/wheel
 	$(PYTHON) -m venv $(VENV)-wheel
 	$(VENV)-wheel/$(PROGRAMS)/python -m pip install --quiet --require-hashes -r requirements.lock -r requirements-dev.lock
 	$(VENV)-wheel/$(PROGRAMS)/python -m pip install --quiet --no-deps dist/*.whl
 	mkdir -p build/wheel
 	cp -R tests examples docs README.md CHANGELOG.md Makefile mkdocs.yml pyproject.toml build/wheel/
-	cd build/wheel && $(abspath $(VENV)-wheel)/$(PROGRAMS)/pytest --quiet $(PARALLEL) -m "not once and not nightly"
+	cd build/wheel && $(abspath $(VENV)-wheel)/$(PROGRAMS)/pytest --quiet $(PARALLEL) -m "not once and not nightly" $(WHEEL)
 
 # The folders whose code calls the dependencies most; all of them with `make test-lowest LOWEST=tests`.
-LOWEST ?= tests/assistant tests/cli tests/engines tests/files tests/http tests/listener tests/port_api tests/pytest_plugin tests/tunnels
+LOWEST ?= $(addprefix tests/,assistant cli engines files http listener port_api pytest_plugin tunnels)
 
 .PHONY: test-lowest
 test-lowest: ## Run tests with the lowest versions of the dependencies that pyproject.toml allows
