@@ -4,7 +4,7 @@
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
-# The folder of an environment's programs.
+# Virtual environments have their programs in `Scripts` on Windows.
 PROGRAMS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := $(VENV)/$(PROGRAMS)
 
@@ -30,7 +30,7 @@ demo: $(VENV)/.run ## Show the main job on this machine; sets itself up
 	@$(BIN)/port-hook demo
 
 # Tests of a module stay together, as they share servers and browsers; a worker that is done takes some from another.
-# tests/ordering.py decides which worker gets what first.
+# tests/ordering.py chooses the order.
 PARALLEL := -n auto --dist worksteal -rs
 
 .PHONY: test
@@ -38,14 +38,14 @@ test: $(VENV)/.dev ## Run the tests; sets itself up
 	$(BIN)/pytest --quiet $(PARALLEL) -m "not nightly"
 
 .PHONY: nightly
-nightly: $(VENV)/.dev ## Run all tests, including every example, backend and language
+nightly: $(VENV)/.dev ## Run all tests, including those for every backend, language and option
 	$(BIN)/pytest --quiet $(PARALLEL)
 
-# The tests of the pure part, which does no I/O. On Windows, they need `make` and Git's Bash.
+# The tests of the pure part, which does no I/O. On Windows, they need `make` and Git Bash.
 PORTABLE := $(addprefix tests/,actions agent invocations javascript runs signatures text workflows)
 
 .PHONY: test-portable
-test-portable: $(VENV)/.dev ## Run the tests that need no POSIX, such as on Windows
+test-portable: $(VENV)/.dev ## Run the tests that don't need POSIX (for Windows)
 	$(BIN)/pytest --quiet $(PARALLEL) $(PORTABLE)
 
 .PHONY: setup
@@ -147,13 +147,13 @@ test-lowest: ## Run tests with the lowest versions of the dependencies that pypr
 	$(VENV)-lowest/$(PROGRAMS)/python -m pip install --quiet --no-deps --editable .
 	$(VENV)-lowest/$(PROGRAMS)/pytest --quiet $(PARALLEL) -m "not once and not nightly" $(LOWEST)
 
-# How to start uv, which compiles the locks. With `UPGRADE=1`, all versions become the newest ones.
+# How to start uv, which compiles the locks. With `UPGRADE=1`, it locks the newest versions.
 UV ?= uv
 UPGRADE ?=
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --no-strip-extras --no-header --no-annotate --no-emit-index-url pyproject.toml
 HASHED = $(COMPILE) --generate-hashes $(if $(UPGRADE),--upgrade)
 EVERYTHING = --all-extras --group dev --group docs --group package
-# Prints the packages of the second lock that the first one doesn't have in the same version and on the same condition.
+# Prints the packages of the second lock, without those that the first has with the same version and condition.
 FURTHER = awk 'NR == FNR { if (/^[^ ]/) seen[$$0]; next } /^[^ ]/ { skip = $$0 in seen } !skip'
 
 .PHONY: lock
@@ -164,7 +164,7 @@ lock: ## Lock the dependencies again, after pyproject.toml was changed; needs uv
 	$(HASHED) $(EVERYTHING) --constraints requirements.lock --output-file build/newest.txt
 	$(FURTHER) requirements.lock build/newest.txt > requirements-dev.lock
 	$(COMPILE) --all-extras --resolution lowest-direct --no-deps --output-file build/lowest-direct.txt
-	grep '^pytest==' build/lowest-direct.txt > build/lowest-pytest.txt # other plugins allow only newer ones
+	grep '^pytest==' build/lowest-direct.txt > build/lowest-pytest.txt # overrides plugins that require a newer pytest
 	cp build/newest.txt build/lowest.txt
 	$(HASHED) $(EVERYTHING) --constraints build/lowest-direct.txt --overrides build/lowest-pytest.txt --output-file build/lowest.txt
 	$(FURTHER) build/newest.txt build/lowest.txt > requirements-lowest.lock
@@ -189,14 +189,14 @@ kill: $(VENV)/.dev ## Kill listener, sandbox and retargeting KILLS times each; p
 browser: $(VENV)/.dev ## Test the inspector's page at full size, with 1,000,000 captures; needs Chromium; prints the numbers
 	PORT_HOOK_BROWSER=1 $(BIN)/pytest --quiet --capture=no -p no:randomly tests/browser
 
-# `make mutants` stops after SAMPLE mutants or MUTANTS_S seconds. Without SEED, each run chooses other mutants. The first
-# run after a change of the package or its tests takes the time of all tests longer.
+# `make mutants` stops after SAMPLE mutants or MUTANTS_S seconds. Without SEED, each run tries different ones. The first
+# run after the package or its tests change runs all tests once to record which lines they run.
 SAMPLE ?= 300
 MUTANTS_S ?= 3600
 SEED ?=
 
 .PHONY: mutants
-mutants: $(VENV)/.dev ## Try SAMPLE mutations of the package; prints those that no test catches, and the share caught by folder
+mutants: $(VENV)/.dev ## Try SAMPLE mutations of the package; prints those that no test catches, and the share caught in each folder
 	$(BIN)/python tests/mutants/run.py --sample $(SAMPLE) --seconds $(MUTANTS_S) $(if $(SEED),--seed $(SEED))
 
 .PHONY: conformance

@@ -132,7 +132,7 @@ class _KnownRuns:
 class Polling:
     """Looks for runs every `interval_s` seconds, and passes them to a stream.
 
-    The default is the agent's interval, or a shorter one for a sandbox.
+    The default is the agent's interval, or a shorter interval for a sandbox.
     """
 
     def __init__(

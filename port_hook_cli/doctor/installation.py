@@ -49,7 +49,7 @@ def check_extras() -> list[CheckResult]:
 
 
 def check_extra(extra: str, package: str) -> CheckResult:
-    """Return whether the package of an extra is installed, and otherwise how to install it."""
+    """Return whether an extra's package is installed, and if not, the command that installs it."""
     version = installed_version(package)
     return CheckResult(
         check="extra",

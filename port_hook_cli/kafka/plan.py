@@ -19,8 +19,8 @@ class KafkaPlan:
     Reading starts where the last listener with the same store stopped, or at the end if there was none; `since_s`
     (seconds since the epoch) starts with the messages from then on, and `from_end` always at the end. A group starts
     where it has committed. A partition without a commit starts at the end, or where `since_s` says. A watcher looks for
-    new partitions and topics every `look_for_partitions_s` seconds. The brokers remove a member of a group that they
-    have not heard from for `session_timeout_s` seconds.
+    new partitions and topics every `look_for_partitions_s` seconds. The brokers remove a group
+    member after `session_timeout_s` seconds without a heartbeat.
     """
 
     org_id: str

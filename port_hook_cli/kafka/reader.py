@@ -31,7 +31,7 @@ _CLOSE_S = 3.0
 
 
 class Reader(Protocol):
-    """What reads topics for a source, which gets the messages as `ReaderEvents`."""
+    """Reads topics, and passes the messages to a source through `ReaderEvents`."""
 
     async def open(self) -> None:
         """Connect and find the partitions; raises PortHookError."""
@@ -52,7 +52,7 @@ class Reader(Protocol):
 ReaderFactory: TypeAlias = Callable[
     [KafkaConnection, KafkaPlan, ReaderEvents, MessageCapacity, Callable[[Partition], int | None]], Reader
 ]
-"""Makes a reader, as `TopicReader` does."""
+"""Creates a reader. `TopicReader` is the default."""
 
 
 class TopicReader:

@@ -62,8 +62,8 @@ class KafkaSource:
     """Topics that are being read. See `port_hook_cli.invocations.source.Source`.
 
     `in_progress` is how many messages are being processed. Credentials that are refused are fetched again every
-    `refresh_pause_s` seconds. A message that cannot be saved is tried again after `retry_pause_s` seconds, then after
-    twice as many each time.
+    `refresh_pause_s` seconds. The source tries to save a message again after `retry_pause_s` seconds, and
+    doubles the pause after each failure.
     """
 
     def __init__(

@@ -40,7 +40,7 @@ class GivenPartitions:
 class StartFinder:
     """Finds where to start reading partitions.
 
-    A group asks again after `ask_again_s` seconds if the brokers do not respond.
+    For a group, it asks the brokers again every `ask_again_s` seconds until they respond.
     """
 
     consumer: Consumer

@@ -1,4 +1,4 @@
-"""How long a reader of topics waits."""
+"""How long a topic reader waits."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderTimes:
-    """Times in seconds.
+    """Waits of a topic reader, in seconds.
 
-    - `poll_s`: for a message, before a reader notices that it is to stop.
-    - `tend_s`: between two looks at the connection and at the lag.
-    - `pause_after_s`: with too much in progress, before the partitions are paused.
-    - `check_s`: for the response of brokers whose connection may be lost.
+    - `poll_s`: for a message, before the reader checks whether it should stop.
+    - `tend_s`: between checks of the connection and the lag.
+    - `pause_after_s`: while too many messages are in progress, before the reader pauses the partitions.
+    - `check_s`: for the brokers' response when the connection may be lost.
     - `refused_after_s`: before the first connection fails if all brokers refuse it.
     """
 

@@ -94,7 +94,7 @@ class KeyCommands(Observer):
             except OSError:  # the terminal was closed
                 loop.remove_reader(descriptor)
                 return
-            # Empty if Ctrl-C or Ctrl-Z has discarded the keys since the terminal was ready.
+            # `typed` is empty if Ctrl-C or Ctrl-Z discarded the keys after the terminal became readable.
             for key in dict.fromkeys(typed.decode("ascii", "ignore")):  # a key that is held down counts once
                 does.get(key, _nothing)()
 

@@ -87,8 +87,8 @@ class _Terminal:
                 self._waits = {index: settings[6][index] for index in (termios.VMIN, termios.VTIME)}
             settings[3] = settings[3] | self._cleared if on else settings[3] & ~self._flags
             if self._at_once:
-                # Ctrl-C and Ctrl-Z discard the keys typed before them. A read that waited for a key would then block
-                # the event loop, even though the terminal had just been ready.
+                # Ctrl-C and Ctrl-Z discard the keys typed before them. The terminal may then have no key to read, even
+                # though it was readable a moment before, and a read that waits would block the event loop.
                 for index, wait in self._waits.items():
                     settings[6][index] = wait if on else 0
             # Not TCSADRAIN: it would wait for output that the user has paused with Ctrl-S.

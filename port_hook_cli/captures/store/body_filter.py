@@ -37,7 +37,7 @@ class JqBodyFilter:
     """Finds the bodies for which the first result of a jq expression is neither null nor false.
 
     Use it as a context manager. `failures` counts the bodies for which the expression failed, and `failure` is the
-    message of the first. A body that is not JSON does not match. The expression has `timeout_s` seconds for each batch.
+    message of the first. A body that is not JSON does not match. Each batch may take `timeout_s` seconds.
     """
 
     def __init__(self, expression: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:

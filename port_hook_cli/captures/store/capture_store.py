@@ -276,7 +276,7 @@ class CaptureStore:
         try:
             self._wait_for_locks(patient=False)
             self._connection.execute("BEGIN IMMEDIATE")
-            # SQLite begins a transaction that only reads if the file is read-only, and fails at the first statement.
+            # BEGIN succeeds even if the file is read-only. The first statement that writes fails.
             self._connection.execute("DELETE FROM captures WHERE FALSE")
             self._connection.rollback()
         except sqlite3.Error as error:

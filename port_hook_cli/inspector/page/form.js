@@ -11,7 +11,7 @@ export function Trigger({ onClose, onOpen }) {
   const [problem, setProblem] = useState(null);
   const [result, setResult] = useState(null);
   const first = useRef(null);
-  // Not after the next frame: the focus would leave an input that the user is already filling in.
+  // useEffect would run a frame later, and take the focus from an input that the user is already filling in.
   useLayoutEffect(() => first.current?.focus(), [actions]);
   useEffect(() => {
     get("/api/actions").then((found) => {

@@ -36,7 +36,7 @@ _GRACE_S = 1.0
 class CloudflaredTunnel(SupervisedTunnel):
     """A quick tunnel; see `port_hook_cli.tunnels.protocol.Tunnel`. cloudflared's metrics server reports its health.
 
-    port-hook asks the metrics server every `poll_s` seconds, and waits `response_timeout_s` seconds for its response.
+    port-hook asks the metrics server every `poll_s` seconds, and waits up to `response_timeout_s` seconds.
     """
 
     program = "cloudflared"

@@ -104,8 +104,8 @@ def _failure(url: str, error: Exception, timeout_s: float) -> TunnelError:
 class SmeeChannel:
     """An open channel.
 
-    See `port_hook_cli.tunnels.protocol.Tunnel` and `port_hook_cli.invocations.source.Source`. `pauses_s` is the
-    shortest and the longest pause before the channel connects again.
+    See `port_hook_cli.tunnels.protocol.Tunnel` and `port_hook_cli.invocations.source.Source`. `pauses_s` has
+    the shortest and the longest pause before the channel reconnects.
     """
 
     def __init__(self, url: str, client: httpx.AsyncClient, context: SourceContext) -> None:
