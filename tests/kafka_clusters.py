@@ -48,7 +48,7 @@ class Cluster:
             made.result(TIMEOUT_S)
 
     def make_organization(self, *, has_change_log: bool = True) -> str:
-        """Create the topics of an organization that no other test uses. Return its id."""
+        """Create the topics of an organization that no other test uses. Return its ID."""
         org = f"org_{secrets.token_hex(6)}"
         self.make(f"{org}.runs", *([f"{org}.change.log"] if has_change_log else []))
         return org

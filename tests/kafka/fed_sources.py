@@ -1,4 +1,4 @@
-"""The source of `listen --kafka` without brokers: a test reports what a reader would, in the order that it wants."""
+"""The source of `listen --kafka` without brokers: a test reports the events of a reader, in any order."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOW = 1_700_000_000.0
 
 
 class RecordedReader:
-    """A reader that connects to nothing, and records what the source asks of it."""
+    """A reader that doesn't connect, and records the source's calls."""
 
     def __init__(self, capacity: MessageCapacity, opening_problem: PortHookError | None) -> None:
         self.capacity = capacity
@@ -56,13 +56,13 @@ class RecordedReader:
 
 @dataclass(frozen=True)
 class Feed:
-    """A source, and the reader that the test plays."""
+    """A source, and its reader, whose events the test reports."""
 
     source: KafkaSource
     reader: RecordedReader
 
     def assign(self, *parts: TopicPart, cluster: str = "cluster", **details: object) -> None:
-        """Report partitions that start at their beginning, or as `details` says."""
+        """Report assigned partitions. Without `starts` in `details`, they start at 0."""
         starts = details.pop("starts", dict.fromkeys(parts, 0))
         self.source.assigned(GivenPartitions(cluster=cluster, starts=starts, **details))  # type: ignore[arg-type]
 
@@ -73,14 +73,14 @@ class Feed:
         self.source.arrived(messages)
 
     def revoke(self, *parts: TopicPart) -> Event:
-        """Report partitions that another consumer gets; return what the source sets when it is done with them."""
+        """Report partitions that another consumer gets. Return the event that the source sets afterward."""
         done = Event()
         self.source.revoked(parts, done)
         return done
 
 
 class Recorder:
-    """Makes a reader that records, and keeps it."""
+    """A reader factory that remembers its reader."""
 
     def __init__(self, opening_problem: PortHookError | None = None) -> None:
         self.reader: RecordedReader | None = None
@@ -102,7 +102,7 @@ class Recorder:
 def received(
     part: TopicPart, offset: int, value: bytes | None = b"", timestamp: tuple[int, int] = (TIMESTAMP_CREATE_TIME, 1)
 ) -> Message:
-    """Return a message as a reader gets it."""
+    """Return a message from a partition."""
     topic, partition = part
     return Message(topic=topic, partition=partition, offset=offset, value=value, timestamp=timestamp)
 
@@ -121,7 +121,7 @@ async def fed(
     recorder: Recorder | None = None,
     new_connection: Callable[[], KafkaConnection] | None = None,
 ) -> AsyncIterator[Feed]:
-    """Open a source; close it at the end of the block, without time for messages in progress."""
+    """Open a source. Close it at the end of the block, without waiting for messages in progress."""
     connection = KafkaConnection(brokers=brokers, protocol=SecurityProtocol.PLAINTEXT)
     is_first = True
 

@@ -18,7 +18,7 @@ from port_hook_cli.kafka.source import KafkaSource, open_kafka
 from port_hook_cli.kafka.times import ReaderTimes
 from tests.kafka_clusters import TIMEOUT_S
 
-# The cluster for tests waits about as long for the members of a group that were there before.
+# The test cluster waits about as long for a group's earlier members.
 _SESSION_TIMEOUT_S = 2.0
 _TIMES = ReaderTimes(poll_s=0.02, tend_s=0.1, pause_after_s=0, refused_after_s=0.3)
 

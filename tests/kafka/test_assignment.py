@@ -1,4 +1,4 @@
-"""The partitions of a member of a group, without brokers: the test calls what librdkafka would."""
+"""The partitions of a group member, without brokers: the test calls the callbacks that librdkafka would call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.kafka.test_starts import RUNS, A, B, Brokers
 
 
 class Member(Brokers):
-    """A consumer in a group. Partitions have ten messages, of which the group has committed five in `A`."""
+    """A consumer in a group. Each partition has ten messages, and the group has committed five of `A`."""
 
     def __init__(self) -> None:
         super().__init__({A: (0, 10), B: (0, 10)}, commits={A: 5})
@@ -39,7 +39,7 @@ class Member(Brokers):
 
 
 class Reports:
-    """Calls events directly, in the thread of the test. `save` is what a source does before it gives up a partition."""
+    """Calls events directly, in the test's thread. `save` stands for what a source saves before a handover."""
 
     def __init__(self) -> None:
         self.events = self
@@ -89,7 +89,7 @@ class Joined:
         return self.member.stored
 
 
-def test_member_starts_at_the_commits_and_commits_its_start_where_there_is_none() -> None:
+def test_member_starts_at_committed_offsets_and_commits_its_start_for_other_partitions() -> None:
     joined = Joined()
     joined.give(A, B)
     assert joined.member.assigned == [(A, 5), (B, 10)]
@@ -97,13 +97,13 @@ def test_member_starts_at_the_commits_and_commits_its_start_where_there_is_none(
     assert joined.stored() == [(*B, 10)]
 
 
-def test_member_without_partitions_says_so() -> None:
+def test_member_without_partitions_is_reported() -> None:
     joined = Joined()
     joined.give()
     assert joined.reports.given == [GivenPartitions(cluster="cluster", starts={})]
 
 
-def test_messages_that_another_member_read_meanwhile_are_not_missed() -> None:
+def test_messages_read_by_another_member_do_not_count_as_missed() -> None:
     joined = Joined()
     joined.give(A, B)
     joined.assignment.positions.advance(A, 5)
@@ -120,7 +120,7 @@ def test_new_assignment_is_not_paused() -> None:
     assert not joined.assignment.is_paused
 
 
-def test_what_is_saved_while_a_partition_is_handed_over_is_stored_before_the_next_member_gets_it() -> None:
+def test_offset_saved_during_a_handover_is_stored_before_the_next_member_gets_the_partition() -> None:
     joined = Joined()
     joined.give(A, B)
     joined.stored().clear()
@@ -130,7 +130,7 @@ def test_what_is_saved_while_a_partition_is_handed_over_is_stored_before_the_nex
     assert joined.member.stored == [(*A, 7)]
 
 
-def test_partition_that_is_lost_while_a_listener_ends_is_not_handed_over() -> None:
+def test_revoked_partition_is_not_handed_over_when_the_listener_is_ending() -> None:
     joined = Joined()
     joined.give(A)
     joined.stopping.set()
@@ -138,7 +138,7 @@ def test_partition_that_is_lost_while_a_listener_ends_is_not_handed_over() -> No
     assert joined.reports.revocations == []
 
 
-def test_member_is_not_given_partitions_whose_start_is_unknown_when_the_listener_ends() -> None:
+def test_partition_with_an_unknown_start_is_not_assigned_when_the_listener_is_ending() -> None:
     joined = Joined()
     joined.stopping.set()
     joined.give(A)

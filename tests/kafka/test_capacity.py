@@ -1,4 +1,4 @@
-"""How much a reader may hand over before messages are processed."""
+"""How many messages and bytes a reader may hand over before they are processed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from threading import Thread
 from port_hook_cli.kafka.capacity import MessageCapacity
 
 WITHOUT_VALUE = 1_024
-"""How many bytes count for a message besides its value."""
+"""Bytes that each message counts in addition to its value."""
 
 
 def test_capacity_is_bounded_by_messages_and_by_bytes() -> None:
@@ -20,7 +20,7 @@ def test_capacity_is_bounded_by_messages_and_by_bytes() -> None:
     assert (capacity.room, capacity.is_free_again) == (2, True)
 
 
-def test_room_ends_with_the_last_byte_and_message() -> None:
+def test_room_is_zero_when_messages_or_bytes_reach_the_limit() -> None:
     capacity = MessageCapacity(messages=2, size=3 * WITHOUT_VALUE)
     capacity.take(2 * WITHOUT_VALUE - 1)
     assert capacity.room == 1
@@ -28,12 +28,12 @@ def test_room_ends_with_the_last_byte_and_message() -> None:
     capacity.take(2 * WITHOUT_VALUE)
     assert capacity.room == 0
     capacity.release(2 * WITHOUT_VALUE)
-    for _ in range(3):  # a batch that was on its way may be too large
+    for _ in range(3):  # a batch that arrived meanwhile may be too large
         capacity.take(0)
     assert capacity.room == 0
 
 
-def test_capacity_is_free_again_when_half_of_the_messages_and_of_the_bytes_are() -> None:
+def test_capacity_is_free_again_when_half_of_its_messages_and_bytes_are_free() -> None:
     by_messages = MessageCapacity(messages=4)
     by_size = MessageCapacity(size=4 * WITHOUT_VALUE)
     for capacity in (by_messages, by_size):
@@ -59,7 +59,7 @@ def test_waiting_ends_as_soon_as_half_of_the_capacity_is_free() -> None:
     capacity.wait(60.0)  # returns immediately
 
 
-def test_waiting_ends_after_its_time() -> None:
+def test_waiting_ends_after_its_timeout() -> None:
     capacity = MessageCapacity(messages=1)
     capacity.take(0)
     capacity.wait(0.01)

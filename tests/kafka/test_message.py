@@ -64,9 +64,9 @@ def test_content_type_of_a_message_replaces_the_default() -> None:
     assert headers.all("content-type") == ("text/plain",)
 
 
-def test_header_with_half_of_a_character_is_kept() -> None:
+def test_header_with_half_of_a_surrogate_pair_is_kept() -> None:
     assert message_headers(b'{"headers":{"who":"\\ud83d"}}').get("who") == "\xed\xa0\xbd"
 
 
-def test_text_in_a_header_that_is_json_is_not_escaped() -> None:
+def test_text_in_a_json_header_is_not_escaped() -> None:
     assert message_headers('{"headers":{"who":["zoë"]}}'.encode()).get("who") == '["zoë"]'.encode().decode("latin-1")

@@ -101,7 +101,7 @@ async def test_an_organization_that_is_not_known_is_an_error(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("org_id", [None, 5, "", "org\x1b[2J", "org_1" * 1_000])
-async def test_organization_id_that_is_not_usable_text_is_an_error(org_id: object, tmp_path: Path) -> None:
+async def test_unusable_organization_id_is_an_error(org_id: object, tmp_path: Path) -> None:
     async def token(_: web.Request) -> web.Response:
         return web.json_response({"accessToken": "t", "expiresIn": 3600, "tokenType": "Bearer"})
 

@@ -123,7 +123,7 @@ ELSEWHERE = ("10.0.0.1:9092", "localhost.example.com:9092", "127.0.0.1.example.c
 
 
 @given(st.lists(st.sampled_from(HERE + ELSEWHERE), min_size=1, max_size=4))
-def test_bootstrap_is_read_only_if_all_its_brokers_are_on_this_machine(addresses: list[str]) -> None:
+def test_bootstrap_is_accepted_only_when_all_brokers_are_on_this_machine(addresses: list[str]) -> None:
     try:
         brokers = read_bootstrap(", ".join(addresses))
     except UsageError:

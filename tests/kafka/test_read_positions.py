@@ -44,7 +44,7 @@ def test_the_lag_is_that_of_all_partitions_whose_end_is_known() -> None:
     assert positions.changed_lag({A: -1_001, B: 150, ("runs", 2): 10}.get) == 0
 
 
-def test_partitions_that_are_read_to_their_end_do_not_lag() -> None:
+def test_partitions_read_to_their_end_do_not_lag() -> None:
     positions = ReadPositions()
     parts = {("runs", number): 0 for number in range(200)}
     positions.add(parts)

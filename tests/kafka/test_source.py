@@ -187,7 +187,7 @@ async def test_a_session_with_a_count_takes_one_message_at_a_time(cluster: Clust
         await pipeline.bodies(3)
 
 
-async def test_many_messages_wait_in_bounds_and_all_arrive_once(cluster: Cluster, topics: Topics) -> None:
+async def test_waiting_messages_are_limited_and_all_arrive_once(cluster: Cluster, topics: Topics) -> None:
     pipeline, values = Pipeline(), [str(number).encode() for number in range(3_000)]
     gate = asyncio.Event()
     pipeline.held = dict.fromkeys(values, gate)
@@ -251,7 +251,7 @@ async def test_group_commits_where_a_new_member_starts(cluster: Cluster, topics:
     async with topics.read(pipeline, group=group):
         await pipeline.until(lambda: pipeline.notices)
 
-    # Without it, messages that are sent until the next member comes would be missed.
+    # Without the commit, the next member would miss messages sent before it joins.
     committed = await asyncio.to_thread(cluster.committed, group, topics.runs)
     assert committed == {0: 0, 1: 0, 2: 0, 3: 2}
 
@@ -260,7 +260,7 @@ async def test_group_commits_where_a_new_member_starts(cluster: Cluster, topics:
 async def test_partitions_are_handed_over_to_a_new_member_after_their_messages_are_saved() -> None:
     first, second = Pipeline(), Pipeline()
     first.held = {value: asyncio.Event() for value in (b"0", b"1", b"2", b"3")}
-    with running_tansu() as cluster:  # the other cluster refuses commits while partitions are handed over
+    with running_tansu() as cluster:  # the shared cluster rejects commits during a handover
         await asyncio.to_thread(cluster.make_with_partitions, "org_1.runs", 4)
         topics = Topics(cluster.address, "org_1")
         async with topics.read(first, group=GROUP) as source:
@@ -280,7 +280,7 @@ async def test_partitions_are_handed_over_to_a_new_member_after_their_messages_a
                 await first.bodies(10)
 
     assert committed == {0: 2, 1: 2, 2: 2, 3: 2}
-    assert {taken.body[:1] for taken in second.taken} == {b"+"}  # none of the first member's
+    assert {taken.body[:1] for taken in second.taken} == {b"+"}  # not the first member's messages
     bodies = [taken.body for taken in first.taken + second.taken]
     assert sorted(bodies) == sorted([b"-"] * 4 + list(first.held) + [b"+0", b"+1", b"+2", b"+3"])
 

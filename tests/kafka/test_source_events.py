@@ -1,4 +1,4 @@
-"""What a source does with what its reader reports: no broker takes part."""
+"""How a source handles the events of its reader, without brokers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def others() -> set[asyncio.Task[Any]]:
 
 
 async def settle() -> None:
-    """Let the ready tasks run, more often than any of them needs: what has not happened then waits for something."""
+    """Run the ready tasks for more turns than any of them needs. A task that isn't done then waits for an event."""
     for _ in range(20):
         await asyncio.sleep(0)
 
@@ -37,7 +37,7 @@ async def settle() -> None:
 FIRST = (RUNS, 2)  # a partition whose first message waits
 
 
-# What a capture has.
+# Captures.
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ async def test_capture_looks_like_a_post_request_to_the_listener(mount: str, tar
     assert (taken.method, taken.target, taken.body, taken.received_at) == ("POST", target, b"{}", NOW)
 
 
-async def test_message_is_too_large_only_above_the_limit() -> None:
+async def test_message_is_too_large_only_when_it_exceeds_the_limit() -> None:
     pipeline = Pipeline()
     async with fed(pipeline, max_body=3) as feed:
         feed.assign(A)
@@ -87,7 +87,7 @@ async def test_message_is_too_large_only_above_the_limit() -> None:
     ]
 
 
-# What is acknowledged.
+# Acknowledged messages.
 
 
 async def test_group_commits_after_a_message_and_all_before_it_are_saved() -> None:
@@ -102,10 +102,10 @@ async def test_group_commits_after_a_message_and_all_before_it_are_saved() -> No
         await pipeline.bodies(3)
         await settle()
         assert feed.reader.acknowledged == [(B, 10), (A, 7)]
-    assert pipeline.positions == {}  # they are the group's, not the store's
+    assert pipeline.positions == {}  # a group's positions are the brokers', not the store's
 
 
-async def test_watcher_keeps_where_it_starts_and_the_position_after_each_saved_message() -> None:
+async def test_watcher_saves_its_start_and_its_position_after_each_saved_message() -> None:
     pipeline = Pipeline()
     async with fed(pipeline) as feed:
         feed.assign(starts={A: 4, B: 7}, cluster="mine")
@@ -136,7 +136,7 @@ async def test_partition_is_handed_over_after_its_message_in_progress_is_saved_a
         assert (feed.reader.acknowledged, done.is_set()) == ([(B, 8), (A, 6)], True)
 
 
-async def test_messages_that_wait_are_left_to_the_consumer_that_gets_their_partition() -> None:
+async def test_waiting_messages_are_left_to_the_consumer_that_gets_their_partition() -> None:
     pipeline = holding(b"in progress")
     async with fed(pipeline, group=GROUP, is_counted=True) as feed:
         feed.assign(A, B, FIRST)
@@ -173,11 +173,11 @@ async def test_messages_of_a_lost_partition_are_not_handled_and_their_progress_i
         feed.arrive(received(A, 5, b"lost"), received(B, 8, b"b"))
         assert await pipeline.bodies(1) == [b"b"]
         await settle()
-        assert feed.reader.acknowledged == [(B, 9)]  # not held up by the message of its earlier progress
+        assert feed.reader.acknowledged == [(B, 9)]  # the unsaved message of the earlier assignment doesn't hold it up
         assert feed.reader.capacity.room == MAX_MESSAGES
 
 
-async def test_partition_that_comes_back_starts_with_new_progress() -> None:
+async def test_reassigned_partition_starts_with_new_progress() -> None:
     pipeline = holding(b"slow")
     async with fed(pipeline, group=GROUP) as feed:
         feed.assign(A)
@@ -190,7 +190,7 @@ async def test_partition_that_comes_back_starts_with_new_progress() -> None:
         assert feed.reader.acknowledged == [(A, 6)]
 
 
-async def test_message_that_is_saved_after_its_partition_was_replaced_does_not_change_a_watchers_position() -> None:
+async def test_watcher_position_does_not_change_when_a_message_is_saved_after_a_new_assignment() -> None:
     pipeline = holding(b"slow")
     async with fed(pipeline) as feed:
         feed.assign(starts={A: 5})
@@ -204,12 +204,12 @@ async def test_message_that_is_saved_after_its_partition_was_replaced_does_not_c
         assert feed.reader.acknowledged == []
 
 
-async def test_room_for_more_bytes_comes_back_with_each_message_that_is_handled_or_left_to_others() -> None:
+async def test_capacity_is_released_for_each_message_that_is_handled_or_left_to_another_consumer() -> None:
     pipeline, value = Pipeline(), b"1" * 2**20
     async with fed(pipeline, group=GROUP, max_body=2**21) as feed:
         feed.assign(A, B)
         for offset in range(40):
-            feed.arrive(received(A, offset, value), received(FIRST, offset, value))  # another consumer has the latter
+            feed.arrive(received(A, offset, value), received(FIRST, offset, value))  # another consumer has FIRST
             await settle()
             feed.arrive(received(B, offset, value))
             feed.revoke(B)  # before it is handled
@@ -220,7 +220,7 @@ async def test_room_for_more_bytes_comes_back_with_each_message_that_is_handled_
     assert 40 * len(value) > MAX_BYTES
 
 
-# The end.
+# Closing.
 
 
 async def test_close_does_not_wait_for_an_idle_source() -> None:
@@ -232,7 +232,7 @@ async def test_close_does_not_wait_for_an_idle_source() -> None:
         assert feed.reader.calls == ["open", "stop", "close"]
 
 
-async def test_close_gives_messages_in_progress_time_and_takes_no_others() -> None:
+async def test_close_waits_only_for_messages_in_progress() -> None:
     pipeline = holding(b"in progress")
     async with fed(pipeline, group=GROUP, is_counted=True) as feed:
         feed.assign(A)
@@ -248,7 +248,7 @@ async def test_close_gives_messages_in_progress_time_and_takes_no_others() -> No
     assert [taken.body for taken in pipeline.taken] == [b"in progress"]
 
 
-async def test_close_cancels_what_is_still_in_progress_after_its_time() -> None:
+async def test_close_cancels_messages_in_progress_after_its_timeout() -> None:
     pipeline = holding(b"in progress")
     async with fed(pipeline, group=GROUP) as feed:
         feed.assign(A)
@@ -271,7 +271,7 @@ async def test_reader_is_closed_when_it_cannot_be_opened() -> None:
 # Problems with the store.
 
 
-async def test_message_is_saved_again_until_that_succeeds_and_each_outage_is_reported_once() -> None:
+async def test_save_is_retried_until_it_succeeds_and_each_outage_is_reported_once() -> None:
     pipeline = Pipeline()
     async with fed(pipeline, group=GROUP) as feed, asyncio.timeout(8):
         feed.assign(A)
@@ -287,7 +287,7 @@ async def test_message_is_saved_again_until_that_succeeds_and_each_outage_is_rep
     assert told == [" a message was not saved", " messages are saved again."] * 2
 
 
-async def test_message_that_is_not_saved_waits_before_it_is_tried_again() -> None:
+async def test_failed_save_is_retried_after_a_pause() -> None:
     pipeline = Pipeline()
     pipeline.problems = [StoreError("The disk is full."), StoreError("The disk is full.")]
     async with fed(pipeline) as feed:
@@ -299,7 +299,7 @@ async def test_message_that_is_not_saved_waits_before_it_is_tried_again() -> Non
         await feed.source.close(0)
 
 
-# What is reported.
+# Notices.
 
 
 ASSIGNED = f"Kafka: the group {GROUP} gave this listener {RUNS}[0]."
@@ -366,7 +366,7 @@ async def test_assignment_is_reported(group: str | None, details: dict[str, Any]
     ],
 )
 @pytest.mark.parametrize("group", [None, GROUP])
-async def test_messages_that_are_read_again_are_named(
+async def test_messages_that_are_read_again_are_listed(
     group: str | None, offsets: list[int], start: int, told: str | None
 ) -> None:
     saved = [MessageOrigin(*A, offset) for offset in offsets]
@@ -378,7 +378,7 @@ async def test_messages_that_are_read_again_are_named(
     assert [line for line in pipeline.notices if "again" in line] == expected
 
 
-async def test_messages_that_since_reads_again_are_not_named() -> None:
+async def test_messages_that_since_reads_again_are_not_listed() -> None:
     pipeline = Pipeline()
     async with fed(pipeline, saved=[MessageOrigin(*A, 5)], since_s=0.0) as feed:
         feed.assign(A)
@@ -400,7 +400,7 @@ async def test_lag_and_deleted_messages_are_reported() -> None:
     ]
 
 
-async def test_problem_that_is_repeated_is_reported_once_until_a_message_arrives() -> None:
+async def test_repeated_problem_is_reported_once_until_a_message_arrives() -> None:
     pipeline = Pipeline()
     async with fed(pipeline) as feed:
         for reason in ("too large", "too large", "other"):
@@ -413,7 +413,7 @@ async def test_problem_that_is_repeated_is_reported_once_until_a_message_arrives
 @pytest.mark.parametrize(
     ("brokers", "is_local"), [(("127.0.0.1:1", "localhost:2"), True), (("127.0.0.1:1", "kafka.example.com:2"), False)]
 )
-async def test_lost_connection_is_reported_with_the_advice_for_a_sandbox_if_all_brokers_are_local(
+async def test_lost_connection_is_reported_with_sandbox_advice_only_when_all_brokers_are_local(
     brokers: tuple[str, ...], is_local: bool
 ) -> None:
     pipeline = Pipeline()
@@ -451,7 +451,7 @@ async def test_refused_credentials_are_renewed_until_the_brokers_accept_them() -
         workers = len(others())
         feed.source.refused("wrong password")
         feed.source.refused("wrong password")
-        assert len(others()) == workers + 1  # it does not ask twice as often
+        assert len(others()) == workers + 1  # a second refusal doesn't start another task
         await asyncio.wait_for(has_asked_twice.wait(), 10)
         feed.source.recovered()
         await settle()
@@ -461,7 +461,7 @@ async def test_refused_credentials_are_renewed_until_the_brokers_accept_them() -
         feed.source.refused("wrong password")
         await settle()
         assert len(asked) == 3
-    assert others() == set()  # a source that is closed does not ask for credentials
+    assert others() == set()  # a closed source doesn't ask for credentials
 
     refused = "Kafka: the brokers refuse the credentials: wrong password. Getting new ones."
     assert pipeline.notices[:4] == [

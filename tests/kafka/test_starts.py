@@ -1,4 +1,4 @@
-"""Where reading starts, for every combination of what the brokers have, what the store kept and what the user wants."""
+"""Where reading starts, depending on the brokers' messages, the saved positions and the user's options."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ SINCE_S = 1_700_000_000.5
 
 
 class Brokers:
-    """A consumer of partitions that have these first and next offsets. A group has committed `commits`.
+    """A consumer of partitions. `ends` has their first and next offsets, and `commits` the group's commits.
 
-    `since` are the offsets of the first messages since SINCE_S. The first calls about commits fail.
+    `since` has the offsets of the first messages since SINCE_S. The first `failures` requests for commits fail.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Brokers:
 def finder(
     brokers: Any, kept: Mapping[TopicPart, int] | None = None, *, since_s: float | None = None, from_end: bool = False
 ) -> StartFinder:
-    """Return a finder for a store that has the `kept` positions."""
+    """Return a finder for a store with the `kept` positions."""
     positions = {Partition("cluster", *part): offset for part, offset in (kept or {}).items()}
     plan = KafkaPlan(org_id="org_1", topics=(RUNS,), since_s=since_s, from_end=from_end)
     return StartFinder(brokers, "cluster", plan, positions.get, ask_again_s=0.01)
@@ -113,18 +113,18 @@ def test_new_partition_is_read_from_its_beginning() -> None:
     assert finder(brokers, since_s=SINCE_S).find([A], are_new=True) == found({A: 3}, lag=7)
 
 
-def test_since_starts_with_the_first_message_from_then_on() -> None:
+def test_since_starts_at_the_first_message_after_that_time() -> None:
     brokers = Brokers({A: (0, 10), B: (3, 10)}, since={A: 0})
     assert finder(brokers, {A: 4, B: 4}, since_s=SINCE_S).find([A, B]) == found({A: 0, B: 10}, lag=10)
 
 
 @pytest.mark.parametrize(("ends", "finds_none"), [((3, 3), False), ((3, 4), True)])
-def test_since_says_if_no_message_is_new_enough(ends: tuple[int, int], finds_none: bool) -> None:
+def test_since_reports_when_no_message_is_new_enough(ends: tuple[int, int], finds_none: bool) -> None:
     brokers = Brokers({A: ends})
     assert finder(brokers, since_s=SINCE_S).find([A]) == found({A: ends[1]}, finds_none=finds_none)
 
 
-def test_group_starts_at_its_commits_and_reports_partitions_without_one() -> None:
+def test_group_starts_at_its_commits_and_reports_partitions_without_a_commit() -> None:
     brokers = Brokers({A: (0, 10), B: (3, 10)}, commits={A: 0})
     given = [TopicPartition(*A), TopicPartition(*B)]
     assert finder(brokers).find_in_group(given, Event(), pytest.fail) == ({A: 0, B: 10}, [B])
@@ -140,14 +140,14 @@ def test_group_asks_for_its_commits_until_the_brokers_respond() -> None:
     assert reason.endswith("; asking again")
 
 
-def test_group_does_not_guess_where_to_start_when_the_listener_ends_before_the_brokers_respond() -> None:
+def test_group_start_stays_unknown_when_the_listener_ends_before_the_brokers_respond() -> None:
     brokers = Brokers({A: (0, 10)}, failures=2)
     brokers.stopping = Event()
     start = finder(brokers).find_in_group([TopicPartition(*A)], brokers.stopping, lambda _: None)
     assert start is None
 
 
-def test_saved_offsets_are_stored_once_with_the_latest_of_each_partition() -> None:
+def test_latest_saved_offset_of_each_partition_is_stored_once() -> None:
     saved, brokers = SavedOffsets(), Brokers({})
     consumer: Any = brokers
     for part, offset in ((A, 5), (B, 7), (A, 6)):
@@ -157,7 +157,7 @@ def test_saved_offsets_are_stored_once_with_the_latest_of_each_partition() -> No
     assert brokers.stored == [(*A, 6), (*B, 7)]
 
 
-def test_saved_offset_that_belongs_to_another_consumer_does_not_keep_others_from_being_stored() -> None:
+def test_other_saved_offsets_are_stored_when_a_partition_belongs_to_another_consumer() -> None:
     saved, brokers = SavedOffsets(), Brokers({})
     consumer: Any = brokers
     brokers.refused = {A}

@@ -40,14 +40,14 @@ def test_trouble_that_passes_before_it_is_told_is_not_told() -> None:
     assert not trouble.is_suspected
 
 
-def test_loss_without_another_reason_has_librdkafkas_own() -> None:
+def test_loss_has_the_reason_of_librdkafka_when_there_is_no_other() -> None:
     trouble = ConnectionTrouble()
     trouble.note(ALL_DOWN, "1/1 brokers are down")
     trouble.note(ALL_DOWN, "2/2 brokers are down")
     assert trouble.reason == "1/1 brokers are down"
 
 
-def test_trouble_that_has_passed_is_forgotten_and_told_again_when_it_comes_back() -> None:
+def test_past_trouble_is_forgotten_and_told_again_when_it_returns() -> None:
     trouble = ConnectionTrouble()
     trouble.note(REFUSED, "wrong password")
     assert trouble.tell()

@@ -21,7 +21,7 @@ from tests.mutants.trees import files_of, start_pytest
 
 _OPTIONS = ("-x", "-p", "tests.mutants.choosing", "--hypothesis-profile=thorough")
 _NO_TESTS = 5
-# A mutation may make a loop endless, in a test or outside of one, and the machine may be slower than it was.
+# A mutation may cause an endless loop, inside or outside a test, and the machine may be slower than when recording.
 _START_S, _SLOWER = 60.0, 5
 _SHORTEST_TIMEOUT_S = 20.0
 _SHARE_OF_PROCESSES = 1 / 4
@@ -34,7 +34,7 @@ class TimeIsUpError(Exception):
 
 @dataclass
 class Bench:
-    """A copy of the tree. `until` is a moment of the monotonic clock; `limit_s` is for the tests of one mutant."""
+    """A copy of the tree. `until` is a time of the monotonic clock. `limit_s` limits the tests of each mutant."""
 
     tree: Path
     lines: LineMap
@@ -94,11 +94,11 @@ class Bench:
         return self._passing[tests]
 
     def _failed(self, tests: Sequence[str]) -> tuple[str, ...]:
-        """Return the test that fails, all of a file that cannot be imported, or all if pytest itself fails."""
+        """Return the failed test, all tests of a file that cannot be imported, or all tests if pytest itself fails."""
         chosen, failed = self.tree / "build-chosen.json", self.tree / "build-failed.txt"
         chosen.write_text(json.dumps(tests), "utf-8")
         failed.unlink(missing_ok=True)
-        # "--option=path", as pytest would take the path alone for a test before it knows the option.
+        # "--option=path": without "=", pytest takes the path for a test until a plugin has added the option.
         timeout = max(_SHORTEST_TIMEOUT_S, *(_SLOWER * self.lines.seconds[test] for test in tests))
         options = (*_OPTIONS, f"--timeout={timeout}", f"--chosen={chosen}", f"--failed-to={failed}")
         code = self._run([*options, *files_of(self.tree, tests)], _START_S + _SLOWER * self._seconds(tests))
@@ -120,7 +120,7 @@ class Bench:
                     raise TimeIsUpError from None
                 return -1
             finally:
-                # What the tests have started ends with them, even if a mutation keeps it from ending.
+                # Ends processes that the tests started, even if a mutation would let them run on.
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
 

@@ -1,8 +1,8 @@
-"""A pytest plugin that runs chosen tests in a given order, and writes down which of them fails.
+"""A pytest plugin that runs chosen tests in a given order, and writes the ID of the first that fails to a file.
 
     pytest -p tests.mutants.choosing --chosen FILE --failed-to FILE …
 
-`--chosen` is a JSON array of the tests' IDs. A command line cannot have thousands of them.
+`--chosen` is a JSON array of the tests' IDs. A command line is too short for thousands of IDs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The map from the lines of the package to the tests that run them: made once per tree, as it takes minutes."""
+"""The map from the package's lines to the tests that run them. Recording takes minutes, so each tree has one map."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MADE_OF = "tree.json"
 
 @dataclass(frozen=True)
 class LineMap:
-    """Which tests run each line. `seconds` has each test that passed, and how long it took."""
+    """Which tests run each line. `seconds` has the duration of each test that passed."""
 
     seconds: dict[str, float]
     _data: CoverageData
@@ -38,7 +38,7 @@ class LineMap:
         return [test for test in self.seconds if test.startswith(f"{file}::")]
 
     def is_current(self, module: str, source_hash: str) -> bool:
-        """Whether the module has not changed since."""
+        """Whether the module is the same as when the map was recorded."""
         return self._hashes.get(module) == source_hash
 
     @cached_property
@@ -47,7 +47,7 @@ class LineMap:
 
 
 def record(tree: Path, folder: Path, workers: int) -> None:
-    """Run all tests in a copy of the tree, and write into the folder which lines each of them runs."""
+    """Run all tests in a copy of the tree, and record in the folder which lines each test runs."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in (*folder.glob(f"{DATA}.*"), *folder.glob(f"{DURATIONS}.*")):
         path.unlink()  # a run that was interrupted has left it
@@ -58,7 +58,7 @@ def record(tree: Path, folder: Path, workers: int) -> None:
 
 
 def combine(tree: Path, folder: Path) -> None:
-    """Make a map of what the processes of a run have written."""
+    """Combine the files that the processes of a run have written into a map."""
     remove_unreadable(folder, DATA)
     coverage = Coverage(data_file=folder / DATA, config_file=False, messages=False)
     coverage.combine([str(folder)])
@@ -76,7 +76,7 @@ def exists(folder: Path) -> bool:
 
 
 def load(folder: Path) -> LineMap:
-    """Return the map that `record` has written into the folder."""
+    """Return the map that `record` wrote to the folder."""
     made_of = json.loads((folder / _MADE_OF).read_text("utf-8"))
     data = CoverageData(str(folder / DATA))
     data.read()

@@ -60,7 +60,7 @@ def all_mutants(tree: Path, wanted: Sequence[str]) -> list[Mutant]:
 
 
 def in_turn(mutants: Sequence[Mutant], seed: int) -> list[Mutant]:
-    """Return the mutants in the seed's order, those of the two parts alternating so that both are measured.
+    """Return the mutants in the seed's order. The two parts alternate, so that both are measured.
 
     The order does not depend on lines or on other mutants, so that two versions of the package can be compared.
     """

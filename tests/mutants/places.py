@@ -1,4 +1,4 @@
-"""Where a mutation is: which lines run it, and whether they run when the module is imported."""
+"""The place of a mutation: the lines of its statement, and whether they run when the module is imported."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 class Place:
     """The lines of a mutated statement.
 
-    If `at_import`, they run when the module is imported, or once per process because the result is cached: the tests
-    that run them are not the only ones that could notice. `users` has the lines of what names the changed value.
+    If `at_import`, they run when the module is imported, or once per process because the result is cached. Then
+    tests that don't run them could also notice the mutation. `users` has the lines of functions that use the changed
+    value.
     """
 
     lines: frozenset[int]
@@ -30,7 +31,7 @@ def place_of(source: bytes, line: int) -> Place:
         return Place(frozenset({line}), at_import=True)
     statement, around = outer[-1], outer[:-1]
     lines = _own_lines(statement, line)
-    # What a function begins with, such as its defaults, runs where the function is defined.
+    # A function's header, such as its defaults, runs where the function is defined.
     function = next((each for each in reversed(around) if isinstance(each, _FUNCTIONS)), None)
     if function is not None and not any(_is_cached(each) for each in around):
         return Place(lines, at_import=False)
@@ -47,7 +48,7 @@ def function_lines(source: bytes) -> frozenset[int]:
 
 
 def _statements_around(tree: ast.Module, line: int) -> Iterator[ast.stmt]:
-    """Return the statements that contain the line, the outermost first."""
+    """Yield the statements that contain the line, from the outermost to the innermost."""
     for node in ast.walk(tree):
         if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0):
             yield node
@@ -70,7 +71,7 @@ def _is_cached(node: ast.stmt) -> bool:
 
 
 def _users(tree: ast.Module, outer: list[ast.stmt]) -> frozenset[int]:
-    """Return the lines of the functions that name what the outermost statement defines, or that are part of it."""
+    """Return the lines of functions that use a name defined by the outermost statement, or that are inside it."""
     names = _defined(outer[0])
     lines: set[int] = set()
     for node in ast.walk(tree):

@@ -1,4 +1,4 @@
-"""A map of lines as a run of the tests leaves it, without the run."""
+"""Write a line map without running tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.mutants.recording import DATA, DURATIONS
 def write_map(
     tree: Path, folder: Path, ran: Mapping[str, Mapping[str, Collection[int]]], seconds: Mapping[str, float]
 ) -> None:
-    """Write which lines of which module each test ran, and how long each test that passed took."""
+    """Write the lines that each test ran in each module, and the duration of each passed test."""
     folder.mkdir()
     data = CoverageData(str(folder / f"{DATA}.1"))
     imports: dict[str, Mapping[str, Collection[int]]] = {"": {"port_hook_cli/__init__.py": [1]}}

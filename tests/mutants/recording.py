@@ -2,8 +2,8 @@
 
     pytest -p tests.mutants.recording --record-to FOLDER
 
-A process that a test starts records its lines under the name of that test. A process that is killed records nothing,
-and what a fixture of a module runs counts for the first test that uses the fixture.
+A process that a test starts records its lines under the test's name. Killed processes don't record lines. Lines that a
+module's fixture runs count for the first test that uses the fixture.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import pytest
 from coverage import Coverage
 
 DATA = "lines"
-"""The name of the coverage data in the folder, and the beginning of the name of each process's data."""
+"""The name of the coverage data in the folder, and the prefix of each process's data."""
 
 DURATIONS = "durations"
-"""The beginning of the names of the files with the durations of passed tests in seconds."""
+"""The prefix of the files with the durations of passed tests in seconds."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     folder = config.getoption("--record-to")
-    # A controller of pytest-xdist runs no test itself.
+    # The controller of pytest-xdist doesn't run tests.
     if folder is not None and (hasattr(config, "workerinput") or not config.getoption("numprocesses", 0)):
         config.pluginmanager.register(_Recorder(Path(folder), config.rootpath))
 

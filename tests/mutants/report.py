@@ -1,4 +1,4 @@
-"""What a run found: the table by folder, the shares of the two parts, and a line for each survivor."""
+"""The results of a run: a table by folder, the shares of the two parts, and a line for each survivor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BARS = {"pure": 92, "rest": 88}
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a mutant: the test that fails because of it, or "", and what limits the verdict."""
+    """The result for a mutant: the test that fails because of it, or "", and a note on the limits of the verdict."""
 
     mutant: Mutant
     caught_by: str
@@ -25,7 +25,7 @@ class Verdict:
 
 
 def table(verdicts: Sequence[Verdict]) -> str:
-    """Return how many mutants of each folder were tried and caught."""
+    """Return a table with the numbers of tried and caught mutants of each folder."""
     folders = sorted({each.mutant.folder for each in verdicts})
     width = max(map(len, ("folder", *folders)))
     rows = [f"{'folder':{width}}  tried  caught       %"]
@@ -36,7 +36,7 @@ def table(verdicts: Sequence[Verdict]) -> str:
 
 
 def bars(verdicts: Sequence[Verdict]) -> str:
-    """Return the share of each part beside what it must be."""
+    """Return the share of each part beside its minimum."""
     rows = []
     for part, least in BARS.items():
         tried, caught = _count(each for each in verdicts if each.mutant.part == part)
@@ -46,13 +46,13 @@ def bars(verdicts: Sequence[Verdict]) -> str:
 
 
 def is_enough(verdicts: Sequence[Verdict]) -> bool:
-    """Whether each part reaches its bar. A part without a mutant does."""
+    """Whether each part reaches its minimum. A part without mutants does."""
     counts = ((least, _count(each for each in verdicts if each.mutant.part == part)) for part, least in BARS.items())
     return all(_percent(tried, caught) >= least for least, (tried, caught) in counts)
 
 
 def _count(verdicts: Iterator[Verdict]) -> tuple[int, int]:
-    """Return how many there are, and how many of them were caught."""
+    """Return the numbers of verdicts and of caught mutants."""
     caught = [bool(each.caught_by) for each in verdicts]
     return len(caught), sum(caught)
 

@@ -3,12 +3,12 @@
     python tests/mutants/run.py [--sample N] [--seed N] [--seconds S] [--limit S] [--map FOLDER] [--workers N]
                                 [--verbose] [MODULE…]
 
-Works in copies of the tree, so the tree itself never changes. A seed gives the same mutations in the same order. MODULE
-limits the mutations to paths that contain it.
+Works in copies of the tree, so the tree itself never changes. The same seed selects the same mutations in the same
+order. MODULE limits the mutations to modules whose paths contain it.
 
-First, all tests run once to record which lines each of them runs. The result is saved in build/mutants, and used until
-the package or the tests change. A folder of `--map` is used even after a change: all tests of a changed module may
-notice its mutations, but new tests do not run.
+First runs all tests once to record which lines each test runs. The record in build/mutants is used until the package or
+the tests change. With `--map`, the record in FOLDER is used even after a change: all recorded tests of a changed module
+then try its mutations, but new tests do not run.
 
 Of the tests that run the mutated line, the quickest and nearest run first, until one fails or until
 `--limit` seconds have passed. A test counts only if it passes without the mutation. Exits with 1 below the bars.
@@ -55,7 +55,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run until the sample or the time is over; return the exit code."""
+    """Run until the sample or the time ends. Return the exit code."""
     options = _parsed(arguments)
     with tempfile.TemporaryDirectory(prefix="mutants-") as scratch:
         trees = [copy_tree(Path(scratch, str(number))) for number in range(options.workers)]
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
 def _verdicts(
     benches: Sequence[Bench], mutants: Sequence[Mutant], done: Callable[[Sequence[Verdict]], None]
 ) -> list[Verdict]:
-    """Return what became of each mutant that was tried in time; `done` gets those so far."""
+    """Return the verdict on each mutant tried in time. `done` gets the verdicts so far."""
     lock, waiting = Lock(), iter(mutants)
     verdicts: list[Verdict] = []
 

@@ -1,4 +1,4 @@
-"""Which tests could notice a mutation, those first that are most likely to notice it soon."""
+"""Select the tests that could notice a mutation, and run the quickest and likeliest first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.mutants.lines import LineMap
 from tests.mutants.places import Place, function_lines, place_of
 from tests.mutants.trees import PACKAGE
 
-# Of each folder, the tests whose processes are killed, so that the map lacks lines that these tests run.
+# The tests of each folder whose processes are killed. The map lacks lines that these processes run.
 PROCESS_TESTS: Mapping[str, tuple[str, ...]] = {
     "agent": ("tests/process/test_agent_streams.py", "tests/process/test_sandbox_kafka.py",
               "tests/cli/test_agent_poll.py"),
@@ -43,7 +43,7 @@ PROCESS_TESTS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 _FEW = 2
-"""Cases of a parametrized test that run before other tests."""
+"""How many cases of a parametrized test run before other tests."""
 
 _SLOW_S = 1.0
 _LONGEST_BATCH_S = 20.0
@@ -51,7 +51,7 @@ _LONGEST_BATCH_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The tests to run. `covering` run the mutated line; the others start processes whose lines are not known."""
+    """The tests to run. `covering` run the mutated line. `process` start processes whose lines are not known."""
 
     covering: tuple[str, ...]
     process: tuple[str, ...]
@@ -74,7 +74,7 @@ def select(tree: Path, lines: LineMap, module: str, line: int) -> Selection:
 def _by_lines(
     tree: Path, lines: LineMap, module: str, source: bytes, place: Place
 ) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the tests that run the place or its users, and all that could notice."""
+    """Return the tests that run the place or its users, and all tests that could notice the mutation."""
     by_line = lines.tests(module)
     if not place.at_import:
         running = _running(by_line, place.lines)
@@ -117,7 +117,7 @@ def distance(test: str, module: str) -> int:
 
 
 def in_order(tests: Iterable[str], module: str, seconds: Mapping[str, float]) -> list[str]:
-    """Return the tests: of each test function a few cases first, of these the quick ones, and of these the nearest."""
+    """Return the tests in order: the first cases of each function, then quick tests, then near tests."""
     cases: Counter[str] = Counter()
     ranked = []
     for test in sorted(tests, key=lambda each: (seconds[each], each)):
@@ -138,6 +138,6 @@ def batches(tests: Sequence[str], seconds: Mapping[str, float], first_s: float =
 
 
 def _file_by_file(tests: Sequence[str]) -> list[str]:
-    """Return the tests of a file together, as they may share what takes long to set up."""
+    """Group the tests by file, because tests of a file may share a slow setup."""
     places = {file: place for place, file in enumerate(dict.fromkeys(test.partition("::")[0] for test in tests))}
     return sorted(tests, key=lambda test: places[test.partition("::")[0]])

@@ -1,4 +1,4 @@
-"""A small project whose tests are recorded, and then try its mutants."""
+"""The tests of a small project are recorded, and then try its mutants."""
 
 from __future__ import annotations
 

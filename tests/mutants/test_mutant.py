@@ -1,4 +1,4 @@
-"""The order of a seed, and the parts."""
+"""The order of the mutants for a seed, and the two parts of the package."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def test_seed_gives_the_same_order_each_time_and_another_seed_another_order() ->
     assert len({tuple(in_turn(every, seed)) for seed in range(10)}) > 1
 
 
-def test_order_stays_when_lines_move_and_other_code_is_added() -> None:
+def test_order_stays_the_same_when_lines_move_and_code_is_added() -> None:
     before = changes(in_turn(mutants(PURE), 17))
     after = changes(in_turn(mutants(PURE, b"# New.\n\nnew = e == f\n" + SOURCE), 17))
     assert [each for each in after if each[1] != "e == f"] == before
 
 
-def test_parts_alternate() -> None:
+def test_order_alternates_between_the_parts() -> None:
     ordered = in_turn([*mutants(PURE), *mutants(REST)], 17)
     assert [each.part for each in ordered] == ["pure", "rest"] * len(mutants(PURE))
 
 
-def test_pure_part_is_that_of_the_contract() -> None:
+def test_pure_part_matches_the_contract() -> None:
     assert is_pure(PURE)
     assert is_pure("port_hook_cli/captures/view.py")
     assert not is_pure(REST)

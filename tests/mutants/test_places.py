@@ -1,4 +1,4 @@
-"""Which lines run a mutated place."""
+"""The lines that belong to a mutation."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Box:
 @pytest.mark.parametrize(
     ("line", "lines"), [(4, {4, 5}), (5, {4, 5}), (7, {6, 7, 8, 9}), (11, {11}), (13, {13}), (24, {24})]
 )
-def test_lines_of_a_mutation_in_a_function_are_those_of_its_own_statement(line: int, lines: set[int]) -> None:
+def test_mutation_in_a_function_has_the_lines_of_its_statement(line: int, lines: set[int]) -> None:
     assert place_of(SOURCE, line) == Place(frozenset(lines), at_import=False)
 
 
@@ -57,5 +57,5 @@ def test_cached_result_may_be_used_by_tests_that_do_not_run_its_line() -> None:
     assert place_of(SOURCE, 18) == Place(frozenset({18}), at_import=True, users=frozenset({18}))
 
 
-def test_function_lines_leave_out_what_runs_at_import() -> None:
+def test_function_lines_exclude_lines_that_run_at_import() -> None:
     assert function_lines(SOURCE) == {*range(4, 15), 18, 24}

@@ -1,4 +1,4 @@
-"""The table of a run, and the bars."""
+"""The table of a run, and the shares of the two parts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_table_has_a_row_for_each_folder_and_for_modules_without_a_folder() -> N
     ]
 
 
-def test_bars_show_the_share_of_each_part() -> None:
+def test_bars_show_the_share_and_the_minimum_of_each_part() -> None:
     assert bars([*verdicts("signatures/signing.py", 23, 2), *verdicts("kafka/source.py", 7, 1)]).splitlines() == [
         "pure: 23 of 25 caught (92.0 %; at least 92 % must be)",
         "rest: 7 of 8 caught (87.5 %; at least 88 % must be)",
@@ -40,11 +40,11 @@ def test_bars_show_the_share_of_each_part() -> None:
     ("pure", "rest", "enough"),
     [((92, 8), (88, 12), True), ((91, 9), (88, 12), False), ((92, 8), (87, 13), False), ((0, 0), (0, 0), True)],
 )
-def test_both_parts_must_reach_their_bars(pure: tuple[int, int], rest: tuple[int, int], enough: bool) -> None:
+def test_both_parts_must_reach_their_minimum(pure: tuple[int, int], rest: tuple[int, int], enough: bool) -> None:
     assert is_enough([*verdicts("signatures/signing.py", *pure), *verdicts("kafka/source.py", *rest)]) is enough
 
 
-def test_survivor_is_printed_with_its_place_its_change_and_the_note() -> None:
+def test_survivor_is_printed_with_its_place_its_change_and_its_note() -> None:
     (survivor,) = verdicts("kafka/source.py", 0, 1)
     assert str(survivor) == "survived  port_hook_cli/kafka/source.py:7: a < b  →  a <= b"
     noted = Verdict(survivor.mutant, "", "no test runs this line")

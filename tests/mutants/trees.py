@@ -59,6 +59,6 @@ def start_pytest(tree: Path, *arguments: str, quiet: bool = True) -> subprocess.
 
 
 def files_of(tree: Path, tests: Sequence[str]) -> list[str]:
-    """Return the files of the tests that are in the tree, in the order of the tests."""
+    """Return the files of the tests, in the order of the tests, without files that the tree lacks."""
     files = dict.fromkeys(test.partition("::")[0] for test in tests)
     return [file for file in files if (tree / file).exists()]
