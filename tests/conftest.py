@@ -35,7 +35,7 @@ if hasattr(signal, "SIGQUIT") and signal.getsignal(signal.SIGQUIT) is signal.SIG
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
-# Programs of this environment, such as HTTPie, are found whether or not it is activated.
+# Tests find this environment's programs, such as HTTPie, even if it isn't activated.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
 
 # Workers and hundreds of processes import the same modules. Each would compile them again where nothing is kept.
@@ -102,7 +102,7 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return how many workers `-n auto` starts: two for each core, as about half of the time is spent waiting."""
+    """Return how many workers `-n auto` starts: two for each core, because tests wait for half of the time."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores * 2
 
@@ -206,7 +206,7 @@ def run(runtime: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch, folder
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A Kafka cluster that all tests of a worker share. Tests that stop or configure a cluster start another one."""
+    """A Kafka cluster that all tests of a worker share. Tests that stop or configure a cluster start their own."""
     from tests.kafka_clusters import running_cluster  # not all sessions need confluent-kafka
 
     with running_cluster() as running:

@@ -1,4 +1,4 @@
-"""Programs that tests use if they are installed; otherwise the test is skipped, with one reason for each program."""
+"""Programs that tests use. A test is skipped if its program isn't installed, with the same reason in every test."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def each(*programs: str) -> list[object]:
 
 
 def path_of(program: str) -> str:
-    """Return the path of a program, or skip the test that asks for it."""
+    """Return the path of a program, or skip the test."""
     path = shutil.which(program)
     if path is None:
         pytest.skip(f"{program} is not installed")

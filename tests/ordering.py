@@ -1,7 +1,7 @@
-"""The order of the tests for parallel workers. It changes how long the suite takes, and nothing else.
+"""The order of the tests for parallel workers. It affects only how long the suite takes.
 
-`--dist worksteal` gives each worker an equal part of the list, and a worker without work takes some from the end of
-another's part.
+`--dist worksteal` gives each worker an equal part of the list, and an idle worker takes tests from the end of
+another part.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ T = TypeVar("T")
 
 # Chromium takes seconds to start, so one worker gets all tests that need it.
 BROWSER = frozenset({"browser"})
-# Their tests start processes, and take up to seconds each.
+# Tests in these folders start processes, and may take seconds each.
 SLOW = frozenset({"backends", "contract", "examples", "kafka", "process", "pytest_plugin", "tunnels"})
 
 
 def for_workers(tests: Sequence[T], folder: Callable[[T], str], workers: int) -> list[T]:
-    """Return the tests in the order for `workers` workers; those of the same kind keep their order.
+    """Return the tests in the order for `workers` workers. Tests of the same kind keep their order.
 
     The first part begins with the browser tests. Each other part begins with some of the slow tests, so that only short
     tests are left at the end, and no worker waits for another.
@@ -29,7 +29,7 @@ def for_workers(tests: Sequence[T], folder: Callable[[T], str], workers: int) ->
     quick = [test for test in tests if folder(test) not in BROWSER | SLOW]
     starts = [browser, *_parts(slow, workers - 1)] if browser and workers > 1 else _parts([*browser, *slow], workers)
     size, rest = divmod(len(tests), workers)
-    # xdist gives the workers at the end one test more.
+    # xdist gives each of the last workers one more test.
     sizes = [size + (number >= workers - rest) for number in range(workers)]
     ordered: list[T] = []
     for start, wanted in zip(starts, sizes, strict=True):

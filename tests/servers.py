@@ -148,24 +148,24 @@ def in_thread(start: Callable[[], Awaitable[Callable[[], Awaitable[None]]]]) -> 
 
 
 class Connections:
-    """Servers of one event loop and their open connections. In Python 3.13, a server can abort its own."""
+    """Servers of one event loop and their open connections. A server of Python 3.13 can abort its own."""
 
     def __init__(self) -> None:
         self.open: set[asyncio.Transport] = set()
         self._servers: list[asyncio.Server] = []
 
     def watched(self, protocol_factory: Callable[[], Any]) -> Callable[[], asyncio.Protocol]:
-        """Return a factory of protocols whose transports are in `open` while they are."""
+        """Return a factory of protocols whose transports are in `open` until they close."""
         return lambda: _Watched(protocol_factory(), self.open)
 
     def add(self, server: asyncio.Server) -> None:
         self._servers.append(server)
 
     async def stop_accepting(self) -> None:
-        """Accept no more connections, and let those begin that were accepted. Do this before closing the servers.
+        """Stop accepting connections, and let accepted connections begin. Call this before closing the servers.
 
-        Once a server is closed, asyncio fails to make a transport for an accepted connection, and leaves its socket
-        open. aiohttp would wait for the request of a connection whose task has not begun.
+        After a server is closed, asyncio cannot create a transport for an accepted connection, and leaves its socket
+        open. aiohttp would wait for a request on a connection whose task hasn't begun.
         """
         for listening in (listening for server in self._servers for listening in server.sockets):
             asyncio.get_running_loop().remove_reader(listening.fileno())
@@ -218,7 +218,7 @@ async def _as_coroutine(start: Callable[[], Awaitable[Any]]) -> Any:
 
 
 async def _take_down(stop: Callable[[], Awaitable[None]], connections: Connections) -> None:
-    """Stop the server, its tasks and its connections, even those that were accepted at the last moment."""
+    """Stop the server, its tasks and its connections, including connections accepted at the last moment."""
     await connections.stop_accepting()
     await stop()
     while True:

@@ -1,4 +1,4 @@
-"""The tests that CI may skip. Any other skip fails the run, as a test that never runs notices nothing."""
+"""The tests that CI may skip. Any other skip fails the run, because a test that never runs cannot fail."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import pytest
 
 EXPECTED = {
     r"`make kafka` runs this": "A campaign: `make kafka` runs it at full size.",
-    r"Port's OpenAPI document is not on this machine": "The document is Port's. This repository doesn't have it.",
-    r"the workflow routes in OpenAPI are not on this machine": "The same.",
-    r"this copy of Port's OpenAPI document has no PUT": "PORT_OPENAPI can name the whole document.",
+    r"Port's OpenAPI document is not on this machine": "This repository doesn't include Port's document.",
+    r"the workflow routes in OpenAPI are not on this machine": "This repository doesn't include Port's document.",
+    r"this copy of Port's OpenAPI document has no PUT": "PORT_OPENAPI selects the whole document.",
     r"root can write to every file|needs a file that cannot be written": "CI runs as root.",
     r"only root can give (a file|files) away": "Not every CI runs as root.",
     r"no right to mount a file system here": "Some containers lack the right.",
     r"the wheel's tests run without": "The wheel is tested without the source folder.",
 }
-"""What a reason matches, and why CI accepts it."""
+"""Pattern of each expected reason, and why CI accepts it."""
 
 
 class SkipGuard:
@@ -27,12 +27,12 @@ class SkipGuard:
         self._unexpected: dict[str, set[str]] = defaultdict(set)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Look at a test, or at a fixture that skips its test."""
+        """Check a test, or a fixture that skips its test."""
         if report.skipped and not hasattr(report, "wasxfail"):
             self._look_at(report)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Look at a module that skips all of its tests. Each worker reports it."""
+        """Check a module that skips all of its tests. Each worker reports it."""
         if report.skipped:
             self._look_at(report)
 
@@ -44,12 +44,12 @@ class SkipGuard:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Fail a run that passed otherwise."""
+        """Fail a run that would pass otherwise."""
         if self._unexpected and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """List what was skipped without being expected to be."""
+        """List the unexpected skips."""
         for reason, tests in sorted(self._unexpected.items()):
             first, *others = sorted(tests)
             more = f" and {len(others)} more" if others else ""

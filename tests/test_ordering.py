@@ -37,7 +37,7 @@ def test_tests_of_the_same_kind_keep_their_order() -> None:
     assert ordered == [*range(1, 50, 2), *range(0, 50, 2)]
 
 
-def test_every_test_stays_when_one_kind_exceeds_its_part() -> None:
+def test_no_test_is_lost_when_one_kind_exceeds_its_part() -> None:
     for folders in (["browser"] * 9 + ["cli"], ["process"] * 9, ["cli"] * 9, []):
         for workers in (1, 2, 4):
             assert Counter(for_workers(folders, str, workers)) == Counter(folders)

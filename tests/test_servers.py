@@ -1,4 +1,4 @@
-"""The servers of the tests close every connection: Python warns of one left open in whichever test runs then."""
+"""The tests' servers close every connection. Python would blame a later test for an open connection."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_server_in_a_thread_closes_the_connections_that_arrive_while_it_ends(
 
 
 @pytest.mark.parametrize("turns", range(6))
-async def test_server_closes_a_connection_that_arrived_a_few_turns_of_the_loop_ago(turns: int) -> None:
+async def test_server_closes_a_connection_that_arrived_just_before_it_ends(turns: int) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         async with HostileServer(endless_chunks).serve() as server:

@@ -1,4 +1,4 @@
-"""What fails a run in CI although each test passed or was skipped."""
+"""Unexpected skips fail a run in CI."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PASSES = "def test_passes():\n    pass\n"
 
 
 def run_of(folder: Path, source: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run pytest on a file with `source`, with the guard as CI has it."""
+    """Run pytest on a file with `source`, with CI's guard."""
     (folder / "test_it.py").write_text(f"import pytest\n{source}")
     (folder / "conftest.py").write_text(
         "from tests.skips import SkipGuard\n"
@@ -44,7 +44,7 @@ def run_of(folder: Path, source: str, **environ: str) -> subprocess.CompletedPro
     ],
     ids=["mark", "fixture", "module", "import"],
 )
-def test_skip_that_is_not_expected_fails_the_run(tmp_path: Path, source: str, addopts: str) -> None:
+def test_unexpected_skip_fails_the_run(tmp_path: Path, source: str, addopts: str) -> None:
     (tmp_path / "test_other.py").write_text(PASSES)
     done = run_of(tmp_path, source, PYTEST_ADDOPTS=addopts)
     assert done.returncode == 1, done.stdout
@@ -66,7 +66,7 @@ def test_run_without_an_unexpected_skip_passes(tmp_path: Path, source: str) -> N
     assert (done.returncode, "UNEXPECTED" in done.stdout) == (0, False), done.stdout
 
 
-def test_failed_test_stays_a_failure_beside_a_skip(tmp_path: Path) -> None:
+def test_run_fails_when_a_test_fails_beside_an_unexpected_skip(tmp_path: Path) -> None:
     done = run_of(tmp_path, "def test_one():\n    assert False\ndef test_two():\n    pytest.skip('no curl')\n")
     assert done.returncode == 1
     assert "1 failed, 1 skipped" in done.stdout

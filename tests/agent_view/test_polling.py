@@ -1,4 +1,4 @@
-"""The question before `agent --poll --send` takes runs away from a running agent, and a Port that fails meanwhile."""
+"""The question before `agent --poll --send` takes runs away from a running agent, and polling while Port fails."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_nothing_is_asked_for_a_sandbox_or_with_yes(api_url: str, plan: St
     await confirm_claims(api_url, plan, can_ask=False, ask=Asked(False))
 
 
-# A Port that fails.
+# Polling while Port fails.
 
 
 def a_run(run_id: str) -> dict[str, Any]:
@@ -80,9 +80,9 @@ def a_run(run_id: str) -> dict[str, Any]:
 
 @contextmanager
 def a_port(answers: list[Sequence[str] | int | None]) -> Iterator[str]:
-    """Run a stand-in for Port's API that lists these runs, one answer after the other.
+    """Run a stand-in for Port's API that responds to each request for runs with the next of `answers`.
 
-    A number is the status of a failure. After None, the connection is closed without a response.
+    A list has the IDs of the runs, and a number is the status of a failure. For None, it closes the connection.
     """
 
     async def token(_: web.Request) -> web.Response:
@@ -131,7 +131,7 @@ def printed(runtime: Runtime) -> tuple[list[str], list[str]]:
     ]
 
 
-async def test_polling_goes_on_when_port_cannot_be_reached_and_each_outage_is_reported_once(
+async def test_polling_continues_and_reports_each_outage_once_when_port_cannot_be_reached(
     runtime: Callable[..., Runtime],
 ) -> None:
     world = runtime()

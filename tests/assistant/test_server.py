@@ -32,7 +32,7 @@ from tests.servers import Handler, handler
 if TYPE_CHECKING:
     from mcp import Client
 
-# Importing the SDK takes a tenth of the time that collecting all tests takes, so only the tests that need it do.
+# Importing the SDK takes a tenth of the time of collecting all tests, so only tests that need it import it.
 pytestmark = pytest.mark.skipif(find_spec("mcp") is None, reason="the extra mcp is not installed")
 
 COMMAND = [sys.executable, "-m", "port_hook_cli", "mcp"]

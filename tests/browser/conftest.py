@@ -66,7 +66,7 @@ _FAILED = pytest.StashKey[bool]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Limit how long each test may take that sets no limit itself."""
+    """Set a time limit for each test that doesn't set its own."""
     for item in items:
         if item.path.parent == Path(__file__).parent and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(_TIMEOUT_S))
@@ -135,7 +135,7 @@ async def open_page(browser: Browser, request: pytest.FixtureRequest, tmp_path: 
         context = await browser.new_context(viewport={"width": width, "height": 900}, **how)
         contexts.append(context)
         context.set_default_timeout(_PATIENCE_MS)
-        if not IS_FULL:  # a trace would be measured, too
+        if not IS_FULL:  # the measurements would include the trace
             await context.tracing.start(snapshots=True)
         await context.add_init_script(_WATCH)
         await context.grant_permissions(["clipboard-read", "clipboard-write"], origin=desk.origin)
@@ -156,7 +156,7 @@ async def open_page(browser: Browser, request: pytest.FixtureRequest, tmp_path: 
             await context.tracing.stop(path=trace)
         await context.close()
         if is_kept:
-            # pytest shows it with the failure.
+            # pytest shows the line with the failure.
             print(f"Trace: {sys.executable} -m playwright show-trace {trace}")  # noqa: T201
     assert problems == []
 

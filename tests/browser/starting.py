@@ -1,4 +1,4 @@
-"""Starting Chromium with Playwright, or saying why this machine cannot."""
+"""Start Chromium with Playwright, or explain why this machine cannot."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from playwright.async_api import Browser
 
-# The reasons for skipping the tests in a browser. Details follow after a colon.
+# Reasons for skipping browser tests. Details follow a colon.
 NO_DRIVER = "Playwright's driver does not start"
-NO_CHROMIUM = "There is no Chromium on this machine."
+NO_CHROMIUM = "Chromium is not installed"
 NO_START = "Chromium does not start"
 
 _START_S = 30.0
 
 
 class CannotStart(Exception):
-    """No browser can be started; the message is the reason."""
+    """No browser can start. The message is the reason."""
 
 
 @asynccontextmanager
@@ -51,9 +51,10 @@ async def a_browser() -> AsyncIterator[Browser]:
 
 
 def driver_problem(timeout_s: float = _START_S) -> str:
-    """Return why Playwright's driver, a Node.js of its own, does not start; "" if it does.
+    """Return why Playwright's driver does not start, or "" if it starts.
 
-    Playwright itself waits for the first message of a driver, and a bare Debian lacks a library that Node.js needs.
+    The driver bundles a Node.js, which needs a library that a minimal Debian lacks. Playwright itself would wait for
+    the driver's first message.
     """
     driver = subprocess.Popen(
         [sys.executable, "-m", "playwright", "--version"],
@@ -88,7 +89,7 @@ def chromium(downloaded: str) -> str | None:
 
 
 def _complaint(message: str) -> str:
-    """Return the last line of what Chromium wrote on stderr, as Playwright quotes it, or else the first of all."""
+    """Return the last line of Chromium's stderr that Playwright quotes, otherwise the first line of the message."""
     written = [line.partition("[err] ")[2] for line in message.splitlines() if "[err] " in line]
     return _last_line("\n".join(written)) or message.partition("\n")[0]
 

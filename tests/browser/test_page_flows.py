@@ -259,9 +259,7 @@ async def test_encrypted_inputs_are_decrypted_on_click_only(shared_desk: Desk, o
     await expect(page.get_by_text("the-plain-key")).to_have_count(0)
 
 
-async def test_trigger_form_has_the_focus_as_soon_as_it_can_be_filled_in(
-    shared_desk: Desk, open_page: OpenPage
-) -> None:
+async def test_trigger_form_has_the_focus_when_it_appears(shared_desk: Desk, open_page: OpenPage) -> None:
     page = await open_page(shared_desk)
     has_focus = asyncio.ensure_future(
         page.evaluate(

@@ -1,4 +1,4 @@
-"""Machines that cannot start a browser skip its tests, and a failed test leaves a trace."""
+"""Browser tests are skipped where no browser can start, and leave a trace when they fail."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ import pytest
 from tests.browser.starting import NO_CHROMIUM, NO_DRIVER, NO_START, driver_problem
 
 if sys.platform == "win32":
-    pytest.skip("shell scripts stand for the programs that do not start", allow_module_level=True)
+    pytest.skip("the programs that fail to start are shell scripts", allow_module_level=True)
 
 pytestmark = pytest.mark.once
 
 _ROOT = Path(__file__).parents[2]
 _ANY = "tests/browser/test_page_access.py::test_browser_without_the_token_gets_nothing"
-# The driver says why on stderr, and Chromium may write anything.
+# Fails as programs do when a library is missing.
 _BROKEN = "#!/bin/sh\necho 'error while loading shared libraries: libatomic.so.1' >&2\nexit 127\n"
 
-# A test that fails after opening a page, or not.
+# A test that opens a page, then fails or passes.
 _OPENING = """
 import pytest
 
@@ -72,7 +72,7 @@ def test_driver_that_never_responds_is_killed_and_reported(tmp_path: Path, monke
 
 
 @pytest.mark.timeout(120)
-def test_failed_browser_test_leaves_a_trace_and_a_passed_one_leaves_none(tmp_path: Path) -> None:
+def test_browser_test_leaves_a_trace_only_when_it_fails(tmp_path: Path) -> None:
     module = tmp_path / "test_opening.py"
     module.write_text(_OPENING)
     options = ("-p", "tests.browser.conftest", "--rootdir", str(_ROOT), "--basetemp", str(tmp_path / "base"))

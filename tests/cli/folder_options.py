@@ -1,8 +1,8 @@
-"""The options that files in the current directory may set, written out, and what a command gets from a command line.
+"""The options that files in the current directory may set, and the parameters that a command line sets.
 
-Someone else may have written these files. To let them set one more option, add it here too: a test compares the
-package's own list with this one. Such an option names no file, host, target, store, secret or organization, sends
-nothing, turns off no check or question, and loosens no limit.
+Someone else may have written these files. To let them set another option, add it here too: a test compares the
+package's list with this list. Such an option must be harmless. It must not name a file, host, target, store, secret or
+organization, send anything, turn off a check or question, or loosen a limit.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ FOLDER_OPTIONS: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "doctor": {"json": ANY},
 }
 
-# What `port-hook.toml` may set in addition: handlers on this machine.
+# `port-hook.toml` may also set handlers on this machine.
 HANDLER_OPTIONS: Mapping[str, set[str]] = {"listen": {"forward-to", "route"}}
 
 # The variables that set an option of several commands.
@@ -81,7 +81,7 @@ SHARED_VARIABLES = {
     "insecure-api": "PORT_HOOK_INSECURE_API",
 }
 
-# A valid value of each option that is not a switch and has no choices, other than its default.
+# A valid value, other than the default, of each option that isn't a switch and has no choices.
 _BY_TYPE = {"int": "7", "int range": "200", "float": "0.5", "float range": "0.5", "size": "5MiB", "_delay": "1s..2s"}
 _BY_OPTION = {
     ("listen", "report"): "success",
@@ -94,9 +94,9 @@ _BY_OPTION = {
 
 
 def valued(command: str) -> Iterator[tuple[str, Any, str]]:
-    """Yield each option of a command by each of its names: typer's parameter, and a valid value that it doesn't have.
+    """Yield each name of each option of a command, without dashes, with Typer's parameter and a valid value.
 
-    The name has no dashes, and the value is as in an environment variable.
+    The value isn't the default. It is written as an environment variable has it.
     """
     for parameter in options(command):
         for name in parameter.opts:
@@ -124,14 +124,14 @@ def variables(command: str, option: str) -> list[str]:
 
 
 def words(option: str, parameter: Any, value: str) -> list[str]:
-    """Return an option as words of the command line."""
+    """Return an option and its value as arguments of a command line."""
     if parameter.is_flag:
         return [f"--{option}" if value == "true" else f"--no-{option}"]
     return [f"--{option}", value]
 
 
 def parameters(command: str, runtime: Runtime, *arguments: str) -> dict[str, Any]:
-    """Return what a command is called with. Required arguments that are missing are None."""
+    """Return the parameters that a command gets. Missing required arguments are None."""
     root: Any = typer.main.get_command(app)
     group = root.make_context("port-hook", [command, *arguments], obj=runtime)
     name, found, rest = root.resolve_command(group, [command, *arguments])

@@ -1,4 +1,4 @@
-"""A store that SQLite cannot read: every command that reads captures reports it, with its exit code."""
+"""Every command that reads captures reports a damaged store, with the exit code for store errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAGE = 4096
 
 @pytest.fixture
 def damaged(folder: Path) -> Path:
-    """The path of a store with 200 captures, most of whose pages are overwritten."""
+    """The path of a store with 200 captures. Most of its pages are overwritten."""
     with open_store(None, folder, create=True) as store:
         store.add([an_exchange(an_invocation(id=f"{number:04x}")) for number in range(200)])
     with store.path.open("r+b") as file:

@@ -109,11 +109,11 @@ def test_variable_names_consist_of_the_command_and_the_option(
 LISTEN = ("listen", "--port", "0", "--tunnel", "none", "--timeout", "0", "--no-verify")
 
 
-def test_folder_can_set_the_options_of_the_list_and_no_others() -> None:
+def test_folder_can_set_only_the_listed_options() -> None:
     assert HARMLESS == FOLDER_OPTIONS
 
 
-def test_folder_sets_each_option_of_the_list(runtime: Callable[..., Runtime], folder: Path) -> None:
+def test_folder_sets_each_listed_option(runtime: Callable[..., Runtime], folder: Path) -> None:
     for command in FOLDER_OPTIONS:
         listed = [(option, *rest) for option, *rest in valued(command) if is_listed(command, option)]
         assert {option for option, *_ in listed} == set(FOLDER_OPTIONS[command])
@@ -125,7 +125,7 @@ def test_folder_sets_each_option_of_the_list(runtime: Callable[..., Runtime], fo
         assert told(world) == ""
 
 
-def test_folder_cannot_exceed_the_limits_of_the_list(runtime: Callable[..., Runtime], folder: Path) -> None:
+def test_folder_cannot_exceed_the_listed_limits(runtime: Callable[..., Runtime], folder: Path) -> None:
     limits = [
         (command, option, least, most)
         for command, listed in FOLDER_OPTIONS.items()
@@ -158,7 +158,7 @@ def test_folder_cannot_set_an_option_that_is_not_listed(runtime: Callable[..., R
     assert refused > 200
 
 
-def test_environment_and_home_set_every_option_to_its_value(runtime: Callable[..., Runtime], folder: Path) -> None:
+def test_environment_and_home_env_file_set_every_option(runtime: Callable[..., Runtime], folder: Path) -> None:
     home = folder.parent / "home" / ".port"
     home.mkdir()
     for command in COMMANDS:

@@ -50,7 +50,7 @@ def test_diff_lists_what_changed_and_exits_with_1(run: Run) -> None:
     ]
 
 
-def test_diff_has_a_color_for_each_kind_of_change_and_for_both_sides(run: Run) -> None:
+def test_diff_colors_each_kind_of_change_and_both_sides(run: Run) -> None:
     changed, reverse = (run("diff", *names, env={"FORCE_COLOR": "1"}).out for names in (("aa", "bb"), ("bb", "aa")))
     yellow, green, red, cyan = ("\x1b[33m", "\x1b[32m", "\x1b[31m", "\x1b[36m")
     end = "\x1b[0m"

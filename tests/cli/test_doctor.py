@@ -252,7 +252,7 @@ def test_doctor_reports_what_a_killed_listener_left(run: Run, port: Handler, tmp
     assert result.err == ""
 
 
-def test_doctor_says_of_each_extra_whether_it_is_installed(run: Run, port: Handler) -> None:
+def test_doctor_reports_whether_each_extra_is_installed(run: Run, port: Handler) -> None:
     found = checks(run, env=environ(port))
     for extra in ("ssh", "keyring", "mcp"):
         record = found[f"extra {extra}"]

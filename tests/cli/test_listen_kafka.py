@@ -57,7 +57,7 @@ def test_settings_in_the_working_folder_are_not_read(kafka: dict[str, str], run:
 
 
 @pytest.mark.parametrize("name", ["KAFKA_CONSUMER_BROKERS", "PORT_ORG_ID"])
-def test_setting_that_only_the_working_folder_has_is_missing(
+def test_kafka_setting_is_missing_when_only_the_working_folder_has_it(
     name: str, kafka: dict[str, str], run: Run, folder: Path
 ) -> None:
     (folder / ".env").write_text(f"{name}={kafka.pop(name)}\n")

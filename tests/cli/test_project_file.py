@@ -123,11 +123,11 @@ def test_profile_can_undo_a_switch_of_the_file_and_not_of_the_environment(run: R
 # --- what the file cannot do ------------------------------------------------------------------------------------------
 
 
-def test_project_file_can_name_handlers_in_the_options_of_the_list_only() -> None:
+def test_project_file_can_set_handlers_only_with_the_listed_options() -> None:
     assert {command: set(named) for command, named in HANDLERS.items()} == HANDLER_OPTIONS
 
 
-def test_project_file_sets_each_option_of_the_list(runtime: Callable[..., Runtime], folder: Path) -> None:
+def test_project_file_sets_each_listed_option(runtime: Callable[..., Runtime], folder: Path) -> None:
     for command in FOLDER_OPTIONS:
         listed = [(option, *rest) for option, *rest in valued(command) if is_listed(command, option)]
         assert {option for option, *_ in listed} == set(FOLDER_OPTIONS[command])

@@ -294,7 +294,7 @@ def test_pending_names_a_report_that_cannot_be_read_and_sends_the_others(run: Ru
     assert port.logs == ["one"]
 
 
-def test_pending_leaves_a_report_that_another_process_sends_alone(run: Run, tmp_path: Path) -> None:
+def test_pending_skips_a_report_that_another_process_is_sending(run: Run, tmp_path: Path) -> None:
     with a_flaky_port((WAIT_LONG,) * 3) as port:
         env = environ_of_flaky(port)
         keep_a_report(run, env)
@@ -334,9 +334,9 @@ def test_pending_keeps_a_report_whose_lines_cannot_be_read(run: Run, tmp_path: P
     assert port.run["status"] == "IN_PROGRESS"
 
 
-def test_lines_that_cannot_be_kept_are_counted(run: Run, env: dict[str, str], tmp_path: Path) -> None:
+def test_log_lines_that_cannot_be_saved_are_counted(run: Run, env: dict[str, str], tmp_path: Path) -> None:
     home = tmp_path / "home"
-    # Renamed, not deleted: port-hook may be writing its state meanwhile.
+    # Renames the folder instead of deleting it, because port-hook may be writing its state there.
     move = f"import os; os.rename({str(home / '.port-hook')!r}, {str(home / 'moved')!r})"
     program = f"{move}; print('one'); print('two')"
     result = run("report-run", RUN_ID, *python(program), env=env)

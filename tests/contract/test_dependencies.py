@@ -1,6 +1,6 @@
 """The bounds of dependencies are true: `make test-lowest` runs tests with the lowest versions that they allow.
 
-Its environment has `requirements.lock` and `requirements-dev.lock`. Then `requirements-lowest.lock` replaces versions.
+It installs `requirements.lock` and `requirements-dev.lock`, then replaces the versions in `requirements-lowest.lock`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def lower_bounds() -> Iterator[tuple[str, str]]:
 
 
 def locked(name: str) -> list[tuple[str, str]]:
-    """Return the packages of a lock, each with its version and the condition on which it is installed."""
+    """Return the packages of a lock, each with its version and the condition for installing it."""
     return re.findall(r"(?m)^([^\s=]+)(==[^\\\n]*)", (ROOT / name).read_text("utf-8"))
 
 

@@ -78,7 +78,7 @@ IN_TYPED_BLOCKS = {
 }
 TYPED_ELSEWHERE = "tests/process/test_readme_commands.py types it"
 
-# Faster than on the page: its 200 requests would take 4 s.
+# Faster than on the page, where 200 requests take 4 s.
 RATE = {"50/s": "1000/s"}
 
 
@@ -112,7 +112,7 @@ def lines() -> Iterator[Line]:
 
 
 def is_plain(code: str) -> bool:
-    """Return whether a line is `port-hook` with words: no other program, expansion or redirection."""
+    """Return whether a line only runs `port-hook`, without other programs, expansions or redirections."""
     unquoted = re.sub(r"'[^']*'|\"[^\"$`\\]*\"", "", code)
     return code.startswith("port-hook ") and not re.search(r"[^\w\s./:,=@#%+-]", unquoted)
 
@@ -153,7 +153,7 @@ def server(machine: Machine, *command: str) -> Iterator[str]:
             line = process.stdout.readline()
             assert line, f"{command} ended: {shown}"
             shown += line
-        rest = threading.Thread(target=process.stdout.read)  # or a full pipe would stop the server
+        rest = threading.Thread(target=process.stdout.read)  # a full pipe would block the server
         rest.start()
         try:
             yield shown
@@ -196,7 +196,7 @@ def folder(machine: Machine) -> Path:
 
 @pytest.fixture
 def home(machine: Machine) -> Path:
-    """The home folder of `run`: that of the listener, whose captures the commands read."""
+    """The home folder of `run`: the listener's, because the commands read its captures."""
     return machine.folder
 
 

@@ -1,4 +1,4 @@
-"""The limits on the pages are those of the program. Other tests take these from the package, whatever they are."""
+"""The limits on the pages equal the limits in the package. Other tests use the package's constants."""
 
 from __future__ import annotations
 

@@ -134,13 +134,13 @@ def test_release_uses_a_trusted_publisher() -> None:
     jobs = yaml.safe_load(text)["jobs"]
     assert jobs["publish"]["permissions"] == {"id-token": "write"}
     assert jobs["publish"]["environment"] == "pypi"
-    # A version without the repository's URL is not published.
+    # The workflow doesn't publish a version without the repository's URL.
     assert "grep -qE '^Repository = \"https://' pyproject.toml" in text
 
 
 @needs_sources
 @pytest.mark.parametrize("file", workflow_files(), ids=lambda file: file.stem)
-def test_workflow_uses_pinned_actions_and_only_the_rights_that_it_needs(file: Path) -> None:
+def test_workflow_uses_pinned_actions_and_only_the_permissions_that_it_needs(file: Path) -> None:
     text = file.read_text("utf-8")
     workflow = yaml.safe_load(text)
     jobs = workflow["jobs"]
@@ -152,7 +152,7 @@ def test_workflow_uses_pinned_actions_and_only_the_rights_that_it_needs(file: Pa
     assert all(job["timeout-minutes"] <= 120 for job in jobs.values())
     checkouts = [step for step in steps if step.get("uses", "").startswith("actions/checkout@")]
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
-    # Text that a sender of a pull request writes must not become a part of a command.
+    # Text from a pull request must not become part of a command.
     assert set(re.findall(r"\$\{\{ ([^}]*) \}\}", "".join(str(step) for step in steps))) <= {
         "matrix.target",
         "matrix.python",
@@ -162,7 +162,7 @@ def test_workflow_uses_pinned_actions_and_only_the_rights_that_it_needs(file: Pa
 
 
 def made(workflow: dict[str, Any]) -> list[str]:
-    """Return the targets of the Makefile that a workflow runs, including those of its matrices."""
+    """Return the targets of the Makefile that a workflow runs, including targets in a matrix."""
     found: list[str] = []
     for job in workflow["jobs"].values():
         matrix = job.get("strategy", {}).get("matrix", {})

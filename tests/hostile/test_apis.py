@@ -55,7 +55,7 @@ def client(url: str, **options: Any) -> PortApi:
 
 
 def calls(server: HostileServer) -> list[bytes]:
-    """Return the calls except the token's: on a busy machine, it may come too late and be requested again."""
+    """Return the calls except token requests: a busy machine may time out and request the token again."""
     return [head for head in server.requests if b"/v1/auth/access_token HTTP" not in head]
 
 

@@ -1,4 +1,4 @@
-"""What the inspector's API returns about one capture, field by field."""
+"""Each field of a capture in the inspector's API."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def record_of(exchange: Exchange, *, secret: Secret | None = None) -> dict[str, 
     return capture_record(Listed(7, exchange, len(exchange.invocation.body)), replays=(), secret=secret, replay_to=None)
 
 
-def test_changes_of_an_event_have_a_path_and_both_values() -> None:
+def test_event_changes_have_a_path_and_both_values() -> None:
     payload = Payload(kind=Kind.CHANGE_LOG, changes=(EventChange("properties.a", None, {"b": [1]}),))
     assert record_of(an_exchange(payload=payload))["changes"] == [
         {"path": "properties.a", "before": "null", "after": '{"b":[1]}'}
@@ -60,7 +60,7 @@ def test_input_has_its_type_and_its_value_as_json(value: Any, kind: str, text: s
     assert record_of(an_exchange(payload=payload))["inputs"] == [{"name": "name", "type": kind, "text": text}]
 
 
-def test_summary_has_the_fields_that_a_payload_has() -> None:
+def test_summary_has_every_field_of_the_payload() -> None:
     payload = Payload(
         kind=Kind.WORKFLOW_NODE,
         run_id=RUN_ID,
@@ -103,7 +103,7 @@ def test_source_of_a_request_is_http_unless_it_is_a_replay(replay_of: str | None
     assert (row["source"], row["replay_of"], row["message"]) == (source, replay_of, None)
 
 
-def test_signature_is_computed_only_with_a_secret_and_the_whole_body() -> None:
+def test_expected_signature_is_computed_only_with_a_secret_and_a_whole_body() -> None:
     whole = an_exchange()
     cut = an_exchange(an_invocation(truncated=Truncation(size=10**6, sha256="0" * 64)))
     with_secret, without, truncated = (
@@ -129,7 +129,7 @@ def test_signature_is_computed_only_with_a_secret_and_the_whole_body() -> None:
         ("1" * 16, None),
     ],
 )
-def test_timestamp_is_a_moment_in_seconds_or_milliseconds(timestamp: str, moment: float | None) -> None:
+def test_timestamp_may_be_in_seconds_or_milliseconds(timestamp: str, moment: float | None) -> None:
     exchange = an_exchange(an_invocation(headers=Headers((("x-port-timestamp", timestamp),))))
     assert record_of(exchange)["verdict"]["parts"]["timestamp_at"] == moment
 
@@ -140,18 +140,18 @@ def test_binary_body_is_shown_in_hexadecimal() -> None:
     assert record["hex"] == ["00000000  ff 41 7e 7f 20 1f".ljust(57) + "  .A~. ."]
 
 
-def test_body_of_which_only_the_beginning_was_kept_is_not_whole() -> None:
+def test_truncated_body_is_not_whole() -> None:
     assert [body_record(b"{}", size=size)["is_whole"] for size in (None, 2, 3)] == [True, True, False]
     assert [body_record(body)["type"] for body in (b"{}", b"{")] == ["json", "text"]
 
 
-def test_handler_without_a_status_has_its_fault() -> None:
+def test_failed_delivery_has_a_fault_and_no_status() -> None:
     delivery = Delivery(url="http://h", fault="timeout", error="too slow", latency_ms=2.5)
     record = record_of(an_exchange(delivery=delivery))
     assert record["row"]["handler"] == {"status": None, "latency_ms": 2.5, "fault": "timeout"}
     assert (record["delivery"]["fault"], record["delivery"]["error"]) == ("timeout", "too slow")
 
 
-def test_spans_say_whether_they_have_all_matches() -> None:
+def test_spans_record_shows_whether_it_is_complete() -> None:
     record = spans_record(Spans(((9, 7), (3, 3)), 4, is_complete=False))
     assert (record["spans"], record["count"], record["complete"]) == (((9, 7), (3, 3)), 4, False)

@@ -92,7 +92,7 @@ async def test_wrong_credentials_are_not_retried_and_not_shown() -> None:
 
 
 @pytest.mark.parametrize("token", ["", "two words", "a\nb", "café", "x" * 16_385])
-async def test_token_that_no_header_can_have_is_an_error_of_port(token: str) -> None:
+async def test_token_that_is_invalid_in_a_header_is_a_port_api_error(token: str) -> None:
     answer = json.dumps({"ok": True, "accessToken": token, "expiresIn": 60}).encode()
     async with flaky(tokens=(Fault(status=200, body=answer),)) as (port, api, _):
         with pytest.raises(PortApiError, match="an access token that is not valid in an HTTP header"):
@@ -100,7 +100,7 @@ async def test_token_that_no_header_can_have_is_an_error_of_port(token: str) -> 
         assert port.calls == []
 
 
-async def test_internal_error_of_port_is_not_the_users() -> None:
+async def test_internal_error_of_port_has_a_hint_to_try_again_later() -> None:
     async with flaky(*[Fault(status=500, body=b"oops")] * 5) as (_, api, pauses):
         with pytest.raises(PortApiError, match=r"500 Internal Server Error .*oops \(tried 5 times\)") as caught:
             await api.get_run(RUN_ID)

@@ -92,7 +92,7 @@ def test_login_fails_when_another_process_keeps_changing_the_logins(tmp_path: Pa
 
 
 @given(logins=st.dictionaries(texts, whole, min_size=1, max_size=3))
-def test_whole_logins_are_read(logins: dict[str, dict[str, str]]) -> None:
+def test_complete_logins_are_read(logins: dict[str, dict[str, str]]) -> None:
     document = {"schema": "port-hook/logins/1", "default": None, "organizations": logins}
     with TemporaryDirectory() as folder:
         write(Path(folder), json.dumps(document).encode())

@@ -1,4 +1,4 @@
-"""How long the retries of one call take together."""
+"""The total time of the retries of a call."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PROBLEM = PortApiError("Port is busy.", hint="wait")
 
 
 class Waits:
-    """The retries of one call; pauses and notes are recorded, and no time passes."""
+    """The retries of a call. Records pauses and notes without waiting."""
 
     def __init__(self) -> None:
         self.pauses: list[float] = []
@@ -25,7 +25,7 @@ class Waits:
         await self._retries.wait(FailedAttempt(problem=PROBLEM, wait_s=wait_s, spent_s=spent_s))
 
 
-async def test_pauses_of_a_call_are_at_most_30_seconds_together() -> None:
+async def test_pauses_of_a_call_total_at_most_30_seconds() -> None:
     waits = Waits()
     await waits.fail(wait_s=20)
     await waits.fail(wait_s=10)
@@ -39,7 +39,7 @@ async def test_pauses_of_a_call_are_at_most_30_seconds_together() -> None:
     )
 
 
-async def test_tries_that_timed_out_count_towards_the_30_seconds() -> None:
+async def test_attempts_that_timed_out_count_toward_the_30_seconds() -> None:
     waits = Waits()
     await waits.fail(spent_s=15)
     with pytest.raises(PortApiError):
@@ -47,7 +47,7 @@ async def test_tries_that_timed_out_count_towards_the_30_seconds() -> None:
     assert len(waits.pauses) == 1
 
 
-async def test_only_try_of_a_call_is_not_counted() -> None:
+async def test_error_has_no_attempt_count_after_a_single_attempt() -> None:
     waits = Waits()
     with pytest.raises(PortApiError) as caught:
         await waits.fail(wait_s=31)

@@ -65,7 +65,7 @@ def secret_of(settings: Settings) -> str:
         ("file", "of-the-file"),
     ],
 )
-def test_secret_is_kept_secret_wherever_it_was_read(load: Load, place: str, secret: str) -> None:
+def test_secret_is_registered_for_masking_wherever_it_was_read(load: Load, place: str, secret: str) -> None:
     variable = f"PORT_CLIENT_SECRET={secret}\n"
     if place in {"project", "home"}:
         load.dotenv(variable, at_home=place == "home")
@@ -80,7 +80,7 @@ def test_secret_is_kept_secret_wherever_it_was_read(load: Load, place: str, secr
     assert (secret_of(settings), set(read)) == (secret, {secret})
 
 
-def test_secret_that_conflicts_with_the_used_one_is_kept_secret(load: Load) -> None:
+def test_conflicting_secret_is_registered_for_masking(load: Load) -> None:
     load.dotenv("PORT_CLIENT_SECRET=of-the-project")
     load.dotenv("PORT_CLIENT_SECRET=of-the-home", at_home=True)
     read: list[str] = []
@@ -88,7 +88,7 @@ def test_secret_that_conflicts_with_the_used_one_is_kept_secret(load: Load) -> N
     assert (secret_of(settings), set(read)) == ("of-the-project", {"of-the-project", "of-the-home"})
 
 
-def test_secrets_of_all_organizations_are_kept_secret(load: Load) -> None:
+def test_secrets_of_all_organizations_are_registered_for_masking(load: Load) -> None:
     load.config()
     read: list[str] = []
     load(on_secret=read.append)

@@ -25,7 +25,7 @@ SUITES = {
     "software-template": 11,
     "workflows": 4,
 }
-# One of each language runs with every change.
+# `make test` runs one suite in each language.
 ALWAYS = {"express", "workflows"}
 
 

@@ -55,7 +55,7 @@ MOMENTS = (
 )
 
 
-# The signals take turns at the moments; `make nightly` sends both at each.
+# The signals alternate between the moments. `make nightly` sends both at each moment.
 @pytest.mark.parametrize(
     ("moment", "number"),
     [

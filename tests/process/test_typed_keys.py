@@ -65,7 +65,7 @@ with typed_keys_hidden(SimpleNamespace(stdin=sys.stdin.buffer, stdout=sys.stdout
     raise RuntimeError("a defect")
 """
 
-# A listener's keys: one is typed, and discarded, as by Ctrl-C, after the event loop has found the terminal readable.
+# A listener whose typed key is discarded, as Ctrl-C does, after the event loop finds the terminal readable.
 DISCARDED = """
 import asyncio, select, sys, termios
 from types import SimpleNamespace

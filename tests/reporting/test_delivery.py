@@ -180,7 +180,7 @@ def test_only_troubles_that_pass_are_tried_again(problem: PortApiError, may: boo
 
 
 class Live:
-    """A live report with one line, and the notes about it. `fates` are those of the first calls."""
+    """A live report with one line, and the notes about it. `fates` are the results of the first calls."""
 
     def __init__(self, home: Path, fates: Sequence[PortApiError]) -> None:
         self.notes, self.noted = list[str](), asyncio.Event()
@@ -225,13 +225,13 @@ async def test_live_report_notes_only_the_first_failure_and_keeps_trying(tmp_pat
         (RunEndedError("Over."), "Over. The command goes on, but its output is not reported."),
     ],
 )
-async def test_live_report_waits_for_the_end_of_the_command_when_trying_again_cannot_help(
+async def test_live_report_waits_for_the_command_to_end_when_a_retry_cannot_help(
     tmp_path: Path, problem: PortApiError, note: str
 ) -> None:
     world = Live(tmp_path / "kept", [problem, problem])
     running = asyncio.create_task(world.live.run())
     await asyncio.wait_for(world.noted.wait(), 5)
-    for _ in range(10):  # turns of the loop in which it could try again
+    for _ in range(10):  # turns of the event loop, in which it could try again
         await asyncio.sleep(0)
     assert (world.notes, world.api.logs[1:], running.done()) == ([note], [], False)
     world.live.finish()

@@ -24,7 +24,7 @@ def take_all(spool: Spool, max_bytes: int = MAX_BATCH_BYTES) -> list[bytes]:
 
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
-    """Let this process write no file beyond `size` bytes: what fits is written, and then writing fails."""
+    """Limit the files that this process writes to `size` bytes. Writing beyond the limit fails."""
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
@@ -105,7 +105,7 @@ def test_spool_counts_the_lines_that_cannot_be_written_and_goes_on(tmp_path: Pat
     spool.close()
 
 
-def test_spool_has_no_part_of_lines_for_which_there_was_no_space(tmp_path: Path) -> None:
+def test_spool_drops_whole_lines_when_there_is_no_space(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.append(b"one\n")
     assert spool.next_batch() == b"one\n"

@@ -2,7 +2,7 @@
 
 It is the mock cluster that librdkafka contains. It speaks Kafka's protocol, with groups and commits, but has no TLS, no
 SASL and no files; a topic always has four partitions, and offsets cannot be found by time. The first member of a group
-gets its partitions immediately: the default is to wait three seconds for others, which only C can change.
+gets its partitions immediately. By default it waits three seconds for others, which only C code can change.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _librdkafka() -> Path | None:
 
 
 def _brokers_without_delay(library: Path) -> str:
-    """Start a cluster that lasts as long as this process. Return its brokers."""
+    """Start a cluster that runs until this process ends. Return its brokers."""
     kafka = ctypes.CDLL(str(library))
     for function in (kafka.rd_kafka_conf_new, kafka.rd_kafka_new, kafka.rd_kafka_handle_mock_cluster):
         function.restype = ctypes.c_void_p

@@ -7,7 +7,7 @@ from port_hook_cli.invocations.masked_headers import mask_headers
 from port_hook_cli.invocations.models import Headers
 from port_hook_cli.text.secret import MASK, Secret
 
-# Written out: a header that is missing from the package's list must fail here.
+# A copy of the package's list, so that a header missing there fails here.
 CREDENTIALS = {"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"}
 NAMES = st.one_of(st.sampled_from(sorted(CREDENTIALS)), st.text(max_size=12)).flatmap(
     lambda name: st.sampled_from([name, name.upper(), name.title()])

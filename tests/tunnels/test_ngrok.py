@@ -366,7 +366,7 @@ async def test_an_agent_that_sends_too_much_is_reported(agent: Standin, mode: st
 async def test_a_start_that_exceeds_its_timeout_is_reported_with_the_last_output(
     agent: Standin, mode: str, happened: str, hint: str
 ) -> None:
-    # A busy machine may need seconds until the agent has written something.
+    # On a busy machine, the agent may take seconds to write something.
     timeout_s, problem = 0.5, await asyncio.wait_for(agent.failure(mode, 0.5), 30)
     while happened not in problem.message and timeout_s < 8:
         timeout_s *= 2

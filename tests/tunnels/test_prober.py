@@ -61,7 +61,7 @@ async def test_probe_ends_when_the_server_resets_the_connection(sent: bytes) -> 
     async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(sent)
-        at_once = struct.pack("ii", 1, 0)  # discard what was not sent, and reset
+        at_once = struct.pack("ii", 1, 0)  # discard unsent bytes, and reset
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
         writer.close()
 

@@ -104,7 +104,7 @@ def opening(**options: Any) -> Opening:
     return Opening(local_url="http://127.0.0.1:9", environ={}, home=Path("/nowhere"), notice=print, **given)
 
 
-# Pauses before the channel connects again, for tests of what follows them.
+# Short pauses before the channel reconnects, for tests of later behavior.
 QUICKLY = (0.02, 0.05)
 
 

@@ -69,11 +69,11 @@ def test_sqlite_error_says_what_failed_and_what_to_do(code: int, message: str, h
     assert isinstance(problem, StoreLocked) is (code == sqlite3.SQLITE_BUSY_SNAPSHOT)
 
 
-def test_error_of_the_sqlite_module_itself_is_a_store_problem() -> None:
+def test_sqlite_module_error_is_a_store_problem() -> None:
     problem = store_problem(sqlite3.ProgrammingError("closed"), PATH)
     assert problem.message == f"{PATH} could not be read or written: closed."
 
 
-def test_interrupted_statement_ends_as_ctrl_c_does() -> None:
+def test_interrupted_statement_raises_keyboard_interrupt() -> None:
     with pytest.raises(KeyboardInterrupt):
         store_problem(an_error(sqlite3.SQLITE_INTERRUPT), PATH)

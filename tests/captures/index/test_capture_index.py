@@ -376,24 +376,24 @@ PAGE = 4096
 
 
 def overwrite(path: Path, *, bodies_only: bool) -> None:
-    """Overwrite the pages of a store except for the first, or those that have only parts of long bodies."""
+    """Overwrite all pages of a store except the first, or only the pages with parts of long bodies."""
     with path.open("r+b") as file:
         for start in range(PAGE, path.stat().st_size, PAGE):
             file.seek(start)
-            # A page with the rest of a long value begins with the number of the next one, all others with their kind.
+            # A page with part of a long value begins with the next such page's number. Other pages begin with a type.
             if not bodies_only or file.read(1) == b"\0":
                 file.seek(start)
                 file.write(b"\xa5" * PAGE)
 
 
-def test_store_that_is_damaged_is_reported_when_it_is_opened(path: Path) -> None:
+def test_damaged_store_is_reported_when_it_is_opened(path: Path) -> None:
     fill(path, exchanges([b"x"] * 20))
     overwrite(path, bodies_only=False)
     with pytest.raises(StoreError, match="is damaged"):
         CaptureIndex(path)
 
 
-def test_store_that_is_damaged_is_reported_by_what_reads_the_damaged_part(path: Path) -> None:
+def test_damaged_bodies_are_reported_when_they_are_read(path: Path) -> None:
     fill(path, exchanges([b"x" * 20_000] * 20))
     overwrite(path, bodies_only=True)
     with closing(CaptureIndex(path)) as index, pytest.raises(StoreError, match="is damaged"):

@@ -71,7 +71,7 @@ def test_expression_that_is_not_whole_is_refused(expression: str) -> None:
         matching(expression, b"1")
 
 
-def test_expression_that_does_not_end_is_stopped() -> None:
+def test_endless_expression_is_stopped() -> None:
     endless = 'if type == "null" then 1 else [range(1e12)] end'
     with (
         JqBodyFilter(endless, timeout_s=0.5) as bodies_filter,

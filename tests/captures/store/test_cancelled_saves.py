@@ -18,7 +18,7 @@ def a_capture(number: int) -> Exchange:
 
 
 def saved(folder: Path) -> set[str]:
-    """Return the ids of the captures that another process finds."""
+    """Return the IDs of the captures in the store."""
     with open_store(None, folder) as store:
         return {exchange.invocation.id for exchange in store.find()}
 

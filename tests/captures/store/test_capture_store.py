@@ -315,7 +315,7 @@ def test_a_closed_store_raises_store_error(store: CaptureStore) -> None:
         store.get("aa")
 
 
-def test_session_and_positions_that_cannot_be_recorded_raise_store_error(store: CaptureStore) -> None:
+def test_store_error_is_raised_when_session_or_positions_cannot_be_saved(store: CaptureStore) -> None:
     with closing(sqlite3.connect(store.path)) as editor:
         editor.executescript("DROP TABLE last_session; DROP TABLE kafka_positions")
     with pytest.raises(StoreError, match="no such table: last_session"):

@@ -49,7 +49,7 @@ def size_on_disk(store: CaptureStore) -> int:
     return sum(path.stat().st_size for path in store.path.parent.glob("captures.db*") if path.suffix != ".db-shm")
 
 
-def test_large_unverified_captures_keep_at_most_a_hundredth_of_a_full_store(opens: Opens) -> None:
+def test_large_unverified_captures_take_at_most_one_percent_of_a_full_store(opens: Opens) -> None:
     with opens(max_size=4 * MIB) as store:
         store.add([unverified(number, b"x" * 12_000) for number in range(10)])
         store.add([verified(number, b"x" * 100_000) for number in range(60)])

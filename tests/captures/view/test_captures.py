@@ -104,7 +104,7 @@ def test_table_shows_the_time_of_todays_captures_and_the_day_of_older_ones() -> 
     assert today not in later
 
 
-def test_full_view_has_a_label_beside_each_part() -> None:
+def test_full_view_labels_each_part() -> None:
     message = an_invocation(replay_of="aa00", origin=MessageOrigin("org.runs", 0, 3, int(NOW * 1000)))
     replay = an_exchange(an_invocation(id="bb11"), response=Response(status=202))
     exchange = replace(a_full_one(), invocation=message)
