@@ -204,7 +204,7 @@ async def test_waiting_messages_are_limited_and_all_arrive_once(cluster: Cluster
         await sent(cluster, topics.runs, b"last")
         await pipeline.until(lambda: pipeline.taken and pipeline.taken[-1].body == b"last")
 
-    # The reader pauses while they wait. What librdkafka has fetched then is fetched again.
+    # The reader pauses while they wait. librdkafka then fetches its buffered messages again.
     assert sorted(taken.body for taken in pipeline.taken) == sorted([*values, b"while it is paused", b"last"])
     assert not any("deleted" in line for line in pipeline.notices)
 

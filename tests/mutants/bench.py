@@ -25,7 +25,7 @@ _NO_TESTS = 5
 _START_S, _SLOWER = 60.0, 5
 _SHORTEST_TIMEOUT_S = 20.0
 _SHARE_OF_PROCESSES = 1 / 4
-"""How long the tests run that may not run the line at all, as a share of the limit."""
+"""The share of the time limit for tests that may not run the line."""
 
 
 class TimeIsUpError(Exception):

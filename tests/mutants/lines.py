@@ -50,7 +50,7 @@ def record(tree: Path, folder: Path, workers: int) -> None:
     """Run all tests in a copy of the tree, and record in the folder which lines each test runs."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in (*folder.glob(f"{DATA}.*"), *folder.glob(f"{DURATIONS}.*")):
-        path.unlink()  # a run that was interrupted has left it
+        path.unlink()  # left by an interrupted run
     arguments = ("-p", "tests.mutants.recording", f"--record-to={folder}", f"-n={workers}", "--dist=worksteal")
     with start_pytest(tree, *arguments, quiet=False) as process:
         process.wait()

@@ -11,7 +11,7 @@ the tests change. With `--map`, the record in FOLDER is used even after a change
 then try its mutations, but new tests do not run.
 
 Of the tests that run the mutated line, the quickest and nearest run first, until one fails or until
-`--limit` seconds have passed. A test counts only if it passes without the mutation. Exits with 1 below the bars.
+`--limit` seconds have passed. A failure counts only if the test passes without the mutation. Exits with 1 if a part is below its minimum.
 """
 
 # ruff: noqa: T201 - printing is its job
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
         if not lines.exists(folder):
             print(f"recording which lines each test runs, in {folder}", flush=True)
             if not options.map:
-                shutil.rmtree(folder.parent, ignore_errors=True)  # it has the lines of an older tree
+                shutil.rmtree(folder.parent, ignore_errors=True)  # it was recorded for an older tree
             lines.record(trees[0], folder, options.workers * 3 // 2)  # tests wait for half of the time
         possible = all_mutants(trees[0], options.modules)
         mutants = list(islice(in_turn(possible, options.seed), options.sample))

@@ -58,7 +58,7 @@ class Selection:
 
 
 def select(tree: Path, lines: LineMap, module: str, line: int) -> Selection:
-    """Return the tests for a mutation in the order in which they are to run."""
+    """Return the tests for a mutation in the order to run them."""
     source = (tree / module).read_bytes()
     place = place_of(source, line)
     if lines.is_current(module, hashlib.sha256(source).hexdigest()):

@@ -44,7 +44,7 @@ def test_tests_of_killed_processes_are_selected_for_a_line_that_no_test_runs(tmp
     assert (selection.covering, selection.process) == ((), (KILLED,))
 
 
-def test_tests_that_use_a_constant_come_before_those_that_are_only_near(tmp_path: Path) -> None:
+def test_tests_that_use_a_constant_come_before_tests_that_are_only_near(tmp_path: Path) -> None:
     assert select(tmp_path, recorded(tmp_path, {FAR: {4}}), MODULE, 1).covering == (FAR, NEAR)
 
 
