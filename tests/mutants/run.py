@@ -11,7 +11,8 @@ the tests change. With `--map`, the record in FOLDER is used even after a change
 then try its mutations, but new tests do not run.
 
 Of the tests that run the mutated line, the quickest and nearest run first, until one fails or until
-`--limit` seconds have passed. A failure counts only if the test passes without the mutation. Exits with 1 if a part is below its minimum.
+`--limit` seconds have passed. A failure counts only if the test passes without the mutation. Exits with 1 if a part is
+below its minimum.
 """
 
 # ruff: noqa: T201 - printing is its job

@@ -1,4 +1,4 @@
-"""Select the tests that could notice a mutation, and run the quickest and likeliest first."""
+"""Which tests could notice a mutation, those first that are most likely to notice it soon."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.mutants.lines import LineMap
 from tests.mutants.places import Place, function_lines, place_of
 from tests.mutants.trees import PACKAGE
 
-# The tests of each folder whose processes are killed. The map lacks lines that these processes run.
+# Of each folder, the tests whose processes are killed, so that the map lacks lines that these tests run.
 PROCESS_TESTS: Mapping[str, tuple[str, ...]] = {
     "agent": ("tests/process/test_agent_streams.py", "tests/process/test_sandbox_kafka.py",
               "tests/cli/test_agent_poll.py"),
@@ -43,7 +43,7 @@ PROCESS_TESTS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 _FEW = 2
-"""How many cases of a parametrized test run before other tests."""
+"""Cases of a parametrized test that run before other tests."""
 
 _SLOW_S = 1.0
 _LONGEST_BATCH_S = 20.0
@@ -51,7 +51,7 @@ _LONGEST_BATCH_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The tests to run. `covering` run the mutated line. `process` start processes whose lines are not known."""
+    """The tests to run. `covering` run the mutated line; the others start processes whose lines are not known."""
 
     covering: tuple[str, ...]
     process: tuple[str, ...]
@@ -62,29 +62,27 @@ def select(tree: Path, lines: LineMap, module: str, line: int) -> Selection:
     source = (tree / module).read_bytes()
     place = place_of(source, line)
     if lines.is_current(module, hashlib.sha256(source).hexdigest()):
-        likely, possible = _by_lines(tree, lines, module, source, place)
+        tiers = _by_lines(tree, lines, module, source, place)
     else:
-        likely, possible = frozenset(), frozenset[str]().union(*lines.tests(module).values())
-    ordered = [*in_order(likely, module, lines.seconds), *in_order(possible - likely, module, lines.seconds)]
+        tiers = [frozenset[str]().union(*lines.tests(module).values())]
+    ordered = list(dict.fromkeys(test for tier in tiers for test in in_order(tier, module, lines.seconds)))
     files = PROCESS_TESTS.get(module.split("/")[1], ())
     others = [test for file in files for test in lines.tests_in(file) if test not in set(ordered)]
     return Selection(tuple(ordered), tuple(sorted(others, key=lines.seconds.__getitem__)))
 
 
-def _by_lines(
-    tree: Path, lines: LineMap, module: str, source: bytes, place: Place
-) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the tests that run the place or its users, and all tests that could notice the mutation."""
+def _by_lines(tree: Path, lines: LineMap, module: str, source: bytes, place: Place) -> list[frozenset[str]]:
+    """Return the tests that run the place; if it runs at import, those that could notice, the likely ones first."""
     by_line = lines.tests(module)
     if not place.at_import:
-        running = _running(by_line, place.lines)
-        return running, running
-    likely = _running(by_line, place.users)
-    possible = likely | _running(by_line, function_lines(source))
+        return [_running(by_line, place.lines)]
+    near = frozenset(test for test in lines.seconds if distance(test, module) <= _NEAR)
+    contract = frozenset(test for test in lines.seconds if test.startswith("tests/contract/"))
+    topic = frozenset(test for test in lines.seconds if distance(test, module) < _FAR)
+    calling = _running(by_line, function_lines(source))
     for user in users_of(tree, module):
-        possible |= _running(lines.tests(user), function_lines((tree / user).read_bytes()))
-    near = {test for test in lines.seconds if distance(test, module) < _FAR or test.startswith("tests/contract/")}
-    return likely, possible | near
+        calling |= _running(lines.tests(user), function_lines((tree / user).read_bytes()))
+    return [_running(by_line, place.users), near, contract, topic | calling]
 
 
 def _running(by_line: Mapping[int, frozenset[str]], lines: Iterable[int]) -> frozenset[str]:
@@ -100,7 +98,7 @@ def users_of(tree: Path, module: str) -> tuple[str, ...]:
     return tuple(path.relative_to(tree).as_posix() for path in paths if importing.search(path.read_text("utf-8")))
 
 
-_FAR = 3
+_NEAR, _FAR = 1, 3
 
 
 def distance(test: str, module: str) -> int:
@@ -117,13 +115,15 @@ def distance(test: str, module: str) -> int:
 
 
 def in_order(tests: Iterable[str], module: str, seconds: Mapping[str, float]) -> list[str]:
-    """Return the tests in order: the first cases of each function, then quick tests, then near tests."""
+    """Return the tests: first the quick ones near the module, then a few cases of each test function, then the rest."""
     cases: Counter[str] = Counter()
     ranked = []
     for test in sorted(tests, key=lambda each: (seconds[each], each)):
         function = test.partition("[")[0]
         cases[function] += 1
-        ranked.append((cases[function] > _FEW, seconds[test] > _SLOW_S, distance(test, module), seconds[test], test))
+        is_few, is_slow, away = cases[function] <= _FEW, seconds[test] > _SLOW_S, distance(test, module)
+        is_first = away <= _NEAR and not is_slow
+        ranked.append((not is_first, not is_few, is_slow, away, seconds[test], test))
     return [test for *_, test in sorted(ranked)]
 
 
@@ -138,6 +138,6 @@ def batches(tests: Sequence[str], seconds: Mapping[str, float], first_s: float =
 
 
 def _file_by_file(tests: Sequence[str]) -> list[str]:
-    """Group the tests by file, because tests of a file may share a slow setup."""
+    """Return the tests of a file together, as they may share what takes long to set up."""
     places = {file: place for place, file in enumerate(dict.fromkeys(test.partition("::")[0] for test in tests))}
     return sorted(tests, key=lambda test: places[test.partition("::")[0]])

@@ -20,7 +20,7 @@ SECONDS = {NEAR: 0.1, FAR: 0.1, KILLED: 5.0}
 
 
 def recorded(tree: Path, by_test: Mapping[str, set[int]]) -> LineMap:
-    """Write the module, and return a map in which each test runs these lines."""
+    """Write the module, and return a map of a run in which each test ran these lines of it."""
     (tree / MODULE).parent.mkdir(parents=True)
     (tree / MODULE).write_text(SOURCE, "utf-8")
     write_map(tree, tree / "map", {test: {MODULE: lines} for test, lines in by_test.items()}, SECONDS)
@@ -44,20 +44,23 @@ def test_tests_of_killed_processes_are_selected_for_a_line_that_no_test_runs(tmp
     assert (selection.covering, selection.process) == ((), (KILLED,))
 
 
-def test_tests_that_use_a_constant_come_before_tests_that_are_only_near(tmp_path: Path) -> None:
+def test_tests_that_use_a_constant_come_before_those_that_are_only_near(tmp_path: Path) -> None:
     assert select(tmp_path, recorded(tmp_path, {FAR: {4}}), MODULE, 1).covering == (FAR, NEAR)
 
 
-def test_all_tests_of_a_module_are_selected_when_it_changed_since_the_run(tmp_path: Path) -> None:
+def test_tests_of_a_module_that_changed_since_the_run_are_all_selected(tmp_path: Path) -> None:
     lines = recorded(tmp_path, {NEAR: {5}, FAR: {6}})
     (tmp_path / MODULE).write_text(f"# New.\n{SOURCE}", "utf-8")
     assert select(tmp_path, lines, MODULE, 6).covering == (NEAR, FAR)
 
 
-def test_order_prefers_the_first_cases_then_quick_tests_then_near_tests() -> None:
+def test_quick_tests_near_the_module_come_first_then_a_few_cases_of_each_test_function() -> None:
     near, far = "tests/captures/test_writer.py::test_cases", "tests/cli/test_show.py::test_far"
-    seconds = {f"{near}[1]": 0.1, f"{near}[2]": 0.2, f"{near}[3 4]": 0.3, f"{near}_slowly": 3.0, far: 0.1}
-    assert in_order(seconds, MODULE, seconds) == [f"{near}[1]", f"{near}[2]", far, f"{near}_slowly", f"{near}[3 4]"]
+    seconds = {f"{near}[1]": 0.1, f"{near}[2 3]": 0.2, f"{near}_slowly": 3.0}
+    seconds |= {f"{far}[1]": 0.1, f"{far}[2]": 0.1, f"{far}[3]": 0.1}
+    assert in_order(reversed(seconds), MODULE, seconds) == [
+        f"{near}[1]", f"{near}[2 3]", f"{far}[1]", f"{far}[2]", f"{near}_slowly", f"{far}[3]",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
