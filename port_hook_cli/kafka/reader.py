@@ -30,7 +30,7 @@ _HELD_UP_S = 0.05
 _CLOSE_S = 3.0
 
 
-class Reader(Protocol):
+class MessageReader(Protocol):
     """Reads topics, and passes the messages to a source through `ReaderEvents`."""
 
     async def open(self) -> None:
@@ -50,7 +50,7 @@ class Reader(Protocol):
 
 
 ReaderFactory: TypeAlias = Callable[
-    [KafkaConnection, KafkaPlan, ReaderEvents, MessageCapacity, Callable[[Partition], int | None]], Reader
+    [KafkaConnection, KafkaPlan, ReaderEvents, MessageCapacity, Callable[[Partition], int | None]], MessageReader
 ]
 """Creates a reader. `TopicReader` is the default."""
 

@@ -23,7 +23,7 @@ from port_hook_cli.kafka.connection import KafkaConnection, is_loopback_broker
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.kafka.plan import KafkaPlan
 from port_hook_cli.kafka.progress import PartitionProgress
-from port_hook_cli.kafka.reader import Reader, ReaderFactory, TopicReader
+from port_hook_cli.kafka.reader import MessageReader, ReaderFactory, TopicReader
 from port_hook_cli.kafka.starts import GivenPartitions, TopicPart
 from port_hook_cli.text.safe import brief
 
@@ -77,7 +77,9 @@ class KafkaSource:
         self._plan, self._context = plan, context
         self._connection, self._get_connection = connection, get_connection
         self._capacity = MessageCapacity()
-        self._reader: Reader = make_reader(connection, plan, self, self._capacity, context.messages.positions.get)
+        self._reader: MessageReader = make_reader(
+            connection, plan, self, self._capacity, context.messages.positions.get
+        )
         self._saved = _by_part(context.messages.saved)
         self._cluster = self._last_problem = ""
         self._progress: dict[TopicPart, PartitionProgress] = {}
