@@ -93,7 +93,8 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
     with (
         handler() as target,
         listener(folder, "--forward-to", target.url) as running,
-        connected(stdio_client(server)) as made,
+        # By default, it writes to the sys.stderr of its import, which another test may have replaced.
+        connected(stdio_client(server, errlog=sys.__stderr__ or sys.stderr)) as made,
     ):
         yield Session(*made, folder, running, target)
 

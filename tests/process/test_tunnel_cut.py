@@ -172,10 +172,10 @@ class TestATunnelThroughSsh:
         ):
             burst = Cut(told.at(told.url), cut)
             burst.run()
+            assert BURST // 5 <= len(burst.acknowledged) < BURST
             lost_at, lost = told.until_state("lost")
             assert lost_at - burst.cut_at < KNOWN_WITHIN_S
             assert "has ended" in lost["reason"]
-            assert BURST // 5 <= len(burst.acknowledged) < BURST
             sshd.is_away = False
             back_at = time.monotonic()
             reachable_at, reachable = told.until_state("reachable")
