@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,10 @@ ROOT = Path(__file__).parents[1]
 PASSES = "def test_passes():\n    pass\n"
 
 
-def run_of(folder: Path, source: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run pytest on a file with `source`, with CI's guard."""
-    (folder / "test_it.py").write_text(f"import pytest\n{source}")
+def run_of(folder: Path, *options: str, **sources: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest on a file for each source, with the guard as CI has it."""
+    for name, source in sources.items():
+        (folder / f"test_{name}.py").write_text(f"import pytest\n{source}")
     (folder / "conftest.py").write_text(
         "from tests.skips import SkipGuard\n"
         "def pytest_configure(config):\n"
@@ -23,9 +25,9 @@ def run_of(folder: Path, source: str, **environ: str) -> subprocess.CompletedPro
         "        config.pluginmanager.register(SkipGuard())\n"
     )
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "xdist", folder],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "xdist", *options, folder],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environ},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         timeout=60,
@@ -33,40 +35,38 @@ def run_of(folder: Path, source: str, **environ: str) -> subprocess.CompletedPro
     )
 
 
-@pytest.mark.parametrize("addopts", ["", "-n 2"])
-@pytest.mark.parametrize(
-    "source",
-    [
-        "@pytest.mark.skip(reason='curl is not installed')\ndef test_one():\n    pass\n",
-        "@pytest.fixture\ndef it():\n    pytest.skip('curl is not installed')\ndef test_one(it):\n    pass\n",
-        "pytest.skip('curl is not installed', allow_module_level=True)\n",
-        "pytest.importorskip('no_such_library', reason='curl is not installed')\n",
-    ],
-    ids=["mark", "fixture", "module", "import"],
-)
-def test_unexpected_skip_fails_the_run(tmp_path: Path, source: str, addopts: str) -> None:
-    (tmp_path / "test_other.py").write_text(PASSES)
-    done = run_of(tmp_path, source, PYTEST_ADDOPTS=addopts)
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_skip_that_is_not_expected_fails_the_run(tmp_path: Path, options: tuple[str, ...]) -> None:
+    done = run_of(
+        tmp_path,
+        *options,
+        mark="@pytest.mark.skip(reason='no curl')\ndef test_one():\n    pass\n",
+        fixture="@pytest.fixture\ndef it():\n    pytest.skip('no node')\ndef test_one(it):\n    pass\n",
+        module="pytest.skip('no fish', allow_module_level=True)\n",
+        library="pytest.importorskip('no_such_library', reason='no library')\n",
+        other=PASSES,
+    )
     assert done.returncode == 1, done.stdout
-    assert "UNEXPECTED SKIP 'curl is not installed': test_it.py" in done.stdout
     assert "1 passed" in done.stdout
+    assert re.findall(r"UNEXPECTED SKIP '(.*)': test_(\w+)\.py", done.stdout) == [
+        ("no curl", "mark"),
+        ("no fish", "module"),
+        ("no library", "library"),
+        ("no node", "fixture"),
+    ]
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        PASSES,
-        "@pytest.mark.xfail\ndef test_one():\n    assert False\n",
-        "def test_one():\n    pytest.skip('root can write to every file')\n",
-    ],
-    ids=["passed", "expected failure", "expected skip"],
-)
-def test_run_without_an_unexpected_skip_passes(tmp_path: Path, source: str) -> None:
-    done = run_of(tmp_path, source)
+def test_run_without_an_unexpected_skip_passes(tmp_path: Path) -> None:
+    done = run_of(
+        tmp_path,
+        passed=PASSES,
+        failure="@pytest.mark.xfail\ndef test_one():\n    assert False\n",
+        skip="def test_one():\n    pytest.skip('root can write to every file')\n",
+    )
     assert (done.returncode, "UNEXPECTED" in done.stdout) == (0, False), done.stdout
 
 
-def test_run_fails_when_a_test_fails_beside_an_unexpected_skip(tmp_path: Path) -> None:
-    done = run_of(tmp_path, "def test_one():\n    assert False\ndef test_two():\n    pytest.skip('no curl')\n")
+def test_failed_test_stays_a_failure_beside_a_skip(tmp_path: Path) -> None:
+    done = run_of(tmp_path, both="def test_one():\n    assert False\ndef test_two():\n    pytest.skip('no curl')\n")
     assert done.returncode == 1
     assert "1 failed, 1 skipped" in done.stdout

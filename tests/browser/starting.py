@@ -83,7 +83,7 @@ def _kill_all(process: subprocess.Popen[str]) -> None:
 
 def chromium(downloaded: str) -> str | None:
     """Return the machine's Chromium, or else the one that Playwright has downloaded, or None."""
-    names = ("chromium", "chromium-browser", "google-chrome")
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
     found = next((path for name in names if (path := shutil.which(name))), None)
     return found or (downloaded if Path(downloaded).exists() else None)
 

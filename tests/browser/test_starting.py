@@ -59,7 +59,7 @@ def test_browser_tests_are_skipped_when_the_driver_does_not_start(tmp_path: Path
 
 
 def test_browser_tests_are_skipped_when_chromium_does_not_start(tmp_path: Path) -> None:
-    a_program(tmp_path / "chromium", _BROKEN)
+    a_program(tmp_path / "chromium-headless-shell", _BROKEN)
     output = pytest_output(_ANY, PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     assert f"{NO_START}: " in output or NO_DRIVER in output
     assert re.search(r"1 skipped in ", output), output
