@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,10 @@ PYTEST = (sys.executable, "-m", "pytest", "-p", "port_hook", "-p", "no:cacheprov
 NO_OTHER_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
+# Python's fault handler writes the stacks of all threads before the process ends.
+_DUMP = signal.SIGABRT
+
+
 class Listener:
     """A running `port-hook listen --json`. `ready` is its first record."""
 
@@ -55,12 +60,23 @@ class Listener:
         self.host, self.port = str(parts.hostname), int(parts.port or 0)
 
     def record(self) -> dict[str, Any]:
-        """Return the next record that it prints."""
+        """Return the next record that it prints; fails with its stacks if there is none for a minute."""
         assert self.process.stdout is not None
+        stacks: list[str] = []
+        guard = threading.Timer(60, lambda: stacks.append(self.where_it_is()))
+        guard.start()
         line = self.process.stdout.readline()
-        assert line, "the listener ended"
+        guard.cancel()
+        guard.join()
+        assert line, stacks or "the listener ended"
         record: dict[str, Any] = checked(json.loads(line))
         return record
+
+    def where_it_is(self) -> str:
+        """End the listener; return what it has written to stderr, with the stacks of its threads."""
+        self.process.send_signal(_DUMP)
+        self.process.wait(30)
+        return self.process.stderr.read().decode() if self.process.stderr else ""
 
     def post(self, body: bytes, headers: Headers, *, method: str = "POST", target: str = "/") -> tuple[int, bytes]:
         """Send a request on a new connection; return the status and the body of the response."""
@@ -91,7 +107,7 @@ def listener(
     process = subprocess.Popen(
         [sys.executable, "-m", "port_hook_cli", "listen", "--json", "--port", "0", *options],
         cwd=folder,
-        env=environment(folder, **(env or {})),
+        env=environment(folder, PYTHONFAULTHANDLER="1", **(env or {})),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -172,7 +172,7 @@ class TestATunnelThroughSsh:
         ):
             burst = Cut(told.at(told.url), cut)
             burst.run()
-            assert BURST // 5 <= len(burst.acknowledged) < BURST
+            assert BURST // 5 <= len(burst.acknowledged) < BURST, told.listening.where_it_is()
             lost_at, lost = told.until_state("lost")
             assert lost_at - burst.cut_at < KNOWN_WITHIN_S
             assert "has ended" in lost["reason"]
