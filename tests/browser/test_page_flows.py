@@ -287,6 +287,17 @@ async def test_triggered_action_becomes_a_capture(shared_desk: Desk, backend: Ha
     assert mark.encode() in backend.requests[-1].body
 
 
+async def test_input_keeps_what_is_typed_when_a_capture_arrives(own_desk: Desk, open_page: OpenPage) -> None:
+    page = await open_page(own_desk)
+    await page.keyboard.press("t")
+    title = page.get_by_role("dialog").get_by_label(re.compile("^Title"))
+    await title.fill("dev")
+    own_desk.post(a_document())
+    await rows(page, 1)
+    await title.press_sequentially("-env")
+    await expect(title).to_have_value("dev-env")
+
+
 async def test_run_is_reported_from_the_page(tmp_path: Path, backend: Handler, open_page: OpenPage) -> None:
     with a_sandbox() as sandbox:
         options = ("--forward-to", str(backend.port), "--insecure-api")

@@ -87,6 +87,8 @@ function Inputs({ capture, text, onChange }) {
 }
 
 export function Input({ name, label, kind, value, onChange, options, help, required }) {
+  // Until the user leaves the field, its text is only here: the page may be drawn again at any time, such as for a new capture.
+  const [typed, setTyped] = useState(null);
   const title = html`<span>${oneLine(label ?? name)}${required ? " *" : ""}</span>`;
   if (options) {
     return html`<label class="field inline">${title}<select value=${JSON.stringify(value ?? null)} onChange=${(event) => onChange(JSON.parse(event.currentTarget.value))}>
@@ -101,8 +103,9 @@ export function Input({ name, label, kind, value, onChange, options, help, requi
     if (isPlain) return shown;
     try { return JSON.parse(shown); } catch { return shown; }
   };
-  return html`<label class="field inline">${title}<input type=${typeof value === "number" || kind === "number" || kind === "integer" ? "number" : "text"} step="any" value=${isPlain ? value ?? "" : JSON.stringify(value)}
-    onKeyDown=${(event) => event.stopPropagation()} onChange=${(event) => onChange(read(event.currentTarget.value))} />${help && html`<small class="dim">${oneLine(help)}</small>`}</label>`;
+  return html`<label class="field inline">${title}<input type=${typeof value === "number" || kind === "number" || kind === "integer" ? "number" : "text"} step="any" value=${typed ?? (isPlain ? value ?? "" : JSON.stringify(value))}
+    onKeyDown=${(event) => event.stopPropagation()} onInput=${(event) => setTyped(event.currentTarget.value)}
+    onChange=${(event) => { setTyped(null); onChange(read(event.currentTarget.value)); }} />${help && html`<small class="dim">${oneLine(help)}</small>`}</label>`;
 }
 
 function placeOfInputs(document) {
