@@ -210,4 +210,4 @@ bench: $(VENV)/.dev ## Measure what the README claims; prints ratios
 
 .PHONY: clean
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) $(VENV)-* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-* build dist .bench .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

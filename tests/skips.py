@@ -1,4 +1,4 @@
-"""The tests that CI may skip. Any other skip fails the run, because a test that never runs cannot fail."""
+"""The tests that `.ci/run` may skip. Any other skip fails it, because a test that never runs cannot fail."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ EXPECTED = {
     r"`make kafka` runs this": "A campaign: `make kafka` runs it at full size.",
     r"Port's OpenAPI document is not on this machine": "This repository doesn't include Port's document.",
     r"the workflow routes in OpenAPI are not on this machine": "This repository doesn't include Port's document.",
-    r"this copy of Port's OpenAPI document has no PUT": "PORT_OPENAPI selects the whole document.",
-    r"root can write to every file|needs a file that cannot be written": "CI runs as root.",
-    r"only root can give (a file|files) away": "Not every CI runs as root.",
+    r"this copy of Port's OpenAPI document has no PUT": "A copy may be partial; PORT_OPENAPI names the whole document.",
+    r"root can write to every file|needs a file that cannot be written": "Root can write to every file.",
+    r"only root can give (a file|files) away": "Another user cannot.",
     r"no right to mount a file system here": "Some containers lack the right.",
     r"the wheel's tests run without": "The wheel is tested without the source folder.",
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -12,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from tests.factories import SECRET
+from tests.installed import path_of
 from tests.process.test_backends import Records
 
 PROGRAMS = Path(__file__).with_name("programs")
@@ -56,10 +55,7 @@ def run_program(name: str, *, env: Mapping[str, str]) -> list[str]:
 def _interpreter(name: str) -> list[str]:
     if not name.endswith(".js"):
         return [sys.executable]
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not on this machine")
-    return [node]
+    return [path_of("node")]
 
 
 def environ_for(ready: Mapping[str, Any]) -> dict[str, str]:

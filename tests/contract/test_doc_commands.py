@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ import pytest
 
 from tests.conftest import Run
 from tests.documentation import ROOT, TYPED
+from tests.installed import needs
 from tests.processes import environment
 
 OWN_TESTS = {
@@ -227,7 +227,8 @@ def test_command_line_of_the_docs_succeeds(code: str, machine: Machine, run: Run
     assert done.code in ({0, 9} if "report-run" in code else {0}), f"{done.out}{done.err}"
 
 
-@pytest.mark.skipif(not (shutil.which("bash") and shutil.which("curl")), reason="bash or curl is not installed")
+@needs("bash")
+@needs("curl")
 @pytest.mark.parametrize("code", [code for code in RUN if not is_plain(code)])
 def test_command_line_of_the_docs_succeeds_in_bash(code: str, machine: Machine) -> None:
     shell = ["bash", "-c", machine.line(code)]

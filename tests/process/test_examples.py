@@ -16,16 +16,16 @@ import pytest
 
 from port_hook_cli.sandbox import Sandbox
 from tests.conftest import Run
+from tests.installed import needs, path_of
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ACTIONS = {"create_vm.json": "create_vm", "scale_service.json": "scale_service", "entity_updated.json": None}
-NODE = shutil.which("node")
 HANDLERS = [
     pytest.param([sys.executable, str(EXAMPLES / "handler.py")], id="python"),
     pytest.param(
-        [NODE or "node", str(EXAMPLES / "handler.mjs")],
+        [shutil.which("node") or "node", str(EXAMPLES / "handler.mjs")],
         id="node",
-        marks=pytest.mark.skipif(NODE is None, reason="node is not on this machine"),
+        marks=needs("node"),
     ),
 ]
 CREDENTIALS = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "s"}
@@ -65,11 +65,10 @@ def test_the_python_handler_refuses_a_request_signed_with_another_secret(run: Ru
     assert refused.code == 0
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="node is not on this machine")
+@needs("node")
 @pytest.mark.parametrize(("secret", "status"), [("right", 200), ("wrong", 401)])
 def test_the_node_handler_verifies_the_raw_bytes(run: Run, secret: str, status: int) -> None:
-    node = shutil.which("node") or ""
-    with running(node, str(EXAMPLES / "handler.mjs"), "0", env={"PORT_CLIENT_SECRET": "right"}) as url:
+    with running(path_of("node"), str(EXAMPLES / "handler.mjs"), "0", env={"PORT_CLIENT_SECRET": "right"}) as url:
         payload = str(EXAMPLES / "payloads" / "create_vm.json")
         result = run("replay", payload, "--to", url, "--json", env={"PORT_CLIENT_SECRET": secret})
     assert [record["status"] for record in result.records] == [status]
