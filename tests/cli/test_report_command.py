@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from queue import SimpleQueue
 
+import psutil
 import pytest
 
 from port_hook_cli.errors import ExitCode
@@ -434,8 +435,11 @@ def test_lines_are_reported_while_the_command_runs_and_survive_a_kill(tmp_path: 
         while not (event := events.get(timeout=30)).path.endswith("/logs") or event.method != "POST":
             pass
         assert messages(sandbox) == ["ready"]
+        outliving = psutil.Process(process.pid).children()
         process.kill()
         process.communicate(timeout=30)
+        for command in outliving:
+            command.kill()
         env = environment(tmp_path, **environ_of(sandbox))
         pending = [sys.executable, "-m", "port_hook_cli", "report-run", "--pending", "--json"]
         done = subprocess.run(pending, env=env, cwd=tmp_path, capture_output=True, check=True, timeout=30)
