@@ -187,6 +187,19 @@ async def test_edited_body_is_sent_and_both_responses_are_shown(
     await rows(page, 2)
 
 
+async def test_input_follows_the_body_after_typing_that_was_undone(shared_desk: Desk, open_page: OpenPage) -> None:
+    mark = sent(shared_desk)
+    page = await open_page(shared_desk, f"?text={mark}")
+    await opened(page)
+    await page.keyboard.press("e")
+    memory = page.get_by_label("memory")
+    await memory.press("End")
+    await memory.press("1")
+    await memory.press("Backspace")
+    await page.get_by_label("Body", exact=True).fill(json.dumps(a_vm(mark, memory=64)))
+    await expect(memory).to_have_value("64")
+
+
 async def test_summary_says_what_the_listener_simulated(shared_desk: Desk, open_page: OpenPage) -> None:
     mark = unique()
     failed = an_exchange(
@@ -296,6 +309,8 @@ async def test_input_keeps_what_is_typed_when_a_capture_arrives(own_desk: Desk, 
     await rows(page, 1)
     await title.press_sequentially("-env")
     await expect(title).to_have_value("dev-env")
+    await page.get_by_role("dialog").get_by_role("button", name="Trigger").click()
+    await expect(page.get_by_role("dialog").get_by_text("202")).to_be_visible()
 
 
 async def test_run_is_reported_from_the_page(tmp_path: Path, backend: Handler, open_page: OpenPage) -> None:

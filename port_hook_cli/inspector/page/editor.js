@@ -105,7 +105,7 @@ export function Input({ name, label, kind, value, onChange, options, help, requi
   };
   return html`<label class="field inline">${title}<input type=${typeof value === "number" || kind === "number" || kind === "integer" ? "number" : "text"} step="any" value=${typed ?? (isPlain ? value ?? "" : JSON.stringify(value))}
     onKeyDown=${(event) => event.stopPropagation()} onInput=${(event) => setTyped(event.currentTarget.value)}
-    onChange=${(event) => { setTyped(null); onChange(read(event.currentTarget.value)); }} />${help && html`<small class="dim">${oneLine(help)}</small>`}</label>`;
+    onChange=${(event) => onChange(read(event.currentTarget.value))} onBlur=${() => setTyped(null)} />${help && html`<small class="dim">${oneLine(help)}</small>`}</label>`;
 }
 
 function placeOfInputs(document) {
