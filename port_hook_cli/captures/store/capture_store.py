@@ -278,11 +278,12 @@ class CaptureStore:
             self._connection.execute("BEGIN IMMEDIATE")
             # BEGIN succeeds even if the file is read-only. The first statement that writes fails.
             self._connection.execute("DELETE FROM captures WHERE FALSE")
-            self._connection.rollback()
         except sqlite3.Error as error:
             problem = store_problem(error, self.path)
             if not isinstance(problem, StoreLocked):
                 raise problem from error
+        finally:
+            self._connection.rollback()
 
     def checkpoint(self) -> None:
         """Copy committed data from the log into the file; best effort.
