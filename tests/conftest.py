@@ -103,6 +103,8 @@ def pytest_collection_finish() -> None:
 
 def pytest_xdist_auto_num_workers() -> int:
     """Return how many workers `-n auto` starts: two for each core, because tests wait for half of the time."""
+    if set_number := os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return int(set_number)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores * 2
 

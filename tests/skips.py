@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
 EXPECTED = {
-    r"`make kafka` runs this": "A campaign: `make kafka` runs it at full size.",
-    r"Port's OpenAPI document is not on this machine": "This repository doesn't include Port's document.",
-    r"the workflow routes in OpenAPI are not on this machine": "This repository doesn't include Port's document.",
-    r"this copy of Port's OpenAPI document has no PUT": "A copy may be partial; PORT_OPENAPI names the whole document.",
+    r"`make kafka` runs this: .*": "A campaign: `make kafka` runs it at full size.",
+    r"Port's OpenAPI document is not on this machine; .*": "This repository doesn't include Port's document.",
+    r"the workflow routes in OpenAPI are not on this machine; .*": "This repository doesn't include Port's document.",
+    r"this copy of Port's OpenAPI document has no PUT of an action": "A copy may be partial.",
     r"root can write to every file|needs a file that cannot be written": "Root can write to every file.",
     r"only root can give (a file|files) away": "Another user cannot.",
+    r"changing an owner and mounting take root on Linux": "Another user cannot.",
     r"no right to mount a file system here": "Some containers lack the right.",
-    r"the wheel's tests run without": "The wheel is tested without the source folder.",
 }
+_WITHOUT_SOURCES = {r"the wheel's tests run without (it|the locks)": "The wheel is tested without the source folder."}
+if not (Path(__file__).parents[1] / "port_hook_cli").is_dir():
+    EXPECTED |= _WITHOUT_SOURCES
 """Pattern of each expected reason, and why CI accepts it."""
 
 
@@ -39,7 +43,7 @@ class SkipGuard:
     def _look_at(self, report: pytest.TestReport | pytest.CollectReport) -> None:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         reason = reason.removeprefix("Skipped: ")
-        if not any(re.match(expected, reason) for expected in EXPECTED):
+        if not any(re.fullmatch(expected, reason) for expected in EXPECTED):
             self._unexpected[reason].add(report.nodeid)
 
     @pytest.hookimpl(tryfirst=True)

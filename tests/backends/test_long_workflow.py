@@ -45,7 +45,6 @@ def counter() -> Iterator[tuple[Counter, str]]:
         yield found, url
 
 
-@pytest.mark.nightly
 def test_trigger_runs_a_hundred_nodes_in_seconds(run: Run, folder: Path, counter: tuple[Counter, str]) -> None:
     found, url = counter
     (folder / "chain.json").write_text(json.dumps(a_chain("https://example.com")), "utf-8")

@@ -31,6 +31,7 @@ class CannotStart(Exception):
 async def a_browser() -> AsyncIterator[Browser]:
     """Start Chromium, and close it at the end of the block; raises CannotStart."""
     from playwright.async_api import Error, async_playwright
+    from playwright.async_api import TimeoutError as TooLate
 
     if problem := driver_problem():
         raise CannotStart(f"{NO_DRIVER}: {problem}")
@@ -42,6 +43,8 @@ async def a_browser() -> AsyncIterator[Browser]:
         arguments = ["--no-sandbox", "--enable-precise-memory-info"]
         try:
             opened = await driver.chromium.launch(executable_path=path, args=arguments, timeout=_START_S * 1000)
+        except TooLate:  # a busy machine is no reason to skip
+            raise
         except Error as error:
             raise CannotStart(f"{NO_START}: {_complaint(error.message)}") from error
         try:

@@ -95,7 +95,7 @@ def test_each_command_that_calls_port_has_an_api_timeout(run: Run, command: tupl
         environ = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": SECRET.reveal(), "PORT_API_URL": server.url}
         result = run(*command, "--api-timeout", "0.1", env=environ)
     assert result.code == 7
-    assert len(calls(server)) >= 2  # a response that came too late, and a refusal
+    assert 2 <= len(calls(server)) <= 4  # a response that came too late, and a refusal
 
 
 def test_restore_has_an_api_timeout(run: Run, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_restore_has_an_api_timeout(run: Run, tmp_path: Path) -> None:
         environ = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": SECRET.reveal(), "PORT_API_URL": server.url}
         result = run("restore", "--yes", "--api-timeout", "0.1", env=environ)
     assert result.code == 7
-    assert len(calls(server)) >= 2
+    assert 2 <= len(calls(server)) <= 4
 
 
 async def test_listen_has_an_api_timeout_for_retargeting(runtime: Callable[..., Runtime]) -> None:
@@ -131,7 +131,7 @@ async def test_listen_has_an_api_timeout_for_retargeting(runtime: Callable[..., 
                 ["create_vm"], settings, runtime(), ONE, yes=True, notice=lambda _: None, api_timeout_s=0.1
             ):
                 pass
-        assert len(calls(server)) >= 2
+        assert 2 <= len(calls(server)) <= 4
 
 
 async def _too_late(connection: Connection) -> None:

@@ -189,7 +189,7 @@ def test_settings_select_actions_and_the_timeout(pytester: pytest.Pytester) -> N
     ("setting", "expected"),
     [
         ("port_hook_actions = nowhere.yaml", "*nowhere.yaml cannot be read*"),
-        pytest.param("port_hook_timeout = soon", "*port_hook_timeout is 'soon'*", marks=pytest.mark.nightly),
+        ("port_hook_timeout = soon", "*port_hook_timeout is 'soon'*"),
     ],
 )
 def test_invalid_setting_is_reported(pytester: pytest.Pytester, setting: str, expected: str) -> None:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from port_hook_cli.captures.store.writer import StoreWriter
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Exchange, Response
 from tests.factories import an_exchange, an_invocation
+from tests.installed import needs
 
 TESTS_ROOT = Path(__file__).parents[3]
 OK = Response(status=200)
@@ -322,9 +322,9 @@ asyncio.run(main())
 """
 
 
+@needs("unshare")
 @pytest.mark.skipif(
-    sys.platform != "linux" or not hasattr(os, "geteuid") or os.geteuid() != 0 or not shutil.which("unshare"),
-    reason="a disk of its own takes Linux, root and unshare",
+    sys.platform != "linux" or os.geteuid() != 0, reason="changing an owner and mounting take root on Linux"
 )
 def test_saves_fail_while_the_disk_is_full_and_a_read_only_disk_is_refused(
     folder: Path,
