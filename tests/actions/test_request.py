@@ -94,6 +94,8 @@ def test_headers_that_port_sets_are_not_taken_from_the_action() -> None:
 def test_flags_are_read_from_booleans_and_their_names(said: Any, meant: bool) -> None:
     request = rendered(synchronized=said, agent=said)
     assert (request.synchronized, request.agent) == (meant, meant)
+    shown = request.body["payload"]["action"]["invocationMethod"]
+    assert (shown["synchronized"], shown["agent"]) == (meant, meant)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ NEWER = {
     "{a: {b: 1 == 2}}": "needs parentheses around a value with `==` in an object",
     "{a: if . then 1 else 2 end}": "needs parentheses around a value with `if` in an object",
     '{a: try error("x") catch 1}': "needs parentheses around a value with `try` in an object",
+    "{a: reduce .[] as $x (0; . + $x)}": "needs parentheses around a value with `reduce` in an object",
+    "{a: foreach .[] as $x (0; . + $x)}": "needs parentheses around a value with `foreach` in an object",
     "{a: [[1], {c: 2}], b: 1 + 2}": "needs parentheses around a value with `+` in an object",
     "{a: .b | 1 - 2}": "needs parentheses around a value with `-` in an object",
 }

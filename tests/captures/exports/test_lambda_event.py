@@ -50,4 +50,6 @@ def test_event_joins_fields_and_parameters_of_the_same_name() -> None:
     assert event["headers"] == {"x-a": "1,2", "user-agent": "port"}
     assert event["queryStringParameters"] == {"a": "1,2", "B": ""}
     assert event["requestContext"]["http"]["userAgent"] == "port"
+    # AWS's names of the route and the stage of a function URL.
+    assert (event["requestContext"]["routeKey"], event["requestContext"]["stage"]) == ("$default", "$default")
     assert "queryStringParameters" not in lambda_event(an_invocation(), "http://h/")
