@@ -25,11 +25,10 @@ def _as_in_a_listener() -> Iterator[None]:
     interval, threshold = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(0.001)
     gc.collect()
-    gc.freeze()
+    gc.freeze()  # and it stays frozen: tests/conftest.py freezes what the collection of tests has made
     gc.set_threshold(20_000)
     yield
     sys.setswitchinterval(interval)
-    gc.unfreeze()
     gc.set_threshold(*threshold)
 
 
