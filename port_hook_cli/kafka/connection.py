@@ -108,15 +108,24 @@ def refuse_elsewhere(connection: KafkaConnection, found: Iterable[tuple[str, int
 
     `found` are the hosts and ports that the cluster refers its clients to. Messages would pass through the network.
     """
-    if connection.protocol is not SecurityProtocol.PLAINTEXT:
-        return
     for host, port in found:
-        broker = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        if not is_loopback_broker(broker):
-            raise BrokerError(
-                f"Kafka at {connection.address} refers to {brief(broker)}, which is not on this machine.",
-                hint="Let the broker advertise 127.0.0.1 (Kafka's setting advertised.listeners).",
-            )
+        if error := elsewhere(connection, f"{_bracketed(host)}:{port}"):
+            raise error
+
+
+def _bracketed(host: str) -> str:
+    """Return a host as in a URL. Some brokers advertise IPv6 addresses with brackets."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def elsewhere(connection: KafkaConnection, broker: str) -> BrokerError | None:
+    """Return an error if `broker` (HOST:PORT) is on another machine and the connection is not encrypted, or None."""
+    if connection.protocol is not SecurityProtocol.PLAINTEXT or is_loopback_broker(broker):
+        return None
+    return BrokerError(
+        f"Kafka at {connection.address} refers to {brief(broker)}, which is not on this machine.",
+        hint="Let the broker advertise 127.0.0.1 (Kafka's setting advertised.listeners).",
+    )
 
 
 def _credentials(connection: KafkaConnection) -> Mapping[str, Any]:

@@ -11,11 +11,23 @@ from typing import Any
 
 from port_hook_cli.errors import BrokerError
 from port_hook_cli.kafka.client import Consumer, KafkaError, KafkaException, TopicPartition
-from port_hook_cli.kafka.connection import KafkaConnection, client_settings, is_loopback_broker, refuse_elsewhere
+from port_hook_cli.kafka.connection import (
+    KafkaConnection,
+    client_settings,
+    elsewhere,
+    is_loopback_broker,
+    refuse_elsewhere,
+)
 from port_hook_cli.kafka.plan import KafkaPlan
 from port_hook_cli.kafka.starts import TopicPart
 from port_hook_cli.kafka.times import READER_TIMES, ReaderTimes
-from port_hook_cli.kafka.trouble import ConnectionTrouble, error_text, is_about_the_connection, unusable
+from port_hook_cli.kafka.trouble import (
+    ConnectionTrouble,
+    error_text,
+    is_about_the_connection,
+    referred_broker,
+    unusable,
+)
 from port_hook_cli.text.safe import brief
 
 _CONNECT_TIMEOUT_S = 10.0
@@ -37,6 +49,7 @@ class BrokerLink:
         self._consumer: Consumer | None = None
         self.trouble = ConnectionTrouble()
         self.cluster = ""
+        self._referred = ""  # the broker of the last error about one that the cluster refers to
 
     @property
     def consumer(self) -> Consumer:
@@ -76,12 +89,16 @@ class BrokerLink:
     def problem(self, error: KafkaException) -> BrokerError:
         """Return the error for brokers that cannot be used. Call it before any partition is assigned."""
         self.consumer.poll(0)  # calls `note` with the reasons
+        # librdkafka may connect to the brokers that a cluster refers to before it returns their list.
+        if self._referred and (error_elsewhere := elsewhere(self._connection, self._referred)):
+            return error_elsewhere
         return unusable(self._connection, self.trouble.reason or error_text(error.args[0]))
 
     def note(self, error: KafkaError) -> None:
         """Handle an error of librdkafka."""
         code = error.code()
         self.trouble.note(code, error_text(error))
+        self._referred = referred_broker(error) or self._referred
         if not is_about_the_connection(code):
             self._on_failed(error_text(error))
 
@@ -125,6 +142,7 @@ class BrokerLink:
         """Return the cluster's brokers and topics; raises BrokerError for brokers that must not be used."""
         found = self.consumer.list_topics(timeout=timeout_s)
         refuse_elsewhere(self._connection, ((broker.host, broker.port) for broker in found.brokers.values()))
+        self._referred = ""
         return found
 
     def _parts(self, found: Any) -> list[TopicPart]:

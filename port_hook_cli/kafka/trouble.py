@@ -11,6 +11,7 @@ from port_hook_cli.text.safe import brief
 
 # The first part may end with a count of repetitions, in parentheses of its own.
 _state = re.compile(r" \(after [0-9]+ms in state (?:[^()]|\([^()]*\))*\)|^\S+/(?:bootstrap|[0-9]+): ")
+_referred = re.compile(r"(\S+)/[0-9]+: ")
 # librdkafka's own names.
 _REFUSED = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})  # noqa: SLF001
 _ENDED = frozenset({KafkaError._ALL_BROKERS_DOWN})  # noqa: SLF001
@@ -72,6 +73,12 @@ def error_text(error: object) -> str:
     """Return the words of an error of librdkafka, without the address and state in front of them."""
     words = error.str() if isinstance(error, KafkaError) else str(error)
     return brief(_state.sub("", words), 300)
+
+
+def referred_broker(error: KafkaError) -> str:
+    """Return the broker in an error (HOST:PORT) if the cluster refers to it, otherwise ""."""
+    match = _referred.match(error.str())
+    return match[1] if match else ""
 
 
 def unusable(connection: KafkaConnection, reason: str) -> BrokerError:

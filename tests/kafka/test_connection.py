@@ -1,17 +1,25 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from port_hook_cli.errors import SettingsError
-from port_hook_cli.kafka.connection import KafkaConnection, SecurityProtocol, client_settings, is_loopback_broker
+from port_hook_cli.errors import BrokerError, SettingsError
+from port_hook_cli.kafka.connection import (
+    KafkaConnection,
+    SecurityProtocol,
+    client_settings,
+    is_loopback_broker,
+    refuse_elsewhere,
+)
 from port_hook_cli.text.secret import Secret
 
 PORTS_OWN = KafkaConnection(
     brokers=("b-1.example.com:9196", "b-2.example.com:9196"), username="org_1", password=Secret("not-for-the-screen")
 )
+LOCAL = KafkaConnection(brokers=("127.0.0.1:1",), protocol=SecurityProtocol.PLAINTEXT)
 
 
 def test_a_connection_is_sasl_ssl_with_scram_by_default() -> None:
@@ -78,3 +86,18 @@ def test_an_address_that_could_be_read_in_two_ways_is_refused(broker: str, proto
 @pytest.mark.parametrize("broker", ["localhost", "kafka_1.example.com", "[fe80::1]:9092"])
 def test_an_address_may_be_a_name_or_have_no_port(broker: str) -> None:
     assert client_settings(replace(PORTS_OWN, brokers=(broker,)))["bootstrap.servers"] == broker
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "[::1]"])
+def test_a_cluster_may_refer_to_this_machine(host: str) -> None:
+    refuse_elsewhere(LOCAL, [(host, 9092)])
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [("kafka.example.com", "kafka.example.com"), ("2001:db8::1", "[2001:db8::1]"), ("[::2]", "[::2]")],
+)
+def test_a_cluster_without_encryption_must_not_refer_to_another_machine(host: str, shown: str) -> None:
+    with pytest.raises(BrokerError, match=re.escape(f"refers to {shown}:9092, which is not on this machine")):
+        refuse_elsewhere(LOCAL, [("127.0.0.1", 1), (host, 9092)])
+    refuse_elsewhere(replace(PORTS_OWN, brokers=("127.0.0.1:1",)), [(host, 9092)])

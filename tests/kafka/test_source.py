@@ -4,13 +4,16 @@ import asyncio
 import sys
 import time
 from pathlib import Path
+from threading import Event
 
 import pytest
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaError
 
 from port_hook_cli.errors import BrokerError, StoreError
 from port_hook_cli.invocations.models import MessageOrigin, Partition
-from port_hook_cli.kafka.connection import KafkaConnection
+from port_hook_cli.kafka.connection import KafkaConnection, SecurityProtocol
+from port_hook_cli.kafka.link import BrokerLink
+from port_hook_cli.kafka.plan import KafkaPlan
 from port_hook_cli.text.secret import Secret
 from tests.kafka.kafka_sources import Pipeline, Topics
 from tests.kafka_clusters import TIMEOUT_S, Cluster, a_message, running_tansu, tansu_program
@@ -361,6 +364,17 @@ async def test_a_broker_that_refers_to_an_unusable_address_is_refused(advertised
         with pytest.raises(BrokerError, match=reason):
             async with Topics(cluster.address, "org_1").read(Pipeline()):
                 pass
+
+
+def test_error_names_the_broker_that_a_cluster_refers_to_when_librdkafka_connects_to_it_first() -> None:
+    local = KafkaConnection(brokers=("127.0.0.1:1",), protocol=SecurityProtocol.PLAINTEXT)
+    link = BrokerLink(local, KafkaPlan(org_id="org_1", topics=("org_1.runs",)), print)
+    link.note(KafkaError(KafkaError._TRANSPORT, "192.0.2.1:9092/1: Connect failed: refused"))  # noqa: SLF001
+    try:
+        with pytest.raises(BrokerError, match=r"refers to 192\.0\.2\.1:9092, which is not on this machine"):
+            link.connect(Event())
+    finally:
+        link.close(lambda _: None)
 
 
 async def test_a_message_is_released_after_it_is_processed(cluster: Cluster, topics: Topics) -> None:

@@ -4,7 +4,13 @@ import pytest
 from confluent_kafka import KafkaError
 
 from port_hook_cli.kafka.connection import KafkaConnection
-from port_hook_cli.kafka.trouble import ConnectionTrouble, error_text, is_about_the_connection, unusable
+from port_hook_cli.kafka.trouble import (
+    ConnectionTrouble,
+    error_text,
+    is_about_the_connection,
+    referred_broker,
+    unusable,
+)
 
 # librdkafka's own names.
 LOST, ALL_DOWN = KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
@@ -112,3 +118,16 @@ def test_a_connection_that_is_cut_during_the_handshake_is_not_a_refusal() -> Non
     assert trouble.reason.startswith("SASL")
     trouble.note(REFUSED, "wrong password")
     assert trouble.is_refused
+
+
+@pytest.mark.parametrize(
+    ("words", "broker"),
+    [
+        ("192.0.2.1:9092/111: Connect to ipv4#192.0.2.1:9092 failed: refused", "192.0.2.1:9092"),
+        ("127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: refused", ""),
+        ("1/1 brokers are down", ""),
+        ("", ""),
+    ],
+)
+def test_broker_that_a_cluster_refers_to_is_read_from_the_error(words: str, broker: str) -> None:
+    assert referred_broker(KafkaError(LOST, words)) == broker
