@@ -52,7 +52,7 @@ class Bench:
             return Verdict(mutant, caught_by)
         if left:
             return Verdict(mutant, "", f"stopped after {self.limit_s:g} s, {left} tests left")
-        return Verdict(mutant, "", "" if selection.covering else "no test runs this line")
+        return Verdict(mutant, "", "" if selection.is_recorded else "the record has no test of this line")
 
     def _first(self, mutant: Mutant, tests: Sequence[str], limit_s: float) -> tuple[str, int]:
         """Return the first test that catches the mutant, or "", and how many tests are left at the limit."""

@@ -92,6 +92,8 @@ def _expressions(node: ast.AST) -> Iterator[ast.AST]:
             yield _with(node, op=_ARITHMETIC[type(operator)]())
         case ast.Constant(value=value):
             yield from (_with(node, value=other) for other in _other_values(value))
+        case ast.Call(func=ast.Name(id="max" | "min")):  # the order of their arguments changes nothing
+            pass
         case ast.Call(args=[first, second, *rest]) if not isinstance(first, ast.Starred) and not isinstance(
             second, ast.Starred
         ):

@@ -15,12 +15,13 @@ class Place:
 
     If `at_import`, they run when the module is imported, or once per process because the result is cached. Then
     tests that don't run them could also notice the mutation. `users` has the lines of functions that use the changed
-    value.
+    value. `earlier` has the lines of the function above the statement.
     """
 
     lines: frozenset[int]
     at_import: bool
     users: frozenset[int] = frozenset()
+    earlier: range = range(0)
 
 
 def place_of(source: bytes, line: int) -> Place:
@@ -34,7 +35,7 @@ def place_of(source: bytes, line: int) -> Place:
     # A function's header, such as its defaults, runs where the function is defined.
     function = next((each for each in reversed(around) if isinstance(each, _FUNCTIONS)), None)
     if function is not None and not any(_is_cached(each) for each in around):
-        return Place(lines, at_import=False)
+        return Place(lines, at_import=False, earlier=range(function.body[0].lineno, statement.lineno))
     return Place(lines, at_import=True, users=_users(tree, outer))
 
 

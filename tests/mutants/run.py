@@ -10,9 +10,9 @@ First runs all tests once to record which lines each test runs. The record in bu
 the tests change. With `--map`, the record in FOLDER is used even after a change: all recorded tests of a changed module
 then try its mutations, but new tests do not run.
 
-Of the tests that run the mutated line, the quickest and nearest run first, until one fails or until
-`--limit` seconds have passed. A failure counts only if the test passes without the mutation. Exits with 1 if a part is
-below its minimum.
+Of the tests that run the mutated line (or lines above it in the same function, if the record has none), the quickest
+and nearest run first, until one fails or `--limit` seconds have passed. A failure counts only if the test passes
+without the mutation. Exits with 1 if a part is below its minimum.
 """
 
 # ruff: noqa: T201 - printing is its job

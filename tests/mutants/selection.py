@@ -51,10 +51,15 @@ _LONGEST_BATCH_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The tests to run. `covering` run the mutated line; the others start processes whose lines are not known."""
+    """The tests to run.
+
+    `covering` run the mutated line, or lines above it in the same function if the record has no test of the line; then
+    `is_recorded` is false. `process` start processes whose lines are not known.
+    """
 
     covering: tuple[str, ...]
     process: tuple[str, ...]
+    is_recorded: bool = True
 
 
 def select(tree: Path, lines: LineMap, module: str, line: int) -> Selection:
@@ -68,14 +73,18 @@ def select(tree: Path, lines: LineMap, module: str, line: int) -> Selection:
     ordered = list(dict.fromkeys(test for tier in tiers for test in in_order(tier, module, lines.seconds)))
     files = PROCESS_TESTS.get(module.split("/")[1], ())
     others = [test for file in files for test in lines.tests_in(file) if test not in set(ordered)]
-    return Selection(tuple(ordered), tuple(sorted(others, key=lines.seconds.__getitem__)))
+    is_recorded = place.at_import or bool(_running(lines.tests(module), place.lines))
+    return Selection(tuple(ordered), tuple(sorted(others, key=lines.seconds.__getitem__)), is_recorded)
 
 
 def _by_lines(tree: Path, lines: LineMap, module: str, source: bytes, place: Place) -> list[frozenset[str]]:
-    """Return the tests that run the place; if it runs at import, those that could notice, the likely ones first."""
+    """Return the tests that run the place, or lines above it in the same function if the record has none.
+
+    If the place runs at import, return those that could notice, the likely ones first."""
     by_line = lines.tests(module)
     if not place.at_import:
-        return [_running(by_line, place.lines)]
+        # On Python 3.11, coverage misses the lines of a function after some calls of asyncio.run.
+        return [_running(by_line, place.lines) or _running(by_line, place.earlier)]
     near = frozenset(test for test in lines.seconds if distance(test, module) <= _NEAR)
     contract = frozenset(test for test in lines.seconds if test.startswith("tests/contract/"))
     topic = frozenset(test for test in lines.seconds if distance(test, module) < _FAR)

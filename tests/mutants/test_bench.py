@@ -85,7 +85,7 @@ def mutant_of(tree: Path, before: str) -> Mutant:
         ("a + b", "tests/sums/test_adding.py::test_add[a case]", ""),
         ("number < 10", "", ""),
         ("1", "tests/sums/test_adding.py::test_process", ""),
-        ("raise ValueError", "", "no test runs this line"),
+        ("raise ValueError", "", "the record has no test of this line"),
     ],
 )
 def test_mutant_is_caught_by_a_test_that_fails_because_of_it(

@@ -31,6 +31,7 @@ def mutants_of(source: str) -> list[str]:
         ("x = 'two words'", []),
         ("x = f(a, b)", ["x = f(b, a)"]),
         ("x = f(*a, b)", []),
+        ("x = max(a, b)", []),
         ("f()", ["pass"]),
         ("a.b = c", ["pass"]),
         ("a += c", ["pass"]),

@@ -31,6 +31,13 @@ class Box:
 
     def area(self):
         return self.width * 2
+
+def outer():
+    a = 1
+    def inner():
+        b = 2
+        return b
+    return inner
 """
 
 
@@ -38,7 +45,15 @@ class Box:
     ("line", "lines"), [(4, {4, 5}), (5, {4, 5}), (7, {6, 7, 8, 9}), (11, {11}), (13, {13}), (24, {24})]
 )
 def test_mutation_in_a_function_has_the_lines_of_its_statement(line: int, lines: set[int]) -> None:
-    assert place_of(SOURCE, line) == Place(frozenset(lines), at_import=False)
+    place = place_of(SOURCE, line)
+    assert (place.lines, place.at_import) == (frozenset(lines), False)
+
+
+def test_earlier_lines_are_in_the_same_function() -> None:
+    assert list(place_of(SOURCE, 11).earlier) == list(range(4, 11))
+    assert list(place_of(SOURCE, 24).earlier) == []
+    assert list(place_of(SOURCE, 30).earlier) == [29]
+    assert list(place_of(SOURCE, 31).earlier) == [27, 28, 29, 30]
 
 
 def test_constant_is_used_by_the_functions_that_name_it() -> None:
@@ -58,4 +73,4 @@ def test_cached_result_may_be_used_by_tests_that_do_not_run_its_line() -> None:
 
 
 def test_function_lines_exclude_lines_that_run_at_import() -> None:
-    assert function_lines(SOURCE) == {*range(4, 15), 18, 24}
+    assert function_lines(SOURCE) == {*range(4, 15), 18, 24, *range(27, 32)}

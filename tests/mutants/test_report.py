@@ -47,8 +47,8 @@ def test_both_parts_must_reach_their_minimum(pure: tuple[int, int], rest: tuple[
 def test_survivor_is_printed_with_its_place_its_change_and_its_note() -> None:
     (survivor,) = verdicts("kafka/source.py", 0, 1)
     assert str(survivor) == "survived  port_hook_cli/kafka/source.py:7: a < b  →  a <= b"
-    noted = Verdict(survivor.mutant, "", "no test runs this line")
-    assert str(noted) == f"{survivor}  (no test runs this line)"
+    noted = Verdict(survivor.mutant, "", "the record has no test of this line")
+    assert str(noted) == f"{survivor}  (the record has no test of this line)"
 
 
 def test_caught_mutant_is_printed_with_the_test() -> None:

@@ -34,6 +34,13 @@ def test_only_tests_that_run_the_line_are_selected(tmp_path: Path) -> None:
     assert select(tmp_path, lines, MODULE, 4).covering == (NEAR, FAR)
 
 
+def test_tests_of_the_lines_above_are_selected_when_no_test_runs_the_line(tmp_path: Path) -> None:
+    lines = recorded(tmp_path, {NEAR: {4, 5}, FAR: {4}})
+    selection = select(tmp_path, lines, MODULE, 6)
+    assert (selection.covering, selection.is_recorded) == ((NEAR, FAR), False)
+    assert select(tmp_path, lines, MODULE, 5).is_recorded
+
+
 def test_failed_test_is_not_selected(tmp_path: Path) -> None:
     lines = recorded(tmp_path, {"tests/captures/test_writer.py::test_failed": {4}})
     assert select(tmp_path, lines, MODULE, 4).covering == ()
