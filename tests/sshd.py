@@ -65,7 +65,10 @@ class Sshd:
                         each.send_signal(number)
 
 
+# With IPv6, sshd may choose a port that is free only at ::1. Requests to the same port of 127.0.0.1 would then reach
+# another server.
 _SSHD_CONFIG = """
+AddressFamily inet
 HostKey {folder}/host_key
 AuthorizedKeysFile {folder}/authorized_keys
 PidFile none
