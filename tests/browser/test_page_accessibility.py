@@ -13,11 +13,12 @@ from tests.browser.inspecting import Desk, a_vm
 
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
 
-# The short form looks at the narrowest and the widest page, each in one scheme.
+# `make browser` looks at all of them. `make test` looks only at the widest page in light colors. `make nightly` adds
+# the narrowest in dark colors.
 LOOKS = (
     [(width, scheme) for width in (400, 1000, 1600) for scheme in ("light", "dark")]
     if IS_FULL
-    else [(400, "dark"), (1600, "light")]
+    else [pytest.param(400, "dark", marks=pytest.mark.nightly), (1600, "light")]
 )
 RULES = {
     "resultTypes": ["violations"],
@@ -54,6 +55,10 @@ async def test_nothing_serious_is_found(own_desk: Desk, open_page: OpenPage, wid
     own_desk.post(a_vm("wrong"), secret=Secret("another-client-secret-of-thirty-two-characters"))
     await expect(page.locator(".row:not(.empty)")).to_have_count(3)
     await check(page, "list")
+    if not IS_FULL:  # the contrast of the other colors
+        await page.emulate_media(color_scheme="dark" if scheme == "light" else "light")
+        await check(page, "list in other colors")
+        await page.emulate_media(color_scheme=scheme)
     await page.locator(".row").first.click()
     for key, name in enumerate(("Summary", "Body", "Signature", "Response", "Run", "Edit and replay"), 1):
         await page.keyboard.press(str(key))

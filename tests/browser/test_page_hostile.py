@@ -132,6 +132,7 @@ async def test_hidden_characters_are_shown_as_escapes(shared_desk: Desk, open_pa
     assert not set(text) & set("\u202e\u2066\u200b\u200f\ufeff\u0000\u001b")
 
 
+@pytest.mark.nightly
 async def test_lone_surrogates_are_shown_as_escapes(shared_desk: Desk, open_page: OpenPage) -> None:
     own = mark()
     body = json.dumps(a_vm(own)).replace(own, f"{own}\\ud83dx\\ude00")
@@ -154,6 +155,7 @@ async def test_body_of_10000_levels_opens_at_once(shared_desk: Desk, open_page: 
     await look_at_everything(page)
 
 
+@pytest.mark.nightly
 async def test_body_of_900_levels_opens_at_once(shared_desk: Desk, open_page: OpenPage) -> None:
     own = mark()
     shared_desk.post(body=b'{"%s":%s1%s}' % (own.encode(), b'{"a":' * 900, b"}" * 900))
@@ -161,6 +163,7 @@ async def test_body_of_900_levels_opens_at_once(shared_desk: Desk, open_page: Op
     await look_at_everything(page)
 
 
+@pytest.mark.nightly
 async def test_body_of_100000_keys_opens_at_once(shared_desk: Desk, open_page: OpenPage) -> None:
     own = mark()
     shared_desk.post(a_vm(own, **{f"k{number}": number for number in range(100_000)}))
