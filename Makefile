@@ -8,6 +8,10 @@ VENV ?= .venv
 PROGRAMS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := $(VENV)/$(PROGRAMS)
 
+# The locks name every package, so that pip need not look for dependencies. `make test-install` checks that
+# requirements.lock lacks none.
+LOCKED := --quiet --no-deps --require-hashes
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -17,12 +21,12 @@ help: ## List the targets
 $(VENV)/.run: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found; name one with PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install $(LOCKED) -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock -r requirements-dev.lock
+	$(BIN)/python -m pip install $(LOCKED) -r requirements.lock -r requirements-dev.lock
 	@touch $@
 
 .PHONY: demo
@@ -62,10 +66,16 @@ lint: $(VENV)/.dev ## Check style
 	$(BIN)/ruff check .
 
 .PHONY: type
-type: $(VENV)/.dev ## Check types, also as on Windows and macOS
+type: type-here type-win32 type-darwin ## Check types, including for Windows and macOS
+
+.PHONY: type-here
+type-here: $(VENV)/.dev
 	$(BIN)/mypy
-	$(BIN)/mypy --platform win32 port_hook_cli
-	$(BIN)/mypy --platform darwin port_hook_cli
+
+# Each platform has its own cache, because `make check` runs these targets at the same time.
+.PHONY: type-win32 type-darwin
+type-win32 type-darwin: type-%: $(VENV)/.dev
+	$(BIN)/mypy --platform $* --cache-dir .mypy_cache/$* port_hook_cli
 
 .PHONY: arch
 arch: $(VENV)/.dev ## Check that dependencies point inwards
@@ -87,7 +97,9 @@ coverage: $(VENV)/.dev ## Run the tests, and check how much of the code they and
 	$(BIN)/pytest --quiet $(PARALLEL) -m "not nightly" --cov --cov-report=term --cov-fail-under=$(COVERED)
 
 .PHONY: check
-check: lint type arch coverage ## Everything that CI checks in one tree
+check: $(VENV)/.dev ## Everything that CI checks in one tree
+	@$(MAKE) --no-print-directory --jobs 4 lint type arch
+	@$(MAKE) --no-print-directory coverage
 
 .PHONY: site
 site: $(VENV)/.dev ## Build the documentation as a site in build/site
@@ -117,35 +129,41 @@ test-install: build ## Install the wheel with each Python in an empty environmen
 try-install:
 	@echo "$(PACKAGE) with $(PYTHON)"
 	@rm -rf $(VENV)-install && $(PYTHON) -m venv $(VENV)-install
-	@$(VENV)-install/$(PROGRAMS)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(VENV)-install/$(PROGRAMS)/python -m pip install $(LOCKED) -r requirements.lock
 	@$(VENV)-install/$(PROGRAMS)/python -m pip install --quiet --no-deps $(PACKAGE)
 	@$(VENV)-install/$(PROGRAMS)/python -m pip check
 	@cd $(VENV)-install && $(PROGRAMS)/port-hook --version && $(PROGRAMS)/port-hook demo >/dev/null
 	@test -s $(VENV)-install/share/man/man1/port-hook.1
 
-# The folders whose code calls Python most, and finds files of the package: `make test-wheel WHEEL=tests` runs all.
-WHEEL ?= $(wildcard tests/test_*.py) $(addprefix tests/,assistant captures cli contract engines examples files http inspector listener port_api process pytest_plugin terminal)
+# Folders of tests to skip: their code depends little on the version of Python, and reads no files of the package.
+# `make test-wheel NOT_IN_WHEEL=` skips none.
+NOT_IN_WHEEL ?= actions agent agent_view backends browser conformance doctor hostile invocations javascript kafka mutants replay reporting retarget runs sandbox signatures text trigger tunnels workflows
 
 .PHONY: test-wheel
 test-wheel: build ## Run tests that depend on Python or packaging against the built wheel, without the source folder
 	rm -rf $(VENV)-wheel build/wheel
 	$(PYTHON) -m venv $(VENV)-wheel
-	$(VENV)-wheel/$(PROGRAMS)/python -m pip install --quiet --require-hashes -r requirements.lock -r requirements-dev.lock
+	$(VENV)-wheel/$(PROGRAMS)/python -m pip install $(LOCKED) -r requirements.lock -r requirements-dev.lock
 	$(VENV)-wheel/$(PROGRAMS)/python -m pip install --quiet --no-deps dist/*.whl
 	mkdir -p build/wheel
 	cp -R tests examples docs README.md CHANGELOG.md Makefile mkdocs.yml pyproject.toml build/wheel/
-	cd build/wheel && $(abspath $(VENV)-wheel)/$(PROGRAMS)/pytest --quiet $(PARALLEL) -m "not once and not nightly" $(WHEEL)
+	cd build/wheel && $(abspath $(VENV)-wheel)/$(PROGRAMS)/pytest --quiet $(PARALLEL) -m "not once and not nightly" $(addprefix --ignore=tests/,$(NOT_IN_WHEEL))
 
-# The folders whose code calls the dependencies most; all of them with `make test-lowest LOWEST=tests`.
-LOWEST ?= $(addprefix tests/,assistant cli engines files http listener port_api pytest_plugin tunnels)
+# Folders of tests to skip: their code calls few dependencies. `make test-lowest NOT_IN_LOWEST=` skips none.
+NOT_IN_LOWEST ?= $(filter-out tunnels,$(NOT_IN_WHEEL)) captures contract examples inspector process terminal
 
+# Prints the folder in which an environment has its packages.
+PACKAGES = python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+
+# The environment has only the lowest versions. It takes Python and all other packages from the development environment.
 .PHONY: test-lowest
-test-lowest: ## Run tests with the lowest versions of the dependencies that pyproject.toml allows
-	$(PYTHON) -m venv $(VENV)-lowest
-	$(VENV)-lowest/$(PROGRAMS)/python -m pip install --quiet --require-hashes -r requirements.lock -r requirements-dev.lock
-	$(VENV)-lowest/$(PROGRAMS)/python -m pip install --quiet --require-hashes --no-deps -r requirements-lowest.lock
-	$(VENV)-lowest/$(PROGRAMS)/python -m pip install --quiet --no-deps --editable .
-	$(VENV)-lowest/$(PROGRAMS)/pytest --quiet $(PARALLEL) -m "not once and not nightly" $(LOWEST)
+test-lowest: $(VENV)/.dev ## Run tests with the lowest versions of the dependencies that pyproject.toml allows
+	rm -rf $(VENV)-lowest
+	$(BIN)/python -m venv $(VENV)-lowest
+	$(BIN)/$(PACKAGES) > "$$($(VENV)-lowest/$(PROGRAMS)/$(PACKAGES))/development.pth"
+	$(VENV)-lowest/$(PROGRAMS)/python -m pip install $(LOCKED) --ignore-installed -r requirements-lowest.lock
+	$(VENV)-lowest/$(PROGRAMS)/python -m pip install --quiet --ignore-installed --no-deps --editable .
+	PATH="$(abspath $(BIN)):$$PATH" $(VENV)-lowest/$(PROGRAMS)/python -m pytest --quiet $(PARALLEL) -m "not once and not nightly" $(addprefix --ignore=tests/,$(NOT_IN_LOWEST))
 
 # How to start uv, which compiles the locks. With `UPGRADE=1`, it locks the newest versions.
 UV ?= uv
