@@ -13,7 +13,7 @@ from port_hook_cli.actions.templates import prepare
 from port_hook_cli.workflows.workflow import Node, NodeType
 
 _BEFORE_A_PATH = frozenset({TokenKind.FIELD, TokenKind.CLOSE, TokenKind.NAME, TokenKind.VARIABLE, TokenKind.STRING_END})
-_KEYWORDS = frozenset({"if", "then", "elif", "else", "and", "or", "as", "reduce", "foreach", "try", "catch"})
+_KEYWORDS = frozenset({"if", "then", "elif", "else", "and", "or", "reduce", "foreach", "try", "catch"})
 
 
 def node_expressions(node: Node) -> tuple[str, ...]:

@@ -40,6 +40,14 @@ def test_an_action_without_a_body_sends_the_default_payload() -> None:
     assert rendered().content.startswith(b'{"action":"create_vm","resourceType":"run","status":"TRIGGERED",')
 
 
+def test_an_automation_without_a_body_sends_the_event_and_the_run() -> None:
+    trigger = {"type": "automation", "event": {"type": "ENTITY_UPDATED", "blueprintIdentifier": "service"}}
+    method = {"type": "WEBHOOK", "url": "https://example.com"}
+    action = read_action({"identifier": "tell", "trigger": trigger, "invocationMethod": method})
+    request = assemble(action, replace(RUN, event={"action": "UPDATE"}), request_template(action))
+    assert request.body == {"event": {"action": "UPDATE"}, "inputs": None, "port_context": {"runId": RUN_ID}}
+
+
 def test_payload_has_the_whole_entity_and_the_context_its_identifier() -> None:
     entity = {"identifier": "checkout", "title": "Checkout"}
     request = assemble(ACTION, replace(RUN, entity=entity, encrypted=("key",)), request_template(ACTION))

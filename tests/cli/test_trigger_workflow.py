@@ -95,7 +95,18 @@ def test_trigger_runs_only_the_named_node(run: Run, backend: Backend) -> None:
     assert body["nodeRunId"].startswith("wfnr_")
 
 
-def test_outputs_are_read_from_a_file_and_from_options(run: Run, backend: Backend, folder: Path) -> None:
+# A workflow run in the form that Port's API returns. Outputs of nodes that are not COMPLETED are ignored.
+RUN_OF_PORT = {"ok": True, "workflowRun": {"nodeRuns": [
+    {"node": {"identifier": "start"}, "status": "COMPLETED", "output": {}},
+    {"node": {"identifier": "a"}, "status": "COMPLETED", "output": {"n": 1}},
+    {"node": {"identifier": "b"}, "status": "IN_PROGRESS", "output": {"n": 2}},
+]}}  # fmt: skip
+
+
+@pytest.mark.parametrize("outputs", [{"a": {"n": 1}}, RUN_OF_PORT, RUN_OF_PORT["workflowRun"]])
+def test_outputs_are_read_from_a_file_and_from_options(
+    run: Run, backend: Backend, folder: Path, outputs: dict[str, Any]
+) -> None:
     document = {
         "identifier": "two",
         "nodes": [
@@ -110,7 +121,7 @@ def test_outputs_are_read_from_a_file_and_from_options(run: Run, backend: Backen
         ],
     }  # fmt: skip
     (folder / "two.json").write_text(json.dumps(document), "utf-8")
-    (folder / "outputs.json").write_text('{"a": {"n": 1}}', "utf-8")
+    (folder / "outputs.json").write_text(json.dumps(outputs), "utf-8")
     options = ("--outputs", "outputs.json", "--output", "a.m=[2]", "--to", backend.url)
     assert run("trigger", "two.json", *options, env=ENV).code == 0
     assert backend.paths == ["/b"]

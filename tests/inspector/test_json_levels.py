@@ -69,4 +69,5 @@ def test_short_text_ends_at_its_limit_for_deep_and_long_values() -> None:
         deep = [deep]
     assert short_text(deep, 10) == "[[[[[[[[[[…"
     assert short_text("x" * 10_000_000, 10) == '"xxxxxxxxx…'
-    assert short_text({"a": [1, None]}, 100) == '{"a":[1,null]}'
+    assert short_text({"a": [1, None]}, 14) == '{"a":[1,null]}'
+    assert short_text({"a": [1, None]}, 13) == '{"a":[1,null]…'

@@ -127,9 +127,10 @@ def test_entry_that_was_changed_in_the_keyring_is_not_used(tmp_path: Path, port:
     log_in(tmp_path, "InFile", port)
     file = tmp_path / "keyring.json"
     file.write_text(file.read_text("utf-8").replace(port.url, "http://127.0.0.1:1"), "utf-8")
-    done = port_hook(tmp_path, "InFile", "sign", "-", stdin="{}")
-    assert done.returncode == ExitCode.SETTINGS
-    assert "the keyring has other credentials" in done.stderr
+    for named in ((), ("--org", "default")):
+        done = port_hook(tmp_path, "InFile", "sign", "-", *named, stdin="{}")
+        assert done.returncode == ExitCode.SETTINGS
+        assert "the keyring has other credentials" in done.stderr
 
 
 def test_login_asks_on_a_terminal_and_hides_the_secret(tmp_path: Path, port: Handler) -> None:

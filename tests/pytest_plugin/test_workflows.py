@@ -62,6 +62,9 @@ def test_run_workflow_uses_routes_of_nodes_and_skips_nodes_with_given_outputs(
     (request,) = backend.requests
     assert request.line == "POST /mine HTTP/1.1"
     assert json.loads(request.body) == {"ready": "yes"}
+    response = outcome.nodes["called"].backend_response
+    assert response is not None
+    assert (response.status, response.json()) == (200, {"ready": True})
 
 
 def test_run_workflow_needs_an_event_for_an_event_trigger(port_hook: PortHook, backend: Handler) -> None:

@@ -33,6 +33,14 @@ def test_a_response_is_shown_with_status_latency_url_and_body() -> None:
     assert lines(delivery) == f"404 Not Found  12.3 ms  {URL}\nno\troute\n"
 
 
+@pytest.mark.parametrize(
+    ("status", "color"), [(101, ""), (200, "green"), (302, "yellow"), (404, "red"), (500, "red"), (999, "")]
+)
+def test_status_has_the_color_of_its_class(status: int, color: str) -> None:
+    (line,) = delivery_lines(Delivery(url=URL, status=status))
+    assert line.spans[0].style == color
+
+
 def test_a_response_without_a_body_is_one_line() -> None:
     assert lines(Delivery(url=URL, status=204)) == f"204 No Content  0.0 ms  {URL}\n"
 

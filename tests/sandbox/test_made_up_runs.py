@@ -60,7 +60,8 @@ async def test_note_of_a_node_run_log_counts_its_entries(count: int, shown: str)
     events: list[ApiEvent] = []
     logs = [{"level": "INFO", "message": "deploying"}] * count
     async with Sandbox.start(on_event=events.append) as sandbox, a_client(sandbox) as client:
-        await client.post("/v1/workflows/nodes/runs/wfnr_0000000000000001/logs", json={"logs": logs})
+        added = await client.post("/v1/workflows/nodes/runs/wfnr_0000000000000001/logs", json={"logs": logs})
+    assert [log["message"] for log in added.json()["logs"]] == ["deploying"] * count
     assert events[-1].note.startswith(f"{shown};")
 
 

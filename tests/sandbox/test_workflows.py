@@ -36,6 +36,7 @@ def deploy(url: str) -> dict[str, Any]:
             },
             {
                 "identifier": "check",
+                "title": "Check the service",
                 "config": {
                     "type": "WEBHOOK",
                     "url": f"{url}/check",
@@ -211,6 +212,8 @@ def test_run_follows_its_graph_and_ends_when_its_asynchronous_node_is_reported(
             assert [each["node"]["identifier"] for each in shown["nodeRuns"]] == [
                 "start", "check", "is_ready", "ship", "record",
             ]  # fmt: skip
+            assert shown["workflow"]["identifier"] == shown["workflowVersion"]["workflow"]["identifier"] == "deploy"
+            assert [each["nodeTitle"] for each in shown["nodeRuns"][:3]] == [None, "Check the service", None]
             assert shown["nodeRuns"][1]["output"] == {"response": {"status": 200, "data": {"ready": True}}}
             assert sandbox.entities["deployment", "d1"]["properties"] == {"ok": True}
             messages = (await client.get(f"/v1/workflows/runs/{run_id}/logs")).json()["logs"]
@@ -258,6 +261,10 @@ def test_run_list_is_filtered_and_sorted_newest_first_without_outputs(renderer: 
             assert listed[0]["workflowVersion"]["workflow"]["identifier"] == "one"
             page = (await client.get("/v1/workflows/runs", params={"limit": 1, "offset": 0})).json()["workflowRuns"]
             assert [each["identifier"] for each in page] == [other]
+            for limit in ("x", "-1", "\u00b2", "1" * 10):
+                refused = await client.get("/v1/workflows/runs", params={"limit": limit})
+                assert refused.status_code == 422
+                assert "querystring/limit must be a whole number" in refused.text
 
     asyncio.run(check())
 

@@ -106,6 +106,12 @@ def test_response_body_that_is_not_json_is_compared_as_text() -> None:
     assert rows["response body"] == ("busy", None)
 
 
+def test_response_body_that_is_not_utf_8_is_compared_with_replacement_characters() -> None:
+    a, b = (an_exchange(response=Response(status=200, body=body)) for body in (b"a\xff", b"b"))
+    rows = {change["path"]: (change["before"], change["after"]) for change in compare(a, b)["facts"]}
+    assert rows["response body"] == ("a\ufffd", "b")
+
+
 def test_true_and_1_differ_and_so_do_1_and_a_fraction() -> None:
     assert [change["path"] for change in differences({"a": 1, "b": 1}, {"a": True, "b": 1.0})] == ["/a", "/b"]
 

@@ -238,6 +238,7 @@ def test_ctrl_c_ends_an_endless_statement() -> None:
         """answer = '{"status":null,"headers":[]}', answer_body = x''""",
         "headers = 'oops'",
         "headers = 'null'",
+        "headers = '{}'",
         "headers = '[[1,2]]'",
         """headers = '[["a","\\u2028"]]'""",
         "headers = x'00'",

@@ -44,6 +44,12 @@ console.log(JSON.stringify(sent));
 """
 
 
+def test_each_format_has_its_name_and_the_ending_of_its_files() -> None:
+    endings = {"curl": "sh", "httpie": "sh", "python": "py", "http": "http", "har": "har", "pytest": "py"}
+    endings |= {"lambda": "json", "postman": "json", "capture": "json"}
+    assert {each.name: each.ending for each in EXPORT_FORMATS} == endings
+
+
 def an_example(body: bytes = BODY, *, status: int = 200) -> Exchange:
     headers = signed(body).plus(("x-quote", 'it\'s "$(id)"'), ("authorization", "***"))
     return an_exchange(

@@ -49,7 +49,9 @@ def test_event_joins_fields_and_parameters_of_the_same_name() -> None:
     event = lambda_event(an_invocation(headers=headers), "http://h/p?a=1&a=2&B=")
     assert event["headers"] == {"x-a": "1,2", "user-agent": "port"}
     assert event["queryStringParameters"] == {"a": "1,2", "B": ""}
-    assert event["requestContext"]["http"]["userAgent"] == "port"
+    http = event["requestContext"]["http"]
+    assert (http["method"], http["path"], http["userAgent"]) == ("POST", event["rawPath"], "port")
+    assert event["rawPath"] == "/p"
     # AWS's names of the route and the stage of a function URL.
     assert (event["requestContext"]["routeKey"], event["requestContext"]["stage"]) == ("$default", "$default")
     assert "queryStringParameters" not in lambda_event(an_invocation(), "http://h/")

@@ -217,8 +217,9 @@ def test_bash_gets_only_the_part_of_a_word_that_it_replaces() -> None:
     assert SHELLS["bash"].write([Candidate("--store=abc")], asked, has_files=False) == ("abc\n", 0)
 
 
-def test_powershell_gets_words_with_descriptions() -> None:
-    assert SHELLS["pwsh"].write([Candidate("a", "b"), Candidate("c")], CompletionRequest((), ""), has_files=False) == (
+@pytest.mark.parametrize("name", ["powershell", "pwsh"])
+def test_powershell_gets_words_with_descriptions(name: str) -> None:
+    assert SHELLS[name].write([Candidate("a", "b"), Candidate("c")], CompletionRequest((), ""), has_files=False) == (
         "a:::b\nc::: \n",
         0,
     )
