@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +17,7 @@ from port_hook_cli.sandbox import RunEvent, Sandbox
 from port_hook_cli.sandbox.run import Phase
 from port_hook_cli.signatures.signing import sign
 from port_hook_cli.signatures.verification import verify_signature
-from tests.factories import NOW
+from tests.factories import NOW, RUN_ID
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client, refusal, token_of
 from tests.servers import handler
@@ -150,6 +152,19 @@ async def test_claim_expires_when_it_is_not_acknowledged() -> None:
 async def test_ended_run_cannot_be_claimed() -> None:
     async with waiting("http://127.0.0.1:1") as (_, client, run_id):
         await client.patch(f"/v1/actions/runs/{run_id}", json={"status": "FAILURE"})
+        assert await claim(client) == []
+
+
+async def test_acknowledged_run_is_not_offered_again_after_a_restart(tmp_path: Path) -> None:
+    file = tmp_path / "sandbox.db"
+    payload = {"url": "http://127.0.0.1:1", "agent": True}
+    async with Sandbox.start(state=file) as sandbox, a_client(sandbox) as client:
+        sandbox.add_run(RUN_ID, phase=Phase.CLAIMABLE, payload=payload)
+        assert [run["id"] for run in await claim(client)] == [RUN_ID]
+        assert await ack(client, RUN_ID) == 1
+    late = time.time() + 3600
+    async with Sandbox.start(state=file, now=lambda: late) as sandbox, a_client(sandbox) as client:
+        assert sandbox.runs[RUN_ID].phase is Phase.ACKED
         assert await claim(client) == []
 
 
