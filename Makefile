@@ -137,7 +137,7 @@ try-install:
 
 # Folders of tests to skip: their code depends little on the version of Python, and reads no files of the package.
 # `make test-wheel NOT_IN_WHEEL=` skips none.
-NOT_IN_WHEEL ?= actions agent agent_view backends browser conformance doctor hostile invocations javascript kafka mutants replay reporting retarget runs sandbox signatures text trigger tunnels workflows
+NOT_IN_WHEEL ?= actions agent agent_view backends browser conformance doctor hostile inspector invocations javascript kafka mutants replay reporting retarget runs sandbox signatures text trigger tunnels workflows
 
 .PHONY: test-wheel
 test-wheel: build ## Run tests that depend on Python or packaging against the built wheel, without the source folder
@@ -150,7 +150,7 @@ test-wheel: build ## Run tests that depend on Python or packaging against the bu
 	cd build/wheel && $(abspath $(VENV)-wheel)/$(PROGRAMS)/pytest --quiet $(PARALLEL) -m "not once and not nightly" $(addprefix --ignore=tests/,$(NOT_IN_WHEEL))
 
 # Folders of tests to skip: their code calls few dependencies. `make test-lowest NOT_IN_LOWEST=` skips none.
-NOT_IN_LOWEST ?= $(filter-out tunnels,$(NOT_IN_WHEEL)) captures contract examples inspector process terminal
+NOT_IN_LOWEST ?= $(filter-out tunnels,$(NOT_IN_WHEEL)) captures contract examples process terminal
 
 # Prints the folder in which an environment has its packages.
 PACKAGES = python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
