@@ -49,7 +49,8 @@ class BrokerLink:
         self._consumer: Consumer | None = None
         self.trouble = ConnectionTrouble()
         self.cluster = ""
-        self._referred = ""  # the broker of the last error about one that the cluster refers to
+        # HOST:PORT of a broker to which the cluster refers, from the last error that contains one.
+        self._referred = ""
 
     @property
     def consumer(self) -> Consumer:

@@ -80,7 +80,8 @@ def select(tree: Path, lines: LineMap, module: str, line: int) -> Selection:
 def _by_lines(tree: Path, lines: LineMap, module: str, source: bytes, place: Place) -> list[frozenset[str]]:
     """Return the tests that run the place, or lines above it in the same function if the record has none.
 
-    If the place runs at import, return those that could notice, the likely ones first."""
+    If the place runs at import, return those that could notice, the likely ones first.
+    """
     by_line = lines.tests(module)
     if not place.at_import:
         # On Python 3.11, coverage misses the lines of a function after some calls of asyncio.run.
