@@ -15,6 +15,7 @@ from aiohttp import web
 
 from port_hook_cli.captures.index.capture_index import AmbiguousCapture, NoSuchCapture
 from port_hook_cli.errors import ListenError, PortApiError, PortHookError, StoreError
+from port_hook_cli.http.accepting import stop_accepting
 from port_hook_cli.http.disabled_logger import disabled_logger
 from port_hook_cli.inspector.access import (
     CHANGE_HEADER,
@@ -123,7 +124,7 @@ async def _serving(inspector: Inspector, token: str, port: int) -> AsyncIterator
         yield OpenInspector(InspectorAddress(token, bound))
     finally:
         if sockets is not None:
-            sockets.close()
+            await stop_accepting(sockets)
         await runner.cleanup()
 
 

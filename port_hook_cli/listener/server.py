@@ -16,6 +16,7 @@ from multidict import istr
 
 from port_hook_cli.errors import ListenError, StoreError
 from port_hook_cli.heap import return_freed_memory
+from port_hook_cli.http.accepting import stop_accepting
 from port_hook_cli.http.disabled_logger import disabled_logger
 from port_hook_cli.http.open_files import allow_open_files
 from port_hook_cli.http.port_owner import describe_owner
@@ -111,7 +112,7 @@ class HttpSource:
         """Stop accepting, give requests in progress `drain_s` seconds, and close every connection."""
         if self._sockets is None or self._http is None:
             return
-        self._sockets.close()
+        await stop_accepting(self._sockets)
         self._http.pre_shutdown()
         connections = (link for link in self._http.connections if isinstance(link, ServerConnection))
         if under_way := {link.task for link in connections if link.task and not link.task.done()}:

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from port_hook_cli.errors import ListenError, StoreError
+from port_hook_cli.http.accepting import stop_accepting
 from port_hook_cli.http.disabled_logger import disabled_logger
 from port_hook_cli.http.port_owner import describe_owner
 from port_hook_cli.http.web_pages import find_foreign, is_loopback
@@ -137,13 +138,18 @@ class Sandbox:
                 await sandbox._topic.open()
             runner = web.AppRunner(sandbox._app(), access_log=None, logger=disabled_logger(), shutdown_timeout=_DRAIN_S)
             await runner.setup()
+            listening: asyncio.Server | None = None
             try:
-                sandbox.url = await _listen(runner, host, port)
-                sandbox._is_on_loopback = all(is_loopback(str(address[0])) for address in runner.addresses)
+                listening = await _listen(runner, host, port)
+                addresses = [each.getsockname() for each in listening.sockets]
+                sandbox.url = f"http://{host if ':' not in host else f'[{host}]'}:{addresses[0][1]}"
+                sandbox._is_on_loopback = all(is_loopback(str(address[0])) for address in addresses)
                 sandbox._courier.resume()
                 sandbox._walker.resume()
                 yield sandbox
             finally:
+                if listening is not None:
+                    await stop_accepting(listening)
                 await runner.cleanup()
                 await sandbox._walker.cancel()
                 await sandbox._courier.close()
@@ -357,17 +363,15 @@ def _api_request(request: web.Request, body: bytes) -> ApiRequest:
     )
 
 
-async def _listen(runner: web.AppRunner, host: str, port: int) -> str:
-    site = web.TCPSite(runner, host, port)
+async def _listen(runner: web.AppRunner, host: str, port: int) -> asyncio.Server:
+    assert runner.server is not None
     try:
-        await site.start()
+        return await asyncio.get_running_loop().create_server(runner.server, host, port)
     except OSError as error:
         raise ListenError(
             f"The sandbox cannot listen on {host}:{port}: {_reason(error, host, port)}.",
             hint="Give another --port, or 0 for a free one.",
         ) from error
-    bound = runner.addresses[0]
-    return f"http://{host if ':' not in host else f'[{host}]'}:{bound[1]}"
 
 
 def _reason(error: OSError, host: str, port: int) -> str:
