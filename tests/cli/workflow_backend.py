@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -47,8 +48,13 @@ class Reporting(Backend):
     async def handle(self, request: web.Request) -> web.Response:
         response = await super().handle(request)
         if request.path == "/deploy" and self.result is not None:
-            self.tasks.append(asyncio.create_task(self.report(json.loads(self.requests[-1][1])["nodeRunId"])))
+            node_run_id = json.loads(self.requests[-1][1])["nodeRunId"]
+            self.tasks.append(asyncio.create_task(self._report_while_there_is_a_sandbox(node_run_id)))
         return response
+
+    async def _report_while_there_is_a_sandbox(self, node_run_id: str) -> None:
+        with suppress(httpx.TransportError):  # the sandbox ends with its test
+            await self.report(node_run_id)
 
     async def report(self, node_run_id: str) -> None:
         async with httpx.AsyncClient(base_url=self.api["PORT_API_URL"]) as client:
