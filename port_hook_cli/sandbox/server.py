@@ -6,7 +6,7 @@ import asyncio
 import errno
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,21 +136,14 @@ class Sandbox:
             sandbox._commit()
             if sandbox._topic is not None:
                 await sandbox._topic.open()
-            runner = web.AppRunner(sandbox._app(), access_log=None, logger=disabled_logger(), shutdown_timeout=_DRAIN_S)
-            await runner.setup()
-            listening: asyncio.Server | None = None
             try:
-                listening = await _listen(runner, host, port)
-                addresses = [each.getsockname() for each in listening.sockets]
-                sandbox.url = f"http://{host if ':' not in host else f'[{host}]'}:{addresses[0][1]}"
-                sandbox._is_on_loopback = all(is_loopback(str(address[0])) for address in addresses)
-                sandbox._courier.resume()
-                sandbox._walker.resume()
-                yield sandbox
+                async with _listening(sandbox._app(), host, port) as addresses:
+                    sandbox.url = f"http://{host if ':' not in host else f'[{host}]'}:{addresses[0][1]}"
+                    sandbox._is_on_loopback = all(is_loopback(str(address[0])) for address in addresses)
+                    sandbox._courier.resume()
+                    sandbox._walker.resume()
+                    yield sandbox
             finally:
-                if listening is not None:
-                    await stop_accepting(listening)
-                await runner.cleanup()
                 await sandbox._walker.cancel()
                 await sandbox._courier.close()
 
@@ -363,10 +356,25 @@ def _api_request(request: web.Request, body: bytes) -> ApiRequest:
     )
 
 
-async def _listen(runner: web.AppRunner, host: str, port: int) -> asyncio.Server:
+@asynccontextmanager
+async def _listening(app: web.Application, host: str, port: int) -> AsyncIterator[Sequence[tuple[Any, ...]]]:
+    """Serve until the context ends; yield the addresses, each beginning with a host and a port."""
+    runner = web.AppRunner(app, access_log=None, logger=disabled_logger(), shutdown_timeout=_DRAIN_S)
+    await runner.setup()
     assert runner.server is not None
     try:
-        return await asyncio.get_running_loop().create_server(runner.server, host, port)
+        server = await _server(runner.server, host, port)
+        try:
+            yield [listening.getsockname() for listening in server.sockets]
+        finally:
+            await stop_accepting(server)
+    finally:
+        await runner.cleanup()
+
+
+async def _server(protocols: web.Server, host: str, port: int) -> asyncio.Server:
+    try:
+        return await asyncio.get_running_loop().create_server(protocols, host, port)
     except OSError as error:
         raise ListenError(
             f"The sandbox cannot listen on {host}:{port}: {_reason(error, host, port)}.",

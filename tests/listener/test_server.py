@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import suppress
 
 import pytest
@@ -50,6 +51,17 @@ async def test_a_connection_is_kept_for_the_next_request() -> None:
             assert (await reader.readuntil(b"fine")).startswith(b"HTTP/1.1 200 OK")
         writer.close()
     assert len(world.received) == 3
+
+
+async def test_a_connection_accepted_as_the_server_ends_is_closed() -> None:
+    with socket.socket() as client:
+        client.setblocking(False)
+        async with receiving() as world:
+            client.connect_ex(("127.0.0.1", world.port))
+            for _ in range(2):  # in the second round of the event loop, the server accepts the connection
+                await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
 
 
 async def test_a_head_request_gets_the_length_and_no_body() -> None:
