@@ -1,6 +1,6 @@
 // A backend for Port's self-service actions in Express: verify, accept, work, report.
 //
-//   npm install
+//   npm ci
 //   PORT_CLIENT_ID=… PORT_CLIENT_SECRET=… node server.js 8000
 const { createHmac, timingSafeEqual } = require("node:crypto");
 const express = require("express");

@@ -21,7 +21,7 @@ def url(port_environ: dict[str, str]) -> Iterator[str]:
     if node is None:
         pytest.skip("Node.js is not installed")
     if subprocess.run([node, "-e", "require('express')"], cwd=HERE, capture_output=True, check=False).returncode:
-        pytest.skip("Express is not installed: run `npm install` in this folder")
+        pytest.skip("Express is not installed: run `npm ci` in this folder")
     command = [node, "server.js", "0"]
     with subprocess.Popen(
         command, cwd=HERE, env={**os.environ, **port_environ}, stdout=subprocess.PIPE, text=True
