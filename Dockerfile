@@ -3,7 +3,8 @@
 #   docker run --rm -p 127.0.0.1:8787:8787 -e PORT_CLIENT_SECRET port-hook
 #
 # Captures are in /work/.port-hook: mount a volume on /work to keep them.
-FROM python:3.13-slim-trixie AS base
+# The digest is of Python 3.13.16 for every platform. Dependabot updates it.
+FROM python:3.13-slim-trixie@sha256:bf44cdfcb76cd3b41e879bc058fc37ec5872002ccfde7fcb765e218cde0cd79c AS base
 
 FROM base AS build
 WORKDIR /build

@@ -106,11 +106,17 @@ site: $(VENV)/.dev ## Build the documentation as a site in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --clean
 	$(PYTHON) docs/check_site.py build/site
 
+# This environment has only the build tools, so no package that tests need can change what is published.
+$(VENV)-build/.done: requirements-build.lock
+	rm -rf $(VENV)-build
+	$(PYTHON) -m venv $(VENV)-build
+	$(VENV)-build/$(PROGRAMS)/python -m pip install $(LOCKED) -r requirements-build.lock
+	@touch $@
+
 .PHONY: build
-build: $(VENV)/.dev ## Build the wheel and the source archive into dist/, and check them
+build: $(VENV)-build/.done ## Build the wheel and the source archive into dist/
 	rm -rf dist
-	$(BIN)/python -m build --no-isolation --outdir dist . >/dev/null
-	$(BIN)/twine check --strict dist/*
+	$(VENV)-build/$(PROGRAMS)/python -m build --no-isolation --outdir dist . >/dev/null
 
 .PHONY: image
 image: build ## Build the container image port-hook; needs Docker
@@ -121,7 +127,8 @@ PYTHONS ?= $(shell for p in 3.11 3.12 3.13 3.14; do \
 	python$$p -c 'import ensurepip' 2>/dev/null && echo python$$p; done)
 
 .PHONY: test-install
-test-install: build ## Install the wheel with each Python in an empty environment, and the source archive; run the demo
+test-install: build $(VENV)/.dev ## Install the wheel with each Python in an empty environment, and the source archive; run the demo
+	$(BIN)/twine check --strict dist/*
 	@for python in $(PYTHONS); do $(MAKE) --no-print-directory try-install PYTHON=$$python PACKAGE="$$(ls dist/*.whl)" || exit 1; done
 	@$(MAKE) --no-print-directory try-install PACKAGE="$$(ls dist/*.tar.gz)"
 
@@ -168,7 +175,8 @@ test-lowest: $(VENV)/.dev ## Run tests with the lowest versions of the dependenc
 # How to start uv, which compiles the locks. With `UPGRADE=1`, it locks the newest versions.
 UV ?= uv
 UPGRADE ?=
-COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --no-strip-extras --no-header --no-annotate --no-emit-index-url pyproject.toml
+RESOLVE = $(UV) pip compile --quiet --universal --python-version 3.11 --no-strip-extras --no-header --no-annotate --no-emit-index-url
+COMPILE = $(RESOLVE) pyproject.toml
 HASHED = $(COMPILE) --generate-hashes $(if $(UPGRADE),--upgrade)
 EVERYTHING = --all-extras --group dev --group docs --group package
 # Prints the packages of the second lock, without those that the first has with the same version and condition.
@@ -181,6 +189,7 @@ lock: ## Lock the dependencies again, after pyproject.toml was changed; needs uv
 	cat requirements.lock requirements-dev.lock > build/newest.txt
 	$(HASHED) $(EVERYTHING) --constraints requirements.lock --output-file build/newest.txt
 	$(FURTHER) requirements.lock build/newest.txt > requirements-dev.lock
+	$(RESOLVE) --group build --generate-hashes --constraints build/newest.txt --output-file requirements-build.lock
 	$(COMPILE) --all-extras --resolution lowest-direct --no-deps --output-file build/lowest-direct.txt
 	grep '^pytest==' build/lowest-direct.txt > build/lowest-pytest.txt # overrides plugins that require a newer pytest
 	cp build/newest.txt build/lowest.txt

@@ -49,8 +49,14 @@ def test_no_version_is_locked_twice() -> None:
     assert len(found) == len(set(found)) > 150
 
 
-@pytest.mark.parametrize("name", LOCKS)
+def test_packages_are_built_with_the_tools_that_tests_build_with() -> None:
+    tools = {(package, pin.split()[0]) for package, pin in locked("requirements-build.lock")}
+    assert {"build", "hatchling"} <= {package for package, _ in tools}
+    assert tools <= {(package, pin.split()[0]) for name in LOCKS for package, pin in locked(name)}
+
+
+@pytest.mark.parametrize("name", [*LOCKS, "requirements-build.lock"])
 def test_every_locked_version_has_hashes(name: str) -> None:
     lines = (ROOT / name).read_text("utf-8").replace("\\\n", " ").splitlines()
-    assert len(lines) > 10
+    assert len(lines) >= 10
     assert [line[:40] for line in lines if "==" in line and "--hash=sha256:" not in line] == []

@@ -156,6 +156,7 @@ def test_workflow_uses_pinned_actions_and_only_the_permissions_that_it_needs(fil
     assert set(re.findall(r"\$\{\{ ([^}]*) \}\}", "".join(str(step) for step in steps))) <= {
         "matrix.target",
         "matrix.python",
+        "needs.build.outputs.hashes",  # only as a variable, and only base64
     }
     assert "secrets." not in text
     assert "pull_request_target" not in text
