@@ -70,7 +70,7 @@ def _reader(page: str) -> Iterator[None]:
 def _connect(stack: ExitStack, page: str) -> socket.socket:
     parts = urlsplit(page)
     connection = stack.enter_context(socket.create_connection((parts.hostname, parts.port)))
-    token = parse_qs(parts.query)["token"][0]
+    token = parse_qs(parts.fragment)["token"][0]
     connection.sendall(
         f"GET /api/events HTTP/1.1\r\nhost: {parts.netloc}\r\nauthorization: Bearer {token}\r\n\r\n".encode()
     )

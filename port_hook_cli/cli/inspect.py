@@ -29,6 +29,7 @@ from port_hook_cli.text.secret import Secret
 if TYPE_CHECKING:
     from port_hook_cli.actions.encrypted_inputs import Decryption
     from port_hook_cli.captures.store.capture_store import CaptureStore
+    from port_hook_cli.inspector.server import OpenInspector
     from port_hook_cli.invocations.models import Payload
     from port_hook_cli.listener.observers import Observer
     from port_hook_cli.listener.serving import ListenPlan, Serving
@@ -100,7 +101,7 @@ async def _inspect(
                 runtime,
             )
             if opens:
-                _open_soon(serving.url)
+                _open_soon(serving)
             await stop.wait()
     return ExitCode.OK
 
@@ -129,7 +130,7 @@ def beside_listener(
         decrypt=_decrypt(secret, private_key, runtime),
     )
 
-    pages: list[str] = []
+    pages: list[OpenInspector] = []
 
     @asynccontextmanager
     async def companion(serving: Serving, public_url: Callable[[], str | None]) -> AsyncIterator[str]:
@@ -137,9 +138,9 @@ def beside_listener(
         urls = lambda: (serving.url, public_url())  # noqa: E731 - asked again for each page
         async with inspecting_listener(inspector, runtime, store, serving.context, observer, urls) as opened:
             _refuse_to_inspect_itself(plan, opened.port)
-            pages.append(opened.url)
+            pages.append(opened)
             if opens:
-                _open_soon(opened.url)
+                _open_soon(opened)
             yield f"Inspector {opened.url}"
 
     return observer, companion, lambda: _open_soon(pages[-1])
@@ -179,7 +180,7 @@ class SandboxInspector:
                 try:
                     async with inspecting_store(inspector, self._runtime, path, mode="sandbox", url=api_url) as serving:
                         if self._opens:
-                            open_page(serving.url)
+                            _open_soon(serving)
                         yield serving.url
                 finally:
                     saving.cancel()
@@ -237,13 +238,12 @@ def _handlers_here(plan: ListenPlan) -> list[str]:
     return [url for url in plan.policy.routes.targets if is_on_this_machine(url)]
 
 
-def _open_soon(url: str) -> None:
-    """Open the page in a thread of its own: a browser in the terminal would hold up the event loop until it ends."""
-    Thread(target=open_page, args=(url,), name="port-hook-browser", daemon=True).start()
+def _open_soon(inspector: OpenInspector) -> None:
+    """Open the page in a thread of its own: a browser in the terminal would hold up the event loop until it ends.
 
-
-def open_page(url: str) -> None:
-    """Open the page in the user's browser, if there is one."""
+    Other users of the machine can read the arguments of the browser, so its address has a code that works once.
+    """
     import webbrowser
 
-    webbrowser.open(url)
+    url = inspector.url_for_once()
+    Thread(target=webbrowser.open, args=(url,), name="port-hook-browser", daemon=True).start()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from hmac import compare_digest
+from hmac import new as keyed_hash
 
 from port_hook_cli.http.web_pages import find_foreign
 
-_COOKIE = "port_hook_inspector"
 CHANGE_HEADER = "x-port-hook"
 _BEARER = "bearer "
+_ENTRY_LENGTH = 16
 _READING = frozenset({"GET", "HEAD"})
 
 SECURITY_HEADERS: Mapping[str, str] = {
@@ -38,7 +38,6 @@ class Asker:
     origin: str | None = None
     site: str | None = None
     authorization: str | None = None
-    cookie: str | None = None
     change: str | None = None
     content_type: str | None = None
 
@@ -53,7 +52,7 @@ class AccessRefusal:
 
 
 _NO_TOKEN = AccessRefusal(
-    403, "This inspector needs its token.", "Open the URL that port-hook printed; it is valid until the inspector ends."
+    403, "This inspector needs its token.", "Open the URL that port-hook printed last; it contains the token."
 )
 _FOREIGN = "This request came from another site."
 _OPEN_IT = "Open the inspector in a browser by the URL that port-hook printed."
@@ -65,7 +64,10 @@ _NO_CHANGE_HEADER = AccessRefusal(
 
 
 def refusal(asker: Asker, token: str) -> AccessRefusal | None:
-    """Return why a request for anything but the page's entry is refused, or None."""
+    """Return why a request for the API is refused, or None.
+
+    Only the `authorization` header opens the API: browsers would send a cookie to every port of a host.
+    """
     if foreign := foreign_refusal(asker):
         return foreign
     if not _has_token(asker, token):
@@ -78,7 +80,7 @@ def refusal(asker: Asker, token: str) -> AccessRefusal | None:
 def foreign_refusal(asker: Asker) -> AccessRefusal | None:
     """Return why a request of another site is refused, or None.
 
-    A page of another port of this machine is another site too, although browsers send it this one's cookies.
+    A page of another port of this machine is another site too, although browsers call it the same site.
     """
     foreign = find_foreign(asker.host, asker.origin, asker.site, names=())
     if foreign is None and asker.host is not None and asker.origin in {None, f"http://{asker.host}"}:
@@ -86,9 +88,18 @@ def foreign_refusal(asker: Asker) -> AccessRefusal | None:
     return AccessRefusal(foreign.status if foreign else 403, _FOREIGN, _OPEN_IT)
 
 
-def cookie_name(token: str) -> str:
-    """Return the name of the cookie: browsers send cookies to all ports of a host, so each inspector has its own."""
-    return f"{_COOKIE}_{sha256(token.encode()).hexdigest()[:8]}"
+def entry_path(token: str) -> str:
+    """Return the path of the page.
+
+    It is derived from the token, so another program that had this port before cannot have left a page of its own under
+    it in the browser's cache. That page would read the token from the address.
+    """
+    return f"/{_derived(token, 'entry')[:_ENTRY_LENGTH]}"
+
+
+def proof(token: str, nonce: str) -> str:
+    """Return what shows a page that this server knows the token, without revealing it: HMAC-SHA-256, in hexadecimal."""
+    return _derived(token, f"hello {nonce}")
 
 
 def is_token(given: str, token: str) -> bool:
@@ -100,7 +111,11 @@ def _has_token(asker: Asker, token: str) -> bool:
     authorization = asker.authorization or ""
     if authorization[: len(_BEARER)].lower() == _BEARER:
         return is_token(authorization[len(_BEARER) :].strip(), token)
-    return is_token(asker.cookie or "", token)
+    return False
+
+
+def _derived(token: str, purpose: str) -> str:
+    return keyed_hash(token.encode(), f"port-hook {purpose}".encode(), "sha256").hexdigest()
 
 
 def _is_deliberate(asker: Asker) -> bool:

@@ -1,13 +1,12 @@
 """The files of the inspector's page, in memory.
 
-Each has two addresses. Browsers never keep `/page/NAME`. They may keep `/page/VERSION/NAME`, which the page itself
-uses, indefinitely, so a reload asks for no file. The version depends on the files and on the token: it changes with
-either, and a program that had this port before cannot have left files in the browser's cache for it.
+Browsers may keep `/page/VERSION/NAME` indefinitely, so a reload asks for no file. The version depends on the files and
+on the token: it changes with either, and a program that had this port before cannot have left files in the browser's
+cache for it. Nobody needs the token to read a file, as a browser sends no header of ours with requests for scripts.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -24,7 +23,6 @@ _TYPES = {
 }
 _ENTRY = "index.html"
 _VERSION_LENGTH = 22
-_FIRST_ROWS = re.compile(rb'<link rel="preload" as="fetch"[^>]*>\n')
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +35,10 @@ class PageFile:
 
 @dataclass(frozen=True, slots=True)
 class PageFiles:
-    """All files of the page, by their paths below `/page/`. `entry` is the HTML, with addresses of this version.
-
-    The browser asks for the first rows of the whole list as soon as it has `entry`. `filtered_entry` is for addresses
-    with a filter: there the page asks for other rows.
-    """
+    """The page's files, by their paths below `/page/VERSION/`. `entry` is the HTML, with addresses of this version."""
 
     version: str = field(repr=False)
     entry: PageFile
-    filtered_entry: PageFile
     by_name: Mapping[str, PageFile]
 
 
@@ -54,9 +47,7 @@ def load_page_files(token: str) -> PageFiles:
     found = dict(sorted(_files_in(files("port_hook_cli.inspector").joinpath("page"))))
     version = _version(found, token)
     entry = found[_ENTRY].content.replace(b'"/page/', f'"/page/{version}/'.encode())
-    content_type = found[_ENTRY].content_type
-    filtered_entry = PageFile(_FIRST_ROWS.sub(b"", entry), content_type)
-    return PageFiles(version, PageFile(entry, content_type), filtered_entry, found)
+    return PageFiles(version, PageFile(entry, found[_ENTRY].content_type), found)
 
 
 def _files_in(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, PageFile]]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
 
 from aiohttp import web
 
@@ -22,14 +22,15 @@ from port_hook_cli.inspector.access import (
     SECURITY_HEADERS,
     AccessRefusal,
     Asker,
-    cookie_name,
     foreign_refusal,
-    is_token,
+    proof,
     refusal,
 )
 from port_hook_cli.inspector.api import Inspector
-from port_hook_cli.inspector.page_files import PageFile, PageFiles, load_page_files
+from port_hook_cli.inspector.door import ONCE, CodeUse, Door
+from port_hook_cli.inspector.page_files import PageFile, load_page_files
 from port_hook_cli.inspector.parameters import read_query
+from port_hook_cli.inspector.records import SCHEMA
 from port_hook_cli.inspector.remembered import InspectorAddress
 from port_hook_cli.inspector.sending import BadJson
 from port_hook_cli.javascript.pointers import NoSuchValue
@@ -44,31 +45,43 @@ MAX_URL = 8_190
 
 # The first kind of an error decides its status; any other is a 400.
 _STATUSES = ((NoSuchCapture, 404), (AmbiguousCapture, 409), (StoreError, 503), (PortApiError, 502))
-_NOT_VALID = AccessRefusal(403, "This token is not valid.", "Open the URL that port-hook printed last.")
+_USED_BEFORE = AccessRefusal(
+    403,
+    "This address was opened before, so someone else may have read it. The inspector has a new token now.",
+    "Open the URL that port-hook printed last.",
+)
+_USED_UP = AccessRefusal(
+    403, "This address opens the inspector once, within a minute.", "Open the URL that port-hook printed last."
+)
 _MAX_DIGITS = 15
-# The parameters of the page's address that are not filters.
-_NO_FILTERS = frozenset({"open", "tab", "against"})
+_NONCE = re.compile(r"[0-9a-f]{32,128}")
 _WRITE_TIMEOUT_S = 10.0
 _DRAIN_S = 0.2
 _KEPT_BY_BROWSERS = {"cache-control": "private, max-age=31536000, immutable"}
+_READING = frozenset({"GET", "HEAD"})
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
 class OpenInspector:
-    """A running inspector."""
+    """A running inspector. Its address changes when its token is replaced."""
 
-    address: InspectorAddress
+    port: int
+    door: Door = field(repr=False)
+
+    @property
+    def address(self) -> InspectorAddress:
+        """The token and the port."""
+        return InspectorAddress(self.door.token, self.port)
 
     @property
     def url(self) -> str:
         """The URL of the page, with the token."""
-        return f"http://{HOST}:{self.address.port}/?token={self.address.token}"
+        return f"http://{HOST}:{self.port}{self.door.page}"
 
-    @property
-    def port(self) -> int:
-        """The port on loopback."""
-        return self.address.port
+    def url_for_once(self) -> str:
+        """Return a URL without the token that opens the page once, within 60 seconds."""
+        return f"http://{HOST}:{self.port}{self.door.once()}"
 
 
 @asynccontextmanager
@@ -100,8 +113,9 @@ class _PortTaken(ListenError):
 
 @asynccontextmanager
 async def _serving(inspector: Inspector, token: str, port: int) -> AsyncIterator[OpenInspector]:
+    door = Door(token)
     runner = web.AppRunner(
-        _application(inspector, token),
+        _application(inspector, door),
         access_log=None,
         logger=disabled_logger(),
         shutdown_timeout=_DRAIN_S,
@@ -121,7 +135,7 @@ async def _serving(inspector: Inspector, token: str, port: int) -> AsyncIterator
             ) from error
         bound = int(sockets.sockets[0].getsockname()[1])
         inspector.own_ports = frozenset({bound})
-        yield OpenInspector(InspectorAddress(token, bound))
+        yield OpenInspector(bound, door)
     finally:
         if sockets is not None:
             await stop_accepting(sockets)
@@ -141,14 +155,15 @@ class _Closing(asyncio.Protocol):
         transport.close()
 
 
-def _application(inspector: Inspector, token: str) -> web.Application:
-    app = web.Application(middlewares=[_guard(token)], client_max_size=MAX_BODY)
-    routes = _Routes(inspector)
+def _application(inspector: Inspector, door: Door) -> web.Application:
+    page, routes = _PageRoutes(door), _Routes(inspector)
+    app = web.Application(middlewares=[_guard(door, page)], client_max_size=MAX_BODY)
     app.on_cleanup.append(routes.close)
-    page = _PageRoutes(load_page_files(token))
-    app.router.add_get("/", page.entry)
-    app.router.add_get(f"/page/{page.version}/{{name:.+}}", page.kept_file)
-    app.router.add_get("/page/{name:.+}", page.file)
+    door.on_replaced(routes.end_streams)
+    app.router.add_get("/{entry:[0-9a-f]+}", page.entry)
+    app.router.add_get("/page/{version}/{name:.+}", page.file)
+    app.router.add_get(f"{ONCE}{{code}}", page.once, allow_head=False)
+    app.router.add_get("/api/hello", page.hello)
     app.router.add_get("/api/events", routes.events, allow_head=False)
     app.router.add_get("/api/session", routes.with_query(inspector.show_session))
     for method, path, handler in (
@@ -171,23 +186,34 @@ def _application(inspector: Inspector, token: str) -> web.Application:
     return app
 
 
-def _guard(token: str) -> Any:
+def _guard(door: Door, page: _PageRoutes) -> Any:
     """Return the middleware that refuses everyone but the user's browser, and adds the security headers."""
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        asker = _asker(request, token)
-        if request.path == "/" and request.method == "GET":
-            return _enter(request, asker, token) or await _told(request, handler)
-        refused = refusal(asker, token)
-        if refused:
+        refused = _refusal(request, door, page)
+        if refused and (request.method not in _READING or request.path.startswith("/api/")):
             return _error(refused.status, refused.message, refused.hint)
+        if refused:
+            return _note(refused)
         response = await _told(request, handler)
         if not response.prepared:
             _secure(response)
         return response
 
     return guard
+
+
+def _refusal(request: web.Request, door: Door, page: _PageRoutes) -> AccessRefusal | None:
+    """Return why a request is refused, or None. The page and its files need no token: they are in the package."""
+    asker = _asker(request)
+    if request.method in _READING:
+        # A user may follow a link to the page from anywhere, but only to this host.
+        if request.path == door.entry:
+            return foreign_refusal(Asker(asker.method, host=asker.host))
+        if request.path == "/api/hello" or request.path.startswith((f"/page/{page.files.version}/", ONCE)):
+            return foreign_refusal(asker)
+    return refusal(asker, door.token)
 
 
 def _secure(response: web.StreamResponse) -> None:
@@ -220,7 +246,7 @@ def _status(error: PortHookError) -> int:
     return 400
 
 
-def _asker(request: web.Request, token: str) -> Asker:
+def _asker(request: web.Request) -> Asker:
     headers = request.headers
     return Asker(
         method=request.method,
@@ -228,42 +254,14 @@ def _asker(request: web.Request, token: str) -> Asker:
         origin=headers.get("origin"),
         site=headers.get("sec-fetch-site"),
         authorization=headers.get("authorization"),
-        cookie=request.cookies.get(cookie_name(token)),
         change=headers.get(CHANGE_HEADER),
         content_type=headers.get("content-type"),
     )
 
 
-def _enter(request: web.Request, asker: Asker, token: str) -> web.Response | None:
-    """Return a redirect or an explanation, or None if the request may get the page."""
-    if "token" not in request.query:
-        refused = refusal(asker, token)
-        return _note(refused) if refused else None
-    # A user may follow the link with the token from anywhere, but only to this host.
-    refused = foreign_refusal(Asker(asker.method, host=asker.host))
-    if refused is None and not is_token(request.query["token"], token):
-        refused = _NOT_VALID
-    if refused:
-        return _note(refused)
-    # After a redirect, the browser would still name the page that the link was on, and send no strict cookie.
-    if asker.site in {None, "none", "same-origin"}:
-        response = web.Response(status=303, headers={"location": _clean_address(request), **SECURITY_HEADERS})
-    else:
-        response = web.Response(text="Opening…", headers={"refresh": f"0; url={_clean_address(request)}"})
-        response.headers.update(SECURITY_HEADERS)
-    response.set_cookie(cookie_name(token), token, httponly=True, samesite="Strict", path="/")
-    return response
-
-
 def _note(refused: AccessRefusal) -> web.Response:
     text = f"port-hook's inspector\n\n{refused.message}\n{refused.hint}\n"
     return web.Response(status=refused.status, text=text, headers=dict(SECURITY_HEADERS))
-
-
-def _clean_address(request: web.Request) -> str:
-    """Return the address without the token, with the rest of the page's state."""
-    rest = [(name, value) for name, value in request.query.items() if name != "token"]
-    return f"/?{urlencode(rest, errors='replace')}" if rest else "/"
 
 
 def _error(status: int, text: str, hint: str, **fields: Any) -> web.Response:
@@ -278,31 +276,44 @@ async def _json(document: Mapping[str, Any]) -> web.Response:
 
 
 class _PageRoutes:
-    """Handlers for the page and its files."""
+    """Handlers for the page, its files, and the ways to it."""
 
-    def __init__(self, files: PageFiles) -> None:
-        self._files = files
-        self.version = files.version
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self.files = load_page_files(door.token)
+        door.on_replaced(self._load)
+
+    def _load(self) -> None:
+        self.files = load_page_files(self._door.token)
 
     async def entry(self, request: web.Request) -> web.StreamResponse:
         """Return the page's HTML."""
-        is_filtered = not _NO_FILTERS.issuperset(request.query)
-        response = _file_response(self._files.filtered_entry if is_filtered else self._files.entry)
-        _secure(response)
-        return response
+        if request.path != self._door.entry:
+            raise web.HTTPNotFound
+        return _file_response(self.files.entry)
 
     async def file(self, request: web.Request) -> web.StreamResponse:
-        """Return a file of the page; anything else is not found."""
-        file = self._files.by_name.get(request.match_info["name"])
-        if file is None:
+        """Return a file of the page that browsers need not ask for again; anything else is not found."""
+        file = self.files.by_name.get(request.match_info["name"])
+        if file is None or request.match_info["version"] != self.files.version:
             raise web.HTTPNotFound
-        return _file_response(file)
-
-    async def kept_file(self, request: web.Request) -> web.StreamResponse:
-        """Return a file of the page that browsers need not ask for again."""
-        response = await self.file(request)
+        response = _file_response(file)
         response.headers.update(_KEPT_BY_BROWSERS)
         return response
+
+    async def once(self, request: web.Request) -> web.StreamResponse:
+        """Redirect to the page with the token the first time."""
+        opening = self._door.open(request.match_info["code"])
+        if opening is CodeUse.OPENED:
+            return web.Response(status=303, headers={"location": self._door.page})
+        return _note(_USED_BEFORE if opening is CodeUse.USED_BEFORE else _USED_UP)
+
+    async def hello(self, request: web.Request) -> web.StreamResponse:
+        """Prove to a page that this server knows the token, before the page sends it."""
+        nonce = request.query.get("nonce", "")
+        if not _NONCE.fullmatch(nonce):
+            raise web.HTTPBadRequest(reason="The nonce is not 32 to 128 hexadecimal digits")
+        return await _json({"schema": SCHEMA, "proof": proof(self._door.token, nonce)})
 
 
 def _file_response(file: PageFile) -> web.Response:
@@ -314,7 +325,7 @@ class _Routes:
 
     def __init__(self, inspector: Inspector) -> None:
         self._inspector = inspector
-        self._streams = 0
+        self._streams: set[asyncio.Task[Any]] = set()
         self._changes: set[asyncio.Task[Mapping[str, Any]]] = set()
 
     async def close(self, _: web.Application) -> None:
@@ -322,6 +333,11 @@ class _Routes:
         for task in self._changes:
             task.cancel()
         await asyncio.gather(*self._changes, return_exceptions=True)
+
+    def end_streams(self) -> None:
+        """End the event streams: they were opened with a token that is no longer valid."""
+        for stream in self._streams:
+            stream.cancel()
 
     def with_query(self, method: Callable[[Any], Awaitable[Mapping[str, Any]]]) -> Handler:
         """Return the handler for a method that takes query parameters."""
@@ -378,13 +394,15 @@ class _Routes:
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Stream server-sent events until the page goes away or reads nothing for 10 seconds."""
-        if self._streams >= MAX_STREAMS:
+        if len(self._streams) >= MAX_STREAMS:
             raise web.HTTPTooManyRequests(reason="Too many pages are open")
         query = read_query(request.query)
         after = _number(request.headers.get("last-event-id") or request.query.get("after"))
         headers = {"content-type": "text/event-stream; charset=utf-8", **SECURITY_HEADERS}
         response = web.StreamResponse(headers=headers)
-        self._streams += 1
+        stream = asyncio.current_task()
+        assert stream is not None
+        self._streams.add(stream)
         try:
             await response.prepare(request)
 
@@ -396,7 +414,7 @@ class _Routes:
             with suppress(ConnectionError, TimeoutError):
                 await self._inspector.feed.stream(query, after, send, position=position)
         finally:
-            self._streams -= 1
+            self._streams.discard(stream)
         return response
 
 

@@ -21,6 +21,7 @@ from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import tell
 from port_hook_cli.text.secret import Secret
 
 __all__ = ["InspectorObserver", "InspectorOptions", "inspecting_listener", "inspecting_store"]
@@ -105,9 +106,24 @@ async def _served(
     if known is not None and known.port in options.avoided_ports:
         known = None
     async with serving(inspector, port=options.port, remembered=known) as running:
-        runtime.keep_secret(running.address.token)
-        if options.remembers:
-            remember(runtime.home, store, running.address)
+
+        def keep() -> None:
+            runtime.keep_secret(running.address.token)
+            if options.remembers:
+                remember(runtime.home, store, running.address)
+
+        def replaced() -> None:
+            keep()
+            tell(
+                "warning: The address that opened the inspector was opened a second time, so another user of this"
+                " machine may have read it, and may have seen captures. The inspector has a new token, and pages that"
+                " are open need the new URL.",
+                runtime,
+            )
+            tell(f"Inspector {running.url}", runtime)
+
+        keep()
+        running.door.on_replaced(replaced)
         yield running
 
 

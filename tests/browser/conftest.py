@@ -144,7 +144,7 @@ async def open_page(browser: Browser, request: pytest.FixtureRequest, tmp_path: 
         watch.allowed = allowed
         watch.follow(page)
         watches.append(watch)
-        await page.goto(desk.entry + query.replace("?", "&"))
+        await page.goto(f"{desk.page}{query}#token={desk.token}")
         return page
 
     yield open_

@@ -24,7 +24,7 @@ from port_hook_cli.text.secret import Secret
 from tests.factories import SECRET, a_body, a_document, an_exchange, an_invocation, signed
 from tests.processes import environment
 
-_INSPECTOR = re.compile(r"http://127\.0\.0\.1:\d+/\?token=\S+")
+_INSPECTOR = re.compile(r"http://127\.0\.0\.1:\d+/\w+#token=\S+")
 _ACTIONS = Path(__file__).parents[2] / "examples" / "actions"
 
 
@@ -41,11 +41,16 @@ class Desk:
     @property
     def origin(self) -> str:
         """The inspector's address without path and token."""
-        return self.entry.partition("/?")[0]
+        return self.page.rpartition("/")[0]
+
+    @property
+    def page(self) -> str:
+        """The address of the page without the token."""
+        return self.entry.partition("#")[0]
 
     @property
     def token(self) -> str:
-        return self.entry.partition("token=")[2]
+        return self.entry.partition("#token=")[2]
 
     def post(self, document: Any = None, *, secret: Secret = SECRET, body: bytes | None = None, **extra: str) -> int:
         """Send an invocation, signed now, and return the status of the response."""

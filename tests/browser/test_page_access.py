@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +15,8 @@ from aiohttp import web
 from playwright.async_api import Browser, expect
 
 from tests.browser.conftest import OpenPage
-from tests.browser.inspecting import Desk, a_vm
-from tests.servers import Handler, application
+from tests.browser.inspecting import Desk, a_desk, a_vm
+from tests.servers import Handler, RawRequest, application
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -69,7 +73,7 @@ async def test_page_of_another_origin_reads_and_changes_nothing(
     await expect(mine.locator(".row:not(.empty)").first).to_be_visible()
     requests = len(backend.requests)
     with foreign_site() as site:
-        # The same browser, with the inspector's cookie; "localhost" and "127.0.0.1" are sites of their own.
+        # The same browser; "localhost" and "127.0.0.1" are sites of their own.
         for address in (site, site.replace("127.0.0.1", "localhost")):
             page = await mine.context.new_page()
             await page.goto(address)
@@ -106,11 +110,83 @@ async def test_window_opened_by_another_site_is_out_of_its_reach(shared_desk: De
         await page.close()
 
 
-async def test_token_is_not_kept_in_the_address_or_in_reach_of_scripts(shared_desk: Desk, open_page: OpenPage) -> None:
-    page = await open_page(shared_desk)
-    assert shared_desk.token not in page.url
-    kept = await page.evaluate(
-        "JSON.stringify([document.cookie, {...localStorage}, {...sessionStorage}, location.href])"
-    )
-    assert shared_desk.token not in kept
-    assert json.loads(kept)[0] == ""
+@asynccontextmanager
+async def another_program(port: int = 0) -> AsyncIterator[tuple[int, list[RawRequest]]]:
+    """Respond to any request to a port; yield the port, and the requests that arrive."""
+    content = b'{"proof": "00", "captures": [], "position": "x"}'
+    it = Handler(answer=b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n" + content)
+    async with await asyncio.start_server(it.serve, "127.0.0.1", port) as server:
+        yield server.sockets[0].getsockname()[1], it.requests
+
+
+async def test_server_on_another_port_gets_no_token(shared_desk: Desk, open_page: OpenPage) -> None:
+    page = await open_page(shared_desk, allowed=("favicon",))
+    await expect(page.locator(".dot.live")).to_have_count(1)
+    async with another_program() as (port, requests):
+        other = await page.context.new_page()
+        await other.goto(f"http://127.0.0.1:{port}/typed")
+        async with page.context.expect_page() as linked:
+            await page.evaluate("(url) => { window.open(url); }", f"http://127.0.0.1:{port}/linked")
+        await (await linked.value).wait_for_load_state()
+        left = await page.context.new_page()
+        await left.goto(shared_desk.entry)
+        await expect(left.locator(".dot.live")).to_have_count(1)
+        await left.evaluate("(url) => { window.location = url; }", f"http://127.0.0.1:{port}/left")
+        await left.wait_for_url("**/left")
+    assert {request.line.split()[1] for request in requests} >= {"/typed", "/linked", "/left"}
+    for request in requests:
+        assert shared_desk.token.encode() not in request.head
+        assert not {name.lower() for name, _ in request.fields} & {"cookie", "referer", "authorization"}
+
+
+async def test_page_sends_no_token_to_a_program_that_has_its_port_now(
+    tmp_path: Path, backend: Handler, open_page: OpenPage
+) -> None:
+    options = ("--forward-to", str(backend.port))
+    with a_desk(tmp_path, *options) as desk:
+        port, token = int(desk.origin.rpartition(":")[2]), desk.token
+        page = await open_page(desk, allowed=("Failed to load", "ERR_"))
+        await expect(page.locator(".dot.live")).to_have_count(1)
+    async with another_program(port) as (_, requests):
+        await expect(page.get_by_text("does not know this page's token")).to_be_visible()
+        for _ in range(2):  # it goes on asking
+            await page.wait_for_event("requestfinished")
+    assert all(request.line.startswith("GET /api/hello?nonce=") for request in requests)
+    assert not [request for request in requests if token.encode() in request.head or request.value("authorization")]
+    with a_desk(tmp_path, *options, "--inspect-port", str(port)) as desk:
+        assert desk.token == token
+        await expect(page.locator(".dot.live")).to_have_count(1)
+
+
+async def test_token_stays_in_the_tab_and_leaves_the_address(shared_desk: Desk, open_page: OpenPage) -> None:
+    shared_desk.post(a_vm("secret-title"))
+    page = await open_page(shared_desk, "?text=secret-title")
+    row = page.locator(".row:not(.empty)").first
+    await expect(row).to_be_visible()
+    assert page.url == f"{shared_desk.page}?text=secret-title"
+    kept = await page.evaluate("JSON.stringify([document.cookie, {...localStorage}])")
+    assert json.loads(kept) == ["", {}]
+    await page.reload()
+    await expect(row).to_be_visible()
+    other = await page.context.new_page()
+    await other.goto(page.url)
+    await expect(other.get_by_text("Open the URL that port-hook printed last.")).to_be_visible()
+    assert "create_vm" not in await other.content()
+    await other.goto(f"{page.url}#token={shared_desk.token}")  # only the fragment differs
+    await expect(other.locator(".row:not(.empty)").first).to_be_visible()
+    assert other.url == page.url
+
+
+async def test_body_is_downloaded_with_the_token(shared_desk: Desk, open_page: OpenPage) -> None:
+    document = {**a_vm("download"), "own": "exact  bytes"}
+    body = json.dumps(document, indent=3).encode()
+    assert shared_desk.post(body=body) == 202
+    page = await open_page(shared_desk, "?text=exact  bytes&tab=body")
+    await page.locator(".row:not(.empty)").first.click()
+    await page.keyboard.press("2")
+    async with page.expect_download() as saved:
+        await page.get_by_role("button", name="Download").click()
+    download = await saved.value
+    assert download.suggested_filename == "request.bin"
+    path = await download.path()
+    assert await asyncio.to_thread(path.read_bytes) == body

@@ -40,8 +40,8 @@ def mark() -> str:
 async def elements(page: Page) -> Any:
     """Return the elements that only hostile text could add."""
     return await page.evaluate(
-        '() => document.querySelectorAll(\'img:not([src="/page/icon.svg"]), iframe, object, embed, base, form,'
-        ' body style, body script, [onerror], [onload], [onfocus], a[href^="javascript:"]\').length'
+        '() => document.querySelectorAll(\'img:not([src^="/page/"][src$="/icon.svg"]), iframe, object, embed, base,'
+        ' form, body style, body script, [onerror], [onload], [onfocus], a[href^="javascript:"]\').length'
     )
 
 

@@ -83,7 +83,7 @@ async def test_page_is_fast_with_many_captures(large: tuple[Desk, int], open_pag
     page = await open_page(desk)
     # Measured in the page from its start: a request after it has loaded would include the time of that request.
     await page.add_init_script(f"window.first = ({_SHOWN})({json.dumps(newest)})")
-    await page.goto(f"{desk.origin}/")
+    await page.goto(desk.page)
     first = float(await page.evaluate("window.first"))
     await expect(page.get_by_text(f"{count:,} captures")).to_be_visible(timeout=60_000)
     by_filter = await timed(page, lambda: page.get_by_label("Response", exact=True).select_option("5xx"), "500 1.5 ms")

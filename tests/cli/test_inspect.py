@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import socket
 import subprocess
@@ -28,12 +30,12 @@ def kept(folder: Path) -> None:
 
 
 @contextmanager
-def inspecting(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def inspecting(folder: Path, *options: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run `port-hook inspect`, and yield the process and the URL that it prints."""
     process = subprocess.Popen(
         [*PORT_HOOK, "inspect", *options],
         cwd=folder,
-        env=environment(folder),
+        env=environment(folder, **variables),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -56,17 +58,45 @@ def a_free_port() -> int:
 
 def test_inspect_prints_its_url_and_ends_with_ctrl_c(folder: Path, kept: None) -> None:
     with inspecting(folder) as (process, url):
-        with httpx.Client(follow_redirects=True) as browser:
-            page = browser.get(url)
-            assert page.status_code == 200
-            assert "token" not in str(page.url)
-            session = browser.get(page.url.join("/api/session")).json()
+        address, _, token = url.partition("#token=")
+        assert httpx.get(address).headers["content-type"].startswith("text/html")
+        session = httpx.get(
+            httpx.URL(address).join("/api/session"), headers={"authorization": f"Bearer {token}"}
+        ).json()
         assert (session["mode"], session["count"], session["can"]["sign"]) == ("store", 1, True)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
         assert (process.returncode, out) == (ExitCode.OK, "")
         assert "The inspector runs until you press Ctrl-C." in err
         assert SECRET.reveal() not in err
+
+
+def test_browser_is_started_without_the_token_and_with_an_address_that_works_once(folder: Path, kept: None) -> None:
+    """Every user of the machine can read the arguments of a program."""
+    arguments = folder / "arguments"
+    os.mkfifo(arguments)
+    browser = folder / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$@" > "{arguments}"\n')
+    browser.chmod(0o700)
+    with inspecting(folder, "--open", BROWSER=f"{browser} %s") as (process, url):
+        page, token = httpx.URL(url), url.partition("#token=")[2]
+        opened = arguments.read_text().strip()
+        assert token not in opened
+        assert page.path not in opened
+        first, second = httpx.get(opened), httpx.get(opened)
+        assert (first.status_code, page.join(first.headers["location"])) == (303, page)
+        assert (second.status_code, "location" in second.headers) == (403, False)
+        assert "This address was opened before" in second.text
+        session = page.join("/api/session")
+        assert httpx.get(session, headers={"authorization": f"Bearer {token}"}).status_code == 403
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert "warning: The address that opened the inspector was opened a second time" in err
+    new_url = re.search(r"Inspector (http://\S+)", err)
+    assert new_url
+    assert new_url[1] != url
+    with inspecting(folder) as (_, again):
+        assert again == new_url[1]
 
 
 def test_page_of_a_listener_survives_its_restart(folder: Path) -> None:
@@ -76,8 +106,7 @@ def test_page_of_a_listener_survives_its_restart(folder: Path) -> None:
             assert running.process.stderr is not None
             lines = (line.decode().strip() for line in running.process.stderr)
             urls.append(next(line for line in lines if line.startswith("Inspector ")).split()[1])
-            with httpx.Client(follow_redirects=True) as browser:
-                assert browser.get(urls[-1]).status_code == 200
+            assert httpx.get(urls[-1]).status_code == 200
             assert running.stop()[0] == ExitCode.OK
     assert urls[0] == urls[1]
 

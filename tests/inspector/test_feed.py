@@ -220,7 +220,7 @@ async def test_locked_store_delays_events_and_blocks_nothing_else(runtime: MakeR
             locking.execute("BEGIN EXCLUSIVE")
             async with asyncio.timeout(3):
                 assert (await client.get("/api/session"))["count"] == 1
-                assert (await client.http.get("/page/app.js")).status_code == 200
+                assert (await client.http.get(client.opened.door.entry)).status_code == 200
             locking.execute("ROLLBACK")
         keep(store, some(1, 1))
         assert await added(events, 1) == [2]

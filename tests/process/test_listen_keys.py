@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -163,14 +164,18 @@ def test_i_opens_the_page_of_the_inspector(folder: Path) -> None:
     browser.write_text(f'#!/bin/sh\necho "$1" > "{folder}/opened"\n')
     browser.chmod(0o700)
     with a_listener(folder, "--inspect", BROWSER=f"{browser} %s") as (terminal, _):
-        page = terminal.wait_for(r"Inspector (http://\S+)")
+        page = urlsplit(terminal.wait_for(r"Inspector (http://\S+)"))
         terminal.type("i")
         terminal.wait_for(r"Opening the inspector in the browser\.")
         until = time.monotonic() + 30
         while not ((folder / "opened").exists() and (folder / "opened").read_text()):
             assert time.monotonic() < until
             time.sleep(0.01)  # nothing tells of it
-    assert (folder / "opened").read_text().strip() == page
+        opened = (folder / "opened").read_text().strip()
+        assert page.fragment.removeprefix("token=") not in opened
+        response = httpx.get(opened)
+    assert opened.startswith(f"http://{page.netloc}/once/")
+    assert response.headers["location"] == f"{page.path}#{page.fragment}"
 
 
 def test_p_holds_requests_until_it_is_pressed_again(folder: Path) -> None:

@@ -1,40 +1,37 @@
 // Calls of the inspector's API (docs/reference/inspector-api.md).
+import { ApiError, OWN, doubtServer, trustedToken } from "./door.js";
 
-export class ApiError extends Error {
-  constructor(status, body) {
-    super(body.error ?? `The inspector responded ${status}.`);
-    this.status = status;
-    this.hint = body.hint ?? "";
-    this.line = body.line ?? 0;
-    this.column = body.column ?? 0;
-  }
-}
+export { ApiError };
 
 async function read(response) {
   if (response.ok) return response.json();
   throw new ApiError(response.status, await response.json().catch(() => ({})));
 }
 
-function unreachable() {
-  return new ApiError(0, { error: "The inspector does not respond.", hint: "Is port-hook still running?" });
-}
-
-export async function get(path, parameters = {}, signal) {
+/** Fetch with the token. `use` reads the response. */
+async function call(path, options, use) {
   try {
-    return await read(await fetch(path + query(parameters), { signal }));
+    const headers = { ...options.headers, authorization: `Bearer ${await trustedToken()}` };
+    return await use(await fetch(path, { ...OWN, ...options, headers }));
   } catch (error) {
     if (error instanceof ApiError || error.name === "AbortError") throw error;
-    throw unreachable();
+    doubtServer();
+    throw new ApiError(0, { error: "The inspector does not respond.", hint: "Is port-hook still running?" });
   }
 }
 
-export async function post(path, body) {
+export function get(path, parameters = {}, signal) {
+  return call(path + query(parameters), { signal }, read);
+}
+
+/** The exact bytes of a body, as a Blob. */
+export function getBytes(path, parameters) {
+  return call(path + query(parameters), {}, (response) => (response.ok ? response.blob() : read(response)));
+}
+
+export function post(path, body) {
   const headers = { "content-type": "application/json", "x-port-hook": "1" };
-  try {
-    return await read(await fetch(path, { method: "POST", headers, body: JSON.stringify(body) }));
-  } catch (error) {
-    throw error instanceof ApiError ? error : unreachable();
-  }
+  return call(path, { method: "POST", headers, body: JSON.stringify(body) }, read);
 }
 
 export function query(parameters) {
@@ -52,14 +49,36 @@ export const captureUrl = (id, rest = "") => `/api/captures/${encodeURIComponent
 
 /** Follow the events after a list's position until the returned function is called or they end ("waiting"); handlers by event name. */
 export function follow(filters, position, handlers, onState) {
-  const source = new EventSource("/api/events" + query({ ...filters, position }));
-  source.onopen = () => onState("live");
-  source.onerror = () => {
-    source.close();
+  const leaving = new AbortController();
+  const ended = () => {
+    if (leaving.signal.aborted) return;
+    doubtServer();
     onState("waiting");
   };
-  for (const [name, handle] of Object.entries(handlers)) {
-    source.addEventListener(name, (event) => handle(JSON.parse(event.data), Number(event.lastEventId)));
+  const handle = (name, data, id) => {
+    if (!leaving.signal.aborted) handlers[name]?.(JSON.parse(data), Number(id));
+  };
+  const options = { signal: leaving.signal, headers: { accept: "text/event-stream" } };
+  call("/api/events" + query({ ...filters, position }), options, (response) => {
+    if (!response.ok) return read(response);
+    onState("live");
+    return readEvents(response.body, handle);
+  }).then(ended, ended);
+  return () => leaving.abort();
+}
+
+/** Read server-sent events to their end. EventSource would not do: it sends no header with the token. */
+async function readEvents(body, handle) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const events = (text + value).split("\n\n");
+    text = events.pop();
+    for (const event of events) {
+      const fields = Object.fromEntries(event.split("\n").map((line) => [line.split(":", 1)[0], line.slice(line.indexOf(":") + 2)]));
+      if (fields.event) handle(fields.event, fields.data, fields.id);
+    }
   }
-  return () => source.close();
 }

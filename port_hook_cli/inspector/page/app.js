@@ -18,6 +18,8 @@ const KEYS = [
   ["t", "trigger an action"], ["1 – 6", "parts of the capture"], ["?", "this help"],
 ];
 
+const ICON = new URL("./icon.svg", import.meta.url).pathname;
+
 function App() {
   const place = useLocation();
   const feed = useCaptures(place.filters, place.open);
@@ -119,7 +121,7 @@ function App() {
   const isEmpty = spans?.count === 0 && Object.keys(place.filters).length === 0;
   return html`<div class=${`app${place.open ? " has-detail" : ""}`}>
     <header class="top">
-      <h1><img src="/page/icon.svg" width="22" height="22" alt="" />port-hook</h1>
+      <h1><img src=${ICON} width="22" height="22" alt="" />port-hook</h1>
       <${Where} session=${session} state=${feed.state} />
       <${Search} filters=${place.filters} inputRef=${searchRef} />
       <${Button} icon="play" label="Trigger" onClick=${() => setDialog("trigger")} title="Trigger an action (t)" />

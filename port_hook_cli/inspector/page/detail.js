@@ -1,6 +1,6 @@
 // One capture: what it is, its signature step by step, its body, what came back, and its run.
 import { html, memo, Button, Icon, useEffect, useRef, useState } from "./ui.js";
-import { captureUrl, get, post } from "./api.js";
+import { captureUrl, get, getBytes, post } from "./api.js";
 import { copy, download, say } from "./copy.js";
 import { Editor, Result } from "./editor.js";
 import { Comparison } from "./diff.js";
@@ -189,13 +189,14 @@ function Signature({ verdict }) {
 
 export function Body({ id, part, body, headers }) {
   const [view, setView] = useState(body.type === "json" && !body.problem ? "tree" : "raw");
+  const save = () => getBytes(captureUrl(id, "/body"), { part }).then((found) => download(`${part}.bin`, found)).catch((error) => say(error.message));
   return html`<div class="body">
     <div class="switch" role="group" aria-label="View">
       ${body.type === "json" && !body.problem && html`<${Button} label="Tree" pressed=${view === "tree"} onClick=${() => setView("tree")} />`}
       <${Button} label="Raw" pressed=${view === "raw"} onClick=${() => setView("raw")} />
       ${headers && html`<${Button} label=${`Headers (${headers.length})`} pressed=${view === "headers"} onClick=${() => setView("headers")} />`}
       <span class="dim">${bytes(body.bytes)}</span>
-      <a class="link" href=${captureUrl(id, `/body?part=${part}`)} download title="Download the exact bytes">Download</a>
+      <button type="button" class="link" title="Download the exact bytes" onClick=${save}>Download</button>
     </div>
     ${body.problem && html`<p class="note">The body is ${oneLine(body.problem)}.</p>`}
     ${view === "tree" && html`<${Tree} id=${id} part=${part} />`}

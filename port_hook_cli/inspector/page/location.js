@@ -12,7 +12,8 @@ export function go(change, { replace = false } = {}) {
     for (const value of [state.filters[name] ?? []].flat()) if (value !== "") found.append(name, value);
   }
   for (const name of ["open", "tab", "against"]) if (state[name]) found.set(name, state[name]);
-  const url = found.size ? `/?${found}` : "/";
+  const path = window.location.pathname;
+  const url = found.size ? `${path}?${found}` : path;
   if (url === window.location.pathname + window.location.search) return;
   window.history[replace ? "replaceState" : "pushState"](null, "", url);
   window.dispatchEvent(new Event("moved"));

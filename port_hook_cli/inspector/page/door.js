@@ -1,0 +1,68 @@
+// The token: from the address to this tab's memory, and only to the server that knows it already.
+
+export class ApiError extends Error {
+  constructor(status, body) {
+    super(body.error ?? `The inspector responded ${status}.`);
+    this.status = status;
+    this.hint = body.hint ?? "";
+    this.line = body.line ?? 0;
+    this.column = body.column ?? 0;
+  }
+}
+
+/** Options of every request: no cookies of other programs on this host, and no way to another address. */
+export const OWN = { credentials: "omit", redirect: "error", cache: "no-store" };
+
+const KEY = "port-hook-token";
+const NONCE_BYTES = 16;
+const token = takeToken();
+let greeting = null;
+
+// A user who opens the printed URL in this tab changes only the fragment, and the browser loads nothing.
+window.addEventListener("hashchange", () => tokenInAddress() && window.location.reload());
+
+/** The token, after the server has proved that it knows it: another program may have the port by now. */
+export function trustedToken() {
+  greeting ??= greet().catch((error) => {
+    greeting = null;
+    throw error;
+  });
+  return greeting;
+}
+
+/** Have the server prove itself again before the next request: a connection was lost. */
+export function doubtServer() {
+  greeting = null;
+}
+
+async function greet() {
+  if (!token) throw new ApiError(403, { error: "This page has no token.", hint: "Open the URL that port-hook printed last." });
+  const nonce = hex(crypto.getRandomValues(new Uint8Array(NONCE_BYTES)));
+  const response = await fetch(`/api/hello?nonce=${nonce}`, OWN);
+  const { proof = "" } = await response.json().catch(() => ({}));
+  const written = new TextEncoder();
+  const key = await crypto.subtle.importKey("raw", written.encode(token), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+  const expected = await crypto.subtle.sign("HMAC", key, written.encode(`port-hook hello ${nonce}`));
+  if (proof === hex(new Uint8Array(expected))) return token;
+  throw new ApiError(403, { error: "The server at this address does not know this page's token.", hint: "Open the URL that port-hook printed last." });
+}
+
+function hex(bytes) {
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function tokenInAddress() {
+  return new URLSearchParams(window.location.hash.slice(1)).get("token");
+}
+
+/** Move the token from the address to the session storage, which belongs to this tab and this port, so a reload has it. */
+function takeToken() {
+  const given = tokenInAddress();
+  if (given) window.history.replaceState(null, "", window.location.pathname + window.location.search);
+  try {
+    if (given) window.sessionStorage.setItem(KEY, given);
+    return window.sessionStorage.getItem(KEY);
+  } catch {
+    return given; // the browser keeps nothing
+  }
+}
