@@ -12,8 +12,9 @@ from port_hook_cli.assistant.results import ToolOutput, cut_texts
 from port_hook_cli.captures.documents.capture_file import capture_summary
 from port_hook_cli.captures.view.exchange import fate_of_stored, what_it_is
 from port_hook_cli.invocations.masked_headers import mask_headers
-from port_hook_cli.invocations.models import SIGNATURE_HEADER, Delivery, Exchange, Headers, Invocation, Response, Status
+from port_hook_cli.invocations.models import SIGNATURE_HEADER, Delivery, Exchange, Headers, Invocation, Response
 from port_hook_cli.javascript.nesting import nests_too_deep
+from port_hook_cli.signatures.masking import content_without_signatures, without_signatures
 from port_hook_cli.signatures.records import verdict_record
 from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import field_text
@@ -23,9 +24,6 @@ _Part = TypeVar("_Part", Invocation, Delivery, Response)
 
 PARTS = ("request", "handler_response", "response")
 """The bodies of a capture: the request's, that of the handler's response, and that of the response to the sender."""
-
-SIGNED = frozenset({Status.VALID, Status.REENCODED, Status.STALE})
-"""The verdicts on requests that the owner of the secret signed. The timestamp of the last one is too old."""
 
 _MAIN, _BESIDE = 12_000, 2_000
 """How many characters of a body are shown: of the requested one, and of the others."""
@@ -53,15 +51,13 @@ def capture_details(
 
 
 def masked(exchange: Exchange, masker: Masker) -> Exchange:
-    """Return a capture with secrets, good signatures and the credentials in its header fields masked.
+    """Return a capture with secrets, signatures and the credentials in its header fields masked.
 
-    There is nothing to explain about a good signature, and anyone who gets it could send the request elsewhere.
-    Secrets are masked before anything is cut: a part of one would not be found. `--keep-secrets` keeps credentials in
-    the store.
+    Anyone who gets a good signature could send the request elsewhere. The verdict does not say which one is good: it
+    may be planted, and the signature of another organization is good there. Secrets are masked before anything is
+    cut: a part of one would not be found. `--keep-secrets` keeps credentials in the store.
     """
     invocation, delivery, response = exchange.invocation, exchange.delivery, exchange.response
-    if exchange.verdict.status in SIGNED:
-        invocation = replace(invocation, headers=without_signature(invocation.headers))
     return replace(
         exchange,
         invocation=_masked(invocation, masker),
@@ -76,8 +72,9 @@ def without_signature(fields: Iterable[tuple[str, str]]) -> Headers:
 
 
 def _masked(part: _Part, masker: Masker) -> _Part:
-    headers = Headers(tuple((masker.text(name), masker.text(value)) for name, value in mask_headers(part.headers)))
-    return replace(part, headers=headers, body=masker.content(part.body))
+    fields = without_signature(mask_headers(part.headers))
+    headers = Headers(tuple((masker.text(name), masker.text(without_signatures(value))) for name, value in fields))
+    return replace(part, headers=headers, body=masker.content(content_without_signatures(part.body)))
 
 
 def short_summary(exchange: Exchange) -> dict[str, Any]:

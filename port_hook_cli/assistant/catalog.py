@@ -64,7 +64,7 @@ _RUN_ID = _text("Find captures of this run only.", minLength=1)
 _SEARCH = _text("Find captures with this text in target, headers or body only; ASCII letters match in either case.")
 _TO = (
     "The target on this machine, or the one that the user allows: a port or a URL. Without a path, the request's own "
-    "path and query are used. Default: the user's, or else"
+    "path and query are used. Default: the user's"
 )
 _TIMEOUT: Schema = {
     "type": "number",
@@ -213,11 +213,11 @@ TOOLS: tuple[AssistantTool, ...] = (
         name="replay_capture",
         title="Replay a capture",
         description="Send a capture again to a handler on this machine, freshly signed, as `replay` does. The record's "
-        "`capture` is the id under which the replay was saved: show_capture shows its response. A capture without a "
-        f"good signature is sent only as it was captured. {_UNTRUSTED}",
+        "`capture` is the id under which the replay was saved: show_capture shows its response. A capture whose "
+        f"signature does not match the client secret is sent only as it was captured. {_UNTRUSTED}",
         parameters={
             "capture": _text(_CAPTURE, minLength=1),
-            "to": _text(f"{_TO} where the capture was forwarded, if it is on this machine.", minLength=1),
+            "to": _text(f"{_TO}; required if the user has set none.", minLength=1),
             "set": _object('Values to set in the body, by path: {"payload.properties.cpu": 4}.'),
             "unset": _texts("Paths of values to remove from the body, before any are set."),
             "method": _text("Send with another method.", minLength=1),
@@ -239,7 +239,7 @@ TOOLS: tuple[AssistantTool, ...] = (
                 "WORKFLOW#NODE runs one node.",
                 minLength=1,
             ),
-            "to": _text(f"{_TO} the action's own URL, if it is on this machine.", minLength=1),
+            "to": _text(f"{_TO}, or else the action's own URL, if it is on this machine.", minLength=1),
             **_ACTION_INPUTS,
             "timeout_s": _TIMEOUT,
         },

@@ -6,7 +6,8 @@ import asyncio
 import json
 from base64 import b64decode
 from binascii import Error as NotBase64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,12 @@ from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
+from port_hook_cli.signatures.masking import content_without_signatures
 from port_hook_cli.terminal.console import tell
 from port_hook_cli.text.durations import parse_since
 
 if TYPE_CHECKING:
+    from port_hook_cli.captures.store.body_filter import JqBodyFilter
     from port_hook_cli.captures.store.statements import StoreFilter
 
 DEFAULT_LIMIT = 20
@@ -64,13 +67,20 @@ def _list(arguments: Arguments, workspace: Workspace) -> ToolOutput:
         workspace.open_store() as kept,
         open_body_filter(arguments.get("jq"), workspace.runtime, name="the jq expression") as bodies,
     ):
-        found = islice(kept.select(_wanted(arguments, workspace), bodies=bodies), skip, None)
+        shown = None if bodies is None else partial(_of_masked, bodies)
+        found = islice(kept.select(_wanted(arguments, workspace), bodies=shown), skip, None)
         listed, has_more = _listed(found, limit)
     if not listed:
         tell("No captures match.", workspace.runtime)
     following = skip + len(listed)
     cut = f"There are more: call list_captures again with skip={following}." if has_more else ""
     return ToolOutput({"captures": listed}, cut)
+
+
+def _of_masked(bodies: JqBodyFilter, found: Iterable[tuple[int, Any]]) -> Iterator[int]:
+    """Yield the numbers of the bodies that match. An expression could tell an agent the signature inside a message."""
+    masked_bodies = ((n, content_without_signatures(body) if isinstance(body, bytes) else body) for n, body in found)
+    return bodies(masked_bodies)
 
 
 def _listed(found: Iterator[Exchange], limit: int) -> tuple[list[dict[str, Any]], bool]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from port_hook_cli.signatures.masking import without_signatures
 from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import printable_json, shorten
 
@@ -34,13 +35,16 @@ class ToolOutput:
 
 
 def result_text(tool: str, output: ToolOutput, notes: Sequence[str], masker: Masker) -> str:
-    """Return the JSON document for the result of a tool, with secrets masked and invisible characters escaped."""
+    """Return the JSON document for the result of a tool, with secrets and signatures masked.
+
+    Invisible characters are escaped.
+    """
     text = _document(tool, output.result, notes, output.cut, masker)
     for kept in _KEPT_OF_A_RESULT:
         if len(text) <= MAX_CHARACTERS:
             break
         text = _document(
-            tool, masker.text(_json(output.result))[:kept], notes, f"{_TOO_LONG} {output.cut}".strip(), masker
+            tool, _masked(_json(output.result), masker)[:kept], notes, f"{_TOO_LONG} {output.cut}".strip(), masker
         )
     return text
 
@@ -49,7 +53,7 @@ def error_text(message: str, hint: str, notes: Sequence[str], masker: Masker) ->
     """Return the text of an error: what happened, what to do, and what else was said."""
     lines = [f"error: {message}", *([f"hint: {hint}"] if hint else []), *_bounded(notes, masker)]
     # Cut twice: first because masking a long text takes long, then where no part of a secret is left.
-    text = masker.message(shorten("\n".join(lines), 2 * MAX_CHARACTERS))
+    text = without_signatures(masker.message(shorten("\n".join(lines), 2 * MAX_CHARACTERS)))
     return printable_json(shorten(text, MAX_CHARACTERS))
 
 
@@ -73,12 +77,16 @@ def _document(tool: str, result: Any, notes: Sequence[str], cut: str, masker: Ma
         "cut": cut or None,
         "result": result,
     }
-    return printable_json(masker.text(_json(fields)))
+    return printable_json(_masked(_json(fields), masker))
 
 
 def _bounded(notes: Sequence[str], masker: Masker) -> list[str]:
     """Return some notes, shortened after secrets are masked: a part of one would not be found."""
-    return [shorten(masker.text(note), _MAX_NOTE) for note in notes[:_MAX_NOTES]]
+    return [shorten(_masked(note, masker), _MAX_NOTE) for note in notes[:_MAX_NOTES]]
+
+
+def _masked(text: str, masker: Masker) -> str:
+    return without_signatures(masker.text(text))
 
 
 def _json(value: Any) -> str:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from port_hook_cli.assistant.action_files import DEFAULT_TIMEOUT_S, trigger_plan
-from port_hook_cli.assistant.capture_details import SIGNED, without_signature
+from port_hook_cli.assistant.capture_details import without_signature
 from port_hook_cli.assistant.results import ToolOutput
 from port_hook_cli.assistant.tool import Arguments
 from port_hook_cli.assistant.workspace import Workspace
@@ -66,8 +66,7 @@ def allowed_target(text: str | None, workspace: Workspace) -> str | None:
 
 async def replay_capture(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     """Send a capture of the store again, freshly signed, as `replay` does."""
-    capture_id = await asyncio.to_thread(_verified_capture, arguments, workspace)
-    plan = _replay_plan(capture_id, arguments, workspace)
+    plan = _replay_plan(await asyncio.to_thread(_capture_id, arguments, workspace), arguments, workspace)
     await _in_thread(run_batch, plan, workspace.runtime)
     return ToolOutput(workspace.records)
 
@@ -100,22 +99,28 @@ def _without_signature(record: dict[str, Any]) -> dict[str, Any]:
     return {**record, "headers": dict(without_signature(headers.items()))} if isinstance(headers, dict) else record
 
 
-def _verified_capture(arguments: Arguments, workspace: Workspace) -> str:
-    """Return the id of the capture to replay, which for `last` is the newest that is not a replay.
-
-    Raises UsageError for one without a good signature: a stranger must not get one by asking an agent for a replay.
-    """
+def _capture_id(arguments: Arguments, workspace: Workspace) -> str:
+    """Return the id of the capture to replay, which for `last` is the newest that is not a replay."""
     name = arguments["capture"]
     with workspace.open_store() as kept:
         newest = next(kept.find(limit=1, originals=True), None) if name == LAST else None
-        exchange = newest or kept.get(name)
-    status, capture_id = exchange.verdict.status, exchange.invocation.id
-    if status not in SIGNED and not arguments.get("as_captured", False):
+        return (newest or kept.get(name)).invocation.id
+
+
+def _replay_target(arguments: Arguments, workspace: Workspace) -> str:
+    """Return the URL to send a capture to; raises UsageError without one.
+
+    The store does not choose it, as `replay` lets it: the store may come from a stranger, who could send requests to
+    any port of this machine.
+    """
+    to = allowed_target(arguments.get("to"), workspace)
+    if to is None:
         raise UsageError(
-            f"The signature of {capture_id} is {status}, so no tool signs this request.",
-            hint=f"Set `as_captured`, or ask the user to check the capture and to run `port-hook replay {capture_id}`.",
+            "Missing argument `to`: the store does not choose where a tool sends.",
+            hint="Give the port or URL of the user's handler on this machine. "
+            "The user can set a default with `port-hook mcp --to`.",
         )
-    return capture_id
+    return to
 
 
 def _replay_plan(capture_id: str, arguments: Arguments, workspace: Workspace) -> ReplayPlan:
@@ -125,7 +130,7 @@ def _replay_plan(capture_id: str, arguments: Arguments, workspace: Workspace) ->
         raise UsageError("`as_captured` sends the body as it was captured.", hint="Leave out `set` and `unset`.")
     return ReplayPlan(
         sources=(capture_id,),
-        to=allowed_target(arguments.get("to"), workspace),
+        to=_replay_target(arguments, workspace),
         edits=edits,
         edit=False,
         rewriting=Rewriting(method=None if method is None else parse_method(method), as_captured=as_captured),
@@ -141,6 +146,7 @@ def _replay_plan(capture_id: str, arguments: Arguments, workspace: Workspace) ->
         secret_file=workspace.secret_file,
         insecure_api=workspace.insecure_api,
         reads_files=False,
+        needs_signature=True,  # a stranger must not get one by asking an agent for a replay
         signs_inside=False,  # replays are saved, and tools show their bodies: these must have no new signature
     )
 

@@ -19,7 +19,7 @@ from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.javascript.pointers import NoSuchValue
 from port_hook_cli.javascript.stringify import NotJson, stringify
 from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields, signed_inside
-from port_hook_cli.replay.sources import from_exchange, handler_here
+from port_hook_cli.replay.sources import contradiction, from_exchange, handler_here
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.text.secret import Secret
@@ -180,7 +180,9 @@ async def resend(
     is_direct = wanted.to is not None and not isinstance(destination, ToTheHandler)
     sent = await (_directly(request, url) if is_direct else destination.send(request, url))
     dropped = masked_fields(exchange.invocation.headers)
-    notes = (f"The store masks {', '.join(dropped)}; the replay was sent without.",) if dropped else ()
+    notes = [f"The store masks {', '.join(dropped)}; the replay was sent without."] if dropped else []
+    if found := await asyncio.to_thread(contradiction, captured, secret if wanted.is_signed else None):
+        notes.append(f"{found[0].upper()}{found[1:]}.")
     return replace(sent, notes=(*notes, *sent.notes))
 
 

@@ -38,7 +38,7 @@ from port_hook_cli.replay.series import (
     send_series,
     unexpected,
 )
-from port_hook_cli.replay.sources import ReplaySource
+from port_hook_cli.replay.sources import SIGNED, ReplaySource, captured_verdict, contradiction
 from port_hook_cli.replay.tally import DeliveryCounter, DeliveryTally
 from port_hook_cli.replay.view import delivery_hint, format_latencies, histogram_lines, series_record, tally_view
 from port_hook_cli.runtime import Runtime
@@ -61,8 +61,9 @@ class ReplayPlan:
 
     Times are seconds; a `timeout_s` of 0 is no limit. With `failed`, the captures that failed since `since_s` (epoch
     seconds) are the sources. `ignoring` is None if responses are not compared. `as_lambda` invokes a function. `plot`
-    is the file for an image of the latencies. Without `reads_files`, no source is the name of a file. Without
-    `signs_inside`, the signature inside a message of Kafka stays as captured, even if the message is edited.
+    is the file for an image of the latencies. Without `reads_files`, no source is the name of a file. With
+    `needs_signature`, a source is signed only if its captured signature matches the secret. Without `signs_inside`,
+    the signature inside a message of Kafka stays as captured, even if the message is edited.
     """
 
     sources: Sequence[str]
@@ -87,6 +88,7 @@ class ReplayPlan:
     as_lambda: bool = False
     plot: str | None = None
     reads_files: bool = True
+    needs_signature: bool = False
     signs_inside: bool = True
 
     @property
@@ -226,13 +228,15 @@ def _prepare(source: ReplaySource, plan: ReplayPlan, runtime: Runtime, secret: S
             f"{source.name} has no signature to send as captured.",
             hint="Leave out --as-captured to sign it.",
         )
+    if plan.needs_signature and secret is not None:
+        _require_signature(source, secret)
     if plan.ignoring is not None and source.recorded is None:
         raise UsageError(
             f"{source.name} was not forwarded, so there is no response of a handler to compare with.",
             hint="Leave out --compare, or name captures that `listen` forwarded.",
         )
     to = endpoint_url(plan.to) if plan.as_lambda else plan.to or _default_target(source, runtime)
-    notes = [*source.notes, *_notes(source, plan)]
+    notes = [*source.notes, *_notes(source, plan, secret)]
     body, more = plan.edits.apply(source.invocation.body) if plan.edits else (source.invocation.body, ())
     for note in (*notes, *more):
         tell(f"note: {source.name}: {note}", runtime)
@@ -250,6 +254,20 @@ def _prepare(source: ReplaySource, plan: ReplayPlan, runtime: Runtime, secret: S
         recorded=source.recorded,
         is_stored=source.is_stored,
     )
+
+
+def _require_signature(source: ReplaySource, secret: Secret) -> None:
+    """Raise UsageError unless the owner of the secret signed the source, at any time.
+
+    The verdict in the store does not count: it may be planted, or made with another secret or without one.
+    """
+    status = captured_verdict(source, secret).status
+    if status not in SIGNED:
+        raise UsageError(
+            f"The signature of {source.name} is {status}, so no tool signs this request.",
+            hint="Set `as_captured`, or ask the user to check the capture and to run "
+            f"`port-hook replay {source.name}`.",
+        )
 
 
 def _default_target(source: ReplaySource, runtime: Runtime) -> str:
@@ -271,7 +289,9 @@ def _default_target(source: ReplaySource, runtime: Runtime) -> str:
     return to
 
 
-def _notes(source: ReplaySource, plan: ReplayPlan) -> Iterator[str]:
+def _notes(source: ReplaySource, plan: ReplayPlan, secret: Secret | None) -> Iterator[str]:
+    if found := contradiction(source, secret):
+        yield found
     masked = ", ".join(masked_fields(source.invocation.headers))
     if masked:
         yield f"the store masks {masked}, so it is left out; set it with --header"

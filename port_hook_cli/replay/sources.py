@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,7 +17,12 @@ from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_reque
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, Delivery, Exchange, Headers, Invocation, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.javascript.stringify import NotJson, stringify
+from port_hook_cli.signatures.messages import verify_received, verify_received_without_diagnosis
 from port_hook_cli.signatures.signable import as_port_sends
+from port_hook_cli.text.secret import Secret
+
+SIGNED = frozenset({Status.VALID, Status.REENCODED, Status.STALE})
+"""The verdicts on requests that the owner of the secret signed. The timestamp of the last one is too old."""
 
 _CONTENT_TYPE = ("content-type", "application/json")
 _HEADERS = Headers((_CONTENT_TYPE,))
@@ -31,7 +37,8 @@ class ReplaySource:
     capture was forwarded to, and `listener_target` the one that the store's last listener forwarded to. Both are None
     unless they are URLs on this machine: a store may come from a stranger, who must not choose another machine.
     `recorded` is what came of the capture at its handler, and `is_stored` says that it is in the store.
-    `is_message` says that it was a message of Kafka, whose signature is inside its body.
+    `is_message` says that it was a message of Kafka, whose signature is inside its body. `verdict` is the one that came
+    with the capture, which may be planted; None for what was not captured.
     """
 
     name: str
@@ -42,6 +49,7 @@ class ReplaySource:
     recorded: Delivery | None = None
     is_stored: bool = False
     is_message: bool = False
+    verdict: Verdict | None = None
 
     @property
     def run_id(self) -> str | None:
@@ -64,7 +72,40 @@ def from_exchange(name: str, exchange: Exchange) -> ReplaySource:
         forwarded_to=handler_here(exchange.delivery.url) if exchange.delivery else None,
         recorded=exchange.delivery,
         is_message=exchange.invocation.origin is not None,
+        verdict=exchange.verdict,
     )
+
+
+def captured_verdict(source: ReplaySource, secret: Secret) -> Verdict:
+    """Return the verdict on the captured signature with the secret, whatever its age. Never raises."""
+    invocation = source.invocation
+    return verify_received(
+        invocation.headers,
+        invocation.body,
+        secret,
+        is_message=source.is_message,
+        now=invocation.received_at,
+        tolerance_s=inf,
+    )
+
+
+def contradiction(source: ReplaySource, secret: Secret | None) -> str:
+    """Return the note that a capture's verdict says that its signature was valid while it is not, "" otherwise."""
+    if secret is None or source.verdict is None or source.verdict.status is not Status.VALID:
+        return ""
+    # A valid signature needs no diagnosis, which may take long for each of many captures.
+    found = verify_received_without_diagnosis(
+        source.invocation.headers,
+        source.invocation.body,
+        secret,
+        is_message=source.is_message,
+        now=source.invocation.received_at,
+        tolerance_s=inf,
+        seen=False,
+    )
+    if found is not None and found.status in SIGNED:
+        return ""
+    return "its signature does not match the client secret in use, although the capture says that it was valid"
 
 
 def from_file(name: str, content: bytes) -> ReplaySource:

@@ -230,17 +230,6 @@ def test_no_part_of_the_client_secret_is_shown_where_a_body_is_cut(assistant: As
         assert secret[:6] not in str(found["handler_response"])
 
 
-@pytest.mark.parametrize(("status", "is_shown"), [(Status.VALID, False), (Status.STALE, False), (Status.INVALID, True)])
-def test_signature_is_shown_only_if_it_is_not_a_good_one(
-    assistant: Assistant, status: Status, *, is_shown: bool
-) -> None:
-    body = a_body()
-    assistant.save(an_exchange(an_invocation(body), verdict=Verdict(status=status)))
-    fields = dict(assistant.result("show_capture")["request"]["headers"])
-    assert fields["x-port-signature"] == (dict(signed(body))["x-port-signature"] if is_shown else "***")
-    assert fields["x-port-timestamp"] == "1700000000"
-
-
 def test_name_of_a_capture_is_never_a_file(assistant: Assistant) -> None:
     assistant.save(*numbered(1))
     (assistant.workspace.runtime.cwd / "aaaa").write_bytes(a_body())

@@ -41,10 +41,12 @@ def is_signed(received: Handler) -> bool:
     return verify_signature(Headers(tuple(request.fields)), request.body, SECRET, now=at).status is Status.VALID
 
 
-def test_capture_is_sent_where_it_was_forwarded_and_the_replay_is_saved(assistant: Assistant) -> None:
+def test_capture_is_sent_to_the_given_handler_and_the_replay_is_saved(assistant: Assistant) -> None:
     with handler() as target:
-        assistant.save(an_exchange(delivery=Delivery(url=f"{target.url}/hook", status=500)))
-        found = assistant.document("replay_capture", capture="last", set={"payload.properties.cpu": 64})
+        assistant.save(an_exchange(an_invocation(target="/hook")))
+        found = assistant.document(
+            "replay_capture", capture="last", to=str(target.port), set={"payload.properties.cpu": 64}
+        )
         assert is_signed(target)
         assert json.loads(target.requests[0].body)["payload"]["properties"]["cpu"] == 64
         assert target.requests[0].line.startswith("POST /hook ")
@@ -89,14 +91,28 @@ def test_path_with_a_value_in_it_is_refused(assistant: Assistant) -> None:
     assert "is not valid" in assistant.error("replay_capture", capture="last", to="1", set={"payload.a=1": 2})
 
 
-@pytest.mark.parametrize("status", [Status.INVALID, Status.MISSING, Status.MALFORMED, Status.UNCHECKED])
-def test_capture_that_no_one_signed_is_not_signed_for_an_agent(assistant: Assistant, status: Status) -> None:
+@pytest.mark.parametrize(
+    ("status", "signature"),
+    [
+        (Status.INVALID, "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+        (Status.MISSING, None),
+        (Status.MALFORMED, "?"),
+        (Status.UNCHECKED, "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+    ],
+)
+def test_capture_that_no_one_signed_is_not_signed_for_an_agent(
+    assistant: Assistant, status: Status, signature: str | None
+) -> None:
+    own = (("x-port-signature", signature),) if signature else (("x-other", "1"),)
+    headers = Headers((*own, ("x-port-timestamp", "1700000000")))
+    found = Status.INVALID if status is Status.UNCHECKED else status
     with handler() as target:
-        assistant.save(an_exchange(verdict=Verdict(status=status)))
-        assert f"is {status}, so no tool signs" in assistant.error("replay_capture", capture="last", to=target.url)
+        assistant.save(an_exchange(an_invocation(headers=headers), verdict=Verdict(status=status)))
+        assert f"is {found}, so no tool signs" in assistant.error("replay_capture", capture="last", to=target.url)
         assert target.requests == []
-        assistant.result("replay_capture", capture="last", to=target.url, as_captured=True)
-        assert target.requests[0].value("x-port-timestamp") == "1700000000"
+        if signature:
+            assistant.result("replay_capture", capture="last", to=target.url, as_captured=True)
+            assert target.requests[0].value("x-port-timestamp") == "1700000000"
 
 
 def test_changed_body_is_not_sent_as_captured(assistant: Assistant) -> None:
@@ -108,7 +124,7 @@ def test_changed_body_is_not_sent_as_captured(assistant: Assistant) -> None:
 
 def test_capture_of_a_stranger_does_not_choose_another_machine(assistant: Assistant) -> None:
     assistant.save(an_exchange(delivery=Delivery(url="http://192.0.2.1/", status=200)))
-    assert "was not forwarded to a handler on this machine" in assistant.error("replay_capture", capture="last")
+    assert "Missing argument `to`" in assistant.error("replay_capture", capture="last")
 
 
 @pytest.mark.parametrize("tool", ["replay_capture", "trigger_action"])

@@ -134,14 +134,16 @@ def test_refused_request_is_explained_with_the_secret_in_no_result(session: Sess
     assert shown["result"]["request"]["body"]["json"] == {"leaked": "***"}
     found = session.call("explain_verdict", capture="last")
     assert found["result"]["causes"] == ["secret-quoted"]
-    assert "no tool signs this request" in session.error("replay_capture", capture="last")
+    assert "no tool signs this request" in session.error("replay_capture", capture="last", to=session.target.url)
 
 
-def test_capture_is_replayed_to_its_handler(session: Session) -> None:
+def test_capture_is_replayed_to_the_given_handler(session: Session) -> None:
     session.post(a_body(a_document(status="AGAIN")))
     capture = session.call("list_captures", search="AGAIN", limit=1)["result"]["captures"][0]
     before = len(session.target.requests)
-    (sent,) = session.call("replay_capture", capture=capture["id"], set={"status": "EDITED"})["result"]
+    (sent,) = session.call("replay_capture", capture=capture["id"], to=session.target.url, set={"status": "EDITED"})[
+        "result"
+    ]
     assert sent["status"] == 200
     assert [json.loads(request.body)["status"] for request in session.target.requests[before:]] == ["EDITED"]
     assert session.call("show_capture", capture=sent["capture"])["result"]["replay_of"] == capture["id"]

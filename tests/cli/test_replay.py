@@ -28,8 +28,9 @@ from port_hook_cli.invocations.models import Delivery, Headers, MessageOrigin, S
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.signatures.messages import verify_received
 from port_hook_cli.signatures.signed_message import signed_message
+from port_hook_cli.text.secret import Secret
 from tests.conftest import Run
-from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation
+from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation, signed
 from tests.processes import environment
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler, RawRequest, application, handler
@@ -145,6 +146,17 @@ def test_replay_prints_a_note_when_the_capture_was_not_valid(run: Run, folder: P
     store(folder, exchange=an_exchange(verdict=Verdict(status=Status.STALE)))
     result = run("replay", "last", "--to", target.url, env=ENV)
     assert (result.code, result.err) == (0, "note: last: its signature was stale when it was captured\n")
+
+
+def test_replay_prints_a_note_when_a_capture_wrongly_says_that_it_was_valid(
+    run: Run, folder: Path, target: Handler
+) -> None:
+    """A stranger can write that into a store."""
+    planted = an_invocation(headers=signed(a_body(), secret=Secret("the-secret-of-a-stranger-0123456789")))
+    store(folder, exchange=an_exchange(planted))
+    result = run("replay", "last", "--to", target.url, env=ENV)
+    assert result.code == 0
+    assert "does not match the client secret in use, although the capture says that it was valid" in result.err
 
 
 def test_replay_omits_masked_credentials_and_accepts_new_ones(run: Run, folder: Path, target: Handler) -> None:

@@ -34,7 +34,8 @@ from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.messages import verify_received
 from port_hook_cli.signatures.signed_message import signed_message
-from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation
+from port_hook_cli.text.secret import Secret
+from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation, signed
 from tests.inspectors import InspectorClient, beside_listener, keep, over_store
 from tests.sandboxes import a_sandbox
 from tests.servers import handler
@@ -568,6 +569,17 @@ async def test_two_captures_are_compared(runtime: MakeRuntime, store: Path) -> N
     assert (found["a"]["id"], found["b"]["id"], found["complete"]) == (ID, "bb", True)
     row = documented("GET /api/captures")["captures"][0]
     assert found["a"].keys() == found["b"].keys() == row.keys()
+
+
+async def test_replay_has_a_note_when_a_capture_wrongly_says_that_it_was_valid(
+    runtime: MakeRuntime, store: Path
+) -> None:
+    planted = an_invocation(headers=signed(a_body(), secret=Secret("the-secret-of-a-stranger-0123456789")))
+    with handler() as target:
+        keep(store, [an_exchange(planted, delivery=Delivery(url=target.url, status=200, latency_ms=1.0))])
+        async with over_store(runtime(), store) as client:
+            (note,) = (await client.post(f"/api/captures/{planted.id}/replay"))["notes"]
+    assert note.startswith("Its signature does not match the client secret in use")
 
 
 async def test_read_only_store_gets_a_note_instead_of_the_replay(runtime: MakeRuntime, tmp_path: Path) -> None:

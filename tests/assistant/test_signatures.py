@@ -1,0 +1,195 @@
+"""No result of a tool has a signature that could be used, and nothing is signed because a store says that it may."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from port_hook_cli.invocations.models import Delivery, Exchange, Headers, MessageOrigin, Response, Status, Verdict
+from port_hook_cli.kafka.message import message_headers
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.signed_message import signed_message
+from port_hook_cli.signatures.verification import UNCHECKED, verify_signature
+from port_hook_cli.text.secret import Secret
+from tests.assistant.assistants import Assistant
+from tests.factories import NOW, SECRET, a_body, a_document, an_exchange, an_invocation, signed
+from tests.servers import Handler, handler
+
+OTHER = Secret("the-secret-of-another-organization-0123")
+ORIGIN = MessageOrigin("org.runs", 0, 1, None)
+
+
+@pytest.fixture
+def assistant(runtime: Callable[..., Runtime]) -> Assistant:
+    return Assistant.at(runtime)
+
+
+def a_signature(*, secret: Secret = SECRET) -> str:
+    return str(signed(a_body(), secret=secret).get("x-port-signature"))
+
+
+def a_message(secret: Secret = SECRET) -> tuple[Exchange, str]:
+    """Return a captured message of Kafka, and the signature inside it."""
+    value = signed_message(a_document(), secret, str(int(NOW)))
+    captured = an_invocation(value, headers=message_headers(value), origin=ORIGIN)
+    return an_exchange(captured, verdict=UNCHECKED), json.loads(value)["headers"]["X-Port-Signature"]
+
+
+def everything_shown(assistant: Assistant) -> str:
+    """Return all that the reading tools say about the newest capture."""
+    found: list[Any] = [
+        assistant.document("list_captures"),
+        assistant.document("explain_verdict"),
+        assistant.document("diff_captures", a="last", b="aaaa"),
+    ]
+    for body_as in ("json", "text"):
+        found += [assistant.document("show_capture", body_as=body_as, offset=offset) for offset in (0, 1, 900)]
+    return "\n".join(json.dumps(document, ensure_ascii=False) for document in found)
+
+
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("secret", [SECRET, OTHER, Secret(f" {SECRET.reveal()}\n"), Secret(f'"{SECRET.reveal()}"')])
+def test_signature_is_never_shown(assistant: Assistant, status: Status, secret: Secret) -> None:
+    """The verdict may be planted, or be missing because of --no-verify, or have been made with another secret."""
+    headers = signed(a_body(), secret=secret)
+    assistant.save(an_exchange(an_invocation(id="a" * 12)))
+    assistant.save(an_exchange(an_invocation(headers=headers), verdict=Verdict(status=status)))
+    shown = everything_shown(assistant)
+    assert a_signature(secret=secret).removeprefix("v1,") not in shown
+    fields = dict(assistant.result("show_capture")["request"]["headers"])
+    assert (fields["x-port-signature"], fields["x-port-timestamp"]) == ("***", "1700000000")
+
+
+@pytest.mark.parametrize("secret", [SECRET, OTHER])
+def test_signature_inside_a_message_of_kafka_is_not_shown(assistant: Assistant, secret: Secret) -> None:
+    message, signature = a_message(secret)
+    assistant.save(an_exchange(an_invocation(id="a" * 12)), message)
+    assert signature.removeprefix("v1,") not in everything_shown(assistant)
+    shown = assistant.result("show_capture")["request"]["body"]["json"]
+    assert shown["headers"] == {"X-Port-Signature": "***", "X-Port-Timestamp": "1700000000"}
+    assert shown["action"] == a_document()["action"]
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        'error(.headers["X-Port-Signature"] | explode | map(tostring) | join(" "))',
+        '.headers["X-Port-Signature"] | startswith("v1,")',
+        "[.. | strings | select(length == 47)] | length > 0",
+    ],
+)
+def test_jq_of_a_list_does_not_read_the_signature(assistant: Assistant, expression: str) -> None:
+    message, signature = a_message()
+    assistant.save(message)
+    found = assistant.document("list_captures", jq=expression)
+    assert found["result"]["captures"] == []
+    assert " ".join(str(ord(character)) for character in signature[:9]) not in json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda text: text,
+        lambda text: text.replace("/", "\\/"),
+        lambda text: text.replace("+", "\\u002B").replace("=", "\\u003D"),
+        lambda text: text.replace(",", "%2C").replace("+", "%2B").replace("/", "%2F").replace("=", "%3D"),
+    ],
+    ids=["plain", "php", "net", "url"],
+)
+def test_signature_that_a_handler_repeats_is_not_shown(assistant: Assistant, written: Callable[[str], str]) -> None:
+    # A secret for which the signature has both characters that are written as escapes.
+    secret = next(each for each in map(_numbered, range(10_000)) if {"+", "/"} <= set(a_signature(secret=each)))
+    echoed = written(a_signature(secret=secret))
+    body = b'{"headers":{"other":"%s"},"filler":"%s"}' % (echoed.encode(), b"x" * 2000)
+    fields = Headers((("x-echo", echoed),))
+    delivery = Delivery(url="http://127.0.0.1:1/", status=200, headers=fields, body=body)
+    response = Response(status=200, headers=fields, body=body)
+    assistant.save(an_exchange(an_invocation(id="a" * 12)), an_exchange(delivery=delivery, response=response))
+    shown = everything_shown(assistant)
+    for part in ("handler_response", "response"):
+        shown += json.dumps(assistant.document("show_capture", part=part))
+        shown += json.dumps(assistant.document("show_capture", part=part, offset=40))
+    assert a_signature(secret=secret)[3:12] not in shown
+    assert echoed[-12:] not in shown
+    assert json.dumps(echoed[-12:])[1:-1] not in shown
+
+
+def _numbered(number: int) -> Secret:
+    return Secret(f"a-client-secret-of-an-organization-{number:06}")
+
+
+def test_signature_in_a_body_that_is_not_text_is_not_shown(assistant: Assistant) -> None:
+    signature = a_signature()
+    assistant.save(an_exchange(an_invocation(b"\xff" + signature.encode())))
+    shown = base64.b64decode(assistant.result("show_capture")["request"]["body"]["base64"])
+    assert shown == b"\xff***"
+
+
+def is_signed(received: Handler) -> bool:
+    (request,) = received.requests
+    at = float(request.value("x-port-timestamp") or 0)
+    return verify_signature(Headers(tuple(request.fields)), request.body, SECRET, now=at).status is Status.VALID
+
+
+@pytest.mark.parametrize("status", [Status.VALID, Status.REENCODED, Status.STALE])
+@pytest.mark.parametrize("headers", [signed(a_body(), secret=OTHER), signed(b"{}"), Headers()], ids=str)
+def test_capture_is_not_signed_because_a_store_says_that_it_was_valid(
+    assistant: Assistant, status: Status, headers: Headers
+) -> None:
+    """The store may come from a stranger, who wants a request of theirs to be signed."""
+    assistant.save(an_exchange(an_invocation(headers=headers), verdict=Verdict(status=status)))
+    with handler() as target:
+        text = assistant.error("replay_capture", capture="last", to=target.url)
+        assert "so no tool signs this request" in text
+        assert target.requests == []
+
+
+def test_message_is_not_signed_because_a_store_says_that_it_was_valid(assistant: Assistant) -> None:
+    message, _ = a_message(OTHER)
+    assistant.save(an_exchange(message.invocation))
+    with handler() as target:
+        assert "so no tool signs" in assistant.error("replay_capture", capture="last", to=target.url)
+        assert target.requests == []
+
+
+@pytest.mark.parametrize("status", [Status.UNCHECKED, Status.INVALID])
+def test_old_capture_with_a_good_signature_is_signed_whatever_the_store_says(
+    assistant: Assistant, status: Status
+) -> None:
+    """It was captured with --no-verify, or before the user corrected the secret."""
+    assistant.save(an_exchange(an_invocation(received_at=NOW + 86_400), verdict=Verdict(status=status)))
+    with handler() as target:
+        assistant.result("replay_capture", capture="last", to=target.url)
+        assert is_signed(target)
+
+
+def test_message_with_a_good_signature_is_signed(assistant: Assistant) -> None:
+    message, _ = a_message()
+    assistant.save(message)
+    with handler() as target:
+        assistant.result("replay_capture", capture="last", to=target.url)
+        assert is_signed(target)
+
+
+@pytest.mark.parametrize("as_captured", [False, True])
+def test_store_does_not_choose_the_target(assistant: Assistant, *, as_captured: bool) -> None:
+    """A stranger's store could send requests to any port of this machine."""
+    with handler() as chosen:
+        assistant.save(an_exchange(delivery=Delivery(url=f"{chosen.url}/", status=200)))
+        text = assistant.error("replay_capture", capture="last", as_captured=as_captured)
+        assert "Missing argument `to`" in text
+        assert "port-hook mcp --to" in text
+        assert chosen.requests == []
+
+
+def test_target_of_the_user_is_used_instead_of_the_store_s(runtime: Callable[..., Runtime]) -> None:
+    with handler() as chosen, handler() as target:
+        assistant = Assistant.at(runtime, to=target.url)
+        assistant.save(an_exchange(delivery=Delivery(url=f"{chosen.url}/", status=200)))
+        assistant.result("replay_capture", capture="last")
+        assert is_signed(target)
+        assert chosen.requests == []
