@@ -15,6 +15,7 @@ import typer
 from port_hook_cli.cli import options
 from port_hook_cli.cli.signing_options import Unit
 from port_hook_cli.errors import ExitCode
+from port_hook_cli.files.input import file_path
 from port_hook_cli.runs.ids import check_run_id
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.sandbox.rate_limit import parse_rate
@@ -131,7 +132,7 @@ def sandbox(
         "workflows": read_workflows(runtime.cwd / path for path in workflows or ()),
         "kafka_brokers": (),
         "secrets": _read_secrets(secrets, runtime),
-        "state": None if state is None else runtime.cwd / state,
+        "state": None if state is None else file_path("--state", state, runtime.cwd),
         "sending": Sending(unit=timestamp_unit, timeout_s=delivery_timeout, allow_remote=allow_remote),
         "call_rate": parse_rate(rate_limit),
     }

@@ -46,6 +46,27 @@ def require_name(name: str) -> None:
         raise UsageError("The name of a file is empty.", hint="Check whether a shell variable is unset.")
 
 
+def file_path(option: str, path: Path, cwd: Path) -> Path:
+    """Return the absolute path of the file that `option` names, which need not exist.
+
+    Raises UsageError for a folder, and for a path that names none of its files, such as `/`, `..` or an empty one.
+    """
+    if path.name in {"", ".."}:
+        raise UsageError(
+            f"{option} needs the path of a file, and {str(path)!r} is a folder.",
+            hint="Name a file in it. If you used a shell variable, check whether it is unset.",
+        )
+    if path.parts[0] == "~":
+        raise UsageError(
+            f"{option} {path} begins with ~, which your shell has not replaced.",
+            hint=f"Put a space before it instead of =, and no quotes around it: {option} {path}",
+        )
+    found = (cwd / path).absolute()
+    if is_directory(found):
+        raise UsageError(f"{option} needs the path of a file, and {path} is a folder.", hint="Name a file in it.")
+    return found
+
+
 def is_a_directory(name: str) -> StoreError:
     """Return the error for a directory where a file is needed."""
     return StoreError(f"{name} is a directory; a file is needed.", hint="Give a file in it, or - to read stdin.")

@@ -151,7 +151,7 @@ class SandboxState:
         for kind, key, value in rows:
             try:
                 loaders[kind](key, value)
-            except (KeyError, TypeError, AttributeError) as problem:
+            except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as problem:
                 raise ValueError(f"{kind} {key}: {problem!r}") from problem
 
     def record_change(self, kind: str, key: str, value: Any) -> None:

@@ -14,13 +14,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from port_hook_cli.captures.database.files import secure
+from port_hook_cli.captures.database.conditions import LARGEST_VALUE
+from port_hook_cli.captures.database.files import check_files, close_to_others
+from port_hook_cli.captures.database.opening import distrust, end_at_ctrl_c, portable
+from port_hook_cli.captures.database.schema import PlantedSchema, check_definitions
 from port_hook_cli.errors import StoreError
+from port_hook_cli.files.input import MAX_INPUT_BYTES
+from port_hook_cli.files.own_files import make_folders
 from port_hook_cli.sandbox.state import Row
 
 _VERSION = 1
 _SQLITE_MAGIC = b"SQLite format 3\0"
 # Logs come after the runs that they refer to, in order of their keys; other rows come oldest first.
+_TABLE = "CREATE TABLE part (kind TEXT NOT NULL, key TEXT NOT NULL, document TEXT NOT NULL, UNIQUE (kind, key))"
+_SIZE = "octet_length(kind) + octet_length(key) + octet_length(document)"
+_SIZES = f"SELECT max({_SIZE}), sum({_SIZE}) FROM part"  # noqa: S608 - names of our own
 _ORDER = "CASE kind WHEN 'log' THEN 1 ELSE 0 END, CASE kind WHEN 'log' THEN key END, rowid"
 
 
@@ -35,20 +43,22 @@ class StateFile:
     def open(cls, path: Path) -> Self:
         """Open the file, or create it for this user only; raises StoreError."""
         with _store_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            secure(path, show_only=False)
+            check_files(path, show_only=False)
+            make_folders(path.parent)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o600))
             _check_kind(path)
             connection = sqlite3.connect(path, isolation_level=None, timeout=1.0)
             try:
-                connection.execute("PRAGMA trusted_schema = OFF")
+                end_at_ctrl_c(connection)
+                distrust(connection)
                 _check_tables(path, connection)
-                path.chmod(0o600)
                 # Exclusive: two sandboxes would overwrite each other's runs. It also needs no shared memory file.
                 connection.execute("PRAGMA locking_mode = EXCLUSIVE")
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = NORMAL")
                 _create_table(connection)
+                close_to_others(path, show_only=False)
+                check_files(path, show_only=False)
             except BaseException:
                 connection.close()
                 raise
@@ -63,8 +73,18 @@ class StateFile:
     def rows(self) -> Iterator[Row]:
         """Yield the rows, runs before their logs; raises StoreError."""
         with _store_errors(self._path):
+            self._check_sizes()
             for kind, key, text in self._connection.execute(f"SELECT kind, key, document FROM part ORDER BY {_ORDER}"):  # noqa: S608
                 yield kind, json.loads(key), json.loads(text)
+
+    def _check_sizes(self) -> None:
+        largest, total = self._connection.execute(portable(_SIZES)).fetchone()
+        if (largest or 0) > LARGEST_VALUE or (total or 0) > MAX_INPUT_BYTES:
+            raise StoreError(
+                f"The state file {self._path} is not used: it has more than {MAX_INPUT_BYTES // 2**20} MiB, or "
+                f"{LARGEST_VALUE // 2**20} MiB in one part.",
+                hint="Move it away to start with an empty state.",
+            )
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write all `rows` in one transaction; raises StoreError."""
@@ -104,11 +124,13 @@ def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if version == 0 and tables:
         raise StoreError(f"{path} is not a sandbox's state file.", hint="Give --state another path.")
-    kinds = connection.execute("SELECT type, name FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
-    if set(kinds) - {("table", "part")}:
+    try:
+        check_definitions(connection, (_TABLE,) if tables else ())
+    except PlantedSchema as planted:
         raise StoreError(
-            f"{path} has tables, triggers or views that port-hook did not make.", hint="Give --state another path."
-        )
+            f"{path} has tables, columns, triggers or views that port-hook did not make: {planted}.",
+            hint="Give --state another path.",
+        ) from planted
     if version not in {0, _VERSION}:
         raise StoreError(
             f"{path} was written by another version of port-hook (format {version}).",
@@ -118,10 +140,8 @@ def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
 
 def _create_table(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")  # takes the exclusive lock
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS part"
-        " (kind TEXT NOT NULL, key TEXT NOT NULL, document TEXT NOT NULL, UNIQUE (kind, key))"
-    )
+    if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        connection.execute(_TABLE)
     connection.execute(f"PRAGMA user_version = {_VERSION}")
     connection.execute("COMMIT")
 
@@ -141,6 +161,11 @@ def _store_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         raise StoreError(
             f"The state file {path} cannot be used: {error.strerror or error}.", hint="Give --state another path."
+        ) from error
+    except RecursionError as error:
+        raise StoreError(
+            f"The state file {path} is damaged: its JSON is nested too deeply.",
+            hint="Move it away to start with an empty state.",
         ) from error
     except ValueError as error:
         raise StoreError(

@@ -5,6 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+LARGEST_VALUE = 64 * 1024 * 1024
+"""Bytes of the largest value that port-hook saves: a body (`--max-body`), or a part of a sandbox's state."""
+
+_LARGEST_COLUMN = 2 * 1024 * 1024  # no listener writes more into any column but the body
+_LARGE_COLUMNS = frozenset({"body"})
+
+
+def bounded(column: str, most: int = 0) -> str:
+    """Return SQL for the value of a column, or infinity if it has more than `most` bytes.
+
+    The default is the most that port-hook writes there. SQLite finds the length without reading the value. Pass the
+    statement to `opening.portable`.
+    """
+    most = most or (LARGEST_VALUE if column in _LARGE_COLUMNS else _LARGEST_COLUMN)
+    return f"CASE WHEN octet_length({column}) > {most} THEN 9e999 ELSE {column} END"
+
 
 def _status_in(column: str) -> str:
     # Nested, as SQLite promises no order for AND, and json_type() fails for text that is not JSON.

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from port_hook_cli.errors import StoreError
+from port_hook_cli.files.own_files import make_folders
 
 FOLDER = ".port-hook"
 LOG, INDEX = "-wal", "-shm"
@@ -38,23 +39,53 @@ def beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
-def secure(path: Path, *, show_only: bool) -> list[str]:
-    """Make the store's files private if they belong to this user; return what the user should know about them.
+def check_files(path: Path, *, show_only: bool) -> list[str]:
+    """Return what the user should know about the store's files, without changing them.
 
-    Raises StoreError for symbolic links, and for files of another user: with `show_only` those are only reported,
-    unless others may write them.
+    Raises StoreError for a path without a name, for symbolic links, and for files of another user: with `show_only`
+    those are only reported, unless others may write them.
+    """
+    if not path.name:
+        raise _unusable(path, "is not the name of a file")
+    warnings = [warning for file, found in _found(path) for warning in _check(file, found, show_only=show_only)]
+    _refuse_journal(beside(path, _JOURNAL))
+    return warnings
+
+
+def close_to_others(path: Path, *, show_only: bool) -> list[str]:
+    """Make the store's files private if they belong to this user; return what the user should know about that.
+
+    Call it only for a database that port-hook has made: the modes of all other files are their owner's. For the same
+    reason, only a folder with port-hook's own name is made private. Raises StoreError.
     """
     warnings: list[str] = []
+    reported: list[int] = []
+    for file, found in _found(path):
+        mode = stat.S_IMODE(found.st_mode)
+        is_own = sys.platform != "win32" and found.st_uid == os.geteuid()
+        if is_own and mode & _OTHERS and file.path.name != _IGNORE:
+            done = list(_close_to_others(file.path, mode, show_only=show_only))
+            # SQLite has just created the files beside the store with the store's mode, which was reported.
+            warnings += [] if mode in reported else done
+            reported += [] if file.is_folder else [mode]
+    return warnings
+
+
+class _StoreFile(NamedTuple):
+    """The store's folder, or a file in it."""
+
+    path: Path
+    is_folder: bool = False
+
+
+def _found(path: Path) -> Iterator[tuple[_StoreFile, os.stat_result]]:
     for file in _files(path):
         try:
-            found = file.lstat()
+            yield file, file.path.lstat()
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            raise _unusable(file, f"could not be opened: {error.strerror}") from error
-        warnings += _secure(file, found, is_folder=file == path.parent, show_only=show_only)
-    _refuse_journal(beside(path, _JOURNAL))
-    return warnings
+            raise _unusable(file.path, f"could not be opened: {error.strerror}") from error
 
 
 def _refuse_journal(journal: Path) -> None:
@@ -76,7 +107,7 @@ def _refuse_journal(journal: Path) -> None:
 def make(path: Path) -> None:
     """Create the file and its folder if they are missing, readable by this user only; raises StoreError."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folders(path.parent)
         if path.parent.name == FOLDER:
             _make_file(path.parent / _IGNORE, b"*\n")
         _make_file(path)
@@ -98,36 +129,27 @@ def _make_file(path: Path, content: bytes = b"") -> None:
             os.close(descriptor)
 
 
-def _files(path: Path) -> Iterator[Path]:
+def _files(path: Path) -> Iterator[_StoreFile]:
     if path.parent.name == FOLDER:
-        yield path.parent
-        yield path.parent / _IGNORE
-    yield path
+        yield _StoreFile(path.parent, is_folder=True)
+        yield _StoreFile(path.parent / _IGNORE)
+    yield _StoreFile(path)
     for suffix in _BESIDE:
-        yield beside(path, suffix)
+        yield _StoreFile(beside(path, suffix))
 
 
-def _secure(file: Path, found: os.stat_result, *, is_folder: bool, show_only: bool) -> Iterator[str]:
+def _check(file: _StoreFile, found: os.stat_result, *, show_only: bool) -> Iterator[str]:
+    path, is_folder = file
     if stat.S_ISLNK(found.st_mode):
-        raise _unusable(file, "is a symbolic link, which port-hook does not follow")
+        raise _unusable(path, "is a symbolic link, which port-hook does not follow")
     if not (stat.S_ISDIR if is_folder else stat.S_ISREG)(found.st_mode):
-        raise _unusable(file, f"could not be opened: it is not a {'folder' if is_folder else 'regular file'}")
+        raise _unusable(path, f"could not be opened: it is not a {'folder' if is_folder else 'regular file'}")
     if found.st_nlink > 1 and not is_folder:
-        raise _unusable(file, "has another name elsewhere (a hard link), and what is written to it is written there")
-    faults: Iterator[str] = iter(())
-    if sys.platform != "win32":
-        faults = _check_owner(file, found, os.geteuid(), show_only=show_only)
-    yield from faults
-
-
-def _check_owner(file: Path, found: os.stat_result, user: int, *, show_only: bool) -> Iterator[str]:
-    mode = stat.S_IMODE(found.st_mode)
-    if found.st_uid != user:
-        if not show_only or mode & _WRITABLE_BY_OTHERS:
-            raise _unusable(file, "belongs to another user")
-        yield f"{file} belongs to another user, who may have written anything into it"
-    elif mode & _OTHERS and file.name != _IGNORE:
-        yield from _close_to_others(file, mode, show_only=show_only)
+        raise _unusable(path, "has another name elsewhere (a hard link), and what is written to it is written there")
+    if sys.platform != "win32" and found.st_uid != os.geteuid():
+        if not show_only or found.st_mode & _WRITABLE_BY_OTHERS:
+            raise _unusable(path, "belongs to another user")
+        yield f"{path} belongs to another user, who may have written anything into it"
 
 
 def _close_to_others(file: Path, mode: int, *, show_only: bool) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from contextlib import closing
@@ -10,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from port_hook_cli.captures.database.files import FOLDER, LOG, beside, make, secure
+from port_hook_cli.captures.database.conditions import LARGEST_VALUE
+from port_hook_cli.captures.database.files import FOLDER, LOG, beside, check_files, close_to_others, make
 from port_hook_cli.captures.database.problems import store_problem
 from port_hook_cli.captures.database.schema import (
     MIGRATIONS,
@@ -19,8 +21,10 @@ from port_hook_cli.captures.database.schema import (
     PlantedSchema,
     check_schema,
     migrate,
+    read_version,
 )
 from port_hook_cli.errors import StoreError
+from port_hook_cli.files.input import file_path
 
 BUSY_TIMEOUT_S = 5.0
 
@@ -29,6 +33,10 @@ _OLDEST_SQLITE = (3, 33)  # UPDATE … FROM
 # A checkpoint costs one or two fsyncs. With one every 16 MiB instead of 4 MiB, it does not affect the 99th percentile,
 # and a listener's thread has done most of the work by then (see `writer`).
 _CHECKPOINT_PAGES = 4000
+_OCTET_LENGTH = (3, 43)
+_OCTETS = re.compile(r"\boctet_length\(([\w.]+)\)")
+# A row has some small columns beside its largest value, and SQLite limits the sum.
+_SLACK = 8 * 1024 * 1024
 _CACHE_KIB = 2048
 # A log that grew beyond this for a large capture is truncated again.
 _LOG_BYTES = 16 * 1024 * 1024
@@ -37,8 +45,11 @@ _INSTRUCTIONS = 100_000
 
 
 def store_path(option: Path | None, cwd: Path) -> Path:
-    """Return the store's absolute path: the option's, taken from `cwd`, or `.port-hook/captures.db` there."""
-    return (cwd / (option or Path(FOLDER, "captures.db"))).absolute()
+    """Return the store's absolute path: the option's, taken from `cwd`, or `.port-hook/captures.db` there.
+
+    Raises UsageError for a folder.
+    """
+    return (cwd / FOLDER / "captures.db").absolute() if option is None else file_path("--store", option, cwd)
 
 
 def require_sqlite(version: tuple[int, ...]) -> None:
@@ -74,7 +85,8 @@ def connect(path: Path, access: Access, *, patience_s: float = BUSY_TIMEOUT_S) -
     If another program has locked the file, each statement waits for `patience_s` seconds at most.
     """
     require_sqlite(sqlite3.sqlite_version_info)
-    warnings = secure(path, show_only=access in {Access.SHOW, Access.GLANCE})
+    show_only = access in {Access.SHOW, Access.GLANCE}
+    warnings = check_files(path, show_only=show_only)
     if access is Access.CREATE:
         make(path)
     elif not path.exists():
@@ -82,12 +94,23 @@ def connect(path: Path, access: Access, *, patience_s: float = BUSY_TIMEOUT_S) -
             f"There is no capture store at {path}.",
             hint="Start `port-hook listen` in this folder, or name the store with --store.",
         )
+    opened = _open(path, access, patience_s)
     try:
-        opened = (
-            Opened(_connect(path, "mode=rw", patience_s=patience_s))
-            if access is Access.CREATE
-            else _open_to_read(path, patience_s, migrates=access is not Access.GLANCE)
-        )
+        if read_version(opened.connection):  # it is a store of port-hook, not an empty file
+            warnings += close_to_others(path, show_only=show_only)
+        # By now SQLite has created its files, or opened some that another user created in the meantime.
+        check_files(path, show_only=show_only)
+    except StoreError:
+        opened.connection.close()
+        raise
+    return Opened(opened.connection, (*warnings, *opened.warnings))
+
+
+def _open(path: Path, access: Access, patience_s: float) -> Opened:
+    try:
+        if access is Access.CREATE:
+            return Opened(_connect(path, "mode=rw", patience_s=patience_s))
+        return _open_to_read(path, patience_s, migrates=access is not Access.GLANCE)
     except sqlite3.Error as error:
         raise store_problem(error, path) from error
     except ForeignDatabase as error:
@@ -104,13 +127,6 @@ def connect(path: Path, access: Access, *, patience_s: float = BUSY_TIMEOUT_S) -
             f"{path} was written by a newer port-hook ({error}).",
             hint="Upgrade port-hook, or name another store with --store.",
         ) from error
-    try:
-        # By now SQLite has created its files, or opened some that another user created in the meantime.
-        secure(path, show_only=access in {Access.SHOW, Access.GLANCE})
-    except StoreError:
-        opened.connection.close()
-        raise
-    return Opened(opened.connection, (*warnings, *opened.warnings))
 
 
 def _open_to_read(path: Path, patience_s: float, *, migrates: bool) -> Opened:
@@ -142,9 +158,7 @@ def _connect(
     try:
         if interruptible:
             end_at_ctrl_c(connection)
-        # The file's content is untrusted, and nothing is changed before it is checked.
-        connection.execute("PRAGMA trusted_schema = OFF")
-        connection.execute("PRAGMA cell_size_check = ON")
+        distrust(connection)
         version = check_schema(connection)
         if not migrates:
             return connection
@@ -157,6 +171,25 @@ def _connect(
         connection.close()
         raise
     return connection
+
+
+def distrust(connection: sqlite3.Connection) -> None:
+    """Limit what the content of a database can do: any program may have written it. Check its definitions next.
+
+    A statement that would read or make a value of more than LARGEST_VALUE bytes fails with SQLITE_TOOBIG, before SQLite
+    takes memory for it.
+    """
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE + _SLACK)
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+
+
+def portable(sql: str) -> str:
+    """Return a statement with `octet_length(COLUMN)` as this SQLite can execute it.
+
+    Before SQLite 3.43, there is no such function, and SQLite has to read a text to find its length in bytes.
+    """
+    return sql if sqlite3.sqlite_version_info >= _OCTET_LENGTH else _OCTETS.sub(r"length(CAST(\1 AS BLOB))", sql)
 
 
 def _migrated_copy(connection: sqlite3.Connection) -> sqlite3.Connection:

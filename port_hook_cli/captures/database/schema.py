@@ -133,12 +133,9 @@ def check_schema(connection: sqlite3.Connection) -> int:
     connection.execute("BEGIN")  # another process may be migrating the file
     try:
         version = read_version(connection)
-        found = _objects(connection)
+        check_definitions(connection, tuple(chain.from_iterable(MIGRATIONS[:version])))
     finally:
         connection.rollback()
-    for name, definition in {**_expected(version), **found}.items():
-        if found.get(name) != definition or _expected(version).get(name) != definition:
-            raise PlantedSchema(" ".join(name))
     _check_numbers(connection, version)
     return version
 
@@ -152,15 +149,27 @@ def _check_numbers(connection: sqlite3.Connection, version: int) -> None:
                 raise PlantedSchema(f"capture with the number {number}")
 
 
+def check_definitions(connection: sqlite3.Connection, statements: tuple[str, ...]) -> None:
+    """Raise PlantedSchema if a database has other objects, or other definitions, than `statements` create.
+
+    Besides views, triggers and generated columns, the expressions of CHECK, DEFAULT and indexes run code of the
+    database's author.
+    """
+    expected, found = _definitions_of(statements), _definitions(connection)
+    for name in {**expected, **found}:
+        if found.get(name) != expected.get(name):
+            raise PlantedSchema(" ".join(name))
+
+
 @cache
-def _expected(version: int) -> dict[tuple[str, str], str]:
+def _definitions_of(statements: tuple[str, ...]) -> dict[tuple[str, str], str]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        for statement in chain.from_iterable(MIGRATIONS[:version]):
+        for statement in statements:
             connection.execute(statement)
-        return _objects(connection)
+        return _definitions(connection)
 
 
-def _objects(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
+def _definitions(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
     """Return the definition of each object of a database by its type and name, except for ANALYZE's statistics."""
     rows = connection.execute("SELECT type, name, sql FROM sqlite_master")
     found = {(str(kind), str(name)): " ".join(str(sql).split()) for kind, name, sql in rows}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from port_hook_cli.captures.database.opening import Access, connect, store_path
-from port_hook_cli.errors import StoreError
+from port_hook_cli.errors import StoreError, UsageError
 
 _MOST = 50
 _PATIENCE_S = 0.05
@@ -39,7 +39,7 @@ class RecentCapture(NamedTuple):
 def recent_captures(option: Path | None, cwd: Path) -> list[RecentCapture]:
     """Return the newest captures of a store, newest first; none if it cannot be read."""
     found: list[RecentCapture] = []
-    with suppress(StoreError, OSError, sqlite3.Error), closing(_open(option, cwd)) as connection:
+    with suppress(StoreError, UsageError, OSError, sqlite3.Error), closing(_open(option, cwd)) as connection:
         rows = connection.execute(_NEWEST, [_MOST]).fetchall()
         found = [RecentCapture(*row) for row in rows if _is_sound(row)]
     return found

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from port_hook_cli.captures.database.opening import execute_patiently, require_sqlite, store_path
 from port_hook_cli.captures.database.schema import migrate
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
-from port_hook_cli.errors import StoreError
+from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Partition, Response, Status, Verdict
 from tests.captures.exchange_strategies import exchanges, outcomes
 from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation, signed
@@ -119,8 +119,9 @@ def test_database_of_another_program_is_refused_and_unchanged(folder: Path) -> N
 
 
 def test_open_store_refuses_a_folder(folder: Path) -> None:
-    with pytest.raises(StoreError, match="could not be"):
-        open_store(Path(), folder)
+    for name in (Path(), Path(".."), folder):
+        with pytest.raises(UsageError, match="--store needs the path of a file"):
+            open_store(name, folder)
 
 
 def test_open_store_fails_when_the_store_cannot_be_created(folder: Path) -> None:

@@ -1,0 +1,173 @@
+"""Folders and files that are for this user only: they are made private, and read only if no one else can write them.
+
+Whatever the umask allows, other users get no access. A folder or file that port-hook finds may have been planted, so
+its owner and mode are checked; its mode stays as it is.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from port_hook_cli.files.settings_file import fault_of, is_private_group
+
+HOME_FOLDER = ".port-hook"
+"""The folder in a user's home in which port-hook keeps what belongs to the user and not to a project."""
+
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+# A pipe in the place of a file must not hang the command.
+_READ = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | _NO_FOLLOW | getattr(os, "O_BINARY", 0)
+
+
+class NotPrivateError(PermissionError):
+    """Another user owns, or can write, a file or folder of port-hook; `strerror` says that and what to do."""
+
+    def __init__(self, reason: str, path: Path) -> None:
+        super().__init__(errno.EACCES, reason, str(path))
+
+
+def make_folders(folder: Path) -> list[Path]:
+    """Create a folder and those above it that are missing, all with mode 0700; return the created ones.
+
+    `Path.mkdir(parents=True)` uses its mode for the last folder only. Raises OSError.
+    """
+    missing = [folder]
+    while not missing[-1].exists():
+        missing.append(missing[-1].parent)
+    made = []
+    for each in reversed(missing[:-1]):
+        with suppress(FileExistsError):  # another process was faster
+            each.mkdir(mode=0o700)
+            made.append(each)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    return made
+
+
+def make_own_folder(home: Path, folder: Path) -> list[Path]:
+    """Create `folder`, a relative path in the home folder, and check each of its levels; return the created ones.
+
+    Raises NotPrivateError for a level that another user owns or can write, and OSError.
+    """
+    made = make_folders(home / folder)
+    check_own_folder(home, folder)
+    return made
+
+
+def check_own_folder(home: Path, folder: Path) -> None:
+    """Raise NotPrivateError if another user owns or can write a level of `folder`, a relative path in the home folder.
+
+    Raises OSError for a missing level. A level may be a symbolic link of the same user.
+    """
+    path = home
+    for name in folder.parts:
+        path = path / name
+        _check_owner(path, path.lstat())
+        found = path.stat()
+        if not stat.S_ISDIR(found.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+        _check(path, found, repair="check what is in it, then chmod 700")
+
+
+def open_own_file(path: Path, flags: int = _READ) -> int:
+    """Return a descriptor of a file of this user, for reading by default; links are not followed.
+
+    Raises NotPrivateError for a file that another user owns or can write, or that has another name elsewhere, and
+    OSError.
+    """
+    handle = os.open(path, flags | _NO_FOLLOW)
+    try:
+        _check_file(path, os.fstat(handle))
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def read_own_file(path: Path, limit: int) -> bytes:
+    """Return at most `limit` bytes of a file of this user; raises what `open_own_file` raises."""
+    with os.fdopen(open_own_file(path), "rb") as file:
+        return file.read(limit)
+
+
+def replace_own_file(path: Path, content: bytes, *, fresh: Path) -> None:
+    """Replace a file as a whole, synced to the disk; `fresh` is a name beside it for the new one. Raises OSError.
+
+    Where the system can, the content is written to a file without a name. So a process that is killed leaves either
+    nothing or, for the moment between two system calls, a complete file at `fresh`. Elsewhere, it can leave a part of
+    the content there. The caller makes sure that no other process uses `fresh`, and deletes what was left.
+    """
+    fresh.unlink(missing_ok=True)
+    try:
+        if not _link_unnamed(path, content, fresh):
+            with os.fdopen(os.open(fresh, _CREATE, 0o600), "wb") as file:
+                _write(file.fileno(), content)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+if sys.platform == "linux":
+
+    def _link_unnamed(path: Path, content: bytes, fresh: Path) -> bool:
+        """Write `content` to a new file and then name it `fresh`; return False if this file system cannot do that."""
+        try:
+            handle = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o600)
+        except OSError:
+            return False
+        folder = None
+        try:
+            _write(handle, content)
+            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            os.link(f"/proc/self/fd/{handle}", fresh.name, dst_dir_fd=folder, follow_symlinks=True)
+        except (FileNotFoundError, NotImplementedError):  # /proc is not mounted
+            return False
+        finally:
+            os.close(handle)
+            if folder is not None:
+                os.close(folder)
+        return True
+
+else:
+
+    def _link_unnamed(path: Path, content: bytes, fresh: Path) -> bool:
+        """Return False: the system has no files without a name."""
+        del path, content, fresh
+        return False
+
+
+def _write(handle: int, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(handle, rest) :]
+    os.fsync(handle)
+
+
+def _check_file(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise NotPrivateError("it is not a regular file", path)
+    _check(path, found, repair="check its content, then chmod 600")
+    if found.st_nlink > 1:
+        raise NotPrivateError("it has another name elsewhere (a hard link)", path)
+
+
+def _check(path: Path, found: os.stat_result, *, repair: str) -> None:
+    _check_owner(path, found)
+    fault = sys.platform != "win32" and fault_of(
+        found.st_mode,
+        owner=found.st_uid,
+        user=os.geteuid(),
+        is_private=lambda: is_private_group(found.st_gid, owner=found.st_uid),
+    )
+    if fault:
+        raise NotPrivateError(f"{fault[0]} (mode {stat.S_IMODE(found.st_mode):04o}); {repair} {path}", path)
+
+
+def _check_owner(path: Path, found: os.stat_result) -> None:
+    if sys.platform != "win32" and found.st_uid not in {0, os.geteuid()}:
+        raise NotPrivateError(f"{path} belongs to another user (uid {found.st_uid})", path)

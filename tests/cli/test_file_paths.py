@@ -1,0 +1,114 @@
+"""Options that need the path of a file: folders and paths without a name are refused, and keep their modes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.errors import ExitCode
+from tests.conftest import Run
+from tests.processes import environment
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
+COMMANDS = (("listen", "--no-verify", "--tunnel", "none", "--port", "0", "--timeout", "0", "--store"),
+            ("captures", "--store"), ("show", "last", "--store"), ("prune", "--keep", "0", "--yes", "--store"),
+            ("doctor", "--store"), ("sandbox", "--port", "0", "--state"))  # fmt: skip
+# Each command runs once with the path of a file first, so that all modules are loaded when the root changes.
+IN_A_ROOT = """
+import io, os, stat, sys
+from pathlib import Path
+from port_hook_cli.cli.app import main
+from port_hook_cli.runtime import Runtime
+from tests.cli.test_file_paths import COMMANDS, an_exit_code
+
+for command in COMMANDS[1:]:
+    an_exit_code([*command, "notes.txt"])
+    an_exit_code([*command, "."])
+os.chroot(sys.argv[1])
+os.chdir("/")
+os.chmod("/", 0o755)
+codes = [an_exit_code([*command, path]) for command in COMMANDS[1:] for path in ("/", "//", "/..", "/.")]
+print(oct(stat.S_IMODE(os.stat("/").st_mode)), sorted(set(codes)))
+"""
+
+
+def an_exit_code(arguments: list[str]) -> int:
+    """Return the exit code of a command in this process."""
+    from port_hook_cli.cli.app import main
+
+    try:
+        return int(main(arguments) or 0)
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("path", ["", ".", "..", "sub", "sub/..", "sub/", "~", "~/captures.db"])
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_path_that_is_no_file_is_refused(run: Run, folder: Path, command: tuple[str, ...], path: str) -> None:
+    (folder / "sub").mkdir()
+    for each in (folder, folder / "sub"):
+        each.chmod(0o755)
+    result = run(*command, path)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert command[-1] in result.err.splitlines()[0]
+    assert "hint: " in result.err
+    assert sorted(file.name for file in folder.iterdir()) == ["sub"]
+    assert os.name != "posix" or [mode(folder), mode(folder / "sub")] == [0o755, 0o755]
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="changing the root takes root")
+def test_root_folder_keeps_its_mode_when_it_is_named_as_a_file(folder: Path) -> None:
+    (folder / "notes.txt").write_text("mine")
+    root = folder / "root"
+    root.mkdir()
+    result = subprocess.run(
+        [sys.executable, "-c", IN_A_ROOT, str(root)],
+        cwd=folder,
+        env=environment(folder, PYTHONPATH=str(Path(__file__).parents[2])),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.stdout.splitlines()[-1:] == [f"0o755 [{int(ExitCode.USAGE)}]"], result.stderr
+
+
+@POSIX
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+@pytest.mark.parametrize("kind", ["text", "database"])
+def test_file_of_another_program_keeps_its_mode(run: Run, folder: Path, command: tuple[str, ...], kind: str) -> None:
+    file = folder / ".port-hook" / "mine"
+    file.parent.mkdir()
+    if kind == "text":
+        file.write_text("my notes, which everyone may read")
+    else:
+        with sqlite3.connect(file) as connection:
+            connection.execute("CREATE TABLE mine (a)")
+        connection.close()
+    file.parent.chmod(0o755)
+    file.chmod(0o644)
+    before = file.read_bytes()
+    result = run(*command, str(file))
+    assert result.code in {ExitCode.STORE, ExitCode.FAILED}
+    assert [mode(file.parent), mode(file), file.read_bytes()] == [0o755, 0o644, before]
+
+
+@POSIX
+def test_folder_of_a_named_store_keeps_its_mode(run: Run, folder: Path) -> None:
+    shared = folder / "shared"
+    shared.mkdir()
+    shared.chmod(0o755)
+    for command in COMMANDS[:-1]:  # the sandbox would go on
+        run(*command, f"shared/{command[0]}/captures.db")
+        run(*command, "shared/mine.db")
+    assert mode(shared) == 0o755
+    assert mode(shared / "listen") == 0o700
