@@ -202,15 +202,15 @@ KILLS ?= 100
 
 .PHONY: fuzz
 fuzz: $(VENV)/.dev ## Fuzz the receiver and verification for FUZZ_S seconds each; prints the seed
-	PORT_HOOK_FUZZ_S=$(FUZZ_S) $(BIN)/pytest --quiet --capture=no --timeout=0 -p no:randomly tests/hostile/test_fuzz_verification.py tests/hostile/test_fuzz_receiver.py
+	PORT_HOOK_FUZZ_S=$(FUZZ_S) $(BIN)/pytest --quiet --capture=no --timeout=0 -p no:randomly tests/hostile/test_fuzz_verification.py tests/hostile/test_fuzz_receiver.py tests/hostile/test_fuzz_state_files.py tests/files/test_own_files.py
 
 .PHONY: kafka
 kafka: $(VENV)/.dev ## Kill listeners that read 10,000 messages of Kafka, cut their connections, and hand over partitions
 	PORT_HOOK_KILLS=1 $(BIN)/pytest --quiet --timeout=600 -p no:randomly tests/process/test_kafka_kills.py
 
 .PHONY: kill
-kill: $(VENV)/.dev ## Kill listener, sandbox and retargeting KILLS times each; prints what was lost
-	PORT_HOOK_KILLS=$(KILLS) $(BIN)/pytest --quiet --capture=no --timeout=600 -p no:randomly tests/process/test_listen_kills.py tests/process/test_sandbox_kills.py tests/process/test_retarget_kills.py
+kill: $(VENV)/.dev ## Kill listener, sandbox, login and retargeting KILLS times each; prints what was lost
+	PORT_HOOK_KILLS=$(KILLS) $(BIN)/pytest --quiet --capture=no --timeout=600 -p no:randomly tests/process/test_listen_kills.py tests/process/test_sandbox_kills.py tests/process/test_login_kills.py tests/process/test_retarget_kills.py
 
 .PHONY: browser
 browser: $(VENV)/.dev ## Test the inspector's page at full size, with 1,000,000 captures; needs Chromium; prints the numbers

@@ -30,7 +30,9 @@ def logout(
     Only the copy on this machine is deleted; in Port, they stay valid.
     """
     runtime: Runtime = ctx.obj
+    logins.delete_leftovers(runtime.home)
     kept = logins.read_logins(runtime.home)
+    logins.refuse_unused(kept)
     chosen = _chosen(kept, org, ctx, all_of_them=all_of_them)
     for name in chosen:
         removed = logins.remove_login(runtime.home, name)

@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+
 
 def lock_file(path: Path, *, create: bool = True) -> int | None:
     """Return a descriptor of the locked file, or None if another process has the lock.
@@ -13,7 +15,7 @@ def lock_file(path: Path, *, create: bool = True) -> int | None:
     The holder of a lock deletes its file, so the locked file must still be the one at `path`.
     """
     while True:
-        handle = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600)
+        handle = os.open(path, os.O_RDWR | _NO_FOLLOW | (os.O_CREAT if create else 0), 0o600)
         try:
             if not _try_lock(handle):
                 os.close(handle)

@@ -15,9 +15,6 @@ from pathlib import Path
 
 from port_hook_cli.files.settings_file import fault_of, is_private_group
 
-HOME_FOLDER = ".port-hook"
-"""The folder in a user's home in which port-hook keeps what belongs to the user and not to a project."""
-
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 # A pipe in the place of a file must not hang the command.
 _READ = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -80,7 +77,7 @@ def open_own_file(path: Path, flags: int = _READ) -> int:
     Raises NotPrivateError for a file that another user owns or can write, or that has another name elsewhere, and
     OSError.
     """
-    handle = os.open(path, flags | _NO_FOLLOW)
+    handle = os.open(path, flags | _NO_FOLLOW, 0o600)
     try:
         _check_file(path, os.fstat(handle))
     except BaseException:
@@ -95,8 +92,10 @@ def read_own_file(path: Path, limit: int) -> bytes:
         return file.read(limit)
 
 
-def replace_own_file(path: Path, content: bytes, *, fresh: Path) -> None:
-    """Replace a file as a whole, synced to the disk; `fresh` is a name beside it for the new one. Raises OSError.
+def replace_own_file(path: Path, content: bytes, *, fresh: Path, syncs: bool = True) -> None:
+    """Replace a file as a whole; `fresh` is a name beside it for the new one. Raises OSError.
+
+    With `syncs`, the content is on the disk before it has the name `path`.
 
     Where the system can, the content is written to a file without a name. So a process that is killed leaves either
     nothing or, for the moment between two system calls, a complete file at `fresh`. Elsewhere, it can leave a part of
@@ -104,9 +103,9 @@ def replace_own_file(path: Path, content: bytes, *, fresh: Path) -> None:
     """
     fresh.unlink(missing_ok=True)
     try:
-        if not _link_unnamed(path, content, fresh):
+        if not _link_unnamed(fresh, content, syncs=syncs):
             with os.fdopen(os.open(fresh, _CREATE, 0o600), "wb") as file:
-                _write(file.fileno(), content)
+                _write(file.fileno(), content, syncs=syncs)
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
@@ -114,16 +113,16 @@ def replace_own_file(path: Path, content: bytes, *, fresh: Path) -> None:
 
 if sys.platform == "linux":
 
-    def _link_unnamed(path: Path, content: bytes, fresh: Path) -> bool:
+    def _link_unnamed(fresh: Path, content: bytes, *, syncs: bool) -> bool:
         """Write `content` to a new file and then name it `fresh`; return False if this file system cannot do that."""
         try:
-            handle = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o600)
+            handle = os.open(fresh.parent, os.O_TMPFILE | os.O_WRONLY, 0o600)
         except OSError:
             return False
         folder = None
         try:
-            _write(handle, content)
-            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            _write(handle, content, syncs=syncs)
+            folder = os.open(fresh.parent, os.O_RDONLY | os.O_DIRECTORY)
             os.link(f"/proc/self/fd/{handle}", fresh.name, dst_dir_fd=folder, follow_symlinks=True)
         except (FileNotFoundError, NotImplementedError):  # /proc is not mounted
             return False
@@ -135,17 +134,18 @@ if sys.platform == "linux":
 
 else:
 
-    def _link_unnamed(path: Path, content: bytes, fresh: Path) -> bool:
+    def _link_unnamed(fresh: Path, content: bytes, *, syncs: bool) -> bool:
         """Return False: the system has no files without a name."""
-        del path, content, fresh
+        del fresh, content, syncs
         return False
 
 
-def _write(handle: int, content: bytes) -> None:
+def _write(handle: int, content: bytes, *, syncs: bool) -> None:
     rest = memoryview(content)
     while rest:
         rest = rest[os.write(handle, rest) :]
-    os.fsync(handle)
+    if syncs:
+        os.fsync(handle)
 
 
 def _check_file(path: Path, found: os.stat_result) -> None:

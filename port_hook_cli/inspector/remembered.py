@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 import stat
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+
+from port_hook_cli.files.own_files import check_own_folder, make_own_folder, replace_own_file
 
 FOLDER = Path(".port-hook", "inspector")
 _MAX_BYTES = 1_000
@@ -34,6 +35,7 @@ def recall(home: Path, store: Path) -> InspectorAddress | None:
     try:
         if not _is_private(file.parent.lstat(), is_folder=True):
             return None
+        check_own_folder(home, FOLDER)
         # Without O_NONBLOCK, opening a pipe in its place would wait for a writer.
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
         with os.fdopen(os.open(file, flags), "rb") as opened:
@@ -47,19 +49,12 @@ def recall(home: Path, store: Path) -> InspectorAddress | None:
 def remember(home: Path, store: Path, address: InspectorAddress) -> None:
     """Keep the address for the next inspector of the store; best effort, as everything works without it."""
     file = _file(home, store)
-    fresh = file.with_suffix(f".{secrets.token_hex(4)}.new")
     with suppress(OSError):
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_own_folder(home, FOLDER)
         if not _is_private(file.parent.lstat(), is_folder=True):
             return
         content = json.dumps({"token": address.token, "port": address.port}).encode()
-        try:
-            handle = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0), 0o600)
-            with os.fdopen(handle, "wb") as opened:
-                opened.write(content)
-            fresh.replace(file)
-        finally:
-            fresh.unlink(missing_ok=True)
+        replace_own_file(file, content, fresh=file.with_suffix(".new"), syncs=False)
 
 
 def _file(home: Path, store: Path) -> Path:

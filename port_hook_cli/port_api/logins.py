@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,7 +18,9 @@ from typing import Any
 
 from port_hook_cli.errors import SettingsError, UsageError
 from port_hook_cli.files.dotenv import exposure_warning
+from port_hook_cli.files.folders import is_directory
 from port_hook_cli.files.locks import lock_file
+from port_hook_cli.files.own_files import NotPrivateError, check_own_folder, make_own_folder, replace_own_file
 from port_hook_cli.files.settings_file import read_settings_file
 from port_hook_cli.files.settings_names import LOGINS
 from port_hook_cli.port_api.keyring_entries import KeyringUnusable, delete_entry, load_entry, save_entry
@@ -97,11 +98,19 @@ def check_name(name: str) -> str:
 def read_logins(home: Path) -> Logins:
     """Return the logins in the user's home folder, without reading the keyring; raises SettingsError.
 
-    A file that other users can write, or that belongs to another user, is not used.
+    A file that other users can write, or that belongs to another user, is not used. What a killed process left of a
+    file is deleted, unless another process is changing the logins.
     """
     path = home / LOGINS
+    with suppress(OSError, SettingsError):
+        if _leftovers(path):
+            _delete_unless_locked(path)
     if not os.path.lexists(path):
         return Logins(path=path)
+    try:
+        check_own_folder(home, Path(LOGINS).parent)
+    except NotPrivateError as error:
+        return Logins(path=path, warning=f"{path} is not used: {error.strerror}", is_refused=True)
     file = read_settings_file(path, str(path))
     if file.refusal:
         return Logins(path=path, warning=file.warning, is_refused=True)
@@ -136,25 +145,40 @@ def keep_login(home: Path, login: Login, *, only: KeptIn | None = None, wait_s: 
 
 
 def _keep(before: Logins, login: Login, only: KeptIn | None) -> tuple[Login, str]:
-    _refuse_file(before)
+    refuse_unused(before)
     remark = "you chose the file"
     if only is not KeptIn.FILE:
+        kept = replace(login, kept_in=KeptIn.KEYRING, secret=None)
         try:
-            remark = save_entry(login.name, _entry_text(login))
+            return kept, _keep_in_keyring(before, login, kept)
         except KeyringUnusable as unusable:
             if only is KeptIn.KEYRING:
                 raise _keyring_error("kept in the keyring", unusable) from unusable
             remark = f"{unusable}. {unusable.advice}".rstrip(" .")
-        else:
-            kept = replace(login, kept_in=KeptIn.KEYRING, secret=None)
-            _write(before.with_login(kept))
-            return kept, remark
     kept = replace(login, kept_in=KeptIn.FILE)
-    _write(before.with_login(kept))
+    # Deleted first: if this process is killed, no secret stays in the keyring that the file does not list.
     if (replaced := before.by_name.get(login.name)) and replaced.kept_in is KeptIn.KEYRING:
         with suppress(KeyringUnusable):
             delete_entry(login.name)
+    _write(before.with_login(kept))
     return kept, remark
+
+
+def _keep_in_keyring(before: Logins, login: Login, kept: Login) -> str:
+    """Save the secret and list the login as `kept`; return the name of the keyring. Raises KeyringUnusable.
+
+    The login is listed first, so that `logout` finds the secret even if this process is killed.
+    """
+    has_file = before.path.exists()
+    _write(before.with_login(kept))
+    try:
+        return save_entry(login.name, _entry_text(login))
+    except BaseException:
+        if has_file:
+            _write(before)
+        else:
+            before.path.unlink(missing_ok=True)
+        raise
 
 
 def remove_login(home: Path, name: str) -> Login:
@@ -166,8 +190,47 @@ def remove_login(home: Path, name: str) -> Login:
         return _remove(read_logins(home), name)
 
 
+def delete_leftovers(home: Path) -> None:
+    """Delete what killed processes left of the file of logins, secrets among it; raises SettingsError."""
+    path = home / LOGINS
+    if _leftovers(path):
+        with _locked(path, _WAIT_S):
+            pass
+
+
+def _leftovers(path: Path) -> list[Path]:
+    """Return the files that killed processes left; those of older versions have a name of their own each."""
+    found = (_fresh(path), *path.parent.glob(f"{path.stem}.*.new"))
+    return [fresh for fresh in found if os.path.lexists(fresh) and not is_directory(fresh)]
+
+
+def _fresh(path: Path) -> Path:
+    return path.with_suffix(".new")
+
+
+def _delete_all(path: Path) -> None:
+    try:
+        for leftover in _leftovers(path):
+            leftover.unlink(missing_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _delete_unless_locked(path: Path) -> None:
+    lock = path.with_suffix(".lock")
+    handle = lock_file(lock)
+    if handle is None:
+        return
+    try:
+        _delete_all(path)
+    finally:
+        with suppress(OSError):
+            lock.unlink()
+        os.close(handle)
+
+
 def _remove(logins: Logins, name: str) -> Login:
-    _refuse_file(logins)
+    refuse_unused(logins)
     if (login := logins.by_name.get(name)) is None:
         raise unknown_login(logins, name)
     if login.kept_in is KeptIn.KEYRING:
@@ -181,10 +244,13 @@ def _remove(logins: Logins, name: str) -> Login:
 
 @contextmanager
 def _locked(path: Path, wait_s: float) -> Iterator[None]:
-    """Keep other processes from changing the logins, so that none is lost; raises SettingsError."""
+    """Keep other processes from changing the logins, so that none is lost; raises SettingsError.
+
+    What a killed process left is deleted first.
+    """
     lock, until = path.with_suffix(".lock"), time.monotonic() + wait_s
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_own_folder(path.parents[1], Path(LOGINS).parent)
         while (handle := lock_file(lock)) is None:
             if time.monotonic() >= until:
                 raise SettingsError(
@@ -194,6 +260,7 @@ def _locked(path: Path, wait_s: float) -> Iterator[None]:
     except OSError as error:
         raise _unwritable(path, error) from error
     try:
+        _delete_all(path)
         yield
     finally:
         with suppress(OSError):  # Windows does not delete an open file
@@ -217,7 +284,8 @@ def _again(login: Login) -> str:
     return f"Log in again: port-hook login --org {login.name}"
 
 
-def _refuse_file(logins: Logins) -> None:
+def refuse_unused(logins: Logins) -> None:
+    """Raise SettingsError if the file of logins is not used, because another user may have written it."""
     if logins.is_refused:
         raise SettingsError(f"{logins.warning}.", hint="Delete the file, then log in again.")
 
@@ -285,18 +353,8 @@ def _write(logins: Logins) -> None:
         "organizations": {name: _fields(login) for name, login in logins.by_name.items()},
     }
     path = logins.path
-    fresh = path.with_suffix(f".{secrets.token_hex(4)}.new")
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            handle = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0), 0o600)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(json.dumps(document, indent=2) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(path)
-        finally:
-            fresh.unlink(missing_ok=True)
+        replace_own_file(path, (json.dumps(document, indent=2) + "\n").encode(), fresh=_fresh(path))
     except OSError as error:
         raise _unwritable(path, error) from error
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from port_hook_cli.errors import StoreError
 from port_hook_cli.files.locks import lock_file
+from port_hook_cli.files.own_files import check_own_folder, make_own_folder, read_own_file, replace_own_file
 from port_hook_cli.reporting.spool import Spool
 from port_hook_cli.runs.updates import Call, LogLevel, Purpose, log_calls, patch_call
 
@@ -105,14 +106,15 @@ class KeptReports:
     """The reports in a home folder."""
 
     def __init__(self, home: Path) -> None:
+        self._home = home
         self._folder = home / FOLDER
 
     def create(self, state: ReportState, report_id: str) -> KeptReport:
         """Create the folder of a new report; raises StoreError."""
         folder = self._folder / f"{int(state.created_at * 1000):015d}-{report_id}"
         with _store_errors(folder):
-            for each in (folder.parent.parent, folder.parent, folder):
-                each.mkdir(mode=0o700, exist_ok=each is not folder)
+            make_own_folder(self._home, FOLDER)
+            folder.mkdir(mode=0o700)
             lock = lock_file(folder / _LOCK)
             assert lock is not None
             _write_state(folder, state)
@@ -128,6 +130,7 @@ class KeptReports:
     def open(self, folder: Path) -> KeptReport | None:
         """Return the report in a folder, or None if another process sends it. Raises StoreError if it is unreadable."""
         with _store_errors(folder):
+            check_own_folder(self._home, FOLDER / folder.name)
             lock = lock_file(folder / _LOCK)
             if lock is None:
                 return None
@@ -143,16 +146,12 @@ class KeptReports:
 
 
 def _write_state(folder: Path, state: ReportState) -> None:
-    fresh = folder / _FRESH
-    handle = os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump({"version": _VERSION, **asdict(state)}, file)
-    fresh.replace(folder / _STATE)
+    content = json.dumps({"version": _VERSION, **asdict(state)})
+    replace_own_file(folder / _STATE, content.encode(), fresh=folder / _FRESH, syncs=False)
 
 
 def _read_state(folder: Path) -> ReportState:
-    with (folder / _STATE).open("rb") as file:
-        document = json.loads(file.read(_MAX_STATE_BYTES))
+    document = json.loads(read_own_file(folder / _STATE, _MAX_STATE_BYTES))
     if document.pop("version") != _VERSION:
         raise ValueError("another version")
     _check(document)
@@ -178,7 +177,7 @@ def _store_errors(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StoreError(f"The report in {folder} cannot be used: {error.strerror}.", hint=_HINT) from error
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(
             f"The report in {folder} cannot be read.",
             hint="If a newer port-hook wrote it, send it with that version. To discard it, delete the folder.",

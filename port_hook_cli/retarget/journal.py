@@ -18,10 +18,13 @@ from typing import Self
 
 from port_hook_cli.errors import RetargetError, StoreError
 from port_hook_cli.files.locks import lock_file, sync_folder
+from port_hook_cli.files.own_files import check_own_folder, make_own_folder, read_own_file, replace_own_file
 from port_hook_cli.retarget.entry import BadEntry, Entry, read_entry, write_entry
 
 FOLDER = Path(".port-hook", "retargets")
 _SUFFIX = ".json"
+# An entry has one action, and a response of Port's API has at most 8 MiB. As JSON, a byte may take six.
+_MAX_BYTES = 64 * 1024 * 1024
 _FRESH = ".new"  # being written by the process that has the lock
 # A check whether a lock is held takes the lock for microseconds; a listener that starts at that moment tries again.
 _TRIES = 20
@@ -55,20 +58,14 @@ class JournalClaim:
         """Return the entry, or None if there is none; raises StoreError for an unreadable file."""
         with _store_errors(self.path):
             try:
-                return read_entry(self.path.read_text("utf-8"))
+                return _read(self.path)
             except FileNotFoundError:
                 return None
 
     def write(self, entry: Entry) -> None:
         """Write the entry and sync it to the disk; raises StoreError."""
         with _store_errors(self.path):
-            fresh = self.path.with_suffix(_FRESH)
-            handle = os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(write_entry(entry))
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self.path)
+            replace_own_file(self.path, write_entry(entry).encode(), fresh=self.path.with_suffix(_FRESH))
             sync_folder(self.path.parent)
 
     def finish(self) -> None:
@@ -105,6 +102,7 @@ class Journal:
     """The journal in a home folder. The first claim creates its folder."""
 
     def __init__(self, home: Path) -> None:
+        self._home = home
         self._folder = home / FOLDER
 
     def claim(self, api_url: str, owner_id: str, name: str) -> JournalClaim:
@@ -115,24 +113,35 @@ class Journal:
         """
         path = _file(self._folder, api_url, owner_id, name)
         with _store_errors(path):
-            _create_folder(self._folder)
+            for made in make_own_folder(self._home, FOLDER):
+                sync_folder(made.parent)
             return self._claim(path, name)
 
     def reclaim(self, kept: Kept) -> JournalClaim | None:
         """Return the claim on an entry that a process left behind, or None if another process has it."""
         with _store_errors(kept.path):
+            check_own_folder(self._home, FOLDER)
             lock = lock_file(_lock_path(kept.path))
         return None if lock is None else JournalClaim(kept.path, lock)
 
     def kept(self) -> tuple[Kept, ...]:
         """Return all files of the journal, sorted by name; `is_held` marks those in use."""
         paths = [path for path in self._paths() if path.suffix == _SUFFIX]
-        found = [kept for path in paths if (kept := _look(path))]
+        fault = self._fault() if paths else ""
+        found = [kept for path in paths if (kept := _look(path, fault))]
         return tuple(sorted(found, key=lambda kept: (kept.entry.name if kept.entry else "", kept.path)))
 
     def count_leftovers(self) -> int:
         """Return the number of entries that ended listeners left behind. Never raises."""
         return sum(path.suffix == _SUFFIX and not _is_held(path) for path in self._paths())
+
+    def _fault(self) -> str:
+        """Return why no file of the journal is used, or ""."""
+        try:
+            check_own_folder(self._home, FOLDER)
+        except OSError as error:
+            return error.strerror or str(error)
+        return ""
 
     def _claim(self, path: Path, name: str) -> JournalClaim:
         for _ in range(_TRIES):
@@ -157,10 +166,16 @@ def _file(folder: Path, *key: str) -> Path:
     return folder / f"{digest[:24]}{_SUFFIX}"
 
 
-def _look(path: Path) -> Kept | None:
+def _read(path: Path) -> Entry:
+    return read_entry(read_own_file(path, _MAX_BYTES).decode("utf-8"))
+
+
+def _look(path: Path, fault: str) -> Kept | None:
     is_held = _is_held(path)
+    if fault:
+        return Kept(path=path, entry=None, is_held=is_held, fault=fault)
     try:
-        return Kept(path=path, entry=read_entry(path.read_text("utf-8")), is_held=is_held)
+        return Kept(path=path, entry=_read(path), is_held=is_held)
     except FileNotFoundError:
         return None  # its listener has ended in the meantime
     except BadEntry as bad:
@@ -185,13 +200,6 @@ def _is_held(path: Path) -> bool:
         return True
     os.close(lock)
     return False
-
-
-def _create_folder(folder: Path) -> None:
-    for each in (folder.parent, folder):
-        if not each.is_dir():
-            each.mkdir(mode=0o700, parents=True, exist_ok=True)
-            sync_folder(each.parent)
 
 
 @contextmanager

@@ -40,7 +40,7 @@ from tests.retargets import ONE, TWO, a_retargeting
 from port_hook_cli.text.secret import Secret
 
 OURS = tuple(str(Path(port_hook_cli.__file__).parent / name) for name in
-             ("retarget/flow.py", "retarget/journal.py", "port_api/client.py"))
+             ("retarget/flow.py", "retarget/journal.py", "files/own_files.py", "port_api/client.py"))
 ran = 0
 
 def trace_until(last):

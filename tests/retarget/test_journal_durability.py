@@ -31,7 +31,9 @@ class Syncs:
         if stat.S_ISDIR(os.fstat(handle).st_mode):
             self.calls.append({path.suffix for path in self.folder.iterdir()} if self.folder.exists() else set())
             return
-        (written,) = [path for path in self.folder.iterdir() if path.stat().st_ino == os.fstat(handle).st_ino]
+        # On Linux, the file has no name yet.
+        named = [path for path in self.folder.iterdir() if path.stat().st_ino == os.fstat(handle).st_ino]
+        (written,) = named or [Path(f"/proc/self/fd/{handle}")]
         self.calls.append(written.read_bytes())
 
 

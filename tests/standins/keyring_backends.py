@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import threading
 from pathlib import Path
 
@@ -69,3 +70,11 @@ def _entries() -> dict[str, str]:
 
 def _write(entries: dict[str, str]) -> None:
     Path(os.environ["KEYRING_FILE"]).write_text(json.dumps(entries), "utf-8")
+
+
+class Deadly(InFile):
+    """A keyring that keeps a text, and then kills the process."""
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        super().set_password(service, username, password)
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -15,10 +15,13 @@ from pathlib import Path
 import asyncssh
 
 from port_hook_cli.errors import TunnelError
+from port_hook_cli.files.own_files import check_own_folder, make_own_folder, open_own_file, read_own_file
 from port_hook_cli.text.safe import printable
 from port_hook_cli.tunnels.protocol import Opening
 
 _SSH_PORT = 22
+_OWN = Path(".port-hook", "known_hosts")
+_MOST_BYTES = 1024 * 1024
 # The algorithms of OpenSSH, in its order.
 _KEY_ALGORITHMS = (
     "ssh-ed25519",
@@ -60,13 +63,21 @@ class KnownHosts:
     """All known_hosts files that apply, read once. Invalid lines are skipped, as OpenSSH does."""
 
     def __init__(self, home: Path, configured: Sequence[str] = ()) -> None:
-        self._own = home / ".port-hook" / "known_hosts"
+        self._home, self._own = home, home / _OWN
         ssh = home / ".ssh"
         paths = [*map(Path, configured), ssh / "known_hosts", ssh / "known_hosts2", *_SYSTEM, self._own]
-        self._texts = {path: _text(path) for path in dict.fromkeys(paths)}
+        self._texts = {path: _text(path) for path in dict.fromkeys(paths)} | {self._own: self._own_text()}
         self.all = asyncssh.import_known_hosts("")
         for text in self._texts.values():
             _load(self.all, text)
+
+    def _own_text(self) -> str:
+        """Return the keys that the user accepted before; none if another user may have written them."""
+        try:
+            check_own_folder(self._home, _OWN.parent)
+            return read_own_file(self._own, _MOST_BYTES).decode("utf-8", "replace")
+        except OSError:
+            return ""
 
     def algorithms(self, host: str, port: int) -> list[str] | None:
         """Return the key algorithms to offer to `host`, the known ones first; None if it may have a certificate.
@@ -103,8 +114,8 @@ class KnownHosts:
 
     def _save(self, key: UnknownKey) -> None:
         try:
-            self._own.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            number = os.open(self._own, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            make_own_folder(self._home, _OWN.parent)
+            number = open_own_file(self._own, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
             with os.fdopen(number, "a", encoding="utf-8") as file:
                 file.write(key.line)
         except OSError as error:

@@ -1,0 +1,243 @@
+"""What port-hook keeps in the home folder: private under any umask, and refused if another user may have written it."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.errors import ExitCode, StoreError
+from port_hook_cli.files.own_files import NotPrivateError, make_folders, make_own_folder, read_own_file
+from port_hook_cli.files.settings_names import LOGINS
+from port_hook_cli.inspector.remembered import InspectorAddress, recall, remember
+from port_hook_cli.port_api.logins import KeptIn, Login, keep_login, read_logins
+from port_hook_cli.reporting.kept_report import KeptReports, ReportState
+from port_hook_cli.retarget.entry import Entry, write_entry
+from port_hook_cli.retarget.journal import FOLDER, Journal
+from port_hook_cli.sandbox.state_file import StateFile
+from port_hook_cli.text.secret import Secret
+from tests.conftest import Run
+from tests.factories import RUN_ID, an_exchange
+from tests.hostile.fuzzing import chance, how_to_repeat, report, rounds
+from tests.retargets import ONE, an_action
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX owners and permissions")
+ROOT = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="changing an owner takes root")
+STRANGER = 12345
+ENTRY = Entry(identifier="create_vm", api_url="http://127.0.0.1:9/v1", original=an_action(), urls=(ONE,), pid=1, at=2.0)
+LOGIN = Login(name="a", client_id="i", api_url="https://api.port.io", kept_in=KeptIn.FILE, secret=Secret("a-secret"))
+ADDRESS = InspectorAddress("t" * 43, 40_000)
+
+
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def keep_a_login(home: Path, _: Path) -> None:
+    keep_login(home, LOGIN, only=KeptIn.FILE)
+
+
+def keep_an_entry(home: Path, _: Path) -> None:
+    with Journal(home).claim("u", "id", "create_vm") as claim:
+        claim.write(ENTRY)
+
+
+def keep_a_report(home: Path, _: Path) -> None:
+    kept = KeptReports(home).create(ReportState(run_id=RUN_ID, api_url="http://127.0.0.1:9", created_at=1.0), "abc")
+    kept.spool.append(b"a line\n")
+    kept.release()
+
+
+def keep_an_inspector(home: Path, folder: Path) -> None:
+    remember(home, folder / "captures.db", ADDRESS)
+
+
+def keep_captures(_: Path, folder: Path) -> None:
+    for option in (None, Path("deep", "in", "folders", "captures.db")):
+        with open_store(option, folder, create=True) as store:
+            store.add([an_exchange()])
+            modes_of(folder, {".gitignore"})
+
+
+def keep_a_state(_: Path, folder: Path) -> None:
+    with StateFile.open(folder / "states" / "of" / "sandbox.db") as file:
+        file.write([("run", "r", {})])
+
+
+MAKERS = (keep_a_login, keep_an_entry, keep_a_report, keep_an_inspector, keep_captures, keep_a_state)
+
+
+def modes_of(folder: Path, ignored: frozenset[str] | set[str] = frozenset()) -> None:
+    """Check that everything in `folder` is for its owner only."""
+    for path in folder.rglob("*"):
+        if path.name not in ignored:
+            mode = stat.S_IMODE(path.stat().st_mode)
+            assert not mode & 0o077, f"{path} has mode {mode:04o}"
+
+
+@pytest.mark.parametrize("mask", [0, 0o002, 0o022])
+@pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
+def test_new_folders_and_files_are_private_whatever_the_umask_is(
+    tmp_path: Path, mask: int, make: Callable[[Path, Path], None]
+) -> None:
+    base = tmp_path / "base"
+    with umask(mask):
+        make(base / "home", base / "work")
+    modes_of(base)
+    assert list(base.iterdir())
+
+
+def test_any_umask_and_any_order_of_commands_make_private_files(tmp_path: Path) -> None:
+    number = 0
+    for number in rounds():
+        draw = chance("umask", number)
+        mask, makers = draw.randrange(0o100), draw.sample(MAKERS, len(MAKERS))
+        base = tmp_path / str(number)
+        base.mkdir(mode=0o700)
+        try:
+            with umask(mask):
+                for make in makers:
+                    make(base / "home", base / "work")
+            modes_of(base)
+        except AssertionError as error:
+            raise AssertionError(
+                how_to_repeat("umask", number, oct(mask), [make.__name__ for make in makers])
+            ) from error
+    report(f"umask: {number + 1} rounds")
+
+
+def open_to_others(home: Path) -> Path:
+    folder = home / ".port-hook"
+    folder.chmod(0o777)
+    return folder
+
+
+def test_home_folder_that_others_can_write_is_refused_and_keeps_its_mode(tmp_path: Path, run: Run) -> None:
+    home = tmp_path / "home"
+    for make in MAKERS[:4]:
+        make(home, tmp_path)
+    folder = open_to_others(home)
+    advice = rf"others on this machine can write it \(mode 0777\); check what is in it, then chmod 700 {folder}"
+    with pytest.raises(StoreError, match=advice):
+        Journal(home).claim("u", "id", "other")
+    (kept,) = Journal(home).kept()
+    assert kept.entry is None
+    with pytest.raises(StoreError, match=advice):
+        Journal(home).reclaim(kept)
+    reports = KeptReports(home)
+    with pytest.raises(StoreError, match=advice):
+        reports.create(ReportState(run_id=RUN_ID, api_url="u", created_at=2.0), "def")
+    with pytest.raises(StoreError, match=advice):
+        reports.open(reports.folders()[0])
+    assert recall(home, tmp_path / "captures.db") is None
+    logins = read_logins(home)
+    assert (logins.by_name, logins.is_refused) == ({}, True)
+    result = run("logout", "--all")
+    assert (result.code, result.out) == (ExitCode.SETTINGS, "")  # and not "There are no logins."
+    assert "logins.json is not used: others on this machine can write it" in result.err
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o777
+
+
+def plant_entry(home: Path) -> Path:
+    keep_an_entry(home, home)
+    (path,) = (home / FOLDER).glob("*.json")
+    path.write_text(write_entry(ENTRY))
+    return path
+
+
+@ROOT
+@pytest.mark.parametrize("part", ["file", "folder", "above"])
+def test_journal_entry_of_another_user_is_not_restored(tmp_path: Path, run: Run, part: str) -> None:
+    home = tmp_path / "home"
+    path = plant_entry(home)
+    os.chown({"file": path, "folder": path.parent, "above": path.parent.parent}[part], STRANGER, STRANGER)
+    result = run("restore", "--yes")
+    assert result.code == ExitCode.STORE
+    assert f"belongs to another user (uid {STRANGER})" in result.err
+    assert path.exists()
+
+
+@ROOT
+@pytest.mark.parametrize("name", ["", "state.json"])
+def test_report_of_another_user_is_not_sent(tmp_path: Path, name: str) -> None:
+    keep_a_report(tmp_path, tmp_path)
+    (folder,) = KeptReports(tmp_path).folders()
+    os.chown(folder / name, STRANGER, STRANGER)
+    with pytest.raises(StoreError, match="belongs to another user"):
+        KeptReports(tmp_path).open(folder)
+
+
+@ROOT
+def test_logins_of_another_user_are_not_used(tmp_path: Path) -> None:
+    keep_a_login(tmp_path, tmp_path)
+    os.chown((tmp_path / LOGINS).parent, STRANGER, STRANGER)
+    logins = read_logins(tmp_path)
+    assert (logins.by_name, logins.is_refused) == ({}, True)
+    assert "belongs to another user" in logins.warning
+
+
+@ROOT
+def test_inspector_address_in_a_folder_of_another_user_is_not_used(tmp_path: Path) -> None:
+    keep_an_inspector(tmp_path, tmp_path)
+    os.chown(tmp_path / ".port-hook", STRANGER, STRANGER)
+    assert recall(tmp_path, tmp_path / "captures.db") is None
+
+
+def test_link_or_pipe_in_the_place_of_a_journal_entry_is_refused(tmp_path: Path) -> None:
+    path = plant_entry(tmp_path)
+    moved = tmp_path / "moved.json"
+    path.rename(moved)
+    for plant in (path.symlink_to, path.hardlink_to):
+        plant(moved)
+        (kept,) = Journal(tmp_path).kept()
+        assert (kept.entry, bool(kept.fault)) == (None, True)
+        path.unlink()
+    os.mkfifo(path, 0o600)
+    (kept,) = Journal(tmp_path).kept()
+    assert (kept.entry, kept.fault) == (None, "it is not a regular file")
+
+
+def test_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    plant_entry(tmp_path)
+    (path,) = (tmp_path / FOLDER).glob("*.json")
+    (tmp_path / "elsewhere").mkdir()
+    path.with_suffix(".lock").unlink(missing_ok=True)
+    path.with_suffix(".lock").symlink_to(tmp_path / "elsewhere" / "made")
+    with pytest.raises(StoreError):
+        Journal(tmp_path).claim("u", "id", "create_vm")
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_folders_are_made_level_by_level(tmp_path: Path) -> None:
+    made = make_folders(tmp_path / "a" / "b" / "c")
+    assert made == [tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"]
+    assert make_folders(tmp_path / "a" / "b") == []
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "x"):
+        with pytest.raises(NotADirectoryError):
+            make_folders(path)
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    with pytest.raises(OSError, match="link"):
+        make_own_folder(tmp_path, Path("link"))
+
+
+def test_file_that_others_can_write_is_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text(json.dumps({}))
+    file.chmod(0o644)
+    assert read_own_file(file, 1) == b"{"
+    file.chmod(0o646)
+    with pytest.raises(NotPrivateError, match=rf"check its content, then chmod 600 {file}"):
+        read_own_file(file, 1)
