@@ -16,6 +16,7 @@ from port_hook_cli.errors import ExitCode, SettingsError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.listener.options import (
+    check_max_body,
     check_max_store,
     read_public_url,
     read_response,
@@ -162,7 +163,7 @@ def listen(
         port=port,
         store=store,
         max_captures=max_captures,
-        max_store=check_max_store(max_store, max_body),
+        max_store=check_max_store(max_store, check_max_body(max_body)),
         keep_secrets=keep_secrets,
         max_body=max_body,
         forward_timeout_s=forward_timeout,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from port_hook_cli.captures.database.conditions import LARGEST_VALUE
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import format_size
 from port_hook_cli.invocations.forwarding import read_target
@@ -83,6 +84,16 @@ def _seconds(text: str) -> float:
     if not math.isfinite(seconds) or seconds < 0:
         raise ValueError(f"{text!r} is not a number of seconds.")
     return seconds
+
+
+def check_max_body(size: int) -> int:
+    """Return `--max-body` in bytes; raises UsageError for a body that no store saves."""
+    if size > LARGEST_VALUE:
+        raise UsageError(
+            f"--max-body {format_size(size)} is too large: the maximum is {format_size(LARGEST_VALUE)}.",
+            hint="Port sends much smaller bodies. Lower --max-body.",
+        )
+    return size
 
 
 def check_max_store(size: int, max_body: int) -> int:

@@ -66,7 +66,9 @@ def test_path_that_is_no_file_is_refused(run: Run, folder: Path, command: tuple[
     assert os.name != "posix" or [mode(folder), mode(folder / "sub")] == [0o755, 0o755]
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="changing the root takes root")
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="changing an owner and mounting take root on Linux"
+)
 def test_root_folder_keeps_its_mode_when_it_is_named_as_a_file(folder: Path) -> None:
     (folder / "notes.txt").write_text("mine")
     root = folder / "root"

@@ -73,6 +73,7 @@ def test_a_truncated_body_is_not_verified_decrypted_or_sent(
         (("--max-store", "big"), "'big' is not a size"),
         (("--max-store", "1MiB"), "too small"),
         (("--max-store", "1k", "--max-body", "10"), "too small"),
+        (("--max-store", "1GiB", "--max-body", "65MiB"), "--max-body 65 MiB is too large: the maximum is 64 MiB"),
     ],
 )
 def test_invalid_store_limit_exits_2(run: Run, options: tuple[str, ...], words: str) -> None:

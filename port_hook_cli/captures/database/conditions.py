@@ -9,7 +9,6 @@ LARGEST_VALUE = 64 * 1024 * 1024
 """Bytes of the largest value that port-hook saves: a body (`--max-body`), or a part of a sandbox's state."""
 
 _LARGEST_COLUMN = 2 * 1024 * 1024  # no listener writes more into any column but the body
-_LARGE_COLUMNS = frozenset({"body"})
 
 
 def bounded(column: str, most: int = 0) -> str:
@@ -18,20 +17,34 @@ def bounded(column: str, most: int = 0) -> str:
     The default is the most that port-hook writes there. SQLite finds the length without reading the value. Pass the
     statement to `opening.portable`.
     """
-    most = most or (LARGEST_VALUE if column in _LARGE_COLUMNS else _LARGEST_COLUMN)
-    return f"CASE WHEN octet_length({column}) > {most} THEN 9e999 ELSE {column} END"
+    return f"CASE WHEN octet_length({column}) > {most or largest(column)} THEN 9e999 ELSE {column} END"
+
+
+def has_at_most(column: str, most: int = 0) -> str:
+    """Return SQL for whether a column has at most `most` bytes; the parameters are those of `bounded`."""
+    return f"octet_length({column}) <= {most or largest(column)}"
+
+
+def largest(column: str) -> int:
+    """Return the most bytes that port-hook writes into a column of the captures."""
+    return LARGEST_VALUE if column.removeprefix("captures.") == "body" else _LARGEST_COLUMN
 
 
 def _status_in(column: str) -> str:
     # Nested, as SQLite promises no order for AND, and json_type() fails for text that is not JSON.
     found = f"CASE json_type({column}, '$.status') WHEN 'integer' THEN json_extract({column}, '$.status') END"
-    return f"CASE WHEN json_valid({column}) THEN {found} END"
+    return f"CASE WHEN {has_at_most(column)} THEN CASE WHEN json_valid({column}) THEN {found} END END"
 
 
 RESPONSE, HANDLER = _status_in("answer"), _status_in("delivery")
 """SQL for the status of the response and of the handler; NULL without one."""
-FAULT = f"CASE WHEN delivery IS NOT NULL AND ({HANDLER}) IS NULL THEN 1 END"
+# "delivery IS NOT NULL" would read the value.
+FAULT = f"CASE WHEN typeof(delivery) <> 'null' AND ({HANDLER}) IS NULL THEN 1 END"
 """SQL for 1 if a request was forwarded and the handler did not respond, else NULL."""
+
+
+TARGET_OF_THE_LAST_SESSION = f"SELECT {bounded('forward_to', 64 * 1024)} FROM main.last_session LIMIT 1"  # noqa: S608
+"""SQL for where the store's last listener forwarded to."""
 
 
 class Condition(NamedTuple):
@@ -52,8 +65,10 @@ def joined(conditions: Sequence[Condition]) -> Condition:
 def text_condition(text: str) -> Condition:
     """Return the condition that a capture has `text` in its target, header fields or body."""
     wanted = _lower_ascii(text)
-    columns = ("body", "headers", "target")
-    found = " OR ".join(f"instr(lower(CAST(captures.{column} AS TEXT)), ?)" for column in columns)
+    columns = ("captures.body", "captures.headers", "captures.target")
+    found = " OR ".join(
+        f"CASE WHEN {has_at_most(column)} THEN instr(lower(CAST({column} AS TEXT)), ?) END" for column in columns
+    )
     return Condition(f"({found})", (wanted,) * len(columns))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from operator import itemgetter
@@ -148,10 +149,19 @@ def read_row(row: Sequence[Any]) -> Exchange:
     Any program may have written the row, so every column is checked.
     """
     fields = dict(zip(CAPTURE_COLUMNS, row, strict=True))
+    if math.inf in row:
+        _refuse_large(fields)
     try:
         return _read_fields(fields)
     except (KeyError, TypeError, ArithmeticError, RecursionError) as error:
         raise NotACapture(str(error) or type(error).__name__) from error
+
+
+def _refuse_large(fields: Fields) -> None:
+    """Raise NotACapture if a value is infinity, which `bounded` returns for one that is too large."""
+    for name, value in fields.items():
+        if value == math.inf and name != "age_s":  # the age of a request can be infinite
+            raise NotACapture(f'its "{name}" is larger than any that port-hook saves')
 
 
 def _read_fields(fields: Fields) -> Exchange:

@@ -18,9 +18,9 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
 
-from port_hook_cli.captures.database.conditions import Condition, joined, text_condition
+from port_hook_cli.captures.database.conditions import TARGET_OF_THE_LAST_SESSION, Condition, joined, text_condition
 from port_hook_cli.captures.database.files import Files, regrow
-from port_hook_cli.captures.database.opening import Access, connect
+from port_hook_cli.captures.database.opening import Access, connect, portable
 from port_hook_cli.captures.database.problems import store_problem
 from port_hook_cli.captures.database.rows import read_row, text_column
 from port_hook_cli.captures.database.schema import MIGRATIONS
@@ -305,7 +305,7 @@ class CaptureIndex:
 
     def last_target(self) -> str | None:
         """Return where the store's last listener forwarded to, as any program may have written it."""
-        found = self._all("SELECT forward_to FROM main.last_session LIMIT 1")
+        found = self._all(TARGET_OF_THE_LAST_SESSION)
         return found[0][0] if found and isinstance(found[0][0], str) else None
 
     def _open(self) -> None:
@@ -412,19 +412,19 @@ class CaptureIndex:
             self._dropped = 0
 
     def _refresh(self) -> tuple[int, ...]:
-        found = self._connection.execute(REFRESH, (self._rows.high - _LATEST,)).fetchall()
+        found = self._connection.execute(portable(REFRESH), (self._rows.high - _LATEST,)).fetchall()
         for seq, response, handler, fault in found:
             self._columns.change(seq, response, handler, fault)
         return tuple(sorted(seq for seq, *_ in found))
 
     def _fill_new(self, limit: int) -> None:
-        added = sorted(self._connection.execute(FILL_NEW, (self._rows.high, limit)).fetchall())
+        added = sorted(self._connection.execute(portable(FILL_NEW), (self._rows.high, limit)).fetchall())
         if added:
             self._columns.add(added)
             self._rows.high = added[-1][0]
 
     def _fill_history(self, limit: int) -> None:
-        added = sorted(self._connection.execute(FILL_OLD, (self._rows.low, limit)).fetchall())
+        added = sorted(self._connection.execute(portable(FILL_OLD), (self._rows.low, limit)).fetchall())
         if added:
             self._columns.add(added)
             self._rows.low = added[0][0]
@@ -436,10 +436,10 @@ class CaptureIndex:
         for part in _parts(limit):
             high, low = min(texts.high + part, rows.high), max(texts.low - part, rows.low)
             if high > texts.high:
-                self._connection.execute(FILL_TEXTS, (texts.high + 1, high))
+                self._connection.execute(portable(FILL_TEXTS), (texts.high + 1, high))
                 texts.high = high
             elif low < texts.low:
-                self._connection.execute(FILL_TEXTS, (low, texts.low - 1))
+                self._connection.execute(portable(FILL_TEXTS), (low, texts.low - 1))
                 texts.low = low
             else:
                 break
@@ -535,14 +535,14 @@ class CaptureIndex:
     def _rows_of(self, sql: str, values: Sequence[Any]) -> Iterator[Any]:
         self._keep_readable()
         try:
-            yield from self._connection.execute(sql, values)
+            yield from self._connection.execute(portable(sql), values)
         except sqlite3.Error as error:
             raise store_problem(error, self.path) from error
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         self._keep_readable()
         try:
-            return self._connection.execute(sql, values).fetchall()
+            return self._connection.execute(portable(sql), values).fetchall()
         except sqlite3.Error as error:
             raise store_problem(error, self.path) from error
 

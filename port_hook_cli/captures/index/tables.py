@@ -1,11 +1,12 @@
 """The tables of the index over a capture store, and the SQL that fills them. Pure.
 
-Any program may have written the store, so every column is brought into a form and a size that the index can use.
+Any program may have written the store, so every column is brought into a form and a size that the index can use. The
+SQL is to be passed to `opening.portable`.
 """
 
 from __future__ import annotations
 
-from port_hook_cli.captures.database.conditions import FAULT, HANDLER, RESPONSE
+from port_hook_cli.captures.database.conditions import FAULT, HANDLER, RESPONSE, bounded, has_at_most
 from port_hook_cli.captures.database.rows import CAPTURE_COLUMNS
 
 SEARCHABLE = "searchable"
@@ -13,13 +14,15 @@ SEARCHABLE = "searchable"
 
 # A row shows who invoked it, which is in the body. Larger bodies are not read for a row of a list.
 _LARGEST_BODY_OF_A_ROW = 256 * 1024
-# No listener writes more into any other column. What a stranger wrote is not read into memory for a list.
-_LARGEST_COLUMN = 2 * 1024 * 1024
 # Target, header fields and body are indexed up to here. The rest of a longer one is searched in the store itself.
 _INDEXED_BYTES = 1024 * 1024
 _MAX_ID = 200
 _MAX_NAME = 1_000
 _LATEST_S = 2.5e11
+
+
+def _start(column: str, length: int) -> str:
+    return f"CASE WHEN {has_at_most(column)} THEN substr({column}, 1, {length}) END"
 
 
 _OUTCOME = f"{RESPONSE} AS response, {HANDLER} AS handler, {FAULT} AS fault"
@@ -28,8 +31,8 @@ _MOMENT = f"""
          ELSE 0.0 END
 """
 _IS_LONG = f"""
-    length(body) > {_INDEXED_BYTES} OR length(CAST(headers AS BLOB)) > {_INDEXED_BYTES}
-    OR length(CAST(target AS BLOB)) > {_INDEXED_BYTES}
+    octet_length(body) > {_INDEXED_BYTES} OR octet_length(headers) > {_INDEXED_BYTES}
+    OR octet_length(target) > {_INDEXED_BYTES}
 """
 
 # The index is lost with the process, so nothing has to survive a crash.
@@ -55,8 +58,8 @@ TEXTS = "CREATE VIRTUAL TABLE seen.texts USING fts5(text, content='', tokenize='
 DROP_TEXTS = "DROP TABLE seen.texts"
 _FILL = f"""
     INSERT INTO seen.rows
-    SELECT seq, {_MOMENT}, substr(id, 1, {_MAX_ID}), substr(replay_of, 1, {_MAX_ID}), substr(run_id, 1, {_MAX_NAME}),
-        substr(action, 1, {_MAX_NAME}), substr(status, 1, {_MAX_ID}), is_verified IS NOT 0,
+    SELECT seq, {_MOMENT}, {_start("id", _MAX_ID)}, {_start("replay_of", _MAX_ID)}, {_start("run_id", _MAX_NAME)},
+        {_start("action", _MAX_NAME)}, {_start("status", _MAX_ID)}, {bounded("is_verified")} IS NOT 0,
         {RESPONSE}, {HANDLER}, {FAULT}, {_IS_LONG}
     FROM main.captures
 """  # noqa: S608 - names of our own
@@ -66,8 +69,8 @@ FILL_OLD = f"{_FILL} WHERE seq < ? ORDER BY seq DESC LIMIT ? {_ADDED}"
 FILL_TEXTS = f"""
     INSERT INTO seen.texts (rowid, text)
     SELECT seq, {SEARCHABLE}(
-        CAST(substr(target, 1, {_INDEXED_BYTES}) AS BLOB), CAST(substr(headers, 1, {_INDEXED_BYTES}) AS BLOB),
-        CAST(substr(body, 1, {_INDEXED_BYTES}) AS BLOB)
+        CAST({_start("target", _INDEXED_BYTES)} AS BLOB), CAST({_start("headers", _INDEXED_BYTES)} AS BLOB),
+        CAST({_start("body", _INDEXED_BYTES)} AS BLOB)
     )
     FROM main.captures WHERE seq BETWEEN ? AND ?
 """  # noqa: S608
@@ -77,7 +80,7 @@ REFRESH = f"""
         SELECT seq, {_OUTCOME} FROM main.captures
         WHERE seq IN (SELECT seq FROM seen.rows INDEXED BY open_rows
                       WHERE response IS NULL AND fault IS NULL AND seq > ?)
-          AND (answer IS NOT NULL OR delivery IS NOT NULL)
+          AND (typeof(answer) <> 'null' OR typeof(delivery) <> 'null')
     ) AS found
     WHERE rows.seq = found.seq RETURNING rows.seq, rows.response, rows.handler, rows.fault
 """  # noqa: S608
@@ -86,15 +89,15 @@ FORGET_DROPPED = "DELETE FROM seen.rows WHERE seq NOT IN (SELECT seq FROM main.c
 
 def _column_of_a_row(name: str) -> str:
     if name == "body":
-        return f"CASE WHEN length(body) <= {_LARGEST_BODY_OF_A_ROW} THEN body ELSE x'' END"
+        return f"CASE WHEN octet_length(body) <= {_LARGEST_BODY_OF_A_ROW} THEN body ELSE x'' END"
     if name in {"delivery_body", "answer_body"}:
-        return f"CASE WHEN {name} IS NULL THEN NULL ELSE x'' END"
-    return f"CASE WHEN length({name}) > {_LARGEST_COLUMN} THEN '' ELSE {name} END"
+        return f"CASE WHEN typeof({name}) = 'null' THEN NULL ELSE x'' END"
+    return bounded(name)
 
 
 ROW_COLUMNS = ", ".join(map(_column_of_a_row, CAPTURE_COLUMNS))
-SIZE = "coalesce(body_size, length(body))"
-WHOLE_COLUMNS = ", ".join(CAPTURE_COLUMNS)
+SIZE = "CASE WHEN typeof(body_size) = 'integer' THEN body_size ELSE octet_length(body) END"
+WHOLE_COLUMNS = ", ".join(map(bounded, CAPTURE_COLUMNS))
 
 
 def searchable(*parts: bytes | None) -> str:

@@ -10,7 +10,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from port_hook_cli.captures.database.opening import Access, connect, store_path
+from port_hook_cli.captures.database.conditions import bounded, has_at_most
+from port_hook_cli.captures.database.opening import Access, connect, portable, store_path
 from port_hook_cli.errors import StoreError, UsageError
 
 _MOST = 50
@@ -19,10 +20,11 @@ _LATEST = 2.0**33  # the year 2242
 # Any program may have written the store: long texts are not read into memory, and cut ones are not offered as names.
 _LONGEST = 1_000
 _TEXTS = ("id", "method", "action", "run_id", "status")
-_NEWEST = f"""
-    SELECT {", ".join(f"substr({name}, 1, {_LONGEST})" for name in _TEXTS)}, received_at
+_NEWEST = portable(f"""
+    SELECT {", ".join(f"CASE WHEN {has_at_most(name)} THEN substr({name}, 1, {_LONGEST}) END" for name in _TEXTS)},
+        {bounded("received_at")}
     FROM captures ORDER BY seq DESC LIMIT ?
-"""  # noqa: S608 - names of our own
+""")  # noqa: S608 - names of our own
 
 
 class RecentCapture(NamedTuple):

@@ -12,7 +12,17 @@ from functools import cache
 from itertools import chain
 from typing import Any
 
-from port_hook_cli.captures.database.conditions import FAULT, HANDLER, RESPONSE, Condition, joined, text_condition
+from port_hook_cli.captures.database.conditions import (
+    FAULT,
+    HANDLER,
+    RESPONSE,
+    TARGET_OF_THE_LAST_SESSION,
+    Condition,
+    bounded,
+    joined,
+    text_condition,
+)
+from port_hook_cli.captures.database.opening import portable
 from port_hook_cli.captures.database.rows import (
     CAPTURE_COLUMNS,
     OUTCOME_COLUMNS,
@@ -36,14 +46,19 @@ MOST_BYTES = 128 * 1024
 
 COLUMNS = ", ".join(CAPTURE_COLUMNS)
 
-BY_NUMBER = f"SELECT {COLUMNS} FROM captures WHERE seq = ?"  # noqa: S608 - names of our own
+_LONGEST_NAME = 1_000
+
+# Any program may have written the store, so a value is read only if it is not larger than port-hook's own.
+_BOUNDED = ", ".join(map(bounded, CAPTURE_COLUMNS))
+
+BY_NUMBER = portable(f"SELECT {_BOUNDED} FROM captures WHERE seq = ?")  # noqa: S608 - names of our own
 
 # INDEXED BY: the index is small and holds every id; the table holds the bodies as well.
-BY_PREFIX = """
-    SELECT seq, id FROM captures INDEXED BY arrivals
+BY_PREFIX = portable(f"""
+    SELECT seq, {bounded("id", _LONGEST_NAME)} FROM captures INDEXED BY arrivals
     WHERE substr(id, 1, ?) = ?
     ORDER BY id = ? DESC, received_at DESC LIMIT ?
-"""
+""")  # noqa: S608 - as above
 
 SEEN = "SELECT 1 FROM captures INDEXED BY arrivals WHERE received_at >= ? AND signature = ? LIMIT 1"
 
@@ -52,24 +67,32 @@ RECEIVED = """
     WHERE received_at >= ? AND signature = ? AND replay_of IS NULL LIMIT 1
 """
 
-RECENT_SIGNATURES = """
-    SELECT signature, received_at FROM captures INDEXED BY arrivals
+RECENT_SIGNATURES = portable(f"""
+    SELECT {bounded("signature")}, received_at FROM captures INDEXED BY arrivals
     WHERE received_at >= ? AND signature IS NOT NULL AND status IN ('valid', 'reencoded') ORDER BY received_at
-"""
+""")  # noqa: S608 - as above
 
 FORGET_SESSION = "DELETE FROM last_session"
 RECORD_SESSION = "INSERT INTO last_session (forward_to) VALUES (?)"
-LAST_TARGET = "SELECT forward_to FROM last_session LIMIT 1"
+LAST_TARGET = portable(TARGET_OF_THE_LAST_SESSION)
 
-KAFKA_POSITIONS = "SELECT cluster, topic, part, next_offset FROM kafka_positions"
+KAFKA_POSITIONS = portable(
+    f"SELECT {bounded('cluster', _LONGEST_NAME)}, {bounded('topic', _LONGEST_NAME)}, part, next_offset "  # noqa: S608 - as above
+    "FROM kafka_positions"
+)
 KEEP_POSITION = "INSERT OR REPLACE INTO kafka_positions (cluster, topic, part, next_offset) VALUES (?, ?, ?, ?)"
-SAVED_MESSAGES = "SELECT kafka FROM captures INDEXED BY messages WHERE kafka IS NOT NULL ORDER BY seq DESC LIMIT ?"
+SAVED_MESSAGES = portable(
+    f"SELECT {bounded('kafka')} FROM captures INDEXED BY messages "  # noqa: S608 - as above
+    "WHERE kafka IS NOT NULL ORDER BY seq DESC LIMIT ?"
+)
 
 # The newest capture is never dropped, so its number is how many there have ever been.
 EVER_AND_NOW = "SELECT (SELECT max(seq) FROM captures), (SELECT count(*) FROM captures)"
 
-NUMBER_AND_BODY = "seq, body"
-OUTCOMES_OF_REPLAYS = f"SELECT replay_of, {RESPONSE} FROM captures WHERE replay_of IS NOT NULL ORDER BY seq"  # noqa: S608
+NUMBER_AND_BODY = f"seq, {bounded('body')}"
+OUTCOMES_OF_REPLAYS = portable(
+    f"SELECT {bounded('replay_of')}, {RESPONSE} FROM captures WHERE typeof(replay_of) <> 'null' ORDER BY seq"  # noqa: S608 - as above
+)
 
 _FAILED = f"(({FAULT}) IS NOT NULL OR coalesce(({HANDLER}), 0) >= 500 OR coalesce(({RESPONSE}), 500) >= 500)"
 
@@ -119,14 +142,16 @@ class StoreFilter:
     replay_of: str | None = None
 
 
-def search(wanted: StoreFilter, *, limit: int | None = None, columns: str = COLUMNS, oldest: bool = False) -> Statement:
+def search(
+    wanted: StoreFilter, *, limit: int | None = None, columns: str = _BOUNDED, oldest: bool = False
+) -> Statement:
     """Return the statement that finds captures, the newest first unless `oldest` is set."""
     conditions = list(_conditions(wanted))
     where = joined(conditions)
     order = "ASC" if oldest else "DESC"
     # A negative limit means no limit.
     sql = f"SELECT {columns} FROM captures WHERE {where.sql} ORDER BY seq {order} LIMIT ?"  # noqa: S608 - names of our own
-    return sql, [*where.values, -1 if limit is None else limit]
+    return portable(sql), [*where.values, -1 if limit is None else limit]
 
 
 def _conditions(wanted: StoreFilter) -> Iterator[Condition]:

@@ -11,12 +11,14 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 
+from port_hook_cli.captures.database.opening import portable
+
 _SHARE_OF_THE_NEWEST = 100
 
 # A capture's approximate size: SQLite reads the bodies' lengths from the record header, not the pages that hold them.
 _SIZE = """
-    length(body) + coalesce(length(delivery_body), 0) + coalesce(length(answer_body), 0)
-    + length(target) + length(headers) + 2 * coalesce(length(signature), 0) + 1024
+    octet_length(body) + coalesce(octet_length(delivery_body), 0) + coalesce(octet_length(answer_body), 0)
+    + octet_length(target) + octet_length(headers) + 2 * coalesce(octet_length(signature), 0) + 1024
 """
 
 # Cheap, and exact until captures are dropped out of order. The bytes in use exclude free pages.
@@ -28,15 +30,15 @@ _UPPER_BOUNDS = """
 """
 _COUNT = "SELECT count(*) FROM captures"
 _COUNT_UNVERIFIED = "SELECT count(*) FROM captures INDEXED BY unverified WHERE is_verified = 0"
-_NEWEST_UNVERIFIED = f"""
+_NEWEST_UNVERIFIED = portable(f"""
     SELECT seq, {_SIZE} FROM captures INDEXED BY unverified WHERE is_verified = 0 ORDER BY seq DESC LIMIT ?
-"""  # noqa: S608 - an expression of our own
-_OLDEST_UNVERIFIED = f"""
+""")  # noqa: S608 - an expression of our own
+_OLDEST_UNVERIFIED = portable(f"""
     SELECT seq, {_SIZE} FROM captures INDEXED BY unverified WHERE is_verified = 0 AND seq < ? ORDER BY seq
-"""  # noqa: S608 - as above
-_OLDEST_VERIFIED = f"""
+""")  # noqa: S608 - as above
+_OLDEST_VERIFIED = portable(f"""
     SELECT seq, {_SIZE} FROM captures WHERE is_verified = 1 AND seq < ? ORDER BY seq
-"""  # noqa: S608 - as above
+""")  # noqa: S608 - as above
 _NEWEST_VERIFIED = "SELECT seq FROM captures WHERE is_verified = 1 ORDER BY seq DESC LIMIT 1"
 _DROP_UNVERIFIED = "DELETE FROM captures INDEXED BY unverified WHERE is_verified = 0 AND seq <= ?"
 _DROP_VERIFIED = "DELETE FROM captures WHERE is_verified = 1 AND seq <= ?"

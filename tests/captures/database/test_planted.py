@@ -18,6 +18,7 @@ from port_hook_cli.captures.database.schema import MIGRATIONS, migrate
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.errors import StoreError
 from tests.factories import an_exchange, an_invocation
+from tests.processes import environment
 
 TESTS_ROOT = Path(__file__).parents[3]
 POSIX = pytest.mark.skipif(os.name != "posix", reason="POSIX owners and permissions")
@@ -266,6 +267,73 @@ def test_a_damaged_row_is_reported(path: Path, folder: Path, change: str) -> Non
         editor.commit()
     with open_store(None, folder) as store, pytest.raises(StoreError, match=r"damaged|could not be read"):
         store.get("last")
+
+
+# Runs every command that reads a store over one capture with a planted value, and prints by how many MiB that raised
+# the peak of the memory. The commands run without the value first, which loads the modules.
+READERS = """
+import shutil, sqlite3, sys
+from pathlib import Path
+from port_hook_cli.captures.store.recent import recent_captures
+from tests.cli.test_file_paths import an_exit_code
+
+folder = Path.cwd()
+COMMANDS = (["show", "last", "--json"], ["show", "0123456789ab"], ["show", "last", "--body"], ["captures"],
+            ["captures", "--json"], ["captures", "--search", "vm"], ["captures", "--failed"],
+            ["captures", "--jq", ".payload"], ["export", "last", "--format", "curl"], ["diff", "last", "last"],
+            ["verify", "last"], ["replay", "last", "--to", "9"], ["replay", "--failed", "--to", "9"],
+            ["prune", "--keep", "5", "--yes"], ["doctor"])
+
+def run_all(name):
+    codes = [an_exit_code([*command, "--store", name]) for command in COMMANDS]
+    recent_captures(Path(name), folder)
+    return codes
+
+def peak():
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) // 1024
+
+run_all("mine.db")
+for column in sys.argv[1:]:
+    shutil.copy("mine.db", "planted.db")
+    with sqlite3.connect("planted.db", isolation_level=None) as editor:
+        editor.execute("PRAGMA journal_mode = WAL")
+        editor.execute("PRAGMA cache_size = 100")
+        editor.execute("PRAGMA wal_autocheckpoint = 100")
+        value = "zeroblob(80000000)" if column != "headers" else "CAST(zeroblob(80000000) AS TEXT)"
+        editor.execute(f"UPDATE captures SET {column} = {value}")
+        editor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    editor.close()
+    # SQLite itself has used the memory for the value, so what counts is the memory that is in use from now on.
+    Path("/proc/self/clear_refs").write_text("5")
+    before, codes = peak(), run_all("planted.db")
+    after = peak()
+    print("PLANTED", column, after - before, *codes)
+"""
+SOME_COLUMNS = ("body", "headers")
+OTHER_COLUMNS = ("id", "answer", "delivery_body", "received_at", "signature", "run_id")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="resets the peak of its memory in /proc")
+@pytest.mark.parametrize("columns", [SOME_COLUMNS, pytest.param(OTHER_COLUMNS, marks=pytest.mark.nightly)], ids=len)
+def test_planted_value_takes_no_memory_in_any_command(folder: Path, columns: tuple[str, ...]) -> None:
+    with open_store(Path("mine.db"), folder, create=True) as store:
+        store.add([an_exchange()])
+    done = subprocess.run(
+        [sys.executable, "-c", READERS, *columns],
+        cwd=folder,
+        env=environment(folder, PYTHONPATH=str(TESTS_ROOT)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("PLANTED")]
+    assert [column for column, *_ in found] == list(columns), done.stderr
+    for column, growth, *codes in found:
+        # To find an id, SQLite itself reads an index that has the signatures, once.
+        assert int(growth) < (90 if column == "signature" else 40), (column, growth)
+        assert codes[0] == "8", (column, codes)
+        assert not {"70", "1"} & set(codes[:-4]), (column, codes)
 
 
 def test_signatures_of_damaged_rows_are_skipped(path: Path, folder: Path) -> None:

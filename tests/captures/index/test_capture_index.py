@@ -455,6 +455,20 @@ def test_text_that_is_not_utf_8_damages_only_its_own_row(path: Path, column: str
     check_others(path)
 
 
+@pytest.mark.skipif(sqlite3.sqlite_version_info < (3, 43), reason="SQLite before 3.43 reads a text to find its length")
+@pytest.mark.parametrize("column", ["body", "headers", pytest.param("id", marks=pytest.mark.nightly)])
+def test_huge_planted_value_damages_only_its_own_row(path: Path, column: str) -> None:
+    fill(path, FILTERED)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(f"UPDATE captures SET {column} = CAST(zeroblob(80000000) AS TEXT) WHERE seq = 3")  # noqa: S608
+    check_others(path)
+    with indexed(path) as index:
+        _, exchange = index.get("bb") if column != "id" else (3, index.listed([3])[0].exchange)
+        assert exchange.payload.problem == (
+            f'this capture is damaged: its "{column}" is larger than any that port-hook saves'
+        )
+
+
 def check_others(path: Path) -> None:
     with indexed(path) as index:
         rows = index.listed(index.page(CaptureQuery(), limit=10))
