@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from port_hook_cli.captures.database.conditions import LARGEST_VALUE
 from port_hook_cli.captures.database.files import check_files, close_to_others
@@ -75,7 +75,7 @@ class StateFile:
         with _store_errors(self._path):
             self._check_sizes()
             for kind, key, text in self._connection.execute(f"SELECT kind, key, document FROM part ORDER BY {_ORDER}"):  # noqa: S608
-                yield kind, json.loads(key), json.loads(text)
+                yield _row(kind, key, text)
 
     def _check_sizes(self) -> None:
         largest, total = self._connection.execute(portable(_SIZES)).fetchone()
@@ -109,6 +109,16 @@ class StateFile:
             " ON CONFLICT (kind, key) DO UPDATE SET document = excluded.document",
             (kind, key, json.dumps(value)),
         )
+
+
+def _row(kind: Any, key: Any, document: Any) -> Row:
+    """Return a row of the file; raises ValueError for anything that `write` does not write, and RecursionError."""
+    if not all(isinstance(text, str) for text in (kind, key, document)):
+        raise ValueError("a part of it is not text")
+    name = json.loads(key)
+    if not isinstance(name, str):
+        raise ValueError("a key is not text")  # noqa: TRY004 - the file is damaged, not the caller's argument
+    return kind, name, json.loads(document)
 
 
 def _check_kind(path: Path) -> None:
@@ -151,6 +161,8 @@ def _store_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_INTERRUPT:
+            raise KeyboardInterrupt from error
         if "locked" in str(error):
             raise StoreError(
                 f"{path} is open in another sandbox.", hint="Stop that sandbox, or give --state another path."
