@@ -158,14 +158,15 @@ def _check_file(path: Path, found: os.stat_result) -> None:
 
 def _check(path: Path, found: os.stat_result, *, repair: str) -> None:
     _check_owner(path, found)
-    fault = sys.platform != "win32" and fault_of(
-        found.st_mode,
-        owner=found.st_uid,
-        user=os.geteuid(),
-        is_private=lambda: is_private_group(found.st_gid, owner=found.st_uid),
-    )
-    if fault:
-        raise NotPrivateError(f"{fault[0]} (mode {stat.S_IMODE(found.st_mode):04o}); {repair} {path}", path)
+    if sys.platform != "win32":
+        fault = fault_of(
+            found.st_mode,
+            owner=found.st_uid,
+            user=os.geteuid(),
+            is_private=lambda: is_private_group(found.st_gid, owner=found.st_uid),
+        )
+        if fault:
+            raise NotPrivateError(f"{fault[0]} (mode {stat.S_IMODE(found.st_mode):04o}); {repair} {path}", path)
 
 
 def _check_owner(path: Path, found: os.stat_result) -> None:

@@ -146,7 +146,8 @@ def _check(file: _StoreFile, found: os.stat_result, *, show_only: bool) -> Itera
         raise _unusable(path, f"could not be opened: it is not a {'folder' if is_folder else 'regular file'}")
     if found.st_nlink > 1 and not is_folder:
         raise _unusable(path, "has another name elsewhere (a hard link), and what is written to it is written there")
-    if sys.platform != "win32" and found.st_uid != os.geteuid():
+    is_of_another_user = sys.platform != "win32" and found.st_uid != os.geteuid()
+    if is_of_another_user:
         if not show_only or found.st_mode & _WRITABLE_BY_OTHERS:
             raise _unusable(path, "belongs to another user")
         yield f"{path} belongs to another user, who may have written anything into it"
