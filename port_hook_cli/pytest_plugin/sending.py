@@ -7,17 +7,19 @@ import asyncio
 from port_hook_cli.errors import TargetError, UsageError
 from port_hook_cli.invocations.forwarding import is_on_this_machine, parse_target
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
-from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.pytest_plugin.runs import BackendResponse, PortRequest
 from port_hook_cli.pytest_plugin.world import World
+from port_hook_cli.runs.urls import is_in_ports_own
 from port_hook_cli.trigger.destination import destination
 
 
 def url_to(url: str, to: str | int | None, *, owner: str = "The action") -> str:
     """Return the URL to send to; raises UsageError if it is the owner's URL and not on this machine.
 
-    `owner` begins the error's sentence.
+    Port's own API is: the sandbox answers for it. `owner` begins the error's sentence.
     """
+    if to is None and is_in_ports_own(url):
+        return url
     if to is None and not is_on_this_machine(url):
         raise UsageError(
             f"{owner}'s URL is {url}, which is not on this machine: give the address of the backend as `to`."
@@ -41,7 +43,7 @@ async def send(world: World, request: PortRequest, timeout_s: float) -> BackendR
     )
     try:
         async with asyncio.timeout(timeout_s):
-            delivery = await world.client.send(invocation, sendable_url(request.url))
+            delivery = await world.deliver(request.run_id, invocation, request.url)
     except TimeoutError:
         return None
     backend_response = record(world, request, delivery)

@@ -12,12 +12,12 @@ from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.records import format_time
-from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.pytest_plugin.making import path_of
 from port_hook_cli.pytest_plugin.runs import BackendResponse, PortRequest, Run, WorkflowOutcome
 from port_hook_cli.pytest_plugin.sending import url_to
 from port_hook_cli.pytest_plugin.world import World
 from port_hook_cli.runs.ids import make_run_id
+from port_hook_cli.runs.urls import is_in_ports_own
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
 from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
 from port_hook_cli.workflows.run import NodeRun, WorkflowRun
@@ -70,7 +70,9 @@ class TestedWorkflow:
         """Send a node's request to the backend; raises UsageError for a URL that is not on this machine."""
         assert run.current is not None
         node_run_id = run.current.id
-        to = self._settings.routes.get(node.identifier, self._settings.to)
+        # `to` is the backend, which is not what a node that calls Port's own API is meant for.
+        backend = None if is_in_ports_own(request.url) else self._settings.to
+        to = self._settings.routes.get(node.identifier, backend)
         url = url_to(request.url, to, owner=f"The node {node.identifier}")
         stamp = TimestampUnit.SECONDS.stamp(self._world.now())
         fields = signed_headers(request.content, self._world.sandbox.client_secret, stamp)
@@ -96,7 +98,7 @@ class TestedWorkflow:
         )
         try:
             async with asyncio.timeout(self._settings.timeout_s):
-                delivery = await self._world.client.send(invocation, sendable_url(url))
+                delivery = await self._world.deliver(node_run_id, invocation, url)
         except TimeoutError:
             seconds = f"{self._settings.timeout_s:g} s"
             return Delivery(url=url, fault="timeout", error=f"The backend did not respond within {seconds}.")

@@ -20,7 +20,10 @@ from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.forwarding import BadTarget
+from port_hook_cli.invocations.models import Delivery, Invocation
+from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.pytest_plugin.runs import BackendResponse, PortRequest, RunNotEnded, WorkflowNotEnded
+from port_hook_cli.runs.urls import is_in_ports_own
 from port_hook_cli.sandbox import ApiEvent, Asked, Sandbox, SandboxRequest
 from port_hook_cli.sandbox.definition_files import read_actions
 from port_hook_cli.text.secret import MASK
@@ -92,6 +95,12 @@ class World:
             PORT_API_URL=self.sandbox.url,
             PORT_API_BASE_URL=self.sandbox.url,
         )
+
+    async def deliver(self, run_id: str, invocation: Invocation, url: str) -> Delivery:
+        """Send a run's request to the backend; the sandbox answers one whose target is Port's own API."""
+        if is_in_ports_own(url):
+            return self.sandbox.answer_run(run_id, invocation, url)
+        return await self.client.send(invocation, sendable_url(url))
 
     @staticmethod
     def now() -> float:

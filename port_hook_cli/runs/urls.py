@@ -54,6 +54,20 @@ def is_ports_own(api_url: str) -> bool:
     return api_url.lower() in _APPS
 
 
+def is_in_ports_own(url: str) -> bool:
+    """Return whether a URL is one of an address below Port's own four APIs: https, exactly their host, and no port.
+
+    Port calls such a target of a webhook with the organization's own credentials (docs, webhook page).
+    """
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.netloc.isascii() and is_ports_own(f"{parts.scheme}://{parts.netloc}")
+
+
 def sends_in_the_clear(api_url: str) -> bool:
     """Return whether requests to an API URL cross a network unencrypted, that is, by http to another machine."""
     if not api_url.lower().startswith("http://"):

@@ -20,6 +20,7 @@ from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.javascript.nesting import nests_too_deep
+from port_hook_cli.runs.urls import is_in_ports_own
 from port_hook_cli.sandbox.publishing import RunsTopic
 from port_hook_cli.sandbox.request_maker import RequestMaker, SandboxRequest, message_and_hint
 from port_hook_cli.sandbox.run import Phase, SandboxRun
@@ -62,7 +63,10 @@ OnDelivery = Callable[[Invocation, Delivery], None]
 
 
 class Courier:
-    """Sends invocations. `commit` saves and publishes changes of the state; it raises PortHookError if that fails."""
+    """Sends invocations. `commit` saves and publishes changes of the state; it raises PortHookError if that fails.
+
+    `own_api` answers the invocation of a run whose URL is Port's own API, so that it never leaves this machine.
+    """
 
     def __init__(
         self,
@@ -70,6 +74,7 @@ class Courier:
         invoker: RequestMaker | None,
         commit: Callable[[], None],
         sending: Sending,
+        own_api: Callable[[str, Invocation, str], Delivery],
         on_delivery: OnDelivery = lambda *_: None,
         topic: RunsTopic | None = None,
     ) -> None:
@@ -77,6 +82,7 @@ class Courier:
         self._invoker = invoker
         self._commit = commit
         self._sending = sending
+        self._own_api = own_api
         self._on_delivery = on_delivery
         self._topic = topic
         self._tasks: set[asyncio.Task[None]] = set()
@@ -195,6 +201,8 @@ class Courier:
         return {**(known or unknown), "blueprint": run.blueprint}
 
     def _check_url(self, url: str) -> None:
+        if is_in_ports_own(url):
+            return
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.netloc:
             raise PortHookError(f"{brief(url)} is not an http or https URL.")
@@ -209,10 +217,6 @@ class Courier:
     ) -> Delivery:
         """Sign and send a request; raises PortHookError for a host that is not allowed. Headers are text."""
         self._check_url(url)
-        if self._client is None:
-            from port_hook_cli.http.client import HttpClient
-
-            self._client = HttpClient(timeout_s=self._sending.timeout_s)
         stamp = self._sending.unit.stamp(self._state.now())
         given = tuple(headers)
         named = any(name.lower() == _CONTENT_TYPE[0] for name, _ in given)
@@ -229,9 +233,18 @@ class Courier:
             headers=Headers.from_raw((name.encode("utf-8"), value.encode("utf-8")) for name, value in fields),
             body=body,
         )
-        delivery = await self._client.send(invocation, sendable_url(url))
+        delivery = await self._exchange(run_id, invocation, url)
         self._on_delivery(invocation, delivery)
         return delivery
+
+    async def _exchange(self, run_id: str, invocation: Invocation, url: str) -> Delivery:
+        if is_in_ports_own(url):
+            return self._own_api(run_id, invocation, url)
+        if self._client is None:
+            from port_hook_cli.http.client import HttpClient
+
+            self._client = HttpClient(timeout_s=self._sending.timeout_s)
+        return await self._client.send(invocation, sendable_url(url))
 
     def _apply_response(self, run: SandboxRun, delivery: Delivery) -> None:
         """End a synchronized run with the response. For other runs, only log a response that is not 2xx."""

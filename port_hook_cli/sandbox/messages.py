@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl, unquote
 
 from port_hook_cli.http.web_pages import Foreign
 from port_hook_cli.sandbox.checks import Fields, find_fault, find_query_fault
@@ -25,6 +26,24 @@ class ApiRequest:
     token: str | None = field(default=None, repr=False)
     reserved: bool = False
     body: bytes = field(default=b"", repr=False)
+
+
+def read_request(method: str, target: str, fields: Mapping[str, str], body: bytes) -> ApiRequest:
+    """Return a request with this target (a path and a query as they are sent) and these header fields (lower case)."""
+    path, _, query = target.partition("?")
+    values: dict[str, list[str]] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        values.setdefault(name, []).append(value)
+    kind, _, token = fields.get("authorization", "").partition(" ")
+    return ApiRequest(
+        method=method,
+        segments=tuple(unquote(segment) for segment in path.split("/")[1:]),
+        query={name: ",".join(given) for name, given in values.items()},
+        # Port's OpenAPI document describes the token as the whole header; its examples write `Bearer` before it.
+        token=token.strip() if kind.lower() == "bearer" else kind,
+        reserved=fields.get("x-port-reserved-usage", "").lower() == "true",
+        body=body,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

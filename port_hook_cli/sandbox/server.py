@@ -8,10 +8,9 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -20,10 +19,20 @@ from port_hook_cli.http.accepting import stop_accepting
 from port_hook_cli.http.disabled_logger import disabled_logger
 from port_hook_cli.http.port_owner import describe_owner
 from port_hook_cli.http.web_pages import find_foreign, is_loopback
-from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
 from port_hook_cli.sandbox.delivering import DEFAULT_SENDING, Courier, OnDelivery, Sending
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, failed, foreign, not_saved, too_large, too_many
+from port_hook_cli.sandbox.messages import (
+    ApiRequest,
+    ApiResponse,
+    failed,
+    foreign,
+    not_saved,
+    read_request,
+    too_large,
+    too_many,
+)
+from port_hook_cli.sandbox.own_api import OwnApi
 from port_hook_cli.sandbox.publishing import Publishes, RunsTopic
 from port_hook_cli.sandbox.rate_limit import CallRate, RateLimit
 from port_hook_cli.sandbox.request_maker import RequestMaker
@@ -75,7 +84,10 @@ class Sandbox:
         self._initial = initial
         self._topic = None if publisher is None else RunsTopic(state, publisher, sending.unit)
         state.has_topic = publisher is not None
-        self._courier = Courier(state, invoker, self._commit, sending, handlers.on_delivery, self._topic)
+        self._own_api = OwnApi(state, self._answer_run)
+        self._courier = Courier(
+            state, invoker, self._commit, sending, self._own_api.deliver, handlers.on_delivery, self._topic
+        )
         self._walker = WorkflowWalker(state, renders, self._deliver, self._commit, self._courier.unit_hint, self._topic)
         self._handlers = handlers
         self._file = file
@@ -197,6 +209,7 @@ class Sandbox:
         self._state.clear()
         self._state.begin(self._initial)
         self._rate_limit.reset()
+        self._own_api.reset()
         await self._courier.cancel()
         await self._walker.cancel()
         self._commit()
@@ -247,6 +260,13 @@ class Sandbox:
         """Save the entity of an UPSERT_ENTITY node with this rendered config, and return the node's outcome."""
         return upsert_entity(self._state, config)
 
+    def answer_run(self, run_id: str, invocation: Invocation, url: str) -> Delivery:
+        """Answer the request of a run whose URL is Port's own API, as Port does: with the sandbox's credentials.
+
+        Raises PortHookError if runs have started one another too often.
+        """
+        return self._own_api.deliver(run_id, invocation, url)
+
     async def _deliver(self, run_id: str, request: RenderedRequest) -> Delivery:
         # A rendered field is the wire's bytes as Latin-1; the courier writes text in UTF-8.
         headers = ((name, value.encode("latin-1").decode("utf-8")) for name, value in request.headers)
@@ -285,11 +305,28 @@ class Sandbox:
 
     async def _respond(self, request: web.Request) -> web.Response:
         given = self._refuse_page(request) or await self._reply(request)
+        self._tell(request.method, request.raw_path, given)
+        return web.Response(
+            status=given.status,
+            body=json.dumps(given.document).encode(),
+            content_type="application/json",
+            headers={**self._rate_limit.headers(), **given.headers},
+        )
+
+    def _answer_run(self, request: ApiRequest, target: str, caller: str) -> ApiResponse:
+        """Answer a call that a run makes, whose target is Port's own API, like a call over HTTP."""
+        given = too_large() if len(request.body) > REQUEST_LIMIT else self._answer(request)
+        given = replace(given, note="; ".join(filter(None, (given.note, f"called by {caller}"))))
+        self._tell(request.method, target, given)
+        return replace(given, headers={**self._rate_limit.headers(), **given.headers})
+
+    def _tell(self, method: str, target: str, given: ApiResponse) -> None:
+        """Tell the observers of a call, and go on with what it started."""
         self._handlers.on_event(
             ApiEvent(
                 at=self._state.now(),
-                method=request.method,
-                path=request.raw_path,
+                method=method,
+                path=target,
                 status=given.status,
                 run_id=given.run_id,
                 note=given.note,
@@ -300,12 +337,6 @@ class Sandbox:
             self._courier.send(given.invokes)
         if given.walks is not None:
             self._walker.go_on(given.walks)
-        return web.Response(
-            status=given.status,
-            body=json.dumps(given.document).encode(),
-            content_type="application/json",
-            headers={**self._rate_limit.headers(), **given.headers},
-        )
 
     async def _reply(self, request: web.Request) -> ApiResponse:
         try:
@@ -314,10 +345,14 @@ class Sandbox:
             return too_large()
         except ConnectionError:
             return ApiResponse(status=400, document={"ok": False}, note="the caller disconnected during its request")
+        fields = {name.lower(): value for name, value in reversed(tuple(request.headers.items()))}  # the first counts
+        return self._answer(read_request(request.method, request.raw_path, fields, body))
+
+    def _answer(self, request: ApiRequest) -> ApiResponse:
         if wait_s := self._rate_limit.take():
             return too_many(wait_s)
         try:
-            given = respond(self._state, _api_request(request, body))
+            given = respond(self._state, request)
             self._save()
         except StoreError as problem:
             return not_saved(problem.message)
@@ -340,20 +375,6 @@ def _opened(path: Path | None) -> Iterator[StateFile | None]:
 
     with StateFile.open(path) as file:
         yield file
-
-
-def _api_request(request: web.Request, body: bytes) -> ApiRequest:
-    path = request.raw_path.partition("?")[0]
-    kind, _, token = request.headers.get("authorization", "").partition(" ")
-    return ApiRequest(
-        method=request.method,
-        segments=tuple(unquote(segment) for segment in path.split("/")[1:]),
-        query={name: ",".join(request.query.getall(name)) for name in request.query},
-        # Port's OpenAPI document describes the token as the whole header; its examples write `Bearer` before it.
-        token=token.strip() if kind.lower() == "bearer" else kind,
-        reserved=request.headers.get("x-port-reserved-usage", "").lower() == "true",
-        body=body,
-    )
 
 
 @asynccontextmanager

@@ -142,6 +142,17 @@ def test_trigger_sends_nothing_to_another_machine_without_to_its_url(run: Run) -
     assert "https://example.com, which is not on this machine, so the request was not sent" in result.err
 
 
+def test_trigger_names_the_sandbox_for_a_target_that_is_ports_own_api(run: Run, folder: Path, backend: Handler) -> None:
+    action = write(folder, "a.json", an_action(url="https://api.getport.io/v1/actions/notify/runs"))
+    result = run("trigger", action, "--input", "title=a", env=ENV)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert "https://api.getport.io/v1/actions/notify/runs, which is Port's own API" in result.err
+    assert "--via-port in a sandbox" in result.err
+    assert "--to" in result.err
+    assert run("trigger", action, "--input", "title=a", "--to", backend.url, env=ENV).code == 0
+    assert sent(backend)[0].line == "POST /v1/actions/notify/runs HTTP/1.1"
+
+
 def test_trigger_needs_no_target_when_the_actions_url_is_on_this_machine(
     run: Run, folder: Path, backend: Handler
 ) -> None:
@@ -492,6 +503,14 @@ def test_trigger_via_port_starts_a_run_and_follows_it(run: Run, backend: Handler
     assert "SUCCESS" in last
     assert json.loads(backend.requests[0].body)["payload"]["properties"] == {"title": "a", "cpu": 4}
     assert (record["type"], record["status"]) == ("run", "SUCCESS")
+
+
+def test_trigger_via_port_has_the_sandbox_answer_a_call_of_ports_own_api(run: Run) -> None:
+    method = {"url": "https://api.us.getport.io/v1/blueprints", "method": "GET", "synchronized": True}
+    with a_sandbox(actions=[an_action(**method)]) as sandbox:
+        args = ("trigger", "create_vm", "--via-port", "--wait", "20", "--input", "title=a", "--json")
+        result = run(*args, env=environ_of(sandbox))
+    assert (result.code, result.records[0]["status"]) == (0, "SUCCESS")
 
 
 def test_trigger_via_port_exits_1_when_the_run_fails_or_does_not_end(run: Run) -> None:

@@ -148,6 +148,22 @@ def test_trigger_exits_2_when_a_node_url_is_on_another_machine(run: Run) -> None
     assert "The node check's URL is https://hooks.example.com/builds/check, which is not on this machine" in result.err
 
 
+def test_trigger_names_the_sandbox_for_a_node_whose_target_is_ports_own_api(run: Run, folder: Path) -> None:
+    nodes = [
+        {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
+        {"identifier": "call", "config": {"type": "WEBHOOK", "url": "https://api.port.io/v1/users", "method": "GET"}},
+    ]
+    flow = {
+        "identifier": "flow",
+        "nodes": nodes,
+        "connections": [{"sourceIdentifier": "start", "targetIdentifier": "call"}],
+    }
+    (folder / "flow.json").write_text(json.dumps(flow))
+    result = run("trigger", "flow.json", env=ENV)
+    assert result.code == ExitCode.USAGE
+    assert "The node call's URL is https://api.port.io/v1/users, which is Port's own API" in result.err
+
+
 def test_option_gives_the_response_to_an_input_node(run: Run, folder: Path) -> None:
     outlets = [{"identifier": "approve"}, {"identifier": "decline"}]
     document = {

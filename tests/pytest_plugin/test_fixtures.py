@@ -370,6 +370,14 @@ class TestInvoke:
         assert (run.status, run.logs) == ("FAILURE", (run.summary,))
         assert "nothing listens on 127.0.0.1:9" in (run.summary or "")
 
+    def test_action_that_calls_ports_own_api_is_answered_by_the_sandbox(
+        self, port_hook: PortHook, port_sandbox: PortSandbox
+    ) -> None:
+        url = "https://api.getport.io/v1/blueprints/vm/entities?upsert=true"
+        method = {"type": "WEBHOOK", "url": url, "synchronized": True, "body": {"identifier": "{{ .inputs.why }}"}}
+        run = port_hook.invoke({**SCALE, "invocationMethod": method}, {"why": "vm1"})
+        assert (run.status, run.response) == ("SUCCESS", {"ok": True, "entity": port_sandbox.entities["vm", "vm1"]})
+
     def test_invoke_sends_to_another_machine_only_when_named(self, port_hook: PortHook) -> None:
         with pytest.raises(UsageError, match=r"https://example\.com, which is not on this machine"):
             port_hook.invoke("create_vm", {"title": "x"})

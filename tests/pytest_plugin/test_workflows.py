@@ -107,6 +107,18 @@ def test_an_entity_is_saved_in_the_sandbox_of_the_test(port_hook: PortHook, port
     assert outcome.nodes["put"].output == {"entity": {**mapping, "blueprint": "vm", "relations": {}}}
 
 
+def test_a_node_that_calls_ports_own_api_is_answered_by_the_sandbox_of_the_test(
+    port_hook: PortHook, port_sandbox: PortSandbox, backend: Handler
+) -> None:
+    url = "https://api.getport.io/v1/blueprints/vm/entities?upsert=true"
+    save = a_webhook("save", url=url, body={"identifier": "vm1"})
+    outcome = port_hook.run_workflow(a_workflow(a_webhook("first"), save), to=backend.url)
+    assert outcome.result == "SUCCESS"
+    assert len(backend.requests) == 1
+    assert outcome.nodes["save"].output["response"]["status"] == 201
+    assert ("vm", "vm1") in port_sandbox.entities
+
+
 async def test_a_workflow_runs_in_the_event_loop_of_an_asynchronous_test(port_hook: PortHook, backend: Handler) -> None:
     outcome = await port_hook.arun_workflow(a_workflow(a_webhook()), to=backend.url)
     assert outcome.nodes["call"].output == {"response": {"status": 200, "data": {"ready": True}}}

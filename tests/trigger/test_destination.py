@@ -26,6 +26,15 @@ def test_destination_rejects_another_machine_unless_the_user_names_it() -> None:
     assert destination("https://example.com/x", None, to_its_url=True) == "https://example.com/x"
 
 
+def test_destination_rejects_ports_own_api_with_the_way_to_call_it() -> None:
+    url = "https://api.getport.io/v1/actions/notify/runs"
+    with pytest.raises(UsageError, match=r"which is Port's own API") as found:
+        destination(url, None)
+    assert "--via-port" in found.value.hint
+    assert destination(url, "http://127.0.0.1:8000") == "http://127.0.0.1:8000/v1/actions/notify/runs"
+    assert destination(url, None, to_its_url=True) == url
+
+
 @pytest.mark.parametrize(
     ("url", "is_here"),
     [

@@ -1,0 +1,82 @@
+"""Runs whose target is Port's own API: the sandbox answers their requests itself, so nothing leaves this machine.
+
+Port calls such a target "with automatic authentication", with the organization's own credentials (docs, webhook page).
+Port does not document what an `authorization` header of the action does then; here it has no effect.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from port_hook_cli.errors import PortHookError
+from port_hook_cli.http.response_body import SHOWN_BYTES
+from port_hook_cli.invocations.models import Delivery, Headers, Invocation
+from port_hook_cli.invocations.url_text import sendable_url
+from port_hook_cli.runs.updates import is_node_run
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, read_request
+from port_hook_cli.sandbox.run import MAX_RUNS
+from port_hook_cli.sandbox.state import SandboxState
+
+MAX_CHAIN = 100
+"""How many runs a run, and the runs that it starts through Port's API, may start. Port documents no such limit."""
+
+
+@dataclass(slots=True)
+class _Chain:
+    """A run that somebody started, and all the runs that came of it."""
+
+    started: int = 0
+
+
+class OwnApi:
+    """Answers requests to Port's own API.
+
+    `answer` takes a request, its path and query, and the id of the run that makes it.
+    """
+
+    def __init__(self, state: SandboxState, answer: Callable[[ApiRequest, str, str], ApiResponse]) -> None:
+        self._state = state
+        self._answer = answer
+        self._chains: dict[str, _Chain] = {}
+
+    def reset(self) -> None:
+        """Forget which runs started others."""
+        self._chains.clear()
+
+    def deliver(self, run_id: str, invocation: Invocation, url: str) -> Delivery:
+        """Return the response to the invocation of a run; raises PortHookError after `MAX_CHAIN` runs of a chain."""
+        parts = urlsplit(sendable_url(url))
+        target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
+        fields = {name.lower(): value for name, value in reversed(tuple(invocation.headers))}
+        request = replace(
+            read_request(invocation.method, target, fields, invocation.body), token=self._state.issue_token()
+        )
+        chain, starts = self._chain_of(run_id), request.method == "POST" and request.segments[-1:] == ("runs",)
+        if starts and chain.started >= MAX_CHAIN:
+            raise PortHookError(
+                f"The sandbox stops runs that start one another through Port's API after {MAX_CHAIN} of them."
+            )
+        began = time.perf_counter()
+        given = self._answer(request, target, run_id)
+        if starts and given.run_id is not None:
+            chain.started += 1
+            self._chains[given.run_id] = chain
+        return Delivery(
+            url=url,
+            status=given.status,
+            latency_ms=(time.perf_counter() - began) * 1000,
+            headers=Headers((("content-type", "application/json"), *given.headers.items())),
+            body=json.dumps(given.document).encode()[:SHOWN_BYTES],
+        )
+
+    def _chain_of(self, run_id: str) -> _Chain:
+        found = self._state.workflows.find_node_run(run_id) if is_node_run(run_id) else None
+        caller = run_id if found is None else found[0].id
+        if len(self._chains) > 2 * MAX_RUNS:
+            known = self._state.runs.keys() | self._state.workflows.runs.keys()
+            self._chains = {name: chain for name, chain in self._chains.items() if name in known}
+        return self._chains.setdefault(caller, _Chain())
