@@ -56,6 +56,8 @@ def delete_action(state: SandboxState, _: ApiRequest, identifier: str) -> ApiRes
     """Delete an action; its runs stay."""
     find_action(state, identifier)
     state.remove_action(identifier)
+    if ("permissions", identifier) in state.resources:
+        state.set_resource(("permissions", identifier), None)
     return ApiResponse(status=200, document={"ok": True}, note=brief(f"deleted {identifier}"))
 
 

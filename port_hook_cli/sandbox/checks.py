@@ -203,6 +203,14 @@ BLUEPRINT_SEARCH: Fields = {
     "exclude": _STRINGS,
 }
 BULK: Fields = {"entities": _LIST}
+BULK_DELETE: Fields = {"entities": _STRINGS}
+DATASOURCE: Fields = {
+    "datasource_prefix": _STRING,
+    "datasource_suffix": _STRING,
+    "limit": _COUNT,
+    "from": _STRING,
+    "before": _STRING,
+}
 BLUEPRINT: Fields = {
     "identifier": (is_entity_name, "must be letters, digits and @_.+:\\/=-"),
     "title": _STRING,
@@ -221,6 +229,51 @@ DELIVERY: Fields = {
     "entity": _or_null(_STRING),
     "properties": _OBJECT,
 }
+_is_secret_name = re.compile(r"[A-Za-z0-9_-]{1,50}").fullmatch
+_DESCRIPTION: Rule = (
+    (lambda value: isinstance(value, str) and len(value) <= _MAX_DESCRIPTION),
+    "must be string of at most 200 characters",
+)
+_MAX_DESCRIPTION = 200
+SECRET: Fields = {
+    "secretName": (
+        (lambda value: isinstance(value, str) and _is_secret_name(value) is not None),
+        "must be 1 to 50 letters, digits, - and _",
+    ),
+    "secretValue": _STRING,
+    "description": _DESCRIPTION,
+}
+SECRET_PATCH: Fields = {"secretValue": _STRING, "description": _DESCRIPTION}
+_is_team_name = re.compile(r"[^;#/?\s](?:[^;#/?]*[^;#/?\s])").fullmatch
+TEAM: Fields = {
+    "name": (
+        (lambda value: isinstance(value, str) and _is_team_name(value) is not None),
+        "must be at least 2 characters without ; # / ? and without outer white space",
+    ),
+    "users": _STRINGS,
+    "description": _STRING,
+}
+_POLICY: Rule = (
+    (
+        lambda value: (
+            value is None
+            or (
+                isinstance(value, dict)
+                and isinstance(value.get("queries"), dict)
+                and _is_list_of_strings(value.get("conditions"))
+                and not value.keys() - {"queries", "conditions"}
+            )
+        )
+    ),
+    "must be null, or an object with queries and conditions",
+)
+APPROVE_PERMISSIONS: Fields = {"users": _STRINGS, "roles": _STRINGS, "teams": _STRINGS, "policy": _POLICY}
+EXECUTE_PERMISSIONS: Fields = {**APPROVE_PERMISSIONS, "ownedByTeam": _BOOLEAN}
+PERMISSIONS: Fields = {"execute": _OBJECT, "approve": _OBJECT}
+SCORECARD: Fields = {"identifier": _STRING, "title": _STRING, "rules": _LIST, "levels": _LIST, "filter": _OBJECT}
+PAGE: Fields = {"identifier": _STRING, "title": _STRING}
+CURSOR: Fields = {"primary": _STRING}
+INTEGRATION_CONFIG: Fields = {"config": _OBJECT}
 INTEGRATION: Fields = {"installationId": _STRING, "config": _OBJECT}
 _SWITCH = _one_of("true", "false")
 _QUERY: Fields = {

@@ -33,13 +33,45 @@ def create(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiRespo
     if request.query.get("validation_only") == "true":
         return ApiResponse(status=201, document={"ok": True, "entity": entity}, note="checked but not saved")
     verb = "created" if known is None else "changed"
-    return _save(state, blueprint, entity, run, verb, status=201)
+    return _save(state, request, blueprint, entity, run, verb, status=201)
 
 
 def show(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
     """Return the response to a GET of an entity."""
     check_query(request, max_limit=_MAX_LIMIT)
-    return ApiResponse(status=200, document={"ok": True, "entity": _find(state, blueprint, identifier)})
+    entity = shown(request, _find(state, blueprint, identifier))
+    return ApiResponse(status=200, document={"ok": True, "entity": entity})
+
+
+def shown(request: ApiRequest, entity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entity with the fields that the queries `include` and `exclude` select."""
+    included, excluded = (request.query.get(name) for name in ("include", "exclude"))
+    return only(entity, included and included.split(","), excluded and excluded.split(","))
+
+
+def only(entity: Mapping[str, Any], included: Any, excluded: Any) -> dict[str, Any]:
+    """Return an entity with the fields in `included`, if given, and without those in `excluded`.
+
+    A field is a name of Port's, with or without `$`, or the name of a property or relation, with or without
+    `properties.` or `relations.`.
+    """
+    selected: dict[str, Any] = {}
+    for name, value in entity.items():
+        if name in _MERGED:
+            is_all = included and name in included
+            selected[name] = {
+                key: held
+                for key, held in value.items()
+                if _is_wanted(key, None if is_all else included, excluded, name)
+            }
+        elif _is_wanted(name, included, excluded):
+            selected[name] = value
+    return {name: value for name, value in selected.items() if name not in (excluded or ())}
+
+
+def _is_wanted(name: str, included: Any, excluded: Any, part: str = "$") -> bool:
+    names = {name, f"${name}", f"{part}.{name}"}
+    return (not included or not names.isdisjoint(included)) and names.isdisjoint(excluded or ())
 
 
 def replace(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
@@ -74,7 +106,7 @@ def _change(
     entity = _merge(known if is_patch else {}, {**body, "identifier": named})
     if named != identifier:
         state.set_entity(blueprint, identifier, None)
-    return _save(state, blueprint, entity, run, "changed", status=200)
+    return _save(state, request, blueprint, entity, run, "changed", status=200)
 
 
 def _find(state: SandboxState, blueprint: str, identifier: str) -> dict[str, Any]:
@@ -102,9 +134,16 @@ def _run_of(state: SandboxState, request: ApiRequest) -> SandboxRun | None:
 
 
 def _save(
-    state: SandboxState, blueprint: str, entity: dict[str, Any], run: SandboxRun | None, verb: str, *, status: int
+    state: SandboxState,
+    request: ApiRequest,
+    blueprint: str,
+    entity: dict[str, Any],
+    run: SandboxRun | None,
+    verb: str,
+    *,
+    status: int,
 ) -> ApiResponse:
-    state.set_entity(blueprint, entity["identifier"], entity)
+    state.set_entity(blueprint, entity["identifier"], entity, datasource=request.user_agent)
     return _linked(state, run, f"{verb} {blueprint}/{entity['identifier']}", {"ok": True, "entity": entity}, status)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Entity = Mapping[str, Any]
-"""An entity as Port shows it, with its `blueprint`."""
+"""An entity as Port shows it, with its `blueprint`, and its `datasource`: the user agent that saved it."""
 
 _COMBINATORS: Mapping[str, Callable[..., bool]] = {"and": all, "or": any}
 _BUILT_IN = {
@@ -18,6 +18,7 @@ _BUILT_IN = {
     "$icon": "icon",
     "$team": "team",
     "$blueprint": "blueprint",
+    "$datasource": "datasource",
 }
 _MAX_DEPTH = 20
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
+from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox import checks, entities
 from port_hook_cli.sandbox.blueprints import require_known
 from port_hook_cli.sandbox.entity_query import BadQuery, matches
@@ -15,6 +18,7 @@ from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, che
 from port_hook_cli.sandbox.state import SandboxState
 
 MAX_BULK = 20
+MAX_BULK_DELETE = 100
 _MAX_LIMIT = 1000
 
 
@@ -22,7 +26,7 @@ def list_entities(state: SandboxState, request: ApiRequest, blueprint: str) -> A
     """Return the entities of a blueprint; raises Refused with 404 for one that the sandbox does not know."""
     check_query(request, max_limit=_MAX_LIMIT)
     require_known(state, blueprint)
-    found = [_shown(request, entity) for entity in _all(state) if entity["blueprint"] == blueprint]
+    found = [entities.shown(request, entity) for entity in _all(state) if entity["blueprint"] == blueprint]
     return ApiResponse(status=200, document={"ok": True, "entities": found}, note=f"{len(found)} entities")
 
 
@@ -32,7 +36,7 @@ def search(state: SandboxState, request: ApiRequest) -> ApiResponse:
     body = read_body(request, checks.SEARCH, required=("combinator", "rules"))
     found = _found(state, body, _all(state))
     blueprints = list(dict.fromkeys(entity["blueprint"] for entity in found))
-    shown = [_shown(request, entity) for entity in found]
+    shown = [entities.shown(request, entity) for entity in found]
     document = {"ok": True, "matchingBlueprints": blueprints, "entities": shown}
     return ApiResponse(status=200, document=document, note=f"{len(found)} entities")
 
@@ -45,10 +49,76 @@ def search_in(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiRe
     if "query" in body:
         found = _found(state, body["query"], found)
     start, limit = _start(body.get("from")), body.get("limit", _MAX_LIMIT)
-    page = [_only(entity, body.get("include"), body.get("exclude")) for entity in found[start : start + limit]]
+    page = [entities.only(entity, body.get("include"), body.get("exclude")) for entity in found[start : start + limit]]
     following = {"next": str(start + limit)} if start + limit < len(found) else {}
     document = {"ok": True, "entities": page, **following}
     return ApiResponse(status=200, document=document, note=f"{len(page)} of {len(found)} entities")
+
+
+def list_of_datasource(state: SandboxState, request: ApiRequest) -> ApiResponse:
+    """Return one page of the entities that a client saved whose user agent has this beginning and this end.
+
+    Port's reference does not have this route; Ocean 0.56.2 calls it. `before` selects entities that were last changed
+    before that time.
+    """
+    body = read_body(request, checks.DATASOURCE, required=("datasource_prefix", "datasource_suffix"))
+    known = [(entity, _with_origin(state, entity)) for entity in _all(state)]
+    found = [
+        {"identifier": entity["identifier"], "blueprint": entity["blueprint"]}
+        for entity, origin in known
+        if origin["datasource"].startswith(body["datasource_prefix"])
+        and origin["datasource"].endswith(body["datasource_suffix"])
+        and _is_before(origin["updatedAt"], body.get("before"))
+    ]
+    start, limit = _start(body.get("from")), body.get("limit", _MAX_LIMIT)
+    page = found[start : start + limit]
+    following = {"next": str(start + limit)} if start + limit < len(found) else {}
+    document = {"ok": True, "entities": page, **following}
+    return ApiResponse(status=200, document=document, note=f"{len(page)} of {len(found)} entities")
+
+
+def delete_several(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
+    """Delete up to 100 entities of a blueprint; identifiers that it does not have are left out of the response."""
+    check_query(request, max_limit=_MAX_LIMIT)
+    body = read_body(request, checks.BULK_DELETE, required=("entities",))
+    if not 1 <= len(body["entities"]) <= MAX_BULK_DELETE:
+        raise invalid(f"body/entities must have from 1 to {MAX_BULK_DELETE} items")
+    require_known(state, blueprint)
+    known = [name for name in dict.fromkeys(body["entities"]) if (blueprint, name) in state.entities]
+    for name in known:
+        entities.delete(state, request, blueprint, name)
+    document = {"ok": True, "deletedEntities": known}
+    return ApiResponse(status=200, document=document, note=f"deleted {len(known)} entities of {blueprint}")
+
+
+def delete_all(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
+    """Delete a blueprint's entities, and with `delete_blueprint=true` the blueprint; Port does it in a migration."""
+    check_query(request, max_limit=_MAX_LIMIT)
+    require_known(state, blueprint)
+    names = [name for known, name in state.entities if known == blueprint]
+    for name in names:
+        state.set_entity(blueprint, name, None)
+    if request.query.get("delete_blueprint") == "true" and blueprint in state.blueprints:
+        state.set_blueprint(blueprint, None)
+    identifier = make_run_id(secrets.choice, "migration_")
+    migration = {
+        "id": identifier,
+        "actor": state.client_id,
+        "sourceBlueprint": blueprint,
+        "mapping": {},
+        "status": "COMPLETED",
+    }
+    state.set_resource(("migration", identifier), migration)
+    document = {"ok": True, "migrationId": identifier}
+    return ApiResponse(status=200, document=document, note=f"deleted {len(names)} entities of {blueprint}")
+
+
+def show_migration(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
+    """Return the response to a GET of a migration, which has always ended."""
+    migration = state.resources.get(("migration", identifier))
+    if migration is None:
+        raise Refused(404, "not_found", f'Migration with identifier "{identifier}" was not found')
+    return ApiResponse(status=200, document={"ok": True, "migration": migration})
 
 
 def create_several(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
@@ -83,34 +153,27 @@ def _found(state: SandboxState, query: Mapping[str, Any], candidates: Iterable[d
         check_search(query)
     except BadQuery as fault:
         raise invalid(str(fault)) from None
-    return [entity for entity in candidates if matches(query, entity, state.entities)]
+    return [entity for entity in candidates if matches(query, _with_origin(state, entity), state.entities)]
 
 
-def _shown(request: ApiRequest, entity: Mapping[str, Any]) -> dict[str, Any]:
-    included, excluded = (request.query.get(name) for name in ("include", "exclude"))
-    return _only(entity, included and included.split(","), excluded and excluded.split(","))
+def _with_origin(state: SandboxState, entity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entity with its `datasource` and `updatedAt`; both are empty for one of an older state file."""
+    origin = state.resources.get(("origin", entity["blueprint"], entity["identifier"]), {})
+    return {**entity, "datasource": origin.get("datasource", ""), "updatedAt": origin.get("updatedAt", "")}
 
 
-def _only(entity: Mapping[str, Any], included: Any, excluded: Any) -> dict[str, Any]:
-    """Return an entity with the fields in `included`, if given, and without those in `excluded`.
-
-    A field is a name of Port's, with or without `$`, or the name of a property or relation.
-    """
-    shown: dict[str, Any] = {}
-    for name, value in entity.items():
-        if name in {"properties", "relations"}:
-            is_all = included and name in included
-            shown[name] = {
-                key: held for key, held in value.items() if _is_wanted(key, None if is_all else included, excluded)
-            }
-        elif _is_wanted(name, included, excluded):
-            shown[name] = value
-    return {name: value for name, value in shown.items() if name not in (excluded or ())}
+def _is_before(at: str, limit: str | None) -> bool:
+    if limit is None:
+        return True
+    try:
+        return bool(at) and _time(at) < _time(limit)
+    except ValueError:
+        raise invalid("body/before must be a time in RFC 3339") from None
 
 
-def _is_wanted(name: str, included: Any, excluded: Any) -> bool:
-    names = {name, f"${name}"}
-    return (not included or not names.isdisjoint(included)) and names.isdisjoint(excluded or ())
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _start(given: str | None) -> int:

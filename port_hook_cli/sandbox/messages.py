@@ -12,12 +12,15 @@ from urllib.parse import parse_qsl, unquote
 from port_hook_cli.http.web_pages import Foreign
 from port_hook_cli.sandbox.checks import Fields, find_fault, find_query_fault
 
+_MAX_USER_AGENT = 500
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiRequest:
     """A parsed request: decoded path segments, query (repeated fields joined by commas), token, body.
 
-    `reserved` says whether it has the header `x-port-reserved-usage: true`, which Port's agent sends.
+    `reserved` says whether it has the header `x-port-reserved-usage: true`, which Port's agent sends. `user_agent` is
+    what Port calls the datasource of the entities that the request saves.
     """
 
     method: str
@@ -25,6 +28,7 @@ class ApiRequest:
     query: Mapping[str, str] = field(default_factory=dict)
     token: str | None = field(default=None, repr=False)
     reserved: bool = False
+    user_agent: str = ""
     body: bytes = field(default=b"", repr=False)
 
 
@@ -42,6 +46,7 @@ def read_request(method: str, target: str, fields: Mapping[str, str], body: byte
         # Port's OpenAPI document describes the token as the whole header; its examples write `Bearer` before it.
         token=token.strip() if kind.lower() == "bearer" else kind,
         reserved=fields.get("x-port-reserved-usage", "").lower() == "true",
+        user_agent=fields.get("user-agent", "")[:_MAX_USER_AGENT],
         body=body,
     )
 
@@ -79,6 +84,11 @@ class Refused(Exception):
 def invalid(message: str) -> Refused:
     """Return the 422 for a request that does not match the schema of the route."""
     return Refused(422, "invalid_request", message)
+
+
+def no_ai(_: object, __: ApiRequest, *___: str) -> ApiResponse:
+    """Return the response to a call that would need an AI: the sandbox has none, and makes no answer up."""
+    raise Refused(501, "not_implemented", "The sandbox has no AI, so it answers no prompts")
 
 
 def too_large() -> ApiResponse:

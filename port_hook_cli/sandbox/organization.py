@@ -1,16 +1,17 @@
-"""What the sandbox's organization has besides its catalog: users, teams, secrets, integrations, scorecards, Kafka.
+"""What the sandbox's organization has besides its catalog: users, teams, secrets, Kafka's credentials.
 
-Users and teams are fixed. Secrets are listed by name; their values never leave the sandbox.
+Users are fixed. Secrets are listed by name; their values never leave the sandbox, and its state file does not keep
+them.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.sandbox import checks
-from port_hook_cli.sandbox.blueprints import require_known
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, read_body
 from port_hook_cli.sandbox.state import SandboxState
 
@@ -32,66 +33,73 @@ def show_user(_: SandboxState, __: ApiRequest, email: str) -> ApiResponse:
     raise Refused(404, "not_found", f'User with email "{email}" was not found')
 
 
-def list_teams(_: SandboxState, __: ApiRequest) -> ApiResponse:
+def list_teams(state: SandboxState, _: ApiRequest) -> ApiResponse:
     """Return the response to a GET of all teams."""
-    return ApiResponse(status=200, document={"ok": True, "teams": [_team(name) for name in _TEAMS]})
+    teams = [*(_team(name) for name in _TEAMS), *state.resources_of("team")]
+    return ApiResponse(status=200, document={"ok": True, "teams": teams})
 
 
-def show_team(_: SandboxState, __: ApiRequest, name: str) -> ApiResponse:
+def create_team(state: SandboxState, request: ApiRequest) -> ApiResponse:
+    """Add a team; 409 for a name that is taken. It may have users that the sandbox does not have."""
+    body = read_body(request, checks.TEAM, required=("name",), others=True)
+    name, at = body["name"], format_time(state.now())
+    if name in _TEAMS or ("team", name) in state.resources:
+        raise Refused(409, "identifier_taken", f'A team with name "{name}" already exists')
+    members = {user["email"]: _member(user) for user in _users()}
+    team = {
+        "id": f"team_{secrets.token_hex(8)}",
+        "name": name,
+        "description": body.get("description", ""),
+        "provider": "port",
+        "users": [members.get(email, {"email": email}) for email in body.get("users", ())],
+        "createdAt": at,
+        "updatedAt": at,
+    }
+    state.set_resource(("team", name), team)
+    return ApiResponse(status=200, document={"ok": True, "team": team}, note=f"created the team {name}")
+
+
+def show_team(state: SandboxState, _: ApiRequest, name: str) -> ApiResponse:
     """Return the response to a GET of a team."""
-    if name not in _TEAMS:
+    team = _team(name) if name in _TEAMS else state.resources.get(("team", name))
+    if team is None:
         raise Refused(404, "not_found", f'Team with name "{name}" was not found')
-    return ApiResponse(status=200, document={"ok": True, "team": _team(name)})
-
-
-def list_scorecards(_: SandboxState, __: ApiRequest) -> ApiResponse:
-    """Return no scorecards: none can be created here."""
-    return ApiResponse(status=200, document={"ok": True, "scorecards": []})
-
-
-def list_scorecards_of(state: SandboxState, _: ApiRequest, blueprint: str) -> ApiResponse:
-    """Return no scorecards of a blueprint that the sandbox knows."""
-    require_known(state, blueprint)
-    return ApiResponse(status=200, document={"ok": True, "scorecards": []})
+    return ApiResponse(status=200, document={"ok": True, "team": team})
 
 
 def list_secrets(state: SandboxState, _: ApiRequest) -> ApiResponse:
     """Return the names of the organization's secrets."""
-    found = [_secret(name) for name in state.secrets]
+    found = [_secret(state, name) for name in state.secrets]
     return ApiResponse(status=200, document={"ok": True, "secrets": found}, note=f"{len(found)} names")
 
 
 def show_secret(state: SandboxState, _: ApiRequest, name: str) -> ApiResponse:
     """Return a secret without its value."""
-    if name not in state.secrets:
-        raise Refused(404, "not_found", f'Secret with name "{name}" was not found')
-    return ApiResponse(status=200, document={"ok": True, "secret": _secret(name)})
+    _check_secret(state, name)
+    return ApiResponse(status=200, document={"ok": True, "secret": _secret(state, name)})
 
 
-def create_integration(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Add an integration, or change the one with this `installationId`."""
-    body = read_body(request, checks.INTEGRATION, required=("installationId",), others=True)
-    known = state.integrations.get(body["installationId"], {})
-    return _save_integration(state, body["installationId"], {**known, **body}, status=200 if known else 201)
+def create_secret(state: SandboxState, request: ApiRequest) -> ApiResponse:
+    """Add a secret, which workflows then see in `.secrets`; 409 for a name that is taken."""
+    body = read_body(request, checks.SECRET, required=("secretName", "secretValue"))
+    name = body["secretName"]
+    if name in state.secrets:
+        raise Refused(409, "identifier_taken", f'A secret with name "{name}" already exists')
+    return _save_secret(state, name, body, status=201)
 
 
-def show_integration(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
-    """Return the response to a GET of an integration."""
-    return ApiResponse(status=200, document={"ok": True, "integration": _integration(state, identifier)})
+def update_secret(state: SandboxState, request: ApiRequest, name: str) -> ApiResponse:
+    """Set the value or the description of a secret."""
+    _check_secret(state, name)
+    return _save_secret(state, name, read_body(request, checks.SECRET_PATCH), status=200)
 
 
-def update_integration(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
-    """Set the fields in the body; the identifier stays."""
-    known = _integration(state, identifier)
-    body = read_body(request, checks.INTEGRATION, others=True)
-    return _save_integration(state, identifier, {**known, **body, "installationId": identifier}, status=200)
-
-
-def delete_integration(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
-    """Delete an integration."""
-    _integration(state, identifier)
-    state.set_integration(identifier, None)
-    return ApiResponse(status=200, document={"ok": True}, note=f"deleted the integration {identifier}")
+def delete_secret(state: SandboxState, _: ApiRequest, name: str) -> ApiResponse:
+    """Delete a secret."""
+    _check_secret(state, name)
+    del state.secrets[name]
+    state.secret_descriptions.pop(name, None)
+    return ApiResponse(status=200, document={"ok": True}, note=f"deleted the secret {name}")
 
 
 def show_kafka_credentials(state: SandboxState, _: ApiRequest) -> ApiResponse:
@@ -123,24 +131,27 @@ def _users() -> list[dict[str, Any]]:
 
 
 def _team(name: str) -> dict[str, Any]:
-    members = [{part: user[part] for part in ("id", "email", "firstName", "lastName")} for user in _users()]
+    members = [_member(user) for user in _users()]
     return {"name": name, "description": _TEAMS[name], "provider": "port", "users": members}
 
 
-def _secret(name: str) -> dict[str, str]:
-    return {"secretName": name, "secretDescription": ""}
+def _member(user: Mapping[str, Any]) -> dict[str, Any]:
+    return {part: user[part] for part in ("id", "email", "firstName", "lastName")}
 
 
-def _integration(state: SandboxState, identifier: str) -> dict[str, Any]:
-    integration = state.integrations.get(identifier)
-    if integration is None:
-        raise Refused(404, "not_found", f'Integration with identifier "{identifier}" was not found')
-    return integration
+def _secret(state: SandboxState, name: str) -> dict[str, str]:
+    return {"secretName": name, "secretDescription": state.secret_descriptions.get(name, "")}
 
 
-def _save_integration(state: SandboxState, identifier: str, fields: Mapping[str, Any], *, status: int) -> ApiResponse:
-    at = format_time(state.now())
-    integration = {"config": {}, "createdAt": at, **fields, "updatedAt": at}
-    state.set_integration(identifier, integration)
-    document = {"ok": True, "integration": integration}
-    return ApiResponse(status=status, document=document, note=f"saved the integration {identifier}")
+def _check_secret(state: SandboxState, name: str) -> None:
+    if name not in state.secrets:
+        raise Refused(404, "not_found", f'Secret with name "{name}" was not found')
+
+
+def _save_secret(state: SandboxState, name: str, body: Mapping[str, Any], *, status: int) -> ApiResponse:
+    if "secretValue" in body:
+        state.secrets[name] = body["secretValue"]
+    if "description" in body:
+        state.secret_descriptions[name] = body["description"]
+    document = {"ok": True, "secret": _secret(state, name)}
+    return ApiResponse(status=status, document=document, note=f"saved the secret {name}")

@@ -18,12 +18,15 @@ from port_hook_cli.sandbox import (
     deliveries,
     entities,
     entity_search,
+    integrations,
     logs,
     organization,
+    permissions,
     run_starts,
     runs,
+    scorecards,
 )
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, read_body
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, no_ai, read_body
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.sandbox.workflows import definitions, node_runs
 from port_hook_cli.sandbox.workflows import runs as workflow_runs
@@ -65,12 +68,17 @@ _RUN = "/v1/actions/runs/{run_id}"
 _ENTITY = "/v1/blueprints/{blueprint}/entities/{entity}"
 _BLUEPRINT = "/v1/blueprints/{blueprint}"
 _INTEGRATION = "/v1/integration/{integration}"
+_INGEST = "/v1/sandbox/ingest/{integration}"
+_RAW_DATA = "lake/write/integration-type/{type}/integration/{name}/sync/{sync}/kind/{kind}"
+_SCORECARD = f"{_BLUEPRINT}/scorecards/{{scorecard}}"
+_SECRET = "/v1/organization/secrets/{secret}"  # noqa: S105 - a path
 _NODE = "/v1/workflows/nodes/runs/{node_run_id}"
 _WORKFLOW = "/v1/workflows/{workflow}"
 _WORKFLOW_RUN = "/v1/workflows/runs/{workflow_run_id}"
 # The first match wins, so a fixed path comes before a path with a name in the same place.
 ROUTES = (
     Route("POST", _TOKEN, issue_token),
+    Route("GET", "/v1/auth/permissions", permissions.list_own),
     Route("GET", "/v1/actions/runs", runs.list_runs),
     Route("POST", "/v1/actions/runs/claim-pending", agent.claim_runs),
     Route("PATCH", "/v1/actions/runs/ack", agent.acknowledge_runs),
@@ -85,6 +93,8 @@ ROUTES = (
     Route("GET", "/v1/actions/{action}", actions.show_action),
     Route("PUT", "/v1/actions/{action}", actions.replace_action),
     Route("DELETE", "/v1/actions/{action}", actions.delete_action),
+    Route("GET", "/v1/actions/{action}/permissions", permissions.show_of_action),
+    Route("PATCH", "/v1/actions/{action}/permissions", permissions.update_of_action),
     Route("POST", "/v1/actions/{action}/runs", run_starts.start_run),
     Route("GET", "/v1/blueprints", blueprints.list_blueprints),
     Route("POST", "/v1/blueprints", blueprints.create_blueprint),
@@ -99,11 +109,20 @@ ROUTES = (
     Route("DELETE", f"{_BLUEPRINT}/actions/{{action}}", actions.delete_action_of),
     Route("POST", f"{_BLUEPRINT}/actions/{{action}}/runs", run_starts.start_run_of),
     Route("POST", f"{_ENTITY}/actions/{{action}}/runs", run_starts.start_run_on),
-    Route("GET", f"{_BLUEPRINT}/scorecards", organization.list_scorecards_of),
+    Route("GET", f"{_BLUEPRINT}/scorecards", scorecards.list_of),
+    Route("POST", f"{_BLUEPRINT}/scorecards", scorecards.create),
+    Route("GET", _SCORECARD, scorecards.show),
+    Route("PUT", _SCORECARD, scorecards.replace),
+    Route("DELETE", _SCORECARD, scorecards.delete),
     Route("GET", f"{_BLUEPRINT}/entities", entity_search.list_entities),
     Route("POST", f"{_BLUEPRINT}/entities", entities.create),
     Route("POST", f"{_BLUEPRINT}/entities/bulk", entity_search.create_several),
     Route("POST", f"{_BLUEPRINT}/entities/search", entity_search.search_in),
+    Route("DELETE", f"{_BLUEPRINT}/bulk/entities", entity_search.delete_several),
+    Route("POST", f"{_BLUEPRINT}/bulk/entities/delete", entity_search.delete_several),
+    Route("DELETE", f"{_BLUEPRINT}/all-entities", entity_search.delete_all),
+    Route("GET", "/v1/migrations/{migration}", entity_search.show_migration),
+    Route("POST", "/v1/blueprints/entities/datasource-entities", entity_search.list_of_datasource),
     Route("POST", "/v1/entities/search", entity_search.search),
     Route("GET", _ENTITY, entities.show),
     Route("PUT", _ENTITY, entities.replace),
@@ -135,18 +154,42 @@ ROUTES = (
     Route("GET", "/v1/organization", agent.show_organization),
     Route("PATCH", "/v1/organization", agent.update_organization),
     Route("GET", "/v1/organization/secrets", organization.list_secrets),
-    Route("GET", "/v1/organization/secrets/{secret}", organization.show_secret),
+    Route("POST", "/v1/organization/secrets", organization.create_secret),
+    Route("GET", _SECRET, organization.show_secret),
+    Route("PATCH", _SECRET, organization.update_secret),
+    Route("DELETE", _SECRET, organization.delete_secret),
     Route("GET", "/v1/users", organization.list_users),
     Route("GET", "/v1/users/{user}", organization.show_user),
     Route("GET", "/v1/teams", organization.list_teams),
+    Route("POST", "/v1/teams", organization.create_team),
     Route("GET", "/v1/teams/{team}", organization.show_team),
-    Route("GET", "/v1/scorecards", organization.list_scorecards),
-    Route("POST", "/v1/integration", organization.create_integration),
-    Route("GET", _INTEGRATION, organization.show_integration),
-    Route("PATCH", _INTEGRATION, organization.update_integration),
-    Route("DELETE", _INTEGRATION, organization.delete_integration),
+    Route("GET", "/v1/scorecards", scorecards.list_all),
+    Route("POST", "/v1/pages", scorecards.create_page),
+    Route("GET", "/v1/pages/{page}", scorecards.show_page),
+    Route("DELETE", "/v1/pages/{page}", scorecards.delete_page),
+    Route("POST", "/v1/integration", integrations.create),
+    Route("GET", "/v1/integration/provision-enabled", integrations.list_provisioned),
+    Route("GET", _INTEGRATION, integrations.show),
+    Route("PATCH", _INTEGRATION, integrations.update),
+    Route("DELETE", _INTEGRATION, integrations.delete),
+    Route("PATCH", f"{_INTEGRATION}/config", integrations.update_config),
+    Route("PATCH", f"{_INTEGRATION}/resync-state", integrations.update_resync_state),
+    Route("GET", f"{_INTEGRATION}/resync-request", integrations.show_resync_request),
+    Route("GET", f"{_INTEGRATION}/cursor", integrations.show_cursor),
+    Route("POST", f"{_INTEGRATION}/cursor", integrations.create_cursor),
+    Route("PUT", f"{_INTEGRATION}/cursor", integrations.replace_cursor),
+    Route("POST", f"{_INTEGRATION}/kinds/{{kind}}/examples", integrations.ignore),
     Route("GET", "/v1/kafka-credentials", organization.show_kafka_credentials),
+    Route("POST", "/v1/agent/invoke", no_ai),
+    Route("POST", "/v1/agent/{agent}/invoke", no_ai),
+    Route("GET", "/v1/agent/invoke/{invocation}", no_ai),
+    Route("POST", "/v1/ai/invoke", no_ai),
     Route("POST", "/v1/sandbox/deliveries", deliveries.add_delivery),
+    Route("POST", _INGEST, integrations.ignore),
+    Route("POST", f"{_INGEST}/syncMetrics", integrations.ignore),
+    Route("POST", f"{_INGEST}/heartbeat", integrations.ignore),
+    Route("PUT", f"{_INGEST}/syncMetrics/resync/{{event}}/kind/{{kind}}", integrations.ignore),
+    Route("POST", f"{_INGEST}/{_RAW_DATA}", integrations.ignore),
 )
 _WITHOUT_VERSION = frozenset(route.path.split("/")[2] for route in ROUTES)
 

@@ -150,7 +150,7 @@ class Sandbox:
                 await sandbox._topic.open()
             try:
                 async with _listening(sandbox._app(), host, port) as addresses:
-                    sandbox.url = f"http://{host if ':' not in host else f'[{host}]'}:{addresses[0][1]}"
+                    known.url = sandbox.url = f"http://{host if ':' not in host else f'[{host}]'}:{addresses[0][1]}"
                     sandbox._is_on_loopback = all(is_loopback(str(address[0])) for address in addresses)
                     sandbox._courier.resume()
                     sandbox._walker.resume()

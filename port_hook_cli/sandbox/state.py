@@ -23,6 +23,8 @@ from port_hook_cli.text.secret import Secret
 
 TOKEN_LIFETIME_S = 3 * 60 * 60
 _UNDER_WAY = frozenset({Phase.PENDING, Phase.SENDING})
+ResourceKey = tuple[str, ...]
+"""The kind of a resource, and its place: `("team", name)`."""
 Row = tuple[str, str, Any]
 """A part of the state as a file stores it: kind, key, and a JSON value, or None if the part was deleted."""
 
@@ -82,9 +84,12 @@ class SandboxState:
         self.integrations: dict[str, dict[str, Any]] = {}
         self.organization = _organization(make_run_id(secrets.choice, "org_"))
         self.workflows = WorkflowBook(self.record_change, now)
-        self.secrets: Mapping[str, str] = {}
+        self.resources: dict[ResourceKey, dict[str, Any]] = {}
+        self.secrets: dict[str, str] = {}
+        self.secret_descriptions: dict[str, str] = {}
         self.kafka_brokers: tuple[str, ...] = ()
         self.has_topic = False
+        self.url = ""
         self._strict_runs = strict_runs
         self._changes: dict[tuple[str, str], Any] = {}
         self._events: list[RunEvent] = []
@@ -108,7 +113,8 @@ class SandboxState:
             self.initialize(sample=not initial.actions)
         for action in initial.actions:
             self.add_action(action)
-        self.secrets, self.kafka_brokers = initial.secrets, initial.kafka_brokers
+        self.secrets, self.kafka_brokers = dict(initial.secrets), initial.kafka_brokers
+        self.secret_descriptions.clear()
         for workflow in initial.workflows:
             self.workflows.put(workflow, org=self.organization["id"], by=self.client_id)
         for run_id in initial.runs:
@@ -127,6 +133,8 @@ class SandboxState:
             self.set_entity(*key, None)
         for identifier in list(self.blueprints):
             self.set_blueprint(identifier, None)
+        for resource in list(self.resources):
+            self.set_resource(resource, None)
         for identifier in list(self.integrations):
             self.set_integration(identifier, None)
         self.workflows.clear()
@@ -140,6 +148,7 @@ class SandboxState:
             "action": lambda key, value: self.actions.update({key: value}),
             "blueprint": lambda key, value: self.blueprints.update({key: value}),
             "integration": lambda key, value: self.integrations.update({key: value}),
+            "resource": lambda key, value: self.resources.update({_resource_key(key): value}),
             "entity": lambda key, value: self.entities.update({_entity_key(key): value}),
             "run": lambda key, value: self.runs.update({key: SandboxRun.restored(value)}),
             "log": lambda key, value: self.runs[key.partition("#")[0]].logs.append(value),
@@ -255,13 +264,31 @@ class SandboxState:
         del self.actions[identifier]
         self.record_change("action", identifier, None)
 
-    def set_entity(self, blueprint: str, identifier: str, entity: dict[str, Any] | None) -> None:
-        """Set an entity as Port shows it; None deletes it."""
+    def set_entity(
+        self, blueprint: str, identifier: str, entity: dict[str, Any] | None, *, datasource: str = ""
+    ) -> None:
+        """Set an entity as Port shows it; None deletes it. `datasource` is the user agent of the caller."""
+        origin = ("origin", blueprint, identifier)
         if entity is None:
             del self.entities[blueprint, identifier]
+            if origin in self.resources:
+                self.set_resource(origin, None)
         else:
             self.entities[blueprint, identifier] = entity
+            self.set_resource(origin, {"datasource": datasource, "updatedAt": format_time(self.now())})
         self.record_change("entity", json.dumps([blueprint, identifier]), entity)
+
+    def set_resource(self, key: ResourceKey, value: dict[str, Any] | None) -> None:
+        """Set a resource that needs nothing but to be kept; None deletes it. Its key begins with its kind."""
+        if value is None:
+            del self.resources[key]
+        else:
+            self.resources[key] = value
+        self.record_change("resource", json.dumps(key), value)
+
+    def resources_of(self, *beginning: str) -> list[dict[str, Any]]:
+        """Return the resources whose keys begin with these parts, the oldest first."""
+        return [value for key, value in self.resources.items() if key[: len(beginning)] == beginning]
 
     def set_blueprint(self, identifier: str, blueprint: dict[str, Any] | None) -> None:
         """Set a blueprint as Port shows it; None deletes it."""
@@ -313,6 +340,10 @@ def _organization(identifier: str) -> dict[str, Any]:
 
 def _log_key(run_id: str, number: int) -> str:
     return f"{run_id}#{number:09d}"
+
+
+def _resource_key(key: str) -> ResourceKey:
+    return tuple(str(part) for part in json.loads(key))
 
 
 def _entity_key(key: str) -> tuple[str, str]:

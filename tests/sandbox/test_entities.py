@@ -64,6 +64,29 @@ async def test_entity_can_be_renamed_only_to_a_free_identifier(client: httpx.Asy
     assert (await refusal(client.get(f"{ENTITIES}/dev")))[0] == 404
 
 
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({"include": "identifier"}, {"identifier": "dev", "properties": {}, "relations": {}}),
+        (
+            {"include": ["identifier", "properties.cpu"]},
+            {"identifier": "dev", "properties": {"cpu": 2}, "relations": {}},
+        ),
+        ({"include": "properties"}, {"properties": {"cpu": 2, "os": "x"}, "relations": {}}),
+        (
+            {"exclude": "properties.os"},
+            {"identifier": "dev", "title": "Dev", "properties": {"cpu": 2}, "relations": {"team": "a"}},
+        ),
+        ({"exclude": "relations.team,title"}, {"identifier": "dev", "properties": DEV["properties"], "relations": {}}),
+    ],
+)
+async def test_get_shows_the_fields_that_include_and_exclude_select(
+    client: httpx.AsyncClient, query: Any, expected: Any
+) -> None:
+    await client.post(ENTITIES, json=DEV)
+    assert (await client.get(f"{ENTITIES}/dev", params=query)).json()["entity"] == expected
+
+
 async def test_entity_without_an_identifier_gets_one(client: httpx.AsyncClient) -> None:
     name = (await client.post(ENTITIES, json={})).json()["entity"]["identifier"]
     assert await get(client, name)

@@ -1,14 +1,21 @@
-"""Users, teams, secrets, integrations, scorecards and Kafka's credentials."""
+"""Users, teams, secrets, permissions, scorecards, pages, AI, integrations and Kafka's credentials."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from port_hook_cli.actions.samples import create_vm_action
+from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.sandbox import Sandbox
 from tests.sandbox_clients import a_client, refusal
+from tests.servers import handler
 
 
 @pytest.fixture
@@ -59,10 +66,182 @@ async def test_integration_is_created_changed_and_deleted(client: httpx.AsyncCli
     assert (await refusal(client.delete("/v1/integration/mine")))[0] == 404
 
 
-async def test_there_are_no_scorecards(client: httpx.AsyncClient) -> None:
+async def test_secret_is_created_changed_and_deleted_and_its_value_is_never_shown(client: httpx.AsyncClient) -> None:
+    path = "/v1/organization/secrets"
+    body = {"secretName": "API-KEY_2", "secretValue": "hush-new", "description": "of the CI"}
+    created = await client.post(path, json=body)
+    assert (created.status_code, created.json()["secret"]) == (
+        201,
+        {"secretName": "API-KEY_2", "secretDescription": "of the CI"},
+    )
+    assert (await refusal(client.post(path, json=body)))[:2] == (409, "identifier_taken")
+    changed = await client.patch(f"{path}/API-KEY_2", json={"secretValue": "hush-newer", "description": "of the tests"})
+    assert changed.json()["secret"]["secretDescription"] == "of the tests"
+    assert "hush-new" not in created.text + changed.text + (await client.get(path)).text
+    assert (await client.delete(f"{path}/API-KEY_2")).status_code == 200
+    assert (await refusal(client.patch(f"{path}/API-KEY_2", json={})))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ({"secretName": "A"}, "body must have required property 'secretValue'"),
+        ({"secretName": "A B", "secretValue": "x"}, "body/secretName must be"),
+        ({"secretName": "A" * 51, "secretValue": "x"}, "body/secretName must be"),
+        ({"secretName": "A", "secretValue": "x", "description": "d" * 201}, "body/description must be"),
+        ({"secretName": "A", "secretValue": "x", "value": 1}, "found 'value'"),
+    ],
+)
+async def test_invalid_secret_is_rejected(client: httpx.AsyncClient, body: Any, fault: str) -> None:
+    status, slug, message = await refusal(client.post("/v1/organization/secrets", json=body))
+    assert (status, slug) == (422, "invalid_request")
+    assert fault in message
+
+
+async def test_workflow_sees_a_secret_that_was_created_through_the_api() -> None:
+    with Renderer() as renderer, handler() as backend:
+        document = {
+            "identifier": "one",
+            "nodes": [
+                {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
+                {
+                    "identifier": "do",
+                    "config": {"type": "WEBHOOK", "url": backend.url, "body": {"key": "{{ .secrets.LATER }}"}},
+                },
+            ],
+            "connections": [{"sourceIdentifier": "start", "targetIdentifier": "do"}],
+        }
+        async with Sandbox.start(renders=renderer, workflows=[document]) as sandbox, a_client(sandbox) as client:
+            await client.post("/v1/organization/secrets", json={"secretName": "LATER", "secretValue": "hush"})
+            started = await client.post("/v1/workflows/one/runs", json={"inputs": {}})
+            run_id = started.json()["workflowRun"]["identifier"]
+            await asyncio.wait_for(sandbox.wait_for_workflow_run(run_id), 10)
+    assert json.loads(backend.requests[0].body) == {"key": "hush"}
+
+
+async def test_team_is_created_once_with_known_and_unknown_users(client: httpx.AsyncClient) -> None:
+    body = {"name": "data", "users": ["you@example.com", "new@example.com"], "description": "Data"}
+    created = await client.post("/v1/teams", json=body)
+    assert created.status_code == 200
+    team = created.json()["team"]
+    assert [user["email"] for user in team["users"]] == body["users"]
+    assert team["users"][0]["firstName"] == "Sandbox"
+    assert (await client.get("/v1/teams/data")).json()["team"] == team
+    assert [each["name"] for each in (await client.get("/v1/teams")).json()["teams"]] == ["platform", "data"]
+    for taken in ("data", "platform"):
+        assert (await refusal(client.post("/v1/teams", json={"name": taken})))[:2] == (409, "identifier_taken")
+    assert (await refusal(client.post("/v1/teams", json={"name": "a;b"})))[0] == 422
+
+
+async def test_credentials_may_run_every_self_service_action_and_no_automation(client: httpx.AsyncClient) -> None:
+    automation = {
+        **create_vm_action(),
+        "identifier": "on_change",
+        "trigger": {"type": "automation", "event": {"type": "ANY_ENTITY_CHANGE", "blueprintIdentifier": "vm"}},
+    }
+    assert (await client.post("/v1/actions", json=automation)).status_code == 201
+    answer = await client.get("/v1/auth/permissions", params={"action_version": "v2"})
+    assert answer.json() == {"ok": True, "permissions": ["execute:actions:create_vm"]}
+
+
+async def test_permissions_of_an_action_keep_what_a_patch_does_not_name(client: httpx.AsyncClient) -> None:
+    path = "/v1/actions/create_vm/permissions"
+    shown = (await client.get(path)).json()["permissions"]
+    assert shown["execute"] == {"users": [], "roles": [], "teams": [], "policy": None, "ownedByTeam": False}
+    policy = {"queries": {"mine": {"combinator": "and", "rules": []}}, "conditions": ["true"]}
+    await client.patch(path, json={"execute": {"roles": ["Member"]}})
+    changed = await client.patch(path, json={"execute": {"policy": policy}, "approve": {"users": ["you@example.com"]}})
+    permissions = changed.json()["permissions"]
+    assert (permissions["execute"]["roles"], permissions["execute"]["policy"]) == (["Member"], policy)
+    assert permissions["approve"]["users"] == ["you@example.com"]
+    assert (await client.get(path)).json()["permissions"] == permissions
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ({"execute": {"roles": "Admin"}}, "body/execute/roles must be array of strings"),
+        ({"approve": {"ownedByTeam": True}}, "found 'ownedByTeam'"),
+        ({"execute": {"policy": {"queries": {}}}}, "body/execute/policy must be null"),
+        ({"run": {}}, "found 'run'"),
+    ],
+)
+async def test_invalid_permissions_are_rejected(client: httpx.AsyncClient, body: Any, fault: str) -> None:
+    status, _, message = await refusal(client.patch("/v1/actions/create_vm/permissions", json=body))
+    assert status == 422
+    assert fault in message
+
+
+async def test_permissions_of_a_deleted_action_are_gone(client: httpx.AsyncClient) -> None:
+    path = "/v1/actions/create_vm/permissions"
+    await client.patch(path, json={"execute": {"roles": ["Member"]}})
+    await client.delete("/v1/actions/create_vm")
+    assert (await refusal(client.get(path)))[:2] == (404, "not_found")
+    await client.post("/v1/actions", json=create_vm_action())
+    assert (await client.get(path)).json()["permissions"]["execute"]["roles"] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/agent/invoke"),
+        ("POST", "/v1/agent/helper/invoke"),
+        ("GET", "/v1/agent/invoke/inv_1"),
+        ("POST", "/v1/ai/invoke"),
+    ],
+)
+async def test_prompt_is_answered_with_501_because_the_sandbox_has_no_ai(
+    client: httpx.AsyncClient, method: str, path: str
+) -> None:
+    status, slug, message = await refusal(client.request(method, path, json={"prompt": "Which services are mine?"}))
+    assert (status, slug) == (501, "not_implemented")
+    assert "no AI" in message
+
+
+async def test_scorecard_is_created_replaced_and_deleted(client: httpx.AsyncClient) -> None:
+    path = "/v1/blueprints/vm/scorecards"
+    card = {"identifier": "ready", "title": "Ready", "rules": []}
+    assert (await refusal(client.post(path, json=card)))[0] == 404
     await client.post("/v1/blueprints", json={"identifier": "vm", "schema": {}})
-    for path in ("/v1/scorecards", "/v1/blueprints/vm/scorecards"):
-        assert (await client.get(path)).json()["scorecards"] == []
+    assert (await client.get("/v1/scorecards")).json()["scorecards"] == []
+    created = await client.post(path, json=card)
+    assert (created.status_code, created.json()["scorecard"]["blueprint"]) == (201, "vm")
+    assert (await refusal(client.post(path, json=card)))[:2] == (409, "identifier_taken")
+    replaced = (await client.put(f"{path}/ready", json={**card, "title": "Set"})).json()["scorecard"]
+    assert (replaced["title"], replaced["id"]) == ("Set", created.json()["scorecard"]["id"])
+    for listed in (path, "/v1/scorecards"):
+        assert (await client.get(listed)).json()["scorecards"] == [replaced]
+    assert (await client.get(f"{path}/ready")).json()["scorecard"] == replaced
+    assert (await client.delete(f"{path}/ready")).status_code == 200
+    assert (await refusal(client.get(f"{path}/ready")))[0] == 404
+
+
+async def test_page_is_created_and_deleted(client: httpx.AsyncClient) -> None:
+    created = await client.post("/v1/pages", json={"identifier": "home", "title": "Home", "type": "dashboard"})
+    assert (created.status_code, created.json()["page"]["type"]) == (201, "dashboard")
+    assert (await client.get("/v1/pages/home")).json()["page"] == created.json()["page"]
+    assert (await client.delete("/v1/pages/home")).status_code == 200
+    assert (await refusal(client.delete("/v1/pages/home")))[0] == 404
+
+
+def content_of(folder: Path) -> bytes:
+    return b"".join(each.read_bytes() for each in folder.glob("state.db*"))
+
+
+async def test_state_file_keeps_teams_and_permissions_but_no_secrets(tmp_path: Path) -> None:
+    file = tmp_path / "state.db"
+    async with Sandbox.start(state=file) as sandbox, a_client(sandbox) as client:
+        await client.post("/v1/teams", json={"name": "data"})
+        await client.patch("/v1/actions/create_vm/permissions", json={"execute": {"roles": ["Member"]}})
+        await client.post("/v1/organization/secrets", json={"secretName": "KEY", "secretValue": "hush-hush"})
+    assert b"hush-hush" not in content_of(tmp_path)
+    async with Sandbox.start(state=file) as sandbox, a_client(sandbox) as client:
+        assert (await client.get("/v1/teams/data")).status_code == 200
+        permissions = (await client.get("/v1/actions/create_vm/permissions")).json()["permissions"]
+        assert permissions["execute"]["roles"] == ["Member"]
+        assert (await client.get("/v1/organization/secrets")).json()["secrets"] == []
+        await sandbox.reset()
+        assert (await client.get("/v1/teams/data")).status_code == 404
 
 
 @pytest.mark.parametrize(

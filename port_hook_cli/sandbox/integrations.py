@@ -1,0 +1,132 @@
+"""Integrations: what an integration of Port's Ocean framework registers, saves and sends while it runs.
+
+Port's API reference has create, read, change and delete. The other routes are those that Ocean 0.56.2 calls; Port does
+not document them. What an integration sends for Port's own use (logs, metrics, examples, raw data) is accepted and not
+kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from port_hook_cli.invocations.records import format_time
+from port_hook_cli.sandbox import checks
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, read_body
+from port_hook_cli.sandbox.state import SandboxState
+
+_INGEST = "/v1/sandbox/ingest"
+_DESTINATIONS = ("logAttributes", "metricAttributes", "ingestAttributes")
+
+
+def create(state: SandboxState, request: ApiRequest) -> ApiResponse:
+    """Add an integration, or change the one with this `installationId`."""
+    body = read_body(request, checks.INTEGRATION, required=("installationId",), others=True)
+    known = state.integrations.get(body["installationId"], {})
+    return _save(state, body["installationId"], {**known, **body}, status=200 if known else 201)
+
+
+def show(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
+    """Return the response to a GET of an integration."""
+    return ApiResponse(
+        status=200, document={"ok": True, "integration": _shown(state, identifier, _find(state, identifier))}
+    )
+
+
+def update(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
+    """Set the fields in the body; the identifier stays."""
+    known = _find(state, identifier)
+    body = read_body(request, checks.INTEGRATION, others=True)
+    return _save(state, identifier, {**known, **body, "installationId": identifier}, status=200)
+
+
+def update_config(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
+    """Set the mapping of an integration."""
+    known = _find(state, identifier)
+    body = read_body(request, checks.INTEGRATION_CONFIG, required=("config",))
+    return _save(state, identifier, {**known, **body}, status=200)
+
+
+def update_resync_state(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
+    """Set what an integration says of its latest synchronization."""
+    known = _find(state, identifier)
+    body = read_body(request, {}, others=True)
+    return _save(state, identifier, {**known, "resyncState": {**known.get("resyncState", {}), **body}}, status=200)
+
+
+def delete(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
+    """Delete an integration, with its cursors."""
+    _find(state, identifier)
+    state.set_integration(identifier, None)
+    for key in [key for key in state.resources if key[:2] == ("cursor", identifier)]:
+        state.set_resource(key, None)
+    return ApiResponse(status=200, document={"ok": True}, note=f"deleted the integration {identifier}")
+
+
+def list_provisioned(_: SandboxState, __: ApiRequest) -> ApiResponse:
+    """Return no integrations: the sandbox creates no default blueprints and mappings, as Port does for some."""
+    return ApiResponse(status=200, document={"ok": True, "integrations": []})
+
+
+def show_resync_request(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
+    """Return that nobody has asked an integration to synchronize."""
+    _find(state, identifier)
+    return ApiResponse(status=200, document={"ok": True, "request": None})
+
+
+def show_cursor(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
+    """Return the cursor of a `kind` and `index`, or null if there is none."""
+    _find(state, identifier)
+    cursor = state.resources.get(_cursor(request, identifier))
+    return ApiResponse(status=200, document={"ok": True, "cursor": cursor})
+
+
+def create_cursor(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
+    """Set the cursor of a `kind` and `index`."""
+    _find(state, identifier)
+    cursor = read_body(request, checks.CURSOR, required=("primary",))
+    state.set_resource(_cursor(request, identifier), cursor)
+    return ApiResponse(status=200, document={"ok": True, "cursor": cursor}, note="saved the cursor")
+
+
+def replace_cursor(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
+    """Replace a cursor; 404 for one that does not exist yet."""
+    key = _cursor(request, identifier)
+    if key not in state.resources:
+        raise Refused(404, "not_found", f"The cursor of {key[2]} {key[3]} was not found")
+    return create_cursor(state, request, identifier)
+
+
+def ignore(state: SandboxState, _: ApiRequest, identifier: str, *__: str) -> ApiResponse:
+    """Accept what an integration sends for Port's own use, and keep nothing of it."""
+    _find(state, identifier)
+    return ApiResponse(status=200, document={"ok": True}, note="not kept")
+
+
+def _find(state: SandboxState, identifier: str) -> dict[str, Any]:
+    integration = state.integrations.get(identifier)
+    if integration is None:
+        raise Refused(404, "not_found", f'Integration with identifier "{identifier}" was not found')
+    return integration
+
+
+def _cursor(request: ApiRequest, identifier: str) -> tuple[str, str, str, str]:
+    for name in ("kind", "index"):
+        if not request.query.get(name):
+            raise invalid(f"querystring must have required property '{name}'")
+    return "cursor", identifier, request.query["kind"], request.query["index"]
+
+
+def _save(state: SandboxState, identifier: str, fields: Mapping[str, Any], *, status: int) -> ApiResponse:
+    at = format_time(state.now())
+    integration = {"config": {}, "createdAt": at, **fields, "updatedAt": at}
+    state.set_integration(identifier, integration)
+    document = {"ok": True, "integration": _shown(state, identifier, integration)}
+    return ApiResponse(status=status, document=document, note=f"saved the integration {identifier}")
+
+
+def _shown(state: SandboxState, identifier: str, integration: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an integration with the addresses to which it sends logs, metrics and raw data: they are the sandbox's."""
+    address = f"{state.url}{_INGEST}/{quote(identifier, safe='')}"
+    return {**{name: {"ingestUrl": address} for name in _DESTINATIONS}, **integration}
