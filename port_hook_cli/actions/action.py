@@ -14,6 +14,7 @@ from port_hook_cli.errors import UsageError
 
 WEBHOOK = "WEBHOOK"
 KAFKA = "KAFKA"
+INTEGRATION_ACTION = "INTEGRATION_ACTION"
 _FIELDS = frozenset({"invocationMethod", "trigger"})
 
 
@@ -57,6 +58,11 @@ class PortAction:
     def is_message(self) -> bool:
         """Whether Port publishes a message for the user's own consumer instead of sending a request."""
         return self.method.get("type") == KAFKA
+
+    @property
+    def is_for_integration(self) -> bool:
+        """Whether an integration, which the invocation method names, claims the run instead of getting a request."""
+        return self.method.get("type") == INTEGRATION_ACTION
 
 
 def read_action(document: Any, *, methods: Sequence[str] = (WEBHOOK,)) -> PortAction:

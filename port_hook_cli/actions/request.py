@@ -90,7 +90,12 @@ class RenderedMessage:
 
 
 def request_template(action: PortAction) -> dict[str, Any]:
-    """Return all templates of a request or message as one template, so that jq runs once."""
+    """Return all templates of a request or message as one template, so that jq runs once.
+
+    For an integration, that is the whole invocation method.
+    """
+    if action.is_for_integration:
+        return {name: value for name, value in action.method.items() if value is not None}
     names = ("payload",) if action.is_message else TEMPLATED
     return {name: action.method[name] for name in names if action.method.get(name) is not None}
 

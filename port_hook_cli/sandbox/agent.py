@@ -1,6 +1,8 @@
 """The routes that Port's execution agent calls in polling mode: claim, acknowledge, organization settings.
 
-They are not in Port's API reference; the published agent shows them.
+Integrations of Port's Ocean framework claim and acknowledge their runs in the same way. The routes are not in Port's
+API reference; the published agent and Ocean show them. Ocean also reads `identityToken`, `portAccessToken` and
+`executionIdentity` of a claimed node run. Port does not document what is in them, so they are left out.
 """
 
 from __future__ import annotations
@@ -13,23 +15,38 @@ from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, read_body
 from port_hook_cli.sandbox.run import Phase, SandboxRun
 from port_hook_cli.sandbox.state import SandboxState
+from port_hook_cli.text.safe import brief
 
 # Port does not publish how long a claim lasts without an acknowledgment.
 CLAIM_S = 60.0
 _DEFAULT_CLAIMED = 10
+AGENT = "_PORT_EXEC_AGENT"
+"""The `installationId` of Port's execution agent."""
 
 
 def claim_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Return the runs that wait for the agent, now claimed by it."""
+    """Return the runs that wait for the agent or for an integration, now claimed by it.
+
+    Port's agent sends an `invocationMethod`, and gets the runs of webhooks. An integration sends none, and gets the
+    runs whose INTEGRATION_ACTION names it.
+    """
     _check_reserved(request)
-    body = read_body(request, checks.CLAIM, required=("installationId", "invocationMethod"))
-    excluded = body.get("exclude", ())
-    claimed = claim(state, body, lambda run: not is_node_run(run.id) and run.action not in excluded)
-    note = f"the agent claimed {', '.join(run.id for run in claimed)}" if claimed else _no_runs(state)
+    body = read_body(request, checks.CLAIM, required=("installationId",))
+    excluded, is_agent = body.get("exclude", ()), "invocationMethod" in body
+    installation = None if is_agent else body["installationId"]
+
+    def is_wanted(run: SandboxRun) -> bool:
+        return not is_node_run(run.id) and run.action not in excluded and run.installation == installation
+
+    claimed = claim(state, body, is_wanted)
+    claimer = "the agent" if is_agent else f"the integration {brief(body['installationId'])}"
+    note = f"{claimer} claimed {', '.join(run.id for run in claimed)}" if claimed else _no_runs(state, installation)
     return ApiResponse(status=200, document={"ok": True, "runs": [run.document() for run in claimed]}, note=note)
 
 
-def _no_runs(state: SandboxState) -> str:
+def _no_runs(state: SandboxState, installation: str | None) -> str:
+    if installation is not None:
+        return f"no runs to claim for the integration {brief(installation)}; the agent sends an `invocationMethod`"
     return "no runs to claim: with --kafka, they are published" if state.kafka_brokers else "no runs to claim"
 
 
@@ -51,7 +68,8 @@ def acknowledge_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
         run.phase = Phase.ACKED
         run.claimed_until = None
         state.record_change("run", run.id, run)
-        state.add_event(run, f"acknowledged by the agent {run.installation_id}")
+        who = "agent" if run.installation is None else "integration"
+        state.add_event(run, f"acknowledged by the {who} {brief(run.installation_id or '')}")
     return ApiResponse(status=200, document={"ok": True, "ackedCount": len(acked)}, note=f"acknowledged {len(acked)}")
 
 

@@ -68,6 +68,11 @@ NODE_PATCH: Fields = {
     "output": _OBJECT,
     "externalRunId": _STRING,
     "links": _STRINGS,
+    # Not in Port's draft of its API; Ocean 0.56.2 sends it.
+    "statusLabel": (
+        (lambda value: isinstance(value, dict) and isinstance(value.get("text"), str)),
+        "must be object with a text",
+    ),
     "logs": (
         (lambda value: isinstance(value, list) and all(map(_is_logged, value))),
         "must be array of logs, each with a logLevel of INFO, WARN, ERROR or DEBUG, and a log",

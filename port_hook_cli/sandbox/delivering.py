@@ -147,8 +147,8 @@ class Courier:
             if request.is_message or (request.agent and self._topic is not None):
                 await self._publish(run, request)
                 return
-            if request.agent:
-                self._step(run, Phase.CLAIMABLE, "waiting for Port's agent to claim it")
+            if request.agent or request.integration is not None:
+                self._step(run, Phase.CLAIMABLE, f"waiting for {_claimer(run, request)} to claim it")
                 return
             self._check_url(request.url)  # before the step: a run that was not sent has no unknown outcome
             self._step(run, Phase.SENDING, f"sending {brief(f'{request.method} {request.url}')}")
@@ -285,6 +285,14 @@ class Courier:
     def _try_to_commit(self) -> None:
         with contextlib.suppress(PortHookError):  # the next call tries again and reports an error
             self._commit()
+
+
+def _claimer(run: SandboxRun, request: SandboxRequest) -> str:
+    if request.integration is None:
+        return "Port's agent"
+    if run.installation is None:
+        raise PortHookError("The action names no `installationId`, so no integration can claim its run.")
+    return f"the integration {brief(run.installation)}"
 
 
 def _response(body: bytes) -> Any:

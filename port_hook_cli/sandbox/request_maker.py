@@ -18,7 +18,8 @@ class SandboxRequest:
 
     `body` is the exact bytes that are signed. With `agent`, Port's execution agent sends the request. `properties`
     are the inputs as Port stores them, with secret inputs encrypted; None leaves them as they were given.
-    `is_message` is true for a KAFKA action: `body` is its payload, and there is no URL.
+    `is_message` is true for a KAFKA action: `body` is its payload, and there is no URL. `integration` is the rendered
+    invocation method of an INTEGRATION_ACTION, which the integration that it names claims; there is no URL either.
     """
 
     method: str = "POST"
@@ -29,9 +30,12 @@ class SandboxRequest:
     synchronized: bool = False
     properties: Mapping[str, Any] | None = None
     is_message: bool = False
+    integration: Mapping[str, Any] | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the request as Port stores it in a run's `payload`."""
+        if self.integration is not None:
+            return dict(self.integration)
         if self.is_message:
             return {"type": KAFKA, "payload": _as_document(self.body)}
         return {**self._method(), "body": _as_document(self.body)}

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Self
 
+from port_hook_cli.actions.action import INTEGRATION_ACTION
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.runs.updates import is_node_run
 
@@ -91,12 +92,20 @@ class SandboxRun:
         """Whether Port's execution agent sends the request."""
         return bool((self.payload or {}).get("agent"))
 
+    @property
+    def installation(self) -> str | None:
+        """The id of the integration that alone may claim the run; None if it is not for an integration."""
+        payload = self.payload or {}
+        named = payload.get("installationId")
+        return named if payload.get("type") == INTEGRATION_ACTION and isinstance(named, str) else None
+
     def update(self, changes: Mapping[str, Any], now: float) -> None:
         """Set fields, named as in Port's API. A final status ends the run."""
         self.updated_at = now
         self.status = changes.get("status", self.status)
         self.result = changes.get("result", self.result)
-        self.status_label = changes.get("statusLabel", self.status_label)
+        label = changes.get("statusLabel", self.status_label)
+        self.status_label = label["text"] if isinstance(label, Mapping) else label
         self.link = changes.get("link", changes.get("links", self.link))
         self.summary = changes.get("summary", self.summary)
         self.external_run_id = changes.get("externalRunId", self.external_run_id)
@@ -152,6 +161,7 @@ class SandboxRun:
             "result": self.result,
             "output": self.output,
             "links": self.link,
+            **({} if self.status_label is None else {"statusLabel": {"text": self.status_label}}),
             "createdAt": format_time(self.created_at),
             "updatedAt": format_time(self.updated_at),
             "completedAt": None if self.ended_at is None else format_time(self.ended_at),

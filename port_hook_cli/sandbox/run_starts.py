@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from port_hook_cli.actions.action import KAFKA, WEBHOOK
+from port_hook_cli.actions.action import INTEGRATION_ACTION, KAFKA, WEBHOOK
 from port_hook_cli.actions.retargeting import value_at
 from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.actions import find_action, find_action_of
@@ -72,8 +72,8 @@ def _start(state: SandboxState, request: ApiRequest, action: dict[str, Any], ent
 
 
 def _invokes(state: SandboxState, kind: Any) -> bool:
-    """Return whether the sandbox sends or publishes something for an invocation method of this type."""
-    return kind == WEBHOOK or (kind == KAFKA and state.has_topic)
+    """Return whether the sandbox sends, publishes or offers something for an invocation method of this type."""
+    return kind in {WEBHOOK, INTEGRATION_ACTION} or (kind == KAFKA and state.has_topic)
 
 
 def decide(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import json
 import secrets
@@ -192,16 +193,31 @@ class SandboxState:
         return events
 
     def issue_token(self) -> str:
-        """Return a new token, valid for `token_lifetime_s` seconds. It contains its signed expiry."""
-        expiry = f"{(self.now() + self.token_lifetime_s) * 1000:.0f}.{secrets.token_urlsafe(12)}"
-        return f"{expiry}.{self._sign(expiry)}"
+        """Return a new token, valid for `token_lifetime_s` seconds.
+
+        It is a JSON Web Token (RFC 7519), like Port's. Ocean processes actions only if it says `isMachine`.
+        """
+        now = self.now()
+        claims = {
+            "orgId": self.organization["id"],
+            "isMachine": True,
+            "iat": round(now, 3),
+            "exp": round(now + self.token_lifetime_s, 3),
+            "jti": secrets.token_urlsafe(12),
+        }
+        signed = f"{_JWT_HEADER}.{_base64url(json.dumps(claims).encode())}"
+        return f"{signed}.{self._sign(signed)}"
 
     def is_valid_token(self, token: str | None) -> bool:
         """Whether the sandbox issued this token and it has not expired."""
-        expiry, _, signature = (token or "").rpartition(".")
-        if not hmac.compare_digest(signature.encode("utf-8", "replace"), self._sign(expiry).encode()):
+        signed, _, signature = (token or "").rpartition(".")
+        if not hmac.compare_digest(signature.encode("utf-8", "replace"), self._sign(signed).encode()):
             return False
-        return self.now() * 1000 < float(expiry.partition(".")[0])
+        header, _, claims = signed.partition(".")
+        if header != _JWT_HEADER:
+            return False
+        expiry = json.loads(base64.urlsafe_b64decode(f"{claims}==="))["exp"]
+        return self.now() < float(expiry)
 
     def add_run(self, run_id: str, **fields: Any) -> SandboxRun:
         """Add or restart a run in progress; `fields` are those of `SandboxRun`.
@@ -331,7 +347,15 @@ class SandboxState:
         self.client_id, self.client_secret = str(value["id"]), Secret(str(value["secret"]))
 
     def _sign(self, text: str) -> str:
-        return hmac.new(self.client_secret.reveal().encode(), text.encode("utf-8", "replace"), "sha256").hexdigest()
+        key = self.client_secret.reveal().encode()
+        return _base64url(hmac.digest(key, text.encode("utf-8", "replace"), "sha256"))
+
+
+def _base64url(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+_JWT_HEADER = _base64url(b'{"alg":"HS256","typ":"JWT"}')
 
 
 def _organization(identifier: str) -> dict[str, Any]:

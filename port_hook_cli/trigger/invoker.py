@@ -82,6 +82,16 @@ class Invoker:
         run, rendering = await self._render(action, **asked)
         return assemble_message(action, run, rendering.value, rendering.errors)
 
+    async def for_integration(
+        self, action: PortAction, **asked: Unpack[RunParameters]
+    ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """Return the rendered invocation method of an INTEGRATION_ACTION, and the inputs as they are sent.
+
+        Raises as `request` does.
+        """
+        run, rendering = await self._render(action, **asked)
+        return (rendering.value if isinstance(rendering.value, Mapping) else {}), run.properties
+
     async def _render(
         self,
         action: PortAction,

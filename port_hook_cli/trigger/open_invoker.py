@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Unpack
 
-from port_hook_cli.actions.action import invoked_action
+from port_hook_cli.actions.action import INTEGRATION_ACTION, KAFKA, WEBHOOK, invoked_action
 from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.actions.inputs import Encryption
 from port_hook_cli.actions.request import RenderedMessage, RenderedRequest
@@ -47,10 +47,20 @@ class SandboxInvoker:
 
     async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> SandboxRequest:
         """Return what `action` (as Port's API shows it) sends; raises PortHookError if there is no request to send."""
-        known = invoked_action(action)
+        known = invoked_action(action, methods=(WEBHOOK, KAFKA, INTEGRATION_ACTION))
+        if known.is_for_integration:
+            method, properties = await self._invoker.for_integration(known, origin="API", **asked)
+            return as_claimed(method, properties)
         if known.is_message:
             return as_published(await self._invoker.message(known, origin="API", **asked))
         return as_sent(await self._invoker.request(known, origin="API", **asked))
+
+
+def as_claimed(method: Mapping[str, Any], properties: Mapping[str, Any]) -> SandboxRequest:
+    """Return what an integration claims for the sandbox: a rendered invocation method."""
+    from port_hook_cli.sandbox import SandboxRequest
+
+    return SandboxRequest(integration=method, properties=properties)
 
 
 def as_published(made: RenderedMessage) -> SandboxRequest:

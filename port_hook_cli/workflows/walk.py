@@ -141,6 +141,9 @@ class _Walker:
             return await self._webhook(run, node_run, node)
         if node.type == NodeType.KAFKA and (self._effects.publishes or node_run.progress in _PUBLISHED):
             return await self._message(run, node_run, node)
+        if node.type == NodeType.INTEGRATION_ACTION and node_run.progress is Progress.WAITING:
+            outcome = await self._effects.reported(run, node_run)
+            return None if outcome is None else await self._end(run, outcome)
         data = self._data(run, node_run)
         if node.type == NodeType.CONDITION:
             chosen = await choose_outlet(node, data, self._renders)

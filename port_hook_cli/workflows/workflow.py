@@ -17,7 +17,7 @@ MAX_NODES = 100
 
 
 class NodeType(StrEnum):
-    """The types of nodes that port-hook runs. Port has more; see `Node.type`."""
+    """The types of nodes that port-hook, or its sandbox, runs. Port has more; see `Node.type`."""
 
     SELF_SERVE_TRIGGER = "SELF_SERVE_TRIGGER"
     EVENT_TRIGGER = "EVENT_TRIGGER"
@@ -27,6 +27,7 @@ class NodeType(StrEnum):
     INPUT = "INPUT"
     UPSERT_ENTITY = "UPSERT_ENTITY"
     KAFKA = "KAFKA"
+    INTEGRATION_ACTION = "INTEGRATION_ACTION"
 
 
 TRIGGERS = frozenset({NodeType.SELF_SERVE_TRIGGER, NodeType.EVENT_TRIGGER, NodeType.SCHEDULE_TRIGGER})

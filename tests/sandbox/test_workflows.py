@@ -20,6 +20,7 @@ from tests.sandbox_clients import refusal, token_of
 from tests.servers import application
 
 RESERVED = {"x-port-reserved-usage": "true"}
+AGENT = "_PORT_EXEC_AGENT"
 
 
 def deploy(url: str) -> dict[str, Any]:
@@ -387,7 +388,7 @@ def test_unacknowledged_claim_is_offered_again_after_its_visibility_timeout(rend
         document = one_node(type="WEBHOOK", url="https://internal.example/do", agent=True)
         async with running(renderer, document, now=lambda: clock[0]) as (sandbox, client):
             await waiting(sandbox, await started(client), "do")
-            path, body = "/v1/workflows/runs/claim-pending", {"installationId": "a", "visibilityTimeoutMs": 2000}
+            path, body = "/v1/workflows/runs/claim-pending", {"installationId": AGENT, "visibilityTimeoutMs": 2000}
             assert len((await client.post(path, json=body)).json()["nodeRuns"]) == 1
             clock[0] += 1.9
             assert (await client.post(path, json=body)).json()["nodeRuns"] == []

@@ -31,9 +31,10 @@ _KEPT = ("id", "version", "orgId", "createdBy", "createdAt", "updatedBy", "updat
 class NodeReport:
     """What was said about a node run besides its outcome.
 
+    `offered_to` is the integration that alone may claim the node run, `installation_id` who has claimed it.
     `outcome` is what a PATCH reported while the node was not yet ended here; `config` is the rendered config that
-    Port's agent gets; it may hold the organization's secrets, so the state file does not keep it. Times are
-    seconds since the epoch.
+    Port's agent or the integration gets; it may hold the organization's secrets, so the state file does not keep it.
+    Times are seconds since the epoch.
     """
 
     external_run_id: str | None = None
@@ -46,6 +47,8 @@ class NodeReport:
     installation_id: str | None = None
     is_acked: bool = False
     is_for_agent: bool = False
+    offered_to: str | None = None
+    status_label: str | None = None
     config: Mapping[str, Any] | None = None
 
 
@@ -202,6 +205,8 @@ def _saved_report(report: NodeReport) -> dict[str, Any]:
         "installation_id": report.installation_id,
         "is_acked": report.is_acked,
         "is_for_agent": report.is_for_agent,
+        "offered_to": report.offered_to,
+        "status_label": report.status_label,
     }
 
 
@@ -211,6 +216,7 @@ def _restored_report(value: Mapping[str, Any]) -> NodeReport:
         **{name: tuple(value[name]) for name in ("links", "logs", "responses")},
         **{name: value[name] for name in ("external_run_id", "output", "claimed_until", "installation_id")},
         **{name: value[name] for name in ("is_acked", "is_for_agent")},
+        **{name: value.get(name) for name in ("offered_to", "status_label")},  # older files do not have them
         "outcome": None
         if outcome is None
         else NodeOutcome(result=NodeResult(outcome["result"]), output=outcome["output"]),

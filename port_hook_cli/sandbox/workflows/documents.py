@@ -53,12 +53,13 @@ def node_run_document(
         "nodeConfigType": node.type,
         "nodeRunLogs": [_legacy_log(log) for log in report.logs],
         "links": list(node_run.links or report.links),
+        **({} if report.status_label is None else {"statusLabel": {"text": report.status_label}}),
         **({} if report.external_run_id is None else {"externalRunId": report.external_run_id}),
     }
 
 
 def claimed_document(book: WorkflowBook, run: WorkflowRun, node_run: NodeRun) -> dict[str, Any]:
-    """Return a node run as the published agent reads a claimed one: its rendered `config` is on top."""
+    """Return a node run as the published agent and Ocean read a claimed one: its rendered `config` is on top."""
     report = book.reports[node_run.id]
     config = {**run.node(node_run).config, **(report.config or {})}
     until = report.claimed_until

@@ -11,6 +11,7 @@ from typing import Any
 
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.sandbox import checks
+from port_hook_cli.sandbox.agent import AGENT
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, read_body
 from port_hook_cli.sandbox.runs import describe_update
 from port_hook_cli.sandbox.state import SandboxState
@@ -18,6 +19,7 @@ from port_hook_cli.sandbox.workflows import made_up
 from port_hook_cli.sandbox.workflows.book import NodeReport
 from port_hook_cli.sandbox.workflows.documents import claimed_document, node_run_document
 from port_hook_cli.sandbox.workflows.made_up import counted_logs, logged
+from port_hook_cli.text.safe import brief
 from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
 from port_hook_cli.workflows.run import COMPLETED, NodeRun, Progress, WorkflowRun
 from port_hook_cli.workflows.workflow import NodeType
@@ -44,6 +46,8 @@ def update_node_run(state: SandboxState, request: ApiRequest, node_run_id: str) 
         "external_run_id": body.get("externalRunId", report.external_run_id),
         "links": tuple(body.get("links", report.links)),
     }
+    if "statusLabel" in body:
+        fields["status_label"] = body["statusLabel"]["text"]
     if "logs" in body:
         at = format_time(state.now())
         fields["logs"] = (*report.logs, *({**each, "createdAt": at} for each in logged(body)))
@@ -144,19 +148,22 @@ def respond(state: SandboxState, request: ApiRequest, node_run_id: str) -> ApiRe
 
 
 def claim(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Give the agent, or an integration, the node runs that wait for it, the oldest first."""
+    """Give the agent, or an integration, the node runs that wait for it alone, the oldest first."""
     body = read_body(request, checks.CLAIM_NODES, required=("installationId",))
     now = state.now()
     until = now + body.get("visibilityTimeoutMs", CLAIM_S * 1000) / 1000
     claimed: list[dict[str, Any]] = []
-    for run, node_run in _waiting(state, now, body.get("exclude") or ()):
+    installation = body["installationId"]
+    for run, node_run in _waiting(state, now, body.get("exclude") or (), installation):
         if len(claimed) < body.get("limit", _DEFAULT_CLAIMED):
-            state.workflows.report(node_run.id, claimed_until=until, installation_id=body["installationId"])
+            state.workflows.report(node_run.id, claimed_until=until, installation_id=installation)
             claimed.append(claimed_document(state.workflows, run, node_run))
-    made = made_up.claimed(state, body, body.get("limit", _DEFAULT_CLAIMED) - len(claimed))
+    left = body.get("limit", _DEFAULT_CLAIMED) - len(claimed)
+    made = made_up.claimed(state, body, left) if installation == AGENT else []
     document = {"ok": True, "nodeRuns": [*claimed, *made]}
     count = len(claimed) + len(made)
-    note = f"the agent claimed {count} node runs" if count else "no node run waits for the agent"
+    claimer = "the agent" if installation == AGENT else f"the integration {brief(installation)}"
+    note = f"{claimer} claimed {count} node runs" if count else f"no node run waits for {claimer}"
     return ApiResponse(status=200, document=document, note=note)
 
 
@@ -185,7 +192,7 @@ def acknowledge_in(state: SandboxState, request: ApiRequest, _: str) -> ApiRespo
     return acknowledge(state, request)
 
 
-def _waiting(state: SandboxState, now: float, excluded: Any) -> list[tuple[WorkflowRun, NodeRun]]:
+def _waiting(state: SandboxState, now: float, excluded: Any, installation: str) -> list[tuple[WorkflowRun, NodeRun]]:
     found = []
     for run in state.workflows.runs.values():
         node_run = run.current
@@ -194,7 +201,8 @@ def _waiting(state: SandboxState, now: float, excluded: Any) -> list[tuple[Workf
         report = state.workflows.reports.get(node_run.id, NodeReport())
         is_free = report.claimed_until is None or now >= report.claimed_until
         uid = f"{run.workflow.identifier}:{node_run.node}"
-        if report.is_for_agent and not report.is_acked and is_free and uid not in excluded:
+        is_own = report.is_for_agent if installation == AGENT else report.offered_to == installation
+        if is_own and not report.is_acked and is_free and uid not in excluded:
             found.append((run, node_run))
     return found
 

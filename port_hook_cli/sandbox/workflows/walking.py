@@ -168,8 +168,19 @@ class _SandboxEffects:
             return Resolution(outcome=upsert_entity(self._state, config))
         if node.type == NodeType.KAFKA and self._topic is not None:
             return Resolution(outcome=await self._publish(run, config, self._topic))
+        if node.type == NodeType.INTEGRATION_ACTION:
+            return Resolution(outcome=self._offer(run, config))
         remark = f"the sandbox does not run nodes of the type {node.type}"
         return Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, remarks=(remark,)))
+
+    def _offer(self, run: WorkflowRun, config: Mapping[str, Any]) -> NodeOutcome:
+        """Offer a node run to the integration that its config names, which ends it with a report."""
+        assert run.current is not None
+        installation = config.get("installationId")
+        if not isinstance(installation, str) or not installation:
+            return failed("The node names no `installationId`, so no integration can claim it.")
+        self._state.workflows.report(run.current.id, offered_to=installation, config=config)
+        return NodeOutcome(result=None, remarks=(f"the integration {brief(installation)} can claim it",))
 
     async def _publish(self, run: WorkflowRun, config: Mapping[str, Any], topic: RunsTopic) -> NodeOutcome:
         assert run.current is not None

@@ -1,0 +1,250 @@
+"""INTEGRATION_ACTION runs and node runs, which only the integration that they name can claim, as Ocean 0.56.2 does."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from port_hook_cli.actions.samples import create_vm_action
+from port_hook_cli.engines.renderer import Renderer
+from port_hook_cli.sandbox import RunEvent, Sandbox
+from port_hook_cli.trigger.open_invoker import SandboxInvoker, invoking
+from tests.port_workflows_openapi import check_response
+from tests.sandbox_clients import a_client, refusal, token_of
+
+AGENT = "_PORT_EXEC_AGENT"
+RESERVED = {"x-port-reserved-usage": "true"}
+CLAIM = "/v1/actions/runs/claim-pending"
+CLAIM_NODES = "/v1/workflows/runs/claim-pending"
+
+
+def dispatch(installation: str, identifier: str = "dispatch") -> dict[str, Any]:
+    method = {
+        "type": "INTEGRATION_ACTION",
+        "installationId": installation,
+        "integrationActionType": "dispatch_workflow",
+        "integrationActionExecutionProperties": {"repo": "{{ .inputs.title }}", "cpu": "{{ .inputs.cpu }}"},
+    }
+    return {**create_vm_action(), "identifier": identifier, "invocationMethod": method}
+
+
+def by_agent() -> dict[str, Any]:
+    action = create_vm_action()
+    return {**action, "invocationMethod": {**action["invocationMethod"], "url": "https://x.example/", "agent": True}}
+
+
+def a_workflow(**config: Any) -> dict[str, Any]:
+    config = {
+        "type": "INTEGRATION_ACTION",
+        "installationId": "mine",
+        "integrationProvider": "github",
+        "integrationInvocationType": "dispatch_workflow",
+        "integrationActionExecutionProperties": {"name": "{{ .workflow.identifier }}"},
+        **config,
+    }
+    return {
+        "identifier": "one",
+        "nodes": [
+            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
+            {"identifier": "do", "config": config},
+        ],
+        "connections": [{"sourceIdentifier": "start", "targetIdentifier": "do"}],
+    }
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Iterator[Renderer]:
+    with Renderer() as made:
+        yield made
+
+
+@asynccontextmanager
+async def running(
+    *actions: dict[str, Any],
+) -> AsyncIterator[tuple[Sandbox, httpx.AsyncClient, asyncio.Queue[RunEvent]]]:
+    """Yield a sandbox, a client, and the steps of its runs."""
+    steps: asyncio.Queue[RunEvent] = asyncio.Queue()
+    up: list[Sandbox] = []
+    with invoking(lambda: up[0].client_secret) as invoker:
+        serving = Sandbox.start(actions=actions, invoker=SandboxInvoker(invoker), on_run=steps.put_nowait)
+        async with serving as sandbox, a_client(sandbox) as client:
+            up.append(sandbox)
+            yield sandbox, client, steps
+
+
+async def start(client: httpx.AsyncClient, steps: asyncio.Queue[RunEvent], action: str) -> str:
+    """Start a run and return its id when it can be claimed."""
+    started = await client.post(f"/v1/actions/{action}/runs", json={"properties": {"title": "shop", "cpu": 2}})
+    while not (await asyncio.wait_for(steps.get(), 10)).note.startswith("waiting for"):
+        pass
+    return str(started.json()["run"]["id"])
+
+
+async def claim(client: httpx.AsyncClient, installation: str, **fields: Any) -> list[dict[str, Any]]:
+    body = {"installationId": installation, "limit": 10, **fields}
+    answer = await client.post(CLAIM, json=body, headers=RESERVED)
+    assert answer.status_code == 200, answer.text
+    runs: list[dict[str, Any]] = answer.json()["runs"]
+    return runs
+
+
+async def test_each_claim_gets_only_the_runs_that_are_for_it() -> None:
+    async with running(dispatch("mine"), dispatch("theirs", "other"), by_agent()) as (_, client, steps):
+        mine = await start(client, steps, "dispatch")
+        theirs = await start(client, steps, "other")
+        agents = await start(client, steps, "create_vm")
+        (claimed,) = await claim(client, "mine")
+        assert claimed["id"] == mine
+        assert await claim(client, "unknown") == []
+        assert [run["id"] for run in await claim(client, AGENT, invocationMethod="WEBHOOK")] == [agents]
+        assert await claim(client, AGENT) == []
+        assert [run["id"] for run in await claim(client, "theirs")] == [theirs]
+
+
+async def test_claimed_run_has_the_rendered_invocation_method_and_ends_with_a_report() -> None:
+    async with running(dispatch("mine")) as (sandbox, client, steps):
+        run_id = await start(client, steps, "dispatch")
+        (run,) = await claim(client, "mine", visibilityTimeoutMs=60000)
+        assert run["payload"] == {
+            "type": "INTEGRATION_ACTION",
+            "installationId": "mine",
+            "integrationActionType": "dispatch_workflow",
+            "integrationActionExecutionProperties": {"repo": "shop", "cpu": 2},
+        }
+        assert {"identityToken", "portAccessToken", "executionIdentity"}.isdisjoint(run)
+        assert await claim(client, "mine") == []
+        acked = await client.patch("/v1/actions/runs/ack", json={"runId": run_id}, headers=RESERVED)
+        assert acked.json()["ackedCount"] == 1
+        await client.patch(f"/v1/actions/runs/{run_id}", json={"link": "https://x", "externalRunId": "e1"})
+        await client.patch(f"/v1/actions/runs/{run_id}", json={"status": "SUCCESS", "statusLabel": "Done"})
+        assert (await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)).status == "SUCCESS"
+
+
+async def test_claim_needs_the_reserved_header_and_excludes_actions() -> None:
+    async with running(dispatch("mine")) as (_, client, steps):
+        await start(client, steps, "dispatch")
+        body = {"installationId": "mine", "limit": 10}
+        assert (await refusal(client.post(CLAIM, json=body)))[0] == 422
+        assert await claim(client, "mine", exclude=["dispatch"]) == []
+        assert len(await claim(client, "mine")) == 1
+
+
+async def test_run_fails_when_its_action_names_no_installation() -> None:
+    action = dispatch("mine")
+    del action["invocationMethod"]["installationId"]
+    async with running(action) as (sandbox, client, _):
+        started = await client.post("/v1/actions/dispatch/runs", json={"properties": {"title": "a"}})
+        run = await asyncio.wait_for(sandbox.wait_for_end(started.json()["run"]["id"]), 10)
+    assert run.status == "FAILURE"
+    assert "installationId" in (run.summary or "")
+
+
+@asynccontextmanager
+async def walking(
+    renderer: Renderer, document: dict[str, Any], **options: Any
+) -> AsyncIterator[tuple[Sandbox, httpx.AsyncClient]]:
+    async with (
+        Sandbox.start(renders=renderer, workflows=[document], **options) as sandbox,
+        httpx.AsyncClient(base_url=sandbox.url, event_hooks={"response": [check_response]}) as client,
+    ):
+        client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
+        yield sandbox, client
+
+
+async def waiting(sandbox: Sandbox, client: httpx.AsyncClient) -> tuple[str, str]:
+    """Start a run and return its id, and that of its node run when that waits."""
+    started = await client.post("/v1/workflows/one/runs", json={"inputs": {}})
+    run_id = started.json()["workflowRun"]["identifier"]
+    run = await asyncio.wait_for(
+        sandbox.wait_for_workflow_run(
+            run_id,
+            lambda run: run.result is not None or (run.current is not None and run.current.progress == "waiting"),
+        ),
+        10,
+    )
+    return run_id, run.node_runs[-1].id
+
+
+async def claim_nodes(client: httpx.AsyncClient, installation: str) -> list[dict[str, Any]]:
+    answer = await client.post(CLAIM_NODES, json={"installationId": installation, "limit": 5}, headers=RESERVED)
+    nodes: list[dict[str, Any]] = answer.json()["nodeRuns"]
+    return nodes
+
+
+async def test_node_is_claimed_by_its_integration_alone_and_ends_with_its_report(renderer: Renderer) -> None:
+    async with walking(renderer, a_workflow()) as (sandbox, client):
+        run_id, node_run_id = await waiting(sandbox, client)
+        assert sandbox.workflow_runs[run_id].result is None
+        for other in (AGENT, "theirs"):
+            assert await claim_nodes(client, other) == []
+        (claimed,) = await claim_nodes(client, "mine")
+        assert (claimed["identifier"], claimed["installationId"]) == (node_run_id, "mine")
+        assert claimed["config"]["integrationActionExecutionProperties"] == {"name": "one"}
+        assert await claim_nodes(client, "mine") == []
+        ack = await client.patch("/v1/workflows/runs/ack", json={"nodeRunIdentifier": node_run_id}, headers=RESERVED)
+        assert ack.status_code == 200
+        path = f"/v1/workflows/nodes/runs/{node_run_id}"
+        begun = {"status": "IN_PROGRESS", "externalRunId": "e1", "output": {"workflowRunUrl": "https://x"}}
+        assert (await client.patch(path, json=begun)).status_code == 200
+        assert sandbox.workflow_runs[run_id].result is None
+        report = {"status": "COMPLETED", "result": "SUCCESS", "output": {"id": 1}, "statusLabel": {"text": "Done"}}
+        assert (await client.patch(path, json=report)).status_code == 200
+        run = await asyncio.wait_for(sandbox.wait_for_workflow_run(run_id), 10)
+    assert (str(run.result), run.node_runs[-1].output) == ("SUCCESS", {"id": 1})
+
+
+async def test_node_fails_when_it_names_no_installation(renderer: Renderer) -> None:
+    async with walking(renderer, a_workflow(installationId="")) as (sandbox, client):
+        run_id, _ = await waiting(sandbox, client)
+        run = sandbox.workflow_runs[run_id]
+    assert str(run.result) == "FAILED"
+    assert "installationId" in run.node_runs[-1].output["error"]["message"]
+
+
+async def test_node_can_be_claimed_after_a_restart_and_keeps_its_status_label(
+    renderer: Renderer, tmp_path: Path
+) -> None:
+    state = tmp_path / "state.db"
+    async with walking(renderer, a_workflow(), state=state) as (sandbox, client):
+        _, node_run_id = await waiting(sandbox, client)
+        label = {"statusLabel": {"text": "Rate limited"}}
+        assert (await client.patch(f"/v1/workflows/nodes/runs/{node_run_id}", json=label)).status_code == 200
+    async with walking(renderer, a_workflow(), state=state) as (_, client):
+        (claimed,) = await claim_nodes(client, "mine")
+    assert (claimed["identifier"], claimed["statusLabel"]) == (node_run_id, {"text": "Rate limited"})
+
+
+@pytest.mark.parametrize("label", ["Done", {}, {"text": 1}, None])
+async def test_status_label_of_a_node_run_needs_a_text(renderer: Renderer, label: Any) -> None:
+    async with walking(renderer, a_workflow()) as (sandbox, client):
+        _, node_run_id = await waiting(sandbox, client)
+        call = client.patch(f"/v1/workflows/nodes/runs/{node_run_id}", json={"statusLabel": label})
+        assert (await refusal(call))[2] == "body/statusLabel must be object with a text"
+
+
+async def test_status_label_of_an_unknown_node_run_is_shown(renderer: Renderer) -> None:
+    async with walking(renderer, a_workflow()) as (_, client):
+        path = "/v1/workflows/nodes/runs/wfnr_0123456789abcdef"
+        assert (await client.patch(path, json={"statusLabel": {"text": "Running"}})).status_code == 200
+        assert (await client.get(path)).json()["nodeRun"]["statusLabel"] == {"text": "Running"}
+
+
+async def test_token_is_a_json_web_token_of_a_machine() -> None:
+    """Ocean decodes the token, and processes actions only if it says so."""
+    async with Sandbox.start() as sandbox, httpx.AsyncClient(base_url=sandbox.url) as client:
+        header, claims, _ = (await token_of(client, sandbox)).split(".")
+        assert json.loads(base64.urlsafe_b64decode(f"{header}==="))["typ"] == "JWT"
+        told = json.loads(base64.urlsafe_b64decode(f"{claims}==="))
+        assert (told["isMachine"], told["orgId"]) == (True, sandbox.organization)
+        changed = base64.urlsafe_b64encode(json.dumps({**told, "exp": told["exp"] + 1}).encode()).decode().rstrip("=")
+        for token in (f"{header}.{changed}.x", f"{header}.{changed}.", "a.b.c", "."):
+            answer = await client.get("/v1/actions", headers={"authorization": f"Bearer {token}"})
+            assert answer.status_code == 401
