@@ -72,6 +72,7 @@ HARMLESS: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "sandbox": {
         "port": ANY_VALUE,
         "strict-runs": ANY_VALUE,
+        "strict": ANY_VALUE,
         "delivery-timeout": (0.001, 30.0),
         "timestamp-unit": ANY_VALUE,
         "rate-limit": ANY_VALUE,

@@ -58,6 +58,12 @@ def sandbox(
             "--workflows", help="Workflows as JSON or YAML: a file or a folder of them; repeatable.", metavar="PATH"
         ),
     ] = None,
+    blueprints: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--blueprints", help="Blueprints as JSON or YAML: a file or a folder of them; repeatable.", metavar="PATH"
+        ),
+    ] = None,
     secrets: Annotated[
         str | None,
         typer.Option(
@@ -83,6 +89,12 @@ def sandbox(
     ] = None,
     strict_runs: Annotated[
         bool, typer.Option("--strict-runs", help="Respond 404 for unknown runs instead of creating them.")
+    ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Refuse entities with unknown blueprints, properties, relations or related entities."
+        ),
     ] = False,
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="Send invocations to other machines too.")
@@ -117,7 +129,7 @@ def sandbox(
     or node, and records it.
     """
     from port_hook_cli.sandbox import Sending
-    from port_hook_cli.sandbox.definition_files import read_actions, read_workflows
+    from port_hook_cli.sandbox.definition_files import read_actions, read_blueprints, read_workflows
 
     runtime: Runtime = ctx.obj
     given = {
@@ -125,6 +137,8 @@ def sandbox(
         "now": runtime.now,
         "runs": [check_run_id(run_id) for run_id in run or ()],
         "strict_runs": strict_runs,
+        "strict": strict,
+        "blueprints": read_blueprints(runtime.cwd / path for path in blueprints or ()),
         "actions": read_actions(
             (runtime.cwd / path for path in actions or ()),
             notice=lambda message: print(f"note: {printable(message)}", file=runtime.stderr),

@@ -61,6 +61,8 @@ def __getattr__(name: str) -> Any:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the plugin's settings to pytest's configuration."""
     parser.addini("port_hook_actions", "actions in the sandbox of every test: files or folders", type="paths")
+    parser.addini("port_hook_blueprints", "blueprints in the sandbox of every test: files or folders", type="paths")
+    parser.addini("port_hook_strict", "refuse entities that do not match their blueprints", type="bool", default=True)
     parser.addini("port_hook_timeout", "the timeout of a run in seconds", default="10")
 
 
@@ -74,7 +76,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.fixture(scope="session")
 def _port_hook_world(pytestconfig: pytest.Config) -> Iterator[World]:
-    from port_hook_cli.pytest_plugin.world import running_world
+    from port_hook_cli.pytest_plugin.world import Catalog, running_world
 
     seconds = pytestconfig.getini("port_hook_timeout")
     try:
@@ -82,7 +84,12 @@ def _port_hook_world(pytestconfig: pytest.Config) -> Iterator[World]:
     except ValueError:
         raise pytest.UsageError(f"port_hook_timeout is {seconds!r}; it must be a number of seconds") from None
     try:
-        with running_world(pytestconfig.getini("port_hook_actions"), timeout_s=timeout_s) as world:
+        catalog = Catalog(
+            actions=pytestconfig.getini("port_hook_actions"),
+            blueprints=pytestconfig.getini("port_hook_blueprints"),
+            is_strict=pytestconfig.getini("port_hook_strict"),
+        )
+        with running_world(catalog, timeout_s=timeout_s) as world:
             yield world
     except (RuntimeError, UserWarning) as error:
         if _BLOCKED not in str(error):

@@ -1,4 +1,4 @@
-"""Actions in a test: a file, a mapping, or the identifier of an action in the sandbox."""
+"""Actions and blueprints in a test: a file, a mapping, or the identifier of an action in the sandbox."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 from port_hook_cli.actions.action import BadAction, pick_action, webhook_action
 from port_hook_cli.errors import UsageError
-from port_hook_cli.sandbox.definition_files import read_actions
+from port_hook_cli.sandbox.checks import BLUEPRINT, find_fault
+from port_hook_cli.sandbox.definition_files import read_actions, read_blueprints
 
 ActionSource = str | PurePath | Mapping[str, Any]
 _SUFFIXES = frozenset({".json", ".yaml", ".yml"})
@@ -36,6 +37,20 @@ def load_action(source: ActionSource, folders: Sequence[Path]) -> Mapping[str, A
     webhook_action(picked)
     found: Mapping[str, Any] = picked
     return found
+
+
+def load_blueprint(source: ActionSource, folders: Sequence[Path]) -> Mapping[str, Any]:
+    """Return a blueprint as Port's API accepts it; a relative path is searched in all `folders`. Raises UsageError."""
+    if isinstance(source, Mapping):
+        required = ("identifier", "schema")
+        if fault := find_fault(source, BLUEPRINT, required=required, others=True, name_of="the blueprint"):
+            raise UsageError(f"{fault[0].upper()}{fault[1:]}.")
+        return source
+    file = find_file(Path(source), folders)
+    documents = read_blueprints([file])
+    if len(documents) != 1:
+        raise UsageError(f"{file} has {len(documents)} blueprints; add_blueprint takes a file with one.")
+    return documents[0]
 
 
 def find_file(path: Path, folders: Sequence[Path]) -> Path:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.pytest_plugin.actions import ActionSource, load_action
+from port_hook_cli.pytest_plugin.actions import ActionSource, load_action, load_blueprint
 from port_hook_cli.pytest_plugin.runs import Run, RunNotEnded
 from port_hook_cli.pytest_plugin.summary import describe_not_ended, summarize
 from port_hook_cli.pytest_plugin.workflow_world import node_runs
@@ -56,6 +56,11 @@ class PortSandbox:
         return self.world.do(lambda: deepcopy(self.world.sandbox.actions))
 
     @property
+    def blueprints(self) -> dict[str, dict[str, Any]]:
+        """The blueprints by identifier, as Port's API shows them."""
+        return self.world.do(lambda: deepcopy(self.world.sandbox.blueprints))
+
+    @property
     def entities(self) -> dict[tuple[str, str], dict[str, Any]]:
         """The entities that the backend has created, by blueprint and identifier."""
         return self.world.do(lambda: deepcopy(self.world.sandbox.entities))
@@ -76,6 +81,28 @@ class PortSandbox:
         elif identifier not in (known := self.actions):
             raise UsageError(f"The sandbox has no action {identifier}, but {', '.join(known)}.")
         return identifier
+
+    def add_blueprint(self, blueprint: ActionSource) -> str:
+        """Add or replace a blueprint: a JSON or YAML file with one, or a mapping. Return its identifier.
+
+        Raises UsageError if it is not a blueprint.
+        """
+        __tracebackhide__ = True
+        try:
+            document = load_blueprint(blueprint, self.folders)
+        except UsageError as error:
+            raise at_the_test(error) from None
+        self.world.do(lambda: self.world.sandbox.add_blueprint(document))
+        return str(document["identifier"])
+
+    def add_entity(self, blueprint: str, entity: Mapping[str, Any]) -> str:
+        """Add or replace an entity that a test needs, such as the target of a relation. Return its identifier.
+
+        Raises UsageError if the sandbox would not accept it from a backend.
+        """
+        __tracebackhide__ = True
+        added = self.world.do(lambda: self.world.sandbox.add_entity(blueprint, entity))
+        return str(added["identifier"])
 
     def add_run(self, run_id: str, *, action: str = "create_vm") -> Run:
         """Add or restart a run in progress, for a request that the test makes itself."""

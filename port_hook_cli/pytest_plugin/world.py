@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, Unpack
 
@@ -25,7 +26,7 @@ from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.pytest_plugin.runs import BackendResponse, PortRequest, RunNotEnded, WorkflowNotEnded
 from port_hook_cli.runs.urls import is_in_ports_own
 from port_hook_cli.sandbox import ApiEvent, Asked, Sandbox, SandboxRequest
-from port_hook_cli.sandbox.definition_files import read_actions
+from port_hook_cli.sandbox.definition_files import read_actions, read_blueprints
 from port_hook_cli.text.secret import MASK
 from port_hook_cli.trigger.invoker import Invoker
 from port_hook_cli.trigger.open_invoker import SandboxInvoker, invoking
@@ -47,6 +48,18 @@ class Environ(dict[str, str]):
         return repr({name: MASK if name.endswith("_SECRET") else value for name, value in self.items()})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """What the sandbox of every test has: files and folders of actions and blueprints.
+
+    With `is_strict`, entities have to match their blueprints.
+    """
+
+    actions: Sequence[Path] = ()
+    blueprints: Sequence[Path] = ()
+    is_strict: bool = True
+
+
 class World:
     """What the tests of a session share. `reset` empties the sandbox for the next test.
 
@@ -64,12 +77,17 @@ class World:
         self._stack = stack
         self._invoker: Invoker | None = None
 
-    async def start(self, actions: Sequence[Path]) -> None:
-        """Start the sandbox; raises ListenError, and UsageError for a file without an action."""
-        known = [create_vm_action(), *read_actions(actions)]
+    async def start(self, catalog: Catalog) -> None:
+        """Start the sandbox; raises ListenError, and UsageError for a file without an action or a blueprint."""
+        known = [create_vm_action(), *read_actions(catalog.actions)]
         self.client = await self._stack.enter_async_context(HttpClient(timeout_s=0))
         starting = Sandbox.start(
-            strict_runs=True, actions=known, invoker=_LazyInvoker(self), on_event=self.calls.append
+            strict_runs=True,
+            strict=catalog.is_strict,
+            actions=known,
+            blueprints=read_blueprints(catalog.blueprints),
+            invoker=_LazyInvoker(self),
+            on_event=self.calls.append,
         )
         self.sandbox = await self._stack.enter_async_context(starting)
 
@@ -165,13 +183,13 @@ def at_the_test(error: _E) -> _E:
 
 
 @contextmanager
-def running_world(actions: Sequence[Path], *, timeout_s: float) -> Iterator[World]:
-    """Run a world until the block ends. `actions` are files and folders; `timeout_s` is the timeout of a run."""
+def running_world(catalog: Catalog, *, timeout_s: float) -> Iterator[World]:
+    """Run a world until the block ends. `timeout_s` is the timeout of a run."""
     with _running_loop() as loop:
         stack = AsyncExitStack()
         world = World(loop, stack, timeout_s)
         try:
-            world.call(world.start(actions))
+            world.call(world.start(catalog))
             yield world
         finally:
             world.call(stack.aclose())

@@ -1,6 +1,7 @@
 """Blueprints in the sandbox: create, list, read, replace, change, delete.
 
-Entities are not checked against their blueprint, and an entity may have a blueprint that was never created.
+A strict sandbox checks entities against their blueprints. Otherwise, an entity may have a blueprint that was never
+created.
 """
 
 from __future__ import annotations
@@ -8,19 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from port_hook_cli.invocations.records import format_time
 from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, read_body
 from port_hook_cli.sandbox.state import SandboxState
 
 _REQUIRED = ("identifier", "schema")
-_DEFAULTS: Mapping[str, Any] = {
-    "title": "",
-    "relations": {},
-    "mirrorProperties": {},
-    "calculationProperties": {},
-    "aggregationProperties": {},
-}
 
 
 def list_blueprints(state: SandboxState, _: ApiRequest) -> ApiResponse:
@@ -98,9 +91,6 @@ def _put(
         if any(blueprint == identifier for blueprint, _ in state.entities):
             raise invalid("body/identifier: the sandbox does not rename a blueprint that has entities")
         state.set_blueprint(identifier, None)
-    at = format_time(state.now())
-    set_here = {"createdAt": at, "createdBy": state.client_id}
-    blueprint = {**_DEFAULTS, **set_here, **known, **changes, "updatedAt": at, "updatedBy": state.client_id}
-    state.set_blueprint(named, blueprint)
+    blueprint = state.add_blueprint({**known, **changes, "identifier": named})
     document = {"ok": True, "blueprint": blueprint}
     return ApiResponse(status=status, document=document, note=f"{verb} the blueprint {named}")

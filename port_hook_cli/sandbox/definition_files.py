@@ -1,4 +1,4 @@
-"""Actions and workflows in a user's files: JSON or YAML, one or an array of them, or a folder of such files."""
+"""Actions, workflows and blueprints in a user's files: JSON or YAML, one or an array, or a folder of such files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from port_hook_cli.sandbox.actions import find_method_fault
 from port_hook_cli.workflows.workflow import BadWorkflow, read_workflow, unwrapped
 
 _YAML = frozenset({".yaml", ".yml"})
-_HINT = "Give it as Port's API returns it (GET /v1/actions/ID, /v1/workflows/ID), an array, or a folder of such files."
+_HINT = (
+    "Give it as Port's API returns it (GET /v1/actions/ID, /v1/workflows/ID, /v1/blueprints/ID), an array, or a folder "
+    "of such files."
+)
 
 
 def read_actions(paths: Iterable[Path], notice: Callable[[str], None] = lambda _: None) -> list[dict[str, Any]]:
@@ -33,6 +36,11 @@ def read_actions(paths: Iterable[Path], notice: Callable[[str], None] = lambda _
 def read_workflows(paths: Iterable[Path]) -> list[dict[str, Any]]:
     """Return the workflows in files and folders; raises UsageError with the file and its fault."""
     return _read_all(paths, "workflow", _workflows)
+
+
+def read_blueprints(paths: Iterable[Path]) -> list[dict[str, Any]]:
+    """Return the blueprints in files and folders; raises UsageError with the file and its fault."""
+    return _read_all(paths, "blueprint", _blueprints)
 
 
 def _read_all(
@@ -93,6 +101,17 @@ def _workflows(file: Path) -> Iterator[dict[str, Any]]:
             read_workflow(found)
         except BadWorkflow as problem:
             raise UsageError(f"{file}: the workflow {problem}.", hint=_HINT) from problem
+        yield found
+
+
+def _blueprints(file: Path) -> Iterator[dict[str, Any]]:
+    document = _read(file)
+    for each in document if isinstance(document, list) else [document]:
+        found = each["blueprint"] if isinstance(each, dict) and isinstance(each.get("blueprint"), dict) else each
+        required = ("identifier", "schema")
+        fault = checks.find_fault(found, checks.BLUEPRINT, required=required, others=True, name_of="the blueprint")
+        if fault:
+            raise UsageError(f"{file}: {fault}.", hint=_HINT)
         yield found
 
 

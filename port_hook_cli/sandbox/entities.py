@@ -1,6 +1,6 @@
 """Entities that a backend creates and changes. `run_id` links a change to a run.
 
-Any blueprint name is accepted, and properties and relations are not checked.
+Only a strict sandbox checks blueprints, properties and relations.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from port_hook_cli.sandbox import checks
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, check_query, read_body
+from port_hook_cli.sandbox.catalog_checks import check_entity
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, check_query, invalid, read_body
 from port_hook_cli.sandbox.run import IN_PROGRESS, SandboxRun
 from port_hook_cli.sandbox.runs import find_run
 from port_hook_cli.sandbox.state import SandboxState
@@ -29,11 +30,22 @@ def create(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiRespo
     if known is not None and request.query.get("upsert") != "true":
         raise Refused(409, "identifier_taken", f'An entity with identifier "{identifier}" already exists')
     merged = known if known is not None and request.query.get("merge") == "true" else {}
+    check_entity(state, blueprint, {**body, "identifier": identifier}, creates_missing=_creates_missing(request))
     entity = _merge(merged, {**body, "identifier": identifier})
     if request.query.get("validation_only") == "true":
         return ApiResponse(status=201, document={"ok": True, "entity": entity}, note="checked but not saved")
     verb = "created" if known is None else "changed"
     return _save(state, request, blueprint, entity, run, verb, status=201)
+
+
+def put_entity(state: SandboxState, blueprint: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Add or replace an entity with these fields; raises Refused if a caller could not do so."""
+    if fault := checks.find_fault(fields, checks.ENTITY, required=("identifier",), others=True, name_of="the entity"):
+        raise invalid(fault)
+    check_entity(state, blueprint, fields)
+    entity = _merge({}, fields)
+    state.set_entity(blueprint, entity["identifier"], entity)
+    return entity
 
 
 def show(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
@@ -103,10 +115,16 @@ def _change(
     if named != identifier and (blueprint, named) in state.entities:
         raise Refused(409, "identifier_taken", f'An entity with identifier "{named}" already exists')
     run = _run_of(state, request)
+    check_entity(state, blueprint, {**body, "identifier": named}, creates_missing=_creates_missing(request))
     entity = _merge(known if is_patch else {}, {**body, "identifier": named})
     if named != identifier:
         state.set_entity(blueprint, identifier, None)
     return _save(state, request, blueprint, entity, run, "changed", status=200)
+
+
+def _creates_missing(request: ApiRequest) -> bool:
+    is_kept = request.query.get("validation_only") != "true"
+    return is_kept and request.query.get("create_missing_related_entities") == "true"
 
 
 def _find(state: SandboxState, blueprint: str, identifier: str) -> dict[str, Any]:

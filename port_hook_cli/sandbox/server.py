@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from port_hook_cli.errors import ListenError, StoreError
+from port_hook_cli.errors import ListenError, StoreError, UsageError
 from port_hook_cli.http.accepting import stop_accepting
 from port_hook_cli.http.disabled_logger import disabled_logger
 from port_hook_cli.http.port_owner import describe_owner
@@ -22,9 +22,11 @@ from port_hook_cli.http.web_pages import find_foreign, is_loopback
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
 from port_hook_cli.sandbox.delivering import DEFAULT_SENDING, Courier, OnDelivery, Sending
+from port_hook_cli.sandbox.entities import put_entity
 from port_hook_cli.sandbox.messages import (
     ApiRequest,
     ApiResponse,
+    Refused,
     failed,
     foreign,
     not_saved,
@@ -106,8 +108,10 @@ class Sandbox:
         now: Callable[[], float] = time.time,
         runs: Iterable[str] = (),
         strict_runs: bool = False,
+        strict: bool = False,
         token_lifetime_s: float = TOKEN_LIFETIME_S,
         actions: Iterable[Mapping[str, Any]] = (),
+        blueprints: Iterable[Mapping[str, Any]] = (),
         state: Path | None = None,
         workflows: Iterable[Mapping[str, Any]] = (),
         secrets: Mapping[str, str] | None = None,
@@ -124,18 +128,26 @@ class Sandbox:
         """Serve on `host`:`port` (0: any free port) until the block ends; raises ListenError if it cannot listen.
 
         `runs` are added at the start. Any other well-formed run id creates a run when it is first used, unless
-        `strict_runs` is set. `actions` replace the sample action. `state` is the file that stores the state (raises
-        StoreError if it cannot be used). `kafka_brokers` (`HOST:PORT`) are those that GET /v1/kafka-credentials names.
+        `strict_runs` is set. With `strict`, entities are checked against their blueprints. `actions` replace the sample
+        action. `state` is the file that stores the state (raises StoreError if it cannot be used). `kafka_brokers`
+        (`HOST:PORT`) are those that GET /v1/kafka-credentials names.
         `publisher` publishes what is for Port's agent and KAFKA actions; without one, nothing is published, and the
         agent claims its requests. Raises BrokerError if its brokers do not respond. `invoker` makes the requests of
         runs; without one, no requests are sent. `sending` says how they are sent. `on_event` is called after each call,
         `on_run` for each step of a run that was started here, and `on_delivery` for each request that was sent.
         """
-        known = SandboxState(now=now, strict_runs=strict_runs, token_lifetime_s=token_lifetime_s)
+        known = SandboxState(now=now, strict_runs=strict_runs, token_lifetime_s=token_lifetime_s, is_strict=strict)
         with _opened(state) as file:
             sandbox = cls(
                 known,
-                initial=InitialData(tuple(actions), tuple(runs), tuple(workflows), secrets or {}, tuple(kafka_brokers)),
+                initial=InitialData(
+                    actions=tuple(actions),
+                    runs=tuple(runs),
+                    workflows=tuple(workflows),
+                    secrets=secrets or {},
+                    kafka_brokers=tuple(kafka_brokers),
+                    blueprints=tuple(blueprints),
+                ),
                 invoker=invoker,
                 renders=renders,
                 sending=sending,
@@ -196,6 +208,22 @@ class Sandbox:
     def add_action(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Add or replace an action or automation; `fields` are those of Port's API."""
         return self._state.add_action(fields)
+
+    @property
+    def blueprints(self) -> dict[str, dict[str, Any]]:
+        """The blueprints by identifier."""
+        return self._state.blueprints
+
+    def add_blueprint(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Add or replace a blueprint; `fields` are those of Port's API."""
+        return self._state.add_blueprint(fields)
+
+    def add_entity(self, blueprint: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Add or replace an entity; `fields` are those of Port's API. Raises UsageError if it is not accepted."""
+        try:
+            return put_entity(self._state, blueprint, fields)
+        except Refused as refused:
+            raise UsageError(f"The sandbox does not accept this entity: {refused}.") from None
 
     def record(self, run_id: str, delivery: Delivery) -> None:
         """Record the outcome of a run's request that was not sent by the sandbox, as if it had been."""

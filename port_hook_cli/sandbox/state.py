@@ -65,15 +65,19 @@ class InitialData:
     workflows: tuple[Mapping[str, Any], ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     kafka_brokers: tuple[str, ...] = ()
+    blueprints: tuple[Mapping[str, Any], ...] = ()
 
 
 class SandboxState:
     """Credentials, runs, actions and entities of one sandbox. `now` returns seconds since the epoch.
 
+    With `is_strict`, entities are checked against their blueprints (`catalog_checks.py`).
     `changes` returns what has to be saved; `restore` loads it.
     """
 
-    def __init__(self, *, now: Callable[[], float], strict_runs: bool, token_lifetime_s: float) -> None:
+    def __init__(
+        self, *, now: Callable[[], float], strict_runs: bool, token_lifetime_s: float, is_strict: bool = False
+    ) -> None:
         self.now = now
         self.client_id = f"sandbox_{secrets.token_hex(8)}"
         self.client_secret = Secret(secrets.token_hex(32))
@@ -91,6 +95,7 @@ class SandboxState:
         self.kafka_brokers: tuple[str, ...] = ()
         self.has_topic = False
         self.url = ""
+        self.is_strict = is_strict
         self._strict_runs = strict_runs
         self._changes: dict[tuple[str, str], Any] = {}
         self._events: list[RunEvent] = []
@@ -114,6 +119,8 @@ class SandboxState:
             self.initialize(sample=not initial.actions)
         for action in initial.actions:
             self.add_action(action)
+        for blueprint in initial.blueprints:
+            self.add_blueprint(blueprint)
         self.secrets, self.kafka_brokers = dict(initial.secrets), initial.kafka_brokers
         self.secret_descriptions.clear()
         for workflow in initial.workflows:
@@ -306,6 +313,15 @@ class SandboxState:
         """Return the resources whose keys begin with these parts, the oldest first."""
         return [value for key, value in self.resources.items() if key[: len(beginning)] == beginning]
 
+    def add_blueprint(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Add or replace a blueprint; `fields` are those of Port's API, including `identifier`."""
+        at = format_time(self.now())
+        identifier = str(fields["identifier"])
+        set_here = {"createdAt": at, "createdBy": self.client_id}
+        blueprint = {**_BLUEPRINT, **set_here, **fields, "updatedAt": at, "updatedBy": self.client_id}
+        self.set_blueprint(identifier, blueprint)
+        return blueprint
+
     def set_blueprint(self, identifier: str, blueprint: dict[str, Any] | None) -> None:
         """Set a blueprint as Port shows it; None deletes it."""
         self._set("blueprint", self.blueprints, identifier, blueprint)
@@ -349,6 +365,15 @@ class SandboxState:
     def _sign(self, text: str) -> str:
         key = self.client_secret.reveal().encode()
         return _base64url(hmac.digest(key, text.encode("utf-8", "replace"), "sha256"))
+
+
+_BLUEPRINT: Mapping[str, Any] = {
+    "title": "",
+    "relations": {},
+    "mirrorProperties": {},
+    "calculationProperties": {},
+    "aggregationProperties": {},
+}
 
 
 def _base64url(content: bytes) -> str:

@@ -58,6 +58,7 @@ FOLDER_OPTIONS: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "sandbox": {
         "port": ANY,
         "strict-runs": ANY,
+        "strict": ANY,
         "delivery-timeout": (0.001, 30),
         "timestamp-unit": ANY,
         "rate-limit": ANY,

@@ -96,6 +96,22 @@ def test_sandbox_json_prints_the_credentials_and_then_a_record_for_each_call(run
     assert ready["client_secret"] not in out
 
 
+def test_strict_sandbox_refuses_what_the_blueprints_of_its_files_do_not_have(tmp_path: Path) -> None:
+    blueprint = {"identifier": "vm", "schema": {"properties": {"cpu": {"type": "number"}}}}
+    (tmp_path / "vm.json").write_text(json.dumps(blueprint))
+    with a_process(tmp_path, "--json", "--strict", "--blueprints", "vm.json") as process:
+        ready: dict[str, Any] = json.loads(line(process))
+        with httpx.Client(base_url=f"{ready['url']}/v1") as port:
+            credentials = {"clientId": ready["client_id"], "clientSecret": ready["client_secret"]}
+            token = port.post("/auth/access_token", json=credentials).json()["accessToken"]
+            port.headers["authorization"] = f"Bearer {token}"
+            answers = [
+                port.post("/blueprints/vm/entities", json={"identifier": name, "properties": {name: 1}})
+                for name in ("cpu", "ram")
+            ]
+    assert [answer.status_code for answer in answers] == [201, 422]
+
+
 def test_sandbox_error_has_a_hint_when_the_port_is_in_use(run: Run) -> None:
     with a_sandbox() as other:
         result = run("sandbox", "--port", other.url.rpartition(":")[2])

@@ -105,6 +105,38 @@ class TestSandbox:
         assert port_sandbox.client_secret not in repr(port_sandbox)
         assert port_sandbox.client_secret not in repr(port_environ)
 
+    def test_entity_is_refused_unless_it_matches_a_blueprint_that_the_test_declares(
+        self, port_sandbox: PortSandbox, tmp_path: Path
+    ) -> None:
+        def save(**fields: Any) -> tuple[int, str]:
+            answer = port.post("/blueprints/vm/entities", json={"identifier": "dev", **fields}, headers=headers)
+            return answer.status_code, answer.json().get("message", "")
+
+        credentials = {"clientId": port_sandbox.client_id, "clientSecret": port_sandbox.client_secret}
+        with httpx.Client(base_url=f"{port_sandbox.url}/v1") as port:
+            token = port.post("/auth/access_token", json=credentials).json()["accessToken"]
+            headers = {"authorization": f"Bearer {token}"}
+            assert save() == (404, 'Blueprint with identifier "vm" was not found')
+            file = tmp_path / "vm.yaml"
+            file.write_text("{identifier: vm, schema: {properties: {cpu: {type: number}}}}")
+            assert port_sandbox.add_blueprint(file) == "vm"
+            relations = {"owner": {"target": "squad", "many": False, "required": False}}
+            known = port_sandbox.blueprints["vm"]
+            port_sandbox.add_blueprint({**known, "relations": relations})
+            assert save(properties={"ram": 1})[0] == 422
+            assert save(relations={"owner": "a"})[0] == 404
+            port_sandbox.add_blueprint({"identifier": "squad", "schema": {}})
+            assert port_sandbox.add_entity("squad", {"identifier": "a"}) == "a"
+            assert save(properties={"cpu": 1}, relations={"owner": "a"}) == (201, "")
+        assert port_sandbox.entities["vm", "dev"]["relations"] == {"owner": "a"}
+
+    @pytest.mark.parametrize("blueprint", [{"identifier": "vm"}, "missing.json"])
+    def test_add_blueprint_refuses_what_is_not_a_blueprint(self, port_sandbox: PortSandbox, blueprint: Any) -> None:
+        with pytest.raises(UsageError):
+            port_sandbox.add_blueprint(blueprint)
+        with pytest.raises(UsageError, match="does not accept this entity: Blueprint with identifier"):
+            port_sandbox.add_entity("vm", {"identifier": "a"})
+
     def test_report_to_a_run_of_an_earlier_test_is_rejected(self, port_sandbox: PortSandbox) -> None:
         with httpx.Client(base_url=port_sandbox.url) as port:
             credentials = {"clientId": port_sandbox.client_id, "clientSecret": port_sandbox.client_secret}
@@ -373,6 +405,7 @@ class TestInvoke:
     def test_action_that_calls_ports_own_api_is_answered_by_the_sandbox(
         self, port_hook: PortHook, port_sandbox: PortSandbox
     ) -> None:
+        port_sandbox.add_blueprint({"identifier": "vm", "schema": {}})
         url = "https://api.getport.io/v1/blueprints/vm/entities?upsert=true"
         method = {"type": "WEBHOOK", "url": url, "synchronized": True, "body": {"identifier": "{{ .inputs.why }}"}}
         run = port_hook.invoke({**SCALE, "invocationMethod": method}, {"why": "vm1"})

@@ -165,12 +165,16 @@ def test_xdist_workers_are_isolated(suite: pytest.Pytester) -> None:
     suite.runpytest_subprocess(*ALONE, "-p", "xdist", "-n", "2").assert_outcomes(passed=4)
 
 
-def test_settings_select_actions_and_the_timeout(pytester: pytest.Pytester) -> None:
+def test_settings_select_actions_blueprints_strictness_and_the_timeout(pytester: pytest.Pytester) -> None:
     folder = pytester.mkdir("port")
     (folder / "scale.yaml").write_text(
         "identifier: scale\ntrigger: {type: self-service}\ninvocationMethod: {type: WEBHOOK, url: 'http://127.0.0.1/s'}"
     )
-    pytester.makeini("[pytest]\nport_hook_actions = port\nport_hook_timeout = 0.05")
+    (pytester.path / "vm.json").write_text('{"identifier": "vm", "schema": {}}')
+    pytester.makeini(
+        "[pytest]\nport_hook_actions = port\nport_hook_blueprints = vm.json\nport_hook_strict = false\n"
+        "port_hook_timeout = 0.05"
+    )
     pytester.makepyfile(
         """
         import pytest
@@ -180,9 +184,13 @@ def test_settings_select_actions_and_the_timeout(pytester: pytest.Pytester) -> N
             request = port_hook.request("scale")
             with pytest.raises(AssertionError, match="after 0.05 s"):
                 port_sandbox.wait_for_end(request.run_id)
+
+        def test_blueprints(port_sandbox):
+            assert list(port_sandbox.blueprints) == ["vm"]
+            port_sandbox.add_entity("unknown", {"identifier": "a", "properties": {"b": 1}})
         """
     )
-    pytester.runpytest_subprocess(*ALONE, "--strict-config").assert_outcomes(passed=2)
+    pytester.runpytest_subprocess(*ALONE, "--strict-config").assert_outcomes(passed=3)
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,7 @@ def test_run_workflow_raises_with_the_sent_requests_when_a_node_is_not_reported(
 
 def test_an_entity_is_saved_in_the_sandbox_of_the_test(port_hook: PortHook, port_sandbox: PortSandbox) -> None:
     mapping = {"identifier": "vm1", "properties": {"cpu": 2}}
+    port_sandbox.add_blueprint({"identifier": "vm", "schema": {"properties": {"cpu": {"type": "number"}}}})
     put = {"identifier": "put", "config": {"type": "UPSERT_ENTITY", "blueprintIdentifier": "vm", "mapping": mapping}}
     outcome = port_hook.run_workflow(a_workflow(put))
     assert outcome.result == "SUCCESS"
@@ -110,6 +111,7 @@ def test_an_entity_is_saved_in_the_sandbox_of_the_test(port_hook: PortHook, port
 def test_a_node_that_calls_ports_own_api_is_answered_by_the_sandbox_of_the_test(
     port_hook: PortHook, port_sandbox: PortSandbox, backend: Handler
 ) -> None:
+    port_sandbox.add_blueprint({"identifier": "vm", "schema": {}})
     url = "https://api.getport.io/v1/blueprints/vm/entities?upsert=true"
     save = a_webhook("save", url=url, body={"identifier": "vm1"})
     outcome = port_hook.run_workflow(a_workflow(a_webhook("first"), save), to=backend.url)

@@ -8,7 +8,7 @@ import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.errors import UsageError
-from port_hook_cli.sandbox.definition_files import read_actions, read_workflows
+from port_hook_cli.sandbox.definition_files import read_actions, read_blueprints, read_workflows
 
 GOOD = create_vm_action()
 BOMB = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 'x'}]" for n in range(12))
@@ -75,6 +75,28 @@ def test_read_actions_reads_a_date_in_yaml_as_text(tmp_path: Path) -> None:
 
 def a_workflow(identifier: str = "deploy") -> dict[str, Any]:
     return {"identifier": identifier, "nodes": [{"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}}]}
+
+
+def test_blueprints_are_read_from_files_folders_and_responses_of_the_api(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps([{"identifier": "vm", "schema": {"properties": {}}}]))
+    (tmp_path / "b.json").write_text(json.dumps({"ok": True, "blueprint": {"identifier": "team", "schema": {}}}))
+    (tmp_path / "c.yaml").write_text("{identifier: host, schema: {}, icon: Server}")
+    assert [each["identifier"] for each in read_blueprints([tmp_path])] == ["vm", "team", "host"]
+
+
+@pytest.mark.parametrize(
+    ("document", "fault"),
+    [
+        ({"identifier": "vm"}, "the blueprint must have required property 'schema'"),
+        ({"identifier": "vm", "schema": []}, "the blueprint/schema must be object"),
+        ([{"identifier": "vm", "schema": {}}] * 2, "the blueprint vm is already in"),
+    ],
+)
+def test_faulty_blueprint_is_refused_with_the_file_and_the_reason(tmp_path: Path, document: Any, fault: str) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    with pytest.raises(UsageError, match=r"a\.json") as found:
+        read_blueprints([tmp_path / "a.json"])
+    assert fault in found.value.message
 
 
 def test_workflows_are_read_from_files_folders_and_responses_of_the_api(tmp_path: Path) -> None:

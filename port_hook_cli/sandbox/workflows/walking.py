@@ -14,6 +14,8 @@ from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.runs.ids import make_run_id
+from port_hook_cli.sandbox.catalog_checks import check_entity
+from port_hook_cli.sandbox.messages import Refused
 from port_hook_cli.sandbox.publishing import RunsTopic
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.text.safe import brief
@@ -228,6 +230,10 @@ def upsert_entity(state: SandboxState, config: Mapping[str, Any]) -> NodeOutcome
     identifier = entity.get("identifier")
     if not blueprint or not isinstance(identifier, str) or not identifier:
         return failed("The node needs a `blueprintIdentifier` and a `mapping.identifier`.")
+    try:
+        check_entity(state, blueprint, entity)
+    except Refused as refused:
+        return failed(str(refused))
     known = state.entities.get((blueprint, identifier), {})
     merged = {**known, **entity, "blueprint": blueprint}
     for part in ("properties", "relations"):

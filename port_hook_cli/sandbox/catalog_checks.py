@@ -1,0 +1,64 @@
+"""Checks of entities against their blueprints, which a strict sandbox makes.
+
+Port's OpenAPI document has a 404 for an identifier that does not exist, and a 422 for JSON that does not match the
+schema of a route. It has no messages, and does not say which of the two an unknown property or the missing target of a
+relation gets. They get 422 and 404 here; Ocean takes a 404 with `not_found` for a missing target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from port_hook_cli.sandbox.messages import Refused, invalid
+from port_hook_cli.sandbox.state import SandboxState
+
+BUILT_IN = frozenset({"_user", "_team"})
+"""Blueprints that every organization has. Their entities are not checked: the sandbox has no such blueprints."""
+
+
+def check_entity(
+    state: SandboxState, blueprint: str, entity: Mapping[str, Any], *, creates_missing: bool = False
+) -> None:
+    """Raise Refused if a strict sandbox does not accept what an entity is to have; otherwise, do nothing.
+
+    With `creates_missing`, entities that its relations name are created without properties, as Port does.
+    """
+    if not state.is_strict:
+        return
+    known = state.blueprints.get(blueprint)
+    if known is None:
+        raise Refused(404, "not_found", f'Blueprint with identifier "{blueprint}" was not found')
+    _check_names(entity, "properties", _object(_object(known.get("schema")).get("properties")))
+    relations = _object(known.get("relations"))
+    _check_names(entity, "relations", relations)
+    missing = [place for place in _targets(relations, entity) if not _exists(state, place, itself=(blueprint, entity))]
+    for target, identifier in missing:
+        if not creates_missing or target not in state.blueprints:
+            raise Refused(404, "not_found", f'Entity with identifier "{identifier}" was not found in "{target}"')
+    for target, identifier in missing:
+        state.set_entity(target, identifier, {"identifier": identifier, "properties": {}, "relations": {}})
+
+
+def _check_names(entity: Mapping[str, Any], part: str, declared: Mapping[str, Any]) -> None:
+    for name in _object(entity.get(part)):
+        if name not in declared:
+            raise invalid(f"body/{part} must NOT have additional properties; found '{name}'")
+
+
+def _targets(relations: Mapping[str, Any], entity: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the blueprint and the identifier of each entity that relations name; search queries name none."""
+    for name, value in _object(entity.get("relations")).items():
+        target = str(_object(relations[name]).get("target"))
+        for identifier in value if isinstance(value, list) else [value]:
+            if isinstance(identifier, str):
+                yield target, identifier
+
+
+def _exists(state: SandboxState, place: tuple[str, str], *, itself: tuple[str, Mapping[str, Any]]) -> bool:
+    blueprint, entity = itself
+    return place[0] in BUILT_IN or place in state.entities or place == (blueprint, entity.get("identifier"))
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

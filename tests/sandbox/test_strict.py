@@ -1,0 +1,166 @@
+"""A strict sandbox refuses entities that Port would refuse: those that do not match their blueprint."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from port_hook_cli.engines.renderer import Renderer
+from port_hook_cli.errors import UsageError
+from port_hook_cli.sandbox import Sandbox
+from tests.factories import RUN_ID
+from tests.sandbox_clients import a_client, refusal
+
+TEAM = {"identifier": "squad", "schema": {"properties": {}}}
+VM: dict[str, Any] = {
+    "identifier": "vm",
+    "schema": {"properties": {"cpu": {"type": "number"}, "os": {"type": "string"}}},
+    "relations": {
+        "owner": {"target": "squad", "many": False, "required": False},
+        "peers": {"target": "vm", "many": True, "required": False},
+        "by": {"target": "_user", "many": False, "required": False},
+    },
+}
+ENTITIES = "/v1/blueprints/vm/entities"
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox.start(strict=True, blueprints=[TEAM, VM], runs=[RUN_ID]) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
+    async with a_client(sandbox) as client:
+        yield client
+
+
+UNKNOWN = [
+    ("/v1/blueprints/other/entities", {}, (404, "not_found", 'Blueprint with identifier "other" was not found')),
+    (
+        ENTITIES,
+        {"properties": {"cpu": 1, "ram": 2}},
+        (422, "invalid_request", "body/properties must NOT have additional properties; found 'ram'"),
+    ),
+    (
+        ENTITIES,
+        {"relations": {"host": "a"}},
+        (422, "invalid_request", "body/relations must NOT have additional properties; found 'host'"),
+    ),
+    (
+        ENTITIES,
+        {"relations": {"owner": "nobody"}},
+        (404, "not_found", 'Entity with identifier "nobody" was not found in "squad"'),
+    ),
+    (
+        ENTITIES,
+        {"relations": {"peers": ["dev", "gone"]}},
+        (404, "not_found", 'Entity with identifier "gone" was not found in "vm"'),
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "entity", "expected"), UNKNOWN)
+async def test_strict_sandbox_refuses_an_entity_that_does_not_match_its_blueprint(
+    client: httpx.AsyncClient, sandbox: Sandbox, path: str, entity: Any, expected: Any
+) -> None:
+    query = {"upsert": "true", "run_id": RUN_ID}
+    assert await refusal(client.post(path, json={"identifier": "dev", **entity}, params=query)) == expected
+    assert sandbox.entities == {}
+    assert sandbox.runs[RUN_ID].entities == []
+
+
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+async def test_strict_sandbox_refuses_a_change_that_does_not_match_the_blueprint(
+    client: httpx.AsyncClient, sandbox: Sandbox, method: str, number: int
+) -> None:
+    known = {"identifier": "dev", "properties": {"cpu": 1}}
+    await client.post(ENTITIES, json=known)
+    _, entity, expected = UNKNOWN[number]
+    assert await refusal(client.request(method, f"{ENTITIES}/dev", json=entity)) == expected
+    assert sandbox.entities["vm", "dev"]["properties"] == {"cpu": 1}
+
+
+@pytest.mark.parametrize(("path", "entity", "_"), UNKNOWN)
+async def test_sandbox_that_is_not_strict_accepts_it(path: str, entity: Any, _: Any) -> None:
+    async with Sandbox.start(blueprints=[TEAM, VM]) as sandbox, a_client(sandbox) as client:
+        assert (await client.post(path, json={"identifier": "dev", **entity})).status_code == 201
+
+
+async def test_entity_that_matches_its_blueprint_is_accepted(client: httpx.AsyncClient, sandbox: Sandbox) -> None:
+    await client.post("/v1/blueprints/squad/entities", json={"identifier": "a"})
+    relations = {"owner": "a", "peers": ["dev"], "by": "you@example.com"}  # "dev" is the entity itself
+    created = await client.post(ENTITIES, json={"identifier": "dev", "properties": {"os": "x"}, "relations": relations})
+    assert created.status_code == 201
+    cleared = await client.patch(f"{ENTITIES}/dev", json={"relations": {"owner": None}, "properties": {"os": None}})
+    assert (cleared.status_code, sandbox.entities["vm", "dev"]["relations"]["owner"]) == (200, None)
+
+
+async def test_missing_related_entities_are_created_on_request(client: httpx.AsyncClient, sandbox: Sandbox) -> None:
+    entity = {"identifier": "dev", "relations": {"owner": "new", "peers": ["b", "c"]}}
+    query = {"create_missing_related_entities": "true"}
+    checked = client.post(ENTITIES, json=entity, params={**query, "validation_only": "true"})
+    assert (await refusal(checked))[0] == 404
+    assert (await client.post(ENTITIES, json=entity, params=query)).status_code == 201
+    assert set(sandbox.entities) == {("squad", "new"), ("vm", "b"), ("vm", "c"), ("vm", "dev")}
+    assert sandbox.entities["squad", "new"] == {"identifier": "new", "properties": {}, "relations": {}}
+
+
+async def test_bulk_names_the_entities_that_do_not_match_their_blueprint(client: httpx.AsyncClient) -> None:
+    several = [{"identifier": "a", "properties": {"cpu": 1}}, {"identifier": "b", "properties": {"ram": 1}}]
+    answer = await client.post(f"{ENTITIES}/bulk", json={"entities": several})
+    assert answer.status_code == 207
+    (error,) = answer.json()["errors"]
+    assert (error["identifier"], error["statusCode"]) == ("b", 422)
+
+
+async def test_blueprint_that_a_client_changes_counts_immediately(client: httpx.AsyncClient) -> None:
+    entity = {"identifier": "dev", "properties": {"ram": 4}}
+    assert (await refusal(client.post(ENTITIES, json=entity)))[0] == 422
+    schema = {"properties": {**VM["schema"]["properties"], "ram": {"type": "number"}}}
+    await client.patch("/v1/blueprints/vm", json={"schema": schema})
+    assert (await client.post(ENTITIES, json=entity)).status_code == 201
+
+
+async def test_upsert_entity_node_fails_when_its_entity_does_not_match_the_blueprint() -> None:
+    mapping = {"identifier": "dev", "properties": {"ram": 1}}
+    document = {
+        "identifier": "one",
+        "nodes": [
+            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
+            {
+                "identifier": "save",
+                "config": {"type": "UPSERT_ENTITY", "blueprintIdentifier": "vm", "mapping": mapping},
+            },
+        ],
+        "connections": [{"sourceIdentifier": "start", "targetIdentifier": "save"}],
+    }
+    with Renderer() as renderer:
+        serving = Sandbox.start(strict=True, blueprints=[TEAM, VM], workflows=[document], renders=renderer)
+        async with serving as sandbox, a_client(sandbox) as client:
+            started = await client.post("/v1/workflows/one/runs", json={"inputs": {}})
+            run_id = started.json()["workflowRun"]["identifier"]
+            run = await asyncio.wait_for(sandbox.wait_for_workflow_run(run_id), 10)
+    assert str(run.result) == "FAILED"
+    assert "found 'ram'" in run.node_runs[-1].output["error"]["message"]
+
+
+async def test_reset_restores_the_blueprints_of_the_start(client: httpx.AsyncClient, sandbox: Sandbox) -> None:
+    await client.delete("/v1/blueprints/squad")
+    sandbox.add_blueprint({"identifier": "more", "schema": {}})
+    await sandbox.reset()
+    assert list(sandbox.blueprints) == ["squad", "vm"]
+
+
+async def test_entity_that_a_program_adds_is_checked_too(sandbox: Sandbox) -> None:
+    sandbox.add_entity("vm", {"identifier": "dev", "properties": {"cpu": 1}})
+    assert sandbox.entities["vm", "dev"]["relations"] == {}
+    for faulty in ({"identifier": "b", "properties": {"ram": 1}}, {"title": "b"}, {"identifier": "a b"}):
+        with pytest.raises(UsageError, match="does not accept this entity"):
+            sandbox.add_entity("vm", faulty)
