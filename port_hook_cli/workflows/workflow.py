@@ -55,7 +55,9 @@ class Outlet:
 class Node:
     """One node. `type` is a `NodeType`, or the name of a type that port-hook does not run.
 
-    `config`, `variables` and `links` hold templates. `outlets` are those of a CONDITION or INPUT node.
+    `config`, `variables` and `links` hold templates. With `is_verbose`, the bodies of a WEBHOOK node's request and
+    response are in its log: Port's page on webhook nodes has `verbose` in the config, Terraform's provider on the node.
+    `outlets` are those of a CONDITION or INPUT node.
     """
 
     identifier: str
@@ -65,6 +67,7 @@ class Node:
     variables: Mapping[str, Any] = field(default_factory=dict, repr=False)
     links: tuple[str, ...] = ()
     outlets: tuple[Outlet, ...] = ()
+    is_verbose: bool = False
 
     @property
     def name(self) -> str:
@@ -198,6 +201,7 @@ def _read_node(document: Any, where: str) -> Node:
         variables=variables if isinstance(variables, Mapping) else {},
         links=tuple(link for link in links if isinstance(link, str)) if isinstance(links, list) else (),
         outlets=tuple(_read_outlets(config, identifier)) if kind in _WITH_OUTLETS else (),
+        is_verbose=any(place.get("verbose") is True for place in (document, config)),
     )
 
 

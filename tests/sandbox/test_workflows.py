@@ -444,6 +444,89 @@ def test_node_fails_when_its_url_is_on_another_machine(renderer: Renderer) -> No
     asyncio.run(check())
 
 
+@pytest.mark.parametrize("is_on_the_node", [True, False])
+def test_verbose_node_logs_the_bodies_of_its_request_and_response(
+    renderer: Renderer, backend: Backend, is_on_the_node: bool
+) -> None:
+    async def check() -> None:
+        document = one_node(type="WEBHOOK", url=f"{backend.url}/check", body={"service": "zo\u00eb"})
+        place = document["nodes"][1] if is_on_the_node else document["nodes"][1]["config"]
+        place["verbose"] = True
+        async with running(renderer, document) as (sandbox, client):
+            run_id = await started(client)
+            assert await ended(sandbox, run_id) == "SUCCESS"
+            node_run_id = sandbox.workflow_runs[run_id].node_runs[-1].id
+            logs = (await client.get(f"/v1/workflows/nodes/runs/{node_run_id}/logs")).json()["logs"]
+            assert [(log["level"], log["message"]) for log in logs] == [
+                ("INFO", 'Request body: {"service":"zo\u00eb"}'),
+                ("INFO", 'Response body (status 200): {"ready": true}'),
+            ]
+
+    asyncio.run(check())
+
+
+def test_node_that_is_not_verbose_logs_no_bodies(renderer: Renderer, backend: Backend) -> None:
+    async def check() -> None:
+        async with running(renderer, one_node(type="WEBHOOK", url=f"{backend.url}/check", body={})) as (
+            sandbox,
+            client,
+        ):
+            run_id = await started(client)
+            assert await ended(sandbox, run_id) == "SUCCESS"
+            assert (await client.get(f"/v1/workflows/runs/{run_id}/logs")).json()["logs"] == []
+
+    asyncio.run(check())
+
+
+def test_verbose_node_without_a_response_logs_why(renderer: Renderer) -> None:
+    async def check() -> None:
+        document = one_node(type="WEBHOOK", url="http://127.0.0.1:9/", method="GET", verbose=True)
+        async with running(renderer, document) as (sandbox, client):
+            run_id = await started(client)
+            assert await ended(sandbox, run_id) == "FAILED"
+            logs = (await client.get(f"/v1/workflows/runs/{run_id}/logs")).json()["logs"]
+            assert logs[0]["message"] == "Request body: (empty)"
+            assert logs[1]["level"] == "ERROR"
+            assert logs[1]["message"].startswith("No response: nothing listens on 127.0.0.1:9")
+
+    asyncio.run(check())
+
+
+def test_verbose_node_logs_the_beginning_of_a_long_body(renderer: Renderer, backend: Backend) -> None:
+    async def check() -> None:
+        body = {"text": "\u00eb" * 50_000}
+        document = one_node(type="WEBHOOK", url=f"{backend.url}/check", body=body, verbose=True)
+        async with running(renderer, document) as (sandbox, client):
+            run_id = await started(client)
+            assert await ended(sandbox, run_id) == "SUCCESS"
+            logs = (await client.get(f"/v1/workflows/runs/{run_id}/logs")).json()["logs"]
+            size = len(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+            assert logs[0]["message"].endswith(f"\u00eb\u2026 (64 KiB of {size} bytes)")
+            assert len(logs[0]["message"].encode()) < 66_000
+
+    asyncio.run(check())
+
+
+def test_log_of_a_verbose_node_contains_no_secrets_of_the_organization(
+    renderer: Renderer, backend: Backend, tmp_path: Path
+) -> None:
+    async def check() -> None:
+        secrets = {"HOOK": "a-very-secret-value"}
+        body = {"service": "billing", "key": "{{ .secrets.HOOK }}"}
+        document = one_node(type="WEBHOOK", url=f"{backend.url}/check", body=body, verbose=True)
+        options: Any = {"state": tmp_path / "state.db", "secrets": secrets}
+        async with running(renderer, document, **options) as (sandbox, client):
+            run_id = await started(client)
+            assert await ended(sandbox, run_id) == "SUCCESS"
+            logs = (await client.get(f"/v1/workflows/runs/{run_id}/logs")).json()["logs"]
+            assert logs[0]["message"] == 'Request body: {"service":"billing","key":"***"}'
+        assert backend.requests[0][1]["key"] == "a-very-secret-value"
+
+    asyncio.run(check())
+    kept = b"".join(file.read_bytes() for file in tmp_path.glob("state.db*"))
+    assert b"a-very-secret-value" not in kept
+
+
 def test_schemas_of_the_workflows_openapi_document_detect_an_invalid_run() -> None:
     document = require_workflows_openapi()
     schema = {"$ref": "#/components/schemas/WorkflowRun"}

@@ -11,6 +11,8 @@ from typing import Any
 from port_hook_cli.actions.kafka_messages import WRAPPER_REMARK, agent_config, agent_node_message, node_message
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.errors import PortHookError
+from port_hook_cli.http.limits import format_size
+from port_hook_cli.http.response_body import SHOWN_BYTES
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.runs.ids import make_run_id
@@ -18,6 +20,8 @@ from port_hook_cli.sandbox.catalog_checks import check_entity
 from port_hook_cli.sandbox.messages import Refused
 from port_hook_cli.sandbox.publishing import RunsTopic
 from port_hook_cli.sandbox.state import SandboxState
+from port_hook_cli.sandbox.workflows.book import NodeReport
+from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import brief
 from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult, failed
 from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, end_node
@@ -150,7 +154,7 @@ class _SandboxEffects:
     def given_output(self, node: Node) -> Mapping[str, Any] | None:  # noqa: ARG002 - the sandbox runs all it can
         return None
 
-    async def send(self, run: WorkflowRun, node: Node, request: RenderedRequest) -> Delivery | None:  # noqa: ARG002
+    async def send(self, run: WorkflowRun, node: Node, request: RenderedRequest) -> Delivery | None:
         current = run.current
         assert current is not None
         if request.agent and self._topic is None:
@@ -159,9 +163,29 @@ class _SandboxEffects:
             if request.agent and self._topic is not None:
                 await self._topic.publish(agent_node_message(agent_config(request), node_run_id=current.id))
                 return None
-            return await self._deliver(current.id, request)
+            if node.is_verbose:
+                self._log(current.id, "INFO", f"Request body: {self._shown(request.content)}")
+            delivery = await self._deliver(current.id, request)
         except PortHookError as problem:
-            return Delivery(url=request.url, fault="unreachable", error=problem.message)
+            delivery = Delivery(url=request.url, fault="unreachable", error=problem.message)
+        if node.is_verbose and delivery.status is None:
+            self._log(current.id, "ERROR", f"No response: {self._shown((delivery.error or '').encode())}")
+        elif node.is_verbose:
+            self._log(current.id, "INFO", f"Response body (status {delivery.status}): {self._shown(delivery.body)}")
+        return delivery
+
+    def _log(self, node_run_id: str, level: str, message: str) -> None:
+        """Add an entry to the log of a node run. Port does not document how it words those of a verbose node."""
+        known = self._state.workflows.reports.get(node_run_id, NodeReport()).logs
+        entry = {"level": level, "message": message, "createdAt": self.now()}
+        self._state.workflows.report(node_run_id, logs=(*known, entry))
+
+    def _shown(self, body: bytes) -> str:
+        """Return the beginning of a body, without secrets: the state file keeps the log, and must not keep those."""
+        masked = Masker(self._state.secrets.values()).content(body)
+        text = masked[:SHOWN_BYTES].decode("utf-8", "replace" if len(masked) <= SHOWN_BYTES else "ignore")
+        cut = f"\N{HORIZONTAL ELLIPSIS} ({format_size(SHOWN_BYTES)} of {len(masked)} bytes)"
+        return f"{text}{cut}" if len(masked) > SHOWN_BYTES else text or "(empty)"
 
     async def resolve(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:
         if node.type == NodeType.INPUT:
