@@ -40,7 +40,7 @@ def load_action(source: ActionSource, folders: Sequence[Path]) -> Mapping[str, A
 
 
 def load_blueprint(source: ActionSource, folders: Sequence[Path]) -> Mapping[str, Any]:
-    """Return a blueprint as Port's API accepts it; a relative path is searched in all `folders`. Raises UsageError."""
+    """Return the document of a blueprint. A relative path is searched in all `folders`. Raises UsageError."""
     if isinstance(source, Mapping):
         required = ("identifier", "schema")
         if fault := find_fault(source, BLUEPRINT, required=required, others=True, name_of="the blueprint"):
@@ -49,7 +49,7 @@ def load_blueprint(source: ActionSource, folders: Sequence[Path]) -> Mapping[str
     file = find_file(Path(source), folders)
     documents = read_blueprints([file])
     if len(documents) != 1:
-        raise UsageError(f"{file} has {len(documents)} blueprints; add_blueprint takes a file with one.")
+        raise UsageError(f"{file} has {len(documents)} blueprints. Use a file with one.")
     return documents[0]
 
 

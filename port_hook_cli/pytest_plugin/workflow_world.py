@@ -162,6 +162,7 @@ def node_snapshot(world: World, run: WorkflowRun, node_run: NodeRun) -> Run:
         ended=node_run.result is not None,
         link=[*node_run.links, *report.links],
         external_run_id=report.external_run_id,
+        status_label=report.status_label,
         response=response.get("data") if isinstance(response, Mapping) else None,
         logs=tuple(str(log.get("message", "")) for log in report.logs),
         request=world.requests.get(node_run.id),

@@ -115,7 +115,7 @@ class World:
         )
 
     async def deliver(self, run_id: str, invocation: Invocation, url: str) -> Delivery:
-        """Send a run's request to the backend; the sandbox answers one whose target is Port's own API."""
+        """Send a run's request to the backend, or to the sandbox if its target is Port's own API."""
         if is_in_ports_own(url):
             return self.sandbox.answer_run(run_id, invocation, url)
         return await self.client.send(invocation, sendable_url(url))

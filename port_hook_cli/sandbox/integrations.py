@@ -1,8 +1,8 @@
 """Integrations: what an integration of Port's Ocean framework registers, saves and sends while it runs.
 
-Port's API reference has create, read, change and delete. The other routes are those that Ocean 0.56.2 calls; Port does
-not document them. What an integration sends for Port's own use (logs, metrics, examples, raw data) is accepted and not
-kept.
+Port's API reference has create, read, change and delete. Ocean 0.56.2 calls the other routes, which Port does not
+document. The sandbox accepts what an integration sends for Port's own use (logs, metrics, examples, raw data), but does
+not save it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def delete(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
 
 
 def list_provisioned(_: SandboxState, __: ApiRequest) -> ApiResponse:
-    """Return no integrations: the sandbox creates no default blueprints and mappings, as Port does for some."""
+    """Return an empty list: unlike Port, the sandbox does not create default blueprints and mappings."""
     return ApiResponse(status=200, document={"ok": True, "integrations": []})
 
 
@@ -99,9 +99,9 @@ def replace_cursor(state: SandboxState, request: ApiRequest, identifier: str) ->
 
 
 def ignore(state: SandboxState, _: ApiRequest, identifier: str, *__: str) -> ApiResponse:
-    """Accept what an integration sends for Port's own use, and keep nothing of it."""
+    """Accept what an integration sends for Port's own use, without saving it."""
     _find(state, identifier)
-    return ApiResponse(status=200, document={"ok": True}, note="not kept")
+    return ApiResponse(status=200, document={"ok": True}, note="not saved")
 
 
 def _find(state: SandboxState, identifier: str) -> dict[str, Any]:

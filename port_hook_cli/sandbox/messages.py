@@ -33,7 +33,7 @@ class ApiRequest:
 
 
 def read_request(method: str, target: str, fields: Mapping[str, str], body: bytes) -> ApiRequest:
-    """Return a request with this target (a path and a query as they are sent) and these header fields (lower case)."""
+    """Return the request with a percent-encoded target (path and query) and header fields with lower-case names."""
     path, _, query = target.partition("?")
     values: dict[str, list[str]] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
@@ -87,7 +87,7 @@ def invalid(message: str) -> Refused:
 
 
 def no_ai(_: object, __: ApiRequest, *___: str) -> ApiResponse:
-    """Return the response to a call that would need an AI: the sandbox has none, and makes no answer up."""
+    """Refuse a prompt: the sandbox has no AI, and an invented answer would mislead."""
     raise Refused(501, "not_implemented", "The sandbox has no AI, so it answers no prompts")
 
 

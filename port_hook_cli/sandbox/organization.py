@@ -1,7 +1,6 @@
 """What the sandbox's organization has besides its catalog: users, teams, secrets, Kafka's credentials.
 
-Users are fixed. Secrets are listed by name; their values never leave the sandbox, and its state file does not keep
-them.
+Users are fixed. Secrets are listed by name. Their values never leave the sandbox, and are not in its state file.
 """
 
 from __future__ import annotations

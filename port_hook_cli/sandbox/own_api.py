@@ -1,7 +1,7 @@
 """Runs whose target is Port's own API: the sandbox answers their requests itself, so nothing leaves this machine.
 
 Port calls such a target "with automatic authentication", with the organization's own credentials (docs, webhook page).
-Port does not document what an `authorization` header of the action does then; here it has no effect.
+Port does not document what an `authorization` header of the action does then. Here it has no effect.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Permissions: who may run and approve an action. The sandbox keeps them, and checks none of them.
+"""Permissions to run and approve an action. The sandbox saves them but does not check them.
 
-Routes and fields: Port's API reference, "Update an action's permissions". Port does not document the permissions that a
-new action has, or the response of `auth/permissions`; the names in that are those that Port's MCP server looks for.
+Routes and fields: Port's API reference, "Update an action's permissions". Port documents neither the permissions of a
+new action nor the response of `auth/permissions`. Port's MCP server looks for the names in that response.
 """
 
 from __future__ import annotations

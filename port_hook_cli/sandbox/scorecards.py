@@ -1,4 +1,4 @@
-"""Scorecards and pages, which are kept as they are given. No scorecard is calculated, and no page is shown."""
+"""Scorecards and pages, which the sandbox saves but does not calculate or show."""
 
 from __future__ import annotations
 

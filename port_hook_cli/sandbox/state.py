@@ -302,7 +302,7 @@ class SandboxState:
         self.record_change("entity", json.dumps([blueprint, identifier]), entity)
 
     def set_resource(self, key: ResourceKey, value: dict[str, Any] | None) -> None:
-        """Set a resource that needs nothing but to be kept; None deletes it. Its key begins with its kind."""
+        """Set a resource that no other part of the sandbox reads; None deletes it. Its key begins with its kind."""
         if value is None:
             del self.resources[key]
         else:

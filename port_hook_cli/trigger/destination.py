@@ -13,7 +13,7 @@ def destination(url: str, to: str | None, *, to_its_url: bool = False, owner: st
     """Return the URL to send to: `to`, with the path and query of `url` unless it has its own, or else `url`.
 
     `owner` begins an error's sentence. Raises UsageError if that is another machine's URL and the user did not ask for
-    it. Only Port itself, or a sandbox, can call Port's own API as Port does.
+    it. Only Port itself, or a sandbox, can add the credentials to a call of Port's own API.
     """
     if to is not None:
         parts = urlsplit(url)

@@ -4,9 +4,12 @@ import re
 from urllib.parse import unquote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from port_hook_cli.runs.urls import (
     app_url_for,
+    is_in_ports_own,
     is_ports_own,
     parse_api_url,
     region_api_url,
@@ -165,3 +168,20 @@ def test_plain_http_to_another_machine_is_in_the_clear(url: str) -> None:
 )
 def test_is_ports_own_accepts_only_the_four_addresses_of_port(url: str, own: bool) -> None:
     assert is_ports_own(url) is own
+
+
+HOSTS = ("https://api.port.io", "https://api.us.port.io", "https://api.getport.io", "https://api.us.getport.io")
+VISIBLE = st.text(st.characters(min_codepoint=0x21), max_size=20)
+
+
+@given(st.sampled_from(HOSTS), VISIBLE)
+def test_url_is_in_ports_own_api_only_if_its_host_ends_where_that_of_port_ends(host: str, rest: str) -> None:
+    assert is_in_ports_own(host + rest) is (rest[:1] in {"", "/", "?", "#"})
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "https://", "//api.port.io/v1", "api.port.io/v1", "http://api.port.io/v1", "https://[", "https://\u212a"],
+)
+def test_url_without_the_scheme_and_host_of_port_is_not_in_its_api(url: str) -> None:
+    assert not is_in_ports_own(url)

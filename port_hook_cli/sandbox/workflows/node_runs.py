@@ -148,7 +148,7 @@ def respond(state: SandboxState, request: ApiRequest, node_run_id: str) -> ApiRe
 
 
 def claim(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Give the agent, or an integration, the node runs that wait for it alone, the oldest first."""
+    """Return the node runs that wait for the agent, or for one integration, the oldest first."""
     body = read_body(request, checks.CLAIM_NODES, required=("installationId",))
     now = state.now()
     until = now + body.get("visibilityTimeoutMs", CLAIM_S * 1000) / 1000

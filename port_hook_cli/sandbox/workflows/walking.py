@@ -175,13 +175,13 @@ class _SandboxEffects:
         return delivery
 
     def _log(self, node_run_id: str, level: str, message: str) -> None:
-        """Add an entry to the log of a node run. Port does not document how it words those of a verbose node."""
+        """Add an entry to the log of a node run. Port does not document the entries of a verbose node."""
         known = self._state.workflows.reports.get(node_run_id, NodeReport()).logs
         entry = {"level": level, "message": message, "createdAt": self.now()}
         self._state.workflows.report(node_run_id, logs=(*known, entry))
 
     def _shown(self, body: bytes) -> str:
-        """Return the beginning of a body, without secrets: the state file keeps the log, and must not keep those."""
+        """Return the beginning of a body. Secrets are masked, because the state file contains the log."""
         masked = Masker(self._state.secrets.values()).content(body)
         text = masked[:SHOWN_BYTES].decode("utf-8", "replace" if len(masked) <= SHOWN_BYTES else "ignore")
         cut = f"\N{HORIZONTAL ELLIPSIS} ({format_size(SHOWN_BYTES)} of {len(masked)} bytes)"
