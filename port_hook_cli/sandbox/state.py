@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hmac
 import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +16,7 @@ from port_hook_cli.invocations.records import format_time
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox.run import IN_PROGRESS as IN_PROGRESS  # noqa: PLC0414 - a re-export
 from port_hook_cli.sandbox.run import MAX_RUNS, UNKNOWN_ACTION, Phase, SandboxRun
+from port_hook_cli.sandbox.tokens import read_token, signed_token
 from port_hook_cli.sandbox.workflows.book import WorkflowBook
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.secret import Secret
@@ -202,7 +201,7 @@ class SandboxState:
     def issue_token(self) -> str:
         """Return a new token, valid for `token_lifetime_s` seconds.
 
-        It is a JSON Web Token (RFC 7519), like Port's. Ocean processes actions only if it says `isMachine`.
+        Ocean processes actions only if the token says `isMachine`.
         """
         now = self.now()
         claims = {
@@ -212,19 +211,12 @@ class SandboxState:
             "exp": round(now + self.token_lifetime_s, 3),
             "jti": secrets.token_urlsafe(12),
         }
-        signed = f"{_JWT_HEADER}.{_base64url(json.dumps(claims).encode())}"
-        return f"{signed}.{self._sign(signed)}"
+        return signed_token(claims, self._key())
 
     def is_valid_token(self, token: str | None) -> bool:
         """Whether the sandbox issued this token and it has not expired."""
-        signed, _, signature = (token or "").rpartition(".")
-        if not hmac.compare_digest(signature.encode("utf-8", "replace"), self._sign(signed).encode()):
-            return False
-        header, _, claims = signed.partition(".")
-        if header != _JWT_HEADER:
-            return False
-        expiry = json.loads(base64.urlsafe_b64decode(f"{claims}==="))["exp"]
-        return self.now() < float(expiry)
+        claims = read_token(token or "", self._key())
+        return claims is not None and self.now() < float(claims["exp"])
 
     def add_run(self, run_id: str, **fields: Any) -> SandboxRun:
         """Add or restart a run in progress; `fields` are those of `SandboxRun`.
@@ -362,9 +354,8 @@ class SandboxState:
     def _load_credentials(self, _: str, value: Any) -> None:
         self.client_id, self.client_secret = str(value["id"]), Secret(str(value["secret"]))
 
-    def _sign(self, text: str) -> str:
-        key = self.client_secret.reveal().encode()
-        return _base64url(hmac.digest(key, text.encode("utf-8", "replace"), "sha256"))
+    def _key(self) -> bytes:
+        return self.client_secret.reveal().encode()
 
 
 _BLUEPRINT: Mapping[str, Any] = {
@@ -374,13 +365,6 @@ _BLUEPRINT: Mapping[str, Any] = {
     "calculationProperties": {},
     "aggregationProperties": {},
 }
-
-
-def _base64url(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
-
-
-_JWT_HEADER = _base64url(b'{"alg":"HS256","typ":"JWT"}')
 
 
 def _organization(identifier: str) -> dict[str, Any]:
