@@ -226,6 +226,12 @@ SEED ?=
 mutants: $(VENV)/.dev ## Try SAMPLE mutations of the package; prints those that no test catches, and the share caught in each folder
 	$(BIN)/python tests/mutants/run.py --sample $(SAMPLE) --seconds $(MUTANTS_S) $(if $(SEED),--seed $(SEED))
 
+# pyjq builds jq 1.5, whose C is older than the compilers' defaults. Its setup.py needs lib2to3: Python 3.11 or 3.12.
+.PHONY: pyjq
+pyjq: ## Build the execution agent's jq, with which `make nightly` then compares; needs autoconf, automake, libtool and a C toolchain
+	$(PYTHON) -m venv build/pyjq
+	CFLAGS="-std=gnu89 -fcommon" build/pyjq/$(PROGRAMS)/python -m pip install --quiet --no-binary pyjq pyjq==2.6.0
+
 .PHONY: conformance
 conformance: $(VENV)/.dev ## Compare with Port's own engine and API documents; needs npm and a C toolchain
 	PYTHONPATH=. $(BIN)/python tests/conformance/run.py

@@ -1,4 +1,4 @@
-"""The results of the agent's jq expressions, as pyjq 2.6 returns them; it contains jq 1.6.
+"""The results of the agent's jq expressions, as pyjq 2.6 returns them; it contains jq 1.5.
 
 Two differences from jq itself: the agent uses only the first result, but an error after it also makes the result null;
 and the results are Python values (`Script.first` and `jv_to_pyobj` in pyjq).
@@ -6,30 +6,40 @@ and the results are Python values (`Script.first` and `jv_to_pyobj` in pyjq).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from port_hook_cli.actions.jq_tokens import JqToken, TokenKind, jq_tokens
 
-# As in jq's `jv_is_integer`.
-_EPSILON = 2.0**-52
-_ENVIRONMENT = frozenset({"env", "$ENV"})
+# The numbers that jq 1.5 takes for whole (`jv_is_integer`): those of a C int.
+_LEAST, _MOST = -(2**31), 2**31 - 1
+_EXACT = 10**15
+_SPECIAL = "\0port-hook"
 _NOTHING = JqToken(TokenKind.OPERATOR, "")
+
+
+class Stop(StrEnum):
+    """What the agent's process does where an expression stops it."""
+
+    CRASH = "crashes"
+    HANG = "hangs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluated:
     """An expression's result. If it failed, the value is None, and `error` says why. `is_empty` means no result.
 
-    A compile error names the line and column in the expression.
+    A compile error names the line and column in the expression. With `stop`, the agent gets no result, and does nothing
+    more.
     """
 
     expression: str
     value: Any = None
     error: str = ""
     is_empty: bool = False
+    stop: Stop | None = None
 
 
 Evaluate = Callable[[Sequence[str], Any], Sequence[Evaluated]]
@@ -37,28 +47,35 @@ Evaluate = Callable[[Sequence[str], Any], Sequence[Evaluated]]
 
 
 def as_python(value: Any) -> Any:
-    """Return a jq value as pyjq converts it: whole numbers are ints, and a string ends before a null character.
+    """Return a jq value as pyjq converts it: a string ends before a null character.
 
-    Raises OverflowError for infinity, as pyjq does.
+    Whole numbers of 32 bits are ints, all other numbers are floats, which can be infinite or not a number.
     """
     if isinstance(value, str):
         return value.partition("\0")[0]
-    if isinstance(value, float):
-        return _number(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return int(value) if _LEAST <= value <= _MOST and value == int(value) else float(value)
     if isinstance(value, list):
         return [as_python(element) for element in value]
     if isinstance(value, dict):
+        if _SPECIAL in value:
+            return float(value[_SPECIAL])
         return {as_python(key): as_python(element) for key, element in value.items()}
     return value
 
 
-def _number(value: float) -> float | int:
-    return int(value) if abs(math.modf(value)[0]) < _EPSILON else value
+def fits_in_a_double(document: Any) -> bool:
+    """Return whether port-hook's jq reads all numbers of a document as jq 1.5 does, without rounding them.
 
-
-def is_blank(expression: str) -> bool:
-    """Return whether an expression has no code; jq treats it as `.`."""
-    return not expression.partition("#")[0].strip() and not tuple(jq_tokens(expression))
+    Raises OverflowError for a whole number that is larger than any float, as pyjq does.
+    """
+    if isinstance(document, dict):
+        return all(map(fits_in_a_double, document.values()))
+    if isinstance(document, list):
+        return all(map(fits_in_a_double, document))
+    if isinstance(document, int) and not isinstance(document, bool):
+        return abs(float(document)) < _EXACT
+    return not isinstance(document, float) or "e" not in repr(document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +95,7 @@ def environment_use(expressions: Sequence[str]) -> EnvironmentUse:
 def _names_read(tokens: Sequence[JqToken]) -> Iterator[str]:
     """Yield the name of each variable that is read, "" for a name that is computed."""
     for index, token in enumerate(tokens):
-        if token.text in _ENVIRONMENT and token.kind in {TokenKind.NAME, TokenKind.VARIABLE}:
+        if token.text == "env" and token.kind is TokenKind.NAME:
             yield _name_after([*tokens[index + 1 : index + 6], *(_NOTHING,) * 5])
 
 

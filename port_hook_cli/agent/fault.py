@@ -5,3 +5,7 @@ from __future__ import annotations
 
 class AgentFault(Exception):
     """The agent raises an exception. The message is what its log shows, which begins with the exception's name."""
+
+
+class AgentStopped(Exception):
+    """The agent's process crashes or hangs. The message says which, and on which expression."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from port_hook_cli.agent.decrypted import Decipher, DecryptedPath, decrypt_paths
 from port_hook_cli.agent.expressions import Evaluate, Evaluated
-from port_hook_cli.agent.fault import AgentFault
+from port_hook_cli.agent.fault import AgentFault, AgentStopped
 from port_hook_cli.agent.mapping import AgentMapping
 from port_hook_cli.agent.message import Acceptance, AgentMessage, Subject
 from port_hook_cli.agent.polling import taking_calls
@@ -85,10 +86,15 @@ class Prediction:
 
 def predict(message: AgentMessage, world: AgentWorld) -> Prediction:
     """Return what the agent does with a message. The message's document is changed: values in it are decrypted."""
+    world = replace(world, evaluate=_stopping(world.evaluate))
     reporter = Reporter(message=message, mapping=None, evaluate=world.evaluate, is_detailed=world.is_detailed)
     if message.acceptance is not Acceptance.ACCEPTED:
         return _refused(message, reporter)
-    tries = tuple(_tries(message, world))
+    try:
+        tries = tuple(_tries(message, world))
+    except AgentStopped as stop:
+        unsent = AgentOutcome(response=None, calls=(), error=str(stop))
+        return Prediction(message=message, reason=f"the agent stops: {stop}", unsent=unsent)
     prediction = Prediction(message=message, tries=tries)
     mapping = prediction.mapping
     if mapping is None:
@@ -100,6 +106,19 @@ def predict(message: AgentMessage, world: AgentWorld) -> Prediction:
         reason = "the message has no run, and its destination has no URL"
         return replace(prediction, reason=reason, unsent=AgentOutcome(response=None, calls=()))
     return _prepared(prediction, mapping, reporter, world)
+
+
+def _stopping(evaluate: Evaluate) -> Evaluate:
+    """Return an evaluator that raises AgentStopped for an expression on which the agent crashes or hangs."""
+
+    def evaluated(expressions: Sequence[str], document: Any) -> Sequence[Evaluated]:
+        results = evaluate(expressions, document)
+        for result in results:
+            if result.stop is not None:
+                raise AgentStopped(f"its process {result.stop} on `{result.expression}`, as jq 1.5 does")
+        return results
+
+    return evaluated
 
 
 def _refused(message: AgentMessage, reporter: Reporter) -> Prediction:
@@ -142,6 +161,9 @@ def _prepared(prediction: Prediction, mapping: AgentMapping, reporter: Reporter,
         prediction, was_sending = replace(prediction, fields=fields), True
         request = sign_request(request, world.secret, world.timestamp)
         wire = to_wire(request, user_agent=world.user_agent)
+    except AgentStopped as stop:
+        unsent = reporter.stopped(str(stop))
+        return replace(prediction, reason=f"the agent stops: {stop}", unsent=unsent)
     except AgentFault as fault:
         unsent = reporter.faulted(str(fault), was_sending=was_sending)
         return replace(prediction, reason=f"the agent fails: {fault}", unsent=unsent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -88,10 +89,21 @@ def _field(field: MappedField, masker: AgentMasker) -> dict[str, Any]:
 def _evaluated(result: Evaluated, masker: AgentMasker) -> dict[str, Any]:
     return {
         "expression": result.expression,
-        "value": masker.value(result.value),
+        "value": _in_json(masker.value(result.value)),
         "empty": result.is_empty,
         "error": masker.text(result.error) or None,
     }
+
+
+def _in_json(value: Any) -> Any:
+    """Return a value with the numbers that JSON lacks as text: "nan", "inf" and "-inf"."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, list):
+        return [_in_json(element) for element in value]
+    if isinstance(value, dict):
+        return {name: _in_json(element) for name, element in value.items()}
+    return value
 
 
 def _request(wire: WireRequest, masker: AgentMasker) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from port_hook_cli.agent.expressions import Evaluate
-from port_hook_cli.agent.fault import AgentFault
+from port_hook_cli.agent.fault import AgentFault, AgentStopped
 from port_hook_cli.agent.mapping import AgentMapping
 from port_hook_cli.agent.message import AgentMessage, AgentTransport, Subject
 from port_hook_cli.agent.request import MappedField, MappedRequest, apply_expressions
@@ -82,6 +82,8 @@ class Reporter:
             error = response.failure or response.http_error
         except AgentFault as fault:  # a response that cannot be written as JSON
             error = str(fault)
+        except AgentStopped as stop:
+            return AgentOutcome(response=response, calls=tuple(calls), fields=tuple(fields), error=str(stop))
         if error:
             calls += self.failed(was_sending=True)
         else:
@@ -97,6 +99,10 @@ class Reporter:
         before = self.before_sending() if was_sending else self._started()
         calls = (*before, *self.failed(was_sending=was_sending))
         return AgentOutcome(response=None, calls=calls, error=fault)
+
+    def stopped(self, reason: str) -> AgentOutcome:
+        """Return the calls before an expression of the request crashes or hangs the agent."""
+        return AgentOutcome(response=None, calls=tuple(self._started()), error=reason)
 
     def untouched(self) -> AgentOutcome:
         """Return the calls for a message that no mapping is enabled for, or whose signature does not match."""
@@ -151,7 +157,7 @@ class Reporter:
             yield AgentCall(method="PATCH", path=f"{self._path}/response", body=body)
             yield from self._logs("The run response was reported successfully ")
         if report := self._report(request, response, fields):
-            yield self._patch(report)
+            yield self._patch(_checked(report))
 
     def _report(self, request: MappedRequest, response: AgentResponse, fields: list[MappedField]) -> dict[str, Any]:
         """Return the update of the run: the mapping's `report` replaces the default of each key that it has."""

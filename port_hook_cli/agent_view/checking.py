@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from port_hook_cli.agent.expressions import environment_use
+from port_hook_cli.agent.jq15 import agent_program
 from port_hook_cli.agent.mapping import AgentMapping, MappingProblem, Severity, mapping_notes
 from port_hook_cli.agent_view.inputs import load_mappings
 from port_hook_cli.engines.agent_jq import AgentJq
@@ -31,8 +32,11 @@ def check_mapping_file(name: str, runtime: Runtime, *, json: bool) -> ExitCode:
 
 
 def _expression_problems(mappings: Sequence[AgentMapping]) -> Iterator[MappingProblem]:
-    """Yield the expressions that the agent's jq cannot compile, so that they are always null."""
+    """Yield the expressions that the agent's jq cannot compile, so that they are always null, or that can stop it."""
     pairs = [pair for mapping in mappings for pair in mapping.expressions]
+    for place, text in pairs:
+        for warning in agent_program(text).warnings:
+            yield MappingProblem(place=place, message=warning, severity=Severity.ERROR)
     with AgentJq({}) as jq:
         for (place, text), error in zip(pairs, jq.compile_errors([text for _, text in pairs]), strict=True):
             if error:
@@ -59,6 +63,6 @@ def _show(name: str, mappings: Sequence[AgentMapping], found: Sequence[MappingPr
     if any(problem.severity is Severity.FATAL for problem in found):
         tell(f"error: The agent does not start with {printable(name)}.", runtime)
     elif any(problem.severity is Severity.ERROR for problem in found):
-        tell(f"error: {printable(name)} has expressions that are always null.", runtime)
+        tell(f"error: {printable(name)} has expressions that are always null, or stop the agent.", runtime)
     else:
         tell(f"{printable(name)} has no errors ({len(mappings)} mapping{'' if len(mappings) == 1 else 's'}).", runtime)

@@ -1,4 +1,7 @@
-"""Evaluates the expressions of the execution agent's mapping. Its environment is open, unlike that of templates."""
+"""Evaluates the expressions of the execution agent's mapping. Its environment is open, unlike that of templates.
+
+The agent's jq is 1.5. Each expression is written for port-hook's jq first (`agent.jq15`).
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,21 @@ from threading import Event
 from typing import Any
 
 from port_hook_cli.actions.templates import UNDEFINED, JqError
-from port_hook_cli.agent.expressions import Evaluated, as_python, is_blank
-from port_hook_cli.agent.jq16 import newer_than_agent
+from port_hook_cli.agent.expressions import Evaluated, Stop, as_python, fits_in_a_double
+from port_hook_cli.agent.jq15 import AgentProgram, agent_program
+from port_hook_cli.agent.jq15_functions import definitions_of
 from port_hook_cli.engines.jq_owner import JqOwner
 from port_hook_cli.engines.jq_worker import DEFAULT_TIMEOUT_S
 from port_hook_cli.errors import RenderError
 
 # The data has the environment, not the program: an error shows the program.
-_OPEN = ".environment as $ENV | .document | def env: $ENV; "
-# Takes all results, because an error after the first one counts. The line feed ends a comment in the expression.
-_ALL = f"{_OPEN}[(%s\n\n)]"
+_OPEN = ".environment as $__ph_environment | .document | "
+_DOUBLES = f"{_OPEN}{definitions_of(frozenset({'__ph_doubles'}))}__ph_doubles | "
+# Without a result, the program ran `halt`: jq 1.5 crashes or hangs there.
+_FAILED = 'def __ph_failed: error(if type == "string" then . else "the message is not text" end); '
+# Takes all results, because an error after the first one counts.
+_ALL = "(try [(%s)%s] catch __ph_failed)"
+_CRASH, _NO_CRASH = "def __ph_crash: halt;", 'def __ph_crash: error("it crashes");'
 _NOTHING = '{"document": null, "environment": {}}'
 _COLUMN = re.compile(r"(line 1, column )(\d+)")
 
@@ -47,32 +55,65 @@ class AgentJq(JqOwner):
         """
         try:
             data = _text({"document": document, "environment": self._environment})
-        except UnicodeEncodeError as error:  # pyjq cannot read a lone surrogate
-            return [Evaluated(expression=each, error=f"UnicodeEncodeError: {error.reason}") for each in expressions]
-        codes = ["." if is_blank(each) else each for each in expressions]
-        programs = [program for code in codes for program in (f"{_OPEN}{code}", _ALL % code)]
-        try:
-            results = self._worker.evaluate(programs, data, stopped=self._stopped)
-        except RenderError as error:
-            raise _as_written(error, expressions) from error
-        pairs = zip(expressions, results[::2], results[1::2], strict=True)
-        return [_evaluated(expression, alone, all_) for expression, alone, all_ in pairs]
+            opening = _OPEN if fits_in_a_double(document) else _DOUBLES
+        except (UnicodeEncodeError, OverflowError) as error:  # pyjq cannot read a lone surrogate, or such a number
+            reason = error.reason if isinstance(error, UnicodeEncodeError) else str(error)
+            fault = f"{type(error).__name__}: {reason}"
+            return [Evaluated(expression=each, error=fault) for each in expressions]
+        programs = [agent_program(each) for each in expressions]
+        texts = [_program(program, opening) for program in programs if not program.fault]
+        results = iter(self._run(texts, data, [each for each in expressions if not agent_program(each).fault]))
+        errors = iter(self._faults(expressions))
+        evaluated = []
+        for expression, program in zip(expressions, programs, strict=True):
+            if program.fault:
+                evaluated.append(Evaluated(expression=expression, error=next(errors)))
+                continue
+            result = next(results)
+            if result is UNDEFINED:
+                evaluated.append(_stopped(expression, self._stop(expression, program, opening, data)))
+            else:
+                evaluated.append(_evaluated(expression, result))
+        return evaluated
 
     def compile_errors(self, expressions: Sequence[str]) -> list[str]:
         """Return why the agent's jq cannot compile each expression, or "". No expression is run."""
-        codes = ["." if is_blank(each) else each for each in expressions]
-        # The second part is compiled, but never runs.
-        results = self._worker.evaluate([f"{_OPEN}empty | ({code}\n\n)" for code in codes], _NOTHING) if codes else []
-        # If the expression closes the bracket early, its error has another column: compile it alone.
-        errors = [result.message if isinstance(result, JqError) else "" for result in results]
+        errors = iter(self._faults(expressions))
+        return [next(errors) if agent_program(each).fault else "" for each in expressions]
+
+    def _run(self, programs: Sequence[str], data: str, expressions: Sequence[str]) -> list[Any]:
+        try:
+            return self._worker.evaluate(programs, data, stopped=self._stopped)
+        except RenderError as error:
+            raise _as_written(error, programs, expressions) from error
+
+    def _stop(self, expression: str, program: AgentProgram, opening: str, data: str) -> Stop:
+        """Return what the agent does where `program` was stopped: without its crashes, only a hang stops it."""
+        text = _program(program, opening).replace(_CRASH, _NO_CRASH)
+        return Stop.HANG if self._run([text], data, [expression]) == [UNDEFINED] else Stop.CRASH
+
+    def _faults(self, expressions: Sequence[str]) -> list[str]:
+        """Return why jq 1.5 cannot compile each expression that it cannot.
+
+        If port-hook's jq cannot compile it either, its message is used: it has the line and the column.
+        """
+        faulty = [each for each in expressions if agent_program(each).fault]
+        wrapped = self._worker.evaluate([f"{_OPEN}empty | ({each}\n\n)" for each in faulty], _NOTHING)
+        # Alone, its error has the right column. It does not run: it cannot be compiled.
+        alone = [f"{_OPEN}{each}" for each, result in zip(faulty, wrapped, strict=True) if isinstance(result, JqError)]
+        errors = iter(self._worker.evaluate(alone, _NOTHING))
+        found = [next(errors) if isinstance(result, JqError) else None for result in wrapped]
         return [
-            (error and self._plain_error(code)) or newer_than_agent(code)
-            for code, error in zip(codes, errors, strict=True)
+            _shifted(result.message)
+            if isinstance(result, JqError)
+            else f"jq 1.5, which the agent uses, {agent_program(each).fault}"
+            for each, result in zip(faulty, found, strict=True)
         ]
 
-    def _plain_error(self, code: str) -> str:
-        (result,) = self._worker.evaluate([f"{_OPEN}{code}"], _NOTHING)
-        return _shifted(result.message) if isinstance(result, JqError) else ""
+
+def _program(program: AgentProgram, opening: str) -> str:
+    special = " | __ph_special" if program.is_special else ""
+    return f"{opening}{_FAILED}{program.definitions}{_ALL % (program.text, special)}"
 
 
 def _text(data: Any) -> str:
@@ -82,19 +123,14 @@ def _text(data: Any) -> str:
     return text
 
 
-def _evaluated(expression: str, alone: Any, all_: Any) -> Evaluated:
-    if isinstance(alone, JqError) and alone.kind == "compile":
-        return Evaluated(expression=expression, error=_shifted(alone.message))
-    if newer := newer_than_agent(expression):
-        return Evaluated(expression=expression, error=newer)
-    if isinstance(all_, JqError):
-        return Evaluated(expression=expression, error=all_.message)
-    if all_ is UNDEFINED:  # an error whose message is not text
-        return Evaluated(expression=expression, error="jq: error: the message is not text")
-    try:
-        return Evaluated(expression=expression, value=as_python(all_)[0] if all_ else None, is_empty=not all_)
-    except OverflowError as error:
-        return Evaluated(expression=expression, error=f"OverflowError: {error}")
+def _evaluated(expression: str, result: Any) -> Evaluated:
+    if isinstance(result, JqError):
+        return Evaluated(expression=expression, error=result.message)
+    return Evaluated(expression=expression, value=as_python(result[0]) if result else None, is_empty=not result)
+
+
+def _stopped(expression: str, stop: Stop) -> Evaluated:
+    return Evaluated(expression=expression, error=f"jq 1.5, which the agent uses, {stop} on it", stop=stop)
 
 
 def _shifted(message: str) -> str:
@@ -102,10 +138,9 @@ def _shifted(message: str) -> str:
     return _COLUMN.sub(lambda match: f"{match[1]}{int(match[2]) - len(_OPEN)}", message)
 
 
-def _as_written(error: RenderError, expressions: Sequence[str]) -> RenderError:
-    """Return an error that shows expressions as they are in the mapping, longest first: one may contain another."""
+def _as_written(error: RenderError, programs: Sequence[str], expressions: Sequence[str]) -> RenderError:
+    """Return an error that shows expressions as they are in the mapping."""
     message = error.message
-    for expression in sorted(expressions, key=len, reverse=True):
-        for program in (_ALL % expression, f"{_OPEN}{expression}"):
-            message = message.replace(f"{{{{ {program.strip()} }}}}", f"`{expression.strip()}`")
+    for program, expression in zip(programs, expressions, strict=True):
+        message = message.replace(f"{{{{ {program.strip()} }}}}", f"`{expression.strip()}`")
     return RenderError(message, hint="Correct the expression: the agent would wait for it without a limit.")

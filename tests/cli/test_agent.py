@@ -145,12 +145,36 @@ def test_many_problems_of_a_mapping_file_are_shortened(run: Run, folder: Path) -
     assert len(result.err.splitlines()) == 21
 
 
+def test_expression_that_crashes_the_agent_is_reported_as_such(run: Run, folder: Path) -> None:
+    write(folder, "map.json", [{"body": {"name": ".payload.properties.name | debug", "all": ".action"}}])
+    checked = run("agent", "--check", "map.json", env=ENV)
+    assert (checked.code, checked.out.splitlines()) == (1, ["[0].body.name `debug` may crash the agent"])
+    shown = run("agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", env=ENV)
+    assert "the agent stops: its process crashes on `.payload.properties.name | debug`" in shown.out
+    assert "Preparing the payload for the request" in shown.out
+    assert "PATCH" not in shown.out
+
+
+def test_report_that_hangs_the_agent_ends_its_calls(run: Run, folder: Path) -> None:
+    write(folder, "map.json", [{"report": {"summary": '.response.text | gsub(""; "-")'}}])
+    shown = run("agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", "--status", "200", env=ENV)
+    assert 'its process hangs on `.response.text | gsub(""; "-")`' in shown.out
+    assert "SUCCESS" not in shown.out
+
+
+def test_number_that_json_lacks_is_text_in_a_record(run: Run, folder: Path) -> None:
+    write(folder, "map.json", [{"body": {"n": "nan", "big": "1700000000000"}}])
+    result = run("agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", "--json", env=ENV)
+    assert [field["value"] for field in result.records[0]["fields"]] == ["nan", 1700000000000.0]
+    assert "InvalidJSONError" in result.records[0]["reason"]
+
+
 # Secrets.
 
 
 def test_expressions_read_no_variable_of_the_environment_unless_it_is_named(run: Run, folder: Path) -> None:
     headers = {"Authorization": '"Bearer " + env.TOKEN', "X-Other": 'env.PORT_CLIENT_SECRET // "none"'}
-    write(folder, "map.json", [{"headers": headers, "body": {"all": "env", "t": "$ENV.TOKEN"}}])
+    write(folder, "map.json", [{"headers": headers, "body": {"all": "env", "t": "env.TOKEN"}}])
     env = {**ENV, "TOKEN": "the-t0ken-itself"}
     arguments = ("agent", write(folder, "m.json", topic_message()), "--mapping", "map.json")
     closed = run(*arguments, env=env)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from port_hook_cli.agent.expressions import EnvironmentUse, environment_use
+from port_hook_cli.agent.expressions import EnvironmentUse, Stop, environment_use
 from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.errors import RenderError
 
@@ -24,9 +25,11 @@ def jq() -> Iterator[AgentJq]:
 @pytest.mark.parametrize(
     ("expression", "value"),
     [
-        (".a", 1), (".b[]", 1), ("empty", None), (".big", 12345678901234567168), ("1e-17", 0), ("0.5", 0.5),
-        (".s", "x"), ("", {**DOCUMENT, "a": 1, "s": "x", "big": 12345678901234567168}), (".a # comment", 1),
-        ("def f: 3; f", 3), ('keys_unsorted | join(",")', "a,b,s,big,10,2"), ("nan", None),
+        (".a", 1), (".b[]", 1), ("empty", None), (".big", 12345678901234567168.0), ("1e-17", 1e-17), ("0.5", 0.5),
+        (".s", "x"), ("", {**DOCUMENT, "a": 1, "s": "x", "big": 12345678901234567168.0}), (".a # comment", 1),
+        ("def f: 3; f", 3), ('keys_unsorted | join(",")', "a,b,s,big,10,2"), ("infinite", math.inf),
+        ("2147483647", 2147483647), ("2147483648", 2147483648.0), ("-2147483649", -2147483649.0),
+        ("1700000000000", 1700000000000.0), (".big | tostring", "12345678901234567000"),
     ],
 )  # fmt: skip
 def test_result_is_what_pyjq_returns(jq: AgentJq, expression: str, value: Any) -> None:
@@ -43,10 +46,13 @@ def test_result_is_what_pyjq_returns(jq: AgentJq, expression: str, value: Any) -
         (".a\n+ +", "line 2, column 3"),
         ("1] | [2", "line 1, column 2"),
         ('"a" | .b', "Cannot index string"),
-        ("infinite", "OverflowError"),
         ("if .a then 1 end", "requires an `else`"),
         ("pick(.a)", "has no `pick`"),
-        ("@urid", "has no `@urid`"),
+        ("@urid", "urid is not a valid format"),
+        ("$ENV.TOKEN", "jq 1.5, which the agent uses, has no `$ENV`: write `env`"),
+        ("walk(.)", "has no `walk`"),
+        ('.s.x // "default"', "Cannot index string"),
+        (".e1", "reads `.e1` as a number"),
         ("$nothing", "is not defined"),
     ],
 )
@@ -59,7 +65,7 @@ def test_failed_expression_is_null_and_says_why(jq: AgentJq, expression: str, er
 @pytest.mark.parametrize(
     "expression", ["if . then 1 else 2 end", "def pick(f): 1; pick(.a)", '.a | "pick \\(.)"', ".trim"]
 )
-def test_expression_that_jq_16_can_compile_is_evaluated(jq: AgentJq, expression: str) -> None:
+def test_expression_that_jq_15_can_compile_is_evaluated(jq: AgentJq, expression: str) -> None:
     assert jq.evaluate([expression], DOCUMENT)[0].error == ""
 
 
@@ -71,8 +77,39 @@ def test_text_that_is_not_unicode_makes_every_expression_fail(jq: AgentJq) -> No
 
 def test_expressions_see_only_the_given_variables(jq: AgentJq, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTHER", "secret")
-    results = jq.evaluate(["env", "$ENV", "env.OTHER", "$ENV.TOKEN"], {})
-    assert [result.value for result in results] == [{"TOKEN": "t0ken"}, {"TOKEN": "t0ken"}, None, "t0ken"]
+    results = jq.evaluate(["env", "env.OTHER", "env.TOKEN", "$ENV", "$__ph_environment"], {})
+    assert [result.value for result in results] == [{"TOKEN": "t0ken"}, None, "t0ken", None, None]
+
+
+def test_result_that_is_not_a_number_is_one_as_from_pyjq(jq: AgentJq) -> None:
+    (result,) = jq.evaluate(["[nan]"], {})
+    assert math.isnan(result.value[0])
+
+
+@pytest.mark.parametrize(
+    ("expression", "stop"),
+    [
+        ('"a" | gsub(""; "x")', Stop.HANG),
+        ('try ("ab" | gsub("x*"; "-")) catch 1', Stop.HANG),
+        ('("a" | indices("")) // 1', Stop.HANG),
+        ("debug", Stop.CRASH),
+        ("input // 1", Stop.CRASH),
+        ('["a"] | implode', Stop.CRASH),
+        ("if .a then debug else 1 end", None),
+        ('"abc" | gsub("b"; "x")', None),
+    ],
+)
+def test_expression_on_which_the_agent_crashes_or_hangs_is_found(
+    jq: AgentJq, expression: str, stop: Stop | None
+) -> None:
+    (result,) = jq.evaluate([expression], {"a": None})
+    assert result.stop is stop
+    assert (result.value is None) is (stop is not None)
+
+
+def test_number_that_is_too_large_for_pyjq_makes_every_expression_fail(jq: AgentJq) -> None:
+    (result,) = jq.evaluate(["1"], {"n": 10**400})
+    assert result.error == "OverflowError: int too large to convert to float"
 
 
 def test_error_of_an_endless_expression_does_not_show_the_environment() -> None:
@@ -91,7 +128,8 @@ def test_expressions_are_compiled_without_being_run(jq: AgentJq) -> None:
 @pytest.mark.parametrize(
     ("expression", "use"),
     [
-        ('env.A, $ENV.B, env["C"], $ENV["D"]', EnvironmentUse(("A", "B", "C", "D"))),
+        ('env.A, env["C"]', EnvironmentUse(("A", "C"))),
+        ("$ENV.B", EnvironmentUse()),  # jq 1.5 has no `$ENV`
         ("env[.x]", EnvironmentUse((), is_open=True)),
         ("env | keys", EnvironmentUse((), is_open=True)),
         ('"env.A" # env.B', EnvironmentUse()),

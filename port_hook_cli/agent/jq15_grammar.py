@@ -1,0 +1,523 @@
+"""Parses an expression as jq 1.5 does, which pyjq 2.6 and so the agent contain.
+
+The tokens are those of jq 1.5's lexer.l, and the rules and precedences those of its parser.y. Newer versions of jq
+read some expressions differently (`try A // B`), and accept more of them (`if A then B end`, `.a.[0]`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+_NAME = "[A-Za-z_][A-Za-z_0-9]*"
+KEYWORDS = frozenset(
+    {
+        "and", "as", "break", "catch", "def", "elif", "else", "end", "foreach", "if", "import", "include", "label",
+        "module", "or", "reduce", "then", "try", "__loc__",
+    }
+)  # fmt: skip
+# In the order of lexer.l: the longest match wins, and the first of several that are equally long. So `.e1` is a number.
+_PATTERNS = tuple(
+    (kind, re.compile(pattern))
+    for kind, pattern in (
+        ("SPACE", r"\#[^\r\n]*"),
+        ("OP", r"!=|==|//=|//|[|+\-*/%]=|<=|>=|\.\.|[.?=;,:|+\-*/%$<>\[\](){}]"),
+        ("FORMAT", "@[A-Za-z0-9_]+"),
+        ("NUMBER", r"[0-9.]+(?:[eE][+-]?[0-9]+)?"),
+        ("QUOTE", '"'),
+        ("NAME", f"(?:{_NAME}::)*{_NAME}"),
+        ("FIELD", rf"\.{_NAME}"),
+        ("SPACE", r"[ \n\t]+"),
+    )
+)
+_TEXT = re.compile(
+    r'(?P<INTO>\\\()|(?P<QUOTE>")|(?P<ESCAPES>(?:\\[^u(]|\\u[a-zA-Z0-9]{0,4})+)|(?P<PLAIN>[^\\"]+)', re.DOTALL
+)
+_NUMBER = re.compile(r"[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?")
+_INTO = "\\("
+_CLOSING = {"(": ")", "[": "]", "{": "}", _INTO: ")"}
+_MOST_NESTED = 400
+
+_PIPE, _COMMA, _OR_ELSE, _ASSIGN, _OR, _AND, _COMPARE, _ADD, _MULTIPLY, _OPTIONAL, _TRY, _CATCH = range(1, 13)
+_POWERS = {"|": _PIPE, ",": _COMMA, "//": _OR_ELSE, "or": _OR, "and": _AND, "?": _OPTIONAL} | {
+    operator: power
+    for operators, power in (
+        ("= |= += -= *= /= %= //=", _ASSIGN),
+        ("== != < > <= >=", _COMPARE),
+        ("+ -", _ADD),
+        ("* / %", _MULTIPLY),
+    )
+    for operator in operators.split()
+}
+_RIGHT, _ALONE = frozenset({_PIPE, _OR_ELSE}), frozenset({_ASSIGN, _COMPARE})
+_FOLDED: dict[str, Callable[[float, float], float | bool]] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": lambda a, b: a / b if b else math.nan if not a or math.isnan(a) else math.copysign(math.inf, a),
+    "==": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
+    "<": lambda a, b: a < b,
+    ">": lambda a, b: a > b,
+    "<=": lambda a, b: a <= b,
+    ">=": lambda a, b: a >= b,
+}
+
+
+class NotJq15(Exception):
+    """jq 1.5 cannot compile the expression. The message is a phrase about jq 1.5, such as "has no `walk`"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A part of an expression. `kind` says what `text`, `value` and `parts` are; `module jq15` reads them.
+
+    A part that is None is left out, such as the handler of a `try`.
+    """
+
+    kind: str
+    text: str = ""
+    parts: tuple[Node | None, ...] = ()
+    value: Any = None
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    kind: str
+    text: str
+    line: int
+    value: Any = field(default=None, compare=False)
+
+
+def parse_jq15(expression: str) -> Node:
+    """Return the tree of an expression; raises NotJq15."""
+    return _Parser(list(_tokens(expression))).whole()
+
+
+def _tokens(expression: str) -> Iterator[_Token]:
+    """Yield the tokens; raises NotJq15. The kinds are those of _PATTERNS, PIECE, INTO, OUT and END."""
+    position, line = 0, 1
+    opened: list[str] = []
+    while position < len(expression):
+        is_text = bool(opened) and opened[-1] == '"'
+        kind, text = _text_at(expression, position) if is_text else _code_at(expression, position)
+        position += len(text)
+        if kind != "SPACE":
+            yield _nested(_token(kind, text, line), opened)
+        line += text.count("\n")
+    if opened and opened[-1] == '"':
+        raise NotJq15("needs a closing quote")
+    yield _Token("END", "", line)
+
+
+def _nested(token: _Token, opened: list[str]) -> _Token:
+    """Return a token after noting in `opened` what it opens or closes; raises NotJq15."""
+    if token.kind == "QUOTE" and opened and opened[-1] == '"':
+        opened.pop()
+    elif token.kind in {"QUOTE", "INTO"} or (token.kind == "OP" and token.text in _CLOSING):
+        opened.append(token.text)
+    elif token.kind == "OP" and token.text in {")", "]", "}"}:
+        if not opened or _CLOSING[opened[-1]] != token.text:
+            raise NotJq15(f"does not expect `{token.text}` there")
+        if opened.pop() == _INTO:
+            return replace(token, kind="OUT")
+    return token
+
+
+def _code_at(expression: str, position: int) -> tuple[str, str]:
+    found = [(kind, match[0]) for kind, pattern in _PATTERNS if (match := pattern.match(expression, position))]
+    if not found:
+        raise NotJq15(f"does not know the character {expression[position]!r}")
+    return max(found, key=lambda each: len(each[1]))
+
+
+def _text_at(expression: str, position: int) -> tuple[str, str]:
+    match = _TEXT.match(expression, position)
+    if match is None:
+        raise NotJq15("does not know an escape in a text")
+    return str(match.lastgroup), match[0]
+
+
+def _token(kind: str, text: str, line: int) -> _Token:
+    if kind == "NAME" and text in KEYWORDS:
+        return _Token("WORD", text, line)
+    if kind == "NUMBER":
+        if not _NUMBER.fullmatch(text):
+            raise NotJq15(f'reads `{text}` as a number, which it is not: write `["{text.lstrip(".")}"]` for a field')
+        return _Token(kind, text, line, float(text))
+    if kind == "ESCAPES":
+        try:
+            value = json.loads(f'"{text}"')
+        except ValueError:
+            raise NotJq15("does not know an escape in a text") from None
+        if re.search("[\ud800-\udbff]", value):
+            raise NotJq15("does not know half of a surrogate pair in a text")
+        return _Token("PIECE", text, line, re.sub("[\udc00-\udfff]", "\ufffd", value))
+    return _Token("PIECE" if kind == "PLAIN" else kind, text, line, text)
+
+
+class _Parser:
+    """Reads tokens by recursive descent, and binary operators by their binding power."""
+
+    def __init__(self, tokens: list[_Token]) -> None:
+        self._tokens, self._at, self._depth = tokens, 0, 0
+
+    def whole(self) -> Node:
+        if self._is("import") or self._is("include") or self._is("module"):
+            raise NotJq15("finds no module in the agent")
+        definitions = []
+        while self._is("def"):
+            definitions.append(self._definition())
+        body = Node("identity") if self._next.kind == "END" else self._expression(0)
+        if self._next.kind != "END":
+            raise self._unexpected()
+        for definition in reversed(definitions):
+            body = Node("define", parts=(definition, body))
+        return body
+
+    @property
+    def _next(self) -> _Token:
+        return self._tokens[self._at]
+
+    def _is(self, *texts: str) -> bool:
+        return self._next.kind in {"OP", "WORD"} and self._next.text in texts
+
+    def _take(self) -> _Token:
+        token = self._next
+        if token.kind != "END":
+            self._at += 1
+        return token
+
+    def _accept(self, text: str) -> bool:
+        if not self._is(text):
+            return False
+        self._at += 1
+        return True
+
+    def _expect(self, text: str) -> None:
+        if not self._accept(text):
+            raise self._unexpected(text)
+
+    def _expect_kind(self, kind: str) -> _Token:
+        if self._next.kind != kind:
+            raise self._unexpected()
+        return self._take()
+
+    def _unexpected(self, wanted: str = "") -> NotJq15:
+        token, before = self._next, self._tokens[self._at - 1] if self._at else None
+        if token.text == "end" and wanted == "else":
+            return NotJq15("requires an `else`")
+        if token.text == "[" and before is not None and before.text == ".":
+            return NotJq15("does not know `.[` after a value: write `[`")
+        found = f"`{token.text}`" if token.kind != "END" else "the end"
+        return NotJq15(f"does not expect {found} there" + (f", but `{wanted}`" if wanted and wanted != "else" else ""))
+
+    def _expression(self, least: int) -> Node:
+        """Return an expression whose operators bind at least as strongly as `least`."""
+        self._depth += 1
+        if self._depth > _MOST_NESTED:
+            raise NotJq15("is not predicted for an expression that is nested this deep")
+        left = self._prefix()
+        while self._next.kind in {"OP", "WORD"} and (power := _POWERS.get(self._next.text, 0)) >= max(least, 1):
+            operator = self._take().text
+            if operator == "?":
+                left = Node("try", parts=(left, None))
+                continue
+            right = self._expression(power if power in _RIGHT else power + 1)
+            left = _binary(operator, left, right)
+            if power in _ALONE and _POWERS.get(self._next.text) == power and self._next.kind == "OP":
+                raise self._unexpected()
+        self._depth -= 1
+        return left
+
+    def _prefix(self) -> Node:  # noqa: PLR0911 - one for each form
+        if self._is("def"):
+            return Node("define", parts=(self._definition(), self._expression(0)))
+        if self._accept("-"):
+            return Node("negative", parts=(self._expression(_ADD + 1),))
+        if self._is("reduce", "foreach"):
+            return self._loop(self._take().text)
+        if self._accept("if"):
+            return self._choice()
+        if self._accept("try"):
+            body = self._expression(_TRY)
+            return Node("try", parts=(body, self._expression(_CATCH) if self._accept("catch") else None))
+        if self._accept("label"):
+            name = self._variable()
+            self._expect("|")
+            return Node("label", name, (self._expression(_PIPE),))
+        term = self._term()
+        if not self._accept("as"):
+            return term
+        pattern = self._pattern()
+        self._expect("|")
+        return Node("bind", parts=(term, pattern, self._expression(_PIPE)))
+
+    def _definition(self) -> Node:
+        self._expect("def")
+        name, parameters = self._expect_kind("NAME").text, []
+        if self._accept("("):
+            parameters.append(self._parameter())
+            while self._accept(";"):
+                parameters.append(self._parameter())
+            self._expect(")")
+        self._expect(":")
+        body = self._expression(0)
+        self._expect(";")
+        return Node("function", name, (body,), value=tuple(parameters))
+
+    def _parameter(self) -> str:
+        return f"${self._expect_kind('NAME').text}" if self._accept("$") else self._expect_kind("NAME").text
+
+    def _loop(self, word: str) -> Node:
+        source = self._term()
+        self._expect("as")
+        pattern = self._pattern()
+        self._expect("(")
+        parts = [self._expression(0)]
+        self._expect(";")
+        parts.append(self._expression(0))
+        if word == "foreach" and self._accept(";"):
+            parts.append(self._expression(0))
+        self._expect(")")
+        return Node(word, parts=(source, pattern, *parts))
+
+    def _choice(self) -> Node:
+        """Return what follows `if` or `elif`, up to `end`."""
+        condition = self._expression(0)
+        self._expect("then")
+        then = self._expression(0)
+        if self._accept("elif"):
+            return Node("if", parts=(condition, then, self._choice()))
+        self._expect("else")
+        other = self._expression(0)
+        self._expect("end")
+        return Node("if", parts=(condition, then, other))
+
+    def _variable(self) -> str:
+        self._expect("$")
+        return self._expect_kind("NAME").text
+
+    def _pattern(self) -> Node:
+        if self._is("$"):
+            return Node("variable", self._variable())
+        is_list = self._is("[")
+        self._expect("[" if is_list else "{")
+        parts = [self._pattern() if is_list else self._key_pattern()]
+        while self._accept(","):
+            parts.append(self._pattern() if is_list else self._key_pattern())
+        self._expect("]" if is_list else "}")
+        return Node("list pattern" if is_list else "object pattern", parts=tuple(parts))
+
+    def _key_pattern(self) -> Node:
+        if self._is("$"):
+            name = self._variable()
+            return Node("key pattern", parts=(Node("constant", value=name), Node("variable", name)))
+        key = self._key()
+        self._expect(":")
+        return Node("key pattern", parts=(key, self._pattern()))
+
+    def _key(self) -> Node:
+        """Return the key of an object or of a pattern."""
+        if self._next.kind in {"NAME", "WORD"}:
+            return Node("constant", value=self._take().text)
+        if self._accept("("):
+            key = self._expression(0)
+            self._expect(")")
+            return key
+        return self._string()
+
+    @property
+    def _is_string(self) -> bool:
+        is_format = self._next.kind == "FORMAT" and self._tokens[self._at + 1].kind == "QUOTE"
+        return is_format or self._next.kind == "QUOTE"
+
+    def _string(self) -> Node:
+        name = self._take().text[1:] if self._next.kind == "FORMAT" else "text"
+        self._expect_kind("QUOTE")
+        parts = []
+        while self._next.kind != "QUOTE":
+            if self._next.kind == "INTO":
+                self._take()
+                parts.append(Node("into", parts=(self._expression(0),)))
+                self._expect_kind("OUT")
+            else:
+                parts.append(Node("constant", value=self._expect_kind("PIECE").value))
+        self._take()
+        if all(part.kind == "constant" for part in parts):
+            return Node("constant", value="".join(part.value for part in parts))
+        return Node("string", name, tuple(parts))
+
+    def _term(self) -> Node:
+        term = self._atom()
+        while True:
+            if self._next.kind == "FIELD":
+                term = self._optional(_field(term, self._take().text))
+            elif self._is("."):
+                self._take()
+                if not self._is_string:
+                    raise self._unexpected()
+                term = self._optional(Node("index", parts=(term, self._string())))
+            elif self._is("["):
+                term = self._optional(self._subscript(term))
+            else:
+                return term
+
+    def _optional(self, node: Node) -> Node:
+        return replace(node, optional=self._accept("?"))
+
+    def _subscript(self, term: Node) -> Node:
+        self._expect("[")
+        if self._accept("]"):
+            return Node("each", parts=(term,))
+        start = None if self._is(":") else self._expression(0)
+        if self._accept(":"):
+            end = None if start is not None and self._is("]") else self._expression(0)
+            self._expect("]")
+            return Node("slice", parts=(term, start, end))
+        self._expect("]")
+        return Node("index", parts=(term, start))
+
+    def _atom(self) -> Node:  # noqa: PLR0911 - one line for each kind
+        if self._is_string:
+            return self._string()
+        if self._next.kind == "OP":
+            return self._symbol()
+        token = self._take()
+        if token.kind == "NUMBER":
+            return Node("constant", value=token.value)
+        if token.kind == "FORMAT":
+            return Node("format", token.text[1:])
+        if token.kind == "FIELD":
+            return self._optional(_field(Node("identity"), token.text))
+        if token.kind == "NAME":
+            return self._call(token.text)
+        if token.kind == "WORD" and token.text == "break":
+            return Node("break", self._variable())
+        self._at -= token.kind != "END"
+        raise self._unexpected()
+
+    def _symbol(self) -> Node:  # noqa: C901, PLR0911 - one for each symbol
+        if self._accept(".."):
+            return Node("call", "recurse")
+        if self._accept("."):
+            if self._is_string:
+                return self._optional(Node("index", parts=(Node("identity"), self._string())))
+            return Node("identity")
+        if self._accept("("):
+            inner = self._expression(0)
+            self._expect(")")
+            return Node("group", parts=(inner,))
+        if self._accept("["):
+            inner_or_none = None if self._is("]") else self._expression(0)
+            self._expect("]")
+            return Node("array", parts=(inner_or_none,))
+        if self._accept("{"):
+            return self._object()
+        if self._accept("$"):
+            if self._next.text == "__loc__":
+                return Node("location", value=self._take().line)
+            return Node("variable", self._expect_kind("NAME").text)
+        raise self._unexpected()
+
+    def _call(self, name: str) -> Node:
+        if not self._accept("("):
+            return Node("constant", value=_WORDS[name]) if name in _WORDS else Node("call", name)
+        arguments = [self._expression(0)]
+        while self._accept(";"):
+            arguments.append(self._expression(0))
+        self._expect(")")
+        return Node("call", name, tuple(arguments))
+
+    def _object(self) -> Node:
+        pairs = []
+        while not self._is("}"):
+            pairs.append(self._pair())
+            if not self._accept(","):
+                break
+        self._expect("}")
+        return Node("object", parts=tuple(pairs))
+
+    def _pair(self) -> Node:
+        if self._is("$"):
+            name = self._variable()
+            if self._is(":"):
+                raise NotJq15(f"needs parentheses around the key ${name}")
+            return Node("pair", parts=(Node("constant", value=name), Node("variable", name)))
+        has_short_form = self._is_string or self._next.kind == "NAME"
+        key = self._key()
+        if has_short_form and not self._is(":"):
+            return Node("pair", parts=(key, Node("index", parts=(Node("identity"), key))))
+        self._expect(":")
+        value = self._value()
+        if self._next.text not in {",", "}"}:
+            raise NotJq15(f"needs parentheses around a value with `{self._next.text}` in an object")
+        return Node("pair", parts=(key, value))
+
+    def _value(self) -> Node:
+        """Return the value of an object's key: only `-` and `|` are operators there."""
+        if self._accept("-"):
+            value = Node("negative", parts=(self._value_after_minus(),))
+        elif self._is("if", "reduce", "foreach", "try", "def", "label"):
+            raise NotJq15(f"needs parentheses around a value with `{self._next.text}` in an object")
+        else:
+            value = self._term()
+        return Node("|", parts=(value, self._value())) if self._accept("|") else value
+
+    def _value_after_minus(self) -> Node:
+        return Node("negative", parts=(self._value_after_minus(),)) if self._accept("-") else self._term()
+
+
+_WORDS = {"true": True, "false": False, "null": None}
+
+
+def is_constant(node: Node | None) -> bool:
+    """Whether jq 1.5 has the value of a node when it compiles."""
+    node = bare(node)
+    if node is None or node.kind == "array":
+        return node is not None and node.parts[0] is None
+    if node.kind == "object":
+        return all(is_constant(part) for pair in node.parts if pair is not None for part in pair.parts)
+    return node.kind in {"constant", "location"}
+
+
+def bare(node: Node | None) -> Node | None:
+    """Return a node without parentheses and without `| .`."""
+    while node is not None:
+        kinds = [part.kind for part in node.parts if part is not None]
+        if node.kind == "group" or (node.kind == "|" and kinds[1] == "identity"):
+            node = node.parts[0]
+        elif node.kind == "|" and kinds[0] == "identity":
+            node = node.parts[1]
+        else:
+            break
+    return node
+
+
+def _field(term: Node, text: str) -> Node:
+    return Node("index", parts=(term, Node("constant", value=text[1:])))
+
+
+def _binary(operator: str, left: Node, right: Node) -> Node:
+    """Return an operation, or its result if jq 1.5 computes it while it compiles; raises NotJq15."""
+    numbers = [_number(each) for each in (left, right)]
+    if operator in _FOLDED and None not in numbers:
+        a, b = numbers
+        assert a is not None
+        assert b is not None
+        result = _FOLDED[operator](a, b)
+        if operator == "/" and isinstance(result, float) and math.isinf(result):
+            raise NotJq15("does not divide by zero")
+        return Node("constant", value=result)
+    return Node(operator, parts=(left, right))
+
+
+def _number(node: Node) -> float | None:
+    found = bare(node)
+    is_number = found is not None and found.kind == "constant" and isinstance(found.value, float)
+    return found.value if found is not None and is_number else None

@@ -1,0 +1,82 @@
+"""Asks the real pyjq 2.6.0 what it returns, in a process of its own: some expressions crash or hang it.
+
+`make pyjq` builds it, which needs a C toolchain, autoconf, automake, libtool and a Python that has lib2to3 (before
+3.13). `python tests/agent/jq15.py` asks it for every expression of `jq15_corpus.json` again, and writes the results.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+CORPUS = Path(__file__).with_name("jq15_corpus.json")
+PYTHON = Path(__file__).parents[2] / "build/pyjq/bin/python"
+ENVIRONMENT = {"TOKEN": "t0ken"}
+CRASH, HANG = {"stop": "crashes"}, {"stop": "hangs"}
+_WAIT_S = 5.0
+# These read memory that pyjq does not set, so what they do changes from run to run.
+_UNSET = re.compile(r"(?<![.\w\"])(debug|inputs?)\b(?![:(])")
+_PROGRAM = """
+import json, sys
+import pyjq
+for line in sys.stdin:
+    expression, document = json.loads(line)
+    try:
+        result = pyjq.first(expression, document)
+    except Exception:  # as in the agent, the value is null
+        result = None
+    print(json.dumps({"value": result}), flush=True)
+"""
+
+
+def ask(pairs: Sequence[tuple[str, Any]], *, wait_s: float = _WAIT_S) -> list[dict[str, Any]]:
+    """Return what pyjq gives for expressions and their documents: `{"value": …}`, CRASH or HANG."""
+    found: list[dict[str, Any]] = []
+    while len(found) < len(pairs):
+        found += _answers(pairs[len(found) :], wait_s)
+    return found
+
+
+def _answers(pairs: Sequence[tuple[str, Any]], wait_s: float) -> list[dict[str, Any]]:
+    """Return the results up to the first expression that crashes or hangs pyjq."""
+    if _UNSET.search(pairs[0][0]):
+        return [CRASH]
+    known = next((index for index, (each, _) in enumerate(pairs) if _UNSET.search(each)), len(pairs))
+    asked = "".join(json.dumps(pair) + "\n" for pair in pairs[:known])
+    stop = CRASH
+    try:
+        done = subprocess.run(
+            [PYTHON, "-c", _PROGRAM],
+            check=False,
+            input=asked.encode(),
+            capture_output=True,
+            timeout=wait_s,
+            env=ENVIRONMENT,
+        ).stdout
+    except subprocess.TimeoutExpired as error:
+        done, stop = error.stdout or b"", HANG
+    answers = [json.loads(line) for line in done.splitlines(keepends=True) if line.endswith(b"\n")]
+    return answers if len(answers) == known else [*answers, stop]
+
+
+def read_corpus() -> list[dict[str, Any]]:
+    """Return groups of expressions over one document: `document`, and `results` by expression."""
+    found: list[dict[str, Any]] = json.loads(CORPUS.read_text("utf-8"))
+    return found
+
+
+def main() -> None:
+    """Ask for every expression of the corpus, and write the results."""
+    groups = read_corpus()
+    for group in groups:
+        answers = ask([(each, group["document"]) for each in group["results"]])
+        group["results"] = dict(zip(group["results"], answers, strict=True))
+    CORPUS.write_text(json.dumps(groups, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
