@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 from port_hook_cli.agent.jq15_functions import CRASHING, FORMATS, NAMES, NUMERIC, definitions_of
-from port_hook_cli.agent.jq15_grammar import Node, NotJq15, bare, is_constant, parse_jq15
+from port_hook_cli.agent.jq15_grammar import JqNode, NotJq15, bare, is_constant, parse_jq15
 
 _MOST_CACHED = 1000
 _PLAIN = 2.0**53
@@ -89,21 +89,21 @@ class _Writer:
         self.is_special = False
         self._continuations = 0
 
-    def write(self, node: Node | None, scope: _Scope) -> str:
+    def write(self, node: JqNode | None, scope: _Scope) -> str:
         """Return a program in parentheses, or one that needs none; raises NotJq15."""
         assert node is not None
         return self._writers.get(node.kind, _Writer._operation)(self, node, scope)
 
-    def _all(self, node: Node, scope: _Scope) -> list[str]:
+    def _all(self, node: JqNode, scope: _Scope) -> list[str]:
         return [self.write(part, scope) for part in node.parts]
 
-    def _identity(self, _: Node, __: _Scope) -> str:
+    def _identity(self, _: JqNode, __: _Scope) -> str:
         return "."
 
-    def _group(self, node: Node, scope: _Scope) -> str:
+    def _group(self, node: JqNode, scope: _Scope) -> str:
         return f"({self.write(node.parts[0], scope)})"
 
-    def _constant(self, node: Node, _: _Scope) -> str:
+    def _constant(self, node: JqNode, _: _Scope) -> str:
         value = node.value
         if not isinstance(value, float):
             return json.dumps(value)
@@ -114,7 +114,7 @@ class _Writer:
             return str(int(value)) if value >= 0 else f"({int(value)})"
         return f"({value!r} + 0)"  # adding makes it a number of 53 bits
 
-    def _string(self, node: Node, scope: _Scope) -> str:
+    def _string(self, node: JqNode, scope: _Scope) -> str:
         parts = ['""']
         for part in node.parts:
             assert part is not None
@@ -127,7 +127,7 @@ class _Writer:
             joined = f"({joined} + {part_text})"
         return joined
 
-    def _format(self, node: Node, _: _Scope) -> str:
+    def _format(self, node: JqNode, _: _Scope) -> str:
         return f"(. | {self._formatted(node.text)})"
 
     def _formatted(self, name: str) -> str:
@@ -141,16 +141,16 @@ class _Writer:
         self.used.add(name)
         return name
 
-    def _location(self, node: Node, _: _Scope) -> str:
+    def _location(self, node: JqNode, _: _Scope) -> str:
         return f'{{"file": "<top-level>", "line": {node.value}}}'
 
-    def _variable(self, node: Node, scope: _Scope) -> str:
+    def _variable(self, node: JqNode, scope: _Scope) -> str:
         if node.text not in scope.variables:
             hint = ": write `env`" if node.text == "ENV" else ""
             raise NotJq15(f"has no `${node.text}`{hint}")
         return f"${node.text}"
 
-    def _index(self, node: Node, scope: _Scope) -> str:
+    def _index(self, node: JqNode, scope: _Scope) -> str:
         term, key = node.parts
         assert key is not None
         text = self.write(key, scope)
@@ -158,24 +158,24 @@ class _Writer:
             text = f"{text} | {self._helper('__ph_key')}"
         return f"{self._subject(term, scope)}[{text}]{'?' * node.optional}"
 
-    def _each(self, node: Node, scope: _Scope) -> str:
+    def _each(self, node: JqNode, scope: _Scope) -> str:
         return f"{self._subject(node.parts[0], scope)}[]{'?' * node.optional}"
 
-    def _slice(self, node: Node, scope: _Scope) -> str:
+    def _slice(self, node: JqNode, scope: _Scope) -> str:
         term, start, end = node.parts
         bounds = ["" if bound is None else f"({self.write(bound, scope)})" for bound in (start, end)]
         return f"{self._subject(term, scope)}[{bounds[0]}:{bounds[1]}]{'?' * node.optional}"
 
-    def _subject(self, node: Node | None, scope: _Scope) -> str:
+    def _subject(self, node: JqNode | None, scope: _Scope) -> str:
         """Return a term that a bracket can follow."""
         assert node is not None
         text = self.write(node, scope)
         return text if node.kind in {"identity", "index", "each", "slice"} else f"({text})"
 
-    def _array(self, node: Node, scope: _Scope) -> str:
+    def _array(self, node: JqNode, scope: _Scope) -> str:
         return "[]" if node.parts[0] is None else f"[{self.write(node.parts[0], scope)}]"
 
-    def _object(self, node: Node, scope: _Scope) -> str:
+    def _object(self, node: JqNode, scope: _Scope) -> str:
         pairs, is_known = [], True
         for pair in node.parts:
             assert pair is not None
@@ -187,32 +187,32 @@ class _Writer:
             pairs.append(f"({key}): ({value})")
         return "{" + ", ".join(pairs) + "}"
 
-    def _negative(self, node: Node, scope: _Scope) -> str:
+    def _negative(self, node: JqNode, scope: _Scope) -> str:
         return f"(-({self.write(node.parts[0], scope)}))"
 
-    def _choice(self, node: Node, scope: _Scope) -> str:
+    def _choice(self, node: JqNode, scope: _Scope) -> str:
         condition, then, other = self._all(node, scope)
         return f"(if {condition} then {then} else {other} end)"
 
-    def _try(self, node: Node, scope: _Scope) -> str:
+    def _try(self, node: JqNode, scope: _Scope) -> str:
         body, handler = node.parts
         caught = "" if handler is None else f" catch ({self._handler(handler, scope)})"
         return f"(try ({self.write(body, scope)}){caught})"
 
-    def _handler(self, node: Node, scope: _Scope) -> str:
+    def _handler(self, node: JqNode, scope: _Scope) -> str:
         text = self.write(node, scope)
         return text if is_constant(node) else f"{self._helper('__ph_message')} | {text}"
 
-    def _label(self, node: Node, scope: _Scope) -> str:
+    def _label(self, node: JqNode, scope: _Scope) -> str:
         body = self.write(node.parts[0], replace(scope, labels=scope.labels | {node.text}))
         return f"(label ${node.text} | {body})"
 
-    def _break(self, node: Node, scope: _Scope) -> str:
+    def _break(self, node: JqNode, scope: _Scope) -> str:
         if node.text not in scope.labels:
             raise NotJq15(f"knows no label `${node.text}` there")
         return f"(break ${node.text})"
 
-    def _loop(self, node: Node, scope: _Scope) -> str:
+    def _loop(self, node: JqNode, scope: _Scope) -> str:
         source, pattern, *rest = node.parts
         assert pattern is not None
         first = self.write(rest[0], scope)
@@ -220,7 +220,7 @@ class _Writer:
         steps = [first, *(self.write(part, inner) for part in rest[1:])]
         return f"({node.kind} ({self.write(source, scope)}) as {self._pattern(pattern, scope)} ({'; '.join(steps)}))"
 
-    def _bind(self, node: Node, scope: _Scope) -> str:
+    def _bind(self, node: JqNode, scope: _Scope) -> str:
         source, pattern, body = node.parts
         assert source is not None
         assert pattern is not None
@@ -232,7 +232,7 @@ class _Writer:
         rest = self._piped(source, f". as {names} | ${name} | {text}", scope)
         return f"(. as ${name} | {rest})"
 
-    def _pattern(self, node: Node, scope: _Scope) -> str:
+    def _pattern(self, node: JqNode, scope: _Scope) -> str:
         if node.kind == "variable":
             return f"${node.text}"
         if node.kind == "list pattern":
@@ -245,7 +245,7 @@ class _Writer:
             pairs.append(f"({self.write(key, scope)}): {self._pattern(inner, scope)}")
         return "{" + ", ".join(pairs) + "}"
 
-    def _define(self, node: Node, scope: _Scope) -> str:
+    def _define(self, node: JqNode, scope: _Scope) -> str:
         definition, rest = node.parts
         assert definition is not None
         parameters: tuple[str, ...] = definition.value
@@ -259,7 +259,7 @@ class _Writer:
         listed = f"({'; '.join(parameters)})" if parameters else ""
         return f"(def {definition.text}{listed}: {self.write(definition.parts[0], inner)}; {after})"
 
-    def _call(self, node: Node, scope: _Scope) -> str:
+    def _call(self, node: JqNode, scope: _Scope) -> str:
         name = f"{node.text}/{len(node.parts)}"
         arguments = f"({'; '.join(self._all(node, scope))})" if node.parts else ""
         if name in scope.functions:
@@ -269,12 +269,12 @@ class _Writer:
             raise NotJq15(_unknown(node.text, len(node.parts)))
         if name in CRASHING:
             self.warnings.append(f"`{node.text}` may crash the agent")
-        if name in {"gsub/2", "gsub/3"} and node.parts[0] == Node("constant", value=""):
+        if name in {"gsub/2", "gsub/3"} and node.parts[0] == JqNode("constant", value=""):
             self.warnings.append("`gsub` with an empty pattern never ends, so the agent hangs")
         self.is_special = self.is_special or name in NUMERIC - {"floor/0"}
         return f"{self._helper(node.text)}{arguments}"
 
-    def _pipe(self, node: Node, scope: _Scope) -> str:
+    def _pipe(self, node: JqNode, scope: _Scope) -> str:
         left, right = node.parts
         assert left is not None
         text = self.write(right, scope)
@@ -287,7 +287,7 @@ class _Writer:
         self._continuations += 1
         return f"__ph_{self._continuations}"
 
-    def _piped(self, node: Node | None, rest: str, scope: _Scope) -> str:  # noqa: PLR0911 - one for each kind
+    def _piped(self, node: JqNode | None, rest: str, scope: _Scope) -> str:  # noqa: PLR0911 - one for each kind
         """Return `node | rest`, where a `try` at the end of `node` catches errors of `rest` too."""
         assert node is not None
         if not _has_try_at_its_end(node):
@@ -315,7 +315,7 @@ class _Writer:
                 right = self._piped(node.parts[1], f". as ${name}_right | ${name} | {left}", scope)
                 return f"(. as ${name} | {right})"
 
-    def _operation(self, node: Node, scope: _Scope) -> str:
+    def _operation(self, node: JqNode, scope: _Scope) -> str:
         operator = node.kind
         if _has_try_at_its_end(node):
             return self._piped(node, ".", scope)
@@ -334,7 +334,7 @@ class _Writer:
             return f"{self._helper('__ph_alternative')}({left}; {right})"
         return f"({left} {operator} {right})"
 
-    _writers: ClassVar[dict[str, Callable[[Any, Node, _Scope], str]]] = {
+    _writers: ClassVar[dict[str, Callable[[Any, JqNode, _Scope], str]]] = {
         "identity": _identity,
         "group": _group,
         "constant": _constant,
@@ -361,7 +361,7 @@ class _Writer:
     }
 
 
-def _variables(pattern: Node) -> Iterator[str]:
+def _variables(pattern: JqNode) -> Iterator[str]:
     if pattern.kind == "variable":
         yield pattern.text
     for part in pattern.parts:
@@ -369,7 +369,7 @@ def _variables(pattern: Node) -> Iterator[str]:
             yield from _variables(part.parts[1] if part.kind == "key pattern" and part.parts[1] else part)
 
 
-def _has_try_at_its_end(node: Node | None) -> bool:
+def _has_try_at_its_end(node: JqNode | None) -> bool:
     """Whether jq 1.5 still catches errors for a `try` of `node` when its result is used further."""
     if node is None:
         return False

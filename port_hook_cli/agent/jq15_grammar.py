@@ -73,7 +73,7 @@ class NotJq15(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class JqNode:
     """A part of an expression. `kind` says what `text`, `value` and `parts` are; `module jq15` reads them.
 
     A part that is None is left out, such as the handler of a `try`.
@@ -81,7 +81,7 @@ class Node:
 
     kind: str
     text: str = ""
-    parts: tuple[Node | None, ...] = ()
+    parts: tuple[JqNode | None, ...] = ()
     value: Any = None
     optional: bool = False
 
@@ -94,7 +94,7 @@ class _Token:
     value: Any = field(default=None, compare=False)
 
 
-def parse_jq15(expression: str) -> Node:
+def parse_jq15(expression: str) -> JqNode:
     """Return the tree of an expression; raises NotJq15."""
     return _Parser(list(_tokens(expression))).whole()
 
@@ -167,17 +167,17 @@ class _Parser:
     def __init__(self, tokens: list[_Token]) -> None:
         self._tokens, self._at, self._depth = tokens, 0, 0
 
-    def whole(self) -> Node:
+    def whole(self) -> JqNode:
         if self._is("import") or self._is("include") or self._is("module"):
             raise NotJq15("finds no module in the agent")
         definitions = []
         while self._is("def"):
             definitions.append(self._definition())
-        body = Node("identity") if self._next.kind == "END" else self._expression(0)
+        body = JqNode("identity") if self._next.kind == "END" else self._expression(0)
         if self._next.kind != "END":
             raise self._unexpected()
         for definition in reversed(definitions):
-            body = Node("define", parts=(definition, body))
+            body = JqNode("define", parts=(definition, body))
         return body
 
     @property
@@ -217,7 +217,7 @@ class _Parser:
         found = f"`{token.text}`" if token.kind != "END" else "the end"
         return NotJq15(f"does not expect {found} there" + (f", but `{wanted}`" if wanted and wanted != "else" else ""))
 
-    def _expression(self, least: int) -> Node:
+    def _expression(self, least: int) -> JqNode:
         """Return an expression whose operators bind at least as strongly as `least`."""
         self._depth += 1
         if self._depth > _MOST_NESTED:
@@ -226,7 +226,7 @@ class _Parser:
         while self._next.kind in {"OP", "WORD"} and (power := _POWERS.get(self._next.text, 0)) >= max(least, 1):
             operator = self._take().text
             if operator == "?":
-                left = Node("try", parts=(left, None))
+                left = JqNode("try", parts=(left, None))
                 continue
             right = self._expression(power if power in _RIGHT else power + 1)
             left = _binary(operator, left, right)
@@ -235,30 +235,30 @@ class _Parser:
         self._depth -= 1
         return left
 
-    def _prefix(self) -> Node:  # noqa: PLR0911 - one for each form
+    def _prefix(self) -> JqNode:  # noqa: PLR0911 - one for each form
         if self._is("def"):
-            return Node("define", parts=(self._definition(), self._expression(0)))
+            return JqNode("define", parts=(self._definition(), self._expression(0)))
         if self._accept("-"):
-            return Node("negative", parts=(self._expression(_ADD + 1),))
+            return JqNode("negative", parts=(self._expression(_ADD + 1),))
         if self._is("reduce", "foreach"):
             return self._loop(self._take().text)
         if self._accept("if"):
             return self._choice()
         if self._accept("try"):
             body = self._expression(_TRY)
-            return Node("try", parts=(body, self._expression(_CATCH) if self._accept("catch") else None))
+            return JqNode("try", parts=(body, self._expression(_CATCH) if self._accept("catch") else None))
         if self._accept("label"):
             name = self._variable()
             self._expect("|")
-            return Node("label", name, (self._expression(_PIPE),))
+            return JqNode("label", name, (self._expression(_PIPE),))
         term = self._term()
         if not self._accept("as"):
             return term
         pattern = self._pattern()
         self._expect("|")
-        return Node("bind", parts=(term, pattern, self._expression(_PIPE)))
+        return JqNode("bind", parts=(term, pattern, self._expression(_PIPE)))
 
-    def _definition(self) -> Node:
+    def _definition(self) -> JqNode:
         self._expect("def")
         name, parameters = self._expect_kind("NAME").text, []
         if self._accept("("):
@@ -269,12 +269,12 @@ class _Parser:
         self._expect(":")
         body = self._expression(0)
         self._expect(";")
-        return Node("function", name, (body,), value=tuple(parameters))
+        return JqNode("function", name, (body,), value=tuple(parameters))
 
     def _parameter(self) -> str:
         return f"${self._expect_kind('NAME').text}" if self._accept("$") else self._expect_kind("NAME").text
 
-    def _loop(self, word: str) -> Node:
+    def _loop(self, word: str) -> JqNode:
         source = self._term()
         self._expect("as")
         pattern = self._pattern()
@@ -285,47 +285,47 @@ class _Parser:
         if word == "foreach" and self._accept(";"):
             parts.append(self._expression(0))
         self._expect(")")
-        return Node(word, parts=(source, pattern, *parts))
+        return JqNode(word, parts=(source, pattern, *parts))
 
-    def _choice(self) -> Node:
+    def _choice(self) -> JqNode:
         """Return what follows `if` or `elif`, up to `end`."""
         condition = self._expression(0)
         self._expect("then")
         then = self._expression(0)
         if self._accept("elif"):
-            return Node("if", parts=(condition, then, self._choice()))
+            return JqNode("if", parts=(condition, then, self._choice()))
         self._expect("else")
         other = self._expression(0)
         self._expect("end")
-        return Node("if", parts=(condition, then, other))
+        return JqNode("if", parts=(condition, then, other))
 
     def _variable(self) -> str:
         self._expect("$")
         return self._expect_kind("NAME").text
 
-    def _pattern(self) -> Node:
+    def _pattern(self) -> JqNode:
         if self._is("$"):
-            return Node("variable", self._variable())
+            return JqNode("variable", self._variable())
         is_list = self._is("[")
         self._expect("[" if is_list else "{")
         parts = [self._pattern() if is_list else self._key_pattern()]
         while self._accept(","):
             parts.append(self._pattern() if is_list else self._key_pattern())
         self._expect("]" if is_list else "}")
-        return Node("list pattern" if is_list else "object pattern", parts=tuple(parts))
+        return JqNode("list pattern" if is_list else "object pattern", parts=tuple(parts))
 
-    def _key_pattern(self) -> Node:
+    def _key_pattern(self) -> JqNode:
         if self._is("$"):
             name = self._variable()
-            return Node("key pattern", parts=(Node("constant", value=name), Node("variable", name)))
+            return JqNode("key pattern", parts=(JqNode("constant", value=name), JqNode("variable", name)))
         key = self._key()
         self._expect(":")
-        return Node("key pattern", parts=(key, self._pattern()))
+        return JqNode("key pattern", parts=(key, self._pattern()))
 
-    def _key(self) -> Node:
+    def _key(self) -> JqNode:
         """Return the key of an object or of a pattern."""
         if self._next.kind in {"NAME", "WORD"}:
-            return Node("constant", value=self._take().text)
+            return JqNode("constant", value=self._take().text)
         if self._accept("("):
             key = self._expression(0)
             self._expect(")")
@@ -337,23 +337,23 @@ class _Parser:
         is_format = self._next.kind == "FORMAT" and self._tokens[self._at + 1].kind == "QUOTE"
         return is_format or self._next.kind == "QUOTE"
 
-    def _string(self) -> Node:
+    def _string(self) -> JqNode:
         name = self._take().text[1:] if self._next.kind == "FORMAT" else "text"
         self._expect_kind("QUOTE")
         parts = []
         while self._next.kind != "QUOTE":
             if self._next.kind == "INTO":
                 self._take()
-                parts.append(Node("into", parts=(self._expression(0),)))
+                parts.append(JqNode("into", parts=(self._expression(0),)))
                 self._expect_kind("OUT")
             else:
-                parts.append(Node("constant", value=self._expect_kind("PIECE").value))
+                parts.append(JqNode("constant", value=self._expect_kind("PIECE").value))
         self._take()
         if all(part.kind == "constant" for part in parts):
-            return Node("constant", value="".join(part.value for part in parts))
-        return Node("string", name, tuple(parts))
+            return JqNode("constant", value="".join(part.value for part in parts))
+        return JqNode("string", name, tuple(parts))
 
-    def _term(self) -> Node:
+    def _term(self) -> JqNode:
         term = self._atom()
         while True:
             if self._next.kind == "FIELD":
@@ -362,121 +362,121 @@ class _Parser:
                 self._take()
                 if not self._is_string:
                     raise self._unexpected()
-                term = self._optional(Node("index", parts=(term, self._string())))
+                term = self._optional(JqNode("index", parts=(term, self._string())))
             elif self._is("["):
                 term = self._optional(self._subscript(term))
             else:
                 return term
 
-    def _optional(self, node: Node) -> Node:
+    def _optional(self, node: JqNode) -> JqNode:
         return replace(node, optional=self._accept("?"))
 
-    def _subscript(self, term: Node) -> Node:
+    def _subscript(self, term: JqNode) -> JqNode:
         self._expect("[")
         if self._accept("]"):
-            return Node("each", parts=(term,))
+            return JqNode("each", parts=(term,))
         start = None if self._is(":") else self._expression(0)
         if self._accept(":"):
             end = None if start is not None and self._is("]") else self._expression(0)
             self._expect("]")
-            return Node("slice", parts=(term, start, end))
+            return JqNode("slice", parts=(term, start, end))
         self._expect("]")
-        return Node("index", parts=(term, start))
+        return JqNode("index", parts=(term, start))
 
-    def _atom(self) -> Node:  # noqa: PLR0911 - one line for each kind
+    def _atom(self) -> JqNode:  # noqa: PLR0911 - one line for each kind
         if self._is_string:
             return self._string()
         if self._next.kind == "OP":
             return self._symbol()
         token = self._take()
         if token.kind == "NUMBER":
-            return Node("constant", value=token.value)
+            return JqNode("constant", value=token.value)
         if token.kind == "FORMAT":
-            return Node("format", token.text[1:])
+            return JqNode("format", token.text[1:])
         if token.kind == "FIELD":
-            return self._optional(_field(Node("identity"), token.text))
+            return self._optional(_field(JqNode("identity"), token.text))
         if token.kind == "NAME":
             return self._call(token.text)
         if token.kind == "WORD" and token.text == "break":
-            return Node("break", self._variable())
+            return JqNode("break", self._variable())
         self._at -= token.kind != "END"
         raise self._unexpected()
 
-    def _symbol(self) -> Node:  # noqa: C901, PLR0911 - one for each symbol
+    def _symbol(self) -> JqNode:  # noqa: C901, PLR0911 - one for each symbol
         if self._accept(".."):
-            return Node("call", "recurse")
+            return JqNode("call", "recurse")
         if self._accept("."):
             if self._is_string:
-                return self._optional(Node("index", parts=(Node("identity"), self._string())))
-            return Node("identity")
+                return self._optional(JqNode("index", parts=(JqNode("identity"), self._string())))
+            return JqNode("identity")
         if self._accept("("):
             inner = self._expression(0)
             self._expect(")")
-            return Node("group", parts=(inner,))
+            return JqNode("group", parts=(inner,))
         if self._accept("["):
             inner_or_none = None if self._is("]") else self._expression(0)
             self._expect("]")
-            return Node("array", parts=(inner_or_none,))
+            return JqNode("array", parts=(inner_or_none,))
         if self._accept("{"):
             return self._object()
         if self._accept("$"):
             if self._next.text == "__loc__":
-                return Node("location", value=self._take().line)
-            return Node("variable", self._expect_kind("NAME").text)
+                return JqNode("location", value=self._take().line)
+            return JqNode("variable", self._expect_kind("NAME").text)
         raise self._unexpected()
 
-    def _call(self, name: str) -> Node:
+    def _call(self, name: str) -> JqNode:
         if not self._accept("("):
-            return Node("constant", value=_WORDS[name]) if name in _WORDS else Node("call", name)
+            return JqNode("constant", value=_WORDS[name]) if name in _WORDS else JqNode("call", name)
         arguments = [self._expression(0)]
         while self._accept(";"):
             arguments.append(self._expression(0))
         self._expect(")")
-        return Node("call", name, tuple(arguments))
+        return JqNode("call", name, tuple(arguments))
 
-    def _object(self) -> Node:
+    def _object(self) -> JqNode:
         pairs = []
         while not self._is("}"):
             pairs.append(self._pair())
             if not self._accept(","):
                 break
         self._expect("}")
-        return Node("object", parts=tuple(pairs))
+        return JqNode("object", parts=tuple(pairs))
 
-    def _pair(self) -> Node:
+    def _pair(self) -> JqNode:
         if self._is("$"):
             name = self._variable()
             if self._is(":"):
                 raise NotJq15(f"needs parentheses around the key ${name}")
-            return Node("pair", parts=(Node("constant", value=name), Node("variable", name)))
+            return JqNode("pair", parts=(JqNode("constant", value=name), JqNode("variable", name)))
         has_short_form = self._is_string or self._next.kind == "NAME"
         key = self._key()
         if has_short_form and not self._is(":"):
-            return Node("pair", parts=(key, Node("index", parts=(Node("identity"), key))))
+            return JqNode("pair", parts=(key, JqNode("index", parts=(JqNode("identity"), key))))
         self._expect(":")
         value = self._value()
         if self._next.text not in {",", "}"}:
             raise NotJq15(f"needs parentheses around a value with `{self._next.text}` in an object")
-        return Node("pair", parts=(key, value))
+        return JqNode("pair", parts=(key, value))
 
-    def _value(self) -> Node:
+    def _value(self) -> JqNode:
         """Return the value of an object's key: only `-` and `|` are operators there."""
         if self._accept("-"):
-            value = Node("negative", parts=(self._value_after_minus(),))
+            value = JqNode("negative", parts=(self._value_after_minus(),))
         elif self._is("if", "reduce", "foreach", "try", "def", "label"):
             raise NotJq15(f"needs parentheses around a value with `{self._next.text}` in an object")
         else:
             value = self._term()
-        return Node("|", parts=(value, self._value())) if self._accept("|") else value
+        return JqNode("|", parts=(value, self._value())) if self._accept("|") else value
 
-    def _value_after_minus(self) -> Node:
-        return Node("negative", parts=(self._value_after_minus(),)) if self._accept("-") else self._term()
+    def _value_after_minus(self) -> JqNode:
+        return JqNode("negative", parts=(self._value_after_minus(),)) if self._accept("-") else self._term()
 
 
 _WORDS = {"true": True, "false": False, "null": None}
 
 
-def is_constant(node: Node | None) -> bool:
+def is_constant(node: JqNode | None) -> bool:
     """Whether jq 1.5 has the value of a node when it compiles."""
     node = bare(node)
     if node is None or node.kind == "array":
@@ -486,7 +486,7 @@ def is_constant(node: Node | None) -> bool:
     return node.kind in {"constant", "location"}
 
 
-def bare(node: Node | None) -> Node | None:
+def bare(node: JqNode | None) -> JqNode | None:
     """Return a node without parentheses and without `| .`."""
     while node is not None:
         kinds = [part.kind for part in node.parts if part is not None]
@@ -499,11 +499,11 @@ def bare(node: Node | None) -> Node | None:
     return node
 
 
-def _field(term: Node, text: str) -> Node:
-    return Node("index", parts=(term, Node("constant", value=text[1:])))
+def _field(term: JqNode, text: str) -> JqNode:
+    return JqNode("index", parts=(term, JqNode("constant", value=text[1:])))
 
 
-def _binary(operator: str, left: Node, right: Node) -> Node:
+def _binary(operator: str, left: JqNode, right: JqNode) -> JqNode:
     """Return an operation, or its result if jq 1.5 computes it while it compiles; raises NotJq15."""
     numbers = [_number(each) for each in (left, right)]
     if operator in _FOLDED and None not in numbers:
@@ -513,11 +513,11 @@ def _binary(operator: str, left: Node, right: Node) -> Node:
         result = _FOLDED[operator](a, b)
         if operator == "/" and isinstance(result, float) and math.isinf(result):
             raise NotJq15("does not divide by zero")
-        return Node("constant", value=result)
-    return Node(operator, parts=(left, right))
+        return JqNode("constant", value=result)
+    return JqNode(operator, parts=(left, right))
 
 
-def _number(node: Node) -> float | None:
+def _number(node: JqNode) -> float | None:
     found = bare(node)
     is_number = found is not None and found.kind == "constant" and isinstance(found.value, float)
     return found.value if found is not None and is_number else None

@@ -1,8 +1,9 @@
 """What the agent takes from Port: a message of a topic, or a run that it claimed, and whether it works on it.
 
 Facts from the agent's source: `streamers/polling/polling_streamer.py` and
-`processors/polling/polling_to_webhook_processor.py` make a claimed run look like a message; `kafka_streamer.py` skips
-what is not for the agent; `WebhookInvoker.validate_incoming_signature` checks a message of a topic.
+`processors/polling/polling_to_webhook_processor.py` make a claimed run look like a message, in two ways since May 2026
+(AgentVersion); `kafka_streamer.py` skips what is not for the agent; `WebhookInvoker.validate_incoming_signature` checks
+a message of a topic.
 """
 
 from __future__ import annotations
@@ -22,6 +23,13 @@ from port_hook_cli.text.secret import Secret
 _SIGNATURE, _TIMESTAMP = "X-Port-Signature", "X-Port-Timestamp"
 _NODE_RUN_PREFIX = "wfnr_"
 _METHOD_DEFAULTS: dict[str, Any] = {"synchronized": False, "method": "POST", "headers": {}}
+# What the newest agent takes from a run, instead of from the event in its body.
+_OF_A_RUN = ("type", "url", "agent", "synchronized", "method", "headers")
+_EVENT = frozenset({"context", "payload", "trigger"})
+_NO_EVENT = (
+    "the agent logs a warning: the body does not look like a Port event, because it has none of context, payload and "
+    "trigger"
+)
 assert (_SIGNATURE.lower(), _TIMESTAMP.lower()) == (SIGNATURE_HEADER, TIMESTAMP_HEADER)
 
 
@@ -30,6 +38,17 @@ class AgentTransport(StrEnum):
 
     KAFKA = "kafka"
     POLLING = "polling"
+
+
+class AgentVersion(StrEnum):
+    """Which agent is predicted. Its releases have no numbers that its source shows.
+
+    MAY_2026 makes the invocation method of five fields of a claimed run. LATEST also uses the event in the run's body,
+    and passes the whole configuration of a node.
+    """
+
+    MAY_2026 = "2026-05"
+    LATEST = "latest"
 
 
 class Subject(StrEnum):
@@ -54,7 +73,8 @@ class AgentMessage:
     """A message as the agent's mappings see it.
 
     `method` is the invocation method. `fault` is the exception that the agent raises on it, or "". `notes` say what
-    is unknown about it.
+    is unknown about it, and what the agent warns about. `looks_like` is the version of the agent that can have made or
+    can handle it, None if each version can.
     """
 
     transport: AgentTransport
@@ -65,6 +85,7 @@ class AgentMessage:
     acceptance: Acceptance = Acceptance.ACCEPTED
     fault: str = ""
     notes: tuple[str, ...] = ()
+    looks_like: AgentVersion | None = None
 
     @property
     def is_synchronized(self) -> bool:
@@ -78,6 +99,7 @@ def take_message(
     secret: Secret,
     *,
     default: AgentTransport = AgentTransport.KAFKA,
+    version: AgentVersion = AgentVersion.LATEST,
 ) -> AgentMessage:
     """Return the message in a claimed run, a message of a topic, or a payload that the agent has already accepted.
 
@@ -92,7 +114,7 @@ def take_message(
         return _from_topic(document, transport or default, secret)
     if transport is AgentTransport.KAFKA:
         raise ValueError("it is a run that the agent claims by polling, not a message of a topic")
-    return claimed(document)
+    return claimed(document, version)
 
 
 def take_topic_message(document: Any, secret: Secret) -> AgentMessage:
@@ -116,34 +138,68 @@ def _unwrapped(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _claim_reader(document: Mapping[str, Any]) -> Callable[[dict[str, Any]], AgentMessage] | None:
+def _claim_reader(document: Mapping[str, Any]) -> Callable[[dict[str, Any], AgentVersion], AgentMessage] | None:
     kept = document.get("payload")
-    if isinstance(document.get("id"), str) and isinstance(kept, Mapping) and {"url", "type"} & kept.keys():
+    if isinstance(document.get("id"), str) and isinstance(kept, Mapping) and _has_method(kept):
         return _from_action_run
     if isinstance(document.get("identifier"), str) and isinstance(document.get("config"), Mapping):
         return _from_node_run
     return None
 
 
-def _from_action_run(run: dict[str, Any]) -> AgentMessage:
-    message = AgentMessage(transport=AgentTransport.POLLING, subject=Subject.ACTION_RUN, run_id=run["id"], document={})
+def _has_method(kept: Mapping[str, Any]) -> bool:
+    """Whether the payload of a run has an invocation method, or an event that has one."""
+    return bool({"url", "type"} & kept.keys()) or bool(_event_method(kept.get("body")))
+
+
+def _event_method(body: Any) -> Mapping[str, Any]:
+    """Return the invocation method of an event, empty without one."""
+    found = body
+    for name in ("payload", "action", "invocationMethod"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def _from_action_run(run: dict[str, Any], version: AgentVersion) -> AgentMessage:
+    kept = run["payload"]
+    message = AgentMessage(
+        transport=AgentTransport.POLLING,
+        subject=Subject.ACTION_RUN,
+        run_id=run["id"],
+        document={},
+        looks_like=None if {"type", "url", "agent"} <= kept.keys() else AgentVersion.LATEST,
+    )
     try:
-        kept = run["payload"]
-        method = {name: kept[name] for name in ("type", "url", "agent")} | _given(kept)
-        if not method.pop("agent"):
+        method = _method_of_run(kept, version)
+        if not method.pop("agent", False):
             return replace(message, method=method, acceptance=Acceptance.NOT_FOR_AGENT)
-        document = kept["body"].copy()
+        if missing := [name for name in ("type", "url") if name not in method]:
+            return replace(message, acceptance=Acceptance.FAULT, fault=f"the invocation method has no {missing[0]}")
+        body = kept["body"]
+        document = body.copy()
         document["headers"] = method["headers"]
         document.setdefault("payload", {}).setdefault("action", {})["invocationMethod"] = method
         document.setdefault("context", {})["runId"] = run["id"]
     except (AttributeError, KeyError, TypeError) as error:
         return replace(message, acceptance=Acceptance.FAULT, fault=f"{type(error).__name__}: {error}")
-    return replace(message, method=method, document=document)
+    is_event = version is AgentVersion.MAY_2026 or bool(_EVENT & body.keys())
+    return replace(message, method=method, document=document, notes=() if is_event else (_NO_EVENT,))
 
 
-def _from_node_run(run: dict[str, Any]) -> AgentMessage:
+def _method_of_run(kept: Mapping[str, Any], version: AgentVersion) -> dict[str, Any]:
+    """Return the invocation method with `agent`; raises KeyError where the agent of May 2026 does."""
+    if version is AgentVersion.MAY_2026:
+        return {name: kept[name] for name in ("type", "url", "agent")} | _given(kept)
+    method = {**_event_method(kept.get("body")), **{name: kept[name] for name in _OF_A_RUN if name in kept}}
+    return _with_defaults(method)
+
+
+def _from_node_run(run: dict[str, Any], version: AgentVersion) -> AgentMessage:
     config = run["config"]
-    method = {"type": config.get("type"), "url": config.get("url", "")} | _given(config)
+    if version is AgentVersion.MAY_2026:
+        method = {"type": config.get("type"), "url": config.get("url", "")} | _given(config)
+    else:
+        method = _with_defaults({name: value for name, value in config.items() if name != "agent"})
     document = {
         "headers": method["headers"],
         "payload": {"action": {"invocationMethod": method}},
@@ -163,6 +219,25 @@ def _given(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: config.get(name, default) for name, default in deepcopy(_METHOD_DEFAULTS).items()}
 
 
+def _with_defaults(method: dict[str, Any]) -> dict[str, Any]:
+    return method | {name: value for name, value in deepcopy(_METHOD_DEFAULTS).items() if name not in method}
+
+
+def _version_that_sent(document: Mapping[str, Any], method: Mapping[str, Any]) -> AgentVersion | None:
+    """Return the version of the agent whose request has this body, None if each can have sent it.
+
+    A message that Port published has `agent` in its invocation method; the agent's request has not.
+    """
+    if not method or "agent" in method:
+        return None
+    context = document.get("context")
+    config = context.get("nodeConfig") if isinstance(context, Mapping) else None
+    further = (config if isinstance(config, Mapping) else method).keys() - set(_OF_A_RUN)
+    if not further:
+        return None
+    return AgentVersion.LATEST if further <= method.keys() else AgentVersion.MAY_2026
+
+
 def _from_topic(
     document: dict[str, Any], transport: AgentTransport, secret: Secret, *, is_direct: bool = False
 ) -> AgentMessage:
@@ -177,7 +252,12 @@ def _from_topic(
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"the agent cannot read it: {type(error).__name__}: {error}") from None
     message = AgentMessage(
-        transport=transport, subject=subject, run_id=run_id or None, document=document, method=method
+        transport=transport,
+        subject=subject,
+        run_id=run_id or None,
+        document=document,
+        method=method,
+        looks_like=None if is_change else _version_that_sent(document, found),
     )
     headers = document.get("headers")
     is_signed = isinstance(headers, Mapping) and bool({_SIGNATURE, _TIMESTAMP} & headers.keys())

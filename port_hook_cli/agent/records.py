@@ -10,6 +10,7 @@ from typing import Any
 from port_hook_cli.agent.expressions import EnvironmentUse, Evaluated
 from port_hook_cli.agent.mapping import MappingProblem, Severity
 from port_hook_cli.agent.masking import AgentMasker
+from port_hook_cli.agent.message import AgentVersion
 from port_hook_cli.agent.prediction import MappingTry, Prediction
 from port_hook_cli.agent.reports import AgentCall, AgentOutcome
 from port_hook_cli.agent.request import MappedField
@@ -27,6 +28,7 @@ def prediction_record(
     environment: EnvironmentUse,
     given: Sequence[str],
     masker: AgentMasker,
+    version: AgentVersion,
     delivery: Delivery | None = None,
     origin: MessageOrigin | None = None,
 ) -> dict[str, Any]:
@@ -44,6 +46,8 @@ def prediction_record(
         "run_id": message.run_id,
         "synchronized": message.is_synchronized,
         "notes": list(message.notes),
+        "agent_version": str(version),
+        "looks_like": None if message.looks_like is None else str(message.looks_like),
         "mappings": [_try(each, masker) for each in prediction.tries],
         "mapping": None if prediction.mapping is None else prediction.mapping.place,
         "environment": {"names": list(environment.names), "open": environment.is_open, "given": list(given)},

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from port_hook_cli.agent.expressions import EnvironmentUse, Evaluated
 from port_hook_cli.agent.mapping import MappingProblem, Severity
 from port_hook_cli.agent.masking import AgentMasker
-from port_hook_cli.agent.message import AgentMessage, AgentTransport, Subject
+from port_hook_cli.agent.message import AgentMessage, AgentTransport, AgentVersion, Subject
 from port_hook_cli.agent.prediction import MappingTry, Prediction
 from port_hook_cli.agent.reports import TOKEN_PATH, AgentCall, AgentOutcome
 from port_hook_cli.agent.request import MappedField
@@ -22,14 +22,24 @@ _MOST_OF_A_VALUE = 400
 _MOST_OF_A_BODY = 4000
 _MOST_LINES = 60
 _TRANSPORTS = {AgentTransport.KAFKA: "a Kafka topic", AgentTransport.POLLING: "polling"}
+_VERSIONS = {AgentVersion.MAY_2026: "of May 2026", AgentVersion.LATEST: "after May 2026"}
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 
 def prediction_lines(
-    prediction: Prediction, *, environment: EnvironmentUse, given: Sequence[str], masker: AgentMasker
+    prediction: Prediction,
+    *,
+    environment: EnvironmentUse,
+    given: Sequence[str],
+    masker: AgentMasker,
+    version: AgentVersion,
 ) -> Iterator[Styled]:
-    """Yield the lines about the message, the mappings and the request; `given` are the variables that jq saw."""
+    """Yield the lines about the message, the mappings and the request.
+
+    `given` are the variables that jq saw, and `version` is that of the predicted agent.
+    """
     yield from _message_lines(prediction.message)
+    yield from _version_lines(prediction.message, version)
     skipped = max(0, len(prediction.tries) - _MOST_LINES)
     if skipped:
         yield _line("mapping", Styled(f"… {skipped:,} are skipped", "dim"))
@@ -99,6 +109,15 @@ def _message_lines(message: AgentMessage) -> Iterator[Styled]:
     yield _line("message", Styled.assemble((what, "bold"), f", {', '.join(parts)}"))
     for note in message.notes:
         yield _line("", Styled(note, "dim"))
+
+
+def _version_lines(message: AgentMessage, version: AgentVersion) -> Iterator[Styled]:
+    if message.looks_like is None:
+        return
+    yield _line("version", Styled(f"it looks like one of the agent {_VERSIONS[message.looks_like]}"))
+    if message.looks_like is not version:
+        advice = f"this predicts the agent {_VERSIONS[version]}: add --agent-version {message.looks_like}"
+        yield _line("", Styled(advice, "yellow"))
 
 
 def _tried(tried: MappingTry, masker: AgentMasker) -> Styled:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from port_hook_cli.agent.message import AgentTransport
+from port_hook_cli.agent.message import AgentTransport, AgentVersion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,7 @@ class AgentPlan:
     source: str | StreamPlan
     mapping: str | None
     transport: AgentTransport | None
+    version: AgentVersion
     response: str | None
     status: int | None
     variables: tuple[str, ...]

@@ -102,7 +102,9 @@ def _message(session: AgentSession, source: AgentInput) -> AgentMessage:
         if source.origin is not None:
             return take_topic_message(source.document, secret)
         document = deepcopy(source.document)
-        return take_message(document, source.transport, secret, default=session.default_transport)
+        return take_message(
+            document, source.transport, secret, default=session.default_transport, version=session.plan.version
+        )
     except ValueError as error:
         raise UsageError(
             f"{source.name} is not a message of the agent: {error}.",

@@ -45,7 +45,11 @@ def show_request(session: AgentSession, shown: ShownPrediction) -> None:
 
     output = Output(session.runtime.stdout, session.runtime.environ)
     lines = prediction_lines(
-        shown.prediction, environment=shown.environment, given=tuple(session.variables), masker=shown.masker
+        shown.prediction,
+        environment=shown.environment,
+        given=tuple(session.variables),
+        masker=shown.masker,
+        version=session.plan.version,
     )
     output.print(*output.fit(lines))
 
@@ -62,6 +66,7 @@ def emit_prediction(
         environment=shown.environment,
         given=tuple(session.variables),
         masker=shown.masker,
+        version=session.plan.version,
         delivery=delivery,
         origin=shown.source.origin,
     )

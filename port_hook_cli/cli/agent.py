@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from port_hook_cli.agent.message import AgentTransport
+from port_hook_cli.agent.message import AgentTransport, AgentVersion
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.errors import ExitCode, UsageError
@@ -73,6 +73,13 @@ def agent(
             "--transport", help="How the agent gets the message. Default: STREAMER_NAME, or what the message shows."
         ),
     ] = None,
+    agent_version: Annotated[
+        AgentVersion,
+        typer.Option(
+            "--agent-version",
+            help="Predict this agent: the one of May 2026, or the newest, which differs in the runs that it polls.",
+        ),
+    ] = AgentVersion.LATEST,
     status: Annotated[
         int | None,
         typer.Option(
@@ -212,6 +219,7 @@ def agent(
         source=source or stream,
         mapping=mapping,
         transport=transport,
+        version=agent_version,
         response=response,
         status=status,
         variables=tuple(env or ()),

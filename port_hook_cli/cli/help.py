@@ -38,7 +38,7 @@ GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "Output": ("--dry-run", "--format", "--json"),
     },
     "agent": {
-        "Message": ("--transport", "--store"),
+        "Message": ("--transport", "--agent-version", "--store"),
         "Messages that arrive": ("--kafka", "--poll", "--since", "--count", "--take-over", "--yes"),
         "Mapping": ("--mapping", "--env", "--check", "--watch"),
         "Responses": ("--status", "--response"),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from port_hook_cli.agent.message import AgentVersion
 from port_hook_cli.agent.prediction import Prediction
 from port_hook_cli.agent.wire import WireRequest
 from port_hook_cli.engines.agent_jq import AgentJq
@@ -48,7 +49,7 @@ def body_of(prediction: Prediction) -> Any:
 
 
 def test_claimed_node_run_is_sent_as_observed_on_loopback(jq: AgentJq) -> None:
-    wire = sent(predicted(jq, node_run()))
+    wire = sent(predicted(jq, node_run(), version=AgentVersion.MAY_2026))
     spaced = (
         '{"headers": {"X-Mine": "1"}, "payload": {"action": {"invocationMethod": {"type": "WEBHOOK", '
         f'"url": "{URL}", "synchronized": true, "method": "POST", "headers": {{"X-Mine": "1"}}}}}}}}, '

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from port_hook_cli.agent.mapping import DEFAULT_MAPPINGS, AgentMapping, read_mappings
-from port_hook_cli.agent.message import AgentTransport, take_message
+from port_hook_cli.agent.message import AgentTransport, AgentVersion, take_message
 from port_hook_cli.agent.prediction import AgentWorld, Prediction, predict
 from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.engines.encryption import open_aes_gcm
@@ -64,6 +64,7 @@ def predicted(
     secret: Secret = SECRET,
     timestamp: str = STAMP,
     is_detailed: bool = True,
+    version: AgentVersion = AgentVersion.LATEST,
 ) -> Prediction:
     world = AgentWorld(
         mappings=mappings,
@@ -73,4 +74,4 @@ def predicted(
         timestamp=timestamp,
         is_detailed=is_detailed,
     )
-    return predict(take_message(document, transport, secret), world)
+    return predict(take_message(document, transport, secret, version=version), world)

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from port_hook_cli.agent.mapping import AgentMapping
-from port_hook_cli.agent.message import AgentTransport
+from port_hook_cli.agent.message import AgentTransport, AgentVersion
 from port_hook_cli.agent_view.mappings import StreamMappings
 from port_hook_cli.agent_view.plan import AgentPlan, StreamPlan
 from port_hook_cli.agent_view.polling import Polling, confirm_claims
@@ -108,8 +108,8 @@ async def polled(url: str, runtime: Runtime, *, count: int) -> ExitCode:
     """Poll without pauses until `count` runs are shown, for 20 seconds at most."""
     stream_plan = StreamPlan(transport=AgentTransport.POLLING, count=count)
     plan = AgentPlan(
-        source=stream_plan, mapping=None, transport=None, response=None, status=None, variables=(), raw=False,
-        watch=False, send=False, to=None, to_its_url=False, report=False, timeout_s=10, api_timeout_s=10, json=True,
+        source=stream_plan, mapping=None, transport=None, version=AgentVersion.LATEST, response=None, status=None, variables=(),
+        raw=False, watch=False, send=False, to=None, to_its_url=False, report=False, timeout_s=10, api_timeout_s=10, json=True,
         store=None, org=None, secret_file=None, insecure_api=False,
     )  # fmt: skip
     settings = Settings(client_id="id", client_secret=SECRET, api_url=url)

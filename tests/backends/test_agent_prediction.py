@@ -1,7 +1,7 @@
 """`agent` predicts, byte for byte and call for call, what a stand-in of Port's execution agent does at the sandbox.
 
-The stand-in replaces `payload` and `context` in the body, which the agent merges, and writes other logs; tests/agent
-covers both.
+The stand-in is like the agent of May 2026, but it replaces `payload` and `context` in the body, which the agent merges,
+and writes other logs. tests/agent covers both.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from port_hook_cli.agent.message import AgentTransport
+from port_hook_cli.agent.message import AgentTransport, AgentVersion
 from port_hook_cli.agent.prediction import Prediction
 from port_hook_cli.agent.response import AgentResponse
 from port_hook_cli.engines.agent_jq import AgentJq
@@ -54,7 +54,7 @@ def check_request(prediction: Prediction, received: RawRequest, secret: Secret, 
     stamp = received.value("x-port-timestamp")
     assert stamp is not None
     with AgentJq({}) as jq:
-        again = predicted(jq, document, secret=secret, timestamp=stamp)
+        again = predicted(jq, document, secret=secret, timestamp=stamp, version=AgentVersion.MAY_2026)
     assert again.wire is not None
     assert received.value("x-port-signature") == dict(again.wire.headers)["X-Port-Signature"]
 
@@ -70,7 +70,7 @@ def test_action_run_is_sent_and_reported_as_predicted(
         until(sandbox, run_id, lambda note: "agent" in note)
         document = client.get(f"/v1/actions/runs/{run_id}").json()
         with AgentJq({}) as jq:
-            prediction = predicted(jq, document, secret=secret)
+            prediction = predicted(jq, document, secret=secret, version=AgentVersion.MAY_2026)
         calls = run_program("agent_actions.py", env=environ_for(sandbox.ready))
         assert (prediction.message.transport, prediction.message.run_id) == (AgentTransport.POLLING, run_id)
         check_request(prediction, it.requests[0], secret, document)
@@ -94,7 +94,7 @@ def test_node_run_is_sent_and_reported_as_predicted(
         sent = json.loads(it.requests[0].body)
         document = {"identifier": node_run_id, "config": sent["context"]["nodeConfig"]}
         with AgentJq({}) as jq:
-            prediction = predicted(jq, document, secret=secret)
+            prediction = predicted(jq, document, secret=secret, version=AgentVersion.MAY_2026)
         check_request(prediction, it.requests[0], secret, document)
         assert reports(calls, f"/v1/workflows/nodes/runs/{node_run_id}") == expected(prediction, status)
         taking = [f"{call.method} {call.path} 200" for call in prediction.taking]

@@ -138,6 +138,20 @@ def test_agent_gets_its_settings_by_the_names_of_the_agent(run: Run, folder: Pat
     assert "failed with status code: 400\n" in result.out
 
 
+def test_version_of_the_agent_is_chosen_and_recognized(run: Run, folder: Path) -> None:
+    name = write(folder, "r.json", node_run(onTimeout="fail"))
+    records = [run("agent", name, "--json", *more, env=ENV).records[0] for more in ((), ("--agent-version", "2026-05"))]
+    assert [record["agent_version"] for record in records] == ["latest", "2026-05"]
+    methods = [record["request"]["body"]["payload"]["action"]["invocationMethod"] for record in records]
+    assert ["onTimeout" in method for method in methods] == [True, False]
+    sent = write(folder, "sent.json", records[1]["request"]["body"])
+    shown = run("agent", sent, env=ENV)
+    assert "it looks like one of the agent of May 2026" in shown.out
+    assert "this predicts the agent after May 2026: add --agent-version 2026-05" in shown.out
+    assert run("agent", sent, "--json", env=ENV).records[0]["looks_like"] == "2026-05"
+    assert "add --agent-version" not in run("agent", sent, "--agent-version", "2026-05", env=ENV).out
+
+
 def test_many_problems_of_a_mapping_file_are_shortened(run: Run, folder: Path) -> None:
     write(folder, "map.json", [{f"key{number}": 1 for number in range(500)}])
     result = run("agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", env=ENV)

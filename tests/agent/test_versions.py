@@ -1,0 +1,119 @@
+"""What the agent of May 2026, and the newest one, make of the same claimed run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from port_hook_cli.agent.message import Acceptance, AgentMessage, AgentVersion, take_message
+from tests.agent.worlds import NODE_RUN, RUN, SECRET, URL, action_run, node_run, topic_message
+
+MAY, LATEST = AgentVersion.MAY_2026, AgentVersion.LATEST
+BASIC = {"type": "WEBHOOK", "url": URL, "synchronized": True, "method": "POST"}
+
+
+def taken(document: dict[str, Any], version: AgentVersion | None = None) -> AgentMessage:
+    if version is None:
+        return take_message(document, None, SECRET)
+    return take_message(document, None, SECRET, version=version)
+
+
+def event(**method: Any) -> dict[str, Any]:
+    """Return a body of Port's default payload, with the invocation method that Port's event has."""
+    return {
+        "context": {"runId": RUN},
+        "payload": {"action": {"identifier": "a", "invocationMethod": {"type": "WEBHOOK", "agent": True, **method}}},
+        "trigger": {"origin": "UI"},
+    }
+
+
+def test_newest_agent_is_the_default() -> None:
+    assert "onTimeout" in taken(node_run(onTimeout="fail")).method
+
+
+def test_newest_agent_passes_the_whole_configuration_of_a_node() -> None:
+    run = node_run(onTimeout="fail", responseTimeout=3)
+    method = taken(run, LATEST).method
+    assert method == {
+        **BASIC,
+        "headers": {"X-Mine": "1"},
+        "body": {"a": "é"},
+        "onTimeout": "fail",
+        "responseTimeout": 3,
+    }
+    assert taken(run, MAY).method == {**BASIC, "headers": {"X-Mine": "1"}}
+    assert taken(run, LATEST).document["payload"] == {"action": {"invocationMethod": method}}
+    assert taken(run, LATEST).run_id == NODE_RUN
+
+
+def test_newest_agent_adds_defaults_to_what_a_node_lacks() -> None:
+    run = {"identifier": NODE_RUN, "config": {"type": "WEBHOOK", "url": URL, "agent": True}}
+    expected = {"type": "WEBHOOK", "url": URL, "synchronized": False, "method": "POST", "headers": {}}
+    assert taken(run, LATEST).method == expected
+    assert taken({"identifier": NODE_RUN, "config": {"url": URL}}, LATEST).acceptance is Acceptance.NOT_FOR_AGENT
+
+
+def test_newest_agent_takes_the_method_of_the_event_and_overrides_it_by_the_run() -> None:
+    body = event(url="http://event/", method="PUT", projectName="p")
+    run = {"id": RUN, "payload": {"url": URL, "agent": True, "synchronized": True, "body": body}}
+    message = taken(run, LATEST)
+    assert message.method == {
+        "type": "WEBHOOK", "url": URL, "method": "PUT", "projectName": "p", "synchronized": True, "headers": {},
+    }  # fmt: skip
+    assert message.document["payload"]["action"]["invocationMethod"] == message.method
+    assert message.document["payload"]["action"]["identifier"] == "a"
+    assert message.notes == ()
+    assert "KeyError" in taken(run, MAY).fault  # it reads only the run
+
+
+def test_run_whose_method_is_only_in_its_event_is_for_the_newest_agent() -> None:
+    message = taken({"id": RUN, "payload": {"body": event(url=URL)}})
+    assert message.acceptance is Acceptance.ACCEPTED
+    assert message.looks_like is LATEST
+    assert taken({"id": RUN, "payload": {"body": event(url=URL, agent=False)}}).acceptance is Acceptance.NOT_FOR_AGENT
+
+
+@pytest.mark.parametrize("missing", ["type", "url"])
+def test_newest_agent_fails_without_a_type_or_a_url(missing: str) -> None:
+    run = action_run(body={"payload": {}})
+    del run["payload"][missing]
+    message = taken(run, LATEST)
+    assert message.acceptance is Acceptance.FAULT
+    assert f"has no {missing}" in message.fault
+
+
+def test_body_that_is_not_an_event_is_a_warning_of_the_newest_agent() -> None:
+    warning = "the agent logs a warning: the body does not look like a Port event"
+    assert any(warning in note for note in taken(action_run(), LATEST).notes)
+    assert taken(action_run(), MAY).notes == ()
+    for name in ("context", "payload", "trigger"):
+        assert taken(action_run(body={name: {}}), LATEST).notes == ()
+
+
+def test_skipped_run_is_a_warning_of_the_newest_agent() -> None:
+    run = action_run()
+    del run["payload"]["agent"]
+    message = taken(run, LATEST)
+    assert message.acceptance is Acceptance.NOT_FOR_AGENT
+    assert "KeyError" in taken(run, MAY).fault
+
+
+@pytest.mark.parametrize("version", AgentVersion)
+def test_request_that_an_agent_sent_shows_its_version(version: AgentVersion) -> None:
+    sent = taken(node_run(onTimeout="fail"), version).document
+    assert taken(sent).looks_like is version
+    action = taken({"id": RUN, "payload": {**BASIC, "agent": True, "body": event(url=URL, extra=1)}}, version).document
+    assert taken(action).looks_like is (LATEST if version is LATEST else None)
+
+
+@pytest.mark.parametrize("document", [topic_message(), action_run(), node_run(body=None), {"any": 1}])
+def test_message_that_shows_no_version_has_none(document: dict[str, Any]) -> None:
+    assert taken(document).looks_like is None
+
+
+@pytest.mark.parametrize(
+    "nested", [{"payload": 1}, {"payload": {"action": 2}}, {"payload": {"action": {"invocationMethod": 3}}}]
+)
+def test_event_with_another_form_is_a_fault_or_ignored(nested: dict[str, Any]) -> None:
+    assert taken(action_run(body=nested), LATEST).acceptance in {Acceptance.FAULT, Acceptance.ACCEPTED}
