@@ -42,13 +42,33 @@ class AgentMapping:
 DEFAULT_MAPPINGS = (
     AgentMapping(
         place="[0]",
+        enabled='.payload.action.invocationMethod.type == "GITLAB"',
+        fields={
+            "url": '(env.GITLAB_URL // "https://gitlab.com/") + "api/v4/projects/"'
+            ' + (.payload.action.invocationMethod | .groupName + "/" + .projectName | @uri) + "/trigger/pipeline"',
+            "body": {
+                "ref": '.payload | .properties.ref // .action.invocationMethod.defaultRef // "main"',
+                "token": '.payload.action.invocationMethod | env[(.groupName | gsub("/"; "_")) + "_" + .projectName]',
+                "variables": ".payload | .action.invocationMethod.omitUserInputs as $omit"
+                " | [.properties | to_entries[] | {(.key): (.value | tostring)}] | add"
+                " | if $omit then {} else . end",
+                "port_payload": "if .payload.action.invocationMethod.omitPayload | not then . else {} end",
+            },
+        },
+    ),
+    AgentMapping(
+        place="[1]",
         fields={
             "method": '.payload.action.invocationMethod.method // "POST"',
             "url": ".payload.action.invocationMethod.url // .changelogDestination.url",
         },
     ),
 )
-"""What the agent uses without a mapping file: the action's own method and URL, and the whole message."""
+"""What the agent does without a mapping file of one's own: its image has one with these two mappings.
+
+The first triggers a pipeline of GitLab, with the project's trigger token from the environment. The second keeps the
+action's method and URL, and sends the whole message. The expressions give what those of the agent's file give.
+"""
 
 
 class Severity(StrEnum):

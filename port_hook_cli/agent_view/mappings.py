@@ -20,9 +20,7 @@ FileVersion: TypeAlias = tuple[int | None, ...]
 def session_mappings(session: AgentSession) -> tuple[AgentMapping, ...]:
     """Return the mappings, and print their problems; raises UsageError if the agent does not start with them."""
     name = mapping_file(session.plan, session.runtime)
-    line = (
-        f"note: mappings from {name}" if name else "note: no mapping file, so the agent's default for webhooks is used"
-    )
+    line = f"note: mappings from {name}" if name else "note: no mapping file, so the agent's default mappings are used"
     if session.plan.mapping is None and session.runtime.memory.is_new(line):
         tell(printable(line), session.runtime)
     mappings, problems = load_mappings(name, session.runtime)

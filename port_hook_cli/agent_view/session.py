@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from port_hook_cli.agent.expressions import EnvironmentUse, environment_use
-from port_hook_cli.agent.mapping import AgentMapping
+from port_hook_cli.agent.mapping import DEFAULT_MAPPINGS, AgentMapping
 from port_hook_cli.agent.masking import AgentMasker, decrypted_secrets
 from port_hook_cli.agent.message import AgentMessage, AgentTransport, take_message, take_topic_message
 from port_hook_cli.agent.prediction import AgentWorld, Prediction, predict
@@ -86,7 +86,9 @@ def predict_input(session: AgentSession, source: AgentInput, mappings: Sequence[
     hidden = [*session.variables.values(), *decrypted, secret.reveal()]
     for value in hidden:
         session.runtime.keep_secret(value)
-    texts = [text for mapping in mappings for _, text in mapping.expressions]
+    # Of the defaults, only the one for GitLab reads variables: they are not worth a line for any other message.
+    read = [prediction.mapping] if mappings is DEFAULT_MAPPINGS else mappings
+    texts = [text for mapping in read if mapping is not None for _, text in mapping.expressions]
     return ShownPrediction(
         source=source,
         prediction=prediction,

@@ -60,7 +60,7 @@ def agent(
             "--mapping",
             metavar="FILE",
             help="The agent's mapping file. Default: CONTROL_THE_PAYLOAD_CONFIG_PATH, or "
-            "control_the_payload_config.json in this folder, or the agent's own default for webhooks.",
+            "control_the_payload_config.json in this folder, or the agent's own default.",
         ),
     ] = None,
     check: Annotated[

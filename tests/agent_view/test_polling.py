@@ -108,8 +108,9 @@ async def polled(url: str, runtime: Runtime, *, count: int) -> ExitCode:
     """Poll without pauses until `count` runs are shown, for 20 seconds at most."""
     stream_plan = StreamPlan(transport=AgentTransport.POLLING, count=count)
     plan = AgentPlan(
-        source=stream_plan, mapping=None, transport=None, version=AgentVersion.LATEST, response=None, status=None, variables=(),
-        raw=False, watch=False, send=False, to=None, to_its_url=False, report=False, timeout_s=10, api_timeout_s=10, json=True,
+        source=stream_plan, mapping=None, transport=None, version=AgentVersion.LATEST, response=None, status=None,
+        variables=(), raw=False, watch=False, send=False, to=None, to_its_url=False, report=False, timeout_s=10,
+        api_timeout_s=10, json=True,
         store=None, org=None, secret_file=None, insecure_api=False,
     )  # fmt: skip
     settings = Settings(client_id="id", client_secret=SECRET, api_url=url)

@@ -69,12 +69,12 @@ def test_agent_prints_a_record(run: Run, folder: Path) -> None:
     result = run("agent", write(folder, "m.json", node_run()), "--json", env=ENV)
     (record,) = result.records
     assert (record["type"], record["transport"], record["subject"], record["mapping"]) == (
-        "prediction", "polling", "workflow node run", "[0]",
+        "prediction", "polling", "workflow node run", "[1]",
     )  # fmt: skip
     assert record["request"]["headers"][0] == ["Host", "127.0.0.1:8000"]
     assert [outcome["response"]["name"] for outcome in record["outcomes"]] == ["200", "400", "refused", "timeout"]
     assert record["taking"][1]["path"] == "/v1/workflows/runs/ack"
-    assert result.err == "note: no mapping file, so the agent's default for webhooks is used\n"
+    assert result.err == "note: no mapping file, so the agent's default mappings are used\n"
 
 
 def test_agent_says_why_nothing_is_sent(run: Run, folder: Path) -> None:
@@ -136,6 +136,34 @@ def test_agent_gets_its_settings_by_the_names_of_the_agent(run: Run, folder: Pat
     )
     assert "DELETE http://127.0.0.1:8000/hook" in result.out
     assert "failed with status code: 400\n" in result.out
+
+
+def test_gitlab_pipeline_is_triggered_without_a_mapping_file(run: Run, folder: Path) -> None:
+    method = {"type": "GITLAB", "groupName": "my/group", "projectName": "app", "omitPayload": True, "defaultRef": "dev"}
+    message = topic_message(method=method, cpu=2)
+    del message["headers"], message["payload"]["action"]["invocationMethod"]["url"]
+    env = {**ENV, "GITLAB_URL": "http://127.0.0.1:8000/", "my_group_app": "the-t0ken-itself"}
+    names = ("--env", "GITLAB_URL", "--env", "my_group_app")
+    record = run("agent", write(folder, "m.json", message), "--json", *names, env=env).records[0]
+    assert record["mapping"] == "[0]"
+    assert record["request"]["url"] == "***api/v4/projects/my%2Fgroup%2Fapp/trigger/pipeline"
+    assert record["request"]["method"] == "POST"
+    assert record["request"]["body"] == {
+        "ref": "dev",
+        "token": "***",
+        "variables": {"name": "Zoë", "cpu": "2"},
+        "port_payload": {},
+    }
+    assert record["environment"] == {"names": ["GITLAB_URL"], "open": True, "given": ["GITLAB_URL", "my_group_app"]}
+    plain = run("agent", "m.json", env=ENV)
+    assert "POST https://gitlab.com/api/v4/projects/my%2Fgroup%2Fapp/trigger/pipeline" in plain.out
+    assert "the variable GITLAB_URL (not given, so null here: add --env GITLAB_URL)" in plain.out
+
+
+def test_default_mapping_of_a_webhook_reads_no_variable(run: Run, folder: Path) -> None:
+    result = run("agent", write(folder, "m.json", topic_message()), env=ENV)
+    assert "[1] is used" in result.out
+    assert "variable" not in result.out
 
 
 def test_version_of_the_agent_is_chosen_and_recognized(run: Run, folder: Path) -> None:

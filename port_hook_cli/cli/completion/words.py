@@ -182,7 +182,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--poll',), '', False, (), 'Show each action run in progress that is for the agent, without claiming it; see --take-over.'),
             (('--since',), 'TIME', False, (), 'With --kafka or --poll: show messages or runs since this time: 10m, 2h, or 2026-05-01T13:30.'),
             (('--count',), 'N', False, (), 'With --kafka or --poll: stop after N messages or runs.'),
-            (('--mapping',), 'FILE', False, (), "The agent's mapping file. Default: CONTROL_THE_PAYLOAD_CONFIG_PATH, or control_the_payload_config.json in this folder, or the agent's own default for webhooks."),
+            (('--mapping',), 'FILE', False, (), "The agent's mapping file. Default: CONTROL_THE_PAYLOAD_CONFIG_PATH, or control_the_payload_config.json in this folder, or the agent's own default."),
             (('--check',), 'FILE', False, (), 'Check a mapping file instead, without a message.'),
             (('--transport',), 'kafka|polling', False, ('kafka', 'polling'), 'How the agent gets the message. Default: STREAMER_NAME, or what the message shows.'),
             (('--agent-version',), '2026-05|latest', False, ('2026-05', 'latest'), 'Predict this agent: the one of May 2026, or the newest, which differs in the runs that it polls.'),
