@@ -117,10 +117,15 @@ def template_data(action: PortAction, run: RunContext) -> dict[str, Any]:
     }
 
 
-def assemble(action: PortAction, run: RunContext, rendered: Any, errors: tuple[JqError, ...] = ()) -> RenderedRequest:
-    """Return the request for the rendered `request_template`; raises RenderError if it cannot be sent."""
+def assemble(
+    action: PortAction, run: RunContext, rendered: Any, errors: tuple[JqError, ...] = (), *, any_url: bool = False
+) -> RenderedRequest:
+    """Return the request for the rendered `request_template`; raises RenderError if it cannot be sent.
+
+    `any_url` accepts a text that is not a URL, for a request that goes to another target.
+    """
     parts = rendered if isinstance(rendered, Mapping) else {}
-    request = assemble_parts(parts, owner="The action", run_id=run.id, errors=errors)
+    request = assemble_parts(parts, owner="The action", run_id=run.id, errors=errors, any_url=any_url)
     if not action.has_body and request.method != "GET":  # a GET has a body only if the action has a body template
         flags = {"synchronized": request.synchronized, "agent": request.agent}
         request = replace(request, body=default_payload(action, run, {**parts, **flags}))
@@ -143,16 +148,18 @@ def assemble_parts(
     run_id: str,
     synchronized: bool = False,
     errors: tuple[JqError, ...] = (),
+    any_url: bool = False,
 ) -> RenderedRequest:
     """Return the request of a rendered invocation method, or of a WEBHOOK node's rendered config.
 
     `owner` begins the sentence of an error; `synchronized` is the value if the parts do not set it. Without a
-    `body`, the request has none. Raises RenderError for a request that cannot be sent.
+    `body`, the request has none. `any_url` accepts a text that is not a URL. Raises RenderError for a request that
+    cannot be sent.
     """
     method, url = str(parts.get("method") or "POST").upper(), _cleaned(parts.get("url"))
     if method not in METHODS:
         raise _unusable(owner, "method", parts.get("method"), f"not one of {', '.join(sorted(METHODS))}", errors)
-    if not isinstance(url, str) or not _is_url(url):
+    if not isinstance(url, str) or not (is_url(url) or (any_url and url)):
         raise _unusable(owner, "url", url, "not a URL that begins with https:// or http://", errors)
     flags = {name: _flag(owner, name, parts.get(name), errors) for name in ("synchronized", "agent")}
     return RenderedRequest(
@@ -199,12 +206,18 @@ def default_payload(action: PortAction, run: RunContext, method: Mapping[str, An
     }
 
 
+def unusual_headers(request: RenderedRequest) -> tuple[str, ...]:
+    """Return the names of the header fields whose values are not ASCII. They are sent as UTF-8."""
+    return tuple(name for name, value in request.headers if not value.isascii())
+
+
 def _cleaned(url: Any) -> Any:
     """Return a URL without the characters that Node's `URL` removes, such as line ends."""
     return _LINE_ENDS.sub("", url).strip(_OUTER) if isinstance(url, str) else url
 
 
-def _is_url(text: str) -> bool:
+def is_url(text: str) -> bool:
+    """Return whether a text is a URL that Port can send to: one of HTTP with a host."""
     try:
         parts = urlsplit(text)
         _ = parts.port  # raises ValueError for an invalid port

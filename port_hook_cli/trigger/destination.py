@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from port_hook_cli.actions.request import is_url
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.forwarding import is_on_this_machine, target_url
 from port_hook_cli.runs.urls import is_in_ports_own
@@ -12,11 +13,13 @@ from port_hook_cli.runs.urls import is_in_ports_own
 def destination(url: str, to: str | None, *, to_its_url: bool = False, owner: str = "The action") -> str:
     """Return the URL to send to: `to`, with the path and query of `url` unless it has its own, or else `url`.
 
+    With `to`, `url` can be any text, such as a placeholder.
+
     `owner` begins an error's sentence. Raises UsageError if that is another machine's URL and the user did not ask for
     it. Only Port itself, or a sandbox, can add the credentials to a call of Port's own API.
     """
     if to is not None:
-        parts = urlsplit(url)
+        parts = urlsplit(url if is_url(url) else "")
         return target_url(to, f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}")
     if to_its_url or is_on_this_machine(url):
         return url

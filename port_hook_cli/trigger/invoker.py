@@ -67,15 +67,17 @@ class Invoker:
         self._encrypt = encrypt
         self._strict = strict
 
-    async def request(self, action: PortAction, **asked: Unpack[RunParameters]) -> RenderedRequest:
+    async def request(
+        self, action: PortAction, *, any_url: bool = False, **asked: Unpack[RunParameters]
+    ) -> RenderedRequest:
         """Return the request of a run, without its signature.
 
-        An automation takes no inputs, and its origin is AUTOMATION. Raises InvalidInputs with every violation,
-        RenderError, UsageError for an incorrectly declared action, and SettingsError for an encrypted input without
-        a key.
+        `any_url` accepts a text that is not a URL, for a request that goes to another target. An automation takes no
+        inputs, and its origin is AUTOMATION. Raises InvalidInputs with every violation, RenderError, UsageError for an
+        incorrectly declared action, and SettingsError for an encrypted input without a key.
         """
         run, rendering = await self._render(action, **asked)
-        return assemble(action, run, rendering.value, rendering.errors)
+        return assemble(action, run, rendering.value, rendering.errors, any_url=any_url)
 
     async def message(self, action: PortAction, **asked: Unpack[RunParameters]) -> RenderedMessage:
         """Return the message of a run of a KAFKA action, without its signature; raises as `request` does."""

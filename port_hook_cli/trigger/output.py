@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from port_hook_cli.actions.jq_differences import JqDifference
-from port_hook_cli.actions.request import RenderedRequest
+from port_hook_cli.actions.request import RenderedRequest, is_url, unusual_headers
 from port_hook_cli.actions.templates import JqError
 from port_hook_cli.invocations.masked_headers import mask_headers
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation, Response
@@ -17,7 +17,7 @@ from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, tell, write_bytes, write_content
 from port_hook_cli.text.masking import Masker
-from port_hook_cli.text.safe import printable
+from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.trigger.records import invocation_record
 
 
@@ -54,6 +54,27 @@ def tell_of_agent(request: RenderedRequest, runtime: Runtime) -> None:
             "(--kafka HOST:PORT publishes it for the agent)",
             runtime,
         )
+
+
+def tell_of_request(request: RenderedRequest, masker: Masker, runtime: Runtime, *, node: str | None = None) -> None:
+    """Print a note for a URL that is a placeholder, and for header fields that are not ASCII.
+
+    `node` is the node of a workflow whose request it is.
+    """
+    owner = "the action" if node is None else f"the node {brief(node)}"
+    if not is_url(request.url):
+        tell_of_placeholder(masker.text(request.url), owner, runtime)
+    of_node = "" if node is None else f" of {owner}"
+    for name in unusual_headers(request):
+        text = (
+            f"note: the header field {brief(name)}{of_node} has characters that are not ASCII. Port does not document"
+        )
+        tell(f"{text} whether or how it sends them; port-hook sends UTF-8", runtime)
+
+
+def tell_of_placeholder(url: str, owner: str, runtime: Runtime) -> None:
+    """Print a note that a URL is a placeholder, so that only the given target is used."""
+    tell(f"note: {owner}'s URL is {brief(url)}, which is not a URL; the request goes to the given target", runtime)
 
 
 def tell_differences(differences: Iterable[JqDifference], runtime: Runtime) -> None:

@@ -40,6 +40,7 @@ from port_hook_cli.trigger.output import (
     show_response,
     tell_differences,
     tell_of_agent,
+    tell_of_request,
     warn,
 )
 from port_hook_cli.trigger.plan import Documents, TriggerPlan
@@ -246,10 +247,11 @@ async def _trigger(
         from port_hook_cli.trigger.publishing import publish_invocation
 
         return await publish_invocation(action, asked, plan, invoker, masker, settings, runtime, announce)
-    request = await invoker.request(action, **asked)
+    to = plan.routes.get(action.identifier, plan.to)
+    request = await invoker.request(action, any_url=to is not None, **asked)
     warn(request.errors, masker, runtime)
     tell_of_agent(request, runtime)
-    to = plan.routes.get(action.identifier, plan.to)
+    tell_of_request(request, masker, runtime)
     url = destination(request.url, to, to_its_url=plan.to_its_url or not plan.sends)
     made = Made(
         action=action.identifier,

@@ -11,23 +11,24 @@ from typing import TYPE_CHECKING, Any
 from port_hook_cli.actions.action import ActionKind, PortAction
 from port_hook_cli.actions.inputs import form_queries
 from port_hook_cli.actions.jq_differences import jq_differences
-from port_hook_cli.actions.request import RunContext
+from port_hook_cli.actions.request import RunContext, is_url
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runs.urls import is_loopback_url
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import Output, emit
+from port_hook_cli.terminal.console import Output, emit, tell
 from port_hook_cli.text.masking import Masker
-from port_hook_cli.text.safe import printable
+from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.text.styled import Styled
+from port_hook_cli.trigger.destination import destination
 from port_hook_cli.trigger.invoker import Invoker
-from port_hook_cli.trigger.output import tell_differences
+from port_hook_cli.trigger.output import tell_differences, tell_of_placeholder, tell_of_request
 from port_hook_cli.trigger.workflow_effects import HandlerEffects, WorkflowOptions
 from port_hook_cli.trigger.workflow_records import node_record, workflow_run_record
 from port_hook_cli.trigger.workflow_view import end_line, headline, request_line, step_lines
-from port_hook_cli.workflows.expressions import node_expressions
+from port_hook_cli.workflows.expressions import node_expressions, reads_response
 from port_hook_cli.workflows.outcome import NodeResult
 from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, start
 from port_hook_cli.workflows.walk import Step, walk
@@ -203,6 +204,7 @@ async def _run(begin: _Beginning, node: str | None, masker: Masker, settings: Ca
     from port_hook_cli.http.client import HttpClient
 
     plan, runtime = begin.plan, begin.runtime
+    begin.workflow = _with_targets(begin.workflow, plan, masker, runtime)
     run = await begin.run(node)
     _print_notes(begin.workflow, node, runtime)
     show = _Shower(plan, masker, runtime, lambda: "" if plan.no_sign else settings().conflict)
@@ -253,12 +255,30 @@ async def _sandbox(stack: AsyncExitStack, begin: _Beginning, settings: Callable[
     return await stack.enter_async_context(open_port_api(found, begin.runtime, timeout_s=plan.api_timeout_s))
 
 
+def _with_targets(workflow: Workflow, plan: TriggerPlan, masker: Masker, runtime: Runtime) -> Workflow:
+    """Return the workflow with the given target as the URL of each node whose own URL is a placeholder."""
+    nodes = dict(workflow.nodes)
+    for node in workflow.nodes.values():
+        to, url = plan.routes.get(node.identifier, plan.to), node.config.get("url")
+        is_placeholder = isinstance(url, str) and bool(url) and "{{" not in url and not is_url(url)
+        if node.type == NodeType.WEBHOOK and to is not None and not plan.brokers and is_placeholder:
+            tell_of_placeholder(masker.text(str(url)), f"the node {brief(node.identifier)}", runtime)
+            nodes[node.identifier] = replace(node, config={**node.config, "url": destination("", to)})
+    return replace(workflow, nodes=nodes)
+
+
 def _print_notes(workflow: Workflow, node: str | None, runtime: Runtime) -> None:
     if any(each.config.get("permissions") for each in workflow.triggers):
         print("note: `permissions` are not checked here; Port checks them", file=runtime.stderr)
     form = as_action(workflow, node)
     alone = None if node is None or workflow.nodes[node].is_trigger else workflow.nodes[node]
     nodes = workflow.nodes.values() if alone is None else [alone]
+    for each in filter(reads_response, nodes):
+        tell(
+            f"note: `variables` of the node {brief(each.identifier)} read `.response`. Port's documents of the closed "
+            "beta have it; the later ones have `.result.response`. `.response` is null here",
+            runtime,
+        )
     expressions = [expression for each in nodes for expression in node_expressions(each)]
     queries = form_queries(form.inputs or {}, form.required)
     tell_differences(jq_differences([*queries, *expressions]), runtime)
@@ -286,6 +306,8 @@ class _Shower:
     def step(self, step: Step, url: str | None) -> None:
         is_begun = step.node_run.progress is Progress.SENDING and step.delivery is None
         is_published = is_begun and step.request is None
+        if is_begun and step.request is not None:
+            tell_of_request(step.request, self._masker, self._runtime, node=step.node.identifier)
         if self._json:
             if not is_begun:
                 emit(node_record(step, url, self._masker), self._runtime.stdout)

@@ -39,6 +39,19 @@ def used_outputs(node: Node) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for program in programs for name in _outputs_in(tuple(jq_tokens(program)))))
 
 
+def reads_response(node: Node) -> bool:
+    """Return whether a node's `variables` or links read `.response`, as Port's documents of the closed beta have it.
+
+    The later ones have `.result.response`.
+    """
+    template = {"variables": dict(node.variables), "links": list(node.links)}
+    try:
+        found = prepare(template).expressions
+    except BadTemplate:  # it is nested too deep, which rendering it says
+        return False
+    return any(_paths_from(tuple(jq_tokens(requote(each))), ".response") for each in found)
+
+
 def _rendered_config(node: Node) -> dict[str, Any]:
     if node.is_trigger or node.type == NodeType.CONDITION:
         return {}
@@ -48,14 +61,21 @@ def _rendered_config(node: Node) -> dict[str, Any]:
 
 
 def _outputs_in(tokens: Sequence[JqToken]) -> Iterator[str]:
-    for index, token in enumerate(tokens):
-        if token.kind is not TokenKind.FIELD or token.text != ".outputs":
-            continue
-        if index and tokens[index - 1].kind in _BEFORE_A_PATH and tokens[index - 1].text not in _KEYWORDS:
-            continue  # a member of something else, such as `.workflow.outputs`
+    for index in _paths_from(tokens, ".outputs"):
         following = [each for each in tokens[index + 1 : index + 8] if each.text not in {"?", "."}]
         if (name := _name_in(following)) is not None:
             yield name
+
+
+def _paths_from(tokens: Sequence[JqToken], name: str) -> list[int]:
+    """Return where a path begins with `name`: not as a member of something else, such as `.workflow.outputs`."""
+    return [
+        index
+        for index, token in enumerate(tokens)
+        if token.kind is TokenKind.FIELD
+        and token.text == name
+        and not (index and tokens[index - 1].kind in _BEFORE_A_PATH and tokens[index - 1].text not in _KEYWORDS)
+    ]
 
 
 def _name_in(following: Sequence[JqToken]) -> str | None:

@@ -153,6 +153,49 @@ def test_trigger_names_the_sandbox_for_a_target_that_is_ports_own_api(run: Run, 
     assert sent(backend)[0].line == "POST /v1/actions/notify/runs HTTP/1.1"
 
 
+@pytest.mark.parametrize("option", ["--to", "--route"])
+def test_trigger_sends_an_action_with_a_placeholder_url_to_the_given_target(
+    run: Run, folder: Path, backend: Handler, option: str
+) -> None:
+    action = write(folder, "a.json", an_action(url="<WEBHOOK_URL>"))
+    target = backend.url if option == "--to" else f"create_vm={backend.url}"
+    result = run("trigger", action, option, target, "--input", "title=t", "--input", "cpu=2", env=ENV)
+    assert result.code == 0
+    assert "note: the action's URL is <WEBHOOK_URL>, which is not a URL; the request goes to the given" in result.err
+    request, body = sent(backend)
+    assert request.line == "POST / HTTP/1.1"
+    assert body["payload"]["action"]["invocationMethod"]["url"] == "<WEBHOOK_URL>"
+
+
+@pytest.mark.parametrize("more", [(), ("--to-its-url",)])
+def test_trigger_refuses_a_placeholder_url_without_a_target(run: Run, folder: Path, more: tuple[str, ...]) -> None:
+    action = write(folder, "a.json", an_action(url="<WEBHOOK_URL>"))
+    result = run("trigger", action, *more, "--input", "title=t", "--input", "cpu=2", env=ENV)
+    assert result.code != 0
+    assert 'rendered to "<WEBHOOK_URL>", which is not a URL' in result.err
+
+
+def test_trigger_refuses_a_url_that_renders_to_nothing_even_with_a_target(run: Run, folder: Path) -> None:
+    action = write(folder, "a.json", an_action(url="{{ .nothing }}"))
+    result = run("trigger", action, "--to", "1", "--input", "title=t", "--input", "cpu=2", env=ENV)
+    assert "`url` rendered to nothing" in result.err
+
+
+def test_trigger_says_what_is_undocumented_about_a_header_that_is_not_ascii(
+    run: Run, folder: Path, backend: Handler
+) -> None:
+    action = write(folder, "a.json", an_action(headers={"X-Name": "Zoë 日本", "X-Plain": "a"}))
+    result = run("trigger", action, "--to", backend.url, "--input", "title=t", "--input", "cpu=2", env=ENV)
+    assert result.code == 0
+    assert (
+        "note: the header field X-Name has characters that are not ASCII. Port does not document whether or how it "
+        "sends them; port-hook sends UTF-8"
+    ) in result.err
+    assert "X-Plain" not in result.err
+    request, _ = sent(backend)
+    assert (request.value("x-name") or "").encode("latin-1").decode() == "Zoë 日本"
+
+
 def test_trigger_needs_no_target_when_the_actions_url_is_on_this_machine(
     run: Run, folder: Path, backend: Handler
 ) -> None:

@@ -449,3 +449,42 @@ def test_response_with_a_number_that_json_lacks_leaves_the_records_json(
     first, *_ = [json.loads(line, parse_constant=refuse) for line in out.splitlines()]
     assert first["output"]["response"]["data"] == data
     assert json.loads(target.requests[1].body) == {"x": data}
+
+
+def a_workflow(config: dict[str, Any], **node: Any) -> str:
+    """Return a workflow with one WEBHOOK node after its trigger."""
+    webhook = {"type": "WEBHOOK", "synchronized": True, "body": {"a": 1}, **config}
+    nodes = [
+        {"identifier": "begin", "config": {"type": "SELF_SERVE_TRIGGER", "userInputs": {"properties": {}}}},
+        {"identifier": "call", "config": webhook, **node},
+    ]
+    connection = {"sourceIdentifier": "begin", "targetIdentifier": "call"}
+    return json.dumps({"identifier": "w", "nodes": nodes, "connections": [connection]})
+
+
+def test_node_with_a_placeholder_url_is_sent_to_the_given_target(run: Run, folder: Path, backend: Backend) -> None:
+    (folder / "w.json").write_text(a_workflow({"url": "<WEBHOOK_URL>", "headers": {"X-Name": "Zoë"}}), "utf-8")
+    result = run("trigger", "w.json", "--to", backend.url, env=ENV)
+    assert result.code == 0
+    assert "note: the node call's URL is <WEBHOOK_URL>, which is not a URL; the request goes to the given" in result.err
+    assert "note: the header field X-Name of the node call has characters that are not ASCII" in result.err
+    assert backend.paths == ["/"]
+    refused = run("trigger", "w.json", env=ENV)
+    assert "which is not a URL that begins with" in refused.out
+
+
+@pytest.mark.parametrize("expression", ["{{ .response.status }}", "s: {{ .response | length }}"])
+def test_response_in_variables_is_told_with_what_port_documents(
+    run: Run, folder: Path, backend: Backend, expression: str
+) -> None:
+    (folder / "w.json").write_text(a_workflow({"url": backend.url}, variables={"code": expression}), "utf-8")
+    result = run("trigger", "w.json", env=ENV)
+    assert result.code == 0
+    assert "note: `variables` of the node call read `.response`" in result.err
+    assert "`.result.response`" in result.err
+
+
+@pytest.mark.parametrize("expression", ["{{ .result.response.status }}", "{{ .outputs.begin.response }}", "response"])
+def test_other_variables_are_not_told(run: Run, folder: Path, backend: Backend, expression: str) -> None:
+    (folder / "w.json").write_text(a_workflow({"url": backend.url}, variables={"code": expression}), "utf-8")
+    assert run("trigger", "w.json", env=ENV).err == ""
