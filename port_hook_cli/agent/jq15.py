@@ -292,6 +292,9 @@ class _Writer:
         assert node is not None
         if not _has_try_at_its_end(node):
             return f"({self.write(node, scope)} | {rest})"
+        if node.kind in {",", "if", "try"} and not rest.isidentifier():  # they use it more than once
+            name = self._continuation()
+            return f"(def {name}: {rest}; {self._piped(node, name, scope)})"
         match node.kind:
             case "group":
                 return self._piped(node.parts[0], rest, scope)

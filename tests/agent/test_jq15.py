@@ -112,6 +112,22 @@ def test_expression_that_is_nested_deep_is_read_without_an_exception() -> None:
         assert isinstance(agent_program(text).fault, str)
 
 
+@pytest.mark.parametrize(
+    ("first", "further", "last"),
+    [
+        ("(try .a catch .b)", " + (try .a catch .b)", ""),
+        ("(.a?, (.b)?)", " | ((.a)?, (.b)?)", ""),
+        ("(" * 50 + "((.a)?, (.b)?)", " | ((.a)?, (.b)?))", ""),
+        ("(" * 50 + "((.a)?, (.b)?)", " | if (.a)? then (.a)? else (.b)? end)", ""),
+    ],
+)
+def test_program_stays_as_long_as_its_expression(first: str, further: str, last: str) -> None:
+    expression = first + further * 50 + last
+    program = agent_program(expression)
+    assert program.fault == ""
+    assert len(program.text) < 20 * len(expression)
+
+
 # Random expressions, compared with the real pyjq.
 _LEAVES = [
     ".", ".a", ".b", ".l", ".l[]", ".[]?", ".l[0]", ".a.b", ".a.b?", "..", ".l[1:]", ".s[1:2]", "0", "1", "1.5", "-1",
