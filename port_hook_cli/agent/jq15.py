@@ -16,7 +16,9 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 from port_hook_cli.agent.jq15_functions import CRASHING, FORMATS, NAMES, NUMERIC, definitions_of
-from port_hook_cli.agent.jq15_grammar import JqNode, NotJq15, bare, is_constant, parse_jq15
+from port_hook_cli.agent.jq15_grammar import parse_jq15
+from port_hook_cli.agent.jq15_tokens import NotJq15
+from port_hook_cli.agent.jq15_tree import JqNode, bare, is_constant
 
 _MOST_CACHED = 1000
 _PLAIN = 2.0**53

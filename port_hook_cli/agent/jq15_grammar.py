@@ -6,40 +6,11 @@ read some expressions differently (`try A // B`), and accept more of them (`if A
 
 from __future__ import annotations
 
-import json
-import math
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
-_NAME = "[A-Za-z_][A-Za-z_0-9]*"
-KEYWORDS = frozenset(
-    {
-        "and", "as", "break", "catch", "def", "elif", "else", "end", "foreach", "if", "import", "include", "label",
-        "module", "or", "reduce", "then", "try", "__loc__",
-    }
-)  # fmt: skip
-# In the order of lexer.l: the longest match wins, and the first of several that are equally long. So `.e1` is a number.
-_PATTERNS = tuple(
-    (kind, re.compile(pattern))
-    for kind, pattern in (
-        ("SPACE", r"\#[^\r\n]*"),
-        ("OP", r"!=|==|//=|//|[|+\-*/%]=|<=|>=|\.\.|[.?=;,:|+\-*/%$<>\[\](){}]"),
-        ("FORMAT", "@[A-Za-z0-9_]+"),
-        ("NUMBER", r"[0-9.]+(?:[eE][+-]?[0-9]+)?"),
-        ("QUOTE", '"'),
-        ("NAME", f"(?:{_NAME}::)*{_NAME}"),
-        ("FIELD", rf"\.{_NAME}"),
-        ("SPACE", r"[ \n\t]+"),
-    )
-)
-_TEXT = re.compile(
-    r'(?P<INTO>\\\()|(?P<QUOTE>")|(?P<ESCAPES>(?:\\[^u(]|\\u[a-zA-Z0-9]{0,4})+)|(?P<PLAIN>[^\\"]+)', re.DOTALL
-)
-_NUMBER = re.compile(r"[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?")
-_INTO = "\\("
-_CLOSING = {"(": ")", "[": "]", "{": "}", _INTO: ")"}
+from port_hook_cli.agent.jq15_tokens import Jq15Token, NotJq15, jq15_tokens
+from port_hook_cli.agent.jq15_tree import JqNode, field_of, operation
+
 _MOST_NESTED = 400
 
 _PIPE, _COMMA, _OR_ELSE, _ASSIGN, _OR, _AND, _COMPARE, _ADD, _MULTIPLY, _OPTIONAL, _TRY, _CATCH = range(1, 13)
@@ -54,117 +25,17 @@ _POWERS = {"|": _PIPE, ",": _COMMA, "//": _OR_ELSE, "or": _OR, "and": _AND, "?":
     for operator in operators.split()
 }
 _RIGHT, _ALONE = frozenset({_PIPE, _OR_ELSE}), frozenset({_ASSIGN, _COMPARE})
-_FOLDED: dict[str, Callable[[float, float], float | bool]] = {
-    "+": lambda a, b: a + b,
-    "-": lambda a, b: a - b,
-    "*": lambda a, b: a * b,
-    "/": lambda a, b: a / b if b else math.nan if not a or math.isnan(a) else math.copysign(math.inf, a),
-    "==": lambda a, b: a == b,
-    "!=": lambda a, b: a != b,
-    "<": lambda a, b: a < b,
-    ">": lambda a, b: a > b,
-    "<=": lambda a, b: a <= b,
-    ">=": lambda a, b: a >= b,
-}
-
-
-class NotJq15(Exception):
-    """jq 1.5 cannot compile the expression. The message is a phrase about jq 1.5, such as "has no `walk`"."""
-
-
-@dataclass(frozen=True, slots=True)
-class JqNode:
-    """A part of an expression. `kind` says what `text`, `value` and `parts` are; `module jq15` reads them.
-
-    A part that is None is left out, such as the handler of a `try`.
-    """
-
-    kind: str
-    text: str = ""
-    parts: tuple[JqNode | None, ...] = ()
-    value: Any = None
-    optional: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str
-    text: str
-    line: int
-    value: Any = field(default=None, compare=False)
 
 
 def parse_jq15(expression: str) -> JqNode:
     """Return the tree of an expression; raises NotJq15."""
-    return _Parser(list(_tokens(expression))).whole()
-
-
-def _tokens(expression: str) -> Iterator[_Token]:
-    """Yield the tokens; raises NotJq15. The kinds are those of _PATTERNS, PIECE, INTO, OUT and END."""
-    position, line = 0, 1
-    opened: list[str] = []
-    while position < len(expression):
-        is_text = bool(opened) and opened[-1] == '"'
-        kind, text = _text_at(expression, position) if is_text else _code_at(expression, position)
-        position += len(text)
-        if kind != "SPACE":
-            yield _nested(_token(kind, text, line), opened)
-        line += text.count("\n")
-    if opened and opened[-1] == '"':
-        raise NotJq15("needs a closing quote")
-    yield _Token("END", "", line)
-
-
-def _nested(token: _Token, opened: list[str]) -> _Token:
-    """Return a token after noting in `opened` what it opens or closes; raises NotJq15."""
-    if token.kind == "QUOTE" and opened and opened[-1] == '"':
-        opened.pop()
-    elif token.kind in {"QUOTE", "INTO"} or (token.kind == "OP" and token.text in _CLOSING):
-        opened.append(token.text)
-    elif token.kind == "OP" and token.text in {")", "]", "}"}:
-        if not opened or _CLOSING[opened[-1]] != token.text:
-            raise NotJq15(f"does not expect `{token.text}` there")
-        if opened.pop() == _INTO:
-            return replace(token, kind="OUT")
-    return token
-
-
-def _code_at(expression: str, position: int) -> tuple[str, str]:
-    found = [(kind, match[0]) for kind, pattern in _PATTERNS if (match := pattern.match(expression, position))]
-    if not found:
-        raise NotJq15(f"does not know the character {expression[position]!r}")
-    return max(found, key=lambda each: len(each[1]))
-
-
-def _text_at(expression: str, position: int) -> tuple[str, str]:
-    match = _TEXT.match(expression, position)
-    if match is None:
-        raise NotJq15("does not know an escape in a text")
-    return str(match.lastgroup), match[0]
-
-
-def _token(kind: str, text: str, line: int) -> _Token:
-    if kind == "NAME" and text in KEYWORDS:
-        return _Token("WORD", text, line)
-    if kind == "NUMBER":
-        if not _NUMBER.fullmatch(text):
-            raise NotJq15(f'reads `{text}` as a number, which it is not: write `["{text.lstrip(".")}"]` for a field')
-        return _Token(kind, text, line, float(text))
-    if kind == "ESCAPES":
-        try:
-            value = json.loads(f'"{text}"')
-        except ValueError:
-            raise NotJq15("does not know an escape in a text") from None
-        if re.search("[\ud800-\udbff]", value):
-            raise NotJq15("does not know half of a surrogate pair in a text")
-        return _Token("PIECE", text, line, re.sub("[\udc00-\udfff]", "\ufffd", value))
-    return _Token("PIECE" if kind == "PLAIN" else kind, text, line, text)
+    return _Parser(list(jq15_tokens(expression))).whole()
 
 
 class _Parser:
     """Reads tokens by recursive descent, and binary operators by their binding power."""
 
-    def __init__(self, tokens: list[_Token]) -> None:
+    def __init__(self, tokens: list[Jq15Token]) -> None:
         self._tokens, self._at, self._depth = tokens, 0, 0
 
     def whole(self) -> JqNode:
@@ -181,13 +52,13 @@ class _Parser:
         return body
 
     @property
-    def _next(self) -> _Token:
+    def _next(self) -> Jq15Token:
         return self._tokens[self._at]
 
     def _is(self, *texts: str) -> bool:
         return self._next.kind in {"OP", "WORD"} and self._next.text in texts
 
-    def _take(self) -> _Token:
+    def _take(self) -> Jq15Token:
         token = self._next
         if token.kind != "END":
             self._at += 1
@@ -203,7 +74,7 @@ class _Parser:
         if not self._accept(text):
             raise self._unexpected(text)
 
-    def _expect_kind(self, kind: str) -> _Token:
+    def _expect_kind(self, kind: str) -> Jq15Token:
         if self._next.kind != kind:
             raise self._unexpected()
         return self._take()
@@ -229,7 +100,7 @@ class _Parser:
                 left = JqNode("try", parts=(left, None))
                 continue
             right = self._expression(power if power in _RIGHT else power + 1)
-            left = _binary(operator, left, right)
+            left = operation(operator, left, right)
             if power in _ALONE and _POWERS.get(self._next.text) == power and self._next.kind == "OP":
                 raise self._unexpected()
         self._depth -= 1
@@ -357,7 +228,7 @@ class _Parser:
         term = self._atom()
         while True:
             if self._next.kind == "FIELD":
-                term = self._optional(_field(term, self._take().text))
+                term = self._optional(field_of(term, self._take().text))
             elif self._is("."):
                 self._take()
                 if not self._is_string:
@@ -394,7 +265,7 @@ class _Parser:
         if token.kind == "FORMAT":
             return JqNode("format", token.text[1:])
         if token.kind == "FIELD":
-            return self._optional(_field(JqNode("identity"), token.text))
+            return self._optional(field_of(JqNode("identity"), token.text))
         if token.kind == "NAME":
             return self._call(token.text)
         if token.kind == "WORD" and token.text == "break":
@@ -474,50 +345,3 @@ class _Parser:
 
 
 _WORDS = {"true": True, "false": False, "null": None}
-
-
-def is_constant(node: JqNode | None) -> bool:
-    """Whether jq 1.5 has the value of a node when it compiles."""
-    node = bare(node)
-    if node is None or node.kind == "array":
-        return node is not None and node.parts[0] is None
-    if node.kind == "object":
-        return all(is_constant(part) for pair in node.parts if pair is not None for part in pair.parts)
-    return node.kind in {"constant", "location"}
-
-
-def bare(node: JqNode | None) -> JqNode | None:
-    """Return a node without parentheses and without `| .`."""
-    while node is not None:
-        kinds = [part.kind for part in node.parts if part is not None]
-        if node.kind == "group" or (node.kind == "|" and kinds[1] == "identity"):
-            node = node.parts[0]
-        elif node.kind == "|" and kinds[0] == "identity":
-            node = node.parts[1]
-        else:
-            break
-    return node
-
-
-def _field(term: JqNode, text: str) -> JqNode:
-    return JqNode("index", parts=(term, JqNode("constant", value=text[1:])))
-
-
-def _binary(operator: str, left: JqNode, right: JqNode) -> JqNode:
-    """Return an operation, or its result if jq 1.5 computes it while it compiles; raises NotJq15."""
-    numbers = [_number(each) for each in (left, right)]
-    if operator in _FOLDED and None not in numbers:
-        a, b = numbers
-        assert a is not None
-        assert b is not None
-        result = _FOLDED[operator](a, b)
-        if operator == "/" and isinstance(result, float) and math.isinf(result):
-            raise NotJq15("does not divide by zero")
-        return JqNode("constant", value=result)
-    return JqNode(operator, parts=(left, right))
-
-
-def _number(node: JqNode) -> float | None:
-    found = bare(node)
-    is_number = found is not None and found.kind == "constant" and isinstance(found.value, float)
-    return found.value if found is not None and is_number else None
