@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from port_hook_cli.agent.jq15_functions import CRASHING, FORMATS, NAMES, NUMERIC, definitions_of
 from port_hook_cli.agent.jq15_grammar import parse_jq15
-from port_hook_cli.agent.jq15_tokens import NotJq15
+from port_hook_cli.agent.jq15_tokens import NotJq15, TooDeep
 from port_hook_cli.agent.jq15_tree import JqNode, bare, is_constant
 
 _MOST_CACHED = 1000
@@ -30,8 +30,8 @@ class AgentProgram:
     """An expression, written for port-hook's jq.
 
     `text` is the program, and `definitions` come before it. If jq 1.5 cannot compile the expression, `fault` is a
-    phrase about jq 1.5 that says why. `warnings` say what may stop the agent. `is_special` says that a result can be
-    infinite or not a number.
+    phrase about jq 1.5 that says why. With `is_too_deep`, the result is not predicted. `warnings` say what may stop
+    the agent. `is_special` says that a result can be infinite or not a number.
     """
 
     text: str = ""
@@ -39,6 +39,7 @@ class AgentProgram:
     fault: str = ""
     warnings: tuple[str, ...] = ()
     is_special: bool = False
+    is_too_deep: bool = False
 
 
 @lru_cache(maxsize=_MOST_CACHED)
@@ -49,8 +50,8 @@ def agent_program(expression: str) -> AgentProgram:
         text = writer.write(parse_jq15(expression), _Scope())
     except NotJq15 as error:
         return AgentProgram(fault=str(error))
-    except RecursionError:
-        return AgentProgram(fault="is not predicted for an expression that is nested this deep")
+    except (RecursionError, TooDeep):
+        return AgentProgram(is_too_deep=True)
     used = writer.used | ({"__ph_special"} if writer.is_special else set())
     return AgentProgram(
         text=text,

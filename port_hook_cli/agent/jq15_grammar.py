@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from port_hook_cli.agent.jq15_tokens import Jq15Token, NotJq15, jq15_tokens
+from port_hook_cli.agent.jq15_tokens import Jq15Token, NotJq15, TooDeep, jq15_tokens
 from port_hook_cli.agent.jq15_tree import JqNode, field_of, operation
 
 _MOST_NESTED = 400
@@ -28,7 +28,7 @@ _RIGHT, _ALONE = frozenset({_PIPE, _OR_ELSE}), frozenset({_ASSIGN, _COMPARE})
 
 
 def parse_jq15(expression: str) -> JqNode:
-    """Return the tree of an expression; raises NotJq15."""
+    """Return the tree of an expression; raises NotJq15 and TooDeep."""
     return _Parser(list(jq15_tokens(expression))).whole()
 
 
@@ -92,7 +92,7 @@ class _Parser:
         """Return an expression whose operators bind at least as strongly as `least`."""
         self._depth += 1
         if self._depth > _MOST_NESTED:
-            raise NotJq15("is not predicted for an expression that is nested this deep")
+            raise TooDeep
         left = self._prefix()
         while self._next.kind in {"OP", "WORD"} and (power := _POWERS.get(self._next.text, 0)) >= max(least, 1):
             operator = self._take().text

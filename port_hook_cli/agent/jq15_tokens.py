@@ -37,6 +37,10 @@ _INTO = "\\("
 _CLOSING = {"(": ")", "[": "]", "{": "}", _INTO: ")"}
 
 
+class TooDeep(Exception):
+    """The expression is nested too deep to be parsed here."""
+
+
 class NotJq15(Exception):
     """jq 1.5 cannot compile the expression. The message is a phrase about jq 1.5, such as "has no `walk`"."""
 
@@ -54,7 +58,7 @@ class Jq15Token:
 def jq15_tokens(expression: str) -> Iterator[Jq15Token]:
     """Yield the tokens; raises NotJq15.
 
-    The kinds are those of lexer.l (_PATTERNS), PIECE (of a text), INTO and OUT (of `\\(…)` in a text), and END.
+    The kinds are those of lexer.l (_PATTERNS), PIECE (of a text), INTO and OUT (around an expression in it), and END.
     """
     position, line = 0, 1
     opened: list[str] = []

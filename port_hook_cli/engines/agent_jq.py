@@ -18,6 +18,7 @@ from port_hook_cli.agent.jq15_functions import definitions_of
 from port_hook_cli.engines.jq_owner import JqOwner
 from port_hook_cli.engines.jq_worker import DEFAULT_TIMEOUT_S
 from port_hook_cli.errors import RenderError
+from port_hook_cli.text.safe import shorten
 
 # The data has the environment, not the program: an error shows the program.
 _OPEN = ".environment as $__ph_environment | .document | "
@@ -28,6 +29,7 @@ _FAILED = 'def __ph_failed: error(if type == "string" then . else "the message i
 _ALL = "(try [(%s)%s] catch __ph_failed)"
 _CRASH, _NO_CRASH = "def __ph_crash: halt;", 'def __ph_crash: error("it crashes");'
 _NOTHING = '{"document": null, "environment": {}}'
+_MOST_SHOWN = 100
 _COLUMN = re.compile(r"(line 1, column )(\d+)")
 
 
@@ -51,8 +53,13 @@ class AgentJq(JqOwner):
     def evaluate(self, expressions: Sequence[str], document: Any) -> list[Evaluated]:
         """Return the result of each expression over `document`.
 
-        Raises RenderError for one that takes too long or uses too much memory: the agent would wait for it.
+        Raises RenderError for one that takes too long or uses too much memory (the agent would wait for it), or that is
+        nested too deep to be predicted.
         """
+        for expression in expressions:
+            if agent_program(expression).is_too_deep:
+                shown = shorten(expression.strip(), _MOST_SHOWN)
+                raise RenderError(f"`{shown}` is nested too deep to be predicted.", hint="Split the expression.")
         try:
             data = _text({"document": document, "environment": self._environment})
             opening = _OPEN if fits_in_a_double(document) else _DOUBLES

@@ -107,6 +107,13 @@ def test_expression_on_which_the_agent_crashes_or_hangs_is_found(
     assert (result.value is None) is (stop is not None)
 
 
+def test_expression_that_is_nested_too_deep_is_an_error_and_not_null(jq: AgentJq) -> None:
+    with pytest.raises(RenderError, match="nested too deep to be predicted"):
+        jq.evaluate(["(" * 5000 + "1" + ")" * 5000], None)
+    assert jq.compile_errors(["(" * 5000 + "1" + ")" * 5000]) == [""]
+    assert jq.evaluate([".a" + " + .a" * 150], {"a": 1})[0].value == 151
+
+
 def test_number_that_is_too_large_for_pyjq_makes_every_expression_fail(jq: AgentJq) -> None:
     (result,) = jq.evaluate(["1"], {"n": 10**400})
     assert result.error == "OverflowError: int too large to convert to float"
