@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from port_hook_cli.actions.action import BadAction
 from port_hook_cli.actions.schema import Fault, python_pattern, schema_of
+from port_hook_cli.files.yaml_documents import is_yaml
 from port_hook_cli.text.safe import brief
 
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)+")
@@ -96,17 +97,6 @@ def _is_date(text: str) -> bool:
         return False
 
 
-def _is_yaml(text: str) -> bool:
-    import yaml
-
-    try:
-        for _ in yaml.parse(text, yaml.SafeLoader):
-            pass
-    except yaml.YAMLError:
-        return False
-    return True
-
-
 def _is_email(text: str) -> bool:
     return _EMAIL.fullmatch(text) is not None
 
@@ -119,5 +109,5 @@ _FORMATS = {
     "date-time": _is_date_time,
     "timer": _is_date_time,
     "date": _is_date,
-    "yaml": _is_yaml,
+    "yaml": is_yaml,
 }

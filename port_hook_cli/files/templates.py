@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from port_hook_cli.errors import UsageError
+from port_hook_cli.files.yaml_documents import load_yaml
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json, write_json
-
-# Characters and values. A few aliases of aliases expand to more than fits into memory.
-_MOST_SIZE = 50_000_000
 
 
 def read_template(text: str, *, name: str) -> Any:
@@ -48,17 +46,8 @@ def read_yaml(text: str) -> Any:
     """Return a YAML document as JSON; raises NotJson. Timestamps stay text, as JSON has none."""
     import yaml
 
-    class Loader(yaml.SafeLoader):
-        yaml_implicit_resolvers = {  # noqa: RUF012 - yaml's own attribute
-            first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-            for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-        }
-
     try:
-        document = yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
-        if _size(document, {}) > _MOST_SIZE:
-            raise NotJson("it is too large once its aliases are expanded")
-        return read_json(write_json(document))
+        return read_json(write_json(load_yaml(text)))
     except yaml.MarkedYAMLError as error:
         raise NotJson(_place_of(error)) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -70,14 +59,3 @@ def _place_of(error: Any) -> str:
     words = " ".join(str(error.problem or error.context or "it cannot be read").split())
     mark = error.problem_mark or error.context_mark
     return words if mark is None else f"{words} (line {mark.line + 1}, column {mark.column + 1})"
-
-
-def _size(value: Any, known: dict[int, int]) -> int:
-    """Return the approximate length of `value` as JSON. `known` contains the sizes of aliased values, by identity."""
-    if not isinstance(value, dict | list):
-        return len(value) + 1 if isinstance(value, str) else 1
-    if id(value) not in known:
-        known[id(value)] = 0  # a value that contains itself is refused elsewhere
-        inner = [*value, *value.values()] if isinstance(value, dict) else value
-        known[id(value)] = 1 + sum(_size(element, known) for element in inner)
-    return known[id(value)]

@@ -10,6 +10,7 @@ from typing import Any
 from port_hook_cli.errors import CredentialsError
 from port_hook_cli.files.dotenv import exposure_warning
 from port_hook_cli.files.settings_file import read_settings_file
+from port_hook_cli.files.yaml_documents import YamlLimit, load_yaml
 
 _FIELDS = ("client_id", "client_secret", "api_url")
 _NOTHING = {"", "~", "null", "Null", "NULL"}
@@ -70,8 +71,8 @@ def _document(path: Path, content: bytes) -> Any:
     import yaml
 
     try:
-        # The base loader reads every scalar as text, so a secret of digits stays a string.
-        return yaml.load(content, Loader=yaml.BaseLoader)  # noqa: S506 - BaseLoader builds str, list and dict only
+        # Every scalar is read as text, so a secret of digits stays a string.
+        return load_yaml(content, only_text=True)
     except yaml.MarkedYAMLError as error:
         # The parser's message may quote the value, which may be a secret.
         mark = error.problem_mark
@@ -79,6 +80,10 @@ def _document(path: Path, content: bytes) -> Any:
         raise CredentialsError(
             f"{path} is not valid YAML{place}.",
             hint="Correct that line; put a value with special characters in quotes.",
+        ) from None
+    except YamlLimit as error:
+        raise CredentialsError(
+            f"{path} is not valid YAML: {error}.", hint="Write it as Port's command line does."
         ) from None
     except (yaml.YAMLError, RecursionError):
         raise CredentialsError(f"{path} is not valid YAML.", hint="Save it as UTF-8 text.") from None

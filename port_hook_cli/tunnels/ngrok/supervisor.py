@@ -218,9 +218,11 @@ def _settings(request: dict[str, Any], supervisor: AgentSupervisor) -> str:
 def _read_settings(path: str) -> dict[str, Any]:
     import yaml
 
+    from port_hook_cli.files.yaml_documents import load_yaml
+
     try:
-        config = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    except (OSError, ValueError, yaml.YAMLError):
+        config = load_yaml(Path(path).read_text(encoding="utf-8")) or {}
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         raise AgentConfigError(path) from None
     if not isinstance(config, dict) or not isinstance(config.get("agent", {}), dict):
         raise AgentConfigError(path)

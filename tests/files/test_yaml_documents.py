@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.engines.json_schema import find_faults
+from port_hook_cli.errors import PortHookError
+from port_hook_cli.files.documents import read_document
+from port_hook_cli.files.templates import read_template
+from port_hook_cli.files.yaml_documents import load_yaml
+from port_hook_cli.port_api.org_file import read_org_file
+from port_hook_cli.sandbox.definition_files import read_actions
+
+
+def bomb(first: str, format_level: str) -> str:
+    """A document of less than 400 bytes that stands for millions of values."""
+    lines = [f"a0: &a0 {first}"]
+    lines += [f"a{n}: &a{n} " + format_level.format(", ".join([f"*a{n - 1}"] * 9)) for n in range(1, 7)]
+    return "\n".join(lines) + "\n"
+
+
+LISTS = bomb("[x, x, x]", "[{}]")
+MERGED = bomb("{k: v}", "{{<<: [{}]}}")
+BRACKETS = "[" * 50_000
+NUMBER = "a: 1" + ":10" * 100_000
+
+
+def read_named_document(path: Path) -> None:
+    read_document(path.read_bytes(), name=str(path))
+
+
+def read_named_template(path: Path) -> None:
+    read_template(path.read_text(), name=str(path))
+
+
+def read_named_actions(path: Path) -> None:
+    read_actions([path])
+
+
+@pytest.mark.parametrize("read", [read_named_document, read_named_template, read_named_actions, read_org_file])
+@pytest.mark.parametrize(
+    "text", [LISTS, MERGED, "x: " + BRACKETS, NUMBER], ids=["aliases", "merged aliases", "brackets", "number"]
+)
+def test_yaml_that_would_take_long_is_an_error_that_names_the_file(tmp_path: Path, read: object, text: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    path.chmod(0o600)
+    began = time.process_time()
+    if read is read_org_file and text is NUMBER:
+        read_org_file(path)  # it reads no numbers
+    else:
+        with pytest.raises(PortHookError) as caught:
+            read(path)  # type: ignore[operator]
+        assert str(path) in caught.value.message
+    assert time.process_time() - began < 0.5
+
+
+def test_text_of_the_yaml_format_that_would_take_long_is_refused_quickly() -> None:
+    began = time.process_time()
+    assert find_faults({"type": "string", "format": "yaml"}, BRACKETS)
+    assert time.process_time() - began < 0.5
+
+
+def test_aliases_of_an_ordinary_document_are_expanded() -> None:
+    shared = {f"key{n}": "value" * 10 for n in range(20)}
+    text = "shared: &s " + json.dumps(shared) + "\n" + "".join(f"copy{n}: {{<<: *s, own: {n}}}\n" for n in range(50))
+    assert load_yaml(text)["copy49"] == {**shared, "own": 49}
+
+
+def test_large_document_without_aliases_is_read() -> None:
+    assert len(load_yaml("\n".join(f"- value {n}" for n in range(5_000)))) == 5_000
