@@ -154,7 +154,7 @@ async def _open_pipeline(
     _record_session(store, plan, observer)
     # A sender's clock may be ahead by the tolerance, so its signatures are accepted for up to twice as long.
     seen = _recent_signatures(store, runtime.now() - 2 * plan.policy.tolerance_s)
-    writer = StoreWriter(store, asyncio.get_running_loop())
+    writer = StoreWriter(store, asyncio.get_running_loop(), warn=lambda loss: observer.notice(f"warning: {loss}"))
     # Read before anything is written: after that, only the writer uses the store.
     messages = _message_log(store, writer) if with_messages else MessageLog()
     stack.push_async_callback(writer.close)

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from port_hook_cli.captures.database.files import Files, regrow
+from port_hook_cli.captures.database.log import Gap, Log
 from port_hook_cli.captures.database.opening import BUSY_TIMEOUT_S, Access, connect, store_path
 from port_hook_cli.captures.database.problems import StoreLocked, store_problem
 from port_hook_cli.captures.database.rows import (
@@ -75,6 +76,11 @@ class CaptureStore:
         self._bytes_until_trim = 0
         self._has_added = False
         self._has_written = False  # since the file was opened
+        self._log: Log | None = None  # of a file that was written
+        self._newest = 0  # the number of the newest capture, after the latest commit of this store
+        self._numbered: tuple[int, int] | None = None  # the file that has this number
+        self._is_suspect = False  # the file may be damaged, and was not checked yet
+        self._losses: list[str] = []
 
     def add(self, exchanges: Sequence[Exchange]) -> None:
         """Save exchanges in one transaction; raises StoreError, and then none of them is saved."""
@@ -118,9 +124,12 @@ class CaptureStore:
             self._follow_the_path()
             self._wait_for_locks(patient=patient)
             self._has_written = True
-            self._transact(steps, trimming=is_full)
+            newest = self._transact(steps, trimming=is_full) or self._newest
+            self._check_log(newest, added=bool(rows))
         except sqlite3.Error as error:
+            self._mend_after(error)
             raise store_problem(error, self.path) from error
+        self._newest = newest
         if is_full:
             self._rows_until_trim, self._bytes_until_trim = self._trim_every, _TRIM_EVERY_BYTES
         self._has_added = self._has_added or bool(rows)
@@ -255,7 +264,9 @@ class CaptureStore:
             self._follow_the_path()
             self._wait_for_locks(patient=patient)
             self._transact(steps, trimming=False)
+            self._check_log(self._newest, added=False)
         except sqlite3.Error as error:
+            self._mend_after(error)
             raise store_problem(error, self.path) from error
 
     def saved_messages(self, limit: int = 10_000) -> Iterator[MessageOrigin]:
@@ -293,13 +304,21 @@ class CaptureStore:
         with suppress(sqlite3.Error), closing(sqlite3.connect(f"{self.path.as_uri()}?mode=rw", uri=True)) as beside:
             beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
+    def take_losses(self) -> list[str]:
+        """Return what the user should know about captures that were lost since the last call, as sentences."""
+        losses, self._losses = self._losses, []
+        return losses
+
     def close(self) -> None:
         """Drop what this store added over the limit, and close the file."""
         # Best effort: the next listener drops the rest, and a full disk must not prevent the exit.
-        with suppress(sqlite3.Error):
-            if self._has_added:
+        with suppress(sqlite3.Error, StoreError):
+            if self._is_cut(Files.at(self.path)):
+                self._mend()
+            elif self._has_added:
                 self._transact([], trimming=True)
         self._connection.close()
+        self._close_log()
 
     def __enter__(self) -> Self:
         return self
@@ -309,20 +328,22 @@ class CaptureStore:
     ) -> None:
         self.close()
 
-    def _transact(self, steps: Sequence[statements.Statement], *, trimming: bool) -> None:
+    def _transact(self, steps: Sequence[statements.Statement], *, trimming: bool) -> int:
+        """Execute statements in one transaction; return the number of the latest row that they have added, or 0."""
         if len(steps) == 1 and not trimming:
-            self._connection.execute(*steps[0])  # its own transaction
-            return
+            return self._connection.execute(*steps[0]).lastrowid or 0  # its own transaction
+        added = 0
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             for step in steps:
-                self._connection.execute(*step)
+                added = max(added, self._connection.execute(*step).lastrowid or 0)
             if trimming:
                 self._trim()
             self._connection.execute("COMMIT")
         except BaseException:
             self._connection.rollback()  # does nothing if SQLite has rolled back already, because the disk was full
             raise
+        return added
 
     def _trim(self) -> None:
         from port_hook_cli.captures.store.trimming import Limits, trim  # readers do not need it
@@ -341,23 +362,111 @@ class CaptureStore:
         return self._rows_until_trim < 0 or self._bytes_until_trim < 0
 
     def _follow_the_path(self) -> None:
-        """Reopen the file when it, or one of SQLite's files beside it, was removed, replaced or emptied.
+        """Reopen the file when it, or one of SQLite's files beside it, was removed, replaced, emptied or cut.
 
         SQLite would continue to use a removed file, and the system would kill the process for reading
-        an index (`-shm`) that was emptied.
+        an index (`-shm`) that was emptied. Raises StoreError if captures are lost because the log was cut.
         """
         found = Files.at(self.path)
         if found.index_size < self._files.index_size:
             regrow(self.path)
-        if found.is_same_as(self._files) and not (self._has_written and found.log_size == 0):
+        if not found.is_same_as(self._files):
+            self._reopen()
+        elif self._is_cut(found):
+            lost = self._mend()
+            if lost and found.log_size:
+                raise StoreError(lost, hint="Later requests are saved again.")
+        else:
             self._files = found
+        if self._log is None:
+            self._log = Log(self.path)
+            self._newest, self._numbered = self._newest_number(), self._files.store_id
+
+    def _is_cut(self, found: Files) -> bool:
+        """Return whether the log is shorter than it was after the latest commit of this store."""
+        if not found.is_same_as(self._files):
+            return False
+        return (self._has_written and found.log_size == 0) or (self._log is not None and found.log_size < self._log.end)
+
+    def _check_log(self, newest: int, *, added: bool) -> None:
+        """Raise StoreError if a commit is not in the log, or behind a gap, so that it may be lost.
+
+        `newest` is the number of the newest capture, and `added` whether the commit has added captures.
+        """
+        if self._log is None or self._log.follow(added=added):
             return
+        try:
+            lost = self._mend()
+        except sqlite3.Error as error:  # another program is writing
+            self._files = Files()  # so the next write opens the store again
+            raise StoreError(f"SQLite's log of {self.path} was cut: {error}.") from error
+        if lost or self._newest < newest:
+            raise StoreError(lost or f"SQLite's log of {self.path} was cut.", hint="Later requests are saved again.")
+
+    def _mend_after(self, error: sqlite3.Error) -> None:
+        """Repair the log, if it is the reason that SQLite could not read a page."""
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT}:
+            with suppress(sqlite3.Error, StoreError):
+                self._mend()
+
+    def _newest_number(self) -> int:
+        return int(self._connection.execute(statements.EVER_AND_NOW).fetchone()[0] or 0)
+
+    def _mend(self) -> str:
+        """Repair a log that is shorter than it was, and reopen the store; return what was lost, as a sentence, or "".
+
+        Raises StoreError if the store cannot be used. The next write tries again then.
+        """
+        try:
+            gap = Gap.NONE if self._log is None else self._log.repair(self._connection)
+        except OSError as error:
+            raise StoreError(f"SQLite's log of {self.path} was cut, and cannot be repaired: {error}.") from error
+        self._is_suspect = self._is_suspect or gap is Gap.WITHIN
+        return self._reopen(gap)
+
+    def _reopen(self, gap: Gap = Gap.NONE) -> str:
+        """Open the store again; return what was lost because its log was cut, as a sentence, or ""."""
         self._connection.close()
+        self._close_log()
         self._files = Files()
         self._connection = connect(self.path, self._access).connection
+        if self._is_suspect:
+            self._refuse_damage()
         self._files = Files.at(self.path)
         self._has_written = False
         self._is_patient = True
+        self._log = Log(self.path)
+        known, self._newest = self._newest, self._newest_number()
+        count = max(0, known - self._newest) if self._files.store_id == self._numbered else 0
+        self._numbered = self._files.store_id
+        if gap is Gap.NONE and not count:
+            return ""
+        what = f"{count} saved capture{'' if count == 1 else 's'}" if count else "the latest deliveries and responses"
+        if gap is Gap.WITHIN:
+            what = f"at least {what}"
+        lost = f"Another program has cut SQLite's log of {self.path}: {what} {'is' if count == 1 else 'are'} lost."
+        self._losses.append(lost)
+        return lost
+
+    def _refuse_damage(self) -> None:
+        """Close the file and raise StoreError if SQLite finds that it is damaged."""
+        try:
+            faults = self._rows("PRAGMA integrity_check(1)", [])
+        except StoreError:
+            self._connection.close()
+            raise
+        if faults != [("ok",)]:
+            self._connection.close()
+            raise StoreError(
+                f"{self.path} is damaged since another program has cut SQLite's log.",
+                hint="Move it away; port-hook then creates a new one.",
+            )
+        self._is_suspect = False
+
+    def _close_log(self) -> None:
+        if self._log is not None:
+            self._log.close()
+            self._log = None
 
     def _rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         try:

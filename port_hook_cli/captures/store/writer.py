@@ -70,14 +70,18 @@ class _Batch:
 class StoreWriter:
     """Saves to `store` for callers on `loop`; owns the store and closes it.
 
-    `problem` is the latest failure; `failures` counts the captures and outcomes that were lost.
+    `problem` is the latest failure; `failures` counts the captures and outcomes that were lost. `warn` is called with a
+    sentence when captures that had been saved are lost, because another program has changed the files.
     """
 
-    def __init__(self, store: CaptureStore, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, store: CaptureStore, loop: asyncio.AbstractEventLoop, warn: Callable[[str], object] = lambda _: None
+    ) -> None:
         self.problem: StoreError | None = None
         self.failures = 0
         self._store = store
         self._loop = loop
+        self._warn = warn
         self._batch = _Batch()
         self._outcomes: list[Row] = []
         self._positions: dict[Partition, int] = {}
@@ -186,6 +190,7 @@ class StoreWriter:
         while self._work():
             pass
         self._store.close()
+        self._tell_losses()
         self._tell(self._ended.set_result, None)
 
     def _work(self) -> bool:
@@ -236,12 +241,17 @@ class StoreWriter:
             problem = error
         except Exception as error:  # noqa: BLE001 - the requests that wait for this commit would wait indefinitely
             problem = StoreError(f"The capture store failed: {error}.")
+        self._tell_losses()
         if patient:
             self._tell(self._settle_thread, batches, problem)
         else:
             self._settle(batches, problem)
             self._ask_for_checkpoint(len(exchanges))
         return True
+
+    def _tell_losses(self) -> None:
+        for loss in self._store.take_losses():
+            self._tell(self._warn, loss)
 
     def _ask_for_checkpoint(self, rows: int) -> None:
         self._until_checkpoint -= rows

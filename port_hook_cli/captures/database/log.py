@@ -1,0 +1,178 @@
+"""SQLite's log (`-wal`): whether what was committed is in it without a gap, and the repair of a log that was cut.
+
+SQLite appends to its log where its index (`-shm`) says that the log ends. It does not look at the file first. So if
+another program cuts the log, SQLite goes on to write behind a gap. It then reads zeros instead of pages, copies them
+into the database, and after a crash finds nothing that is behind the gap.
+
+The formats are those of https://www.sqlite.org/fileformat.html#the_write_ahead_log and
+https://www.sqlite.org/walformat.html.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from contextlib import suppress
+from enum import Enum
+from pathlib import Path
+
+from port_hook_cli.captures.database.files import INDEX, LOG
+
+_HEADER, _FRAME = 32, 24
+_SALTS = slice(16, 24)  # in the header of the log
+_FRAME_SALTS = slice(8, 16)
+_COMMIT = slice(4, 8)  # zero in a frame that is not the last of its transaction
+_ONE_LARGE_PAGE = 1  # means 65,536 bytes
+# In the index: two copies of a header, then how many frames a checkpoint has copied into the database, or has begun to.
+_INDEX_HEADER, _INDEX_BYTES = 96, 132
+_COMMITTED, _COPIED, _BEING_COPIED = slice(16, 20), slice(96, 100), slice(128, 132)
+
+if sys.platform == "win32":
+
+    def _open(name: str) -> int:  # noqa: ARG001 - the signature for every system
+        return -1
+
+    def _read(file: int, size: int, place: int) -> bytes:  # noqa: ARG001
+        return b""
+
+    def _overwrite(file: int, content: bytes) -> None:
+        """Do nothing."""
+
+else:
+
+    def _open(name: str) -> int:
+        return os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+    def _overwrite(file: int, content: bytes) -> None:
+        os.pwrite(file, content, 0)
+
+    _read = os.pread
+
+
+# To close a file drops every lock that this process has on it, including SQLite's. So an index that was opened here,
+# after a log was cut, stays open.
+_open_indexes: dict[tuple[int, int], int] = {}
+
+
+class Gap(Enum):
+    """What `Log.repair` found."""
+
+    NONE = "none"
+    """Nothing that was committed is missing."""
+
+    END = "end"
+    """The latest commits are missing, and the store is as it was before them."""
+
+    WITHIN = "within"
+    """As END, but the database has pages of the missing commits, so it may be damaged."""
+
+
+class Log:
+    """The log of an open store. `end` is where it ended after the latest commit that was seen, in bytes.
+
+    On Windows, where no program can cut a file that SQLite has open, nothing is read, and every log counts as whole.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.end = 0
+        self._path = path
+        self._file = -1
+        self._salts = b""
+        self._frame = 0  # bytes of a frame and its page
+        self._last = b""  # the header of the last frame before `end`
+        with suppress(OSError):
+            self._file = _open(f"{path}{LOG}")
+        self._read_again()
+
+    def close(self) -> None:
+        """Close the file. SQLite has no locks on it."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def follow(self, *, added: bool) -> bool:
+        """Look at the frames that were added; return whether the log is whole up to the latest commit.
+
+        `added` says that this process has committed changes since the last call.
+        """
+        if self._file < 0:
+            return True
+        header = _read(self._file, _HEADER, 0)
+        if header[_SALTS] != self._salts:  # the log began anew, which SQLite does when all of it is in the database
+            self._begin(header)
+        elif self._last and _read(self._file, _FRAME, self.end - self._frame) != self._last:
+            return False
+        before = self.end
+        self._advance()
+        return not added or self.end > before
+
+    def repair(self, connection: sqlite3.Connection) -> Gap:
+        """Make SQLite forget what it can no longer read, and return what was found.
+
+        What remains are the commits before the gap. `connection` is an open one, which the caller has to close
+        afterwards. Raises sqlite3.Error if another program is writing, and OSError.
+        """
+        if self._file < 0:
+            return Gap.NONE
+        try:
+            connection.execute("BEGIN IMMEDIATE")  # no one writes meanwhile
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+                raise
+        try:
+            return self._repair()
+        finally:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+
+    def _repair(self) -> Gap:
+        self._read_again()
+        frames = (self.end - _HEADER) // self._frame if self._frame else 0
+        index = _open_index(self._path)
+        found = _read(index, _INDEX_BYTES, 0)
+        committed, copied, being_copied = (
+            int.from_bytes(found[part], sys.byteorder) for part in (_COMMITTED, _COPIED, _BEING_COPIED)
+        )
+        if committed <= frames:
+            return Gap.NONE
+        is_in_database = copied >= committed
+        os.ftruncate(self._file, 0 if is_in_database else self.end)
+        # SQLite makes a new index from the log, even if other programs have the store open.
+        _overwrite(index, bytes(_INDEX_HEADER))
+        if is_in_database:
+            return Gap.NONE
+        return Gap.WITHIN if max(copied, being_copied) > frames else Gap.END
+
+    def _read_again(self) -> None:
+        if self._file >= 0:
+            self._begin(_read(self._file, _HEADER, 0))
+            self._advance()
+
+    def _begin(self, header: bytes) -> None:
+        self._salts, self._last = header[_SALTS], b""
+        page_size = int.from_bytes(header[8:12], "big")
+        self._frame = _FRAME + (65536 if page_size == _ONE_LARGE_PAGE else page_size) if len(header) == _HEADER else 0
+        self.end = len(header)
+
+    def _advance(self) -> None:
+        """Move `end` behind the last commit that follows it without a gap."""
+        if not self._frame:
+            return
+        place, size = self.end, os.fstat(self._file).st_size
+        while place + self._frame <= size:
+            frame = _read(self._file, _FRAME, place)
+            if frame[_FRAME_SALTS] != self._salts:
+                return
+            place += self._frame
+            if any(frame[_COMMIT]):
+                self.end, self._last = place, frame
+
+
+def _open_index(path: Path) -> int:
+    name = f"{path}{INDEX}"
+    found = os.stat(name)  # noqa: PTH116 - a name, as in `files`
+    identity = (found.st_dev, found.st_ino)
+    if identity not in _open_indexes:
+        _open_indexes[identity] = _open(name)
+    return _open_indexes[identity]

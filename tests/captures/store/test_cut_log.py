@@ -1,0 +1,199 @@
+"""SQLite's log is cut, emptied or overwritten by another program while a store is open."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.captures.database.files import LOG, beside
+from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
+from port_hook_cli.errors import StoreError
+from tests.factories import an_exchange, an_invocation
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="Windows does not let another program cut the log")
+
+
+@pytest.fixture
+def store(folder: Path) -> CaptureStore:
+    return open_store(None, folder, create=True)
+
+
+def log_of(store: CaptureStore) -> Path:
+    return beside(store.path, LOG)
+
+
+def add(store: CaptureStore, *ids: str, size: int = 300) -> None:
+    for name in ids:
+        store.add([an_exchange(an_invocation(id=name, body=b"x" * size))])
+
+
+def found(folder: Path) -> list[str]:
+    with open_store(None, folder) as reader:
+        return [exchange.invocation.id for exchange in reader.find(limit=None)][::-1]
+
+
+def ids(prefix: str, count: int) -> list[str]:
+    return [f"{prefix}{number:03}" for number in range(count)]
+
+
+def is_sound(path: Path) -> bool:
+    with closing(sqlite3.connect(path)) as database:
+        return bool(database.execute("PRAGMA integrity_check").fetchall() == [("ok",)])
+
+
+@pytest.mark.parametrize("share", [0.03, 0.5, 0.98])
+def test_cut_log_is_an_error_that_says_what_is_lost_and_then_captures_are_saved_again(
+    store: CaptureStore, folder: Path, share: float
+) -> None:
+    before = ids("before", 100)
+    add(store, *before)
+    os.truncate(log_of(store), int(log_of(store).stat().st_size * share))
+    with pytest.raises(StoreError, match=r"has cut SQLite's log .* \d+ saved captures? (are|is) lost"):
+        add(store, "noticed")
+    lost = store.take_losses()
+    add(store, *ids("after", 50))
+    left = [name for name in found(folder) if name.startswith("before")]
+    assert left == before[: len(left)]  # the newest are lost, and no other
+    assert len(left) < 100
+    assert f"{100 - len(left)} saved capture" in lost[0]
+    assert found(folder) == [*left, *ids("after", 50)]
+    store.close()
+    assert found(folder) == [*left, *ids("after", 50)]
+    assert is_sound(store.path)
+
+
+def test_cut_log_is_repaired_while_another_program_reads_the_store(store: CaptureStore, folder: Path) -> None:
+    add(store, *ids("before", 100))
+    with closing(sqlite3.connect(store.path)) as reader:
+        reader.execute("SELECT count(*) FROM captures").fetchone()
+        os.truncate(log_of(store), log_of(store).stat().st_size // 2)
+        with pytest.raises(StoreError, match="has cut SQLite's log"):
+            add(store, "noticed")
+        add(store, *ids("after", 10))
+        assert found(folder)[-10:] == ids("after", 10)
+        assert reader.execute("SELECT count(*) FROM captures").fetchone() == (len(found(folder)),)
+    store.close()
+    assert is_sound(store.path)
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_store_that_a_checkpoint_has_changed_is_used_after_a_cut_only_if_it_is_undamaged(
+    folder: Path, is_damaged: bool
+) -> None:
+    with open_store(None, folder, create=True) as earlier:
+        add(earlier, *ids("earlier", 60), size=3_000)
+    store = open_store(None, folder, create=True)
+    with closing(sqlite3.connect(store.path)) as reader:
+        add(store, *ids("first", 60), size=3_000)
+        reader.execute("BEGIN").execute("SELECT count(*) FROM captures").fetchone()
+        add(store, *ids("second", 10), size=3_000)
+        store.checkpoint()  # copies only what the reader sees, and that is more than the cut leaves
+        os.truncate(log_of(store), log_of(store).stat().st_size // 2)
+    if is_damaged:
+        with store.path.open("r+b") as file:
+            file.seek(4_096)
+            file.write(b"\xff" * 200_000)
+    with pytest.raises(StoreError, match="is damaged since another" if is_damaged else "has cut SQLite's log"):
+        add(store, "noticed")
+    for name in ids("after", 5):
+        if is_damaged:
+            with pytest.raises(StoreError, match="is damaged since another program has cut SQLite's log"):
+                add(store, name)
+        else:
+            add(store, name)
+    if not is_damaged:
+        assert found(folder)[-5:] == ids("after", 5)
+        store.close()
+        assert is_sound(store.path)
+
+
+CUTTER = """
+import os, sys
+log, size = sys.argv[1], int(sys.argv[2])
+while True:
+    if os.stat(log).st_size > size:
+        os.truncate(log, size)
+"""
+
+
+def test_store_stays_undamaged_and_counts_what_is_lost_however_often_its_log_is_cut(
+    store: CaptureStore, folder: Path
+) -> None:
+    keeper = sqlite3.connect(store.path)  # so the log is not removed when the store is opened again
+    keeper.execute("SELECT count(*) FROM captures").fetchone()
+    add(store, *ids("before", 20))
+    size = log_of(store).stat().st_size
+    cutter = subprocess.Popen([sys.executable, "-c", CUTTER, str(log_of(store)), str(size)])
+    saved, errors = set(ids("before", 20)), 0
+    try:
+        for name in ids("during", 2_000):
+            try:
+                add(store, name)
+                saved.add(name)
+            except StoreError:
+                errors += 1
+            if errors > 20:
+                break
+    finally:
+        cutter.kill()
+        cutter.wait()
+    assert errors > 20
+    with suppress(StoreError):
+        add(store, "probe")  # repairs what was cut last
+    store.close()
+    keeper.close()
+    assert is_sound(store.path)
+    lost = sum(int(number) for loss in store.take_losses() for number in re.findall(r": (\d+) saved", loss))
+    assert len(saved - set(found(folder))) == lost > 0
+
+
+def test_log_that_was_cut_is_reported_when_the_store_is_closed(store: CaptureStore, folder: Path) -> None:
+    add(store, *ids("before", 20))
+    os.truncate(log_of(store), log_of(store).stat().st_size // 2)
+    store.close()
+    assert "saved captures are lost" in store.take_losses()[0]
+    assert is_sound(store.path)
+
+
+@pytest.mark.parametrize("has_reader", [False, True])
+def test_emptied_log_is_reported(store: CaptureStore, folder: Path, has_reader: bool) -> None:
+    add(store, *ids("before", 20))
+    with closing(sqlite3.connect(store.path)) as reader:
+        if has_reader:
+            reader.execute("SELECT count(*) FROM captures").fetchone()
+        os.truncate(log_of(store), 0)
+        add(store, "after")
+        assert "20 saved captures are lost" in store.take_losses()[0]
+    store.close()
+    assert found(folder) == ["after"]
+
+
+@pytest.mark.parametrize("mode", ["PASSIVE", "RESTART", "TRUNCATE"])
+def test_checkpoint_of_another_program_is_not_taken_for_a_loss(store: CaptureStore, folder: Path, mode: str) -> None:
+    expected = []
+    for number in range(20):
+        add(store, f"one{number:03}", f"two{number:03}", size=20_000)
+        expected += [f"one{number:03}", f"two{number:03}"]
+        with closing(sqlite3.connect(store.path)) as other:
+            other.execute(f"PRAGMA wal_checkpoint({mode})")
+    assert store.take_losses() == []
+    assert found(folder) == expected
+
+
+def test_two_listeners_do_not_take_the_commits_of_each_other_for_a_loss(store: CaptureStore, folder: Path) -> None:
+    with open_store(None, folder, create=True) as second:
+        for number in range(300):
+            add(store, f"one{number:03}", size=60_000)  # the log begins anew several times
+            add(second, f"two{number:03}")
+            if number % 50 == 0:
+                store.checkpoint()
+        assert store.take_losses() + second.take_losses() == []
+        assert len(found(folder)) == 600
+    store.close()
