@@ -4,6 +4,19 @@ from __future__ import annotations
 
 import sys
 
+_LEAST = 32
+_OTHER_FILES = 256
+
+
+def affordable_connections(wanted: int) -> int:
+    """Return how many connections a server takes: `wanted`, or fewer if the system allows too few open files.
+
+    Without a file for the next connection, no one would get a response. A request that is forwarded has two.
+    """
+    files = allow_open_files(2 * wanted + _OTHER_FILES)
+    return min(wanted, max(_LEAST, (files - _OTHER_FILES) // 2))
+
+
 if sys.platform == "win32":
 
     def allow_open_files(wanted: int) -> int:

@@ -17,6 +17,7 @@ from port_hook_cli.captures.index.capture_index import AmbiguousCapture, NoSuchC
 from port_hook_cli.errors import ListenError, PortApiError, PortHookError, StoreError
 from port_hook_cli.http.accepting import stop_accepting
 from port_hook_cli.http.disabled_logger import disabled_logger
+from port_hook_cli.http.idle_connections import limited
 from port_hook_cli.inspector.access import (
     CHANGE_HEADER,
     SECURITY_HEADERS,
@@ -127,7 +128,8 @@ async def _serving(inspector: Inspector, token: str, port: int) -> AsyncIterator
     sockets: asyncio.Server | None = None
     try:
         try:
-            sockets = await asyncio.get_running_loop().create_server(_limited(runner.server), HOST, port)
+            protocols = limited(runner.server, MAX_CONNECTIONS)
+            sockets = await asyncio.get_running_loop().create_server(protocols, HOST, port)
         except OSError as error:
             raise _PortTaken(
                 f"The inspector cannot listen on port {port}: {error.strerror or error}.",
@@ -140,19 +142,6 @@ async def _serving(inspector: Inspector, token: str, port: int) -> AsyncIterator
         if sockets is not None:
             await stop_accepting(sockets)
         await runner.cleanup()
-
-
-def _limited(server: web.Server) -> Callable[[], asyncio.Protocol]:
-    """Return what makes the protocol of a new connection; one beyond the limit is closed at once."""
-    return lambda: server() if len(server.connections) < MAX_CONNECTIONS else _Closing()
-
-
-class _Closing(asyncio.Protocol):
-    """A connection beyond the limit."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Close it."""
-        transport.close()
 
 
 def _application(inspector: Inspector, door: Door) -> web.Application:

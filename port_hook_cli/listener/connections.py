@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser
 
+from port_hook_cli.http.idle_connections import Room
 from port_hook_cli.http.request_parser import RequestParser
 from port_hook_cli.invocations.forwarding import fields_with_length
 from port_hook_cli.invocations.models import Headers, Response
@@ -33,26 +34,42 @@ _NO_BODY = frozenset({204, 304})
 class Server(web.Server):
     """aiohttp's server, except that malformed requests are reported to the terminal instead of the log.
 
-    It has at most `limit` connections; a client beyond that gets a 503 and is disconnected. `crowded` is called once
-    for each period in which that happens.
+    It has at most `limit` connections. The oldest idle one is closed for a new one. If none is idle, the new client
+    gets a 503 and is disconnected. `crowded` is called once for each period in which that happens. A connection is
+    closed if the head of its first request has not arrived after `first_head_timeout_s` seconds.
     """
 
     def __init__(
-        self, serve: Any, notice: Callable[[str], None], *, limit: int, crowded: Callable[[], None], **options: Any
+        self,
+        serve: Any,
+        notice: Callable[[str], None],
+        *,
+        limit: int,
+        crowded: Callable[[], None],
+        first_head_timeout_s: float,
+        **options: Any,
     ) -> None:
         super().__init__(serve)
         self._options = options
         self._tell = notice
         self._limit = limit
+        self._room = Room(limit)
         self._crowded = crowded
+        self._first_head_timeout_s = first_head_timeout_s
         self._is_crowded = False
 
     def __call__(self) -> Any:
         """Return the protocol of a new connection."""
-        count = len(self.connections)
-        if count < self._limit:
-            self._is_crowded = self._is_crowded and count > self._limit // 2
-            return ServerConnection(self, self._tell, loop=asyncio.get_running_loop(), **self._options)
+        connections = self.connections
+        if self._room.admits(connections):
+            self._is_crowded = self._is_crowded and len(connections) > self._limit // 2
+            return ServerConnection(
+                self,
+                self._tell,
+                self._first_head_timeout_s,
+                loop=asyncio.get_running_loop(),
+                **self._options,
+            )
         if not self._is_crowded:
             self._is_crowded = True
             self._crowded()
@@ -75,15 +92,22 @@ class ServerConnection(web.RequestHandler):
     `on_left` is called when the client disconnects or says that it sends nothing more: the two look the same.
     """
 
-    __slots__ = ("_has_ended", "_tell", "on_left", "task")
+    __slots__ = ("_first_head_timeout_s", "_has_ended", "_tell", "on_left", "task")
 
     def __init__(
-        self, server: web.Server, tell: Callable[[str], None], *, loop: asyncio.AbstractEventLoop, **options: Any
+        self,
+        server: web.Server,
+        tell: Callable[[str], None],
+        first_head_timeout_s: float,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        **options: Any,
     ) -> None:
         super().__init__(server, loop=loop, read_bufsize=_BUFFERED_BYTES, **_PARSING, **options)
         # aiohttp has no option for this: its own parser refuses certain fields when they appear twice.
         self._parser: Any = RequestParser(self._parser, self._another_parser, _MOST_HEADER_BYTES)
         self._tell = tell
+        self._first_head_timeout_s = first_head_timeout_s
         self._has_ended = False
         self.on_left: Callable[[], None] | None = None
         self.task: asyncio.Task[Any] | None = None
@@ -92,6 +116,14 @@ class ServerConnection(web.RequestHandler):
     def is_over(self) -> bool:
         """Whether the client sends nothing more, and the request being served is its last one."""
         return self._has_ended and not self._messages
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for the first request, for a shorter time than aiohttp waits for later ones."""
+        super().connection_made(transport)
+        if self._keepalive_handle is not None:
+            self._keepalive_handle.cancel()
+        self._next_keepalive_close_time = self._loop.time() + self._first_head_timeout_s
+        self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Handle the end of the connection."""

@@ -1,7 +1,8 @@
 """The HTTP source: the listener's server.
 
-It works below aiohttp's application layer: request bytes become an `Invocation`, a `Response` becomes bytes. Neither is
-changed: no decompression, no added header fields, no rewritten names.
+It works below aiohttp's application layer: request bytes become an `Invocation`, a `Response` becomes bytes. A request
+keeps its fields, their order and names, and its body without decompression; only chunks are joined. A response gets no
+fields but `content-length` and, before the connection is closed, `connection`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from port_hook_cli.errors import ListenError, StoreError
 from port_hook_cli.heap import return_freed_memory
 from port_hook_cli.http.accepting import stop_accepting
 from port_hook_cli.http.disabled_logger import disabled_logger
-from port_hook_cli.http.open_files import allow_open_files
+from port_hook_cli.http.open_files import affordable_connections
 from port_hook_cli.http.port_owner import describe_owner
 from port_hook_cli.http.web_pages import Foreign, find_foreign, is_loopback
 from port_hook_cli.invocations.forwarding import is_below
@@ -33,8 +34,6 @@ from port_hook_cli.tunnels.connectivity import ProbeEndpoint
 _MIN_CAPACITY = 64 * 1024 * 1024
 _BODIES_AT_ONCE = 4
 _MAX_CONNECTIONS = 1_024
-_MIN_CONNECTIONS = 32
-_OTHER_FILES = 256
 _LEAVE_S = 0.2
 _TIDY_UP_S = 0.5
 _SITE = istr("Sec-Fetch-Site")
@@ -42,21 +41,14 @@ _FEW_FIELDS, _FIELD_BYTES = 100, 400
 _MAX_REPORTED = 100
 
 
-def _connections(wanted: int) -> int:
-    """Return how many connections the listener takes: `wanted`, or fewer if the system allows too few open files.
-
-    Without a file for the next connection, no one would get a response. A request that is forwarded has two.
-    """
-    files = allow_open_files(2 * wanted + _OTHER_FILES)
-    return min(wanted, max(_MIN_CONNECTIONS, (files - _OTHER_FILES) // 2))
-
-
 class HttpSource:
     """An HTTP server that turns requests into invocations; see `port_hook_cli.invocations.source.Source`.
 
-    Durations are in seconds. `probe_endpoint` is the path at which the server responds to the listener's own probes,
-    which go nowhere else. `names` are the host names of its public URLs; they are looked up for each request, so they
-    may change. On loopback, a request for any other name is refused.
+    Durations are in seconds: `first_head_timeout_s` until the head of a connection's first request has arrived,
+    `head_timeout_s` until the head of each later one has, and `body_timeout_s` for a body. `probe_endpoint` is the path
+    at which the server responds to the listener's own probes, which go nowhere else. `names` are the host names of its
+    public URLs; they are looked up for each request, so they may change. On loopback, a request for another
+    name is refused if a public DNS server could point it here.
     """
 
     def __init__(
@@ -64,6 +56,7 @@ class HttpSource:
         context: SourceContext,
         *,
         probe_endpoint: ProbeEndpoint | None = None,
+        first_head_timeout_s: float = 10.0,
         head_timeout_s: float = 75.0,
         body_timeout_s: float = 30.0,
         names: Container[str] = frozenset(),
@@ -72,6 +65,7 @@ class HttpSource:
         self._context = context
         self._notice = context.notice
         self._probe_endpoint = probe_endpoint
+        self._first_head_timeout_s = first_head_timeout_s
         self._head_timeout_s = head_timeout_s
         self._body_timeout_s = body_timeout_s
         self._names = names
@@ -86,12 +80,13 @@ class HttpSource:
     async def start(self, host: str, port: int) -> tuple[str, int]:
         """Listen on `host`:`port` (0: any free one) and return where; raises ListenError."""
         loop = asyncio.get_running_loop()
-        self._max_connections = _connections(self._max_connections)
+        self._max_connections = affordable_connections(self._max_connections)
         self._http = Server(
             self._serve,
             self._notice,
             limit=self._max_connections,
             crowded=self._report_crowded,
+            first_head_timeout_s=min(self._first_head_timeout_s, self._head_timeout_s),
             access_log=None,
             logger=disabled_logger(),
             keepalive_timeout=self._head_timeout_s,
@@ -170,7 +165,10 @@ class HttpSource:
         return NoResponse() if response is None else WireResponse(request, response)
 
     async def _read(self, request: web.BaseRequest, share: Share) -> bytes:
-        """Return the whole body; raises if it is too large, too slow, or over the capacity that is free now."""
+        """Return the whole body.
+
+        Raises _RefusedError if it is too large, too slow, malformed, incomplete, or over the capacity that is free now.
+        """
         stream = request.content
         if stream.is_eof():
             body = stream.read_nowait()
@@ -260,7 +258,7 @@ def _tidy_up() -> None:
 
 
 class _RefusedError(Exception):
-    """A body is refused; `answer` says why."""
+    """A request is refused because of its body; `response` is what the client gets."""
 
     def __init__(self, response: Response) -> None:
         super().__init__()

@@ -17,6 +17,8 @@ from aiohttp import web
 from port_hook_cli.errors import ListenError, StoreError, UsageError
 from port_hook_cli.http.accepting import stop_accepting
 from port_hook_cli.http.disabled_logger import disabled_logger
+from port_hook_cli.http.idle_connections import limited
+from port_hook_cli.http.open_files import affordable_connections
 from port_hook_cli.http.port_owner import describe_owner
 from port_hook_cli.http.web_pages import find_foreign, is_loopback
 from port_hook_cli.invocations.models import Delivery, Invocation
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from port_hook_cli.workflows.steps import Renders
 
 _DRAIN_S = 1.0
+_MAX_CONNECTIONS = 1_024
 NO_LIMIT = CallRate()
 
 
@@ -422,8 +425,9 @@ async def _listening(app: web.Application, host: str, port: int) -> AsyncIterato
 
 
 async def _server(protocols: web.Server, host: str, port: int) -> asyncio.Server:
+    most = affordable_connections(_MAX_CONNECTIONS)
     try:
-        return await asyncio.get_running_loop().create_server(protocols, host, port)
+        return await asyncio.get_running_loop().create_server(limited(protocols, most), host, port)
     except OSError as error:
         raise ListenError(
             f"The sandbox cannot listen on {host}:{port}: {_reason(error, host, port)}.",

@@ -106,20 +106,73 @@ async def test_a_request_that_fails_releases_what_it_held() -> None:
 
 async def test_connections_beyond_the_limit_get_a_503_and_the_rest_are_served() -> None:
     async with receiving(max_connections=2) as world:
-        idle = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(2)]
+        world.hold = asyncio.Event()
+        held = [asyncio.create_task(world.exchange(request(MORE))) for _ in range(2)]
+        await world.took(2)
         for _ in range(3):
             answer = await world.exchange(b"")
             assert answer.startswith(b"HTTP/1.1 503 ")
             assert b"\r\nconnection: close\r\n" in answer
-        reader, writer = idle[0]
-        writer.write(request(MORE))
-        assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 200 ")
-        writer.close()
+        world.hold.set()
+        assert {answer[:13] for answer in await asyncio.gather(*held)} == {b"HTTP/1.1 200 "}
         assert (await world.exchange(request(b"next"))).startswith(b"HTTP/1.1 200 ")
-        idle[1][1].close()
-    assert [notice for notice in world.notices if "connections" in notice] == [
+    assert [notice for notice in world.notices if "more are refused" in notice] == [
         "Responded 503: 2 connections are open; more are refused until some close"
     ]
+
+
+async def test_oldest_idle_connection_is_closed_for_a_new_one_and_no_active_one() -> None:
+    async with receiving(max_connections=4) as world:
+        world.hold = asyncio.Event()
+        active = asyncio.create_task(world.exchange(request(b"active")))
+        await world.took(1)
+        begun_reader, begun = await asyncio.open_connection("127.0.0.1", world.port)
+        begun.write(request(b"begun")[:-1])
+        idle = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(2)]
+        idle[0][1].write(b"POST / HTTP/1.1\r\nX-Slow: ")
+        new = asyncio.create_task(world.exchange(request(b"new")))
+        await world.took(2)
+        assert await asyncio.wait_for(idle[0][0].read(), 5) == b""
+        another = asyncio.create_task(world.exchange(request(b"another")))
+        await world.took(3)
+        assert await asyncio.wait_for(idle[1][0].read(), 5) == b""
+        assert (await world.exchange(b"")).startswith(b"HTTP/1.1 503 ")  # all of them are active now
+        begun.write(b"n")
+        await world.took(4)
+        world.hold.set()
+        answers = [*await asyncio.gather(active, new, another), await begun_reader.read()]
+        for writer in (begun, *(writer for _, writer in idle)):
+            writer.close()
+    assert {answer[:13] for answer in answers} == {b"HTTP/1.1 200 "}
+    assert sorted(invocation.body for invocation in world.received) == [b"active", b"another", b"begun", b"new"]
+
+
+async def test_connection_that_has_sent_requests_stays_open_longer_than_one_that_has_sent_none() -> None:
+    async with receiving(max_connections=2, first_head_timeout_s=0.3) as world:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        silent, silent_writer = await asyncio.open_connection("127.0.0.1", world.port)
+        post = request(b"one").replace(b"Connection: close\r\n", b"")
+        writer.write(post)
+        assert (await reader.readuntil(b"fine")).startswith(b"HTTP/1.1 200 ")
+        assert (await world.exchange(request(b"two"))).startswith(b"HTTP/1.1 200 ")  # takes the place of the silent one
+        assert await asyncio.wait_for(silent.read(), 5) == b""
+        silent_writer.close()
+        assert await world.exchange(b"POST / HTTP/1.1\r\nX-Slow: ") == b""  # after 0.3 s
+        writer.write(post)
+        assert (await reader.readuntil(b"fine")).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+
+
+async def test_requests_are_served_promptly_while_idle_connections_are_opened_all_the_time() -> None:
+    async with receiving(max_connections=50) as world:
+        flood = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(200)]
+        for number in range(50):
+            flood += [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(4)]
+            async with asyncio.timeout(2):
+                assert (await world.exchange(request(b"%d" % number))).startswith(b"HTTP/1.1 200 ")
+        for _, writer in flood:
+            writer.close()
+    assert [notice for notice in world.notices if "503" in notice] == []
 
 
 async def test_announced_bodies_do_not_count_towards_the_common_limit() -> None:

@@ -6,7 +6,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -42,10 +42,12 @@ def inspector_port(running: Listener) -> int:
 
 
 @contextmanager
-def idle_connections(port: int, count: int) -> Iterator[None]:
+def idle_connections(port: int, count: int, *, sent: bytes = b"") -> Iterator[None]:
     with ExitStack() as stack:
         for _ in range(count):
-            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+            with suppress(ConnectionError):  # it is one too many
+                connection.sendall(sent)
         yield
 
 
@@ -56,7 +58,14 @@ def test_listener_raises_its_limit_of_open_files(tmp_path: Path) -> None:
 
 def test_listener_that_may_not_open_more_files_responds_503_to_further_connections(tmp_path: Path) -> None:
     with listener(tmp_path, preexec_fn=at_most(FILES, FILES)) as running:
-        with idle_connections(running.port, FILES + 50), socket.create_connection(("127.0.0.1", running.port)) as one:
+        with idle_connections(running.port, FILES + 50):
+            assert accepts(running)
+        with (
+            idle_connections(
+                running.port, FILES + 50, sent=b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
+            ),
+            socket.create_connection(("127.0.0.1", running.port)) as one,
+        ):
             one.settimeout(20)
             assert one.recv(100).startswith(b"HTTP/1.1 503 ")
         deadline = time.monotonic() + 30  # the listener closes its side of the idle connections one after the other
