@@ -16,7 +16,7 @@ from port_hook_cli.agent_view.showing import emit_prediction, show_request
 from port_hook_cli.errors import ExitCode, PortApiError, UsageError
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.http.response_body import SHOWN_BYTES
-from port_hook_cli.invocations.delivery_view import delivery_lines
+from port_hook_cli.invocations.delivery_view import BODY_INDENT, delivery_lines
 from port_hook_cli.invocations.forwarding import is_on_this_machine, target_url
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.payload import is_run_id
@@ -147,7 +147,7 @@ def _show_outcome(session: AgentSession, shown: ShownPrediction, delivery: Deliv
     output = Output(session.runtime.stdout, session.runtime.environ)
     masked = replace(delivery, url=shown.masker.text(delivery.url), body=shown.masker.content(delivery.body))
     if delivery.status is not None:
-        output.print(*delivery_lines(masked))
+        output.print(*output.fit(delivery_lines(masked), indent=BODY_INDENT))
     title = "it reported" if session.plan.report else "it would report"
     output.print(*output.fit(outcome_lines(outcome, outcome.calls, masker=shown.masker, title=title)))
 

@@ -39,7 +39,7 @@ def diff(
     from port_hook_cli.captures.comparison.ignoring import Ignoring
     from port_hook_cli.captures.comparison.view import diff_lines, diff_record, is_same, without_ignored
     from port_hook_cli.captures.store.finder import CaptureFinder
-    from port_hook_cli.terminal.console import emit
+    from port_hook_cli.terminal.console import Output, emit
     from port_hook_cli.terminal.pager import print_paged
 
     runtime: Runtime = ctx.obj
@@ -53,5 +53,6 @@ def diff(
     if as_json:
         emit(diff_record(names, found), runtime.stdout)
     else:
-        print_paged(diff_lines(names, found), runtime, wanted=not no_pager)
+        output = Output(runtime.stdout, runtime.environ)
+        print_paged(output.fit(diff_lines(names, found)), runtime, wanted=not no_pager)
     return ExitCode.OK if is_same(found) else ExitCode.FAILED

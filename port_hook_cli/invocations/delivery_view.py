@@ -16,6 +16,9 @@ from port_hook_cli.text.styled import JSON, Styled
 SHOWN_BYTES = 2048
 """How much of a response's body is shown."""
 
+BODY_INDENT = 2
+"""The columns before the body of a response."""
+
 MOST_OF_A_URL = 1000
 """How many characters of a URL are shown."""
 
@@ -31,12 +34,16 @@ def format_status(status: int) -> str:
 
 
 def delivery_lines(delivery: Delivery) -> Iterator[Styled]:
-    """Yield one response: status, latency and URL, then the beginning of the body. `delivery` needs a status."""
+    """Yield one response: status, latency and URL, then the beginning of the body. `delivery` needs a status.
+
+    The body is indented, because a line of it could look like a message of port-hook. Print the lines with
+    `Output.fit(…, indent=BODY_INDENT)`, because a terminal continues a long line in its first column.
+    """
     status = delivery.status or 0
     rest = f"  {format_latency(delivery.latency_ms)}  {brief(delivery.url, MOST_OF_A_URL)}"
     yield Styled.assemble((format_status(status), _STYLES.get(status // 100, "")), rest)
     if body := _body_text(delivery.body):
-        yield from (Styled(line, JSON) for line in body.split("\n"))
+        yield from (Styled.assemble(" " * BODY_INDENT, (line, JSON)) for line in body.split("\n"))
 
 
 def _body_text(body: bytes) -> str:

@@ -14,7 +14,7 @@ from port_hook_cli.captures.store.reading import LateStore, open_captures
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.files.output import check_new_file, write_new_file
-from port_hook_cli.invocations.delivery_view import delivery_lines, request_text
+from port_hook_cli.invocations.delivery_view import BODY_INDENT, delivery_lines, request_text
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.forwarding import target_url
 from port_hook_cli.invocations.models import Delivery, Invocation, Kind
@@ -385,7 +385,8 @@ class _Report:
         found = compare_responses(sent.replay.recorded, sent.delivery, self.plan.ignoring)
         self.are_same.append(found.is_same)
         if not self.plan.json:
-            Output(self.runtime.stdout, self.runtime.environ).print(*comparison_lines(sent.replay.source, found))
+            output = Output(self.runtime.stdout, self.runtime.environ)
+            output.print(*output.fit(comparison_lines(sent.replay.source, found)))
         return comparison_fields(found)
 
 
@@ -481,9 +482,10 @@ def _show(report: _Report, tally: DeliveryTally, plan: ReplayPlan, runtime: Runt
 
 def _show_one(delivery: Delivery, runtime: Runtime, conflict: str) -> None:
     if delivery.status is None:
-        print(f"error: {printable(delivery.error or 'no response')}", file=runtime.stderr)
+        tell(f"error: {printable(delivery.error or 'no response')}", runtime)
     else:
-        Output(runtime.stdout, runtime.environ).print(*delivery_lines(delivery))
+        output = Output(runtime.stdout, runtime.environ)
+        output.print(*output.fit(delivery_lines(delivery), indent=BODY_INDENT))
     hint = delivery_hint(delivery, conflict)
     if hint:
         tell(f"hint: {hint}", runtime)

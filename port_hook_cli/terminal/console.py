@@ -20,6 +20,8 @@ _PIPE_COLUMNS = 100
 _CONTINUED = 2
 _MOST_DIGITS = 6
 _LABEL_STYLES = {"error": "bold red", "hint": "cyan", "warning": "yellow", "note": "cyan"}
+_BEGINNINGS = tuple(f"{label}:" for label in _LABEL_STYLES)
+_INITIALS = frozenset(label[0] for label in _LABEL_STYLES)
 
 
 class Output:
@@ -53,7 +55,11 @@ class Output:
             return _TERMINAL_COLUMNS
 
     def paint(self, lines: Iterable[Styled]) -> str:
-        """Return lines as they are written to the stream."""
+        """Return lines as they are written to the stream.
+
+        A line that begins like a message is indented, unless it is one of `message_lines`.
+        """
+        lines = [_not_a_message(line) for line in lines]
         if not self.has_styles:
             return "".join([f"{line.plain}\n" for line in lines])
         from port_hook_cli.text.styled import escape_sequences
@@ -69,13 +75,16 @@ class Output:
 
         return highlighted(lines)
 
-    def fit(self, lines: Iterable[Styled]) -> Iterable[Styled]:
-        """Return lines wrapped below their values on a terminal, and as they are in a pipe."""
+    def fit(self, lines: Iterable[Styled], *, indent: int | None = None) -> Iterable[Styled]:
+        """Return lines wrapped below their values on a terminal, and as they are in a pipe.
+
+        `indent` is the column of the values, by default `layout.INDENT`.
+        """
         if not self.is_terminal:
             return lines
-        from port_hook_cli.text.layout import fit
+        from port_hook_cli.text.layout import INDENT, fit
 
-        return fit(self._highlight(lines), self.width)
+        return fit(self._highlight(lines), self.width, indent=INDENT if indent is None else indent)
 
     def wrap(self, lines: Iterable[Styled]) -> Iterable[Styled]:
         """Return lines wrapped at words on a terminal, continued with an indent of two spaces."""
@@ -89,6 +98,16 @@ class Output:
     def print(self, *lines: Styled) -> None:
         """Write lines."""
         self._stream.write(self.paint(lines))
+
+
+def _not_a_message(line: Styled) -> Styled:
+    """Return a line, indented if it begins with text from outside that looks like the label of a message."""
+    first = line.spans[0] if line.spans else None
+    if first is None or first.text[:1] not in _INITIALS or not line.plain.startswith(_BEGINNINGS):
+        return line
+    label = first.text.removesuffix(":")
+    is_own = first.text != label and first.style == _LABEL_STYLES.get(label)
+    return line if is_own else line.replaced((first._replace(text=_CONTINUED * " " + first.text), *line.spans[1:]))
 
 
 def _label_length(line: Styled) -> int:

@@ -18,16 +18,16 @@ _PART = re.compile(r"\S+(?: \S+)*")
 _WORD_OR_COMMAND = re.compile(r"\S*`[^`]+`\S*|\S+")
 
 
-def fit(lines: Iterable[Styled], width: int) -> Iterator[Styled]:
-    """Yield `lines` wrapped to `width` columns, each continued below its value.
+def fit(lines: Iterable[Styled], width: int, *, indent: int = INDENT) -> Iterator[Styled]:
+    """Yield `lines` wrapped to `width` columns, each continued below its value, which is at column `indent`.
 
     A word that is wider than that is broken; a line with `no_wrap` is left whole.
     """
     for line in lines:
-        if line.no_wrap or cell_width(line.plain) <= width or width - INDENT < _NARROWEST:
+        if line.no_wrap or cell_width(line.plain) <= width or width - indent < _NARROWEST:
             yield line
         else:
-            yield from wrap(line, width, indent=INDENT, breaks_words=True)
+            yield from wrap(line, width, indent=indent, breaks_words=True)
 
 
 def wrap(

@@ -15,14 +15,17 @@ from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runs.updates import ended_status
 from port_hook_cli.runs.urls import run_page
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import emit
+from port_hook_cli.terminal.console import Output, emit, tell
 from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.text.styled import Styled
 from port_hook_cli.trigger.following import follow
 from port_hook_cli.trigger.records import run_record
 from port_hook_cli.trigger.view import log_line, run_line
 
 if TYPE_CHECKING:
     from port_hook_cli.trigger.plan import Documents, TriggerPlan
+
+_CONTINUED = 4  # the column in which a long line goes on
 
 
 def run_in_port(
@@ -46,11 +49,13 @@ async def _run(
     logs: list[str] = []
 
     def notice(text: str) -> None:
-        print(f"note: {printable(text)}", file=runtime.stderr)
+        tell(f"note: {printable(text)}", runtime)
 
     def show(line: str) -> None:
         if not plan.json:
-            print(line, file=runtime.stdout, flush=True)
+            output = Output(runtime.stdout, runtime.environ)
+            output.print(*output.fit([Styled(line)], indent=_CONTINUED))
+            runtime.stdout.flush()
 
     def log(entry: Mapping[str, Any]) -> None:
         logs.append(str(entry.get("message", "")))

@@ -93,7 +93,7 @@ def test_replay_sends_a_payload_with_a_valid_signature(run: Run, folder: Path, t
     first, body = result.out.splitlines()
     assert first.startswith("200 OK ")
     assert first.endswith(f" ms  {target.url}/hook")
-    assert body == '{"ok": true}'
+    assert body == '  {"ok": true}'
 
 
 def test_replay_serializes_a_payload_as_port_does_and_prints_a_note(run: Run, folder: Path, target: Handler) -> None:

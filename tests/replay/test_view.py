@@ -30,7 +30,7 @@ def shown(renderable: RenderableType) -> str:
 
 def test_a_response_is_shown_with_status_latency_url_and_body() -> None:
     delivery = Delivery(url=URL, status=404, latency_ms=12.34, body=b"no\troute\n")
-    assert lines(delivery) == f"404 Not Found  12.3 ms  {URL}\nno\troute\n"
+    assert lines(delivery) == f"404 Not Found  12.3 ms  {URL}\n  no\troute\n"
 
 
 @pytest.mark.parametrize(

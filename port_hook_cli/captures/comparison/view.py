@@ -65,9 +65,7 @@ def change_lines(changes: Sequence[Change], *, is_json: bool = False) -> Iterato
     for change in changes:
         mark, style = _MARKS[change["kind"]]
         path = brief(change["path"] or "(whole)", _MAX_PATH)
-        yield Styled.assemble(
-            "  ", (f"{mark} {path}", style), "  ", *_values(change, JSON if is_json else ""), no_wrap=True
-        )
+        yield Styled.assemble("  ", (f"{mark} {path}", style), "  ", *_values(change, JSON if is_json else ""))
 
 
 def _values(change: Change, style: str) -> tuple[str | tuple[str, str], ...]:

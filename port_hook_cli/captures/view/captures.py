@@ -213,7 +213,7 @@ def _response(exchange: Exchange) -> Iterator[Styled]:
 
 def _headers(headers: Headers) -> Iterator[Styled]:
     for name, value in headers:
-        yield _line("", f"{brief(name)}: {shorten(wire_text(value), _HEADER_LIMIT)}", no_wrap=True)
+        yield _line("", f"{brief(name)}: {shorten(wire_text(value), _HEADER_LIMIT)}")
 
 
 def _hex_lines(body: bytes) -> Iterator[str]:
@@ -230,10 +230,10 @@ def _block(body: bytes, text: str | None, option: str) -> Iterator[Styled]:
     lines = _hex_lines(body) if text is None else shorten(text, _BODY_LIMIT).splitlines()
     style = "dim" if text is None else f"dim {JSON}"
     for line in lines:
-        yield _line("", line, style, no_wrap=True)
+        yield _line("", line, style)
     if text is not None and len(text) > _BODY_LIMIT:
         yield _line("", f"and more; {option} has all {len(body):,} bytes", "dim")
 
 
-def _line(label: str, text: str, style: str = "", *, no_wrap: bool = False) -> Styled:
-    return Styled.assemble("  ", (label.ljust(_LABEL_WIDTH), "dim"), (text, style), no_wrap=no_wrap)
+def _line(label: str, text: str, style: str = "") -> Styled:
+    return Styled.assemble("  ", (label.ljust(_LABEL_WIDTH), "dim"), (text, style))
