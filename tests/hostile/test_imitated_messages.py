@@ -79,7 +79,7 @@ def planted(folder: Path, backend: Handler) -> Path:
     write(folder, "map.json", [{"enabled": True, "body": {"n": 1}}])
     write(folder, "odd.json", {**action, "identifier": FIELD, "title": FIELD})
     write(folder, "message.json", topic_message())
-    webhook = {"type": "WEBHOOK", "url": f"{backend.url}/", "synchronized": True}
+    webhook: dict[str, Any] = {"type": "WEBHOOK", "url": f"{backend.url}/", "synchronized": True}
     write(folder, "workflow.json", {**a_workflow(**webhook), "title": FIELD})
     (folder / "request.http").write_bytes(b"POST / HTTP/1.1\r\nx-odd: " + FIELD.encode() + b"\r\n\r\n" + BODY)
     return folder
