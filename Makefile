@@ -201,8 +201,8 @@ FUZZ_S ?= 120
 KILLS ?= 100
 
 .PHONY: fuzz
-fuzz: $(VENV)/.dev ## Fuzz the receiver, connections, verification, state files and umasks for FUZZ_S seconds each; prints the seed
-	PORT_HOOK_FUZZ_S=$(FUZZ_S) $(BIN)/pytest --quiet --capture=no --timeout=0 -p no:randomly tests/hostile/test_fuzz_verification.py tests/hostile/test_fuzz_receiver.py tests/hostile/test_fuzz_connections.py tests/hostile/test_fuzz_state_files.py tests/files/test_own_files.py
+fuzz: $(VENV)/.dev ## Fuzz verification, the receiver, connections, Kafka, state files and umasks for FUZZ_S seconds each; prints the seed
+	PORT_HOOK_FUZZ_S=$(FUZZ_S) $(BIN)/pytest --quiet --capture=no --timeout=0 -p no:randomly tests/hostile/test_fuzz_verification.py tests/hostile/test_fuzz_receiver.py tests/hostile/test_fuzz_connections.py tests/process/test_hostile_broker.py tests/hostile/test_fuzz_state_files.py tests/files/test_own_files.py
 
 .PHONY: kafka
 kafka: $(VENV)/.dev ## Kill listeners that read 10,000 messages of Kafka, cut their connections, and hand over partitions
