@@ -34,6 +34,9 @@ from port_hook_cli.tunnels.connectivity import ProbeEndpoint
 _MIN_CAPACITY = 64 * 1024 * 1024
 _BODIES_AT_ONCE = 4
 _MAX_CONNECTIONS = 1_024
+FIRST_HEAD_S = 10.0
+"""How long a new connection may take for the head of its first request."""
+
 _LEAVE_S = 0.2
 _TIDY_UP_S = 0.5
 _SITE = istr("Sec-Fetch-Site")
@@ -56,7 +59,7 @@ class HttpSource:
         context: SourceContext,
         *,
         probe_endpoint: ProbeEndpoint | None = None,
-        first_head_timeout_s: float = 10.0,
+        first_head_timeout_s: float = FIRST_HEAD_S,
         head_timeout_s: float = 75.0,
         body_timeout_s: float = 30.0,
         names: Container[str] = frozenset(),
