@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+import sys
 from collections.abc import Callable, Sequence
 
 from aiohttp import web
@@ -77,7 +78,7 @@ def _order(link: Link) -> tuple[bool, float]:
 
 def _has_input(link: Link) -> bool:
     """Return whether something has arrived that the event loop has not read yet. On Windows, it cannot be told."""
-    if link.transport is None or not hasattr(select, "poll"):
+    if sys.platform == "win32" or link.transport is None:
         return False
     poll = select.poll()
     poll.register(link.transport.get_extra_info("socket").fileno(), select.POLLIN)
