@@ -76,13 +76,21 @@ def _order(link: Link) -> tuple[bool, float]:
     return link._request_count > 0, link._next_keepalive_close_time  # noqa: SLF001
 
 
-def _has_input(link: Link) -> bool:
-    """Return whether something has arrived that the event loop has not read yet. On Windows, it cannot be told."""
-    if sys.platform == "win32" or link.transport is None:
+if sys.platform == "win32":
+
+    def _has_input(link: Link) -> bool:  # noqa: ARG001 - the signature for every system
+        """Return False: it cannot be told."""
         return False
-    poll = select.poll()
-    poll.register(link.transport.get_extra_info("socket").fileno(), select.POLLIN)
-    return bool(poll.poll(0))
+
+else:
+
+    def _has_input(link: Link) -> bool:
+        """Return whether something has arrived that the event loop has not read yet."""
+        if link.transport is None:
+            return False
+        poll = select.poll()
+        poll.register(link.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
 
 class _Closing(asyncio.Protocol):
