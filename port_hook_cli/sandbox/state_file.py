@@ -23,7 +23,9 @@ from port_hook_cli.files.input import MAX_INPUT_BYTES
 from port_hook_cli.files.own_files import make_folders
 from port_hook_cli.sandbox.state import Row
 
-_VERSION = 1
+# Format 1 has no resources: a version of port-hook that writes it would call a file that has some damaged.
+_READ = frozenset({1, 2})
+_VERSION = 2
 _SQLITE_MAGIC = b"SQLite format 3\0"
 # Logs come after the runs that they refer to, in order of their keys; other rows come oldest first.
 _TABLE = "CREATE TABLE part (kind TEXT NOT NULL, key TEXT NOT NULL, document TEXT NOT NULL, UNIQUE (kind, key))"
@@ -141,7 +143,7 @@ def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
             f"{path} has tables, columns, triggers or views that port-hook did not make: {planted}.",
             hint="Give --state another path.",
         ) from planted
-    if version not in {0, _VERSION}:
+    if version and version not in _READ:
         raise StoreError(
             f"{path} was written by another version of port-hook (format {version}).",
             hint="Update port-hook, or give --state another path.",

@@ -128,6 +128,37 @@ async def test_state_file_of_another_version_or_with_damaged_rows_is_rejected(tm
                 pass
 
 
+def format_of(file: Path) -> int:
+    connection = sqlite3.connect(file)
+    try:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+    finally:
+        connection.close()
+
+
+async def test_state_file_with_resources_has_a_format_that_older_versions_reject(tmp_path: Path) -> None:
+    file = tmp_path / "sandbox.db"
+    async with Sandbox.start(state=file) as sandbox, a_client(sandbox) as client:
+        await client.post("/v1/teams", json={"name": "data"})
+    assert format_of(file) == 2  # a version that knows format 1 only would call the team a damaged part
+
+
+async def test_state_file_of_format_1_is_loaded_and_converted(tmp_path: Path) -> None:
+    file = tmp_path / "sandbox.db"
+    async with Sandbox.start(state=file) as sandbox, a_client(sandbox) as client:
+        await client.post("/v1/blueprints/vm/entities", json={"identifier": "vm-1"})
+        client_id = sandbox.client_id
+    connection = sqlite3.connect(file)
+    connection.execute("DELETE FROM part WHERE kind = 'resource'")  # format 1 has none
+    connection.execute("PRAGMA user_version = 1")
+    connection.commit()
+    connection.close()
+    async with Sandbox.start(state=file) as sandbox, a_client(sandbox) as client:
+        assert sandbox.client_id == client_id
+        assert (await client.delete("/v1/blueprints/vm/entities/vm-1")).status_code == 200
+    assert format_of(file) == 2
+
+
 async def test_state_file_is_rejected_when_another_sandbox_uses_it(tmp_path: Path) -> None:
     file = tmp_path / "sandbox.db"
     async with Sandbox.start(state=file):
