@@ -353,14 +353,15 @@ class Sandbox:
 
     def _tell(self, method: str, target: str, given: ApiResponse) -> None:
         """Tell the observers of a call, and go on with what it started."""
+        masked = self._state.masker().text  # a call of a run may have a rendered secret in its path
         self._handlers.on_event(
             ApiEvent(
                 at=self._state.now(),
                 method=method,
-                path=target,
+                path=masked(target),
                 status=given.status,
                 run_id=given.run_id,
-                note=given.note,
+                note=masked(given.note),
             )
         )
         self._publish()

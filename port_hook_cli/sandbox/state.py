@@ -19,6 +19,7 @@ from port_hook_cli.sandbox.run import MAX_RUNS, UNKNOWN_ACTION, Phase, SandboxRu
 from port_hook_cli.sandbox.tokens import read_token, signed_token
 from port_hook_cli.sandbox.workflows.book import WorkflowBook
 from port_hook_cli.text.durations import format_duration
+from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.secret import Secret
 
 TOKEN_LIFETIME_S = 3 * 60 * 60
@@ -184,6 +185,10 @@ class SandboxState:
     def clear_changes(self) -> None:
         """Mark all changes as saved."""
         self._changes.clear()
+
+    def masker(self) -> Masker:
+        """Return what masks the organization's secrets and the client secret in a text that is shown or saved."""
+        return Masker([*self.secrets.values(), self.client_secret.reveal()])
 
     def add_event(self, run: SandboxRun, note: str) -> None:
         """Record a step of a run, for observers."""

@@ -51,6 +51,16 @@ class Masker:
             content = content.replace(form.encode("utf-8", "surrogatepass"), MASK.encode())
         return content
 
+    def beginning(self, content: bytes, *, of_more: bool) -> bytes:
+        """Return bytes with every secret masked, and `of_more` also a secret that is cut off where they end."""
+        content = self.content(content)
+        for form in self._forms if of_more else ():
+            secret = form.encode("utf-8", "surrogatepass")
+            for length in range(min(len(secret) - 1, len(content)), _SHORTEST_CUT - 1, -1):
+                if content.endswith(secret[:length]):
+                    return content[:-length] + MASK.encode()
+        return content
+
     def value(self, value: Any) -> Any:
         """Return a JSON value with every secret masked in its strings and keys."""
         root: list[Any] = [value]

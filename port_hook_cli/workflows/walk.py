@@ -7,13 +7,14 @@ and the pytest plugin walk the same way. The caller observes every step before t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.actions.templates import JqError
 from port_hook_cli.errors import RenderError
 from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.text.masking import Masker
 from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult, failed, webhook_outcome
 from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, end_node, progressed, template_data
 from port_hook_cli.workflows.steps import (
@@ -214,6 +215,7 @@ class _Walker:
         errors: tuple[JqError, ...] = (),
     ) -> Step:
         """End the current node with `outcome`; one without a result waits from now on."""
+        outcome = self._without_secrets(outcome)
         now, current = self._effects.now(), run.current
         assert current is not None
         if outcome.result is None:
@@ -236,6 +238,16 @@ class _Walker:
             delivery=delivery,
             remarks=outcome.remarks,
             errors=(*errors, *failures),
+        )
+
+    def _without_secrets(self, outcome: NodeOutcome) -> NodeOutcome:
+        """Return the outcome with secrets masked in its error, which quotes rendered URLs and values."""
+        error = outcome.output.get("error") if outcome.result is NodeResult.FAILED else None
+        if not isinstance(error, Mapping) or not isinstance(error.get("message"), str):
+            return outcome
+        masker = Masker(value for value in self._effects.secrets.values() if isinstance(value, str))
+        return replace(
+            outcome, output={**outcome.output, "error": {**error, "message": masker.message(error["message"])}}
         )
 
     async def _observe(self, run: WorkflowRun, *, index: int = -1, **fields: Any) -> Step:

@@ -19,6 +19,7 @@ from tests.port_workflows_openapi import check_response, faults, require_workflo
 from tests.sandbox_clients import refusal, token_of
 from tests.servers import application
 
+OURS = "https://api.getport.io/v1"
 RESERVED = {"x-port-reserved-usage": "true"}
 AGENT = "_PORT_EXEC_AGENT"
 
@@ -137,6 +138,12 @@ async def started(client: httpx.AsyncClient, workflow: str = "one", **inputs: An
     response = await client.post(f"/v1/workflows/{workflow}/runs", json={"inputs": inputs})
     assert response.status_code == 201, response.text
     return str(response.json()["workflowRun"]["identifier"])
+
+
+async def logs_of(client: httpx.AsyncClient, run_id: str) -> list[str]:
+    """Return the messages of all logs of a run."""
+    logs = (await client.get(f"/v1/workflows/runs/{run_id}/logs")).json()["logs"]
+    return [str(log["message"]) for log in logs]
 
 
 async def waiting(sandbox: Sandbox, run_id: str, node: str) -> str:
@@ -521,6 +528,62 @@ def test_log_of_a_verbose_node_contains_no_secrets_of_the_organization(
             logs = (await client.get(f"/v1/workflows/runs/{run_id}/logs")).json()["logs"]
             assert logs[0]["message"] == 'Request body: {"service":"billing","key":"***"}'
         assert backend.requests[0][1]["key"] == "a-very-secret-value"
+
+    asyncio.run(check())
+    kept = b"".join(file.read_bytes() for file in tmp_path.glob("state.db*"))
+    assert b"a-very-secret-value" not in kept
+
+
+def test_log_of_a_verbose_node_contains_no_credentials_and_no_secret_that_is_cut_off(renderer: Renderer) -> None:
+    async def check() -> None:
+        secret = "a-very-secret-value"
+        app = web.Application()
+
+        async def echo(_: web.Request) -> web.Response:
+            return web.Response(body=b"." * (64 * 1024 - 6) + secret.encode())  # 64 KiB of a response are read
+
+        app.router.add_post("/echo", echo)
+        with application(app) as url:
+            document = one_node(type="WEBHOOK", url=f"{url}/echo", verbose=True)
+            async with running(renderer, document, secrets={"HOOK": secret}) as (sandbox, client):
+                run_id = await started(client)
+                assert await ended(sandbox, run_id) == "SUCCESS"
+                (log,) = [each for each in await logs_of(client, run_id) if each.startswith("Response body")]
+                assert log.endswith("...***")
+                assert "a-ve" not in log
+        credentials = one_node(type="WEBHOOK", url=f"{OURS}/kafka-credentials", method="GET", verbose=True)
+        async with running(renderer, credentials, kafka_brokers=["127.0.0.1:9"]) as (sandbox, client):
+            run_id = await started(client)
+            assert await ended(sandbox, run_id) == "SUCCESS"
+            assert '"password": "***"' in (await logs_of(client, run_id))[1]
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    ("config", "shown"),
+    [
+        ({"url": "https://api.getport.io/v1/blueprints/{{ .secrets.HOOK }}", "method": "GET"}, "404"),
+        ({"url": "http://{{ .secrets.HOOK }}/do"}, "is another one"),
+        ({"url": "ftp://127.0.0.1/{{ .secrets.HOOK }}"}, "which is not a URL"),
+        ({"type": "UPSERT_ENTITY", "blueprintIdentifier": "{{ .secrets.HOOK }}"}, "was not found"),
+    ],
+)
+def test_secret_in_a_url_or_error_is_neither_shown_nor_saved(
+    renderer: Renderer, tmp_path: Path, config: dict[str, Any], shown: str
+) -> None:
+    async def check() -> None:
+        told: list[Any] = []
+        document = one_node(**{"type": "WEBHOOK", "mapping": {"identifier": "a"}, **config})
+        options: Any = {"state": tmp_path / "state.db", "secrets": {"HOOK": "a-very-secret-value"}, "strict": True}
+        options |= {"on_event": told.append, "on_run": told.append}
+        async with running(renderer, document, **options) as (sandbox, client):
+            run_id = await started(client)
+            assert await ended(sandbox, run_id) == "FAILED"
+            error = sandbox.workflow_runs[run_id].node_runs[-1].output["error"]["message"]
+        assert shown in error
+        assert "a-very" not in f"{error} {told}"
+        assert "***" in f"{error} {told}"
 
     asyncio.run(check())
     kept = b"".join(file.read_bytes() for file in tmp_path.glob("state.db*"))

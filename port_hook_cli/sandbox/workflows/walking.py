@@ -21,7 +21,6 @@ from port_hook_cli.sandbox.messages import Refused
 from port_hook_cli.sandbox.publishing import RunsTopic
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.sandbox.workflows.book import NodeReport
-from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import brief
 from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult, failed
 from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, end_node
@@ -182,7 +181,7 @@ class _SandboxEffects:
 
     def _shown(self, body: bytes) -> str:
         """Return the beginning of a body. Secrets are masked, because the state file contains the log."""
-        masked = Masker(self._state.secrets.values()).content(body)
+        masked = self._state.masker().beginning(body, of_more=len(body) >= SHOWN_BYTES)
         text = masked[:SHOWN_BYTES].decode("utf-8", "replace" if len(masked) <= SHOWN_BYTES else "ignore")
         cut = f"\N{HORIZONTAL ELLIPSIS} ({format_size(SHOWN_BYTES)} of {len(masked)} bytes)"
         return f"{text}{cut}" if len(masked) > SHOWN_BYTES else text or "(empty)"
@@ -228,7 +227,10 @@ class _SandboxEffects:
         self._state.workflows.save(step.run)
         if self.has_agent and _is_for_agent(step) and step.request is not None:
             self._state.workflows.report(step.node_run.id, is_for_agent=True, config=agent_config(step.request))
-        self._tell(step.run, f"{_told(step)}{'' if step.delivery is None else self._hint(step.delivery)}")
+        self._tell(
+            step.run,
+            f"{_told(step, self._state.masker().text)}{'' if step.delivery is None else self._hint(step.delivery)}",
+        )
         self._commit()
 
     def _response(self, run: WorkflowRun, node: Node) -> Resolution | None:
@@ -273,10 +275,11 @@ def _is_for_agent(step: Step) -> bool:
     return is_unsent and step.node_run.progress is Progress.WAITING and step.node_run.result is None
 
 
-def _told(step: Step) -> str:
+def _told(step: Step, masked: Callable[[str], str]) -> str:
+    """Return what a step did; `masked` hides the secrets of a rendered URL."""
     node_run, name = step.node_run, brief(step.node.identifier)
     if step.delivery is None and step.request is not None and node_run.progress is Progress.SENDING:
-        return f"{name} sends {brief(f'{step.request.method} {step.request.url}')}"
+        return f"{name} sends {brief(masked(f'{step.request.method} {step.request.url}'))}"
     if node_run.progress is Progress.SENDING and node_run.result is None and step.delivery is None:
         return f"{name} publishes its message to Kafka"
     if _is_for_agent(step):
