@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from port_hook_cli.javascript.values import write_json
 from port_hook_cli.pytest_plugin.runs import Run, WorkflowOutcome
 from port_hook_cli.sandbox import ApiEvent
+from port_hook_cli.sandbox.catalog_checks import STRICT
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.safe import brief, printable
 
@@ -21,7 +22,7 @@ def summarize(runs: Sequence[Run], calls: Sequence[ApiEvent]) -> str:
         for run in runs[-_MAX_LINES:]
         for line in (f"{run.id} of {brief(run.action)}: {run.result or run.status}", *_run_lines(run))
     ]
-    return "\n".join([*lines, *_call_lines(calls)])
+    return "\n".join([*lines, *_call_lines(calls), *(f"hint: {hint}" for hint in _strict_hints(runs, calls))])
 
 
 def describe_not_ended(run: Run, when: str, calls: Sequence[ApiEvent], *, blocks: bool) -> str:
@@ -65,6 +66,17 @@ def _call_lines(calls: Sequence[ApiEvent]) -> Iterator[str]:
         yield f"  call      {printable(call.method)} {brief(call.path)} {call.status}  {brief(call.note)}".rstrip()
 
 
+def _strict_hints(runs: Sequence[Run], calls: Sequence[ApiEvent]) -> Iterator[str]:
+    """Yield what to do if the sandbox refused an entity that does not match its blueprint."""
+    texts = (*(call.note for call in calls), *(write_json(run.output) for run in runs if run.output))
+    if any(STRICT in text for text in texts):
+        yield (
+            "As Port does, the sandbox refuses entities that do not match their blueprints. Declare the blueprint with "
+            "port_sandbox.add_blueprint or the setting port_hook_blueprints, and related entities with "
+            "port_sandbox.add_entity. Or set port_hook_strict = false."
+        )
+
+
 def _hints(run: Run, calls: Sequence[ApiEvent], *, blocks: bool) -> Iterator[str]:
     if run.backend_response is not None and run.backend_response.status in _REFUSED:
         yield (
@@ -80,5 +92,6 @@ def _hints(run: Run, calls: Sequence[ApiEvent], *, blocks: bool) -> Iterator[str
         )
     elif not calls and (run.backend_response is not None or run.request is None):
         yield "The backend has not called the sandbox: does it read PORT_API_URL from port_sandbox.environ?"
+    yield from _strict_hints([run], calls)
     if blocks:
         yield "The test blocked its own event loop while it waited: in an async test, await ainvoke or await_end."

@@ -131,6 +131,7 @@ class World:
 
     def do(self, act: Callable[[], _T]) -> _T:
         """Call `act` in the event loop's thread and return what it returns."""
+        __tracebackhide__ = True
 
         async def acting() -> _T:
             return act()

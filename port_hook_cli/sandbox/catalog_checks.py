@@ -16,6 +16,9 @@ from port_hook_cli.sandbox.state import SandboxState
 BUILT_IN = frozenset({"_user", "_team"})
 """Blueprints that every organization has. Their entities are not checked: the sandbox has no such blueprints."""
 
+STRICT = "the sandbox is strict"
+"""The beginning of the remark on an entity that was refused because it does not match its blueprint."""
+
 
 def check_entity(
     state: SandboxState, blueprint: str, entity: Mapping[str, Any], *, creates_missing: bool = False
@@ -27,23 +30,23 @@ def check_entity(
     if not state.is_strict:
         return
     known = state.blueprints.get(blueprint)
+    remark = f'{STRICT}: it checks entities against the blueprint "{blueprint}"'
     if known is None:
-        raise Refused(404, "not_found", f'Blueprint with identifier "{blueprint}" was not found')
-    _check_names(entity, "properties", _object(_object(known.get("schema")).get("properties")))
+        message = f'Blueprint with identifier "{blueprint}" was not found'
+        raise Refused(404, "not_found", message, remark=remark)
     relations = _object(known.get("relations"))
-    _check_names(entity, "relations", relations)
+    properties = _object(_object(known.get("schema")).get("properties"))
+    for part, declared in (("properties", properties), ("relations", relations)):
+        for name in _object(entity.get(part)):
+            if name not in declared:
+                raise invalid(f"body/{part} must NOT have additional properties; found '{name}'", remark=remark)
     missing = [place for place in _targets(relations, entity) if not _exists(state, place, itself=(blueprint, entity))]
     for target, identifier in missing:
         if not creates_missing or target not in state.blueprints:
-            raise Refused(404, "not_found", f'Entity with identifier "{identifier}" was not found in "{target}"')
+            message = f'Entity with identifier "{identifier}" was not found in "{target}"'
+            raise Refused(404, "not_found", message, remark=remark)
     for target, identifier in missing:
         state.set_entity(target, identifier, {"identifier": identifier, "properties": {}, "relations": {}})
-
-
-def _check_names(entity: Mapping[str, Any], part: str, declared: Mapping[str, Any]) -> None:
-    for name in _object(entity.get(part)):
-        if name not in declared:
-            raise invalid(f"body/{part} must NOT have additional properties; found '{name}'")
 
 
 def _targets(relations: Mapping[str, Any], entity: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -126,7 +126,7 @@ def create_several(state: SandboxState, request: ApiRequest, blueprint: str) -> 
     body = read_body(request, checks.BULK, required=("entities",))
     if not 1 <= len(body["entities"]) <= MAX_BULK:
         raise invalid(f"body/entities must have from 1 to {MAX_BULK} items")
-    created, errors = [], []
+    created, errors, notes = [], [], []
     for index, entity in enumerate(body["entities"]):
         identifier = entity.get("identifier") if isinstance(entity, dict) else None
         is_new = not isinstance(identifier, str) or (blueprint, identifier) not in state.entities
@@ -137,9 +137,11 @@ def create_several(state: SandboxState, request: ApiRequest, blueprint: str) -> 
             named = identifier if isinstance(identifier, str) else "unknown"
             reason = {name: fault.document[name] for name in ("error", "message")}
             errors.append({"identifier": named, "index": index, "statusCode": fault.status, **reason})
+            notes.append(fault.note)
             continue
         created.append({"identifier": done.document["entity"]["identifier"], "index": index, "created": is_new})
-    note = f"saved {len(created)} of {len(body['entities'])} entities of {blueprint}"
+    saved = f"saved {len(created)} of {len(body['entities'])} entities of {blueprint}"
+    note = "; ".join((saved, *notes[:1]))
     document = {"ok": True, "entities": created, "errors": errors}
     return ApiResponse(status=207 if errors else 200, document=document, note=note)
 

@@ -69,21 +69,23 @@ class ApiResponse:
 
 
 class Refused(Exception):
-    """An error response of Port's API."""
+    """An error response of Port's API. `remark` is for observers only: it is not in the response."""
 
-    def __init__(self, status: int, slug: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, slug: str, message: str, headers: Mapping[str, str] | None = None, *, remark: str = ""
+    ) -> None:
         super().__init__(message)
         self.response = ApiResponse(
             status=status,
             document={"ok": False, "error": slug, "message": message},
-            note=f"{slug}: {message}",
+            note="; ".join(filter(None, (f"{slug}: {message}", remark))),
             headers=headers or {},
         )
 
 
-def invalid(message: str) -> Refused:
+def invalid(message: str, *, remark: str = "") -> Refused:
     """Return the 422 for a request that does not match the schema of the route."""
-    return Refused(422, "invalid_request", message)
+    return Refused(422, "invalid_request", message, remark=remark)
 
 
 def no_ai(_: object, __: ApiRequest, *___: str) -> ApiResponse:

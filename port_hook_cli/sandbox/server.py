@@ -226,7 +226,10 @@ class Sandbox:
         try:
             return put_entity(self._state, blueprint, fields)
         except Refused as refused:
-            raise UsageError(f"The sandbox does not accept this entity: {refused}.") from None
+            raise UsageError(
+                f"The sandbox does not accept this entity: {refused}.",
+                hint="Add its blueprint or the related entity first." if self._state.is_strict else "",
+            ) from None
 
     def record(self, run_id: str, delivery: Delivery) -> None:
         """Record the outcome of a run's request that was not sent by the sandbox, as if it had been."""

@@ -193,6 +193,44 @@ def test_settings_select_actions_blueprints_strictness_and_the_timeout(pytester:
     pytester.runpytest_subprocess(*ALONE, "--strict-config").assert_outcomes(passed=3)
 
 
+def test_refusal_of_an_entity_names_its_blueprint_and_what_to_declare(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(BACKEND)
+    pytester.makepyfile(
+        """
+        from conftest import call
+
+        def token(port_sandbox):
+            names = {"clientId": "PORT_CLIENT_ID", "clientSecret": "PORT_CLIENT_SECRET"}
+            credentials = {field: port_sandbox.environ[name] for field, name in names.items()}
+            return call("POST", "/auth/access_token", credentials)["accessToken"]
+
+        def test_backend(port_sandbox, url):
+            call("POST", "/blueprints/vm/entities", {"identifier": "a"}, token(port_sandbox))
+
+        def test_several(port_sandbox, url):
+            port_sandbox.add_blueprint({"identifier": "team", "schema": {}})
+            several = {"entities": [{"identifier": "a", "properties": {"b": 1}}]}
+            assert not call("POST", "/blueprints/team/entities/bulk", several, token(port_sandbox))["errors"]
+
+        def test_own(port_sandbox):
+            port_sandbox.add_entity("cluster", {"identifier": "a"})
+        """
+    )
+    result = pytester.runpytest_subprocess(*ALONE, "-rN")
+    result.assert_outcomes(failed=3)
+    result.stdout.fnmatch_lines(
+        [
+            '*Blueprint with identifier "vm" was not found; the sandbox is strict*blueprint "vm"',
+            "hint: As Port does*port_sandbox.add_blueprint*port_hook_blueprints*port_hook_strict = false.",
+            "*found 'b'; the sandbox is strict*blueprint \"team\"",
+            "hint: As Port does*",
+            '*Blueprint with identifier "cluster" was not found.',
+            "*hint: Add its blueprint*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*world.py*")
+
+
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [

@@ -16,7 +16,7 @@ from port_hook_cli.http.response_body import SHOWN_BYTES
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.runs.ids import make_run_id
-from port_hook_cli.sandbox.catalog_checks import check_entity
+from port_hook_cli.sandbox.catalog_checks import STRICT, check_entity
 from port_hook_cli.sandbox.messages import Refused
 from port_hook_cli.sandbox.publishing import RunsTopic
 from port_hook_cli.sandbox.state import SandboxState
@@ -259,7 +259,7 @@ def upsert_entity(state: SandboxState, config: Mapping[str, Any]) -> NodeOutcome
     try:
         check_entity(state, blueprint, entity)
     except Refused as refused:
-        return failed(str(refused))
+        return failed(f"{refused}; {STRICT}")
     known = state.entities.get((blueprint, identifier), {})
     merged = {**known, **entity, "blueprint": blueprint}
     for part in ("properties", "relations"):
