@@ -36,10 +36,7 @@ def check_entity(
         raise Refused(404, "not_found", message, remark=remark)
     relations = _object(known.get("relations"))
     properties = _object(_object(known.get("schema")).get("properties"))
-    for part, declared in (("properties", properties), ("relations", relations)):
-        for name in _object(entity.get(part)):
-            if name not in declared:
-                raise invalid(f"body/{part} must NOT have additional properties; found '{name}'", remark=remark)
+    _check_names(entity, {"properties": properties, "relations": relations}, remark)
     missing = [place for place in _targets(relations, entity) if not _exists(state, place, itself=(blueprint, entity))]
     for target, identifier in missing:
         if not creates_missing or target not in state.blueprints:
@@ -47,6 +44,13 @@ def check_entity(
             raise Refused(404, "not_found", message, remark=remark)
     for target, identifier in missing:
         state.set_entity(target, identifier, {"identifier": identifier, "properties": {}, "relations": {}})
+
+
+def _check_names(entity: Mapping[str, Any], declared: Mapping[str, Mapping[str, Any]], remark: str) -> None:
+    for part, known in declared.items():
+        for name in _object(entity.get(part)):
+            if name not in known:
+                raise invalid(f"body/{part} must NOT have additional properties; found '{name}'", remark=remark)
 
 
 def _targets(relations: Mapping[str, Any], entity: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
