@@ -19,6 +19,8 @@ from port_hook_cli.sandbox.state import SandboxState
 
 MAX_BULK = 20
 MAX_BULK_DELETE = 100
+MAX_MIGRATIONS = 100
+"""How many migrations are kept, the newest."""
 _MAX_LIMIT = 1000
 
 
@@ -108,6 +110,8 @@ def delete_all(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiR
         "mapping": {},
         "status": "COMPLETED",
     }
+    for old in [key for key in state.resources if key[0] == "migration"][: 1 - MAX_MIGRATIONS]:
+        state.set_resource(old, None)
     state.set_resource(("migration", identifier), migration)
     document = {"ok": True, "migrationId": identifier}
     return ApiResponse(status=200, document=document, note=f"deleted {len(names)} entities of {blueprint}")

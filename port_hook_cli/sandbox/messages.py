@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
+from port_hook_cli.http.limits import format_size
 from port_hook_cli.http.web_pages import Foreign
 from port_hook_cli.sandbox.checks import Fields, find_fault, find_query_fault
 
@@ -96,6 +97,12 @@ def no_ai(_: object, __: ApiRequest, *___: str) -> ApiResponse:
 def too_large() -> ApiResponse:
     """Return the response to a body over 1 MiB."""
     return Refused(413, "payload_too_large", "Request body is too large (limit is 1MiB)").response
+
+
+def full(limit: int) -> Refused:
+    """Return the refusal of more entities, logs and other parts than the sandbox holds."""
+    message = f"The sandbox holds {format_size(limit)}, which is its limit; delete entities, or start an empty one"
+    return Refused(507, "sandbox_full", message)
 
 
 def too_many(wait_s: int) -> ApiResponse:

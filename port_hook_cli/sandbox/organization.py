@@ -96,8 +96,7 @@ def update_secret(state: SandboxState, request: ApiRequest, name: str) -> ApiRes
 def delete_secret(state: SandboxState, _: ApiRequest, name: str) -> ApiResponse:
     """Delete a secret."""
     _check_secret(state, name)
-    del state.secrets[name]
-    state.secret_descriptions.pop(name, None)
+    state.set_secret(name, None)
     return ApiResponse(status=200, document={"ok": True}, note=f"deleted the secret {name}")
 
 
@@ -149,7 +148,7 @@ def _check_secret(state: SandboxState, name: str) -> None:
 
 def _save_secret(state: SandboxState, name: str, body: Mapping[str, Any], *, status: int) -> ApiResponse:
     if "secretValue" in body:
-        state.secrets[name] = body["secretValue"]
+        state.set_secret(name, body["secretValue"])
     if "description" in body:
         state.secret_descriptions[name] = body["description"]
     document = {"ok": True, "secret": _secret(state, name)}

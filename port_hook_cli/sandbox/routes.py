@@ -26,7 +26,7 @@ from port_hook_cli.sandbox import (
     runs,
     scorecards,
 )
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, no_ai, read_body
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, full, no_ai, read_body
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.sandbox.workflows import definitions, node_runs
 from port_hook_cli.sandbox.workflows import runs as workflow_runs
@@ -191,6 +191,41 @@ ROUTES = (
     Route("PUT", f"{_INGEST}/syncMetrics/resync/{{event}}/kind/{{kind}}", integrations.ignore),
     Route("POST", f"{_INGEST}/{_RAW_DATA}", integrations.ignore),
 )
+# What a full sandbox refuses. It goes on starting runs, of which the oldest are dropped, and accepting their reports.
+_ADDING = frozenset(
+    {
+        actions.create_action,
+        actions.create_action_of,
+        actions.replace_action,
+        actions.replace_action_of,
+        agent.update_organization,
+        blueprints.create_blueprint,
+        blueprints.replace_blueprint,
+        blueprints.update_blueprint,
+        definitions.create_workflow,
+        definitions.replace_workflow,
+        entities.create,
+        entities.replace,
+        entities.update,
+        entity_search.create_several,
+        integrations.create,
+        integrations.create_cursor,
+        integrations.replace_cursor,
+        integrations.update,
+        integrations.update_config,
+        integrations.update_resync_state,
+        logs.add_log,
+        node_runs.add_logs,
+        node_runs.respond,
+        organization.create_secret,
+        organization.create_team,
+        organization.update_secret,
+        permissions.update_of_action,
+        scorecards.create,
+        scorecards.create_page,
+        scorecards.replace,
+    }
+)
 _WITHOUT_VERSION = frozenset(route.path.split("/")[2] for route in ROUTES)
 
 
@@ -219,6 +254,8 @@ def _route(state: SandboxState, request: ApiRequest) -> ApiResponse:
     if found is None:
         path = "/".join(("", *request.segments))
         raise Refused(404, "not_found", f"The sandbox does not have the route {request.method} {path}")
+    if found[0].handle in _ADDING and state.size.is_full:
+        raise full(state.size.limit)
     taken: Any = found[0].handle(state, request, *found[1])
     assert isinstance(taken, ApiResponse)
     return taken

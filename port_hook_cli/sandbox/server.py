@@ -322,7 +322,8 @@ class Sandbox:
         self._publish()
 
     def _save(self) -> None:
-        if self._file is not None and (rows := self._state.changes()):
+        rows = self._state.changes()
+        if self._file is not None and rows:
             self._file.write(rows)
         self._state.clear_changes()
 

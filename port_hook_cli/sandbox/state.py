@@ -16,6 +16,7 @@ from port_hook_cli.invocations.records import format_time
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox.run import IN_PROGRESS as IN_PROGRESS  # noqa: PLC0414 - a re-export
 from port_hook_cli.sandbox.run import MAX_RUNS, UNKNOWN_ACTION, Phase, SandboxRun
+from port_hook_cli.sandbox.state_size import MAX_STATE_BYTES, StateSize
 from port_hook_cli.sandbox.tokens import read_token, signed_token
 from port_hook_cli.sandbox.workflows.book import WorkflowBook
 from port_hook_cli.text.durations import format_duration
@@ -72,11 +73,17 @@ class SandboxState:
     """Credentials, runs, actions and entities of one sandbox. `now` returns seconds since the epoch.
 
     With `is_strict`, entities are checked against their blueprints (`catalog_checks.py`).
-    `changes` returns what has to be saved; `restore` loads it.
+    `changes` returns what has to be saved; `restore` loads it. `size` is how much it is.
     """
 
     def __init__(
-        self, *, now: Callable[[], float], strict_runs: bool, token_lifetime_s: float, is_strict: bool = False
+        self,
+        *,
+        now: Callable[[], float],
+        strict_runs: bool,
+        token_lifetime_s: float,
+        is_strict: bool = False,
+        max_bytes: int = MAX_STATE_BYTES,
     ) -> None:
         self.now = now
         self.client_id = f"sandbox_{secrets.token_hex(8)}"
@@ -96,6 +103,7 @@ class SandboxState:
         self.has_topic = False
         self.url = ""
         self.is_strict = is_strict
+        self.size = StateSize(max_bytes)
         self._strict_runs = strict_runs
         self._changes: dict[tuple[str, str], Any] = {}
         self._events: list[RunEvent] = []
@@ -122,7 +130,6 @@ class SandboxState:
         for blueprint in initial.blueprints:
             self.add_blueprint(blueprint)
         self.secrets, self.kafka_brokers = dict(initial.secrets), initial.kafka_brokers
-        self.secret_descriptions.clear()
         for workflow in initial.workflows:
             self.workflows.put(workflow, org=self.organization["id"], by=self.client_id)
         for run_id in initial.runs:
@@ -146,6 +153,8 @@ class SandboxState:
         for identifier in list(self.integrations):
             self.set_integration(identifier, None)
         self.workflows.clear()
+        for name in list(self.secrets):
+            self.set_secret(name, None)
         self.organization = _organization(self.organization["id"])
 
     def restore(self, rows: Iterable[Row]) -> None:
@@ -168,15 +177,30 @@ class SandboxState:
         for kind, key, value in rows:
             try:
                 loaders[kind](key, value)
+                self.size.set(kind, key, value)
             except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as problem:
                 raise ValueError(f"{kind} {key}: {problem!r}") from problem
 
     def record_change(self, kind: str, key: str, value: Any) -> None:
         """Record that a part has changed; `value` is None if it was deleted."""
         self._changes[kind, key] = value
+        if value is None:
+            self.size.set(kind, key, None)
 
     def changes(self) -> list[Row]:
-        """Return every part that has changed since `clear_changes`, as JSON values."""
+        """Return every part that has changed since `clear_changes`, as JSON values.
+
+        If the state is full, the oldest runs that have ended are dropped first.
+        """
+        rows = self._changed()
+        for row in rows:
+            self.size.set(*row)
+        has_dropped = False
+        while self.size.is_full and (self._drop_ended() or self.workflows.drop_ended()):
+            has_dropped = True
+        return self._changed() if has_dropped else rows
+
+    def _changed(self) -> list[Row]:
         return [
             (kind, key, value.saved() if isinstance(value, SandboxRun) else value)
             for (kind, key), value in self._changes.items()
@@ -310,6 +334,15 @@ class SandboxState:
         """Return the resources whose keys begin with these parts, the oldest first."""
         return [value for key, value in self.resources.items() if key[: len(beginning)] == beginning]
 
+    def set_secret(self, name: str, value: str | None) -> None:
+        """Set a secret of the organization, which is not saved; None deletes it."""
+        if value is None:
+            del self.secrets[name]
+            self.secret_descriptions.pop(name, None)
+        else:
+            self.secrets[name] = value
+        self.size.set("secret", name, value)
+
     def add_blueprint(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Add or replace a blueprint; `fields` are those of Port's API, including `identifier`."""
         at = format_time(self.now())
@@ -348,9 +381,19 @@ class SandboxState:
         others = [run for run in self.runs.values() if run is not newest and run.phase not in _UNDER_WAY]
         dropped = next((run for run in others if run.ended), others[0] if others else None)
         if dropped is not None:
-            del self.runs[dropped.id]
-            self.record_change("run", dropped.id, None)
-            self._forget_logs(dropped)
+            self._drop(dropped)
+
+    def _drop_ended(self) -> bool:
+        """Drop the oldest run that has ended; return whether there was one."""
+        dropped = next((run for run in self.runs.values() if run.ended and run.phase not in _UNDER_WAY), None)
+        if dropped is not None:
+            self._drop(dropped)
+        return dropped is not None
+
+    def _drop(self, run: SandboxRun) -> None:
+        del self.runs[run.id]
+        self.record_change("run", run.id, None)
+        self._forget_logs(run)
 
     def _forget_logs(self, run: SandboxRun) -> None:
         for number, _ in enumerate(run.logs):

@@ -153,6 +153,13 @@ class WorkflowBook:
         others = [run for run in self.runs.values() if run.id != newest.id]
         self._drop(next((run for run in others if run.result is not None), others[0]))
 
+    def drop_ended(self) -> bool:
+        """Drop the oldest run that has ended; return whether there was one."""
+        ended = next((run for run in self.runs.values() if run.result is not None), None)
+        if ended is not None:
+            self._drop(ended)
+        return ended is not None
+
     def _drop(self, run: WorkflowRun) -> None:
         del self.runs[run.id]
         self._definitions.pop(run.id, None)

@@ -17,7 +17,7 @@ from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox.catalog_checks import STRICT, check_entity
-from port_hook_cli.sandbox.messages import Refused
+from port_hook_cli.sandbox.messages import Refused, full
 from port_hook_cli.sandbox.publishing import RunsTopic
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.sandbox.workflows.book import NodeReport
@@ -256,6 +256,8 @@ def upsert_entity(state: SandboxState, config: Mapping[str, Any]) -> NodeOutcome
     identifier = entity.get("identifier")
     if not blueprint or not isinstance(identifier, str) or not identifier:
         return failed("The node needs a `blueprintIdentifier` and a `mapping.identifier`.")
+    if state.size.is_full:
+        return failed(str(full(state.size.limit)))
     try:
         check_entity(state, blueprint, entity)
     except Refused as refused:

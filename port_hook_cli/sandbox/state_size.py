@@ -1,0 +1,30 @@
+"""How much a sandbox holds. A client can add entities, secrets and logs without end, so their size has a limit."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+MAX_STATE_BYTES = 128 * 1024 * 1024
+"""Half of what a state file may have at the next start, so that what was accepted can be loaded again."""
+
+
+class StateSize:
+    """The bytes that the parts of a state have as JSON. A part has a kind and a key."""
+
+    def __init__(self, limit: int = MAX_STATE_BYTES) -> None:
+        self.limit = limit
+        self.total = 0
+        self._parts: dict[tuple[str, str], int] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the state has reached the limit."""
+        return self.total >= self.limit
+
+    def set(self, kind: str, key: str, value: Any) -> None:
+        """Count a part that was added or changed; None is for one that was deleted."""
+        self.total -= self._parts.pop((kind, key), 0)
+        if value is not None:
+            size = self._parts[kind, key] = len(key) + len(json.dumps(value))
+            self.total += size

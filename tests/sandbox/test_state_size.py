@@ -1,0 +1,174 @@
+"""A sandbox accepts only so much: a client can add entities, secrets and logs without end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse
+from port_hook_cli.sandbox.routes import _ADDING, ROUTES, respond
+from port_hook_cli.sandbox.run import Phase
+from port_hook_cli.sandbox.state import InitialData, SandboxState
+from port_hook_cli.sandbox.workflows.walking import upsert_entity
+from port_hook_cli.workflows.outcome import NodeResult
+from tests.factories import RUN_ID
+
+LIMIT = 20_000
+LONG = "x" * 3000
+INITIAL = InitialData(actions=(), runs=())
+ENTITIES = "/v1/blueprints/vm/entities"
+
+
+def a_state(**options: Any) -> SandboxState:
+    state = SandboxState(
+        now=lambda: 1_700_000_000.0, strict_runs=False, token_lifetime_s=60.0, max_bytes=LIMIT, **options
+    )
+    state.begin(INITIAL)
+    return state
+
+
+def call(state: SandboxState, method: str, path: str, body: Mapping[str, Any] | None = None) -> ApiResponse:
+    """Call a route as the server does, which saves the changes after each call."""
+    content = b"" if body is None else json.dumps(body).encode()
+    path, _, query = path.partition("?")
+    given = respond(
+        state,
+        ApiRequest(
+            method=method,
+            segments=tuple(path.split("/")[1:]),
+            query=dict(each.split("=") for each in query.split("&") if each),
+            token=state.issue_token(),
+            body=content,
+        ),
+    )
+    state.changes()
+    state.clear_changes()
+    return given
+
+
+def filled(state: SandboxState) -> SandboxState:
+    """Add entities until the sandbox refuses one."""
+    for number in range(100):
+        entity = {"identifier": f"vm-{number}", "title": LONG}
+        if call(state, "POST", ENTITIES, entity).status == 507:
+            return state
+    raise AssertionError("the sandbox accepts entities without end")
+
+
+WEBHOOK = {"type": "WEBHOOK", "url": "http://127.0.0.1:9"}
+ACTION = {"identifier": "a", "trigger": {"type": "self-service"}, "invocationMethod": WEBHOOK}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", ENTITIES, {"identifier": "more"}),
+        ("PATCH", f"{ENTITIES}/vm-0", {"title": LONG}),
+        ("POST", f"{ENTITIES}/bulk", {"entities": [{"identifier": "more"}]}),
+        ("POST", "/v1/blueprints", {"identifier": "b", "schema": {}}),
+        ("POST", "/v1/actions", ACTION),
+        ("PATCH", "/v1/actions/create_vm/permissions", {"execute": {"roles": [LONG]}}),
+        ("POST", "/v1/blueprints/vm/scorecards", {"identifier": "s", "title": "S", "rules": []}),
+        ("POST", "/v1/pages", {"identifier": "p"}),
+        ("POST", "/v1/teams", {"name": "data"}),
+        ("POST", "/v1/organization/secrets", {"secretName": "s", "secretValue": LONG}),
+        ("POST", "/v1/integration", {"installationId": "i"}),
+        ("PATCH", "/v1/organization", {"settings": {LONG: 1}}),
+        ("POST", f"/v1/actions/runs/{RUN_ID}/logs", {"message": LONG}),
+    ],
+)
+def test_full_sandbox_refuses_to_hold_more(method: str, path: str, body: dict[str, Any]) -> None:
+    state = filled(a_state())
+    given = call(state, method, path, body)
+    assert (given.status, given.document["error"]) == (507, "sandbox_full")
+    assert "holds 20000 bytes" in given.document["message"]
+    assert state.size.total < LIMIT + 2 * len(LONG)
+
+
+def test_full_sandbox_accepts_deletions_and_then_more() -> None:
+    state = filled(a_state())
+    for number in range(2):
+        assert call(state, "DELETE", f"{ENTITIES}/vm-{number}").status == 200
+    assert call(state, "POST", ENTITIES, {"identifier": "more"}).status == 201
+
+
+def test_full_sandbox_goes_on_with_runs_and_drops_the_oldest_that_have_ended() -> None:
+    state = filled(a_state())
+    first, *others = (
+        call(state, "POST", "/v1/actions/create_vm/runs", {"properties": {"title": LONG}}).run_id for _ in range(3)
+    )
+    assert call(state, "PATCH", f"/v1/actions/runs/{first}", {"status": "SUCCESS"}).status == 200
+    assert list(state.runs) == [first, *others]  # its request is not sent yet
+    state.runs[str(first)].phase = Phase.SENT
+    assert call(state, "GET", "/v1/actions/runs").status == 200
+    assert list(state.runs) == others
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v1/organization/secrets", {"secretValue": LONG}),
+        ("POST", "/v1/teams", {"description": LONG}),
+        ("POST", f"/v1/actions/runs/{RUN_ID}/logs", {"message": LONG}),
+        ("POST", "/v1/integration", {"note": LONG}),
+    ],
+)
+def test_everything_that_a_client_adds_counts(method: str, path: str, body: dict[str, Any]) -> None:
+    state = a_state()
+    names = {"/v1/organization/secrets": "secretName", "/v1/teams": "name", "/v1/integration": "installationId"}
+    statuses = set()
+    for number in range(20):
+        named = {names[path]: f"n{number}"} if path in names else {}
+        statuses.add(call(state, method, path, {**body, **named}).status)
+    assert 507 in statuses
+    assert state.size.total < LIMIT + 2 * len(LONG)
+
+
+def test_secret_that_is_deleted_no_longer_counts() -> None:
+    state = a_state()
+    for _ in range(20):
+        secret = {"secretName": "s", "secretValue": LONG}
+        assert call(state, "POST", "/v1/organization/secrets", secret).status == 201
+        assert call(state, "DELETE", "/v1/organization/secrets/s").status == 200
+
+
+def test_upsert_entity_node_of_a_full_sandbox_fails() -> None:
+    state = filled(a_state())
+    outcome = upsert_entity(state, {"blueprintIdentifier": "vm", "mapping": {"identifier": "more"}})
+    assert outcome.result is NodeResult.FAILED
+    assert ("vm", "more") not in state.entities
+
+
+def test_full_sandbox_is_full_after_a_restart() -> None:
+    entity = {"identifier": "a", "title": LONG, "properties": {}, "relations": {}}
+    rows = [("entity", json.dumps(["vm", f"vm-{number}"]), entity) for number in range(8)]
+    state = SandboxState(now=lambda: 1.0, strict_runs=False, token_lifetime_s=60.0, max_bytes=LIMIT)
+    state.begin(INITIAL, rows)
+    assert call(state, "POST", ENTITIES, {"identifier": "more"}).status == 507
+
+
+def test_only_the_newest_migrations_are_kept() -> None:
+    state = a_state()
+    migrations = []
+    for _ in range(110):
+        call(state, "POST", ENTITIES, {"identifier": "a"})
+        answer = call(state, "DELETE", "/v1/blueprints/vm/all-entities")
+        migrations.append(answer.document["migrationId"])
+    assert [call(state, "GET", f"/v1/migrations/{name}").status for name in migrations] == [404] * 10 + [200] * 100
+
+
+# Routes that do not add: they read, start or change runs (which are limited), or save nothing.
+_NOT_ADDING = {
+    "access_token", "ack", "approval", "cancel", "claim-pending", "datasource-entities", "deliveries", "delete",
+    "examples", "heartbeat", "invoke", "response", "runs", "search", "syncMetrics", "{integration}", "{kind}",
+    "{node_run_id}", "{run_id}", "{secret}",
+}  # fmt: skip
+
+
+def test_every_route_that_adds_is_refused_by_a_full_sandbox() -> None:
+    writing = [route for route in ROUTES if route.method in {"POST", "PUT", "PATCH"}]
+    others = [route.path for route in writing if route.handle not in _ADDING]
+    assert [path for path in others if path.rsplit("/", 1)[1] not in _NOT_ADDING] == []
