@@ -73,7 +73,7 @@ class TestedWorkflow:
         # `to` is the backend, which is not what a node that calls Port's own API is meant for.
         backend = None if is_in_ports_own(request.url) else self._settings.to
         to = self._settings.routes.get(node.identifier, backend)
-        url = url_to(request.url, to, owner=f"The node {node.identifier}")
+        url = url_to(request.url, to, by_agent=request.agent, owner=f"The node {node.identifier}")
         stamp = TimestampUnit.SECONDS.stamp(self._world.now())
         fields = signed_headers(request.content, self._world.sandbox.client_secret, stamp)
         headers = Headers((*request.headers, *fields))

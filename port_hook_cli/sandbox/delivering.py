@@ -203,7 +203,10 @@ class Courier:
     def _check_url(self, url: str) -> None:
         if is_in_ports_own(url):
             return
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            parts = urlsplit("")
         if parts.scheme not in {"http", "https"} or not parts.netloc:
             raise PortHookError(f"{brief(url)} is not an http or https URL.")
         if not self._sending.allow_remote and not _is_loopback(parts.netloc):

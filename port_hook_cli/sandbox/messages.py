@@ -99,6 +99,11 @@ def too_large() -> ApiResponse:
     return Refused(413, "payload_too_large", "Request body is too large (limit is 1MiB)").response
 
 
+def without_version() -> ApiResponse:
+    """Return the response to a run's call of Port's own API whose path does not begin with `/v1`, as Port requires."""
+    return Refused(404, "not_found", "Port's API has no such route: its paths begin with /v1").response
+
+
 def full(limit: int) -> Refused:
     """Return the refusal of more entities, logs and other parts than the sandbox holds."""
     message = f"The sandbox holds {format_size(limit)}, which is its limit; delete entities, or start an empty one"

@@ -35,6 +35,7 @@ from port_hook_cli.sandbox.messages import (
     read_request,
     too_large,
     too_many,
+    without_version,
 )
 from port_hook_cli.sandbox.own_api import OwnApi
 from port_hook_cli.sandbox.publishing import Publishes, RunsTopic
@@ -350,7 +351,10 @@ class Sandbox:
 
     def _answer_run(self, request: ApiRequest, target: str, caller: str) -> ApiResponse:
         """Answer a call that a run makes, whose target is Port's own API, like a call over HTTP."""
-        given = too_large() if len(request.body) > REQUEST_LIMIT else self._answer(request)
+        if request.segments[:1] != ("v1",):
+            given = without_version()
+        else:
+            given = too_large() if len(request.body) > REQUEST_LIMIT else self._answer(request)
         given = replace(given, note="; ".join(filter(None, (given.note, f"called by {caller}"))))
         self._tell(request.method, target, given)
         return replace(given, headers={**self._rate_limit.headers(), **given.headers})

@@ -411,6 +411,11 @@ class TestInvoke:
         run = port_hook.invoke({**SCALE, "invocationMethod": method}, {"why": "vm1"})
         assert (run.status, run.response) == ("SUCCESS", {"ok": True, "entity": port_sandbox.entities["vm", "vm1"]})
 
+    def test_agents_request_to_ports_own_api_is_not_answered_by_the_sandbox(self, port_hook: PortHook) -> None:
+        method = {"type": "WEBHOOK", "url": "https://api.getport.io/v1/blueprints", "method": "GET", "agent": True}
+        with pytest.raises(UsageError, match="the execution agent calls without Port's credentials"):
+            port_hook.invoke({**SCALE, "invocationMethod": method}, {"why": "vm1"})
+
     def test_invoke_sends_to_another_machine_only_when_named(self, port_hook: PortHook) -> None:
         with pytest.raises(UsageError, match=r"https://example\.com, which is not on this machine"):
             port_hook.invoke("create_vm", {"title": "x"})

@@ -74,6 +74,17 @@ async def test_refusal_of_ports_own_api_fails_the_run_with_the_response() -> Non
     assert run["response"]["error"] == "not_found"
 
 
+async def test_call_of_ports_own_api_without_the_version_fails_as_in_port() -> None:
+    run, _ = await run_of([an_action("read", "https://api.getport.io/blueprints", method="GET")])
+    assert (run["status"], run["response"]["error"]) == ("FAILURE", "not_found")
+    assert "/v1" in run["response"]["message"]
+
+
+async def test_url_that_cannot_be_parsed_fails_the_run() -> None:
+    run, _ = await run_of([an_action("read", "http://[", method="GET")])
+    assert (run["status"], run["summary"]) == ("FAILURE", "http://[ is not an http or https URL.")
+
+
 async def test_action_starts_a_run_of_another_one_as_the_user_that_its_url_names() -> None:
     with handler() as receiver:
         notify = an_action("notify", receiver.url)
