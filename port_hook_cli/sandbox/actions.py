@@ -56,8 +56,7 @@ def delete_action(state: SandboxState, _: ApiRequest, identifier: str) -> ApiRes
     """Delete an action; its runs stay."""
     find_action(state, identifier)
     state.remove_action(identifier)
-    if ("permissions", identifier) in state.resources:
-        state.set_resource(("permissions", identifier), None)
+    _move_permissions(state, identifier, None)
     return ApiResponse(status=200, document={"ok": True}, note=brief(f"deleted {identifier}"))
 
 
@@ -142,7 +141,17 @@ def _replace(state: SandboxState, identifier: str, body: Mapping[str, Any]) -> A
     }
     state.remove_action(identifier)
     state.add_action(replaced)
+    _move_permissions(state, identifier, body["identifier"])
     return _saved(replaced, "changed", status=200)
+
+
+def _move_permissions(state: SandboxState, identifier: str, named: str | None) -> None:
+    """Give the permissions of an action to the one with its new name; None deletes them."""
+    permissions = state.resources.get(("permissions", identifier))
+    if permissions is not None and named != identifier:
+        state.set_resource(("permissions", identifier), None)
+        if named is not None:
+            state.set_resource(("permissions", named), permissions)
 
 
 def _create(state: SandboxState, body: Mapping[str, Any]) -> ApiResponse:

@@ -90,6 +90,8 @@ def _put(
         _refuse_taken(state, named)
         if any(blueprint == identifier for blueprint, _ in state.entities):
             raise invalid("body/identifier: the sandbox does not rename a blueprint that has entities")
+        for card in state.resources_of("scorecard", identifier):
+            state.set_resource(("scorecard", named, card["identifier"]), {**card, "blueprint": named})
         state.set_blueprint(identifier, None)
     blueprint = state.add_blueprint({**known, **changes, "identifier": named})
     document = {"ok": True, "blueprint": blueprint}

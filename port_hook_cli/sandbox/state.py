@@ -353,7 +353,10 @@ class SandboxState:
         return blueprint
 
     def set_blueprint(self, identifier: str, blueprint: dict[str, Any] | None) -> None:
-        """Set a blueprint as Port shows it; None deletes it."""
+        """Set a blueprint as Port shows it; None deletes it, with its scorecards."""
+        if blueprint is None:
+            for key in [key for key in self.resources if key[:2] == ("scorecard", identifier)]:
+                self.set_resource(key, None)
         self._set("blueprint", self.blueprints, identifier, blueprint)
 
     def set_integration(self, identifier: str, integration: dict[str, Any] | None) -> None:

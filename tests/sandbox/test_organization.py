@@ -181,6 +181,26 @@ async def test_permissions_of_a_deleted_action_are_gone(client: httpx.AsyncClien
     assert (await client.get(path)).json()["permissions"]["execute"]["roles"] == []
 
 
+async def test_permissions_follow_an_action_that_gets_another_identifier(client: httpx.AsyncClient) -> None:
+    await client.patch("/v1/actions/create_vm/permissions", json={"execute": {"roles": ["Member"]}})
+    body = {key: create_vm_action()[key] for key in ("trigger", "invocationMethod")}
+    assert (await client.put("/v1/actions/create_vm", json={**body, "identifier": "other"})).status_code == 200
+    assert (await client.get("/v1/actions/other/permissions")).json()["permissions"]["execute"]["roles"] == ["Member"]
+    await client.post("/v1/actions", json=create_vm_action())
+    assert (await client.get("/v1/actions/create_vm/permissions")).json()["permissions"]["execute"]["roles"] == []
+
+
+async def test_scorecards_follow_a_blueprint_and_are_deleted_with_it(client: httpx.AsyncClient) -> None:
+    blueprint = {"identifier": "vm", "schema": {}}
+    await client.post("/v1/blueprints", json=blueprint)
+    card = {"identifier": "s", "title": "S", "rules": []}
+    assert (await client.post("/v1/blueprints/vm/scorecards", json=card)).status_code == 201
+    assert (await client.patch("/v1/blueprints/vm", json={"identifier": "host"})).status_code == 200
+    assert (await client.get("/v1/blueprints/host/scorecards/s")).json()["scorecard"]["blueprint"] == "host"
+    await client.delete("/v1/blueprints/host")
+    assert (await client.get("/v1/scorecards")).json()["scorecards"] == []
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
