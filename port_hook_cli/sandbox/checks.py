@@ -279,7 +279,7 @@ SCORECARD: Fields = {"identifier": _STRING, "title": _STRING, "rules": _LIST, "l
 PAGE: Fields = {"identifier": _STRING, "title": _STRING}
 CURSOR: Fields = {"primary": _STRING}
 INTEGRATION_CONFIG: Fields = {"config": _OBJECT}
-INTEGRATION: Fields = {"installationId": _STRING, "config": _OBJECT}
+INTEGRATION: Fields = {"installationId": _STRING, "config": _OBJECT, "resyncState": _OBJECT}
 _SWITCH = _one_of("true", "false")
 _QUERY: Fields = {
     "version": _one_of("v1", "v2"),
