@@ -128,6 +128,12 @@ async def test_blueprint_that_a_client_changes_counts_immediately(client: httpx.
     assert (await client.post(ENTITIES, json=entity)).status_code == 201
 
 
+@pytest.mark.parametrize("part", ["properties", "relations"])
+async def test_upsert_entity_node_fails_when_a_part_of_its_entity_is_no_object(sandbox: Sandbox, part: str) -> None:
+    outcome = sandbox.upsert_entity({"blueprintIdentifier": "vm", "mapping": {"identifier": "dev", part: ["a"]}})
+    assert outcome.output == {"error": {"message": f"The node's `mapping.{part}` must render to an object."}}
+
+
 async def test_upsert_entity_node_fails_when_its_entity_does_not_match_the_blueprint() -> None:
     mapping = {"identifier": "dev", "properties": {"ram": 1}}
     document = {

@@ -256,6 +256,9 @@ def upsert_entity(state: SandboxState, config: Mapping[str, Any]) -> NodeOutcome
     identifier = entity.get("identifier")
     if not blueprint or not isinstance(identifier, str) or not identifier:
         return failed("The node needs a `blueprintIdentifier` and a `mapping.identifier`.")
+    for part in ("properties", "relations"):
+        if not isinstance(entity.get(part) or {}, Mapping):
+            return failed(f"The node's `mapping.{part}` must render to an object.")
     if state.size.is_full:
         return failed(str(full(state.size.limit)))
     try:
