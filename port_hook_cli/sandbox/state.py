@@ -104,6 +104,7 @@ class SandboxState:
         self.url = ""
         self.is_strict = is_strict
         self.size = StateSize(max_bytes)
+        self._masker: Masker | None = None
         self._strict_runs = strict_runs
         self._changes: dict[tuple[str, str], Any] = {}
         self._events: list[RunEvent] = []
@@ -130,6 +131,7 @@ class SandboxState:
         for blueprint in initial.blueprints:
             self.add_blueprint(blueprint)
         self.secrets, self.kafka_brokers = dict(initial.secrets), initial.kafka_brokers
+        self._masker = None
         for workflow in initial.workflows:
             self.workflows.put(workflow, org=self.organization["id"], by=self.client_id)
         for run_id in initial.runs:
@@ -212,7 +214,9 @@ class SandboxState:
 
     def masker(self) -> Masker:
         """Return what masks the organization's secrets and the client secret in a text that is shown or saved."""
-        return Masker([*self.secrets.values(), self.client_secret.reveal()])
+        if self._masker is None:
+            self._masker = Masker([*self.secrets.values(), self.client_secret.reveal()])
+        return self._masker
 
     def add_event(self, run: SandboxRun, note: str) -> None:
         """Record a step of a run, for observers."""
@@ -342,6 +346,7 @@ class SandboxState:
         else:
             self.secrets[name] = value
         self.size.set("secret", name, value)
+        self._masker = None
 
     def add_blueprint(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Add or replace a blueprint; `fields` are those of Port's API, including `identifier`."""

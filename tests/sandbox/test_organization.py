@@ -13,7 +13,7 @@ import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.engines.renderer import Renderer
-from port_hook_cli.sandbox import Sandbox
+from port_hook_cli.sandbox import ApiEvent, Sandbox
 from tests.sandbox_clients import a_client, refusal
 from tests.servers import handler
 
@@ -179,6 +179,18 @@ async def test_permissions_of_a_deleted_action_are_gone(client: httpx.AsyncClien
     assert (await refusal(client.get(path)))[:2] == (404, "not_found")
     await client.post("/v1/actions", json=create_vm_action())
     assert (await client.get(path)).json()["permissions"]["execute"]["roles"] == []
+
+
+async def test_secret_that_a_client_creates_is_masked_in_what_is_shown_of_calls() -> None:
+    events: list[ApiEvent] = []
+    async with Sandbox.start(on_event=events.append) as sandbox, a_client(sandbox) as client:
+        await client.get("/v1/users/another-secret")
+        for value in ("a-secret-value", "another-secret"):
+            await client.post("/v1/organization/secrets", json={"secretName": value[:5], "secretValue": value})
+            await client.get(f"/v1/users/{value}")
+    shown = [(event.path, event.note) for event in events if event.path.startswith("/v1/users/")]
+    assert shown[0][0] == "/v1/users/another-secret"
+    assert shown[1:] == [("/v1/users/***", 'not_found: User with email "***" was not found')] * 2
 
 
 async def test_permissions_follow_an_action_that_gets_another_identifier(client: httpx.AsyncClient) -> None:
