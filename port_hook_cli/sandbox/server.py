@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,17 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from port_hook_cli.errors import ListenError, StoreError, UsageError
-from port_hook_cli.http.accepting import stop_accepting
-from port_hook_cli.http.disabled_logger import disabled_logger
-from port_hook_cli.http.idle_connections import limited
-from port_hook_cli.http.open_files import affordable_connections
-from port_hook_cli.http.port_owner import describe_owner
+from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.http.web_pages import find_foreign, is_loopback
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
 from port_hook_cli.sandbox.delivering import DEFAULT_SENDING, Courier, OnDelivery, Sending
 from port_hook_cli.sandbox.entities import put_entity
+from port_hook_cli.sandbox.listening import listening
 from port_hook_cli.sandbox.messages import (
     ApiRequest,
     ApiResponse,
@@ -55,8 +50,6 @@ if TYPE_CHECKING:
     from port_hook_cli.sandbox.state_file import StateFile
     from port_hook_cli.workflows.steps import Renders
 
-_DRAIN_S = 1.0
-_MAX_CONNECTIONS = 1_024
 NO_LIMIT = CallRate()
 
 
@@ -165,7 +158,7 @@ class Sandbox:
             if sandbox._topic is not None:
                 await sandbox._topic.open()
             try:
-                async with _listening(sandbox._app(), host, port) as addresses:
+                async with listening(sandbox._app(), host, port) as addresses:
                     known.url = sandbox.url = f"http://{host if ':' not in host else f'[{host}]'}:{addresses[0][1]}"
                     sandbox._is_on_loopback = all(is_loopback(str(address[0])) for address in addresses)
                     sandbox._courier.resume()
@@ -415,37 +408,3 @@ def _opened(path: Path | None) -> Iterator[StateFile | None]:
 
     with StateFile.open(path) as file:
         yield file
-
-
-@asynccontextmanager
-async def _listening(app: web.Application, host: str, port: int) -> AsyncIterator[Sequence[tuple[Any, ...]]]:
-    """Serve until the context ends; yield the addresses, each beginning with a host and a port."""
-    runner = web.AppRunner(app, access_log=None, logger=disabled_logger(), shutdown_timeout=_DRAIN_S)
-    await runner.setup()
-    assert runner.server is not None
-    try:
-        server = await _server(runner.server, host, port)
-        try:
-            yield [listening.getsockname() for listening in server.sockets]
-        finally:
-            await stop_accepting(server)
-    finally:
-        await runner.cleanup()
-
-
-async def _server(protocols: web.Server, host: str, port: int) -> asyncio.Server:
-    most = affordable_connections(_MAX_CONNECTIONS)
-    try:
-        return await asyncio.get_running_loop().create_server(limited(protocols, most), host, port)
-    except OSError as error:
-        raise ListenError(
-            f"The sandbox cannot listen on {host}:{port}: {_reason(error, host, port)}.",
-            hint="Give another --port, or 0 for a free one.",
-        ) from error
-
-
-def _reason(error: OSError, host: str, port: int) -> str:
-    if error.errno != errno.EADDRINUSE:
-        return error.strerror or str(error)
-    owner = describe_owner(host, port)
-    return f"the port is taken by {owner}" if owner else "the port is taken"
