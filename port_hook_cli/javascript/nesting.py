@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 MOST_LEVELS = 900
 """How many levels a value may have. Python 3.11 supports about 990 in each of the places that recurse."""
@@ -24,3 +26,11 @@ def nests_too_deep(text: str) -> bool:
         elif character in "]}":
             depth -= 1
     return False
+
+
+def value_nests_too_deep(value: Any) -> bool:
+    """Return whether a JSON value has more than MOST_LEVELS levels."""
+    try:
+        return nests_too_deep(json.dumps(value))
+    except RecursionError:
+        return True

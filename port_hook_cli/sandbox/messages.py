@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, unquote
 
 from port_hook_cli.http.limits import format_size
 from port_hook_cli.http.web_pages import Foreign
+from port_hook_cli.javascript.nesting import MOST_LEVELS, nests_too_deep
 from port_hook_cli.sandbox.checks import Fields, find_fault, find_query_fault
 
 _MAX_USER_AGENT = 500
@@ -147,7 +148,10 @@ def read_body(
     With `others`, fields that are not in `fields` may have any value.
     """
     try:
-        body = json.loads(request.body, parse_constant=_no_constant, parse_float=_finite)
+        text = request.body.decode(json.detect_encoding(request.body), "surrogatepass")
+        if nests_too_deep(text):
+            raise invalid(f"body is nested too deeply: the sandbox accepts {MOST_LEVELS} levels")
+        body = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         raise invalid("body must be JSON") from None
     if fault := find_fault(body, fields, required=required, others=others):

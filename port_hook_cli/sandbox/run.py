@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Self
 
@@ -116,9 +116,8 @@ class SandboxRun:
 
     def saved(self) -> dict[str, Any]:
         """Return the fields for `restored`, without the logs, which are saved separately."""
-        document = asdict(self)
-        del document["logs"]
-        return document
+        # Not `asdict`, which recurses into JSON values, less deeply than JSON may be nested.
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "logs"}
 
     def document(self) -> dict[str, Any]:
         """Return the run as Port's API shows it. Port omits some fields while they are empty."""

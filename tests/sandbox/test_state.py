@@ -128,6 +128,36 @@ async def test_state_file_of_another_version_or_with_damaged_rows_is_rejected(tm
                 pass
 
 
+def nested(levels: int) -> str:
+    return "[" * levels + "]" * levels
+
+
+@pytest.mark.parametrize("name", ["state.db", None])
+async def test_deeply_nested_bodies_do_not_keep_later_calls_from_being_saved(tmp_path: Path, name: str | None) -> None:
+    file = None if name is None else tmp_path / name
+    async with Sandbox.start(state=file, runs=[RUN_ID]) as sandbox, a_client(sandbox) as client:
+        for levels, status in ((600, 200), (890, 200), (960, 422), (5000, 422), (100_000, 422)):
+            answer = await client.patch(f"{RUN}/response", content=f'{{"response": {nested(levels)}}}')
+            assert answer.status_code == status
+            assert (await client.post("/v1/teams", json={"name": f"team {levels}"})).status_code == 200
+            page = await client.post("/v1/pages", content=f'{{"identifier": "p{levels}", "x": {nested(levels)}}}')
+            assert page.status_code == (201 if status == 200 else 422)
+    if file is not None:
+        async with Sandbox.start(state=file) as sandbox, a_client(sandbox) as client:
+            assert (await client.get("/v1/teams/team 5000")).status_code == 200
+
+
+async def test_node_whose_entity_is_nested_too_deeply_fails() -> None:
+    value: Any = "a"
+    for _ in range(950):
+        value = [value]
+    async with Sandbox.start() as sandbox, a_client(sandbox) as client:
+        entity = {"identifier": "a", "properties": {"x": value}}
+        outcome = sandbox.upsert_entity({"blueprintIdentifier": "vm", "mapping": entity})
+        assert "nested too deeply" in outcome.output["error"]["message"]
+        assert (await client.post("/v1/teams", json={"name": "data"})).status_code == 200
+
+
 def format_of(file: Path) -> int:
     connection = sqlite3.connect(file)
     try:

@@ -15,6 +15,7 @@ from port_hook_cli.http.limits import format_size
 from port_hook_cli.http.response_body import SHOWN_BYTES
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.records import format_time
+from port_hook_cli.javascript.nesting import MOST_LEVELS, value_nests_too_deep
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox.catalog_checks import STRICT, check_entity
 from port_hook_cli.sandbox.messages import Refused, full
@@ -259,6 +260,8 @@ def upsert_entity(state: SandboxState, config: Mapping[str, Any]) -> NodeOutcome
     for part in ("properties", "relations"):
         if not isinstance(entity.get(part) or {}, Mapping):
             return failed(f"The node's `mapping.{part}` must render to an object.")
+    if value_nests_too_deep(entity):
+        return failed(f"The node's `mapping` is nested too deeply: the sandbox accepts {MOST_LEVELS} levels.")
     if state.size.is_full:
         return failed(str(full(state.size.limit)))
     try:
