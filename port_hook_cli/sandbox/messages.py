@@ -107,7 +107,8 @@ def without_version() -> ApiResponse:
 
 def full(limit: int) -> Refused:
     """Return the refusal of more entities, logs and other parts than the sandbox holds."""
-    message = f"The sandbox holds {format_size(limit)}, which is its limit; delete entities, or start an empty one"
+    most = f"{format_size(limit)}, or {format_size(limit // 4)} in one part"
+    message = f"The sandbox holds {most}, which is its limit; delete entities, or start an empty one"
     return Refused(507, "sandbox_full", message)
 
 

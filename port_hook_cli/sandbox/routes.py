@@ -254,7 +254,7 @@ def _route(state: SandboxState, request: ApiRequest) -> ApiResponse:
     if found is None:
         path = "/".join(("", *request.segments))
         raise Refused(404, "not_found", f"The sandbox does not have the route {request.method} {path}")
-    if found[0].handle in _ADDING and state.size.is_full:
+    if found[0].handle in _ADDING and not state.size.has_room:
         raise full(state.size.limit)
     taken: Any = found[0].handle(state, request, *found[1])
     assert isinstance(taken, ApiResponse)

@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 MAX_STATE_BYTES = 128 * 1024 * 1024
-"""Half of what a state file may have at the next start, so that what was accepted can be loaded again."""
+"""Half of what a state file may have at the next start, so that what was accepted can be loaded again. A part may have
+a quarter of it, again half of what a file may have in one part."""
 
 
 class StateSize:
@@ -15,6 +16,7 @@ class StateSize:
     def __init__(self, limit: int = MAX_STATE_BYTES) -> None:
         self.limit = limit
         self.total = 0
+        self._large: set[tuple[str, str]] = set()
         self._parts: dict[tuple[str, str], int] = {}
 
     @property
@@ -22,9 +24,17 @@ class StateSize:
         """Whether the state has reached the limit."""
         return self.total >= self.limit
 
+    @property
+    def has_room(self) -> bool:
+        """Whether more is accepted: the state is not full, and none of its parts has a quarter of the limit."""
+        return not self.is_full and not self._large
+
     def set(self, kind: str, key: str, value: Any) -> None:
         """Count a part that was added or changed; None is for one that was deleted."""
         self.total -= self._parts.pop((kind, key), 0)
+        self._large.discard((kind, key))
         if value is not None:
             size = self._parts[kind, key] = len(key) + len(json.dumps(value))
             self.total += size
+            if size >= self.limit // 4:
+                self._large.add((kind, key))

@@ -117,6 +117,16 @@ def test_the_log_of_a_node_run_keeps_its_newest_entries() -> None:
     assert (len(kept), kept[0]["message"], kept[-1]["message"]) == (MAX_LOGS, "200", str(MAX_LOGS + 199))
 
 
+def test_the_log_of_a_node_run_keeps_4_mi_characters() -> None:
+    state = a_state()
+    node_run = state.workflows.runs[started(state)].node_runs[-1].id
+    for number in range(6):
+        logs = [{"logLevel": "INFO", "log": str(number) * 1_000_000}]
+        assert call(state, "PATCH", f"/v1/workflows/nodes/runs/{node_run}", {"logs": logs}).status == 200
+    kept = call(state, "GET", f"/v1/workflows/nodes/runs/{node_run}/logs").document["logs"]
+    assert [log["message"][0] for log in kept] == ["2", "3", "4", "5"]
+
+
 def test_the_oldest_action_run_that_has_ended_is_dropped_with_its_logs(tmp_path: Path) -> None:
     state = a_state()
     waits, ended = f"r_{'w' * 16}", f"r_{'e' * 16}"

@@ -127,6 +127,19 @@ def test_everything_that_a_client_adds_counts(method: str, path: str, body: dict
     assert state.size.total < LIMIT + 2 * len(LONG)
 
 
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [(f"{ENTITIES}/a", "properties"), ("/v1/organization", "settings"), ("/v1/integration/i/resync-state", None)],
+)
+def test_part_that_grows_with_each_call_is_limited(path: str, field: str | None) -> None:
+    state = a_state()
+    call(state, "POST", ENTITIES, {"identifier": "a"})
+    call(state, "POST", "/v1/integration", {"installationId": "i"})
+    grown = ({f"p{number}": LONG} for number in range(20))
+    statuses = [call(state, "PATCH", path, part if field is None else {field: part}).status for part in grown]
+    assert statuses == [200] * 2 + [507] * 18  # a quarter of the limit
+
+
 def test_secret_that_is_deleted_no_longer_counts() -> None:
     state = a_state()
     for _ in range(20):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,6 +23,8 @@ from port_hook_cli.workflows.workflow import Workflow, read_workflow
 
 MAX_LOGS = 1000
 """How many entries the log of a node run keeps, the newest."""
+MAX_LOG_CHARACTERS = 4 * 1024 * 1024
+"""How many characters the messages of these entries have at most. The latest entry is always kept."""
 
 _KEPT = ("id", "version", "orgId", "createdBy", "createdAt", "updatedBy", "updatedAt")
 
@@ -115,9 +117,9 @@ class WorkflowBook:
             self._drop_one(run)
 
     def report(self, node_run_id: str, **fields: Any) -> NodeReport:
-        """Set fields of the reports on a node run, and return them; of its logs, the newest `MAX_LOGS` are kept."""
+        """Set fields of the reports on a node run, and return them; of its logs, the newest are kept (`MAX_LOGS`)."""
         if "logs" in fields:
-            fields["logs"] = tuple(fields["logs"])[-MAX_LOGS:]
+            fields["logs"] = _newest(fields["logs"])
         found = replace(self.reports.get(node_run_id, NodeReport()), **fields)
         self.reports[node_run_id] = found
         self.keep("node_report", node_run_id, _saved_report(found))
@@ -191,6 +193,17 @@ class WorkflowBook:
     def _add_loaded(self, run: WorkflowRun) -> None:
         self.runs[run.id] = run
         self._run_of.update((each.id, run.id) for each in run.node_runs)
+
+
+def _newest(logs: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    kept: list[Mapping[str, Any]] = []
+    left = MAX_LOG_CHARACTERS
+    for log in reversed(logs[-MAX_LOGS:]):
+        left -= len(log["message"])
+        if left < 0 and kept:
+            break
+        kept.append(log)
+    return tuple(reversed(kept))
 
 
 def _in_order(document: Mapping[str, Any], workflow: Workflow) -> list[Any]:

@@ -262,7 +262,7 @@ def upsert_entity(state: SandboxState, config: Mapping[str, Any]) -> NodeOutcome
             return failed(f"The node's `mapping.{part}` must render to an object.")
     if value_nests_too_deep(entity):
         return failed(f"The node's `mapping` is nested too deeply: the sandbox accepts {MOST_LEVELS} levels.")
-    if state.size.is_full:
+    if not state.size.has_room:
         return failed(str(full(state.size.limit)))
     try:
         check_entity(state, blueprint, entity)
