@@ -23,7 +23,7 @@ def url_to(url: str, to: str | int | None, *, by_agent: bool, owner: str = "The 
         if by_agent:
             raise UsageError(
                 f"{owner}'s URL is {url}, which the execution agent calls without Port's credentials, because the "
-                "request has `agent: true`: remove it, or give the address of a backend as `to`."
+                "request has `agent: true`: remove `agent`, or give the address of a backend as `to`."
             )
         return url
     if to is None and not is_on_this_machine(url):

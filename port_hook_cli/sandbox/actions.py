@@ -146,7 +146,7 @@ def _replace(state: SandboxState, identifier: str, body: Mapping[str, Any]) -> A
 
 
 def _move_permissions(state: SandboxState, identifier: str, named: str | None) -> None:
-    """Give the permissions of an action to the one with its new name; None deletes them."""
+    """Move the permissions of an action to its new name, or delete them if there is none."""
     permissions = state.resources.get(("permissions", identifier))
     if permissions is not None and named != identifier:
         state.set_resource(("permissions", identifier), None)

@@ -108,7 +108,7 @@ def without_version() -> ApiResponse:
 def full(limit: int) -> Refused:
     """Return the refusal of more entities, logs and other parts than the sandbox holds."""
     most = f"{format_size(limit)}, or {format_size(limit // 4)} in one part"
-    message = f"The sandbox holds {most}, which is its limit; delete entities, or start an empty one"
+    message = f"The sandbox holds {most}, which is its limit. Delete entities, or start an empty sandbox."
     return Refused(507, "sandbox_full", message)
 
 

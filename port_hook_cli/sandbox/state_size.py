@@ -30,7 +30,7 @@ class StateSize:
         return not self.is_full and not self._large
 
     def set(self, kind: str, key: str, value: Any) -> None:
-        """Count a part that was added or changed; None is for one that was deleted."""
+        """Count an added or changed part. None stands for a deleted part."""
         self.total -= self._parts.pop((kind, key), 0)
         self._large.discard((kind, key))
         if value is not None:
