@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from port_hook_cli.assistant.results import ToolOutput, cut_texts
+from port_hook_cli.captures.database.conditions import lower_ascii
 from port_hook_cli.captures.documents.capture_file import capture_summary
 from port_hook_cli.captures.view.exchange import fate_of_stored, what_it_is
 from port_hook_cli.invocations.masked_headers import mask_headers
@@ -66,6 +67,21 @@ def masked(exchange: Exchange, masker: Masker) -> Exchange:
     )
 
 
+def has_text(exchange: Exchange, text: str, masker: Masker) -> bool:
+    """Return whether what tools show of a request has `text`; ASCII letters match in either case.
+
+    The store's own search reads what is masked, so an agent could find a signature one character after the other.
+    """
+    invocation = masked(exchange, masker).invocation
+    fields = json.dumps(list(invocation.headers), separators=(",", ":"))
+    places = (_shown(invocation.target, masker), fields, invocation.body.decode("utf-8", "replace"))
+    return any(lower_ascii(text) in lower_ascii(place) for place in places)
+
+
+def _shown(text: str, masker: Masker) -> str:
+    return masker.text(without_signatures(text))
+
+
 def without_signature(fields: Iterable[tuple[str, str]]) -> Headers:
     """Return header fields with the signature masked."""
     return Headers(tuple((name, MASK if name.lower() == SIGNATURE_HEADER else value) for name, value in fields))
@@ -73,7 +89,7 @@ def without_signature(fields: Iterable[tuple[str, str]]) -> Headers:
 
 def _masked(part: _Part, masker: Masker) -> _Part:
     fields = without_signature(mask_headers(part.headers))
-    headers = Headers(tuple((masker.text(name), masker.text(without_signatures(value))) for name, value in fields))
+    headers = Headers(tuple((masker.text(name), _shown(value, masker)) for name, value in fields))
     return replace(part, headers=headers, body=masker.content(content_without_signatures(part.body)))
 
 

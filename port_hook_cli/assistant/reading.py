@@ -11,7 +11,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from port_hook_cli.assistant.capture_details import capture_details, masked, short_summary
+from port_hook_cli.assistant.capture_details import capture_details, has_text, masked, short_summary
 from port_hook_cli.assistant.results import ToolOutput
 from port_hook_cli.assistant.tool import Arguments
 from port_hook_cli.assistant.workspace import Workspace
@@ -25,6 +25,7 @@ from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.signatures.masking import content_without_signatures
 from port_hook_cli.terminal.console import tell
 from port_hook_cli.text.durations import parse_since
+from port_hook_cli.text.masking import Masker
 
 if TYPE_CHECKING:
     from port_hook_cli.captures.store.body_filter import JqBodyFilter
@@ -63,13 +64,16 @@ def find_capture(name: str, workspace: Workspace) -> Exchange:
 
 def _list(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     limit, skip = arguments.get("limit", DEFAULT_LIMIT), arguments.get("skip", 0)
+    masker = workspace.masker
     with (
         workspace.open_store() as kept,
         open_body_filter(arguments.get("jq"), workspace.runtime, name="the jq expression") as bodies,
     ):
-        shown = None if bodies is None else partial(_of_masked, bodies)
-        found = islice(kept.select(_wanted(arguments, workspace), bodies=shown), skip, None)
-        listed, has_more = _listed(found, limit)
+        shown = None if bodies is None else partial(_of_masked, bodies, masker)
+        found = kept.select(_wanted(arguments, workspace), bodies=shown)
+        if text := arguments.get("search"):
+            found = (exchange for exchange in found if has_text(exchange, text, masker))
+        listed, has_more = _listed(islice(found, skip, None), limit)
     if not listed:
         tell("No captures match.", workspace.runtime)
     following = skip + len(listed)
@@ -77,10 +81,12 @@ def _list(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     return ToolOutput({"captures": listed}, cut)
 
 
-def _of_masked(bodies: JqBodyFilter, found: Iterable[tuple[int, Any]]) -> Iterator[int]:
-    """Yield the numbers of the bodies that match. An expression could tell an agent the signature inside a message."""
-    masked_bodies = ((n, content_without_signatures(body) if isinstance(body, bytes) else body) for n, body in found)
-    return bodies(masked_bodies)
+def _of_masked(bodies: JqBodyFilter, masker: Masker, found: Iterable[tuple[int, Any]]) -> Iterator[int]:
+    """Yield the numbers of the bodies that match. An expression could tell an agent what is masked in a body."""
+    return bodies(
+        (number, masker.content(content_without_signatures(body)) if isinstance(body, bytes) else body)
+        for number, body in found
+    )
 
 
 def _listed(found: Iterator[Exchange], limit: int) -> tuple[list[dict[str, Any]], bool]:

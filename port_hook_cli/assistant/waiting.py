@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 
-from port_hook_cli.assistant.capture_details import capture_details
+from port_hook_cli.assistant.capture_details import capture_details, has_text
 from port_hook_cli.assistant.results import ToolOutput
 from port_hook_cli.assistant.tool import Arguments
 from port_hook_cli.assistant.workspace import Workspace
@@ -28,11 +29,18 @@ _OUTCOME_S = 10.0
 class StoreWatch:
     """Finds the oldest capture that is new. It may be used in several threads, by one at a time.
 
-    New is what arrived after the capture `after`, or else after the first look.
+    New is what arrived after the capture `after`, or else after the first look. Of those that match the query, only
+    those for which `is_wanted` returns True are found.
     """
 
-    def __init__(self, path: Path, query: CaptureQuery, after: str | None) -> None:
-        self._path, self._query, self._after = path, query, after
+    def __init__(
+        self,
+        path: Path,
+        query: CaptureQuery,
+        after: str | None,
+        is_wanted: Callable[[Exchange], bool] = lambda _: True,
+    ) -> None:
+        self._path, self._query, self._after, self._is_wanted = path, query, after, is_wanted
         self._index: CaptureIndex | None = None
         self._known = 0
         self._has_looked = False
@@ -47,8 +55,12 @@ class StoreWatch:
                 return None
             if index.catch_up(texts=0).is_reset:
                 self._known = 0
-            listed = index.listed(index.page(self._query, after=self._known, limit=1, oldest_first=True))
-            return index.get(listed[0].exchange.invocation.id)[1] if listed else None
+            while listed := index.listed(index.page(self._query, after=self._known, limit=1, oldest_first=True)):
+                exchange = index.get(listed[0].exchange.invocation.id)[1]
+                if self._is_wanted(exchange):
+                    return exchange
+                self._known = listed[0].seq
+            return None
 
     def close(self) -> None:
         """Close the store, after a look that another thread has begun."""
@@ -76,7 +88,13 @@ class StoreWatch:
 async def wait_for_invocation(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     """Wait until a listener saves a capture that matches, and show it."""
     timeout_s = arguments.get("timeout_s", DEFAULT_WAIT_S)
-    watch = StoreWatch(workspace.store_file, _query(arguments), arguments.get("after"))
+    text, masker = arguments.get("search", ""), workspace.masker
+    watch = StoreWatch(
+        workspace.store_file,
+        _query(arguments),
+        arguments.get("after"),
+        lambda exchange: not text or has_text(exchange, text, masker),
+    )
     found: Exchange | None = None
     try:
         async with asyncio.timeout(timeout_s):

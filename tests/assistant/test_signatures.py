@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, MessageOrigin, Response, Status, Verdict
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.runtime import Runtime
@@ -88,6 +89,29 @@ def test_jq_of_a_list_does_not_read_the_signature(assistant: Assistant, expressi
     found = assistant.document("list_captures", jq=expression)
     assert found["result"]["captures"] == []
     assert " ".join(str(ord(character)) for character in signature[:9]) not in json.dumps(found)
+
+
+@pytest.mark.parametrize("tool", ["list_captures", "wait_for_invocation"])
+def test_search_does_not_find_what_is_masked(assistant: Assistant, tool: str) -> None:
+    """An agent could find a signature, or the secret in a body, one character after the other."""
+    message, inside = a_message()
+    body = b'{"plain":"Text","secret":"%s"}' % SECRET.reveal().encode()
+    headers = Headers((*signed(body), ("authorization", "Bearer of-the-handler"), ("x-plain", "Field")))
+    assistant.save(an_exchange(an_invocation(id="a" * 12)), message)
+    with open_store(None, assistant.workspace.runtime.cwd, create=True, keep_secrets=True) as store:
+        store.add([an_exchange(an_invocation(body, id="c" * 12, headers=headers, target="/Path"))])
+    assistant.document("explain_verdict")  # reads the secret, which is masked from then on
+
+    def is_found(text: str) -> bool:
+        if tool == "wait_for_invocation":
+            return assistant.result(tool, search=text, after="a" * 12, timeout_s=0.05) is not None
+        return bool(assistant.result(tool, search=text)["captures"])
+
+    beginning = str(headers.get("x-port-signature"))[:6]
+    for hidden in (beginning, beginning[3:].upper(), inside[:6], SECRET.reveal()[:10], "bearer of"):
+        assert not is_found(hidden), hidden
+    for shown in ("tEXT", "field", "/path", "x-port-signature"):
+        assert is_found(shown), shown
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def joined(conditions: Sequence[Condition]) -> Condition:
 
 def text_condition(text: str) -> Condition:
     """Return the condition that a capture has `text` in its target, header fields or body."""
-    wanted = _lower_ascii(text)
+    wanted = lower_ascii(text)
     columns = ("captures.body", "captures.headers", "captures.target")
     found = " OR ".join(
         f"CASE WHEN {has_at_most(column)} THEN instr(lower(CAST({column} AS TEXT)), ?) END" for column in columns
@@ -72,6 +72,6 @@ def text_condition(text: str) -> Condition:
     return Condition(f"({found})", (wanted,) * len(columns))
 
 
-def _lower_ascii(text: str) -> str:
+def lower_ascii(text: str) -> str:
     """Return `text` as SQLite's lower() would: only ASCII letters change."""
     return "".join(character.lower() if character.isascii() else character for character in text)
