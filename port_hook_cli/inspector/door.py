@@ -26,14 +26,15 @@ class Door:
 
     The arguments of a program, such as a browser's, can be read by every user of the machine. So the address that a
     browser is started with has a code instead of the token. Two requests with the same code mean that someone else has
-    read it, and may have been first: then the token is replaced.
+    read it, and may have been first: then the token is replaced, however late the second request is. A browser that
+    asks the user for a profile may need more than a minute.
     """
 
     def __init__(self, token: str, now: Callable[[], float] = time.monotonic) -> None:
         self._token = token
         self._now = now
-        self._codes: dict[str, float] = {}  # when each code expires
-        self._used: set[str] = set()
+        self._codes: dict[str, float] = {}  # unused ones, and when each expires
+        self._used: set[str] = set()  # with this token
         self._on_replaced: list[Callable[[], None]] = []
 
     @property
@@ -60,14 +61,14 @@ class Door:
 
     def open(self, code: str) -> CodeUse:
         """Use a code; the second use replaces the token."""
+        if code in self._used:
+            self._replace()
+            return CodeUse.USED_BEFORE
         self._expire()
-        if code not in self._codes:
+        if self._codes.pop(code, None) is None:
             return CodeUse.UNKNOWN
-        if code not in self._used:
-            self._used.add(code)
-            return CodeUse.OPENED
-        self._replace()
-        return CodeUse.USED_BEFORE
+        self._used.add(code)
+        return CodeUse.OPENED
 
     def on_replaced(self, tell: Callable[[], None]) -> None:
         """Call `tell` each time after the token was replaced."""
@@ -83,4 +84,3 @@ class Door:
     def _expire(self) -> None:
         now = self._now()
         self._codes = {code: end for code, end in self._codes.items() if end > now}
-        self._used &= self._codes.keys()
