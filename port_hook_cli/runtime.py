@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
+from port_hook_cli.errors import SettingsError, UsageError
+
 
 def _capture_ids() -> Iterator[str]:
     # Random bytes are read in blocks: each system call releases the interpreter's lock, and getting the lock back takes
@@ -66,8 +68,10 @@ class Runtime:
         self.memory.secrets.add(value)
 
 
-def system_runtime() -> Runtime:
+def system_runtime(find_home: Callable[[], Path] = Path.home) -> Runtime:
     """Return the runtime of the real process.
+
+    Raises UsageError in a folder that was deleted, and SettingsError without a home folder.
 
     A closed stream (`>&-`) is replaced by the null device. A character that the terminal's encoding lacks is written
     as an escape instead of raising an exception.
@@ -77,12 +81,31 @@ def system_runtime() -> Runtime:
             stream.reconfigure(errors="backslashreplace")
     return Runtime(
         environ=os.environ,
-        cwd=Path.cwd(),
-        home=Path.home(),
+        cwd=_current_folder(),
+        home=_home_folder(find_home),
         stdin=sys.stdin.buffer if sys.stdin else io.BytesIO(),
         stdout=sys.stdout or _nowhere(),
         stderr=sys.stderr or _nowhere(),
     )
+
+
+def _current_folder() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise UsageError(
+            f"The current folder cannot be used: {error.strerror}.",
+            hint="If it was deleted, change to another folder.",
+        ) from error
+
+
+def _home_folder(find: Callable[[], Path]) -> Path:
+    try:
+        return find()
+    except RuntimeError as error:
+        raise SettingsError(
+            "This user has no home folder, and HOME is not set.", hint="Set HOME to a folder that only you can write."
+        ) from error
 
 
 def _nowhere() -> TextIO:

@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from functools import cache
 from importlib import import_module
 from typing import Annotated, Any, cast
@@ -240,7 +240,13 @@ def main(argv: Sequence[str] | None = None, runtime: Runtime | None = None) -> i
     # A listener that is stopped while its modules are imported ends as it does later: with code 0 and no traceback.
     # `mcp` has nothing to clean up, and its thread that reads stdin would not end with an exception.
     with stopping_at_once() if _command_of(words) in {"listen", "mcp"} else nullcontext():
-        return _run(argv, runtime)
+        try:
+            runtime = runtime or system_runtime()
+        except PortHookError as problem:
+            if sys.stderr:
+                sys.stderr.write(f"error: {problem.message}\nhint: {problem.hint}\n")
+            return int(problem.exit_code)
+        return _run(words, runtime)
 
 
 def _command_of(words: Sequence[str]) -> str:
@@ -249,21 +255,17 @@ def _command_of(words: Sequence[str]) -> str:
     return "".join(rest[:1])
 
 
-def _run(argv: Sequence[str] | None, runtime: Runtime | None) -> int:
-    with suppress(OSError):  # a deleted folder: `--help` does not need one, and a command reports it
-        runtime = runtime or system_runtime()
-    words = list(sys.argv[1:] if argv is None else argv)
+def _run(words: list[str], runtime: Runtime) -> int:
     try:
         root = _root_command()
         return int(root.main(args=words, prog_name="port-hook", standalone_mode=False, obj=runtime) or ExitCode.OK)
     except TyperException as wrong:
-        return _refuse(wrong, words, runtime or system_runtime())
+        return _refuse(wrong, words, runtime)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception as bug:  # noqa: BLE001 - the last resort: users never see a traceback
         from port_hook_cli.cli.crash import report_crash
 
-        runtime = runtime or system_runtime()
         return report_crash(bug, environ=runtime.environ, secrets=runtime.memory.secrets, stderr=runtime.stderr)
 
 
