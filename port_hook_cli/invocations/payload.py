@@ -14,6 +14,7 @@ from typing import Any
 
 from port_hook_cli.invocations.changes import find_changes
 from port_hook_cli.invocations.models import Headers, Kind, Payload
+from port_hook_cli.javascript.nesting import has_too_many_values
 
 # Port does not document the length of a workflow node run's id. Longer texts are not treated as ids.
 RUN_ID = re.compile(r"(?:r_[A-Za-z0-9]{16}|wfnr_[A-Za-z0-9]{1,95})\Z")
@@ -99,10 +100,9 @@ def _parse(body: bytes) -> tuple[Any, str | None]:
         return None, "empty"
     try:
         text = body.decode("utf-8")
+        return (None, "JSON with too many values to read") if has_too_many_values(text) else (_loads(text), None)
     except UnicodeDecodeError as error:
         return None, f"not UTF-8 text (at byte {error.start})"
-    try:
-        return _loads(text), None
     except RecursionError:
         return None, "JSON that is nested too deeply to read"
     except json.JSONDecodeError as error:

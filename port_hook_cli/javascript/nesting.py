@@ -1,10 +1,16 @@
-"""Limit the nesting of JSON text: Python's own limit differs between versions, and ours must not."""
+"""Limit what JSON text costs before it is parsed: its levels and its values.
+
+Python's own limit of levels differs between versions, and ours must not.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 from typing import Any
+
+MOST_MARKS = 2_000_000
+"""How many marks a body may have. An empty list takes three bytes of a body, and about 70 of memory."""
 
 MOST_LEVELS = 900
 """How many levels a value may have. Python 3.11 supports about 990 in each of the places that recurse."""
@@ -34,3 +40,13 @@ def value_nests_too_deep(value: Any) -> bool:
         return nests_too_deep(json.dumps(value))
     except RecursionError:
         return True
+
+
+def has_too_many_values(text: str) -> bool:
+    """Return whether JSON text has so many values that parsing it would take hundreds of MB. Never slow."""
+    return len(text) > MOST_MARKS and count_marks(text) > MOST_MARKS
+
+
+def count_marks(text: str) -> int:
+    """Return the number of commas, colons and opening brackets. JSON text with n of them has at most n + 1 values."""
+    return sum(map(text.count, ",:[{"))

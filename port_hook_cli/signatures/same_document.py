@@ -12,6 +12,8 @@ from decimal import Decimal, InvalidOperation
 from enum import Enum, auto
 from typing import Any
 
+from port_hook_cli.javascript.nesting import count_marks
+
 MAX_DOCUMENT_BYTES = 2**20
 """Larger bodies are not parsed: unsigned ones must not keep the listener busy (see docs/decisions)."""
 
@@ -59,11 +61,6 @@ def is_dense(text: str) -> bool:
     A mark costs one or two microseconds in every serializer, but its sender only one or two bytes.
     """
     return count_marks(text) > min(_MAX_MARKS, _FREE_MARKS + len(text) // _CHARACTERS_PER_MARK)
-
-
-def count_marks(text: str) -> int:
-    """Return the number of commas, colons and opening brackets. JSON text with n of them has at most n + 1 values."""
-    return sum(map(text.count, ",:[{"))
 
 
 class _KeyRepeatedError(ValueError):

@@ -10,10 +10,10 @@ from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from port_hook_cli.invocations.models import Cause
+from port_hook_cli.javascript.nesting import count_marks
 from port_hook_cli.javascript.stringify import NotJson, stringify
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.budget import Budget
-from port_hook_cli.signatures.same_document import count_marks
 
 MAX_INDENTED_CHARACTERS = 2**18
 """Longer texts are not indented, because that costs most."""

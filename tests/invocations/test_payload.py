@@ -125,12 +125,18 @@ def test_created_entity_is_one_change_of_the_whole_entity() -> None:
         (b'{"a":\n "secret"', "not JSON (line 2, column 10)"),
         (b"a\xff\xfe", "not UTF-8 text (at byte 1)"),
         (b"[" * 10_000 + b"]" * 10_000, "JSON that is nested too deeply to read"),
+        (b"[%s1]" % (b"[]," * 1_000_000), "JSON with too many values to read"),
     ],
 )
 def test_unreadable_body_has_a_problem_that_says_why(body: bytes, problem: str) -> None:
     payload = read_payload(body, NONE)
     assert payload.kind is Kind.UNKNOWN
     assert payload.problem == problem
+
+
+def test_body_with_two_million_marks_is_read() -> None:
+    payload = read_payload(b'["%s",%s1]' % (RUN_ID.encode(), b"[]," * 999_999), NONE)
+    assert (payload.problem, len(payload.document)) == (None, 1_000_001)
 
 
 @pytest.mark.parametrize("text", [RUN_ID, "wfnr_a", "wfnr_" + "a" * 95])

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 from port_hook_cli.actions.templates import JqError
 from port_hook_cli.engines.jq_worker import DEFAULT_TIMEOUT_S, JqWorker
 from port_hook_cli.errors import RenderError, UsageError
+from port_hook_cli.javascript.nesting import has_too_many_values
 
 # The first batches are small, because most users look for the latest captures.
 _FIRST_BATCH, _LARGEST_BATCH = 64, 1024
@@ -106,9 +107,14 @@ def _readable(bodies: Iterable[tuple[int, Any]]) -> Iterator[_Body]:
 
 
 def _as_json_line(body: Any) -> str | None:
-    """Return a body on one line, None if it is not JSON. In JSON, a line end is never part of a string."""
+    """Return a body on one line, None if it is not JSON or has too many values.
+
+    In JSON, a line end is never part of a string.
+    """
     try:
         text = body.decode("utf-8")
+        if has_too_many_values(text):
+            return None
         json.loads(text, parse_constant=_refuse_constant)
     except (AttributeError, json.JSONDecodeError, UnicodeDecodeError, RecursionError, _NotAJsonNumber):
         return None

@@ -39,6 +39,10 @@ def test_bodies_that_are_not_json_do_not_match_and_leave_the_others_in_place() -
     assert matching("true", *bodies) == [6]
 
 
+def test_body_with_too_many_values_does_not_match_and_does_not_stop_the_search() -> None:
+    assert matching("true", b"1", b"[%s1]" % (b"[]," * 20_000_000), b"2") == [0, 2]
+
+
 def test_body_that_jq_cannot_read_does_not_hide_the_others() -> None:
     deep = b"[" * 300 + b"]" * 300
     assert 1 in matching("true", deep, b"1")
