@@ -21,12 +21,15 @@ from port_hook_cli.captures.database.schema import PlantedSchema, check_definiti
 from port_hook_cli.errors import StoreError
 from port_hook_cli.files.input import MAX_INPUT_BYTES
 from port_hook_cli.files.own_files import make_folders
+from port_hook_cli.javascript.nesting import MOST_MARKS, count_marks
 from port_hook_cli.sandbox.state import Row
 
 # Format 1 has no resources: a version of port-hook that writes it would call a file that has some damaged.
 _READ = frozenset({1, 2})
 _VERSION = 2
 _SQLITE_MAGIC = b"SQLite format 3\0"
+# In all parts: JSON of three bytes can take 70 in memory.
+_MOST_MARKS = 8 * MOST_MARKS
 # Logs come after the runs that they refer to, in order of their keys; other rows come oldest first.
 _TABLE = "CREATE TABLE part (kind TEXT NOT NULL, key TEXT NOT NULL, document TEXT NOT NULL, UNIQUE (kind, key))"
 _SIZE = "octet_length(kind) + octet_length(key) + octet_length(document)"
@@ -76,7 +79,11 @@ class StateFile:
         """Yield the rows, runs before their logs; raises StoreError."""
         with _store_errors(self._path):
             self._check_sizes()
+            marks = 0
             for kind, key, text in self._connection.execute(f"SELECT kind, key, document FROM part ORDER BY {_ORDER}"):  # noqa: S608
+                marks += count_marks(text) if isinstance(text, str) else 0
+                if marks > _MOST_MARKS:
+                    raise ValueError("it has too many values")
                 yield _row(kind, key, text)
 
     def _check_sizes(self) -> None:

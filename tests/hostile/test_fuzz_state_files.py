@@ -120,6 +120,18 @@ def test_huge_value_in_a_state_file_is_refused_and_not_read(file: Path, column: 
     assert peak_mib() - before < 40
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="resets the peak of its memory in /proc")
+def test_state_file_with_too_many_values_is_refused_and_not_parsed(file: Path) -> None:
+    lists = "'[' || replace(hex(zeroblob(9000000)), '00', '[],') || '1]'"
+    edit(file, f"UPDATE part SET document = {lists} WHERE kind = 'action'",  # noqa: S608
+         "PRAGMA wal_checkpoint(TRUNCATE)")  # fmt: skip
+    Path("/proc/self/clear_refs").write_text("5")
+    before = peak_mib()
+    with pytest.raises(StoreError, match="is damaged: it has too many values"):
+        take_up(file)
+    assert peak_mib() - before < 200  # parsed, it would take 600
+
+
 def peak_mib() -> int:
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) // 1024
