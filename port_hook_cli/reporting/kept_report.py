@@ -121,11 +121,10 @@ class KeptReports:
         return KeptReport(folder, lock, state)
 
     def folders(self) -> list[Path]:
-        """Return the folders of all reports, the oldest first."""
-        try:
+        """Return the folders of all reports, the oldest first; raises StoreError if they cannot be listed."""
+        with _store_errors(self._folder), suppress(FileNotFoundError):
             return sorted(path for path in self._folder.iterdir() if path.is_dir() and not path.is_symlink())
-        except OSError:
-            return []
+        return []
 
     def open(self, folder: Path) -> KeptReport | None:
         """Return the report in a folder, or None if another process sends it. Raises StoreError if it is unreadable."""

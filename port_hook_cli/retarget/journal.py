@@ -125,15 +125,26 @@ class Journal:
         return None if lock is None else JournalClaim(kept.path, lock)
 
     def kept(self) -> tuple[Kept, ...]:
-        """Return all files of the journal, sorted by name; `is_held` marks those in use."""
-        paths = [path for path in self._paths() if path.suffix == _SUFFIX]
+        """Return all files of the journal, sorted by name; `is_held` marks those in use.
+
+        A folder that cannot be read, such as one that `sudo port-hook` made, is returned as if it were a file.
+        """
+        try:
+            paths = [path for path in self._folder.iterdir() if path.suffix == _SUFFIX]
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            return (Kept(path=self._folder, entry=None, is_held=False, fault=error.strerror or str(error)),)
         fault = self._fault() if paths else ""
         found = [kept for path in paths if (kept := _look(path, fault))]
         return tuple(sorted(found, key=lambda kept: (kept.entry.name if kept.entry else "", kept.path)))
 
     def count_leftovers(self) -> int:
         """Return the number of entries that ended listeners left behind. Never raises."""
-        return sum(path.suffix == _SUFFIX and not _is_held(path) for path in self._paths())
+        try:
+            return sum(path.suffix == _SUFFIX and not _is_held(path) for path in self._folder.iterdir())
+        except OSError:
+            return 0
 
     def _fault(self) -> str:
         """Return why no file of the journal is used, or ""."""
@@ -153,12 +164,6 @@ class Journal:
             f"Another listener on this machine has retargeted {name} and is still running.",
             hint="Stop that listener first; it restores the URL.",
         )
-
-    def _paths(self) -> list[Path]:
-        try:
-            return list(self._folder.iterdir())
-        except OSError:
-            return []
 
 
 def _file(folder: Path, *key: str) -> Path:

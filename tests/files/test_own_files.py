@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.doctor.check import CheckState
+from port_hook_cli.doctor.retargets import check_retargets
 from port_hook_cli.errors import ExitCode, StoreError
 from port_hook_cli.files.own_files import NotPrivateError, make_folders, make_own_folder, read_own_file
 from port_hook_cli.files.settings_names import LOGINS
@@ -209,6 +211,31 @@ def test_link_or_pipe_in_the_place_of_a_journal_entry_is_refused(tmp_path: Path)
     os.mkfifo(path, 0o600)
     (kept,) = Journal(tmp_path).kept()
     assert (kept.entry, kept.fault) == (None, "it is not a regular file")
+
+
+@pytest.mark.parametrize("name", ["retargets", ""])
+def test_restore_and_doctor_say_that_the_journal_cannot_be_read(tmp_path: Path, run: Run, name: str) -> None:
+    """`Nothing to restore` would be false: `sudo port-hook listen --retarget` may have made the folder."""
+    block(tmp_path / "home", name)
+    result = run("restore", "--yes")
+    assert result.code == ExitCode.STORE
+    assert "retargets cannot be read: Not a directory" in result.err
+    assert "Nothing to restore" not in result.out + result.err
+    assert check_retargets(tmp_path / "home").state is CheckState.WARNING
+
+
+@pytest.mark.parametrize("name", ["reports", ""])
+def test_folder_of_reports_that_cannot_be_read_is_an_error(tmp_path: Path, name: str) -> None:
+    block(tmp_path, name)
+    with pytest.raises(StoreError, match="Not a directory"):
+        KeptReports(tmp_path).folders()
+
+
+def block(home: Path, *names: str) -> None:
+    """Put a file in the place of a folder: root could read a folder of any mode."""
+    path = Path(home, ".port-hook", *names)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("")
 
 
 def test_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
