@@ -6,9 +6,10 @@ import re
 
 from port_hook_cli.text.secret import MASK
 
-# `v1,` and the base64 of 32 bytes, also with the escapes of JSON (once or twice) and of URLs for its punctuation.
+# `v1,` and the base64 of 32 bytes, with or without the `=` at its end, which anyone can add again. The punctuation may
+# be written with the escapes of JSON (once or twice) and of URLs.
 _BASE64 = r"(?:[A-Za-z0-9+/]|\\+/|\\+u002[bBfF]|%2[bBfF])"
-_SIGNATURE = rf"v1(?:,|\\+u002[cC]|%2[cC]){_BASE64}{{43}}(?:=|\\+u003[dD]|%3[dD])"
+_SIGNATURE = rf"v1(?:,|\\+u002[cC]|%2[cC]){_BASE64}{{43}}(?:=|\\+u003[dD]|%3[dD])?"
 # Whatever a header field inside JSON says, as in a message of Kafka.
 _MEMBER = r'("[xX]-[pP][oO][rR][tT]-[sS][iI][gG][nN][aA][tT][uU][rR][eE]"\s*:\s*)"(?:[^"\\]|\\.)*"'
 
