@@ -29,7 +29,7 @@ _READ = frozenset({1, 2})
 _VERSION = 2
 _SQLITE_MAGIC = b"SQLite format 3\0"
 # In all parts: JSON of three bytes can take 70 in memory.
-_MOST_MARKS = 8 * MOST_MARKS
+MOST_FILE_MARKS = 8 * MOST_MARKS
 # Logs come after the runs that they refer to, in order of their keys; other rows come oldest first.
 _TABLE = "CREATE TABLE part (kind TEXT NOT NULL, key TEXT NOT NULL, document TEXT NOT NULL, UNIQUE (kind, key))"
 _SIZE = "octet_length(kind) + octet_length(key) + octet_length(document)"
@@ -82,7 +82,7 @@ class StateFile:
             marks = 0
             for kind, key, text in self._connection.execute(f"SELECT kind, key, document FROM part ORDER BY {_ORDER}"):  # noqa: S608
                 marks += count_marks(text) if isinstance(text, str) else 0
-                if marks > _MOST_MARKS:
+                if marks > MOST_FILE_MARKS:
                     raise ValueError("it has too many values")
                 yield _row(kind, key, text)
 

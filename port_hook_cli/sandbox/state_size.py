@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from port_hook_cli.javascript.nesting import count_marks
+
 MAX_STATE_BYTES = 128 * 1024 * 1024
 """Half of what a state file may have at the next start, so that what was accepted can be loaded again. A part may have
 a quarter of it, again half of what a file may have in one part."""
 
+BYTES_OF_A_MARK = 16
+"""What a comma, colon or opening bracket counts for at least: a short value takes more memory than its text. At this
+weight, a full state has about half of the marks that a state file may have."""
+
 
 class StateSize:
-    """The bytes that the parts of a state have as JSON. A part has a kind and a key."""
+    """The bytes that the parts of a state have as JSON, or more for many short values. A part has a kind and a key."""
 
     def __init__(self, limit: int = MAX_STATE_BYTES) -> None:
         self.limit = limit
@@ -34,7 +40,8 @@ class StateSize:
         self.total -= self._parts.pop((kind, key), 0)
         self._large.discard((kind, key))
         if value is not None:
-            size = self._parts[kind, key] = len(key) + len(json.dumps(value))
+            text = json.dumps(value)
+            size = self._parts[kind, key] = len(key) + max(len(text), BYTES_OF_A_MARK * count_marks(text))
             self.total += size
             if size >= self.limit // 4:
                 self._large.add((kind, key))

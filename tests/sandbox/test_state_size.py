@@ -12,6 +12,8 @@ from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse
 from port_hook_cli.sandbox.routes import _ADDING, ROUTES, respond
 from port_hook_cli.sandbox.run import Phase
 from port_hook_cli.sandbox.state import InitialData, SandboxState
+from port_hook_cli.sandbox.state_file import MOST_FILE_MARKS
+from port_hook_cli.sandbox.state_size import BYTES_OF_A_MARK, StateSize
 from port_hook_cli.sandbox.workflows.walking import upsert_entity
 from port_hook_cli.workflows.outcome import NodeResult
 from tests.factories import RUN_ID
@@ -153,6 +155,15 @@ def test_upsert_entity_node_of_a_full_sandbox_fails() -> None:
     outcome = upsert_entity(state, {"blueprintIdentifier": "vm", "mapping": {"identifier": "more"}})
     assert outcome.result is NodeResult.FAILED
     assert ("vm", "more") not in state.entities
+
+
+def test_full_sandbox_has_fewer_values_than_its_state_file_may_have() -> None:
+    size = StateSize()
+    value = [0] * 100_000
+    while size.has_room:
+        size.set("entity", str(size.total), value)
+    marks = size.total // BYTES_OF_A_MARK
+    assert MOST_FILE_MARKS // 3 < marks < MOST_FILE_MARKS * 2 // 3
 
 
 def test_full_sandbox_is_full_after_a_restart() -> None:
