@@ -24,9 +24,9 @@ INITIAL = InitialData(actions=(), runs=())
 ENTITIES = "/v1/blueprints/vm/entities"
 
 
-def a_state(**options: Any) -> SandboxState:
+def a_state(max_bytes: int = LIMIT, **options: Any) -> SandboxState:
     state = SandboxState(
-        now=lambda: 1_700_000_000.0, strict_runs=False, token_lifetime_s=60.0, max_bytes=LIMIT, **options
+        now=lambda: 1_700_000_000.0, strict_runs=False, token_lifetime_s=60.0, max_bytes=max_bytes, **options
     )
     state.begin(INITIAL)
     return state
@@ -175,7 +175,7 @@ def test_full_sandbox_is_full_after_a_restart() -> None:
 
 
 def test_only_the_newest_migrations_are_kept() -> None:
-    state = a_state()
+    state = a_state(max_bytes=10 * LIMIT)
     migrations = []
     for _ in range(110):
         call(state, "POST", ENTITIES, {"identifier": "a"})
