@@ -98,7 +98,7 @@ def problem_of(status: int, body: bytes, call: Call | None = None) -> PortApiErr
     """Return the error for an error response, with Port's own message if there is one."""
     document = read_object(body)
     slug = document.get("error")
-    # "run_exhausted: Action run already finished execution", Port's API reference, with 422; newer ones say 409.
+    # "run_exhausted: Action run already finished execution", Port's API reference, with 422; others may say 409.
     if call and (status == HTTPStatus.CONFLICT or slug == "run_exhausted"):
         return run_ended(call.run_id, None)
     hint = _SYNCHRONIZED if slug == "run_synchronized_error" else _hint(status)
@@ -152,7 +152,8 @@ def run_ended(run_id: str, status: str | None) -> RunEndedError:
     """Return the error for a run that has ended; `status` is its final status, if known."""
     how = f" with {status}" if status else ""
     return RunEndedError(
-        f"The run {run_id} has already ended{how}; Port accepts no more logs, fields or status for it.",
+        f"The run {run_id} has already ended{how}; Port accepts no more fields or status for it,"
+        " and port-hook sends no more logs.",
         hint="Check the run in Port. To report again, run the action again.",
     )
 

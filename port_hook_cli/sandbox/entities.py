@@ -147,7 +147,7 @@ def _run_of(state: SandboxState, request: ApiRequest) -> SandboxRun | None:
         return None
     run, _ = find_run(state, run_id)
     if run.status != IN_PROGRESS:
-        raise Refused(409, "run_exhausted", f'Action run "{run_id}" is not in progress')
+        raise Refused(422, "run_exhausted", f'Action run "{run_id}" is not in progress')
     return run
 
 

@@ -23,15 +23,20 @@ def list_logs(state: SandboxState, request: ApiRequest, run_id: str) -> ApiRespo
 
 
 def add_log(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
-    """Add a log entry. Its `terminationStatus` ends the run."""
+    """Add a log entry. Its `terminationStatus` ends the run.
+
+    An ended run accepts a message alone: Port's GitHub action and execution agent send their last log after the status.
+    """
     run, is_new = find_run(state, run_id)
     body = read_body(request, checks.RUN_LOG, required=("message",))
-    check_open(run)
+    if body.keys() & {"terminationStatus", "statusLabel"}:
+        check_open(run)
     check_status(run, body.get("terminationStatus"))
     log = state.add_log(run, {"message": body["message"]})
     given = {"status": body.get("terminationStatus"), "statusLabel": body.get("statusLabel")}
     update = {name: value for name, value in given.items() if value is not None}
-    state.update_run(run, update)
+    if not run.ended:  # a log does not change when the run ended
+        state.update_run(run, update)
     note = f"log {shorten(json.dumps(body['message'], ensure_ascii=False), 60)}"
     return run_response(
         run, is_new, {"runLog": log}, ", ".join(filter(None, (note, describe_update(update)))), status=201

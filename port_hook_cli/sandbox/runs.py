@@ -1,4 +1,8 @@
-"""Action runs: reading, listing, updating. An update of an ended run gets 409 with Port's slug `run_exhausted`."""
+"""Action runs: reading, listing, updating.
+
+An update of an ended run gets 422 `run_exhausted`. Port's page on action runs says that such a run can no longer be
+modified; the OpenAPI document lists no 409 for it, and the integration test of Port's GitHub action expects 422.
+"""
 
 from __future__ import annotations
 
@@ -79,10 +83,10 @@ def find_run(state: SandboxState, run_id: str) -> tuple[SandboxRun, bool]:
 
 
 def check_open(run: SandboxRun) -> None:
-    """Raise Refused with 409 if the run has ended."""
+    """Raise Refused with 422 if the run has ended."""
     if run.ended:
         kind = "Node" if is_node_run(run.id) else "Action"
-        raise Refused(409, "run_exhausted", f'{kind} run "{run.id}" already finished execution')
+        raise Refused(422, "run_exhausted", f'{kind} run "{run.id}" already finished execution')
 
 
 def check_status(run: SandboxRun, status: str | None) -> None:

@@ -255,7 +255,7 @@ def test_the_agent_claims_sends_and_reports_the_runs_of_an_action(
     assert found["status"] == expected
     # The published agent reports a failure twice; the run has ended with the first.
     assert [call for call in calls if call.startswith(f"PATCH /v1/actions/runs/{run_id} ")] == {
-        "FAILURE": [f"PATCH /v1/actions/runs/{run_id} 200", f"PATCH /v1/actions/runs/{run_id} 409"],
+        "FAILURE": [f"PATCH /v1/actions/runs/{run_id} 200", f"PATCH /v1/actions/runs/{run_id} 422"],
         "SUCCESS": [f"PATCH /v1/actions/runs/{run_id} 200"],
         "IN_PROGRESS": [],
     }[expected]

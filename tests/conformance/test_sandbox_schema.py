@@ -32,13 +32,13 @@ SCRATCH = Path(__file__).parents[2] / ".bench" / "schemathesis"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 # What the sandbox answers although the document does not say that Port does, and why.
 UNDOCUMENTED = {
-    "409": "a run that has ended, and a name that is taken; Port's reference tells both in words only",
+    "409": "a name that is taken, or a run that is taken; Port's reference tells it in words only",
     "422": "a query that is outside of the documented values, on routes without a body",
 }
 WORKFLOWS_UNDOCUMENTED = {
     "401": "a call without a token",
     "404": "an id that the sandbox does not know, on routes that list no errors",
-    "409": "a node run that has ended; what Port answers then is in no source",
+    "409": "a node run that another client took; what Port answers then is in no source",
     "422": "a body or a query that is outside of the documented values, on routes that list no 422",
 }
 KNOWN_PATHS = {

@@ -103,8 +103,8 @@ async def test_change_is_linked_to_its_run_only_while_that_is_in_progress(
     await client.patch(f"/v1/actions/runs/{RUN_ID}", json={"status": "SUCCESS"})
     for method, path in (("POST", ENTITIES), ("PUT", f"{ENTITIES}/dev"), ("PATCH", f"{ENTITIES}/dev")):
         late = client.request(method, f"{path}?upsert=true&{tied}", json={"title": "late"})
-        assert (await refusal(late))[:2] == (409, "run_exhausted")
-    assert (await refusal(client.delete(f"{ENTITIES}/dev?{tied}")))[0] == 409
+        assert (await refusal(late))[:2] == (422, "run_exhausted")
+    assert (await refusal(client.delete(f"{ENTITIES}/dev?{tied}")))[0] == 422
     assert (await get(client))["title"] == "D"
     assert (await refusal(client.post(f"{ENTITIES}?run_id=r_short", json={})))[0] == 404
 

@@ -243,7 +243,7 @@ async def test_approval_sends_the_invocation(webhook: Handler, steps: Steps) -> 
         run = await run_of(client, run_id)
         assert (run["status"], run["requiredApproval"]) == ("WAITING_FOR_APPROVAL", {"type": "ANY"})
         refused = client.post(f"/v1/blueprints/vm/entities?run_id={run_id}", json={"identifier": "a"})
-        assert (await refusal(refused))[0] == 409
+        assert (await refusal(refused))[0] == 422
         assert webhook.requests == []
         approval = f"/v1/actions/runs/{run_id}/approval"
         approved = await client.patch(approval, json={"status": "APPROVE", "description": "go"})
@@ -251,7 +251,7 @@ async def test_approval_sends_the_invocation(webhook: Handler, steps: Steps) -> 
         assert (await ended(sandbox, run_id)).status == "SUCCESS"
         run = await run_of(client, run_id)
         assert (run["approval"]["state"], run["approval"]["description"]) == ("APPROVED", "go")
-        assert (await refusal(client.patch(approval, json={"status": "DECLINE"})))[0] == 409
+        assert (await refusal(client.patch(approval, json={"status": "DECLINE"})))[0] == 422
     assert len(webhook.requests) == 1
     assert steps.seen[0].status == "WAITING_FOR_APPROVAL"
 
@@ -261,7 +261,7 @@ async def test_declined_run_is_not_sent(webhook: Handler) -> None:
         run_id = await start(client)
         declined = await client.patch(f"/v1/actions/runs/{run_id}/approval", json={"status": "DECLINE"})
         assert declined.json()["run"]["status"] == "DECLINED"
-        assert (await refusal(client.patch(f"/v1/actions/runs/{run_id}", json={"summary": "x"})))[0] == 409
+        assert (await refusal(client.patch(f"/v1/actions/runs/{run_id}", json={"summary": "x"})))[0] == 422
     assert webhook.requests == []
 
 

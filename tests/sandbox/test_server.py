@@ -59,23 +59,39 @@ async def test_log_with_a_termination_status_ends_the_run_once(client: httpx.Asy
     end = {"message": "bye", "terminationStatus": "FAILURE", "statusLabel": "broken"}
     assert (await client.post(f"{RUN}/logs", json=end)).status_code == 201
     assert (await client.get(RUN)).json()["run"]["status"] == "FAILURE"
-    assert (await refusal(client.post(f"{RUN}/logs", json=end)))[:2] == (409, "run_exhausted")
+    assert (await refusal(client.post(f"{RUN}/logs", json=end)))[:2] == (422, "run_exhausted")
+    label = {"message": "bye", "statusLabel": "changed"}
+    assert (await refusal(client.post(f"{RUN}/logs", json=label)))[:2] == (422, "run_exhausted")
+    run, logs = await client.get(RUN), await client.get(f"{RUN}/logs")
+    assert (run.json()["run"]["statusLabel"], len(logs.json()["runLogs"])) == ("broken", 1)
 
 
-@pytest.mark.parametrize("path", [RUN, f"{RUN}/response", f"{RUN}/logs", NODE, f"{NODE}/logs"])
+async def test_ended_run_accepts_log_messages_as_the_published_clients_send_them(client: httpx.AsyncClient) -> None:
+    await client.patch(RUN, json={"status": "SUCCESS"})
+    ended = (await client.get(RUN)).json()["run"]
+    added = await client.post(f"{RUN}/logs", json={"message": "Deployment completed successfully"})
+    assert (added.status_code, added.json()["runLog"]["runId"]) == (201, ended["id"])
+    await client.patch(NODE, json={"status": "COMPLETED", "result": "SUCCESS"})
+    entry = {"level": "INFO", "message": "late"}
+    assert (await client.post(f"{NODE}/logs", json={"logs": [entry]})).status_code == 201
+    assert (await client.get(RUN)).json()["run"] == ended
+    logs = (await client.get(f"{RUN}/logs")).json()["runLogs"]
+    assert [log["message"] for log in logs] == ["Deployment completed successfully"]
+
+
+@pytest.mark.parametrize("path", [RUN, f"{RUN}/response", f"{RUN}/logs", NODE])
 async def test_ended_run_accepts_no_updates(client: httpx.AsyncClient, path: str) -> None:
     bodies: dict[str, Any] = {
         RUN: {"summary": "x"},
         f"{RUN}/response": {"response": "x"},
-        f"{RUN}/logs": {"message": "x"},
+        f"{RUN}/logs": {"message": "x", "statusLabel": "x"},
         NODE: {"output": {}},
-        f"{NODE}/logs": {"logs": [{"level": "WARN", "message": "x"}]},
     }
     await client.patch(RUN, json={"status": "SUCCESS"})
     await client.patch(NODE, json={"status": "COMPLETED", "result": "CANCELLED"})
     method = "POST" if path.endswith("logs") else "PATCH"
     status, slug, expected = await refusal(client.request(method, path, json=bodies[path]))
-    assert (status, slug) == (409, "run_exhausted")
+    assert (status, slug) == (422, "run_exhausted")
     assert path.split("/")[5 if path.startswith(NODE) else 4] in expected
 
 
@@ -226,7 +242,7 @@ async def test_message_about_an_ended_run_names_what_has_ended(client: httpx.Asy
     ):
         assert (await client.patch(path, json=update)).status_code == 200
         status, slug, message = await refusal(client.patch(path, json=update))
-        assert (status, slug, message.startswith(name)) == (409, "run_exhausted", True)
+        assert (status, slug, message.startswith(name)) == (422, "run_exhausted", True)
 
 
 async def test_run_is_found_by_its_external_id(client: httpx.AsyncClient) -> None:
@@ -282,14 +298,14 @@ async def test_on_event_gets_every_call_with_a_note() -> None:
             await api.add_log(RUN_ID, "hello " * 50)
             await api.patch_run(RUN_ID, {"status": "SUCCESS", "summary": "s"})
             with pytest.raises(RunEndedError):
-                await api.add_log(RUN_ID, "late")
+                await api.patch_run(RUN_ID, {"summary": "late"})
     calls = [(event.method, event.status, event.run_id, event.note) for event in events]
     assert calls[0] == ("POST", 200, None, "issued a token")
     assert calls[1][:3] == ("POST", 201, RUN_ID)
     assert "created the unknown run" in calls[1][3]
     assert len(calls[1][3]) < 120
     assert calls[2] == ("PATCH", 200, RUN_ID, "status SUCCESS, summary")
-    assert calls[3][1:2] == (409,)
+    assert calls[3][1:2] == (422,)
     assert all(sandbox.client_secret.reveal() not in repr(event) for event in events)
     assert {event.at for event in events} == {NOW}
 

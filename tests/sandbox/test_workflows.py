@@ -226,7 +226,7 @@ def test_run_follows_its_graph_and_ends_when_its_asynchronous_node_is_reported(
             assert sandbox.entities["deployment", "d1"]["properties"] == {"ok": True}
             messages = (await client.get(f"/v1/workflows/runs/{run_id}/logs")).json()["logs"]
             assert [each["message"] for each in messages] == ["shipping"]
-            assert (await client.patch(path, json={"status": "IN_PROGRESS"})).status_code == 409
+            assert (await client.patch(path, json={"status": "IN_PROGRESS"})).status_code == 422
 
     asyncio.run(check())
 
@@ -287,7 +287,7 @@ def test_canceled_run_ends_and_accepts_no_updates(renderer: Renderer, backend: B
             assert await ended(sandbox, run_id) == "CANCELLED"
             assert (await client.post(f"/v1/workflows/runs/{run_id}/cancel")).status_code == 422
             path = f"/v1/workflows/nodes/runs/{node_run_id}"
-            assert (await client.patch(path, json={"status": "IN_PROGRESS"})).status_code == 409
+            assert (await client.patch(path, json={"status": "IN_PROGRESS"})).status_code == 422
 
     asyncio.run(check())
 

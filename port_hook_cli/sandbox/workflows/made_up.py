@@ -10,7 +10,7 @@ from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.agent import claim
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, read_body
 from port_hook_cli.sandbox.run import SandboxRun
-from port_hook_cli.sandbox.runs import check_open, find_run, run_response, update
+from port_hook_cli.sandbox.runs import find_run, run_response, update
 from port_hook_cli.sandbox.state import SandboxState
 
 
@@ -40,10 +40,9 @@ def show_node_run(state: SandboxState, run_id: str) -> ApiResponse:
 
 
 def add_node_logs(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
-    """Add entries to the log of a node run."""
+    """Add entries to the log of a node run, even of an ended one, as `node_runs.add_logs` does."""
     run, is_new = find_run(state, run_id)
     body = read_body(request, checks.NODE_LOGS, required=("logs",))
-    check_open(run)
     logs = [state.add_log(run, log) for log in body["logs"]]
     return run_response(run, is_new, {"logs": logs}, counted_logs(len(logs)), status=201)
 

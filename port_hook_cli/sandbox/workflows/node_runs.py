@@ -215,6 +215,6 @@ def _known(state: SandboxState, node_run_id: str) -> tuple[WorkflowRun, NodeRun]
 
 
 def _check_open(run: WorkflowRun, node_run: NodeRun) -> None:
-    """Raise the 409 of a node run that has ended. What Port answers then is not documented."""
+    """Raise the 422 of a node run that has ended. Port lists 422 and no 409, but not what a late update gets."""
     if node_run.result is not None or run.result is not None:
-        raise Refused(409, "run_exhausted", f'Node run "{node_run.id}" already finished execution')
+        raise Refused(422, "run_exhausted", f'Node run "{node_run.id}" already finished execution')
