@@ -8,7 +8,7 @@ quote a response.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,25 @@ _FINISHED = {
 }
 _GIVEN_UP = {"status": "FAILURE", "summary": "Agent failed to process the run"}
 _NODE_FAILED = {"status": "COMPLETED", "result": "FAILED"}
+_ACTION_RUNS = "/v1/actions/runs/"
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_link(value: Any) -> bool:
+    return _is_text(value) or (isinstance(value, list) and all(map(_is_text, value)))
+
+
+# What Port's OpenAPI document says about the fields of an action run.
+_DOCUMENTED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "status": (lambda value: value in ("SUCCESS", "FAILURE"), "SUCCESS or FAILURE"),
+    "summary": (_is_text, "text"),
+    "externalRunId": (_is_text, "text"),
+    "link": (_is_link, "text or an array of texts"),
+    "response": (lambda value: isinstance(value, str | list | dict), "text, an array or an object"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +67,21 @@ class AgentCall:
         if not self.path.endswith("/logs"):
             return None
         return str(self.body["logs"][0]["message"] if "logs" in self.body else self.body["message"])
+
+    @property
+    def undocumented(self) -> tuple[str, ...]:
+        """What Port's API document says about the values of an action run that have another type.
+
+        The route of a run's response is in no document, so the type is the type of the field that Port shows.
+        """
+        if not self.path.startswith(_ACTION_RUNS) or not isinstance(self.body, Mapping):
+            return ()
+        checked = ((name, value, _DOCUMENTED.get(name)) for name, value in self.body.items())
+        return tuple(
+            f"`{name}` of a run is {kind[1]}{_not(value)}"
+            for name, value, kind in checked
+            if kind is not None and not kind[0](value)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +233,12 @@ class Reporter:
             is_node = self.message.subject is Subject.NODE_RUN
             body = {"logs": [{"level": "INFO", "message": text}]} if is_node else {"message": text}
             yield AgentCall(method="POST", path=f"{self._path}/logs", body=body)
+
+
+def _not(value: Any) -> str:
+    if isinstance(value, bool):
+        return ", not true or false"
+    return ", not a number" if isinstance(value, int | float) else ""
 
 
 def _checked(body: dict[str, Any]) -> dict[str, Any]:

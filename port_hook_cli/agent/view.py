@@ -176,7 +176,10 @@ def _request_lines(wire: WireRequest, masker: AgentMasker) -> Iterator[Styled]:
 
 
 def _call_lines(calls: Sequence[AgentCall], masker: AgentMasker) -> Iterator[Styled]:
-    return (_call_line(call, masker) for call in calls)
+    for call in calls:
+        yield _call_line(call, masker)
+        for fact in call.undocumented:
+            yield _line("", Styled(f"in Port's API document, {fact}; Port may refuse this call", "yellow"))
 
 
 def _call_line(call: AgentCall, masker: AgentMasker) -> Styled:

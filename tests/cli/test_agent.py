@@ -204,6 +204,28 @@ def test_report_that_hangs_the_agent_ends_its_calls(run: Run, folder: Path) -> N
     assert "SUCCESS" not in shown.out
 
 
+@pytest.mark.parametrize(
+    ("body", "report", "hint"),
+    [
+        ("42", {}, "`response` of a run is text, an array or an object, not a number"),
+        ("true", {}, "`response` of a run is text, an array or an object, not true or false"),
+        ('{"n": 7}', {"summary": ".response.json.n"}, "`summary` of a run is text, not a number"),
+        ('{"n": 7}', {"link": "[1]"}, "`link` of a run is text or an array of texts"),
+        ('{"n": 7}', {"status": '"DONE"'}, "`status` of a run is SUCCESS or FAILURE"),
+        ('{"n": 7}', {"summary": '"ok"', "link": '["https://ci"]', "externalRunId": '"7"'}, None),
+    ],
+)
+def test_value_of_a_type_that_port_does_not_document_is_told(
+    run: Run, folder: Path, body: str, report: dict[str, str], hint: str | None
+) -> None:
+    write(folder, "map.json", [{"report": report}])
+    message, response = write(folder, "m.json", action_run()), write(folder, "r.json", json.loads(body))
+    result = run("agent", message, "--mapping", "map.json", "--response", response, env=ENV)
+    assert result.code == 0
+    assert hint is None or f"in Port's API document, {hint}" in words(result.out)
+    assert ("API document" in result.out) is (hint is not None)
+
+
 def test_number_that_json_lacks_is_text_in_a_record(run: Run, folder: Path) -> None:
     write(folder, "map.json", [{"body": {"n": "nan", "big": "1700000000000"}}])
     result = run("agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", "--json", env=ENV)
