@@ -68,7 +68,7 @@ def sandbox(
         str | None,
         typer.Option(
             "--secrets",
-            help="The organization's secrets for `.secrets` in workflows: JSON or .env.",
+            help="The organization's secrets for `.secrets` in templates: JSON or .env.",
             metavar="FILE",
         ),
     ] = None,

@@ -41,7 +41,9 @@ def claim_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
     claimed = claim(state, body, is_wanted)
     claimer = "the agent" if is_agent else f"the integration {brief(body['installationId'])}"
     note = f"{claimer} claimed {', '.join(run.id for run in claimed)}" if claimed else _no_runs(state, installation)
-    return ApiResponse(status=200, document={"ok": True, "runs": [run.document() for run in claimed]}, note=note)
+    return ApiResponse(
+        status=200, document={"ok": True, "runs": [run.claimed_document() for run in claimed]}, note=note
+    )
 
 
 def _no_runs(state: SandboxState, installation: str | None) -> str:

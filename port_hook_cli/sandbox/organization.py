@@ -79,7 +79,7 @@ def show_secret(state: SandboxState, _: ApiRequest, name: str) -> ApiResponse:
 
 
 def create_secret(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Add a secret, which workflows then see in `.secrets`; 409 for a name that is taken."""
+    """Add a secret, which templates then see in `.secrets`; 409 for a name that is taken."""
     body = read_body(request, checks.SECRET, required=("secretName", "secretValue"))
     name = body["secretName"]
     if name in state.secrets:

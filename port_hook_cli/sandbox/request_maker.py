@@ -61,7 +61,7 @@ class Asked(TypedDict):
     """The parameters of a run's request.
 
     `by` is the trigger's `by` (orgId, userId, user{email, ...}), `at` its time in RFC 3339. `entity` is the whole
-    entity, with its `blueprint`.
+    entity, with its `blueprint`. `secrets` are the organization's secrets by name.
     """
 
     properties: Mapping[str, Any]
@@ -69,6 +69,7 @@ class Asked(TypedDict):
     run_id: str
     by: Mapping[str, Any]
     at: str
+    secrets: Mapping[str, str]
 
 
 class RequestMaker(Protocol):

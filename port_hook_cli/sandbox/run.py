@@ -19,6 +19,9 @@ MAX_RUNS = 1000
 UNKNOWN_ACTION = "unknown"
 """The action of a run that the sandbox created for a report, until a delivery names it."""
 
+# Logs are saved separately, and a rendered request has the secrets.
+_NOT_SAVED = frozenset({"logs", "rendered"})
+
 
 class Phase(StrEnum):
     """The state of a run's invocation. NONE if the sandbox does not send it."""
@@ -37,7 +40,8 @@ class Phase(StrEnum):
 class SandboxRun:
     """A run; times are seconds since the epoch. Only the run of a workflow node has `result` and `output`.
 
-    `payload` is the request as Port stores it. `entities` describes the changes to entities that belong to the run.
+    `payload` is the request as Port stores it, with secrets masked; `rendered` is the same with secrets, and not saved.
+    `entities` describes the changes to entities that belong to the run.
     `made_up` says that a caller used an id that the sandbox did not know.
     """
 
@@ -68,6 +72,7 @@ class SandboxRun:
     installation_id: str | None = None
     entities: list[str] = field(default_factory=list)
     logs: list[dict[str, Any]] = field(default_factory=list)
+    rendered: dict[str, Any] | None = field(default=None, repr=False)
 
     @classmethod
     def restored(cls, saved: Mapping[str, Any]) -> Self:
@@ -95,7 +100,7 @@ class SandboxRun:
     @property
     def installation(self) -> str | None:
         """The id of the integration that alone may claim the run; None if it is not for an integration."""
-        payload = self.payload or {}
+        payload = self.rendered or self.payload or {}
         named = payload.get("installationId")
         return named if payload.get("type") == INTEGRATION_ACTION and isinstance(named, str) else None
 
@@ -115,9 +120,14 @@ class SandboxRun:
             self.ended_at = now
 
     def saved(self) -> dict[str, Any]:
-        """Return the fields for `restored`, without the logs, which are saved separately."""
+        """Return the fields for `restored`, without the logs, which are saved separately, and without `rendered`."""
         # Not `asdict`, which recurses into JSON values, less deeply than JSON may be nested.
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "logs"}
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _NOT_SAVED}
+
+    def claimed_document(self) -> dict[str, Any]:
+        """Return the run as its claimer gets it, with the secrets in its request."""
+        shown = self.document()
+        return shown if self.rendered is None else {**shown, "payload": self.rendered}
 
     def document(self) -> dict[str, Any]:
         """Return the run as Port's API shows it. Port omits some fields while they are empty."""

@@ -310,7 +310,7 @@ async def test_unmet_rejects_a_malformed_condition(invoker: Invoker) -> None:
 
 async def test_sandbox_invoker_returns_the_exact_bytes(invoker: Invoker) -> None:
     made = await SandboxInvoker(invoker).request(
-        create_vm_action(), properties={"title": "a"}, entity=None, run_id=RUN_ID, by=BY, at=AT
+        create_vm_action(), properties={"title": "a"}, entity=None, run_id=RUN_ID, by=BY, at=AT, secrets={}
     )
     document = json.loads(made.body)
     assert (made.method, made.headers) == ("POST", (("content-type", "application/json"),))
@@ -318,5 +318,5 @@ async def test_sandbox_invoker_returns_the_exact_bytes(invoker: Invoker) -> None
     assert document["payload"]["properties"] == {"title": "a"}
     with pytest.raises(UsageError, match="has no `trigger`"):
         await SandboxInvoker(invoker).request(
-            {"identifier": "a"}, properties={}, entity=None, run_id=RUN_ID, by=BY, at=AT
+            {"identifier": "a"}, properties={}, entity=None, run_id=RUN_ID, by=BY, at=AT, secrets={}
         )

@@ -431,7 +431,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--actions',), 'PATH', True, (), 'Actions as JSON or YAML: a file or a folder of them; repeatable. Default: a sample, create_vm.'),
             (('--workflows',), 'PATH', True, (), 'Workflows as JSON or YAML: a file or a folder of them; repeatable.'),
             (('--blueprints',), 'PATH', True, (), 'Blueprints as JSON or YAML: a file or a folder of them; repeatable.'),
-            (('--secrets',), 'FILE', False, (), "The organization's secrets for `.secrets` in workflows: JSON or .env."),
+            (('--secrets',), 'FILE', False, (), "The organization's secrets for `.secrets` in templates: JSON or .env."),
             (('--kafka',), 'HOST:PORT|embedded', False, (), 'Publish the messages that Port publishes to Kafka to this broker; `embedded` starts one.'),
             (('--state',), 'FILE', False, (), 'Save everything in this file and load it at the next start.'),
             (('--run',), 'ID', True, (), 'A run that is in progress; repeatable.'),
