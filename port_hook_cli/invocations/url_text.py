@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from itertools import takewhile
 from urllib.parse import quote
+
+from port_hook_cli.text.secret import MASK
 
 _ASCII = "".join(map(chr, range(0x21, 0x7F)))
 _AUTHORITY = re.compile(r"[^/]*//[^/?#]*")
@@ -44,6 +48,28 @@ def request_target(url: str) -> bytes:
     if _UNSENDABLE.search(target):
         target = _UNSENDABLE.sub(lambda match: f"%{ord(match[0]):02X}", target)
     return target.encode("utf-8", "surrogateescape")
+
+
+def masked_url(url: str, mask: Callable[[str], str]) -> str:
+    """Return `url` with its secrets masked by `mask`, still with a scheme, a host and a path.
+
+    A secret may contain the scheme and the host, and a beginning of the path: `***/x` is `https://***/x`, or
+    `https://***/***/x` if the secret also has a part of the path. The scheme is shown.
+    """
+    masked, authority = mask(url), _AUTHORITY.match(url)
+    if masked == url or authority is None:
+        return masked
+    scheme, slashes, host = authority[0].partition("//")
+    target = url[authority.end() :]
+    if scheme + slashes + mask(host) + mask(target) == masked:
+        return masked
+    start = mask(authority[0])
+    if start + mask(target) == masked:  # the secret has the scheme and all or a part of the host
+        return f"{scheme}//{start.partition('//')[2] or start}{mask(target)}"
+    # The secret goes on in the path. What follows it is the longest end of both.
+    pairs = zip(reversed(masked), reversed(target), strict=False)
+    end = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return f"{scheme}//{MASK}/{MASK}{target[len(target) - end :]}"
 
 
 def _encoded(text: str) -> str:

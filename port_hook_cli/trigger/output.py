@@ -12,7 +12,7 @@ from port_hook_cli.invocations.masked_headers import mask_headers
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation, Response
 from port_hook_cli.invocations.snippet_formats import SnippetFormat
 from port_hook_cli.invocations.snippets import SignedRequest
-from port_hook_cli.invocations.url_text import sendable_url
+from port_hook_cli.invocations.url_text import masked_url, sendable_url
 from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, tell, write_bytes, write_content
@@ -85,7 +85,7 @@ def tell_differences(differences: Iterable[JqDifference], runtime: Runtime) -> N
 
 def print_request(made: Made, output: SnippetFormat | None, runtime: Runtime, *, json: bool) -> None:
     """Print a request instead of sending it: as HTTP, as a record, or as a shell command."""
-    shown, url = made.shown, made.masker.text(made.url)
+    shown, url = made.shown, masked_url(made.url, made.masker.text)
     if (shown.headers, shown.body, url) != (made.invocation.headers, made.invocation.body, made.url):
         print("note: secrets are masked, so this is not exactly what would be sent", file=runtime.stderr)
     if json:

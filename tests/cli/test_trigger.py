@@ -344,6 +344,22 @@ def test_trigger_sends_secrets_and_never_prints_them(run: Run, folder: Path, for
     assert "secrets are masked" in shown[2].err
 
 
+@pytest.mark.parametrize(
+    ("secret", "target", "host"),
+    [("https://hooks.example:8443", "/api", "***"), ("https://hooks.example:8443/base", "/***/api", "***")],
+)
+def test_dry_run_of_a_url_from_a_secret_masks_only_the_secret(
+    run: Run, folder: Path, secret: str, target: str, host: str
+) -> None:
+    secrets = write(folder, "secrets.json", {"U": secret})
+    action = write(folder, "a.json", an_action(url="{{ .secrets.U }}/api"))
+    result = run("trigger", action, "--input", "title=a", "--secrets", secrets, "--dry-run", env=ENV)
+    assert result.code == 0
+    lines = result.out.splitlines()
+    assert lines[:2] == [f"POST {target} HTTP/1.1", f"Host: {host}"]
+    assert "hooks.example" not in result.out + result.err
+
+
 LONG = "correct-horse-battery-staple"
 
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.invocations.url_text import percent_encoded, request_target, sendable_url
+from port_hook_cli.invocations.url_text import masked_url, percent_encoded, request_target, sendable_url
+from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.unseen import is_visible
 
 
@@ -47,3 +48,31 @@ def test_sendable_url_encodes_a_url_and_removes_its_fragment() -> None:
 )
 def test_request_target_is_unchanged_except_for_spaces_and_control_characters(url: str, target: bytes) -> None:
     assert request_target(url) == target
+
+
+@pytest.mark.parametrize(
+    ("url", "secret", "expected"),
+    [
+        ("https://h.example/x", "nothing-here", "https://h.example/x"),
+        ("https://h.example/a-secret/x", "a-secret", "https://h.example/***/x"),
+        ("https://a-secret.example/x", "a-secret", "https://***.example/x"),
+        ("https://h.example/x", "https://h.example", "https://***/x"),
+        ("https://h.example", "https://h.example", "https://***"),
+        ("https://h.example/x?k=1", "https://h.exam", "https://***ple/x?k=1"),
+        ("https://h.example/base/x", "https://h.example/base", "https://***/***/x"),
+        ("https://h.example/base/x", "h.example/base", "https://***/***/x"),
+        ("https://h.example/base", "https://h.example/base", "https://***/***"),
+        ("https://u:a-secret@h.example/x", "a-secret", "https://u:***@h.example/x"),
+    ],
+)
+def test_masked_url_has_a_host_and_a_path(url: str, secret: str, expected: str) -> None:
+    assert masked_url(url, Masker([secret]).text) == expected
+
+
+@given(st.data())
+def test_masked_url_never_contains_the_secret(data: st.DataObject) -> None:
+    url = "https://" + data.draw(st.text("abc./?#@:", min_size=1, max_size=30))
+    start = data.draw(st.integers(0, len(url) - 1))
+    secret = url[start : start + data.draw(st.integers(8, 30))]
+    masked = masked_url(url, Masker([secret]).text)
+    assert len(secret) <= len("https://") or secret not in masked
