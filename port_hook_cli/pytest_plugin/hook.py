@@ -60,8 +60,7 @@ class PortHook:
         InvalidInputs with all violations, RenderError, and UsageError if `action` is not an action.
         """
         __tracebackhide__ = True
-        identifier = self._sandbox.add_action(action)
-        return self._world.call(make_request(self._world, identifier, inputs or {}, options))
+        return self._request(action, inputs, None, options)
 
     def answered(self, request: PortRequest, status: int, body: bytes | str = b"") -> Run:
         """Record the response that a test client received, as Port does: it ends only a synchronized run."""
@@ -87,10 +86,11 @@ class PortHook:
     ) -> Run:
         """Start a run, send its request, and return the run when it has ended.
 
-        `to` is a URL or a port on this machine; without a path, the path of the action's URL is added. Without `to`,
-        the request is sent to the action's URL, which must be on this machine. Without `wait`, the run is returned
-        after the response. Raises RunNotEnded if the response is not 2xx or the run does not end within `timeout_s`
-        seconds, TargetError if there is no response, and the exceptions of `request`.
+        `to` is a URL or a port on this machine; without a path, the path of the action's URL is added. With `to`, that
+        URL may be a placeholder. Without `to`, the request is sent to the action's URL, which must be on this machine.
+        Without `wait`, the run is returned after the response. Raises RunNotEnded if the response is not 2xx or the
+        run does not end within `timeout_s` seconds, TargetError if there is no response, and the exceptions of
+        `request`.
 
         `FILE#NODE` invokes one WEBHOOK node of a workflow; `outputs` are those of the nodes before it. The run that is
         returned then has `result` and `output`. Raises WorkflowNotEnded if the node is not reported in time.
@@ -98,7 +98,7 @@ class PortHook:
         __tracebackhide__ = True
         if names_a_node(action, self._sandbox.folders):
             return self._world.call(self._node(action, inputs, to, timeout_s, options))
-        request = self.request(action, inputs, **options)
+        request = self._request(action, inputs, to, options)
         blocks = is_in_event_loop()
         return self._world.call(self._invoke(request, to, timeout_s, wait=wait, blocks=blocks))
 
@@ -116,7 +116,7 @@ class PortHook:
         __tracebackhide__ = True
         if names_a_node(action, self._sandbox.folders):
             return await self._world.acall(self._node(action, inputs, to, timeout_s, options))
-        request = self.request(action, inputs, **options)
+        request = self._request(action, inputs, to, options)
         return await self._world.acall(self._invoke(request, to, timeout_s, wait=wait))
 
     def run_workflow(
@@ -145,6 +145,15 @@ class PortHook:
         __tracebackhide__ = True
         loaded = load_workflow(workflow, self._sandbox.folders)
         return await self._world.acall(run_whole(self._world, loaded, inputs or {}, options))
+
+    def _request(
+        self, action: ActionSource, inputs: Mapping[str, Any] | None, to: str | int | None, options: RunOptions
+    ) -> PortRequest:
+        """Return the signed request of a new run; with `to`, the action's own URL may be a placeholder."""
+        __tracebackhide__ = True
+        identifier = self._sandbox.add_action(action)
+        making = make_request(self._world, identifier, inputs or {}, options, any_url=to is not None)
+        return self._world.call(making)
 
     async def _node(
         self,

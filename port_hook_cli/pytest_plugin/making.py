@@ -35,8 +35,13 @@ class RunOptions(TypedDict, total=False):
     outputs: Mapping[str, Mapping[str, Any]]
 
 
-async def make_request(world: World, identifier: str, inputs: Mapping[str, Any], options: RunOptions) -> PortRequest:
-    """Return the signed request of a new run of an action; raises PortHookError, and TypeError for unknown options."""
+async def make_request(
+    world: World, identifier: str, inputs: Mapping[str, Any], options: RunOptions, *, any_url: bool = False
+) -> PortRequest:
+    """Return the signed request of a new run of an action; raises PortHookError, and TypeError for unknown options.
+
+    `any_url` accepts a text that is not a URL, for a request that goes to another target.
+    """
     if unknown := options.keys() - RunOptions.__annotations__.keys():
         raise TypeError(
             f"unknown arguments: {', '.join(sorted(unknown))}; known are {', '.join(RunOptions.__annotations__)}"
@@ -50,6 +55,7 @@ async def make_request(world: World, identifier: str, inputs: Mapping[str, Any],
     run_id = make_run_id(secrets.choice)
     rendered = await world.invoker.request(
         action,
+        any_url=any_url,
         run_id=run_id,
         by=by,
         at=format_time(world.now()),

@@ -19,7 +19,7 @@ from aiohttp.test_utils import TestServer
 from port_hook_cli import Status, verify
 from port_hook_cli.actions.inputs import InvalidInputs
 from port_hook_cli.engines.encryption import decrypt_aes_gcm
-from port_hook_cli.errors import TargetError, UsageError
+from port_hook_cli.errors import RenderError, TargetError, UsageError
 from port_hook_cli.invocations.forwarding import BadTarget
 from port_hook_cli.pytest_plugin import PortHook, PortSandbox, RunNotEnded
 from port_hook_cli.text.secret import Secret
@@ -295,6 +295,19 @@ class TestInvoke:
             f"<Run {run.id} of scale: SUCCESS, responded 202, label 'done', summary 'scaled', "
             "last log 'scaling for zoë'>"
         )
+
+    @pytest.mark.parametrize("url", ["<WEBHOOK_URL>", "WEBHOOK-URL-FROM-GITLAB"])
+    def test_target_is_enough_for_an_action_whose_url_is_a_placeholder(
+        self, port_hook: PortHook, port_sandbox: PortSandbox, url: str
+    ) -> None:
+        action = {**SCALE, "invocationMethod": {**SCALE["invocationMethod"], "url": url}}
+        with pytest.raises(RenderError, match="which is not a URL"):
+            port_hook.invoke(action)
+        with serving(port_sandbox) as target:
+            run = port_hook.invoke(action, to=target)
+        assert run.status == "SUCCESS"
+        assert run.request is not None
+        assert (run.request.url, run.request.path) == (f"{target}/", "/")
 
     def test_invoke_keeps_the_path_of_the_target(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         with serving(port_sandbox) as url:
