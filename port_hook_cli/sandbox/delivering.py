@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.records import format_time
-from port_hook_cli.invocations.url_text import sendable_url
+from port_hook_cli.invocations.url_text import masked_url, sendable_url
 from port_hook_cli.javascript.nesting import nests_too_deep
 from port_hook_cli.runs.urls import is_in_ports_own
 from port_hook_cli.sandbox.publishing import RunsTopic
@@ -217,8 +217,9 @@ class Courier:
         if parts.scheme not in {"http", "https"} or not parts.netloc:
             raise PortHookError(f"{brief(url)} is not an http or https URL.")
         if not self._sending.allow_remote and not _is_loopback(parts.netloc):
+            shown = urlsplit(masked_url(url, self._masker().text)).netloc
             raise PortHookError(
-                f"The sandbox sends only to this machine, and {brief(parts.netloc)} is another one.",
+                f"The sandbox sends only to this machine, and {brief(shown)} is another one.",
                 hint="Give the action a URL on 127.0.0.1, or start the sandbox with --allow-remote.",
             )
 

@@ -70,18 +70,27 @@ async def test_secrets_are_sent_in_url_headers_and_body_and_masked_elsewhere(
     assert KEY.encode() not in saved(tmp_path)
 
 
-async def test_failure_of_a_run_quotes_no_secret(invoker: SandboxInvoker, tmp_path: Path) -> None:
-    method = {"url": f"https://{'{{ .secrets.KEY }}'}.example/hook"}
+@pytest.mark.parametrize(
+    ("secret", "url", "host"),
+    [
+        (KEY, "https://{{ .secrets.KEY }}.example/hook", "***.example"),
+        ("https://hidden-host.example", "{{ .secrets.KEY }}/hook", "***"),
+    ],
+)
+async def test_failure_of_a_run_quotes_no_secret(
+    invoker: SandboxInvoker, tmp_path: Path, secret: str, url: str, host: str
+) -> None:
     async with (
-        serving(invoker, method, {"KEY": KEY}, state=tmp_path / "state.db") as sandbox,
+        serving(invoker, {"url": url}, {"KEY": secret}, state=tmp_path / "state.db") as sandbox,
         a_client(sandbox) as client,
     ):
         run_id = await start(client)
         run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 30)
         logs = (await client.get(f"/v1/actions/runs/{run_id}/logs")).text
-    assert (run.status, "***.example is another one" in (run.summary or "")) == ("FAILURE", True)
-    assert KEY not in logs
-    assert KEY.encode() not in saved(tmp_path)
+    assert (run.status, f"and {host} is another one" in (run.summary or "")) == ("FAILURE", True)
+    hidden = secret.removeprefix("https://")
+    assert hidden not in logs
+    assert hidden.encode() not in saved(tmp_path)
 
 
 async def test_agent_claims_a_request_with_its_secrets(invoker: SandboxInvoker, tmp_path: Path) -> None:
