@@ -69,6 +69,7 @@ def acknowledge_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
     for run in acked:
         run.phase = Phase.ACKED
         run.claimed_until = None
+        run.rendered = None  # nobody can claim it again
         state.record_change("run", run.id, run)
         who = "agent" if run.installation is None else "integration"
         state.add_event(run, f"acknowledged by the {who} {brief(run.installation_id or '')}")

@@ -146,14 +146,15 @@ class Courier:
             request = await self._make_request(run)
             if self._state.runs.get(run.id) is not run or run.ended:
                 return  # restarted, or ended by a report, while the request was made
-            run.rendered = request.document()
-            run.payload = self._masker().value(run.rendered)
+            document = request.document()
+            run.payload = self._masker().value(document)
             if request.properties is not None:
                 run.properties = dict(request.properties)
             if request.is_message or (request.agent and self._topic is not None):
                 await self._publish(run, request)
                 return
             if request.agent or request.integration is not None:
+                run.rendered = document
                 self._step(run, Phase.CLAIMABLE, f"waiting for {_claimer(run, request)} to claim it")
                 return
             self._check_url(request.url)  # before the step: a run that was not sent has no unknown outcome

@@ -40,7 +40,8 @@ class Phase(StrEnum):
 class SandboxRun:
     """A run; times are seconds since the epoch. Only the run of a workflow node has `result` and `output`.
 
-    `payload` is the request as Port stores it, with secrets masked; `rendered` is the same with secrets, and not saved.
+    `payload` is the request as Port stores it, with secrets masked; `rendered` is the same with secrets,
+    while the run can be claimed; it is not saved.
     `entities` describes the changes to entities that belong to the run.
     `made_up` says that a caller used an id that the sandbox did not know.
     """
