@@ -27,7 +27,6 @@ from port_hook_cli.sandbox.run import Phase, SandboxRun
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
 from port_hook_cli.text.durations import format_latency
-from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import brief
 
 if TYPE_CHECKING:
@@ -132,10 +131,6 @@ class Courier:
             self._apply_response(run, delivery)
         self._try_to_commit()
 
-    def _masker(self) -> Masker:
-        """Return what masks the organization's secrets: the state file and the notes contain what a template made."""
-        return Masker(self._state.secrets.values())
-
     def unit_hint(self, delivery: Delivery) -> str:
         """Return what to try when a handler may have refused a timestamp in seconds, to follow a note; else ""."""
         is_refused = delivery.status in _REFUSALS and self._sending.unit is TimestampUnit.SECONDS
@@ -147,7 +142,7 @@ class Courier:
             if self._state.runs.get(run.id) is not run or run.ended:
                 return  # restarted, or ended by a report, while the request was made
             document = request.document()
-            run.payload = self._masker().value(document)
+            run.payload = self._state.masker().value(document)
             if request.properties is not None:
                 run.properties = dict(request.properties)
             if request.is_message or (request.agent and self._topic is not None):
@@ -158,7 +153,9 @@ class Courier:
                 self._step(run, Phase.CLAIMABLE, f"waiting for {_claimer(run, request)} to claim it")
                 return
             self._check_url(request.url)  # before the step: a run that was not sent has no unknown outcome
-            self._step(run, Phase.SENDING, f"sending {brief(self._masker().text(f'{request.method} {request.url}'))}")
+            self._step(
+                run, Phase.SENDING, f"sending {brief(self._state.masker().text(f'{request.method} {request.url}'))}"
+            )
             delivery = await self.deliver(run.id, request.method, request.url, request.headers, request.body)
         except PortHookError as problem:
             self._fail(run, message_and_hint(problem))
@@ -218,7 +215,7 @@ class Courier:
         if parts.scheme not in {"http", "https"} or not parts.netloc:
             raise PortHookError(f"{brief(url)} is not an http or https URL.")
         if not self._sending.allow_remote and not _is_loopback(parts.netloc):
-            shown = urlsplit(masked_url(url, self._masker().text)).netloc
+            shown = urlsplit(masked_url(url, self._state.masker().text)).netloc
             raise PortHookError(
                 f"The sandbox sends only to this machine, and {brief(shown)} is another one.",
                 hint="Give the action a URL on 127.0.0.1, or start the sandbox with --allow-remote.",
@@ -278,7 +275,7 @@ class Courier:
 
     def _fail(self, run: SandboxRun, reason: str) -> None:
         """Fail a run whose request got no response, as Port does, and log the reason."""
-        run.phase, reason = Phase.SENT, self._masker().message(reason)
+        run.phase, reason = Phase.SENT, self._state.masker().message(reason)
         if run.ended:
             self._state.record_change("run", run.id, run)
             self._state.add_event(run, reason)
