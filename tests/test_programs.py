@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
+import port_hook_cli
 from port_hook_cli.programs import find_program, find_programs
 from port_hook_cli.tunnels.supervisor import taskkill
 
@@ -45,3 +47,15 @@ def test_taskkill_has_a_full_path() -> None:
     command = [r"D:\W\System32\taskkill.exe", "/F", "/T", "/PID", "7"]
     assert taskkill(7, {"SYSTEMROOT": r"D:\W"}) == command
     assert taskkill(7, {})[0] == r"C:\Windows\System32\taskkill.exe"
+
+
+def test_programs_are_searched_in_one_place() -> None:
+    """`shutil.which` looks in the working folder on Windows. The pager searches `less` on other systems only."""
+    package = Path(port_hook_cli.__file__).parent
+    searching = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if re.search(r"\bwhich\(|find_executable", path.read_text("utf-8"))
+    }
+    assert searching == {"programs.py", "terminal/pager.py", "cli/demo.py"}  # the demo does not start what it finds
+    assert 'if os.name == "nt":' in (package / "terminal" / "pager.py").read_text("utf-8")

@@ -31,9 +31,9 @@ from port_hook_cli.listener.connections import NoResponse, Server, ServerConnect
 from port_hook_cli.tunnels.connectivity import ProbeEndpoint
 
 # All unanswered requests together may hold this many bytes, or four of the largest bodies if that is more.
-_MIN_CAPACITY = 64 * 1024 * 1024
+MIN_CAPACITY = 64 * 1024 * 1024
 _BODIES_AT_ONCE = 4
-_MAX_CONNECTIONS = 1_024
+MAX_CONNECTIONS = 1_024
 FIRST_HEAD_S = 10.0
 """How long a new connection may take for the head of its first request."""
 
@@ -63,7 +63,7 @@ class HttpSource:
         head_timeout_s: float = 75.0,
         body_timeout_s: float = 30.0,
         names: Container[str] = frozenset(),
-        max_connections: int = _MAX_CONNECTIONS,
+        max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         self._context = context
         self._notice = context.notice
@@ -75,7 +75,7 @@ class HttpSource:
         self._reported: set[str] = set()
         self.is_on_loopback = True
         self._max_connections = max_connections
-        capacity = max(_MIN_CAPACITY, _BODIES_AT_ONCE * context.max_body)
+        capacity = max(MIN_CAPACITY, _BODIES_AT_ONCE * context.max_body)
         self._capacity = Capacity(capacity, self._report_exhausted, _tidy_up)
         self._http: web.Server | None = None
         self._sockets: asyncio.Server | None = None

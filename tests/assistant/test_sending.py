@@ -159,6 +159,16 @@ def test_file_of_a_stranger_does_not_choose_another_machine(assistant: Assistant
     assert "is not on this machine" in assistant.error("trigger_action", action="scale.json")
 
 
+def test_local_target_of_an_action_is_used_when_no_other_is_given(runtime: Callable[..., Runtime]) -> None:
+    with handler() as own, handler() as target:
+        action = {**ACTION, "invocationMethod": {"type": "WEBHOOK", "url": f"{own.url}/scale"}}
+        for to in (None, target.url):
+            assistant = Assistant.at(runtime, to=to)
+            (assistant.workspace.runtime.cwd / "scale.json").write_text(json.dumps(action))
+            assistant.result("trigger_action", action="scale.json", inputs={"n": 7})
+        assert (len(own.requests), len(target.requests)) == (1, 1)
+
+
 def test_event_of_an_automation_is_given_as_a_value(assistant: Assistant) -> None:
     automation = {
         "identifier": "changed",

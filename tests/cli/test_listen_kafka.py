@@ -56,6 +56,22 @@ def test_settings_in_the_working_folder_are_not_read(kafka: dict[str, str], run:
     assert RUNS in done.err
 
 
+def test_working_folder_does_not_choose_the_agents_group(kafka: dict[str, str], run: Run, folder: Path) -> None:
+    (folder / ".env").write_text(f"KAFKA_CONSUMER_GROUP_ID={ORG}.mine\n")
+    done = _listen(run, kafka, "--group", f"{ORG}.mine", "--take-over")
+
+    assert (done.code, done.out) == (2, "")
+    assert "so there is nothing to take over" in done.err
+
+
+def test_kafka_credentials_of_the_working_folder_are_not_used(kafka: dict[str, str], run: Run, folder: Path) -> None:
+    (folder / ".env").write_text("KAFKA_USERNAME=me\nKAFKA_PASSWORD=a-password-of-the-folder\n")
+    done = _listen(run, kafka | {"KAFKA_CONSUMER_SECURITY_PROTOCOL": "SASL_SSL"}, "--timeout", "0")
+
+    assert (done.code, done.out) == (4, "")
+    assert "PORT_CLIENT_ID" in done.err  # for the credentials that Port's API issues
+
+
 @pytest.mark.parametrize("name", ["KAFKA_CONSUMER_BROKERS", "PORT_ORG_ID"])
 def test_kafka_setting_is_missing_when_only_the_working_folder_has_it(
     name: str, kafka: dict[str, str], run: Run, folder: Path

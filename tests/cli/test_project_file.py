@@ -208,6 +208,20 @@ def test_ignored_handler_is_reported_with_the_file_and_the_option_to_pass(run: R
     assert line not in run(*LISTEN, "--forward-to", "9").err
 
 
+def test_handler_of_the_command_line_replaces_only_the_same_option_of_the_file(run: Run, folder: Path) -> None:
+    write(folder, "[listen]\nforward-to = 8001\n[listen.route]\ncreate_vm = 8002\n")
+    told = {
+        (): "--forward-to 8001, --route create_vm=8002",
+        ("--forward-to", "9"): "--route create_vm=8002",
+        ("--route", "other=9"): "--forward-to 8001",
+    }
+    for chosen, taken in told.items():
+        assert f"note: from ./port-hook.toml: {taken}\n" in run(*LISTEN, *chosen).err
+    both = run(*LISTEN, "--forward-to", "9", "--route", "other=9")
+    assert "note: from" not in both.err
+    assert "800" not in both.err
+
+
 def test_route_of_the_file_cannot_hide_another_target_in_the_action(run: Run, folder: Path) -> None:
     write(folder, '[listen.route]\n"create_vm=http://example.com/" = 8000\n')
     result = run(*LISTEN)

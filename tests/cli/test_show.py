@@ -14,7 +14,7 @@ from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Delivery, Response
 from tests.conftest import Run
-from tests.factories import RUN_ID, an_exchange, an_invocation
+from tests.factories import RUN_ID, SECRET, an_exchange, an_invocation
 from tests.processes import environment
 
 BYTES = b"\x00\r\n\xff\x1b[2J" + os.urandom(5000) + b"\n"
@@ -53,6 +53,15 @@ def test_show_body_writes_only_the_exact_bytes(run: Run) -> None:
     result = run("show", "last", "--body")
     assert result.code == ExitCode.OK
     assert result.raw == BYTES
+
+
+def test_secret_that_a_sender_knows_is_shown_as_part_of_the_raw_body(run: Run, folder: Path) -> None:
+    body = json.dumps({"leaked": SECRET.reveal()}).encode()
+    with open_store(None, folder) as store:
+        store.add([an_exchange(an_invocation(body, id="ff0000000003"))])
+    env = {"PORT_CLIENT_SECRET": SECRET.reveal()}
+    assert run("show", "last", "--body", env=env).raw == body
+    assert SECRET.reveal() in run("show", "last", env=env).out
 
 
 def test_show_json_prints_the_whole_capture_on_one_line(run: Run) -> None:

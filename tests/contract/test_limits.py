@@ -9,11 +9,15 @@ from port_hook_cli.assistant.results import MAX_CHARACTERS
 from port_hook_cli.captures.comparison.differences import MAX_CHANGES
 from port_hook_cli.captures.documents.truncation import REFUSED_BODY_LIMIT
 from port_hook_cli.engines.jq_worker import MAX_RESULT_BYTES
+from port_hook_cli.files.input import MAX_INPUT_BYTES
 from port_hook_cli.files.yaml_documents import MOST_ADDED, MOST_LEVELS
 from port_hook_cli.http.response_body import SHOWN_BYTES
 from port_hook_cli.javascript.stringify import MAX_DEPTH
+from port_hook_cli.kafka.capacity import MAX_BYTES, MAX_MESSAGES
 from port_hook_cli.listener.run_follower import MAX_FOLLOWED
-from port_hook_cli.listener.server import FIRST_HEAD_S
+from port_hook_cli.listener.server import FIRST_HEAD_S, MAX_CONNECTIONS, MIN_CAPACITY
+from port_hook_cli.port_api.retries import MAX_TRIES, MAX_WAIT_S
+from port_hook_cli.reporting.spool import MAX_KEPT_BYTES
 from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
 from port_hook_cli.sandbox.run import MAX_RUNS
 from port_hook_cli.sandbox.workflows.book import MAX_LOGS
@@ -27,11 +31,20 @@ KIB, MIB = 1024, 1024 * 1024
 @pytest.mark.parametrize(
     ("page", "text", "found", "expected"),
     [
-        ("explanation/trust-and-secrets.md", "at most 256 KiB of the body are kept", REFUSED_BODY_LIMIT, 256 * KIB),
+        ("explanation/trust-and-secrets.md", "at most 256 KiB of the body are saved", REFUSED_BODY_LIMIT, 256 * KIB),
         ("explanation/trust-and-secrets.md", "A result has at most 40,000 characters", MAX_CHARACTERS, 40_000),
         ("explanation/trust-and-secrets.md", "aliases may add at most 200,000 characters", MOST_ADDED, 200_000),
         ("explanation/trust-and-secrets.md", "lists and mappings may be nested 200 deep", MOST_LEVELS, 200),
         ("explanation/trust-and-secrets.md", "has 10 seconds for the head of its first request", FIRST_HEAD_S, 10),
+        ("explanation/trust-and-secrets.md", "share a limit of 64 MiB", MIN_CAPACITY, 64 * MIB),
+        ("explanation/trust-and-secrets.md", "At most 1,024 connections are open", MAX_CONNECTIONS, 1_024),
+        ("explanation/trust-and-secrets.md", "at most 1,000 messages", MAX_MESSAGES, 1_000),
+        ("explanation/trust-and-secrets.md", "32 MiB in progress", MAX_BYTES, 32 * MIB),
+        ("explanation/trust-and-secrets.md", "at most 256 MiB of any file", MAX_INPUT_BYTES, 256 * MIB),
+        ("explanation/trust-and-secrets.md", "At most 1 GiB of a command's output", MAX_KEPT_BYTES, 1_024 * MIB),
+        ("explanation/trust-and-secrets.md", "at most 5 attempts", MAX_TRIES, 5),
+        ("explanation/trust-and-secrets.md", "30 seconds of pauses and timeouts", MAX_WAIT_S, 30),
+        ("explanation/trust-and-secrets.md", "watches 20 runs at the same time", MAX_FOLLOWED, 20),
         ("how-to/inspect.md", "shows the first 500 changes", MAX_CHANGES, 500),
         ("how-to/report-a-run.md", "Port's limit of 1 MiB for a request", REQUEST_LIMIT, MIB),
         ("how-to/report-a-run.md", "It watches 20 runs at the same time", MAX_FOLLOWED, 20),

@@ -1,18 +1,52 @@
-"""What the code must keep to, so that a secret goes nowhere unchecked."""
+"""The threat model has a test for each claim, and the code creates a client of Port's API in one place only."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import port_hook_cli
+from tests.documentation import ROOT
 
 pytestmark = pytest.mark.once
 
 PACKAGE = Path(port_hook_cli.__file__).parent
+PAGE = ROOT / "docs" / "explanation" / "trust-and-secrets.md"
+NAMED = re.compile(r"`test_\w+`")
+MOST_SENTENCES = 4
+# The beginnings of the bullets that no test can prove: advice, what port-hook does not protect against, and facts about
+# Port, Kafka, browsers and other programs.
+WITHOUT_TESTS = [
+    "Before you open a tunnel in someone else's directory, read the lines on stderr",
+    "The captures in a folder's store are as trustworthy as the folder",
+    "Port does not sign headers",
+    "The size of a compressed message is known only after librdkafka",
+    "If you use a public URL, a third party carries your requests",
+    "The ngrok agent has [its own web page]",
+    "The exceptions are commands that print only such text",
+    "A service worker is the exception.",
+    "If another user of the machine has the port while no inspector runs",
+    "port-hook does not recognize a signature that a response repeats in another encoding",
+    "What a coding agent reads is sent to the provider of its model.",
+    "Other users can see the arguments of your commands",
+    "The embedded Kafka broker has no password",
+]
+# The paragraphs outside of bullets, which define words and lead to the bullets.
+PARAGRAPHS = [
+    "port-hook protects two things",
+    "This page is the threat model.",
+    "Each claim has the tests that fail",
+    "Not being trusted with memory, time or the terminal means",
+    "The working folder may be someone else's directory",
+    "A mapping file may be someone else's",
+    "Anyone who knows your public URL can send requests.",
+    "A coding agent that uses [`port-hook mcp`]",
+    "Modes and owners have no effect on Windows",
+]
 
 
 def callers_of(name: str) -> Iterator[str]:
@@ -25,3 +59,42 @@ def callers_of(name: str) -> Iterator[str]:
 
 def test_port_api_client_is_created_only_where_its_address_is_checked() -> None:
     assert list(callers_of("PortApi")) == ["port_api/credentials.py"]
+
+
+def page_lines() -> list[str]:
+    return [line for line in PAGE.read_text("utf-8").splitlines() if line]
+
+
+def test_bullet_of_the_threat_model_ends_with_its_tests_or_is_a_known_exception() -> None:
+    bullets = [line.removeprefix("- ") for line in page_lines() if line.startswith("- ")]
+    unproven = [each for each in bullets if not re.search(rf"[.:] {NAMED.pattern}(, {NAMED.pattern})*$", each)]
+    assert len(bullets) > 100
+    assert [each for each in unproven if not each.startswith(tuple(WITHOUT_TESTS))] == []
+    assert [each for each in WITHOUT_TESTS if not any(bullet.startswith(each) for bullet in unproven)] == []
+    assert [each for each in unproven if NAMED.search(each)] == []  # text after the tests would look proven
+
+
+def test_bullet_of_the_threat_model_is_short_enough_for_its_tests_to_be_checked() -> None:
+    bullets = [NAMED.sub("", line) for line in page_lines() if line.startswith("- ")]
+    assert [each for each in bullets if len(re.findall(r"[.!?](?= |,|$)", each)) > MOST_SENTENCES] == []
+
+
+def test_threat_model_makes_no_claim_outside_of_its_bullets_and_table() -> None:
+    paragraphs = [line for line in page_lines() if not line.startswith(("- ", "#", "|"))]
+    assert [line for line in paragraphs if not line.startswith(tuple(PARAGRAPHS))] == []
+    assert len(paragraphs) == len(PARAGRAPHS)
+
+
+def test_row_of_the_table_of_the_threat_model_links_to_a_section_with_tests() -> None:
+    page = PAGE.read_text("utf-8")
+    sections = {slug(title): content for title, content in re.findall(r"(?ms)^## (.+?)$(.*?)(?=^## |\Z)", page)}
+    rows = [line for line in page.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == 10
+    for row in rows:
+        (target,) = re.findall(r"\(#([\w-]+)\) \|$", row)
+        assert NAMED.search(sections[target]), row
+
+
+def slug(title: str) -> str:
+    """Return the anchor that MkDocs gives a heading."""
+    return re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", title).strip().lower())

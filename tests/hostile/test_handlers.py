@@ -183,6 +183,15 @@ def test_replay_says_that_a_response_is_too_large_and_exits_1(run: Run, folder: 
     assert handler.sent < 32 * MIB + SOCKET_BUFFERS
 
 
+def test_a_trigger_disconnects_on_an_endless_body(run: Run, folder: Path) -> None:
+    with hostile_handler(endless_body) as handler:
+        (folder / "action.json").write_text(json.dumps(_create_vm_at(handler.url)))
+        result = run("trigger", "action.json", "--input", "title=a", "--to-its-url", env=ENV)
+    assert result.code == 1
+    assert "the response is larger than 32 MiB" in result.out
+    assert handler.sent < 32 * MIB + SOCKET_BUFFERS
+
+
 @pytest.mark.parametrize("options", [(), ("--as-captured",)])
 def test_replay_reports_a_method_that_is_not_ascii(run: Run, folder: Path, options: tuple[str, ...]) -> None:
     invocation = an_invocation(method="P\xd6ST", headers=Headers((*signed(a_body()), ("x", "y"))))

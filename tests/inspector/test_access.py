@@ -16,6 +16,7 @@ from port_hook_cli.inspector.page_files import load_page_files
 from port_hook_cli.runtime import Runtime
 from tests.factories import a_body, a_document, an_exchange, an_invocation
 from tests.inspectors import WITH_CHANGE, InspectorClient, keep, over_store
+from tests.sockets import LOOPBACK, bound_addresses
 
 CANARY = "canary-0f3b"
 ADDRESSES = [
@@ -159,6 +160,11 @@ async def test_printed_url_opens_the_page_and_no_request_has_the_token(client: I
             assert client.opened.address.token not in page.text
             assert CANARY not in page.text
         assert (await browser.get(path, headers={"host": "page.example"})).status_code == 421
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's table of sockets")
+async def test_inspector_listens_only_on_loopback(client: InspectorClient) -> None:
+    assert bound_addresses(client.opened.port) == {LOOPBACK}
 
 
 async def test_page_has_another_address_for_each_token(runtime: Callable[..., Runtime], tmp_path: Path) -> None:

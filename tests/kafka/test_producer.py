@@ -15,6 +15,7 @@ from port_hook_cli.kafka.embedded import embedded_broker
 from port_hook_cli.kafka.local import local_publisher, read_bootstrap
 from port_hook_cli.kafka.producer import KafkaPublisher
 from tests.kafka_clusters import running_tansu, tansu_program
+from tests.sockets import LOOPBACK, bound_addresses
 from tests.topics import free_port, plain, reading
 
 
@@ -73,10 +74,7 @@ async def test_publisher_refuses_a_broker_that_refers_to_another_machine() -> No
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's table of sockets")
 def test_embedded_broker_listens_on_loopback_only() -> None:
     with embedded_broker() as address:
-        port = f"{int(address.rpartition(':')[2]):04X}"
-        rows = [row.split() for file in ("tcp", "tcp6") for row in Path("/proc/net", file).read_text().splitlines()]
-        listening = {row[1].partition(":")[0] for row in rows if row[3] == "0A" and row[1].endswith(f":{port}")}
-    assert listening == {"0100007F"}  # 127.0.0.1
+        assert bound_addresses(int(address.rpartition(":")[2])) == {LOOPBACK}
 
 
 def test_embedded_brokers_are_independent_of_each_other() -> None:

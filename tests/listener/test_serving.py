@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -20,6 +22,7 @@ from port_hook_cli.listener.serving import ListenPlan, listening
 from port_hook_cli.runtime import Runtime
 from tests.factories import NOW, SECRET, a_body, a_document, signed
 from tests.servers import Handler, handler
+from tests.sockets import LOOPBACK, bound_addresses
 
 # The handler closes each connection, so the next request must not use the old one.
 CLOSING = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
@@ -36,6 +39,13 @@ async def test_a_restarted_listener_refuses_a_replay_when_the_senders_clock_is_a
         async with listening(plan, at_that_time, Observers([])) as serving, httpx.AsyncClient() as client:
             statuses.append((await client.post(serving.url, content=a_body(), headers=ahead)).status_code)
     assert statuses == [200, 401]
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's table of sockets")
+async def test_listener_listens_only_on_loopback_by_default(runtime: Callable[..., Runtime]) -> None:
+    plan = ListenPlan(policy=Policy(secret=SECRET), port=0)
+    async with listening(plan, runtime(), Observers([])) as serving:
+        assert bound_addresses(urlsplit(serving.url).port or 0) == {LOOPBACK}
 
 
 async def schemes_of(

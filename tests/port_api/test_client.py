@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from email.utils import formatdate
 from typing import Any
 
+import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from port_hook_cli.errors import ExitCode, PortApiError, RunEndedError
 from port_hook_cli.port_api.client import PortApi
@@ -18,6 +22,14 @@ from tests.flaky_port import Fault, FlakyPort
 LOST = Fault(lose=True)
 LOST_BUT_TAKEN = Fault(lose=True, after=True)
 BUSY = Fault(status=503)
+ISSUED = {"ok": True, "accessToken": "a-token", "expiresIn": 3600}
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = ["ok", "run", "runs", "runLogs", "logs", "action", "workflow", "version", "error", "message", "details", "id"]
+DOCUMENTS = st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=5).map(lambda each: json.dumps(each).encode())
 
 
 class Pauses(list[float]):
@@ -328,6 +340,39 @@ async def test_response_of_another_server_is_rejected(body: bytes) -> None:
     async with flaky(Fault(status=200, body=body)) as (_, api, _pauses):
         with pytest.raises(PortApiError, match="not as Port's API does"):
             await api.get_run(RUN_ID)
+
+
+@settings(max_examples=60, deadline=None)
+@given(status=st.sampled_from([200, 201, 204, 301, 400, 404, 409, 422]), body=st.binary(max_size=80) | DOCUMENTS)
+def test_any_response_is_read_or_is_a_port_api_error(status: int, body: bytes) -> None:
+    def respond(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/access_token"):
+            return httpx.Response(200, json=ISSUED)
+        return httpx.Response(status, content=body)
+
+    async def call_each() -> None:
+        options: dict[str, Any] = {
+            "api_url": "http://127.0.0.1:1",
+            "client_id": "id",
+            "client_secret": SECRET,
+            "max_tries": 1,
+        }
+        async with PortApi(transport=httpx.MockTransport(respond), **options) as api:
+            for call in (
+                lambda: api.get_run(RUN_ID),
+                lambda: api.run_logs(RUN_ID),
+                lambda: api.patch_run(RUN_ID, {"status": "SUCCESS"}),
+                lambda: api.add_log(RUN_ID, "hello"),
+                lambda: api.get_action("create_vm"),
+                lambda: api.put_action("create_vm", {}),
+                lambda: api.get_workflow("deploy"),
+                lambda: api.put_workflow("deploy", {}),
+                lambda: api.start_run("create_vm", {}),
+            ):
+                with suppress(PortApiError):
+                    await call()
+
+    asyncio.run(call_each())
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1", "http://[::1"])

@@ -8,6 +8,7 @@ import pytest
 
 from port_hook_cli.errors import PortApiError
 from port_hook_cli.port_api.regions import find_api
+from port_hook_cli.runs.urls import REGIONS
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.secret import Secret
 from tests.port_answers import REFUSED, token_answer
@@ -30,6 +31,10 @@ async def test_second_region_does_not_get_the_secret_when_the_first_accepts_it(r
     with handler(token_answer()) as europe, handler(token_answer()) as america:
         assert await find([europe.url, america.url], runtime) == europe.url
     assert america.requests == []
+
+
+def test_regions_are_ports_own_addresses_over_tls() -> None:
+    assert {"https://api.port.io", "https://api.us.port.io"} == set(REGIONS.values())
 
 
 async def test_search_ends_at_a_region_that_cannot_be_reached(runtime: Build) -> None:

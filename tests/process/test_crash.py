@@ -177,6 +177,7 @@ def test_the_traceback_is_shown_when_the_user_asks_for_it(folder: Path) -> None:
     done = crash(folder, PORT_HOOK_DEBUG="1")
     assert b"ZeroDivisionError" in done.stderr
     assert b"Traceback (most recent call last)" in done.stderr
+    assert f"no time: {SECRET.reveal()} {TOKEN} \x1b[2J".encode() in done.stderr
     assert list((folder / "temporary").iterdir()) == []
 
 

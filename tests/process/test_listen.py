@@ -259,6 +259,20 @@ def test_an_unverified_request_is_explained_saved_refused_and_not_forwarded(fold
         assert store.get("last").invocation.body == tampered
 
 
+def test_client_secret_is_in_no_output_and_no_file_of_a_listener(folder: Path) -> None:
+    secret = SECRET.reveal().encode()
+    with handler() as target, listener(folder, "--forward-to", target.url) as running:
+        told = json.dumps(running.ready)
+        for headers in (now_signed(a_body()), now_signed(b"{}"), UNSIGNED):
+            told += str(running.post(a_body(), headers)) + json.dumps(running.record())
+        running.process.send_signal(signal.SIGTERM)
+        out, err = running.process.communicate(timeout=30)
+    assert "wrong-secret" in told
+    assert secret not in told.encode() + out + err
+    assert (folder / ".port-hook" / "captures.db").stat().st_size
+    assert not [path for path in folder.rglob("*") if path.is_file() and secret in path.read_bytes()]
+
+
 @pytest.mark.parametrize(("options", "status"), [((), 200), (("--strict",), 401)])
 def test_a_reencoded_body_is_forwarded_unless_strict(folder: Path, options: tuple[str, ...], status: int) -> None:
     spaced = json.dumps(a_document(), ensure_ascii=False).encode()

@@ -15,6 +15,7 @@ from port_hook_cli.retarget.flow import Retargeting
 from port_hook_cli.retarget.journal import Journal
 from port_hook_cli.retarget.outcome import End, Outcome
 from port_hook_cli.sandbox import Sandbox
+from port_hook_cli.text.secret import Secret
 from tests.flaky_port import Fault, FlakyPort
 from tests.retargets import ONE, TWO, MortalJournal, a_retargeting, an_action, journal_files, of_sandbox
 
@@ -69,13 +70,15 @@ async def test_actions_get_each_url_and_are_restored_at_the_end(sandbox: Sandbox
 async def test_journal_has_original_and_url_before_port_is_changed(tmp_path: Path) -> None:
     async with FlakyPort((None, None, Fault(status=422))).serve() as port:
         port.actions["create_vm"] = {"id": "a", **an_action()}
-        async with a_retargeting(port.url, tmp_path) as flow:
+        async with a_retargeting(port.url, tmp_path, client_secret=Secret("a-secret-of-the-test")) as flow:
             await flow.prepare(["create_vm"])
             with pytest.raises(PortApiError) as problem:
                 await flow.apply(ONE)
         (kept,) = Journal(tmp_path).kept()
         assert kept.entry is not None
         assert (kept.entry.original, kept.entry.urls) == (port.actions["create_vm"], (ONE,))
+        saved = b"".join(path.read_bytes() for path in journal_files(tmp_path))
+        assert not [text for text in ("a-secret-of-the-test", "token-") if text.encode() in saved]
         assert "create_vm" in problem.value.message
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
 import stat
 import sys
@@ -107,6 +108,28 @@ async def test_symbolic_link_as_a_state_file_is_rejected(tmp_path: Path) -> None
         async with Sandbox.start(state=tmp_path / "link.db"):
             pass
     assert not (tmp_path / "victim").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give a file away")
+async def test_state_file_of_another_user_is_rejected(tmp_path: Path) -> None:
+    file = tmp_path / "state.db"
+    async with Sandbox.start(state=file):
+        pass
+    os.chown(file, 4242, 4242)
+    with pytest.raises(StoreError, match="belongs to another user"):
+        async with Sandbox.start(state=file):
+            pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="hard links")
+async def test_state_file_with_a_second_hard_link_is_rejected(tmp_path: Path) -> None:
+    file = tmp_path / "state.db"
+    async with Sandbox.start(state=file):
+        pass
+    os.link(file, tmp_path / "second.db")
+    with pytest.raises(StoreError, match="hard link"):
+        async with Sandbox.start(state=file):
+            pass
 
 
 async def test_state_file_of_another_version_or_with_damaged_rows_is_rejected(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import sys
@@ -12,7 +13,7 @@ import pytest
 from port_hook_cli.captures.store.capture_store import open_store
 from tests.conftest import Run
 from tests.factories import an_exchange, an_invocation
-from tests.hostile.terminals import Shown, on_terminal
+from tests.hostile.terminals import HOSTILE, Shown, on_terminal
 
 fcntl = pytest.importorskip("fcntl", reason="pseudo terminals are POSIX")
 termios = pytest.importorskip("termios")
@@ -57,6 +58,16 @@ def test_long_list_goes_through_the_pager_with_the_default_of_less(folder: Path,
 
 def test_capture_that_is_longer_than_the_screen_goes_through_the_pager(folder: Path, pager: str) -> None:
     assert on_screen(folder, pager, "show", "last", rows=5).text.startswith("PAGED")
+
+
+def test_pager_gets_hostile_text_as_escapes(folder: Path, pager: str) -> None:
+    body = json.dumps({"x": HOSTILE}, ensure_ascii=False).encode()
+    with open_store(None, folder) as store:
+        store.add([an_exchange(an_invocation(body, id="ff0000000001"))])
+    shown = on_screen(folder, pager, "show", "last", rows=5)
+    assert shown.text.startswith("PAGED")
+    assert "\\u202e" in shown.text
+    assert shown.unseen == []
 
 
 def test_own_setting_of_less_is_kept(folder: Path, pager: str) -> None:

@@ -1,0 +1,14 @@
+"""Which addresses of this machine a port is open on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+LOOPBACK = "0100007F"
+"""127.0.0.1 as Linux writes it in its table of sockets."""
+
+
+def bound_addresses(port: int) -> set[str]:
+    """Return the addresses on which something listens on `port`, as in Linux's table of sockets."""
+    rows = [row.split() for file in ("tcp", "tcp6") for row in Path("/proc/net", file).read_text().splitlines()]
+    return {row[1].partition(":")[0] for row in rows if row[3] == "0A" and row[1].endswith(f":{port:04X}")}
