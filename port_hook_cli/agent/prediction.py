@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from port_hook_cli.agent.decrypted import Decipher, DecryptedPath, decrypt_paths
 from port_hook_cli.agent.expressions import Evaluate, Evaluated
 from port_hook_cli.agent.fault import AgentFault, AgentStopped
 from port_hook_cli.agent.mapping import AgentMapping
-from port_hook_cli.agent.message import Acceptance, AgentMessage, Subject
+from port_hook_cli.agent.message import Acceptance, AgentMessage, AgentVersion, Subject
 from port_hook_cli.agent.polling import taking_calls
+from port_hook_cli.agent.quoting import quoted
 from port_hook_cli.agent.reports import AgentCall, AgentOutcome, Reporter
 from port_hook_cli.agent.request import MappedField, MappedRequest, map_request, sign_request, to_wire
 from port_hook_cli.agent.response import AgentResponse
@@ -21,9 +23,10 @@ from port_hook_cli.text.secret import Secret
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentWorld:
-    """What a prediction depends on besides the message: the mappings, jq, the client secret and the time.
+    """What a prediction depends on besides the message: the mappings, jq, the credentials and the time.
 
-    `timestamp` is that of the signature. `is_detailed` is the agent's DETAILED_LOGGING.
+    `timestamp` is that of the signature. `is_detailed` is the agent's DETAILED_LOGGING. `version` is the agent that is
+    predicted. It masks the client secret and `client_id` in a response that it quotes.
     """
 
     mappings: Sequence[AgentMapping]
@@ -32,6 +35,8 @@ class AgentWorld:
     secret: Secret
     timestamp: str
     is_detailed: bool = True
+    version: AgentVersion = AgentVersion.LATEST
+    client_id: str = ""
     user_agent: str = REQUESTS_AGENT
 
 
@@ -87,7 +92,7 @@ class Prediction:
 def predict(message: AgentMessage, world: AgentWorld) -> Prediction:
     """Return what the agent does with a message. The message's document is changed: values in it are decrypted."""
     world = replace(world, evaluate=_stopping(world.evaluate))
-    reporter = Reporter(message=message, mapping=None, evaluate=world.evaluate, is_detailed=world.is_detailed)
+    reporter = Reporter(message=message, mapping=None, evaluate=world.evaluate, quote=_quote(world))
     if message.acceptance is not Acceptance.ACCEPTED:
         return _refused(message, reporter)
     try:
@@ -119,6 +124,15 @@ def _stopping(evaluate: Evaluate) -> Evaluate:
         return results
 
     return evaluated
+
+
+def _quote(world: AgentWorld) -> Callable[[str], str] | None:
+    """Return how the agent quotes a response, None if it does not."""
+    if not world.is_detailed:
+        return None
+    if world.version is AgentVersion.MAY_2026:
+        return str
+    return partial(quoted, known=(Secret(world.client_id), world.secret))
 
 
 def _refused(message: AgentMessage, reporter: Reporter) -> Prediction:

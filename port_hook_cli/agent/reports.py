@@ -2,8 +2,7 @@
 
 Facts from the agent's source (4732c34): `port_client.py` (routes, bodies, a token before each call),
 `invokers/webhook_invoker.py` (the texts of logs, what each response does) and `consumers/http_polling_consumer.py`
-(a run that fails while it is polled is reported once more). Newer versions of the agent mask secrets in the texts that
-quote a response.
+(a run that fails while it is polled is reported once more).
 """
 
 from __future__ import annotations
@@ -99,12 +98,16 @@ class AgentOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reporter:
-    """What the reports of one message depend on. `is_detailed` is the agent's DETAILED_LOGGING."""
+    """What the reports of one message depend on.
+
+    `quote` is how the agent quotes the text of a failed response, and raises AgentFault where the agent fails on it.
+    It is None without DETAILED_LOGGING: the agent doesn't quote the response then.
+    """
 
     message: AgentMessage
     mapping: AgentMapping | None
     evaluate: Evaluate = field(repr=False)
-    is_detailed: bool = True
+    quote: Callable[[str], str] | None = str
 
     def outcome(self, request: MappedRequest, response: AgentResponse) -> AgentOutcome:
         """Return the calls after the request was sent."""
@@ -180,7 +183,7 @@ class Reporter:
         if response.is_ok:
             return f"Action invocation has completed successfully with status code: {response.status}"
         text = f"Action invocation failed with status code: {response.status}"
-        return f"{text} and response: {response.text}" if self.is_detailed else text
+        return text if self.quote is None else f"{text} and response: {self.quote(response.text)}"
 
     def _action_calls(
         self, request: MappedRequest, response: AgentResponse, fields: list[MappedField]
@@ -211,8 +214,8 @@ class Reporter:
     def _default_report(self, response: AgentResponse) -> dict[str, Any]:
         status = "FAILURE" if not response.is_ok else "SUCCESS" if self.message.is_synchronized else None
         summary = f"Failed to invoke the webhook with status code: {response.status}."
-        if self.is_detailed:
-            summary += f" Response: {response.text}"
+        if self.quote is not None and not response.is_ok:
+            summary += f" Response: {self.quote(response.text)}"
         return {
             "status": status,
             "link": None,

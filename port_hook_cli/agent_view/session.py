@@ -80,6 +80,8 @@ def predict_input(session: AgentSession, source: AgentInput, mappings: Sequence[
         secret=secret,
         timestamp=str(int(session.runtime.now())),
         is_detailed=session.runtime.environ.get(_DETAILED_VARIABLE, "true").lower() not in _FALSE,
+        version=session.plan.version,
+        client_id=session.settings.client_id or "",
     )
     prediction = predict(_message(session, source), world)
     decrypted = frozenset(decrypted_secrets(prediction.decrypted))

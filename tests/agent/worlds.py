@@ -65,6 +65,7 @@ def predicted(
     timestamp: str = STAMP,
     is_detailed: bool = True,
     version: AgentVersion = AgentVersion.LATEST,
+    client_id: str = "",
 ) -> Prediction:
     world = AgentWorld(
         mappings=mappings,
@@ -73,5 +74,7 @@ def predicted(
         secret=secret,
         timestamp=timestamp,
         is_detailed=is_detailed,
+        version=version,
+        client_id=client_id,
     )
     return predict(take_message(document, transport, secret, version=version), world)

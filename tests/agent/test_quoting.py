@@ -1,0 +1,123 @@
+"""How the agent masks a response that it quotes in a log or a summary."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from port_hook_cli.agent.fault import AgentFault
+from port_hook_cli.agent.message import AgentVersion
+from port_hook_cli.agent.quoting import quoted
+from port_hook_cli.agent.response import AgentResponse
+from port_hook_cli.engines.agent_jq import AgentJq
+from port_hook_cli.invocations.models import Headers
+from port_hook_cli.text.secret import Secret
+from tests.agent.worlds import SECRET, action_run, node_run, predicted, topic_message
+
+KNOWN = (Secret("client-id-1"), Secret("client-secret-1"))
+R = "***REDACTED***"
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ""),
+        ("<h1>no</h1>", "<h1>no</h1>"),
+        ('{"a":1}', '{"a": 1}'),
+        (' ["ö",1e3,-0.0,null,true]\n', '["\\u00f6", 1000.0, -0.0, null, true]'),
+        ('{"a":1,"a":2}', '{"a": 2}'),
+        ("[1", "[1"),
+        ('"ö"', '"ö"'),
+        ("{'a': 'client-id-1'}", "{'a': '" + R + "'}"),
+        ("the secret client-secret-1 is wrong", f"the secret {R} is wrong"),
+        ('{"a":"client-secret-1!"}', f'{{"a": "{R}!"}}'),
+        ("Authorization: bearer abc.def; next", f"Authorization: bearer {R}; next"),
+        ("BEARER  a,b Bearer", f"BEARER  {R},b Bearer"),
+        (f"x{JWT}.rest", f"x{R}.rest"),
+        (f"{JWT}.{JWT}", f"{R}.{R}"),
+        ("a.eyJ1.eyJ2.3", f"a.{R}"),
+        ("eyJ.eyJ1.eyJ2.3", f"eyJ.{R}"),
+        ("eyJ1.eyJ.3 eyJ1.eyJ2. eyJ1.ab.c", "eyJ1.eyJ.3 eyJ1.eyJ2. eyJ1.ab.c"),
+        ('{"token":1,"Set-Cookie":null,"MY_API-KEY":{},"x-token":[],"tokens":1,"id":2}',
+         f'{{"token": "{R}", "Set-Cookie": "{R}", "MY_API-KEY": "{R}", "x-token": "{R}", "tokens": 1, "id": 2}}'),
+        ('{"inner":"{\\"password\\":1}"}', '{"inner": "{\\"password\\": \\"' + R + '\\"}"}'),
+        ('{"client-secret-1":1}', '{"client-secret-1": 1}'),
+        ("[NaN,1e999]", "[NaN, Infinity]"),
+        ("[" * 20 + "1" + "]" * 20, "[" * 19 + f'["{R}"]' + "]" * 19),
+        ("[" * 19 + "1" + "]" * 19, "[" * 19 + "1" + "]" * 19),
+    ],
+)  # fmt: skip
+def test_response_is_quoted_as_the_newest_agent_does(text: str, expected: str) -> None:
+    assert quoted(text, KNOWN) == expected
+
+
+@pytest.mark.parametrize(("text", "fault"), [("[" * 100_000, "RecursionError"), ("[" + "1" * 5000 + "]", "ValueError")])
+def test_response_that_python_cannot_read_makes_the_newest_agent_fail(text: str, fault: str) -> None:
+    with pytest.raises(AgentFault, match=fault):
+        quoted(text, KNOWN)
+
+
+@pytest.mark.parametrize(
+    "text", ["eyJ" * 200_000, "eyJa." * 200_000, "bearer " * 100_000, "bearer" + " " * 500_000, "client-id-" * 100_000]
+)
+def test_long_response_is_quoted_quickly(text: str) -> None:
+    start = time.process_time()
+    quoted(text, KNOWN)
+    assert time.process_time() - start < 5
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    )
+)
+def test_quoted_json_is_json_of_the_same_form(document: Any) -> None:
+    text = quoted(json.dumps([document]), KNOWN)
+    assert isinstance(json.loads(text), list)
+    assert quoted(text, KNOWN) == text
+
+
+JSON = Headers((("Content-Type", "application/json"),))
+LEAK = AgentResponse(
+    name="500", status=500, headers=JSON, body=f'{{"token":"abc","é":"{SECRET.reveal()}","n":1}}'.encode()
+)
+QUOTED = f'{{"token": "{R}", "\\u00e9": "{R}", "n": 1}}'
+
+
+@pytest.mark.parametrize("document", [action_run(), node_run(), topic_message()])
+def test_newest_agent_masks_the_response_in_logs_and_summary(jq: AgentJq, document: dict[str, Any]) -> None:
+    calls = predicted(jq, document).outcome(LEAK).calls
+    logs = [call.log for call in calls if call.log is not None]
+    assert f"Action invocation failed with status code: 500 and response: {QUOTED}" in logs
+    summaries = [call.body["summary"] for call in calls if "Failed to invoke" in str(call.body.get("summary"))]
+    expected = f"Failed to invoke the webhook with status code: 500. Response: {QUOTED}"
+    assert summaries == ([] if "config" in document else [expected])
+
+
+@pytest.mark.parametrize("document", [action_run(), topic_message()])
+def test_agent_of_may_2026_quotes_the_response_unchanged(jq: AgentJq, document: dict[str, Any]) -> None:
+    calls = predicted(jq, document, version=AgentVersion.MAY_2026).outcome(LEAK).calls
+    assert any(f"and response: {LEAK.text}" in (call.log or "") for call in calls)
+    assert any(f"Response: {LEAK.text}" in str(call.body.get("summary")) for call in calls)
+
+
+def test_client_id_is_masked_in_the_response(jq: AgentJq) -> None:
+    response = AgentResponse(name="403", status=403, body=b"client client-id-1 is unknown")
+    calls = predicted(jq, action_run(), client_id="client-id-1").outcome(response).calls
+    assert any(f"client {R} is unknown" in (call.log or "") for call in calls)
+
+
+def test_response_that_cannot_be_quoted_fails_the_run(jq: AgentJq) -> None:
+    response = AgentResponse(name="500", status=500, headers=JSON, body=b"[" * 100_000)
+    outcome = predicted(jq, action_run()).outcome(response)
+    assert outcome.error.startswith("RecursionError")
+    assert [call.log for call in outcome.calls][-2:] == ["Sending the request", None]
+    assert outcome.calls[-1].body == {"status": "FAILURE", "summary": "Agent failed to process the run"}
+    is_node = predicted(jq, node_run()).outcome(response)
+    assert [call.body for call in is_node.calls[-2:]] == [{"status": "COMPLETED", "result": "FAILED"}] * 2
