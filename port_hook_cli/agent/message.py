@@ -1,9 +1,8 @@
 """What the agent takes from Port: a message of a topic, or a run that it claimed, and whether it works on it.
 
-Facts from the agent's source: `streamers/polling/polling_streamer.py` and
-`processors/polling/polling_to_webhook_processor.py` make a claimed run look like a message, in two ways since May 2026
-(AgentVersion); `kafka_streamer.py` skips what is not for the agent; `WebhookInvoker.validate_incoming_signature` checks
-a message of a topic.
+Facts from the agent's source: `kafka_streamer.py` skips what is not for the agent, and
+`WebhookInvoker.validate_incoming_signature` checks a message of a topic. The module `claimed` makes a claimed run look
+like a message.
 """
 
 from __future__ import annotations
@@ -16,16 +15,22 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from port_hook_cli.agent.claimed import (
+    AgentVersion,
+    action_message,
+    action_method,
+    is_event,
+    node_message,
+    node_method,
+    version_of_run,
+    version_that_sent,
+)
 from port_hook_cli.invocations.header_names import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_hook_cli.signatures.signing import sign
 from port_hook_cli.text.secret import Secret
 
 _SIGNATURE, _TIMESTAMP = "X-Port-Signature", "X-Port-Timestamp"
 _NODE_RUN_PREFIX = "wfnr_"
-_METHOD_DEFAULTS: dict[str, Any] = {"synchronized": False, "method": "POST", "headers": {}}
-# What the newest agent takes from a run, instead of from the event in its body.
-_OF_A_RUN = ("type", "url", "agent", "synchronized", "method", "headers")
-_EVENT = frozenset({"context", "payload", "trigger"})
 _NO_EVENT = (
     "the agent logs a warning: the body does not look like a Port event, because it has none of context, payload and "
     "trigger"
@@ -38,17 +43,6 @@ class AgentTransport(StrEnum):
 
     KAFKA = "kafka"
     POLLING = "polling"
-
-
-class AgentVersion(StrEnum):
-    """Which agent is predicted. Its releases have no numbers that its source shows.
-
-    MAY_2026 makes the invocation method of five fields of a claimed run. LATEST also uses the event in the run's body,
-    and passes the whole configuration of a node.
-    """
-
-    MAY_2026 = "2026-05"
-    LATEST = "latest"
 
 
 class Subject(StrEnum):
@@ -161,81 +155,39 @@ def _event_method(body: Any) -> Mapping[str, Any]:
 
 
 def _from_action_run(run: dict[str, Any], version: AgentVersion) -> AgentMessage:
-    kept = run["payload"]
     message = AgentMessage(
         transport=AgentTransport.POLLING,
         subject=Subject.ACTION_RUN,
         run_id=run["id"],
         document={},
-        looks_like=None if {"type", "url", "agent"} <= kept.keys() else AgentVersion.LATEST,
+        looks_like=version_of_run(run["payload"]),
     )
     try:
-        method = _method_of_run(kept, version)
+        method = action_method(run, version)
         if not method.pop("agent", False):
             return replace(message, method=method, acceptance=Acceptance.NOT_FOR_AGENT)
-        if missing := [name for name in ("type", "url") if name not in method]:
-            return replace(message, acceptance=Acceptance.FAULT, fault=f"the invocation method has no {missing[0]}")
-        body = kept["body"]
-        document = body.copy()
-        document["headers"] = method["headers"]
-        document.setdefault("payload", {}).setdefault("action", {})["invocationMethod"] = method
-        document.setdefault("context", {})["runId"] = run["id"]
-    except (AttributeError, KeyError, TypeError) as error:
+        document = action_message(run, method, version)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         return replace(message, acceptance=Acceptance.FAULT, fault=f"{type(error).__name__}: {error}")
-    is_event = version is AgentVersion.MAY_2026 or bool(_EVENT & body.keys())
-    return replace(message, method=method, document=document, notes=() if is_event else (_NO_EVENT,))
-
-
-def _method_of_run(kept: Mapping[str, Any], version: AgentVersion) -> dict[str, Any]:
-    """Return the invocation method with `agent`; raises KeyError where the agent of May 2026 does."""
-    if version is AgentVersion.MAY_2026:
-        return {name: kept[name] for name in ("type", "url", "agent")} | _given(kept)
-    method = {**_event_method(kept.get("body")), **{name: kept[name] for name in _OF_A_RUN if name in kept}}
-    return _with_defaults(method)
+    is_known = version is AgentVersion.MAY_2026 or is_event(run["payload"]["body"])
+    return replace(message, method=method, document=document, notes=() if is_known else (_NO_EVENT,))
 
 
 def _from_node_run(run: dict[str, Any], version: AgentVersion) -> AgentMessage:
-    config = run["config"]
-    if version is AgentVersion.MAY_2026:
-        method = {"type": config.get("type"), "url": config.get("url", "")} | _given(config)
-    else:
-        method = _with_defaults({name: value for name, value in config.items() if name != "agent"})
-    document = {
-        "headers": method["headers"],
-        "payload": {"action": {"invocationMethod": method}},
-        "context": {"runId": run["identifier"], "nodeConfig": config},
-    }
-    return AgentMessage(
+    method = node_method(run["config"], version)
+    message = AgentMessage(
         transport=AgentTransport.POLLING,
         subject=Subject.NODE_RUN,
         run_id=run["identifier"],
-        document=document,
+        document={},
         method=method,
-        acceptance=Acceptance.ACCEPTED if config.get("agent") else Acceptance.NOT_FOR_AGENT,
     )
-
-
-def _given(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: config.get(name, default) for name, default in deepcopy(_METHOD_DEFAULTS).items()}
-
-
-def _with_defaults(method: dict[str, Any]) -> dict[str, Any]:
-    return method | {name: value for name, value in deepcopy(_METHOD_DEFAULTS).items() if name not in method}
-
-
-def _version_that_sent(document: Mapping[str, Any], method: Mapping[str, Any]) -> AgentVersion | None:
-    """Return the version of the agent whose request has this body, None if each can have sent it.
-
-    A message that Port published has `agent` in its invocation method; the agent's request has not.
-    """
-    if not method or "agent" in method:
-        return None
-    context = document.get("context")
-    config = context.get("nodeConfig") if isinstance(context, Mapping) else None
-    further = (config if isinstance(config, Mapping) else method).keys() - set(_OF_A_RUN)
-    if not further:
-        return None
-    return AgentVersion.LATEST if further <= method.keys() else AgentVersion.MAY_2026
+    if not run["config"].get("agent"):
+        return replace(message, acceptance=Acceptance.NOT_FOR_AGENT)
+    try:
+        return replace(message, document=node_message(run, method, version))
+    except TypeError as error:
+        return replace(message, acceptance=Acceptance.FAULT, fault=f"TypeError: {error}")
 
 
 def _from_topic(
@@ -257,7 +209,7 @@ def _from_topic(
         run_id=run_id or None,
         document=document,
         method=method,
-        looks_like=None if is_change else _version_that_sent(document, found),
+        looks_like=None if is_change else version_that_sent(document, found, is_node=subject is Subject.NODE_RUN),
     )
     headers = document.get("headers")
     is_signed = isinstance(headers, Mapping) and bool({_SIGNATURE, _TIMESTAMP} & headers.keys())

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from port_hook_cli.agent.claimed import AgentVersion
 from port_hook_cli.agent.decrypted import Decipher, DecryptedPath, decrypt_paths
 from port_hook_cli.agent.expressions import Evaluate, Evaluated
 from port_hook_cli.agent.fault import AgentFault, AgentStopped
 from port_hook_cli.agent.mapping import AgentMapping
-from port_hook_cli.agent.message import Acceptance, AgentMessage, AgentVersion, Subject
+from port_hook_cli.agent.message import Acceptance, AgentMessage, Subject
 from port_hook_cli.agent.polling import taking_calls
 from port_hook_cli.agent.quoting import quoted
 from port_hook_cli.agent.reports import AgentCall, AgentOutcome, Reporter

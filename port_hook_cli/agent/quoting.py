@@ -18,32 +18,11 @@ from port_hook_cli.text.secret import Secret
 REDACTED = "***REDACTED***"
 _DEEPEST = 20
 # Compared in lower case, with `_` for `-`.
-_SECRET_KEYS = frozenset(
-    [
-        "accesstoken",
-        "access_token",
-        "apikey",
-        "api_key",
-        "authorization",
-        "clientid",
-        "clientsecret",
-        "client_id",
-        "client_secret",
-        "cookie",
-        "credential",
-        "credentials",
-        "id_token",
-        "passwd",
-        "password",
-        "private_key",
-        "refresh_token",
-        "secret",
-        "set_cookie",
-        "token",
-        "x_api_key",
-        "x_port_signature",
-    ]
-)
+_SECRET_KEYS = frozenset({
+    "accesstoken", "access_token", "apikey", "api_key", "authorization", "clientid", "clientsecret", "client_id",
+    "client_secret", "cookie", "credential", "credentials", "id_token", "passwd", "password", "private_key",
+    "refresh_token", "secret", "set_cookie", "token", "x_api_key", "x_port_signature",
+})  # fmt: skip
 _SECRET_ENDS = ("_api_key", "_password", "_secret", "_token")
 _BEARER = re.compile(r"(bearer\s+)[^\s,;]+", re.IGNORECASE)
 # Words with dots between them. The agent's own pattern for a JSON Web Token takes quadratic time.

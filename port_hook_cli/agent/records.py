@@ -7,10 +7,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from port_hook_cli.agent.claimed import AgentVersion
 from port_hook_cli.agent.expressions import EnvironmentUse, Evaluated
 from port_hook_cli.agent.mapping import MappingProblem, Severity
 from port_hook_cli.agent.masking import AgentMasker
-from port_hook_cli.agent.message import AgentVersion
 from port_hook_cli.agent.prediction import MappingTry, Prediction
 from port_hook_cli.agent.reports import AgentCall, AgentOutcome
 from port_hook_cli.agent.request import MappedField

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
+from port_hook_cli.agent.claimed import AgentVersion
 from port_hook_cli.agent.expressions import EnvironmentUse, Evaluated
 from port_hook_cli.agent.mapping import MappingProblem, Severity
 from port_hook_cli.agent.masking import AgentMasker
-from port_hook_cli.agent.message import AgentMessage, AgentTransport, AgentVersion, Subject
+from port_hook_cli.agent.message import AgentMessage, AgentTransport, Subject
 from port_hook_cli.agent.prediction import MappingTry, Prediction
 from port_hook_cli.agent.reports import TOKEN_PATH, AgentCall, AgentOutcome
 from port_hook_cli.agent.request import MappedField

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from port_hook_cli.agent.message import AgentTransport, AgentVersion
+from port_hook_cli.agent.claimed import AgentVersion
+from port_hook_cli.agent.message import AgentTransport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

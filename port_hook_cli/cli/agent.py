@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from port_hook_cli.agent.message import AgentTransport, AgentVersion
+from port_hook_cli.agent.claimed import AgentVersion
+from port_hook_cli.agent.message import AgentTransport
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.errors import ExitCode, UsageError

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.agent.message import AgentVersion
+from port_hook_cli.agent.claimed import AgentVersion
 from port_hook_cli.agent.prediction import Prediction
 from port_hook_cli.agent.wire import WireRequest
 from port_hook_cli.engines.agent_jq import AgentJq

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from port_hook_cli.agent.claimed import AgentVersion
 from port_hook_cli.agent.fault import AgentFault
-from port_hook_cli.agent.message import AgentVersion
 from port_hook_cli.agent.quoting import quoted
 from port_hook_cli.agent.response import AgentResponse
 from port_hook_cli.engines.agent_jq import AgentJq

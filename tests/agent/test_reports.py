@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from port_hook_cli.agent.claimed import AgentVersion
 from port_hook_cli.agent.message import AgentTransport
 from port_hook_cli.agent.prediction import Prediction
 from port_hook_cli.agent.reports import AgentCall
@@ -173,7 +174,29 @@ def test_agent_drops_a_message_that_is_not_for_it(jq: AgentJq, transport: str, r
         ({"url": None}, "ValidationError: 1 validation error for RequestPayload: url: none is not an allowed value"),
     ],
 )
-def test_agent_gives_up_a_run_that_it_cannot_read(jq: AgentJq, changes: dict[str, Any], fault: str) -> None:
+def test_agent_of_may_2026_gives_up_a_run_that_it_cannot_read(jq: AgentJq, changes: dict[str, Any], fault: str) -> None:
+    prediction = predicted(jq, action_run(**changes), version=AgentVersion.MAY_2026)
+    assert prediction.reason == f"the agent fails: {fault}"
+    assert prediction.unsent is not None
+    assert reports(prediction.unsent.calls) == [GIVEN_UP]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"body": None}, "AttributeError: 'NoneType' object has no attribute 'setdefault'"),
+        ({"body": []}, "AttributeError: 'list' object has no attribute 'setdefault'"),
+        ({"body": ["a"]}, "AttributeError: 'list' object has no attribute 'get'"),
+        ({"body": {"payload": None}}, "AttributeError: 'NoneType' object has no attribute 'get'"),
+        ({"body": {"context": None}}, "TypeError: 'NoneType' object does not support item assignment"),
+        ({"body": {"payload": {"action": {"invocationMethod": 1}}}}, "TypeError: 'int' object is not a mapping"),
+        (
+            {"method": None},
+            "ValidationError: 1 validation error for RequestPayload: method: none is not an allowed value",
+        ),
+    ],
+)
+def test_newest_agent_gives_up_a_run_that_it_cannot_read(jq: AgentJq, changes: dict[str, Any], fault: str) -> None:
     prediction = predicted(jq, action_run(**changes))
     assert prediction.reason == f"the agent fails: {fault}"
     assert prediction.unsent is not None

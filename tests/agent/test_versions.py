@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.agent.message import Acceptance, AgentMessage, AgentVersion, take_message
+from port_hook_cli.agent.claimed import AgentVersion
+from port_hook_cli.agent.message import Acceptance, AgentMessage, take_message
 from tests.agent.worlds import NODE_RUN, RUN, SECRET, URL, action_run, node_run, topic_message
 
 MAY, LATEST = AgentVersion.MAY_2026, AgentVersion.LATEST
@@ -75,12 +76,55 @@ def test_run_whose_method_is_only_in_its_event_is_for_the_newest_agent() -> None
 
 
 @pytest.mark.parametrize("missing", ["type", "url"])
-def test_newest_agent_fails_without_a_type_or_a_url(missing: str) -> None:
-    run = action_run(body={"payload": {}})
+@pytest.mark.parametrize("value", [None, ""])
+@pytest.mark.parametrize("agent", [True, False])
+def test_newest_agent_fails_without_a_type_or_a_url(missing: str, value: str | None, agent: bool) -> None:
+    run = action_run(body={"payload": {}}, agent=agent)
+    empty = action_run(body={"payload": {}}, agent=agent, **{missing: value})
     del run["payload"][missing]
+    for each in (run, empty):
+        message = taken(each, LATEST)
+        assert message.acceptance is Acceptance.FAULT
+        assert message.fault == f"ValueError: Run {RUN} has no invocation method type or url"
+
+
+def test_newest_agent_replaces_the_headers_of_a_body_only_by_headers() -> None:
+    body = {"headers": {"H": "of the body"}, "context": {}}
+    assert taken(action_run(body=body, headers={}), LATEST).document["headers"] == {"H": "of the body"}
+    assert taken(action_run(body=body, headers={"A": "1"}), LATEST).document["headers"] == {"A": "1"}
+    assert taken(action_run(body=body, headers={}), MAY).document["headers"] == {}
+    assert taken(action_run(headers=None), LATEST).document["headers"] == {}
+
+
+def test_message_of_a_node_contains_its_body_for_the_newest_agent() -> None:
+    body = {"a": "é", "headers": {"H": "1"}, "payload": {"p": 1}, "context": {"c": 1}, "action": "deploy"}
+    run = node_run(body=body)
     message = taken(run, LATEST)
-    assert message.acceptance is Acceptance.FAULT
-    assert f"has no {missing}" in message.fault
+    assert message.document == {
+        "a": "é",
+        "headers": {"X-Mine": "1"},
+        "payload": {"action": {"invocationMethod": message.method}},
+        "context": {"runId": NODE_RUN},
+        "action": "deploy",
+    }
+    assert list(message.document) == list(body)
+    assert message.method["body"] == body
+    assert taken(run, MAY).document.keys() == {"headers", "payload", "context"}
+    assert taken(run, MAY).document["context"] == {"runId": NODE_RUN, "nodeConfig": run["config"]}
+
+
+@pytest.mark.parametrize("body", [None, {}, [], ""])
+def test_node_without_a_body_adds_nothing_to_the_message(body: Any) -> None:
+    assert taken(node_run(body=body), LATEST).document.keys() == {"headers", "payload", "context"}
+
+
+@pytest.mark.parametrize("body", ["text", ["a"], 1, True])
+def test_newest_agent_fails_on_a_node_whose_body_is_not_an_object(body: Any) -> None:
+    message = taken(node_run(body=body), LATEST)
+    assert (message.acceptance, message.run_id) == (Acceptance.FAULT, NODE_RUN)
+    assert message.fault == f"TypeError: '{type(body).__name__}' object is not a mapping"
+    assert taken(node_run(body=body, agent=False), LATEST).acceptance is Acceptance.NOT_FOR_AGENT
+    assert taken(node_run(body=body), MAY).acceptance is Acceptance.ACCEPTED
 
 
 def test_body_that_is_not_an_event_is_a_warning_of_the_newest_agent() -> None:
@@ -101,8 +145,8 @@ def test_skipped_run_is_a_warning_of_the_newest_agent() -> None:
 
 @pytest.mark.parametrize("version", AgentVersion)
 def test_request_that_an_agent_sent_shows_its_version(version: AgentVersion) -> None:
-    sent = taken(node_run(onTimeout="fail"), version).document
-    assert taken(sent).looks_like is version
+    for run in (node_run(onTimeout="fail"), node_run(body=None), node_run(body={"context": {"nodeConfig": {}}})):
+        assert taken(taken(run, version).document).looks_like is version
     action = taken({"id": RUN, "payload": {**BASIC, "agent": True, "body": event(url=URL, extra=1)}}, version).document
     assert taken(action).looks_like is (LATEST if version is LATEST else None)
 

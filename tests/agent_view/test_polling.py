@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from port_hook_cli.agent.claimed import AgentVersion
 from port_hook_cli.agent.mapping import AgentMapping
-from port_hook_cli.agent.message import AgentTransport, AgentVersion
+from port_hook_cli.agent.message import AgentTransport
 from port_hook_cli.agent_view.mappings import StreamMappings
 from port_hook_cli.agent_view.plan import AgentPlan, StreamPlan
 from port_hook_cli.agent_view.polling import Polling, confirm_claims

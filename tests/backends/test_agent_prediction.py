@@ -13,7 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from port_hook_cli.agent.message import AgentTransport, AgentVersion
+from port_hook_cli.agent.claimed import AgentVersion
+from port_hook_cli.agent.message import AgentTransport
 from port_hook_cli.agent.prediction import Prediction
 from port_hook_cli.agent.response import AgentResponse
 from port_hook_cli.engines.agent_jq import AgentJq
