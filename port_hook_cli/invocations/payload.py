@@ -127,14 +127,15 @@ def _any_length_int(digits: str) -> int | float:
 def _workflow_node(document: Any, root: dict[str, Any], run_id: str) -> Payload:
     """Return the fields in a workflow node's body: the author's own body, or the execution agent's wrapper around it.
 
-    The agent puts the node's config, with the author's body in it, into `context.nodeConfig`. Port adds nothing to an
-    author's body; the places of the names are a convention of published workflows.
+    The agent puts the node's config, with the author's body in it, into `context.nodeConfig`. The newest agent puts it
+    into the invocation method, without `agent`. Port adds nothing to an author's body; the places of the names are a
+    convention of published workflows.
     """
     context = _dict(root, "context")
-    config = _dict(context, "nodeConfig")
+    method = _dict(_dict(_dict(root, "payload"), "action"), "invocationMethod")
+    config = _dict(context, "nodeConfig") or method
     body = config.get("body") if config else root
     said = body if isinstance(body, dict) else _NOTHING
-    method = _dict(_dict(_dict(root, "payload"), "action"), "invocationMethod")
     workflow_run = said.get("workflowRun") or context.get("workflowRun")
     return Payload(
         kind=Kind.WORKFLOW_NODE,

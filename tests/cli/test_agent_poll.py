@@ -156,7 +156,8 @@ def test_poll_claims_node_runs_of_workflows_only_to_send_them(poll: Poll, backen
         result = poll(sandbox, "--send", "--report", "--count", "1", "--json")
     (record,) = result.records
     assert (result.code, record["subject"], record["delivery"]["status"]) == (0, "workflow node run", 200)
-    assert json.loads(backend.requests[0].body)["context"]["nodeConfig"]["body"] == {"a": 1}
+    sent = json.loads(backend.requests[0].body)
+    assert (sent["a"], sent["payload"]["action"]["invocationMethod"]["body"]) == (1, {"a": 1})
 
 
 def test_lost_run_is_not_sent(run: Run, backend: Handler) -> None:

@@ -23,6 +23,22 @@ AGENT: dict[str, Any] = {
         },
     },
 }
+NEWEST: dict[str, Any] = {
+    "service": "cart",
+    "workflowRun": RUN,
+    "headers": {},
+    "payload": {
+        "action": {
+            "invocationMethod": {
+                "type": "WEBHOOK",
+                "url": "https://a.example",
+                "synchronized": False,
+                "body": {"service": "cart", "workflowRun": RUN},
+            }
+        }
+    },
+    "context": {"runId": NODE_RUN},
+}
 SYNC = {
     **AGENT,
     "context": {**AGENT["context"], "nodeConfig": {**AGENT["context"]["nodeConfig"], "synchronized": True}},
@@ -45,6 +61,8 @@ def fate(document: Any, status: int) -> tuple[RunFate, str]:
         ({"runId": NODE_RUN, "synchronized": True}, 500, RunFate.FAILURE, "the node is synchronized"),
         (AGENT, 202, RunFate.WAITS, "may still be waiting"),
         (AGENT, 500, RunFate.FAILURE, "execution agent sent this: it reports FAILED"),
+        (NEWEST, 202, RunFate.WAITS, "may still be waiting"),
+        (NEWEST, 500, RunFate.FAILURE, "execution agent sent this: it reports FAILED"),
         (SYNC, 200, RunFate.SUCCESS, "the node is synchronized: this response ends it as SUCCESS"),
     ],
 )
@@ -64,8 +82,9 @@ def test_the_agent_fails_an_asynchronous_action_run_whose_request_is_refused(syn
     assert fate(document, 202)[0] is (RunFate.DEPENDS if synchronized is None else RunFate.WAITS)
 
 
-def test_body_wrapped_by_the_agent_is_read_as_the_original_body() -> None:
-    payload = read_payload(write_json(AGENT).encode(), Headers())
+@pytest.mark.parametrize("document", [AGENT, NEWEST])
+def test_body_wrapped_by_the_agent_is_read_as_the_original_body(document: dict[str, Any]) -> None:
+    payload = read_payload(write_json(document).encode(), Headers())
     assert (payload.kind, payload.run_id) == (Kind.WORKFLOW_NODE, NODE_RUN)
     assert payload.inputs == {"service": "cart", "workflowRun": RUN}
     assert (payload.workflow_run, payload.via_agent, payload.synchronized) == (RUN, True, False)
