@@ -63,7 +63,7 @@ def action_message(run: Mapping[str, Any], method: Mapping[str, Any], version: A
 def node_method(config: Mapping[str, Any], version: AgentVersion) -> dict[str, Any]:
     """Return the invocation method of a node's configuration, without `agent`."""
     if version is AgentVersion.MAY_2026:
-        return {"type": config.get("type"), "url": config.get("url", "")} | _given(config)
+        return {"type": config.get("type"), "url": config.get("url")} | _given(config)
     return _with_defaults({name: value for name, value in config.items() if name != "agent"})
 
 

@@ -203,6 +203,15 @@ def test_newest_agent_gives_up_a_run_that_it_cannot_read(jq: AgentJq, changes: d
     assert reports(prediction.unsent.calls) == [GIVEN_UP]
 
 
+def test_node_without_a_url_fails_before_the_agent_of_may_2026_sends(jq: AgentJq) -> None:
+    run = node_run()
+    del run["config"]["url"]
+    prediction = predicted(jq, run, version=AgentVersion.MAY_2026)
+    assert "url: none is not an allowed value" in prediction.reason
+    assert prediction.unsent is not None
+    assert logs(prediction.unsent.calls) == NODE_LOGS[:1]
+
+
 @pytest.mark.parametrize("run_id", [RUN, NODE_RUN])
 def test_agent_reports_nothing_for_a_message_of_a_topic_that_it_cannot_verify(jq: AgentJq, run_id: str) -> None:
     prediction = predicted(jq, topic_message(run_id, name="\ud800"))
