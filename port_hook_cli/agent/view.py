@@ -37,7 +37,7 @@ def prediction_lines(
 ) -> Iterator[Styled]:
     """Yield the lines about the message, the mappings and the request.
 
-    `given` are the variables that jq saw, and `version` is that of the predicted agent.
+    `given` are the variables that jq saw, and `version` is the predicted version of the agent.
     """
     yield from _message_lines(prediction.message)
     yield from _version_lines(prediction.message, version)
@@ -115,9 +115,9 @@ def _message_lines(message: AgentMessage) -> Iterator[Styled]:
 def _version_lines(message: AgentMessage, version: AgentVersion) -> Iterator[Styled]:
     if message.looks_like is None:
         return
-    yield _line("version", Styled(f"it looks like one of the agent {_VERSIONS[message.looks_like]}"))
+    yield _line("version", Styled(f"it looks like the agent {_VERSIONS[message.looks_like]}"))
     if message.looks_like is not version:
-        advice = f"this predicts the agent {_VERSIONS[version]}: add --agent-version {message.looks_like}"
+        advice = f"this prediction is for the agent {_VERSIONS[version]}: add --agent-version {message.looks_like}"
         yield _line("", Styled(advice, "yellow"))
 
 

@@ -212,7 +212,7 @@ TOOLS: tuple[AssistantTool, ...] = (
     AssistantTool(
         name="replay_capture",
         title="Replay a capture",
-        description="Send a capture again to a handler on this machine, freshly signed, as `replay` does. The record's "
+        description="Send a capture again to a handler on this machine, newly signed, as `replay` does. The record's "
         "`capture` is the id under which the replay was saved: show_capture shows its response. A capture whose "
         f"signature does not match the client secret is sent only as it was captured. {_UNTRUSTED}",
         parameters={

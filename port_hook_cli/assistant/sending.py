@@ -108,16 +108,16 @@ def _capture_id(arguments: Arguments, workspace: Workspace) -> str:
 
 
 def _replay_target(arguments: Arguments, workspace: Workspace) -> str:
-    """Return the URL to send a capture to; raises UsageError without one.
+    """Return the URL to send a capture to. Raises UsageError if neither the call nor the user sets one.
 
-    The store does not choose it, as `replay` lets it: the store may come from a stranger, who could send requests to
-    any port of this machine.
+    Unlike `replay`, a tool does not take the URL from the store, which may come from someone else, who could choose any
+    port of this machine.
     """
     to = allowed_target(arguments.get("to"), workspace)
     if to is None:
         raise UsageError(
-            "Missing argument `to`: the store does not choose where a tool sends.",
-            hint="Give the port or URL of the user's handler on this machine. "
+            "Missing argument `to`: tools do not take the target from the store.",
+            hint="Pass the port or URL of the user's handler on this machine. "
             "The user can set a default with `port-hook mcp --to`.",
         )
     return to

@@ -93,7 +93,7 @@ def sandbox(
     strict: Annotated[
         bool,
         typer.Option(
-            "--strict", help="Refuse entities with unknown blueprints, properties, relations or related entities."
+            "--strict", help="Reject entities with unknown blueprints, properties, relations or related entities."
         ),
     ] = False,
     allow_remote: Annotated[

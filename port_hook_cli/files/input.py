@@ -47,23 +47,23 @@ def require_name(name: str) -> None:
 
 
 def file_path(option: str, path: Path, cwd: Path) -> Path:
-    """Return the absolute path of the file that `option` names, which need not exist.
+    """Return the absolute path of the file for `option`, which need not exist.
 
-    Raises UsageError for a folder, and for a path that names none of its files, such as `/`, `..` or an empty one.
+    Raises UsageError for a folder, and for a path without a file name, such as `/`, `..` or an empty path.
     """
     if path.name in {"", ".."}:
         raise UsageError(
             f"{option} needs the path of a file, and {str(path)!r} is a folder.",
-            hint="Name a file in it. If you used a shell variable, check whether it is unset.",
+            hint="Pass the path of a file. If you used a shell variable, check that it is set.",
         )
     if path.parts[0] == "~":
         raise UsageError(
             f"{option} {path} begins with ~, which your shell has not replaced.",
-            hint=f"Put a space before it instead of =, and no quotes around it: {option} {path}",
+            hint=f"Put a space instead of = before the path, and no quotes around it: {option} {path}",
         )
     found = (cwd / path).absolute()
     if is_directory(found):
-        raise UsageError(f"{option} needs the path of a file, and {path} is a folder.", hint="Name a file in it.")
+        raise UsageError(f"{option} needs the path of a file, and {path} is a folder.", hint="Pass the path of a file.")
     return found
 
 

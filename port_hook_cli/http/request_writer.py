@@ -56,7 +56,7 @@ def write_request(request: Invocation, destination: Destination) -> bytes:
     """
     method, body, headers = request.method, request.body, request.headers
     if not _METHOD(method):
-        fault = "has characters that are not ASCII" if not method.isascii() else "is not a method"
+        fault = "has non-ASCII characters" if not method.isascii() else "is not a method"
         raise UnsendableRequest(f"the method {method!a} {fault}")
     lines = [f"{name}: {value}\r\n" for name, value in headers]
     if "host" not in headers.names:

@@ -52,7 +52,7 @@ class AccessRefusal:
 
 
 _NO_TOKEN = AccessRefusal(
-    403, "This inspector needs its token.", "Open the URL that port-hook printed last; it contains the token."
+    403, "This inspector needs its token.", "Open the URL that port-hook printed last. It contains the token."
 )
 _FOREIGN = "This request came from another site."
 _OPEN_IT = "Open the inspector in a browser by the URL that port-hook printed."
@@ -78,9 +78,9 @@ def refusal(asker: Asker, token: str) -> AccessRefusal | None:
 
 
 def foreign_refusal(asker: Asker) -> AccessRefusal | None:
-    """Return why a request of another site is refused, or None.
+    """Return why a request from another site is refused, or None.
 
-    A page of another port of this machine is another site too, although browsers call it the same site.
+    A page on another port of this machine counts as another site, although browsers call it the same site.
     """
     foreign = find_foreign(asker.host, asker.origin, asker.site, names=())
     if foreign is None and asker.host is not None and asker.origin in {None, f"http://{asker.host}"}:
@@ -91,14 +91,14 @@ def foreign_refusal(asker: Asker) -> AccessRefusal | None:
 def entry_path(token: str) -> str:
     """Return the path of the page.
 
-    It is derived from the token, so another program that had this port before cannot have left a page of its own under
-    it in the browser's cache. That page would read the token from the address.
+    The path is derived from the token. So a program that used this port earlier cannot have left a page with the same
+    path in the browser's cache, which would read the token from the address.
     """
     return f"/{_derived(token, 'entry')[:_ENTRY_LENGTH]}"
 
 
 def proof(token: str, nonce: str) -> str:
-    """Return what shows a page that this server knows the token, without revealing it: HMAC-SHA-256, in hexadecimal."""
+    """Return a proof that this server knows the token, which does not reveal it: HMAC-SHA-256, in hexadecimal."""
     return _derived(token, f"hello {nonce}")
 
 

@@ -14,7 +14,7 @@ CODE_LIFETIME_S = 60.0
 
 
 class CodeUse(Enum):
-    """What the use of a one-time code led to."""
+    """The result of using a one-time code."""
 
     OPENED = "opened"
     USED_BEFORE = "used before"
@@ -22,12 +22,12 @@ class CodeUse(Enum):
 
 
 class Door:
-    """Holds the token, and one-time codes that are exchanged for it.
+    """Holds the token, and one-time codes to exchange for it.
 
-    The arguments of a program, such as a browser's, can be read by every user of the machine. So the address that a
-    browser is started with has a code instead of the token. Two requests with the same code mean that someone else has
-    read it, and may have been first: then the token is replaced, however late the second request is. A browser that
-    asks the user for a profile may need more than a minute.
+    Every user of the machine can read the arguments of a program, such as a browser. So the address that a browser is
+    started with has a code instead of the token. Two requests with the same code mean that someone else has read the
+    code, and may have used it first. Then the token is
+    replaced, however late the second request is: a browser that asks for a profile may need more than a minute.
     """
 
     def __init__(self, token: str, now: Callable[[], float] = time.monotonic) -> None:
@@ -60,7 +60,7 @@ class Door:
         return f"{ONCE}{code}"
 
     def open(self, code: str) -> CodeUse:
-        """Use a code; the second use replaces the token."""
+        """Use a code. The second use replaces the token."""
         if code in self._used:
             self._replace()
             return CodeUse.USED_BEFORE
@@ -71,7 +71,7 @@ class Door:
         return CodeUse.OPENED
 
     def on_replaced(self, tell: Callable[[], None]) -> None:
-        """Call `tell` each time after the token was replaced."""
+        """Call `tell` each time after the token is replaced."""
         self._on_replaced.append(tell)
 
     def _replace(self) -> None:

@@ -180,7 +180,7 @@ async def resend(
     is_direct = wanted.to is not None and not isinstance(destination, ToTheHandler)
     sent = await (_directly(request, url) if is_direct else destination.send(request, url))
     dropped = masked_fields(exchange.invocation.headers)
-    notes = [f"The store masks {', '.join(dropped)}; the replay was sent without."] if dropped else []
+    notes = [f"The store masks {', '.join(dropped)}, so the replay was sent without them."] if dropped else []
     if found := await asyncio.to_thread(contradiction, captured, secret if wanted.is_signed else None):
         notes.append(f"{found[0].upper()}{found[1:]}.")
     return replace(sent, notes=(*notes, *sent.notes))

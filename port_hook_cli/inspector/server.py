@@ -52,7 +52,9 @@ _USED_BEFORE = AccessRefusal(
     "Open the URL that port-hook printed last.",
 )
 _USED_UP = AccessRefusal(
-    403, "This address opens the inspector once, within a minute.", "Open the URL that port-hook printed last."
+    403,
+    "This address has expired: it opens the inspector once, within 60 seconds.",
+    "Open the URL that port-hook printed last.",
 )
 _MAX_DIGITS = 15
 _NONCE = re.compile(r"[0-9a-f]{32,128}")
@@ -206,7 +208,7 @@ def _refusal(request: web.Request, door: Door, page: _PageRoutes) -> AccessRefus
 
 
 def _secure(response: web.StreamResponse) -> None:
-    """Add the security headers to a response; one that says how long it may be kept goes on saying so."""
+    """Add the security headers to a response, except for those that it already has."""
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
 
@@ -265,7 +267,7 @@ async def _json(document: Mapping[str, Any]) -> web.Response:
 
 
 class _PageRoutes:
-    """Handlers for the page, its files, and the ways to it."""
+    """Handlers for the page, its files, and the addresses that lead to it."""
 
     def __init__(self, door: Door) -> None:
         self._door = door
@@ -282,7 +284,7 @@ class _PageRoutes:
         return _file_response(self.files.entry)
 
     async def file(self, request: web.Request) -> web.StreamResponse:
-        """Return a file of the page that browsers need not ask for again; anything else is not found."""
+        """Return a file of the page, which browsers may cache; other paths are not found."""
         file = self.files.by_name.get(request.match_info["name"])
         if file is None or request.match_info["version"] != self.files.version:
             raise web.HTTPNotFound

@@ -115,9 +115,8 @@ async def _served(
         def replaced() -> None:
             keep()
             tell(
-                "warning: The address that opened the inspector was opened a second time, so another user of this"
-                " machine may have read it, and may have seen captures. The inspector has a new token, and pages that"
-                " are open need the new URL.",
+                "warning: The one-time address of the inspector was opened a second time, so another user of this"
+                " machine may have seen captures. The inspector has a new token. Open pages need the new URL.",
                 runtime,
             )
             tell(f"Inspector {running.url}", runtime)

@@ -87,11 +87,11 @@ def _seconds(text: str) -> float:
 
 
 def check_max_body(size: int) -> int:
-    """Return `--max-body` in bytes; raises UsageError for a body that no store saves."""
+    """Return `--max-body` in bytes. Raises UsageError for more than a store can save."""
     if size > LARGEST_VALUE:
         raise UsageError(
             f"--max-body {format_size(size)} is too large: the maximum is {format_size(LARGEST_VALUE)}.",
-            hint="Port sends much smaller bodies. Lower --max-body.",
+            hint="Lower --max-body. Port sends much smaller bodies.",
         )
     return size
 

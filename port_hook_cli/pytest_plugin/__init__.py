@@ -62,7 +62,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the plugin's settings to pytest's configuration."""
     parser.addini("port_hook_actions", "actions in the sandbox of every test: files or folders", type="paths")
     parser.addini("port_hook_blueprints", "blueprints in the sandbox of every test: files or folders", type="paths")
-    parser.addini("port_hook_strict", "refuse entities that do not match their blueprints", type="bool", default=True)
+    parser.addini("port_hook_strict", "reject entities that do not match their blueprints", type="bool", default=True)
     parser.addini("port_hook_timeout", "the timeout of a run in seconds", default="10")
 
 

@@ -14,21 +14,22 @@ from port_hook_cli.trigger.destination import destination
 
 
 def url_to(url: str, to: str | int | None, *, by_agent: bool, owner: str = "The action") -> str:
-    """Return the URL to send to; raises UsageError if it is the owner's URL and not on this machine.
+    """Return the URL to send to. Raises UsageError if it is the owner's URL and not on this machine.
 
-    Port's own API is: the sandbox answers for it, unless Port's execution agent sends the request (`by_agent`), which
-    adds no credentials. `owner` begins the error's sentence.
+    Port's own API counts as on this machine, because the sandbox answers for it. If Port's execution agent sends the
+    request (`by_agent`), it does not count, because the agent does not add credentials. `owner` begins the error's
+    sentence.
     """
     if to is None and is_in_ports_own(url):
         if by_agent:
             raise UsageError(
                 f"{owner}'s URL is {url}, which the execution agent calls without Port's credentials, because the "
-                "request has `agent: true`: remove `agent`, or give the address of a backend as `to`."
+                "request has `agent: true`. Remove `agent`, or pass the address of a backend as `to`."
             )
         return url
     if to is None and not is_on_this_machine(url):
         raise UsageError(
-            f"{owner}'s URL is {url}, which is not on this machine: give the address of the backend as `to`."
+            f"{owner}'s URL is {url}, which is not on this machine. Pass the address of the backend as `to`."
         )
     return destination(url, None if to is None else parse_target(str(to)))
 

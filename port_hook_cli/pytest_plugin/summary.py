@@ -67,11 +67,11 @@ def _call_lines(calls: Sequence[ApiEvent]) -> Iterator[str]:
 
 
 def _strict_hints(runs: Sequence[Run], calls: Sequence[ApiEvent]) -> Iterator[str]:
-    """Yield what to do if the sandbox refused an entity that does not match its blueprint."""
+    """Yield what to do if the sandbox rejected an entity that does not match its blueprint."""
     texts = (*(call.note for call in calls), *(write_json(run.output) for run in runs if run.output))
     if any(STRICT in text for text in texts):
         yield (
-            "As Port does, the sandbox refuses entities that do not match their blueprints. Declare the blueprint with "
+            "Like Port, the sandbox rejects entities that do not match their blueprints. Declare the blueprint with "
             "port_sandbox.add_blueprint or the setting port_hook_blueprints, and related entities with "
             "port_sandbox.add_entity. Or set port_hook_strict = false."
         )

@@ -62,8 +62,8 @@ class ReplayPlan:
     Times are seconds; a `timeout_s` of 0 is no limit. With `failed`, the captures that failed since `since_s` (epoch
     seconds) are the sources. `ignoring` is None if responses are not compared. `as_lambda` invokes a function. `plot`
     is the file for an image of the latencies. Without `reads_files`, no source is the name of a file. With
-    `needs_signature`, a source is signed only if its captured signature matches the secret. Without `signs_inside`,
-    the signature inside a message of Kafka stays as captured, even if the message is edited.
+    `needs_signature`, a source is signed only if its captured signature matches the secret. Without `signs_inside`, the
+    signature inside a Kafka message stays as captured, even if the message is edited.
     """
 
     sources: Sequence[str]
@@ -257,7 +257,7 @@ def _prepare(source: ReplaySource, plan: ReplayPlan, runtime: Runtime, secret: S
 
 
 def _require_signature(source: ReplaySource, secret: Secret) -> None:
-    """Raise UsageError unless the owner of the secret signed the source, at any time.
+    """Raise UsageError unless the owner of the secret signed the source, however long ago.
 
     The verdict in the store does not count: it may be planted, or made with another secret or without one.
     """
@@ -265,8 +265,7 @@ def _require_signature(source: ReplaySource, secret: Secret) -> None:
     if status not in SIGNED:
         raise UsageError(
             f"The signature of {source.name} is {status}, so no tool signs this request.",
-            hint="Set `as_captured`, or ask the user to check the capture and to run "
-            f"`port-hook replay {source.name}`.",
+            hint="Set `as_captured`, or ask the user to check the capture and run `port-hook replay {source.name}`.",
         )
 
 

@@ -27,8 +27,8 @@ AGENT = "_PORT_EXEC_AGENT"
 def claim_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
     """Return the runs that wait for the agent or for an integration, now claimed by it.
 
-    Port's agent sends an `invocationMethod`, and gets the runs of webhooks. An integration sends none, and gets the
-    runs whose INTEGRATION_ACTION names it.
+    Port's agent sends an `invocationMethod`, and gets the runs of webhooks. An integration does not send it, and gets
+    the runs whose INTEGRATION_ACTION has its `installationId`.
     """
     _check_reserved(request)
     body = read_body(request, checks.CLAIM, required=("installationId",))
@@ -48,7 +48,7 @@ def claim_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 def _no_runs(state: SandboxState, installation: str | None) -> str:
     if installation is not None:
-        return f"no runs to claim for the integration {brief(installation)}; the agent sends an `invocationMethod`"
+        return f"no runs to claim for the integration {brief(installation)} (the agent sends an `invocationMethod`)"
     return "no runs to claim: with --kafka, they are published" if state.kafka_brokers else "no runs to claim"
 
 

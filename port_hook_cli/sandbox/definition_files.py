@@ -20,8 +20,8 @@ from port_hook_cli.workflows.workflow import BadWorkflow, read_workflow, unwrapp
 
 _YAML = frozenset({".yaml", ".yml"})
 _HINT = (
-    "Give it as Port's API returns it (GET /v1/actions/ID, /v1/workflows/ID, /v1/blueprints/ID), an array, or a folder "
-    "of such files."
+    "Pass a definition that Port's API returns (GET /v1/actions/ID, /v1/workflows/ID, /v1/blueprints/ID), an array of "
+    "definitions, or a folder of such files."
 )
 
 

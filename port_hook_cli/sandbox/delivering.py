@@ -300,7 +300,7 @@ def _claimer(run: SandboxRun, request: SandboxRequest) -> str:
     if request.integration is None:
         return "Port's agent"
     if run.installation is None:
-        raise PortHookError("The action names no `installationId`, so no integration can claim its run.")
+        raise PortHookError("The action does not have an `installationId`, so no integration can claim its run.")
     return f"the integration {brief(run.installation)}"
 
 

@@ -47,7 +47,7 @@ async def _server(protocols: web.Server, host: str, port: int) -> asyncio.Server
     except OSError as error:
         raise ListenError(
             f"The sandbox cannot listen on {host}:{port}: {_reason(error, host, port)}.",
-            hint="Give another --port, or 0 for a free one.",
+            hint="Pass another --port, or 0 for a free port.",
         ) from error
 
 

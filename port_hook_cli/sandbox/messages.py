@@ -91,8 +91,8 @@ def invalid(message: str, *, remark: str = "") -> Refused:
 
 
 def no_ai(_: object, __: ApiRequest, *___: str) -> ApiResponse:
-    """Refuse a prompt: the sandbox has no AI, and an invented answer would mislead."""
-    raise Refused(501, "not_implemented", "The sandbox has no AI, so it answers no prompts")
+    """Refuse a prompt: the sandbox has no AI, and an invented answer would be misleading."""
+    raise Refused(501, "not_implemented", "The sandbox has no AI, so it cannot answer prompts")
 
 
 def too_large() -> ApiResponse:
@@ -108,7 +108,7 @@ def without_version() -> ApiResponse:
 def full(limit: int) -> Refused:
     """Return the refusal of more entities, logs and other parts than the sandbox holds."""
     most = f"{format_size(limit)}, or {format_size(limit // 4)} in one part"
-    message = f"The sandbox holds {most}, which is its limit. Delete entities, or start an empty sandbox."
+    message = f"The sandbox has reached its limit of {most}. Delete entities, or start an empty sandbox."
     return Refused(507, "sandbox_full", message)
 
 

@@ -22,7 +22,7 @@ from port_hook_cli.sandbox.run import MAX_RUNS
 from port_hook_cli.sandbox.state import SandboxState
 
 MAX_CHAIN = 100
-"""How many runs a run, and the runs that it starts through Port's API, may start. Port documents no such limit."""
+"""How many runs a run, and the runs that it starts through Port's API, may start. Port does not document a limit."""
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class OwnApi:
         chain, starts = self._chain_of(run_id), request.method == "POST" and request.segments[-1:] == ("runs",)
         if starts and chain.started >= MAX_CHAIN:
             raise PortHookError(
-                f"The sandbox stops runs that start one another through Port's API after {MAX_CHAIN} of them."
+                f"The sandbox stops runs that start one another through Port's API after {MAX_CHAIN} runs."
             )
         began = time.perf_counter()
         given = self._answer(request, target, run_id)

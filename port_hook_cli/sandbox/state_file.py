@@ -134,7 +134,7 @@ def _check_kind(path: Path) -> None:
     with path.open("rb") as file:
         beginning = file.read(len(_SQLITE_MAGIC))
     if beginning not in {b"", _SQLITE_MAGIC}:
-        raise StoreError(f"{path} is not a sandbox's state file.", hint="Give --state another path.")
+        raise StoreError(f"{path} is not a sandbox's state file.", hint="Pass another path to --state.")
 
 
 def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
@@ -142,13 +142,13 @@ def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if version == 0 and tables:
-        raise StoreError(f"{path} is not a sandbox's state file.", hint="Give --state another path.")
+        raise StoreError(f"{path} is not a sandbox's state file.", hint="Pass another path to --state.")
     try:
         check_definitions(connection, (_TABLE,) if tables else ())
     except PlantedSchema as planted:
         raise StoreError(
-            f"{path} has tables, columns, triggers or views that port-hook did not make: {planted}.",
-            hint="Give --state another path.",
+            f"{path} has tables, columns, triggers or views that port-hook did not create: {planted}.",
+            hint="Pass another path to --state.",
         ) from planted
     if version and version not in _READ:
         raise StoreError(
@@ -177,11 +177,11 @@ def _store_errors(path: Path) -> Iterator[None]:
                 f"{path} is open in another sandbox.", hint="Stop that sandbox, or give --state another path."
             ) from error
         raise StoreError(
-            f"The state file {path} cannot be used: {error}.", hint="Give --state another path."
+            f"The state file {path} cannot be used: {error}.", hint="Pass another path to --state."
         ) from error
     except OSError as error:
         raise StoreError(
-            f"The state file {path} cannot be used: {error.strerror or error}.", hint="Give --state another path."
+            f"The state file {path} cannot be used: {error.strerror or error}.", hint="Pass another path to --state."
         ) from error
     except RecursionError as error:
         raise StoreError(

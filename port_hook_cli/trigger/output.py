@@ -57,7 +57,7 @@ def tell_of_agent(request: RenderedRequest, runtime: Runtime) -> None:
 
 
 def tell_of_request(request: RenderedRequest, masker: Masker, runtime: Runtime, *, node: str | None = None) -> None:
-    """Print a note for a URL that is a placeholder, and for header fields that are not ASCII.
+    """Print a note for a placeholder URL, and for each header with non-ASCII characters.
 
     `node` is the node of a workflow whose request it is.
     """
@@ -66,15 +66,13 @@ def tell_of_request(request: RenderedRequest, masker: Masker, runtime: Runtime, 
         tell_of_placeholder(masker.text(request.url), owner, runtime)
     of_node = "" if node is None else f" of {owner}"
     for name in unusual_headers(request):
-        text = (
-            f"note: the header field {brief(name)}{of_node} has characters that are not ASCII. Port does not document"
-        )
-        tell(f"{text} whether or how it sends them; port-hook sends UTF-8", runtime)
+        text = f"note: the header {brief(name)}{of_node} has non-ASCII characters. Port does not document"
+        tell(f"{text} whether or how it sends them. port-hook sends UTF-8", runtime)
 
 
 def tell_of_placeholder(url: str, owner: str, runtime: Runtime) -> None:
-    """Print a note that a URL is a placeholder, so that only the given target is used."""
-    tell(f"note: {owner}'s URL is {brief(url)}, which is not a URL; the request goes to the given target", runtime)
+    """Print a note that a URL is a placeholder and is not used."""
+    tell(f"note: {owner}'s URL is {brief(url)}, which is not a URL. The request goes to the given target", runtime)
 
 
 def tell_differences(differences: Iterable[JqDifference], runtime: Runtime) -> None:

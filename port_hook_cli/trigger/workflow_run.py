@@ -275,8 +275,8 @@ def _print_notes(workflow: Workflow, node: str | None, runtime: Runtime) -> None
     nodes = workflow.nodes.values() if alone is None else [alone]
     for each in filter(reads_response, nodes):
         tell(
-            f"note: `variables` of the node {brief(each.identifier)} read `.response`. Port's documents of the closed "
-            "beta have it; the later ones have `.result.response`. `.response` is null here",
+            f"note: `variables` of the node {brief(each.identifier)} read `.response`. Port's closed beta "
+            "documentation has it, and the later documentation has `.result.response`. Here, `.response` is null",
             runtime,
         )
     expressions = [expression for each in nodes for expression in node_expressions(each)]

@@ -91,7 +91,7 @@ def test_browser_is_started_without_the_token_and_with_an_address_that_works_onc
         assert httpx.get(session, headers={"authorization": f"Bearer {token}"}).status_code == 403
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
-    assert "warning: The address that opened the inspector was opened a second time" in err
+    assert "warning: The one-time address of the inspector was opened a second time" in err
     new_url = re.search(r"Inspector (http://\S+)", err)
     assert new_url
     assert new_url[1] != url

@@ -161,7 +161,7 @@ def test_trigger_sends_an_action_with_a_placeholder_url_to_the_given_target(
     target = backend.url if option == "--to" else f"create_vm={backend.url}"
     result = run("trigger", action, option, target, "--input", "title=t", "--input", "cpu=2", env=ENV)
     assert result.code == 0
-    assert "note: the action's URL is <WEBHOOK_URL>, which is not a URL; the request goes to the given" in result.err
+    assert "note: the action's URL is <WEBHOOK_URL>, which is not a URL. The request goes to the given" in result.err
     request, body = sent(backend)
     assert request.line == "POST / HTTP/1.1"
     assert body["payload"]["action"]["invocationMethod"]["url"] == "<WEBHOOK_URL>"
@@ -188,8 +188,8 @@ def test_trigger_says_what_is_undocumented_about_a_header_that_is_not_ascii(
     result = run("trigger", action, "--to", backend.url, "--input", "title=t", "--input", "cpu=2", env=ENV)
     assert result.code == 0
     assert (
-        "note: the header field X-Name has characters that are not ASCII. Port does not document whether or how it "
-        "sends them; port-hook sends UTF-8"
+        "note: the header X-Name has non-ASCII characters. Port does not document whether or how it sends them. "
+        "port-hook sends UTF-8"
     ) in result.err
     assert "X-Plain" not in result.err
     request, _ = sent(backend)

@@ -466,8 +466,8 @@ def test_node_with_a_placeholder_url_is_sent_to_the_given_target(run: Run, folde
     (folder / "w.json").write_text(a_workflow({"url": "<WEBHOOK_URL>", "headers": {"X-Name": "Zoë"}}), "utf-8")
     result = run("trigger", "w.json", "--to", backend.url, env=ENV)
     assert result.code == 0
-    assert "note: the node call's URL is <WEBHOOK_URL>, which is not a URL; the request goes to the given" in result.err
-    assert "note: the header field X-Name of the node call has characters that are not ASCII" in result.err
+    assert "note: the node call's URL is <WEBHOOK_URL>, which is not a URL. The request goes to the given" in result.err
+    assert "note: the header X-Name of the node call has non-ASCII characters" in result.err
     assert backend.paths == ["/"]
     refused = run("trigger", "w.json", env=ENV)
     assert "which is not a URL that begins with" in refused.out

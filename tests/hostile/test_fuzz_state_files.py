@@ -92,7 +92,7 @@ def assert_rejected(run: Run, file: Path) -> None:
     before, started = file.read_bytes(), time.monotonic()
     result = run("sandbox", "--port", "0", "--state", str(file))
     assert (result.code, result.out) == (ExitCode.STORE, "")
-    assert "that port-hook did not make" in result.err
+    assert "that port-hook did not create" in result.err
     assert time.monotonic() - started < 2
     assert file.read_bytes() == before
 

@@ -200,7 +200,7 @@ def test_replay_reports_a_method_that_is_not_ascii(run: Run, folder: Path, optio
     with hostile_handler(ok) as handler:
         result = run("replay", "last", "--to", handler.url, *options, env=ENV)
     assert result.code == 1
-    assert "the method 'P\\xd6ST' has characters that are not ASCII" in result.err
+    assert "the method 'P\\xd6ST' has non-ASCII characters" in result.err
     assert handler.requests == []
 
 

@@ -221,9 +221,9 @@ def test_refusal_of_an_entity_names_its_blueprint_and_what_to_declare(pytester: 
     result.stdout.fnmatch_lines(
         [
             '*Blueprint with identifier "vm" was not found; the sandbox is strict*blueprint "vm"',
-            "hint: As Port does*port_sandbox.add_blueprint*port_hook_blueprints*port_hook_strict = false.",
+            "hint: Like Port*port_sandbox.add_blueprint*port_hook_blueprints*port_hook_strict = false.",
             "*found 'b'; the sandbox is strict*blueprint \"team\"",
-            "hint: As Port does*",
+            "hint: Like Port*",
             '*Blueprint with identifier "cluster" was not found.',
             "*hint: Add its blueprint*",
         ]

@@ -96,7 +96,7 @@ async def test_state_file_with_a_trigger_is_rejected(tmp_path: Path) -> None:
     with sqlite3.connect(file) as connection:
         connection.execute("CREATE TRIGGER t AFTER INSERT ON part BEGIN DELETE FROM part; END")
     connection.close()
-    with pytest.raises(StoreError, match="triggers or views that port-hook did not make: trigger t"):
+    with pytest.raises(StoreError, match="triggers or views that port-hook did not create: trigger t"):
         async with Sandbox.start(state=file):
             pass
 

@@ -86,7 +86,7 @@ def test_full_sandbox_refuses_to_hold_more(method: str, path: str, body: dict[st
     state = filled(a_state())
     given = call(state, method, path, body)
     assert (given.status, given.document["error"]) == (507, "sandbox_full")
-    assert "holds 20000 bytes" in given.document["message"]
+    assert "reached its limit of 20000 bytes" in given.document["message"]
     assert state.size.total < LIMIT + 2 * len(LONG)
 
 

@@ -50,8 +50,8 @@ else:
     _read = os.pread
 
 
-# To close a file drops every lock that this process has on it, including SQLite's. So an index that was opened here,
-# after a log was cut, stays open.
+# Closing a file drops every lock that this process has on it, including SQLite's locks. So an index that this module
+# has opened, after a log was cut, stays open.
 _open_indexes: dict[tuple[int, int], int] = {}
 
 
@@ -59,13 +59,13 @@ class Gap(Enum):
     """What `Log.repair` found."""
 
     NONE = "none"
-    """Nothing that was committed is missing."""
+    """No commit is missing."""
 
     END = "end"
-    """The latest commits are missing, and the store is as it was before them."""
+    """The latest commits are missing. The store has the state before them."""
 
     WITHIN = "within"
-    """As END, but the database has pages of the missing commits, so it may be damaged."""
+    """Like END, but the database has pages of the missing commits, so it may be damaged."""
 
 
 class Log:
@@ -92,7 +92,7 @@ class Log:
             self._file = -1
 
     def follow(self, *, added: bool) -> bool:
-        """Look at the frames that were added; return whether the log is whole up to the latest commit.
+        """Read the new frames. Return whether the log is complete up to the latest commit.
 
         `added` says that this process has committed changes since the last call.
         """
@@ -108,10 +108,10 @@ class Log:
         return not added or self.end > before
 
     def repair(self, connection: sqlite3.Connection) -> Gap:
-        """Make SQLite forget what it can no longer read, and return what was found.
+        """Cut the log at the gap, let SQLite make a new index, and return what is missing.
 
-        What remains are the commits before the gap. `connection` is an open one, which the caller has to close
-        afterwards. Raises sqlite3.Error if another program is writing, and OSError.
+        The commits before the gap remain. The caller has to close `connection`, which is open, afterwards. Raises
+        sqlite3.Error if another program is writing, and OSError.
         """
         if self._file < 0:
             return Gap.NONE

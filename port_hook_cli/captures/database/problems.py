@@ -25,9 +25,9 @@ _WORDS = {
         "Another program kept {path} locked for too long.",
         "Close the program that uses it (a database browser?), or " + _ANOTHER + ".",
     ),
-    sqlite3.SQLITE_CORRUPT: ("{path} is damaged: {error}.", "Move it away; port-hook then creates a new one."),
+    sqlite3.SQLITE_CORRUPT: ("{path} is damaged: {error}.", "Move it away. port-hook then creates a new one."),
     sqlite3.SQLITE_TOOBIG: (
-        "{path} has a value that is larger than any that port-hook saves.",
+        "{path} has a value that is larger than any value that port-hook saves.",
         "Someone else has changed it: move it away, or " + _ANOTHER + ".",
     ),
     sqlite3.SQLITE_NOTADB: ("{path} is not a capture store.", "Name the right file with --store, or move it away."),

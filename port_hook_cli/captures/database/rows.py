@@ -158,10 +158,10 @@ def read_row(row: Sequence[Any]) -> Exchange:
 
 
 def _refuse_large(fields: Fields) -> None:
-    """Raise NotACapture if a value is infinity, which `bounded` returns for one that is too large."""
+    """Raise NotACapture if a value is infinity, which `bounded` returns instead of a value that is too large."""
     for name, value in fields.items():
         if value == math.inf and name != "age_s":  # the age of a request can be infinite
-            raise NotACapture(f'its "{name}" is larger than any that port-hook saves')
+            raise NotACapture(f'its "{name}" is larger than any value that port-hook saves')
 
 
 def _read_fields(fields: Fields) -> Exchange:

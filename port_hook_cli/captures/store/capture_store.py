@@ -305,7 +305,7 @@ class CaptureStore:
             beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def take_losses(self) -> list[str]:
-        """Return what the user should know about captures that were lost since the last call, as sentences."""
+        """Return sentences for the user about captures that were lost since the last call."""
         losses, self._losses = self._losses, []
         return losses
 
@@ -329,7 +329,7 @@ class CaptureStore:
         self.close()
 
     def _transact(self, steps: Sequence[statements.Statement], *, trimming: bool) -> int:
-        """Execute statements in one transaction; return the number of the latest row that they have added, or 0."""
+        """Execute statements in one transaction. Return the number of the latest row that they added, or 0."""
         if len(steps) == 1 and not trimming:
             return self._connection.execute(*steps[0]).lastrowid or 0  # its own transaction
         added = 0
@@ -404,7 +404,7 @@ class CaptureStore:
             raise StoreError(lost or f"SQLite's log of {self.path} was cut.", hint="Later requests are saved again.")
 
     def _mend_after(self, error: sqlite3.Error) -> None:
-        """Repair the log, if it is the reason that SQLite could not read a page."""
+        """Repair the log, if it is the reason why SQLite could not read a page."""
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT}:
             with suppress(sqlite3.Error, StoreError):
                 self._mend()
@@ -413,7 +413,7 @@ class CaptureStore:
         return int(self._connection.execute(statements.EVER_AND_NOW).fetchone()[0] or 0)
 
     def _mend(self) -> str:
-        """Repair a log that is shorter than it was, and reopen the store; return what was lost, as a sentence, or "".
+        """Repair a log that has become shorter, and reopen the store. Return a sentence about what was lost, or "".
 
         Raises StoreError if the store cannot be used. The next write tries again then.
         """
@@ -425,7 +425,7 @@ class CaptureStore:
         return self._reopen(gap)
 
     def _reopen(self, gap: Gap = Gap.NONE) -> str:
-        """Open the store again; return what was lost because its log was cut, as a sentence, or ""."""
+        """Open the store again. Return a sentence about what was lost because its log was cut, or ""."""
         self._connection.close()
         self._close_log()
         self._files = Files()
@@ -458,8 +458,8 @@ class CaptureStore:
         if faults != [("ok",)]:
             self._connection.close()
             raise StoreError(
-                f"{self.path} is damaged since another program has cut SQLite's log.",
-                hint="Move it away; port-hook then creates a new one.",
+                f"{self.path} is damaged because another program has cut SQLite's log.",
+                hint="Move it away. port-hook then creates a new one.",
             )
         self._is_suspect = False
 

@@ -204,7 +204,7 @@ class _SandboxEffects:
         assert run.current is not None
         installation = config.get("installationId")
         if not isinstance(installation, str) or not installation:
-            return failed("The node names no `installationId`, so no integration can claim it.")
+            return failed("The node does not have an `installationId`, so no integration can claim it.")
         self._state.workflows.report(run.current.id, offered_to=installation, config=config)
         return NodeOutcome(result=None, remarks=(f"the integration {brief(installation)} can claim it",))
 

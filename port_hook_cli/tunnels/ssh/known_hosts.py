@@ -72,7 +72,7 @@ class KnownHosts:
             _load(self.all, text)
 
     def _own_text(self) -> str:
-        """Return the keys that the user accepted before; none if another user may have written them."""
+        """Return the keys that the user accepted before, or no keys if another user may have written them."""
         try:
             check_own_folder(self._home, _OWN.parent)
             return read_own_file(self._own, _MOST_BYTES).decode("utf-8", "replace")

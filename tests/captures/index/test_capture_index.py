@@ -465,7 +465,7 @@ def test_huge_planted_value_damages_only_its_own_row(path: Path, column: str) ->
     with indexed(path) as index:
         _, exchange = index.get("bb") if column != "id" else (3, index.listed([3])[0].exchange)
         assert exchange.payload.problem == (
-            f'this capture is damaged: its "{column}" is larger than any that port-hook saves'
+            f'this capture is damaged: its "{column}" is larger than any value that port-hook saves'
         )
 
 

@@ -100,11 +100,11 @@ def test_store_that_a_checkpoint_has_changed_is_used_after_a_cut_only_if_it_is_u
         with store.path.open("r+b") as file:
             file.seek(4_096)
             file.write(b"\xff" * 200_000)
-    with pytest.raises(StoreError, match="is damaged since another" if is_damaged else "has cut SQLite's log"):
+    with pytest.raises(StoreError, match="is damaged because another" if is_damaged else "has cut SQLite's log"):
         add(store, "noticed")
     for name in ids("after", 5):
         if is_damaged:
-            with pytest.raises(StoreError, match="is damaged since another program has cut SQLite's log"):
+            with pytest.raises(StoreError, match="is damaged because another program has cut SQLite's log"):
                 add(store, name)
         else:
             add(store, name)
