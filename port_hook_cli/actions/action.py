@@ -61,7 +61,7 @@ class PortAction:
 
     @property
     def is_for_integration(self) -> bool:
-        """Whether an integration, which the invocation method names, claims the run instead of getting a request."""
+        """Whether the integration in the invocation method claims the run. Then no request is sent."""
         return self.method.get("type") == INTEGRATION_ACTION
 
 

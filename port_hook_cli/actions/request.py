@@ -92,7 +92,7 @@ class RenderedMessage:
 def request_template(action: PortAction) -> dict[str, Any]:
     """Return all templates of a request or message as one template, so that jq runs once.
 
-    For an integration, that is the whole invocation method.
+    For an integration, the template is the whole invocation method.
     """
     if action.is_for_integration:
         return {name: value for name, value in action.method.items() if value is not None}
@@ -207,7 +207,7 @@ def default_payload(action: PortAction, run: RunContext, method: Mapping[str, An
 
 
 def unusual_headers(request: RenderedRequest) -> tuple[str, ...]:
-    """Return the names of the header fields whose values are not ASCII. They are sent as UTF-8."""
+    """Return the names of the headers with non-ASCII values, which are sent as UTF-8."""
     return tuple(name for name, value in request.headers if not value.isascii())
 
 
@@ -217,7 +217,7 @@ def _cleaned(url: Any) -> Any:
 
 
 def is_url(text: str) -> bool:
-    """Return whether a text is a URL that Port can send to: one of HTTP with a host."""
+    """Return whether a text is a URL that Port can send to: an HTTP URL with a host."""
     try:
         parts = urlsplit(text)
         _ = parts.port  # raises ValueError for an invalid port

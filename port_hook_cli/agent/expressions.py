@@ -1,4 +1,4 @@
-"""The results of the agent's jq expressions, as pyjq 2.6 returns them; it contains jq 1.5.
+"""The results of the agent's jq expressions, as pyjq 2.6, which contains jq 1.5, returns them.
 
 Two differences from jq itself: the agent uses only the first result, but an error after it also makes the result null;
 and the results are Python values (`Script.first` and `jv_to_pyobj` in pyjq).
@@ -13,7 +13,7 @@ from typing import Any
 
 from port_hook_cli.actions.jq_tokens import JqToken, TokenKind, jq_tokens
 
-# The numbers that jq 1.5 takes for whole (`jv_is_integer`): those of a C int.
+# jq 1.5 (`jv_is_integer`) treats a number as whole only if it fits in a C int.
 _LEAST, _MOST = -(2**31), 2**31 - 1
 _EXACT = 10**15
 _SPECIAL = "\0port-hook"
@@ -21,7 +21,7 @@ _NOTHING = JqToken(TokenKind.OPERATOR, "")
 
 
 class Stop(StrEnum):
-    """What the agent's process does where an expression stops it."""
+    """What the agent's process does if an expression stops it."""
 
     CRASH = "crashes"
     HANG = "hangs"
@@ -31,8 +31,7 @@ class Stop(StrEnum):
 class Evaluated:
     """An expression's result. If it failed, the value is None, and `error` says why. `is_empty` means no result.
 
-    A compile error names the line and column in the expression. With `stop`, the agent gets no result, and does nothing
-    more.
+    A compile error names the line and column in the expression. With `stop`, the agent does not get a result and stops.
     """
 
     expression: str
@@ -65,7 +64,7 @@ def as_python(value: Any) -> Any:
 
 
 def fits_in_a_double(document: Any) -> bool:
-    """Return whether port-hook's jq reads all numbers of a document as jq 1.5 does, without rounding them.
+    """Return whether port-hook's jq reads all numbers of a document like jq 1.5, without rounding.
 
     Raises OverflowError for a whole number that is larger than any float, as pyjq does.
     """

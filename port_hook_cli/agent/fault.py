@@ -8,4 +8,4 @@ class AgentFault(Exception):
 
 
 class AgentStopped(Exception):
-    """The agent's process crashes or hangs. The message says which, and on which expression."""
+    """The agent's process crashes or hangs. The message says which of the two, and the expression that causes it."""

@@ -1,9 +1,9 @@
-"""Writes an expression that jq 1.5 compiles as a program that gives the same result in the jq that port-hook runs.
+"""Rewrites an expression for jq 1.5 as a program that has the same result in port-hook's jq.
 
-The agent contains pyjq 2.6, which compiles jq 1.5. tests/agent/jq15_corpus.json has what the real pyjq returned.
-Besides the functions (see jq15_functions), jq 1.5 differs in these ways: `A // B` does not hide an error of A; `try A`
-also catches errors of what follows in the same pipe; `A |= empty` gives null; an index that is not whole finds nothing;
-`"text" * 0.5` is the text; numbers have 53 bits.
+The agent contains pyjq 2.6, which contains jq 1.5. tests/agent/jq15_corpus.json records the results of the real pyjq.
+Besides the functions (see jq15_functions), jq 1.5 differs in these ways. `A // B` does not hide an error of A. `try A`
+also catches errors of the rest of the pipe. `A |= empty` is null. `.[1.5]` is null. `"text" * 0.5` is the text. Numbers
+have 53 bits.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def agent_program(expression: str) -> AgentProgram:
 
 @dataclass(slots=True)
 class _Function:
-    """A function that the expression defines. One that is never called is left out, with its errors, as by jq 1.5."""
+    """A function that the expression defines. Uncalled functions and their errors are left out, as in jq 1.5."""
 
     is_called: bool = False
 
@@ -93,7 +93,7 @@ class _Writer:
         self._continuations = 0
 
     def write(self, node: JqNode | None, scope: _Scope) -> str:
-        """Return a program in parentheses, or one that needs none; raises NotJq15."""
+        """Return a program, in parentheses if it needs them. Raises NotJq15."""
         assert node is not None
         return self._writers.get(node.kind, _Writer._operation)(self, node, scope)
 

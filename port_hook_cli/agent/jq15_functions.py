@@ -1,9 +1,9 @@
-r"""The functions of jq 1.5, which pyjq 2.6 and so the agent contain, and how those work that newer versions changed.
+r"""The functions of jq 1.5, which the agent's pyjq 2.6 contains, and the definitions that newer versions changed.
 
-NAMES is the table of what an expression may call: everything else is a compile error in the agent. DEFINITIONS is the
-table of what jq 1.5 does differently, as programs for the jq that port-hook runs. Many are those of jq 1.5's builtin.c
-(Copyright (C) 2012 Stephen Dolan, MIT license); the functions whose names begin with `__ph_` are port-hook's, and no
-expression can call them.
+NAMES lists the functions that an expression may call: any other name is a compile error in the agent. DEFINITIONS has
+the functions that work differently in jq 1.5, as programs for port-hook's jq. Many of these definitions come from jq
+1.5's builtin.c (Copyright (C) 2012 Stephen Dolan, MIT license). Names that begin with `__ph_` are port-hook's, and
+expressions cannot call these functions.
 """
 
 from __future__ import annotations
@@ -290,18 +290,18 @@ def bsearch(target): if length == 0 then -1
 _DEFINITION = re.compile(r"^def (\w+).*?(?=^def |\Z)", re.MULTILINE | re.DOTALL)
 _WORD = re.compile(r"@?\w+")
 DEFINITIONS = tuple((match[1], match[0]) for match in _DEFINITION.finditer(_SOURCE))
-"""The name and the source of each function that differs, in an order in which each can call those before it."""
+"""The name and the source of each function that differs. Each function calls only earlier functions."""
 
 
 def definitions_of(names: frozenset[str]) -> str:
-    """Return the sources of the functions with these names, and of those that they call."""
+    """Return the sources of the functions with these names, and of the functions that they call."""
     needed = frozenset().union(*(_called(name) for name in names)) if names else frozenset()
     return "".join(source for name, source in DEFINITIONS if name in needed)
 
 
 @cache
 def _called(name: str) -> frozenset[str]:
-    """Return a name and those of the functions that it calls, if it differs in jq 1.5."""
+    """Return a function's name and the names of the functions that it calls, if it differs in jq 1.5."""
     known = {each for each, _ in DEFINITIONS}
     found, left = set[str](), {name} & known
     while left:

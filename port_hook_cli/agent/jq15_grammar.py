@@ -1,6 +1,6 @@
-"""Parses an expression as jq 1.5 does, which pyjq 2.6 and so the agent contain.
+"""Parses an expression like jq 1.5, which the agent's pyjq 2.6 contains.
 
-The tokens are those of jq 1.5's lexer.l, and the rules and precedences those of its parser.y. Newer versions of jq
+The tokens come from jq 1.5's lexer.l, and the rules and precedences from its parser.y. Newer versions of jq
 read some expressions differently (`try A // B`), and accept more of them (`if A then B end`, `.a.[0]`).
 """
 
@@ -28,7 +28,7 @@ _RIGHT, _ALONE = frozenset({_PIPE, _OR_ELSE}), frozenset({_ASSIGN, _COMPARE})
 
 
 def parse_jq15(expression: str) -> JqNode:
-    """Return the tree of an expression; raises NotJq15 and TooDeep."""
+    """Return the tree of an expression. Raises NotJq15 and TooDeep."""
     return _Parser(list(jq15_tokens(expression))).whole()
 
 

@@ -1,4 +1,4 @@
-"""Splits an expression into the tokens of jq 1.5, as its lexer.l does."""
+"""Splits an expression into tokens, like jq 1.5's lexer.l."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class NotJq15(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Jq15Token:
-    """A token on a line of the expression. `value` is that of a number or of a piece of text."""
+    """A token on a line of the expression. `value` is set for a number and for a piece of text."""
 
     kind: str
     text: str
@@ -56,9 +56,10 @@ class Jq15Token:
 
 
 def jq15_tokens(expression: str) -> Iterator[Jq15Token]:
-    """Yield the tokens; raises NotJq15.
+    """Yield the tokens. Raises NotJq15.
 
-    The kinds are those of lexer.l (_PATTERNS), PIECE (of a text), INTO and OUT (around an expression in it), and END.
+    The kinds are the kinds of lexer.l (_PATTERNS), PIECE (of a text), INTO and OUT (around an expression in it), and
+    END.
     """
     position, line = 0, 1
     opened: list[str] = []
@@ -75,7 +76,7 @@ def jq15_tokens(expression: str) -> Iterator[Jq15Token]:
 
 
 def _nested(token: Jq15Token, opened: list[str]) -> Jq15Token:
-    """Return a token after noting in `opened` what it opens or closes; raises NotJq15."""
+    """Return a token, and record in `opened` what it opens or closes. Raises NotJq15."""
     if token.kind == "QUOTE" and opened and opened[-1] == '"':
         opened.pop()
     elif token.kind in {"QUOTE", "INTO"} or (token.kind == "OP" and token.text in _CLOSING):

@@ -25,7 +25,7 @@ _FOLDED: dict[str, Callable[[float, float], float | bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class JqNode:
-    """A part of an expression. `kind` says what `text`, `value` and `parts` are; `module jq15` reads them.
+    """A part of an expression. `kind` determines the meaning of `text`, `value` and `parts`, which module `jq15` reads.
 
     A part that is None is left out, such as the handler of a `try`.
     """
@@ -38,7 +38,7 @@ class JqNode:
 
 
 def is_constant(node: JqNode | None) -> bool:
-    """Whether jq 1.5 has the value of a node when it compiles."""
+    """Whether jq 1.5 knows the value of a node at compile time."""
     node = bare(node)
     if node is None or node.kind == "array":
         return node is not None and node.parts[0] is None
@@ -66,7 +66,7 @@ def field_of(term: JqNode, text: str) -> JqNode:
 
 
 def operation(operator: str, left: JqNode, right: JqNode) -> JqNode:
-    """Return an operation, or its result if jq 1.5 computes it while it compiles; raises NotJq15."""
+    """Return an operation, or its result if jq 1.5 computes it at compile time. Raises NotJq15."""
     numbers = [_number(each) for each in (left, right)]
     if operator in _FOLDED and None not in numbers:
         a, b = numbers

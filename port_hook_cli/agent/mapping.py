@@ -64,10 +64,11 @@ DEFAULT_MAPPINGS = (
         },
     ),
 )
-"""What the agent does without a mapping file of one's own: its image has one with these two mappings.
+"""The agent's default mappings, which are in a file in its image.
 
-The first triggers a pipeline of GitLab, with the project's trigger token from the environment. The second keeps the
-action's method and URL, and sends the whole message. The expressions give what those of the agent's file give.
+The first mapping triggers a GitLab pipeline, with the project's trigger token from the environment. The second mapping
+uses the action's method and URL, and sends the whole message. The expressions have the same results as the expressions
+in the agent's file.
 """
 
 

@@ -1,4 +1,4 @@
-"""What the agent takes from Port: a message of a topic, or a run that it claimed, and whether it works on it.
+"""What the agent gets from Port: a Kafka message, or a run that it claimed, and whether it processes it.
 
 Facts from the agent's source: `kafka_streamer.py` skips what is not for the agent, and
 `WebhookInvoker.validate_incoming_signature` checks a message of a topic. The module `claimed` makes a claimed run look
@@ -32,8 +32,8 @@ from port_hook_cli.text.secret import Secret
 _SIGNATURE, _TIMESTAMP = "X-Port-Signature", "X-Port-Timestamp"
 _NODE_RUN_PREFIX = "wfnr_"
 _NO_EVENT = (
-    "the agent logs a warning: the body does not look like a Port event, because it has none of context, payload and "
-    "trigger"
+    "the agent logs a warning: the body does not look like a Port event, because it does not have context, payload "
+    "or trigger"
 )
 assert (_SIGNATURE.lower(), _TIMESTAMP.lower()) == (SIGNATURE_HEADER, TIMESTAMP_HEADER)
 
@@ -66,9 +66,9 @@ class Acceptance(StrEnum):
 class AgentMessage:
     """A message as the agent's mappings see it.
 
-    `method` is the invocation method. `fault` is the exception that the agent raises on it, or "". `notes` say what
-    is unknown about it, and what the agent warns about. `looks_like` is the version of the agent that can have made or
-    can handle it, None if each version can.
+    `method` is the invocation method. `fault` is the exception that the agent raises on it, or "". `notes` say what is
+    unknown about it, and what the agent warns about. `looks_like` is the only version of the agent that can have sent
+    or can handle it, or None if every version can.
     """
 
     transport: AgentTransport

@@ -100,7 +100,7 @@ def _evaluated(result: Evaluated, masker: AgentMasker) -> dict[str, Any]:
 
 
 def _in_json(value: Any) -> Any:
-    """Return a value with the numbers that JSON lacks as text: "nan", "inf" and "-inf"."""
+    """Return a value in which numbers that JSON lacks are the strings "nan", "inf" and "-inf"."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, list):

@@ -32,7 +32,7 @@ def check_mapping_file(name: str, runtime: Runtime, *, json: bool) -> ExitCode:
 
 
 def _expression_problems(mappings: Sequence[AgentMapping]) -> Iterator[MappingProblem]:
-    """Yield the expressions that the agent's jq cannot compile, so that they are always null, or that can stop it."""
+    """Yield the expressions that are always null because jq 1.5 cannot compile them, or that can stop the agent."""
     pairs = [pair for mapping in mappings for pair in mapping.expressions]
     for place, text in pairs:
         for warning in agent_program(text).warnings:

@@ -88,7 +88,7 @@ def predict_input(session: AgentSession, source: AgentInput, mappings: Sequence[
     hidden = [*session.variables.values(), *decrypted, secret.reveal()]
     for value in hidden:
         session.runtime.keep_secret(value)
-    # Of the defaults, only the one for GitLab reads variables: they are not worth a line for any other message.
+    # Only the GitLab default mapping reads variables, so other messages do not need a line about them.
     read = [prediction.mapping] if mappings is DEFAULT_MAPPINGS else mappings
     texts = [text for mapping in read if mapping is not None for _, text in mapping.expressions]
     return ShownPrediction(

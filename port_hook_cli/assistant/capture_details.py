@@ -54,9 +54,9 @@ def capture_details(
 def masked(exchange: Exchange, masker: Masker) -> Exchange:
     """Return a capture with secrets, signatures and the credentials in its header fields masked.
 
-    Anyone who gets a good signature could send the request elsewhere. The verdict does not say which one is good: it
-    may be planted, and the signature of another organization is good there. Secrets are masked before anything is
-    cut: a part of one would not be found. `--keep-secrets` keeps credentials in the store.
+    Anyone who gets a valid signature could send the request elsewhere. The verdict does not show which signatures are
+    valid: it may be planted, and another organization's signature is valid there. Secrets are masked before anything is
+    cut, because a part of a secret would not be found. `--keep-secrets` saves credentials in the store.
     """
     invocation, delivery, response = exchange.invocation, exchange.delivery, exchange.response
     return replace(

@@ -239,7 +239,7 @@ def _handlers_here(plan: ListenPlan) -> list[str]:
 
 
 def _open_soon(inspector: OpenInspector) -> None:
-    """Open the page in a thread of its own: a browser in the terminal would hold up the event loop until it ends.
+    """Open the page in a separate thread: a browser in the terminal would block the event loop until it ends.
 
     Other users of the machine can read the arguments of the browser, so its address has a code that works once.
     """

@@ -53,13 +53,13 @@ class AgentJq(JqOwner):
     def evaluate(self, expressions: Sequence[str], document: Any) -> list[Evaluated]:
         """Return the result of each expression over `document`.
 
-        Raises RenderError for one that takes too long or uses too much memory (the agent would wait for it), or that is
-        nested too deep to be predicted.
+        Raises RenderError for an expression that takes too long or uses too much memory (the agent would wait for it),
+        or that is nested too deeply to be predicted.
         """
         for expression in expressions:
             if agent_program(expression).is_too_deep:
                 shown = shorten(expression.strip(), _MOST_SHOWN)
-                raise RenderError(f"`{shown}` is nested too deep to be predicted.", hint="Split the expression.")
+                raise RenderError(f"`{shown}` is nested too deeply to be predicted.", hint="Split the expression.")
         try:
             data = _text({"document": document, "environment": self._environment})
             opening = _OPEN if fits_in_a_double(document) else _DOUBLES
@@ -95,14 +95,14 @@ class AgentJq(JqOwner):
             raise _as_written(error, programs, expressions) from error
 
     def _stop(self, expression: str, program: AgentProgram, opening: str, data: str) -> Stop:
-        """Return what the agent does where `program` was stopped: without its crashes, only a hang stops it."""
+        """Return what the agent does where `program` was stopped. Without crashes, only a hang can stop it."""
         text = _program(program, opening).replace(_CRASH, _NO_CRASH)
         return Stop.HANG if self._run([text], data, [expression]) == [UNDEFINED] else Stop.CRASH
 
     def _faults(self, expressions: Sequence[str]) -> list[str]:
-        """Return why jq 1.5 cannot compile each expression that it cannot.
+        """Return the reason for each expression that jq 1.5 cannot compile.
 
-        If port-hook's jq cannot compile it either, its message is used: it has the line and the column.
+        If port-hook's jq cannot compile it either, the reason is jq's message, which contains the line and the column.
         """
         faulty = [each for each in expressions if agent_program(each).fault]
         wrapped = self._worker.evaluate([f"{_OPEN}empty | ({each}\n\n)" for each in faulty], _NOTHING)
@@ -146,7 +146,7 @@ def _shifted(message: str) -> str:
 
 
 def _as_written(error: RenderError, programs: Sequence[str], expressions: Sequence[str]) -> RenderError:
-    """Return an error that shows expressions as they are in the mapping."""
+    """Return an error with the mapping's expressions instead of the rewritten programs."""
     message = error.message
     for program, expression in zip(programs, expressions, strict=True):
         message = message.replace(f"{{{{ {program.strip()} }}}}", f"`{expression.strip()}`")

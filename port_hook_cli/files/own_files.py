@@ -1,7 +1,7 @@
-"""Folders and files that are for this user only: they are made private, and read only if no one else can write them.
+"""Folders and files for this user only: created private, and read only if no one else can write them.
 
-Whatever the umask allows, other users get no access. A folder or file that port-hook finds may have been planted, so
-its owner and mode are checked; its mode stays as it is.
+Other users do not get access, whatever the umask is. An existing folder or file may have been planted, so its owner and
+mode are checked, but its mode is not changed.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | _NO_FOLLOW | getattr(os, "O_BIN
 
 
 class NotPrivateError(PermissionError):
-    """Another user owns, or can write, a file or folder of port-hook; `strerror` says that and what to do."""
+    """Another user owns or can write a file or folder of port-hook. `strerror` says so, and what to do."""
 
     def __init__(self, reason: str, path: Path) -> None:
         super().__init__(errno.EACCES, reason, str(path))
 
 
 def make_folders(folder: Path) -> list[Path]:
-    """Create a folder and those above it that are missing, all with mode 0700; return the created ones.
+    """Create a folder and the missing folders above it, all with mode 0700. Return the created folders.
 
     `Path.mkdir(parents=True)` uses its mode for the last folder only. Raises OSError.
     """
@@ -47,7 +47,7 @@ def make_folders(folder: Path) -> list[Path]:
 
 
 def make_own_folder(home: Path, folder: Path) -> list[Path]:
-    """Create `folder`, a relative path in the home folder, and check each of its levels; return the created ones.
+    """Create `folder`, a relative path in the home folder, and check each level. Return the created folders.
 
     Raises NotPrivateError for a level that another user owns or can write, and OSError.
     """
@@ -72,7 +72,7 @@ def check_own_folder(home: Path, folder: Path) -> None:
 
 
 def open_own_file(path: Path, flags: int = _READ) -> int:
-    """Return a descriptor of a file of this user, for reading by default; links are not followed.
+    """Return a descriptor of a file of this user, for reading by default. Links are not followed.
 
     Raises NotPrivateError for a file that another user owns or can write, or that has another name elsewhere, and
     OSError.
@@ -87,19 +87,19 @@ def open_own_file(path: Path, flags: int = _READ) -> int:
 
 
 def read_own_file(path: Path, limit: int) -> bytes:
-    """Return at most `limit` bytes of a file of this user; raises what `open_own_file` raises."""
+    """Return at most `limit` bytes of a file of this user. Raises the errors of `open_own_file`."""
     with os.fdopen(open_own_file(path), "rb") as file:
         return file.read(limit)
 
 
 def replace_own_file(path: Path, content: bytes, *, fresh: Path, syncs: bool = True) -> None:
-    """Replace a file as a whole; `fresh` is a name beside it for the new one. Raises OSError.
+    """Replace a whole file. `fresh` is a name beside it for the new file. Raises OSError.
 
-    With `syncs`, the content is on the disk before it has the name `path`.
+    With `syncs`, the content is on disk before the file gets the name `path`.
 
-    Where the system can, the content is written to a file without a name. So a process that is killed leaves either
-    nothing or, for the moment between two system calls, a complete file at `fresh`. Elsewhere, it can leave a part of
-    the content there. The caller makes sure that no other process uses `fresh`, and deletes what was left.
+    If the system supports it, the content is written to a file without a name. So a killed process leaves nothing
+    behind, except for a complete file at `fresh` if it is killed between two system calls. On other systems, it can
+    leave a part of the content there. The caller makes sure that no other process uses `fresh`, and deletes leftovers.
     """
     fresh.unlink(missing_ok=True)
     try:
@@ -114,7 +114,7 @@ def replace_own_file(path: Path, content: bytes, *, fresh: Path, syncs: bool = T
 if sys.platform == "linux":
 
     def _link_unnamed(fresh: Path, content: bytes, *, syncs: bool) -> bool:
-        """Write `content` to a new file and then name it `fresh`; return False if this file system cannot do that."""
+        """Write `content` to a file without a name, then name it `fresh`. Return False if this cannot be done."""
         try:
             handle = os.open(fresh.parent, os.O_TMPFILE | os.O_WRONLY, 0o600)
         except OSError:
@@ -135,7 +135,7 @@ if sys.platform == "linux":
 else:
 
     def _link_unnamed(fresh: Path, content: bytes, *, syncs: bool) -> bool:
-        """Return False: the system has no files without a name."""
+        """Return False: the system does not support files without a name."""
         del fresh, content, syncs
         return False
 

@@ -16,7 +16,7 @@ MOST_LEVELS = 200
 MOST_ADDED = 200_000
 """How many characters and values the aliases of a document may add to its text."""
 
-# Longer numbers have no value in JSON, and PyYAML needs long to compute them.
+# Longer numbers have no value in JSON, and PyYAML is slow to compute them.
 _LONGEST_NUMBER = 1_000
 _NUMBERS = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
 
@@ -26,7 +26,7 @@ class YamlLimit(ValueError):
 
 
 def load_yaml(text: str | bytes, *, only_text: bool = False) -> Any:
-    """Return the value of a YAML document, or None if `text` has none. Timestamps stay text, as JSON has none.
+    """Return the value of a YAML document, or None if there is none. Timestamps stay text, because JSON lacks them.
 
     With `only_text`, every scalar is text. Raises yaml.YAMLError for text that is not one YAML document, ValueError for
     scalars that have no value, YamlLimit for a document that exceeds a limit, and RecursionError.
@@ -76,9 +76,9 @@ def _loader(only_text: bool) -> Any:
 
 
 def _measure(node: Any, known: dict[int, int], limit: int, level: int = 0) -> int:
-    """Return how many characters and values `node` has once its aliases are expanded; raises YamlLimit.
+    """Return how many characters and values `node` has with its aliases expanded. Raises YamlLimit.
 
-    `known` contains the sizes of the nodes that were measured, by identity.
+    `known` contains the sizes of measured nodes, by identity.
     """
     if level > MOST_LEVELS:
         raise YamlLimit("it is nested too deeply")

@@ -1,7 +1,7 @@
 """The limit of a server's connections. The oldest idle one makes room for a new one.
 
-A connection is idle while it waits for the head of a request. Anyone can open many of those, so they must not keep
-others out. A connection whose request is in progress is never closed.
+A connection is idle while it waits for the head of a request. Anyone can open many idle connections, so these must not
+block other clients. A connection with a request in progress is never closed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Link = web.RequestHandler
 
 
 def limited(server: web.Server, most: int) -> Callable[[], asyncio.Protocol]:
-    """Return what makes the protocol of a new connection: the server's, if the server has room for it.
+    """Return a factory for the protocol of a new connection: the server's protocol, if there is room.
 
     At `most` connections, the oldest idle one is closed. If none is idle, the new one is.
     """
@@ -26,9 +26,9 @@ def limited(server: web.Server, most: int) -> Callable[[], asyncio.Protocol]:
 
 
 class Room:
-    """The room for `most` connections of a server, which is made by closing idle ones.
+    """Makes room for `most` connections of a server, by closing idle connections.
 
-    Connections that the system has accepted together may exceed it until the next one.
+    Connections that the system accepts together may exceed the limit until the next connection.
     """
 
     def __init__(self, most: int) -> None:
@@ -36,9 +36,9 @@ class Room:
         self._closing: list[Link] = []  # closed here, and the server does not know it yet
 
     def admits(self, connections: Sequence[Link]) -> bool:
-        """Return whether there is room for one more connection, after the oldest idle ones were closed if need be.
+        """Return whether there is room for one more connection, after closing the oldest idle connections if necessary.
 
-        Connections that have sent no request are closed first: the others belong to clients that mean to send more.
+        Connections that have not sent a request are closed first: other clients are likely to send more requests.
         """
         if len(connections) < self._most:
             self._closing.clear()
@@ -58,7 +58,7 @@ class Room:
 
 # aiohttp has no public names for the state of a connection.
 def _is_idle(link: Link) -> bool:
-    """Return whether no request is in progress. A new connection does not wait yet, but has no request either."""
+    """Return whether no request is in progress. A new connection does not wait for one yet, but counts too."""
     waiter = link._waiter  # noqa: SLF001
     waits = waiter is not None and not waiter.done()
     return link.transport is not None and (waits or link._request_count == 0)  # noqa: SLF001
@@ -68,11 +68,11 @@ def _close(link: Link) -> None:
     transport = link.transport
     link.force_close()
     if transport is not None:
-        transport.abort()  # a client that reads nothing could keep a closed connection open
+        transport.abort()  # a client that does not read could keep a closed connection open
 
 
 def _order(link: Link) -> tuple[bool, float]:
-    """Return a key that is lowest for the connection to close first."""
+    """Return a sort key. The connection with the lowest key is closed first."""
     return link._request_count > 0, link._next_keepalive_close_time  # noqa: SLF001
 
 

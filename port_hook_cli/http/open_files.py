@@ -11,7 +11,7 @@ _OTHER_FILES = 256
 def affordable_connections(wanted: int) -> int:
     """Return how many connections a server takes: `wanted`, or fewer if the system allows too few open files.
 
-    Without a file for the next connection, no one would get a response. A request that is forwarded has two.
+    Without a free file for the next connection, no client would get a response. A forwarded request uses two files.
     """
     files = allow_open_files(2 * wanted + _OTHER_FILES)
     return min(wanted, max(_LEAST, (files - _OTHER_FILES) // 2))

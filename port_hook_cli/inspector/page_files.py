@@ -1,8 +1,9 @@
 """The files of the inspector's page, in memory.
 
-Browsers may keep `/page/VERSION/NAME` indefinitely, so a reload asks for no file. The version depends on the files and
-on the token: it changes with either, and a program that had this port before cannot have left files in the browser's
-cache for it. Nobody needs the token to read a file, as a browser sends no header of ours with requests for scripts.
+Browsers may cache `/page/VERSION/NAME` indefinitely, so a reload does not request the files. The version changes with
+the files and with the token, so a program that used this port earlier cannot have left files for it in the browser's
+cache. The files can be read without the token, because browsers do not send the header with it when they request
+scripts.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class Server(web.Server):
     """aiohttp's server, except that malformed requests are reported to the terminal instead of the log.
 
     It has at most `limit` connections. The oldest idle one is closed for a new one. If none is idle, the new client
-    gets a 503 and is disconnected. `crowded` is called once for each period in which that happens. A connection is
+    gets a 503 and is disconnected. `crowded` is called once for each period in which this happens. A connection is
     closed if the head of its first request has not arrived after `first_head_timeout_s` seconds.
     """
 

@@ -1,8 +1,8 @@
 """The HTTP source: the listener's server.
 
 It works below aiohttp's application layer: request bytes become an `Invocation`, a `Response` becomes bytes. A request
-keeps its fields, their order and names, and its body without decompression; only chunks are joined. A response gets no
-fields but `content-length` and, before the connection is closed, `connection`.
+retains its headers, in order and with their case, and its raw body. Only chunks are joined. To a response, the server
+adds only `content-length` and, before the connection is closed, `connection`.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class HttpSource:
     Durations are in seconds: `first_head_timeout_s` until the head of a connection's first request has arrived,
     `head_timeout_s` until the head of each later one has, and `body_timeout_s` for a body. `probe_endpoint` is the path
     at which the server responds to the listener's own probes, which go nowhere else. `names` are the host names of its
-    public URLs; they are looked up for each request, so they may change. On loopback, a request for another
-    name is refused if a public DNS server could point it here.
+    public URLs. They are looked up for each request, so they may change. On loopback, a request for another name is
+    refused if a public DNS server could point it here.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class HttpSource:
     async def _read(self, request: web.BaseRequest, share: Share) -> bytes:
         """Return the whole body.
 
-        Raises _RefusedError if it is too large, too slow, malformed, incomplete, or over the capacity that is free now.
+        Raises _RefusedError if it is too large, too slow, malformed, incomplete, or larger than the free capacity.
         """
         stream = request.content
         if stream.is_eof():
@@ -261,7 +261,7 @@ def _tidy_up() -> None:
 
 
 class _RefusedError(Exception):
-    """A request is refused because of its body; `response` is what the client gets."""
+    """A request is rejected because of its body. `response` is the response to the client."""
 
     def __init__(self, response: Response) -> None:
         super().__init__()

@@ -98,8 +98,8 @@ def check_name(name: str) -> str:
 def read_logins(home: Path) -> Logins:
     """Return the logins in the user's home folder, without reading the keyring; raises SettingsError.
 
-    A file that other users can write, or that belongs to another user, is not used. What a killed process left of a
-    file is deleted, unless another process is changing the logins.
+    A file that other users can write, or that belongs to another user, is not used. The leftovers of killed processes
+    are deleted, unless another process is changing the logins.
     """
     path = home / LOGINS
     with suppress(OSError, SettingsError):
@@ -156,7 +156,7 @@ def _keep(before: Logins, login: Login, only: KeptIn | None) -> tuple[Login, str
                 raise _keyring_error("kept in the keyring", unusable) from unusable
             remark = f"{unusable}. {unusable.advice}".rstrip(" .")
     kept = replace(login, kept_in=KeptIn.FILE)
-    # Deleted first: if this process is killed, no secret stays in the keyring that the file does not list.
+    # Deleted first, so that a kill does not leave a secret in the keyring that the file does not list.
     if (replaced := before.by_name.get(login.name)) and replaced.kept_in is KeptIn.KEYRING:
         with suppress(KeyringUnusable):
             delete_entry(login.name)
@@ -165,7 +165,7 @@ def _keep(before: Logins, login: Login, only: KeptIn | None) -> tuple[Login, str
 
 
 def _keep_in_keyring(before: Logins, login: Login, kept: Login) -> str:
-    """Save the secret and list the login as `kept`; return the name of the keyring. Raises KeyringUnusable.
+    """Save the secret and list the login as `kept`. Return the name of the keyring. Raises KeyringUnusable.
 
     The login is listed first, so that `logout` finds the secret even if this process is killed.
     """
@@ -191,7 +191,7 @@ def remove_login(home: Path, name: str) -> Login:
 
 
 def delete_leftovers(home: Path) -> None:
-    """Delete what killed processes left of the file of logins, secrets among it; raises SettingsError."""
+    """Delete what killed processes left of the file of logins, including secrets. Raises SettingsError."""
     path = home / LOGINS
     if _leftovers(path):
         with _locked(path, _WAIT_S):
@@ -199,7 +199,7 @@ def delete_leftovers(home: Path) -> None:
 
 
 def _leftovers(path: Path) -> list[Path]:
-    """Return the files that killed processes left; those of older versions have a name of their own each."""
+    """Return the files that killed processes left. In older versions, each such file has its own name."""
     found = (_fresh(path), *path.parent.glob(f"{path.stem}.*.new"))
     return [fresh for fresh in found if os.path.lexists(fresh) and not is_directory(fresh)]
 
@@ -244,9 +244,9 @@ def _remove(logins: Logins, name: str) -> Login:
 
 @contextmanager
 def _locked(path: Path, wait_s: float) -> Iterator[None]:
-    """Keep other processes from changing the logins, so that none is lost; raises SettingsError.
+    """Keep other processes from changing the logins, so that none is lost. Raises SettingsError.
 
-    What a killed process left is deleted first.
+    First delete what killed processes left.
     """
     lock, until = path.with_suffix(".lock"), time.monotonic() + wait_s
     try:

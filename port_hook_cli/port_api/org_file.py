@@ -83,7 +83,7 @@ def _document(path: Path, content: bytes) -> Any:
         ) from None
     except YamlLimit as error:
         raise CredentialsError(
-            f"{path} is not valid YAML: {error}.", hint="Write it as Port's command line does."
+            f"{path} is not valid YAML: {error}.", hint="Write it in the format of Port's command line."
         ) from None
     except (yaml.YAMLError, RecursionError):
         raise CredentialsError(f"{path} is not valid YAML.", hint="Save it as UTF-8 text.") from None

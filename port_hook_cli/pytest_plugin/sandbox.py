@@ -57,7 +57,7 @@ class PortSandbox:
 
     @property
     def blueprints(self) -> dict[str, dict[str, Any]]:
-        """The blueprints by identifier, as Port's API shows them."""
+        """The blueprints by identifier, in the format of Port's API."""
         return self.world.do(lambda: deepcopy(self.world.sandbox.blueprints))
 
     @property

@@ -70,7 +70,7 @@ class TestedWorkflow:
         """Send a node's request to the backend; raises UsageError for a URL that is not on this machine."""
         assert run.current is not None
         node_run_id = run.current.id
-        # `to` is the backend, which is not what a node that calls Port's own API is meant for.
+        # `to` is the backend, and a node that calls Port's own API is not meant for it.
         backend = None if is_in_ports_own(request.url) else self._settings.to
         to = self._settings.routes.get(node.identifier, backend)
         url = url_to(request.url, to, by_agent=request.agent, owner=f"The node {node.identifier}")

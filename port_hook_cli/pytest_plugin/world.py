@@ -78,7 +78,7 @@ class World:
         self._invoker: Invoker | None = None
 
     async def start(self, catalog: Catalog) -> None:
-        """Start the sandbox; raises ListenError, and UsageError for a file without an action or a blueprint."""
+        """Start the sandbox. Raises ListenError, and UsageError for a file without an action or a blueprint."""
         known = [create_vm_action(), *read_actions(catalog.actions)]
         self.client = await self._stack.enter_async_context(HttpClient(timeout_s=0))
         starting = Sandbox.start(

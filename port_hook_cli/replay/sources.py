@@ -35,10 +35,10 @@ class ReplaySource:
 
     `invocation.replay_of` is the id of the capture that it comes from, if any. `forwarded_to` is the URL that the
     capture was forwarded to, and `listener_target` the one that the store's last listener forwarded to. Both are None
-    unless they are URLs on this machine: a store may come from a stranger, who must not choose another machine.
-    `recorded` is what came of the capture at its handler, and `is_stored` says that it is in the store.
-    `is_message` says that it was a message of Kafka, whose signature is inside its body. `verdict` is the one that came
-    with the capture, which may be planted; None for what was not captured.
+    unless they are URLs on this machine: a store may come from someone else, who must not choose another machine.
+    `recorded` is the outcome of the capture at its handler, and `is_stored` says that it is in the store. `is_message`
+    says that it was a Kafka message, whose signature is inside its body. `verdict` is the capture's verdict, which may
+    be planted, or None if the source is not a capture.
     """
 
     name: str
@@ -90,10 +90,10 @@ def captured_verdict(source: ReplaySource, secret: Secret) -> Verdict:
 
 
 def contradiction(source: ReplaySource, secret: Secret | None) -> str:
-    """Return the note that a capture's verdict says that its signature was valid while it is not, "" otherwise."""
+    """Return a note if a capture's verdict wrongly says that its signature is valid, "" otherwise."""
     if secret is None or source.verdict is None or source.verdict.status is not Status.VALID:
         return ""
-    # A valid signature needs no diagnosis, which may take long for each of many captures.
+    # Do not diagnose valid signatures: for many captures, it may take long.
     found = verify_received_without_diagnosis(
         source.invocation.headers,
         source.invocation.body,

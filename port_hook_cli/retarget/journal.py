@@ -147,7 +147,7 @@ class Journal:
             return 0
 
     def _fault(self) -> str:
-        """Return why no file of the journal is used, or ""."""
+        """Return why the journal's files are not used, or ""."""
         try:
             check_own_folder(self._home, FOLDER)
         except OSError as error:

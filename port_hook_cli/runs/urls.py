@@ -55,9 +55,9 @@ def is_ports_own(api_url: str) -> bool:
 
 
 def is_in_ports_own(url: str) -> bool:
-    """Return whether a URL is one of an address below Port's own four APIs: https, exactly their host, and no port.
+    """Return whether a URL is in one of Port's own four APIs: https, exactly this host, and without a port.
 
-    Port calls such a target of a webhook with the organization's own credentials (docs, webhook page).
+    Port calls such a webhook target with the organization's own credentials (docs, webhook page).
     """
     from urllib.parse import urlsplit
 

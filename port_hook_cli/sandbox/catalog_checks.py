@@ -1,8 +1,8 @@
-"""Checks of entities against their blueprints, which a strict sandbox makes.
+"""A strict sandbox's checks of entities against their blueprints.
 
 Port's OpenAPI document has a 404 for an identifier that does not exist, and a 422 for JSON that does not match the
-schema of a route. It has no messages, and does not say which of the two an unknown property or the missing target of a
-relation gets. They get 422 and 404 here; Ocean takes a 404 with `not_found` for a missing target.
+schema of a route. It does not have messages, and does not specify which of the two an unknown property or the missing
+target of a relation gets. Here, they get 422 and 404. Ocean treats a 404 with `not_found` as a missing target.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ BUILT_IN = frozenset({"_user", "_team"})
 """Blueprints that every organization has. Their entities are not checked: the sandbox has no such blueprints."""
 
 STRICT = "the sandbox is strict"
-"""The beginning of the remark on an entity that was refused because it does not match its blueprint."""
+"""The beginning of the remark on an entity that was rejected because it does not match its blueprint."""
 
 
 def check_entity(
     state: SandboxState, blueprint: str, entity: Mapping[str, Any], *, creates_missing: bool = False
 ) -> None:
-    """Raise Refused if a strict sandbox does not accept what an entity is to have; otherwise, do nothing.
+    """Raise Refused if a strict sandbox does not accept the fields of an entity. Otherwise, do nothing.
 
-    With `creates_missing`, entities that its relations name are created without properties, as Port does.
+    With `creates_missing`, missing related entities are created without properties, as in Port.
     """
     if not state.is_strict:
         return
@@ -54,7 +54,7 @@ def _check_names(entity: Mapping[str, Any], declared: Mapping[str, Mapping[str, 
 
 
 def _targets(relations: Mapping[str, Any], entity: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the blueprint and the identifier of each entity that relations name; search queries name none."""
+    """Yield the blueprint and the identifier of each related entity, except for search queries."""
     for name, value in _object(entity.get("relations")).items():
         target = str(_object(relations[name]).get("target"))
         for identifier in value if isinstance(value, list) else [value]:

@@ -39,7 +39,7 @@ def read_workflows(paths: Iterable[Path]) -> list[dict[str, Any]]:
 
 
 def read_blueprints(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """Return the blueprints in files and folders; raises UsageError with the file and its fault."""
+    """Return the blueprints in files and folders. Raises UsageError with the file and its fault."""
     return _read_all(paths, "blueprint", _blueprints)
 
 

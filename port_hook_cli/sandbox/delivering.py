@@ -63,7 +63,7 @@ OnDelivery = Callable[[Invocation, Delivery], None]
 
 
 class Courier:
-    """Sends invocations. `commit` saves and publishes changes of the state; it raises PortHookError if that fails.
+    """Sends invocations. `commit` saves and publishes changes of the state. It raises PortHookError if this fails.
 
     `own_api` answers the invocation of a run whose URL is Port's own API, so that it never leaves this machine.
     """

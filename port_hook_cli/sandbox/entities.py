@@ -39,7 +39,7 @@ def create(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiRespo
 
 
 def put_entity(state: SandboxState, blueprint: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Add or replace an entity with these fields; raises Refused if a caller could not do so."""
+    """Add or replace an entity with these fields. Raises Refused if the API would reject it."""
     if fault := checks.find_fault(fields, checks.ENTITY, required=("identifier",), others=True, name_of="the entity"):
         raise invalid(fault)
     check_entity(state, blueprint, fields)
@@ -62,7 +62,7 @@ def shown(request: ApiRequest, entity: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def only(entity: Mapping[str, Any], included: Any, excluded: Any) -> dict[str, Any]:
-    """Return an entity with the fields in `included`, if given, and without those in `excluded`.
+    """Return an entity with only the fields in `included`, if set, and without the fields in `excluded`.
 
     A field is a name of Port's, with or without `$`, or the name of a property or relation, with or without
     `properties.` or `relations.`.

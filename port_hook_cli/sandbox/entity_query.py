@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Entity = Mapping[str, Any]
-"""An entity as Port shows it, with its `blueprint`, and its `datasource`: the user agent that saved it."""
+"""An entity in the format of Port's API, with its `blueprint` and its `datasource`: the user agent that saved it."""
 
 _COMBINATORS: Mapping[str, Callable[..., bool]] = {"and": all, "or": any}
 _BUILT_IN = {

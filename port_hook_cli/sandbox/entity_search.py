@@ -20,7 +20,7 @@ from port_hook_cli.sandbox.state import SandboxState
 MAX_BULK = 20
 MAX_BULK_DELETE = 100
 MAX_MIGRATIONS = 100
-"""How many migrations are kept, the newest."""
+"""How many of the latest migrations are retained."""
 _MAX_LIMIT = 1000
 
 
@@ -58,7 +58,7 @@ def search_in(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiRe
 
 
 def list_of_datasource(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Return one page of the entities that a client saved whose user agent has this beginning and this end.
+    """Return one page of the entities saved by clients whose user agent has this beginning and this end.
 
     Port's reference does not have this route; Ocean 0.56.2 calls it. `before` selects entities that were last changed
     before that time.
@@ -80,7 +80,7 @@ def list_of_datasource(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 
 def delete_several(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
-    """Delete up to 100 entities of a blueprint; identifiers that it does not have are left out of the response."""
+    """Delete up to 100 entities of a blueprint. The response leaves out unknown identifiers."""
     check_query(request, max_limit=_MAX_LIMIT)
     body = read_body(request, checks.BULK_DELETE, required=("entities",))
     if not 1 <= len(body["entities"]) <= MAX_BULK_DELETE:
@@ -94,7 +94,7 @@ def delete_several(state: SandboxState, request: ApiRequest, blueprint: str) -> 
 
 
 def delete_all(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
-    """Delete a blueprint's entities, and with `delete_blueprint=true` the blueprint; Port does it in a migration."""
+    """Delete a blueprint's entities, and with `delete_blueprint=true` the blueprint. Port does this in a migration."""
     check_query(request, max_limit=_MAX_LIMIT)
     require_known(state, blueprint)
     names = [name for known, name in state.entities if known == blueprint]
@@ -118,7 +118,7 @@ def delete_all(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiR
 
 
 def show_migration(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
-    """Return the response to a GET of a migration, which has always ended."""
+    """Return the response to a GET of a migration, which is always complete."""
     migration = state.resources.get(("migration", identifier))
     if migration is None:
         raise Refused(404, "not_found", f'Migration with identifier "{identifier}" was not found')
@@ -163,7 +163,7 @@ def _found(state: SandboxState, query: Mapping[str, Any], candidates: Iterable[d
 
 
 def _with_origin(state: SandboxState, entity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an entity with its `datasource` and `updatedAt`; both are empty for one of an older state file."""
+    """Return an entity with its `datasource` and `updatedAt`. Both are empty for entities from older state files."""
     origin = state.resources.get(("origin", entity["blueprint"], entity["identifier"]), {})
     return {**entity, "datasource": origin.get("datasource", ""), "updatedAt": origin.get("updatedAt", "")}
 

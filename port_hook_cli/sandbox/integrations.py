@@ -49,7 +49,7 @@ def update_config(state: SandboxState, request: ApiRequest, identifier: str) -> 
 
 
 def update_resync_state(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
-    """Set what an integration says of its latest synchronization."""
+    """Set the state of an integration's latest synchronization."""
     known = _find(state, identifier)
     body = read_body(request, {}, others=True)
     return _save(state, identifier, {**known, "resyncState": {**known.get("resyncState", {}), **body}}, status=200)
@@ -70,13 +70,13 @@ def list_provisioned(_: SandboxState, __: ApiRequest) -> ApiResponse:
 
 
 def show_resync_request(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
-    """Return that nobody has asked an integration to synchronize."""
+    """Return that the sandbox does not request a synchronization."""
     _find(state, identifier)
     return ApiResponse(status=200, document={"ok": True, "request": None})
 
 
 def show_cursor(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
-    """Return the cursor of a `kind` and `index`, or null if there is none."""
+    """Return the cursor of a `kind` and `index`, or null if it is not set."""
     _find(state, identifier)
     cursor = state.resources.get(_cursor(request, identifier))
     return ApiResponse(status=200, document={"ok": True, "cursor": cursor})
@@ -91,7 +91,7 @@ def create_cursor(state: SandboxState, request: ApiRequest, identifier: str) -> 
 
 
 def replace_cursor(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
-    """Replace a cursor; 404 for one that does not exist yet."""
+    """Replace a cursor. The status is 404 if it does not exist yet."""
     key = _cursor(request, identifier)
     if key not in state.resources:
         raise Refused(404, "not_found", f"The cursor of {key[2]} {key[3]} was not found")
@@ -127,6 +127,6 @@ def _save(state: SandboxState, identifier: str, fields: Mapping[str, Any], *, st
 
 
 def _shown(state: SandboxState, identifier: str, integration: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an integration with the addresses to which it sends logs, metrics and raw data: they are the sandbox's."""
+    """Return an integration with the sandbox's URLs for its logs, metrics and raw data."""
     address = f"{state.url}{_INGEST}/{quote(identifier, safe='')}"
     return {**{name: {"ingestUrl": address} for name in _DESTINATIONS}, **integration}

@@ -1,4 +1,4 @@
-"""The sandbox's server: its address, and what is said if it cannot listen there."""
+"""The sandbox's server: its address, and the error if it cannot listen there."""
 
 from __future__ import annotations
 

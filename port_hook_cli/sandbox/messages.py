@@ -21,8 +21,8 @@ _MAX_USER_AGENT = 500
 class ApiRequest:
     """A parsed request: decoded path segments, query (repeated fields joined by commas), token, body.
 
-    `reserved` says whether it has the header `x-port-reserved-usage: true`, which Port's agent sends. `user_agent` is
-    what Port calls the datasource of the entities that the request saves.
+    `reserved` says whether it has the header `x-port-reserved-usage: true`, which Port's agent sends. `user_agent`
+    becomes the datasource of the entities that the request saves, as in Port.
     """
 
     method: str
@@ -45,7 +45,7 @@ def read_request(method: str, target: str, fields: Mapping[str, str], body: byte
         method=method,
         segments=tuple(unquote(segment) for segment in path.split("/")[1:]),
         query={name: ",".join(given) for name, given in values.items()},
-        # Port's OpenAPI document describes the token as the whole header; its examples write `Bearer` before it.
+        # Port's OpenAPI document describes the token as the whole header. Its examples write `Bearer` before it.
         token=token.strip() if kind.lower() == "bearer" else kind,
         reserved=fields.get("x-port-reserved-usage", "").lower() == "true",
         user_agent=fields.get("user-agent", "")[:_MAX_USER_AGENT],

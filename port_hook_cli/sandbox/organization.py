@@ -1,4 +1,4 @@
-"""What the sandbox's organization has besides its catalog: users, teams, secrets, Kafka's credentials.
+"""The sandbox's organization without its catalog: users, teams, secrets, Kafka credentials.
 
 Users are fixed. Secrets are listed by name. Their values never leave the sandbox, and are not in its state file.
 """

@@ -27,7 +27,7 @@ MAX_CHAIN = 100
 
 @dataclass(slots=True)
 class _Chain:
-    """A run that somebody started, and all the runs that came of it."""
+    """A run that a user or client started, and all the runs that it led to."""
 
     started: int = 0
 
@@ -48,7 +48,7 @@ class OwnApi:
         self._chains.clear()
 
     def deliver(self, run_id: str, invocation: Invocation, url: str) -> Delivery:
-        """Return the response to the invocation of a run; raises PortHookError after `MAX_CHAIN` runs of a chain."""
+        """Return the response to the invocation of a run. Raises PortHookError after `MAX_CHAIN` runs in a chain."""
         parts = urlsplit(sendable_url(url))
         target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
         fields = {name.lower(): value for name, value in reversed(tuple(invocation.headers))}

@@ -1,7 +1,7 @@
 """Permissions to run and approve an action. The sandbox saves them but does not check them.
 
 Routes and fields: Port's API reference, "Update an action's permissions". Port documents neither the permissions of a
-new action nor the response of `auth/permissions`. Port's MCP server looks for the names in that response.
+new action nor the response of `auth/permissions`. Port's MCP server looks for the names of actions in that response.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def show_of_action(state: SandboxState, _: ApiRequest, identifier: str) -> ApiRe
 
 
 def update_of_action(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
-    """Set the fields in the body; the others stay."""
+    """Set the fields in the body. Other fields do not change."""
     find_action(state, identifier)
     body = read_body(request, checks.PERMISSIONS)
     for part, fields in _PARTS.items():

@@ -14,12 +14,12 @@ from port_hook_cli.errors import PortHookError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxRequest:
-    """An action's request without its signature, or its message. `headers` are those of the action.
+    """An action's request without its signature, or its message. `headers` are the action's headers.
 
-    `body` is the exact bytes that are signed. With `agent`, Port's execution agent sends the request. `properties`
-    are the inputs as Port stores them, with secret inputs encrypted; None leaves them as they were given.
-    `is_message` is true for a KAFKA action: `body` is its payload, and there is no URL. `integration` is the rendered
-    invocation method of an INTEGRATION_ACTION, which the integration that it names claims; there is no URL either.
+    `body` is the raw body that is signed. With `agent`, Port's execution agent sends the request. `properties`
+    are the inputs as Port stores them, with secret inputs encrypted; None leaves them unchanged. `is_message` is true
+    for a KAFKA action: `body` is its payload, and there is no URL. `integration` is the rendered invocation method of
+    an INTEGRATION_ACTION, which its integration claims. It does not have a URL either.
     """
 
     method: str = "POST"

@@ -191,7 +191,7 @@ ROUTES = (
     Route("PUT", f"{_INGEST}/syncMetrics/resync/{{event}}/kind/{{kind}}", integrations.ignore),
     Route("POST", f"{_INGEST}/{_RAW_DATA}", integrations.ignore),
 )
-# What a full sandbox refuses. It goes on starting runs, of which the oldest are dropped, and accepting their reports.
+# What a full sandbox rejects. It still starts runs, deletes the oldest ones, and accepts reports.
 _ADDING = frozenset(
     {
         actions.create_action,

@@ -127,11 +127,11 @@ class Sandbox:
         `runs` are added at the start. Any other well-formed run id creates a run when it is first used, unless
         `strict_runs` is set. With `strict`, entities are checked against their blueprints. `actions` replace the sample
         action. `state` is the file that stores the state (raises StoreError if it cannot be used). `kafka_brokers`
-        (`HOST:PORT`) are those that GET /v1/kafka-credentials names.
-        `publisher` publishes what is for Port's agent and KAFKA actions; without one, nothing is published, and the
-        agent claims its requests. Raises BrokerError if its brokers do not respond. `invoker` makes the requests of
-        runs; without one, no requests are sent. `sending` says how they are sent. `on_event` is called after each call,
-        `on_run` for each step of a run that was started here, and `on_delivery` for each request that was sent.
+        (`HOST:PORT`) are the brokers in the response of GET /v1/kafka-credentials. `publisher` publishes what is for
+        Port's agent and KAFKA actions; without one, nothing is published, and the agent claims its requests. Raises
+        BrokerError if its brokers do not respond. `invoker` makes the requests of runs; without one, no requests are
+        sent. `sending` says how they are sent. `on_event` is called after each call, `on_run` for each step of a run
+        that was started here, and `on_delivery` for each request that was sent.
         """
         known = SandboxState(now=now, strict_runs=strict_runs, token_lifetime_s=token_lifetime_s, is_strict=strict)
         with _opened(state) as file:
@@ -212,11 +212,11 @@ class Sandbox:
         return self._state.blueprints
 
     def add_blueprint(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Add or replace a blueprint; `fields` are those of Port's API."""
+        """Add or replace a blueprint. `fields` are the fields of Port's API."""
         return self._state.add_blueprint(fields)
 
     def add_entity(self, blueprint: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Add or replace an entity; `fields` are those of Port's API. Raises UsageError if it is not accepted."""
+        """Add or replace an entity. `fields` are the fields of Port's API. Raises UsageError if it is not accepted."""
         try:
             return put_entity(self._state, blueprint, fields)
         except Refused as refused:
@@ -289,7 +289,7 @@ class Sandbox:
         return upsert_entity(self._state, config)
 
     def answer_run(self, run_id: str, invocation: Invocation, url: str) -> Delivery:
-        """Answer the request of a run whose URL is Port's own API, as Port does: with the sandbox's credentials.
+        """Answer the request of a run whose URL is Port's own API with the sandbox's credentials, as in Port.
 
         Raises PortHookError if runs have started one another too often.
         """
@@ -343,7 +343,7 @@ class Sandbox:
         )
 
     def _answer_run(self, request: ApiRequest, target: str, caller: str) -> ApiResponse:
-        """Answer a call that a run makes, whose target is Port's own API, like a call over HTTP."""
+        """Answer a run's call of Port's own API like a call over HTTP."""
         if request.segments[:1] != ("v1",):
             given = without_version()
         else:
@@ -353,7 +353,7 @@ class Sandbox:
         return replace(given, headers={**self._rate_limit.headers(), **given.headers})
 
     def _tell(self, method: str, target: str, given: ApiResponse) -> None:
-        """Tell the observers of a call, and go on with what it started."""
+        """Notify the observers of a call, and continue what it started."""
         masked = self._state.masker().text  # a call of a run may have a rendered secret in its path
         self._handlers.on_event(
             ApiEvent(

@@ -72,8 +72,8 @@ class InitialData:
 class SandboxState:
     """Credentials, runs, actions and entities of one sandbox. `now` returns seconds since the epoch.
 
-    With `is_strict`, entities are checked against their blueprints (`catalog_checks.py`).
-    `changes` returns what has to be saved; `restore` loads it. `size` is how much it is.
+    With `is_strict`, entities are checked against their blueprints (`catalog_checks.py`). `changes` returns the parts
+    to save, and `restore` loads them. `size` is the size of the state.
     """
 
     def __init__(
@@ -192,7 +192,7 @@ class SandboxState:
     def changes(self) -> list[Row]:
         """Return every part that has changed since `clear_changes`, as JSON values.
 
-        If the state is full, the oldest runs that have ended are dropped first.
+        If the state is full, this first deletes the oldest runs that have ended.
         """
         rows = self._changed()
         for row in rows:
@@ -213,7 +213,7 @@ class SandboxState:
         self._changes.clear()
 
     def masker(self) -> Masker:
-        """Return what masks the organization's secrets and the client secret in a text that is shown or saved."""
+        """Return a masker for the organization's secrets and the client secret in text to show or save."""
         if self._masker is None:
             self._masker = Masker([*self.secrets.values(), self.client_secret.reveal()])
         return self._masker
@@ -234,7 +234,7 @@ class SandboxState:
     def issue_token(self) -> str:
         """Return a new token, valid for `token_lifetime_s` seconds.
 
-        Ocean processes actions only if the token says `isMachine`.
+        Ocean processes actions only if the token has `isMachine`.
         """
         now = self.now()
         claims = {
@@ -315,7 +315,7 @@ class SandboxState:
     def set_entity(
         self, blueprint: str, identifier: str, entity: dict[str, Any] | None, *, datasource: str = ""
     ) -> None:
-        """Set an entity as Port shows it; None deletes it. `datasource` is the user agent of the caller."""
+        """Set an entity in the format of Port's API. None deletes it. `datasource` is the caller's user agent."""
         origin = ("origin", blueprint, identifier)
         if entity is None:
             del self.entities[blueprint, identifier]
@@ -327,7 +327,7 @@ class SandboxState:
         self.record_change("entity", json.dumps([blueprint, identifier]), entity)
 
     def set_resource(self, key: ResourceKey, value: dict[str, Any] | None) -> None:
-        """Set a resource that no other part of the sandbox reads; None deletes it. Its key begins with its kind."""
+        """Set a resource that no other part of the sandbox reads. None deletes it. Its key begins with its kind."""
         if value is None:
             del self.resources[key]
         else:
@@ -335,11 +335,11 @@ class SandboxState:
         self.record_change("resource", json.dumps(key), value)
 
     def resources_of(self, *beginning: str) -> list[dict[str, Any]]:
-        """Return the resources whose keys begin with these parts, the oldest first."""
+        """Return the resources whose keys begin with these parts, oldest first."""
         return [value for key, value in self.resources.items() if key[: len(beginning)] == beginning]
 
     def set_secret(self, name: str, value: str | None) -> None:
-        """Set a secret of the organization, which is not saved; None deletes it."""
+        """Set a secret of the organization, which is not saved. None deletes it."""
         if value is None:
             del self.secrets[name]
             self.secret_descriptions.pop(name, None)
@@ -349,7 +349,7 @@ class SandboxState:
         self._masker = None
 
     def add_blueprint(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Add or replace a blueprint; `fields` are those of Port's API, including `identifier`."""
+        """Add or replace a blueprint. `fields` are the fields of Port's API, including `identifier`."""
         at = format_time(self.now())
         identifier = str(fields["identifier"])
         set_here = {"createdAt": at, "createdBy": self.client_id}
@@ -358,7 +358,7 @@ class SandboxState:
         return blueprint
 
     def set_blueprint(self, identifier: str, blueprint: dict[str, Any] | None) -> None:
-        """Set a blueprint as Port shows it; None deletes it, with its scorecards."""
+        """Set a blueprint in the format of Port's API. None deletes it with its scorecards."""
         if blueprint is None:
             for key in [key for key in self.resources if key[:2] == ("scorecard", identifier)]:
                 self.set_resource(key, None)
@@ -392,7 +392,7 @@ class SandboxState:
             self._drop(dropped)
 
     def _drop_ended(self) -> bool:
-        """Drop the oldest run that has ended; return whether there was one."""
+        """Delete the oldest run that has ended. Return whether there was one."""
         dropped = next((run for run in self.runs.values() if run.ended and run.phase not in _UNDER_WAY), None)
         if dropped is not None:
             self._drop(dropped)

@@ -24,7 +24,7 @@ from port_hook_cli.files.own_files import make_folders
 from port_hook_cli.javascript.nesting import MOST_MARKS, count_marks
 from port_hook_cli.sandbox.state import Row
 
-# Format 1 has no resources: a version of port-hook that writes it would call a file that has some damaged.
+# Format 1 does not have resources. A version that writes format 1 would treat a file with resources as damaged.
 _READ = frozenset({1, 2})
 _VERSION = 2
 _SQLITE_MAGIC = b"SQLite format 3\0"
@@ -121,7 +121,7 @@ class StateFile:
 
 
 def _row(kind: Any, key: Any, document: Any) -> Row:
-    """Return a row of the file; raises ValueError for anything that `write` does not write, and RecursionError."""
+    """Return a row of the file. Raises ValueError for anything that `write` does not write, and RecursionError."""
     if not all(isinstance(text, str) for text in (kind, key, document)):
         raise ValueError("a part of it is not text")
     name = json.loads(key)

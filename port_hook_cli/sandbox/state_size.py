@@ -1,4 +1,4 @@
-"""How much a sandbox holds. A client can add entities, secrets and logs without end, so their size has a limit."""
+"""The size of a sandbox's state. Clients can add entities, secrets and logs endlessly, so their size is limited."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from port_hook_cli.javascript.nesting import count_marks
 
 MAX_STATE_BYTES = 128 * 1024 * 1024
-"""Half of what a state file may have at the next start, so that what was accepted can be loaded again. A part may have
-a quarter of it, again half of what a file may have in one part."""
+"""Half the maximum size of a state file, so that the next start can load everything that was accepted. A part may
+have a quarter of this size, which is half the maximum of a part in a state file."""
 
 BYTES_OF_A_MARK = 16
 """What a comma, colon or opening bracket counts for at least: a short value takes more memory than its text. At this
@@ -32,7 +32,7 @@ class StateSize:
 
     @property
     def has_room(self) -> bool:
-        """Whether more is accepted: the state is not full, and none of its parts has a quarter of the limit."""
+        """Whether the state accepts more: it is not full, and each part is smaller than a quarter of the limit."""
         return not self.is_full and not self._large
 
     def set(self, kind: str, key: str, value: Any) -> None:

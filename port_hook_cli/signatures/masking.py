@@ -1,4 +1,4 @@
-"""Mask signatures in text and bytes that are shown to someone who must not send the request. Pure."""
+"""Mask signatures in text and bytes for readers who must not be able to send the request. Pure."""
 
 from __future__ import annotations
 

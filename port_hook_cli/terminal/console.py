@@ -76,7 +76,7 @@ class Output:
         return highlighted(lines)
 
     def fit(self, lines: Iterable[Styled], *, indent: int | None = None) -> Iterable[Styled]:
-        """Return lines wrapped below their values on a terminal, and as they are in a pipe.
+        """Return lines wrapped below their values on a terminal, and unchanged in a pipe.
 
         `indent` is the column of the values, by default `layout.INDENT`.
         """
@@ -101,7 +101,7 @@ class Output:
 
 
 def _not_a_message(line: Styled) -> Styled:
-    """Return a line, indented if it begins with text from outside that looks like the label of a message."""
+    """Return a line, indented if it begins with untrusted text that looks like the label of a message."""
     first = line.spans[0] if line.spans else None
     if first is None or first.text[:1] not in _INITIALS or not line.plain.startswith(_BEGINNINGS):
         return line

@@ -21,7 +21,7 @@ _WORD_OR_COMMAND = re.compile(r"\S*`[^`]+`\S*|\S+")
 def fit(lines: Iterable[Styled], width: int, *, indent: int = INDENT) -> Iterator[Styled]:
     """Yield `lines` wrapped to `width` columns, each continued below its value, which is at column `indent`.
 
-    A word that is wider than that is broken; a line with `no_wrap` is left whole.
+    Wider words are broken. Lines with `no_wrap` are not.
     """
     for line in lines:
         if line.no_wrap or cell_width(line.plain) <= width or width - indent < _NARROWEST:

@@ -52,7 +52,7 @@ class Masker:
         return content
 
     def beginning(self, content: bytes, *, of_more: bool) -> bytes:
-        """Return bytes with every secret masked, and `of_more` also a secret that is cut off where they end."""
+        """Return bytes with every secret masked. With `of_more`, also mask a secret that is cut off at the end."""
         content = self.content(content)
         for form in self._forms if of_more else ():
             secret = form.encode("utf-8", "surrogatepass")

@@ -11,7 +11,7 @@ from port_hook_cli.runs.urls import is_in_ports_own
 
 
 def destination(url: str, to: str | None, *, to_its_url: bool = False, owner: str = "The action") -> str:
-    """Return the URL to send to: `to`, with the path and query of `url` unless it has its own, or else `url`.
+    """Return the URL to send to: `to`, with the path and query of `url` unless it has its own, otherwise `url`.
 
     With `to`, `url` can be any text, such as a placeholder.
 

@@ -25,7 +25,7 @@ from port_hook_cli.trigger.view import log_line, run_line
 if TYPE_CHECKING:
     from port_hook_cli.trigger.plan import Documents, TriggerPlan
 
-_CONTINUED = 4  # the column in which a long line goes on
+_CONTINUED = 4  # the column in which a long line continues
 
 
 def run_in_port(

@@ -57,7 +57,7 @@ class SandboxInvoker:
 
 
 def as_claimed(method: Mapping[str, Any], properties: Mapping[str, Any]) -> SandboxRequest:
-    """Return what an integration claims for the sandbox: a rendered invocation method."""
+    """Return the rendered invocation method that an integration claims from the sandbox."""
     from port_hook_cli.sandbox import SandboxRequest
 
     return SandboxRequest(integration=method, properties=properties)

@@ -256,7 +256,7 @@ async def _sandbox(stack: AsyncExitStack, begin: _Beginning, settings: Callable[
 
 
 def _with_targets(workflow: Workflow, plan: TriggerPlan, masker: Masker, runtime: Runtime) -> Workflow:
-    """Return the workflow with the given target as the URL of each node whose own URL is a placeholder."""
+    """Return the workflow with the given target as the URL of each node that has a placeholder URL."""
     nodes = dict(workflow.nodes)
     for node in workflow.nodes.values():
         to, url = plan.routes.get(node.identifier, plan.to), node.config.get("url")

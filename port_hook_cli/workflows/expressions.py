@@ -40,9 +40,9 @@ def used_outputs(node: Node) -> tuple[str, ...]:
 
 
 def reads_response(node: Node) -> bool:
-    """Return whether a node's `variables` or links read `.response`, as Port's documents of the closed beta have it.
+    """Return whether a node's `variables` or links read `.response`, as in Port's closed beta documentation.
 
-    The later ones have `.result.response`.
+    The later documentation has `.result.response`.
     """
     template = {"variables": dict(node.variables), "links": list(node.links)}
     try:
@@ -68,7 +68,7 @@ def _outputs_in(tokens: Sequence[JqToken]) -> Iterator[str]:
 
 
 def _paths_from(tokens: Sequence[JqToken], name: str) -> list[int]:
-    """Return where a path begins with `name`: not as a member of something else, such as `.workflow.outputs`."""
+    """Return where a path begins with `name`, but not as a member of another value, such as `.workflow.outputs`."""
     return [
         index
         for index, token in enumerate(tokens)

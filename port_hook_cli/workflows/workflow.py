@@ -57,7 +57,7 @@ class Node:
 
     `config`, `variables` and `links` hold templates. With `is_verbose`, the bodies of a WEBHOOK node's request and
     response are in its log: Port's page on webhook nodes has `verbose` in the config, Terraform's provider on the node.
-    `outlets` are those of a CONDITION or INPUT node.
+    `outlets` are the outlets of a CONDITION or INPUT node.
     """
 
     identifier: str

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 LARGEST_VALUE = 64 * 1024 * 1024
 """Bytes of the largest value that port-hook saves: a body (`--max-body`), or a part of a sandbox's state."""
 
-_LARGEST_COLUMN = 2 * 1024 * 1024  # no listener writes more into any column but the body
+_LARGEST_COLUMN = 2 * 1024 * 1024  # listeners write less into every column except bodies
 
 
 def bounded(column: str, most: int = 0) -> str:
@@ -21,7 +21,7 @@ def bounded(column: str, most: int = 0) -> str:
 
 
 def has_at_most(column: str, most: int = 0) -> str:
-    """Return SQL for whether a column has at most `most` bytes; the parameters are those of `bounded`."""
+    """Return SQL for whether a column has at most `most` bytes. The parameters are the same as for `bounded`."""
     return f"octet_length({column}) <= {most or largest(column)}"
 
 
@@ -44,7 +44,7 @@ FAULT = f"CASE WHEN typeof(delivery) <> 'null' AND ({HANDLER}) IS NULL THEN 1 EN
 
 
 TARGET_OF_THE_LAST_SESSION = f"SELECT {bounded('forward_to', 64 * 1024)} FROM main.last_session LIMIT 1"  # noqa: S608
-"""SQL for where the store's last listener forwarded to."""
+"""SQL for the target of the store's last listener."""
 
 
 class Condition(NamedTuple):

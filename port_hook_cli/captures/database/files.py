@@ -53,10 +53,10 @@ def check_files(path: Path, *, show_only: bool) -> list[str]:
 
 
 def close_to_others(path: Path, *, show_only: bool) -> list[str]:
-    """Make the store's files private if they belong to this user; return what the user should know about that.
+    """Make the store's files private if they belong to this user. Return what the user should know about that.
 
-    Call it only for a database that port-hook has made: the modes of all other files are their owner's. For the same
-    reason, only a folder with port-hook's own name is made private. Raises StoreError.
+    Call it only for a database that port-hook has created, because port-hook does not change the mode of other files.
+    For the same reason, only a folder with the name `.port-hook` is made private. Raises StoreError.
     """
     warnings: list[str] = []
     reported: list[int] = []
@@ -145,7 +145,7 @@ def _check(file: _StoreFile, found: os.stat_result, *, show_only: bool) -> Itera
     if not (stat.S_ISDIR if is_folder else stat.S_ISREG)(found.st_mode):
         raise _unusable(path, f"could not be opened: it is not a {'folder' if is_folder else 'regular file'}")
     if found.st_nlink > 1 and not is_folder:
-        raise _unusable(path, "has another name elsewhere (a hard link), and what is written to it is written there")
+        raise _unusable(path, "has another name elsewhere (a hard link), so port-hook would write there too")
     is_of_another_user = sys.platform != "win32" and found.st_uid != os.geteuid()
     if is_of_another_user:
         if not show_only or found.st_mode & _WRITABLE_BY_OTHERS:

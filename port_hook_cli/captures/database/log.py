@@ -1,11 +1,10 @@
-"""SQLite's log (`-wal`): whether what was committed is in it without a gap, and the repair of a log that was cut.
+"""SQLite's log (`-wal`): checks that it contains the commits without a gap, and repairs a log that was cut.
 
-SQLite appends to its log where its index (`-shm`) says that the log ends. It does not look at the file first. So if
-another program cuts the log, SQLite goes on to write behind a gap. It then reads zeros instead of pages, copies them
-into the database, and after a crash finds nothing that is behind the gap.
+SQLite appends to its log where its index (`-shm`) says that the log ends, without looking at the file. So if another
+program cuts the log, SQLite continues to write behind a gap. It then reads zeros instead of pages and copies them into
+the database. After a crash, it does not find commits behind the gap.
 
-The formats are those of https://www.sqlite.org/fileformat.html#the_write_ahead_log and
-https://www.sqlite.org/walformat.html.
+Formats: https://www.sqlite.org/fileformat.html#the_write_ahead_log and https://www.sqlite.org/walformat.html.
 """
 
 from __future__ import annotations
@@ -71,7 +70,7 @@ class Gap(Enum):
 class Log:
     """The log of an open store. `end` is where it ended after the latest commit that was seen, in bytes.
 
-    On Windows, where no program can cut a file that SQLite has open, nothing is read, and every log counts as whole.
+    On Windows, other programs cannot cut a file that SQLite has open, so the log is not read and counts as complete.
     """
 
     def __init__(self, path: Path) -> None:

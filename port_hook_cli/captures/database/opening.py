@@ -45,7 +45,7 @@ _INSTRUCTIONS = 100_000
 
 
 def store_path(option: Path | None, cwd: Path) -> Path:
-    """Return the store's absolute path: the option's, taken from `cwd`, or `.port-hook/captures.db` there.
+    """Return the store's absolute path: the option's path, relative to `cwd`, or `.port-hook/captures.db` in `cwd`.
 
     Raises UsageError for a folder.
     """
@@ -177,7 +177,7 @@ def distrust(connection: sqlite3.Connection) -> None:
     """Limit what the content of a database can do: any program may have written it. Check its definitions next.
 
     A statement that would read or make a value of more than LARGEST_VALUE bytes fails with SQLITE_TOOBIG, before SQLite
-    takes memory for it.
+    allocates memory for it.
     """
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE + _SLACK)
     connection.execute("PRAGMA trusted_schema = OFF")

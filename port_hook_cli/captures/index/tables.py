@@ -1,7 +1,7 @@
 """The tables of the index over a capture store, and the SQL that fills them. Pure.
 
-Any program may have written the store, so every column is brought into a form and a size that the index can use. The
-SQL is to be passed to `opening.portable`.
+Any program may have written the store, so every column is converted and cut to a form that the index can use. Pass the
+SQL to `opening.portable`.
 """
 
 from __future__ import annotations

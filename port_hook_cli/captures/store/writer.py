@@ -71,7 +71,7 @@ class StoreWriter:
     """Saves to `store` for callers on `loop`; owns the store and closes it.
 
     `problem` is the latest failure; `failures` counts the captures and outcomes that were lost. `warn` is called with a
-    sentence when captures that had been saved are lost, because another program has changed the files.
+    sentence when saved captures are lost because another program has changed the files.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ export function get(path, parameters = {}, signal) {
   return call(path + query(parameters), { signal }, read);
 }
 
-/** The exact bytes of a body, as a Blob. */
+/** The raw bytes of a body, as a Blob. */
 export function getBytes(path, parameters) {
   return call(path + query(parameters), {}, (response) => (response.ok ? response.blob() : read(response)));
 }
@@ -67,7 +67,7 @@ export function follow(filters, position, handlers, onState) {
   return () => leaving.abort();
 }
 
-/** Read server-sent events to their end. EventSource would not do: it sends no header with the token. */
+/** Read server-sent events to their end. EventSource cannot send the header with the token. */
 async function readEvents(body, handle) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";

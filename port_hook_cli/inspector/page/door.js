@@ -1,8 +1,8 @@
-// The token: from the address to this tab's memory, and only to the server that knows it already.
+// Moves the token from the address to this tab's storage, and sends it only to a server that already knows it.
 
 export class ApiError extends Error {
   constructor(status, body) {
-    super(body.error ?? `The inspector responded ${status}.`);
+    super(body.error ?? `The inspector responded with ${status}.`);
     this.status = status;
     this.hint = body.hint ?? "";
     this.line = body.line ?? 0;
@@ -10,7 +10,7 @@ export class ApiError extends Error {
   }
 }
 
-/** Options of every request: no cookies of other programs on this host, and no way to another address. */
+/** Options of every request: without cookies of other programs on this host, and without redirects. */
 export const OWN = { credentials: "omit", redirect: "error", cache: "no-store" };
 
 const KEY = "port-hook-token";
@@ -30,7 +30,7 @@ export function trustedToken() {
   return greeting;
 }
 
-/** Have the server prove itself again before the next request: a connection was lost. */
+/** After a lost connection, let the server prove that it knows the token before the next request. */
 export function doubtServer() {
   greeting = null;
 }
@@ -55,7 +55,7 @@ function tokenInAddress() {
   return new URLSearchParams(window.location.hash.slice(1)).get("token");
 }
 
-/** Move the token from the address to the session storage, which belongs to this tab and this port, so a reload has it. */
+/** Move the token from the address to the session storage of this tab and port, where a reload finds it. */
 function takeToken() {
   const given = tokenInAddress();
   if (given) window.history.replaceState(null, "", window.location.pathname + window.location.search);
@@ -63,6 +63,6 @@ function takeToken() {
     if (given) window.sessionStorage.setItem(KEY, given);
     return window.sessionStorage.getItem(KEY);
   } catch {
-    return given; // the browser keeps nothing
+    return given; // the browser has no storage
   }
 }

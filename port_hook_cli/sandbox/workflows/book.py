@@ -24,16 +24,16 @@ from port_hook_cli.workflows.workflow import Workflow, read_workflow
 MAX_LOGS = 1000
 """How many entries the log of a node run keeps, the newest."""
 MAX_LOG_CHARACTERS = 4 * 1024 * 1024
-"""How many characters the messages of these entries have at most. The latest entry is always kept."""
+"""How many characters the messages of these entries may have. The latest entry is always retained."""
 
 _KEPT = ("id", "version", "orgId", "createdBy", "createdAt", "updatedBy", "updatedAt")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeReport:
-    """What was said about a node run besides its outcome.
+    """What is known about a node run besides its outcome.
 
-    `offered_to` is the integration that alone may claim the node run, `installation_id` who has claimed it.
+    `offered_to` is the only integration that may claim the node run, and `installation_id` who has claimed it.
     `outcome` is what a PATCH reported while the node was not yet ended here; `config` is the rendered config that
     Port's agent or the integration gets; it may hold the organization's secrets, so the state file does not keep it.
     Times are seconds since the epoch.
@@ -117,7 +117,7 @@ class WorkflowBook:
             self._drop_one(run)
 
     def report(self, node_run_id: str, **fields: Any) -> NodeReport:
-        """Set fields of the reports on a node run, and return them; of its logs, the newest are kept (`MAX_LOGS`)."""
+        """Set fields of the reports on a node run, and return them. Only the latest logs are retained (`MAX_LOGS`)."""
         if "logs" in fields:
             fields["logs"] = _newest(fields["logs"])
         found = replace(self.reports.get(node_run_id, NodeReport()), **fields)
@@ -156,7 +156,7 @@ class WorkflowBook:
         self._drop(next((run for run in others if run.result is not None), others[0]))
 
     def drop_ended(self) -> bool:
-        """Drop the oldest run that has ended; return whether there was one."""
+        """Delete the oldest run that has ended. Return whether there was one."""
         ended = next((run for run in self.runs.values() if run.result is not None), None)
         if ended is not None:
             self._drop(ended)

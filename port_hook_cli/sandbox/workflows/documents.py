@@ -59,7 +59,7 @@ def node_run_document(
 
 
 def claimed_document(book: WorkflowBook, run: WorkflowRun, node_run: NodeRun) -> dict[str, Any]:
-    """Return a node run as the published agent and Ocean read a claimed one: its rendered `config` is on top."""
+    """Return a claimed node run in the format that the published agent and Ocean read: with the rendered `config`."""
     report = book.reports[node_run.id]
     config = {**run.node(node_run).config, **(report.config or {})}
     until = report.claimed_until

@@ -200,7 +200,7 @@ class _SandboxEffects:
         return Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, remarks=(remark,)))
 
     def _offer(self, run: WorkflowRun, config: Mapping[str, Any]) -> NodeOutcome:
-        """Offer a node run to the integration that its config names, which ends it with a report."""
+        """Offer a node run to the integration in its config, which ends it with a report."""
         assert run.current is not None
         installation = config.get("installationId")
         if not isinstance(installation, str) or not installation:
@@ -284,7 +284,7 @@ def _is_for_agent(step: Step) -> bool:
 
 
 def _told(step: Step, masked: Callable[[str], str]) -> str:
-    """Return what a step did; `masked` hides the secrets of a rendered URL."""
+    """Return what a step did. `masked` masks secrets in a rendered URL."""
     node_run, name = step.node_run, brief(step.node.identifier)
     if step.delivery is None and step.request is not None and node_run.progress is Progress.SENDING:
         return f"{name} sends {brief(masked(f'{step.request.method} {step.request.url}'))}"
