@@ -1,7 +1,7 @@
-"""Asks the real pyjq 2.6.0 what it returns, in a process of its own: some expressions crash or hang it.
+"""Runs expressions with the real pyjq 2.6.0 in a separate process, because some expressions crash or hang it.
 
 `make pyjq` builds it, which needs a C toolchain, autoconf, automake, libtool and a Python that has lib2to3 (before
-3.13). `python tests/agent/jq15.py` asks it for every expression of `jq15_corpus.json` again, and writes the results.
+3.13). `python tests/agent/jq15.py` runs every expression in `jq15_corpus.json` again and writes the results.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ for line in sys.stdin:
 
 
 def ask(pairs: Sequence[tuple[str, Any]], *, wait_s: float = _WAIT_S) -> list[dict[str, Any]]:
-    """Return what pyjq gives for expressions and their documents: `{"value": …}`, CRASH or HANG."""
+    """Return the result of pyjq for each expression and its document: `{"value": …}`, CRASH or HANG."""
     found: list[dict[str, Any]] = []
     while len(found) < len(pairs):
         found += _answers(pairs[len(found) :], wait_s)
@@ -70,7 +70,7 @@ def read_corpus() -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Ask for every expression of the corpus, and write the results."""
+    """Run every expression of the corpus and write the results."""
     groups = read_corpus()
     for group in groups:
         answers = ask([(each, group["document"]) for each in group["results"]])

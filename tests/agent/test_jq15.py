@@ -39,7 +39,7 @@ def same(result: Any) -> str:
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: ",".join(group["document"])[:20])
-def test_every_expression_gives_what_pyjq_returned(agent: AgentJq, group: dict[str, Any]) -> None:
+def test_every_expression_has_the_result_of_pyjq(agent: AgentJq, group: dict[str, Any]) -> None:
     found = predicted(agent, list(group["results"]), group["document"])
     assert {name: same(each) for name, each in found.items()} == {
         name: same(each) for name, each in group["results"].items()
@@ -175,7 +175,7 @@ def _larger(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 @pytest.mark.nightly
 @settings(max_examples=10)
 @given(st.lists(st.recursive(st.sampled_from(_LEAVES), _larger, max_leaves=4), min_size=30, max_size=30, unique=True))
-def test_random_expressions_give_what_pyjq_returns(agent: AgentJq, expressions: list[str]) -> None:
+def test_random_expressions_have_the_results_of_pyjq(agent: AgentJq, expressions: list[str]) -> None:
     document = {"a": "s", "b": {"c": None}, "l": [1, "x", None, [2]], "s": "héllo a,b"}
     found: dict[str, dict[str, Any]] = {}
     for expression in expressions:

@@ -1,4 +1,4 @@
-"""What the agent of May 2026, and the newest one, make of the same claimed run."""
+"""The agent of May 2026 and the latest version treat the same claimed run differently."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def taken(document: dict[str, Any], version: AgentVersion | None = None) -> Agen
 
 
 def event(**method: Any) -> dict[str, Any]:
-    """Return a body of Port's default payload, with the invocation method that Port's event has."""
+    """Return a body with Port's default payload and its invocation method."""
     return {
         "context": {"runId": RUN},
         "payload": {"action": {"identifier": "a", "invocationMethod": {"type": "WEBHOOK", "agent": True, **method}}},
@@ -29,11 +29,11 @@ def event(**method: Any) -> dict[str, Any]:
     }
 
 
-def test_newest_agent_is_the_default() -> None:
+def test_latest_agent_is_the_default() -> None:
     assert "onTimeout" in taken(node_run(onTimeout="fail")).method
 
 
-def test_newest_agent_passes_the_whole_configuration_of_a_node() -> None:
+def test_latest_agent_passes_the_whole_configuration_of_a_node() -> None:
     run = node_run(onTimeout="fail", responseTimeout=3)
     method = taken(run, LATEST).method
     assert method == {
@@ -48,14 +48,14 @@ def test_newest_agent_passes_the_whole_configuration_of_a_node() -> None:
     assert taken(run, LATEST).run_id == NODE_RUN
 
 
-def test_newest_agent_adds_defaults_to_what_a_node_lacks() -> None:
+def test_latest_agent_adds_defaults_to_what_a_node_lacks() -> None:
     run = {"identifier": NODE_RUN, "config": {"type": "WEBHOOK", "url": URL, "agent": True}}
     expected = {"type": "WEBHOOK", "url": URL, "synchronized": False, "method": "POST", "headers": {}}
     assert taken(run, LATEST).method == expected
     assert taken({"identifier": NODE_RUN, "config": {"url": URL}}, LATEST).acceptance is Acceptance.NOT_FOR_AGENT
 
 
-def test_newest_agent_takes_the_method_of_the_event_and_overrides_it_by_the_run() -> None:
+def test_latest_agent_uses_the_method_of_the_event_and_overrides_it_with_the_run() -> None:
     body = event(url="http://event/", method="PUT", projectName="p")
     run = {"id": RUN, "payload": {"url": URL, "agent": True, "synchronized": True, "body": body}}
     message = taken(run, LATEST)
@@ -68,7 +68,7 @@ def test_newest_agent_takes_the_method_of_the_event_and_overrides_it_by_the_run(
     assert "KeyError" in taken(run, MAY).fault  # it reads only the run
 
 
-def test_run_whose_method_is_only_in_its_event_is_for_the_newest_agent() -> None:
+def test_run_whose_method_is_only_in_its_event_is_for_the_latest_agent() -> None:
     message = taken({"id": RUN, "payload": {"body": event(url=URL)}})
     assert message.acceptance is Acceptance.ACCEPTED
     assert message.looks_like is LATEST
@@ -78,7 +78,7 @@ def test_run_whose_method_is_only_in_its_event_is_for_the_newest_agent() -> None
 @pytest.mark.parametrize("missing", ["type", "url"])
 @pytest.mark.parametrize("value", [None, ""])
 @pytest.mark.parametrize("agent", [True, False])
-def test_newest_agent_fails_without_a_type_or_a_url(missing: str, value: str | None, agent: bool) -> None:
+def test_latest_agent_fails_without_a_type_or_a_url(missing: str, value: str | None, agent: bool) -> None:
     run = action_run(body={"payload": {}}, agent=agent)
     empty = action_run(body={"payload": {}}, agent=agent, **{missing: value})
     del run["payload"][missing]
@@ -88,7 +88,7 @@ def test_newest_agent_fails_without_a_type_or_a_url(missing: str, value: str | N
         assert message.fault == f"ValueError: Run {RUN} has no invocation method type or url"
 
 
-def test_newest_agent_replaces_the_headers_of_a_body_only_by_headers() -> None:
+def test_latest_agent_replaces_the_headers_of_a_body_only_by_headers() -> None:
     body = {"headers": {"H": "of the body"}, "context": {}}
     assert taken(action_run(body=body, headers={}), LATEST).document["headers"] == {"H": "of the body"}
     assert taken(action_run(body=body, headers={"A": "1"}), LATEST).document["headers"] == {"A": "1"}
@@ -96,7 +96,7 @@ def test_newest_agent_replaces_the_headers_of_a_body_only_by_headers() -> None:
     assert taken(action_run(headers=None), LATEST).document["headers"] == {}
 
 
-def test_message_of_a_node_contains_its_body_for_the_newest_agent() -> None:
+def test_message_of_a_node_contains_its_body_for_the_latest_agent() -> None:
     body = {"a": "é", "headers": {"H": "1"}, "payload": {"p": 1}, "context": {"c": 1}, "action": "deploy"}
     run = node_run(body=body)
     message = taken(run, LATEST)
@@ -119,7 +119,7 @@ def test_node_without_a_body_adds_nothing_to_the_message(body: Any) -> None:
 
 
 @pytest.mark.parametrize("body", ["text", ["a"], 1, True])
-def test_newest_agent_fails_on_a_node_whose_body_is_not_an_object(body: Any) -> None:
+def test_latest_agent_fails_on_a_node_whose_body_is_not_an_object(body: Any) -> None:
     message = taken(node_run(body=body), LATEST)
     assert (message.acceptance, message.run_id) == (Acceptance.FAULT, NODE_RUN)
     assert message.fault == f"TypeError: '{type(body).__name__}' object is not a mapping"
@@ -127,7 +127,7 @@ def test_newest_agent_fails_on_a_node_whose_body_is_not_an_object(body: Any) -> 
     assert taken(node_run(body=body), MAY).acceptance is Acceptance.ACCEPTED
 
 
-def test_body_that_is_not_an_event_is_a_warning_of_the_newest_agent() -> None:
+def test_body_that_is_not_an_event_is_a_warning_of_the_latest_agent() -> None:
     warning = "the agent logs a warning: the body does not look like a Port event"
     assert any(warning in note for note in taken(action_run(), LATEST).notes)
     assert taken(action_run(), MAY).notes == ()
@@ -135,7 +135,7 @@ def test_body_that_is_not_an_event_is_a_warning_of_the_newest_agent() -> None:
         assert taken(action_run(body={name: {}}), LATEST).notes == ()
 
 
-def test_skipped_run_is_a_warning_of_the_newest_agent() -> None:
+def test_skipped_run_is_a_warning_of_the_latest_agent() -> None:
     run = action_run()
     del run["payload"]["agent"]
     message = taken(run, LATEST)

@@ -1,4 +1,4 @@
-"""No result of a tool has a signature that could be used, and nothing is signed because a store says that it may."""
+"""Tool results do not contain usable signatures, and tools do not trust the verdicts in a store when they sign."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def a_signature(*, secret: Secret = SECRET) -> str:
 
 
 def a_message(secret: Secret = SECRET) -> tuple[Exchange, str]:
-    """Return a captured message of Kafka, and the signature inside it."""
+    """Return a captured Kafka message, and the signature inside it."""
     value = signed_message(a_document(), secret, str(int(NOW)))
     captured = an_invocation(value, headers=message_headers(value), origin=ORIGIN)
     return an_exchange(captured, verdict=UNCHECKED), json.loads(value)["headers"]["X-Port-Signature"]
 
 
 def everything_shown(assistant: Assistant) -> str:
-    """Return all that the reading tools say about the newest capture."""
+    """Return everything that the reading tools show about the latest capture."""
     found: list[Any] = [
         assistant.document("list_captures"),
         assistant.document("explain_verdict"),
@@ -165,7 +165,7 @@ def is_signed(received: Handler) -> bool:
 def test_capture_is_not_signed_because_a_store_says_that_it_was_valid(
     assistant: Assistant, status: Status, headers: Headers
 ) -> None:
-    """The store may come from a stranger, who wants a request of theirs to be signed."""
+    """The store may come from someone else, who wants to have their request signed."""
     assistant.save(an_exchange(an_invocation(headers=headers), verdict=Verdict(status=status)))
     with handler() as target:
         text = assistant.error("replay_capture", capture="last", to=target.url)
@@ -202,7 +202,7 @@ def test_message_with_a_good_signature_is_signed(assistant: Assistant) -> None:
 
 @pytest.mark.parametrize("as_captured", [False, True])
 def test_store_does_not_choose_the_target(assistant: Assistant, *, as_captured: bool) -> None:
-    """A stranger's store could send requests to any port of this machine."""
+    """Someone else's store could send requests to any port of this machine."""
     with handler() as chosen:
         assistant.save(an_exchange(delivery=Delivery(url=f"{chosen.url}/", status=200)))
         text = assistant.error("replay_capture", capture="last", as_captured=as_captured)

@@ -151,7 +151,7 @@ def test_replay_prints_a_note_when_the_capture_was_not_valid(run: Run, folder: P
 def test_replay_prints_a_note_when_a_capture_wrongly_says_that_it_was_valid(
     run: Run, folder: Path, target: Handler
 ) -> None:
-    """A stranger can write that into a store."""
+    """Someone else can write this into a store."""
     planted = an_invocation(headers=signed(a_body(), secret=Secret("the-secret-of-a-stranger-0123456789")))
     store(folder, exchange=an_exchange(planted))
     result = run("replay", "last", "--to", target.url, env=ENV)

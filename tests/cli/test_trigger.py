@@ -181,9 +181,7 @@ def test_trigger_refuses_a_url_that_renders_to_nothing_even_with_a_target(run: R
     assert "`url` rendered to nothing" in result.err
 
 
-def test_trigger_says_what_is_undocumented_about_a_header_that_is_not_ascii(
-    run: Run, folder: Path, backend: Handler
-) -> None:
+def test_trigger_prints_a_note_when_a_header_is_not_ascii(run: Run, folder: Path, backend: Handler) -> None:
     action = write(folder, "a.json", an_action(headers={"X-Name": "Zoë 日本", "X-Plain": "a"}))
     result = run("trigger", action, "--to", backend.url, "--input", "title=t", "--input", "cpu=2", env=ENV)
     assert result.code == 0

@@ -474,7 +474,7 @@ def test_node_with_a_placeholder_url_is_sent_to_the_given_target(run: Run, folde
 
 
 @pytest.mark.parametrize("expression", ["{{ .response.status }}", "s: {{ .response | length }}"])
-def test_response_in_variables_is_told_with_what_port_documents(
+def test_response_in_variables_prints_a_note_about_ports_documentation(
     run: Run, folder: Path, backend: Backend, expression: str
 ) -> None:
     (folder / "w.json").write_text(a_workflow({"url": backend.url}, variables={"code": expression}), "utf-8")
@@ -485,6 +485,6 @@ def test_response_in_variables_is_told_with_what_port_documents(
 
 
 @pytest.mark.parametrize("expression", ["{{ .result.response.status }}", "{{ .outputs.begin.response }}", "response"])
-def test_other_variables_are_not_told(run: Run, folder: Path, backend: Backend, expression: str) -> None:
+def test_other_variables_do_not_print_a_note(run: Run, folder: Path, backend: Backend, expression: str) -> None:
     (folder / "w.json").write_text(a_workflow({"url": backend.url}, variables={"code": expression}), "utf-8")
     assert run("trigger", "w.json", env=ENV).err == ""

@@ -43,7 +43,7 @@ MODES = {"mkdir": 0o700, "os.open": 0o600}
 
 
 def calls() -> Iterator[tuple[str, str, ast.Call]]:
-    """Yield each call in the package that creates a file or folder or sets a mode: its module, its name, itself."""
+    """Yield the module, name and node of each call in the package that creates a file or folder, or sets a mode."""
     for file in sorted(ROOT.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(node, ast.Call) and (name := _name(node)):

@@ -1,4 +1,4 @@
-"""What is published, and what it is built from: the release workflow, the container image, and the locked example."""
+"""The release workflow, the container image and the locked example: what is published, and what it is built from."""
 
 from __future__ import annotations
 

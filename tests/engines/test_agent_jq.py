@@ -107,7 +107,7 @@ def test_expression_on_which_the_agent_crashes_or_hangs_is_found(
     assert (result.value is None) is (stop is not None)
 
 
-def test_expression_that_is_nested_too_deep_is_an_error_and_not_null(jq: AgentJq) -> None:
+def test_expression_that_is_nested_too_deeply_is_an_error_and_not_null(jq: AgentJq) -> None:
     with pytest.raises(RenderError, match="nested too deeply to be predicted"):
         jq.evaluate(["(" * 5000 + "1" + ")" * 5000], None)
     assert jq.compile_errors(["(" * 5000 + "1" + ")" * 5000]) == [""]

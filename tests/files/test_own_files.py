@@ -1,4 +1,4 @@
-"""What port-hook keeps in the home folder: private under any umask, and refused if another user may have written it."""
+"""port-hook's files in the home folder are private with any umask, and unused if others may have written them."""
 
 from __future__ import annotations
 

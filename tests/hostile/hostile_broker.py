@@ -1,7 +1,7 @@
 """A hostile Kafka broker: it passes frames between clients and a real cluster, and changes responses if told to.
 
-The cluster's brokers must be at one address of 127.0.0.1. The broker puts its own port in place of that one, so that
-all connections of a client go through it. It has neither TLS nor SASL.
+The cluster's brokers must have one address on 127.0.0.1. The hostile broker replaces their port with its own, so that
+all connections of a client go through it. It does not support TLS or SASL.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class HostileBroker:
 def claim_four_gibibytes(key: int, frame: bytes) -> bytes:
     """Return a Fetch response whose first message is said to be compressed, and to have 4 GiB without compression.
 
-    librdkafka reserves that memory before it looks at the data. If it gets none, it ends the process.
+    librdkafka allocates this memory before it reads the data. If the allocation fails, it ends the process.
     """
     start = _first_batch(frame) if key == FETCH else None
     if start is None:

@@ -1,6 +1,6 @@
-"""A listener whose connections are taken by clients that send nothing, a part of a head, or one request and no more.
+"""Clients occupy a listener's connections: they send nothing, a part of a head, or only one request.
 
-Other clients are served promptly, and no request that has begun is cut off.
+Other clients are served promptly, and requests in progress are not cut off.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""State files of a sandbox that a stranger has made: refused with an error, whatever is in them, and soon."""
+"""A sandbox rejects state files from someone else with an error, whatever they contain, and quickly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text of a handler, a sender, a file or Port's API that looks like a message of port-hook."""
+"""Text from a handler, a sender, a file or Port's API that looks like a port-hook message."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def write(folder: Path, name: str, document: Any) -> None:
     (folder / name).write_text(json.dumps(document))
 
 
-# These show no such text, or only its first line as a part of another.
+# These do not show such text, or only its first line as a part of another line.
 WITHOUT = [
     ("replay", "000000000000", "--to", "URL", "--times", "2", "--rate", "1000/s"),
     ("replay", "000000000000", "--to", "URL", "--compare"),

@@ -188,7 +188,7 @@ async def test_server_proves_that_it_knows_the_token_without_revealing_it(client
         assert found.json()["proof"] == expected
         assert token not in found.text
         assert found.headers["cache-control"] == "no-store"
-        # A stranger who chooses the nonce learns nothing else that is derived from the token.
+        # Whoever chooses the nonce does not learn anything else that is derived from the token.
         for bad in ("", "entry", "0" * 31, "0" * 129, "é" * 32, f"{nonce}\n"):
             response = await browser.get("/api/hello", params={"nonce": bad})
             assert (response.status_code, "proof" in response.json()) == (400, False)
@@ -196,7 +196,7 @@ async def test_server_proves_that_it_knows_the_token_without_revealing_it(client
             assert (await browser.get(f"/api/hello?nonce={nonce}", headers=fields)).status_code == status
 
 
-async def test_address_for_once_opens_the_page_once(client: InspectorClient) -> None:
+async def test_one_time_address_opens_the_page_once(client: InspectorClient) -> None:
     url = client.opened.url_for_once()
     token, page = client.opened.address.token, client.opened.door.page
     assert token not in url
@@ -233,7 +233,7 @@ async def test_second_use_of_an_address_for_once_replaces_the_token(client: Insp
         assert (await browser.get(client.opened.url_for_once())).headers["location"] == client.opened.door.page
 
 
-async def test_address_for_once_is_refused_to_other_sites_and_is_not_used_up(client: InspectorClient) -> None:
+async def test_one_time_address_is_refused_to_other_sites_and_not_used_up(client: InspectorClient) -> None:
     url = client.opened.url_for_once()
     async with a_stranger(client) as browser:
         for fields, status in FOREIGN.values():

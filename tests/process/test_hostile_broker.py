@@ -1,4 +1,4 @@
-"""A Kafka broker that ends the listener's process by a malformed frame: what was acknowledged stays, and it resumes."""
+"""A Kafka broker ends the listener's process with a malformed frame. Acknowledged captures stay, and it resumes."""
 
 from __future__ import annotations
 

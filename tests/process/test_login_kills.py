@@ -1,4 +1,4 @@
-"""A login that is killed at any moment: its secret is in the list of logins, or in no file after the next command."""
+"""If a login is killed at any moment, its secret is in the list of logins or, after the next command, in no file."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def test_an_entity_is_saved_in_the_sandbox_of_the_test(port_hook: PortHook, port
     assert outcome.nodes["put"].output == {"entity": {**mapping, "blueprint": "vm", "relations": {}}}
 
 
-def test_a_node_that_calls_ports_own_api_is_answered_by_the_sandbox_of_the_test(
+def test_node_that_calls_ports_own_api_is_answered_by_the_sandbox_of_the_test(
     port_hook: PortHook, port_sandbox: PortSandbox, backend: Handler
 ) -> None:
     port_sandbox.add_blueprint({"identifier": "vm", "schema": {}})

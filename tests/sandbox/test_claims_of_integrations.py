@@ -96,7 +96,7 @@ async def claim(client: httpx.AsyncClient, installation: str, **fields: Any) -> 
     return runs
 
 
-async def test_each_claim_gets_only_the_runs_that_are_for_it() -> None:
+async def test_each_claimer_gets_only_its_own_runs() -> None:
     async with running(dispatch("mine"), dispatch("theirs", "other"), by_agent()) as (_, client, steps):
         mine = await start(client, steps, "dispatch")
         theirs = await start(client, steps, "other")

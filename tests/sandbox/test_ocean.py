@@ -136,6 +136,6 @@ async def test_logs_metrics_and_examples_of_an_integration_are_accepted_at_the_a
     assert (await refusal(client.post("/v1/sandbox/ingest/other", json={})))[0] == 404
 
 
-async def test_integration_whose_resync_state_is_no_object_is_rejected(client: httpx.AsyncClient) -> None:
+async def test_integration_whose_resync_state_is_not_an_object_is_rejected(client: httpx.AsyncClient) -> None:
     body = {"installationId": "mine", "resyncState": ["running"]}
     assert (await refusal(client.post("/v1/integration", json=body)))[2] == "body/resyncState must be object"

@@ -189,7 +189,7 @@ def format_of(file: Path) -> int:
         connection.close()
 
 
-async def test_state_file_with_resources_has_a_format_that_older_versions_reject(tmp_path: Path) -> None:
+async def test_state_file_with_resources_has_format_2(tmp_path: Path) -> None:
     file = tmp_path / "sandbox.db"
     async with Sandbox.start(state=file) as sandbox, a_client(sandbox) as client:
         await client.post("/v1/teams", json={"name": "data"})

@@ -88,7 +88,7 @@ async def test_strict_sandbox_refuses_a_change_that_does_not_match_the_blueprint
 
 
 @pytest.mark.parametrize(("path", "entity", "_"), UNKNOWN)
-async def test_sandbox_that_is_not_strict_accepts_it(path: str, entity: Any, _: Any) -> None:
+async def test_sandbox_without_strict_accepts_an_entity_that_does_not_match(path: str, entity: Any, _: Any) -> None:
     async with Sandbox.start(blueprints=[TEAM, VM]) as sandbox, a_client(sandbox) as client:
         assert (await client.post(path, json={"identifier": "dev", **entity})).status_code == 201
 
@@ -129,7 +129,7 @@ async def test_blueprint_that_a_client_changes_counts_immediately(client: httpx.
 
 
 @pytest.mark.parametrize("part", ["properties", "relations"])
-async def test_upsert_entity_node_fails_when_a_part_of_its_entity_is_no_object(sandbox: Sandbox, part: str) -> None:
+async def test_upsert_entity_node_fails_when_a_part_of_its_entity_is_not_an_object(sandbox: Sandbox, part: str) -> None:
     outcome = sandbox.upsert_entity({"blueprintIdentifier": "vm", "mapping": {"identifier": "dev", part: ["a"]}})
     assert outcome.output == {"error": {"message": f"The node's `mapping.{part}` must render to an object."}}
 
