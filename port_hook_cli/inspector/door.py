@@ -26,8 +26,8 @@ class Door:
 
     Every user of the machine can read the arguments of a program, such as a browser. So the address that a browser is
     started with has a code instead of the token. Two requests with the same code mean that someone else has read the
-    code, and may have used it first. Then the token is
-    replaced, however late the second request is: a browser that asks for a profile may need more than a minute.
+    code, and may have used it first. Then the token is replaced, however late the second request is: a browser that
+    asks for a profile may need more than a minute.
     """
 
     def __init__(self, token: str, now: Callable[[], float] = time.monotonic) -> None:
