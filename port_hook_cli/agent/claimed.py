@@ -21,11 +21,13 @@ _EVENT = ("context", "payload", "trigger")
 class AgentVersion(StrEnum):
     """Which agent is predicted. Its releases have no numbers that its source shows.
 
-    MAY_2026 makes the invocation method of five fields of a claimed run. LATEST also uses the event in the run's body,
-    and a node's whole configuration; it puts the node's body into the message, instead of the configuration.
+    MAY_2026 makes the invocation method from five fields of a claimed run. AFTER_MAY_2026 also uses the event in the
+    run's body, and the whole configuration of a node. LATEST does the same, but its message contains the node's body
+    instead of the configuration. The stored sources do not show whether both changes were released together.
     """
 
     MAY_2026 = "2026-05"
+    AFTER_MAY_2026 = "after-2026-05"
     LATEST = "latest"
 
 
@@ -47,14 +49,14 @@ def action_message(run: Mapping[str, Any], method: Mapping[str, Any], version: A
     """Return the message that the agent makes of an action run and its invocation method."""
     body = run["payload"]["body"]
     document: dict[str, Any]
-    if version is AgentVersion.MAY_2026:
-        document = body.copy()
-        document["headers"] = method["headers"]
-    else:
+    if version is AgentVersion.LATEST:
         document = deepcopy(body)
         document.setdefault("headers", {})
         if method["headers"]:
             document["headers"] = method["headers"]
+    else:
+        document = body.copy()
+        document["headers"] = method["headers"]
     document.setdefault("payload", {}).setdefault("action", {})["invocationMethod"] = method
     document.setdefault("context", {})["runId"] = run["id"]
     return document
@@ -71,11 +73,11 @@ def node_message(run: Mapping[str, Any], method: Mapping[str, Any], version: Age
     """Return the message that the agent makes of a node run and its invocation method."""
     payload = {"action": {"invocationMethod": method}}
     run_id = run["identifier"]
-    if version is AgentVersion.MAY_2026:
-        context = {"runId": run_id, "nodeConfig": run["config"]}
-        return {"headers": method["headers"], "payload": payload, "context": context}
-    body = deepcopy(method.get("body") or {})
-    return {**body, "headers": method["headers"] or {}, "payload": payload, "context": {"runId": run_id}}
+    if version is AgentVersion.LATEST:
+        body = deepcopy(method.get("body") or {})
+        return {**body, "headers": method["headers"] or {}, "payload": payload, "context": {"runId": run_id}}
+    context = {"runId": run_id, "nodeConfig": run["config"]}
+    return {"headers": method["headers"], "payload": payload, "context": context}
 
 
 def is_event(body: Any) -> bool:
@@ -101,7 +103,7 @@ def version_that_sent(document: Mapping[str, Any], method: Mapping[str, Any], *,
     context = document.get("context")
     if not (isinstance(context, Mapping) and "nodeConfig" in context):
         return AgentVersion.LATEST
-    return None if further else AgentVersion.MAY_2026
+    return AgentVersion.AFTER_MAY_2026 if further else AgentVersion.MAY_2026
 
 
 def _given(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,11 @@ _MOST_OF_A_VALUE = 400
 _MOST_OF_A_BODY = 4000
 _MOST_LINES = 60
 _TRANSPORTS = {AgentTransport.KAFKA: "a Kafka topic", AgentTransport.POLLING: "polling"}
-_VERSIONS = {AgentVersion.MAY_2026: "of May 2026", AgentVersion.LATEST: "after May 2026"}
+_VERSIONS = {
+    AgentVersion.MAY_2026: "of May 2026",
+    AgentVersion.AFTER_MAY_2026: "after May 2026",
+    AgentVersion.LATEST: "in its latest version",
+}
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 

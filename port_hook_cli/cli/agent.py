@@ -78,7 +78,7 @@ def agent(
         AgentVersion,
         typer.Option(
             "--agent-version",
-            help="Predict the agent of May 2026 or the latest version, whose messages and logs differ.",
+            help="Predict the agent of May 2026, of a later time or in its latest version: messages and logs differ.",
         ),
     ] = AgentVersion.LATEST,
     status: Annotated[

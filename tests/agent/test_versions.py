@@ -10,7 +10,7 @@ from port_hook_cli.agent.claimed import AgentVersion
 from port_hook_cli.agent.message import Acceptance, AgentMessage, take_message
 from tests.agent.worlds import NODE_RUN, RUN, SECRET, URL, action_run, node_run, topic_message
 
-MAY, LATEST = AgentVersion.MAY_2026, AgentVersion.LATEST
+MAY, AFTER_MAY, LATEST = AgentVersion.MAY_2026, AgentVersion.AFTER_MAY_2026, AgentVersion.LATEST
 BASIC = {"type": "WEBHOOK", "url": URL, "synchronized": True, "method": "POST"}
 
 
@@ -46,6 +46,21 @@ def test_latest_agent_passes_the_whole_configuration_of_a_node() -> None:
     assert taken(run, MAY).method == {**BASIC, "headers": {"X-Mine": "1"}}
     assert taken(run, LATEST).document["payload"] == {"action": {"invocationMethod": method}}
     assert taken(run, LATEST).run_id == NODE_RUN
+
+
+def test_agent_after_may_2026_takes_a_node_as_the_latest_and_tells_it_as_the_one_of_may() -> None:
+    run = node_run(onTimeout="fail", body={"a": 1})
+    message = taken(run, AFTER_MAY)
+    assert message.method == taken(run, LATEST).method
+    assert message.document == {
+        "headers": {"X-Mine": "1"},
+        "payload": {"action": {"invocationMethod": message.method}},
+        "context": {"runId": NODE_RUN, "nodeConfig": run["config"]},
+    }
+    action = {"id": RUN, "payload": {"body": event(url=URL, projectName="p")}}
+    assert taken(action, AFTER_MAY).method == taken(action, LATEST).method
+    assert taken(action_run(body={"headers": {"H": "1"}}, headers={}), AFTER_MAY).document["headers"] == {}
+    assert taken(node_run(body="text"), AFTER_MAY).acceptance is Acceptance.ACCEPTED
 
 
 def test_latest_agent_adds_defaults_to_what_a_node_lacks() -> None:
@@ -148,7 +163,7 @@ def test_request_that_an_agent_sent_shows_its_version(version: AgentVersion) -> 
     for run in (node_run(onTimeout="fail"), node_run(body=None), node_run(body={"context": {"nodeConfig": {}}})):
         assert taken(taken(run, version).document).looks_like is version
     action = taken({"id": RUN, "payload": {**BASIC, "agent": True, "body": event(url=URL, extra=1)}}, version).document
-    assert taken(action).looks_like is (LATEST if version is LATEST else None)
+    assert taken(action).looks_like is (None if version is MAY else LATEST)
 
 
 @pytest.mark.parametrize("document", [topic_message(), action_run(), node_run(body=None), {"any": 1}])

@@ -175,7 +175,7 @@ def test_version_of_the_agent_is_chosen_and_recognized(run: Run, folder: Path) -
     sent = write(folder, "sent.json", records[1]["request"]["body"])
     shown = run("agent", sent, env=ENV)
     assert "it looks like the agent of May 2026" in shown.out
-    assert "this prediction is for the agent after May 2026: add --agent-version 2026-05" in shown.out
+    assert "this prediction is for the agent in its latest version: add --agent-version 2026-05" in shown.out
     assert run("agent", sent, "--json", env=ENV).records[0]["looks_like"] == "2026-05"
     assert "add --agent-version" not in run("agent", sent, "--agent-version", "2026-05", env=ENV).out
 

@@ -185,7 +185,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--mapping',), 'FILE', False, (), "The agent's mapping file. Default: CONTROL_THE_PAYLOAD_CONFIG_PATH, or control_the_payload_config.json in this folder, or the agent's own default."),
             (('--check',), 'FILE', False, (), 'Check a mapping file instead, without a message.'),
             (('--transport',), 'kafka|polling', False, ('kafka', 'polling'), 'How the agent gets the message. Default: STREAMER_NAME, or what the message shows.'),
-            (('--agent-version',), '2026-05|latest', False, ('2026-05', 'latest'), 'Predict the agent of May 2026 or the latest version, whose messages and logs differ.'),
+            (('--agent-version',), '2026-05|after-2026-05|latest', False, ('2026-05', 'after-2026-05', 'latest'), 'Predict the agent of May 2026, of a later time or in its latest version: messages and logs differ.'),
             (('--status',), 'CODE', False, (), 'Show what the agent reports for this status only.'),
             (('--response',), 'FILE', False, (), 'Show what the agent reports for a response with this body, and with --status or 200.'),
             (('--env',), 'NAME', True, (), 'Let expressions read this variable (repeatable). Default: none.'),
