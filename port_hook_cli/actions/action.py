@@ -16,10 +16,19 @@ WEBHOOK = "WEBHOOK"
 KAFKA = "KAFKA"
 INTEGRATION_ACTION = "INTEGRATION_ACTION"
 _FIELDS = frozenset({"invocationMethod", "trigger"})
+# Without the name of an option, because pytest shows it too.
+_SENDS_NO_REQUEST = (
+    "Use a WEBHOOK action here. To run a KAFKA action or an INTEGRATION_ACTION, start `port-hook sandbox` and send it "
+    "POST /v1/actions/ID/runs."
+)
 
 
 class BadAction(ValueError):
     """A document is not an action or automation that is invoked. The message continues a sentence that names it."""
+
+
+class OtherMethod(BadAction):
+    """The type of an action's invocation method is not one that the caller can do something with."""
 
 
 class ActionKind(StrEnum):
@@ -109,7 +118,8 @@ def invoked_action(document: Any, *, methods: Sequence[str] = (WEBHOOK, KAFKA)) 
         return read_action(document, methods=methods)
     except BadAction as error:
         identifier = document.get("identifier") if isinstance(document, Mapping) else None
-        raise UsageError(f"The action {identifier or 'that was given'} {error}.", hint="Fix the action.") from error
+        hint = _SENDS_NO_REQUEST if isinstance(error, OtherMethod) else "Fix the action."
+        raise UsageError(f"The action {identifier or 'that was given'} {error}.", hint=hint) from error
 
 
 def pick_action(document: Any, identifier: str | None) -> Any:
@@ -135,7 +145,7 @@ def pick_action(document: Any, identifier: str | None) -> Any:
 def _method(method: Mapping[str, Any], known: Sequence[str]) -> Mapping[str, Any]:
     kind = method.get("type")
     if kind not in known:
-        raise BadAction(f"is invoked by {kind or 'an unknown method'}; only a {WEBHOOK} sends a request")
+        raise OtherMethod(f"is invoked by {kind or 'an unknown method'}; only a {WEBHOOK} sends a request")
     if kind == WEBHOOK and method.get("url") is None:
         raise BadAction("has no `url` in its `invocationMethod`")
     return method

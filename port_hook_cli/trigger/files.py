@@ -11,7 +11,7 @@ from http import HTTPStatus
 from pathlib import PurePath
 from typing import Any, TypeVar
 
-from port_hook_cli.actions.action import KAFKA, WEBHOOK, BadAction, PortAction, pick_action, read_action
+from port_hook_cli.actions.action import INTEGRATION_ACTION, KAFKA, WEBHOOK, BadAction, OtherMethod, PortAction, pick_action, read_action
 from port_hook_cli.actions.version1 import CONVERTED, converted, is_version1
 from port_hook_cli.errors import PortApiError, StoreError, UsageError
 from port_hook_cli.files.documents import read_document, read_secrets_file
@@ -41,6 +41,7 @@ _HINT = (
     "Give a workflow or an action as Port's API shows it (GET /v1/actions/ID), or FILE#ID or DIRECTORY#ID for one of "
     "several."
 )
+_OTHER_METHOD = "Start the run with --via-port if its integration claims it (INTEGRATION_ACTION), or use a WEBHOOK action."
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +92,14 @@ class FoundWorkflow:
 
 
 def find_action(
-    source: ActionLocation, runtime: Runtime, settings: Callable[[], Settings], *, api_timeout_s: float = API_TIMEOUT_S
+    source: ActionLocation,
+    runtime: Runtime,
+    settings: Callable[[], Settings],
+    *,
+    via_port: bool = False,
+    api_timeout_s: float = API_TIMEOUT_S,
 ) -> PortAction | FoundWorkflow:
-    """Return the action or the workflow at `source`.
+    """Return the action or the workflow at `source`. With `via_port`, Port invokes it, so it can be an integration's.
 
     Raises UsageError for a file without an action, StoreError, SettingsError and PortApiError.
     """
@@ -114,7 +120,9 @@ def find_action(
         if is_version1(picked):
             picked = converted(picked)
             print(f"note: {printable(CONVERTED.format(picked.get('identifier')))}", file=runtime.stderr)
-        return read_action(picked, methods=(WEBHOOK, KAFKA))
+        return read_action(picked, methods=(WEBHOOK, KAFKA, INTEGRATION_ACTION) if via_port else (WEBHOOK, KAFKA))
+    except OtherMethod as error:
+        raise UsageError(f"{name} {error}.", hint=_OTHER_METHOD) from error
     except (BadAction, BadWorkflow) as error:
         raise UsageError(f"{name} {error}.", hint=_HINT) from error
 

@@ -69,7 +69,7 @@ def run_trigger(plan: TriggerPlan, runtime: Runtime) -> ExitCode:
 
         if (captured := find_captured(plan, runtime)) is not None:
             return publish_captured(captured, plan, settings, runtime)
-    action = find_action(source, runtime, settings, api_timeout_s=plan.api_timeout_s)
+    action = find_action(source, runtime, settings, via_port=plan.via_port, api_timeout_s=plan.api_timeout_s)
     if isinstance(action, FoundWorkflow):
         return _run_workflow(action, plan, settings, runtime)
     _refuse_options_of_workflows(plan)

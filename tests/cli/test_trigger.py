@@ -570,6 +570,19 @@ def test_trigger_via_port_has_the_sandbox_answer_a_call_of_ports_own_api(run: Ru
     assert (result.code, result.records[0]["status"]) == (0, "SUCCESS")
 
 
+def test_trigger_via_port_starts_the_run_of_an_integration(run: Run, folder: Path) -> None:
+    method = {"type": "INTEGRATION_ACTION", "installationId": "mine", "integrationActionType": "dispatch_workflow"}
+    action = {**create_vm_action(), "invocationMethod": method}
+    with a_sandbox(actions=[action]) as sandbox:
+        result = run("trigger", "create_vm", "--via-port", "--input", "title=a", env=environ_of(sandbox))
+    assert (result.code, result.err.count("error:")) == (0, 0)
+    assert "IN_PROGRESS" in result.out
+    refused = run("trigger", write(folder, "a.json", action), "--to", "1", "--input", "title=a", env=ENV)
+    assert refused.code == ExitCode.USAGE
+    assert "hint: Start the run with --via-port" in refused.err
+    assert "only a WEBHOOK sends a request" in refused.err
+
+
 def test_trigger_via_port_exits_1_when_the_run_fails_or_does_not_end(run: Run) -> None:
     with handler(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n") as backend:
         actions = [an_action(url=backend.url, synchronized=True), {**an_action(url=backend.url), "identifier": "slow"}]

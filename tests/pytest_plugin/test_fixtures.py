@@ -219,6 +219,12 @@ class TestRequest:
         with pytest.raises(UsageError, match=expected):
             port_hook.request(action)
 
+    @pytest.mark.parametrize("kind", ["KAFKA", "INTEGRATION_ACTION"])
+    def test_request_error_says_how_to_run_an_action_without_a_request(self, kind: str, port_hook: PortHook) -> None:
+        with pytest.raises(UsageError, match=f"invoked by {kind}") as caught:
+            port_hook.request({**SCALE, "invocationMethod": {"type": kind}})
+        assert caught.value.__notes__[0].startswith("hint: Use a WEBHOOK action here")
+
     def test_file_with_several_actions_needs_an_identifier(self, tmp_path: Path, port_hook: PortHook) -> None:
         (tmp_path / "all.json").write_text(json.dumps([SCALE, {**SCALE, "identifier": "other"}]))
         with pytest.raises(UsageError, match="has 2 actions: scale, other") as caught:
