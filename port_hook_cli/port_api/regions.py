@@ -26,6 +26,7 @@ async def find_api(
                 await api.check_access()
         except PortApiError as problem:
             if problem.status != HTTPStatus.UNAUTHORIZED:
+                problem.hint = _with_options(problem.hint)
                 raise
         else:
             return address
@@ -34,3 +35,8 @@ async def find_api(
         hint=f"Copy the client id and the client secret again; you find them {CREDENTIALS_IN_PORT}.",
         status=HTTPStatus.UNAUTHORIZED,
     )
+
+
+def _with_options(hint: str) -> str:
+    """Return a hint of the API client with the options of `login`, which ignores the variables."""
+    return hint.replace("PORT_API_URL", "--api-url").replace("PORT_REGION", "--region")

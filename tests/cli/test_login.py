@@ -50,6 +50,25 @@ def log_in(run: Run, port: Handler, *options: str, secret: str = SECRET) -> Resu
     )
 
 
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (None, "Start the sandbox with `port-hook sandbox`, or correct --api-url."),
+        (b"HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n", "Check --api-url: "),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]", "Check --api-url and any proxy in between."),
+    ],
+)
+def test_login_hints_name_its_own_options(run: Run, answer: bytes | None, hint: str) -> None:
+    with handler(answer or b"") as api:
+        if answer:
+            result = log_in(run, api)
+    if answer is None:  # nothing listens there anymore
+        result = log_in(run, api)
+    assert result.code == ExitCode.PORT_API
+    assert f"hint: {hint}" in result.err
+    assert "PORT_" not in result.err
+
+
 def test_login_keeps_credentials_in_a_private_file_and_says_where(run: Run, port: Handler, logins: Path) -> None:
     result = log_in(run, port)
     assert result.code == ExitCode.OK
