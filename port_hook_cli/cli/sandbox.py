@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from port_hook_cli.cli.inspect import SandboxInspector
     from port_hook_cli.sandbox import ApiEvent, RunEvent, Sandbox
 
+_NO_BLUEPRINTS = (
+    "note: --strict rejects every entity, because the sandbox has no blueprints yet. Add them with --blueprints, or "
+    "create them with POST /v1/blueprints."
+)
+
 
 def _check_rate(text: str) -> str:
     try:
@@ -219,6 +224,8 @@ async def _serve(given: dict[str, Any], teller: _Teller, shown: SandboxInspector
             )
             up.append(running)
             teller.tell_ready(running, given["kafka_brokers"], is_embedded=kafka is not None and kafka.brokers is None)
+            if given["strict"] and not running.blueprints:
+                teller.tell(_NO_BLUEPRINTS)
             if shown is None:
                 await stop.wait()
                 return

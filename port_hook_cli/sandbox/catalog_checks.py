@@ -32,18 +32,23 @@ def check_entity(
     known = state.blueprints.get(blueprint)
     remark = f'{STRICT}: it checks entities against the blueprint "{blueprint}"'
     if known is None:
-        message = f'Blueprint with identifier "{blueprint}" was not found'
-        raise Refused(404, "not_found", message, remark=remark)
+        raise _unknown_blueprint(blueprint, remark)
     relations = _object(known.get("relations"))
     properties = _object(_object(known.get("schema")).get("properties"))
     _check_names(entity, {"properties": properties, "relations": relations}, remark)
     missing = [place for place in _targets(relations, entity) if not _exists(state, place, itself=(blueprint, entity))]
     for target, identifier in missing:
-        if not creates_missing or target not in state.blueprints:
+        if target not in state.blueprints:
+            raise _unknown_blueprint(target, remark)
+        if not creates_missing:
             message = f'Entity with identifier "{identifier}" was not found in "{target}"'
             raise Refused(404, "not_found", message, remark=remark)
     for target, identifier in missing:
         state.set_entity(target, identifier, {"identifier": identifier, "properties": {}, "relations": {}})
+
+
+def _unknown_blueprint(identifier: str, remark: str) -> Refused:
+    return Refused(404, "not_found", f'Blueprint with identifier "{identifier}" was not found', remark=remark)
 
 
 def _check_names(entity: Mapping[str, Any], declared: Mapping[str, Mapping[str, Any]], remark: str) -> None:

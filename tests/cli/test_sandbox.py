@@ -109,7 +109,18 @@ def test_strict_sandbox_refuses_what_the_blueprints_of_its_files_do_not_have(tmp
                 port.post("/blueprints/vm/entities", json={"identifier": name, "properties": {name: 1}})
                 for name in ("cpu", "ram")
             ]
+        process.send_signal(signal.SIGTERM)
+        assert "note: " not in process.communicate(timeout=30)[1]
     assert [answer.status_code for answer in answers] == [201, 422]
+
+
+def test_strict_sandbox_without_blueprints_prints_a_note(tmp_path: Path) -> None:
+    with a_process(tmp_path, "--json", "--strict") as process:
+        line(process)
+        assert process.stderr
+        note = process.stderr.readline()
+    assert note.startswith("note: --strict rejects every entity, because the sandbox has no blueprints")
+    assert "--blueprints" in note
 
 
 def test_sandbox_error_has_a_hint_when_the_port_is_in_use(run: Run) -> None:

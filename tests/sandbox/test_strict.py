@@ -75,6 +75,16 @@ async def test_strict_sandbox_refuses_an_entity_that_does_not_match_its_blueprin
     assert sandbox.runs[RUN_ID].entities == []
 
 
+@pytest.mark.parametrize("creates", ["true", "false"])
+async def test_related_entity_of_an_unknown_blueprint_is_refused_with_the_name_of_the_blueprint(creates: str) -> None:
+    async with Sandbox.start(strict=True, blueprints=[VM]) as running, a_client(running) as client:
+        query = {"create_missing_related_entities": creates}
+        entity = {"identifier": "dev", "relations": {"owner": "x"}}
+        expected = (404, "not_found", 'Blueprint with identifier "squad" was not found')
+        assert await refusal(client.post(ENTITIES, json=entity, params=query)) == expected
+        assert running.entities == {}
+
+
 @pytest.mark.parametrize("method", ["PATCH", "PUT"])
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
 async def test_strict_sandbox_refuses_a_change_that_does_not_match_the_blueprint(
