@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from port_hook_cli.pytest_plugin.hook import PortHook
     from port_hook_cli.pytest_plugin.runs import (
         BackendResponse,
@@ -77,6 +79,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 @pytest.fixture(scope="session")
 def _port_hook_world(pytestconfig: pytest.Config) -> Iterator[World]:
     from port_hook_cli.pytest_plugin.world import Catalog, running_world
+    from port_hook_cli.sandbox.definition_files import read_actions, read_blueprints
 
     seconds = pytestconfig.getini("port_hook_timeout")
     try:
@@ -85,8 +88,8 @@ def _port_hook_world(pytestconfig: pytest.Config) -> Iterator[World]:
         raise pytest.UsageError(f"port_hook_timeout is {seconds!r}; it must be a number of seconds") from None
     try:
         catalog = Catalog(
-            actions=pytestconfig.getini("port_hook_actions"),
-            blueprints=pytestconfig.getini("port_hook_blueprints"),
+            actions=_read_setting("port_hook_actions", read_actions, pytestconfig),
+            blueprints=_read_setting("port_hook_blueprints", read_blueprints, pytestconfig),
             is_strict=pytestconfig.getini("port_hook_strict"),
         )
         with running_world(catalog, timeout_s=timeout_s) as world:
@@ -96,6 +99,20 @@ def _port_hook_world(pytestconfig: pytest.Config) -> Iterator[World]:
             raise
         message = "port_sandbox listens on 127.0.0.1, which pytest-socket blocks"
         pytest.fail(f"{message}: run pytest with --allow-hosts=127.0.0.1", pytrace=False)
+
+
+def _read_setting(
+    name: str, read: Callable[[list[Path]], list[dict[str, Any]]], config: pytest.Config
+) -> list[dict[str, Any]]:
+    """Return the definitions in the files of a setting. If that fails, fail without a traceback."""
+    from port_hook_cli.errors import UsageError
+
+    try:
+        return read(config.getini(name))
+    except UsageError as error:
+        place = f" in {config.inipath.name}" if config.inipath else ""
+        hint = "Create it, or correct the setting." if isinstance(error.__cause__, FileNotFoundError) else error.hint
+        pytest.fail("\n".join([f"{name}{place}: {error.message}", *([f"hint: {hint}"] if hint else [])]), pytrace=False)
 
 
 @pytest.fixture(scope="session")

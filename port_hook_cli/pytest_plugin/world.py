@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar, Unpack
 
 from port_hook_cli.actions.action import ActionKind, PortAction
@@ -26,7 +25,6 @@ from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.pytest_plugin.runs import BackendResponse, PortRequest, RunNotEnded, WorkflowNotEnded
 from port_hook_cli.runs.urls import is_in_ports_own
 from port_hook_cli.sandbox import ApiEvent, Asked, Sandbox, SandboxRequest
-from port_hook_cli.sandbox.definition_files import read_actions, read_blueprints
 from port_hook_cli.text.secret import MASK
 from port_hook_cli.trigger.invoker import Invoker
 from port_hook_cli.trigger.open_invoker import SandboxInvoker, invoking
@@ -50,13 +48,13 @@ class Environ(dict[str, str]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
-    """What the sandbox of every test has: files and folders of actions and blueprints.
+    """What the sandbox of every test has: actions and blueprints, as Port's API accepts them.
 
     With `is_strict`, entities have to match their blueprints.
     """
 
-    actions: Sequence[Path] = ()
-    blueprints: Sequence[Path] = ()
+    actions: Sequence[Mapping[str, Any]] = ()
+    blueprints: Sequence[Mapping[str, Any]] = ()
     is_strict: bool = True
 
 
@@ -78,14 +76,13 @@ class World:
         self._invoker: Invoker | None = None
 
     async def start(self, catalog: Catalog) -> None:
-        """Start the sandbox. Raises ListenError, and UsageError for a file without an action or a blueprint."""
-        known = [create_vm_action(), *read_actions(catalog.actions)]
+        """Start the sandbox. Raises ListenError."""
         self.client = await self._stack.enter_async_context(HttpClient(timeout_s=0))
         starting = Sandbox.start(
             strict_runs=True,
             strict=catalog.is_strict,
-            actions=known,
-            blueprints=read_blueprints(catalog.blueprints),
+            actions=[create_vm_action(), *catalog.actions],
+            blueprints=catalog.blueprints,
             invoker=_LazyInvoker(self),
             on_event=self.calls.append,
         )

@@ -234,7 +234,8 @@ def test_refusal_of_an_entity_names_its_blueprint_and_what_to_declare(pytester: 
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
-        ("port_hook_actions = nowhere.yaml", "*nowhere.yaml cannot be read*"),
+        ("port_hook_actions = nowhere.yaml", "port_hook_actions in tox.ini: *nowhere.yaml cannot be read: No such *"),
+        ("port_hook_blueprints = port", "port_hook_blueprints in tox.ini: */port cannot be read: No such *"),
         ("port_hook_timeout = soon", "*port_hook_timeout is 'soon'*"),
     ],
 )
@@ -244,6 +245,7 @@ def test_invalid_setting_is_reported(pytester: pytest.Pytester, setting: str, ex
     result = pytester.runpytest_subprocess(*ALONE)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines([expected])
+    result.stdout.no_fnmatch_line("*world.py*")
 
 
 @pytest.mark.parametrize("warnings", ["error", pytest.param("default", marks=pytest.mark.nightly)])
