@@ -112,7 +112,8 @@ def _read_setting(
     except UsageError as error:
         place = f" in {config.inipath.name}" if config.inipath else ""
         hint = "Create it, or correct the setting." if isinstance(error.__cause__, FileNotFoundError) else error.hint
-        pytest.fail("\n".join([f"{name}{place}: {error.message}", *([f"hint: {hint}"] if hint else [])]), pytrace=False)
+        message = f"{name}{place}: {error.message}{f'{chr(10)}hint: {hint}' if hint else ''}"
+    pytest.fail(message, pytrace=False)  # outside of the except block, because pytest would show both exceptions
 
 
 @pytest.fixture(scope="session")

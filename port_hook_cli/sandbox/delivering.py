@@ -152,7 +152,7 @@ class Courier:
                 run.rendered = document
                 self._step(run, Phase.CLAIMABLE, f"waiting for {_claimer(run, request)} to claim it")
                 return
-            self._check_url(request.url)  # before the step: a run that was not sent has no unknown outcome
+            self._check_url(request.url, run.action)  # before the step: a run that was not sent has no unknown outcome
             self._step(
                 run, Phase.SENDING, f"sending {brief(self._state.masker().text(f'{request.method} {request.url}'))}"
             )
@@ -205,7 +205,8 @@ class Courier:
         known = self._state.entities.get((run.blueprint or "", run.entity))
         return {**(known or unknown), "blueprint": run.blueprint}
 
-    def _check_url(self, url: str) -> None:
+    def _check_url(self, url: str, retargetable: str) -> None:
+        """Raise PortHookError for a URL that is not sent to. `retargetable` is what `listen --retarget` takes."""
         if is_in_ports_own(url):
             return
         try:
@@ -218,14 +219,16 @@ class Courier:
             shown = urlsplit(masked_url(url, self._state.masker().text)).netloc
             raise PortHookError(
                 f"The sandbox sends only to this machine, and {brief(shown)} is another one.",
-                hint="Give the action a URL on 127.0.0.1, or start the sandbox with --allow-remote.",
+                hint="Point it at this machine with "
+                f"`port-hook listen --tunnel none --retarget {brief(retargetable)} --yes`, "
+                "give it a URL on 127.0.0.1, or start the sandbox with --allow-remote.",
             )
 
     async def deliver(
         self, run_id: str, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes
     ) -> Delivery:
         """Sign and send a request; raises PortHookError for a host that is not allowed. Headers are text."""
-        self._check_url(url)
+        self._check_url(url, "WORKFLOW#NODE")  # the URL of an action was checked before its step
         stamp = self._sending.unit.stamp(self._state.now())
         given = tuple(headers)
         named = any(name.lower() == _CONTENT_TYPE[0] for name, _ in given)

@@ -246,6 +246,7 @@ def test_invalid_setting_is_reported(pytester: pytest.Pytester, setting: str, ex
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines([expected])
     result.stdout.no_fnmatch_line("*world.py*")
+    result.stdout.no_fnmatch_line("*exception*")
 
 
 @pytest.mark.parametrize("warnings", ["error", pytest.param("default", marks=pytest.mark.nightly)])

@@ -227,6 +227,7 @@ async def test_run_fails_when_its_url_is_on_another_machine(url: str) -> None:
         run = await ended(sandbox, await start(client))
     assert run.status == "FAILURE"
     assert "--allow-remote" in (run.summary or "")
+    assert f"`port-hook listen --tunnel none --retarget {run.action} --yes`" in (run.summary or "")
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "/hook", "", "http://"])

@@ -564,7 +564,7 @@ def test_log_of_a_verbose_node_contains_no_credentials_and_no_secret_that_is_cut
     ("config", "shown"),
     [
         ({"url": "https://api.getport.io/v1/blueprints/{{ .secrets.HOOK }}", "method": "GET"}, "404"),
-        ({"url": "http://{{ .secrets.HOOK }}/do"}, "is another one"),
+        ({"url": "http://{{ .secrets.HOOK }}/do"}, "another one. Point it at this machine with `port-hook listen"),
         ({"url": "ftp://127.0.0.1/{{ .secrets.HOOK }}"}, "which is not a URL"),
         ({"type": "UPSERT_ENTITY", "blueprintIdentifier": "{{ .secrets.HOOK }}"}, "was not found"),
     ],

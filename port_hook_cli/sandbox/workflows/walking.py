@@ -20,6 +20,7 @@ from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox.catalog_checks import STRICT, check_entity
 from port_hook_cli.sandbox.messages import Refused, full
 from port_hook_cli.sandbox.publishing import RunsTopic
+from port_hook_cli.sandbox.request_maker import message_and_hint
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.sandbox.workflows.book import NodeReport
 from port_hook_cli.text.safe import brief
@@ -167,7 +168,7 @@ class _SandboxEffects:
                 self._log(current.id, "INFO", f"Request body: {self._shown(request.content)}")
             delivery = await self._deliver(current.id, request)
         except PortHookError as problem:
-            delivery = Delivery(url=request.url, fault="unreachable", error=problem.message)
+            delivery = Delivery(url=request.url, fault="unreachable", error=message_and_hint(problem))
         if node.is_verbose and delivery.status is None:
             self._log(current.id, "ERROR", f"No response: {self._shown((delivery.error or '').encode())}")
         elif node.is_verbose:
