@@ -8,6 +8,7 @@ import re
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,7 +18,7 @@ from aiohttp import web
 from playwright.async_api import Page, Route, expect
 
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.invocations.models import Response, Simulated
+from port_hook_cli.invocations.models import Delivery, Response, Simulated
 from port_hook_cli.text.secret import Secret
 from tests.browser.conftest import OpenPage
 from tests.browser.inspecting import Desk, a_desk, a_vm, fill
@@ -225,6 +226,25 @@ async def test_form_of_inputs_writes_into_the_body(shared_desk: Desk, backend: H
     await page.get_by_role("button", name="Send", exact=True).click()
     await expect(page.get_by_role("region", name="Result")).to_be_visible()
     assert json.loads(backend.requests[-1].body)["payload"]["properties"]["cpu"] == 16
+
+
+async def test_failed_replay_shows_the_failure_and_not_a_pending_response(
+    shared_desk: Desk, open_page: OpenPage
+) -> None:
+    mark = unique()
+    original = an_invocation(a_body(a_vm(mark)), id=uuid4().hex[:12], received_at=time.time())
+    replay = replace(original, id=uuid4().hex[:12], received_at=time.time() + 1, replay_of=original.id)
+    delivery = Delivery(url="http://127.0.0.1:9/", fault="unreachable", error="nothing listens", latency_ms=1.0)
+    with open_store(None, shared_desk.folder) as store:
+        store.add([an_exchange(original, response=Response(status=200)), an_exchange(replay, delivery=delivery)])
+    page = await open_page(shared_desk, f"?text={mark}")
+    await rows(page, 2)
+    await expect(page.locator(".row .response")).to_have_text(["unreachable", "200"])
+    await opened(page, 1)
+    await expect(page.locator(".replays .pill")).to_have_text("unreachable")
+    await page.locator(".replays button").first.click()
+    await expect(page.get_by_text("No response", exact=True)).to_be_visible()
+    await expect(page.get_by_text("Port got no response yet")).to_have_count(0)
 
 
 async def test_replay_key_shows_the_outcome_in_the_page(shared_desk: Desk, open_page: OpenPage) -> None:

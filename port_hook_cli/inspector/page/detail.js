@@ -6,7 +6,7 @@ import { Editor, Result } from "./editor.js";
 import { Comparison } from "./diff.js";
 import { Run } from "./run.js";
 import { Tree } from "./tree.js";
-import { ago, bytes, clockTime, duration, fullTime, handlerText, latency, nameOf, number, oneLine, statusTone, time, verdictOf, visible } from "./format.js";
+import { ago, bytes, clockTime, duration, fullTime, handlerText, latency, nameOf, number, oneLine, responseText, statusTone, time, verdictOf, visible } from "./format.js";
 
 export const TABS = [
   ["summary", "Summary"], ["body", "Body"], ["signature", "Signature"], ["response", "Response"], ["run", "Run"], ["edit", "Edit and replay"],
@@ -119,7 +119,7 @@ function Summary({ capture, session, actions }) {
       ${delivery
         ? html`<li class=${delivery.status === null ? "bad" : statusTone(delivery.status)}><${Icon} name="play" /><div><b>Handler ${handlerText(delivery)} in ${latency(delivery.latency_ms)}</b><p class="mono">${oneLine(delivery.url)}</p></div></li>`
         : html`<li class="dim"><${Icon} name="minus" /><div><b>Not forwarded</b><p>${response ? "The listener responded itself." : "No response was recorded."}</p></div></li>`}
-      <li class=${statusTone(response?.status)}><${Icon} name="flag" /><div><b>${response ? `Port got ${response.status}` : "Port got no response yet"}</b>
+      <li class=${statusTone(response?.status)}><${Icon} name="flag" /><div><b>${response ? `Port got ${response.status}` : delivery?.status === null ? "No response" : "Port got no response yet"}</b>
         ${capture.simulated && html`<p class="warn">Simulated: ${oneLine(capture.simulated.text)}</p>`}
         ${capture.fate && html`<p>${sentence(capture.fate)}</p>`}</div></li>
     </ol>
@@ -134,7 +134,7 @@ function Summary({ capture, session, actions }) {
     ${capture.encrypted.length > 0 && html`<${Encrypted} capture=${capture} session=${session} />`}
     ${capture.replays.length > 0 && html`<h3>Replays</h3><ul class="replays">${capture.replays.map((replay) => html`<li key=${replay.id}>
       <button type="button" class="link" onClick=${() => actions.open(replay.id)}>${time(replay.received_at)} <span class="mono">${oneLine(replay.id)}</span></button>
-      <b class=${`pill ${statusTone(replay.response)}`}>${replay.response ?? "pending"}</b>
+      <b class=${`pill ${replay.handler?.status === null ? "bad" : statusTone(replay.response)}`}>${responseText(replay)}</b>
       <${Button} icon="compare" label="Compare with the original" iconOnly onClick=${() => actions.against(replay.id, row.id)} /></li>`)}</ul>`}
     ${row.replay_of && html`<p class="note">This is a replay of <button type="button" class="link mono" onClick=${() => actions.open(row.replay_of)}>${oneLine(row.replay_of)}</button>.
       <button type="button" class="link" onClick=${() => actions.against(row.id, row.replay_of)}>Compare the two</button></p>`}`;

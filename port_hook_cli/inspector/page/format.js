@@ -102,6 +102,11 @@ export function nameOf(row) {
   return oneLine(row.kind.replace("-", " "));
 }
 
+// The status, or why there is none: a replay that goes straight to a handler gets no response if the handler fails.
+export function responseText(row) {
+  return row.response ?? (row.handler?.status === null ? handlerText(row.handler) : "pending");
+}
+
 export function handlerText(handler) {
   if (!handler) return "";
   return handler.status === null ? oneLine(handler.fault ?? "failed") : String(handler.status);
