@@ -41,6 +41,16 @@ class Evaluated:
     stop: Stop | None = None
 
 
+def correction(expression: str) -> str:
+    """Return how to correct an expression that does not compile, if it looks like text or a template; otherwise ""."""
+    if "{{" in expression:
+        return "Port's templates do not work in mappings: write the jq expression without {{ }}"
+    is_word = expression.replace("-", "").replace("_", "").isalnum()
+    if not is_word and not expression.startswith(("http://", "https://")):
+        return ""
+    return f'for the text itself, write it in jq\'s quotes: "\\"{expression}\\""'
+
+
 Evaluate = Callable[[Sequence[str], Any], Sequence[Evaluated]]
 """Evaluates expressions over a document."""
 

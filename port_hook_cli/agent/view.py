@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from port_hook_cli.agent.claimed import AgentVersion
-from port_hook_cli.agent.expressions import EnvironmentUse, Evaluated
+from port_hook_cli.agent.expressions import EnvironmentUse, Evaluated, correction
 from port_hook_cli.agent.mapping import MappingProblem, Severity
 from port_hook_cli.agent.masking import AgentMasker
 from port_hook_cli.agent.message import AgentMessage, AgentTransport, Subject
@@ -19,6 +19,7 @@ from port_hook_cli.text.layout import INDENT
 from port_hook_cli.text.safe import brief, printable, shorten
 from port_hook_cli.text.styled import Styled
 
+_COMPILE_ERROR = "compile error"
 _MOST_OF_A_VALUE = 400
 _MOST_OF_A_BODY = 4000
 _MOST_LINES = 60
@@ -149,7 +150,9 @@ def _mapped(field: MappedField, masker: AgentMasker) -> Styled:
 def _expression(result: Evaluated, masker: AgentMasker) -> str:
     text = f"`{brief(result.expression, _MOST_OF_A_VALUE)}` is "
     if result.error:
-        return f"{text}null: {brief(masker.text(result.error), _MOST_OF_A_VALUE)}"
+        hint = correction(result.expression) if _COMPILE_ERROR in result.error else ""
+        told = f"{text}null: {brief(masker.text(result.error), _MOST_OF_A_VALUE)}"
+        return f"{told}; {brief(hint, _MOST_OF_A_VALUE)}" if hint else told
     if result.is_empty:
         return f"{text}null: it has no result"
     return text + brief(json.dumps(masker.value(result.value), ensure_ascii=False), _MOST_OF_A_VALUE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from port_hook_cli.agent.expressions import environment_use
+from port_hook_cli.agent.expressions import correction, environment_use
 from port_hook_cli.agent.jq15 import agent_program
 from port_hook_cli.agent.mapping import AgentMapping, MappingProblem, Severity, mapping_notes
 from port_hook_cli.agent_view.inputs import load_mappings
@@ -40,16 +40,9 @@ def _expression_problems(mappings: Sequence[AgentMapping]) -> Iterator[MappingPr
     with AgentJq({}) as jq:
         for (place, text), error in zip(pairs, jq.compile_errors([text for _, text in pairs]), strict=True):
             if error:
-                hint = _text_hint(text)
-                yield MappingProblem(place=place, message=f"is always null: {error}{hint}", severity=Severity.ERROR)
-
-
-def _text_hint(expression: str) -> str:
-    """Return what to write if an expression looks like text that was meant literally."""
-    is_word = expression.replace("-", "").replace("_", "").isalnum()
-    if not is_word and not expression.startswith(("http://", "https://")):
-        return ""
-    return f'; for the text itself, write it in jq\'s quotes: "\\"{expression}\\""'
+                hint = correction(text)
+                message = f"is always null: {error}{f'; {hint}' if hint else ''}"
+                yield MappingProblem(place=place, message=message, severity=Severity.ERROR)
 
 
 def _show(name: str, mappings: Sequence[AgentMapping], found: Sequence[MappingProblem], runtime: Runtime) -> None:

@@ -393,6 +393,17 @@ def test_check_names_the_key_and_the_column(run: Run, folder: Path) -> None:
     assert "read these variables: TOKEN" in result.err
 
 
+TEXT_HINT = 'for the text itself, write it in jq\'s quotes: "\\"PUT\\""'
+TEMPLATE_HINT = "Port's templates do not work in mappings: write the jq expression without {{ }}"
+
+
+@pytest.mark.parametrize(("text", "hint"), [("PUT", TEXT_HINT), ("{{ .foo }}", TEMPLATE_HINT)])
+def test_prediction_and_check_say_how_to_correct_an_expression(run: Run, folder: Path, text: str, hint: str) -> None:
+    write(folder, MAPPING, [{"method": text, "url": ".payload.action.invocationMethod.url"}])
+    assert hint in words(run("agent", "--check", MAPPING).out)
+    assert hint in words(run("agent", write(folder, "m.json", topic_message()), env=ENV).out)
+
+
 def test_check_accepts_a_file_without_problems(run: Run, folder: Path) -> None:
     result = run("agent", "--check", write(folder, "map.json", [{"url": '"http://x"'}]), "--json")
     assert (result.code, result.err) == (0, "")
