@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from port_hook_cli.doctor.check import CheckResult, CheckState
@@ -64,7 +65,9 @@ async def _store_and_handler(wanted: Examination, runtime: Runtime) -> list[Chec
     except TimeoutError:
         store = _unfinished("store", wanted.timeout_s)
     is_chosen = wanted.handler is not None
-    return [store, *await _within(wanted.timeout_s, "handler", lambda: _handler(target, is_chosen=is_chosen))]
+    has_store = store.details.get("exists") is not False
+    checking = partial(_handler, target, is_chosen=is_chosen, has_store=has_store)
+    return [store, *await _within(wanted.timeout_s, "handler", checking)]
 
 
 async def _within(
@@ -81,8 +84,8 @@ async def _one(check: Callable[[], CheckResult]) -> list[CheckResult]:
     return [await asyncio.to_thread(check)]
 
 
-async def _handler(target: str | None, *, is_chosen: bool) -> list[CheckResult]:
-    return [await check_handler(target, is_chosen=is_chosen)]
+async def _handler(target: str | None, *, is_chosen: bool, has_store: bool) -> list[CheckResult]:
+    return [await check_handler(target, is_chosen=is_chosen, has_store=has_store)]
 
 
 def _unfinished(check: str, timeout_s: float) -> CheckResult:

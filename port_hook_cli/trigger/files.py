@@ -11,7 +11,16 @@ from http import HTTPStatus
 from pathlib import PurePath
 from typing import Any, TypeVar
 
-from port_hook_cli.actions.action import INTEGRATION_ACTION, KAFKA, WEBHOOK, BadAction, OtherMethod, PortAction, pick_action, read_action
+from port_hook_cli.actions.action import (
+    INTEGRATION_ACTION,
+    KAFKA,
+    WEBHOOK,
+    BadAction,
+    OtherMethod,
+    PortAction,
+    pick_action,
+    read_action,
+)
 from port_hook_cli.actions.version1 import CONVERTED, converted, is_version1
 from port_hook_cli.errors import PortApiError, StoreError, UsageError
 from port_hook_cli.files.documents import read_document, read_secrets_file
@@ -41,7 +50,9 @@ _HINT = (
     "Give a workflow or an action as Port's API shows it (GET /v1/actions/ID), or FILE#ID or DIRECTORY#ID for one of "
     "several."
 )
-_OTHER_METHOD = "Start the run with --via-port if its integration claims it (INTEGRATION_ACTION), or use a WEBHOOK action."
+_OTHER_METHOD = (
+    "Start the run with --via-port if its integration claims it (INTEGRATION_ACTION), or use a WEBHOOK action."
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,6 +223,12 @@ def test_doctor_reports_a_store_that_is_not_one(run: Run, port: Handler, folder:
     assert "is not a capture store" in found["message"]
 
 
+def test_doctor_does_not_mention_a_last_session_without_a_store(run: Run, port: Handler) -> None:
+    found = checks(run, env=environ(port))["handler"]
+    assert found["state"] == "skipped"
+    assert found["message"] == "No handler is known: no `listen` has run with this store yet."
+
+
 def test_doctor_checks_the_handler_of_the_last_session(run: Run, port: Handler, folder: Path) -> None:
     with open_port() as target, open_store(None, folder, create=True) as store:
         url = f"http://127.0.0.1:{target.getsockname()[1]}"
