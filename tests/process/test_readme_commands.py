@@ -175,6 +175,9 @@ def test_the_commands_on_the_page_of_workflows_work(terminals: Terminals) -> Non
     *_, point = blocks(page, "Point a node of a live workflow at your machine")
     [via_port] = terminals.type(f". ./.env\n{point}")
     assert re.search(r"wfr_\w+  SUCCESS$", via_port.strip())
+    [again] = blocks(page, "One node, with the outputs of the last run")
+    [node] = terminals.type(f". ./.env\n{again}")
+    assert "responded  20" in node
 
 
 def test_the_commands_on_the_page_of_the_template_example_work(terminals: Terminals) -> None:
