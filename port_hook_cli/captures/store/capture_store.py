@@ -15,6 +15,7 @@ from port_hook_cli.captures.database.log import Gap, Log
 from port_hook_cli.captures.database.opening import BUSY_TIMEOUT_S, Access, connect, store_path
 from port_hook_cli.captures.database.problems import StoreLocked, store_problem
 from port_hook_cli.captures.database.rows import (
+    CAPTURE_COLUMNS,
     Row,
     capture_row,
     capture_weight,
@@ -39,6 +40,7 @@ LAST = "last"
 _TRIM_EVERY, _TRIM_SHARE = 64, 20
 _TRIM_EVERY_BYTES = 16 * 1024 * 1024
 _NAMED = 5
+_RECEIVED_AT = CAPTURE_COLUMNS.index("received_at")
 
 GIB = 1024 * 1024 * 1024
 
@@ -78,6 +80,7 @@ class CaptureStore:
         self._has_written = False  # since the file was opened
         self._log: Log | None = None  # of a file that was written
         self._newest = 0  # the number of the newest capture, after the latest commit of this store
+        self._newest_at = 0.0  # and when it was received
         self._numbered: tuple[int, int] | None = None  # the file that has this number
         self._is_suspect = False  # the file may be damaged, and was not checked yet
         self._losses: list[str] = []
@@ -130,6 +133,8 @@ class CaptureStore:
             self._mend_after(error)
             raise store_problem(error, self.path) from error
         self._newest = newest
+        if rows:
+            self._newest_at = rows[-1][_RECEIVED_AT]
         if is_full:
             self._rows_until_trim, self._bytes_until_trim = self._trim_every, _TRIM_EVERY_BYTES
         self._has_added = self._has_added or bool(rows)
@@ -380,7 +385,7 @@ class CaptureStore:
             self._files = found
         if self._log is None:
             self._log = Log(self.path)
-            self._newest, self._numbered = self._newest_number(), self._files.store_id
+            self._read_newest()
 
     def _is_cut(self, found: Files) -> bool:
         """Return whether the log is shorter than it was after the latest commit of this store."""
@@ -409,8 +414,9 @@ class CaptureStore:
             with suppress(sqlite3.Error, StoreError):
                 self._mend()
 
-    def _newest_number(self) -> int:
-        return int(self._connection.execute(statements.EVER_AND_NOW).fetchone()[0] or 0)
+    def _read_newest(self) -> None:
+        self._newest, self._newest_at = self._connection.execute(statements.NEWEST).fetchone() or (0, 0.0)
+        self._numbered = self._files.store_id
 
     def _mend(self) -> str:
         """Repair a log that has become shorter, and reopen the store. Return a sentence about what was lost, or "".
@@ -436,9 +442,11 @@ class CaptureStore:
         self._has_written = False
         self._is_patient = True
         self._log = Log(self.path)
-        known, self._newest = self._newest, self._newest_number()
-        count = max(0, known - self._newest) if self._files.store_id == self._numbered else 0
-        self._numbered = self._files.store_id
+        known, known_at, numbered = self._newest, self._newest_at, self._numbered
+        self._read_newest()
+        # The numbers begin anew when `prune` has deleted all captures. Then only later ones can be left.
+        is_shorter = gap is not Gap.NONE or (self._newest > 0 and self._newest_at <= known_at)
+        count = max(0, known - self._newest) if is_shorter and self._numbered == numbered else 0
         if gap is Gap.NONE and not count:
             return ""
         what = f"{count} saved capture{'' if count == 1 else 's'}" if count else "the latest deliveries and responses"

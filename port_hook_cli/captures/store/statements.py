@@ -88,6 +88,10 @@ SAVED_MESSAGES = portable(
 
 # The newest capture is never dropped, so its number is how many there have ever been.
 EVER_AND_NOW = "SELECT (SELECT max(seq) FROM captures), (SELECT count(*) FROM captures)"
+NEWEST = (
+    "SELECT seq, CASE typeof(received_at) WHEN 'real' THEN received_at ELSE 0.0 END FROM captures "
+    "ORDER BY seq DESC LIMIT 1"
+)
 
 NUMBER_AND_BODY = f"seq, {bounded('body')}"
 OUTCOMES_OF_REPLAYS = portable(

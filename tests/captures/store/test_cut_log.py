@@ -7,6 +7,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from port_hook_cli.captures.database.files import LOG, beside
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
+from port_hook_cli.captures.store.pruning import PruneRule
 from port_hook_cli.errors import StoreError
 from tests.factories import an_exchange, an_invocation
 
@@ -185,6 +187,22 @@ def test_checkpoint_of_another_program_is_not_taken_for_a_loss(store: CaptureSto
             other.execute(f"PRAGMA wal_checkpoint({mode})")
     assert store.take_losses() == []
     assert found(folder) == expected
+
+
+@pytest.mark.parametrize("is_filled", [False, True])
+def test_prune_of_all_captures_is_not_taken_for_a_loss(store: CaptureStore, folder: Path, is_filled: bool) -> None:
+    add(store, *ids("before", 20), size=20_000)
+    with open_store(None, folder) as other:
+        other.prune(PruneRule(keep=0))
+        if is_filled:
+            other.add([an_exchange(an_invocation(id="replay", received_at=time.time() + 60))])
+        with closing(sqlite3.connect(store.path)) as checkpointer:
+            checkpointer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        if is_filled:
+            other.add([an_exchange(an_invocation(id="replay2", received_at=time.time() + 60))])
+    add(store, "after")
+    assert store.take_losses() == []
+    assert found(folder)[-1] == "after"
 
 
 def test_two_listeners_do_not_take_the_commits_of_each_other_for_a_loss(store: CaptureStore, folder: Path) -> None:
