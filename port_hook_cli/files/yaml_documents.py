@@ -13,7 +13,7 @@ from typing import Any
 MOST_LEVELS = 200
 """How deeply the lists and mappings of a document may be nested."""
 
-MOST_ADDED = 200_000
+MOST_ADDED = 1_000_000
 """How many characters and values the aliases of a document may add to its text."""
 
 # Longer numbers have no value in JSON, and PyYAML is slow to compute them.

@@ -33,7 +33,7 @@ KIB, MIB = 1024, 1024 * 1024
     [
         ("explanation/trust-and-secrets.md", "at most 256 KiB of the body are saved", REFUSED_BODY_LIMIT, 256 * KIB),
         ("explanation/trust-and-secrets.md", "A result has at most 40,000 characters", MAX_CHARACTERS, 40_000),
-        ("explanation/trust-and-secrets.md", "aliases may add at most 200,000 characters", MOST_ADDED, 200_000),
+        ("explanation/trust-and-secrets.md", "aliases may add at most 1,000,000 characters", MOST_ADDED, 1_000_000),
         ("explanation/trust-and-secrets.md", "lists and mappings may be nested 200 deep", MOST_LEVELS, 200),
         ("explanation/trust-and-secrets.md", "has 10 seconds for the head of its first request", FIRST_HEAD_S, 10),
         ("explanation/trust-and-secrets.md", "share a limit of 64 MiB", MIN_CAPACITY, 64 * MIB),

@@ -70,5 +70,15 @@ def test_aliases_of_an_ordinary_document_are_expanded() -> None:
     assert load_yaml(text)["copy49"] == {**shared, "own": 49}
 
 
+def test_catalog_of_100_actions_that_share_their_inputs_is_read_quickly() -> None:
+    shared = {f"input{n}": {"type": "string", "title": f"Input {n}", "description": "x" * 60} for n in range(40)}
+    action = "- {identifier: action%d, userInputs: {properties: {<<: *s, own: {type: string}}}, copy: *s}\n"
+    text = f"- &s {json.dumps(shared)}\n" + "".join(action % n for n in range(100))
+    began = time.process_time()
+    document = read_template(text, name="actions.yaml")
+    assert time.process_time() - began < 2
+    assert document[100]["userInputs"]["properties"].keys() == {*shared, "own"}
+
+
 def test_large_document_without_aliases_is_read() -> None:
     assert len(load_yaml("\n".join(f"- value {n}" for n in range(5_000)))) == 5_000
