@@ -15,6 +15,9 @@ from aiohttp import web
 
 Link = web.RequestHandler
 
+# For so long, or a tenth of its wait, a connection is new: its head may be on its way.
+_NEW_S, _NEW_SHARE = 1.0, 0.1
+
 
 def limited(server: web.Server, most: int) -> Callable[[], asyncio.Protocol]:
     """Return a factory for the protocol of a new connection: the server's protocol, if there is room.
@@ -28,17 +31,21 @@ def limited(server: web.Server, most: int) -> Callable[[], asyncio.Protocol]:
 class Room:
     """Makes room for `most` connections of a server, by closing idle connections.
 
-    Connections that the system accepts together may exceed the limit until the next connection.
+    `first_wait_s` is how long the server waits for the head of a connection's first request, if that is not how long
+    it waits for later ones. Connections that the system accepts together may exceed the limit until the next
+    connection.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, first_wait_s: float | None = None) -> None:
         self._most = most
+        self._first_wait_s = first_wait_s
         self._closing: list[Link] = []  # closed here, and the server does not know it yet
 
     def admits(self, connections: Sequence[Link]) -> bool:
         """Return whether there is room for one more connection, after closing the oldest idle connections if necessary.
 
-        Connections that have not sent a request are closed first: other clients are likely to send more requests.
+        Connections that have not sent a request are closed before others, whose clients are likely to send more. New
+        connections are closed last.
         """
         if len(connections) < self._most:
             self._closing.clear()
@@ -46,7 +53,7 @@ class Room:
         self._closing = [link for link in self._closing if link in connections]
         too_many = len(connections) - len(self._closing) - self._most + 1
         if too_many > 0:
-            for link in sorted((link for link in connections if _is_idle(link)), key=_order):
+            for link in sorted((link for link in connections if _is_idle(link)), key=self._order):
                 if not _has_input(link):
                     _close(link)
                     self._closing.append(link)
@@ -55,13 +62,27 @@ class Room:
                         break
         return too_many <= 0
 
+    def _order(self, link: Link) -> tuple[bool, bool, float]:
+        """Return a key that is lowest for the connection to close first."""
+        close_at: float = link._next_keepalive_close_time  # noqa: SLF001 - as below
+        has_sent: bool = link._request_count > 0  # noqa: SLF001
+        wait_s: float = link._keepalive_timeout if self._first_wait_s is None else self._first_wait_s  # noqa: SLF001
+        idle_s = wait_s - (close_at - link._loop.time())  # noqa: SLF001
+        is_new = not has_sent and idle_s < min(_NEW_S, _NEW_SHARE * wait_s)
+        return is_new, has_sent, close_at
+
 
 # aiohttp has no public names for the state of a connection.
 def _is_idle(link: Link) -> bool:
-    """Return whether no request is in progress. A new connection does not wait for one yet, but counts too."""
-    waiter = link._waiter  # noqa: SLF001
+    """Return whether no request is in progress, and every response was sent.
+
+    A new connection does not wait yet, but has no request either.
+    """
+    transport, waiter = link.transport, link._waiter  # noqa: SLF001
+    if not isinstance(transport, asyncio.Transport) or transport.get_write_buffer_size():
+        return False
     waits = waiter is not None and not waiter.done()
-    return link.transport is not None and (waits or link._request_count == 0)  # noqa: SLF001
+    return waits or link._request_count == 0  # noqa: SLF001
 
 
 def _close(link: Link) -> None:
@@ -69,11 +90,6 @@ def _close(link: Link) -> None:
     link.force_close()
     if transport is not None:
         transport.abort()  # a client that does not read could keep a closed connection open
-
-
-def _order(link: Link) -> tuple[bool, float]:
-    """Return a sort key. The connection with the lowest key is closed first."""
-    return link._request_count > 0, link._next_keepalive_close_time  # noqa: SLF001
 
 
 if sys.platform == "win32":

@@ -53,7 +53,7 @@ class Server(web.Server):
         self._options = options
         self._tell = notice
         self._limit = limit
-        self._room = Room(limit)
+        self._room = Room(limit, first_wait_s=first_head_timeout_s)
         self._crowded = crowded
         self._first_head_timeout_s = first_head_timeout_s
         self._is_crowded = False

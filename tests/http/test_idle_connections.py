@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from aiohttp import web
 
+from port_hook_cli.http.idle_connections import limited
 from port_hook_cli.inspector.server import MAX_CONNECTIONS
 from port_hook_cli.runtime import Runtime
 from tests.factories import an_exchange
@@ -41,3 +43,33 @@ def test_sandbox_closes_the_oldest_idle_connections_beyond_its_limit() -> None:
         answer = httpx.post(f"{sandbox.url}/v1/auth/access_token", json=body, timeout=5, verify=NO_TLS)
         assert answer.status_code == 200
         assert idle[0].recv(1) == b""
+
+
+async def test_connection_whose_client_has_not_read_the_whole_response_is_not_closed_for_another_one() -> None:
+    async def answer(_: web.BaseRequest) -> web.Response:
+        return web.Response(body=b"x" * 60_000)
+
+    loop, server = asyncio.get_running_loop(), web.Server(answer)
+    sockets = await loop.create_server(limited(server, 1), "127.0.0.1", 0)
+    place = sockets.sockets[0].getsockname()
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        slow.setblocking(False)
+        await loop.sock_connect(slow, place)
+        count, waiting = 0, 0
+        while not waiting:  # until the system takes no more of the responses
+            await loop.sock_sendall(slow, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            count += 1
+            while server.requests_count < count or server.connections[0]._waiter is None:  # noqa: ASYNC110, SLF001
+                await asyncio.sleep(0)
+            waiting = server.connections[0].transport.get_write_buffer_size()  # type: ignore[union-attr]
+        reader, writer = await asyncio.open_connection(*place)
+        assert await asyncio.wait_for(reader.read(), 5) == b""  # there is no room
+        writer.close()
+        got = 0
+        async with asyncio.timeout(5):
+            while got < count * 60_000 and (part := await loop.sock_recv(slow, 65_536)):
+                got += len(part)
+        assert got >= count * 60_000
+    sockets.close()
+    await server.shutdown(1)

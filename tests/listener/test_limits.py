@@ -151,6 +151,7 @@ async def test_connection_that_has_sent_requests_stays_open_longer_than_one_that
     async with receiving(max_connections=2, first_head_timeout_s=0.3) as world:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
         silent, silent_writer = await asyncio.open_connection("127.0.0.1", world.port)
+        await asyncio.sleep(0.04)  # more than a tenth of the time for its head, so its place can be taken
         post = request(b"one").replace(b"Connection: close\r\n", b"")
         writer.write(post)
         assert (await reader.readuntil(b"fine")).startswith(b"HTTP/1.1 200 ")
@@ -161,6 +162,22 @@ async def test_connection_that_has_sent_requests_stays_open_longer_than_one_that
         writer.write(post)
         assert (await reader.readuntil(b"fine")).startswith(b"HTTP/1.1 200 ")
         writer.close()
+
+
+async def test_new_connection_is_not_closed_before_its_head_arrives_if_others_wait_for_their_next_request() -> None:
+    async with receiving(max_connections=3) as world:
+        post = request(b"one").replace(b"Connection: close\r\n", b"")
+        kept = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(3)]
+        for reader, writer in kept:
+            writer.write(post)
+            assert (await reader.readuntil(b"fine")).startswith(b"HTTP/1.1 200 ")
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        assert (await world.exchange(request(b"another"))).startswith(b"HTTP/1.1 200 ")
+        assert (await world.exchange(request(b"another"))).startswith(b"HTTP/1.1 200 ")
+        writer.write(request(b"new"))
+        assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 200 ")
+        for each in (writer, *(writer for _, writer in kept)):
+            each.close()
 
 
 async def test_requests_are_served_promptly_while_idle_connections_are_opened_all_the_time() -> None:
