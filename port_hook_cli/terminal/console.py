@@ -103,7 +103,9 @@ class Output:
 def _not_a_message(line: Styled) -> Styled:
     """Return a line, indented if it begins with untrusted text that looks like the label of a message."""
     first = line.spans[0] if line.spans else None
-    if first is None or first.text[:1] not in _INITIALS or not line.plain.startswith(_BEGINNINGS):
+    if first is not None and not first.text:
+        return _not_a_message(line.replaced(line.spans[1:]))
+    if first is None or first.text[0] not in _INITIALS or not line.plain.startswith(_BEGINNINGS):
         return line
     label = first.text.removesuffix(":")
     is_own = first.text != label and first.style == _LABEL_STYLES.get(label)
