@@ -59,7 +59,10 @@ class Output:
 
         A line that begins like a message is indented, unless it is one of `message_lines`.
         """
-        lines = [_not_a_message(line) for line in lines]
+        return self.paint_content([_not_a_message(line) for line in lines])
+
+    def paint_content(self, lines: Iterable[Styled]) -> str:
+        """Return lines as `paint` does, but with all of their characters unchanged."""
         if not self.has_styles:
             return "".join([f"{line.plain}\n" for line in lines])
         from port_hook_cli.text.styled import escape_sequences
@@ -210,7 +213,7 @@ def _colored(text: str, output: Output) -> str:
     from port_hook_cli.text.styled import JSON, Styled
 
     start = text[:MAX_HIGHLIGHTED]
-    lines = output.paint(Styled(line, JSON) for line in start.split("\n"))
+    lines = output.paint_content(Styled(line, JSON) for line in start.split("\n"))
     return lines[:-1] + text[MAX_HIGHLIGHTED:]
 
 

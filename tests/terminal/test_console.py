@@ -4,8 +4,13 @@ import io
 
 import pytest
 
-from port_hook_cli.terminal.console import Output, message_lines
+from port_hook_cli.terminal.console import Output, message_lines, write_content
 from port_hook_cli.text.styled import Styled
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
 @pytest.mark.parametrize(
@@ -28,3 +33,10 @@ def test_message_of_port_hook_is_not_indented() -> None:
 
 def test_empty_lines_stay() -> None:
     assert Output(io.StringIO(), {}).paint([Styled(), Styled.assemble("", "")]) == "\n\n"
+
+
+@pytest.mark.parametrize("environ", [{}, {"NO_COLOR": "1"}])
+def test_content_is_shown_unchanged_even_if_a_line_begins_like_a_message(environ: dict[str, str]) -> None:
+    terminal = Terminal()
+    write_content(b"error: of a handler\nhint: too\n", terminal, environ=environ)
+    assert terminal.getvalue() == "error: of a handler\nhint: too\n"
