@@ -124,8 +124,7 @@ class CaptureStore:
         steps = [*statements.inserts(rows, small=is_small), *statements.updates(outcomes, small=is_small)]
         is_full = self._is_trim_due(len(rows), size)
         try:
-            self._follow_the_path()
-            self._wait_for_locks(patient=patient)
+            self._follow_the_path(patient=patient)
             self._has_written = True
             newest = self._transact(steps, trimming=is_full) or self._newest
             self._check_log(newest, added=bool(rows))
@@ -266,8 +265,7 @@ class CaptureStore:
         """Record the offset of the next message of partitions, in one transaction; raises StoreError."""
         steps = [(statements.KEEP_POSITION, (*partition, offset)) for partition, offset in positions.items()]
         try:
-            self._follow_the_path()
-            self._wait_for_locks(patient=patient)
+            self._follow_the_path(patient=patient)
             self._transact(steps, trimming=False)
             self._check_log(self._newest, added=False)
         except sqlite3.Error as error:
@@ -319,6 +317,7 @@ class CaptureStore:
         # Best effort: the next listener drops the rest, and a full disk must not prevent the exit.
         with suppress(sqlite3.Error, StoreError):
             if self._is_cut(Files.at(self.path)):
+                self._wait_for_locks(patient=True)
                 self._mend()
             elif self._has_added:
                 self._transact([], trimming=True)
@@ -366,11 +365,12 @@ class CaptureStore:
         self._bytes_until_trim -= size
         return self._rows_until_trim < 0 or self._bytes_until_trim < 0
 
-    def _follow_the_path(self) -> None:
+    def _follow_the_path(self, *, patient: bool) -> None:
         """Reopen the file when it, or one of SQLite's files beside it, was removed, replaced, emptied or cut.
 
         SQLite would continue to use a removed file, and the system would kill the process for reading
-        an index (`-shm`) that was emptied. Raises StoreError if captures are lost because the log was cut.
+        an index (`-shm`) that was emptied. With `patient`, this and later statements wait for locks. Raises
+        StoreError if captures are lost because the log was cut.
         """
         found = Files.at(self.path)
         if found.index_size < self._files.index_size:
@@ -378,6 +378,7 @@ class CaptureStore:
         if not found.is_same_as(self._files):
             self._reopen()
         elif self._is_cut(found):
+            self._wait_for_locks(patient=patient)  # a repair has to lock the file
             lost = self._mend()
             if lost and found.log_size:
                 raise StoreError(lost, hint="Later requests are saved again.")
@@ -386,6 +387,7 @@ class CaptureStore:
         if self._log is None:
             self._log = Log(self.path)
             self._read_newest()
+        self._wait_for_locks(patient=patient)  # if it was opened again
 
     def _is_cut(self, found: Files) -> bool:
         """Return whether the log is shorter than it was after the latest commit of this store."""
@@ -401,6 +403,7 @@ class CaptureStore:
         if self._log is None or self._log.follow(added=added):
             return
         try:
+            self._wait_for_locks(patient=True)  # it is committed, so it must not be written again
             lost = self._mend()
         except sqlite3.Error as error:  # another program is writing
             self._files = Files()  # so the next write opens the store again

@@ -7,6 +7,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing, suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.captures.database.files import LOG, beside
+from port_hook_cli.captures.database.problems import StoreLocked
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.captures.store.pruning import PruneRule
 from port_hook_cli.errors import StoreError
@@ -203,6 +205,25 @@ def test_prune_of_all_captures_is_not_taken_for_a_loss(store: CaptureStore, fold
     add(store, "after")
     assert store.take_losses() == []
     assert found(folder)[-1] == "after"
+
+
+def test_write_after_a_checkpoint_of_another_program_waits_for_the_lock_of_a_third_one(
+    store: CaptureStore, folder: Path
+) -> None:
+    add(store, *ids("before", 20))
+    row = store.row(an_exchange(an_invocation(id="after")))
+    store.write([store.row(an_exchange(an_invocation(id="quick")))], [], patient=False)
+    with closing(sqlite3.connect(store.path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreLocked):
+            store.write([row], [], patient=False)
+        later = threading.Timer(0.2, other.rollback)
+        later.start()
+        store.write([row], [])
+        later.join()
+    assert store.take_losses() == []
+    assert found(folder)[-2:] == ["quick", "after"]
 
 
 def test_two_listeners_do_not_take_the_commits_of_each_other_for_a_loss(store: CaptureStore, folder: Path) -> None:
