@@ -170,8 +170,9 @@ async def _restore_entries(
 def _may_overwrite(outcome: Outcome, chosen: _RestoreOptions, runtime: Runtime) -> bool:
     """Show what someone else changed, and return whether it may be undone."""
     name = printable(outcome.entry.name)
-    print(f"{name} was changed by someone else after the listener set it:", file=runtime.stderr)
-    print(*conflict_lines(outcome.entry, outcome.now or {}), sep="\n", file=runtime.stderr)
+    tell(f"{name} was changed by someone else after the listener set it:", runtime)
+    for line in conflict_lines(outcome.entry, outcome.now or {}):
+        tell(line, runtime)
     if chosen.overwrite or chosen.yes or chosen.dry_run or not can_ask(runtime):
         return chosen.overwrite
     return confirm(f"Undo these changes and restore {name}?", runtime, default=False)

@@ -22,7 +22,7 @@ from port_hook_cli.sandbox.rate_limit import parse_rate
 from port_hook_cli.sandbox.records import kafka_fields, sandbox_call_record, sandbox_ready_record, sandbox_run_record
 from port_hook_cli.sandbox.view import format_api_event, format_exports, format_run_event, kafka_lines
 from port_hook_cli.signatures.signing import TimestampUnit
-from port_hook_cli.terminal.console import emit
+from port_hook_cli.terminal.console import emit, tell
 from port_hook_cli.terminal.signals import stop_signal
 from port_hook_cli.text.safe import printable
 
@@ -146,7 +146,7 @@ def sandbox(
         "blueprints": read_blueprints(runtime.cwd / path for path in blueprints or ()),
         "actions": read_actions(
             (runtime.cwd / path for path in actions or ()),
-            notice=lambda message: print(f"note: {printable(message)}", file=runtime.stderr),
+            notice=lambda message: tell(f"note: {printable(message)}", runtime),
         ),
         "workflows": read_workflows(runtime.cwd / path for path in workflows or ()),
         "kafka_brokers": (),
@@ -276,4 +276,5 @@ class _Teller:
             if self.as_json:
                 emit(record, self.runtime.stdout)
             else:
-                print(line, file=self.runtime.stderr, flush=True)
+                tell(line, self.runtime)
+                self.runtime.stderr.flush()

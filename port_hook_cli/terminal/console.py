@@ -95,8 +95,14 @@ class Output:
             return lines
         from port_hook_cli.text.layout import wrap
 
-        width = self.width
-        return [part for line in lines for part in wrap(line, width, indent=_CONTINUED, label=_label_length(line))]
+        width, shown = self.width, []
+        for line in lines:
+            label = _label_length(line)
+            parts = list(wrap(line, width, indent=_CONTINUED, label=label))
+            if any(_could_imitate(part, width) for part in parts):
+                parts = list(wrap(line, width, indent=_CONTINUED, label=label, breaks_words=True))
+            shown += parts
+        return shown
 
     def print(self, *lines: Styled) -> None:
         """Write lines."""
@@ -113,6 +119,16 @@ def _not_a_message(line: Styled) -> Styled:
     label = first.text.removesuffix(":")
     is_own = first.text != label and first.style == _LABEL_STYLES.get(label)
     return line if is_own else line.replaced((first._replace(text=_CONTINUED * " " + first.text), *line.spans[1:]))
+
+
+def _could_imitate(part: Styled, width: int) -> bool:
+    """Return whether a terminal may continue a part in its first column with what looks like the label of a message.
+
+    Other words stay whole, so that a URL can be copied.
+    """
+    from port_hook_cli.text.styled import cell_width
+
+    return cell_width(part.plain) > width and any(label in part.plain[1:] for label in _BEGINNINGS)
 
 
 def _label_length(line: Styled) -> int:

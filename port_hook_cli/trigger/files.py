@@ -30,6 +30,7 @@ from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import tell
 from port_hook_cli.text.safe import printable
 from port_hook_cli.trigger.documents import BadDocument
 from port_hook_cli.trigger.port_workflows import PortWorkflows
@@ -130,7 +131,7 @@ def find_action(
         picked = document if source.file is None else pick_action(document, source.identifier)
         if is_version1(picked):
             picked = converted(picked)
-            print(f"note: {printable(CONVERTED.format(picked.get('identifier')))}", file=runtime.stderr)
+            tell(f"note: {printable(CONVERTED.format(picked.get('identifier')))}", runtime)
         return read_action(picked, methods=(WEBHOOK, KAFKA, INTEGRATION_ACTION) if via_port else (WEBHOOK, KAFKA))
     except OtherMethod as error:
         raise UsageError(f"{name} {error}.", hint=_OTHER_METHOD) from error

@@ -126,5 +126,5 @@ def _exit_code(run: Mapping[str, Any], plan: TriggerPlan, runtime: Runtime) -> E
         return ExitCode.OK
     ended = ended_status(run)
     if ended is None:
-        print(f"error: {brief(str(run.get('id')))} did not end within {plan.wait_s:g} s", file=runtime.stderr)
+        tell(f"error: {brief(str(run.get('id')))} did not end within {plan.wait_s:g} s", runtime)
     return ExitCode.OK if ended == "SUCCESS" else ExitCode.FAILED

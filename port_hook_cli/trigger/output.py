@@ -43,7 +43,7 @@ def warn(errors: Iterable[JqError], masker: Masker, runtime: Runtime) -> None:
     """Print the expressions that failed and became null."""
     for error in errors:
         message = f"{{{{ {error.expression.strip()} }}}} became null: {error.message}"
-        print(f"warning: {printable(masker.message(message))}", file=runtime.stderr)
+        tell(f"warning: {printable(masker.message(message))}", runtime)
 
 
 def tell_of_agent(request: RenderedRequest, runtime: Runtime) -> None:

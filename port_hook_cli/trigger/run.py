@@ -309,9 +309,9 @@ def _tell_unmet(action: PortAction, unmet: Sequence[Unmet], plan: TriggerPlan, r
     if plan.json:
         emit(unmet_record(action.identifier, [(each.expression, each.reason) for each in unmet]), runtime.stdout)
     else:
-        print(f"The condition of {brief(action.identifier)} is not met, so no request is sent:", file=runtime.stderr)
+        tell(f"The condition of {brief(action.identifier)} is not met, so no request is sent:", runtime)
         for each in unmet:
-            print(f"  {printable(each.expression)} {printable(each.reason)}", file=runtime.stderr)
+            tell(f"  {printable(each.expression)} {printable(each.reason)}", runtime)
     return ExitCode.NOT_TRIGGERED
 
 

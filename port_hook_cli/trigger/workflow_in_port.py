@@ -262,5 +262,5 @@ def _exit_code(run: ShownRun, plan: TriggerPlan, runtime: Runtime) -> ExitCode:
     if not run.has_ended:
         current = run.current
         where = "" if current is None else f"; {brief(current.node)} ({brief(current.id)}) is {brief(current.status)}"
-        print(f"error: {brief(run.id)} did not end within {plan.wait_s:g} s{where}", file=runtime.stderr)
+        tell(f"error: {brief(run.id)} did not end within {plan.wait_s:g} s{where}", runtime)
     return ExitCode.OK if run.result == _SUCCESS and run.has_ended else ExitCode.FAILED

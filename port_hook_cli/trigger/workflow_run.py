@@ -333,6 +333,6 @@ def _exit_code(run: WorkflowRun, plan: TriggerPlan, runtime: Runtime) -> ExitCod
         return ExitCode.OK if run.result is NodeResult.SUCCESS else ExitCode.FAILED
     current = run.current
     if plan.wait_s and current is not None:
-        print(f"error: {printable(current.id)} was not reported within {plan.wait_s:g} s", file=runtime.stderr)
+        tell(f"error: {printable(current.id)} was not reported within {plan.wait_s:g} s", runtime)
         return ExitCode.FAILED
     return ExitCode.OK

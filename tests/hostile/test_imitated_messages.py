@@ -78,6 +78,9 @@ def planted(folder: Path, backend: Handler) -> Path:
     write(folder, "action.json", action)
     write(folder, "map.json", [{"enabled": True, "body": {"n": 1}}])
     write(folder, "odd.json", {**action, "identifier": FIELD, "title": FIELD})
+    fields = {f"n{pad}": f'{{{{ "{"x" * pad}error: EVIL" | tonumber }}}}' for pad in range(60, 72)}
+    method = {"type": "WEBHOOK", "url": f"{backend.url}/", "body": fields}
+    write(folder, "fails.json", {**action, "invocationMethod": method})
     write(folder, "message.json", topic_message())
     webhook: dict[str, Any] = {"type": "WEBHOOK", "url": f"{backend.url}/", "synchronized": True}
     write(folder, "workflow.json", {**a_workflow(**webhook), "title": FIELD})
@@ -100,6 +103,7 @@ WITHOUT = [
 COMMANDS = [
     ("trigger", "action.json", "--input", "title=a", "--to", "URL"),
     ("trigger", "odd.json", "--input", "title=a", "--to", "URL"),
+    ("trigger", "fails.json", "--input", "title=a", "--to", "URL"),
     ("trigger", "action.json", "--input", "title=a", "--via-port", "--wait", "0.05"),
     ("replay", "last", "--to", "URL"),
     ("replay", "request.http", "--to", "URL"),

@@ -40,3 +40,16 @@ def test_content_is_shown_unchanged_even_if_a_line_begins_like_a_message(environ
     terminal = Terminal()
     write_content(b"error: of a handler\nhint: too\n", terminal, environ=environ)
     assert terminal.getvalue() == "error: of a handler\nhint: too\n"
+
+
+@pytest.mark.parametrize("pad", range(60, 100))
+def test_long_word_in_a_message_is_not_continued_as_another_message(pad: int) -> None:
+    output = Output(Terminal(), {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"})
+    text = output.paint(output.wrap(message_lines(f"error: of a handler: {'x' * pad}error: EVIL")))
+    assert all(len(line) <= 80 and not line.startswith("error: EVIL") for line in text.splitlines())
+
+
+def test_long_word_in_a_message_stays_whole_so_that_it_can_be_copied() -> None:
+    output = Output(Terminal(), {"COLUMNS": "80", "TERM": "dumb"})
+    url = f"https://example.com/{'x' * 100}"
+    assert url in output.paint(output.wrap(message_lines(f"error: it failed: {url}")))
