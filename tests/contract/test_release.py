@@ -12,7 +12,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = ROOT / ".github/workflows"
-pytestmark = pytest.mark.skipif(not WORKFLOWS.exists(), reason="the wheel's tests run without the workflows")
+pytestmark = pytest.mark.skipif(not WORKFLOWS.exists(), reason="the wheel's tests run without it")
 
 
 def release() -> dict[str, Any]:

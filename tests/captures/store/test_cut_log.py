@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -25,8 +26,9 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="Windows does not let
 
 
 @pytest.fixture
-def store(folder: Path) -> CaptureStore:
-    return open_store(None, folder, create=True)
+def store(folder: Path) -> Iterator[CaptureStore]:
+    with closing(open_store(None, folder, create=True)) as store:
+        yield store
 
 
 def log_of(store: CaptureStore) -> Path:
@@ -114,8 +116,8 @@ def test_store_that_a_checkpoint_has_changed_is_used_after_a_cut_only_if_it_is_u
             add(store, name)
     if not is_damaged:
         assert found(folder)[-5:] == ids("after", 5)
-        store.close()
-        assert is_sound(store.path)
+    store.close()
+    assert is_damaged or is_sound(store.path)
 
 
 CUTTER = """
