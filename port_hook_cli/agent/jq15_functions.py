@@ -2,7 +2,7 @@ r"""The functions of jq 1.5, which the agent's pyjq 2.6 contains, and the defini
 
 NAMES lists the functions that an expression may call: any other name is a compile error in the agent. DEFINITIONS has
 the functions that work differently in jq 1.5, as programs for port-hook's jq. Many of these definitions come from jq
-1.5's builtin.c (Copyright (C) 2012 Stephen Dolan, MIT license). Names that begin with `__ph_` are port-hook's, and
+1.5's builtin.c (see jq15-LICENSE.txt). Names that begin with `__ph_` are port-hook's, and
 expressions cannot call these functions.
 """
 
