@@ -7,6 +7,7 @@ uses a fixture loads the rest.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -81,11 +82,7 @@ def _port_hook_world(pytestconfig: pytest.Config) -> Iterator[World]:
     from port_hook_cli.pytest_plugin.world import Catalog, running_world
     from port_hook_cli.sandbox.definition_files import read_actions, read_blueprints
 
-    seconds = pytestconfig.getini("port_hook_timeout")
-    try:
-        timeout_s = float(seconds)
-    except ValueError:
-        raise pytest.UsageError(f"port_hook_timeout is {seconds!r}; it must be a number of seconds") from None
+    timeout_s = _read_timeout(pytestconfig)
     try:
         catalog = Catalog(
             actions=_read_setting("port_hook_actions", read_actions, pytestconfig),
@@ -99,6 +96,14 @@ def _port_hook_world(pytestconfig: pytest.Config) -> Iterator[World]:
             raise
         message = "port_sandbox listens on 127.0.0.1, which pytest-socket blocks"
         pytest.fail(f"{message}: run pytest with --allow-hosts=127.0.0.1", pytrace=False)
+
+
+def _read_timeout(config: pytest.Config) -> float:
+    """Return `port_hook_timeout` in seconds. If it is no number, fail without a traceback."""
+    seconds = config.getini("port_hook_timeout")
+    with suppress(ValueError):
+        return float(seconds)
+    pytest.fail(f"port_hook_timeout is {seconds!r}; it must be a number of seconds", pytrace=False)
 
 
 def _read_setting(
