@@ -28,25 +28,11 @@ ROOT = str(Path(__file__).parents[2])
 DRIVER = """
 import os, signal, sys, time
 from pathlib import Path
-import port_hook_cli
 from port_hook_cli.port_api.logins import KeptIn, Login, keep_login
 from port_hook_cli.text.secret import Secret
+from tests.tracing import KilledAtLine
 
-OURS = tuple(str(Path(port_hook_cli.__file__).parent / name) for name in
-             ("port_api/logins.py", "files/own_files.py", "files/locks.py"))
-ran = 0
-
-def trace_until(last):
-    def trace(frame, event, argument):
-        global ran
-        if not frame.f_code.co_filename.endswith(OURS):
-            return None
-        if event == "line":
-            ran += 1
-            if ran == last:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return trace
-    return trace
+lines = KilledAtLine("port_api/logins.py", "files/own_files.py", "files/locks.py")
 
 def log_in(number):
     secret = Secret(f"secret-{number}." + "x" * 9_000)
@@ -60,10 +46,10 @@ for order in sys.stdin:
     child = os.fork()
     if child == 0:
         if not delay:
-            sys.settrace(trace_until(last))
+            sys.settrace(lines.before(last))
         log_in(number)
         sys.settrace(None)
-        os.write(writing, str(ran).encode())
+        os.write(writing, str(lines.ran).encode())
         os._exit(0)
     os.close(writing)
     if delay:

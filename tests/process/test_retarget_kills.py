@@ -26,34 +26,20 @@ from tests.sandboxes import a_sandbox, environ_of
 
 pytestmark = [pytest.mark.once, pytest.mark.skipif(sys.platform == "win32", reason="it forks, and kills with SIGKILL")]
 
-POINTS = KILLS or 16
-ONE_IN = 4 if KILLS else 2  # so many are killed by a call, the others by a line
+POINTS = max(KILLS, 16)
+ONE_IN = 4 if KILLS >= 40 else 2  # so many are killed by a call, the others by a line
 # Forks a child for each line `NAME LINE` on stdin. The child points the action or node at one URL, at another and back,
 # as a listener does, and kills itself, with no chance to clean up, before the LINE-th line of port-hook's own code that
 # it runs (0: never). When it has ended, `NAME PID STATUS LINES-RUN` is printed.
 DRIVER = """
-import asyncio, os, signal, sys
+import asyncio, os, sys
 from pathlib import Path
-import port_hook_cli
 from port_hook_cli.sandbox import Sandbox
 from tests.retargets import ONE, TWO, a_retargeting
 from port_hook_cli.text.secret import Secret
+from tests.tracing import KilledAtLine
 
-OURS = tuple(str(Path(port_hook_cli.__file__).parent / name) for name in
-             ("retarget/flow.py", "retarget/journal.py", "files/own_files.py", "port_api/client.py"))
-ran = 0
-
-def trace_until(last):
-    def trace(frame, event, argument):
-        global ran
-        if not frame.f_code.co_filename.endswith(OURS):
-            return None
-        if event == "line":
-            ran += 1
-            if ran == last:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return trace
-    return trace
+lines = KilledAtLine("retarget/flow.py", "retarget/journal.py", "files/own_files.py", "port_api/client.py")
 
 async def listen(name):
     async with a_retargeting(os.environ["PORT_API_URL"], Path.home(), client_id=os.environ["PORT_CLIENT_ID"],
@@ -68,10 +54,10 @@ for order in sys.stdin:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        sys.settrace(trace_until(int(last)))
+        sys.settrace(lines.before(int(last)))
         asyncio.run(listen(name))
         sys.settrace(None)
-        os.write(writing, str(ran).encode())
+        os.write(writing, str(lines.ran).encode())
         os._exit(0)
     print(name, child, flush=True)
     os.close(writing)
