@@ -36,8 +36,7 @@ from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.defaults import ANY_VALUE, HARMLESS
 from port_hook_cli.invocations.models import Cause
 from port_hook_cli.signatures import causes
-from port_hook_cli.signatures.clock_skew import clock_skew
-from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
+from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S, clock_skew
 from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, PROVIDERS, automatic
 
 ROOT = Path(__file__).parents[1]

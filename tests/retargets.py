@@ -9,9 +9,9 @@ from typing import Any
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.port_api.client import PortApi
+from port_hook_cli.retarget.entry import Outcome
 from port_hook_cli.retarget.flow import Retargeting
 from port_hook_cli.retarget.journal import FOLDER, Journal, JournalClaim
-from port_hook_cli.retarget.outcome import Outcome
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.text.secret import Secret
 from tests.factories import NOW

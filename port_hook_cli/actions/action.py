@@ -178,3 +178,41 @@ def _noun(value: Any) -> str:
     if isinstance(value, str):
         return "a string"
     return "a list" if isinstance(value, Sequence) else "empty" if value is None else "a single value"
+
+
+CONVERTED = "{} is in the format before version 2; it was converted"
+"""What to tell the user, with the action's identifier."""
+
+OPERATIONS = ("CREATE", "DAY-2", "DELETE")
+_MOVED = frozenset({"trigger", "userInputs", "blueprint", "order"})
+
+
+def is_version1(document: Any) -> bool:
+    """Whether a document is an action in the old format: its trigger is a string, or its inputs are at the top."""
+    return (
+        isinstance(document, Mapping)
+        and "invocationMethod" in document
+        and (isinstance(document.get("trigger"), str) or ("userInputs" in document and "trigger" not in document))
+    )
+
+
+def converted(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an action of the old format in the current one; raises BadAction that names what cannot be converted."""
+    operation = document.get("trigger")
+    if operation not in OPERATIONS:
+        raise BadAction(
+            f"is in the format before version 2, and its `trigger` is none of {', '.join(OPERATIONS)}, so it cannot be "
+            "converted"
+        )
+    inputs = document.get("userInputs", {})
+    if not isinstance(inputs, Mapping) or not isinstance(inputs.get("properties", {}), Mapping):
+        raise BadAction("is in the format before version 2, and its `userInputs` cannot be converted")
+    blueprint = document.get("blueprint")
+    trigger = {
+        "type": "self-service",
+        "operation": operation,
+        "userInputs": {"properties": {}, "required": [], **inputs},
+        **({"blueprintIdentifier": blueprint} if isinstance(blueprint, str) else {}),
+    }
+    rest = {name: value for name, value in document.items() if name not in _MOVED}
+    return {**rest, "trigger": trigger}

@@ -7,6 +7,7 @@ docs/reference/templates.md.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -223,3 +224,19 @@ def _js_string(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ",".join("" if element is None else _js_string(element) for element in value)
     return write_json(value)
+
+
+RENDERING = "port-hook/rendering/1"
+
+
+def rendering_record(rendering: Rendering) -> dict[str, Any]:
+    """Return the record of a rendered template that `render --json` prints. `result` has the form of JSON.stringify."""
+    return {
+        "schema": RENDERING,
+        "result": None if rendering.value is UNDEFINED else json.loads(write_json(rendering.value)),
+        "undefined": rendering.value is UNDEFINED,
+        "errors": [
+            {"expression": error.expression.strip(), "kind": error.kind, "message": error.message}
+            for error in rendering.errors
+        ],
+    }

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from port_hook_cli.actions.jq_tokens import JqToken, TokenKind, jq_tokens
+from port_hook_cli.actions.jq_differences import JqToken, TokenKind, jq_tokens
 
 # jq 1.5 (`jv_is_integer`) treats a number as whole only if it fits in a C int.
 _LEAST, _MOST = -(2**31), 2**31 - 1

@@ -25,7 +25,7 @@ from port_hook_cli.agent.claimed import (
     version_of_run,
     version_that_sent,
 )
-from port_hook_cli.invocations.header_names import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_hook_cli.signatures.signing import sign
 from port_hook_cli.text.secret import Secret
 

@@ -14,7 +14,7 @@ from port_hook_cli.agent.prediction import MappingTry, Prediction
 from port_hook_cli.agent.reports import TOKEN_PATH, AgentCall, AgentOutcome
 from port_hook_cli.agent.request import MappedField
 from port_hook_cli.agent.wire import WireRequest, signed_content
-from port_hook_cli.invocations.delivery_view import MOST_OF_A_URL
+from port_hook_cli.invocations.view import MOST_OF_A_URL
 from port_hook_cli.text.layout import INDENT
 from port_hook_cli.text.safe import brief, printable, shorten
 from port_hook_cli.text.styled import Styled

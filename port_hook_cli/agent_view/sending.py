@@ -16,10 +16,10 @@ from port_hook_cli.agent_view.showing import emit_prediction, show_request
 from port_hook_cli.errors import ExitCode, PortApiError, UsageError
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.http.response_body import SHOWN_BYTES
-from port_hook_cli.invocations.delivery_view import BODY_INDENT, delivery_lines
 from port_hook_cli.invocations.forwarding import is_on_this_machine, target_url
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.payload import is_run_id
+from port_hook_cli.invocations.view import BODY_INDENT, delivery_lines
 from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, tell

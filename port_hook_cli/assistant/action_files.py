@@ -7,7 +7,7 @@ from pathlib import Path
 from port_hook_cli.assistant.tool import Arguments
 from port_hook_cli.assistant.workspace import Workspace
 from port_hook_cli.errors import UsageError
-from port_hook_cli.files.folders import DOCUMENT_SUFFIXES, documents_in
+from port_hook_cli.files.input import DOCUMENT_SUFFIXES, documents_in
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.runs.ids import check_run_id
 from port_hook_cli.runtime import Runtime

@@ -12,11 +12,11 @@ from port_hook_cli.assistant.results import ToolOutput, cut_texts
 from port_hook_cli.captures.database.conditions import lower_ascii
 from port_hook_cli.captures.documents.capture_file import capture_summary
 from port_hook_cli.captures.view.exchange import fate_of_stored, what_it_is
-from port_hook_cli.invocations.masked_headers import mask_headers
+from port_hook_cli.invocations.headers import mask_headers
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, Delivery, Exchange, Headers, Invocation, Response
 from port_hook_cli.javascript.nesting import nests_too_deep
-from port_hook_cli.signatures.masking import content_without_signatures, without_signatures
-from port_hook_cli.signatures.records import verdict_record
+from port_hook_cli.signatures.headers import content_without_signatures, without_signatures
+from port_hook_cli.signatures.view import verdict_record
 from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import field_text
 from port_hook_cli.text.secret import MASK

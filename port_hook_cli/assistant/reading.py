@@ -22,7 +22,7 @@ from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
-from port_hook_cli.signatures.masking import content_without_signatures
+from port_hook_cli.signatures.headers import content_without_signatures
 from port_hook_cli.terminal.console import tell
 from port_hook_cli.text.durations import parse_since
 from port_hook_cli.text.masking import Masker
@@ -130,8 +130,8 @@ def _show(arguments: Arguments, workspace: Workspace) -> ToolOutput:
 def _explain(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     from port_hook_cli.signatures.causes import with_conflict
     from port_hook_cli.signatures.messages import verify_received
-    from port_hook_cli.signatures.records import verdict_record
     from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
+    from port_hook_cli.signatures.view import verdict_record
 
     saved = _saved(arguments, workspace)
     settings = workspace.settings(ONLY_THE_SECRET)

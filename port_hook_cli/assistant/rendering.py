@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from port_hook_cli.actions.jq_differences import template_differences
-from port_hook_cli.actions.records import rendering_record
+from port_hook_cli.actions.templates import rendering_record
 from port_hook_cli.assistant.action_files import require_file, trigger_plan
 from port_hook_cli.assistant.results import ToolOutput
 from port_hook_cli.assistant.tool import Arguments

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from port_hook_cli.signatures.masking import without_signatures
+from port_hook_cli.signatures.headers import without_signatures
 from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import printable_json, shorten
 

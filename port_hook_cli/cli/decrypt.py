@@ -9,8 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
-from port_hook_cli.actions.decryption_view import decryption_lines, plain_value, problem_lines
-from port_hook_cli.actions.encrypted_inputs import Decryption, decryption_record, likely_paths, with_decrypted
+from port_hook_cli.actions.encrypted_inputs import (
+    Decryption,
+    decryption_lines,
+    decryption_record,
+    likely_paths,
+    plain_value,
+    problem_lines,
+    with_decrypted,
+)
 from port_hook_cli.actions.encryption import Problem, Scheme
 from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
 from port_hook_cli.captures.documents.truncation import require_whole

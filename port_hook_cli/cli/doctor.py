@@ -8,11 +8,9 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.cli import options
-from port_hook_cli.doctor.check import has_problem
+from port_hook_cli.doctor.check import check_record, has_problem, result_lines
 from port_hook_cli.doctor.credentials import Account
 from port_hook_cli.doctor.examination import Examination, examine
-from port_hook_cli.doctor.records import check_record
-from port_hook_cli.doctor.view import result_lines
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.forwarding import read_target
 from port_hook_cli.runtime import Runtime

@@ -41,7 +41,7 @@ def render(
     runtime: Runtime = ctx.obj
     refuse_contradictions(stdin=(("the template", template), ("the data", data)))
     from port_hook_cli.engines.renderer import Renderer
-    from port_hook_cli.files.templates import read_data, read_template
+    from port_hook_cli.files.documents import read_data, read_template
 
     with Renderer(timeout_s=timeout) as renderer:
         parsed = read_template(_text(template, runtime), name=_name(template))
@@ -88,7 +88,7 @@ def _note_differences(template: Any, runtime: Runtime) -> None:
 
 
 def _print(rendering: Rendering, runtime: Runtime, *, json: bool) -> None:
-    from port_hook_cli.actions.records import rendering_record
+    from port_hook_cli.actions.templates import rendering_record
 
     if json:
         emit(rendering_record(rendering), runtime.stdout)

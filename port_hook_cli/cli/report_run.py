@@ -17,8 +17,8 @@ from port_hook_cli.files.input import read_input
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.credentials import open_port_api, read_settings
 from port_hook_cli.port_api.settings import ALL_NEEDS, Settings
-from port_hook_cli.reporting.log_batches import log_batches
 from port_hook_cli.reporting.report import planned_calls, send_report
+from port_hook_cli.reporting.stream_chunks import log_batches
 from port_hook_cli.runs.ids import check_run_id, doubt_about
 from port_hook_cli.runs.output_options import read_output
 from port_hook_cli.runs.records import dry_run_record, report_record

@@ -21,7 +21,7 @@ from port_hook_cli.text.safe import printable
 if TYPE_CHECKING:
     from port_hook_cli.port_api.client import PortApi
     from port_hook_cli.reporting.command_report import CommandResult
-    from port_hook_cli.reporting.pending import SentPending
+    from port_hook_cli.reporting.delivery import SentPending
 
 
 def report_while_running(
@@ -48,8 +48,8 @@ def report_pending(
     run_id: str | None, settings: Settings, runtime: Runtime, *, api_timeout_s: float, as_json: bool
 ) -> ExitCode:
     """Send the reports that were kept, print what happened to each, and return the exit code."""
+    from port_hook_cli.reporting.delivery import PendingOutcome, send_pending
     from port_hook_cli.reporting.kept_report import KeptReports
-    from port_hook_cli.reporting.pending import PendingOutcome, send_pending
 
     api_url, _, _ = settings.require_access()
     good = {PendingOutcome.SENT, PendingOutcome.OPEN, PendingOutcome.IN_USE}

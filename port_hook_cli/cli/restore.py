@@ -15,12 +15,10 @@ from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.credentials import open_port_api, read_settings
 from port_hook_cli.port_api.settings import Settings
-from port_hook_cli.retarget.entry import Entry
+from port_hook_cli.retarget.entry import End, Entry, Outcome
 from port_hook_cli.retarget.flow import restore_entry
 from port_hook_cli.retarget.journal import Journal, Kept
-from port_hook_cli.retarget.outcome import End, Outcome
-from port_hook_cli.retarget.records import restore_record
-from port_hook_cli.retarget.view import conflict_lines, restore_message
+from port_hook_cli.retarget.view import conflict_lines, restore_message, restore_record
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import emit, tell
 from port_hook_cli.terminal.prompts import can_ask, confirm

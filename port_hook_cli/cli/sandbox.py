@@ -19,8 +19,16 @@ from port_hook_cli.files.input import file_path
 from port_hook_cli.runs.ids import check_run_id
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.sandbox.rate_limit import parse_rate
-from port_hook_cli.sandbox.records import kafka_fields, sandbox_call_record, sandbox_ready_record, sandbox_run_record
-from port_hook_cli.sandbox.view import format_api_event, format_exports, format_run_event, kafka_lines
+from port_hook_cli.sandbox.view import (
+    format_api_event,
+    format_exports,
+    format_run_event,
+    kafka_fields,
+    kafka_lines,
+    sandbox_call_record,
+    sandbox_ready_record,
+    sandbox_run_record,
+)
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.terminal.console import emit, tell
 from port_hook_cli.terminal.signals import stop_signal

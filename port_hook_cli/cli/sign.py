@@ -12,8 +12,7 @@ from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.signing_options import Unit
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.input import read_input
-from port_hook_cli.invocations.snippet_formats import SNIPPET_FORMATS, find_format
-from port_hook_cli.invocations.snippets import SignedRequest, format_headers
+from port_hook_cli.invocations.snippets import SNIPPET_FORMATS, SignedRequest, find_format, format_headers
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
@@ -115,7 +114,7 @@ def _say(kind: str, words: str, runtime: Runtime) -> None:
 
 def _print(request: SignedRequest, output: str, form: str, runtime: Runtime) -> None:
     if output == _JSON:
-        from port_hook_cli.signatures.records import signature_record
+        from port_hook_cli.signatures.view import signature_record
 
         emit(signature_record(request, form=form), runtime.stdout)
         return

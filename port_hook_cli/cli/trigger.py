@@ -13,7 +13,7 @@ from port_hook_cli.cli.signing_options import Unit
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.forwarding import read_target
-from port_hook_cli.invocations.snippet_formats import SNIPPET_FORMATS, find_format
+from port_hook_cli.invocations.snippets import SNIPPET_FORMATS, find_format
 from port_hook_cli.runs.ids import check_run_id
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.trigger.plan import TriggerPlan

@@ -91,7 +91,7 @@ def verify(
         settings.conflict,
     )
     if as_json:
-        from port_hook_cli.signatures.records import verdict_record
+        from port_hook_cli.signatures.view import verdict_record
 
         emit(verdict_record(verdict), runtime.stdout)
     else:

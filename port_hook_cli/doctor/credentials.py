@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from port_hook_cli.doctor.check import CheckResult, CheckState
-from port_hook_cli.doctor.clock import clock_result, clock_skew_s
+from port_hook_cli.doctor.check import CheckResult, CheckState, clock_result, clock_skew_s
 from port_hook_cli.errors import PortApiError, PortHookError, SettingsError
 from port_hook_cli.http.proxies import BadProxy, open_client
 from port_hook_cli.port_api.credentials import open_port_api

@@ -15,8 +15,7 @@ from port_hook_cli.actions.templates import UNDEFINED, JqError
 from port_hook_cli.agent.expressions import Evaluated, Stop, as_python, fits_in_a_double
 from port_hook_cli.agent.jq15 import AgentProgram, agent_program
 from port_hook_cli.agent.jq15_functions import definitions_of
-from port_hook_cli.engines.jq_owner import JqOwner
-from port_hook_cli.engines.jq_worker import DEFAULT_TIMEOUT_S
+from port_hook_cli.engines.jq_worker import DEFAULT_TIMEOUT_S, JqOwner
 from port_hook_cli.errors import RenderError
 from port_hook_cli.text.safe import shorten
 

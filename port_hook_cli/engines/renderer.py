@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from port_hook_cli.actions.template_braces import BadTemplate
 from port_hook_cli.actions.templates import ExpressionFailed, Rendering, prepare
-from port_hook_cli.engines.jq_owner import JqOwner
+from port_hook_cli.engines.jq_worker import JqOwner
 from port_hook_cli.errors import RenderError
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import write_json

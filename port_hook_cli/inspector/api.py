@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from port_hook_cli import __version__
-from port_hook_cli.actions.decryption_view import plain_value
-from port_hook_cli.actions.encrypted_inputs import Decryption
+from port_hook_cli.actions.encrypted_inputs import Decryption, plain_value
 from port_hook_cli.captures.comparison.differences import compare
 from port_hook_cli.captures.exports.formats import Exported, find_export
 from port_hook_cli.captures.index.capture_index import IndexState

@@ -15,9 +15,8 @@ from aiohttp import web
 
 from port_hook_cli.captures.index.capture_index import AmbiguousCapture, NoSuchCapture
 from port_hook_cli.errors import ListenError, PortApiError, PortHookError, StoreError
-from port_hook_cli.http.accepting import stop_accepting
-from port_hook_cli.http.disabled_logger import disabled_logger
 from port_hook_cli.http.idle_connections import limited
+from port_hook_cli.http.servers import disabled_logger, stop_accepting
 from port_hook_cli.inspector.access import (
     CHANGE_HEADER,
     SECURITY_HEADERS,
@@ -28,11 +27,10 @@ from port_hook_cli.inspector.access import (
     refusal,
 )
 from port_hook_cli.inspector.api import Inspector
-from port_hook_cli.inspector.door import ONCE, CodeUse, Door
+from port_hook_cli.inspector.door import ONCE, CodeUse, Door, InspectorAddress
 from port_hook_cli.inspector.page_files import PageFile, load_page_files
 from port_hook_cli.inspector.parameters import read_query
 from port_hook_cli.inspector.records import SCHEMA
-from port_hook_cli.inspector.remembered import InspectorAddress
 from port_hook_cli.inspector.sending import BadJson
 from port_hook_cli.javascript.pointers import NoSuchValue
 

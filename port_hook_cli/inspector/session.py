@@ -10,9 +10,9 @@ from pathlib import Path
 
 from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.inspector.api import Inspector, InspectorSetup
+from port_hook_cli.inspector.door import recall, remember
 from port_hook_cli.inspector.port_side import PortSide
 from port_hook_cli.inspector.reading import CaptureReader
-from port_hook_cli.inspector.remembered import recall, remember
 from port_hook_cli.inspector.sending import ReplayDestination, ThroughTheListener, ToTheHandler
 from port_hook_cli.inspector.server import OpenInspector, serving
 from port_hook_cli.inspector.triggering import Actions

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from port_hook_cli.invocations.header_names import SIGNATURE_HEADER as SIGNATURE_HEADER  # noqa: PLC0414 - a re-export
-from port_hook_cli.invocations.header_names import TIMESTAMP_HEADER as TIMESTAMP_HEADER  # noqa: PLC0414 - a re-export
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER as SIGNATURE_HEADER  # noqa: PLC0414 - a re-export
+from port_hook_cli.invocations.headers import TIMESTAMP_HEADER as TIMESTAMP_HEADER  # noqa: PLC0414 - a re-export
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ no size limit, and POSIX lets it write any byte, including NUL, from an octal es
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from port_hook_cli.text.unseen import is_visible
+from port_hook_cli.text.safe import is_visible
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")  # all but the tab, which a value may contain
@@ -177,3 +177,24 @@ def python_bytes(body: bytes) -> str:
 def _python_text(text: str) -> str:
     """Return a Python literal for `text` with visible characters only; `repr` leaves some invisible ones unescaped."""
     return "".join(char if is_visible(char) else f"\\U{ord(char):08x}" for char in repr(text))
+
+
+@dataclass(frozen=True, slots=True)
+class SnippetFormat:
+    """A format. `trigger` offers only those that are a shell command (`is_command`)."""
+
+    name: str
+    write: Callable[[SignedRequest], str]
+    is_command: bool = True
+
+
+SNIPPET_FORMATS = (
+    SnippetFormat("curl", format_curl),
+    SnippetFormat("httpie", format_httpie),
+    SnippetFormat("python", format_python, is_command=False),
+)
+
+
+def find_format(name: str) -> SnippetFormat:
+    """Return the format with this name; raises KeyError if there is none."""
+    return {row.name: row for row in SNIPPET_FORMATS}[name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from threading import Event
 from time import monotonic
 from typing import Any
@@ -20,7 +21,6 @@ from port_hook_cli.kafka.connection import (
 )
 from port_hook_cli.kafka.plan import KafkaPlan
 from port_hook_cli.kafka.starts import TopicPart
-from port_hook_cli.kafka.times import READER_TIMES, ReaderTimes
 from port_hook_cli.kafka.trouble import (
     ConnectionTrouble,
     error_text,
@@ -29,6 +29,28 @@ from port_hook_cli.kafka.trouble import (
     unusable,
 )
 from port_hook_cli.text.safe import brief
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderTimes:
+    """Waits of a topic reader, in seconds.
+
+    - `poll_s`: for a message, before the reader checks whether it should stop.
+    - `tend_s`: between checks of the connection and the lag.
+    - `pause_after_s`: while too many messages are in progress, before the reader pauses the partitions.
+    - `check_s`: for the brokers' response when the connection may be lost.
+    - `refused_after_s`: before the first connection fails if all brokers refuse it.
+    """
+
+    poll_s: float = 0.2
+    tend_s: float = 0.5
+    pause_after_s: float = 2.0
+    check_s: float = 1.0
+    refused_after_s: float = 1.5
+
+
+READER_TIMES = ReaderTimes()
+
 
 _CONNECT_TIMEOUT_S = 10.0
 _FIRST_TRY_S = 0.5

@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 
-from port_hook_cli.errors import UsageError
+from port_hook_cli.errors import BrokerError, UsageError
 from port_hook_cli.kafka.connection import KafkaConnection, SecurityProtocol, is_broker_address, is_loopback_broker
-from port_hook_cli.kafka.embedded import embedded_broker
 from port_hook_cli.kafka.producer import PUBLISH_TIMEOUT_S, KafkaPublisher
 from port_hook_cli.text.safe import brief
+
+_START_S = 10.0
+
+
+@contextmanager
+def embedded_broker() -> Iterator[str]:
+    """Run a broker until the end of the block; yield its `HOST:PORT`. Raises BrokerError if it does not start."""
+    from port_hook_cli.kafka.client import KafkaException, Producer
+
+    try:
+        # This client publishes nothing: it exists only to run the cluster.
+        cluster = Producer({"bootstrap.servers": "embedded", "test.mock.num.brokers": 1, "log_level": 0})
+        brokers = cluster.list_topics(timeout=_START_S).brokers.values()
+    except KafkaException as error:
+        raise BrokerError(f"The embedded broker did not start: {error.args[0].str()}.") from None
+    address = next(f"{broker.host}:{broker.port}" for broker in brokers)
+    if not is_loopback_broker(address):
+        raise BrokerError("The embedded broker would be reachable from other machines.")
+    try:
+        yield address
+    finally:
+        del cluster
+
 
 EMBEDDED = "embedded"
 """The value of `--kafka` that starts a broker instead of naming one."""

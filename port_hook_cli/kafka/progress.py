@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from threading import Condition
 
 
 class PartitionProgress:
@@ -39,3 +40,50 @@ class PartitionProgress:
         """Forget the last message: it is not processed here, and another consumer gets it."""
         assert self._started[-1] == offset
         self._started.pop()
+
+
+MAX_MESSAGES = 1_000
+MAX_BYTES = 32 * 1024 * 1024
+_BYTES_PER_MESSAGE = 1_024
+
+
+class MessageCapacity:
+    """Counts messages and their bytes. The thread adds them, the event loop releases them."""
+
+    def __init__(self, *, messages: int = MAX_MESSAGES, size: int = MAX_BYTES) -> None:
+        self._most_messages, self._most_bytes = messages, size
+        self._messages = self._bytes = 0
+        self._is_awaited = False
+        self._lock = Condition()
+
+    def take(self, size: int) -> None:
+        """Count a message with a value of `size` bytes."""
+        with self._lock:
+            self._messages += 1
+            self._bytes += size + _BYTES_PER_MESSAGE
+
+    def release(self, size: int) -> None:
+        """Stop counting a message."""
+        with self._lock:
+            self._messages -= 1
+            self._bytes -= size + _BYTES_PER_MESSAGE
+            if self._is_awaited and self.is_free_again:
+                self._is_awaited = False
+                self._lock.notify_all()
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until half of the capacity is free, or for `timeout_s` seconds."""
+        with self._lock:
+            if not self.is_free_again:
+                self._is_awaited = True
+                self._lock.wait(timeout_s)
+
+    @property
+    def room(self) -> int:
+        """How many messages may be added; 0 if their bytes are too many."""
+        return 0 if self._bytes >= self._most_bytes else max(0, self._most_messages - self._messages)
+
+    @property
+    def is_free_again(self) -> bool:
+        """Whether less than half of the capacity is in use, so that reading should resume."""
+        return self._messages <= self._most_messages // 2 and self._bytes <= self._most_bytes // 2

@@ -17,12 +17,11 @@ from typing import TypeAlias
 from port_hook_cli.errors import PortHookError, StoreError
 from port_hook_cli.invocations.models import LATEST_TIMESTAMP_MS, Invocation, MessageOrigin, Partition
 from port_hook_cli.invocations.source import SourceContext
-from port_hook_cli.kafka.capacity import MessageCapacity
 from port_hook_cli.kafka.client import TIMESTAMP_NOT_AVAILABLE, Message
 from port_hook_cli.kafka.connection import KafkaConnection, is_loopback_broker
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.kafka.plan import KafkaPlan
-from port_hook_cli.kafka.progress import PartitionProgress
+from port_hook_cli.kafka.progress import MessageCapacity, PartitionProgress
 from port_hook_cli.kafka.reader import MessageReader, ReaderFactory, TopicReader
 from port_hook_cli.kafka.starts import GivenPartitions, TopicPart
 from port_hook_cli.text.safe import brief

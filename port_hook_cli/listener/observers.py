@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.models import Exchange, Status
+from port_hook_cli.runs.fate import OPEN_FATES, run_fate
 from port_hook_cli.tunnels.report import TunnelReport
 
 
@@ -92,3 +93,22 @@ class Observers(Observer):
         """Close all observers."""
         for observer in self._observers:
             observer.close()
+
+
+_VERIFIED = frozenset({Status.VALID, Status.REENCODED})
+
+
+def open_run(exchange: Exchange) -> str | None:
+    """Return the id of the run that may accept a report after an exchange, or None.
+
+    There is none for a request that was refused, failed verification, was not verified, repeats an earlier signature,
+    or got no response.
+    """
+    verdict, response = exchange.verdict, exchange.response
+    if exchange.refused or response is None or verdict.status not in _VERIFIED or "replayed" in verdict.slugs:
+        return None
+    return (
+        exchange.payload.run_id
+        if run_fate(exchange.payload, response, is_message=exchange.is_message) in OPEN_FATES
+        else None
+    )

@@ -27,8 +27,7 @@ from port_hook_cli.invocations.models import (
 from port_hook_cli.invocations.routes import RouteBy
 from port_hook_cli.listener import responses
 from port_hook_cli.listener.observers import Observer
-from port_hook_cli.listener.policy import Policy, Tally
-from port_hook_cli.listener.public_address import PublicAddress
+from port_hook_cli.listener.policy import Policy, PublicAddress, Tally
 from port_hook_cli.listener.reader import Reader, Reading
 from port_hook_cli.listener.simulator import Simulator
 from port_hook_cli.listener.turns import SenderLeft, Turn, Turns

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
+from port_hook_cli.http.web_pages import PublicNames
 from port_hook_cli.invocations.models import Response
 from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.listener import responses
@@ -72,3 +74,22 @@ class Tally:
     passed_over: int = 0
     handler_failures: int = 0
     waiting: OrderedDict[str, bool] = field(default_factory=OrderedDict)
+
+
+class PublicAddress:
+    """The public URL of a listener, as its server and its pipeline look it up for each request.
+
+    `names` are the host names that requests may be addressed to, besides local ones. `scheme` is what the handler gets
+    as `x-forwarded-proto`: that of the public URL, or `http` as long as there is none.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        self.names = PublicNames()
+        self.scheme = "http"
+        if url:
+            self.move_to(url)
+
+    def move_to(self, url: str) -> None:
+        """Use `url` from now on. Earlier names are still accepted."""
+        self.names.add(url)
+        self.scheme = urlsplit(url).scheme

@@ -6,8 +6,7 @@ from typing import Any
 
 from port_hook_cli.invocations.records import EVENT
 from port_hook_cli.listener.policy import Tally
-from port_hook_cli.tunnels.records import tunnel_fields
-from port_hook_cli.tunnels.report import TunnelReport
+from port_hook_cli.tunnels.report import TunnelReport, tunnel_fields
 
 
 def ready_event(*, url: str, public_url: str | None) -> dict[str, Any]:

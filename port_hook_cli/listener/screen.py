@@ -14,9 +14,7 @@ from port_hook_cli.listener.observers import Observer
 from port_hook_cli.terminal.console import Output, message_lines
 from port_hook_cli.terminal.printer import BackgroundWriter
 from port_hook_cli.text.safe import printable
-from port_hook_cli.tunnels.records import tunnel_event
-from port_hook_cli.tunnels.report import TunnelReport
-from port_hook_cli.tunnels.view import tunnel_lines
+from port_hook_cli.tunnels.report import TunnelReport, tunnel_event, tunnel_lines
 
 _CLOSE_S = 2.0
 

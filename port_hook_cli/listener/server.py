@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Container
+from collections.abc import Callable, Container
 from functools import partial
 
 from aiohttp import hdrs, web
@@ -17,18 +17,73 @@ from multidict import istr
 
 from port_hook_cli.errors import ListenError, StoreError
 from port_hook_cli.heap import return_freed_memory
-from port_hook_cli.http.accepting import stop_accepting
-from port_hook_cli.http.disabled_logger import disabled_logger
-from port_hook_cli.http.open_files import affordable_connections
-from port_hook_cli.http.port_owner import describe_owner
+from port_hook_cli.http.servers import affordable_connections, describe_owner, disabled_logger, stop_accepting
 from port_hook_cli.http.web_pages import Foreign, find_foreign, is_loopback
 from port_hook_cli.invocations.forwarding import is_below
 from port_hook_cli.invocations.models import Headers, Invocation, Response
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.listener import responses
-from port_hook_cli.listener.capacity import Capacity, Share
 from port_hook_cli.listener.connections import NoResponse, Server, ServerConnection, WireResponse
 from port_hook_cli.tunnels.connectivity import ProbeEndpoint
+
+
+class Capacity:
+    """A limit that all requests share. `tell` is called once for each period in which requests were refused.
+
+    Such a period ends when half of the limit is free again. `emptied` is called when nothing is in use anymore after
+    a quarter of the limit was.
+    """
+
+    def __init__(self, limit: int, tell: Callable[[], None], emptied: Callable[[], None]) -> None:
+        self._limit = limit
+        self._tell = tell
+        self._emptied = emptied
+        self._is_exhausted = False
+        self._was_large = False
+        self.used = 0
+
+    def take(self, size: int) -> bool:
+        """Take `size` bytes; return whether they fit."""
+        if self.used + size <= self._limit:
+            self.used += size
+            self._was_large = self._was_large or self.used > self._limit // 4
+            return True
+        if not self._is_exhausted:
+            self._is_exhausted = True
+            self._tell()
+        return False
+
+    def give_back(self, size: int) -> None:
+        """Release `size` bytes that were taken."""
+        self.used -= size
+        if self._is_exhausted and self.used <= self._limit // 2:
+            self._is_exhausted = False
+        if self._was_large and not self.used:
+            self._was_large = False
+            self._emptied()
+
+
+class Share:
+    """The part of a capacity that one request has taken. Release it when the request ends, in any way."""
+
+    __slots__ = ("_capacity", "_size")
+
+    def __init__(self, capacity: Capacity) -> None:
+        self._capacity = capacity
+        self._size = 0
+
+    def add(self, size: int) -> bool:
+        """Take `size` more bytes; return whether they fit."""
+        if not self._capacity.take(size):
+            return False
+        self._size += size
+        return True
+
+    def release(self) -> None:
+        """Release everything that was taken."""
+        self._capacity.give_back(self._size)
+        self._size = 0
+
 
 # All unanswered requests together may hold this many bytes, or four of the largest bodies if that is more.
 MIN_CAPACITY = 64 * 1024 * 1024

@@ -20,8 +20,7 @@ from port_hook_cli.invocations.models import SIGNATURE_HEADER, Headers, Invocati
 from port_hook_cli.invocations.source import MessageLog, OpenSource, Source, SourceContext
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.pipeline import IsTrue, Listening
-from port_hook_cli.listener.policy import Policy
-from port_hook_cli.listener.public_address import PublicAddress
+from port_hook_cli.listener.policy import Policy, PublicAddress
 from port_hook_cli.listener.server import HttpSource
 from port_hook_cli.listener.turns import Turns
 from port_hook_cli.runtime import Runtime

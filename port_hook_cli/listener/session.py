@@ -31,7 +31,7 @@ from port_hook_cli.terminal.echo import typed_keys_hidden
 from port_hook_cli.terminal.signals import stop_signal
 from port_hook_cli.terminal.threads import UnwaitedThreads
 from port_hook_cli.tunnels.protocol import Opening, decline
-from port_hook_cli.tunnels.view import tunnel_summary
+from port_hook_cli.tunnels.report import tunnel_summary
 
 _REPEAT_S = 10.0
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from typing import Any
 
 from port_hook_cli.errors import SettingsError, UsageError
 from port_hook_cli.files.dotenv import exposure_warning
-from port_hook_cli.files.folders import is_directory
+from port_hook_cli.files.input import is_directory
 from port_hook_cli.files.locks import lock_file
 from port_hook_cli.files.own_files import NotPrivateError, check_own_folder, make_own_folder, replace_own_file
 from port_hook_cli.files.settings_file import read_settings_file

@@ -14,12 +14,12 @@ from port_hook_cli.captures.store.reading import LateStore, open_captures
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.files.output import check_new_file, write_new_file
-from port_hook_cli.invocations.delivery_view import BODY_INDENT, delivery_lines, request_text
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.forwarding import target_url
 from port_hook_cli.invocations.models import Delivery, Invocation, Kind
 from port_hook_cli.invocations.payload import is_run_id, read_payload
 from port_hook_cli.invocations.records import delivery_record
+from port_hook_cli.invocations.view import BODY_INDENT, delivery_lines, request_text
 from port_hook_cli.port_api.credentials import open_port_api, read_settings
 from port_hook_cli.port_api.sandbox_notice import tell_sandbox
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings

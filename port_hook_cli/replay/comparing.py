@@ -10,7 +10,7 @@ from port_hook_cli.captures.comparison.differences import Change, JsonBody, comp
 from port_hook_cli.captures.comparison.ignoring import Ignoring
 from port_hook_cli.captures.comparison.view import change_lines
 from port_hook_cli.captures.database.rows import RESPONSE_LIMIT
-from port_hook_cli.invocations.masked_headers import mask_headers
+from port_hook_cli.invocations.headers import mask_headers
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.styled import Styled

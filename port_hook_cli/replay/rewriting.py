@@ -13,8 +13,13 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.forwarding import HOP_BY_HOP
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers, Invocation
 from port_hook_cli.signatures.messages import headers_in
-from port_hook_cli.signatures.signed_message import MESSAGE_SIGNATURE, MESSAGE_TIMESTAMP, signed_message
-from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
+from port_hook_cli.signatures.signing import (
+    MESSAGE_SIGNATURE,
+    MESSAGE_TIMESTAMP,
+    TimestampUnit,
+    signed_headers,
+    signed_message,
+)
 from port_hook_cli.text.secret import MASK, Secret
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2

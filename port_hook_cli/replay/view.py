@@ -7,8 +7,8 @@ from http import HTTPStatus
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from port_hook_cli.invocations.delivery_view import _STYLES, format_status
 from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.invocations.view import _STYLES, format_status
 from port_hook_cli.replay.histogram import at_most, latency_buckets
 from port_hook_cli.text.durations import format_duration, format_latency
 from port_hook_cli.text.safe import brief

@@ -11,15 +11,74 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from port_hook_cli.actions.retargeting import Refusal, Standing
 from port_hook_cli.errors import PortApiError, PortHookError, RetargetError
-from port_hook_cli.retarget.entry import Entry, split_name
-from port_hook_cli.retarget.outcome import End, Outcome
-from port_hook_cli.retarget.protocols import RetargetApi, RetargetClaim, RetargetJournal
+from port_hook_cli.retarget.entry import End, Entry, Outcome, split_name
 from port_hook_cli.retarget.view import change_lines
 from port_hook_cli.workflows.retargeting import workflow_version
+
+
+class RetargetApi(Protocol):
+    """The part of Port's API that changes actions and workflows. All methods raise PortApiError."""
+
+    async def get_action(self, identifier: str, /) -> Mapping[str, Any]:
+        """Return the action as Port shows it."""
+        ...
+
+    async def put_action(self, identifier: str, body: Mapping[str, Any], /) -> Mapping[str, Any]:
+        """Replace the action and return it as Port shows it afterward."""
+        ...
+
+    async def get_workflow(self, identifier: str, /) -> Mapping[str, Any]:
+        """Return the workflow as Port shows it."""
+        ...
+
+    async def put_workflow(self, identifier: str, body: Mapping[str, Any], /) -> Mapping[str, Any]:
+        """Replace the workflow with a new version and return it as Port shows it afterward."""
+        ...
+
+
+class RetargetTurn(Protocol):
+    """The exclusive right on this machine to replace a workflow."""
+
+    def release(self) -> None:
+        """Let other listeners replace the workflow."""
+        ...
+
+
+class RetargetClaim(Protocol):
+    """The exclusive right to change one action or node, and its entry. All methods but `release` raise StoreError."""
+
+    def read(self) -> Entry | None:
+        """Return the entry, or None if there is none."""
+        ...
+
+    def write(self, entry: Entry, /) -> None:
+        """Write the entry and sync it to the disk."""
+        ...
+
+    def finish(self) -> None:
+        """Delete the entry and release the claim."""
+        ...
+
+    def take_turn(self, entry: Entry, /) -> RetargetTurn | None:
+        """Return the right to replace the workflow of `entry`, or None while another listener has it."""
+        ...
+
+    def release(self) -> None:
+        """Release the claim; a written entry stays."""
+        ...
+
+
+class RetargetJournal(Protocol):
+    """The journal that has each change before it is made in Port."""
+
+    def claim(self, api_url: str, owner_id: str, name: str, /) -> RetargetClaim:
+        """Return the claim on an action or node; raises RetargetError if another process has it."""
+        ...
+
 
 RESTORE_WITHIN_S = 10.0
 # One GET and one PUT, with their retries, of another listener that replaces the same workflow.

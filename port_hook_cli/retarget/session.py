@@ -10,9 +10,9 @@ from port_hook_cli.errors import RetargetError, UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.retarget.entry import End, Outcome
 from port_hook_cli.retarget.flow import Retargeting
 from port_hook_cli.retarget.journal import Journal
-from port_hook_cli.retarget.outcome import End, Outcome
 from port_hook_cli.retarget.view import conflict_lines, restore_message
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.prompts import can_ask, confirm_in_loop

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from port_hook_cli.actions.retargeting import UrlChange, differences, value_at
-from port_hook_cli.invocations.masked_headers import SECRET_HEADERS
-from port_hook_cli.retarget.entry import Entry
-from port_hook_cli.retarget.outcome import End, Outcome
+from port_hook_cli.invocations.headers import SECRET_HEADERS
+from port_hook_cli.retarget.entry import End, Entry, Outcome
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.text.secret import MASK
 
@@ -113,3 +112,27 @@ def _masked(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: MASK if name.lower() in SECRET_HEADERS else _masked(inner) for name, inner in value.items()}
     return [_masked(inner) for inner in value] if isinstance(value, list) else value
+
+
+RESTORE = "port-hook/restore/1"
+
+
+def restore_record(
+    entry: Entry, outcome: str, message: str, *, dry_run: bool, version: int | None = None
+) -> dict[str, Any]:
+    """Return the record of restoring one action or workflow node; `message` says more than `outcome`.
+
+    `version` is the new version of the workflow, if known.
+    """
+    return {
+        "schema": RESTORE,
+        "kind": entry.kind,
+        "action": None if entry.node else entry.identifier,
+        "workflow": entry.identifier if entry.node else None,
+        "node": entry.node or None,
+        "api_url": entry.api_url,
+        "outcome": outcome,
+        "message": message,
+        "version": version,
+        "dry_run": dry_run,
+    }

@@ -7,12 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from port_hook_cli.actions.action import BadAction
+from port_hook_cli.actions.action import CONVERTED, BadAction, converted, is_version1
 from port_hook_cli.actions.retargeting import settable
-from port_hook_cli.actions.version1 import CONVERTED, converted, is_version1
 from port_hook_cli.errors import UsageError
-from port_hook_cli.files.folders import MAX_DOCUMENT_BYTES, documents_in, is_directory
-from port_hook_cli.files.templates import read_yaml
+from port_hook_cli.files.documents import read_yaml
+from port_hook_cli.files.input import MAX_DOCUMENT_BYTES, documents_in, is_directory
 from port_hook_cli.javascript.values import read_json
 from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.actions import find_method_fault

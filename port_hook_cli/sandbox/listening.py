@@ -11,11 +11,8 @@ from typing import Any
 from aiohttp import web
 
 from port_hook_cli.errors import ListenError
-from port_hook_cli.http.accepting import stop_accepting
-from port_hook_cli.http.disabled_logger import disabled_logger
 from port_hook_cli.http.idle_connections import limited
-from port_hook_cli.http.open_files import affordable_connections
-from port_hook_cli.http.port_owner import describe_owner
+from port_hook_cli.http.servers import affordable_connections, describe_owner, disabled_logger, stop_accepting
 
 _DRAIN_S = 1.0
 _MAX_CONNECTIONS = 1_024

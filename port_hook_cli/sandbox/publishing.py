@@ -6,8 +6,7 @@ from typing import Any, Protocol
 
 from port_hook_cli.kafka.connection import CHANGE_LOG_SUFFIX, RUNS_SUFFIX
 from port_hook_cli.sandbox.state import SandboxState
-from port_hook_cli.signatures.signed_message import signed_message
-from port_hook_cli.signatures.signing import TimestampUnit
+from port_hook_cli.signatures.signing import TimestampUnit, signed_message
 
 
 class Publishes(Protocol):

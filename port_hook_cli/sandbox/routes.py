@@ -15,21 +15,17 @@ from port_hook_cli.sandbox import (
     agent,
     blueprints,
     checks,
-    deliveries,
     entities,
     entity_search,
     integrations,
-    logs,
     organization,
-    permissions,
-    run_starts,
     runs,
-    scorecards,
 )
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, full, no_ai, read_body
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.sandbox.workflows import definitions, node_runs
 from port_hook_cli.sandbox.workflows import runs as workflow_runs
+from port_hook_cli.text.safe import brief
 
 _TOKEN = "/v1/auth/access_token"  # noqa: S105 - a path
 
@@ -43,6 +39,22 @@ def issue_token(state: SandboxState, request: ApiRequest) -> ApiResponse:
         raise Refused(401, "invalid_credentials", "The client id or client secret is wrong")
     token = {"accessToken": state.issue_token(), "expiresIn": state.token_lifetime_s, "tokenType": "Bearer"}
     return ApiResponse(status=200, document={"ok": True, **token}, note="issued a token")
+
+
+def add_delivery(state: SandboxState, request: ApiRequest) -> ApiResponse:
+    """Create the run of a delivery, or update one that was created this way. Other runs are not changed."""
+    body = read_body(request, checks.DELIVERY, required=("runId", "action", "properties"))
+    run = state.runs.get(body["runId"])
+    if run is not None and not run.made_up:
+        document = {"ok": True, "run": run.document()}
+        return ApiResponse(status=200, document=document, run_id=run.id, note="the run is not changed")
+    status, verb = (201, "created") if run is None else (200, "updated")
+    run = run or state.add_run(body["runId"], made_up=True)
+    run.action, run.properties = body["action"], body["properties"]
+    run.blueprint, run.entity = body.get("blueprint"), body.get("entity")
+    state.record_change("run", run.id, run)
+    note = brief(f"{verb} {run.id} of {run.action}")
+    return ApiResponse(status=status, document={"ok": True, "run": run.document()}, run_id=run.id, note=note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +90,24 @@ _WORKFLOW_RUN = "/v1/workflows/runs/{workflow_run_id}"
 # The first match wins, so a fixed path comes before a path with a name in the same place.
 ROUTES = (
     Route("POST", _TOKEN, issue_token),
-    Route("GET", "/v1/auth/permissions", permissions.list_own),
+    Route("GET", "/v1/auth/permissions", actions.list_own_permissions),
     Route("GET", "/v1/actions/runs", runs.list_runs),
     Route("POST", "/v1/actions/runs/claim-pending", agent.claim_runs),
     Route("PATCH", "/v1/actions/runs/ack", agent.acknowledge_runs),
     Route("GET", _RUN, runs.show_run),
     Route("PATCH", _RUN, runs.update_run),
     Route("PATCH", f"{_RUN}/response", runs.set_response),
-    Route("PATCH", f"{_RUN}/approval", run_starts.decide),
-    Route("GET", f"{_RUN}/logs", logs.list_logs),
-    Route("POST", f"{_RUN}/logs", logs.add_log),
+    Route("PATCH", f"{_RUN}/approval", runs.decide),
+    Route("GET", f"{_RUN}/logs", runs.list_logs),
+    Route("POST", f"{_RUN}/logs", runs.add_log),
     Route("GET", "/v1/actions", actions.list_actions),
     Route("POST", "/v1/actions", actions.create_action),
     Route("GET", "/v1/actions/{action}", actions.show_action),
     Route("PUT", "/v1/actions/{action}", actions.replace_action),
     Route("DELETE", "/v1/actions/{action}", actions.delete_action),
-    Route("GET", "/v1/actions/{action}/permissions", permissions.show_of_action),
-    Route("PATCH", "/v1/actions/{action}/permissions", permissions.update_of_action),
-    Route("POST", "/v1/actions/{action}/runs", run_starts.start_run),
+    Route("GET", "/v1/actions/{action}/permissions", actions.show_permissions),
+    Route("PATCH", "/v1/actions/{action}/permissions", actions.update_permissions),
+    Route("POST", "/v1/actions/{action}/runs", runs.start_run),
     Route("GET", "/v1/blueprints", blueprints.list_blueprints),
     Route("POST", "/v1/blueprints", blueprints.create_blueprint),
     Route("GET", _BLUEPRINT, blueprints.show_blueprint),
@@ -107,13 +119,13 @@ ROUTES = (
     Route("GET", f"{_BLUEPRINT}/actions/{{action}}", actions.show_action_of),
     Route("PUT", f"{_BLUEPRINT}/actions/{{action}}", actions.replace_action_of),
     Route("DELETE", f"{_BLUEPRINT}/actions/{{action}}", actions.delete_action_of),
-    Route("POST", f"{_BLUEPRINT}/actions/{{action}}/runs", run_starts.start_run_of),
-    Route("POST", f"{_ENTITY}/actions/{{action}}/runs", run_starts.start_run_on),
-    Route("GET", f"{_BLUEPRINT}/scorecards", scorecards.list_of),
-    Route("POST", f"{_BLUEPRINT}/scorecards", scorecards.create),
-    Route("GET", _SCORECARD, scorecards.show),
-    Route("PUT", _SCORECARD, scorecards.replace),
-    Route("DELETE", _SCORECARD, scorecards.delete),
+    Route("POST", f"{_BLUEPRINT}/actions/{{action}}/runs", runs.start_run_of),
+    Route("POST", f"{_ENTITY}/actions/{{action}}/runs", runs.start_run_on),
+    Route("GET", f"{_BLUEPRINT}/scorecards", blueprints.list_scorecards_of),
+    Route("POST", f"{_BLUEPRINT}/scorecards", blueprints.create_scorecard),
+    Route("GET", _SCORECARD, blueprints.show_scorecard),
+    Route("PUT", _SCORECARD, blueprints.replace_scorecard),
+    Route("DELETE", _SCORECARD, blueprints.delete_scorecard),
     Route("GET", f"{_BLUEPRINT}/entities", entity_search.list_entities),
     Route("POST", f"{_BLUEPRINT}/entities", entities.create),
     Route("POST", f"{_BLUEPRINT}/entities/bulk", entity_search.create_several),
@@ -163,10 +175,10 @@ ROUTES = (
     Route("GET", "/v1/teams", organization.list_teams),
     Route("POST", "/v1/teams", organization.create_team),
     Route("GET", "/v1/teams/{team}", organization.show_team),
-    Route("GET", "/v1/scorecards", scorecards.list_all),
-    Route("POST", "/v1/pages", scorecards.create_page),
-    Route("GET", "/v1/pages/{page}", scorecards.show_page),
-    Route("DELETE", "/v1/pages/{page}", scorecards.delete_page),
+    Route("GET", "/v1/scorecards", blueprints.list_scorecards),
+    Route("POST", "/v1/pages", blueprints.create_page),
+    Route("GET", "/v1/pages/{page}", blueprints.show_page),
+    Route("DELETE", "/v1/pages/{page}", blueprints.delete_page),
     Route("POST", "/v1/integration", integrations.create),
     Route("GET", "/v1/integration/provision-enabled", integrations.list_provisioned),
     Route("GET", _INTEGRATION, integrations.show),
@@ -184,7 +196,7 @@ ROUTES = (
     Route("POST", "/v1/agent/{agent}/invoke", no_ai),
     Route("GET", "/v1/agent/invoke/{invocation}", no_ai),
     Route("POST", "/v1/ai/invoke", no_ai),
-    Route("POST", "/v1/sandbox/deliveries", deliveries.add_delivery),
+    Route("POST", "/v1/sandbox/deliveries", add_delivery),
     Route("POST", _INGEST, integrations.ignore),
     Route("POST", f"{_INGEST}/syncMetrics", integrations.ignore),
     Route("POST", f"{_INGEST}/heartbeat", integrations.ignore),
@@ -214,16 +226,16 @@ _ADDING = frozenset(
         integrations.update,
         integrations.update_config,
         integrations.update_resync_state,
-        logs.add_log,
+        runs.add_log,
         node_runs.add_logs,
         node_runs.respond,
         organization.create_secret,
         organization.create_team,
         organization.update_secret,
-        permissions.update_of_action,
-        scorecards.create,
-        scorecards.create_page,
-        scorecards.replace,
+        actions.update_permissions,
+        blueprints.create_scorecard,
+        blueprints.create_page,
+        blueprints.replace_scorecard,
     }
 )
 _WITHOUT_VERSION = frozenset(route.path.split("/")[2] for route in ROUTES)

@@ -6,14 +6,22 @@ modified; the OpenAPI document lists no 409 for it, and the integration test of 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
+from port_hook_cli.actions.action import INTEGRATION_ACTION, KAFKA, WEBHOOK, BadAction
+from port_hook_cli.actions.inputs import as_sent, plain_defaults, settle
+from port_hook_cli.actions.retargeting import value_at
+from port_hook_cli.actions.schema import fault_message
+from port_hook_cli.engines.json_schema import find_faults
 from port_hook_cli.runs.updates import is_node_run
 from port_hook_cli.sandbox import checks
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, check_query, read_body
-from port_hook_cli.sandbox.run import SandboxRun
+from port_hook_cli.sandbox.actions import find_action, find_action_of
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, check_query, invalid, read_body
+from port_hook_cli.sandbox.run import DECLINED, IN_PROGRESS, WAITING_FOR_APPROVAL, Phase, SandboxRun
 from port_hook_cli.sandbox.state import SandboxState
+from port_hook_cli.text.safe import brief, shorten
 
 _MAX_RUNS = 1000
 
@@ -109,3 +117,159 @@ def describe_update(body: Mapping[str, Any]) -> str:
     """Return a description of an update: its status and result, and the names of its other fields."""
     ends = [f"{name} {body[name]}" for name in ("status", "result") if name in body]
     return ", ".join([*ends, *(name for name in body if name not in {"status", "result"})])
+
+
+_MAX_LOGS = 50
+
+
+def list_logs(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
+    """Return up to 50 log entries, the oldest first."""
+    check_query(request, max_limit=_MAX_LOGS)
+    run, is_new = find_run(state, run_id)
+    start = int(float(request.query.get("offset", "0")))
+    logs = run.logs[start : start + int(float(request.query.get("limit", _MAX_LOGS)))]
+    return run_response(run, is_new, {"runLogs": logs})
+
+
+def add_log(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
+    """Add a log entry. Its `terminationStatus` ends the run.
+
+    An ended run accepts a message alone: Port's GitHub action and execution agent send their last log after the status.
+    """
+    run, is_new = find_run(state, run_id)
+    body = read_body(request, checks.RUN_LOG, required=("message",))
+    if body.keys() & {"terminationStatus", "statusLabel"}:
+        check_open(run)
+    check_status(run, body.get("terminationStatus"))
+    log = state.add_log(run, {"message": body["message"]})
+    given = {"status": body.get("terminationStatus"), "statusLabel": body.get("statusLabel")}
+    update = {name: value for name, value in given.items() if value is not None}
+    if not run.ended:  # a log does not change when the run ended
+        state.update_run(run, update)
+    note = f"log {shorten(json.dumps(body['message'], ensure_ascii=False), 60)}"
+    return run_response(
+        run, is_new, {"runLog": log}, ", ".join(filter(None, (note, describe_update(update)))), status=201
+    )
+
+
+def fill_inputs(action: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs, with fixed defaults for those that are not given."""
+    return {**plain_defaults(_declared(action) or {}, given), **given}
+
+
+def find_input_fault(action: Mapping[str, Any], given: Mapping[str, Any]) -> str | None:
+    """Return the first fault of the inputs, with the input's name, or None."""
+    declared = _declared(action)
+    if declared is None:
+        return None
+    rules = settle(declared, value_at(action, ("trigger", "userInputs", "required")), {})
+    for name in rules.required:
+        if given.get(name) is None:
+            return f"properties must have required property '{name}'"
+    for name, value in given.items():
+        if name not in rules.declared:
+            return f"properties must NOT have additional properties; found '{name}'"
+        if value is not None and (message := _fault(rules.declared[name], value)):
+            return f"properties/{name} {message}"
+    return None
+
+
+def _fault(rules: Mapping[str, Any], value: Any) -> str | None:
+    try:
+        faults = find_faults(rules, as_sent(rules, value))
+    except BadAction as error:
+        return f"is declared incorrectly, {error}"
+    return fault_message(faults[0]) if faults else None
+
+
+def _declared(action: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    declared = value_at(action, ("trigger", "userInputs", "properties"))
+    return declared if isinstance(declared, Mapping) else None
+
+
+_MAX_LIMIT = 1000
+
+
+def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
+    """Start a run. Its invocation is sent immediately, or after the approval."""
+    return _start(state, request, find_action(state, identifier))
+
+
+def start_run_of(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
+    """Start a run of a blueprint's action; an old route."""
+    return _start(state, request, find_action_of(state, blueprint, identifier))
+
+
+def start_run_on(state: SandboxState, request: ApiRequest, blueprint: str, entity: str, identifier: str) -> ApiResponse:
+    """Start a run of a blueprint's action on an entity; an old route."""
+    return _start(state, request, find_action_of(state, blueprint, identifier), entity)
+
+
+def _start(state: SandboxState, request: ApiRequest, action: dict[str, Any], entity: str | None = None) -> ApiResponse:
+    identifier = action["identifier"]
+    check_query(request, max_limit=_MAX_LIMIT)
+    body = read_body(request, checks.NEW_RUN, required=("properties",))
+    if value_at(action, ("trigger", "type")) != "self-service":
+        raise invalid(f'"{identifier}" is an automation; only a self-service action can be run')
+    properties = fill_inputs(action, body["properties"])
+    if fault := find_input_fault(action, properties):
+        raise invalid(f"body/{fault}")
+    waits = action.get("requiredApproval") or False
+    kind = value_at(action, ("invocationMethod", "type"))
+    run = state.add_run(
+        state.new_run_id(),
+        action=identifier,
+        blueprint=value_at(action, ("trigger", "blueprintIdentifier")),
+        entity=body.get("entity") if entity is None else entity,
+        source="API",
+        properties=properties,
+        required_approval=waits,
+        **({"user_email": request.query["run_as"]} if "run_as" in request.query else {}),
+    )
+    if waits:
+        run.status, run.phase = WAITING_FOR_APPROVAL, Phase.APPROVAL
+        state.add_event(run, f"waiting for approval: PATCH /v1/actions/runs/{run.id}/approval")
+    elif _invokes(state, kind):
+        run.phase = Phase.PENDING
+    note = f"started {run.id} for {brief(run.user_email)}"
+    if not _invokes(state, kind):
+        note += f"; no request is sent, because its invocation method is {kind}"
+    return ApiResponse(
+        status=202,
+        document={"ok": True, "run": run.document()},
+        run_id=run.id,
+        note=note,
+        invokes=run.id if run.phase is Phase.PENDING else None,
+    )
+
+
+def _invokes(state: SandboxState, kind: Any) -> bool:
+    """Return whether the sandbox sends, publishes or offers something for an invocation method of this type."""
+    return kind in {WEBHOOK, INTEGRATION_ACTION} or (kind == KAFKA and state.has_topic)
+
+
+def decide(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
+    """Approve or decline a run. One approval is enough for any `requiredApproval`."""
+    check_query(request, max_limit=_MAX_LIMIT)
+    run, _ = find_run(state, run_id)
+    body = read_body(request, checks.APPROVAL, required=("status",))
+    check_open(run)
+    if run.status != WAITING_FOR_APPROVAL:
+        raise Refused(422, "run_not_waiting_for_approval", f'Action run "{run.id}" is not waiting for approval')
+    approved = body["status"] == "APPROVE"
+    run.approval = {"state": "APPROVED" if approved else DECLINED, "userId": run.user_email}
+    if "description" in body:
+        run.approval["description"] = body["description"]
+    action = state.actions.get(run.action)
+    kind = value_at(action, ("invocationMethod", "type"))
+    sends = approved and (kind is None or _invokes(state, kind))
+    if approved:
+        run.phase = Phase.PENDING if sends else Phase.NONE
+    state.update_run(run, {"status": IN_PROGRESS if approved else DECLINED})
+    return ApiResponse(
+        status=201,
+        document={"ok": True, "run": run.document()},
+        run_id=run.id,
+        note="approved" if approved else "declined",
+        invokes=run.id if sends else None,
+    )

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from port_hook_cli.http.disabled_logger import disabled_logger
+from port_hook_cli.http.servers import disabled_logger
 from port_hook_cli.invocations.models import Headers
 from port_hook_cli.invocations.payload import read_payload
 

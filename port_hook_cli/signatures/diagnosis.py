@@ -18,8 +18,7 @@ from port_hook_cli.invocations.models import Cause, Headers
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.budget import COMBINED_BYTES, MILLISECONDS_BODY_BYTES, Budget
 from port_hook_cli.signatures.forms import Form, byte_forms, json_forms, unwrap
-from port_hook_cli.signatures.headers import MAX_TIMESTAMP_CHARACTERS
-from port_hook_cli.signatures.notation import SignatureReading
+from port_hook_cli.signatures.headers import MAX_TIMESTAMP_CHARACTERS, SignatureReading
 from port_hook_cli.signatures.same_document import DocumentComparison, compare_documents
 from port_hook_cli.signatures.signing import RAW, digest
 

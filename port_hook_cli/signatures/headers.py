@@ -2,13 +2,80 @@
 
 from __future__ import annotations
 
+import binascii
 import re
-from collections.abc import Sequence
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Cause, Headers
 from port_hook_cli.signatures import causes
-from port_hook_cli.signatures.notation import SignatureReading, read_signature
+from port_hook_cli.text.secret import MASK
+
+MAX_CHARACTERS = 1_024
+"""Longer values are not read: no notation of 32 bytes is nearly as long."""
+
+_DIGEST_BYTES = 32
+_PREFIX = "v1,"
+_versions = re.compile(r"(?:(?:v[0-9]{1,3}|sha-?256) ?[,=:] ?)*", re.IGNORECASE).match
+_hex = re.compile("[0-9a-fA-F]{64}").fullmatch
+
+
+class SignatureReading(NamedTuple):
+    """The 32 bytes that a header may mean. `causes` are its deviations from `v1,` and their base64."""
+
+    digest: bytes
+    causes: tuple[Cause, ...] = ()
+
+
+def read_signature(value: str) -> SignatureReading | None:
+    """Return what `value` (without surrounding white space) means, or None if it is not a signature. Never raises."""
+    if len(value) > MAX_CHARACTERS:
+        return None
+    match = _versions(value)
+    prefix = match[0] if match else ""
+    decoded = _decode(value[len(prefix) :])
+    if decoded is None:
+        return None
+    digest, deviations = decoded
+    return SignatureReading(digest, (*_prefix_causes(prefix), *deviations))
+
+
+def _prefix_causes(prefix: str) -> Iterator[Cause]:
+    if not prefix:
+        yield causes.PREFIX_MISSING
+    elif prefix != _PREFIX:
+        yield causes.PREFIX_VERSION
+
+
+def _decode(text: str) -> tuple[bytes, tuple[Cause, ...]] | None:
+    if _hex(text):
+        return bytes.fromhex(text), (causes.HEX_ENCODED,)
+    standard = text.replace("-", "+").replace("_", "/")
+    decoded = _base64(standard)
+    if len(decoded) == _DIGEST_BYTES:
+        return decoded, tuple(_base64_causes(text, standard, decoded))
+    digest = decoded.decode("latin-1")
+    if _hex(digest):
+        return bytes.fromhex(digest), (causes.HEX_ENCODED,)
+    return None
+
+
+def _base64(text: str) -> bytes:
+    """Return what `text` decodes to with correct padding, or nothing if it is not base64."""
+    bare = text.rstrip("=")
+    try:
+        return b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _base64_causes(text: str, standard: str, digest: bytes) -> Iterator[Cause]:
+    if text != standard:
+        yield causes.BASE64_URLSAFE
+    if standard != b64encode(digest).decode("ascii"):
+        yield causes.BASE64_PADDING
+
 
 MAX_TIMESTAMP_CHARACTERS = 64
 """Longer timestamps are malformed, and nothing is hashed over them."""
@@ -77,3 +144,25 @@ def _timestamps_in(value: str) -> list[str]:
         return [value]
     parts = [part.strip(OWS) for part in value.split(",", _MAX_VALUES)]
     return parts if all(whole_number(part) for part in parts) else [value]
+
+
+# `v1,` and the base64 of 32 bytes, with or without the `=` at its end, which anyone can add again. The punctuation may
+# be written with the escapes of JSON (once or twice) and of URLs.
+_BASE64 = r"(?:[A-Za-z0-9+/]|\\+/|\\+u002[bBfF]|%2[bBfF])"
+_SIGNATURE = rf"v1(?:,|\\+u002[cC]|%2[cC]){_BASE64}{{43}}(?:=|\\+u003[dD]|%3[dD])?"
+# Whatever a header field inside JSON says, as in a message of Kafka.
+_MEMBER = r'("[xX]-[pP][oO][rR][tT]-[sS][iI][gG][nN][aA][tT][uU][rR][eE]"\s*:\s*)"(?:[^"\\]|\\.)*"'
+
+_in_text = re.compile(_SIGNATURE)
+_in_bytes = re.compile(_SIGNATURE.encode())
+_member = re.compile(_MEMBER.encode(), re.DOTALL)
+
+
+def without_signatures(text: str) -> str:
+    """Return text with every signature masked that is written as Port writes it, plain or escaped."""
+    return _in_text.sub(MASK, text)
+
+
+def content_without_signatures(content: bytes) -> bytes:
+    """Return a body with its signatures masked, and with the value of each JSON member `x-port-signature`."""
+    return _in_bytes.sub(MASK.encode(), _member.sub(rb'\1"%s"' % MASK.encode(), content))

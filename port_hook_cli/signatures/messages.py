@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from port_hook_cli.invocations.header_names import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_hook_cli.invocations.models import KAFKA_READING, Headers, Verdict
 from port_hook_cli.signatures.signing import RAW
 from port_hook_cli.signatures.verification import (

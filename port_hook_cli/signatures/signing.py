@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hmac
 from base64 import b64encode
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
+from typing import Any
 
-from port_hook_cli.invocations.header_names import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from port_hook_cli.javascript.values import write_json
 from port_hook_cli.text.secret import Secret
 
 VERSION = "v1"
@@ -64,3 +67,26 @@ def signed_headers(body: bytes, secret: Secret, timestamp: str) -> tuple[tuple[s
         (SIGNATURE_HEADER, sign(body, secret, timestamp)),
         (TIMESTAMP_HEADER, timestamp),
     )
+
+
+MESSAGE_SIGNATURE = "X-Port-Signature"
+MESSAGE_TIMESTAMP = "X-Port-Timestamp"
+_OURS = frozenset({MESSAGE_SIGNATURE, MESSAGE_TIMESTAMP})
+
+
+def signed_message(document: Any, secret: Secret | None, timestamp: str) -> bytes:
+    """Return the bytes of a message with `document` and its signature, as JSON.stringify writes them.
+
+    Other `headers` of the document stay. Without `secret`, there is no signature, and none in a document that is not an
+    object, because it cannot have `headers`.
+    """
+    if not isinstance(document, Mapping):
+        return write_json(document).encode()
+    given = document.get("headers")
+    kept = {name: value for name, value in given.items() if name not in _OURS} if isinstance(given, Mapping) else {}
+    unsigned = {**document, "headers": kept}
+    if secret is None:
+        return write_json(unsigned).encode()
+    signature = sign(write_json(unsigned).encode(), secret, timestamp)
+    headers = {**kept, MESSAGE_SIGNATURE: signature, MESSAGE_TIMESTAMP: timestamp}
+    return write_json({**document, "headers": headers}).encode()

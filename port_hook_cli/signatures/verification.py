@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from base64 import b64encode
 from binascii import a2b_base64
@@ -11,20 +12,58 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, Cause, Headers, Status, Verdict
 from port_hook_cli.signatures import causes
-from port_hook_cli.signatures.clock_skew import clock_skew
 from port_hook_cli.signatures.headers import (
     MAX_TIMESTAMP_CHARACTERS,
     OWS,
     SignatureHeaders,
+    SignatureReading,
     read_fields,
+    read_signature,
     whole_number,
 )
-from port_hook_cli.signatures.notation import SignatureReading, read_signature
 from port_hook_cli.signatures.signing import RAW, VERSION, digest
+from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.secret import Secret
 
 if TYPE_CHECKING:
     from port_hook_cli.signatures.diagnosis import Match
+
+
+_MINUTE_S, _HOUR_S, _YEAR_S = 60, 3_600, 31_557_600
+_MAX_ZONE_H = 14
+_OTHER_UNIT_S = -100 * _YEAR_S
+
+
+def clock_skew(age_s: float, tolerance_s: float) -> Cause:
+    """Return the cause for a timestamp that is `age_s` seconds behind the receiver's clock (negative: ahead)."""
+    side = "past" if age_s > 0 else "future"
+    message = f"The timestamp is {format_duration(abs(age_s))} in the {side}; the tolerance is {tolerance_s:g} s."
+    return Cause("clock-skew", " ".join([message, *_guesses(age_s)]), _fix(age_s))
+
+
+def _guesses(age_s: float) -> list[str]:
+    if age_s < _OTHER_UNIT_S:
+        return ["It looks like microseconds or nanoseconds."]
+    guesses = ["A whole number of hours suggests a wrong time zone."] if _is_whole_hours(abs(age_s)) else []
+    if age_s > 0:
+        guesses.append("It may be an old request that was sent again.")
+    return guesses
+
+
+def _is_whole_hours(duration_s: float) -> bool:
+    """Return whether a duration is the offset of a time zone, to within a minute."""
+    hours = round(duration_s / _HOUR_S) if math.isfinite(duration_s) else 0
+    return 1 <= hours <= _MAX_ZONE_H and abs(duration_s - hours * _HOUR_S) <= _MINUTE_S
+
+
+def _fix(age_s: float) -> str:
+    if age_s > 0:
+        return (
+            "Sign the request again with the current time, as `port-hook replay` does. If the request is new, compare "
+            "the clocks of the sender and the receiver."
+        )
+    return "Compare the clocks of the sender and the receiver. The timestamp is seconds since 1970 in UTC."
+
 
 DEFAULT_TOLERANCE_S = 300.0
 MILLISECONDS_FROM = 10**11

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
-from port_hook_cli.invocations.models import KAFKA_READING, Status, Verdict
+from port_hook_cli.invocations.models import KAFKA_READING, SIGNATURE_HEADER, TIMESTAMP_HEADER, Status, Verdict
+from port_hook_cli.invocations.records import verdict_fields
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.styled import Styled
+
+if TYPE_CHECKING:
+    from port_hook_cli.invocations.snippets import SignedRequest
+
 
 STATUS_MEANINGS = {
     Status.VALID: "the signature is Port's, for exactly these bytes",
@@ -66,3 +73,43 @@ def format_age(age_s: float) -> str:
     """Return an age in seconds as `5 min 3 s`, and a negative one as `5 min 3 s in the future`."""
     duration = format_duration(abs(age_s))
     return f"{duration} in the future" if age_s < 0 else duration
+
+
+VERDICT = "port-hook/verdict/1"
+
+
+SIGNATURE = "port-hook/signature/1"
+
+
+def verdict_record(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as the record that `verify --json` prints."""
+    return {
+        "schema": VERDICT,
+        **verdict_fields(verdict),
+        "age_s": None if verdict.age_s is None else round(verdict.age_s, 3),
+        "hint": verdict.hint,
+        "details": [{"slug": cause.slug, "words": cause.explanation, "fix": cause.fix} for cause in verdict.causes],
+    }
+
+
+def signature_record(request: SignedRequest, *, form: str) -> dict[str, Any]:
+    """Return a signed request as the record that `sign --format json` prints.
+
+    `body` is None where the bytes are not UTF-8; `body_base64` is None where they are.
+    """
+    headers = dict(request.headers)
+    try:
+        body, encoded = request.body.decode("utf-8"), None
+    except UnicodeDecodeError:
+        body, encoded = None, b64encode(request.body).decode("ascii")
+    return {
+        "schema": SIGNATURE,
+        "signature": headers[SIGNATURE_HEADER],
+        "timestamp": headers[TIMESTAMP_HEADER],
+        "form": form,
+        "body": body,
+        "body_base64": encoded,
+        "method": request.method,
+        "url": request.url,
+        "headers": headers,
+    }

@@ -9,13 +9,91 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self, TextIO
 
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import write_bytes
-from port_hook_cli.terminal.output_pipes import OutputPipe, descriptor, open_outputs
+
+_PIPE_BYTES = 1024 * 1024
+_SET_PIPE_BYTES = 1031  # F_SETPIPE_SZ of Linux
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputPipe:
+    """One output of a command: port-hook reads at `reader` what the command writes at `writer`.
+
+    `shown` is the stream on which port-hook shows it. `terminal` is the descriptor of the user's terminal if the
+    command's side is a pseudo-terminal, else None.
+    """
+
+    reader: int
+    writer: int
+    shown: TextIO
+    terminal: int | None = None
+
+    def fit_terminal(self) -> None:
+        """Give the command's side the size of the user's terminal."""
+        if sys.platform != "win32" and self.terminal is not None:
+            import termios
+
+            with suppress(OSError, termios.error):
+                termios.tcsetwinsize(self.reader, termios.tcgetwinsize(self.terminal))
+
+
+def open_outputs(stdout: TextIO, stderr: TextIO) -> tuple[OutputPipe, OutputPipe]:
+    """Return what a command gets as stdout and stderr: a pseudo-terminal in place of a terminal, else a pipe.
+
+    Both are the same if port-hook's own are the same: then all of the output stays in order.
+    """
+    first = _open_output(stdout)
+    return first, first if _is_same(stdout, stderr) else _open_output(stderr)
+
+
+def descriptor(stream: TextIO) -> int | None:
+    """Return the descriptor of a stream, or None if it has none."""
+    with suppress(OSError, ValueError):
+        return stream.fileno()
+    return None
+
+
+def _is_same(first: TextIO, second: TextIO) -> bool:
+    descriptors: Sequence[int | None] = (descriptor(first), descriptor(second))
+    if sys.platform != "win32" and None not in descriptors:
+        one, other = (os.fstat(number) for number in descriptors if number is not None)
+        return os.path.samestat(one, other)
+    return first is second
+
+
+def _open_output(shown: TextIO) -> OutputPipe:
+    if sys.platform != "win32" and shown.isatty():
+        with suppress(OSError):
+            return _open_terminal(shown)
+    reader, writer = os.pipe()
+    if sys.platform == "linux":
+        import fcntl
+
+        with suppress(OSError):  # the system limits the size
+            fcntl.fcntl(reader, _SET_PIPE_BYTES, _PIPE_BYTES)
+    return OutputPipe(reader=reader, writer=writer, shown=shown)
+
+
+if sys.platform != "win32":
+    import termios
+
+    def _open_terminal(shown: TextIO) -> OutputPipe:
+        reader, writer = os.openpty()
+        # The user's terminal processes the output: here, every byte stays as it is.
+        attributes = termios.tcgetattr(writer)
+        attributes[1] &= ~termios.OPOST
+        termios.tcsetattr(writer, termios.TCSANOW, attributes)
+        pipe = OutputPipe(reader=reader, writer=writer, shown=shown, terminal=shown.fileno())
+        pipe.fit_terminal()
+        return pipe
+
 
 _CHUNK_BYTES = 64 * 1024
 _QUIET_S = 1.0
@@ -163,3 +241,78 @@ async def _in_thread(work: Callable[[], int]) -> int:
 def _settle(done: asyncio.Future[int], result: int) -> None:
     if not done.done():
         done.set_result(result)
+
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+_UNSUPPORTED = (NotImplementedError, RuntimeError, ValueError)
+
+
+class PassedSignals:
+    """Passes signals on to a command, and remembers that there was one. Enter it in a running event loop.
+
+    A signal that this process ignores, such as SIGHUP after `nohup`, stays ignored.
+    """
+
+    def __init__(self) -> None:
+        self.is_interrupted = False
+        self._running: ShownCommand | None = None
+        self._has_ended = False
+        self._stop = asyncio.Event()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._before = {number: handler for number, handler in _handlers() if handler is not signal.SIG_IGN}
+        for number in self._before:
+            self._install(number)
+        if hasattr(signal, "SIGWINCH"):
+            with suppress(*_UNSUPPORTED):
+                asyncio.get_running_loop().add_signal_handler(signal.SIGWINCH, self._resize)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        loop = asyncio.get_running_loop()
+        for number, handler in self._before.items():
+            with suppress(*_UNSUPPORTED):
+                loop.remove_signal_handler(number)
+            with suppress(TypeError, ValueError):  # not the main thread, or a handler that Python did not install
+                signal.signal(number, handler)
+        if hasattr(signal, "SIGWINCH"):
+            with suppress(*_UNSUPPORTED):
+                loop.remove_signal_handler(signal.SIGWINCH)
+
+    def pass_to(self, running: ShownCommand) -> None:
+        """Pass signals on to a command from now on."""
+        self._running = running
+
+    def end(self) -> None:
+        """Record that the command has ended: the next signal is for port-hook."""
+        self._running, self._has_ended = None, True
+
+    async def wait(self) -> None:
+        """Wait for a signal after the end of the command."""
+        await self._stop.wait()
+
+    def _install(self, number: int) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            loop.add_signal_handler(number, self._handle, number)
+        except _UNSUPPORTED:  # Windows, or not the main thread
+            with suppress(ValueError):
+                signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._handle, number))
+
+    def _handle(self, number: int) -> None:
+        if self._has_ended:
+            self._stop.set()
+            return
+        self.is_interrupted = True
+        if self._running is not None:
+            self._running.send_signal(number)
+
+    def _resize(self) -> None:
+        if self._running is not None:
+            self._running.fit_terminal()
+
+
+def _handlers() -> Iterator[tuple[int, Any]]:
+    numbers = (getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+    return ((number, signal.getsignal(number)) for number in numbers)

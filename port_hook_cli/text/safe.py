@@ -8,7 +8,22 @@ from __future__ import annotations
 
 import re
 
-from port_hook_cli.text.unseen import UNSEEN
+UNSEEN = (
+    "\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff\ud800-\udfff"
+)
+"""A character class for `re`, without the C0 controls: C1 controls, line separators, direction marks and overrides,
+zero-width characters, blank letters, tags, and lone surrogates, which no stream can encode.
+
+U+FE0E and U+FE0F are not in it: they choose between two visible forms, and are part of ordinary emoji.
+"""
+
+
+def is_visible(text: str) -> bool:
+    """Return whether `text` is one line of visible characters."""
+    return text.isprintable() and (text.isascii() or not re.search(f"[{UNSEEN}]", text))
+
 
 # Compiled by `re` when they are first used: much of what a command prints is plain ASCII and needs neither.
 _UNSAFE = f"[\x00-\x1f{UNSEEN}]"
@@ -72,3 +87,22 @@ def field_text(value: str) -> str:
 def shorten(text: str, limit: int) -> str:
     """Return `text`, truncated to `limit` characters with an ellipsis at the end if it is longer."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+# ECMA-48: control sequences such as colors, operating system commands such as window titles, and other escapes.
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-Z\\^-~])")
+_LINE_ENDS = re.compile(r"\r+\n?")
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def plain_output(content: bytes) -> str:
+    r"""Return the text of a command's output without colors and other escape sequences.
+
+    A carriage return ends a line, as a progress bar uses it. Other control characters become escapes such as `\x07`,
+    and bytes that are not UTF-8 become U+FFFD.
+    """
+    text = content.decode("utf-8", "replace")
+    if text.isprintable():
+        return text
+    text = _LINE_ENDS.sub("\n", _ESCAPES.sub("", text))
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found.group()):02x}", text)

@@ -12,20 +12,21 @@ from pathlib import PurePath
 from typing import Any, TypeVar
 
 from port_hook_cli.actions.action import (
+    CONVERTED,
     INTEGRATION_ACTION,
     KAFKA,
     WEBHOOK,
     BadAction,
     OtherMethod,
     PortAction,
+    converted,
+    is_version1,
     pick_action,
     read_action,
 )
-from port_hook_cli.actions.version1 import CONVERTED, converted, is_version1
 from port_hook_cli.errors import PortApiError, StoreError, UsageError
 from port_hook_cli.files.documents import read_document, read_secrets_file
-from port_hook_cli.files.folders import DOCUMENT_SUFFIXES, documents_in
-from port_hook_cli.files.input import read_input, require_name
+from port_hook_cli.files.input import DOCUMENT_SUFFIXES, documents_in, read_input, require_name
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.port_api.settings import Settings

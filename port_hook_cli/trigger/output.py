@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from port_hook_cli.actions.jq_differences import JqDifference
 from port_hook_cli.actions.request import RenderedRequest, is_url, unusual_headers
 from port_hook_cli.actions.templates import JqError
-from port_hook_cli.invocations.masked_headers import mask_headers
+from port_hook_cli.invocations.headers import mask_headers
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation, Response
-from port_hook_cli.invocations.snippet_formats import SnippetFormat
-from port_hook_cli.invocations.snippets import SignedRequest
+from port_hook_cli.invocations.snippets import SignedRequest, SnippetFormat
 from port_hook_cli.invocations.url_text import masked_url, sendable_url
 from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.runtime import Runtime
@@ -95,7 +94,7 @@ def print_request(made: Made, output: SnippetFormat | None, runtime: Runtime, *,
         )
         write_bytes(f"{output.write(request)}\n".encode("utf-8", "replace"), runtime.stdout)
         return
-    from port_hook_cli.invocations.delivery_view import request_text
+    from port_hook_cli.invocations.view import request_text
 
     content = request_text(shown, sendable_url(url))
     write_content(content, runtime.stdout, environ=runtime.environ, end="\n")

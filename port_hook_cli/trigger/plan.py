@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from port_hook_cli.invocations.snippet_formats import SnippetFormat
+from port_hook_cli.invocations.snippets import SnippetFormat
 from port_hook_cli.signatures.signing import TimestampUnit
 
 

@@ -8,10 +8,9 @@ from typing import Any
 
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.captures.view.exchange import payload_lines, what_it_is
-from port_hook_cli.invocations.body_view import bytes_text
-from port_hook_cli.invocations.delivery_view import MOST_OF_A_URL, format_status
 from port_hook_cli.invocations.models import Delivery, Headers, Payload
 from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.invocations.view import MOST_OF_A_URL, bytes_text, format_status
 from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.view import report_command
 from port_hook_cli.text.durations import format_latency

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from port_hook_cli.actions.request import RenderedRequest
-from port_hook_cli.invocations.delivery_view import MOST_OF_A_URL, format_status
 from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.invocations.view import MOST_OF_A_URL, format_status
 from port_hook_cli.javascript.values import write_json
 from port_hook_cli.runs.view import report_command
 from port_hook_cli.text.durations import format_latency

@@ -77,7 +77,7 @@ PROVIDERS = (
         values=("ngrok",),
         options=frozenset({"--domain"}),
         auto=Automatic(
-            check="port_hook_cli.tunnels.ngrok.files:check_usable", setup="set NGROK_AUTHTOKEN and install ngrok"
+            check="port_hook_cli.tunnels.ngrok.tunnel:check_usable", setup="set NGROK_AUTHTOKEN and install ngrok"
         ),
         page="use-ngrok.md",
         needs="an ngrok account",
@@ -87,7 +87,7 @@ PROVIDERS = (
         name="cloudflared",
         opener="port_hook_cli.tunnels.cloudflared.tunnel:open_cloudflared",
         values=("cloudflared",),
-        auto=Automatic(check="port_hook_cli.tunnels.cloudflared.program:check_usable", setup="install cloudflared"),
+        auto=Automatic(check="port_hook_cli.tunnels.cloudflared.tunnel:check_usable", setup="install cloudflared"),
         page="use-cloudflared.md",
         needs="the `cloudflared` program; no account",
         notes="the public URL is different each time",
@@ -100,7 +100,7 @@ PROVIDERS = (
         # A web server of the user's own can be in front of `ssh -R`.
         options=frozenset({"--accept-host-key", "--public-url"}),
         auto=Automatic(
-            check="port_hook_cli.tunnels.ssh.usable:check_usable",
+            check="port_hook_cli.tunnels.ssh.opening:check_usable",
             setup="use `--tunnel localhost.run`",
             address="localhost.run",
         ),

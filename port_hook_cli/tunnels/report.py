@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
+from port_hook_cli.invocations.records import EVENT
+from port_hook_cli.text.safe import brief
 from port_hook_cli.tunnels.connectivity import Connectivity, ProbeResult
 
 
@@ -48,3 +52,51 @@ class TunnelReport:
             Connectivity.TAKEN: TunnelState.TAKEN,
         }
         return cls(state=states[result.connectivity], url=url, latency_ms=result.latency_ms, reason=result.message)
+
+
+_MAX_REASON = 300
+
+
+def tunnel_lines(report: TunnelReport) -> Iterator[str]:
+    """Yield the lines that report a change. A changed URL is set off, because the user must act on it."""
+    if report.previous_url:
+        yield ""
+        yield "*** The public URL has changed. Actions that use the old one can no longer call this listener. ***"
+        yield f"    old  {report.previous_url}"
+        yield f"    new  {report.url}   <- paste this as the webhook URL of your action"
+        yield ""
+        return
+    yield f"tunnel {_describe(report)}"
+
+
+def tunnel_summary(report: TunnelReport, lost_count: int) -> str:
+    """Return one line on the tunnel's last state, and on how often it was lost."""
+    times = f"; lost {lost_count} time{'' if lost_count == 1 else 's'}" if lost_count else ""
+    return f"tunnel {_describe(report)}{times}"
+
+
+def _describe(report: TunnelReport) -> str:
+    reason = f": {brief(report.reason, _MAX_REASON)}" if report.reason else ""
+    match report.state:
+        case TunnelState.OPEN:
+            return f"open: {report.url}"
+        case TunnelState.REACHABLE:
+            latency = f" in {report.latency_ms:.0f} ms" if report.latency_ms is not None else ""
+            return f"reachable{latency}: {report.url}"
+        case TunnelState.UNREACHABLE:
+            return f"UNREACHABLE{reason}. Port cannot call this listener"
+        case TunnelState.TAKEN:
+            return f"TAKEN{reason}. The URL no longer belongs to this listener"
+        case TunnelState.LOST:
+            return f"LOST{reason} Port cannot call this listener; reopening the tunnel …"
+
+
+def tunnel_event(report: TunnelReport) -> dict[str, Any]:
+    """Return a change of the tunnel as the record that `listen --json` prints."""
+    return {"schema": EVENT, "type": "tunnel", **tunnel_fields(report), "previous_url": report.previous_url}
+
+
+def tunnel_fields(report: TunnelReport) -> dict[str, Any]:
+    """Return the part of a tunnel's record that the summary of a session shows, too."""
+    latency_ms = None if report.latency_ms is None else round(report.latency_ms, 3)
+    return {"state": str(report.state), "url": report.url, "latency_ms": latency_ms, "reason": report.reason or None}

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from port_hook_cli.actions.jq_tokens import JqToken, TokenKind, jq_tokens
+from port_hook_cli.actions.jq_differences import JqToken, TokenKind, jq_tokens
 from port_hook_cli.actions.request import TEMPLATED
 from port_hook_cli.actions.template_braces import BadTemplate, requote
 from port_hook_cli.actions.templates import prepare

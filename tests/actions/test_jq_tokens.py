@@ -6,7 +6,7 @@ import jq  # type: ignore[import-not-found]  # it has no types
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from port_hook_cli.actions.jq_tokens import TokenKind, jq_tokens
+from port_hook_cli.actions.jq_differences import TokenKind, jq_tokens
 
 WORD = "no_such"
 

@@ -17,8 +17,7 @@ from port_hook_cli.actions.retargeting import (
     same,
     settable,
 )
-from port_hook_cli.retarget.entry import BadEntry, Entry, read_entry, write_entry
-from port_hook_cli.retarget.outcome import End, Outcome
+from port_hook_cli.retarget.entry import BadEntry, End, Entry, Outcome, read_entry, write_entry
 from port_hook_cli.retarget.view import conflict_lines, restore_message
 from tests.port_openapi import body_schema, faults, port_openapi
 from tests.retargets import ONE, TWO, an_action

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.actions.action import BadAction, read_action
-from port_hook_cli.actions.version1 import converted, is_version1
+from port_hook_cli.actions.action import BadAction, converted, is_version1, read_action
 
 OLD: dict[str, Any] = {
     "identifier": "create_bucket",

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from port_hook_cli.assistant.calls import ToolAnswer, call_tool
 from port_hook_cli.assistant.catalog import offered_tools
+from port_hook_cli.assistant.server import ToolAnswer, call_tool
 from port_hook_cli.assistant.workspace import Workspace
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Exchange

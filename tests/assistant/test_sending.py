@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 import pytest
 
-from port_hook_cli.assistant.calls import ToolAnswer
 from port_hook_cli.assistant.sending import allowed_target
+from port_hook_cli.assistant.server import ToolAnswer
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Delivery, Headers, MessageOrigin, Status, Verdict
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.signatures.signed_message import signed_message
+from port_hook_cli.signatures.signing import signed_message
 from port_hook_cli.signatures.verification import verify_signature
 from tests.assistant.assistants import Assistant
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation

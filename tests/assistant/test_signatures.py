@@ -13,7 +13,7 @@ from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, MessageOrigin, Response, Status, Verdict
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.signatures.signed_message import signed_message
+from port_hook_cli.signatures.signing import signed_message
 from port_hook_cli.signatures.verification import UNCHECKED, verify_signature
 from port_hook_cli.text.secret import Secret
 from tests.assistant.assistants import Assistant

@@ -27,7 +27,7 @@ from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Delivery, Headers, MessageOrigin, Status, Verdict
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.signatures.messages import verify_received
-from port_hook_cli.signatures.signed_message import signed_message
+from port_hook_cli.signatures.signing import signed_message
 from port_hook_cli.text.secret import Secret
 from tests.conftest import Run
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation, signed

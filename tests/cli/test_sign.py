@@ -16,7 +16,7 @@ from aiohttp import web
 from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Exchange, Payload, Status, Verdict
-from port_hook_cli.invocations.snippet_formats import SNIPPET_FORMATS
+from port_hook_cli.invocations.snippets import SNIPPET_FORMATS
 from port_hook_cli.signatures.signing import sign
 from tests.conftest import Run
 from tests.factories import SECRET, a_body, an_invocation

@@ -15,7 +15,7 @@ from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Status
-from port_hook_cli.kafka.embedded import embedded_broker
+from port_hook_cli.kafka.local import embedded_broker
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.signatures.messages import verify_received
 from tests.conftest import Run

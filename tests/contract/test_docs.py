@@ -16,19 +16,17 @@ import pytest
 import port_hook_cli
 from port_hook_cli import __version__
 from port_hook_cli.actions import encrypted_inputs
-from port_hook_cli.actions import records as action_records
 from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.actions.request import RenderedRequest
-from port_hook_cli.actions.templates import JqError, Rendering
+from port_hook_cli.actions.templates import JqError, Rendering, rendering_record
 from port_hook_cli.captures.comparison.differences import compare
 from port_hook_cli.captures.comparison.view import diff_record
 from port_hook_cli.captures.documents.capture_file import capture_summary, to_capture
 from port_hook_cli.captures.store.pruning import PruneCount
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.prune import prune_record
-from port_hook_cli.doctor import records as doctor_records
-from port_hook_cli.doctor.check import CheckResult, CheckState
+from port_hook_cli.doctor.check import CheckResult, CheckState, check_record
 from port_hook_cli.invocations import records
 from port_hook_cli.invocations.models import Delivery, Exchange, Payload, Response, Status
 from port_hook_cli.invocations.payload import read_payload
@@ -37,12 +35,12 @@ from port_hook_cli.listener import records as listener_records
 from port_hook_cli.listener.policy import Tally
 from port_hook_cli.port_api import login_records
 from port_hook_cli.replay.comparing import ResponseComparison, comparison_fields
-from port_hook_cli.retarget import records as retarget_records
 from port_hook_cli.retarget.entry import Entry
+from port_hook_cli.retarget.view import restore_record
 from port_hook_cli.runs import records as run_records
 from port_hook_cli.runs.updates import Reported
-from port_hook_cli.sandbox import records as sandbox_records
-from port_hook_cli.signatures import records as signature_records
+from port_hook_cli.sandbox import view as sandbox_records
+from port_hook_cli.signatures import view as signature_records
 from port_hook_cli.signatures.verification import verify_signature
 from port_hook_cli.text.masking import Masker
 from port_hook_cli.trigger import records as trigger_records
@@ -213,7 +211,7 @@ def every_record() -> Iterator[dict[str, Any]]:
     yield listener_records.summary_event(Tally())
     yield signature_records.verdict_record(verdict)
     failed = JqError("foo", "compile", "jq: compile error")
-    yield action_records.rendering_record(Rendering(value={}, errors=(failed,)))
+    yield rendering_record(Rendering(value={}, errors=(failed,)))
     yield records.delivery_record(delivery, source="s", run_id=None)
     yield capture_summary(exchange)
     yield dict.fromkeys(to_capture(exchange))
@@ -225,15 +223,13 @@ def every_record() -> Iterator[dict[str, Any]]:
     yield {**records.delivery_record(delivery, source="s", run_id=None), **comparison_fields(recorded), "capture": None}
     yield run_records.report_record(Reported(run_id="r", status=None, logs_sent=0, fields=()), page="")
     yield run_records.dry_run_record("r", [], api_url="u")
-    yield retarget_records.restore_record(
-        Entry(identifier="a", api_url="u", original={}), "restored", "w", dry_run=False
-    )
+    yield restore_record(Entry(identifier="a", api_url="u", original={}), "restored", "w", dry_run=False)
     yield encrypted_inputs.decryption_record(Decryption(path=JsonPath(("a",)), plaintext=b"\xff"))
     yield encrypted_inputs.encryption_record(Scheme.AES_GCM, "v")
     yield from trigger_records_of_each_type()
     yield sandbox_records.sandbox_ready_record("u", "i", "s")
     yield login_records.login_record("listed", "n", "i", "u", kept_in="file", is_default=True)
-    yield doctor_records.check_record(CheckResult(check="clock", state=CheckState.OK, message="m"))
+    yield check_record(CheckResult(check="clock", state=CheckState.OK, message="m"))
     yield sandbox_records.sandbox_call_record(0.0, "GET", "/", 200, run_id=None, note="")
 
 

@@ -13,7 +13,7 @@ from port_hook_cli.files.input import MAX_INPUT_BYTES
 from port_hook_cli.files.yaml_documents import MOST_ADDED, MOST_LEVELS
 from port_hook_cli.http.response_body import SHOWN_BYTES
 from port_hook_cli.javascript.stringify import MAX_DEPTH
-from port_hook_cli.kafka.capacity import MAX_BYTES, MAX_MESSAGES
+from port_hook_cli.kafka.progress import MAX_BYTES, MAX_MESSAGES
 from port_hook_cli.listener.run_follower import MAX_FOLLOWED
 from port_hook_cli.listener.server import FIRST_HEAD_S, MAX_CONNECTIONS, MIN_CAPACITY
 from port_hook_cli.port_api.retries import MAX_TRIES, MAX_WAIT_S
@@ -22,7 +22,7 @@ from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
 from port_hook_cli.sandbox.run import MAX_RUNS
 from port_hook_cli.sandbox.workflows.book import MAX_LOGS
 from port_hook_cli.signatures.budget import HASHED_BYTES, MILLISECONDS_BODY_BYTES
-from port_hook_cli.signatures.serializers import MAX_INDENTED_CHARACTERS
+from port_hook_cli.signatures.forms import MAX_INDENTED_CHARACTERS
 from tests.documentation import ROOT
 
 KIB, MIB = 1024, 1024 * 1024

@@ -10,8 +10,7 @@ from port_hook_cli.actions.action import ActionKind
 from port_hook_cli.actions.encryption import Problem, Scheme
 from port_hook_cli.cli.trigger import Operation, RunOrigin
 from port_hook_cli.invocations.models import Kind, Status
-from port_hook_cli.retarget.entry import EntryKind
-from port_hook_cli.retarget.outcome import End
+from port_hook_cli.retarget.entry import End, EntryKind
 from port_hook_cli.runs.updates import LogLevel, RunStatus
 from port_hook_cli.sandbox.run import Phase
 from port_hook_cli.signatures.signing import TimestampUnit

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.doctor.check import CheckState
-from port_hook_cli.doctor.clock import clock_result, clock_skew_s
+from port_hook_cli.doctor.check import CheckState, clock_result, clock_skew_s
 
 NOW = 1_780_000_000.0
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from port_hook_cli.doctor.check import CheckState
-from port_hook_cli.doctor.installation import check_extra
+from port_hook_cli.doctor.examination import check_extra
 
 
 def test_installed_extra_is_reported_with_its_version() -> None:

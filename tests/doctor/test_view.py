@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from port_hook_cli.doctor.check import CheckResult, CheckState
-from port_hook_cli.doctor.view import result_lines
+from port_hook_cli.doctor.check import CheckResult, CheckState, result_lines
 
 RESULTS = [
     CheckResult(check="clock", state=CheckState.OK, message="It agrees."),

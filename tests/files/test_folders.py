@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.errors import ExitCode, UsageError
-from port_hook_cli.files.folders import MAX_DOCUMENT_BYTES, documents_in
+from port_hook_cli.files.input import MAX_DOCUMENT_BYTES, documents_in
 from port_hook_cli.sandbox.definition_files import read_actions
 from tests.conftest import Run
 from tests.factories import SECRET

@@ -14,11 +14,11 @@ import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.doctor.check import CheckState
-from port_hook_cli.doctor.retargets import check_retargets
+from port_hook_cli.doctor.examination import check_retargets
 from port_hook_cli.errors import ExitCode, StoreError
 from port_hook_cli.files.own_files import NotPrivateError, make_folders, make_own_folder, read_own_file
 from port_hook_cli.files.settings_names import LOGINS
-from port_hook_cli.inspector.remembered import InspectorAddress, recall, remember
+from port_hook_cli.inspector.door import InspectorAddress, recall, remember
 from port_hook_cli.port_api.logins import KeptIn, Login, keep_login, read_logins
 from port_hook_cli.reporting.kept_report import KeptReports, ReportState
 from port_hook_cli.retarget.entry import Entry, write_entry

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from port_hook_cli.cli.app import main
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.text.unseen import is_visible
+from port_hook_cli.text.safe import is_visible
 
 # Clears the screen, sets the title, writes the clipboard, colors by a C1 control, turns text around, and hides some.
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x1b]52;c;AAAA\x07\x9b31m\x7f\u202e\u2066\u200f\u061c\u200b\u3164\U000e0041\U000e0101"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from port_hook_cli.http.accepting import stop_accepting
+from port_hook_cli.http.servers import stop_accepting
 
 
 class _Greeting(asyncio.Protocol):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.http import port_owner
-from port_hook_cli.http.port_owner import describe_owner
+from port_hook_cli.http import servers
+from port_hook_cli.http.servers import describe_owner
 from tests.installed import needs
 
 LISTENER = """
@@ -66,14 +66,14 @@ def test_a_free_port_has_no_owner() -> None:
 @needs_lsof
 def test_lsof_names_the_process_where_there_is_no_proc(listener: tuple[int, int]) -> None:
     pid, port = listener
-    described = port_owner.by_lsof(port, os.environ)
+    described = servers.by_lsof(port, os.environ)
     assert described is not None
     assert described.endswith(f" (pid {pid})")
-    assert port_owner.by_lsof(port, {"PATH": "/absent"}) is None
+    assert servers.by_lsof(port, {"PATH": "/absent"}) is None
 
 
 @needs_lsof
 def test_lsof_names_no_process_for_a_free_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    assert port_owner.by_lsof(port, os.environ) is None
+    assert servers.by_lsof(port, os.environ) is None

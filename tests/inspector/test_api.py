@@ -33,7 +33,7 @@ from port_hook_cli.listener.observers import Observer
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.messages import verify_received
-from port_hook_cli.signatures.signed_message import signed_message
+from port_hook_cli.signatures.signing import signed_message
 from port_hook_cli.text.secret import Secret
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation, signed
 from tests.inspectors import InspectorClient, beside_listener, keep, over_store

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.errors import ListenError
-from port_hook_cli.inspector.remembered import FOLDER, InspectorAddress, recall, remember
+from port_hook_cli.inspector.door import FOLDER, InspectorAddress, recall, remember
 from port_hook_cli.runtime import Runtime
 from tests.factories import an_exchange
 from tests.inspectors import keep, over_store

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.invocations.body_view import body_text, bytes_text, value_text
 from port_hook_cli.invocations.models import Headers, Payload
 from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.invocations.view import body_text, bytes_text, value_text
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.invocations.changes import find_changes
 from port_hook_cli.invocations.models import EventChange
+from port_hook_cli.invocations.payload import find_changes
 
 
 @pytest.mark.parametrize(

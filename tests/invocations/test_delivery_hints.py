@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.invocations.delivery_hints import delivery_hint
 from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.invocations.view import delivery_hint
 
 URL = "http://127.0.0.1:8000/"
 

@@ -16,8 +16,8 @@ from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.snippets import SignedRequest
 from port_hook_cli.listener import records as listener_records
 from port_hook_cli.listener.policy import Tally
-from port_hook_cli.signatures import records as signature_records
-from port_hook_cli.tunnels import records as tunnel_records
+from port_hook_cli.signatures import view as signature_records
+from port_hook_cli.tunnels import report as tunnel_records
 from port_hook_cli.tunnels.report import TunnelReport, TunnelState
 from tests.factories import NOW, RUN_ID, a_body, an_exchange, an_invocation, signed
 

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from port_hook_cli.invocations.snippet_formats import SNIPPET_FORMATS, SnippetFormat, find_format
-from port_hook_cli.invocations.snippets import SignedRequest
-from port_hook_cli.text.unseen import is_visible
+from port_hook_cli.invocations.snippets import SNIPPET_FORMATS, SignedRequest, SnippetFormat, find_format
+from port_hook_cli.text.safe import is_visible
 
 
 @pytest.mark.parametrize("row", SNIPPET_FORMATS, ids=lambda row: row.name)

@@ -18,7 +18,7 @@ from port_hook_cli.invocations.snippets import (
     python_bytes,
     shell_quoted,
 )
-from port_hook_cli.text.unseen import is_visible
+from port_hook_cli.text.safe import is_visible
 from tests.installed import each
 
 SHELLS = each("sh", "bash", "zsh", "busybox")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import Thread
 
-from port_hook_cli.kafka.capacity import MessageCapacity
+from port_hook_cli.kafka.progress import MessageCapacity
 
 WITHOUT_VALUE = 1_024
 """Bytes that each message counts in addition to its value."""

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from port_hook_cli.errors import BrokerError, PortApiError
 from port_hook_cli.kafka.connection import KafkaConnection
-from port_hook_cli.kafka.times import READER_TIMES
+from port_hook_cli.kafka.link import READER_TIMES
 from port_hook_cli.text.secret import Secret
 from tests.kafka.kafka_sources import Pipeline, Topics
 from tests.kafka_clusters import TIMEOUT_S, running_tansu, tansu_program

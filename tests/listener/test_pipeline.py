@@ -16,8 +16,7 @@ from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.pipeline import Listening
-from port_hook_cli.listener.policy import Policy
-from port_hook_cli.listener.public_address import PublicAddress
+from port_hook_cli.listener.policy import Policy, PublicAddress
 from port_hook_cli.signatures.verification import signature_key
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_invocation, signed
 from tests.kafka_clusters import a_message

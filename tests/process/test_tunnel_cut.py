@@ -30,7 +30,7 @@ import pytest
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Headers
-from port_hook_cli.tunnels.automatic import no_tunnel_lines
+from port_hook_cli.tunnels.opening import no_tunnel_lines
 from tests.factories import a_body, a_document, signed
 from tests.processes import Listener, environment, listener
 from tests.servers import handler

@@ -25,8 +25,7 @@ from port_hook_cli.replay.rewriting import (
     signed_inside,
 )
 from port_hook_cli.signatures.messages import verify_received
-from port_hook_cli.signatures.signed_message import signed_message
-from port_hook_cli.signatures.signing import TimestampUnit
+from port_hook_cli.signatures.signing import TimestampUnit, signed_message
 from port_hook_cli.text.secret import MASK, Secret
 from tests.factories import NOW, SECRET, a_body, a_document, an_invocation
 

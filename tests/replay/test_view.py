@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
-from port_hook_cli.invocations.delivery_view import SHOWN_BYTES, delivery_lines, format_status, request_text
 from port_hook_cli.invocations.http_text import parse_request
 from port_hook_cli.invocations.models import Delivery, Headers
+from port_hook_cli.invocations.view import SHOWN_BYTES, delivery_lines, format_status, request_text
 from port_hook_cli.replay.tally import DeliveryTally, tally_deliveries
 from port_hook_cli.replay.view import delivery_hint, format_latencies, histogram_lines, tally_view
 from tests.factories import an_invocation

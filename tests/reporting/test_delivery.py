@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from port_hook_cli.errors import PortApiError, RunEndedError, StoreError
+from port_hook_cli.reporting.command_report import LiveReport
 from port_hook_cli.reporting.delivery import ReportDelivery, may_succeed_later
 from port_hook_cli.reporting.kept_report import KeptReports, ReportState, call_record
-from port_hook_cli.reporting.live_report import LiveReport
 from port_hook_cli.reporting.spool import MAX_BATCH_BYTES
 from port_hook_cli.runs.updates import Call, LogLevel, Purpose, RunReport, RunStatus, plan_report
 from tests.factories import RUN_ID

@@ -11,9 +11,9 @@ import pytest
 
 from port_hook_cli.actions.retargeting import settable
 from port_hook_cli.errors import ExitCode, PortApiError, PortHookError, RetargetError
+from port_hook_cli.retarget.entry import End, Outcome
 from port_hook_cli.retarget.flow import Retargeting
 from port_hook_cli.retarget.journal import Journal
-from port_hook_cli.retarget.outcome import End, Outcome
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.text.secret import Secret
 from tests.flaky_port import Fault, FlakyPort

@@ -12,9 +12,9 @@ import pytest
 
 from port_hook_cli.errors import PortApiError, RetargetError, UsageError
 from port_hook_cli.port_api.client import PortApi
+from port_hook_cli.retarget.entry import End, Outcome
 from port_hook_cli.retarget.flow import Retargeting, restore_entry
 from port_hook_cli.retarget.journal import Journal
-from port_hook_cli.retarget.outcome import End, Outcome
 from port_hook_cli.retarget.view import restore_message
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.workflows.retargeting import settable_workflow

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from port_hook_cli.runs.command_end import command_end
+from port_hook_cli.runs.fate import command_end
 from port_hook_cli.runs.updates import RunReport, RunStatus
 from tests.factories import RUN_ID
 

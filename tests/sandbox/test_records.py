@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from port_hook_cli.sandbox.records import (
+from port_hook_cli.sandbox.view import (
+    format_exports,
     kafka_fields,
+    kafka_lines,
     sandbox_call_record,
     sandbox_ready_record,
     sandbox_run_record,
 )
-from port_hook_cli.sandbox.view import format_exports, kafka_lines
 
 
 def test_records_of_calls_and_run_steps_have_the_documented_fields() -> None:

@@ -9,8 +9,7 @@ from port_hook_cli.invocations.models import Cause, Headers, Status
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.budget import Budget
 from port_hook_cli.signatures.causes import CAUSES
-from port_hook_cli.signatures.forms import byte_forms, unwrap
-from port_hook_cli.signatures.serializers import serializations
+from port_hook_cli.signatures.forms import byte_forms, serializations, unwrap
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "signatures.md").read_text("utf-8")
 EVERY_CAUSE = [cause for cause in vars(causes).values() if isinstance(cause, Cause)]

@@ -10,8 +10,15 @@ from hypothesis import strategies as st
 from port_hook_cli.invocations.models import Headers
 from port_hook_cli.javascript.stringify import MAX_DEPTH, stringify
 from port_hook_cli.signatures.budget import Budget
-from port_hook_cli.signatures.forms import Form, byte_forms, json_forms, unwrap
-from port_hook_cli.signatures.serializers import MAX_INDENTED_CHARACTERS, Serialization, serializations
+from port_hook_cli.signatures.forms import (
+    MAX_INDENTED_CHARACTERS,
+    Form,
+    Serialization,
+    byte_forms,
+    json_forms,
+    serializations,
+    unwrap,
+)
 from tests.javascript.json_texts import JSON_TEXTS
 
 NONE = Headers()

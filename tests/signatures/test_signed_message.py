@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from port_hook_cli.invocations.models import Status
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.signatures.messages import verify_received
-from port_hook_cli.signatures.signed_message import signed_message
+from port_hook_cli.signatures.signing import signed_message
 from port_hook_cli.text.secret import Secret
 from tests.factories import NOW, SECRET
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.text.command_output import plain_output
+from port_hook_cli.text.safe import plain_output
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.invocations.masked_headers import mask_headers
+from port_hook_cli.invocations.headers import mask_headers
 from port_hook_cli.invocations.models import Headers
 from port_hook_cli.text.secret import MASK, Secret
 

@@ -17,8 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from port_hook_cli.errors import TunnelError
-from port_hook_cli.tunnels.cloudflared.errors import explain
-from port_hook_cli.tunnels.cloudflared.tunnel import CloudflaredTunnel, open_cloudflared
+from port_hook_cli.tunnels.cloudflared.tunnel import CloudflaredTunnel, explain, open_cloudflared
 from port_hook_cli.tunnels.opening import open_tunnel
 from port_hook_cli.tunnels.protocol import Opening
 from port_hook_cli.tunnels.registry import TunnelChoice

@@ -14,9 +14,16 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.errors import TunnelError, UsageError
-from port_hook_cli.tunnels.ngrok.errors import AgentFailure, explain, session_problem
-from port_hook_cli.tunnels.ngrok.files import find_agent, find_config, managed_agent
-from port_hook_cli.tunnels.ngrok.tunnel import NgrokTunnel, open_ngrok
+from port_hook_cli.tunnels.ngrok.tunnel import (
+    AgentFailure,
+    NgrokTunnel,
+    explain,
+    find_agent,
+    find_config,
+    managed_agent,
+    open_ngrok,
+    session_problem,
+)
 from port_hook_cli.tunnels.opening import open_tunnel
 from port_hook_cli.tunnels.protocol import Opening, Tunnel, decline
 from port_hook_cli.tunnels.registry import NO_TUNNEL, TunnelChoice

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from port_hook_cli.tunnels.ssh.banner import find_url, last_line
-from port_hook_cli.tunnels.ssh.destination import ports_to_request, read_destination, url_of
+from port_hook_cli.tunnels.ssh.destination import find_url, last_line, ports_to_request, read_destination, url_of
 
 
 def url(name: str, text: str) -> str | None:

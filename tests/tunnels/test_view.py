@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from port_hook_cli.tunnels.report import TunnelReport, TunnelState
-from port_hook_cli.tunnels.view import tunnel_lines, tunnel_summary
+from port_hook_cli.tunnels.report import TunnelReport, TunnelState, tunnel_lines, tunnel_summary
 
 ONE, TWO = "https://one.example/hook", "https://two.example/hook"
 

@@ -20,7 +20,7 @@ from port_hook_cli.captures.documents.fields import (
     text,
 )
 from port_hook_cli.captures.documents.truncation import NOT_WHOLE, REFUSED_BODY_LIMIT, truncate
-from port_hook_cli.invocations.masked_headers import SECRET_HEADERS, mask_headers
+from port_hook_cli.invocations.headers import SECRET_HEADERS, mask_headers
 from port_hook_cli.invocations.models import (
     SIGNATURE_HEADER,
     Cause,

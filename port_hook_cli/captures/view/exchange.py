@@ -11,8 +11,6 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from port_hook_cli.invocations.body_view import body_text, bytes_text, value_text
-from port_hook_cli.invocations.delivery_hints import delivery_hint
 from port_hook_cli.invocations.models import (
     Delivery,
     Exchange,
@@ -25,6 +23,7 @@ from port_hook_cli.invocations.models import (
     Verdict,
 )
 from port_hook_cli.invocations.payload import is_run_id
+from port_hook_cli.invocations.view import body_text, bytes_text, delivery_hint, value_text
 from port_hook_cli.runs.fate import OPEN_FATES, RunFate, run_fate
 from port_hook_cli.runs.urls import run_page
 from port_hook_cli.runs.view import fate_message, message_fate, report_command

@@ -1,12 +1,17 @@
-"""Mask the header fields that contain credentials before they are stored."""
+"""The signature header fields by name, and the masking of fields that contain credentials."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from port_hook_cli.invocations.models import Headers
 from port_hook_cli.text.secret import MASK
 
+if TYPE_CHECKING:
+    from port_hook_cli.invocations.models import Headers
+
+SIGNATURE_HEADER = "x-port-signature"
+TIMESTAMP_HEADER = "x-port-timestamp"
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"})
 
 

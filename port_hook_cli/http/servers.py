@@ -1,17 +1,55 @@
-"""Which process listens on a TCP port that is in use."""
+"""What port-hook's HTTP servers share: open files, busy ports, the end of accepting, no log."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ipaddress
+import logging
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from port_hook_cli.programs import find_program
 from port_hook_cli.text.safe import printable
+
+_LEAST = 32
+_OTHER_FILES = 256
+
+
+def affordable_connections(wanted: int) -> int:
+    """Return how many connections a server takes: `wanted`, or fewer if the system allows too few open files.
+
+    Without a free file for the next connection, no client would get a response. A forwarded request uses two files.
+    """
+    files = allow_open_files(2 * wanted + _OTHER_FILES)
+    return min(wanted, max(_LEAST, (files - _OTHER_FILES) // 2))
+
+
+if sys.platform == "win32":
+
+    def allow_open_files(wanted: int) -> int:
+        """Return `wanted`: Windows has no such limit."""
+        return wanted
+
+else:
+    import resource
+
+    def allow_open_files(wanted: int) -> int:
+        """Raise the limit of open files to `wanted` as far as the system allows it, and return the limit."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft == resource.RLIM_INFINITY or soft >= wanted:
+            return wanted
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        except (OSError, ValueError):
+            return soft
+        return allowed
+
 
 _PROC = Path("/proc")
 _LISTENING = "0A"
@@ -79,3 +117,34 @@ def by_lsof(port: int, environ: Mapping[str, str]) -> str | None:
     # Each line is one field and begins with its letter. The fields of the first process come first.
     fields = {line[:1]: line[1:] for line in reversed(listed.stdout.decode(errors="replace").splitlines())}
     return f"{printable(fields['c'])} (pid {fields['p']})" if {"c", "p"} <= fields.keys() else None
+
+
+# From accepting a connection to the call of its protocol.
+_ROUNDS = 2
+
+
+async def stop_accepting(server: asyncio.Server) -> None:
+    """Close the listening sockets of a server, but none of the connections that it has accepted.
+
+    It returns after `connection_made` has been called for each of them, so that the caller can close them all.
+
+    asyncio accepts a connection, makes its transport and calls its protocol in three rounds of the event loop. If the
+    server is closed between the first two, asyncio drops the connection, and Python 3.12 and later print a traceback
+    (https://github.com/python/cpython/issues/109564). So the last connections get these rounds here.
+    """
+    loop = asyncio.get_running_loop()
+    for listening in server.sockets:
+        with suppress(NotImplementedError):  # the event loop of Windows
+            loop.remove_reader(listening.fileno())
+    try:
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
+    finally:  # also if this task is canceled
+        server.close()
+
+
+def disabled_logger() -> logging.Logger:
+    """Return a logger for aiohttp, which would log a traceback for every malformed request."""
+    logger = logging.getLogger("port_hook_cli.disabled")
+    logger.setLevel(logging.CRITICAL + 1)
+    return logger

@@ -1,0 +1,170 @@
+"""Requests, deliveries and bodies as text for the screen, and what to check if a handler did not succeed."""
+
+from __future__ import annotations
+
+import json
+from codecs import getincrementaldecoder
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+from port_hook_cli.invocations.headers import mask_headers
+from port_hook_cli.invocations.models import Delivery, Invocation, Payload
+from port_hook_cli.invocations.url_text import percent_encoded, request_target
+from port_hook_cli.text.durations import format_latency
+from port_hook_cli.text.safe import brief, printable_lines
+from port_hook_cli.text.styled import JSON, Styled
+
+_VALUE_LIMIT = 200
+_MAX_PARSED_BYTES = 64 * 1024
+_MAX_BYTES_PER_CHARACTER = 4
+
+
+def body_text(payload: Payload, body: bytes, *, limit: int) -> str | None:
+    """Return a payload's body as `bytes_text` does, but with its JSON indented whatever its size is."""
+    if payload.document is None:
+        return bytes_text(body, limit=limit)
+    return printable_lines(_beginning(payload.document, limit, indent=2))
+
+
+def bytes_text(body: bytes, *, limit: int) -> str | None:
+    """Return the beginning of a body as text, or None if it is not UTF-8. JSON of up to 64 KiB is indented.
+
+    The result is complete if it has at most `limit` characters; otherwise it is truncated.
+    """
+    is_whole = len(body) <= _MAX_PARSED_BYTES
+    part = body if is_whole else body[: _MAX_BYTES_PER_CHARACTER * (limit + 1)]
+    try:
+        text = getincrementaldecoder("utf-8")().decode(part, final=is_whole)
+    except UnicodeDecodeError:
+        return None
+    if is_whole:
+        try:
+            return printable_lines(_beginning(json.loads(text), limit, indent=2))
+        except (RecursionError, ValueError):
+            pass
+    return printable_lines(text[: limit + 1])
+
+
+def value_text(value: Any) -> str:
+    """Return a JSON value on one line, truncated if it is long."""
+    return brief(_beginning(value, _VALUE_LIMIT), _VALUE_LIMIT)
+
+
+def _beginning(document: Any, limit: int, *, indent: int | None = None) -> str:
+    """Return a document's JSON, or its first `limit + 1` characters.
+
+    Each level takes at least one character, so a deep document reaches the limit before Python's recursion limit.
+    """
+    parts, length = [], 0
+    for part in json.JSONEncoder(ensure_ascii=False, indent=indent).iterencode(document):
+        parts.append(part[: limit + 1])
+        length += len(part)
+        if length > limit:
+            break
+    return "".join(parts)[: limit + 1]
+
+
+SHOWN_BYTES = 2048
+"""How much of a response's body is shown."""
+
+BODY_INDENT = 2
+"""The columns before the body of a response."""
+
+MOST_OF_A_URL = 1000
+"""How many characters of a URL are shown."""
+
+_STYLES = {2: "green", 3: "yellow", 4: "red", 5: "red"}
+
+
+def format_status(status: int) -> str:
+    """Return a status with its reason phrase."""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def delivery_lines(delivery: Delivery) -> Iterator[Styled]:
+    """Yield one response: status, latency and URL, then the beginning of the body. `delivery` needs a status.
+
+    The body is indented, because a line of it could look like a message of port-hook. Print the lines with
+    `Output.fit(…, indent=BODY_INDENT)`, because a terminal continues a long line in its first column.
+    """
+    status = delivery.status or 0
+    rest = f"  {format_latency(delivery.latency_ms)}  {brief(delivery.url, MOST_OF_A_URL)}"
+    yield Styled.assemble((format_status(status), _STYLES.get(status // 100, "")), rest)
+    if body := _body_text(delivery.body):
+        yield from (Styled.assemble(" " * BODY_INDENT, (line, JSON)) for line in body.split("\n"))
+
+
+def _body_text(body: bytes) -> str:
+    shown = body[:SHOWN_BYTES]
+    text = printable_lines(shown.decode("utf-8", "replace")).rstrip()
+    return f"{text}\n… (the first {SHOWN_BYTES} bytes of the response)" if len(body) > SHOWN_BYTES else text
+
+
+def request_text(invocation: Invocation, url: str) -> bytes:
+    """Return a request as HTTP/1.1 text, with credentials masked and the body unchanged."""
+    headers = mask_headers(invocation.headers)
+    lines = [f"{invocation.method} ".encode("utf-8", "surrogateescape") + request_target(url) + b" HTTP/1.1"]
+    if headers.get("host") is None:
+        lines.append(f"Host: {urlsplit(percent_encoded(url)).netloc}".encode("utf-8", "surrogateescape"))
+    lines += [name + b": " + value for name, value in headers.raw()]
+    if headers.get("content-length") is None:
+        lines.append(f"Content-Length: {len(invocation.body)}".encode())
+    return b"\r\n".join([*lines, b"", invocation.body])
+
+
+_REDIRECTED = "Set --forward-to to the final URL: Port does not follow redirects."
+_SECONDS = (
+    "If the handler divides x-port-timestamp by 1000, it expects milliseconds, and Port sends seconds: "
+    "try `port-hook replay last --to URL --timestamp-unit ms`."
+)
+_REFUSALS = frozenset({400, 401, 403})
+_MESSAGE = (
+    "If the handler verifies signatures, let it verify the message without the two signature headers in its `headers`, "
+    "written as compact JSON without escapes (`json.dumps(message, separators=(',', ':'), ensure_ascii=False)`)."
+)
+_BY_FAULT = {
+    "unreachable": "Start your handler, or set --forward-to to its address. The request is saved: "
+    "`port-hook replay last --to URL` sends it again.",
+    "timeout": "Respond first and do the work afterwards, or raise --forward-timeout (0 waits indefinitely).",
+    "interrupted": "Send the request again with `port-hook replay last --to URL`.",
+    "too-large": "Return a smaller response, or raise --max-response. Then send the request again with "
+    "`port-hook replay last --to URL`.",
+    "broken": "Check the handler's log for the reason why it closed the connection.",
+}
+_BY_STATUS = {
+    301: _REDIRECTED,
+    302: _REDIRECTED,
+    307: _REDIRECTED + " A trailing slash is the usual cause.",
+    308: _REDIRECTED + " A trailing slash is the usual cause.",
+    400: _SECONDS,
+    401: "If the handler verifies signatures, give it the same secret, and let it verify the raw body. " + _SECONDS,
+    403: "If the handler verifies signatures, give it the same secret, and let it verify the raw body. " + _SECONDS,
+    404: "The handler has no route for this path. Set the path in --forward-to.",
+    405: "The handler has a route for this path, but not for this method.",
+    413: "Raise the size limit of the handler, or of the proxy in front of it.",
+    415: "The handler expects another content-type.",
+    422: "The handler read the body and rejected its content. Its response may say which field.",
+    429: "The handler limits the rate of requests. Try again later.",
+}
+
+
+def delivery_hint(delivery: Delivery, *, is_message: bool = False) -> str:
+    """Return what to do about a delivery that failed, or an empty string if it did not fail.
+
+    `is_message` says that the request was a message of Kafka, whose signature is not that of its bytes.
+    """
+    if delivery.status is None:
+        return _BY_FAULT.get(delivery.fault or "", "")
+    if delivery.ok:
+        return ""
+    if is_message and delivery.status in _REFUSALS:
+        return _MESSAGE
+    return _BY_STATUS.get(
+        delivery.status,
+        "The handler failed. Check its log." if delivery.status >= 500 else "",  # noqa: PLR2004
+    )
