@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -11,6 +12,8 @@ from port_hook_cli.files.settings_names import PROJECT_FILE
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.settings import ALL_NEEDS, Settings, load_settings
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import sayer
+from port_hook_cli.text.remark import Remark, Say, note, warning
 
 if TYPE_CHECKING:
     from port_hook_cli.port_api.client import PortApi
@@ -24,8 +27,11 @@ def read_settings(
     needs: tuple[str, ...] = ALL_NEEDS,
     insecure_api: bool = False,
     tells_secret_place: bool = True,
+    say: Say | None = None,
 ) -> Settings:
-    """Return the settings that a command needs. Print warnings and notes about settings from the folder's `.env`.
+    """Return the settings that a command needs. `say` gets warnings and notes about settings from the folder's `.env`.
+
+    Without `say`, they are printed.
 
     Without `tells_secret_place`, the caller says where the client secret comes from.
     Raises SettingsError as `load_settings` does, and if the secret must not be sent to the API's address.
@@ -41,14 +47,15 @@ def read_settings(
         insecure_api=insecure_api,
         on_secret=runtime.keep_secret,
     )
-    for warning in settings.warnings:
-        _tell(f"warning: {warning}", runtime)
+    new = partial(_say_once, say=say or sayer(runtime), runtime=runtime)
+    for text in settings.warnings:
+        new(warning(text))
     if tells_secret_place and "client_secret" in needs and settings.secret_place == PROJECT_FILE:
-        _tell(f"note: client secret from {PROJECT_FILE}", runtime)
+        new(note(f"client secret from {PROJECT_FILE}"))
     if {"client_secret", "api_url"} <= set(needs):
         settings.refuse_address()
         if settings.project_address:
-            _tell(f"note: using {settings.project_address} from {PROJECT_FILE}", runtime)
+            new(note(f"using {settings.project_address} from {PROJECT_FILE}"))
     return settings
 
 
@@ -93,9 +100,6 @@ def open_port_api(
     )
 
 
-def _tell(line: str, runtime: Runtime) -> None:
-
-    from port_hook_cli.terminal.console import tell
-
-    if runtime.memory.is_new(line):
-        tell(line, runtime)
+def _say_once(remark: Remark, *, say: Say, runtime: Runtime) -> None:
+    if runtime.memory.is_new(remark.line):
+        say(remark)

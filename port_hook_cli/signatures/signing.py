@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 from base64 import b64encode
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
@@ -90,3 +91,19 @@ def signed_message(document: Any, secret: Secret | None, timestamp: str) -> byte
     signature = sign(write_json(unsigned).encode(), secret, timestamp)
     headers = {**kept, MESSAGE_SIGNATURE: signature, MESSAGE_TIMESTAMP: timestamp}
     return write_json({**document, "headers": headers}).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Signs with one secret. A verb that gets None in its place sends requests unsigned, or as they were captured.
+
+    `unit` is the unit of the timestamps. With `inside`, the signature inside a Kafka message is renewed.
+    """
+
+    secret: Secret
+    unit: TimestampUnit = TimestampUnit.SECONDS
+    inside: bool = True
+
+    def fields(self, body: bytes, now: float) -> tuple[tuple[str, str], ...]:
+        """Return the signature header fields of a request with `body`, signed at `now` (seconds since the epoch)."""
+        return signed_headers(body, self.secret, self.unit.stamp(now))

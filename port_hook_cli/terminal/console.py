@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from port_hook_cli.runtime import Runtime
+    from port_hook_cli.text.remark import Say
     from port_hook_cli.text.styled import Styled
 
 _TERMINAL_COLUMNS = 80
@@ -140,6 +141,11 @@ def tell(text: str, runtime: Runtime) -> None:
     """Write a message to stderr; on a terminal wrapped at words, and its label in color."""
     output = Output(runtime.stderr, runtime.environ)
     output.print(*output.wrap(message_lines(text)))
+
+
+def sayer(runtime: Runtime) -> Say:
+    """Return what shows the remarks of a verb on stderr."""
+    return lambda remark: tell(remark.line, runtime)
 
 
 def message_lines(text: str) -> Iterator[Styled]:
