@@ -11,8 +11,8 @@ import typer
 
 from port_hook_cli.captures.exports.formats import EXPORT_FORMATS
 from port_hook_cli.cli.app import COMMANDS, app
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.help import EXAMPLES, GROUPS
-from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Status
 from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, PROVIDERS
 

@@ -14,7 +14,7 @@ import yaml
 
 from port_hook_cli.assistant.catalog import TOOLS
 from port_hook_cli.cli.app import COMMANDS
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Cause
 from port_hook_cli.signatures.causes import CAUSES
 

@@ -18,7 +18,8 @@ from typer.exceptions import TyperException
 from port_hook_cli import __version__
 from port_hook_cli.cli.command import Command, empty_value, styled_help
 from port_hook_cli.cli.defaults import PROJECT_DEFAULTS, default_map, given_options, name_variable, tell_ignored
-from port_hook_cli.errors import ExitCode, PortHookError
+from port_hook_cli.cli.exit_codes import ExitCode, exit_code_of
+from port_hook_cli.errors import PortHookError
 from port_hook_cli.files.settings_names import PROJECT_CONFIG, PYPROJECT
 from port_hook_cli.runtime import Runtime, system_runtime
 from port_hook_cli.terminal.signals import stopping_at_once
@@ -132,7 +133,7 @@ class CommandGroup(TyperGroup):
             raise
         except PortHookError as problem:
             print_problem(problem, runtime)
-            code = problem.exit_code
+            code = exit_code_of(problem)
         except KeyboardInterrupt:
             code = ExitCode.INTERRUPTED
         except OSError as error:
@@ -245,7 +246,7 @@ def main(argv: Sequence[str] | None = None, runtime: Runtime | None = None) -> i
         except PortHookError as problem:
             if sys.stderr:
                 sys.stderr.write(f"error: {problem.message}\nhint: {problem.hint}\n")
-            return int(problem.exit_code)
+            return int(exit_code_of(problem))
         return _run(words, runtime)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TextIO
 
 from port_hook_cli import __version__
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.text.masking import Masker
 
 _SECRET_WORDS = ("SECRET", "TOKEN", "PASSWORD", "KEY")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from port_hook_cli.cli import listen_options, options
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.listen_options import refuse_listen_contradictions
-from port_hook_cli.errors import ExitCode, SettingsError
+from port_hook_cli.errors import SettingsError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.listener.options import (

@@ -9,7 +9,8 @@ import typer
 from port_hook_cli.actions.templates import UNDEFINED, Rendering
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
-from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.errors import UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import emit, tell, write_json_text

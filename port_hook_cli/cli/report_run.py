@@ -11,8 +11,9 @@ import typer
 from port_hook_cli.captures.store.reading import open_captures
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.reported_commands import report_pending, report_while_running
-from port_hook_cli.errors import ExitCode, PortApiError, StoreError, UsageError
+from port_hook_cli.errors import PortApiError, StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.credentials import open_port_api, read_settings

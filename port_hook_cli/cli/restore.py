@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.cli import options
-from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.cli.exit_codes import ExitCode, exit_code_of
+from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.credentials import open_port_api, read_settings
 from port_hook_cli.port_api.settings import Settings
@@ -178,7 +179,7 @@ def _may_overwrite(outcome: Outcome, chosen: _RestoreOptions, runtime: Runtime) 
 
 def _code(outcome: Outcome) -> ExitCode:
     if outcome.problem is not None:
-        return outcome.problem.exit_code
+        return exit_code_of(outcome.problem)
     return ExitCode.OK if outcome.is_done else ExitCode.FAILED
 
 

@@ -9,8 +9,9 @@ import typer
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.signing_options import Unit
-from port_hook_cli.errors import ExitCode, StoreError, UsageError
+from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.invocations.snippets import SNIPPET_FORMATS, SignedRequest, find_format, format_headers
 from port_hook_cli.javascript.stringify import NotJson

@@ -12,7 +12,8 @@ from port_hook_cli.captures.documents.saved_request import SavedRequest, from_ex
 from port_hook_cli.captures.store.reading import open_captures
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
-from port_hook_cli.errors import ExitCode, StoreError, UsageError
+from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.files.settings_names import PROJECT_FILE
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status, Verdict

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Run
 
 DATA = {"run": {"id": "r_QOz6WoOB1Q2lmhZZ"}, "inputs": {"cpu": 64, "big": 12345678901234567890}}

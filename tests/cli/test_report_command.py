@@ -17,7 +17,7 @@ from queue import SimpleQueue
 import psutil
 import pytest
 
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.reporting.kept_report import KeptReports
 from port_hook_cli.sandbox import ApiEvent, Sandbox
 from tests.conftest import Run

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Exchange, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.sandbox import ApiEvent, Sandbox

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.actions.retargeting import settable
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.retarget.journal import Journal
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.workflows.retargeting import settable_workflow

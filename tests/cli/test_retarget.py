@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.actions.retargeting import settable
-from port_hook_cli.errors import ExitCode, RetargetError, SettingsError, UsageError
+from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.errors import RetargetError, SettingsError, UsageError
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.retarget.session import retargeted
 from port_hook_cli.runtime import Runtime

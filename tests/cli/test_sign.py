@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from port_hook_cli.captures.documents.capture_file import to_capture
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Exchange, Payload, Status, Verdict
 from port_hook_cli.invocations.snippets import SNIPPET_FORMATS
 from port_hook_cli.signatures.signing import sign

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from port_hook_cli.cli.app import COMMANDS
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.signatures.causes import CAUSES
 from tests.options import options
 

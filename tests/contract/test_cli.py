@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from port_hook_cli import errors
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.defaults import variable_names
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode, exit_code_of
 from port_hook_cli.signatures.causes import CAUSES
 from tests.conftest import Run
 from tests.options import command, options
@@ -131,6 +132,16 @@ def test_exit_codes_page_matches_the_code() -> None:
         r"^\| +(\d+) \| (.+) \|$", (DOCS / "reference" / "exit-codes.md").read_text("utf-8"), re.MULTILINE
     )
     assert [(int(code), meaning) for code, meaning in rows] == [(int(code), code.meaning) for code in ExitCode]
+
+
+def test_each_kind_of_error_has_its_exit_code() -> None:
+    kinds = [
+        kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.PortHookError)
+    ]
+    assert {kind.code: int(exit_code_of(kind("It failed."))) for kind in kinds} == {
+        "failed": 1, "usage": 2, "settings": 4, "listen": 5, "tunnel": 5, "kafka": 5, "target": 6, "port-api": 7,
+        "store": 8, "run-ended": 9, "retarget": 1, "render": 1,
+    }  # fmt: skip
 
 
 def test_settings_page_lists_every_environment_variable() -> None:

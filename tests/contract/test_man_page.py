@@ -11,7 +11,7 @@ import pytest
 
 from docs.command_line import roff
 from port_hook_cli.cli.app import COMMANDS
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from tests.installed import path_of
 from tests.options import command
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from port_hook_cli.errors import ExitCode, PortApiError, RunEndedError
+from port_hook_cli.errors import PortApiError, RunEndedError
 from port_hook_cli.port_api.client import PortApi
 from port_hook_cli.runs.log_splitting import REQUEST_LIMIT, encode_body
 from port_hook_cli.text.secret import Secret
@@ -192,7 +192,7 @@ async def test_call_is_retried_with_growing_pauses_up_to_the_limit() -> None:
         assert pauses == sorted(pauses)
         assert all(0.25 * 2**n <= pause <= 0.5 * 2**n for n, pause in enumerate(pauses))
         assert len(notices) == 4
-        assert caught.value.exit_code is ExitCode.PORT_API
+        assert caught.value.code == "port-api"
 
 
 async def test_call_is_retried_when_the_connection_is_lost() -> None:
@@ -227,7 +227,7 @@ async def test_status_fails_when_the_run_ended_with_another_status() -> None:
         port.run["status"] = "FAILURE"
         with pytest.raises(RunEndedError, match="already ended with FAILURE") as caught:
             await api.patch_run(RUN_ID, {"status": "SUCCESS"})
-        assert caught.value.exit_code is ExitCode.RUN_ENDED
+        assert caught.value.code == "run-ended"
 
 
 async def test_status_succeeds_when_an_earlier_try_ended_the_run() -> None:
@@ -278,7 +278,7 @@ async def test_error_about_an_unresolvable_api_has_no_error_number() -> None:
     async with PortApi(api_url="http://nope.invalid", **fields) as api:
         with pytest.raises(PortApiError, match=r"http://nope\.invalid could not be reached: ") as caught:
             await api.get_run(RUN_ID)
-    assert caught.value.exit_code == ExitCode.PORT_API
+    assert caught.value.code == "port-api"
     assert "Errno" not in caught.value.message
 
 

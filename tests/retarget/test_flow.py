@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from port_hook_cli.actions.retargeting import settable
-from port_hook_cli.errors import ExitCode, PortApiError, PortHookError, RetargetError
+from port_hook_cli.errors import PortApiError, PortHookError, RetargetError
 from port_hook_cli.retarget.entry import End, Outcome
 from port_hook_cli.retarget.flow import Retargeting
 from port_hook_cli.retarget.journal import Journal
@@ -111,7 +111,7 @@ async def test_prepare_fails_without_an_entry_when_port_does_not_show_the_action
             await flow.prepare(["create_vm"])
         assert await flow.restore() == ()
     assert expected in problem.value.message
-    assert problem.value.exit_code is ExitCode.PORT_API
+    assert problem.value.code == "port-api"
     assert problem.value.hint
     assert {call.method for call in port.calls} == {"GET"}
     assert journal_files(tmp_path) == []
