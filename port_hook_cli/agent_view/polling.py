@@ -32,8 +32,8 @@ from port_hook_cli.agent_view.plan import StreamPlan
 from port_hook_cli.agent_view.session import AgentInput, AgentSession, ShownPrediction
 from port_hook_cli.agent_view.streaming import DRAIN_S, MessageStream, run_stream
 from port_hook_cli.errors import ExitCode, PortApiError, UsageError
+from port_hook_cli.invocations.forwarding import is_on_this_machine
 from port_hook_cli.port_api.credentials import open_port_api
-from port_hook_cli.runs.urls import is_loopback_url
 from port_hook_cli.runs.view import report_command
 from port_hook_cli.terminal.console import tell
 from port_hook_cli.terminal.prompts import can_ask, confirm_in_loop
@@ -72,7 +72,7 @@ async def confirm_claims(
 
     Raises UsageError unless the user agrees. `ask` asks a yes-or-no question; `can_ask` says whether it can.
     """
-    if is_loopback_url(api_url):
+    if is_on_this_machine(api_url):
         return
     what = f"--poll --send claims runs from {printable(api_url)}, so a running execution agent does not get them."
     if not plan.take_over:
@@ -145,7 +145,7 @@ class Polling:
         interval_s: float | None = None,
     ) -> None:
         self._session, self._plan, self._stream, self._api = session, plan, stream, api
-        default_s = _SANDBOX_INTERVAL_S if is_loopback_url(session.settings.api_url) else _INTERVAL_S
+        default_s = _SANDBOX_INTERVAL_S if is_on_this_machine(session.settings.api_url) else _INTERVAL_S
         self._interval_s = default_s if interval_s is None else interval_s
         self._known = _KnownRuns()
         self._handed_out: set[str] = set()  # by Port, since the last pause

@@ -17,7 +17,7 @@ from port_hook_cli.port_api.login_records import login_record
 from port_hook_cli.port_api.logins import KeptIn, Login, Logins
 from port_hook_cli.port_api.settings import load_settings
 from port_hook_cli.port_api.settings_places import read_secret_file
-from port_hook_cli.runs.urls import DEFAULT_API_URL, REGIONS, is_loopback_url, parse_api_url
+from port_hook_cli.runs.urls import DEFAULT_API_URL, REGIONS, parse_api_url, sends_in_the_clear
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import emit, tell
 from port_hook_cli.terminal.prompts import can_ask
@@ -116,7 +116,7 @@ def _addresses(region: str | None, api_url: str | None) -> tuple[str, ...]:
         address = parse_api_url(api_url)
     except ValueError as error:
         raise UsageError(f"--api-url is wrong: {error}.", hint=f"Write it like {DEFAULT_API_URL}.") from error
-    if not address.lower().startswith("https://") and not is_loopback_url(address):
+    if sends_in_the_clear(address):
         raise UsageError(
             f"The client secret is not sent to {address}: plain http is not encrypted.",
             hint="Write the address with https://.",

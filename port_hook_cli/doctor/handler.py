@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from port_hook_cli.doctor.check import CheckResult, CheckState
-from port_hook_cli.invocations.forwarding import is_on_this_machine
+from port_hook_cli.invocations.forwarding import is_loopback
 from port_hook_cli.listener.handler_check import connection_problem, handler_address
 
 _LOOPBACK = {"IPv4": "127.0.0.1", "IPv6": "::1"}
@@ -48,7 +48,7 @@ async def check_handler(target: str | None, *, is_chosen: bool, has_store: bool 
 
 async def _addresses(host: str, port: int) -> Mapping[str, str]:
     """Return one address for each protocol; raises OSError or UnicodeError for a name that cannot be resolved."""
-    if is_on_this_machine(f"http://{f'[{host}]' if ':' in host else host}"):
+    if is_loopback(host):
         own = {_family(host): host} if host != "localhost" else {}
         return {**_LOOPBACK, **own}
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)

@@ -14,6 +14,8 @@ from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from port_hook_cli.invocations.forwarding import is_loopback
+
 # `none`: the user typed the address or opened a bookmark.
 _OWN_SITES = frozenset({"none", "same-origin"})
 _MAX_NAMES = 8
@@ -59,11 +61,11 @@ class PublicNames:
 def find_foreign(
     host: str | None, origin: str | None, site: str | None, *, names: Container[str], checks_host: bool = True
 ) -> Foreign | None:
-    """Return why a request with these header fields is refused, or None; `names` are accepted besides local ones."""
-    if origin is None and site is None and (host is None or not checks_host or is_local_host(host)):
+    """Return why a request with these headers is refused, or None. `names` are accepted in addition to local hosts."""
+    if origin is None and site is None and (host is None or not checks_host or cannot_be_rebound(host)):
         return None  # true of nearly every request, so this comes first
     name = _host_name(host or "")
-    if checks_host and host is not None and not is_local_host(host) and name not in names:
+    if checks_host and host is not None and not cannot_be_rebound(host) and name not in names:
         return Foreign(_MISDIRECTED, name[:200])
     if origin is not None and not _is_own(origin, name, names):
         return Foreign(_FORBIDDEN, f"origin: {origin[:200]}")
@@ -73,10 +75,10 @@ def find_foreign(
 
 
 @lru_cache(maxsize=256)
-def is_local_host(host: str) -> bool:
-    """Return whether a `host` field names a machine in a way that no public DNS server can point elsewhere.
+def cannot_be_rebound(host: str) -> bool:
+    """Return whether no public DNS server can point the name in a `host` header to this machine.
 
-    That is an address, `localhost`, or a name below `localhost` or `internal`, such as `host.docker.internal`.
+    This is true of addresses, `localhost`, and names below `localhost` or `internal`, such as `host.docker.internal`.
     """
     name = _host_name(host)
     return not name or name == "localhost" or name.endswith((".localhost", ".internal")) or _is_address(name)
@@ -86,7 +88,7 @@ def _is_own(origin: str, host_name: str, names: Container[str]) -> bool:
     name = _host_of_url(origin)
     if not name:  # for example `null`, from a page that hides its origin
         return False
-    return name in {host_name, "localhost"} or name.endswith(".localhost") or _is_loopback(name) or name in names
+    return name == host_name or name.endswith(".localhost") or is_loopback(name) or name in names
 
 
 def _host_name(host: str) -> str:
@@ -109,12 +111,3 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_loopback(name: str) -> bool:
-    return _is_address(name) and ip_address(name).is_loopback
-
-
-def is_loopback(address: str) -> bool:
-    """Return whether a socket's address, such as `127.0.0.1` or `fe80::1%eth0`, is for this machine only."""
-    return _is_loopback(address.partition("%")[0])

@@ -1,4 +1,4 @@
-"""Forward a request unchanged: to which URL, and with which header fields.
+"""Forward a request unchanged: the target's URL, whether it is on this machine, and the header fields.
 
 Hop-by-hop fields are those of RFC 9110, section 7.6.1, and those that the `Connection` field names.
 """
@@ -6,7 +6,7 @@ Hop-by-hop fields are those of RFC 9110, section 7.6.1, and those that the `Conn
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 from port_hook_cli.errors import UsageError
@@ -181,18 +181,61 @@ def target_url(to: str, target: str) -> str:
     return f"{to}{path}" if path.startswith("/") else f"{to}/{path}"
 
 
-def is_on_this_machine(url: str) -> bool:
-    """Return whether a URL's host is `localhost` or an address of the loopback network.
+_HTTP_HOST = re.compile(
+    r"https?://(?:(?P<name>[A-Z0-9.-]+)|\[(?P<address>[0-9A-F:]+)\])(?::[0-9]{0,5})?(?:[/?#]|\Z)",
+    re.IGNORECASE | re.ASCII,
+).match
 
-    Names below `localhost` do not count: some systems resolve them like any other name, possibly to another machine.
+
+def is_on_this_machine(url: str) -> bool:
+    """Return whether a URL certainly leads to this machine: http or https, and a host that `is_loopback` accepts.
+
+    Use it to allow what only this machine may receive. It accepts only URLs in which every parser finds the same host,
+    so none with user information, a backslash or a control character.
     """
-    try:
-        host = urlsplit(url).hostname or ""
-    except ValueError:
-        return False
-    if host == "localhost":
+    found = _HTTP_HOST(url)
+    return found is not None and is_loopback(found["name"] or found["address"])
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host, without brackets, certainly is this machine: `localhost`, 127.0.0.0/8 or ::1.
+
+    Resolvers, systems and Python versions disagree about `localhost.`, names below `localhost`, `127.1`, `0.0.0.0`,
+    IPv4-mapped addresses and zone IDs, so these do not count.
+    """
+    if host.lower() == "localhost":
         return True
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
     except ValueError:
         return False
+    return address.is_loopback if isinstance(address, IPv4Address) else str(address) == "::1"
+
+
+def may_be_on_this_machine(url: str) -> bool:
+    """Return whether some resolver finds this machine for the host of `url`, in any notation.
+
+    Use it to keep requests away from a proxy, or from port-hook's own ports.
+    """
+    try:
+        host = (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return False
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = _classic_ipv4(host) if _CLASSIC_IPV4(host) else ip_address(host)
+    except (ValueError, OverflowError):
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return address.is_loopback or address.is_unspecified
+
+
+_CLASSIC_IPV4 = re.compile(r"[0-9][0-9a-fx]*(?:\.[0-9][0-9a-fx]*){0,3}", re.ASCII).fullmatch
+
+
+def _classic_ipv4(host: str) -> IPv4Address:
+    """Return the address in the notation of inet_aton(3), such as `127.1`; raises ValueError or OverflowError."""
+    *first, rest = (int(part, 16 if "x" in part else 8 if part.startswith("0") else 10) for part in host.split("."))
+    return IPv4Address(bytes(first) + rest.to_bytes(4 - len(first), "big"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from port_hook_cli.errors import BrokerError, SettingsError
-from port_hook_cli.runs.urls import is_loopback_url
+from port_hook_cli.invocations.forwarding import is_on_this_machine
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import Secret
 
@@ -100,7 +100,7 @@ def is_usable_text(text: str) -> bool:
 
 def is_loopback_broker(broker: str) -> bool:
     """Return whether `HOST:PORT` is on this machine. Names other than localhost are not resolved."""
-    return is_broker_address(broker) and is_loopback_url(f"http://{broker}")
+    return is_broker_address(broker) and is_on_this_machine(f"http://{broker}")
 
 
 def refuse_elsewhere(connection: KafkaConnection, found: Iterable[tuple[str, int]]) -> None:

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.captures.store.writer import StoreWriter
@@ -16,8 +15,10 @@ from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.http.limits import MAX_RESPONSE_BYTES
 from port_hook_cli.invocations.expected_status import Expectation
+from port_hook_cli.invocations.forwarding import may_be_on_this_machine
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, Headers, Invocation, Response
 from port_hook_cli.invocations.source import MessageLog, OpenSource, Source, SourceContext
+from port_hook_cli.listener.handler_check import handler_address
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.pipeline import IsTrue, Listening
 from port_hook_cli.listener.policy import Policy, PublicAddress
@@ -218,10 +219,9 @@ def _record_session(store: CaptureStore, plan: ListenPlan, observer: Observer) -
 
 def _refuse_to_loop(plan: ListenPlan, host: str, port: int) -> None:
     """Raise UsageError for a target that is the listener itself: it would forward each request to itself forever."""
-    routes = plan.policy.routes
-    for target in routes.targets:
-        parts = urlsplit(target)
-        if parts.port == port and parts.hostname in {host, "localhost", "127.0.0.1", "::1", "0.0.0.0"}:  # noqa: S104
+    for target in plan.policy.routes.targets:
+        target_host, target_port = handler_address(target)
+        if target_port == port and (target_host == host or may_be_on_this_machine(target)):
             raise UsageError(f"{target} is this listener itself.", hint="Give the port that your handler listens on.")
 
 

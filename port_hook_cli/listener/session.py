@@ -10,11 +10,11 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
-from urllib.parse import urlsplit
 
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.heap import tune_heap
 from port_hook_cli.http.limits import API_TIMEOUT_S
+from port_hook_cli.invocations.forwarding import is_on_this_machine
 from port_hook_cli.invocations.source import OpenSource
 from port_hook_cli.listener.handler_check import check_handlers
 from port_hook_cli.listener.keys import KeyCommands
@@ -232,7 +232,7 @@ async def _retarget(wanted: Retarget, runtime: Runtime, observer: Observer, stac
 
 def _local_url_for_sandbox(settings: Settings, local_url: str) -> str:
     """Return the listener's local URL if Port's API is on this machine (the sandbox); else raise UsageError."""
-    if urlsplit(settings.api_url).hostname in {"127.0.0.1", "localhost", "::1"}:
+    if is_on_this_machine(settings.api_url):
         return local_url
     raise UsageError("--retarget needs a public URL, and there is none.", hint="Choose a tunnel with --tunnel.")
 
@@ -245,7 +245,7 @@ async def _unless_stopped(starting: Coroutine[Any, Any, T], stop: asyncio.Event)
     if task.done():
         return task.result()
     task.cancel()
-    await asyncio.gather(task, return_exceptions=True)  # its errors do not matter any more
+    await asyncio.gather(task, return_exceptions=True)  # its errors no longer matter
     return None
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.http.limits import API_TIMEOUT_S
+from port_hook_cli.invocations.forwarding import is_on_this_machine
 from port_hook_cli.port_api.credentials import open_port_api, read_settings
 from port_hook_cli.port_api.settings import ALL_NEEDS, Settings
-from port_hook_cli.runs.urls import is_loopback_url
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.remark import Say
 from port_hook_cli.text.secret import Secret
@@ -91,7 +91,7 @@ class PortAccess:
         2 seconds.
         """
         settings = self.settings
-        if settings.client_id is None or settings.client_secret is None or not is_loopback_url(settings.api_url):
+        if settings.client_id is None or settings.client_secret is None or not is_on_this_machine(settings.api_url):
             return
         if not deliveries:
             return

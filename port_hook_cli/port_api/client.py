@@ -19,6 +19,7 @@ from port_hook_cli.actions.retargeting import action_path
 from port_hook_cli.errors import PortApiError, RunEndedError
 from port_hook_cli.http.limits import API_TIMEOUT_S, MAX_API_BYTES, format_size
 from port_hook_cli.http.proxies import BadProxy, open_client
+from port_hook_cli.invocations.forwarding import is_on_this_machine
 from port_hook_cli.port_api.responses import (
     action_problem,
     asked_wait_s,
@@ -33,7 +34,6 @@ from port_hook_cli.port_api.responses import (
 from port_hook_cli.port_api.retries import MAX_TRIES, FailedAttempt, Retries
 from port_hook_cli.runs.log_splitting import encode_body
 from port_hook_cli.runs.updates import Call, Purpose, ended_status, is_node_run, log_calls, patch_call, run_path
-from port_hook_cli.runs.urls import is_loopback_url
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import MASK, SHORTEST_SECRET, Secret
 from port_hook_cli.workflows.retargeting import workflow_path
@@ -384,7 +384,7 @@ class PortApi:
         return FailedAttempt(
             problem=PortApiError(
                 f"Port's API at {self._api_url} could not be reached: {reason}.",
-                hint=_NO_SANDBOX if not hopeless and is_loopback_url(self._api_url) else _UNREACHABLE,
+                hint=_NO_SANDBOX if not hopeless and is_on_this_machine(self._api_url) else _UNREACHABLE,
             ),
             again=not hopeless,
             unclear=not hopeless and not isinstance(error, _NOT_SENT),

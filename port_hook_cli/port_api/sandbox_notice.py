@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from port_hook_cli.errors import PortHookError
+from port_hook_cli.invocations.forwarding import is_on_this_machine
 from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.port_api.settings import Settings
-from port_hook_cli.runs.urls import is_loopback_url
 from port_hook_cli.runtime import Runtime
 
 DELIVERIES = "/v1/sandbox/deliveries"
@@ -22,7 +22,7 @@ async def tell_sandbox(deliveries: Sequence[Mapping[str, Any]], settings: Settin
 
     It is only a service: no failure is raised, and the first one ends it.
     """
-    if settings.client_id is None or settings.client_secret is None or not is_loopback_url(settings.api_url):
+    if settings.client_id is None or settings.client_secret is None or not is_on_this_machine(settings.api_url):
         return
     if not deliveries:
         return

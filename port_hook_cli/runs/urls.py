@@ -72,29 +72,9 @@ def sends_in_the_clear(api_url: str) -> bool:
     """Return whether requests to an API URL cross a network unencrypted, that is, by http to another machine."""
     if not api_url.lower().startswith("http://"):
         return False
-    from urllib.parse import urlsplit
+    from port_hook_cli.invocations.forwarding import is_on_this_machine
 
-    return not is_loopback(urlsplit(api_url).hostname or "")
-
-
-def is_loopback_url(url: str) -> bool:
-    """Return whether a URL's host is this machine."""
-    from urllib.parse import urlsplit
-
-    return is_loopback(urlsplit(url).hostname or "")
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine: localhost, 127.0.0.0/8 or ::1. Names are not resolved."""
-    from ipaddress import IPv4Address, ip_address
-
-    if host.lower() == "localhost":
-        return True
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    return address.is_loopback if isinstance(address, IPv4Address) else str(address) == "::1"
+    return not is_on_this_machine(api_url)
 
 
 def app_url_for(api_url: str) -> str:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from port_hook_cli.errors import PortHookError
+from port_hook_cli.invocations.forwarding import is_on_this_machine
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.invocations.url_text import masked_url, sendable_url
@@ -40,8 +40,6 @@ _UNIT_HINT = (
     "start the sandbox with --timestamp-unit ms"
 )
 _LOST = "The sandbox stopped while it sent the request; it is not known whether the request arrived."
-# Matches the whole authority: URL parsers disagree on which host a URL with user information names.
-_is_loopback = re.compile(r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE).fullmatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +213,7 @@ class Courier:
             parts = urlsplit("")
         if parts.scheme not in {"http", "https"} or not parts.netloc:
             raise PortHookError(f"{brief(url)} is not an http or https URL.")
-        if not self._sending.allow_remote and not _is_loopback(parts.netloc):
+        if not self._sending.allow_remote and not is_on_this_machine(url):
             shown = urlsplit(masked_url(url, self._state.masker().text)).netloc
             raise PortHookError(
                 f"The sandbox sends only to this machine, and {brief(shown)} is another one.",

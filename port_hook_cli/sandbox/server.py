@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from port_hook_cli.errors import StoreError, UsageError
-from port_hook_cli.http.web_pages import find_foreign, is_loopback
+from port_hook_cli.http.web_pages import find_foreign
+from port_hook_cli.invocations.forwarding import is_loopback
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
 from port_hook_cli.sandbox.delivering import DEFAULT_SENDING, Courier, OnDelivery, Sending

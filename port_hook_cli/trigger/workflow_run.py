@@ -13,10 +13,10 @@ from port_hook_cli.actions.inputs import form_queries
 from port_hook_cli.actions.jq_differences import jq_differences
 from port_hook_cli.actions.request import RunContext, is_url
 from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.invocations.forwarding import is_on_this_machine
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.port_api.settings import Settings
-from port_hook_cli.runs.urls import is_loopback_url
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, tell
 from port_hook_cli.text.masking import Masker
@@ -248,7 +248,7 @@ async def _sandbox(stack: AsyncExitStack, begin: _Beginning, settings: Callable[
     if not plan.wait_s and not needs_it:
         return None
     found = settings()
-    if not is_loopback_url(found.api_url) or found.client_id is None or found.client_secret is None:
+    if not is_on_this_machine(found.api_url) or found.client_id is None or found.client_secret is None:
         if plan.wait_s:
             raise UsageError(f"{_WAITING}.", hint="Start `port-hook sandbox` and set PORT_API_URL as it says.")
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from port_hook_cli.http.web_pages import PublicNames, find_foreign, is_loopback
+from port_hook_cli.http.web_pages import PublicNames, find_foreign
 
 OURS = PublicNames()
 OURS.add("https://Abc.Tunnel.example/path")
@@ -105,11 +105,3 @@ def test_latest_public_host_names_are_accepted() -> None:
         names.add(f"https://{number}.example")
         names.add(f"https://{number}.example/again")
     assert [f"{number}.example" in names for number in range(10)] == [False, False, *[True] * 8]
-
-
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("0.0.0.0", False), ("::", False)],  # noqa: S104
-)
-def test_loopback_is_distinguished_from_other_addresses(address: str, expected: bool) -> None:
-    assert is_loopback(address) is expected

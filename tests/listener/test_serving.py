@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from port_hook_cli.errors import TunnelError
+from port_hook_cli.errors import TunnelError, UsageError
 from port_hook_cli.invocations.models import Exchange, Invocation, Response, Status
 from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.invocations.source import Source, SourceContext
@@ -21,7 +21,7 @@ from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.serving import ListenPlan, listening
 from port_hook_cli.runtime import Runtime
 from tests.factories import NOW, SECRET, a_body, a_document, signed
-from tests.servers import Handler, handler
+from tests.servers import Handler, handler, open_port
 from tests.sockets import LOOPBACK, bound_addresses
 
 # The handler closes each connection, so the next request must not use the old one.
@@ -46,6 +46,16 @@ async def test_listener_listens_only_on_loopback_by_default(runtime: Callable[..
     plan = ListenPlan(policy=Policy(secret=SECRET), port=0)
     async with listening(plan, runtime(), Observers([])) as serving:
         assert bound_addresses(urlsplit(serving.url).port or 0) == {LOOPBACK}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "[0:0:0:0:0:0:0:1]", "localhost.", "127.1", "0.0.0.0"])  # noqa: S104
+async def test_target_that_may_be_the_listener_itself_is_refused(host: str, runtime: Callable[..., Runtime]) -> None:
+    with open_port() as probe:
+        port = probe.getsockname()[1]
+    plan = ListenPlan(policy=Policy(secret=SECRET, routes=Routes(default=f"http://{host}:{port}/hook")), port=port)
+    with pytest.raises(UsageError, match="is this listener itself"):
+        async with listening(plan, runtime(), Observers([])):
+            pass
 
 
 async def schemes_of(

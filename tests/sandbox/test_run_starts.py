@@ -220,6 +220,7 @@ async def test_report_before_the_response_ends_the_run(webhook: Handler, steps: 
         "http://example.com\\@127.0.0.1/",
         "http://0.0.0.0:1/",
         "http://2130706433/",
+        "http://127.999.0.1/",
     ],
 )
 async def test_run_fails_when_its_url_is_on_another_machine(url: str) -> None:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.forwarding import is_on_this_machine
 from port_hook_cli.trigger.destination import destination
 
 
@@ -33,23 +32,3 @@ def test_destination_rejects_ports_own_api_with_the_way_to_call_it() -> None:
     assert "--via-port" in found.value.hint
     assert destination(url, "http://127.0.0.1:8000") == "http://127.0.0.1:8000/v1/actions/notify/runs"
     assert destination(url, None, to_its_url=True) == url
-
-
-@pytest.mark.parametrize(
-    ("url", "is_here"),
-    [
-        ("http://localhost", True),
-        ("http://app.localhost:80/", False),
-        ("http://127.8.9.1/", True),
-        ("http://[::1]:80", True),
-        ("http://0.0.0.0", False),
-        ("http://localhost.example.com", False),
-        ("http://127.0.0.1.example.com", False),
-        ("http://127.0.0.1@example.com", False),
-        ("http://10.0.0.1", False),
-        ("http://[", False),
-        ("http://", False),
-    ],
-)
-def test_destination_accepts_loopback_only_by_its_exact_name(url: str, is_here: bool) -> None:
-    assert is_on_this_machine(url) is is_here
