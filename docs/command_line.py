@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,9 +11,9 @@ import typer
 
 from port_hook_cli.captures.exports.formats import EXPORT_FORMATS
 from port_hook_cli.cli.app import COMMANDS, app
+from port_hook_cli.cli.declaration import Declaration, Trust
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.help import EXAMPLES, GROUPS
-from port_hook_cli.invocations.models import Status
+from port_hook_cli.cli.help import EXAMPLES
 from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, PROVIDERS
 
 _TUNNELS = (AUTO.name, NO_TUNNEL.name, *(value for row in PROVIDERS for value in row.values))
@@ -21,7 +21,24 @@ _TUNNELS = (AUTO.name, NO_TUNNEL.name, *(value for row in PROVIDERS for value in
 _CHOICES = {
     ("listen", "--tunnel"): tuple(name for name in _TUNNELS if re.fullmatch(r"[a-z.]+", name)),
     ("export", "--format"): tuple(row.name for row in EXPORT_FORMATS),
-    ("captures", "--verdict"): tuple(Status),
+}
+UNDECLARED = Declaration("")
+COMPLETES = {
+    ("show", "capture"): "captures",
+    ("replay", "sources"): "sources",
+    ("verify", "request"): "captures_and_files",
+    ("diff", "a"): "captures_and_files",
+    ("diff", "b"): "captures_and_files",
+    ("export", "captures"): "captures_and_files",
+    ("decrypt", "capture"): "captures_and_files",
+    ("agent", "source"): "captures_and_files",
+    ("sign", "payload"): "files",
+    ("report-run", "run_id"): "runs_to_report",
+    ("trigger", "action"): "definitions",
+    ("trigger", "--route"): "rules",
+    ("listen", "--route"): "rules",
+    ("listen", "--retarget"): "names",
+    ("listen", "--only"): "names",
 }
 _ALTERNATIVES = re.compile(r"<?([a-z0-9-]+(?:\|[a-z0-9-]+)+)>?")
 _HELP_OPTION = (("--help", "-h"), "", False, (), "Show the help and exit.")
@@ -64,22 +81,42 @@ def _lines(rows: Sequence[Row], indent: int) -> str:
 
 def _arguments(command: Any) -> list[Row]:
     found = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
-    return [(argument.name, _metavar(argument), argument.nargs == -1, _line(argument.help)) for argument in found]
+    return [
+        (each.name, _metavar(each), each.nargs == -1, _line(each.help), *_completes(command, each, each.name))
+        for each in found
+    ]
 
 
 def _options(command: Any) -> list[Row]:
     found = [option for option in command.params if option.param_type_name == "option" and not option.hidden]
-    return [*(_option(str(command.name), option) for option in found), _HELP_OPTION]
+    return [*(_option(command, option) for option in found), _HELP_OPTION]
 
 
-def _option(command: str, option: Any) -> Row:
+def _option(command: Any, option: Any) -> Row:
     value = "" if option.is_flag else _metavar(option)
     names = (*option.opts, *option.secondary_opts)
-    return names, value, option.multiple, _choices(command, option, value), _line(option.help)
+    row = (names, value, option.multiple, _choices(command, option, value), _line(option.help))
+    return *row, *_completes(command, option, option.opts[0])
 
 
-def _choices(command: str, option: Any, value: str) -> tuple[str, ...]:
-    listed = _CHOICES.get((command, option.opts[0])) or getattr(option.type, "choices", None) or ()
+def _completes(command: Any, parameter: Any, place: str) -> tuple[str, ...]:
+    """Return the name of what completes a parameter, if anything does."""
+    name = _declared(parameter).completes or COMPLETES.get((str(command.name), place), "")
+    return (name,) if name else ()
+
+
+def _declared(parameter: Any) -> Declaration:
+    found: Declaration = getattr(parameter, "declared", UNDECLARED)  # the options of `port-hook` itself have none
+    return found
+
+
+def _choices(command: Any, option: Any, value: str) -> tuple[str, ...]:
+    listed = (
+        _declared(option).choices
+        or _CHOICES.get((str(command.name), option.opts[0]))
+        or getattr(option.type, "choices", None)
+        or ()
+    )
     alternatives = _ALTERNATIVES.fullmatch(value)
     return tuple(map(str, listed)) or (tuple(alternatives[1].split("|")) if alternatives else ())
 
@@ -124,10 +161,10 @@ def _command(name: str) -> Iterator[str]:
     arguments, options = _arguments(command), _options(command)
     yield f".SS port\\-hook {roff(name)}"
     yield from _paragraphs(str(command.help))
-    for _, value, _, text in arguments:
+    for _, value, _, text, *_ in arguments:
         yield from (".TP", f"\\fI{roff(value)}\\fR", roff(text))
     by_name = {row[0][0]: row for row in options}
-    for title, names in GROUPS.get(name, {"": [row[0][0] for row in options[:-1]]}).items():
+    for title, names in _groups(command).items():
         if title:
             yield from (".PP", f".B {roff(title)}")
         yield from _described([by_name[option] for option in names])
@@ -135,8 +172,24 @@ def _command(name: str) -> Iterator[str]:
         yield from (".PP", ".B Examples", ".PP", ".EX", *map(roff, EXAMPLES[name]), ".EE")
 
 
+def _groups(command: Any) -> Mapping[str, Sequence[str]]:
+    """Return the names of a command's options by the titles of their groups; one group if they have no titles."""
+    groups = {title: [each.opts[0] for each in members] for title, members in command.groups().items()}
+    return groups or {"": [row[0][0] for row in _options(command)[:-1]]}
+
+
+def trusted_options(name: str) -> Mapping[str, Trust]:
+    """Return the options of a command that a project's `.env` may set, with their limits."""
+    return {
+        flag.removeprefix("--"): trust
+        for option in load(name).params
+        if (trust := _declared(option).trust).allows_some
+        for flag in option.opts
+    }
+
+
 def _described(options: Sequence[Row]) -> Iterator[str]:
-    for names, value, _, _, text in options:
+    for names, value, _, _, text, *_ in options:
         shown = ", ".join(f"\\fB{roff(name)}\\fR" for name in names)
         yield from (".TP", f"{shown} \\fI{roff(value)}\\fR" if value else shown, roff(text))
 

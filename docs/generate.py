@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ import port_hook_cli
 from port_hook_cli.assistant.catalog import TOOLS
 from port_hook_cli.assistant.tool import AssistantTool
 from port_hook_cli.cli.app import COMMANDS
-from port_hook_cli.cli.defaults import ANY_VALUE, HARMLESS
+from port_hook_cli.cli.declaration import ANY_VALUE
 from port_hook_cli.invocations.models import Cause
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S, clock_skew
@@ -128,13 +128,21 @@ def picture(_: str) -> str:
 
 def settings(text: str) -> str:
     """Return the settings page with the options that a project's `.env` may set."""
-    rows = [f"| `{name}` | {', '.join(_with_limits(listed))} |" for name, listed in HARMLESS.items()]
+    rows = [f"| `{name}` | {options} |" for name in COMMANDS if (options := _trusted(name, text))]
     return _OPTIONS.sub(lambda match: "\n".join((f"{match[1]}\n| command | options |\n|---|---|", *rows, "")), text)
 
 
-def _with_limits(listed: Mapping[str, tuple[float, float]]) -> Iterator[str]:
-    for option, (least, most) in listed.items():
-        yield f"`--{option}`" if (least, most) == ANY_VALUE else f"`--{option}` ({least:g} to {most:.0f})"
+def _trusted(command: str, text: str) -> str:
+    """Return the options of a command that a project may set. An option keeps its place, so that the diff is small."""
+    from docs.command_line import trusted_options
+
+    row = re.search(rf"(?m)^\| `{command}` \| (.*)", text)
+    places = {option: place for place, option in enumerate(re.findall("`--([a-z-]+)`", row[1] if row else ""))}
+    listed = sorted(trusted_options(command).items(), key=lambda item: places.get(item[0], len(places)))
+    return ", ".join(
+        f"`--{option}`" if trust == ANY_VALUE else f"`--{option}` ({trust.least:g} to {trust.most:.0f})"
+        for option, trust in listed
+    )
 
 
 def be_reachable(text: str) -> str:

@@ -9,6 +9,8 @@ import typer
 
 from port_hook_cli.captures.store.reading import open_body_filter, open_captures
 from port_hook_cli.cli import options
+from port_hook_cli.cli.declaration import Trust
+from port_hook_cli.cli.option_groups import command, option
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import Exchange, Status
@@ -18,43 +20,42 @@ _NONE = ("There are no captures yet.", "hint: Start `port-hook listen` in this f
 _NO_MATCH = ("No captures match.", "hint: Run `port-hook captures` without filters to list the latest.")
 
 
+@command
 def captures(
     ctx: typer.Context,
     action: Annotated[
-        str | None, typer.Option("--action", help="List captures of this action only.", metavar="ACTION")
+        str | None,
+        option("--action", help="List captures of this action only.", metavar="ACTION", completes="captured_actions"),
     ] = None,
     verdict: Annotated[
         Status | None,
-        typer.Option(
+        option(
             "--verdict",
             "--status",
             help=f"List captures with this verdict only: {', '.join(Status)}.",
             metavar="VERDICT",
             case_sensitive=False,
+            choices=tuple(Status),
         ),
     ] = None,
     status_code: Annotated[
         str | None,
-        typer.Option(
-            "--status-code", help="List captures with this response status only: 500, or 5xx.", metavar="CODE|5xx"
-        ),
+        option("--status-code", help="List captures with this response status only: 500, or 5xx.", metavar="CODE|5xx"),
     ] = None,
     failed: Annotated[
         bool,
-        typer.Option(
-            "--failed", help="List captures that the handler did not answer, or with a 5xx or no response, only."
-        ),
+        option("--failed", help="List captures that the handler did not answer, or with a 5xx or no response, only."),
     ] = False,
-    run: Annotated[str | None, typer.Option("--run", help="List captures of this run only.", metavar="RUN_ID")] = None,
+    run: Annotated[
+        str | None, option("--run", help="List captures of this run only.", metavar="RUN_ID", completes="runs")
+    ] = None,
     since: Annotated[
         str | None,
-        typer.Option(
-            "--since", help="List captures since this time: 10m, 2h, 3d, or 2026-05-01T13:30.", metavar="TIME"
-        ),
+        option("--since", help="List captures since this time: 10m, 2h, 3d, or 2026-05-01T13:30.", metavar="TIME"),
     ] = None,
     search: Annotated[
         str,
-        typer.Option(
+        option(
             "--search",
             help="List captures with this text in target, headers or body; ASCII letters match in either case.",
             metavar="TEXT",
@@ -62,14 +63,15 @@ def captures(
     ] = "",
     jq: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--jq",
             help="List captures for whose body this jq expression is neither false nor null.",
             metavar="EXPR",
         ),
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", help="List at most N captures; 0 lists all.", metavar="N", min=0)
+        int,
+        option("--limit", help="List at most N captures; 0 lists all.", metavar="N", min=0, trust=Trust(1.0, 1000.0)),
     ] = 20,
     store: options.Store = None,
     no_pager: options.NoPager = False,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.runtime import system_runtime
+
+if TYPE_CHECKING:
+    from port_hook_cli.cli.declaration import Declaration
 
 _COMMAND = "command_to_run"
 _TARGETS = frozenset({"--forward-to", "--to"})
@@ -43,7 +46,25 @@ def empty_value(option: str) -> UsageError:
 
 
 class Command(TyperCommand):
-    """One command of port-hook. The groups and examples of its help are imported only for the help."""
+    """One command of port-hook. Each of its parameters has the attribute `declared`, a `Declaration`."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        declared: Mapping[str, Declaration] = getattr(self.callback, "declared", {})
+        for parameter in cast("list[Any]", self.params):
+            parameter.declared = declared.get(parameter.name) or self._undeclared(parameter)
+
+    def _undeclared(self, parameter: Any) -> Declaration:
+        """Return the declaration of an option of a command that is not decorated yet, from the tables."""
+        from port_hook_cli.cli.declaration import Declaration, Trust
+        from port_hook_cli.cli.defaults import HARMLESS
+
+        name, listed = str(self.name), HARMLESS.get(str(self.name), {})
+        trust = next((Trust(*listed[flag[2:]]) for flag in parameter.opts if flag[2:] in listed), Trust())
+        if name == "listen" and parameter.name in {"forward_to", "route"}:
+            trust = Trust(is_handler=True)
+        flag = max(parameter.opts, key=len)
+        return Declaration(flag, trust=trust, may_be_empty=(name, flag) in _MAY_BE_EMPTY)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line; raises UsageError for two targets, empty values, and a command without `--`."""
@@ -72,11 +93,11 @@ class Command(TyperCommand):
 
     def _refuse_empty_values(self, words: dict[str, Any]) -> None:
         """Raise UsageError for an option whose value is empty, usually because a shell variable is unset."""
-        for parameter in self.params:
+        for parameter in cast("list[Any]", self.params):
             given = words.get(parameter.name or "")
             name = max(parameter.opts, key=len)
             is_empty = "" in given if isinstance(given, list) else given == ""
-            if parameter.param_type_name == "option" and is_empty and (self.name, name) not in _MAY_BE_EMPTY:
+            if parameter.param_type_name == "option" and is_empty and not parameter.declared.may_be_empty:
                 raise empty_value(name)
 
     @staticmethod
@@ -108,19 +129,30 @@ class Command(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments and options, in groups if the command has any."""
-        from port_hook_cli.cli.help import GROUPS
-
-        groups = GROUPS.get(str(self.name))
-        if groups is None:
+        groups = self.groups()
+        if not groups:
             super().format_options(ctx, formatter)
             return
-        parameters = self.get_params(ctx)
-        by_option = {option: parameter for parameter in parameters for option in parameter.opts}
+        *parameters, help_option = self.get_params(ctx)
         arguments = [parameter for parameter in parameters if parameter.param_type_name == "argument"]
         _write_section("Arguments", arguments, ctx, formatter)
-        for title, names in groups.items():
-            _write_section(title, [by_option[name] for name in names], ctx, formatter)
-        _write_section("Help", [by_option["--help"]], ctx, formatter)
+        for title, options in groups.items():
+            _write_section(title, options, ctx, formatter)
+        _write_section("Help", [help_option], ctx, formatter)
+
+    def groups(self) -> Mapping[str, Sequence[Any]]:
+        """Return the groups of options in the help, by their titles; none for a command without groups."""
+        groups: dict[str, list[Any]] = {}
+        if not hasattr(self.callback, "declared"):
+            from port_hook_cli.cli.help import GROUPS
+
+            by_option = {option: parameter for parameter in self.params for option in parameter.opts}
+            listed = GROUPS.get(str(self.name), {})
+            return {title: [by_option[name] for name in names] for title, names in listed.items()}
+        for parameter in cast("list[Any]", self.params):
+            if parameter.declared.title:
+                groups.setdefault(parameter.declared.title, []).append(parameter)
+        return groups
 
 
 def _write_section(title: str, parameters: Iterable[Any], ctx: Any, formatter: Any) -> None:

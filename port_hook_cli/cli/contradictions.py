@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from typing import Any
 
+import typer
+
+from port_hook_cli.cli.declaration import Declaration
 from port_hook_cli.errors import UsageError
 
 
@@ -31,6 +36,38 @@ def refuse_contradictions(
         for name, is_given in group.items():
             if is_given:
                 raise UsageError(_sentence(f"{reason}, so {name} has no effect."), hint=_leave_out(name, reason))
+
+
+def refuse_declared(ctx: typer.Context, declared: Mapping[str, Declaration]) -> None:
+    """Raise UsageError for options that contradict each other by their declarations; `declared` is by parameter."""
+    parameters: list[Any] = ctx.command.params
+    given = {declared[each.name].name: each for each in parameters if _has_effect(ctx, each)}
+    readers, pointless = [], defaultdict[str, dict[str, bool]](dict)
+    for name, parameter in given.items():
+        declaration, value = declared[parameter.name], ctx.params[parameter.name]
+        if declaration.stdin and (value == "-" or (isinstance(value, list | tuple) and "-" in value)):
+            readers.append((declaration.stdin, "-"))
+        for rule in declaration.no_effect:
+            if rule.applies(given, is_on_command_line=_source(ctx, parameter) == "COMMANDLINE"):
+                pointless[rule.sentence][name] = True
+    refuse_contradictions(
+        *({each: each in given for each in (name, *declared[given[name].name].excludes)} for name in given),
+        stdin=readers,
+        pointless=pointless,
+    )
+
+
+def _has_effect(ctx: typer.Context, parameter: Any) -> bool:
+    """Return whether a value differs from its default. A switch that is on by default counts on the command line."""
+    if parameter.default is True:
+        return _source(ctx, parameter) == "COMMANDLINE"
+    is_default = _source(ctx, parameter) == "DEFAULT"
+    return not is_default and ctx.params[parameter.name] not in (None, [], (), parameter.default)
+
+
+def _source(ctx: typer.Context, parameter: Any) -> str:
+    source = ctx.get_parameter_source(parameter.name)
+    return "" if source is None else source.name
 
 
 def _leave_out(name: str, reason: str) -> str:

@@ -63,7 +63,6 @@ HARMLESS: Mapping[str, Mapping[str, tuple[float, float]]] = {
         "json": ANY_VALUE,
     },
     "report-run": {"json": ANY_VALUE},
-    "captures": {"limit": (1.0, 1000.0), "json": ANY_VALUE},
     "show": {"json": ANY_VALUE},
     "diff": {"json": ANY_VALUE},
     "prune": {"json": ANY_VALUE},
@@ -133,7 +132,7 @@ def name_variable(wrong: Any, runtime: Runtime) -> None:
 
 def find_variable(command: str, parameter: Any, variables: Mapping[str, str]) -> str | None:
     """Return the variable that is set for a parameter, or None; arguments have none."""
-    return next((name for name, _ in _names(command, parameter) if variables.get(name)), None)
+    return next((name for name in _names(command, parameter) if variables.get(name)), None)
 
 
 def given_options(command: str, parameters: Iterable[Any], words: Sequence[str], runtime: Runtime) -> set[str]:
@@ -167,9 +166,9 @@ def tell_ignored(command: str | None, parameters: Iterable[Any], words: Sequence
         name
         for parameter in parameters
         if not given & {*parameter.opts, *parameter.secondary_opts}
-        for name, option in _names(command or "", parameter)
+        for name in _names(command or "", parameter)
         if project.get(name) and name not in runtime.environ
-        if not is_harmless(command or "", option, project[name])
+        if not parameter.declared.trust.allows(project[name])
     ]
     if ignored:
         advice = "A project's file can set harmless options only; export the variable if you want it"
@@ -185,11 +184,11 @@ def _tell(warning: str, runtime: Runtime) -> None:
         tell(line, runtime)
 
 
-def _names(command: str, parameter: Any) -> Iterator[tuple[str, str]]:
-    """Yield the variables of a parameter, the more specific first, each with the option that it sets."""
+def _names(command: str, parameter: Any) -> Iterator[str]:
+    """Yield the variables of a parameter, the more specific first."""
     for flag in parameter.opts:
         if flag.startswith("--"):
-            yield from ((name, flag[2:]) for name in variable_names(command, flag[2:]))
+            yield from variable_names(command, flag[2:])
 
 
 def _variables(command: str, parameters: Iterable[Any], runtime: Runtime) -> dict[str, str]:
@@ -206,37 +205,16 @@ def _nearer_variables(command: str, parameters: Iterable[Any], runtime: Runtime)
     harmless = {
         name: project[name]
         for parameter in parameters
-        if project and not any(name in found for name, _ in _names(command, parameter))
-        for name, option in _names(command, parameter)
-        if name in project and _counts(command, parameter, option, project[name])
+        if project and not any(name in found for name in _names(command, parameter))
+        for name in _names(command, parameter)
+        if name in project and _counts(parameter, project[name])
     }
     return {**harmless, **found}
 
 
-def _counts(command: str, parameter: Any, option: str, value: str) -> bool:
+def _counts(parameter: Any, value: str) -> bool:
     is_turned_off = parameter.is_flag and not parameter.default and value.strip().lower() in _OFF
-    return not is_turned_off and is_harmless(command, option, value)
-
-
-def is_harmless(command: str, option: str, value: str) -> bool:
-    """Return whether a file of the working folder may set an option of a command to this value."""
-    least, most = HARMLESS.get(command, {}).get(option, (1.0, 0.0))
-    if (least, most) == ANY_VALUE:
-        return True
-    try:
-        return least <= _number(value) <= most
-    except ValueError:
-        return least <= most  # typer reports it
-
-
-def _number(value: str) -> float:
-    largest = value.rpartition("..")[2]  # of a range, as in `--delay 2s..5s`
-    try:
-        return float(largest.strip().removesuffix("s"))
-    except ValueError:
-        from port_hook_cli.http.limits import parse_size
-
-        return float(parse_size(value))
+    return not is_turned_off and bool(parameter.declared.trust.allows(value))
 
 
 def _dotenv_files(runtime: Runtime) -> tuple[DotenvFile | None, DotenvFile | None]:

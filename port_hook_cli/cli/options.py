@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from port_hook_cli.cli.declaration import ANY_VALUE, NEVER, Trust
+from port_hook_cli.cli.option_groups import option
 from port_hook_cli.http.limits import parse_size
 
 
@@ -38,14 +40,14 @@ def one_of(names: Sequence[str]) -> Callable[[str], str]:
     return parse
 
 
-def seconds(flag: str, text: str, *, least: float = 0) -> Any:
+def seconds(flag: str, text: str, *, least: float = 0, trust: Trust = NEVER) -> Any:
     """Return an option for `Annotated` whose value is a number of seconds, at least `least`. `text` is its help."""
-    return typer.Option(flag, metavar="S", min=least, help=text, callback=finite)
+    return option(flag, metavar="S", min=least, help=text, callback=finite, trust=trust)
 
 
 def target(text: str) -> Any:
     """Return the option --to for `Annotated`: where requests are sent. `text` is its help."""
-    return typer.Option("--to", metavar="URL|PORT", help=text)
+    return option("--to", metavar="URL|PORT", help=text)
 
 
 def is_given(ctx: typer.Context, parameter: str) -> bool:
@@ -56,14 +58,12 @@ def is_given(ctx: typer.Context, parameter: str) -> bool:
 
 Json = Annotated[
     bool,
-    typer.Option("--json", help="Print versioned JSON records, one per line, and nothing else, on stdout."),
+    option("--json", help="Print versioned JSON records, one per line, and nothing else, on stdout.", trust=ANY_VALUE),
 ]
-NoPager = Annotated[
-    bool, typer.Option("--no-pager", help="Do not show long output on a terminal in $PAGER (default: less).")
-]
+NoPager = Annotated[bool, option("--no-pager", help="Do not show long output on a terminal in $PAGER (default: less).")]
 Store = Annotated[
     Path | None,
-    typer.Option(
+    option(
         "--store",
         help="The capture store's file. Default: .port-hook/captures.db in this folder.",
         metavar="PATH",
@@ -71,41 +71,53 @@ Store = Annotated[
 ]
 Org = Annotated[
     str | None,
-    typer.Option("--org", help="The organization to use, of `login` or ~/.port/config.yaml.", metavar="NAME"),
+    option("--org", help="The organization to use, of `login` or ~/.port/config.yaml.", metavar="NAME"),
 ]
 SecretFile = Annotated[
     str | None,
-    typer.Option("--secret-file", help="Read the client secret from a file, or from stdin with '-'.", metavar="PATH|-"),
+    option(
+        "--secret-file",
+        help="Read the client secret from a file, or from stdin with '-'.",
+        metavar="PATH|-",
+        stdin="the secret",
+    ),
 ]
 InsecureApi = Annotated[
     bool,
-    typer.Option("--insecure-api", help="Allow plain http to Port's API, which sends the client secret unencrypted."),
+    option("--insecure-api", help="Allow plain http to Port's API, which sends the client secret unencrypted."),
 ]
 InspectPort = Annotated[
     int,
-    typer.Option("--inspect-port", metavar="N", help="The inspector's port; 0 takes any free one.", min=0, max=65535),
+    option("--inspect-port", metavar="N", help="The inspector's port; 0 takes any free one.", min=0, max=65535),
 ]
 InspectActions = Annotated[
     list[Path] | None,
-    typer.Option(
-        "--actions", metavar="PATH", help="Offer the actions in this file or folder in the inspector (repeatable)."
-    ),
+    option("--actions", metavar="PATH", help="Offer the actions in this file or folder in the inspector (repeatable)."),
 ]
-OpenBrowser = Annotated[bool, typer.Option("--open", help="Open the inspector in the browser.")]
+OpenBrowser = Annotated[bool, option("--open", help="Open the inspector in the browser.")]
 PrivateKey = Annotated[
     str | None,
-    typer.Option("--private-key", metavar="FILE", help="The private key for inputs with client-side encryption."),
+    option("--private-key", metavar="FILE", help="The private key for inputs with client-side encryption."),
 ]
-Tolerance = Annotated[float, seconds("--tolerance", "Accept timestamps that are at most S seconds off.")]
+Tolerance = Annotated[
+    float, seconds("--tolerance", "Accept timestamps that are at most S seconds off.", trust=Trust(0.0, 300.0))
+]
 ApiTimeout = Annotated[
     float,
     seconds(
         "--api-timeout", "Limit each request to Port's API to S seconds, from connecting to the last byte.", least=0.1
     ),
 ]
-ResponseTimeout = Annotated[float, seconds("--timeout", "Wait S seconds for each response; 0 waits indefinitely.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be sent, without sending it.")]
+ResponseTimeout = Annotated[
+    float, seconds("--timeout", "Wait S seconds for each response; 0 waits indefinitely.", trust=Trust(0.001, 40.0))
+]
+DryRun = Annotated[bool, option("--dry-run", help="Print what would be sent, without sending it.")]
 ExpectStatus = Annotated[
     str | None,
-    typer.Option("--expect-status", metavar="CODE|2xx", help="Exit with code 1 unless every response had this status."),
+    option(
+        "--expect-status",
+        metavar="CODE|2xx",
+        help="Exit with code 1 unless every response had this status.",
+        trust=ANY_VALUE,
+    ),
 ]

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from port_hook_cli.cli.defaults import is_harmless
+from port_hook_cli.cli.declaration import Trust
 from port_hook_cli.errors import SettingsError, UsageError
 from port_hook_cli.files.project_file import ProjectFile, read_project_file
 from port_hook_cli.files.settings_names import PROJECT_CONFIG
@@ -20,8 +20,6 @@ from port_hook_cli.terminal.console import tell
 from port_hook_cli.text.safe import brief
 
 PROFILES = "profiles"
-HANDLERS: Mapping[str, Collection[str]] = {"listen": ("forward-to", "route")}
-"""The options that may name a handler, by command: only one on this machine."""
 
 # What the user chose instead: an option of the file is dropped if one of these is given in another way.
 _YIELDS: Mapping[str, Collection[str]] = {
@@ -138,8 +136,9 @@ def _defaults_of(
         if given.intersection((option, *_YIELDS.get(option, ()))):
             continue
         place = f"{found.name}: {command}.{option}"
-        texts = list(_texts(option, value, options[option], place)) if _may_set(command, option) else []
-        if reason := _refusal(command, option, texts):
+        trust: Trust = options[option].declared.trust
+        texts = list(_texts(option, value, options[option], place)) if trust.is_handler or trust.allows_some else []
+        if reason := _refusal(trust, option, texts):
             ignored.append(f"{command}.{option}. {reason}; pass --{option} if you want it")
         elif texts:
             values[options[option].name] = texts if options[option].multiple else texts[0]
@@ -189,16 +188,12 @@ def _scalar(value: Any, place: str) -> str:
         raise SettingsError(f"{place} is too large.", hint="Write a smaller number.") from error
 
 
-def _may_set(command: str, option: str) -> bool:
-    return option in HANDLERS.get(command, ()) or is_harmless(command, option, "")
-
-
-def _refusal(command: str, option: str, texts: Sequence[str]) -> str:
+def _refusal(trust: Trust, option: str, texts: Sequence[str]) -> str:
     """Return why a project's file must not set an option to these values, or ""."""
-    if option in HANDLERS.get(command, ()):
+    if trust.is_handler:
         targets = [text.partition("=")[2] if option == "route" else text for text in texts]
         return "" if all(map(_is_here, targets)) else "A project's file can name handlers on this machine only"
-    if _may_set(command, option) and all(is_harmless(command, option, text) for text in texts):
+    if trust.allows_some and all(map(trust.allows, texts)):
         return ""
     return "A project's file can set harmless options only, within limits"
 

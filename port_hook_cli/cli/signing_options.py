@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from port_hook_cli.cli.declaration import ANY_VALUE
+from port_hook_cli.cli.option_groups import option
 from port_hook_cli.signatures.signing import TimestampUnit
 
 Unit = Annotated[
     TimestampUnit,
-    typer.Option("--timestamp-unit", help="The unit of the timestamp: seconds, as documented, or milliseconds."),
+    option(
+        "--timestamp-unit",
+        help="The unit of the timestamp: seconds, as documented, or milliseconds.",
+        trust=ANY_VALUE,
+    ),
 ]

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from port_hook_cli.cli.app import COMMANDS
-from port_hook_cli.cli.project_defaults import HANDLERS, ProjectDefaults, project_defaults
+from port_hook_cli.cli.project_defaults import ProjectDefaults, project_defaults
 from port_hook_cli.errors import ExitCode, SettingsError
 from port_hook_cli.runtime import Runtime, system_runtime
 from tests.cli.folder_options import FOLDER_OPTIONS, HANDLER_OPTIONS, is_listed, parameters, told, valued, words
@@ -124,7 +124,8 @@ def test_profile_can_undo_a_switch_of_the_file_and_not_of_the_environment(run: R
 
 
 def test_project_file_can_set_handlers_only_with_the_listed_options() -> None:
-    assert {command: set(named) for command, named in HANDLERS.items()} == HANDLER_OPTIONS
+    found = {name: {each.opts[0][2:] for each in options(name) if each.declared.trust.is_handler} for name in COMMANDS}
+    assert {name: named for name, named in found.items() if named} == HANDLER_OPTIONS
 
 
 def test_project_file_sets_each_listed_option(runtime: Callable[..., Runtime], folder: Path) -> None:

@@ -14,13 +14,17 @@ _HELP = "help"
 
 
 class OptionWord(NamedTuple):
-    """An option as completion sees it. `value` is the placeholder of its value in the help, empty for a flag."""
+    """An option as completion sees it. `value` is the placeholder of its value in the help, empty for a flag.
+
+    `completes` is the name of a method of `Surroundings`, which yields the values.
+    """
 
     names: tuple[str, ...]
     value: str
     is_repeatable: bool
     choices: tuple[str, ...]
     help: str
+    completes: str = ""
 
 
 class ArgumentWord(NamedTuple):
@@ -30,6 +34,7 @@ class ArgumentWord(NamedTuple):
     value: str
     is_repeatable: bool
     help: str
+    completes: str = ""
 
 
 # A dataclass would add a tenth to the time of a completion.
@@ -54,7 +59,7 @@ def options_of(command: str) -> list[OptionWord]:
 
 def arguments_of(command: str) -> list[ArgumentWord]:
     """Return the arguments of a command."""
-    return [ArgumentWord(*row) for row in COMMANDS[command][1]]
+    return [ArgumentWord(*row) for row in COMMANDS[command][1]] if command else []
 
 
 def read_line(words: Sequence[str], start: str) -> IncompleteLine:

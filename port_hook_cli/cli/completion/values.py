@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,36 +107,15 @@ def _describe(capture: RecentCapture) -> str:
     return plain_description(f"{moment} {capture.action or capture.method} {capture.status}")
 
 
-Values = Callable[[Surroundings], Iterator[Candidate]]
-
-_VALUES: Mapping[tuple[str, str], Values] = {
-    ("show", "capture"): Surroundings.captures,
-    ("replay", "sources"): Surroundings.sources,
-    ("verify", "request"): Surroundings.captures_and_files,
-    ("diff", "a"): Surroundings.captures_and_files,
-    ("diff", "b"): Surroundings.captures_and_files,
-    ("export", "captures"): Surroundings.captures_and_files,
-    ("decrypt", "capture"): Surroundings.captures_and_files,
-    ("agent", "source"): Surroundings.captures_and_files,
-    ("sign", "payload"): Surroundings.files,
-    ("report-run", "run_id"): Surroundings.runs_to_report,
-    ("captures", "--run"): Surroundings.runs,
-    ("captures", "--action"): Surroundings.captured_actions,
-    ("trigger", "action"): Surroundings.definitions,
-    ("trigger", "--route"): Surroundings.rules,
-    ("listen", "--route"): Surroundings.rules,
-    ("listen", "--retarget"): Surroundings.names,
-    ("listen", "--only"): Surroundings.names,
-}
-
-
 def values_of(line: IncompleteLine, folder: Path, environ: Mapping[str, str]) -> Iterator[Candidate]:
     """Yield the values of the option or argument that a line ends in."""
-    if values := _VALUES.get((line.command, line.place)):
-        yield from values(Surroundings(line, folder, environ))
-    for option in options_of(line.command):
-        if line.place == option.names[0]:
-            yield from map(Candidate, option.choices)
+    option = next((each for each in options_of(line.command) if each.names[0] == line.place), None)
+    argument = next((each for each in arguments_of(line.command) if each.name == line.place), None)
+    place = option or argument
+    if place and place.completes:
+        yield from getattr(Surroundings(line, folder, environ), place.completes)()
+    if option:
+        yield from map(Candidate, option.choices)
 
 
 def takes_files(line: IncompleteLine) -> bool:

@@ -45,7 +45,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--host',), 'ADDRESS', False, (), 'The address to listen on. Any address but loopback exposes it to your network.'),
             (('--path',), 'P', False, (), 'Serve only this path and the paths below it.'),
             (('--forward-to',), 'URL|PORT', False, (), "Your handler. The path of a URL replaces Port's path."),
-            (('--route',), 'RULE=URL', True, (), 'Another handler for an ACTION, blueprint:NAME, WORKFLOW#NODE or jq:EXPRESSION (repeatable; the first match wins).'),
+            (('--route',), 'RULE=URL', True, (), 'Another handler for an ACTION, blueprint:NAME, WORKFLOW#NODE or jq:EXPRESSION (repeatable; the first match wins).', 'rules'),
             (('--tunnel',), 'NAME|URL', False, ('auto', 'none', 'ngrok', 'cloudflared', 'localhost.run', 'serveo.net', 'a.pinggy.io', 'smee'), 'The tunnel to open: auto (the first usable one of ngrok, cloudflared, localhost.run), none, ngrok, cloudflared, localhost.run, serveo.net, a.pinggy.io, ssh://USER@HOST, smee, https://smee.io/CHANNEL. Default: auto.'),
             (('--public-url',), 'URL', False, (), 'The public URL of a tunnel that you run yourself.'),
             (('--domain',), 'NAME', False, (), 'Your static domain (--tunnel ngrok).'),
@@ -53,7 +53,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--probe-interval',), 'S', False, (), 'Check the public URL every S seconds; 0 disables the check.'),
             (('--exit-on-tunnel-loss',), 'S', False, (), 'Exit with code 10 after S seconds without a working tunnel.'),
             (('--copy',), '', False, (), 'Copy the public URL to the clipboard.'),
-            (('--retarget',), 'NAME', True, (), "Point an action, or a workflow's node (WORKFLOW#NODE), in Port at the public URL until listen ends (repeatable)."),
+            (('--retarget',), 'NAME', True, (), "Point an action, or a workflow's node (WORKFLOW#NODE), in Port at the public URL until listen ends (repeatable).", 'names'),
             (('--yes',), '', False, (), 'Do not ask before --retarget changes anything or --take-over begins.'),
             (('--kafka',), '', False, (), "Also read the Kafka topics of Port's execution agent, without taking its messages."),
             (('--since',), 'TIME', False, (), 'Start with messages since this time: 10m, 2h, or 2026-05-01T13:30.'),
@@ -74,7 +74,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--forward-timeout',), 'S', False, (), "Wait S seconds for the handler's response; 0 waits indefinitely."),
             (('--max-in-flight',), 'N', False, (), 'Forward N requests at a time at most; the others wait for their turn.'),
             (('--in-order', '--no-in-order'), '', False, (), 'Forward the requests of one run one after the other, as they arrive.'),
-            (('--only',), 'ACTION', True, (), 'Show and forward only this action; others get 200 (repeatable).'),
+            (('--only',), 'ACTION', True, (), 'Show and forward only this action; others get 200 (repeatable).', 'names'),
             (('--count',), 'N', False, (), 'Stop after N invocations.'),
             (('--once',), '', False, (), 'Stop after one invocation.'),
             (('--timeout',), 'S', False, (), 'Stop after S seconds; exit with code 1 if --count was not reached.'),
@@ -108,7 +108,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'sign': (
         'Sign a payload as Port does and print the request.',
         (
-            ('payload', 'PAYLOAD|-', False, 'A JSON file, a capture file, or - for stdin.'),
+            ('payload', 'PAYLOAD|-', False, 'A JSON file, a capture file, or - for stdin.', 'files'),
         ),
         (
             (('--timestamp',), 'N', False, (), 'The value of the timestamp header. Default: now.'),
@@ -137,11 +137,11 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'trigger': (
         'Invoke an action, automation or workflow as Port does: check, render, sign, send.',
         (
-            ('action', 'ACTION', False, 'The file of an action, automation or workflow (JSON or YAML), FILE#ID or DIRECTORY#ID for one of several, - for stdin, or its identifier, to read it from Port. WORKFLOW#NODE runs one node.'),
+            ('action', 'ACTION', False, 'The file of an action, automation or workflow (JSON or YAML), FILE#ID or DIRECTORY#ID for one of several, - for stdin, or its identifier, to read it from Port. WORKFLOW#NODE runs one node.', 'definitions'),
         ),
         (
             (('--to',), 'URL|PORT', False, (), "The target. Without a path, the action's path and query are used."),
-            (('--route',), 'ACTION=URL', True, (), 'Another target for this action (repeatable).'),
+            (('--route',), 'ACTION=URL', True, (), 'Another target for this action (repeatable).', 'rules'),
             (('--to-its-url',), '', False, (), "Send to the action's own URL, even on another machine."),
             (('--kafka',), 'HOST:PORT', False, (), 'Publish the message that Port publishes to Kafka to this broker, and send no request.'),
             (('--input',), 'NAME=VALUE', True, (), 'An input, read by its declared type; NAME:=JSON reads JSON (repeatable).'),
@@ -175,7 +175,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'agent': (
         "Show what Port's execution agent does with a message: mapping, request, reports.",
         (
-            ('source', 'MESSAGE', False, "A file (a message of a topic, a run that the agent claims, a payload, a capture; - for stdin), a capture's id, or `last`."),
+            ('source', 'MESSAGE', False, "A file (a message of a topic, a run that the agent claims, a payload, a capture; - for stdin), a capture's id, or `last`.", 'captures_and_files'),
         ),
         (
             (('--kafka',), '', False, (), "Show each message of the agent's Kafka topics as it arrives, without taking it from the agent."),
@@ -210,7 +210,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'verify': (
         'Check whether a signature is valid, and explain why if it is not.',
         (
-            ('request', '[CAPTURE|FILE|-]', False, "A capture's id, `last`, a capture file, or a file with a raw HTTP request; - for stdin."),
+            ('request', '[CAPTURE|FILE|-]', False, "A capture's id, `last`, a capture file, or a file with a raw HTTP request; - for stdin.", 'captures_and_files'),
         ),
         (
             (('--body',), 'FILE|-', False, (), "The body's exact bytes, in a file."),
@@ -229,7 +229,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'replay': (
         'Send a captured request or a payload from a file, freshly signed.',
         (
-            ('sources', 'SOURCE...', True, "A file (payload, capture, raw HTTP request; - for stdin), a capture's id, `last`, or a run id (r_…)."),
+            ('sources', 'SOURCE...', True, "A file (payload, capture, raw HTTP request; - for stdin), a capture's id, `last`, or a run id (r_…).", 'sources'),
         ),
         (
             (('--failed',), '', False, (), 'Send all captures that the handler failed, oldest first, instead of a SOURCE.'),
@@ -264,7 +264,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'report-run': (
         'Report the progress and result of an action run or a workflow node run to Port.',
         (
-            ('run_id', 'RUN_ID|last', False, "The run, or 'last': the run of the newest capture."),
+            ('run_id', 'RUN_ID|last', False, "The run, or 'last': the run of the newest capture.", 'runs_to_report'),
             ('command_to_run', '-- COMMAND...', True, 'A command to run and to report: its output as the log, its exit code as the status.'),
         ),
         (
@@ -293,11 +293,11 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         (
         ),
         (
-            (('--action',), 'ACTION', False, (), 'List captures of this action only.'),
+            (('--action',), 'ACTION', False, (), 'List captures of this action only.', 'captured_actions'),
             (('--verdict', '--status'), 'VERDICT', False, ('valid', 'reencoded', 'stale', 'invalid', 'missing', 'malformed', 'unchecked'), 'List captures with this verdict only: valid, reencoded, stale, invalid, missing, malformed, unchecked.'),
             (('--status-code',), 'CODE|5xx', False, (), 'List captures with this response status only: 500, or 5xx.'),
             (('--failed',), '', False, (), 'List captures that the handler did not answer, or with a 5xx or no response, only.'),
-            (('--run',), 'RUN_ID', False, (), 'List captures of this run only.'),
+            (('--run',), 'RUN_ID', False, (), 'List captures of this run only.', 'runs'),
             (('--since',), 'TIME', False, (), 'List captures since this time: 10m, 2h, 3d, or 2026-05-01T13:30.'),
             (('--search',), 'TEXT', False, (), 'List captures with this text in target, headers or body; ASCII letters match in either case.'),
             (('--jq',), 'EXPR', False, (), 'List captures for whose body this jq expression is neither false nor null.'),
@@ -311,7 +311,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'show': (
         'Show one capture in full.',
         (
-            ('capture', 'ID|last', False, "A capture's id, the start of one, or 'last'."),
+            ('capture', 'ID|last', False, "A capture's id, the start of one, or 'last'.", 'captures'),
         ),
         (
             (('--body',), '', False, (), "Write the body's exact bytes to stdout; on a terminal, its printable form."),
@@ -325,8 +325,8 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'diff': (
         'Compare two captures: bodies, headers, verdicts and responses.',
         (
-            ('a', 'A', False, "The capture before: a capture's id, the start of one, `last`, or a file (capture, raw HTTP request, payload; - for stdin)."),
-            ('b', 'B', False, 'The capture after, likewise.'),
+            ('a', 'A', False, "The capture before: a capture's id, the start of one, `last`, or a file (capture, raw HTTP request, payload; - for stdin).", 'captures_and_files'),
+            ('b', 'B', False, 'The capture after, likewise.', 'captures_and_files'),
         ),
         (
             (('--ignore',), 'PATH|header:NAME', True, (), 'Leave out a value of the bodies, or a header (repeatable).'),
@@ -339,7 +339,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'export': (
         'Write captures in the format of another tool.',
         (
-            ('captures', 'ID...', True, "A capture's id, the start of one, `last`, or a capture file."),
+            ('captures', 'ID...', True, "A capture's id, the start of one, `last`, or a capture file.", 'captures_and_files'),
         ),
         (
             (('--format',), 'FORMAT', False, ('curl', 'httpie', 'python', 'http', 'har', 'pytest', 'lambda', 'postman', 'capture'), 'curl, httpie, python, http, har, pytest, lambda, postman or capture.'),
@@ -396,7 +396,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'decrypt': (
         'Decrypt the encrypted inputs of a payload.',
         (
-            ('capture', 'CAPTURE|last|FILE', False, "A capture's id, `last`, or a file (payload, capture, raw HTTP request; - for stdin)."),
+            ('capture', 'CAPTURE|last|FILE', False, "A capture's id, `last`, or a file (payload, capture, raw HTTP request; - for stdin).", 'captures_and_files'),
             ('paths', '[PATH]...', True, "The path of a value, such as payload.properties.password, or an input's name. Default: the properties that the payload names as encrypted."),
         ),
         (

@@ -1,0 +1,142 @@
+"""Options in groups, and the decorator that makes a function with such groups a command.
+
+A declaration says everything about an option. The parser, the help, the defaults from files and variables, completion,
+the refusal of contradictory options, and the reference pages read it. To convert a command:
+
+1. Replace `typer.Option(` with `option(`, and `typer.Argument(` with `argument(`. They take the same settings. Add
+   what a table says about the option, and delete the table's entry: `trust` (`HARMLESS` in `defaults.py`), `completes`
+   (`COMPLETES` in `docs/command_line.py`), `may_be_empty` (`_MAY_BE_EMPTY` in `command.py`). Trust of a shared option,
+   such as `options.Json`, is declared there.
+2. If the command's help has groups (`GROUPS` in `help.py`), write a class for each in the order of the help, and delete
+   the entry. Its fields are the group's options in their order, with their types and defaults. It can extend another
+   group. A command without groups in its help keeps its parameters.
+
+       @option_group("Target")
+       class ReplayTarget:
+           # its docstring
+           to: Annotated[str | None, option("--to", metavar="URL|PORT", help="The target.")] = None
+           timeout_s: options.ResponseTimeout = 40.0
+
+           def url(self) -> str | None:  # builds a value that a verb takes
+               return None if self.to is None else read_target(self.to, "--to")
+
+3. Decorate the function, which gets the groups instead of their options:
+
+       @command
+       def replay(ctx: typer.Context, *, target: ReplayTarget, dry_run: options.DryRun = False) -> ExitCode: ...
+
+4. Replace calls of `refuse_contradictions` with `excludes`, `no_effect` and `stdin` where the messages stay the same.
+   Contradictions that depend on values stay calls. To add such a rule to a shared option, write
+   `json: Annotated[options.Json, also(excludes=("--raw",))] = False`.
+5. Run `docs/generate.py`: apart from `words.py`, nothing may change.
+
+The name of a field is the parameter's name in `ctx`, so no two groups of a command may have a field of the same name.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, dataclass_transform, get_args, get_type_hints
+
+import typer
+
+from port_hook_cli.cli.contradictions import refuse_declared
+from port_hook_cli.cli.declaration import Declaration, NoEffect
+from port_hook_cli.cli.exit_codes import ExitCode
+
+_BY_NAME = inspect.Parameter.KEYWORD_ONLY
+
+
+def option(*names: str, **settings: Any) -> Any:
+    """Return an option for `Annotated`. `settings` are fields of `Declaration` and settings of `typer.Option`."""
+    declaration = _take_declaration(names[0].partition("/")[0], settings)
+    return _declared(typer.Option(*names, **settings), declaration)
+
+
+def argument(*, name: str = "", **settings: Any) -> Any:
+    """Return an argument for `Annotated`. `settings` are fields of `Declaration` and settings of `typer.Argument`."""
+    declaration = _take_declaration(name or settings["metavar"], settings)
+    return _declared(typer.Argument(**settings), declaration)
+
+
+def _take_declaration(name: str, settings: dict[str, Any]) -> Declaration:
+    own = {field: settings.pop(field) for field in Declaration._fields if field in settings}
+    return Declaration(name, **own)
+
+
+def _declared(info: Any, declaration: Declaration) -> Any:
+    info.declared = declaration
+    return info
+
+
+def also(*, excludes: tuple[str, ...] = (), no_effect: tuple[NoEffect, ...] = ()) -> Mapping[str, Any]:
+    """Return what a command declares about a shared option in addition, for `Annotated`."""
+    return {"excludes": excludes, "no_effect": no_effect}
+
+
+Group = TypeVar("Group")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, eq_default=False)
+def option_group(title: str) -> Callable[[type[Group]], type[Group]]:
+    """Make a class a group of options: a frozen dataclass whose fields the help lists under `title`."""
+
+    def make(group: type[Group]) -> type[Group]:
+        group.__title__ = title  # type: ignore[attr-defined]
+        # The methods that are left out are not used, and creating them takes time at the start of each command.
+        return dataclass(frozen=True, kw_only=True, eq=False, repr=False, match_args=False)(group)
+
+    return make
+
+
+def command(function: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
+    """Return a function whose parameters are the options in the groups that `function` takes, which Typer can read.
+
+    Options that contradict each other are refused before `function` is called. The attribute `declared` of the result
+    maps the parameters to their declarations.
+    """
+    parameters: list[inspect.Parameter] = []
+    declared: dict[str, Declaration] = {}
+    groups: dict[str, tuple[Any, Mapping[str, Any]]] = {}
+
+    def add(name: str, hint: Any, default: Any, title: str = "") -> None:
+        if hint is not typer.Context:
+            declared[name] = _declaration_of(hint)._replace(title=title)
+        parameters.append(inspect.Parameter(name, _BY_NAME, default=default, annotation=hint))
+
+    hints: dict[str, Any] = get_type_hints(function, include_extras=True)
+    for name, parameter in inspect.signature(function).parameters.items():
+        group = hints[name]
+        if title := getattr(group, "__title__", ""):
+            groups[name] = (group, get_type_hints(group, include_extras=True))
+            for field, hint in groups[name][1].items():
+                add(field, hint, getattr(group, field, inspect.Parameter.empty), title)
+        else:
+            add(name, group, parameter.default)
+
+    @functools.wraps(function)
+    def run(**values: Any) -> ExitCode:
+        refuse_declared(values["ctx"], declared)
+        made = {
+            name: group(**{field: values.pop(field) for field in fields}) for name, (group, fields) in groups.items()
+        }
+        return function(**values, **made)
+
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {}  # typer would evaluate them a second time
+    run.declared = declared  # type: ignore[attr-defined]
+    return run
+
+
+def _declaration_of(hint: Any) -> Declaration:
+    _, info, *more = get_args(hint)
+    declaration: Declaration = info.declared
+    for rules in more:
+        declaration = declaration._replace(
+            excludes=(*declaration.excludes, *rules["excludes"]),
+            no_effect=(*declaration.no_effect, *rules["no_effect"]),
+        )
+    return declaration
