@@ -14,12 +14,9 @@ from port_hook_cli.cli.app import COMMANDS, app
 from port_hook_cli.cli.declaration import Declaration, Trust
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.help import EXAMPLES
-from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, PROVIDERS
 
-_TUNNELS = (AUTO.name, NO_TUNNEL.name, *(value for row in PROVIDERS for value in row.values))
 # Options whose values are in a table of the package. The values of others are in their help: `http|lambda`.
 _CHOICES = {
-    ("listen", "--tunnel"): tuple(name for name in _TUNNELS if re.fullmatch(r"[a-z.]+", name)),
     ("export", "--format"): tuple(row.name for row in EXPORT_FORMATS),
 }
 UNDECLARED = Declaration("")
@@ -36,9 +33,6 @@ COMPLETES = {
     ("report-run", "run_id"): "runs_to_report",
     ("trigger", "action"): "definitions",
     ("trigger", "--route"): "rules",
-    ("listen", "--route"): "rules",
-    ("listen", "--retarget"): "names",
-    ("listen", "--only"): "names",
 }
 _ALTERNATIVES = re.compile(r"<?([a-z0-9-]+(?:\|[a-z0-9-]+)+)>?")
 _HELP_OPTION = (("--help", "-h"), "", False, (), "Show the help and exit.")

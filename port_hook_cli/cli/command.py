@@ -61,8 +61,6 @@ class Command(TyperCommand):
 
         name, listed = str(self.name), HARMLESS.get(str(self.name), {})
         trust = next((Trust(*listed[flag[2:]]) for flag in parameter.opts if flag[2:] in listed), Trust())
-        if name == "listen" and parameter.name in {"forward_to", "route"}:
-            trust = Trust(is_handler=True)
         flag = max(parameter.opts, key=len)
         return Declaration(flag, trust=trust, may_be_empty=(name, flag) in _MAY_BE_EMPTY)
 

@@ -29,27 +29,6 @@ ANY_VALUE = (float("-inf"), float("inf"))
 _MIB = 1024.0 * 1024.0
 
 HARMLESS: Mapping[str, Mapping[str, tuple[float, float]]] = {
-    "listen": {
-        "port": ANY_VALUE,
-        "path": ANY_VALUE,
-        "tolerance": (0.0, 300.0),
-        "strict": ANY_VALUE,
-        "refuse-replays": ANY_VALUE,
-        "delay": (0.0, 60.0),
-        "seed": ANY_VALUE,
-        "max-in-flight": ANY_VALUE,
-        "in-order": ANY_VALUE,
-        "forward-timeout": (0.001, 30.0),
-        "max-body": (1.0, 10 * _MIB),
-        "count": ANY_VALUE,
-        "once": ANY_VALUE,
-        "timeout": ANY_VALUE,
-        "expect-status": ANY_VALUE,
-        "exit-on-tunnel-loss": ANY_VALUE,
-        "compact": ANY_VALUE,
-        "full": ANY_VALUE,
-        "json": ANY_VALUE,
-    },
     "sign": {"timestamp-unit": ANY_VALUE, "format": ANY_VALUE},
     "render": {"strict": ANY_VALUE, "timeout": (0.001, 5.0), "json": ANY_VALUE},
     "trigger": {"strict": ANY_VALUE, "timestamp-unit": ANY_VALUE, "timeout": (0.001, 40.0), "json": ANY_VALUE},

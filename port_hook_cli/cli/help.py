@@ -5,26 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
-    "listen": {
-        "Target": ("--forward-to", "--route", "--only", "--max-in-flight", "--in-order", "--forward-timeout"),
-        "Server": ("--port", "--host", "--path"),
-        "Tunnel": (
-            "--tunnel", "--public-url", "--domain", "--accept-host-key", "--probe-interval", "--exit-on-tunnel-loss",
-            "--copy",
-        ),
-        "Kafka": ("--kafka", "--since", "--from-end", "--group", "--take-over"),
-        "Actions and workflows in Port": ("--retarget", "--yes", "--api-timeout", "--insecure-api"),
-        "Verification": (
-            "--secret-file", "--org", "--tolerance", "--strict", "--refuse-replays", "--allow-unverified",
-            "--no-verify",
-        ),
-        "Responses": ("--respond", "--delay", "--fail-first", "--fail-rate", "--seed", "--drop", "--max-response"),
-        "Runs in Port": ("--follow", "--follow-timeout", "--report"),
-        "When to stop": ("--count", "--once", "--timeout", "--expect-status"),
-        "Output": ("--compact", "--full", "--json", "--decrypt", "--decrypt-path", "--private-key"),
-        "Inspector": ("--inspect", "--inspect-port", "--actions", "--open"),
-        "Storage": ("--store", "--max-captures", "--max-store", "--max-body", "--keep-secrets"),
-    },
     "trigger": {
         "Target": ("--to", "--route", "--to-its-url", "--kafka", "--timeout"),
         "Run": (

@@ -10,11 +10,23 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from port_hook_cli.cli import listen_options, options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.listen_options import refuse_listen_contradictions
+from port_hook_cli.cli.listen_options import (
+    ListenEnd,
+    ListenInspector,
+    ListenKafka,
+    ListenOutput,
+    ListenResponses,
+    ListenRetarget,
+    ListenRuns,
+    ListenServer,
+    ListenStorage,
+    ListenTarget,
+    ListenTunnel,
+    ListenVerification,
+)
+from port_hook_cli.cli.option_groups import command
 from port_hook_cli.errors import SettingsError
-from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.listener.options import (
     check_max_body,
@@ -47,69 +59,22 @@ if TYPE_CHECKING:
 _MOST_SEED = 1_000_000
 
 
+@command
 def listen(
     ctx: typer.Context,
-    port: listen_options.ListenPort = 8787,
-    host: listen_options.Host = "127.0.0.1",
-    path: listen_options.ServedPath = "/",
-    forward_to: listen_options.ForwardTo = None,
-    route: listen_options.Route = None,
-    tunnel: listen_options.Tunnel = None,
-    public_url: listen_options.PublicUrl = None,
-    domain: listen_options.Domain = None,
-    accept_host_key: listen_options.AcceptHostKey = None,
-    probe_interval: listen_options.ProbeInterval = 30.0,
-    exit_on_tunnel_loss: listen_options.ExitOnTunnelLoss = None,
-    copy: listen_options.Copy = False,
-    retarget: listen_options.RetargetNames = None,
-    yes: listen_options.Yes = False,
-    kafka: listen_options.Kafka = False,
-    since: listen_options.Since = None,
-    from_end: listen_options.FromEnd = False,
-    group: listen_options.Group = None,
-    take_over: listen_options.TakeOver = False,
-    tolerance: options.Tolerance = 300.0,
-    strict: listen_options.Strict = False,
-    refuse_replays: listen_options.RefuseReplays = False,
-    allow_unverified: listen_options.AllowUnverified = False,
-    no_verify: listen_options.NoVerify = False,
-    respond: listen_options.Respond = None,
-    delay: listen_options.Delay = "0",  # type: ignore[assignment] # its parser reads it
-    fail_first: listen_options.FailFirst = 0,
-    fail_rate: listen_options.FailRate = 0.0,
-    seed: listen_options.Seed = None,
-    drop: listen_options.Drop = False,
-    forward_timeout: listen_options.ForwardTimeout = 30.0,
-    max_in_flight: listen_options.MaxInFlight = None,
-    in_order: listen_options.InOrder = True,
-    only: listen_options.Only = None,
-    count: listen_options.Count = None,
-    once: listen_options.Once = False,
-    timeout: listen_options.StopAfter = None,
-    expect_status: options.ExpectStatus = None,
-    follow: listen_options.Follow = False,
-    follow_timeout: listen_options.FollowTimeout = 600.0,
-    report: listen_options.Report = None,
-    decrypt: listen_options.Decrypt = False,
-    decrypt_path: listen_options.DecryptPath = None,
-    private_key: options.PrivateKey = None,
-    compact: listen_options.Compact = False,
-    full: listen_options.Full = False,  # noqa: ARG001 - the default; it contradicts others
-    json_: options.Json = False,
-    inspect: listen_options.Inspect = False,
-    inspect_port: options.InspectPort = 0,
-    actions: options.InspectActions = None,
-    open_: options.OpenBrowser = False,
-    store: options.Store = None,
-    max_captures: listen_options.MaxCaptures = 10_000,
-    max_store: listen_options.MaxStore = "1GiB",  # type: ignore[assignment] # its parser reads it
-    keep_secrets: listen_options.KeepSecrets = False,
-    max_body: listen_options.MaxBody = "10MiB",  # type: ignore[assignment] # its parser reads it
-    max_response: listen_options.MaxResponse = "32MiB",  # type: ignore[assignment] # its parser reads it
-    api_timeout: options.ApiTimeout = API_TIMEOUT_S,
-    secret_file: options.SecretFile = None,
-    org: options.Org = None,
-    insecure_api: options.InsecureApi = False,
+    *,
+    target: ListenTarget,
+    server: ListenServer,
+    tunnel: ListenTunnel,
+    kafka: ListenKafka,
+    retarget: ListenRetarget,
+    verification: ListenVerification,
+    responses: ListenResponses,
+    runs: ListenRuns,
+    end: ListenEnd,
+    output: ListenOutput,
+    inspector: ListenInspector,
+    storage: ListenStorage,
 ) -> ExitCode:
     """Receive Port's invocations: verify, explain, save, forward and respond.
 
@@ -118,7 +83,7 @@ def listen(
     replay, copy the public URL, switch the view, open the inspector, hold incoming requests and quit.
     """
     runtime: Runtime = ctx.obj
-    refuse_listen_contradictions(ctx)
+    responses.refuse_seed_without_chance()
     from port_hook_cli.kafka.opening import KafkaOptions, kafka_opening
     from port_hook_cli.listener.asking import asker
     from port_hook_cli.listener.public_url import TunnelOptions
@@ -129,98 +94,110 @@ def listen(
 
     tunnel_options = TunnelOptions(
         choice=read_tunnel(
-            "none" if kafka and not (tunnel or public_url or domain or accept_host_key) else tunnel,
-            {"--public-url": public_url, "--domain": domain, "--accept-host-key": accept_host_key},
+            "none"
+            if kafka.is_read and not (tunnel.name or tunnel.public_url or tunnel.domain or tunnel.accept_host_key)
+            else tunnel.name,
+            {"--public-url": tunnel.public_url, "--domain": tunnel.domain, "--accept-host-key": tunnel.accept_host_key},
         ),
-        public_url=read_public_url(public_url),
-        domain=domain,
-        accept_host_key=accept_host_key,
-        probe_interval_s=probe_interval,
-        exit_after_s=exit_on_tunnel_loss,
+        public_url=read_public_url(tunnel.public_url),
+        domain=tunnel.domain,
+        accept_host_key=tunnel.accept_host_key,
+        probe_interval_s=tunnel.probe_interval,
+        exit_after_s=tunnel.exit_on_tunnel_loss,
     )
     # The ready lines say where the secret comes from.
-    read = partial(read_settings, runtime, org=org, secret_file=secret_file, tells_secret_place=False)
-    settings = None if no_verify else read(needs=ONLY_THE_SECRET)
+    read = partial(
+        read_settings, runtime, org=verification.org, secret_file=verification.secret_file, tells_secret_place=False
+    )
+    settings = None if verification.no_verify else read(needs=ONLY_THE_SECRET)
     policy = Policy(
         secret=settings.require_secret() if settings else None,
-        routes=read_routes(forward_to, route or [], path),
-        tolerance_s=tolerance,
-        strict=strict,
-        allow_unverified=allow_unverified,
-        refuse_replays=refuse_replays,
-        only=frozenset(only or ()),
-        respond=read_response(respond, runtime.cwd) if respond else OK,
-        delay=delay,
-        fail_first=fail_first,
-        fail_rate=fail_rate,
-        seed=secrets.randbelow(_MOST_SEED) if seed is None else seed,
-        drop=drop,
-        max_in_flight=max_in_flight,
-        in_order=in_order,
+        routes=read_routes(target.forward_to, target.route or [], server.path),
+        tolerance_s=verification.tolerance,
+        strict=verification.strict,
+        allow_unverified=verification.allow_unverified,
+        refuse_replays=verification.refuse_replays,
+        only=frozenset(target.only or ()),
+        respond=read_response(responses.respond, runtime.cwd) if responses.respond else OK,
+        delay=responses.delay,
+        fail_first=responses.fail_first,
+        fail_rate=responses.fail_rate,
+        seed=secrets.randbelow(_MOST_SEED) if responses.seed is None else responses.seed,
+        drop=responses.drop,
+        max_in_flight=target.max_in_flight,
+        in_order=target.in_order,
     )
     plan = ListenPlan(
         policy=policy,
-        host=host,
-        port=port,
-        store=store,
-        max_captures=max_captures,
-        max_store=check_max_store(max_store, check_max_body(max_body)),
-        keep_secrets=keep_secrets,
-        max_body=max_body,
-        forward_timeout_s=forward_timeout,
-        max_response=max_response,
-        count=1 if once else count,
-        timeout_s=timeout,
-        expect=Expectation.parse(expect_status) if expect_status else None,
+        host=server.host,
+        port=server.port,
+        store=storage.store,
+        max_captures=storage.max_captures,
+        max_store=check_max_store(storage.max_store, check_max_body(storage.max_body)),
+        keep_secrets=storage.keep_secrets,
+        max_body=storage.max_body,
+        forward_timeout_s=target.forward_timeout,
+        max_response=responses.max_response,
+        count=1 if end.once else end.count,
+        timeout_s=end.timeout,
+        expect=Expectation.parse(end.expect_status) if end.expect_status else None,
     )
-    for name in retarget or ():
+    for name in retarget.names or ():
         split_name(name)  # an incomplete name is refused before a tunnel is opened
     session = Session(
         plan=plan,
         tunnel=tunnel_options,
         ask=asker(runtime),
-        copy=copy,
+        copy=tunnel.copy,
         secret_place=settings.secret_place if settings else "",
         retarget=Retarget(
-            names=retarget,
-            settings=read(insecure_api=insecure_api),
-            yes=yes,
-            api_timeout_s=api_timeout,
+            names=retarget.names,
+            settings=read(insecure_api=retarget.insecure_api),
+            yes=retarget.yes,
+            api_timeout_s=retarget.api_timeout,
         )
-        if retarget
+        if retarget.names
         else None,
     )
-    if kafka:
+    if kafka.is_read:
         opening_kafka = kafka_opening(
             runtime,
-            partial(read, insecure_api=insecure_api),
+            partial(read, insecure_api=retarget.insecure_api),
             KafkaOptions(
-                group=group,
-                take_over=take_over,
-                yes=yes,
-                since_s=None if since is None else parse_since(since, now=runtime.now()),
-                from_end=from_end,
-                forwards=bool(forward_to or route),
+                group=kafka.group,
+                take_over=kafka.take_over,
+                yes=retarget.yes,
+                since_s=None if kafka.since is None else parse_since(kafka.since, now=runtime.now()),
+                from_end=kafka.from_end,
+                forwards=bool(target.forward_to or target.route),
             ),
             session.ask,
-            api_timeout,
+            retarget.api_timeout,
         )
         session = replace(session, sources=(opening_kafka,))
-    reveal = _reveal(decrypt_path or [], private_key, policy.secret, runtime) if decrypt or decrypt_path else None
+    reveal = (
+        _reveal(output.decrypt_path or [], output.private_key, policy.secret, runtime)
+        if output.decrypt or output.decrypt_path
+        else None
+    )
     observers: list[Observer] = []
     open_page: Callable[[], None] | None = None
-    opening = _api_opening(partial(read, insecure_api=insecure_api), runtime, api_timeout) if follow or report else None
-    if inspect:
+    opening = (
+        _api_opening(partial(read, insecure_api=retarget.insecure_api), runtime, retarget.api_timeout)
+        if runs.follow or runs.report
+        else None
+    )
+    if inspector.inspect:
         from port_hook_cli.cli.inspect import beside_listener
 
         observer, companion, open_page = beside_listener(
             plan,
             runtime,
-            port=inspect_port,
-            actions=actions or [],
-            settings=cache(partial(read, insecure_api=insecure_api)),
-            private_key=private_key,
-            opens=open_,
+            port=inspector.inspect_port,
+            actions=inspector.actions or [],
+            settings=cache(partial(read, insecure_api=retarget.insecure_api)),
+            private_key=output.private_key,
+            opens=inspector.open_browser,
         )
         observers.append(observer)
         session = replace(session, companions=(companion,))
@@ -229,12 +206,14 @@ def listen(
             session,
             runtime,
             observers,
-            app_url=_app_url(runtime, org),
-            compact=compact,
-            as_json=json_,
+            app_url=_app_url(runtime, verification.org),
+            compact=output.compact,
+            as_json=output.json,
             reveal=reveal,
             conflict=settings.conflict if settings else "",
-            run_observers=_run_observers(opening, report=report, follow_s=follow_timeout if follow else None),
+            run_observers=_run_observers(
+                opening, report=runs.report, follow_s=runs.follow_timeout if runs.follow else None
+            ),
             open_page=open_page,
         )
     )

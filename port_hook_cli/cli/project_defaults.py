@@ -21,17 +21,6 @@ from port_hook_cli.text.safe import brief
 
 PROFILES = "profiles"
 
-# What the user chose instead: an option of the file is dropped if one of these is given in another way.
-_YIELDS: Mapping[str, Collection[str]] = {
-    "forward-to": ("respond",),
-    "compact": ("full", "json"),
-    "full": ("compact", "json"),
-    "json": ("compact", "full", "decrypt", "decrypt-path"),
-    "count": ("once",),
-    "once": ("count",),
-    "strict": ("allow-unverified", "no-verify"),
-    "refuse-replays": ("no-verify",),
-}
 _MAX_NAME = 60
 
 
@@ -133,8 +122,8 @@ def _defaults_of(
         if option not in options:
             hint = _nearest(option, options) or f"`port-hook {command} --help` lists the options."
             raise SettingsError(f"{found.name}: {command} has no option {_shown(option)}.", hint=hint)
-        if given.intersection((option, *_YIELDS.get(option, ()))):
-            continue
+        if option in given or not given.isdisjoint(_contradicting(option, options)):
+            continue  # the user chose another value, or another option instead
         place = f"{found.name}: {command}.{option}"
         trust: Trust = options[option].declared.trust
         texts = list(_texts(option, value, options[option], place)) if trust.is_handler or trust.allows_some else []
@@ -144,6 +133,14 @@ def _defaults_of(
             values[options[option].name] = texts if options[option].multiple else texts[0]
             taken += [_as_written(option, text, options[option]) for text in texts]
     return ProjectDefaults(name=found.name, values=values, taken=taken, ignored=ignored)
+
+
+def _contradicting(option: str, options: Mapping[str, Any]) -> set[str]:
+    """Return the options that exclude an option or that it excludes, all without dashes."""
+    excluded = options[option].declared.excludes
+    return {
+        name for name, each in options.items() if f"--{name}" in excluded or f"--{option}" in each.declared.excludes
+    }
 
 
 def _texts(option: str, value: Any, parameter: Any, place: str) -> Iterator[str]:
