@@ -16,6 +16,7 @@ from port_hook_cli.files.input import read_input
 from port_hook_cli.files.output import check_new_file, write_new_file
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.forwarding import target_url
+from port_hook_cli.invocations.hints import REPLAY_OPTIONS, delivery_hints
 from port_hook_cli.invocations.models import Delivery, Invocation, Kind
 from port_hook_cli.invocations.payload import is_run_id, read_payload
 from port_hook_cli.invocations.records import delivery_record
@@ -40,7 +41,7 @@ from port_hook_cli.replay.series import (
 )
 from port_hook_cli.replay.sources import SIGNED, ReplaySource, captured_verdict, contradiction
 from port_hook_cli.replay.tally import DeliveryCounter, DeliveryTally
-from port_hook_cli.replay.view import delivery_hint, format_latencies, histogram_lines, series_record, tally_view
+from port_hook_cli.replay.view import format_latencies, histogram_lines, series_record, tally_view
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.terminal.console import Output, emit, rich_console, tell, write_content
@@ -485,6 +486,5 @@ def _show_one(delivery: Delivery, runtime: Runtime, conflict: str) -> None:
     else:
         output = Output(runtime.stdout, runtime.environ)
         output.print(*output.fit(delivery_lines(delivery), indent=BODY_INDENT))
-    hint = delivery_hint(delivery, conflict)
-    if hint:
-        tell(f"hint: {hint}", runtime)
+    if hints := delivery_hints(delivery, REPLAY_OPTIONS, conflict=conflict):
+        tell(f"hint: {' '.join(hints)}", runtime)

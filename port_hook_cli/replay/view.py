@@ -1,13 +1,11 @@
-"""The results of a replay as text: hints, and the table at the end of a series."""
+"""The results of a series of replays as text: responses, latencies, and their histogram."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from http import HTTPStatus
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.view import _STYLES, format_status
 from port_hook_cli.replay.histogram import at_most, latency_buckets
 from port_hook_cli.text.durations import format_duration, format_latency
@@ -24,38 +22,6 @@ _MOST_COLUMNS = 80
 _LEAST_BAR = 10
 _MS_PER_S = 1000
 SERIES = "port-hook/series/1"
-_REFUSED = "The target refused the request. Check that it verifies the exact body with the same secret."
-_SECONDS = "If it divides x-port-timestamp by 1000, it expects milliseconds: try --timestamp-unit ms."
-_HINTS = {
-    400: _SECONDS,
-    401: _REFUSED,
-    403: _REFUSED,
-    404: "The target has no route for this path; a path in --to replaces the captured one.",
-    405: "The target has this path, but not for this method; --method sets another.",
-    415: "The target expects another content-type; set it with --header content-type:….",
-}
-_FAULT_HINTS = {
-    "unreachable": "Start the target, or check --to.",
-    "timeout": "Wait longer with --timeout S; 0 waits indefinitely.",
-    "broken": "The target's own log should say why.",
-    "too-large": "Have the target return a smaller response.",
-}
-
-
-def delivery_hint(delivery: Delivery, conflict: str = "") -> str:
-    """Return what to do about a replay that failed, or an empty string.
-
-    `conflict` says that two places have different secrets; it is added if the target refused the signature.
-    """
-    if delivery.status is None:
-        return _FAULT_HINTS.get(delivery.fault or "", "")
-    if delivery.status // 100 == 3:  # noqa: PLR2004 - the class of redirects
-        return "Redirects are not followed, and Port does not follow them either; point --to at the final address."
-    fallback = "The target's own log should say why." if delivery.status >= HTTPStatus.INTERNAL_SERVER_ERROR else ""
-    hint = _HINTS.get(delivery.status, fallback)
-    if hint != _REFUSED:
-        return hint
-    return " ".join(part for part in (hint, _SECONDS, conflict) if part)
 
 
 def tally_view(tally: DeliveryTally) -> Table:

@@ -8,6 +8,7 @@ from typing import Any
 
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.captures.view.exchange import payload_lines, what_it_is
+from port_hook_cli.invocations.hints import TRIGGER_OPTIONS, delivery_hints
 from port_hook_cli.invocations.models import Delivery, Headers, Payload
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.view import MOST_OF_A_URL, bytes_text, format_status
@@ -18,7 +19,6 @@ from port_hook_cli.text.layout import INDENT
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.text.styled import JSON
 from port_hook_cli.text.styled import Styled as Text
-from port_hook_cli.trigger.hints import response_hints
 
 _MAX_LINES = 24
 _MAX_EXCERPT_CHARACTERS = 2048
@@ -56,7 +56,7 @@ def response_lines(
         outcome = (format_status(delivery.status), style)
         yield _line("responded", Text.assemble(outcome, f" in {format_latency(delivery.latency_ms)}"))
         yield from _excerpt(content)
-    for number, hint in enumerate(response_hints(delivery, conflict)):
+    for number, hint in enumerate(delivery_hints(delivery, TRIGGER_OPTIONS, conflict=conflict)):
         yield _line("" if number else "hint", Text(hint))
     if fate is RunFate.FAILURE and delivery.status is None:
         yield _line("in Port", Text("the run is synchronized: without a response it ends as FAILURE"))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from port_hook_cli.actions.request import RenderedRequest
+from port_hook_cli.invocations.hints import TRIGGER_OPTIONS, delivery_hints
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.view import MOST_OF_A_URL, format_status
 from port_hook_cli.javascript.values import write_json
@@ -15,7 +16,6 @@ from port_hook_cli.text.layout import INDENT
 from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.styled import Styled
-from port_hook_cli.trigger.hints import response_hints
 from port_hook_cli.workflows.run import WorkflowRun
 from port_hook_cli.workflows.shown_run import ShownNodeRun, ShownRun
 from port_hook_cli.workflows.walk import Step
@@ -52,7 +52,7 @@ def step_lines(step: Step, masker: Masker, conflict: str = "") -> Iterator[Style
         yield Styled.assemble((brief(step.node.identifier), "bold"), f"  {brief(step.node.type)}")
     if step.delivery is not None:
         yield _response_line(step.delivery, masker)
-        for number, hint in enumerate(response_hints(step.delivery, conflict)):
+        for number, hint in enumerate(delivery_hints(step.delivery, TRIGGER_OPTIONS, conflict=conflict)):
             yield _line("" if number else "hint", Styled(hint))
     for error in step.errors:
         message = f"{{{{ {error.expression.strip()} }}}} became null: {error.message}"

@@ -179,7 +179,7 @@ def test_replay_says_that_a_response_is_too_large_and_exits_1(run: Run, folder: 
         result = run("replay", "payload.json", "--to", handler.url, env=ENV)
     assert (result.code, result.out) == (1, "")
     assert "error: the response is larger than 32 MiB" in result.err
-    assert "hint: Have the target return a smaller response." in result.err
+    assert "hint: Return a smaller response." in result.err
     assert handler.sent < 32 * MIB + SOCKET_BUFFERS
 
 

@@ -4,52 +4,89 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from port_hook_cli.invocations.hints import (
+    LISTEN_OPTIONS,
+    REPLAY_OPTIONS,
+    TRIGGER_OPTIONS,
+    SenderOptions,
+    delivery_hints,
+)
 from port_hook_cli.invocations.models import Delivery
-from port_hook_cli.invocations.view import delivery_hint
 
 URL = "http://127.0.0.1:8000/"
 
 
+SENDERS = [LISTEN_OPTIONS, REPLAY_OPTIONS, TRIGGER_OPTIONS]
+
+
+@pytest.mark.parametrize("options", SENDERS)
 @pytest.mark.parametrize(
-    ("status", "word"),
+    ("status", "words"),
     [
         (301, "final URL"),
         (302, "final URL"),
         (307, "trailing slash"),
         (308, "trailing slash"),
         (400, "--timestamp-unit ms"),
-        (401, "secret"),
+        (401, "same secret"),
         (401, "--timestamp-unit ms"),
-        (403, "secret"),
+        (403, "same secret"),
         (403, "--timestamp-unit ms"),
-        (404, "--forward-to"),
-        (405, "method"),
-        (413, "size"),
+        (404, "no route for this path"),
+        (405, "not for this method"),
+        (413, "size limit"),
         (415, "content-type"),
-        (422, "field"),
+        (422, "which field"),
         (429, "limits the rate"),
-        (500, "log"),
-        (502, "log"),
-        (599, "log"),
+        (500, "its log"),
+        (502, "its log"),
+        (599, "its log"),
     ],
 )
-def test_error_status_has_a_hint_that_says_where_to_look(status: int, word: str) -> None:
-    assert word in delivery_hint(Delivery(url=URL, status=status))
+def test_error_status_has_a_hint_that_says_where_to_look(status: int, words: str, options: SenderOptions) -> None:
+    assert words in " ".join(delivery_hints(Delivery(url=URL, status=status), options))
 
 
+@pytest.mark.parametrize("options", SENDERS)
 @pytest.mark.parametrize(
-    ("fault", "word"),
+    ("fault", "words"),
     [
-        ("unreachable", "port-hook replay last --to URL"),
-        ("timeout", "--forward-timeout"),
+        ("unreachable", "Start your handler"),
+        ("timeout", "0 waits indefinitely"),
         ("broken", "log"),
+        ("too-large", "smaller response"),
         ("interrupted", "port-hook replay last --to URL"),
     ],
 )
-def test_a_delivery_without_a_response_has_a_hint_for_its_fault(fault: str, word: str) -> None:
-    assert word in delivery_hint(Delivery(url=URL, fault=fault))
+def test_delivery_without_a_response_has_a_hint_for_its_fault(fault: str, words: str, options: SenderOptions) -> None:
+    assert words in " ".join(delivery_hints(Delivery(url=URL, fault=fault), options))
 
 
+@pytest.mark.parametrize(
+    ("options", "delivery", "words"),
+    [
+        (LISTEN_OPTIONS, Delivery(url=URL, fault="unreachable"), "set --forward-to to its URL"),
+        (LISTEN_OPTIONS, Delivery(url=URL, fault="unreachable"), "`port-hook replay last --to URL` sends it again"),
+        (LISTEN_OPTIONS, Delivery(url=URL, fault="timeout"), "raise --forward-timeout"),
+        (LISTEN_OPTIONS, Delivery(url=URL, fault="too-large"), "raise --max-response"),
+        (LISTEN_OPTIONS, Delivery(url=URL, status=404), "in --forward-to"),
+        (LISTEN_OPTIONS, Delivery(url=URL, status=400), "`port-hook replay last --to URL --timestamp-unit ms`"),
+        (REPLAY_OPTIONS, Delivery(url=URL, fault="unreachable"), "set --to to its URL"),
+        (REPLAY_OPTIONS, Delivery(url=URL, fault="timeout"), "raise --timeout"),
+        (REPLAY_OPTIONS, Delivery(url=URL, status=302), "Set --to to the final URL"),
+        (REPLAY_OPTIONS, Delivery(url=URL, status=405), "--method"),
+        (REPLAY_OPTIONS, Delivery(url=URL, status=415), "--header content-type:"),
+        (TRIGGER_OPTIONS, Delivery(url=URL, status=404), "in --to"),
+        (TRIGGER_OPTIONS, Delivery(url=URL, status=415), "in `headers`"),
+    ],
+)
+def test_hint_names_the_options_of_the_command_that_sent(
+    options: SenderOptions, delivery: Delivery, words: str
+) -> None:
+    assert words in " ".join(delivery_hints(delivery, options))
+
+
+@pytest.mark.parametrize("options", SENDERS)
 @pytest.mark.parametrize(
     "delivery",
     [
@@ -58,20 +95,30 @@ def test_a_delivery_without_a_response_has_a_hint_for_its_fault(fault: str, word
         Delivery(url=URL, fault="of a later version"),
     ],
 )
-def test_delivery_has_no_hint_when_the_cause_is_unknown(delivery: Delivery) -> None:
-    assert delivery_hint(delivery) == ""
+def test_delivery_has_no_hint_when_the_cause_is_unknown(delivery: Delivery, options: SenderOptions) -> None:
+    assert delivery_hints(delivery, options, conflict="Two places differ.") == ()
 
 
-@given(st.integers(100, 999))
-def test_a_delivery_has_a_hint_only_when_it_failed(status: int) -> None:
-    hint = delivery_hint(Delivery(url=URL, status=status))
-    assert hint == "" or not 200 <= status <= 299
-    assert "\n" not in hint
+@given(st.integers(100, 999), st.sampled_from(SENDERS), st.booleans())
+def test_delivery_has_hints_of_one_line_only_when_it_failed(
+    status: int, options: SenderOptions, is_message: bool
+) -> None:
+    hints = delivery_hints(Delivery(url=URL, status=status), options, is_message=is_message)
+    assert not hints or not 200 <= status <= 299
+    assert not any({"\n", "{", "}"} & set(hint) for hint in hints)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
 def test_hint_names_the_signed_form_when_a_handler_refuses_a_message(status: int) -> None:
-    delivery = Delivery(url="http://127.0.0.1:8000/", status=status)
-    hint = delivery_hint(delivery, is_message=True)
+    (hint,) = delivery_hints(Delivery(url=URL, status=status), LISTEN_OPTIONS, is_message=True)
     assert "without the two signature headers" in hint
-    assert hint != delivery_hint(delivery)
+
+
+@pytest.mark.parametrize("is_message", [False, True])
+@pytest.mark.parametrize(("status", "is_told"), [(400, False), (401, True), (403, True), (404, False), (200, False)])
+def test_conflict_of_secrets_is_the_last_hint_when_the_signature_may_be_refused(
+    status: int, is_told: bool, is_message: bool
+) -> None:
+    conflict = "Two places differ."
+    hints = delivery_hints(Delivery(url=URL, status=status), LISTEN_OPTIONS, is_message=is_message, conflict=conflict)
+    assert (hints[-1:] == (conflict,)) is is_told

@@ -12,7 +12,7 @@ from port_hook_cli.invocations.http_text import parse_request
 from port_hook_cli.invocations.models import Delivery, Headers
 from port_hook_cli.invocations.view import SHOWN_BYTES, delivery_lines, format_status, request_text
 from port_hook_cli.replay.tally import DeliveryTally, tally_deliveries
-from port_hook_cli.replay.view import delivery_hint, format_latencies, histogram_lines, tally_view
+from port_hook_cli.replay.view import format_latencies, histogram_lines, tally_view
 from tests.factories import an_invocation
 
 URL = "http://127.0.0.1:8000/hook?a=1"
@@ -60,35 +60,6 @@ def test_control_characters_of_a_response_are_escaped(body: bytes) -> None:
 @pytest.mark.parametrize(("status", "words"), [(200, "200 OK"), (499, "499"), (999, "999")])
 def test_status_is_shown_with_its_reason_phrase_when_there_is_one(status: int, words: str) -> None:
     assert format_status(status) == words
-
-
-@pytest.mark.parametrize(
-    ("delivery", "word"),
-    [
-        (Delivery(url=URL, status=400), "--timestamp-unit ms"),
-        (Delivery(url=URL, status=401), "secret"),
-        (Delivery(url=URL, status=401), "--timestamp-unit ms"),
-        (Delivery(url=URL, status=403), "--timestamp-unit ms"),
-        (Delivery(url=URL, status=403), "secret"),
-        (Delivery(url=URL, status=404), "--to"),
-        (Delivery(url=URL, status=405), "--method"),
-        (Delivery(url=URL, status=415), "--header"),
-        (Delivery(url=URL, status=302), "not followed"),
-        (Delivery(url=URL, status=500), "log"),
-        (Delivery(url=URL, status=599), "log"),
-        (Delivery(url=URL, fault="unreachable"), "--to"),
-        (Delivery(url=URL, fault="timeout"), "--timeout"),
-        (Delivery(url=URL, fault="broken"), "log"),
-        (Delivery(url=URL, fault="too-large"), "smaller"),
-    ],
-)
-def test_each_known_failure_has_a_hint(delivery: Delivery, word: str) -> None:
-    assert word in delivery_hint(delivery)
-
-
-@pytest.mark.parametrize("delivery", [Delivery(url=URL, status=200), Delivery(url=URL, status=418)])
-def test_other_responses_have_no_hint(delivery: Delivery) -> None:
-    assert delivery_hint(delivery) == ""
 
 
 def test_a_series_is_a_table_of_responses_and_a_line_of_latencies() -> None:

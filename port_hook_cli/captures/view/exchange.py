@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from port_hook_cli.invocations.hints import LISTEN_OPTIONS, delivery_hints
 from port_hook_cli.invocations.models import (
     Delivery,
     Exchange,
@@ -23,7 +24,7 @@ from port_hook_cli.invocations.models import (
     Verdict,
 )
 from port_hook_cli.invocations.payload import is_run_id
-from port_hook_cli.invocations.view import body_text, bytes_text, delivery_hint, value_text
+from port_hook_cli.invocations.view import body_text, bytes_text, value_text
 from port_hook_cli.runs.fate import OPEN_FATES, RunFate, run_fate
 from port_hook_cli.runs.urls import run_page
 from port_hook_cli.runs.view import fate_message, message_fate, report_command
@@ -45,7 +46,6 @@ _NAME_WIDTH = 40
 _MOST_INPUTS = 40
 _MOST_CHANGES = 20
 _UNAUTHORIZED = 401
-_MAY_BE_A_WRONG_SECRET = frozenset({401, 403})
 
 
 def clock_time(epoch_s: float) -> str:
@@ -200,10 +200,9 @@ def _delivery(delivery: Delivery, conflict: str, *, is_message: bool) -> Iterato
         yield _line("", Styled(brief(delivery.error), style=style))
     if delivery.body:
         yield from _block("", delivery.body, bytes_text(delivery.body, limit=_BODY_EXCERPT))
-    if hint := delivery_hint(delivery, is_message=is_message):
-        yield _line("hint", Styled(hint))
-    if conflict and delivery.status in _MAY_BE_A_WRONG_SECRET:
-        yield _line("", Styled(conflict))
+    hints = delivery_hints(delivery, LISTEN_OPTIONS, is_message=is_message, conflict=conflict)
+    for number, hint in enumerate(hints):
+        yield _line("" if number else "hint", Styled(hint))
 
 
 def simulated_text(simulated: Simulated) -> str:

@@ -1,0 +1,100 @@
+"""What to do about a delivery that failed: one table for everything that sends requests to a handler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from port_hook_cli.invocations.models import Delivery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderOptions:
+    """How a hint names the options of the command that sent the request.
+
+    `unit` is how to send the timestamp in milliseconds. `advice` is what else this command can do, by fault or status.
+    """
+
+    target: str
+    timeout: str
+    unit: str
+    advice: Mapping[str | int, str]
+
+
+_REPLAY_LAST = "`port-hook replay last --to URL`"
+
+LISTEN_OPTIONS = SenderOptions(
+    target="--forward-to",
+    timeout="--forward-timeout",
+    unit="`port-hook replay last --to URL --timestamp-unit ms`",
+    advice={
+        "unreachable": f"The request is saved: {_REPLAY_LAST} sends it again.",
+        "too-large": f"Or raise --max-response, and send the request again with {_REPLAY_LAST}.",
+    },
+)
+REPLAY_OPTIONS = SenderOptions(
+    target="--to",
+    timeout="--timeout",
+    unit="--timestamp-unit ms",
+    advice={405: "Set another method with --method.", 415: "Set it with --header content-type:…."},
+)
+TRIGGER_OPTIONS = SenderOptions(
+    target="--to",
+    timeout="--timeout",
+    unit="--timestamp-unit ms",
+    advice={415: "Set it in `headers`."},
+)
+
+_SIGNATURE = "If the handler verifies signatures, give it the same secret, and let it verify the raw body."
+_SECONDS = (
+    "If the handler divides x-port-timestamp by 1000, it expects milliseconds, and Port sends seconds: try {unit}."
+)
+_MESSAGE = (
+    "If the handler verifies signatures, let it verify the message without the two signature headers in its `headers`, "
+    "written as compact JSON without escapes (`json.dumps(message, separators=(',', ':'), ensure_ascii=False)`)."
+)
+_REDIRECTED = "Set {target} to the final URL: Port does not follow redirects."
+_HINTS: Mapping[str | int, tuple[str, ...]] = {
+    "unreachable": ("Start your handler, or set {target} to its URL.",),
+    "timeout": ("Respond first and do the work afterwards, or raise {timeout} (0 waits indefinitely).",),
+    "interrupted": (f"Send the request again with {_REPLAY_LAST}.",),
+    "too-large": ("Return a smaller response.",),
+    "broken": ("Check the handler's log for the reason.",),
+    307: (f"{_REDIRECTED} A trailing slash is the usual cause.",),
+    308: (f"{_REDIRECTED} A trailing slash is the usual cause.",),
+    400: (_SECONDS,),
+    401: (_SIGNATURE, _SECONDS),
+    403: (_SIGNATURE, _SECONDS),
+    404: ("The handler has no route for this path. Set the path in {target}.",),
+    405: ("The handler has a route for this path, but not for this method.",),
+    413: ("Raise the size limit of the handler, or of the proxy in front of it.",),
+    415: ("The handler expects another content-type.",),
+    422: ("The handler read the body and rejected its content. Its response may say which field.",),
+    429: ("The handler limits the rate of requests. Try again later.",),
+    "3xx": (_REDIRECTED,),
+    "5xx": ("The handler failed. Check its log.",),
+}
+_REFUSALS = frozenset({400, 401, 403})
+_MAY_BE_A_WRONG_SECRET = frozenset({401, 403})
+
+
+def delivery_hints(
+    delivery: Delivery, options: SenderOptions, *, is_message: bool = False, conflict: str = ""
+) -> tuple[str, ...]:
+    """Return what to do about a delivery that failed, each hint for a line of its own.
+
+    The result is empty if the delivery did not fail, or if the cause is unknown. `is_message` says that the request
+    was a Kafka message, whose signature is not that of its bytes. `conflict` says that two places have different
+    secrets. It is added if the handler may have refused the signature.
+    """
+    status = delivery.status
+    outcome = delivery.fault or "" if status is None else status
+    found = _HINTS.get(outcome) or _HINTS.get(f"{status // 100}xx" if status else "", ())
+    if is_message and status in _REFUSALS:
+        found = (_MESSAGE,)
+    hints = [hint.format(target=options.target, timeout=options.timeout, unit=options.unit) for hint in found]
+    if outcome in options.advice:
+        hints[-1] += f" {options.advice[outcome]}"
+    if conflict and status in _MAY_BE_A_WRONG_SECRET:
+        hints.append(conflict)
+    return tuple(hints)
