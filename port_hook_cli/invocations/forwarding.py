@@ -1,6 +1,6 @@
-"""Forward a request unchanged: the target's URL, whether it is on this machine, and the header fields.
+"""Forward a request unchanged: to which URL, whether that is on this machine, and with which headers.
 
-Hop-by-hop fields are those of RFC 9110, section 7.6.1, and those that the `Connection` field names.
+RFC 9110, section 7.6.1, and the `Connection` header list the hop-by-hop headers.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _PORT_HERE = re.compile(r":?(?P<port>[0-9]+)(?P<rest>(?:[/?].*)?)")
 
 
 class BadTarget(ValueError):
-    """A target is not a URL, `host:port` or a port. The message says what is wrong with it."""
+    """A target is not a URL, `host:port` or a port. The message says why."""
 
 
 def parse_target(text: str) -> str:
@@ -62,7 +62,7 @@ def parse_target(text: str) -> str:
 
 
 def read_target(text: str, option: str) -> str:
-    """Return the URL that the command-line option `option` gives, as `parse_target` reads it; raises UsageError."""
+    """Return the value of the command-line option `option` as a URL (see `parse_target`); raises UsageError."""
     if not text.strip():
         raise UsageError(f"{option}: the target is empty.", hint="Check whether a shell variable is unset.")
     try:
@@ -99,7 +99,7 @@ def is_below(target: str, mount: str) -> bool:
 
 
 def forwarded_headers(invocation: Invocation, url: str, *, client: str, scheme: str) -> Headers:
-    """Return the fields for the handler: the received ones in order, without hop-by-hop fields, and `x-forwarded-*`.
+    """Return the headers for the handler: those received, in order, without hop-by-hop headers, and `x-forwarded-*`.
 
     `Host` names the handler, as local frameworks expect. The host that Port called is in `x-forwarded-host`.
     """
@@ -122,7 +122,7 @@ def forwarded_headers(invocation: Invocation, url: str, *, client: str, scheme: 
 
 
 def relayed_headers(headers: Headers) -> Headers:
-    """Return the header fields of a handler's response that are returned to Port."""
+    """Return the headers of a handler's response that the listener returns to Port."""
     dropped = _hop_by_hop(headers)
     if dropped.isdisjoint(headers.names):  # nearly always
         return headers
@@ -130,13 +130,13 @@ def relayed_headers(headers: Headers) -> Headers:
 
 
 def fields_with_length(status: int, headers: Headers, size: int, *, is_head: bool) -> tuple[tuple[str, str], ...]:
-    """Return the header fields of a response, with exactly one correct content length.
+    """Return the headers of a response, with exactly one correct content length.
 
-    `size` is that of the response's body in bytes. `is_head` says that it is the response to a HEAD request.
+    `size` is the size of the body in bytes. `is_head` says that the response is for a HEAD request.
 
-    If there is a body, its length replaces the received one. A response to HEAD or with status 304 has no body, and may
-    have the length of the body that it leaves out (RFC 9110, section 8.6): that of the handler's field, or for one of
-    the listener's own responses, that of the body.
+    The size of the body replaces a received content length. A response to HEAD or with status 304 has no body, but may
+    have the content length of the omitted body (RFC 9110, section 8.6): the handler's own, or for a response that the
+    listener made, `size`.
     """
     length = _length(status, headers, size, is_head=is_head)
     received, lengths = headers.items, headers.all("content-length")

@@ -85,9 +85,9 @@ def _refuse_unprotected(brokers: tuple[str, ...]) -> None:
 
 
 def is_broker_address(broker: str, *, needs_port: bool = False) -> bool:
-    """Return whether `broker` is `HOST:PORT`, or `HOST` if no port is needed, and nothing that could be read otherwise.
+    """Return whether `broker` is unambiguously `HOST:PORT`, or `HOST` if no port is needed.
 
-    librdkafka and a URL's parser would take other texts apart in different ways, and librdkafka shortens large ports.
+    librdkafka and URL parsers would read other texts in different ways, and librdkafka truncates large ports.
     """
     match = _address.fullmatch(broker)
     return bool(match and (int(match[2]) <= _MAX_PORT if match[2] else not needs_port))
@@ -99,7 +99,7 @@ def is_usable_text(text: str) -> bool:
 
 
 def is_loopback_broker(broker: str) -> bool:
-    """Return whether `HOST:PORT` is on this machine. Names other than localhost are not resolved."""
+    """Return whether the broker `HOST:PORT` is on this machine."""
     return is_broker_address(broker) and is_on_this_machine(f"http://{broker}")
 
 

@@ -218,7 +218,7 @@ def _record_session(store: CaptureStore, plan: ListenPlan, observer: Observer) -
 
 
 def _refuse_to_loop(plan: ListenPlan, host: str, port: int) -> None:
-    """Raise UsageError for a target that is the listener itself: it would forward each request to itself forever."""
+    """Raise UsageError for a target that may be the listener itself, which would forward each request to itself."""
     for target in plan.policy.routes.targets:
         target_host, target_port = handler_address(target)
         if target_port == port and (target_host == host or may_be_on_this_machine(target)):

@@ -1,4 +1,4 @@
-"""The URLs of Port's API and of its web app. Each region has a pair of them."""
+"""The URLs of Port's API and web app in each region."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def parse_api_url(text: str) -> str:
 
 
 def is_ports_own(api_url: str) -> bool:
-    """Return whether an API URL is one of Port's own four."""
+    """Return whether an API URL is one of the four URLs of Port's own API."""
     return api_url.lower() in _APPS
 
 
 def is_in_ports_own(url: str) -> bool:
-    """Return whether a URL is in one of Port's own four APIs: https, exactly this host, and without a port.
+    """Return whether a URL is in Port's own API: https, exactly one of its four hosts, and no port.
 
     Port calls such a webhook target with the organization's own credentials (docs, webhook page).
     """

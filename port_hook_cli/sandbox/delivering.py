@@ -46,7 +46,7 @@ _LOST = "The sandbox stopped while it sent the request; it is not known whether 
 class Sending:
     """How invocations are sent: the unit of the signed timestamp, and the response timeout in seconds (0: none).
 
-    Without `allow_remote`, invocations are sent only to loopback hosts.
+    Without `allow_remote`, the sandbox sends only to this machine.
     """
 
     unit: TimestampUnit = TimestampUnit.SECONDS
