@@ -20,6 +20,8 @@ from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.listener.observers import Observer, Observers
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.serving import ListenPlan, Serving, listening
+from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
 from tests.factories import SECRET
 from tests.servers import NO_TLS
@@ -100,7 +102,7 @@ async def a_client(opened: OpenInspector, serving: Serving | None = None) -> Asy
 @asynccontextmanager
 async def over_store(runtime: Runtime, store: Path, **options: Any) -> AsyncIterator[InspectorClient]:
     """Open an inspector over a store."""
-    wanted = InspectorOptions(**{"secret": SECRET, **options})
+    wanted = InspectorOptions(**{"secret": SECRET, "access": PortAccess.known(Settings(), runtime), **options})
     async with inspecting_store(wanted, runtime, store) as opened, a_client(opened) as client:
         yield client
 
@@ -118,7 +120,7 @@ async def beside_listener(
     """Open a listener with an inspector."""
     plan = ListenPlan(policy=Policy(secret=SECRET, routes=Routes(default=forward_to, mount=mount)), port=0, store=store)
     observer = InspectorObserver()
-    wanted = InspectorOptions(**{"secret": SECRET, **options})
+    wanted = InspectorOptions(**{"secret": SECRET, "access": PortAccess.known(Settings(), runtime), **options})
     async with listening(plan, runtime, Observers([observer, *observers])) as serving:
         serving.accept()
         urls = lambda: (serving.url, None)  # noqa: E731

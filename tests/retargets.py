@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from port_hook_cli.actions.samples import create_vm_action
-from port_hook_cli.port_api.client import PortApi
 from port_hook_cli.retarget.entry import Outcome
 from port_hook_cli.retarget.flow import Retargeting
 from port_hook_cli.retarget.journal import FOLDER, Journal, JournalClaim
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.text.secret import Secret
 from tests.factories import NOW
+from tests.port_clients import port_client
 
 ONE, TWO = "https://one.example/hook", "https://two.example/hook"
 
@@ -85,7 +85,7 @@ async def a_retargeting(
     async def no_pause(_: float) -> None:
         return
 
-    async with PortApi(
+    async with port_client(
         api_url=api_url, client_id=client_id, client_secret=client_secret or Secret("s"), sleep=no_pause
     ) as api:
         yield Retargeting(

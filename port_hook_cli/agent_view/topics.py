@@ -17,6 +17,7 @@ from port_hook_cli.http.limits import MIB, format_size
 from port_hook_cli.invocations.models import Invocation, MessageOrigin, Response
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.kafka.opening import KafkaOpening, KafkaOptions, kafka_opening
+from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import tell
@@ -35,11 +36,7 @@ def open_topics(
 ) -> KafkaOpening:
     """Return what opens the topics; raises SettingsError and BrokerError. `settings` returns those of Port's API."""
     options = KafkaOptions(since_s=stream.since_s, from_end=stream.since_s is None, forwards=plan.send)
-    return kafka_opening(runtime, settings, options, _decline, plan.api_timeout_s)
-
-
-async def _decline(_: str) -> bool:
-    return False
+    return kafka_opening(runtime, lambda: open_port_api(settings(), runtime, timeout_s=plan.api_timeout_s), options)
 
 
 async def show_topics(

@@ -23,9 +23,9 @@ from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER,
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.signatures.headers import content_without_signatures
-from port_hook_cli.terminal.console import tell
 from port_hook_cli.text.durations import parse_since
 from port_hook_cli.text.masking import Masker
+from port_hook_cli.text.remark import note, plain
 
 if TYPE_CHECKING:
     from port_hook_cli.captures.store.body_filter import JqBodyFilter
@@ -75,7 +75,7 @@ def _list(arguments: Arguments, workspace: Workspace) -> ToolOutput:
             found = (exchange for exchange in found if has_text(exchange, text, masker))
         listed, has_more = _listed(islice(found, skip, None), limit)
     if not listed:
-        tell("No captures match.", workspace.runtime)
+        workspace.say(plain("No captures match."))
     following = skip + len(listed)
     cut = f"There are more: call list_captures again with skip={following}." if has_more else ""
     return ToolOutput({"captures": listed}, cut)
@@ -134,7 +134,7 @@ def _explain(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     from port_hook_cli.signatures.view import verdict_record
 
     saved = _saved(arguments, workspace)
-    settings = workspace.settings(ONLY_THE_SECRET)
+    settings = workspace.access(ONLY_THE_SECRET).settings
     now = arguments.get("now", saved.compared_at)
     now = workspace.runtime.now() if now is None else now
     verdict = verify_received(
@@ -145,9 +145,9 @@ def _explain(arguments: Arguments, workspace: Workspace) -> ToolOutput:
         now=now,
         tolerance_s=arguments.get("tolerance_s", DEFAULT_TOLERANCE_S),
     )
-    tell(f"note: verified with the client secret from {settings.secret_place}", workspace.runtime)
+    workspace.say(note(f"verified with the client secret from {settings.secret_place}"))
     if now == saved.compared_at:
-        tell(f"note: the age is the one {saved.event}, {format_time(now)}", workspace.runtime)
+        workspace.say(note(f"the age is the one {saved.event}, {format_time(now)}"))
     return ToolOutput(verdict_record(with_conflict(verdict, settings.conflict)))
 
 

@@ -16,7 +16,7 @@ from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.errors import UsageError
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
-from port_hook_cli.terminal.console import tell
+from port_hook_cli.text.remark import note
 from port_hook_cli.text.safe import printable
 from port_hook_cli.trigger.run import run_trigger
 
@@ -29,7 +29,7 @@ async def render_template(arguments: Arguments, workspace: Workspace) -> ToolOut
     with Renderer(timeout_s=_TIMEOUT_S) as renderer:
         rendering = await renderer.arender_and_tell(template, data, strict=arguments.get("strict", False))
     for difference in template_differences(template):
-        tell(f"note: {printable(difference.message)}", workspace.runtime)
+        workspace.say(note(printable(difference.message)))
     return ToolOutput(rendering_record(rendering))
 
 

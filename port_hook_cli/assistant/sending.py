@@ -25,7 +25,6 @@ from port_hook_cli.invocations.forwarding import is_on_this_machine, read_target
 from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
-from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.replay.batch import ReplayPlan, run_batch
 from port_hook_cli.replay.editing import Assignment, Edits
 from port_hook_cli.replay.rewriting import Rewriting, parse_method
@@ -37,7 +36,7 @@ from port_hook_cli.runs.updates import LogLevel, RunReport, RunStatus, is_node_r
 from port_hook_cli.runs.urls import run_page
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit
-from port_hook_cli.terminal.console import tell
+from port_hook_cli.text.remark import note
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.trigger.plan import TriggerPlan
 from port_hook_cli.trigger.run import run_trigger
@@ -83,10 +82,10 @@ async def report_run(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     plan = plan_report(_run_id(arguments["run_id"], workspace), _report(arguments))
     for remark in plan.remarks:
         _note(remark, workspace)
-    settings = workspace.settings()
-    async with open_port_api(settings, workspace.runtime, on_retry=lambda words: _note(words, workspace)) as api:
+    access = workspace.access()
+    async with access.client(on_retry=lambda words: _note(words, workspace)) as api:
         reported = await send_report(api, plan)
-    page = "" if is_node_run(reported.run_id) else run_page(settings.app_url, reported.run_id)
+    page = "" if is_node_run(reported.run_id) else run_page(access.settings.app_url, reported.run_id)
     return ToolOutput(report_record(reported, page=page))
 
 
@@ -195,4 +194,4 @@ def _run_id(text: str, workspace: Workspace) -> str:
 
 
 def _note(words: str, workspace: Workspace) -> None:
-    tell(f"note: {printable(words)}", workspace.runtime)
+    workspace.say(note(printable(words)))

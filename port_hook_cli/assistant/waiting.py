@@ -14,7 +14,7 @@ from port_hook_cli.assistant.workspace import Workspace
 from port_hook_cli.captures.index.capture_index import CaptureIndex
 from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.invocations.models import Exchange, Status
-from port_hook_cli.terminal.console import tell
+from port_hook_cli.text.remark import note
 
 DEFAULT_WAIT_S = 30
 MAX_WAIT_S = 55
@@ -110,7 +110,7 @@ async def wait_for_invocation(arguments: Arguments, workspace: Workspace) -> Too
     finally:
         watch.close()
     if found is None:
-        tell(f"note: no invocation arrived within {timeout_s:g} s; call again to keep waiting", workspace.runtime)
+        workspace.say(note(f"no invocation arrived within {timeout_s:g} s; call again to keep waiting"))
         return ToolOutput(None)
     return capture_details(found, workspace.masker)
 

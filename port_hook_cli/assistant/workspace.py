@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.captures.database.opening import store_path
 from port_hook_cli.captures.store.reading import open_captures
-from port_hook_cli.port_api.credentials import read_settings
-from port_hook_cli.port_api.settings import ALL_NEEDS, Settings
+from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.port_api.settings import ALL_NEEDS
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.masking import Masker
+from port_hook_cli.text.remark import Remark
+from port_hook_cli.text.safe import printable_lines
 
 if TYPE_CHECKING:
     from port_hook_cli.captures.store.capture_store import CaptureStore
@@ -63,15 +65,20 @@ class Workspace:
         """Open the store to read it; raises StoreError."""
         return open_captures(self.store, self.runtime, show_only=True)
 
-    def settings(self, needs: tuple[str, ...] = ALL_NEEDS) -> Settings:
-        """Return the settings; raises SettingsError."""
-        return read_settings(
+    def access(self, needs: tuple[str, ...] = ALL_NEEDS) -> PortAccess:
+        """Return the access to Port for this call: settings may change between two calls."""
+        return PortAccess(
             self.runtime,
+            self.say,
             org=self.org,
             secret_file=self.secret_file,
             needs=needs,
             insecure_api=self.insecure_api,
         )
+
+    def say(self, remark: Remark) -> None:
+        """Add a remark to the notes of this call."""
+        print(printable_lines(remark.line), file=self.runtime.stderr)
 
     @staticmethod
     def _written(stream: Any) -> str:

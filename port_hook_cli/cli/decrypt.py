@@ -32,10 +32,10 @@ from port_hook_cli.invocations.models import Headers, Payload
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.javascript.stringify import stringify
-from port_hook_cli.port_api.credentials import read_settings
+from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import Output, emit, tell, write_bytes, write_json_text
+from port_hook_cli.terminal.console import Output, emit, sayer, tell, write_bytes, write_json_text
 from port_hook_cli.text.safe import printable, printable_lines
 from port_hook_cli.text.styled import JSON, Styled
 
@@ -90,7 +90,7 @@ def decrypt(
         raise UsageError("The capture's name is empty.", hint="Check whether a shell variable is unset.")
     wanted = tuple(map(JsonPath.parse, paths or ()))
     source = _read(capture, store, runtime)
-    settings = read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET)
+    settings = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).settings
     secret = settings.require_secret() if private_key is None else settings.client_secret
     decrypter = build_decrypter(secret, private_key, runtime, paths=wanted)
     decryptions = decrypter.decrypt(source)

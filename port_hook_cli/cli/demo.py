@@ -71,7 +71,7 @@ async def _stage(runtime: Runtime, folder: Path) -> AsyncIterator[tuple[Sandbox,
     from port_hook_cli.listener.observers import Observer
     from port_hook_cli.listener.policy import Policy
     from port_hook_cli.listener.serving import ListenPlan, listening
-    from port_hook_cli.port_api.credentials import open_port_api
+    from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.port_api.settings import Settings
     from port_hook_cli.sandbox import Sandbox
     from port_hook_cli.sandbox.sample_handler import sample_handler
@@ -86,9 +86,9 @@ async def _stage(runtime: Runtime, folder: Path) -> AsyncIterator[tuple[Sandbox,
     shown: list[Exchange] = []
     async with (
         Sandbox.start(host="127.0.0.1", port=0, now=runtime.now) as sandbox,
-        open_port_api(
+        PortAccess.known(
             Settings(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret), runtime
-        ) as api,
+        ).client() as api,
     ):
         runtime.keep_secret(sandbox.client_secret.reveal())
 

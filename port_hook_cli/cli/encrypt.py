@@ -14,10 +14,10 @@ from port_hook_cli.cli.keys import read_key_file
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.javascript.stringify import NotJson, stringify
-from port_hook_cli.port_api.credentials import read_settings
+from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import emit, tell
+from port_hook_cli.terminal.console import emit, sayer, tell
 from port_hook_cli.text.safe import printable
 
 
@@ -59,8 +59,8 @@ def encrypt(
         key = encryption.read_public_key(public_key, read_key_file(public_key, runtime))
         scheme, encrypted = Scheme.CLIENT_SIDE, encryption.encrypt_client_side(key, plaintext)
     else:
-        secret = read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).require_secret()
-        scheme, encrypted = Scheme.AES_GCM, encryption.encrypt_aes_gcm(secret, plaintext)
+        access = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=ONLY_THE_SECRET)
+        scheme, encrypted = Scheme.AES_GCM, encryption.encrypt_aes_gcm(access.secret, plaintext)
     if as_json:
         emit(encryption_record(scheme, encrypted), runtime.stdout)
     else:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -21,9 +21,10 @@ from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.invocations.forwarding import is_on_this_machine
 from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Response
 from port_hook_cli.invocations.url_text import request_target
-from port_hook_cli.port_api.credentials import read_settings
+from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import sayer, tell
 from port_hook_cli.text.secret import Secret
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ def inspect(
     from port_hook_cli.captures.database.opening import store_path
 
     runtime: Runtime = ctx.obj
-    read = partial(read_settings, runtime, org=org, secret_file=secret_file, insecure_api=insecure_api)
-    secret = read(needs=ONLY_THE_SECRET).client_secret
+    chosen = partial(PortAccess, runtime, sayer(runtime), org=org, secret_file=secret_file, insecure_api=insecure_api)
+    secret = chosen(needs=ONLY_THE_SECRET).settings.client_secret
     return asyncio.run(
         _inspect(
             runtime,
@@ -63,7 +64,7 @@ def inspect(
             port=port,
             actions=[runtime.cwd / path for path in actions or []],
             secret=secret,
-            settings=cache(read),
+            access=chosen(),
             private_key=private_key,
             opens=open_,
         )
@@ -77,19 +78,19 @@ async def _inspect(
     port: int,
     actions: list[Path],
     secret: Secret | None,
-    settings: Callable[[], Settings],
+    access: PortAccess,
     private_key: str | None,
     opens: bool,
 ) -> ExitCode:
     from port_hook_cli.inspector.session import InspectorOptions, inspecting_store
-    from port_hook_cli.terminal.console import tell
     from port_hook_cli.terminal.signals import stop_signal
 
     inspector = InspectorOptions(
         port=port,
         actions=actions,
         secret=secret,
-        settings=settings,
+        access=access,
+        say=sayer(runtime),
         decrypt=_decrypt(secret, private_key, runtime),
     )
     with stop_signal() as stop:
@@ -112,7 +113,7 @@ def beside_listener(
     *,
     port: int,
     actions: list[Path],
-    settings: Callable[[], Settings],
+    access: PortAccess,
     private_key: str | None,
     opens: bool,
 ) -> tuple[Observer, Companion, Callable[[], None]]:
@@ -126,7 +127,8 @@ def beside_listener(
         avoided_ports=frozenset(parsed for url in _handlers_here(plan) if (parsed := urlsplit(url).port)),
         actions=[runtime.cwd / path for path in actions],
         secret=secret,
-        settings=settings,
+        access=access,
+        say=sayer(runtime),
         decrypt=_decrypt(secret, private_key, runtime),
     )
 
@@ -170,7 +172,8 @@ class SandboxInspector:
             actions=[self._runtime.cwd / path for path in self._actions],
             secret=secret,
             remembers=False,
-            settings=lambda: settings,
+            access=PortAccess.known(settings, self._runtime),
+            say=sayer(self._runtime),
             decrypt=_decrypt(secret, None, self._runtime),
         )
         with tempfile.TemporaryDirectory(prefix="port-hook-") as folder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -26,7 +26,7 @@ from port_hook_cli.cli.listen_options import (
     ListenVerification,
 )
 from port_hook_cli.cli.option_groups import command
-from port_hook_cli.errors import SettingsError
+from port_hook_cli.errors import SettingsError, UsageError
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.listener.options import (
     check_max_body,
@@ -38,9 +38,10 @@ from port_hook_cli.listener.options import (
 )
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.responses import OK
-from port_hook_cli.port_api.credentials import read_settings
+from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import sayer
 from port_hook_cli.text.secret import Secret
 
 if TYPE_CHECKING:
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
     from port_hook_cli.invocations.models import Exchange
     from port_hook_cli.listener.observers import Observer
     from port_hook_cli.listener.session import Session
-    from port_hook_cli.port_api.client import PortApi
-    from port_hook_cli.port_api.settings import Settings
 
     Reveal = Callable[[Exchange], Sequence[Decryption]]
 
@@ -85,11 +84,11 @@ def listen(
     runtime: Runtime = ctx.obj
     responses.refuse_seed_without_chance()
     from port_hook_cli.kafka.opening import KafkaOptions, kafka_opening
-    from port_hook_cli.listener.asking import asker
     from port_hook_cli.listener.public_url import TunnelOptions
     from port_hook_cli.listener.serving import ListenPlan
     from port_hook_cli.listener.session import Retarget, Session
     from port_hook_cli.retarget.entry import split_name
+    from port_hook_cli.terminal.prompts import asker
     from port_hook_cli.text.durations import parse_since
 
     tunnel_options = TunnelOptions(
@@ -106,10 +105,16 @@ def listen(
         exit_after_s=tunnel.exit_on_tunnel_loss,
     )
     # The ready lines say where the secret comes from.
-    read = partial(
-        read_settings, runtime, org=verification.org, secret_file=verification.secret_file, tells_secret_place=False
+    chosen = partial(
+        PortAccess,
+        runtime,
+        sayer(runtime),
+        org=verification.org,
+        secret_file=verification.secret_file,
+        tells_secret_place=False,
     )
-    settings = None if verification.no_verify else read(needs=ONLY_THE_SECRET)
+    access = chosen(insecure_api=retarget.insecure_api, timeout_s=retarget.api_timeout)
+    settings = None if verification.no_verify else chosen(needs=ONLY_THE_SECRET).settings
     policy = Policy(
         secret=settings.require_secret() if settings else None,
         routes=read_routes(target.forward_to, target.route or [], server.path),
@@ -142,27 +147,30 @@ def listen(
         timeout_s=end.timeout,
         expect=Expectation.parse(end.expect_status) if end.expect_status else None,
     )
+    ask = asker(runtime)
+    # These are refused before a tunnel is opened.
     for name in retarget.names or ():
-        split_name(name)  # an incomplete name is refused before a tunnel is opened
+        split_name(name)
+    if retarget.names and ask is None and not retarget.yes:
+        raise UsageError(
+            "--retarget makes changes in Port and needs confirmation, but there is no terminal.", hint="Add --yes."
+        )
+    if retarget.names or runs.follow or runs.report:
+        access.settings.require_access()
     session = Session(
         plan=plan,
         tunnel=tunnel_options,
-        ask=asker(runtime),
+        ask=ask,
         copy=tunnel.copy,
         secret_place=settings.secret_place if settings else "",
-        retarget=Retarget(
-            names=retarget.names,
-            settings=read(insecure_api=retarget.insecure_api),
-            yes=retarget.yes,
-            api_timeout_s=retarget.api_timeout,
-        )
+        retarget=Retarget(names=retarget.names, access=access, ask=None if retarget.yes else ask)
         if retarget.names
         else None,
     )
     if kafka.is_read:
         opening_kafka = kafka_opening(
             runtime,
-            partial(read, insecure_api=retarget.insecure_api),
+            access.client,
             KafkaOptions(
                 group=kafka.group,
                 take_over=kafka.take_over,
@@ -171,8 +179,7 @@ def listen(
                 from_end=kafka.from_end,
                 forwards=bool(target.forward_to or target.route),
             ),
-            session.ask,
-            retarget.api_timeout,
+            ask,
         )
         session = replace(session, sources=(opening_kafka,))
     reveal = (
@@ -182,11 +189,6 @@ def listen(
     )
     observers: list[Observer] = []
     open_page: Callable[[], None] | None = None
-    opening = (
-        _api_opening(partial(read, insecure_api=retarget.insecure_api), runtime, retarget.api_timeout)
-        if runs.follow or runs.report
-        else None
-    )
     if inspector.inspect:
         from port_hook_cli.cli.inspect import beside_listener
 
@@ -195,7 +197,7 @@ def listen(
             runtime,
             port=inspector.inspect_port,
             actions=inspector.actions or [],
-            settings=cache(partial(read, insecure_api=retarget.insecure_api)),
+            access=access,
             private_key=output.private_key,
             opens=inspector.open_browser,
         )
@@ -212,7 +214,7 @@ def listen(
             reveal=reveal,
             conflict=settings.conflict if settings else "",
             run_observers=_run_observers(
-                opening, report=runs.report, follow_s=runs.follow_timeout if runs.follow else None
+                access, report=runs.report, follow_s=runs.follow_timeout if runs.follow else None
             ),
             open_page=open_page,
         )
@@ -263,17 +265,8 @@ async def _run(
     return await run_session(session, runtime, [screen, *observers, *run_observers(screen, settled)], broken)
 
 
-def _api_opening(read: Callable[[], Settings], runtime: Runtime, timeout_s: float) -> Callable[[], PortApi]:
-    """Return a function that opens a client of Port's API; raises SettingsError now if a setting is missing."""
-    from port_hook_cli.port_api.credentials import open_port_api
-
-    settings = read()
-    settings.require_access()
-    return lambda: open_port_api(settings, runtime, timeout_s=timeout_s)
-
-
 def _run_observers(
-    opening: Callable[[], PortApi] | None, *, report: str | None, follow_s: float | None
+    access: PortAccess, *, report: str | None, follow_s: float | None
 ) -> Callable[[Observer, set[str]], Sequence[Observer]]:
     """Return a function that returns the observers of runs in Port, the one that reports before the one that follows.
 
@@ -281,18 +274,16 @@ def _run_observers(
     """
 
     def build(screen: Observer, settled: set[str]) -> Sequence[Observer]:
-        if opening is None:
-            return ()
         observers: list[Observer] = []
         if report is not None:
             from port_hook_cli.listener.run_reporter import RunReporter
             from port_hook_cli.runs.updates import RunStatus
 
-            observers.append(RunReporter(RunStatus(report), opening, screen, settled))
+            observers.append(RunReporter(RunStatus(report), access.client, screen, settled))
         if follow_s is not None:
             from port_hook_cli.listener.run_follower import RunFollower
 
-            observers.append(RunFollower(opening, screen, settled, timeout_s=follow_s))
+            observers.append(RunFollower(access.client, screen, settled, timeout_s=follow_s))
         return observers
 
     return build
@@ -309,6 +300,6 @@ def _reveal(paths: list[str], private_key: str | None, secret: Secret | None, ru
 def _app_url(runtime: Runtime, org: str | None) -> str | None:
     """Return where the pages of runs are; a settings file that is broken costs the link, not the listener."""
     try:
-        return read_settings(runtime, org=org, secret_file=None, needs=("api_url",)).app_url
+        return PortAccess(runtime, sayer(runtime), org=org, needs=("api_url",)).settings.app_url
     except SettingsError:
         return None

@@ -15,7 +15,7 @@ from port_hook_cli.files.settings_names import LOGINS
 from port_hook_cli.port_api import logins
 from port_hook_cli.port_api.login_records import login_record
 from port_hook_cli.port_api.logins import KeptIn, Login, Logins
-from port_hook_cli.port_api.settings import load_settings
+from port_hook_cli.port_api.settings import ONLY_THE_SECRET, load_settings
 from port_hook_cli.port_api.settings_places import read_secret_file
 from port_hook_cli.runs.urls import DEFAULT_API_URL, REGIONS, parse_api_url, sends_in_the_clear
 from port_hook_cli.runtime import Runtime
@@ -138,7 +138,7 @@ def _client_id(given: str | None, runtime: Runtime) -> str:
 def _secret(secret_file: str | None, runtime: Runtime) -> Secret:
     """Return the secret from a file, or as it is typed on the terminal, without white space around it."""
     if secret_file is not None:
-        text = read_secret_file(secret_file, cwd=runtime.cwd, home=runtime.home, stdin=runtime.stdin)
+        text = read_secret_file(secret_file, runtime)
     elif can_ask(runtime):
         text = _typed_secret(runtime)
     else:
@@ -170,14 +170,7 @@ def _tell_where(kept: Login, remark: str, runtime: Runtime) -> None:
 def _tell_what_overrides(kept: Login, runtime: Runtime) -> None:
     """Say which place comes before the login, if one has a secret."""
     try:
-        settings = load_settings(
-            environ=runtime.environ,
-            cwd=runtime.cwd,
-            home=runtime.home,
-            stdin=runtime.stdin,
-            needs=("client_secret",),
-            on_secret=runtime.keep_secret,
-        )
+        settings = load_settings(runtime, needs=ONLY_THE_SECRET)
     except PortHookError:
         return  # the command that needs the broken place reports it
     if settings.secret_place and settings.secret_place != kept.place:

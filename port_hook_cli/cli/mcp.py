@@ -13,9 +13,10 @@ from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.errors import ExitCode, SettingsError, UsageError
 from port_hook_cli.extras import install_hint
 from port_hook_cli.invocations.forwarding import read_target
-from port_hook_cli.port_api.credentials import read_settings
+from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import sayer
 
 
 def mcp(
@@ -51,7 +52,9 @@ def mcp(
     target = None if to is None else read_target(to, "--to")
     serve = _load_server()
     # Results mask the secrets that this process has read. Reading it now masks it from the first call on.
-    read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET, insecure_api=insecure_api)
+    _ = PortAccess(
+        runtime, sayer(runtime), org=org, secret_file=secret_file, needs=ONLY_THE_SECRET, insecure_api=insecure_api
+    ).settings
     from port_hook_cli.assistant.catalog import offered_tools
     from port_hook_cli.assistant.workspace import Workspace
 

@@ -36,7 +36,7 @@ def report_while_running(
     """Run a command, report it, and return its exit code."""
     from port_hook_cli.reporting.command_report import ReportedCommand, report_command
 
-    api_url, _, _ = settings.require_access()
+    api_url = settings.require_access().api_url
     command = ReportedCommand(words=words, run_id=run_id, given=given, api_url=api_url)
     opening = _opening(settings, runtime, api_timeout_s)
     result = asyncio.run(report_command(command, runtime, opening, lambda text: _note(text, runtime)))
@@ -51,7 +51,7 @@ def report_pending(
     from port_hook_cli.reporting.delivery import PendingOutcome, send_pending
     from port_hook_cli.reporting.kept_report import KeptReports
 
-    api_url, _, _ = settings.require_access()
+    api_url = settings.require_access().api_url
     good = {PendingOutcome.SENT, PendingOutcome.OPEN, PendingOutcome.IN_USE}
 
     async def send() -> tuple[int, bool]:

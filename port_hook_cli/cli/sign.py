@@ -15,12 +15,12 @@ from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.invocations.snippets import SNIPPET_FORMATS, SignedRequest, find_format, format_headers
 from port_hook_cli.javascript.stringify import NotJson
-from port_hook_cli.port_api.credentials import read_settings
+from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signable import CAPTURE_MARK, Signable, as_port_sends, as_written
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
-from port_hook_cli.terminal.console import emit, tell, write_bytes
+from port_hook_cli.terminal.console import emit, sayer, tell, write_bytes
 
 _DEFAULT_URL = "http://127.0.0.1:8000/"
 _HEADERS, _JSON = "headers", "json"
@@ -63,7 +63,7 @@ def sign(
             }
         },
     )
-    secret = read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).require_secret()
+    secret = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).secret
     url = _url(to)
     stamp = unit.stamp(runtime.now()) if timestamp is None else _stamp(timestamp, runtime)
     signable = _signable(read_input(payload, cwd=runtime.cwd, stdin=runtime.stdin), name=payload, raw=raw)

@@ -18,14 +18,14 @@ from port_hook_cli.files.input import read_input
 from port_hook_cli.files.settings_names import PROJECT_FILE
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status, Verdict
 from port_hook_cli.invocations.records import format_time
-from port_hook_cli.port_api.credentials import read_settings
+from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.causes import with_conflict
 from port_hook_cli.signatures.messages import verify_received
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
 from port_hook_cli.signatures.view import verdict_view
-from port_hook_cli.terminal.console import Output, emit, tell
+from port_hook_cli.terminal.console import Output, emit, sayer, tell
 from port_hook_cli.text.safe import printable
 
 _FORMS = (
@@ -79,7 +79,7 @@ def verify(
     else:
         saved = _saved(request or "", store, runtime)
     clock = _clock(saved, now, runtime, received_at=received_at)
-    settings = read_settings(runtime, org=org, secret_file=secret_file, needs=ONLY_THE_SECRET)
+    settings = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).settings
     verdict = with_conflict(
         verify_received(
             saved.headers,

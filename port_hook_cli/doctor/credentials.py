@@ -13,7 +13,7 @@ from typing import Any
 from port_hook_cli.doctor.check import CheckResult, CheckState, clock_result, clock_skew_s
 from port_hook_cli.errors import PortApiError, PortHookError, SettingsError
 from port_hook_cli.http.proxies import BadProxy, open_client
-from port_hook_cli.port_api.credentials import open_port_api
+from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings, load_settings
 from port_hook_cli.port_api.settings_places import Found, SettingsPlaces
 from port_hook_cli.runtime import Runtime
@@ -45,14 +45,7 @@ def check_credentials(account: Account, runtime: Runtime) -> tuple[Settings | No
     """Return the settings, and the result of the check of where they come from; None if they cannot be read."""
     try:
         settings = load_settings(
-            environ=runtime.environ,
-            cwd=runtime.cwd,
-            home=runtime.home,
-            stdin=runtime.stdin,
-            org=account.org,
-            secret_file=account.secret_file,
-            insecure_api=account.insecure_api,
-            on_secret=runtime.keep_secret,
+            runtime, org=account.org, secret_file=account.secret_file, insecure_api=account.insecure_api
         )
     except SettingsError as problem:
         return None, _problem("credentials", problem)
@@ -97,7 +90,8 @@ async def _get_token(settings: Settings, runtime: Runtime, timeout_s: float, res
     def note(headers: Mapping[str, str]) -> None:
         response.date, response.received_s = headers.get("date"), runtime.now()
 
-    async with open_port_api(settings, runtime, timeout_s=timeout_s, retries=False, on_headers=note) as api:
+    access = PortAccess.known(settings, runtime, timeout_s=timeout_s)
+    async with access.client(retries=False, on_headers=note) as api:
         await api.check_access()
 
 
@@ -210,7 +204,7 @@ def _contradictions(settings: Settings, account: Account, runtime: Runtime) -> I
 
 def _all_places(runtime: Runtime) -> Iterator[Mapping[str, Found]]:
     """Yield what each place has, up to the first one that cannot be read; the keyring is not read again."""
-    places = SettingsPlaces(runtime.environ, runtime.cwd, runtime.home, runtime.stdin, None, None, runtime.keep_secret)
+    places = SettingsPlaces(runtime)
     try:
         for found, _ in places:
             yield found

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from port_hook_cli.errors import PortHookError, SettingsError
 from port_hook_cli.inspector.records import message
 from port_hook_cli.invocations.payload import WORKFLOW_RUN_ID, is_run_id
-from port_hook_cli.port_api.credentials import open_port_api
-from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.reporting.report import send_report
 from port_hook_cli.runs.updates import RunReport, is_node_run, plan_report
 from port_hook_cli.runs.urls import run_page
-from port_hook_cli.runtime import Runtime
 
 if TYPE_CHECKING:
     from port_hook_cli.port_api.client import PortApi
@@ -35,8 +33,8 @@ _NO_CREDENTIALS = (
 class PortSide:
     """Reads and reports runs with the credentials of the session, if there are any."""
 
-    def __init__(self, read: Callable[[], Settings], runtime: Runtime) -> None:
-        self._read, self._runtime = read, runtime
+    def __init__(self, access: PortAccess) -> None:
+        self._access = access
         self._why_not: str | None = None
         self._is_known = False
 
@@ -45,7 +43,7 @@ class PortSide:
         if not self._is_known:
             self._is_known = True
             try:
-                self._read().require_access()
+                self._access.settings.require_access()
             except SettingsError as error:
                 self._why_not = error.message
         return self._why_not
@@ -55,15 +53,14 @@ class PortSide:
         if unnamed := _unnamed(run_id, workflow_run):
             return unnamed
         try:
-            settings = self._read()
-            async with open_port_api(settings, self._runtime, retries=False) as port:
+            async with self._access.client(retries=False) as port:
                 if is_node_run(run_id):
                     workflow_run = workflow_run or await _find_workflow_run(port, run_id)
                     if workflow_run is None:
                         return _unavailable(_NOT_AMONG_THE_LATEST, _NAME_IT)
                 if workflow_run or WORKFLOW_RUN_ID.match(run_id):
                     return await _workflow_run(port, workflow_run or run_id)
-                return await _action_run(port, run_id, settings.app_url)
+                return await _action_run(port, run_id, self._access.settings.app_url)
         except SettingsError as error:
             return _unavailable(error.message, error.hint or _NO_CREDENTIALS)
         except PortHookError as error:
@@ -72,7 +69,7 @@ class PortSide:
     async def report(self, run_id: str, report: RunReport) -> None:
         """Report a run as `report-run` does; raises PortHookError."""
         plan = plan_report(run_id, report)
-        async with open_port_api(self._read(), self._runtime) as port:
+        async with self._access.client() as port:
             await send_report(port, plan)
 
 

@@ -19,9 +19,9 @@ from port_hook_cli.inspector.triggering import Actions
 from port_hook_cli.invocations.models import Exchange, Payload
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.listener.observers import Observer
-from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import tell
+from port_hook_cli.text.remark import Say, plain, say_nothing, warning
 from port_hook_cli.text.secret import Secret
 
 __all__ = ["InspectorObserver", "InspectorOptions", "inspecting_listener", "inspecting_store"]
@@ -29,19 +29,21 @@ __all__ = ["InspectorObserver", "InspectorOptions", "inspecting_listener", "insp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectorOptions:
-    """What an inspector needs besides its store: its port (0: any), files of actions, keys, and Port's settings.
+    """What an inspector needs besides its store: its port (0: any), files of actions, keys, and access to Port.
 
     `avoided_ports` are those of handlers: a remembered port is not used if it is one of them. `remembers` says that the
-    port and the token are kept in the home folder for the next inspector of the same store.
+    port and the token are saved in the home folder for the next inspector of the same store. `say` gets what happens
+    while it runs.
     """
 
+    access: PortAccess = field(repr=False)
     port: int = 0
     avoided_ports: frozenset[int] = frozenset()
     remembers: bool = True
     actions: Sequence[Path] = ()
     secret: Secret | None = None
-    settings: Callable[[], Settings] = field(default=Settings, repr=False)
     decrypt: Callable[[Payload], list[Decryption]] | None = field(default=None, repr=False)
+    say: Say = say_nothing
 
 
 class InspectorObserver(Observer):
@@ -114,12 +116,13 @@ async def _served(
 
         def replaced() -> None:
             keep()
-            tell(
-                "warning: The one-time address of the inspector was opened a second time, so another user of this"
-                " machine may have seen captures. The inspector has a new token. Open pages need the new URL.",
-                runtime,
+            options.say(
+                warning(
+                    "The one-time address of the inspector was opened a second time, so another user of this machine"
+                    " may have seen captures. The inspector has a new token. Open pages need the new URL."
+                )
             )
-            tell(f"Inspector {running.url}", runtime)
+            options.say(plain(f"Inspector {running.url}"))
 
         keep()
         running.door.on_replaced(replaced)
@@ -143,7 +146,7 @@ async def _opened(
             store=store,
             runtime=runtime,
             destination=destination,
-            port=PortSide(options.settings, runtime),
+            port=PortSide(options.access),
             actions=Actions(options.actions, options.secret, runtime),
             secret=options.secret,
             decrypt=options.decrypt,

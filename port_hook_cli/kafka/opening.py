@@ -12,16 +12,13 @@ from port_hook_cli.errors import CredentialsError, PortApiError, SettingsError, 
 from port_hook_cli.kafka.connection import is_usable_text
 from port_hook_cli.kafka.environment import KafkaSettings, read_credentials, read_kafka_settings
 from port_hook_cli.kafka.plan import KafkaPlan, check_group, is_agents_group
-from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.prompts import can_ask
 from port_hook_cli.text.safe import brief
 
 if TYPE_CHECKING:
     from port_hook_cli.invocations.source import Source, SourceContext
     from port_hook_cli.kafka.connection import KafkaConnection
     from port_hook_cli.port_api.client import PortApi
-    from port_hook_cli.port_api.settings import Settings
 
 _NO_KAFKA = "Ask Port to enable Kafka for your organization. If your agent polls, use `port-hook agent --poll` instead."
 _NO_ORG_ID = "Set PORT_ORG_ID to the id of your organization; Port shows it at `...` > Organization."
@@ -46,15 +43,14 @@ class KafkaOptions:
 class KafkaOpening:
     """Opens the topics: call it with a `SourceContext`.
 
-    `open_api` opens a client of Port's API, for what `settings` lack. `ask` asks the user a yes-or-no question;
-    `can_ask` says whether it can. `on_secret` gets each password.
+    `open_api` opens a client of Port's API, for what `settings` lack. `ask` asks the user a yes-or-no question; it is
+    None without a terminal. `on_secret` gets each password.
     """
 
     options: KafkaOptions
     settings: KafkaSettings
     open_api: Callable[[], PortApi]
-    ask: Callable[[str], Awaitable[bool]]
-    can_ask: bool
+    ask: Callable[[str], Awaitable[bool]] | None = None
     on_secret: Callable[[str], None] = lambda _: None
 
     @property
@@ -128,7 +124,7 @@ class KafkaOpening:
     async def _confirm(self, group: str) -> None:
         if self.options.yes:
             return
-        if not self.can_ask:
+        if self.ask is None:
             raise UsageError(
                 "--take-over takes messages away from the agent and needs confirmation, but there is no terminal.",
                 hint="Add --yes.",
@@ -143,23 +139,21 @@ class KafkaOpening:
 
 def kafka_opening(
     runtime: Runtime,
-    read: Callable[[], Settings],
+    open_api: Callable[[], PortApi],
     options: KafkaOptions,
-    ask: Callable[[str], Awaitable[bool]],
-    timeout_s: float,
+    ask: Callable[[str], Awaitable[bool]] | None = None,
 ) -> KafkaOpening:
     """Return what opens the topics; raises SettingsError for a wrong setting, and BrokerError without confluent-kafka.
 
-    `read` reads the settings of Port's API when they are needed. A call to the API may take `timeout_s` seconds.
+    `open_api` is called when Port's API is needed. `ask` is None without a terminal.
     """
     import port_hook_cli.kafka.client  # noqa: F401 - it may be missing, which must be reported first
 
     return KafkaOpening(
         options=options,
         settings=read_kafka_settings(runtime.environ, runtime.home),
-        open_api=lambda: open_port_api(read(), runtime, timeout_s=timeout_s),
+        open_api=open_api,
         ask=ask,
-        can_ask=can_ask(runtime),
         on_secret=runtime.keep_secret,
     )
 

@@ -13,7 +13,6 @@ from typing import Any, TypeAlias, TypeVar
 
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.heap import tune_heap
-from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.forwarding import is_on_this_machine
 from port_hook_cli.invocations.source import OpenSource
 from port_hook_cli.listener.handler_check import check_handlers
@@ -24,8 +23,10 @@ from port_hook_cli.listener.records import ready_event, summary_event
 from port_hook_cli.listener.serving import DRAIN_S, ListenPlan, Serving, listening
 from port_hook_cli.listener.view import ready_lines, summary_lines
 from port_hook_cli.listener.watcher import Watcher
-from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.retarget.entry import Outcome, PlannedChange
 from port_hook_cli.retarget.session import retargeted
+from port_hook_cli.retarget.view import outcome_lines, planned_lines
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.echo import typed_keys_hidden
 from port_hook_cli.terminal.signals import stop_signal
@@ -33,6 +34,7 @@ from port_hook_cli.terminal.threads import UnwaitedThreads
 from port_hook_cli.tunnels.protocol import Opening, decline
 from port_hook_cli.tunnels.report import tunnel_summary
 
+_QUESTION = "Change that in Port until this listener ends?"
 _REPEAT_S = 10.0
 T = TypeVar("T")
 # Rendering for a terminal takes milliseconds in a thread. Python's default lets a thread run for 5 ms at a time.
@@ -41,15 +43,14 @@ _SWITCH_INTERVAL_S = 0.001
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retarget:
-    """Actions and workflow nodes (`WORKFLOW#NODE`) to point at the listener while it runs; `yes` skips the question.
+    """Actions and workflow nodes (`WORKFLOW#NODE`) to point at the listener while it runs.
 
-    A call to Port's API may take `api_timeout_s` seconds.
+    `ask` shows the changes and asks whether to make them; without it, they are shown and made.
     """
 
     names: Sequence[str]
-    settings: Settings
-    yes: bool = False
-    api_timeout_s: float = API_TIMEOUT_S
+    access: PortAccess
+    ask: Callable[[str], Awaitable[bool]] | None = None
 
 
 Companion: TypeAlias = Callable[[Serving, Callable[[], str | None]], AbstractAsyncContextManager[str]]
@@ -64,13 +65,14 @@ class Session:
     `settled` contains the runs that are known to have ended when the session does.
     `companions` run beside the listener, from before its first invocation until after its last.
     `keys` does what the user asks for with keys on the terminal.
-    `secret_place` says where the client secret comes from. `ask` asks the user a yes-or-no question.
+    `secret_place` says where the client secret comes from. `ask` asks the user a yes-or-no question; it is None without
+    a terminal.
     """
 
     plan: ListenPlan
     tunnel: TunnelOptions = field(default_factory=TunnelOptions)
     sources: Sequence[OpenSource] = ()
-    ask: Callable[[str], Awaitable[bool]] = decline
+    ask: Callable[[str], Awaitable[bool]] | None = None
     copy: bool = False
     secret_place: str = ""
     retarget: Retarget | None = None
@@ -188,8 +190,8 @@ async def _start(session: Session, runtime: Runtime, observer: Observer, stack: 
     opened = await open_public_url(options, opening, serving)
     follow = None
     if session.retarget:
-        settings = session.retarget.settings
-        url = with_mount(opened.tunnel.url, mount) if opened else _local_url_for_sandbox(settings, serving.url)
+        api_url = session.retarget.access.settings.api_url
+        url = with_mount(opened.tunnel.url, mount) if opened else _local_url_for_sandbox(api_url, serving.url)
         follow = await _retarget(session.retarget, runtime, observer, stack, url)
     if opened is None:
         return _Started(serving, None)
@@ -206,7 +208,7 @@ def _opening(session: Session, runtime: Runtime, observer: Observer, serving: Se
         environ=runtime.environ,
         home=runtime.home,
         notice=observer.notice,
-        ask=session.ask,
+        ask=session.ask or decline,
         public_url=options.public_url,
         domain=options.domain,
         accept_host_key=options.accept_host_key,
@@ -216,23 +218,29 @@ def _opening(session: Session, runtime: Runtime, observer: Observer, serving: Se
 
 async def _retarget(wanted: Retarget, runtime: Runtime, observer: Observer, stack: AsyncExitStack, url: str) -> Follow:
     """Point actions and nodes at `url` until `stack` is closed; return the function that changes the URL later."""
+
+    async def confirm(changes: Sequence[PlannedChange]) -> bool:
+        lines = planned_lines(changes)
+        if wanted.ask is not None:
+            # Printed together with the question, because another thread prints notices later.
+            return await wanted.ask("\n".join((*lines, _QUESTION)))
+        for line in lines:
+            observer.notice(line)
+        return True
+
+    def on_event(event: Outcome | str) -> None:
+        for line in [event] if isinstance(event, str) else outcome_lines(event):
+            observer.notice(line)
+
     retargeting = await stack.enter_async_context(
-        retargeted(
-            wanted.names,
-            wanted.settings,
-            runtime,
-            url,
-            yes=wanted.yes,
-            notice=observer.notice,
-            api_timeout_s=wanted.api_timeout_s,
-        )
+        retargeted(wanted.names, wanted.access, runtime, url, confirm=confirm, on_event=on_event)
     )
     return retargeting.apply
 
 
-def _local_url_for_sandbox(settings: Settings, local_url: str) -> str:
+def _local_url_for_sandbox(api_url: str, local_url: str) -> str:
     """Return the listener's local URL if Port's API is on this machine (the sandbox); else raise UsageError."""
-    if is_on_this_machine(settings.api_url):
+    if is_on_this_machine(api_url):
         return local_url
     raise UsageError("--retarget needs a public URL, and there is none.", hint="Choose a tunnel with --tunnel.")
 

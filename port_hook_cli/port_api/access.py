@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
 
 from port_hook_cli.errors import PortHookError
+from port_hook_cli.files.settings_names import PROJECT_FILE
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.forwarding import is_on_this_machine
-from port_hook_cli.port_api.credentials import open_port_api, read_settings
-from port_hook_cli.port_api.settings import ALL_NEEDS, Settings
+from port_hook_cli.port_api.settings import ALL_NEEDS, Settings, load_settings
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.text.remark import Say
+from port_hook_cli.text.remark import Remark, Say, note, say_nothing, warning
 from port_hook_cli.text.secret import Secret
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ class PortAccess:
     """What a verb needs of Port. A face creates it from its options and passes it down.
 
     Nothing is read before it is used, and everything is read once: the secret may come from stdin. `say` gets warnings
-    and notes about settings from the current directory's `.env`, each once per process.
+    and notes about settings from the current directory's `.env`, each once per process. Without `tells_secret_place`,
+    the face says where the client secret comes from.
     """
 
     def __init__(
@@ -41,16 +42,35 @@ class PortAccess:
         insecure_api: bool = False,
         needs: tuple[str, ...] = ALL_NEEDS,
         timeout_s: float = API_TIMEOUT_S,
+        tells_secret_place: bool = True,
     ) -> None:
-        self._runtime, self._timeout_s = runtime, timeout_s
-        self._read = partial(
-            read_settings, runtime, say=say, org=org, secret_file=secret_file, insecure_api=insecure_api, needs=needs
-        )
+        self._runtime, self._say, self._needs = runtime, say, needs
+        self._org, self._secret_file, self._insecure_api = org, secret_file, insecure_api
+        self._timeout_s, self._tells_secret_place = timeout_s, tells_secret_place
+
+    @classmethod
+    def known(cls, settings: Settings, runtime: Runtime, *, timeout_s: float = API_TIMEOUT_S) -> Self:
+        """Return the access with settings that do not have to be read."""
+        access = cls(runtime, say_nothing, timeout_s=timeout_s)
+        access.settings = settings
+        return access
 
     @cached_property
     def settings(self) -> Settings:
         """The settings of `needs`. Raises SettingsError like `load_settings`, and for an address that is not safe."""
-        return self._read()
+        needs = self._needs
+        settings = load_settings(
+            self._runtime, org=self._org, secret_file=self._secret_file, needs=needs, insecure_api=self._insecure_api
+        )
+        for text in settings.warnings:
+            self._say_once(warning(text))
+        if self._tells_secret_place and "client_secret" in needs and settings.secret_place == PROJECT_FILE:
+            self._say_once(note(f"client secret from {PROJECT_FILE}"))
+        if {"client_secret", "api_url"} <= set(needs):
+            settings.refuse_address()
+            if settings.project_address:
+                self._say_once(note(f"using {settings.project_address} from {PROJECT_FILE}"))
+        return settings
 
     @property
     def secret(self) -> Secret:
@@ -67,16 +87,20 @@ class PortAccess:
     ) -> PortApi:
         """Return a client of Port's API, for use with `async with`. `timeout_s` bounds each request, in seconds.
 
-        Without `retries`, each call is tried once. Raises SettingsError for a missing setting and for an address that
-        the secret must not be sent to.
+        `on_retry` gets a message before each pause, `on_headers` the header fields of each response. Without `retries`,
+        each call is tried once. All clients are created here, so that the address is checked before the secret is sent.
+        Raises SettingsError for a missing setting and for an address that the secret must not be sent to.
         """
-        return open_port_api(
-            self.settings,
-            self._runtime,
+        from port_hook_cli.port_api.client import PortApi
+        from port_hook_cli.port_api.retries import MAX_TRIES, RetryPolicy
+
+        return PortApi(
+            self.settings.require_access(),
+            retries=RetryPolicy(max_tries=MAX_TRIES if retries else 1, on_retry=on_retry),
             timeout_s=self._timeout_s if timeout_s is None else timeout_s,
-            on_retry=on_retry,
+            now=self._runtime.now,
+            on_token=self._runtime.keep_secret,
             on_headers=on_headers,
-            retries=retries,
         )
 
     async def get_run(self, run_id: str) -> Mapping[str, Any]:
@@ -102,3 +126,7 @@ class PortAccess:
             ):
                 for delivery in deliveries:
                     await api.call("POST", DELIVERIES, delivery)
+
+    def _say_once(self, remark: Remark) -> None:
+        if self._runtime.memory.is_new(remark.line):
+            self._say(remark)

@@ -31,7 +31,8 @@ from port_hook_cli.port_api.responses import (
     run_ended,
     workflow_problem,
 )
-from port_hook_cli.port_api.retries import MAX_TRIES, FailedAttempt, Retries
+from port_hook_cli.port_api.retries import FailedAttempt, RetryPolicy
+from port_hook_cli.port_api.settings import ApiCredentials
 from port_hook_cli.runs.log_splitting import encode_body
 from port_hook_cli.runs.updates import Call, Purpose, ended_status, is_node_run, log_calls, patch_call, run_path
 from port_hook_cli.text.safe import brief
@@ -45,6 +46,7 @@ _NO_SANDBOX = "Start the sandbox with `port-hook sandbox`, or correct PORT_API_U
 _UNREACHABLE = "Check the connection, and PORT_API_URL or PORT_REGION."
 _MAX_ID_CHARACTERS = 200
 _CHECK_ADDRESS = "Check PORT_API_URL and any proxy in between."
+_DEFAULT_RETRIES = RetryPolicy()
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
@@ -72,45 +74,34 @@ class _Progress:
 class PortApi:
     """A client of Port's API; use it with `async with`.
 
-    `api_url` has neither `/v1` nor a trailing slash. One request may take `timeout_s` seconds, from connecting to the
-    last byte of the response; redirects are not followed. A call is retried after 429 (when Port asks for it),
-    most 5xx and lost connections, within the limits of `Retries`. If the response to a log is lost, the log is sent
-    again, so it may appear twice. If the response to a status is lost, the run is checked before the status is sent
-    again. Every method raises PortApiError, or RunEndedError for a run that accepts no more updates. `on_retry`
-    gets a message before each pause, `on_token` each token, which is a secret, and `on_headers` the header fields of
-    each response, with names in lower case. `conflict` is added to the hint of a 401 response: it says that another
-    place has another secret.
+    One request may take `timeout_s` seconds, from connecting to the last byte of the response; redirects are not
+    followed. A call is retried after 429 (when Port asks for it), most 5xx and lost connections, within the limits of
+    `Retries`. If the response to a log is lost, the log is sent again, so it may appear twice. If the response to a
+    status is lost, the run is checked before the status is sent again. Every method raises PortApiError, or
+    RunEndedError for a run that accepts no more updates. `on_token` gets each token, which is a secret, and
+    `on_headers` the header fields of each response, with names in lower case.
     """
 
     def __init__(
         self,
+        credentials: ApiCredentials,
         *,
-        api_url: str,
-        client_id: str,
-        client_secret: Secret,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        retries: RetryPolicy = _DEFAULT_RETRIES,
+        timeout_s: float = API_TIMEOUT_S,
         now: Callable[[], float] = time.time,
         transport: httpx.AsyncBaseTransport | None = None,
-        timeout_s: float = API_TIMEOUT_S,
-        on_retry: Callable[[str], None] = lambda _: None,
         on_token: Callable[[str], None] = lambda _: None,
         on_headers: Callable[[Mapping[str, str]], None] = lambda _: None,
-        conflict: str = "",
-        max_tries: int = MAX_TRIES,
     ) -> None:
-        self._api_url = api_url
-        self._client_id = client_id
-        self._client_secret = client_secret
-        self._sleep = sleep
+        self._api_url = credentials.api_url
+        self._credentials = credentials
+        self._retries = retries
+        self._timeout_s = timeout_s
         self._now = now
-        self._on_retry = on_retry
         self._on_token = on_token
         self._on_headers = on_headers
-        self._conflict = conflict
-        self._max_tries = max_tries
-        self._timeout_s = timeout_s
         try:
-            self._client = open_client(api_url, transport=transport, timeout=None)
+            self._client = open_client(self._api_url, transport=transport, timeout=None)
         except BadProxy as bad:
             raise PortApiError(f"Port's API cannot be reached: {bad}.", hint="Correct or unset it.") from bad
         self._token: _Token | None = None
@@ -184,7 +175,7 @@ class PortApi:
         `run_as` is the email of the user who runs it. It is not sent again if Port may have started a run already.
         """
         path = f"{action_path(identifier)}/runs{f'?run_as={quote(run_as)}' if run_as else ''}"
-        retries = Retries(self._sleep, self._on_retry, self._max_tries)
+        retries = self._retries.begin()
         while isinstance(outcome := await self._try_authorized("POST", path, body), FailedAttempt):
             if outcome.unclear:
                 raise PortApiError(
@@ -213,7 +204,7 @@ class PortApi:
 
         A call that is not `repeatable` is never sent again if Port may have acted on it.
         """
-        retries = Retries(self._sleep, self._on_retry, self._max_tries)
+        retries = self._retries.begin()
         while isinstance(outcome := await self._try_authorized(method, path, body, headers=headers), FailedAttempt):
             if outcome.unclear and not repeatable:
                 raise PortApiError(
@@ -226,7 +217,7 @@ class PortApi:
     async def _send_definition(
         self, path: str, method: str, explain: Callable[..., PortApiError], body: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        retries = Retries(self._sleep, self._on_retry, self._max_tries)
+        retries = self._retries.begin()
         while isinstance(outcome := await self._try_authorized(method, path, body), FailedAttempt):
             problem = explain(outcome.status, outcome.problem, changing=body is not None)
             await retries.wait(replace(outcome, problem=problem))
@@ -238,7 +229,7 @@ class PortApi:
         If the response to a call without a status is lost, `is_taken` says whether Port has taken it; without
         `is_taken`, the call is sent again.
         """
-        retries = Retries(self._sleep, self._on_retry, self._max_tries)
+        retries = self._retries.begin()
         while True:
             outcome = await self._try_authorized(call.method, call.path, call.body, call)
             if isinstance(outcome, dict):
@@ -305,8 +296,8 @@ class PortApi:
         return self._token.value
 
     async def _fetch_token(self) -> _Token:
-        body = {"clientId": self._client_id, "clientSecret": self._client_secret.reveal()}
-        retries = Retries(self._sleep, self._on_retry, self._max_tries)
+        body = {"clientId": self._credentials.client_id, "clientSecret": self._credentials.client_secret.reveal()}
+        retries = self._retries.begin()
         while isinstance(outcome := await self._try("POST", "/v1/auth/access_token", body), FailedAttempt):
             await retries.wait(outcome)
         try:
@@ -361,8 +352,8 @@ class PortApi:
         if response.is_success:
             return read_object(body) or FailedAttempt(problem=self._not_port(), again=False)
         problem = problem_of(status, self._without_secrets(body), call)
-        if status == HTTPStatus.UNAUTHORIZED and self._conflict:
-            problem.hint = f"{problem.hint} {self._conflict}"
+        if status == HTTPStatus.UNAUTHORIZED and self._credentials.conflict:
+            problem.hint = f"{problem.hint} {self._credentials.conflict}"
         return FailedAttempt(
             problem=problem,
             status=status,
@@ -395,7 +386,7 @@ class PortApi:
 
     def _without_secrets(self, body: bytes) -> bytes:
         """Return `body` with our own credentials masked, in case a response repeats them."""
-        for secret in (self._client_secret, self._token.value if self._token else None):
+        for secret in (self._credentials.client_secret, self._token.value if self._token else None):
             if secret and len(secret.reveal()) >= SHORTEST_SECRET:
                 body = body.replace(secret.reveal().encode("utf-8", "replace"), MASK.encode())
         return body

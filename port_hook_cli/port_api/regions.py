@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 
 from port_hook_cli.errors import CREDENTIALS_IN_PORT, LoginRefusedError, PortApiError
-from port_hook_cli.port_api.credentials import open_port_api
+from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.secret import Secret
@@ -22,7 +22,7 @@ async def find_api(
     for address in addresses:
         settings = Settings(client_id=client_id, client_secret=secret, api_url=address)
         try:
-            async with open_port_api(settings, runtime, timeout_s=timeout_s, retries=False) as api:
+            async with PortAccess.known(settings, runtime, timeout_s=timeout_s).client(retries=False) as api:
                 await api.check_access()
         except PortApiError as problem:
             if problem.status != HTTPStatus.UNAUTHORIZED:

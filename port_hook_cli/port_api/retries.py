@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -30,18 +31,24 @@ class FailedAttempt:
     spent_s: float = 0.0
 
 
-class Retries:
-    """The retries of one call: at most `max_tries` tries, and at most 30 s for pauses and timed-out tries together."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How calls are retried: at most `max_tries` tries each. `on_retry` gets a message before each pause."""
 
-    def __init__(
-        self,
-        sleep: Callable[[float], Awaitable[None]],
-        on_retry: Callable[[str], None],
-        max_tries: int = MAX_TRIES,
-    ) -> None:
-        self._sleep = sleep
-        self._on_retry = on_retry
-        self._max_tries = max_tries
+    max_tries: int = MAX_TRIES
+    on_retry: Callable[[str], None] = lambda _: None
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    def begin(self) -> Retries:
+        """Return the retries of a new call."""
+        return Retries(self)
+
+
+class Retries:
+    """The retries of one call. Its pauses and its tries that timed out take at most 30 s together."""
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        self._policy = policy
         self._left_s = MAX_WAIT_S
         self.tries = 0
 
@@ -54,11 +61,11 @@ class Retries:
         pause_s = failure.wait_s
         if pause_s is None:
             pause_s = backoff_s(self.tries, random.random())  # noqa: S311 - spreads clients, guards nothing
-        if self.tries >= self._max_tries or pause_s > self._left_s:
+        if self.tries >= self._policy.max_tries or pause_s > self._left_s:
             raise self._final_problem(failure)
         self._left_s -= pause_s
-        self._on_retry(f"{failure.problem.message} Trying again in {format_duration(pause_s)}.")
-        await self._sleep(pause_s)
+        self._policy.on_retry(f"{failure.problem.message} Trying again in {format_duration(pause_s)}.")
+        await self._policy.sleep(pause_s)
 
     def _final_problem(self, failure: FailedAttempt) -> PortApiError:
         tried = f" (tried {self.tries} times)" if self.tries > 1 else ""

@@ -8,19 +8,31 @@ that file only if the file has the same secret. docs/reference/settings.md docum
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import BinaryIO
 
 from port_hook_cli.errors import CREDENTIALS_IN_PORT, CredentialsError
 from port_hook_cli.files.settings_names import ENVIRONMENT, PROJECT_FILE, SECRET_VARIABLE
 from port_hook_cli.port_api.settings_places import Found, SettingsPlaces
 from port_hook_cli.runs.urls import DEFAULT_API_URL, DEFAULT_APP_URL, app_url_for, is_ports_own, sends_in_the_clear
+from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.secret import Secret
 
 ALL_NEEDS = ("client_id", "client_secret", "api_url")
 ONLY_THE_SECRET = ("client_secret",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiCredentials:
+    """What a client of Port's API needs. `api_url` has neither `/v1` nor a trailing slash.
+
+    `conflict` says that another place has another secret; the client adds it to the hint of a 401 response.
+    """
+
+    api_url: str
+    client_id: str
+    client_secret: Secret
+    conflict: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +78,14 @@ class Settings:
             raise self._missing("client id", "PORT_CLIENT_ID", "")
         return self.client_id
 
-    def require_access(self) -> tuple[str, str, Secret]:
-        """Return the API's address, the client id and the client secret.
+    def require_access(self) -> ApiCredentials:
+        """Return what a client of the API needs.
 
         Raises CredentialsError for a missing setting, and for an address that the secret must not be sent to.
         """
         client_id, secret = self.require_client_id(), self.require_secret()
         self.refuse_address()
-        return self.api_url, client_id, secret
+        return ApiCredentials(api_url=self.api_url, client_id=client_id, client_secret=secret, conflict=self.conflict)
 
     def refuse_address(self) -> None:
         """Raise CredentialsError if the secret must not be sent to the API's address."""
@@ -91,24 +103,19 @@ class Settings:
 
 
 def load_settings(
+    runtime: Runtime,
     *,
-    environ: Mapping[str, str],
-    cwd: Path,
-    home: Path,
-    stdin: BinaryIO,
     org: str | None = None,
     secret_file: str | None = None,
     needs: tuple[str, ...] = ALL_NEEDS,
     insecure_api: bool = False,
-    on_secret: Callable[[str], None] = lambda _: None,
 ) -> Settings:
     """Return the settings by the documented precedence; raises SettingsError with the name of a faulty file.
 
     Places are read in order until all `needs` are known, so a broken file in a later place does no harm.
-    `insecure_api` allows plain http to another machine. `on_secret` is called with each secret that is read, used or
-    not.
+    `insecure_api` allows plain http to another machine. `runtime` remembers each secret that is read, used or not.
     """
-    places = SettingsPlaces(environ, cwd, home, stdin, org, secret_file, on_secret)
+    places = SettingsPlaces(runtime, org=org, secret_file=secret_file)
     found: dict[str, Found] = {}
     login: Mapping[str, Found] = {}
     gaps: tuple[str, ...] = ()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from port_hook_cli.errors import CredentialsError, SettingsError
 from port_hook_cli.files.input import read_stdin
 from port_hook_cli.files.settings_names import ENVIRONMENT, LOGINS, PROJECT_FILE, SECRET_VARIABLE
 from port_hook_cli.runs.urls import DEFAULT_API_URL, parse_api_url, region_api_url
+from port_hook_cli.runtime import Runtime
 
 if TYPE_CHECKING:
     from port_hook_cli.files.dotenv import DotenvFile
@@ -45,18 +46,8 @@ class SettingsPlaces:
     `warnings` are those of the files that have been read so far.
     """
 
-    def __init__(
-        self,
-        environ: Mapping[str, str],
-        cwd: Path,
-        home: Path,
-        stdin: BinaryIO,
-        org: str | None,
-        secret_file: str | None,
-        on_secret: Callable[[str], None],
-    ) -> None:
-        self._environ, self._cwd, self._home, self._stdin = environ, cwd, home, stdin
-        self._org, self._secret_file, self._on_secret = org, secret_file, on_secret
+    def __init__(self, runtime: Runtime, *, org: str | None = None, secret_file: str | None = None) -> None:
+        self._runtime, self._org, self._secret_file = runtime, org, secret_file
         self._org_secret: Found | None = None
         self.project_secret: str | None = None
         self.warnings: tuple[str, ...] = ()
@@ -66,18 +57,18 @@ class SettingsPlaces:
             yield self._read_secret_file(self._secret_file), ()
         if self._org:
             yield self._named_login(self._org) or self._organization(self._org)
-        yield self._variables(self._environ, ENVIRONMENT)
+        yield self._variables(self._runtime.environ, ENVIRONMENT)
         yield from self._dotenv()
         if not self._org:
             yield self._organization(None)
 
     def default_login(self, *, with_secret: bool) -> PlaceReading:
         """Return what the default login has; its secret, which may be in the keyring, only `with_secret`."""
-        if self._org or not os.path.lexists(self._home / LOGINS):
+        if self._org or not os.path.lexists(self._runtime.home / LOGINS):
             return {}, ()
         from port_hook_cli.port_api.logins import read_logins
 
-        logins = read_logins(self._home)
+        logins = read_logins(self._runtime.home)
         self.warnings += (logins.warning,) if logins.warning else ()
         if logins.is_refused:
             return {}, (f"{logins.path} was not used.",)
@@ -88,11 +79,11 @@ class SettingsPlaces:
 
     def _named_login(self, name: str) -> PlaceReading | None:
         """Return what the login `name` has, or None. Raises CredentialsError for one without a secret."""
-        if not os.path.lexists(self._home / LOGINS):
+        if not os.path.lexists(self._runtime.home / LOGINS):
             return None
         from port_hook_cli.port_api.logins import read_logins
 
-        logins = read_logins(self._home)
+        logins = read_logins(self._runtime.home)
         self.warnings += (logins.warning,) if logins.warning else ()
         if name not in logins.by_name:
             return None
@@ -117,7 +108,7 @@ class SettingsPlaces:
         except KeyringUnusable as unusable:
             return {}, (f"The login {login.name!r} could not be used: {unusable}. {unusable.advice}".rstrip(),)
         if secret is not None:
-            self._on_secret(secret.reveal())
+            self._runtime.keep_secret(secret.reveal())
             found["client_secret"] = Found(secret.reveal(), login.place)
         return found, ()
 
@@ -132,10 +123,10 @@ class SettingsPlaces:
 
     def _other_place(self, used: Found) -> str | None:
         if used.place == ENVIRONMENT:
-            return PROJECT_FILE if self._has_other(self._cwd / ".env", used) else None
+            return PROJECT_FILE if self._has_other(self._runtime.cwd / ".env", used) else None
         if used.place != PROJECT_FILE:
             return None
-        path = self._home / ".port" / ".env"
+        path = self._runtime.home / ".port" / ".env"
         if self._has_other(path, used):
             return str(path)
         is_other = self._org_secret and self._org_secret.value != used.value
@@ -148,7 +139,7 @@ class SettingsPlaces:
 
         other = other_secret(path, used.value)
         if other:
-            self._on_secret(other)
+            self._runtime.keep_secret(other)
         return bool(other)
 
     def _variables(self, variables: Mapping[str, str], place: str) -> PlaceReading:
@@ -160,7 +151,7 @@ class SettingsPlaces:
             elif value is not None:
                 gaps += (f"{variable} in {place} is empty.",)
         if "client_secret" in found:
-            self._on_secret(found["client_secret"].value)
+            self._runtime.keep_secret(found["client_secret"].value)
         address = next((name for name in _API_URL_VARIABLES if variables.get(name)), None)
         if address:
             found["api_url"] = Found(_api_url(address, variables[address], place), place, address)
@@ -169,10 +160,10 @@ class SettingsPlaces:
     def _dotenv(self) -> Iterator[PlaceReading]:
         from port_hook_cli.files.dotenv import home_dotenv, project_dotenv
 
-        project = project_dotenv(self._cwd, self._home)
+        project = project_dotenv(self._runtime.cwd, self._runtime.home)
         self.project_secret = project.values.get(SECRET_VARIABLE)
         yield self._of_dotenv(project)
-        yield self._of_dotenv(home_dotenv(self._home))
+        yield self._of_dotenv(home_dotenv(self._runtime.home))
 
     def _of_dotenv(self, file: DotenvFile) -> PlaceReading:
         self.warnings += file.warnings
@@ -184,8 +175,8 @@ class SettingsPlaces:
     def _organization(self, org: str | None) -> PlaceReading:
         from port_hook_cli.port_api.org_file import read_org_file
 
-        named = self._environ.get("PORT_CONFIG_FILE")
-        path = self._cwd / named if named else self._home / ".port" / "config.yaml"
+        named = self._runtime.environ.get("PORT_CONFIG_FILE")
+        path = self._runtime.cwd / named if named else self._runtime.home / ".port" / "config.yaml"
         if named and not path.is_file():
             raise CredentialsError(f"PORT_CONFIG_FILE names {path}, which is not a file.", hint="Correct or unset it.")
         file = read_org_file(path)
@@ -198,8 +189,8 @@ class SettingsPlaces:
                 )
             return {}, (f"{path} was not used.",)
         for secret in file.secrets:
-            self._on_secret(secret)
-        name = file.choose(org or self._environ.get("PORT_DEFAULT_ORG"))
+            self._runtime.keep_secret(secret)
+        name = file.choose(org or self._runtime.environ.get("PORT_DEFAULT_ORG"))
         if name is None:
             return {}, file.open_choice
         place = f"organization {name} of {path}"
@@ -211,15 +202,15 @@ class SettingsPlaces:
         return found, ()
 
     def _read_secret_file(self, name: str) -> dict[str, Found]:
-        secret = read_secret_file(name, cwd=self._cwd, home=self._home, stdin=self._stdin)
-        self._on_secret(secret)
+        secret = read_secret_file(name, self._runtime)
+        self._runtime.keep_secret(secret)
         return {"client_secret": Found(secret, f"--secret-file {name}")}
 
 
-def read_secret_file(name: str, *, cwd: Path, home: Path, stdin: BinaryIO) -> str:
+def read_secret_file(name: str, runtime: Runtime) -> str:
     """Return the client secret in the file `name`, or in stdin for `-`; raises SettingsError."""
     place = "stdin" if name == "-" else name
-    secret = _secret_text(place, read_stdin(stdin) if name == "-" else _secret_content(name, cwd, home))
+    secret = _secret_text(place, _secret_from_stdin(runtime) if name == "-" else _secret_content(name, runtime))
     if not secret.strip():
         raise SettingsError(
             f"The secret file {place} is empty.", hint="Write the client secret of your Port account into it."
@@ -227,9 +218,16 @@ def read_secret_file(name: str, *, cwd: Path, home: Path, stdin: BinaryIO) -> st
     return secret
 
 
-def _secret_content(name: str, cwd: Path, home: Path) -> bytes:
+def _secret_from_stdin(runtime: Runtime) -> bytes:
+    """Return the content of stdin, which is read once: a command may read its settings more than once."""
+    if runtime.memory.stdin is None:
+        runtime.memory.stdin = read_stdin(runtime.stdin)
+    return runtime.memory.stdin
+
+
+def _secret_content(name: str, runtime: Runtime) -> bytes:
     # A shell expands ~ in an option, but nothing expands it in PORT_HOOK_SECRET_FILE of a .env file.
-    path = home / name[2:] if name.startswith("~/") else cwd / name
+    path = runtime.home / name[2:] if name.startswith("~/") else runtime.cwd / name
     try:
         return path.read_bytes()
     except OSError as error:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum, unique
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from port_hook_cli.actions.retargeting import Refusal, Standing, UrlChange, plan_change, settable, standing, value_at
 from port_hook_cli.errors import PortHookError, UsageError
@@ -147,6 +147,14 @@ class Entry:
         return node_settings(shown, self.node) if self.node else shown
 
 
+class PlannedChange(NamedTuple):
+    """What setting a URL will change: the entry, and its action or workflow `now` and after the `change`."""
+
+    entry: Entry
+    now: Mapping[str, Any]
+    change: UrlChange
+
+
 def write_entry(entry: Entry) -> str:
     """Return the entry as a line of ASCII JSON. The documents are strings in it, so that they stay exactly as read."""
     document = {
@@ -217,6 +225,8 @@ class End(StrEnum):
     ANOTHER = "another"  # the identifier now names another action, or one of another organization
     REMOVED = "removed"  # the workflow no longer has this WEBHOOK node
     FAILED = "failed"
+    ELSEWHERE = "elsewhere"  # the entry belongs to another API
+    IN_USE = "in-use"  # another process has claimed it in the meantime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,8 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from port_hook_cli.actions.retargeting import Refusal, Standing
 from port_hook_cli.errors import PortApiError, PortHookError, RetargetError
-from port_hook_cli.retarget.entry import End, Entry, Outcome, split_name
-from port_hook_cli.retarget.view import change_lines
+from port_hook_cli.retarget.entry import End, Entry, Outcome, PlannedChange, split_name
 from port_hook_cli.workflows.retargeting import workflow_version
 
 
@@ -135,8 +134,8 @@ async def restore_entry(
 class Retargeting:
     """The actions and workflow nodes of one listener.
 
-    Call `prepare`, show `lines`, `apply` each new URL, and `restore` at the end. `now` returns seconds since the epoch.
-    `on_outcome` is called with the outcome of each action and node.
+    Call `prepare`, show `changes`, `apply` each new URL, and `restore` at the end. `now` returns seconds since the
+    epoch. `on_outcome` is called with the outcome of each action and node.
     """
 
     def __init__(
@@ -183,14 +182,12 @@ class Retargeting:
         if refusals:
             raise RetargetError(f"{'; '.join(refusals)}.", hint="Nothing was changed. Leave it out of --retarget.")
 
-    def lines(self, url: str) -> list[str]:
-        """Return lines that describe what `apply` with this URL will change."""
-        lines = []
-        for held in self._held:
-            change = held.entry.change_to(url, held.seen)
-            if not isinstance(change, Refusal):
-                lines += change_lines(held.entry, held.seen, change)
-        return lines
+    def changes(self, url: str) -> tuple[PlannedChange, ...]:
+        """Return what `apply` with this URL will change."""
+        planned = ((held, held.entry.change_to(url, held.seen)) for held in self._held)
+        return tuple(
+            PlannedChange(held.entry, held.seen, change) for held, change in planned if not isinstance(change, Refusal)
+        )
 
     async def apply(self, url: str) -> None:
         """Retarget everything to `url`. Call it again when the listener gets another URL.

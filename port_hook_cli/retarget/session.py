@@ -1,71 +1,53 @@
-"""`listen --retarget`: asks for confirmation, retargets actions and workflow nodes, and restores them at the end."""
+"""Retarget actions and workflow nodes while a listener runs, and restore what a killed listener left."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TypeAlias
 
-from port_hook_cli.errors import RetargetError, UsageError
-from port_hook_cli.http.limits import API_TIMEOUT_S
-from port_hook_cli.port_api.credentials import open_port_api
-from port_hook_cli.port_api.settings import Settings
-from port_hook_cli.retarget.entry import End, Outcome
-from port_hook_cli.retarget.flow import Retargeting
-from port_hook_cli.retarget.journal import Journal
-from port_hook_cli.retarget.view import conflict_lines, restore_message
+from port_hook_cli.errors import RetargetError
+from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.retarget.entry import End, Entry, Outcome, PlannedChange
+from port_hook_cli.retarget.flow import Retargeting, restore_entry
+from port_hook_cli.retarget.journal import Journal, Kept
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.prompts import can_ask, confirm_in_loop
-from port_hook_cli.text.safe import printable
 
-_QUESTION = "Change that in Port until this listener ends?"
+Confirm: TypeAlias = Callable[[Sequence[PlannedChange]], Awaitable[bool]]
+"""Shows the changes, and returns whether they may be made."""
 
 
 @asynccontextmanager
 async def retargeted(
     names: Sequence[str],
-    settings: Settings,
+    access: PortAccess,
     runtime: Runtime,
     url: str,
     *,
-    yes: bool,
-    notice: Callable[[str], None],
-    api_timeout_s: float = API_TIMEOUT_S,
+    confirm: Confirm,
+    on_event: Callable[[Outcome | str], None],
 ) -> AsyncIterator[Retargeting]:
     """Retarget actions and workflow nodes to the public `url`; call `apply` on the result when the URL changes.
 
-    `names` are identifiers of actions, and nodes as `WORKFLOW#NODE`.
-
-    Shows the changes and asks for confirmation, unless `yes` is set. Raises UsageError if it has to ask and cannot,
-    RetargetError if the user declines or something cannot be retargeted, SettingsError, PortApiError and StoreError.
-    On exit, also after an exception or a cancellation, everything is restored within 10 s, with a notice for each.
+    `names` are identifiers of actions, and nodes as `WORKFLOW#NODE`. `confirm` is asked before anything is changed.
+    Raises RetargetError if it declines or something cannot be retargeted, SettingsError, PortApiError and StoreError.
+    On exit, also after an exception or a cancellation, everything is restored within 10 s. `on_event` gets the outcome
+    of each restored action and node, and a message before each retry of a call.
     """
-
-    def report(outcome: Outcome) -> None:
-        for line in outcome_lines(outcome):
-            notice(line)
-
-    if not (yes or can_ask(runtime)):
-        raise UsageError(
-            "--retarget makes changes in Port and needs confirmation, but there is no terminal.", hint="Add --yes."
-        )
-    async with open_port_api(settings, runtime, timeout_s=api_timeout_s, on_retry=notice) as api:
+    async with access.client(on_retry=on_event) as api:
         retargeting = Retargeting(
             api=api,
             journal=Journal(runtime.home),
-            api_url=settings.api_url,
+            api_url=access.settings.api_url,
             now=runtime.now,
             pid=os.getpid(),
-            on_outcome=report,
+            on_outcome=on_event,
         )
         try:
             await retargeting.prepare(names)
-            lines = retargeting.lines(url)
-            if yes:
-                for line in lines:
-                    notice(line)
-            # Printed together with the question, because another thread prints notices later.
-            elif not await confirm_in_loop("\n".join((*lines, _QUESTION)), runtime, default=False):
+            if not await confirm(retargeting.changes(url)):
                 raise RetargetError("Nothing was changed in Port.", hint="Start without --retarget, or answer yes.")
             await retargeting.apply(url)
             yield retargeting
@@ -73,18 +55,73 @@ async def retargeted(
             await retargeting.restore()
 
 
-def outcome_lines(outcome: Outcome) -> list[str]:
-    """Return the notice about one action or node when the listener ends."""
-    name = printable(outcome.entry.name)
-    if outcome.end is End.CHANGED:
-        conflict = conflict_lines(outcome.entry, outcome.now or {})
-        return [
-            f"{name} was changed in Port by someone else and is not restored:",
-            *conflict,
-            f"To undo this or to keep it: port-hook restore {name}",
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftovers:
+    """The files in the journal, without those of other names if names were given.
+
+    `found` can be restored, `held` are in use by a running listener, and `unreadable` have no entry. `unknown` are the
+    given names that the journal does not have, each with the nodes of a workflow of this name.
+    """
+
+    found: tuple[Kept, ...]
+    held: tuple[Kept, ...]
+    unreadable: tuple[Kept, ...]
+    unknown: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def find_leftovers(journal: Journal, names: Sequence[str]) -> Leftovers:
+    """Return what listeners left in the journal under these names, or everything without names."""
+    files = journal.kept()
+    wanted = [kept for kept in files if kept.entry and (not names or kept.entry.name in names)]
+    entries = [kept.entry for kept in files if kept.entry]
+    known = {entry.name for entry in entries}
+    return Leftovers(
+        found=tuple(kept for kept in wanted if not kept.is_held),
+        held=tuple(kept for kept in wanted if kept.is_held),
+        unreadable=() if names else tuple(kept for kept in files if kept.entry is None),
+        unknown=tuple((name, _nodes(name, entries)) for name in names if name not in known),
+    )
+
+
+def _nodes(workflow: str, entries: Sequence[Entry]) -> tuple[str, ...]:
+    return tuple(entry.name for entry in entries if entry.identifier == workflow)
+
+
+async def restore(
+    leftovers: Sequence[Kept],
+    journal: Journal,
+    access: PortAccess,
+    *,
+    may_overwrite: Callable[[Outcome], Awaitable[bool]],
+    dry_run: bool = False,
+    on_retry: Callable[[str], None] = lambda _: None,
+) -> tuple[Outcome, ...]:
+    """Restore what listeners left, and return an outcome for each entry, in this order.
+
+    An entry of another API than that of `access` is not touched. After all others, `may_overwrite` is asked about each
+    entry that someone else has changed; what it allows is restored too. `dry_run` changes nothing in Port. Raises
+    SettingsError, and StoreError for an unusable journal.
+    """
+    api_url = access.settings.api_url
+    outcomes: list[Outcome] = []
+    async with access.client(on_retry=on_retry) as api:
+
+        async def end(kept: Kept, entry: Entry, *, overwrite: bool) -> Outcome:
+            if entry.api_url != api_url:
+                return Outcome(entry=entry, end=End.ELSEWHERE)
+            with journal.reclaim(kept) or nullcontext() as claim:
+                current = claim.read() if claim else None
+                if claim is None or current is None:
+                    return Outcome(entry=entry, end=End.IN_USE)
+                return await restore_entry(api, claim, current, overwrite=overwrite, dry_run=dry_run)
+
+        entries = [(kept, kept.entry) for kept in leftovers if kept.entry]
+        outcomes = [await end(kept, entry, overwrite=False) for kept, entry in entries]
+        disputed = [
+            number
+            for number, outcome in enumerate(outcomes)
+            if outcome.end is End.CHANGED and await may_overwrite(outcome)
         ]
-    message = restore_message(outcome)
-    if outcome.is_done:
-        return [f"{name} {message}"]
-    next_step = "To try again" if outcome.end is End.REMOVED else "To restore it"
-    return [f"{name} {message}", f"{next_step}: port-hook restore {name}"]
+        for number in disputed:
+            outcomes[number] = await end(*entries[number], overwrite=True)
+    return tuple(outcomes)

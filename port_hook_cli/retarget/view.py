@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from port_hook_cli.actions.retargeting import UrlChange, differences, value_at
 from port_hook_cli.invocations.headers import SECRET_HEADERS
-from port_hook_cli.retarget.entry import End, Entry, Outcome
+from port_hook_cli.retarget.entry import End, Entry, Outcome, PlannedChange
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.text.secret import MASK
 
@@ -34,6 +34,11 @@ def change_lines(entry: Entry, now: Mapping[str, Any], change: UrlChange) -> lis
     return lines
 
 
+def planned_lines(changes: Iterable[PlannedChange]) -> list[str]:
+    """Return the changes of retargeting several actions and nodes."""
+    return [line for planned in changes for line in change_lines(*planned)]
+
+
 def conflict_lines(entry: Entry, now: Mapping[str, Any]) -> list[str]:
     """Return the fields that someone else changed, each in three states: original, as port-hook left it, and now."""
     original = entry.compared_original()
@@ -48,29 +53,46 @@ def conflict_lines(entry: Entry, now: Mapping[str, Any]) -> list[str]:
     return lines if len(lines) <= 4 * _MAX_LINES else [*lines[: 4 * _MAX_LINES], "  …"]
 
 
-def restore_message(outcome: Outcome, *, file: str = "", dry_run: bool = False) -> str:
+def outcome_lines(outcome: Outcome) -> list[str]:
+    """Return the notice about one action or node when the listener ends."""
+    name = printable(outcome.entry.name)
+    if outcome.end is End.CHANGED:
+        conflict = conflict_lines(outcome.entry, outcome.now or {})
+        return [
+            f"{name} was changed in Port by someone else and is not restored:",
+            *conflict,
+            f"To undo this or to keep it: port-hook restore {name}",
+        ]
+    message = restore_message(outcome)
+    if outcome.is_done:
+        return [f"{name} {message}"]
+    next_step = "To try again" if outcome.end is End.REMOVED else "To restore it"
+    return [f"{name} {message}", f"{next_step}: port-hook restore {name}"]
+
+
+def restore_message(outcome: Outcome, *, api_url: str = "", file: str = "", dry_run: bool = False) -> str:
     """Return the outcome for one action or node, as a phrase that follows its name.
 
-    `file` is its file in the journal.
+    `api_url` is the API in use, `file` the file in the journal.
     """
     entry = outcome.entry
+    if outcome.end is End.RESTORED:
+        verb = "would be" if dry_run else "is"
+        return f"{verb} restored to {brief(entry.original_url)}{_in_version(outcome, dry_run=dry_run)}"
+    if outcome.end is End.UNTOUCHED:
+        return "already has its original URL" if entry.node else "is as it was before"
+    what = "in a workflow" if entry.node else "another action, or one"
+    gone = "is no longer a WEBHOOK node of the workflow and is not restored; its original URL was"
     keep = f"; to keep it as it is, delete {file}" if file else ""
-    match outcome.end:
-        case End.RESTORED:
-            verb = "would be" if dry_run else "is"
-            return f"{verb} restored to {brief(entry.original_url)}{_in_version(outcome, dry_run=dry_run)}"
-        case End.UNTOUCHED:
-            return "already has its original URL" if entry.node else "is as it was before"
-        case End.CHANGED:
-            return f"was changed by someone else and is not restored; --overwrite restores it{keep}"
-        case End.ANOTHER:
-            what = "in a workflow" if entry.node else "another action, or one"
-            return f"is now {what} of another organization (--org), and is not restored{keep}"
-        case End.REMOVED:
-            gone = "is no longer a WEBHOOK node of the workflow and is not restored"
-            return f"{gone}; its original URL was {brief(entry.original_url)}{'.' if file else ''}{_give_up(file)}"
-        case End.FAILED:
-            return f"was not restored{_why(outcome)}{_give_up(file)}"
+    not_restored = {
+        End.CHANGED: f"was changed by someone else and is not restored; --overwrite restores it{keep}",
+        End.ANOTHER: f"is now {what} of another organization (--org), and is not restored{keep}",
+        End.REMOVED: f"{gone} {brief(entry.original_url)}{'.' if file else ''}{_give_up(file)}",
+        End.FAILED: f"was not restored{_why(outcome)}{_give_up(file)}",
+        End.ELSEWHERE: f"belongs to {entry.api_url}, but the settings name {api_url}; it is not restored",
+        End.IN_USE: "is in use by another port-hook",
+    }
+    return not_restored[outcome.end]
 
 
 def leftover_line(count: int) -> str:
@@ -117,13 +139,9 @@ def _masked(value: Any) -> Any:
 RESTORE = "port-hook/restore/1"
 
 
-def restore_record(
-    entry: Entry, outcome: str, message: str, *, dry_run: bool, version: int | None = None
-) -> dict[str, Any]:
-    """Return the record of restoring one action or workflow node; `message` says more than `outcome`.
-
-    `version` is the new version of the workflow, if known.
-    """
+def restore_record(outcome: Outcome, message: str, *, dry_run: bool) -> dict[str, Any]:
+    """Return the record of restoring one action or workflow node; `message` says more than the outcome's end."""
+    entry = outcome.entry
     return {
         "schema": RESTORE,
         "kind": entry.kind,
@@ -131,8 +149,8 @@ def restore_record(
         "workflow": entry.identifier if entry.node else None,
         "node": entry.node or None,
         "api_url": entry.api_url,
-        "outcome": outcome,
+        "outcome": outcome.end,
         "message": message,
-        "version": version,
+        "version": outcome.version,
         "dry_run": dry_run,
     }

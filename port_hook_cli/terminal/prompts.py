@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import tell
+from port_hook_cli.text.safe import printable_lines
 
 _Value = TypeVar("_Value")
 _TRIES = 3
@@ -62,6 +63,17 @@ async def confirm_in_loop(question: str, runtime: Runtime, *, default: bool) -> 
     _put(question, runtime, default=default)
     line = await _line_in_loop(runtime)
     return _meaning(line, runtime, default=default)
+
+
+def asker(runtime: Runtime) -> Callable[[str], Awaitable[bool]] | None:
+    """Return a function that asks the user a yes-or-no question in the event loop, or None without a terminal."""
+    if not can_ask(runtime):
+        return None
+
+    async def ask(question: str) -> bool:
+        return await confirm_in_loop(printable_lines(question), runtime, default=False)
+
+    return ask
 
 
 async def ask_in_loop(question: str, runtime: Runtime) -> str:

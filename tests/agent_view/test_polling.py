@@ -21,10 +21,10 @@ from port_hook_cli.agent_view.session import AgentSession
 from port_hook_cli.agent_view.streaming import MessageStream
 from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.errors import ExitCode, PortApiError, UsageError
-from port_hook_cli.port_api.client import PortApi
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
 from tests.factories import SECRET
+from tests.port_clients import port_client
 from tests.servers import application
 
 PORT = "https://api.port.io"
@@ -117,7 +117,7 @@ async def polled(url: str, runtime: Runtime, *, count: int) -> ExitCode:
     settings = Settings(client_id="id", client_secret=SECRET, api_url=url)
     with AgentJq({}) as jq:
         session = AgentSession(plan=plan, runtime=runtime, settings=settings, variables={}, responses=(), jq=jq)
-        async with PortApi(api_url=url, client_id="id", client_secret=SECRET, max_tries=1) as api:
+        async with port_client(api_url=url, client_id="id", client_secret=SECRET, max_tries=1) as api:
             stream = MessageStream(
                 session, stream_plan, StreamMappings((AgentMapping(place="the mapping"),), None), None
             )

@@ -4,8 +4,8 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +13,16 @@ import pytest
 
 from port_hook_cli.actions.retargeting import settable
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.errors import RetargetError, SettingsError, UsageError
+from port_hook_cli.errors import RetargetError, SettingsError
+from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.retarget.entry import Outcome, PlannedChange
+from port_hook_cli.retarget.flow import Retargeting
 from port_hook_cli.retarget.session import retargeted
+from port_hook_cli.retarget.view import outcome_lines, planned_lines
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.sandbox import Sandbox
+from port_hook_cli.terminal.prompts import asker
 from tests.conftest import Run
 from tests.retargets import ONE, TWO, a_workflow, an_action, journal_files, node_config
 
@@ -35,6 +40,28 @@ def settings_of(sandbox: Sandbox) -> Settings:
     return Settings(client_id=sandbox.client_id, client_secret=sandbox.client_secret, api_url=sandbox.url)
 
 
+@asynccontextmanager
+async def retargeting(
+    name: str,
+    settings: Settings,
+    runtime: Runtime,
+    told: list[str],
+    ask: Callable[[str], Awaitable[bool]] | None = None,
+) -> AsyncIterator[Retargeting]:
+    """Retarget an action or a node as `listen` does; without `ask`, as with `--yes`."""
+
+    async def confirm(changes: Sequence[PlannedChange]) -> bool:
+        told.extend(planned_lines(changes))
+        return ask is None or await ask("\n".join(told))
+
+    def on_event(event: Outcome | str) -> None:
+        told.extend([event] if isinstance(event, str) else outcome_lines(event))
+
+    access = PortAccess.known(settings, runtime)
+    async with retargeted([name], access, runtime, ONE, confirm=confirm, on_event=on_event) as running:
+        yield running
+
+
 def url(sandbox: Sandbox) -> str:
     return str(sandbox.actions["create_vm"]["invocationMethod"]["url"])
 
@@ -44,11 +71,9 @@ async def test_retargeted_actions_get_each_url_and_are_restored_with_a_notice_fo
 ) -> None:
     before = json.dumps(settable(sandbox.actions["create_vm"]))
     told: list[str] = []
-    async with retargeted(
-        ["create_vm"], settings_of(sandbox), runtime(), ONE, yes=True, notice=told.append
-    ) as retargeting:
+    async with retargeting("create_vm", settings_of(sandbox), runtime(), told) as flow:
         assert url(sandbox) == ONE
-        await retargeting.apply(TWO)
+        await flow.apply(TWO)
         assert url(sandbox) == TWO
     assert json.dumps(settable(sandbox.actions["create_vm"])) == before
     assert told == [
@@ -63,10 +88,8 @@ async def test_a_workflow_node_follows_the_url_and_is_restored_in_a_new_version(
     sandbox: Sandbox, runtime: Callable[..., Runtime]
 ) -> None:
     told: list[str] = []
-    async with retargeted(
-        ["deploy_service#deploy"], settings_of(sandbox), runtime(), ONE, yes=True, notice=told.append
-    ) as retargeting:
-        await retargeting.apply(TWO)
+    async with retargeting("deploy_service#deploy", settings_of(sandbox), runtime(), told) as flow:
+        await flow.apply(TWO)
         assert node_config(sandbox.workflows["deploy_service"], "deploy")["url"] == TWO
     assert node_config(sandbox.workflows["deploy_service"], "deploy")["url"] == ORIGINAL
     assert told == [
@@ -102,7 +125,7 @@ async def test_listen_restores_the_action_however_it_ends(
     sandbox: Sandbox, runtime: Callable[..., Runtime], problem: type[BaseException]
 ) -> None:
     with pytest.raises(problem):
-        async with retargeted(["create_vm"], settings_of(sandbox), runtime(), ONE, yes=True, notice=print):
+        async with retargeting("create_vm", settings_of(sandbox), runtime(), []):
             raise problem
     assert url(sandbox) == ORIGINAL
 
@@ -111,7 +134,7 @@ async def test_listen_shows_the_change_of_another_user_and_the_restore_command(
     sandbox: Sandbox, runtime: Callable[..., Runtime]
 ) -> None:
     told: list[str] = []
-    async with retargeted(["create_vm"], settings_of(sandbox), runtime(), ONE, yes=True, notice=told.append):
+    async with retargeting("create_vm", settings_of(sandbox), runtime(), told):
         sandbox.actions["create_vm"]["title"] = "Theirs\x1b[2J"
     assert url(sandbox) == ONE
     assert "    now:        Theirs\\x1b[2J" in told
@@ -122,7 +145,7 @@ async def test_listen_names_the_original_url_and_what_to_do_when_the_node_was_re
     sandbox: Sandbox, runtime: Callable[..., Runtime]
 ) -> None:
     told: list[str] = []
-    async with retargeted(["deploy_service#check"], settings_of(sandbox), runtime(), ONE, yes=True, notice=told.append):
+    async with retargeting("deploy_service#check", settings_of(sandbox), runtime(), told):
         del sandbox.workflows["deploy_service"]["nodes"][1]
     message, next_step = told[-2:]
     assert message.startswith("deploy_service#check is no longer a WEBHOOK node of the workflow and is not restored;")
@@ -130,14 +153,12 @@ async def test_listen_names_the_original_url_and_what_to_do_when_the_node_was_re
     assert next_step == "To try again: port-hook restore deploy_service#check"
 
 
-async def test_retargeting_changes_nothing_when_no_one_can_confirm(
-    sandbox: Sandbox, runtime: Callable[..., Runtime]
-) -> None:
-    with pytest.raises(UsageError) as problem:
-        async with retargeted(["create_vm"], settings_of(sandbox), runtime(), ONE, yes=False, notice=print):
-            pytest.fail("nobody was asked")
-    assert "--yes" in problem.value.hint
-    assert url(sandbox) == ORIGINAL
+def test_listen_refuses_to_retarget_when_no_one_can_confirm(run: Run) -> None:
+    environ = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "s", "PORT_API_URL": "http://127.0.0.1:1"}
+    result = run("listen", "--port", "0", "--tunnel", "none", "--retarget", "create_vm", env=environ)
+    assert result.code == ExitCode.USAGE
+    assert "needs confirmation, but there is no terminal." in result.err
+    assert "--yes" in result.err
 
 
 async def test_retargeting_fails_when_a_credential_is_missing(
@@ -145,7 +166,7 @@ async def test_retargeting_fails_when_a_credential_is_missing(
 ) -> None:
     settings = replace(settings_of(sandbox), client_id=None)
     with pytest.raises(SettingsError):
-        async with retargeted(["create_vm"], settings, runtime(), ONE, yes=True, notice=print):
+        async with retargeting("create_vm", settings, runtime(), []):
             pytest.fail("there is no client id")
 
 
@@ -166,7 +187,7 @@ async def test_retargeting_shows_the_changes_and_asks_on_a_terminal(
     with on_a_terminal(runtime()) as (world, person):
         os.write(person, typed)
         try:
-            async with retargeted(["create_vm"], settings_of(sandbox), world, ONE, yes=False, notice=print):
+            async with retargeting("create_vm", settings_of(sandbox), world, [], asker(world)):
                 assert agreed
                 assert url(sandbox) == ONE
         except RetargetError:
@@ -184,7 +205,7 @@ async def test_retargeting_changes_nothing_when_it_is_interrupted_at_the_prompt(
     with on_a_terminal(runtime()) as (world, person):
 
         async def listen() -> None:
-            async with retargeted(["create_vm"], settings_of(sandbox), world, ONE, yes=False, notice=print):
+            async with retargeting("create_vm", settings_of(sandbox), world, [], asker(world)):
                 pytest.fail("nobody said yes")
 
         asked = asyncio.Event()

@@ -35,7 +35,7 @@ from port_hook_cli.listener import records as listener_records
 from port_hook_cli.listener.policy import Tally
 from port_hook_cli.port_api import login_records
 from port_hook_cli.replay.comparing import ResponseComparison, comparison_fields
-from port_hook_cli.retarget.entry import Entry
+from port_hook_cli.retarget.entry import End, Entry, Outcome
 from port_hook_cli.retarget.view import restore_record
 from port_hook_cli.runs import records as run_records
 from port_hook_cli.runs.updates import Reported
@@ -223,7 +223,9 @@ def every_record() -> Iterator[dict[str, Any]]:
     yield {**records.delivery_record(delivery, source="s", run_id=None), **comparison_fields(recorded), "capture": None}
     yield run_records.report_record(Reported(run_id="r", status=None, logs_sent=0, fields=()), page="")
     yield run_records.dry_run_record("r", [], api_url="u")
-    yield restore_record(Entry(identifier="a", api_url="u", original={}), "restored", "w", dry_run=False)
+    yield restore_record(
+        Outcome(entry=Entry(identifier="a", api_url="u", original={}), end=End.RESTORED), "w", dry_run=False
+    )
     yield encrypted_inputs.decryption_record(Decryption(path=JsonPath(("a",)), plaintext=b"\xff"))
     yield encrypted_inputs.encryption_record(Scheme.AES_GCM, "v")
     yield from trigger_records_of_each_type()

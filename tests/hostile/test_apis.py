@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from port_hook_cli.errors import PortApiError
+from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.client import PortApi
-from port_hook_cli.port_api.retries import FailedAttempt, Retries
+from port_hook_cli.port_api.retries import FailedAttempt, RetryPolicy
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.retarget.session import retargeted
 from port_hook_cli.runtime import Runtime
@@ -40,6 +41,7 @@ from tests.hostile.wire import (
     endless_trailers,
     reset_midway,
 )
+from tests.port_clients import port_client
 from tests.retargets import ONE, MortalJournal, a_retargeting, an_action
 from tests.servers import in_thread
 
@@ -51,7 +53,7 @@ async def no_pause(_: float) -> None:
 
 
 def client(url: str, **options: Any) -> PortApi:
-    return PortApi(**{"api_url": url, "client_id": "id", "client_secret": SECRET, "sleep": no_pause, **options})
+    return port_client(**{"api_url": url, "client_id": "id", "client_secret": SECRET, "sleep": no_pause, **options})
 
 
 def calls(server: HostileServer) -> list[bytes]:
@@ -78,7 +80,7 @@ async def test_a_call_takes_no_longer_than_its_timeout(trick: Trick) -> None:
 async def test_a_call_without_a_response_for_30_s_is_not_tried_again() -> None:
     problem = PortApiError("Too slow.", hint="")
     with pytest.raises(PortApiError, match="Too slow"):
-        await Retries(no_pause, lambda _: None).wait(FailedAttempt(problem=problem, spent_s=30))
+        await RetryPolicy(sleep=no_pause).begin().wait(FailedAttempt(problem=problem, spent_s=30))
 
 
 @pytest.mark.parametrize(
@@ -123,13 +125,16 @@ def test_restore_has_an_api_timeout(run: Run, tmp_path: Path) -> None:
     assert 2 <= len(calls(server)) <= 4
 
 
+async def agree(_: object) -> bool:
+    return True
+
+
 async def test_listen_has_an_api_timeout_for_retargeting(runtime: Callable[..., Runtime]) -> None:
     async with HostileApi(_too_late).serve() as server:
         settings = Settings(client_id="i", client_secret=SECRET, api_url=server.url)
+        access = PortAccess.known(settings, runtime(), timeout_s=0.1)
         with pytest.raises(PortApiError, match="403"):
-            async with retargeted(
-                ["create_vm"], settings, runtime(), ONE, yes=True, notice=lambda _: None, api_timeout_s=0.1
-            ):
+            async with retargeted(["create_vm"], access, runtime(), ONE, confirm=agree, on_event=lambda _: None):
                 pass
         assert 2 <= len(calls(server)) <= 4
 

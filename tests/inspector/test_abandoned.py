@@ -19,6 +19,7 @@ from port_hook_cli.inspector.sending import Resent
 from port_hook_cli.inspector.server import OpenInspector, serving
 from port_hook_cli.inspector.triggering import Actions
 from port_hook_cli.invocations.models import Exchange, Invocation
+from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
 from tests.factories import an_exchange, an_invocation
@@ -82,7 +83,7 @@ async def an_inspector(runtime: Runtime, folder: Path, work: Endless) -> AsyncIt
             store=store,
             runtime=runtime,
             destination=EndlessDestination(work),
-            port=PortSide(Settings, runtime),
+            port=PortSide(PortAccess.known(Settings(), runtime)),
             actions=Actions((), None, runtime),
         )
         async with serving(Inspector(setup, captures)) as opened:

@@ -30,6 +30,7 @@ from port_hook_cli.invocations.models import (
 )
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.listener.observers import Observer
+from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.messages import verify_received
@@ -408,7 +409,7 @@ async def test_run_is_shown_and_reported(runtime: MakeRuntime, store: Path) -> N
         settings = Settings(
             client_id=sandbox.client_id, client_secret=sandbox.client_secret, api_url=sandbox.url, app_url=""
         )
-        async with over_store(runtime(), store, settings=lambda: settings) as client:
+        async with over_store(runtime(), store, access=PortAccess.known(settings, runtime())) as client:
             assert (await client.get("/api/session"))["can"]["runs"]
             found = await client.get(f"/api/runs/{run_id}")
             assert (found["available"], found["run"]["status"], found["nodes"]) == (True, "IN_PROGRESS", [])
@@ -432,7 +433,7 @@ async def test_long_log_of_a_run_is_shown_whole(runtime: MakeRuntime, store: Pat
     with a_sandbox() as sandbox:
         sandbox.add_run(RUN_ID, action="create_vm")
         settings = Settings(client_id=sandbox.client_id, client_secret=sandbox.client_secret, api_url=sandbox.url)
-        async with over_store(runtime(), store, settings=lambda: settings) as client:
+        async with over_store(runtime(), store, access=PortAccess.known(settings, runtime())) as client:
             for number in range(60):
                 await client.post(f"/api/runs/{RUN_ID}/report", {"message": f"line {number}"})
             texts = [entry["text"] for entry in (await client.get(f"/api/runs/{RUN_ID}"))["logs"]]
@@ -443,7 +444,7 @@ async def test_name_of_a_workflow_run_cannot_lead_to_another_address_of_port(run
     keep(store, [answered()])
     with a_sandbox() as sandbox:
         settings = Settings(client_id=sandbox.client_id, client_secret=sandbox.client_secret, api_url=sandbox.url)
-        async with over_store(runtime(), store, settings=lambda: settings) as client:
+        async with over_store(runtime(), store, access=PortAccess.known(settings, runtime())) as client:
             for name in ("..", "../../actions", "x", ""):
                 found = await client.get("/api/runs/wfnr_abc", workflow_run=name)
                 assert (found["available"], "is not the id" in found["reason"]) == (False, True)

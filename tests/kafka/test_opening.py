@@ -19,6 +19,7 @@ from port_hook_cli.kafka.opening import KafkaOpening, KafkaOptions
 from port_hook_cli.port_api.client import PortApi
 from tests.factories import SECRET
 from tests.kafka_clusters import Cluster, a_message
+from tests.port_clients import port_client
 from tests.sandboxes import a_sandbox
 from tests.servers import application
 
@@ -50,8 +51,7 @@ def opening(
         options=KafkaOptions(**options),  # type: ignore[arg-type]
         settings=read_kafka_settings(environ, home),
         open_api=open_api,
-        ask=ask or Asked(False),
-        can_ask=ask is not None,
+        ask=ask,
     )
 
 
@@ -78,7 +78,7 @@ async def test_brokers_and_organization_come_from_ports_api(cluster: Cluster, tm
         taken: asyncio.Queue[Invocation] = asyncio.Queue()
 
         def open_api() -> PortApi:
-            return PortApi(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
+            return port_client(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
 
         source = await opening({}, tmp_path, open_api=open_api)(a_context(taken, []))
         try:
@@ -90,7 +90,7 @@ async def test_brokers_and_organization_come_from_ports_api(cluster: Cluster, tm
 
 
 async def _organization(url: str, client_id: str, sandbox: object) -> str:
-    async with PortApi(api_url=url, client_id=client_id, client_secret=sandbox.client_secret) as api:  # type: ignore[attr-defined]
+    async with port_client(api_url=url, client_id=client_id, client_secret=sandbox.client_secret) as api:  # type: ignore[attr-defined]
         return str((await api.call("GET", "/v1/organization"))["organization"]["id"])
 
 
@@ -112,7 +112,7 @@ async def test_unusable_organization_id_is_an_error(org_id: object, tmp_path: Pa
     port.router.add_post("/v1/auth/access_token", token)
     port.router.add_get("/v1/organization", organization)
     with application(port) as url:
-        open_api = partial(PortApi, api_url=url, client_id="id", client_secret=SECRET)
+        open_api = partial(port_client, api_url=url, client_id="id", client_secret=SECRET)
         one = opening({"KAFKA_CONSUMER_BROKERS": "127.0.0.1:1"}, tmp_path, open_api=open_api)
         with pytest.raises(SettingsError, match="organization's id is not known") as caught:
             await opened(one)
@@ -146,7 +146,7 @@ async def test_an_organization_without_kafka_is_told_what_to_do_instead(tmp_path
     with a_sandbox() as sandbox:
 
         def open_api() -> PortApi:
-            return PortApi(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
+            return port_client(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
 
         with pytest.raises(PortApiError, match="404") as caught:
             await opened(opening({}, tmp_path, open_api=open_api))

@@ -18,6 +18,7 @@ from port_hook_cli.signatures.causes import REPLAYED
 from port_hook_cli.text.secret import Secret
 from tests.factories import RUN_ID, a_body, a_document, an_exchange, an_invocation
 from tests.flaky_port import Fault, FlakyPort
+from tests.port_clients import port_client
 
 FINE = Response(status=200)
 BROKEN = Response(status=503)
@@ -56,7 +57,7 @@ def reporter(port: FlakyPort, screen: Screen, status: RunStatus = RunStatus.SUCC
 
 
 def client(port: FlakyPort) -> PortApi:
-    return PortApi(api_url=port.url, client_id="id", client_secret=Secret("s" * 20))
+    return port_client(api_url=port.url, client_id="id", client_secret=Secret("s" * 20))
 
 
 def exchange_of(document: Mapping[str, Any], response: Response = FINE, **overrides: Any) -> Exchange:

@@ -18,6 +18,7 @@ from port_hook_cli.runs.log_splitting import REQUEST_LIMIT, encode_body
 from port_hook_cli.text.secret import Secret
 from tests.factories import NOW, RUN_ID, SECRET
 from tests.flaky_port import Fault, FlakyPort
+from tests.port_clients import port_client
 
 LOST = Fault(lose=True)
 LOST_BUT_TAKEN = Fault(lose=True, after=True)
@@ -46,7 +47,7 @@ async def flaky(
     pauses = Pauses()
     async with FlakyPort(script, tokens).serve() as port:
         fields = {"api_url": port.url, "client_id": "id", "client_secret": SECRET, "sleep": pauses.sleep}
-        async with PortApi(**{**fields, "now": lambda: NOW, **options}) as api:
+        async with port_client(**{**fields, "now": lambda: NOW, **options}) as api:
             yield port, api, pauses
 
 
@@ -237,7 +238,7 @@ async def test_status_succeeds_when_an_earlier_try_ended_the_run() -> None:
             pauses.append(seconds)
             port.run["status"] = "SUCCESS"
 
-        async with PortApi(
+        async with port_client(
             api_url=port.url, client_id="id", client_secret=SECRET, sleep=end_late, now=lambda: NOW
         ) as late:
             await late.patch_run(RUN_ID, {"status": "SUCCESS"})
@@ -264,7 +265,7 @@ async def test_status_that_was_not_sent_is_retried_without_a_check() -> None:
     pauses = Pauses()
     async with FlakyPort().serve() as port:
         url = port.url
-    async with PortApi(api_url=url, client_id="id", client_secret=SECRET, sleep=pauses.sleep) as api:
+    async with port_client(api_url=url, client_id="id", client_secret=SECRET, sleep=pauses.sleep) as api:
         with pytest.raises(PortApiError, match="could not be reached") as caught:
             await api.patch_run(RUN_ID, {"status": "SUCCESS"})
     assert len(pauses) == 4
@@ -275,7 +276,7 @@ async def test_status_that_was_not_sent_is_retried_without_a_check() -> None:
 
 async def test_error_about_an_unresolvable_api_has_no_error_number() -> None:
     fields: dict[str, Any] = {"client_id": "id", "client_secret": SECRET, "sleep": Pauses().sleep}
-    async with PortApi(api_url="http://nope.invalid", **fields) as api:
+    async with port_client(api_url="http://nope.invalid", **fields) as api:
         with pytest.raises(PortApiError, match=r"http://nope\.invalid could not be reached: ") as caught:
             await api.get_run(RUN_ID)
     assert caught.value.code == "port-api"
@@ -357,7 +358,7 @@ def test_any_response_is_read_or_is_a_port_api_error(status: int, body: bytes) -
             "client_secret": SECRET,
             "max_tries": 1,
         }
-        async with PortApi(transport=httpx.MockTransport(respond), **options) as api:
+        async with port_client(transport=httpx.MockTransport(respond), **options) as api:
             for call in (
                 lambda: api.get_run(RUN_ID),
                 lambda: api.run_logs(RUN_ID),
@@ -378,7 +379,7 @@ def test_any_response_is_read_or_is_a_port_api_error(status: int, body: bytes) -
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1", "http://[::1"])
 async def test_invalid_address_fails_without_retries(url: str) -> None:
     pauses = Pauses()
-    async with PortApi(api_url=url, client_id="id", client_secret=SECRET, sleep=pauses.sleep) as api:
+    async with port_client(api_url=url, client_id="id", client_secret=SECRET, sleep=pauses.sleep) as api:
         with pytest.raises(PortApiError, match="could not be reached"):
             await api.get_run(RUN_ID)
     assert pauses == []

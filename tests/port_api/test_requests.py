@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from port_hook_cli.port_api.client import PortApi
 from tests.factories import NOW, RUN_ID, SECRET
+from tests.port_clients import port_client
 from tests.servers import Handler, handler
 
 # One response that serves for a token, a run and a log alike.
@@ -28,7 +28,7 @@ def port() -> Iterator[Handler]:
 
 
 async def test_call_has_the_headers_that_port_requires_and_a_content_type_only_with_a_body(port: Handler) -> None:
-    async with PortApi(api_url=port.url, client_id="id", client_secret=SECRET, now=lambda: NOW) as api:
+    async with port_client(api_url=port.url, client_id="id", client_secret=SECRET, now=lambda: NOW) as api:
         await api.get_run(RUN_ID)
         await api.add_log(RUN_ID, "ünïcode")
         await api.patch_run(RUN_ID, {"status": "SUCCESS"})
@@ -44,7 +44,7 @@ async def test_call_has_the_headers_that_port_requires_and_a_content_type_only_w
 
 
 async def test_request_bodies_are_compact_json_in_utf_8(port: Handler) -> None:
-    async with PortApi(api_url=port.url, client_id="id", client_secret=SECRET, now=lambda: NOW) as api:
+    async with port_client(api_url=port.url, client_id="id", client_secret=SECRET, now=lambda: NOW) as api:
         await api.add_log(RUN_ID, "ünïcode")
     token, log = port.requests
     assert json.loads(token.body) == {"clientId": "id", "clientSecret": SECRET.reveal()}

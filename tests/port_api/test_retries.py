@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from port_hook_cli.errors import PortApiError
-from port_hook_cli.port_api.retries import FailedAttempt, Retries
+from port_hook_cli.port_api.retries import FailedAttempt, RetryPolicy
 
 PROBLEM = PortApiError("Port is busy.", hint="wait")
 
@@ -16,7 +16,7 @@ class Waits:
     def __init__(self) -> None:
         self.pauses: list[float] = []
         self.notes: list[str] = []
-        self._retries = Retries(self._sleep, self.notes.append)
+        self._retries = RetryPolicy(sleep=self._sleep, on_retry=self.notes.append).begin()
 
     async def _sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)

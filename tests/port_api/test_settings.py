@@ -9,6 +9,7 @@ import pytest
 
 from port_hook_cli.errors import SettingsError
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings, load_settings
+from port_hook_cli.runtime import Memory, Runtime
 
 CONFIG = """
 default_org: production
@@ -33,9 +34,14 @@ class Load:
     def __init__(self, cwd: Path, home: Path) -> None:
         self.cwd = cwd
         self.home = home
+        self.memory = Memory()
 
     def __call__(self, environ: Mapping[str, str] | None = None, stdin: bytes = b"", **flags: Any) -> Settings:
-        return load_settings(environ=environ or {}, cwd=self.cwd, home=self.home, stdin=io.BytesIO(stdin), **flags)
+        runtime = Runtime(
+            environ=environ or {}, cwd=self.cwd, home=self.home, stdin=io.BytesIO(stdin), stdout=io.StringIO(),
+            stderr=io.StringIO(), memory=self.memory,
+        )  # fmt: skip
+        return load_settings(runtime, **flags)
 
     def dotenv(self, text: str | bytes, *, at_home: bool = False) -> None:
         path = self.home / ".port" / ".env" if at_home else self.cwd / ".env"
@@ -70,29 +76,25 @@ def test_secret_is_registered_for_masking_wherever_it_was_read(load: Load, place
     if place in {"project", "home"}:
         load.dotenv(variable, at_home=place == "home")
     (load.cwd / "secret").write_text(secret)
-    read: list[str] = []
     settings = load(
         dict([variable.strip().split("=")]) if place == "environment" else {},
         secret_file="secret" if place == "file" else None,
         needs=ONLY_THE_SECRET,
-        on_secret=read.append,
     )
-    assert (secret_of(settings), set(read)) == (secret, {secret})
+    assert (secret_of(settings), load.memory.secrets) == (secret, {secret})
 
 
 def test_conflicting_secret_is_registered_for_masking(load: Load) -> None:
     load.dotenv("PORT_CLIENT_SECRET=of-the-project")
     load.dotenv("PORT_CLIENT_SECRET=of-the-home", at_home=True)
-    read: list[str] = []
-    settings = load(needs=ONLY_THE_SECRET, on_secret=read.append)
-    assert (secret_of(settings), set(read)) == ("of-the-project", {"of-the-project", "of-the-home"})
+    settings = load(needs=ONLY_THE_SECRET)
+    assert (secret_of(settings), load.memory.secrets) == ("of-the-project", {"of-the-project", "of-the-home"})
 
 
 def test_secrets_of_all_organizations_are_registered_for_masking(load: Load) -> None:
     load.config()
-    read: list[str] = []
-    load(on_secret=read.append)
-    assert {"0123456789", "null "} <= set(read)
+    load()
+    assert {"0123456789", "null "} <= load.memory.secrets
 
 
 # --- precedence -----------------------------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from port_hook_cli.errors import PortApiError
-from port_hook_cli.port_api.client import PortApi
 from tests.factories import RUN_ID, SECRET
+from tests.port_clients import port_client
 
 
 async def start(*answers: httpx.Response | Exception, **options: Any) -> tuple[Any, list[httpx.Request]]:
@@ -30,7 +30,7 @@ async def start(*answers: httpx.Response | Exception, **options: Any) -> tuple[A
         return None
 
     sleep: Callable[[float], Any] = no_sleep
-    async with PortApi(
+    async with port_client(
         api_url="http://port",
         client_id="id",
         client_secret=SECRET,

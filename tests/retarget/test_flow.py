@@ -14,6 +14,7 @@ from port_hook_cli.errors import PortApiError, PortHookError, RetargetError
 from port_hook_cli.retarget.entry import End, Outcome
 from port_hook_cli.retarget.flow import Retargeting
 from port_hook_cli.retarget.journal import Journal
+from port_hook_cli.retarget.view import planned_lines
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.text.secret import Secret
 from tests.flaky_port import Fault, FlakyPort
@@ -49,7 +50,7 @@ async def test_actions_get_each_url_and_are_restored_at_the_end(sandbox: Sandbox
     async with retargeting(sandbox, tmp_path, on_outcome=reported.append) as flow:
         await flow.prepare(["create_vm", "delete_vm", "create_vm"])
         assert journal_files(tmp_path)[0].suffix == ".lock"
-        assert flow.lines(ONE) == [
+        assert planned_lines(flow.changes(ONE)) == [
             "create_vm:",
             f"  invocationMethod.url: https://example.com -> {ONE}",
             "  invocationMethod.agent: true -> false",
@@ -220,8 +221,8 @@ async def test_leftover_of_a_killed_listener_is_restored_to_its_original(sandbox
         mortal.die()
         async with retargeting(sandbox, tmp_path) as flow:
             await flow.prepare(["create_vm"])
-            assert f"  invocationMethod.url: {ONE} -> {TWO}" in flow.lines(TWO)
-            assert "is restored to https://example.com" in flow.lines(TWO)[-1]
+            assert f"  invocationMethod.url: {ONE} -> {TWO}" in planned_lines(flow.changes(TWO))
+            assert "is restored to https://example.com" in planned_lines(flow.changes(TWO))[-1]
             await flow.apply(TWO)
             await flow.restore()
     assert text(sandbox) == before
@@ -247,7 +248,7 @@ async def test_action_that_already_has_the_url_is_not_changed(sandbox: Sandbox, 
     before = sandbox.actions["create_vm"]
     async with retargeting(sandbox, tmp_path) as flow:
         await flow.prepare(["create_vm"])
-        assert flow.lines(ONE) == ["create_vm already has the listener's URL"]
+        assert planned_lines(flow.changes(ONE)) == ["create_vm already has the listener's URL"]
         await flow.apply(ONE)
         assert sandbox.actions["create_vm"] is before
         await flow.apply(TWO)

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from port_hook_cli.errors import PortApiError, RetargetError, UsageError
-from port_hook_cli.port_api.client import PortApi
 from port_hook_cli.retarget.entry import End, Outcome
 from port_hook_cli.retarget.flow import Retargeting, restore_entry
 from port_hook_cli.retarget.journal import Journal
-from port_hook_cli.retarget.view import restore_message
+from port_hook_cli.retarget.view import planned_lines, restore_message
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.workflows.retargeting import settable_workflow
 from tests.flaky_port import Fault, FlakyPort
+from tests.port_clients import port_client
 from tests.retargets import (
     ONE,
     TWO,
@@ -72,7 +72,7 @@ async def test_nodes_get_each_url_and_are_restored_in_a_new_version(sandbox: San
     async with a_retargeting(home=tmp_path, on_outcome=outcomes.append, **of_sandbox(sandbox)) as flow:
         await flow.prepare([CHECK, DEPLOY, CHECK])
         version = "  (makes a new version of the workflow, and another one when the listener ends)"
-        assert flow.lines(ONE) == [
+        assert planned_lines(flow.changes(ONE)) == [
             f"{CHECK}:",
             f"  config.url: {ORIGINAL} -> {ONE}",
             "  config.agent: true -> false",
@@ -222,8 +222,8 @@ async def test_leftover_of_a_killed_listener_is_restored_to_its_original(sandbox
     assert urls(sandbox)[0] == ONE
     async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
         await flow.prepare([CHECK])
-        assert f"  config.url: {ONE} -> {TWO}" in flow.lines(TWO)
-        assert f"when this listener ends, it is restored to {ORIGINAL}" in flow.lines(TWO)[-1]
+        assert f"  config.url: {ONE} -> {TWO}" in planned_lines(flow.changes(TWO))
+        assert f"when this listener ends, it is restored to {ORIGINAL}" in planned_lines(flow.changes(TWO))[-1]
         await flow.apply(TWO)
         await flow.restore()
     assert text(sandbox) == before
@@ -291,7 +291,7 @@ async def test_prepare_fails_for_a_node_that_cannot_be_retargeted(sandbox: Sandb
 async def test_node_that_already_has_the_url_is_not_changed(sandbox: Sandbox, tmp_path: Path) -> None:
     async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
         await flow.prepare([DEPLOY])
-        assert flow.lines(ORIGINAL) == [f"{DEPLOY} already has the listener's URL"]
+        assert planned_lines(flow.changes(ORIGINAL)) == [f"{DEPLOY} already has the listener's URL"]
         await flow.apply(ORIGINAL)
         assert await flow.restore() == ()
     assert workflow(sandbox)["version"] == 1
@@ -305,7 +305,9 @@ async def test_restore_entry_waits_at_most_its_time_for_another_listener(sandbox
     assert claim is not None
     turn = claim.take_turn(kept.entry)
     assert turn is not None
-    async with PortApi(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret) as api:
+    async with port_client(
+        api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret
+    ) as api:
         outcome = await restore_entry(api, claim, kept.entry, turn_within_s=0.05)
         assert outcome.end is End.FAILED
         assert "Another listener on this machine" in str(outcome.problem)

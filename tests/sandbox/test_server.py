@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.errors import ListenError, PortApiError, RunEndedError
-from port_hook_cli.port_api.client import PortApi
 from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
 from port_hook_cli.sandbox import ApiEvent, CallRate, Sandbox
 from port_hook_cli.sandbox.messages import ApiRequest
@@ -22,6 +21,7 @@ from port_hook_cli.sandbox.routes import ROUTES, respond
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.text.secret import Secret
 from tests.factories import NOW, RUN_ID
+from tests.port_clients import port_client
 from tests.port_openapi import answer_schema, faults, port_openapi
 from tests.sandbox_clients import a_client, refusal, token_of
 from tests.sockets import LOOPBACK, bound_addresses
@@ -297,7 +297,7 @@ async def test_on_event_gets_every_call_with_a_note() -> None:
     events: list[ApiEvent] = []
     async with Sandbox.start(now=lambda: NOW, on_event=events.append) as sandbox:
         fields: dict[str, Any] = {"client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
-        async with PortApi(api_url=sandbox.url, now=lambda: NOW, **fields) as api:
+        async with port_client(api_url=sandbox.url, now=lambda: NOW, **fields) as api:
             await api.add_log(RUN_ID, "hello " * 50)
             await api.patch_run(RUN_ID, {"status": "SUCCESS", "summary": "s"})
             with pytest.raises(RunEndedError):
@@ -344,7 +344,7 @@ async def test_start_fails_with_a_hint_when_the_port_is_taken(sandbox: Sandbox) 
 async def test_port_api_client_works_with_the_sandbox() -> None:
     async with Sandbox.start() as sandbox:
         fields: dict[str, Any] = {"client_id": sandbox.client_id, "client_secret": Secret("wrong")}
-        async with PortApi(api_url=sandbox.url, **fields) as api:
+        async with port_client(api_url=sandbox.url, **fields) as api:
             with pytest.raises(PortApiError, match="401 Unauthorized: invalid_credentials"):
                 await api.get_run(RUN_ID)
 
@@ -541,7 +541,7 @@ async def test_port_api_client_waits_for_retry_after() -> None:
 
     async with Sandbox.start(now=lambda: clock[0], call_rate=CallRate(2)) as sandbox:
         fields: dict[str, Any] = {"client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
-        async with PortApi(api_url=sandbox.url, now=lambda: clock[0], sleep=sleep, **fields) as api:
+        async with port_client(api_url=sandbox.url, now=lambda: clock[0], sleep=sleep, **fields) as api:
             await api.get_run(RUN_ID)
             clock[0] += 50
             await api.get_run(RUN_ID)
