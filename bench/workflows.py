@@ -42,11 +42,11 @@ async def _in_a_sandbox(document: dict[str, Any], state: Path) -> float:
     import httpx
 
     from port_hook_cli.engines.renderer import Renderer
-    from port_hook_cli.sandbox import Sandbox
+    from port_hook_cli.sandbox import InitialData, Sandbox, Sending
 
     with Renderer() as renders:
         async with (
-            Sandbox.start(renders=renders, workflows=[document], state=state) as sandbox,
+            Sandbox.start(InitialData(workflows=[document]), sending=Sending(renders=renders), state=state) as sandbox,
             httpx.AsyncClient(base_url=sandbox.url) as client,
         ):
             credentials = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal()}

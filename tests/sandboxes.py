@@ -1,24 +1,42 @@
-"""A sandbox in a thread, for tests that are not asynchronous."""
+"""A sandbox with a few options, and a sandbox in a thread for tests that are not asynchronous."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from dataclasses import fields, replace
 from typing import Any
 
-from port_hook_cli.sandbox import Sandbox
+from port_hook_cli.sandbox import ApiRules, EventHandlers, InitialData, Sandbox, Sending
 from tests.plain_invoker import PlainInvoker
 from tests.servers import in_thread
+
+_GROUPS: dict[str, Any] = {
+    "initial": InitialData(),
+    "rules": ApiRules(),
+    "sending": Sending(),
+    "handlers": EventHandlers(),
+}
+
+
+def sandbox_with(**options: Any) -> AbstractAsyncContextManager[Sandbox]:
+    """Return a sandbox to start. `options` are those of `Sandbox.start`, or fields of their groups."""
+    groups: dict[str, Any] = {}
+    for name, default in _GROUPS.items():
+        of_group = {each.name for each in fields(default)} & options.keys()
+        given: Any = options.pop(name, default)
+        groups[name] = replace(given, **{field: options.pop(field) for field in of_group})
+    return Sandbox.start(groups.pop("initial"), **groups, **options)
 
 
 @contextmanager
 def a_sandbox(**options: Any) -> Iterator[Sandbox]:
-    """Serve a sandbox until the end of the block. `options` are those of `Sandbox.start`."""
+    """Serve a sandbox until the end of the block. `options` are those of `sandbox_with`."""
     started: list[Sandbox] = []
 
     async def start() -> Callable[[], Awaitable[None]]:
         stack = AsyncExitStack()
-        serving = Sandbox.start(**{"invoker": PlainInvoker(), **options})
+        serving = sandbox_with(**{"invoker": PlainInvoker(), **options})
         started.append(await stack.enter_async_context(serving))
         return stack.aclose
 

@@ -55,12 +55,15 @@ async def _demo(runtime: Runtime) -> ExitCode:
             await _send(invocation, url)
             _show(shown[0], runtime)
             run = await asyncio.wait_for(sandbox.wait_for_end(_run_id(invocation)), 10)
-            _say(f"3. The handler has done its work and reported it. The run in Port is now {run.status}.\n", runtime)
+            _say(
+                f"3. The handler has done its work and reported it. The run in Port is now {run.report.status}.\n",
+                runtime,
+            )
             _say("4. The same request, but with its body changed on the way (2 CPUs became 64):\n", runtime)
             await _send(_tampered(invocation), url)
             _show(shown[1], runtime)
             _say(_NEXT + _where_it_is(runtime), runtime)
-    verified = shown[0].verdict.status == "valid" and run.status == "SUCCESS"
+    verified = shown[0].verdict.status == "valid" and run.report.status == "SUCCESS"
     return ExitCode.OK if verified and shown[1].response and shown[1].response.status == 401 else ExitCode.FAILED  # noqa: PLR2004
 
 
@@ -85,7 +88,7 @@ async def _stage(runtime: Runtime, folder: Path) -> AsyncIterator[tuple[Sandbox,
 
     shown: list[Exchange] = []
     async with (
-        Sandbox.start(host="127.0.0.1", port=0, now=runtime.now) as sandbox,
+        Sandbox.start(now=runtime.now) as sandbox,
         PortAccess.known(
             Settings(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret), runtime
         ).client() as api,

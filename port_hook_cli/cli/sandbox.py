@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +18,7 @@ from port_hook_cli.errors import ExitCode
 from port_hook_cli.files.input import file_path
 from port_hook_cli.runs.ids import check_run_id
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.sandbox.rate_limit import parse_rate
+from port_hook_cli.sandbox.access import parse_rate
 from port_hook_cli.sandbox.view import (
     format_api_event,
     format_exports,
@@ -36,7 +36,7 @@ from port_hook_cli.text.safe import printable
 
 if TYPE_CHECKING:
     from port_hook_cli.cli.inspect import SandboxInspector
-    from port_hook_cli.sandbox import ApiEvent, RunEvent, Sandbox
+    from port_hook_cli.sandbox import ApiEvent, ApiRules, InitialData, RunEvent, Sandbox, Sending
 
 _NO_BLUEPRINTS = (
     "note: --strict rejects every entity, because the sandbox has no blueprints yet. Add them with --blueprints, or "
@@ -141,34 +141,33 @@ def sandbox(
     POST /v1/workflows/ID/runs one of a workflow: the sandbox signs each invocation, sends it to the URL of the action
     or node, and records it.
     """
-    from port_hook_cli.sandbox import Sending
+    from port_hook_cli.sandbox import ApiRules, InitialData, Sending
     from port_hook_cli.sandbox.definition_files import read_actions, read_blueprints, read_workflows
 
     runtime: Runtime = ctx.obj
-    given = {
-        "port": port,
-        "now": runtime.now,
-        "runs": [check_run_id(run_id) for run_id in run or ()],
-        "strict_runs": strict_runs,
-        "strict": strict,
-        "blueprints": read_blueprints(runtime.cwd / path for path in blueprints or ()),
-        "actions": read_actions(
-            (runtime.cwd / path for path in actions or ()),
-            notice=lambda message: tell(f"note: {printable(message)}", runtime),
+    plan = _Plan(
+        address=("127.0.0.1", port),
+        initial=InitialData(
+            runs=[check_run_id(run_id) for run_id in run or ()],
+            blueprints=read_blueprints(runtime.cwd / path for path in blueprints or ()),
+            actions=read_actions(
+                (runtime.cwd / path for path in actions or ()),
+                notice=lambda message: tell(f"note: {printable(message)}", runtime),
+            ),
+            workflows=read_workflows(runtime.cwd / path for path in workflows or ()),
+            secrets=_read_secrets(secrets, runtime),
         ),
-        "workflows": read_workflows(runtime.cwd / path for path in workflows or ()),
-        "kafka_brokers": (),
-        "secrets": _read_secrets(secrets, runtime),
-        "state": None if state is None else file_path("--state", state, runtime.cwd),
-        "sending": Sending(unit=timestamp_unit, timeout_s=delivery_timeout, allow_remote=allow_remote),
-        "call_rate": parse_rate(rate_limit),
-    }
+        rules=ApiRules(strict_runs=strict_runs, strict=strict, call_rate=parse_rate(rate_limit)),
+        sending=Sending(unit=timestamp_unit, timeout_s=delivery_timeout, allow_remote=allow_remote),
+        state=None if state is None else file_path("--state", state, runtime.cwd),
+        kafka=_Kafka.read(kafka),
+    )
     shown = None
     if inspect:
         from port_hook_cli.cli.inspect import SandboxInspector
 
         shown = SandboxInspector(runtime, port=inspect_port, actions=actions or [], opens=open_)
-    asyncio.run(_serve(given, _Teller(runtime, as_json), shown, _Kafka.read(kafka)))
+    asyncio.run(_serve(plan, _Teller(runtime, as_json), shown))
     return ExitCode.OK
 
 
@@ -198,41 +197,55 @@ class _Kafka:
         return cls(None if given == EMBEDDED else read_bootstrap(given))
 
 
-async def _open_kafka(stack: AsyncExitStack, kafka: _Kafka | None) -> dict[str, Any]:
-    """Return what a sandbox with this broker is started with."""
-    if kafka is None:
-        return {}
-    from port_hook_cli.kafka.local import local_publisher
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """What the options say about the sandbox."""
 
-    publisher, brokers = await stack.enter_async_context(local_publisher(kafka.brokers))
-    return {"publisher": publisher, "kafka_brokers": brokers}
+    address: tuple[str, int]
+    initial: InitialData
+    rules: ApiRules
+    sending: Sending
+    state: Path | None
+    kafka: _Kafka | None
+
+    async def with_broker(self, stack: AsyncExitStack) -> _Plan:
+        """Return the plan of a sandbox that publishes to its broker, if it has one."""
+        if self.kafka is None:
+            return self
+        from port_hook_cli.kafka.local import local_publisher
+
+        publisher, brokers = await stack.enter_async_context(local_publisher(self.kafka.brokers))
+        return replace(
+            self,
+            initial=replace(self.initial, kafka_brokers=brokers),
+            sending=replace(self.sending, publisher=publisher),
+        )
 
 
-def _ignore(*_: object) -> None:
-    return
-
-
-async def _serve(given: dict[str, Any], teller: _Teller, shown: SandboxInspector | None, kafka: _Kafka | None) -> None:
-    from port_hook_cli.sandbox import Sandbox
+async def _serve(plan: _Plan, teller: _Teller, shown: SandboxInspector | None) -> None:
+    from port_hook_cli.sandbox import EventHandlers, Sandbox
     from port_hook_cli.trigger.open_invoker import SandboxInvoker, invoking
 
     up: list[Sandbox] = []
     with stop_signal() as stop, invoking(lambda: up[0].client_secret) as invoker:
         async with AsyncExitStack() as stack:
-            given |= await _open_kafka(stack, kafka)
+            plan = await plan.with_broker(stack)
+            handlers = EventHandlers(on_event=teller.tell_call, on_run=teller.tell_run)
             running = await stack.enter_async_context(
                 Sandbox.start(
-                    on_event=teller.tell_call,
-                    on_run=teller.tell_run,
-                    invoker=SandboxInvoker(invoker),
-                    renders=invoker.renderer,
-                    on_delivery=_ignore if shown is None else shown.add,
-                    **given,
+                    plan.initial,
+                    address=plan.address,
+                    state=plan.state,
+                    rules=plan.rules,
+                    sending=replace(plan.sending, invoker=SandboxInvoker(invoker), renders=invoker.renderer),
+                    handlers=handlers if shown is None else replace(handlers, on_delivery=shown.add),
+                    now=teller.runtime.now,
                 )
             )
             up.append(running)
-            teller.tell_ready(running, given["kafka_brokers"], is_embedded=kafka is not None and kafka.brokers is None)
-            if given["strict"] and not running.blueprints:
+            is_embedded = plan.kafka is not None and plan.kafka.brokers is None
+            teller.tell_ready(running, plan.initial.kafka_brokers, is_embedded=is_embedded)
+            if plan.rules.strict and not running.blueprints:
                 teller.tell(_NO_BLUEPRINTS)
             if shown is None:
                 await stop.wait()

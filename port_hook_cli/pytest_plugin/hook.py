@@ -177,7 +177,7 @@ class PortHook:
     ) -> Run:
         __tracebackhide__ = True
         seconds = self._world.timeout_s if timeout_s is None else timeout_s
-        url = url_to(request.url, to, by_agent=self._world.sandbox.runs[request.run_id].is_for_agent)
+        url = url_to(request.url, to, by_agent=self._world.sandbox.runs[request.run_id].invocation.is_for_agent)
         backend_response = await send(self._world, replace(request, url=url, path=path_of(url)), seconds)
         run = self._world.sandbox.runs[request.run_id]
         if backend_response is None and not run.ended:

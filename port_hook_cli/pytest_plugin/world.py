@@ -24,7 +24,16 @@ from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.url_text import sendable_url
 from port_hook_cli.pytest_plugin.runs import BackendResponse, PortRequest, RunNotEnded, WorkflowNotEnded
 from port_hook_cli.runs.urls import is_in_ports_own
-from port_hook_cli.sandbox import ApiEvent, Asked, Sandbox, SandboxRequest
+from port_hook_cli.sandbox import (
+    ApiEvent,
+    ApiRules,
+    Asked,
+    EventHandlers,
+    InitialData,
+    Sandbox,
+    SandboxRequest,
+    Sending,
+)
 from port_hook_cli.text.secret import MASK
 from port_hook_cli.trigger.invoker import Invoker
 from port_hook_cli.trigger.open_invoker import SandboxInvoker, invoking
@@ -79,12 +88,10 @@ class World:
         """Start the sandbox. Raises ListenError."""
         self.client = await self._stack.enter_async_context(HttpClient(timeout_s=0))
         starting = Sandbox.start(
-            strict_runs=True,
-            strict=catalog.is_strict,
-            actions=[create_vm_action(), *catalog.actions],
-            blueprints=catalog.blueprints,
-            invoker=_LazyInvoker(self),
-            on_event=self.calls.append,
+            InitialData(actions=[create_vm_action(), *catalog.actions], blueprints=catalog.blueprints),
+            rules=ApiRules(strict_runs=True, strict=catalog.is_strict),
+            sending=Sending(invoker=_LazyInvoker(self)),
+            handlers=EventHandlers(on_event=self.calls.append),
         )
         self.sandbox = await self._stack.enter_async_context(starting)
 

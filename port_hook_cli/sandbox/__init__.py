@@ -6,17 +6,20 @@ no invocation method but WEBHOOK; its own messages where Port's reference shows 
 
 from __future__ import annotations
 
+from port_hook_cli.sandbox.access import CallRate
 from port_hook_cli.sandbox.delivering import Sending
-from port_hook_cli.sandbox.rate_limit import CallRate
 from port_hook_cli.sandbox.request_maker import Asked, RequestMaker, SandboxRequest
 from port_hook_cli.sandbox.run import SandboxRun
-from port_hook_cli.sandbox.server import Sandbox
-from port_hook_cli.sandbox.state import ApiEvent, RunEvent
+from port_hook_cli.sandbox.server import EventHandlers, Sandbox
+from port_hook_cli.sandbox.state import ApiEvent, ApiRules, InitialData, RunEvent
 
 __all__ = [
     "ApiEvent",
+    "ApiRules",
     "Asked",
     "CallRate",
+    "EventHandlers",
+    "InitialData",
     "RequestMaker",
     "RunEvent",
     "Sandbox",

@@ -13,7 +13,7 @@ from typing import Any
 from port_hook_cli.runs.updates import is_node_run
 from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, read_body
-from port_hook_cli.sandbox.run import Phase, SandboxRun
+from port_hook_cli.sandbox.run import Phase, RunInvocation, SandboxRun
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.text.safe import brief
 
@@ -36,7 +36,9 @@ def claim_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
     installation = None if is_agent else body["installationId"]
 
     def is_wanted(run: SandboxRun) -> bool:
-        return not is_node_run(run.id) and run.action not in excluded and run.installation == installation
+        return (
+            not is_node_run(run.id) and run.start.action not in excluded and run.invocation.integration == installation
+        )
 
     claimed = claim(state, body, is_wanted)
     claimer = "the agent" if is_agent else f"the integration {brief(body['installationId'])}"
@@ -63,16 +65,16 @@ def acknowledge_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
         raise invalid("body must have required property 'runIds'")
     named = [*body.get("runIds", ()), *([body["runId"]] if "runId" in body else ())]
     runs = [state.runs[run_id] for run_id in dict.fromkeys(named) if run_id in state.runs]
-    acked = [run for run in runs if run.phase is Phase.CLAIMED]
+    acked = [run for run in runs if run.invocation.phase is Phase.CLAIMED]
     if "runId" in body and body["runId"] not in {run.id for run in acked}:
         raise Refused(409, "already_acknowledged", f'The run "{body["runId"]}" was taken already, or was not claimed')
     for run in acked:
-        run.phase = Phase.ACKED
-        run.claimed_until = None
-        run.rendered = None  # nobody can claim it again
+        run.invocation.phase = Phase.ACKED
+        run.invocation.claimed_until = None
+        run.invocation.rendered = None  # nobody can claim it again
         state.record_change("run", run.id, run)
-        who = "agent" if run.installation is None else "integration"
-        state.add_event(run, f"acknowledged by the {who} {brief(run.installation_id or '')}")
+        who = "agent" if run.invocation.integration is None else "integration"
+        state.add_event(run, f"acknowledged by the {who} {brief(run.invocation.installation_id or '')}")
     return ApiResponse(status=200, document={"ok": True, "ackedCount": len(acked)}, note=f"acknowledged {len(acked)}")
 
 
@@ -95,18 +97,20 @@ def update_organization(state: SandboxState, request: ApiRequest) -> ApiResponse
 def claim(state: SandboxState, body: Mapping[str, Any], matches: Callable[[SandboxRun], bool]) -> list[SandboxRun]:
     """Claim the runs that wait for an agent and for which `matches` is true; return them, the oldest first."""
     now = state.now()
-    waiting = [run for run in state.runs.values() if matches(run) and not run.ended and _is_free(run, now)]
+    waiting = [run for run in state.runs.values() if matches(run) and not run.ended and _is_free(run.invocation, now)]
     claimed = waiting[: body.get("limit", _DEFAULT_CLAIMED)]
     for run in claimed:
-        run.phase = Phase.CLAIMED
-        run.claimed_until = now + body.get("visibilityTimeoutMs", CLAIM_S * 1000) / 1000
-        run.installation_id = body["installationId"]
+        invocation = run.invocation
+        invocation.phase = Phase.CLAIMED
+        invocation.claimed_until = now + body.get("visibilityTimeoutMs", CLAIM_S * 1000) / 1000
+        invocation.installation_id = body["installationId"]
         state.record_change("run", run.id, run)
     return claimed
 
 
-def _is_free(run: SandboxRun, now: float) -> bool:
-    return run.phase is Phase.CLAIMABLE or (run.phase is Phase.CLAIMED and now >= (run.claimed_until or 0.0))
+def _is_free(invocation: RunInvocation, now: float) -> bool:
+    is_lapsed = invocation.phase is Phase.CLAIMED and now >= (invocation.claimed_until or 0.0)
+    return is_lapsed or invocation.phase is Phase.CLAIMABLE
 
 
 def _check_reserved(request: ApiRequest) -> None:

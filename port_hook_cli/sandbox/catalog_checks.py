@@ -27,7 +27,7 @@ def check_entity(
 
     With `creates_missing`, missing related entities are created without properties, as in Port.
     """
-    if not state.is_strict:
+    if not state.rules.strict:
         return
     known = state.blueprints.get(blueprint)
     remark = f'{STRICT}: it checks entities against the blueprint "{blueprint}"'

@@ -21,7 +21,7 @@ from port_hook_cli.invocations.records import format_time
 from port_hook_cli.invocations.url_text import masked_url, sendable_url
 from port_hook_cli.javascript.nesting import nests_too_deep
 from port_hook_cli.runs.urls import is_in_ports_own
-from port_hook_cli.sandbox.publishing import RunsTopic
+from port_hook_cli.sandbox.recipients import Publishes, RunsTopic
 from port_hook_cli.sandbox.request_maker import RequestMaker, SandboxRequest, message_and_hint
 from port_hook_cli.sandbox.run import Phase, SandboxRun
 from port_hook_cli.sandbox.state import SandboxState
@@ -31,6 +31,7 @@ from port_hook_cli.text.safe import brief
 
 if TYPE_CHECKING:
     from port_hook_cli.http.client import HttpClient
+    from port_hook_cli.workflows.steps import Renders
 
 _CONTENT_TYPE = ("content-type", "application/json")
 _BY = "port-hook"
@@ -44,17 +45,21 @@ _LOST = "The sandbox stopped while it sent the request; it is not known whether 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sending:
-    """How invocations are sent: the unit of the signed timestamp, and the response timeout in seconds (0: none).
+    """How the invocations of runs are made and sent.
 
-    Without `allow_remote`, the sandbox sends only to this machine.
+    `invoker` makes the requests of action runs. Without one, no requests are sent. `renders` renders the templates of
+    workflows. `publisher` publishes what is for Port's agent and KAFKA actions. Without one, nothing is published, and
+    the agent claims its requests. `unit` is the unit of the signed timestamp. `timeout_s` limits the wait for a
+    response, in seconds (0: no limit). Without `allow_remote`, the sandbox sends only to this machine.
     """
 
+    invoker: RequestMaker | None = None
+    renders: Renders | None = None
+    publisher: Publishes | None = None
     unit: TimestampUnit = TimestampUnit.SECONDS
     timeout_s: float = 30.0
     allow_remote: bool = False
 
-
-DEFAULT_SENDING = Sending()
 
 OnDelivery = Callable[[Invocation, Delivery], None]
 """Called with each request as it was sent, and with its outcome. It must not block."""
@@ -69,17 +74,15 @@ class Courier:
     def __init__(
         self,
         state: SandboxState,
-        invoker: RequestMaker | None,
-        commit: Callable[[], None],
         sending: Sending,
+        commit: Callable[[], None],
         own_api: Callable[[str, Invocation, str], Delivery],
-        on_delivery: OnDelivery = lambda *_: None,
-        topic: RunsTopic | None = None,
+        on_delivery: OnDelivery,
+        topic: RunsTopic | None,
     ) -> None:
         self._state = state
-        self._invoker = invoker
-        self._commit = commit
         self._sending = sending
+        self._commit = commit
         self._own_api = own_api
         self._on_delivery = on_delivery
         self._topic = topic
@@ -95,9 +98,9 @@ class Courier:
     def resume(self) -> None:
         """Continue the runs of a stopped sandbox: send pending invocations, record those of unknown outcome."""
         for run in [run for run in self._state.runs.values() if not run.ended]:
-            if run.phase is Phase.SENDING:
+            if run.invocation.phase is Phase.SENDING:
                 self._record_lost(run)
-            elif run.phase is Phase.PENDING:
+            elif run.invocation.phase is Phase.PENDING:
                 self.send(run.id)
 
     async def cancel(self) -> None:
@@ -121,7 +124,7 @@ class Courier:
         if delivery.status is None:
             self._fail(run, f"The webhook could not be invoked: {delivery.error}".rstrip("?.") + ".")
             return
-        run.phase = Phase.SENT
+        run.invocation.phase = Phase.SENT
         self._state.record_change("run", run.id, run)
         told = f"responded {delivery.status} in {format_latency(delivery.latency_ms)}"
         self._state.add_event(run, f"{told}{self.unit_hint(delivery)}")
@@ -140,17 +143,18 @@ class Courier:
             if self._state.runs.get(run.id) is not run or run.ended:
                 return  # restarted, or ended by a report, while the request was made
             document = request.document()
-            run.payload = self._state.masker().value(document)
+            run.invocation.payload = self._state.masker().value(document)
             if request.properties is not None:
-                run.properties = dict(request.properties)
+                run.start.properties = dict(request.properties)
             if request.is_message or (request.agent and self._topic is not None):
                 await self._publish(run, request)
                 return
             if request.agent or request.integration is not None:
-                run.rendered = document
+                run.invocation.rendered = document
                 self._step(run, Phase.CLAIMABLE, f"waiting for {_claimer(run, request)} to claim it")
                 return
-            self._check_url(request.url, run.action)  # before the step: a run that was not sent has no unknown outcome
+            # Before the step, because a run that was not sent does not have an unknown outcome.
+            self._check_url(request.url, run.start.action)
             self._step(
                 run, Phase.SENDING, f"sending {brief(self._state.masker().text(f'{request.method} {request.url}'))}"
             )
@@ -169,27 +173,27 @@ class Courier:
         message = request.message(run.id)
         self._step(run, Phase.SENDING, f"publishing to {self._topic.name}")
         place = await self._topic.publish(message)
-        run.phase = Phase.SENT
+        run.invocation.phase = Phase.SENT
         self._state.record_change("run", run.id, run)
         waiting = "" if run.ended else f"; the run waits for a report: PATCH /v1/actions/runs/{run.id}"
         self._state.add_event(run, f"published to {place}{waiting}")
         self._try_to_commit()
 
     async def _make_request(self, run: SandboxRun) -> SandboxRequest:
-        action = self._state.actions.get(run.action)
+        action = self._state.actions.get(run.start.action)
         if action is None:
-            raise PortHookError(f"The action {run.action} no longer exists.")
-        if self._invoker is None:
+            raise PortHookError(f"The action {run.start.action} no longer exists.")
+        if self._sending.invoker is None:
             raise PortHookError("This sandbox was started without an invoker, so it sends no requests.")
-        return await self._invoker.request(
+        return await self._sending.invoker.request(
             action,
-            properties=run.properties,
+            properties=run.start.properties,
             entity=self._entity_of(run),
             run_id=run.id,
             by={
                 "orgId": self._state.organization["id"],
                 "userId": "sandbox|you",
-                "user": {"email": run.user_email, "firstName": "Sandbox", "lastName": "User"},
+                "user": {"email": run.start.user_email, "firstName": "Sandbox", "lastName": "User"},
             },
             at=format_time(run.created_at),
             secrets=self._state.secrets,
@@ -197,11 +201,11 @@ class Courier:
 
     def _entity_of(self, run: SandboxRun) -> Mapping[str, Any] | None:
         """Return the entity of the run, or None. An entity that does not exist gets empty properties."""
-        if run.entity is None:
+        if run.start.entity is None:
             return None
-        unknown = {"identifier": run.entity, "title": run.entity, "properties": {}, "relations": {}}
-        known = self._state.entities.get((run.blueprint or "", run.entity))
-        return {**(known or unknown), "blueprint": run.blueprint}
+        unknown = {"identifier": run.start.entity, "title": run.start.entity, "properties": {}, "relations": {}}
+        known = self._state.entities.get((run.start.blueprint or "", run.start.entity))
+        return {**(known or unknown), "blueprint": run.start.blueprint}
 
     def _check_url(self, url: str, retargetable: str) -> None:
         """Raise PortHookError for a URL that is not sent to. `retargetable` is what `listen --retarget` takes."""
@@ -259,7 +263,7 @@ class Courier:
     def _apply_response(self, run: SandboxRun, delivery: Delivery) -> None:
         """End a synchronized run with the response. For other runs, only log a response that is not 2xx."""
         refused = f"The webhook responded with {delivery.status}."
-        if run.is_synchronized:
+        if run.invocation.is_synchronized:
             summary = {} if delivery.ok else {"summary": refused}
             response = _response(delivery.body)
             given = {} if response is None else {"response": response}
@@ -268,7 +272,7 @@ class Courier:
             self._state.add_log(run, {"message": refused}, by=_BY)
 
     def _record_lost(self, run: SandboxRun) -> None:
-        if run.is_synchronized:
+        if run.invocation.is_synchronized:
             self._fail(run, _LOST)
             return
         self._state.add_log(run, {"message": _LOST}, by=_BY)
@@ -276,7 +280,7 @@ class Courier:
 
     def _fail(self, run: SandboxRun, reason: str) -> None:
         """Fail a run whose request got no response, as Port does, and log the reason."""
-        run.phase, reason = Phase.SENT, self._state.masker().message(reason)
+        run.invocation.phase, reason = Phase.SENT, self._state.masker().message(reason)
         if run.ended:
             self._state.record_change("run", run.id, run)
             self._state.add_event(run, reason)
@@ -287,7 +291,7 @@ class Courier:
         self._try_to_commit()
 
     def _step(self, run: SandboxRun, phase: Phase, note: str) -> None:
-        run.phase = phase
+        run.invocation.phase = phase
         self._state.record_change("run", run.id, run)
         self._state.add_event(run, note)
         self._commit()
@@ -300,9 +304,9 @@ class Courier:
 def _claimer(run: SandboxRun, request: SandboxRequest) -> str:
     if request.integration is None:
         return "Port's agent"
-    if run.installation is None:
+    if run.invocation.integration is None:
         raise PortHookError("The action does not have an `installationId`, so no integration can claim its run.")
-    return f"the integration {brief(run.installation)}"
+    return f"the integration {brief(run.invocation.integration)}"
 
 
 def _response(body: bytes) -> Any:

@@ -146,7 +146,7 @@ def _run_of(state: SandboxState, request: ApiRequest) -> SandboxRun | None:
     if run_id is None:
         return None
     run, _ = find_run(state, run_id)
-    if run.status != IN_PROGRESS:
+    if run.report.status != IN_PROGRESS:
         raise Refused(422, "run_exhausted", f'Action run "{run_id}" is not in progress')
     return run
 

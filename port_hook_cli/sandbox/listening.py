@@ -1,10 +1,10 @@
-"""The sandbox's server: its address, and the error if it cannot listen there."""
+"""HTTP for the sandbox: listening at an address, and reading calls without those that a web page may have made."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,22 +13,29 @@ from aiohttp import web
 from port_hook_cli.errors import ListenError
 from port_hook_cli.http.idle_connections import limited
 from port_hook_cli.http.servers import affordable_connections, describe_owner, disabled_logger, stop_accepting
+from port_hook_cli.http.web_pages import find_foreign
+from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, foreign, read_request, too_large
 
 _DRAIN_S = 1.0
 _MAX_CONNECTIONS = 1_024
 
 
 @asynccontextmanager
-async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[Sequence[tuple[Any, ...]]]:
+async def listening(
+    respond: Callable[[web.Request], Awaitable[web.Response]], address: tuple[str, int]
+) -> AsyncIterator[Sequence[tuple[Any, ...]]]:
     """Serve until the context ends; yield the addresses, each beginning with a host and a port.
 
     Raises ListenError if the address is taken or cannot be used.
     """
+    app = web.Application(client_max_size=REQUEST_LIMIT)
+    app.router.add_route("*", r"/{path:[\s\S]*}", respond)  # `.` would let a line feed through to aiohttp
     runner = web.AppRunner(app, access_log=None, logger=disabled_logger(), shutdown_timeout=_DRAIN_S)
     await runner.setup()
     assert runner.server is not None
     try:
-        server = await _server(runner.server, host, port)
+        server = await _server(runner.server, *address)
         try:
             yield [each.getsockname() for each in server.sockets]
         finally:
@@ -53,3 +60,24 @@ def _reason(error: OSError, host: str, port: int) -> str:
         return error.strerror or str(error)
     owner = describe_owner(host, port)
     return f"the port is taken by {owner}" if owner else "the port is taken"
+
+
+def url_of(host: str, port: int) -> str:
+    """Return the URL of a server."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+async def read_call(request: web.Request, *, checks_host: bool) -> ApiRequest | ApiResponse:
+    """Return the call in a request, or the response to a request that is refused."""
+    names = ("host", "origin", "sec-fetch-site")
+    found = find_foreign(*(request.headers.get(name) for name in names), names=(), checks_host=checks_host)
+    if found is not None:
+        return foreign(found)
+    try:
+        body = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        return too_large()
+    except ConnectionError:
+        return ApiResponse(status=400, document={"ok": False}, note="the caller disconnected during its request")
+    fields = {name.lower(): value for name, value in reversed(tuple(request.headers.items()))}  # the first counts
+    return read_request(request.method, request.raw_path, fields, body)

@@ -37,7 +37,7 @@ def issue_token(state: SandboxState, request: ApiRequest) -> ApiResponse:
     given = body["clientSecret"].encode("utf-8", "replace")
     if body["clientId"] != state.client_id or not hmac.compare_digest(given, secret):
         raise Refused(401, "invalid_credentials", "The client id or client secret is wrong")
-    token = {"accessToken": state.issue_token(), "expiresIn": state.token_lifetime_s, "tokenType": "Bearer"}
+    token = {"accessToken": state.issue_token(), "expiresIn": state.rules.token_lifetime_s, "tokenType": "Bearer"}
     return ApiResponse(status=200, document={"ok": True, **token}, note="issued a token")
 
 
@@ -50,10 +50,10 @@ def add_delivery(state: SandboxState, request: ApiRequest) -> ApiResponse:
         return ApiResponse(status=200, document=document, run_id=run.id, note="the run is not changed")
     status, verb = (201, "created") if run is None else (200, "updated")
     run = run or state.add_run(body["runId"], made_up=True)
-    run.action, run.properties = body["action"], body["properties"]
-    run.blueprint, run.entity = body.get("blueprint"), body.get("entity")
+    run.start.action, run.start.properties = body["action"], body["properties"]
+    run.start.blueprint, run.start.entity = body.get("blueprint"), body.get("entity")
     state.record_change("run", run.id, run)
-    note = brief(f"{verb} {run.id} of {run.action}")
+    note = brief(f"{verb} {run.id} of {run.start.action}")
     return ApiResponse(status=status, document={"ok": True, "run": run.document()}, run_id=run.id, note=note)
 
 

@@ -19,9 +19,6 @@ MAX_RUNS = 1000
 UNKNOWN_ACTION = "unknown"
 """The action of a run that the sandbox created for a report, until a delivery names it."""
 
-# Logs are saved separately, and a rendered request has the secrets.
-_NOT_SAVED = frozenset({"logs", "rendered"})
-
 
 class Phase(StrEnum):
     """The state of a run's invocation. NONE if the sandbox does not send it."""
@@ -37,25 +34,22 @@ class Phase(StrEnum):
 
 
 @dataclass(slots=True, kw_only=True)
-class SandboxRun:
-    """A run; times are seconds since the epoch. Only the run of a workflow node has `result` and `output`.
+class RunStart:
+    """What a run was started with: its action, its inputs, and the user."""
 
-    `payload` is the request as Port stores it, with secrets masked; `rendered` is the same with secrets,
-    while the run can be claimed; it is not saved.
-    `entities` describes the changes to entities that belong to the run.
-    `made_up` says that a caller used an id that the sandbox did not know.
-    """
-
-    id: str
-    created_at: float
-    updated_at: float
     action: str = "create_vm"
     blueprint: str | None = None
     entity: str | None = None
     source: str = "UI"
     user_email: str = "you@example.com"
     properties: dict[str, Any] = field(default_factory=dict)
-    payload: dict[str, Any] | None = None
+    required_approval: bool | dict[str, Any] = False
+
+
+@dataclass(slots=True, kw_only=True)
+class SandboxReport:
+    """What has been reported about a run. Only the run of a workflow node has `result` and `output`."""
+
     status: str = IN_PROGRESS
     status_label: str | None = None
     link: str | list[str] = field(default_factory=list)
@@ -65,49 +59,9 @@ class SandboxRun:
     result: str | None = None
     output: dict[str, Any] = field(default_factory=dict)
     ended_at: float | None = None
-    required_approval: bool | dict[str, Any] = False
-    approval: dict[str, Any] | None = None
-    phase: Phase = Phase.NONE
-    made_up: bool = False
-    claimed_until: float | None = None
-    installation_id: str | None = None
-    entities: list[str] = field(default_factory=list)
-    logs: list[dict[str, Any]] = field(default_factory=list)
-    rendered: dict[str, Any] | None = field(default=None, repr=False)
-
-    @classmethod
-    def restored(cls, saved: Mapping[str, Any]) -> Self:
-        """Return the run from the result of `saved`. Fields of a newer port-hook are ignored."""
-        known = {each.name for each in fields(cls)}
-        run = cls(**{name: value for name, value in saved.items() if name in known})
-        run.phase = Phase(run.phase)
-        return run
-
-    @property
-    def ended(self) -> bool:
-        """Whether the run has ended and accepts no more updates."""
-        return self.ended_at is not None
-
-    @property
-    def is_synchronized(self) -> bool:
-        """Whether the webhook's HTTP response ends the run."""
-        return bool((self.payload or {}).get("synchronized"))
-
-    @property
-    def is_for_agent(self) -> bool:
-        """Whether Port's execution agent sends the request."""
-        return bool((self.payload or {}).get("agent"))
-
-    @property
-    def installation(self) -> str | None:
-        """The id of the integration that alone may claim the run; None if it is not for an integration."""
-        payload = self.rendered or self.payload or {}
-        named = payload.get("installationId")
-        return named if payload.get("type") == INTEGRATION_ACTION and isinstance(named, str) else None
 
     def update(self, changes: Mapping[str, Any], now: float) -> None:
         """Set fields, named as in Port's API. A final status ends the run."""
-        self.updated_at = now
         self.status = changes.get("status", self.status)
         self.result = changes.get("result", self.result)
         label = changes.get("statusLabel", self.status_label)
@@ -120,63 +74,163 @@ class SandboxRun:
         if self.status not in {IN_PROGRESS, WAITING_FOR_APPROVAL}:
             self.ended_at = now
 
+
+@dataclass(slots=True, kw_only=True)
+class RunInvocation:
+    """The request of a run, and who sends it.
+
+    `payload` is the request as Port stores it, with secrets masked. `rendered` is the same request with secrets, which
+    whoever claims the run gets. It is not saved.
+    """
+
+    payload: dict[str, Any] | None = None
+    rendered: dict[str, Any] | None = field(default=None, repr=False)
+    phase: Phase = Phase.NONE
+    claimed_until: float | None = None
+    installation_id: str | None = None
+
+    @property
+    def is_synchronized(self) -> bool:
+        """Whether the webhook's HTTP response ends the run."""
+        return bool((self.payload or {}).get("synchronized"))
+
+    @property
+    def is_for_agent(self) -> bool:
+        """Whether Port's execution agent sends the request."""
+        return bool((self.payload or {}).get("agent"))
+
+    @property
+    def integration(self) -> str | None:
+        """The `installationId` of the only integration that may claim the run, or None if it is not for one."""
+        payload = self.rendered or self.payload or {}
+        named = payload.get("installationId")
+        return named if payload.get("type") == INTEGRATION_ACTION and isinstance(named, str) else None
+
+
+@dataclass(slots=True, kw_only=True)
+class SandboxRun:
+    """A run. Times are seconds since the epoch.
+
+    `entities` describes the changes to entities that belong to the run.
+    `made_up` says that a caller used an id that the sandbox did not know.
+    """
+
+    id: str
+    created_at: float
+    updated_at: float
+    start: RunStart = field(default_factory=RunStart)
+    report: SandboxReport = field(default_factory=SandboxReport)
+    invocation: RunInvocation = field(default_factory=RunInvocation)
+    approval: dict[str, Any] | None = None
+    made_up: bool = False
+    entities: list[str] = field(default_factory=list)
+    logs: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, **given: Any) -> Self:
+        """Return a run with these fields of its own and of its parts."""
+        parts = {
+            name: kind(**{field: given.pop(field) for field in names & given.keys()})
+            for name, (kind, names) in _PARTS.items()
+        }
+        return cls(**given, **parts)
+
+    @classmethod
+    def restored(cls, saved: Mapping[str, Any]) -> Self:
+        """Return the run from the result of `saved`. Fields of a newer port-hook are ignored."""
+        known = _names(cls).union(*(names for _, names in _PARTS.values()))
+        run = cls.of(**{name: value for name, value in saved.items() if name in known})
+        run.invocation.phase = Phase(run.invocation.phase)
+        return run
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run has ended and accepts no more updates."""
+        return self.report.ended_at is not None
+
+    def update(self, changes: Mapping[str, Any], now: float) -> None:
+        """Set fields of the report, named as in Port's API. A final status ends the run."""
+        self.updated_at = now
+        self.report.update(changes, now)
+
     def saved(self) -> dict[str, Any]:
-        """Return the fields for `restored`, without the logs, which are saved separately, and without `rendered`."""
+        """Return the fields of the run and its parts, for `restored`, except for the logs and the rendered request."""
         # Not `asdict`, which recurses into JSON values, less deeply than JSON may be nested.
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _NOT_SAVED}
+        parts = (self, self.start, self.report, self.invocation)
+        values = {each.name: getattr(part, each.name) for part in parts for each in fields(part)}
+        return {name: value for name, value in values.items() if name not in _NOT_SAVED}
 
     def claimed_document(self) -> dict[str, Any]:
         """Return the run as its claimer gets it, with the secrets in its request."""
         shown = self.document()
-        return shown if self.rendered is None else {**shown, "payload": self.rendered}
+        return shown if self.invocation.rendered is None else {**shown, "payload": self.invocation.rendered}
 
     def document(self) -> dict[str, Any]:
         """Return the run as Port's API shows it. Port omits some fields while they are empty."""
         return self._node_document() if is_node_run(self.id) else self._action_document()
 
     def _action_document(self) -> dict[str, Any]:
+        start, report, invocation = self.start, self.report, self.invocation
         shown = {
             "id": self.id,
-            "status": self.status,
-            "statusLabel": self.status_label,
-            "action": {"identifier": self.action},
-            "properties": self.properties,
-            "requiredApproval": self.required_approval,
-            "source": self.source,
-            "link": self.link,
-            "payload": self.payload,
-            "createdBy": self.user_email,
-            "updatedBy": self.user_email,
+            "status": report.status,
+            "statusLabel": report.status_label,
+            "action": {"identifier": start.action},
+            "properties": start.properties,
+            "requiredApproval": start.required_approval,
+            "source": start.source,
+            "link": report.link,
+            "payload": invocation.payload,
+            "createdBy": start.user_email,
+            "updatedBy": start.user_email,
             "createdAt": format_time(self.created_at),
             "updatedAt": format_time(self.updated_at),
         }
         optional = {
-            "blueprint": _named(self.blueprint),
-            "entity": _named(self.entity),
-            "summary": self.summary,
+            "blueprint": _named(start.blueprint),
+            "entity": _named(start.entity),
+            "summary": report.summary,
             "approval": self.approval,
             "madeUp": self.made_up or None,
-            "response": self.response,
-            "pendingExecution": self.phase in {Phase.CLAIMABLE, Phase.CLAIMED} or None,
-            "claimedUntil": None if self.claimed_until is None else format_time(self.claimed_until),
-            "installationId": self.installation_id,
-            "endedAt": None if self.ended_at is None else format_time(self.ended_at),
+            "response": report.response,
+            "pendingExecution": invocation.phase in {Phase.CLAIMABLE, Phase.CLAIMED} or None,
+            "claimedUntil": _time(invocation.claimed_until),
+            "installationId": invocation.installation_id,
+            "endedAt": _time(report.ended_at),
         }
         return {**shown, **{name: value for name, value in optional.items() if value is not None}}
 
     def _node_document(self) -> dict[str, Any]:
+        report = self.report
         return {
             "identifier": self.id,
-            "status": self.status,
-            "result": self.result,
-            "output": self.output,
-            "links": self.link,
-            **({} if self.status_label is None else {"statusLabel": {"text": self.status_label}}),
+            "status": report.status,
+            "result": report.result,
+            "output": report.output,
+            "links": report.link,
+            **({} if report.status_label is None else {"statusLabel": {"text": report.status_label}}),
             "createdAt": format_time(self.created_at),
             "updatedAt": format_time(self.updated_at),
-            "completedAt": None if self.ended_at is None else format_time(self.ended_at),
+            "completedAt": _time(report.ended_at),
         }
+
+
+def _time(at: float | None) -> str | None:
+    return None if at is None else format_time(at)
 
 
 def _named(identifier: str | None) -> dict[str, str] | None:
     return None if identifier is None else {"identifier": identifier}
+
+
+def _names(kind: type[Any]) -> frozenset[str]:
+    return frozenset(each.name for each in fields(kind))
+
+
+_PARTS: Mapping[str, tuple[type[Any], frozenset[str]]] = {
+    "start": (RunStart, _names(RunStart)),
+    "report": (SandboxReport, _names(SandboxReport)),
+    "invocation": (RunInvocation, _names(RunInvocation)),
+}
+# Logs are saved separately, and a rendered request has the secrets.
+_NOT_SAVED = frozenset({"logs", "rendered", *_PARTS})

@@ -56,15 +56,15 @@ def list_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 def _matches(run: SandboxRun, wanted: Mapping[str, str]) -> bool:
     values = {
-        "action": run.action,
-        "entity": run.entity,
-        "blueprint": run.blueprint,
-        "external_run_id": run.external_run_id,
-        "user_email": run.user_email,
+        "action": run.start.action,
+        "entity": run.start.entity,
+        "blueprint": run.start.blueprint,
+        "external_run_id": run.report.external_run_id,
+        "user_email": run.start.user_email,
     }
     if wanted.get("active") == "true" and run.ended:
         return False
-    if run.source not in wanted.get("source", run.source).split(","):
+    if run.start.source not in wanted.get("source", run.start.source).split(","):
         return False
     return all(values[name] == wanted[name] for name in wanted.keys() & values.keys())
 
@@ -99,7 +99,7 @@ def check_open(run: SandboxRun) -> None:
 
 def check_status(run: SandboxRun, status: str | None) -> None:
     """Raise the 422 of a status for a run whose webhook's HTTP response sets it; the agent reports that one itself."""
-    if status is not None and run.is_synchronized and not run.is_for_agent:
+    if status is not None and run.invocation.is_synchronized and not run.invocation.is_for_agent:
         raise Refused(422, "run_synchronized_error", "Cannot manually change the status of a synchronized run")
 
 
@@ -227,11 +227,11 @@ def _start(state: SandboxState, request: ApiRequest, action: dict[str, Any], ent
         **({"user_email": request.query["run_as"]} if "run_as" in request.query else {}),
     )
     if waits:
-        run.status, run.phase = WAITING_FOR_APPROVAL, Phase.APPROVAL
+        run.report.status, run.invocation.phase = WAITING_FOR_APPROVAL, Phase.APPROVAL
         state.add_event(run, f"waiting for approval: PATCH /v1/actions/runs/{run.id}/approval")
     elif _invokes(state, kind):
-        run.phase = Phase.PENDING
-    note = f"started {run.id} for {brief(run.user_email)}"
+        run.invocation.phase = Phase.PENDING
+    note = f"started {run.id} for {brief(run.start.user_email)}"
     if not _invokes(state, kind):
         note += f"; no request is sent, because its invocation method is {kind}"
     return ApiResponse(
@@ -239,7 +239,7 @@ def _start(state: SandboxState, request: ApiRequest, action: dict[str, Any], ent
         document={"ok": True, "run": run.document()},
         run_id=run.id,
         note=note,
-        invokes=run.id if run.phase is Phase.PENDING else None,
+        invokes=run.id if run.invocation.phase is Phase.PENDING else None,
     )
 
 
@@ -254,17 +254,17 @@ def decide(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse
     run, _ = find_run(state, run_id)
     body = read_body(request, checks.APPROVAL, required=("status",))
     check_open(run)
-    if run.status != WAITING_FOR_APPROVAL:
+    if run.report.status != WAITING_FOR_APPROVAL:
         raise Refused(422, "run_not_waiting_for_approval", f'Action run "{run.id}" is not waiting for approval')
     approved = body["status"] == "APPROVE"
-    run.approval = {"state": "APPROVED" if approved else DECLINED, "userId": run.user_email}
+    run.approval = {"state": "APPROVED" if approved else DECLINED, "userId": run.start.user_email}
     if "description" in body:
         run.approval["description"] = body["description"]
-    action = state.actions.get(run.action)
+    action = state.actions.get(run.start.action)
     kind = value_at(action, ("invocationMethod", "type"))
     sends = approved and (kind is None or _invokes(state, kind))
     if approved:
-        run.phase = Phase.PENDING if sends else Phase.NONE
+        run.invocation.phase = Phase.PENDING if sends else Phase.NONE
     state.update_run(run, {"status": IN_PROGRESS if approved else DECLINED})
     return ApiResponse(
         status=201,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,32 +14,27 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from port_hook_cli.errors import StoreError, UsageError
-from port_hook_cli.http.web_pages import find_foreign
 from port_hook_cli.invocations.forwarding import is_loopback
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
-from port_hook_cli.sandbox.delivering import DEFAULT_SENDING, Courier, OnDelivery, Sending
+from port_hook_cli.sandbox.access import RateLimit
+from port_hook_cli.sandbox.delivering import Courier, OnDelivery, Sending
 from port_hook_cli.sandbox.entities import put_entity
-from port_hook_cli.sandbox.listening import listening
+from port_hook_cli.sandbox.listening import listening, read_call, url_of
 from port_hook_cli.sandbox.messages import (
     ApiRequest,
     ApiResponse,
     Refused,
     failed,
-    foreign,
     not_saved,
-    read_request,
     too_large,
     too_many,
     without_version,
 )
-from port_hook_cli.sandbox.own_api import OwnApi
-from port_hook_cli.sandbox.publishing import Publishes, RunsTopic
-from port_hook_cli.sandbox.rate_limit import CallRate, RateLimit
-from port_hook_cli.sandbox.request_maker import RequestMaker
+from port_hook_cli.sandbox.recipients import OwnApi, RunsTopic
 from port_hook_cli.sandbox.routes import respond
 from port_hook_cli.sandbox.run import SandboxRun
-from port_hook_cli.sandbox.state import TOKEN_LIFETIME_S, ApiEvent, InitialData, RunEvent, SandboxState
+from port_hook_cli.sandbox.state import DEFAULT_RULES, ApiEvent, ApiRules, InitialData, RunEvent, SandboxState
 from port_hook_cli.sandbox.workflows.book import NodeReport
 from port_hook_cli.sandbox.workflows.walking import WorkflowWalker, upsert_entity
 from port_hook_cli.text.secret import Secret
@@ -49,18 +44,25 @@ from port_hook_cli.workflows.run import WorkflowRun
 if TYPE_CHECKING:
     from port_hook_cli.actions.request import RenderedRequest
     from port_hook_cli.sandbox.state_file import StateFile
-    from port_hook_cli.workflows.steps import Renders
-
-NO_LIMIT = CallRate()
 
 
-@dataclass(frozen=True, slots=True)
+def _ignore(*_: object) -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EventHandlers:
-    """Callbacks for calls, for steps of runs, and for requests that were sent."""
+    """Callbacks for each call, each step of a run that was started here, and each request that was sent."""
 
-    on_event: Callable[[ApiEvent], None]
-    on_run: Callable[[RunEvent], None]
-    on_delivery: OnDelivery
+    on_event: Callable[[ApiEvent], None] = _ignore
+    on_run: Callable[[RunEvent], None] = _ignore
+    on_delivery: OnDelivery = _ignore
+
+
+_LOOPBACK = ("127.0.0.1", 0)
+_NOTHING = InitialData()
+_AS_PORT = Sending()
+_UNOBSERVED = EventHandlers()
 
 
 class Sandbox:
@@ -69,29 +71,25 @@ class Sandbox:
     def __init__(
         self,
         state: SandboxState,
-        *,
         initial: InitialData,
-        invoker: RequestMaker | None,
-        renders: Renders | None,
+        *,
         sending: Sending,
         handlers: EventHandlers,
         file: StateFile | None,
-        rate_limit: RateLimit,
-        publisher: Publishes | None = None,
     ) -> None:
         self.url = ""
         self._state = state
         self._initial = initial
-        self._topic = None if publisher is None else RunsTopic(state, publisher, sending.unit)
-        state.has_topic = publisher is not None
+        self._topic = None if sending.publisher is None else RunsTopic(state, sending.publisher, sending.unit)
+        state.has_topic = sending.publisher is not None
         self._own_api = OwnApi(state, self._answer_run)
-        self._courier = Courier(
-            state, invoker, self._commit, sending, self._own_api.deliver, handlers.on_delivery, self._topic
+        self._courier = Courier(state, sending, self._commit, self._own_api.deliver, handlers.on_delivery, self._topic)
+        self._walker = WorkflowWalker(
+            state, sending.renders, self._deliver, self._commit, self._courier.unit_hint, self._topic
         )
-        self._walker = WorkflowWalker(state, renders, self._deliver, self._commit, self._courier.unit_hint, self._topic)
         self._handlers = handlers
         self._file = file
-        self._rate_limit = rate_limit
+        self._rate_limit = RateLimit(state.rules.call_rate, state.now)
         self._is_on_loopback = True
         self._changed = asyncio.Condition()
         self._news: set[asyncio.Task[None]] = set()
@@ -100,68 +98,32 @@ class Sandbox:
     @asynccontextmanager
     async def start(
         cls,
+        initial: InitialData = _NOTHING,
         *,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        now: Callable[[], float] = time.time,
-        runs: Iterable[str] = (),
-        strict_runs: bool = False,
-        strict: bool = False,
-        token_lifetime_s: float = TOKEN_LIFETIME_S,
-        actions: Iterable[Mapping[str, Any]] = (),
-        blueprints: Iterable[Mapping[str, Any]] = (),
+        address: tuple[str, int] = _LOOPBACK,
         state: Path | None = None,
-        workflows: Iterable[Mapping[str, Any]] = (),
-        secrets: Mapping[str, str] | None = None,
-        kafka_brokers: Iterable[str] = (),
-        publisher: Publishes | None = None,
-        invoker: RequestMaker | None = None,
-        renders: Renders | None = None,
-        sending: Sending = DEFAULT_SENDING,
-        call_rate: CallRate = NO_LIMIT,
-        on_event: Callable[[ApiEvent], None] = lambda _: None,
-        on_run: Callable[[RunEvent], None] = lambda _: None,
-        on_delivery: OnDelivery = lambda *_: None,
+        rules: ApiRules = DEFAULT_RULES,
+        sending: Sending = _AS_PORT,
+        handlers: EventHandlers = _UNOBSERVED,
+        now: Callable[[], float] = time.time,
     ) -> AsyncIterator[Sandbox]:
-        """Serve on `host`:`port` (0: any free port) until the block ends; raises ListenError if it cannot listen.
+        """Serve on `address` (host and port; port 0: any free one) until the block ends.
 
-        `runs` are added at the start. Any other well-formed run id creates a run when it is first used, unless
-        `strict_runs` is set. With `strict`, entities are checked against their blueprints. `actions` replace the sample
-        action. `state` is the file that stores the state (raises StoreError if it cannot be used). `kafka_brokers`
-        (`HOST:PORT`) are the brokers in the response of GET /v1/kafka-credentials. `publisher` publishes what is for
-        Port's agent and KAFKA actions; without one, nothing is published, and the agent claims its requests. Raises
-        BrokerError if its brokers do not respond. `invoker` makes the requests of runs; without one, no requests are
-        sent. `sending` says how they are sent. `on_event` is called after each call, `on_run` for each step of a run
-        that was started here, and `on_delivery` for each request that was sent.
+        `state` is the file that stores the state. `now` returns seconds since the epoch. Raises ListenError if the
+        sandbox cannot listen, StoreError if the file cannot be used, and BrokerError if no broker of the publisher
+        responds.
         """
-        known = SandboxState(now=now, strict_runs=strict_runs, token_lifetime_s=token_lifetime_s, is_strict=strict)
+        known = SandboxState(rules, now=now)
         with _opened(state) as file:
-            sandbox = cls(
-                known,
-                initial=InitialData(
-                    actions=tuple(actions),
-                    runs=tuple(runs),
-                    workflows=tuple(workflows),
-                    secrets=secrets or {},
-                    kafka_brokers=tuple(kafka_brokers),
-                    blueprints=tuple(blueprints),
-                ),
-                invoker=invoker,
-                renders=renders,
-                sending=sending,
-                handlers=EventHandlers(on_event, on_run, on_delivery),
-                file=file,
-                rate_limit=RateLimit(call_rate, now),
-                publisher=publisher,
-            )
-            known.begin(sandbox._initial, list(file.rows()) if file is not None else ())
+            sandbox = cls(known, initial, sending=sending, handlers=handlers, file=file)
+            known.begin(initial, list(file.rows()) if file is not None else ())
             sandbox._commit()
             if sandbox._topic is not None:
                 await sandbox._topic.open()
             try:
-                async with listening(sandbox._app(), host, port) as addresses:
-                    known.url = sandbox.url = f"http://{host if ':' not in host else f'[{host}]'}:{addresses[0][1]}"
-                    sandbox._is_on_loopback = all(is_loopback(str(address[0])) for address in addresses)
+                async with listening(sandbox._respond, address) as served:
+                    known.url = sandbox.url = url_of(address[0], served[0][1])
+                    sandbox._is_on_loopback = all(is_loopback(str(each[0])) for each in served)
                     sandbox._courier.resume()
                     sandbox._walker.resume()
                     yield sandbox
@@ -223,7 +185,7 @@ class Sandbox:
         except Refused as refused:
             raise UsageError(
                 f"The sandbox does not accept this entity: {refused}.",
-                hint="Add its blueprint or the related entity first." if self._state.is_strict else "",
+                hint="Add its blueprint or the related entity first." if self._state.rules.strict else "",
             ) from None
 
     def record(self, run_id: str, delivery: Delivery) -> None:
@@ -301,11 +263,6 @@ class Sandbox:
         headers = ((name, value.encode("latin-1").decode("utf-8")) for name, value in request.headers)
         return await self._courier.deliver(run_id, request.method, request.url, headers, request.content)
 
-    def _app(self) -> web.Application:
-        app = web.Application(client_max_size=REQUEST_LIMIT)
-        app.router.add_route("*", r"/{path:[\s\S]*}", self._respond)  # `.` would let a line feed through to aiohttp
-        return app
-
     @property
     def entities(self) -> dict[tuple[str, str], dict[str, Any]]:
         """The entities by blueprint and identifier."""
@@ -334,7 +291,9 @@ class Sandbox:
             self._changed.notify_all()
 
     async def _respond(self, request: web.Request) -> web.Response:
-        given = self._refuse_page(request) or await self._reply(request)
+        """Answer a call over HTTP."""
+        call = await read_call(request, checks_host=self._is_on_loopback)
+        given = self._answer(call) if isinstance(call, ApiRequest) else call
         self._tell(request.method, request.raw_path, given)
         return web.Response(
             status=given.status,
@@ -372,16 +331,6 @@ class Sandbox:
         if given.walks is not None:
             self._walker.go_on(given.walks)
 
-    async def _reply(self, request: web.Request) -> ApiResponse:
-        try:
-            body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            return too_large()
-        except ConnectionError:
-            return ApiResponse(status=400, document={"ok": False}, note="the caller disconnected during its request")
-        fields = {name.lower(): value for name, value in reversed(tuple(request.headers.items()))}  # the first counts
-        return self._answer(read_request(request.method, request.raw_path, fields, body))
-
     def _answer(self, request: ApiRequest) -> ApiResponse:
         if wait_s := self._rate_limit.take():
             return too_many(wait_s)
@@ -393,11 +342,6 @@ class Sandbox:
         except Exception as bug:  # noqa: BLE001 - the logger is silent, so the response shows the error
             return failed(bug)
         return given
-
-    def _refuse_page(self, request: web.Request) -> ApiResponse | None:
-        fields = (request.headers.get(name) for name in ("host", "origin", "sec-fetch-site"))
-        found = find_foreign(*fields, names=(), checks_host=self._is_on_loopback)
-        return None if found is None else foreign(found)
 
 
 @contextmanager

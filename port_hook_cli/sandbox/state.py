@@ -14,10 +14,10 @@ from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.runs.ids import make_run_id
+from port_hook_cli.sandbox.access import NO_LIMIT, CallRate, read_token, signed_token
 from port_hook_cli.sandbox.run import IN_PROGRESS as IN_PROGRESS  # noqa: PLC0414 - a re-export
 from port_hook_cli.sandbox.run import MAX_RUNS, UNKNOWN_ACTION, Phase, SandboxRun
 from port_hook_cli.sandbox.state_size import MAX_STATE_BYTES, StateSize
-from port_hook_cli.sandbox.tokens import read_token, signed_token
 from port_hook_cli.sandbox.workflows.book import WorkflowBook
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.masking import Masker
@@ -54,41 +54,52 @@ class RunEvent:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InitialData:
-    """What a sandbox starts with: actions (instead of the sample), ids of runs, workflows, organization secrets.
+    """What a sandbox starts with, and what `reset` returns to.
 
-    `kafka_brokers` are `HOST:PORT` of the user's own broker.
+    `actions` replace the sample action. `runs` are ids of runs in progress. `secrets` are the organization's.
+    `kafka_brokers` (`HOST:PORT`) are the brokers in the response of GET /v1/kafka-credentials.
     """
 
-    actions: tuple[Mapping[str, Any], ...]
-    runs: tuple[str, ...]
-    workflows: tuple[Mapping[str, Any], ...] = ()
+    actions: Sequence[Mapping[str, Any]] = ()
+    runs: Sequence[str] = ()
+    workflows: Sequence[Mapping[str, Any]] = ()
+    blueprints: Sequence[Mapping[str, Any]] = ()
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
-    kafka_brokers: tuple[str, ...] = ()
-    blueprints: tuple[Mapping[str, Any], ...] = ()
+    kafka_brokers: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiRules:
+    """What the sandbox's API accepts.
+
+    Any well-formed run id creates a run when it is first used, unless `strict_runs` is set. With `strict`, entities are
+    checked against their blueprints. A token is valid for the `token_lifetime_s` of the rules.
+    """
+
+    strict_runs: bool = False
+    strict: bool = False
+    token_lifetime_s: float = TOKEN_LIFETIME_S
+    call_rate: CallRate = NO_LIMIT
+
+
+DEFAULT_RULES = ApiRules()
 
 
 class SandboxState:
     """Credentials, runs, actions and entities of one sandbox. `now` returns seconds since the epoch.
 
-    With `is_strict`, entities are checked against their blueprints (`catalog_checks.py`). `changes` returns the parts
-    to save, and `restore` loads them. `size` is the size of the state.
+    `changes` returns the parts to save, and `restore` loads them. `size` is the size of the state.
     """
 
     def __init__(
-        self,
-        *,
-        now: Callable[[], float],
-        strict_runs: bool,
-        token_lifetime_s: float,
-        is_strict: bool = False,
-        max_bytes: int = MAX_STATE_BYTES,
+        self, rules: ApiRules = DEFAULT_RULES, *, now: Callable[[], float], max_bytes: int = MAX_STATE_BYTES
     ) -> None:
+        self.rules = rules
         self.now = now
         self.client_id = f"sandbox_{secrets.token_hex(8)}"
         self.client_secret = Secret(secrets.token_hex(32))
-        self.token_lifetime_s = token_lifetime_s
         self.runs: dict[str, SandboxRun] = {}
         self.actions: dict[str, dict[str, Any]] = {}
         self.entities: dict[tuple[str, str], dict[str, Any]] = {}
@@ -102,10 +113,8 @@ class SandboxState:
         self.kafka_brokers: tuple[str, ...] = ()
         self.has_topic = False
         self.url = ""
-        self.is_strict = is_strict
         self.size = StateSize(max_bytes)
         self._masker: Masker | None = None
-        self._strict_runs = strict_runs
         self._changes: dict[tuple[str, str], Any] = {}
         self._events: list[RunEvent] = []
 
@@ -130,7 +139,7 @@ class SandboxState:
             self.add_action(action)
         for blueprint in initial.blueprints:
             self.add_blueprint(blueprint)
-        self.secrets, self.kafka_brokers = dict(initial.secrets), initial.kafka_brokers
+        self.secrets, self.kafka_brokers = dict(initial.secrets), tuple(initial.kafka_brokers)
         self._masker = None
         for workflow in initial.workflows:
             self.workflows.put(workflow, org=self.organization["id"], by=self.client_id)
@@ -220,7 +229,9 @@ class SandboxState:
 
     def add_event(self, run: SandboxRun, note: str) -> None:
         """Record a step of a run, for observers."""
-        self._events.append(RunEvent(at=self.now(), run_id=run.id, action=run.action, status=run.status, note=note))
+        self._events.append(
+            RunEvent(at=self.now(), run_id=run.id, action=run.start.action, status=run.report.status, note=note)
+        )
 
     def add_workflow_event(self, run_id: str, workflow: str, status: str, note: str) -> None:
         """Record a step of a workflow's run, for observers."""
@@ -232,7 +243,7 @@ class SandboxState:
         return events
 
     def issue_token(self) -> str:
-        """Return a new token, valid for `token_lifetime_s` seconds.
+        """Return a new token, valid for the `token_lifetime_s` of the rules.
 
         Ocean processes actions only if the token has `isMachine`.
         """
@@ -241,7 +252,7 @@ class SandboxState:
             "orgId": self.organization["id"],
             "isMachine": True,
             "iat": round(now, 3),
-            "exp": round(now + self.token_lifetime_s, 3),
+            "exp": round(now + self.rules.token_lifetime_s, 3),
             "jti": secrets.token_urlsafe(12),
         }
         return signed_token(claims, self._key())
@@ -260,7 +271,7 @@ class SandboxState:
         now = self.now()
         if run_id in self.runs:
             self._forget_logs(self.runs[run_id])
-        run = self.runs[run_id] = SandboxRun(id=run_id, created_at=now, updated_at=now, **fields)
+        run = self.runs[run_id] = SandboxRun.of(id=run_id, created_at=now, updated_at=now, **fields)
         self.record_change("run", run_id, run)
         if len(self.runs) > MAX_RUNS:
             self._drop_one(run)
@@ -275,7 +286,7 @@ class SandboxState:
         was_ended = run.ended
         run.update(changes, self.now())
         self.record_change("run", run.id, run)
-        if run.ended and not was_ended and run.phase is not Phase.NONE:
+        if run.ended and not was_ended and run.invocation.phase is not Phase.NONE:
             self.add_event(run, f"ended {format_duration(self.now() - run.created_at)} after its start")
 
     def add_log(self, run: SandboxRun, fields: Mapping[str, Any], *, by: str | None = None) -> dict[str, Any]:
@@ -380,20 +391,24 @@ class SandboxState:
 
         A well-formed unknown id creates a run that is marked as made up, unless the sandbox has `strict_runs`.
         """
-        run = self.runs.get(name) or next((run for run in self.runs.values() if run.external_run_id == name), None)
-        if run is None and is_run_id(name) and not self._strict_runs:
+        run = self.runs.get(name) or next(
+            (run for run in self.runs.values() if run.report.external_run_id == name), None
+        )
+        if run is None and is_run_id(name) and not self.rules.strict_runs:
             return self.add_run(name, action=UNKNOWN_ACTION, made_up=True), True
         return run, False
 
     def _drop_one(self, newest: SandboxRun) -> None:
-        others = [run for run in self.runs.values() if run is not newest and run.phase not in _UNDER_WAY]
+        others = [run for run in self.runs.values() if run is not newest and run.invocation.phase not in _UNDER_WAY]
         dropped = next((run for run in others if run.ended), others[0] if others else None)
         if dropped is not None:
             self._drop(dropped)
 
     def _drop_ended(self) -> bool:
         """Delete the oldest run that has ended. Return whether there was one."""
-        dropped = next((run for run in self.runs.values() if run.ended and run.phase not in _UNDER_WAY), None)
+        dropped = next(
+            (run for run in self.runs.values() if run.ended and run.invocation.phase not in _UNDER_WAY), None
+        )
         if dropped is not None:
             self._drop(dropped)
         return dropped is not None

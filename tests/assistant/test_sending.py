@@ -210,7 +210,11 @@ def test_run_is_reported_to_port(runtime: Callable[..., Runtime]) -> None:
         assistant = Assistant.at(runtime, env=environ_of(sandbox))
         found = assistant.document("report_run", run_id=RUN_ID, status="success", logs=["one"], summary="@/etc/passwd")
         run = sandbox.runs[RUN_ID]
-        assert (run.status, run.summary, [log["message"] for log in run.logs]) == ("SUCCESS", "@/etc/passwd", ["one"])
+        assert (run.report.status, run.report.summary, [log["message"] for log in run.logs]) == (
+            "SUCCESS",
+            "@/etc/passwd",
+            ["one"],
+        )
         assert found["result"]["status"] == "SUCCESS"
         assert "has already ended" in assistant.error("report_run", run_id=RUN_ID, logs=["late"])
 

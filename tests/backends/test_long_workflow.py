@@ -14,12 +14,12 @@ import pytest
 from aiohttp import web
 
 from port_hook_cli.engines.renderer import Renderer
-from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.workflows.workflow import MAX_NODES
 from tests.backends.backends import SIGNED_ALONE
 from tests.conftest import Run
 from tests.long_workflows import a_chain
 from tests.sandbox_clients import token_of
+from tests.sandboxes import sandbox_with
 from tests.servers import application
 
 GUARD_S = 60.0  # it takes less than a second alone
@@ -63,7 +63,7 @@ def test_a_sandbox_with_a_state_file_runs_a_hundred_nodes_in_seconds(
     async def check() -> None:
         with Renderer() as renders:
             async with (
-                Sandbox.start(renders=renders, workflows=[a_chain(url)], state=state) as sandbox,
+                sandbox_with(renders=renders, workflows=[a_chain(url)], state=state) as sandbox,
                 httpx.AsyncClient(base_url=sandbox.url) as client,
             ):
                 client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
@@ -73,7 +73,7 @@ def test_a_sandbox_with_a_state_file_runs_a_hundred_nodes_in_seconds(
                 run = await asyncio.wait_for(sandbox.wait_for_workflow_run(run_id), GUARD_S)
                 assert time.monotonic() - began < GUARD_S
             assert (run.result, len(run.node_runs)) == ("SUCCESS", MAX_NODES)
-            async with Sandbox.start(renders=renders, state=state) as again:
+            async with sandbox_with(renders=renders, state=state) as again:
                 assert again.workflow_runs[run_id].node_runs == run.node_runs
 
     asyncio.run(check())

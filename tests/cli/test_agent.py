@@ -355,7 +355,7 @@ def test_agent_reports_the_run_to_port_as_predicted(run: Run, folder: Path, back
         result = run(*arguments, env=environ_of(sandbox))
         found = sandbox.runs[RUN]
     assert (result.code, "it reported" in result.out) == (0, True)
-    assert (found.status, found.link) == ("FAILURE", "https://ci/7")
+    assert (found.report.status, found.report.link) == ("FAILURE", "https://ci/7")
     assert "warning: POST" not in result.err
     # The last log comes after the run has ended.
     assert [log["message"] for log in found.logs] == [

@@ -69,7 +69,7 @@ def waiting(url: str, count: int = 1, **changes: Any) -> Iterator[tuple[Sandbox,
 def test_poll_shows_the_runs_in_progress_and_claims_none(poll: Poll) -> None:
     with waiting("http://127.0.0.1:1/", 2) as (sandbox, started):
         result = poll(sandbox, "--count", "2", "--json")
-        assert {sandbox.runs[each].phase for each in started} <= {Phase.PENDING, Phase.CLAIMABLE}
+        assert {sandbox.runs[each].invocation.phase for each in started} <= {Phase.PENDING, Phase.CLAIMABLE}
     assert result.code == 0
     assert [record["run_id"] for record in result.records] == started
     assert {(record["type"], record["transport"], record["kafka"]) for record in result.records} == {
@@ -96,8 +96,12 @@ def test_send_claims_acknowledges_sends_and_reports_as_the_agent_does(poll: Poll
     with waiting(f"{backend.url}/vm", 2) as (sandbox, started):
         result = poll(sandbox, "--send", "--report", "--count", "1", "--json")
         first, second = (sandbox.runs[each] for each in started)
-        assert (first.phase, first.status, first.response) == (Phase.ACKED, "SUCCESS", {"id": 7})
-        assert second.phase in {Phase.PENDING, Phase.CLAIMABLE}
+        assert (first.invocation.phase, first.report.status, first.report.response) == (
+            Phase.ACKED,
+            "SUCCESS",
+            {"id": 7},
+        )
+        assert second.invocation.phase in {Phase.PENDING, Phase.CLAIMABLE}
     (record,) = result.records
     assert (result.code, record["delivery"]["status"], len(backend.requests)) == (0, 200, 1)
     assert "not reported by port-hook" not in result.err
@@ -107,7 +111,10 @@ def test_send_claims_acknowledges_sends_and_reports_as_the_agent_does(poll: Poll
 def test_run_that_is_sent_and_not_reported_is_named_with_what_to_do(poll: Poll, backend: Handler) -> None:
     with waiting(backend.url) as (sandbox, (run_id,)):
         result = poll(sandbox, "--send", "--count", "1")
-        assert (sandbox.runs[run_id].phase, sandbox.runs[run_id].status) == (Phase.ACKED, "IN_PROGRESS")
+        assert (sandbox.runs[run_id].invocation.phase, sandbox.runs[run_id].report.status) == (
+            Phase.ACKED,
+            "IN_PROGRESS",
+        )
     assert result.code == 0
     assert f"warning: port-hook does not report {run_id}" in result.err
     assert f"port-hook report-run {run_id} --status success" in result.err
@@ -116,7 +123,7 @@ def test_run_that_is_sent_and_not_reported_is_named_with_what_to_do(poll: Poll, 
 def test_run_for_another_machine_is_shown_and_not_acknowledged(poll: Poll) -> None:
     with waiting(ELSEWHERE) as (sandbox, (run_id,)):
         result = poll(sandbox, "--send", "--report", "--count", "1")
-        assert sandbox.runs[run_id].phase is Phase.CLAIMED
+        assert sandbox.runs[run_id].invocation.phase is Phase.CLAIMED
     assert result.code == ExitCode.USAGE
     assert f"POST {ELSEWHERE}" in result.out
     assert "which is not on this machine, so nothing was sent" in result.err
@@ -127,7 +134,7 @@ def test_run_that_no_mapping_is_enabled_for_is_not_acknowledged(poll: Poll, fold
     (folder / "map.json").write_text('[{"enabled": false}]')
     with waiting(backend.url) as (sandbox, (run_id,)):
         result = poll(sandbox, "--send", "--count", "1")
-        assert sandbox.runs[run_id].phase is Phase.CLAIMED
+        assert sandbox.runs[run_id].invocation.phase is Phase.CLAIMED
     assert "no mapping is enabled for it" in result.out
     assert (result.code, backend.requests) == (0, [])
     assert "was claimed, but not acknowledged" in result.err
@@ -136,7 +143,7 @@ def test_run_that_no_mapping_is_enabled_for_is_not_acknowledged(poll: Poll, fold
 def test_handler_that_does_not_respond_sets_the_exit_code(poll: Poll) -> None:
     with waiting("http://127.0.0.1:1/") as (sandbox, (run_id,)):
         result = poll(sandbox, "--send", "--report", "--count", "1")
-        assert sandbox.runs[run_id].status == "FAILURE"
+        assert sandbox.runs[run_id].report.status == "FAILURE"
     assert result.code == ExitCode.TARGET
 
 
@@ -279,5 +286,5 @@ def test_mapping_file_of_the_folder_does_not_decide_what_claimed_runs_send(
     (folder / "control_the_payload_config.json").write_text("[{}]")
     with waiting(backend.url) as (sandbox, (run_id,)):
         result = run("agent", "--poll", "--send", "--count", "1", env=environ_of(sandbox))
-        assert sandbox.runs[run_id].phase in {Phase.PENDING, Phase.CLAIMABLE}
+        assert sandbox.runs[run_id].invocation.phase in {Phase.PENDING, Phase.CLAIMABLE}
     assert (result.code, backend.requests) == (ExitCode.USAGE, [])

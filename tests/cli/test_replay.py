@@ -780,7 +780,7 @@ def test_replay_tells_a_sandbox_on_this_machine_the_action_and_the_inputs_of_the
         )
         found = sandbox.runs[RUN_ID]
     assert result.code == 0
-    assert (found.action, found.made_up, found.properties["cpu"]) == ("create_vm", True, 8)
+    assert (found.start.action, found.made_up, found.start.properties["cpu"]) == ("create_vm", True, 8)
 
 
 def test_replay_tells_a_sandbox_nothing_of_a_captured_signature_or_without_sending(run: Run, folder: Path) -> None:

@@ -69,7 +69,7 @@ def test_command_output_is_shown_byte_for_byte_and_reported_as_text(
     lines = "\n".join(messages(sandbox)).split("\n")
     assert sorted(lines) == ["one\ufffd", "three", "two"]
     assert lines.index("one\ufffd") < lines.index("three")
-    assert sandbox.runs[RUN_ID].status == "SUCCESS"
+    assert sandbox.runs[RUN_ID].report.status == "SUCCESS"
     assert reports(tmp_path / "home") == []
 
 
@@ -79,7 +79,7 @@ def test_command_that_fails_ends_the_run_as_failure_with_its_last_lines(
     result = run("report-run", RUN_ID, *python("print('broken'); raise SystemExit(3)"), env=env)
     assert result.code == 3
     state = sandbox.runs[RUN_ID]
-    assert (state.status, state.summary) == ("FAILURE", "The command ended with exit code 3.\n\nbroken")
+    assert (state.report.status, state.report.summary) == ("FAILURE", "The command ended with exit code 3.\n\nbroken")
 
 
 def test_command_of_a_node_run_ends_it_as_failed_and_completed(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
@@ -87,7 +87,7 @@ def test_command_of_a_node_run_ends_it_as_failed_and_completed(run: Run, sandbox
     result = run("report-run", NODE_RUN, *options, *python("print('broken'); raise SystemExit(3)"), env=env)
     assert result.code == 3
     state = sandbox.runs[NODE_RUN]
-    assert (state.status, state.result, state.output) == ("COMPLETED", "FAILED", {"a": 1})
+    assert (state.report.status, state.report.result, state.report.output) == ("COMPLETED", "FAILED", {"a": 1})
     assert [(log["level"], log["message"]) for log in state.logs] == [("DEBUG", "broken")]
 
 
@@ -98,8 +98,12 @@ def test_command_with_fields_reports_them_before_its_lines_and_the_summary_at_th
     result = run("report-run", RUN_ID, *options, "--log", "first", *python("print('second')"), env=env)
     assert result.code == ExitCode.OK
     state = sandbox.runs[RUN_ID]
-    assert (state.status_label, state.link, state.external_run_id) == ("Building", ["https://ci.example"], "7")
-    assert (messages(sandbox), state.summary) == (["first", "second"], "mine")
+    assert (state.report.status_label, state.report.link, state.report.external_run_id) == (
+        "Building",
+        ["https://ci.example"],
+        "7",
+    )
+    assert (messages(sandbox), state.report.summary) == (["first", "second"], "mine")
 
 
 @pytest.mark.parametrize(("name", "code"), [("does-not-exist", 127), ("not-executable", 126)])
@@ -110,8 +114,8 @@ def test_command_that_cannot_be_started_ends_the_run_as_failure(
     result = run("report-run", RUN_ID, "--", str(folder / name), env=env)
     assert result.code == code
     assert "could not be started" in result.err
-    assert sandbox.runs[RUN_ID].status == "FAILURE"
-    assert "could not be started" in str(sandbox.runs[RUN_ID].summary)
+    assert sandbox.runs[RUN_ID].report.status == "FAILURE"
+    assert "could not be started" in str(sandbox.runs[RUN_ID].report.summary)
 
 
 def test_command_killed_by_a_signal_gives_the_exit_code_of_a_shell(run: Run, env: dict[str, str]) -> None:
@@ -380,7 +384,7 @@ def test_signal_reaches_the_command_and_the_run_is_interrupted(tmp_path: Path, n
         out, _ = process.communicate(timeout=30)
         assert (process.returncode, out) == (5, f"got {number.name}\n".encode())
         state = sandbox.runs[RUN_ID]
-        assert (state.status, state.status_label) == ("FAILURE", "Interrupted")
+        assert (state.report.status, state.report.status_label) == ("FAILURE", "Interrupted")
         assert "\n".join(messages(sandbox)) == f"ready\ngot {number.name}"
 
 
@@ -426,7 +430,7 @@ def test_command_gets_a_broken_pipe_when_the_reader_of_its_output_ends(tmp_path:
         process.stdout.close()
         assert b"status FAILURE" in process.stderr.read()
         assert process.wait(30) == 128 + signal.SIGPIPE
-        assert sandbox.runs[RUN_ID].status == "FAILURE"
+        assert sandbox.runs[RUN_ID].report.status == "FAILURE"
 
 
 def test_lines_are_reported_while_the_command_runs_and_survive_a_kill(tmp_path: Path) -> None:
@@ -445,7 +449,7 @@ def test_lines_are_reported_while_the_command_runs_and_survive_a_kill(tmp_path: 
         done = subprocess.run(pending, env=env, cwd=tmp_path, capture_output=True, check=True, timeout=30)
         assert json.loads(done.stdout)["outcome"] == "open"
         assert messages(sandbox) == ["ready"]
-        assert sandbox.runs[RUN_ID].status == "IN_PROGRESS"
+        assert sandbox.runs[RUN_ID].report.status == "IN_PROGRESS"
     assert reports(tmp_path) == []
 
 

@@ -52,8 +52,11 @@ def test_report_run_sends_logs_fields_and_status(run: Run, sandbox: Sandbox, env
     told = "reported 2 log entries, statusLabel, link, summary, externalRunId, status SUCCESS"
     assert result.out == f"{RUN_ID}: {told}\n"
     state = sandbox.runs[RUN_ID]
-    assert (state.status, state.status_label, state.summary) == ("SUCCESS", "Deployed", "All good")
-    assert (state.link, state.external_run_id) == (["https://ci.example.com/7", "https://x.example"], "gh-7")
+    assert (state.report.status, state.report.status_label, state.report.summary) == ("SUCCESS", "Deployed", "All good")
+    assert (state.report.link, state.report.external_run_id) == (
+        ["https://ci.example.com/7", "https://x.example"],
+        "gh-7",
+    )
     assert messages(sandbox) == ["one", "two"]
 
 
@@ -84,7 +87,7 @@ def test_report_run_sends_stdin_as_a_log_before_the_status(run: Run, sandbox: Sa
     result = run("report-run", RUN_ID, "--log-file", "-", "--status", "success", stdin=b"one\ntwo\n", env=env)
     assert result.code == ExitCode.OK
     assert messages(sandbox) == ["one\ntwo"]
-    assert sandbox.runs[RUN_ID].status == "SUCCESS"
+    assert sandbox.runs[RUN_ID].report.status == "SUCCESS"
 
 
 def test_log_file_over_the_limit_is_sent_completely(
@@ -108,7 +111,7 @@ def test_log_file_that_is_not_utf8_is_sent_with_replacement_characters(
 def test_report_run_reads_a_summary_from_a_file(run: Run, sandbox: Sandbox, env: dict[str, str], folder: Path) -> None:
     (folder / "summary.md").write_text("# Dönè\n", encoding="utf-8")
     assert run("report-run", RUN_ID, "--summary", "@summary.md", env=env).code == ExitCode.OK
-    assert sandbox.runs[RUN_ID].summary == "# Dönè\n"
+    assert sandbox.runs[RUN_ID].report.summary == "# Dönè\n"
 
 
 @pytest.mark.parametrize("options", [("--summary", "@nowhere"), ("--log-file", "nowhere")])
@@ -127,7 +130,11 @@ def test_report_run_sends_a_node_run_the_fields_and_statuses_of_workflows(
     assert "note: a workflow node's run has no label" in result.err
     assert result.out == f"{NODE_RUN}: reported 2 log entries, links, status FAILED\n"
     state = sandbox.runs[NODE_RUN]
-    assert (state.status, state.result, state.link) == ("COMPLETED", "FAILED", ["https://x.example"])
+    assert (state.report.status, state.report.result, state.report.link) == (
+        "COMPLETED",
+        "FAILED",
+        ["https://x.example"],
+    )
     assert messages(sandbox, NODE_RUN) == ["x", "Label: Broken"]
 
 
@@ -181,7 +188,7 @@ def test_report_run_suggests_the_run_id_in_a_pasted_url_before_any_call(run: Run
 def test_report_run_prints_a_note_and_continues_when_the_run_id_is_unusual(
     run: Run, sandbox: Sandbox, env: dict[str, str]
 ) -> None:
-    sandbox.runs[RUN_ID].external_run_id = "gh-7"
+    sandbox.runs[RUN_ID].report.external_run_id = "gh-7"
     result = run("report-run", "gh-7", "--log", "x", env=env)
     assert result.code == ExitCode.OK
     assert result.err.startswith("note: gh-7 does not look like a run id")
@@ -231,7 +238,7 @@ def test_report_run_last_means_the_run_of_the_newest_capture_with_a_run_id(
             store.add([Exchange(invocation=invocation, verdict=verdict, payload=payload)])
     result = run("report-run", "last", "--status", "success", env=env)
     assert (result.code, result.err) == (ExitCode.OK, f"note: last is {RUN_ID}\n")
-    assert sandbox.runs[RUN_ID].status == "SUCCESS"
+    assert sandbox.runs[RUN_ID].report.status == "SUCCESS"
 
 
 def test_report_run_last_fails_when_there_is_no_store(run: Run) -> None:
@@ -281,13 +288,13 @@ def test_report_run_sends_lines_while_the_program_still_writes(tmp_path: Path) -
         write(process, b"one\n")
         wait_for_a_log(events)
         assert messages(sandbox) == ["one"]
-        assert sandbox.runs[RUN_ID].status == "IN_PROGRESS"
+        assert sandbox.runs[RUN_ID].report.status == "IN_PROGRESS"
         write(process, b"two\nthree\n")
         out, err = process.communicate(timeout=30)
         assert (process.returncode, err) == (ExitCode.OK, b"")
     assert messages(sandbox) == ["one", "two\nthree"]
     assert json.loads(out)["logs_sent"] == 2
-    assert sandbox.runs[RUN_ID].status == "SUCCESS"
+    assert sandbox.runs[RUN_ID].report.status == "SUCCESS"
 
 
 def test_ctrl_c_while_streaming_leaves_the_run_in_progress(tmp_path: Path) -> None:
@@ -299,7 +306,7 @@ def test_ctrl_c_while_streaming_leaves_the_run_in_progress(tmp_path: Path) -> No
         assert process.wait(30) == ExitCode.INTERRUPTED
         assert process.stderr
         assert process.stderr.read() == b""
-    assert sandbox.runs[RUN_ID].status == "IN_PROGRESS"
+    assert sandbox.runs[RUN_ID].report.status == "IN_PROGRESS"
 
 
 def test_report_run_reads_stdin_to_the_end_when_reporting_fails(tmp_path: Path) -> None:
@@ -329,8 +336,8 @@ def test_report_run_sends_the_output_links_and_log_level_of_a_node_run(
     )
     assert (result.code, result.err) == (ExitCode.OK, "")
     state = sandbox.runs[NODE_RUN]
-    assert (state.status, state.result, state.external_run_id) == ("COMPLETED", "SUCCESS", "job-7")
-    assert state.output == {"url": "https://vm.example", "size": 2, "disk": {"gb": 40}}
+    assert (state.report.status, state.report.result, state.report.external_run_id) == ("COMPLETED", "SUCCESS", "job-7")
+    assert state.report.output == {"url": "https://vm.example", "size": 2, "disk": {"gb": 40}}
     assert [log["level"] for log in state.logs] == ["WARN"]
 
 
@@ -341,14 +348,14 @@ def test_report_run_ends_a_node_run_with_a_result_of_workflows(
     run: Run, sandbox: Sandbox, env: dict[str, str], status: str, result: str
 ) -> None:
     assert run("report-run", NODE_RUN, "--status", status, env=env).code == ExitCode.OK
-    assert (sandbox.runs[NODE_RUN].status, sandbox.runs[NODE_RUN].result) == ("COMPLETED", result)
+    assert (sandbox.runs[NODE_RUN].report.status, sandbox.runs[NODE_RUN].report.result) == ("COMPLETED", result)
 
 
 def test_report_run_accepts_failed_as_the_status_of_an_action_run(
     run: Run, sandbox: Sandbox, env: dict[str, str]
 ) -> None:
     assert run("report-run", RUN_ID, "--status", "failed", env=env).code == ExitCode.OK
-    assert sandbox.runs[RUN_ID].status == "FAILURE"
+    assert sandbox.runs[RUN_ID].report.status == "FAILURE"
 
 
 @pytest.mark.parametrize(

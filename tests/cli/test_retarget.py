@@ -25,13 +25,14 @@ from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.terminal.prompts import asker
 from tests.conftest import Run
 from tests.retargets import ONE, TWO, a_workflow, an_action, journal_files, node_config
+from tests.sandboxes import sandbox_with
 
 ORIGINAL = "https://example.com"
 
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox.start(workflows=[a_workflow()]) as running:
+    async with sandbox_with(workflows=[a_workflow()]) as running:
         running.add_action(an_action())
         yield running
 

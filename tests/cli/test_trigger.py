@@ -691,8 +691,8 @@ def test_trigger_sends_the_action_and_inputs_of_the_run_to_the_sandbox(run: Run,
         result = run("trigger", CREATE_VM, "--to", backend.url, "--run-id", RUN_ID, *inputs, env=environ_of(sandbox))
         made_up = sandbox.runs[RUN_ID]
     assert (result.code, result.err) == (0, "")
-    assert (made_up.made_up, made_up.action) == (True, "create_vm")
-    assert made_up.properties.items() >= {"title": "dev-env", "cpu": 2}.items()
+    assert (made_up.made_up, made_up.start.action) == (True, "create_vm")
+    assert made_up.start.properties.items() >= {"title": "dev-env", "cpu": 2}.items()
 
 
 def test_trigger_sends_the_request_when_the_sandbox_is_unreachable(run: Run, backend: Handler) -> None:

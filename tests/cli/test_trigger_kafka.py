@@ -137,7 +137,10 @@ def test_trigger_finds_the_topic_and_announces_the_run_in_the_sandbox(run: Run, 
         result = run("trigger", action, "--kafka", broker, "--json", *TITLE, env=environ_of(sandbox))
         (record,) = result.records
         assert record["published"]["topic"] == f"{sandbox.organization}.runs"
-        assert (sandbox.runs[RUN_ID].action, sandbox.runs[RUN_ID].properties["title"]) == ("create_vm", "zoë")
+        assert (sandbox.runs[RUN_ID].start.action, sandbox.runs[RUN_ID].start.properties["title"]) == (
+            "create_vm",
+            "zoë",
+        )
 
 
 def test_trigger_exits_6_when_the_broker_cannot_be_reached(run: Run, action: str) -> None:

@@ -89,7 +89,7 @@ def test_calls_of_trigger_and_replay_follow_the_api_document(
         started = run(*start, "--user", "user.json", "--via-port", "--wait", "20", "--json", env=env)
         assert (started.code, started.err) == (0, started.err)
         (record,) = started.records
-        assert (record["status"], sandbox.runs[record["run_id"]].user_email) == ("SUCCESS", "me@example.com")
+        assert (record["status"], sandbox.runs[record["run_id"]].start.user_email) == ("SUCCESS", "me@example.com")
         assert run("replay", record["run_id"], "--to", backend.url, env=env).code == 0
         read = run(*start, "--to", backend.url, env=env)
         assert (read.code, read.err) == (0, read.err)

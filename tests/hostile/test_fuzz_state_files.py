@@ -54,7 +54,7 @@ def file(folder: Path) -> Path:
     """A state file with one of each."""
     path = folder / "state.db"
     with StateFile.open(path) as opened:
-        state = SandboxState(now=lambda: 1.0, strict_runs=False, token_lifetime_s=60)
+        state = SandboxState(now=lambda: 1.0)
         state.begin(NOTHING)
         state.add_log(state.runs[RUN_ID], {"message": "hi"})
         state.set_entity("vm", "e", {"identifier": "e"})
@@ -71,7 +71,7 @@ def edit(path: Path, *statements: str) -> None:
 def take_up(path: Path) -> None:
     """Open a state file and load it, as the sandbox does; raises StoreError."""
     with StateFile.open(path) as opened:
-        state = SandboxState(now=lambda: 1.0, strict_runs=False, token_lifetime_s=60)
+        state = SandboxState(now=lambda: 1.0)
         state.begin(NOTHING, list(opened.rows()))
         opened.write(state.changes())
 

@@ -15,7 +15,6 @@ from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.http.response_body import SHOWN_BYTES
 from port_hook_cli.invocations.models import Delivery, Headers
-from port_hook_cli.sandbox import Sandbox
 from tests.conftest import Run
 from tests.factories import SECRET, a_body, an_exchange, an_invocation, signed
 from tests.hostile.hostile_api import bomb, gzip_bomb, gzip_bomb_in_gzip
@@ -37,6 +36,7 @@ from tests.hostile.wire import (
 from tests.plain_invoker import PlainInvoker
 from tests.processes import listener
 from tests.sandbox_clients import a_client
+from tests.sandboxes import sandbox_with
 
 MIB = 2**20
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
@@ -213,7 +213,7 @@ async def _run_in_sandbox(trick: Trick) -> dict[str, Any]:
     """Run an action of a sandbox whose handler answers with `trick`; return the run as its API shows it."""
     async with (
         HostileServer(trick).serve() as handler,
-        Sandbox.start(actions=[_create_vm_at(handler.url)], invoker=PlainInvoker()) as sandbox,
+        sandbox_with(actions=[_create_vm_at(handler.url)], invoker=PlainInvoker()) as sandbox,
         a_client(sandbox) as client,
     ):
         inputs = {"properties": {"title": "dev-env", "cpu": 2}}

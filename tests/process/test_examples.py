@@ -53,7 +53,7 @@ async def test_the_python_handler_reports_its_run_to_the_sandbox(run: Run) -> No
             replay = await asyncio.create_subprocess_exec(*command, env=secrets)
             assert await replay.wait() == 0
             ended = await asyncio.wait_for(sandbox.wait_for_end("r_QOz6WoOB1Q2lmhZZ"), 10)
-    assert ended.status == "SUCCESS"
+    assert ended.report.status == "SUCCESS"
 
 
 def test_the_python_handler_refuses_a_request_signed_with_another_secret(run: Run) -> None:

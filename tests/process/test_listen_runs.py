@@ -33,7 +33,7 @@ def test_listen_reports_and_follows_a_run_before_it_ends(sandbox: Sandbox, folde
         assert listening.post(a_body(), now_signed(sandbox, a_body()))[0] == 200
         out, err = listening.process.communicate(timeout=30)
     assert listening.process.returncode == ExitCode.OK
-    assert sandbox.runs[RUN_ID].status == "SUCCESS"
+    assert sandbox.runs[RUN_ID].report.status == "SUCCESS"
     assert f"Reported {RUN_ID}: SUCCESS (--report)" in err.decode()
     types = [line.partition(b'"type":"')[2].partition(b'"')[0] for line in out.splitlines()]
     assert sorted(types) == [b"invocation", b"report", b"run", b"summary"]
@@ -48,7 +48,7 @@ def test_listen_reports_nothing_for_a_request_that_fails_verification(sandbox: S
         code, records = listening.stop()
     assert code == ExitCode.OK
     assert [record["type"] for record in records] == ["summary"]
-    assert sandbox.runs[RUN_ID].status == "IN_PROGRESS"
+    assert sandbox.runs[RUN_ID].report.status == "IN_PROGRESS"
 
 
 @pytest.mark.parametrize("option", [("--report", "success"), ("--follow",)])

@@ -72,7 +72,7 @@ def test_ctrl_c_in_a_terminal_reaches_the_command_once(tmp_path: Path) -> None:
         child.close()
         assert child.exitstatus == 6
         state = sandbox.runs[RUN_ID]
-        assert (state.status, state.status_label) == ("FAILURE", "Interrupted")
+        assert (state.report.status, state.report.status_label) == ("FAILURE", "Interrupted")
 
 
 SIZES = """

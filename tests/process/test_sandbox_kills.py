@@ -32,7 +32,7 @@ from tests.factories import RUN_ID
 
 def live(path, out):
     with StateFile.open(path) as file:
-        state = SandboxState(now=lambda: 1.0, strict_runs=False, token_lifetime_s=1e9)
+        state = SandboxState(now=lambda: 1.0)
         rows = list(file.rows())
         state.restore(rows)
         if not rows:
@@ -74,7 +74,7 @@ for line in sys.stdin:
 
 
 def restored(path: Path) -> SandboxState:
-    state = SandboxState(now=lambda: 1.0, strict_runs=False, token_lifetime_s=60)
+    state = SandboxState(now=lambda: 1.0)
     with StateFile.open(path) as file:
         state.restore(file.rows())
     return state
@@ -89,7 +89,7 @@ def calls_in(state: SandboxState) -> int:
     changes = len(run.entities)
     assert [entity["properties"]["n"] for entity in state.entities.values()] == ([changes - 1] if changes else [])
     started = [other for other in state.runs.values() if other.id != RUN_ID]
-    assert all(other.properties["title"] == "x" * 2000 for other in started)
+    assert all(other.start.properties["title"] == "x" * 2000 for other in started)
     assert set(state.actions) == {"create_vm"}
     return len(run.logs) + changes + len(started)
 

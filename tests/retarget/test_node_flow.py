@@ -30,6 +30,7 @@ from tests.retargets import (
     node_config,
     of_sandbox,
 )
+from tests.sandboxes import sandbox_with
 
 ORIGINAL = "https://example.com"
 CHECK, DEPLOY = "deploy_service#check", "deploy_service#deploy"
@@ -37,7 +38,7 @@ CHECK, DEPLOY = "deploy_service#check", "deploy_service#deploy"
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox.start(workflows=[a_workflow()]) as running:
+    async with sandbox_with(workflows=[a_workflow()]) as running:
         yield running
 
 

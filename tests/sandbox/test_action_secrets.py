@@ -16,6 +16,7 @@ from port_hook_cli.sandbox import RunEvent, Sandbox
 from port_hook_cli.text.secret import Secret
 from port_hook_cli.trigger.open_invoker import SandboxInvoker, invoking
 from tests.sandbox_clients import a_client
+from tests.sandboxes import sandbox_with
 from tests.servers import handler
 
 KEY = "a-very-secret-value"
@@ -35,7 +36,7 @@ def serving(
     base = create_vm_action()
     synchronized = {"synchronized": True, "headers": {"X-Key": "{{ .secrets.KEY }}"}}
     action = {**base, "invocationMethod": {**base["invocationMethod"], **synchronized, **method}}
-    return Sandbox.start(actions=[action], invoker=invoker, secrets=secrets, **options)
+    return sandbox_with(actions=[action], invoker=invoker, secrets=secrets, **options)
 
 
 async def start(client: httpx.AsyncClient) -> str:
@@ -61,7 +62,7 @@ async def test_secrets_are_sent_in_url_headers_and_body_and_masked_elsewhere(
     (request,) = webhook.requests
     assert request.line == f"POST /api/now?k={KEY} HTTP/1.1"
     assert (request.value("x-key"), request.body) == (KEY, f'{{"key":"{KEY}"}}'.encode())
-    assert run.status == "SUCCESS"
+    assert run.report.status == "SUCCESS"
     payload = shown["payload"]
     assert (payload["url"], payload["headers"]["X-Key"]) == ("***/api/now?k=***", "***")
     assert payload["body"] == {"key": "***"}
@@ -87,7 +88,7 @@ async def test_failure_of_a_run_quotes_no_secret(
         run_id = await start(client)
         run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 30)
         logs = (await client.get(f"/v1/actions/runs/{run_id}/logs")).text
-    assert (run.status, f"and {host} is another one" in (run.summary or "")) == ("FAILURE", True)
+    assert (run.report.status, f"and {host} is another one" in (run.report.summary or "")) == ("FAILURE", True)
     hidden = secret.removeprefix("https://")
     assert hidden not in logs
     assert hidden.encode() not in saved(tmp_path)

@@ -20,6 +20,7 @@ from port_hook_cli.signatures.verification import verify_signature
 from tests.factories import NOW, RUN_ID
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client, refusal, token_of
+from tests.sandboxes import sandbox_with
 from tests.servers import handler
 
 CLAIM = {"installationId": "_PORT_EXEC_AGENT", "limit": 10, "invocationMethod": "WEBHOOK"}
@@ -43,7 +44,7 @@ async def waiting(url: str, clock: list[float] | None = None) -> AsyncIterator[t
             ready.set()
 
     async with (
-        Sandbox.start(
+        sandbox_with(
             invoker=PlainInvoker(), actions=[an_agent_action(url)], now=lambda: now[0], on_run=on_run
         ) as sandbox,
         a_client(sandbox) as client,
@@ -120,7 +121,7 @@ async def test_agent_claims_acknowledges_and_ends_a_run() -> None:
             assert webhook.requests == []
             await Agent(sandbox, client).work()
             run = sandbox.runs[run_id]
-            assert (run.status, run.response) == ("SUCCESS", {"ip": "10.0.0.1"})
+            assert (run.report.status, run.report.response) == ("SUCCESS", {"ip": "10.0.0.1"})
             assert [log["message"] for log in run.logs][-1] == "Sending the request"
             organization = (await client.get("/v1/organization")).json()["organization"]
             assert organization["settings"]["portAgentStreamerName"] == "POLLING"
@@ -163,8 +164,8 @@ async def test_acknowledged_run_is_not_offered_again_after_a_restart(tmp_path: P
         assert [run["id"] for run in await claim(client)] == [RUN_ID]
         assert await ack(client, RUN_ID) == 1
     late = time.time() + 3600
-    async with Sandbox.start(state=file, now=lambda: late) as sandbox, a_client(sandbox) as client:
-        assert sandbox.runs[RUN_ID].phase is Phase.ACKED
+    async with sandbox_with(state=file, now=lambda: late) as sandbox, a_client(sandbox) as client:
+        assert sandbox.runs[RUN_ID].invocation.phase is Phase.ACKED
         assert await claim(client) == []
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
-from port_hook_cli.sandbox import RunEvent, Sandbox
+from port_hook_cli.sandbox import RunEvent
 from port_hook_cli.sandbox.run import Phase
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client
+from tests.sandboxes import sandbox_with
 
 RESERVED = {"x-port-reserved-usage": "true"}
 
@@ -21,13 +22,13 @@ async def test_claim_returns_the_oldest_runs_up_to_the_requested_limit(limit: in
     waiting: asyncio.Queue[str] = asyncio.Queue()
 
     def on_run(event: RunEvent) -> None:
-        if sandbox.runs[event.run_id].phase is Phase.CLAIMABLE:
+        if sandbox.runs[event.run_id].invocation.phase is Phase.CLAIMABLE:
             waiting.put_nowait(event.run_id)
 
     action: dict[str, Any] = create_vm_action()
     action["invocationMethod"] |= {"url": "http://127.0.0.1:9", "agent": True}
     async with (
-        Sandbox.start(actions=[action], invoker=PlainInvoker(), on_run=on_run) as sandbox,
+        sandbox_with(actions=[action], invoker=PlainInvoker(), on_run=on_run) as sandbox,
         a_client(sandbox) as client,
     ):
         started = []

@@ -19,6 +19,7 @@ from port_hook_cli.sandbox import RunEvent, Sandbox
 from port_hook_cli.trigger.open_invoker import SandboxInvoker, invoking
 from tests.port_workflows_openapi import check_response
 from tests.sandbox_clients import a_client, refusal, token_of
+from tests.sandboxes import sandbox_with
 
 AGENT = "_PORT_EXEC_AGENT"
 RESERVED = {"x-port-reserved-usage": "true"}
@@ -74,7 +75,7 @@ async def running(
     steps: asyncio.Queue[RunEvent] = asyncio.Queue()
     up: list[Sandbox] = []
     with invoking(lambda: up[0].client_secret) as invoker:
-        serving = Sandbox.start(actions=actions, invoker=SandboxInvoker(invoker), on_run=steps.put_nowait)
+        serving = sandbox_with(actions=actions, invoker=SandboxInvoker(invoker), on_run=steps.put_nowait)
         async with serving as sandbox, a_client(sandbox) as client:
             up.append(sandbox)
             yield sandbox, client, steps
@@ -125,7 +126,7 @@ async def test_claimed_run_has_the_rendered_invocation_method_and_ends_with_a_re
         assert acked.json()["ackedCount"] == 1
         await client.patch(f"/v1/actions/runs/{run_id}", json={"link": "https://x", "externalRunId": "e1"})
         await client.patch(f"/v1/actions/runs/{run_id}", json={"status": "SUCCESS", "statusLabel": "Done"})
-        assert (await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)).status == "SUCCESS"
+        assert (await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)).report.status == "SUCCESS"
 
 
 async def test_claim_needs_the_reserved_header_and_excludes_actions() -> None:
@@ -143,8 +144,8 @@ async def test_run_fails_when_its_action_names_no_installation() -> None:
     async with running(action) as (sandbox, client, _):
         started = await client.post("/v1/actions/dispatch/runs", json={"properties": {"title": "a"}})
         run = await asyncio.wait_for(sandbox.wait_for_end(started.json()["run"]["id"]), 10)
-    assert run.status == "FAILURE"
-    assert "installationId" in (run.summary or "")
+    assert run.report.status == "FAILURE"
+    assert "installationId" in (run.report.summary or "")
 
 
 @asynccontextmanager
@@ -152,7 +153,7 @@ async def walking(
     renderer: Renderer, document: dict[str, Any], **options: Any
 ) -> AsyncIterator[tuple[Sandbox, httpx.AsyncClient]]:
     async with (
-        Sandbox.start(renders=renderer, workflows=[document], **options) as sandbox,
+        sandbox_with(renders=renderer, workflows=[document], **options) as sandbox,
         httpx.AsyncClient(base_url=sandbox.url, event_hooks={"response": [check_response]}) as client,
     ):
         client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"

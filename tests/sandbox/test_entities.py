@@ -9,6 +9,7 @@ import pytest
 from port_hook_cli.sandbox import Sandbox
 from tests.factories import RUN_ID
 from tests.sandbox_clients import a_client, refusal
+from tests.sandboxes import sandbox_with
 
 ENTITIES = "/v1/blueprints/vm/entities"
 DEV = {"identifier": "dev", "title": "Dev", "properties": {"cpu": 2, "os": "x"}, "relations": {"team": "a"}}
@@ -16,7 +17,7 @@ DEV = {"identifier": "dev", "title": "Dev", "properties": {"cpu": 2, "os": "x"},
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox.start(runs=[RUN_ID]) as running:
+    async with sandbox_with(runs=[RUN_ID]) as running:
         yield running
 
 

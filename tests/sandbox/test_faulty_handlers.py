@@ -10,11 +10,12 @@ import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.engines.renderer import Renderer
-from port_hook_cli.sandbox import RunEvent, Sandbox, Sending
+from port_hook_cli.sandbox import RunEvent, Sending
 from port_hook_cli.workflows.run import WorkflowRun
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox.faulty_handlers import FAULTS, faulty_handler
 from tests.sandbox_clients import a_client
+from tests.sandboxes import sandbox_with
 
 SENDING = Sending(timeout_s=0.5)
 RESPONDED = ("unavailable",)
@@ -40,20 +41,20 @@ async def test_run_ends_as_documented(fault: str, synchronized: bool) -> None:
         action = create_vm_action()
         action["invocationMethod"] = {"type": "WEBHOOK", "url": url, "synchronized": synchronized}
         options: dict[str, Any] = {"invoker": PlainInvoker(), "sending": SENDING, "on_run": on_run}
-        async with Sandbox.start(actions=[action], **options) as sandbox, a_client(sandbox) as client:
+        async with sandbox_with(actions=[action], **options) as sandbox, a_client(sandbox) as client:
             started = await client.post("/v1/actions/create_vm/runs", json={"properties": {"title": "x"}})
             run_id = started.json()["run"]["id"]
             if fault in RESPONDED and not synchronized:
                 await asyncio.wait_for(logged.wait(), 10)
                 run = sandbox.runs[run_id]
-                assert (run.status, [log["message"] for log in run.logs]) == (
+                assert (run.report.status, [log["message"] for log in run.logs]) == (
                     "IN_PROGRESS",
                     ["The webhook responded with 503."],
                 )
                 return
             run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)
-    assert run.status == "FAILURE"
-    assert run.summary
+    assert run.report.status == "FAILURE"
+    assert run.report.summary
     assert len(run.logs) == (0 if fault in RESPONDED else 1)
 
 
@@ -74,7 +75,7 @@ async def test_synchronized_node_ends_as_documented(renderer: Renderer, fault: s
     async with faulty_handler(fault) as url:
         documents = [workflow(url, onTimeout=on_timeout)]
         async with (
-            Sandbox.start(workflows=documents, renders=renderer, sending=SENDING) as sandbox,
+            sandbox_with(workflows=documents, renders=renderer, sending=SENDING) as sandbox,
             a_client(sandbox) as client,
         ):
             started = await client.post("/v1/workflows/one/runs", json={"inputs": {}})
@@ -95,7 +96,7 @@ async def test_asynchronous_node_waits_for_a_report_only_after_a_timeout(rendere
     async with faulty_handler(fault) as url:
         documents = [workflow(url, onTimeout="continue", synchronized=False)]
         async with (
-            Sandbox.start(workflows=documents, renders=renderer, sending=SENDING) as sandbox,
+            sandbox_with(workflows=documents, renders=renderer, sending=SENDING) as sandbox,
             a_client(sandbox) as client,
         ):
             started = await client.post("/v1/workflows/one/runs", json={"inputs": {}})

@@ -11,6 +11,7 @@ import pytest
 from port_hook_cli.sandbox import ApiEvent, Sandbox
 from tests.factories import RUN_ID
 from tests.sandbox_clients import a_client, refusal
+from tests.sandboxes import sandbox_with
 
 RUN = f"/v1/actions/runs/{RUN_ID}"
 DELIVERIES = "/v1/sandbox/deliveries"
@@ -48,7 +49,7 @@ async def test_delivery_gives_the_run_its_action_and_inputs(client: httpx.AsyncC
 
 async def test_note_of_a_delivery_says_whether_its_run_was_created_or_updated() -> None:
     events: list[ApiEvent] = []
-    async with Sandbox.start(on_event=events.append) as sandbox, a_client(sandbox) as client:
+    async with sandbox_with(on_event=events.append) as sandbox, a_client(sandbox) as client:
         for _ in range(2):
             await client.post(DELIVERIES, json=DELIVERY)
     notes = [event.note for event in events if event.path == DELIVERIES]
@@ -59,14 +60,14 @@ async def test_note_of_a_delivery_says_whether_its_run_was_created_or_updated() 
 async def test_note_of_a_node_run_log_counts_its_entries(count: int, shown: str) -> None:
     events: list[ApiEvent] = []
     logs = [{"level": "INFO", "message": "deploying"}] * count
-    async with Sandbox.start(on_event=events.append) as sandbox, a_client(sandbox) as client:
+    async with sandbox_with(on_event=events.append) as sandbox, a_client(sandbox) as client:
         added = await client.post("/v1/workflows/nodes/runs/wfnr_0000000000000001/logs", json={"logs": logs})
     assert [log["message"] for log in added.json()["logs"]] == ["deploying"] * count
     assert events[-1].note.startswith(f"{shown};")
 
 
 async def test_delivery_leaves_a_run_of_the_sandbox_as_it_is() -> None:
-    async with Sandbox.start(runs=[RUN_ID]) as sandbox, a_client(sandbox) as client:
+    async with sandbox_with(runs=[RUN_ID]) as sandbox, a_client(sandbox) as client:
         before = (await client.get(RUN)).json()["run"]
         assert (await client.post(DELIVERIES, json=DELIVERY)).json()["run"] == before
         assert "madeUp" not in before

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from port_hook_cli.sandbox import Sandbox
 from tests.factories import NOW
 from tests.sandbox_clients import a_client, refusal
+from tests.sandboxes import sandbox_with
 
 MINE = "port-ocean/jira/1.0.0/mine/exporter"
 SEARCH = "/v1/blueprints/entities/datasource-entities"
@@ -25,7 +25,7 @@ async def clock() -> list[float]:
 
 @pytest.fixture
 async def client(clock: list[float]) -> AsyncIterator[httpx.AsyncClient]:
-    async with Sandbox.start(now=lambda: clock[0]) as sandbox, a_client(sandbox) as client:
+    async with sandbox_with(now=lambda: clock[0]) as sandbox, a_client(sandbox) as client:
         await client.post("/v1/integration", json={"installationId": "mine", "installationAppType": "jira"})
         yield client
 

@@ -15,12 +15,13 @@ from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.sandbox import ApiEvent, Sandbox
 from tests.sandbox_clients import a_client, refusal
+from tests.sandboxes import sandbox_with
 from tests.servers import handler
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with Sandbox.start(secrets={"HOOK": "hush-value"}) as sandbox, a_client(sandbox) as client:
+    async with sandbox_with(secrets={"HOOK": "hush-value"}) as sandbox, a_client(sandbox) as client:
         yield client
 
 
@@ -111,7 +112,7 @@ async def test_workflow_sees_a_secret_that_was_created_through_the_api() -> None
             ],
             "connections": [{"sourceIdentifier": "start", "targetIdentifier": "do"}],
         }
-        async with Sandbox.start(renders=renderer, workflows=[document]) as sandbox, a_client(sandbox) as client:
+        async with sandbox_with(renders=renderer, workflows=[document]) as sandbox, a_client(sandbox) as client:
             await client.post("/v1/organization/secrets", json={"secretName": "LATER", "secretValue": "hush"})
             started = await client.post("/v1/workflows/one/runs", json={"inputs": {}})
             run_id = started.json()["workflowRun"]["identifier"]
@@ -183,7 +184,7 @@ async def test_permissions_of_a_deleted_action_are_gone(client: httpx.AsyncClien
 
 async def test_secret_that_a_client_creates_is_masked_in_what_is_shown_of_calls() -> None:
     events: list[ApiEvent] = []
-    async with Sandbox.start(on_event=events.append) as sandbox, a_client(sandbox) as client:
+    async with sandbox_with(on_event=events.append) as sandbox, a_client(sandbox) as client:
         await client.get("/v1/users/another-secret")
         for value in ("a-secret-value", "another-secret"):
             await client.post("/v1/organization/secrets", json={"secretName": value[:5], "secretValue": value})
@@ -303,7 +304,7 @@ async def test_search_says_ok(client: httpx.AsyncClient) -> None:
 
 
 async def test_kafka_credentials_name_the_given_brokers() -> None:
-    async with Sandbox.start(kafka_brokers=["127.0.0.1:9092"]) as sandbox, a_client(sandbox) as client:
+    async with sandbox_with(kafka_brokers=["127.0.0.1:9092"]) as sandbox, a_client(sandbox) as client:
         organization = (await client.get("/v1/organization")).json()["organization"]
         credentials = (await client.get("/v1/kafka-credentials")).json()["credentials"]
         assert credentials == {

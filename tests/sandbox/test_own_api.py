@@ -15,6 +15,7 @@ from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.sandbox import ApiEvent, CallRate, Sandbox, Sending
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client
+from tests.sandboxes import sandbox_with
 from tests.servers import handler
 
 OURS = "https://api.getport.io/v1"
@@ -30,7 +31,7 @@ def an_action(identifier: str, url: str, **method: Any) -> dict[str, Any]:
 async def run_of(actions: list[dict[str, Any]], **options: Any) -> tuple[dict[str, Any], Sandbox]:
     """Return the ended run of the first action."""
     options = {"invoker": PlainInvoker(), **options}
-    async with Sandbox.start(actions=actions, **options) as sandbox, a_client(sandbox) as client:
+    async with sandbox_with(actions=actions, **options) as sandbox, a_client(sandbox) as client:
         path = f"/v1/actions/{actions[0]['identifier']}/runs"
         started = await client.post(path, json={"properties": {"title": "dev-env"}})
         run_id = started.json()["run"]["id"]
@@ -91,11 +92,15 @@ async def test_action_starts_a_run_of_another_one_as_the_user_that_its_url_names
         url = f"{OURS}/actions/notify/runs?run_as=jo%40example.com"
         outer = an_action("outer", url, body={"properties": {"title": "from outer"}})
         options: dict[str, Any] = {"invoker": PlainInvoker()}
-        async with Sandbox.start(actions=[outer, notify], **options) as sandbox, a_client(sandbox) as client:
+        async with sandbox_with(actions=[outer, notify], **options) as sandbox, a_client(sandbox) as client:
             started = await client.post("/v1/actions/outer/runs", json={"properties": {"title": "dev-env"}})
             first = await asyncio.wait_for(sandbox.wait_for_end(started.json()["run"]["id"]), 10)
-            second = await asyncio.wait_for(sandbox.wait_for_end(first.response["run"]["id"]), 10)
-        assert (second.action, second.status, second.user_email) == ("notify", "SUCCESS", "jo@example.com")
+            second = await asyncio.wait_for(sandbox.wait_for_end(first.report.response["run"]["id"]), 10)
+        assert (second.start.action, second.report.status, second.start.user_email) == (
+            "notify",
+            "SUCCESS",
+            "jo@example.com",
+        )
         assert json.loads(receiver.requests[0].body)["payload"]["properties"]["title"] == "from outer"
 
 
@@ -108,11 +113,11 @@ async def test_runs_that_start_one_another_without_end_are_stopped() -> None:
         if "start one another" in event.note:
             stopped.set()
 
-    async with Sandbox.start(actions=[again], on_run=watch, **options) as sandbox, a_client(sandbox) as client:
+    async with sandbox_with(actions=[again], on_run=watch, **options) as sandbox, a_client(sandbox) as client:
         await client.post("/v1/actions/again/runs", json={"properties": {"title": "dev-env"}})
         await asyncio.wait_for(stopped.wait(), 30)
         assert len(sandbox.runs) <= 101
-        assert [run.status for run in sandbox.runs.values()].count("FAILURE") == 1
+        assert [run.report.status for run in sandbox.runs.values()].count("FAILURE") == 1
 
 
 async def test_rate_limit_counts_calls_of_runs() -> None:
@@ -163,7 +168,7 @@ async def test_node_of_a_workflow_calls_ports_own_api_and_its_output_is_the_resp
         ],
         "connections": [{"sourceIdentifier": "start", "targetIdentifier": "save"}],
     }
-    async with Sandbox.start(renders=renderer, workflows=[document]) as sandbox, a_client(sandbox) as client:
+    async with sandbox_with(renders=renderer, workflows=[document]) as sandbox, a_client(sandbox) as client:
         started = await client.post("/v1/workflows/one/runs", json={"inputs": {}})
         run = await asyncio.wait_for(sandbox.wait_for_workflow_run(started.json()["workflowRun"]["identifier"]), 10)
     assert str(run.result) == "SUCCESS"

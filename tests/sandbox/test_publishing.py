@@ -28,6 +28,7 @@ from tests.factories import NOW, RUN_ID
 from tests.kafka_clusters import running_tansu, tansu_program
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client
+from tests.sandboxes import sandbox_with
 from tests.topics import Topic, free_port, plain, reading
 
 RUNS = "/v1/actions/create_vm/runs"
@@ -81,7 +82,7 @@ async def publishing(
     brokers = None if broker is None else (broker,)
     async with (
         local_publisher(brokers) as (publisher, (address,)),
-        Sandbox.start(
+        sandbox_with(
             publisher=publisher,
             kafka_brokers=[address],
             on_run=steps.add,
@@ -128,11 +129,11 @@ async def test_run_for_the_agent_is_published_and_ends_with_its_reports() -> Non
         assert sorted(message["headers"]) == ["X-Port-Signature", "X-Port-Timestamp"]
         step = await steps.until("published to")
         assert step.note.endswith(f"the run waits for a report: PATCH /v1/actions/runs/{run_id}")
-        assert sandbox.runs[run_id].status == "IN_PROGRESS"
+        assert sandbox.runs[run_id].report.status == "IN_PROGRESS"
         await client.patch(f"/v1/actions/runs/{run_id}/response", json={"response": {"ip": "10.0.0.1"}})
         await client.patch(f"/v1/actions/runs/{run_id}", json={"status": "SUCCESS"})
         run = await sandbox.wait_for_end(run_id)
-        assert (run.status, run.response) == ("SUCCESS", {"ip": "10.0.0.1"})
+        assert (run.report.status, run.report.response) == ("SUCCESS", {"ip": "10.0.0.1"})
 
 
 async def test_agent_cannot_claim_a_run_that_was_published() -> None:
@@ -167,7 +168,7 @@ async def test_kafka_action_is_published_and_waits_for_its_consumer() -> None:
         shown = (await client.get(f"/v1/actions/runs/{run_id}")).json()["run"]
         assert shown["payload"] == {"type": "KAFKA", "payload": {"do": "create", "headers": {"X-Team": "a"}}}
         await client.patch(f"/v1/actions/runs/{run_id}", json={"status": "FAILURE", "summary": "no quota"})
-        assert (await sandbox.wait_for_end(run_id)).summary == "no quota"
+        assert (await sandbox.wait_for_end(run_id)).report.summary == "no quota"
 
 
 async def test_kafka_action_is_published_after_its_approval() -> None:
@@ -250,14 +251,14 @@ async def test_run_fails_when_its_message_is_not_confirmed(method: Mapping[str, 
     address = f"127.0.0.1:{free_port()}"
     async with (
         AwayAfterStart(plain(address), timeout_s=0.5) as publisher,
-        Sandbox.start(invoker=PlainInvoker(), publisher=publisher, actions=[an_action(**method)]) as sandbox,
+        sandbox_with(invoker=PlainInvoker(), publisher=publisher, actions=[an_action(**method)]) as sandbox,
         a_client(sandbox) as client,
     ):
         run = await sandbox.wait_for_end(await start(client))
-        assert run.status == "FAILURE"
-        assert run.summary is not None
-        assert run.summary.startswith(f"Kafka at {address} did not confirm the message: ")
-        assert [log["message"] for log in run.logs] == [run.summary]
+        assert run.report.status == "FAILURE"
+        assert run.report.summary is not None
+        assert run.report.summary.startswith(f"Kafka at {address} did not confirm the message: ")
+        assert [log["message"] for log in run.logs] == [run.report.summary]
 
 
 @pytest.mark.parametrize("config", [{"type": "KAFKA"}, {"type": "WEBHOOK", "url": "http://127.0.0.1:1", "agent": True}])
@@ -265,7 +266,7 @@ async def test_node_fails_when_its_message_is_not_confirmed(config: Mapping[str,
     with Renderer() as renders:
         async with (
             AwayAfterStart(plain(f"127.0.0.1:{free_port()}"), timeout_s=0.5) as publisher,
-            Sandbox.start(publisher=publisher, renders=renders, workflows=[a_workflow(**config)]) as sandbox,
+            sandbox_with(publisher=publisher, renders=renders, workflows=[a_workflow(**config)]) as sandbox,
             a_client(sandbox) as client,
         ):
             run_id, _ = await start_workflow(sandbox, client)
@@ -277,19 +278,19 @@ async def test_node_fails_when_its_message_is_not_confirmed(config: Mapping[str,
 async def test_sandbox_does_not_start_without_its_broker() -> None:
     async with KafkaPublisher(plain(f"127.0.0.1:{free_port()}"), timeout_s=0.1) as publisher:
         with pytest.raises(BrokerError, match="cannot be reached"):
-            async with Sandbox.start(publisher=publisher):
+            async with sandbox_with(publisher=publisher):
                 pass
 
 
 async def test_kafka_run_of_an_earlier_sandbox_fails_when_there_is_no_broker_now(tmp_path: Path) -> None:
     state = tmp_path / "state"
     action = an_action(type="KAFKA", payload={})
-    async with Sandbox.start(actions=[action], state=state) as sandbox, a_client(sandbox) as client:
+    async with sandbox_with(actions=[action], state=state) as sandbox, a_client(sandbox) as client:
         sandbox.add_run(RUN_ID, action="create_vm", phase=Phase.PENDING)
         await client.get("/v1/organization")  # a call saves what has changed
-    async with Sandbox.start(invoker=PlainInvoker(), state=state) as sandbox:
+    async with sandbox_with(invoker=PlainInvoker(), state=state) as sandbox:
         run = await sandbox.wait_for_end(RUN_ID)
-        assert run.summary == "This sandbox has no Kafka broker. Start it with --kafka."
+        assert run.report.summary == "This sandbox has no Kafka broker. Start it with --kafka."
 
 
 @pytest.mark.skipif(tansu_program() is None, reason="there is no Tansu broker for this platform")

@@ -13,6 +13,7 @@ from port_hook_cli.sandbox import CallRate, Sandbox, SandboxRequest
 from tests.factories import RUN_ID
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client
+from tests.sandboxes import sandbox_with
 from tests.servers import Handler, handler
 
 RUNS = "/v1/actions/create_vm/runs"
@@ -46,7 +47,7 @@ async def test_reset_restores_the_initial_state(tmp_path: Path) -> None:
     action = {**create_vm_action(), "title": "Mine", "requiredApproval": True}
     state = tmp_path / "state.db"
     async with (
-        Sandbox.start(actions=[action], runs=[RUN_ID], state=state, call_rate=CallRate(8)) as sandbox,
+        sandbox_with(actions=[action], runs=[RUN_ID], state=state, call_rate=CallRate(8)) as sandbox,
         a_client(sandbox) as client,
     ):
         credentials = (sandbox.url, sandbox.client_id, sandbox.client_secret.reveal())
@@ -71,7 +72,7 @@ async def test_reset_restores_the_initial_state(tmp_path: Path) -> None:
 
 async def test_reset_cancels_an_invocation_in_progress() -> None:
     held = Held()
-    async with Sandbox.start(invoker=held) as sandbox, a_client(sandbox) as client:
+    async with sandbox_with(invoker=held) as sandbox, a_client(sandbox) as client:
         await client.post(RUNS, json=INPUTS)
         await asyncio.wait_for(held.asked.wait(), 10)
         await sandbox.reset()
@@ -82,10 +83,10 @@ async def test_reset_cancels_an_invocation_in_progress() -> None:
 async def test_sandbox_sends_invocations_after_a_reset(webhook: Handler) -> None:
     action = create_vm_action()
     action["invocationMethod"] = {**action["invocationMethod"], "url": webhook.url, "synchronized": True}
-    async with Sandbox.start(actions=[action], invoker=PlainInvoker()) as sandbox, a_client(sandbox) as client:
+    async with sandbox_with(actions=[action], invoker=PlainInvoker()) as sandbox, a_client(sandbox) as client:
         await sandbox.reset()
         run_id = (await client.post(RUNS, json=INPUTS)).json()["run"]["id"]
-        assert (await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)).status == "SUCCESS"
+        assert (await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)).report.status == "SUCCESS"
 
 
 @pytest.mark.parametrize(
@@ -99,10 +100,10 @@ async def test_sandbox_sends_invocations_after_a_reset(webhook: Handler) -> None
 async def test_record_has_the_effect_of_a_response_to_the_sandbox(
     delivery: Delivery, status: str, logs: list[str]
 ) -> None:
-    async with Sandbox.start(runs=[RUN_ID]) as sandbox:
+    async with sandbox_with(runs=[RUN_ID]) as sandbox:
         sandbox.record(RUN_ID, delivery)
         run = sandbox.runs[RUN_ID]
-        assert (run.status, [log["message"] for log in run.logs]) == (status, logs)
+        assert (run.report.status, [log["message"] for log in run.logs]) == (status, logs)
 
 
 async def test_wait_for_end_returns_when_a_recorded_response_ends_the_run() -> None:
@@ -112,4 +113,4 @@ async def test_wait_for_end_returns_when_a_recorded_response_ends_the_run() -> N
         await asyncio.sleep(0)  # it waits from now on
         sandbox.record(RUN_ID, Delivery(url="http://x", status=200, body=b'{"ip": "10.0.0.1"}'))
         run = await asyncio.wait_for(waiting, 30)
-        assert (run.status, run.response) == ("SUCCESS", {"ip": "10.0.0.1"})
+        assert (run.report.status, run.report.response) == ("SUCCESS", {"ip": "10.0.0.1"})

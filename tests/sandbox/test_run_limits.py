@@ -30,7 +30,7 @@ ASK = {
 
 
 def a_state() -> SandboxState:
-    state = SandboxState(now=lambda: 1_700_000_000.0, strict_runs=False, token_lifetime_s=60.0)
+    state = SandboxState(now=lambda: 1_700_000_000.0)
     state.workflows.put(ASK, org="org_1", by="tests")
     return state
 

@@ -20,6 +20,7 @@ from port_hook_cli.signatures.verification import verify_signature
 from tests.factories import NOW
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client, refusal
+from tests.sandboxes import sandbox_with
 from tests.servers import Handler, handler
 
 RUNS = "/v1/actions/create_vm/runs"
@@ -55,7 +56,7 @@ def steps() -> Steps:
 @asynccontextmanager
 async def running(action: Mapping[str, Any], **options: Any) -> AsyncIterator[tuple[Sandbox, httpx.AsyncClient]]:
     options = {"invoker": PlainInvoker(), **options}
-    async with Sandbox.start(actions=[action], **options) as sandbox, a_client(sandbox) as client:
+    async with sandbox_with(actions=[action], **options) as sandbox, a_client(sandbox) as client:
         yield sandbox, client
 
 
@@ -106,7 +107,7 @@ async def test_run_is_signed_and_sent_and_stays_in_progress_until_it_is_reported
         assert payload.inputs == INPUTS["properties"]
         assert (await run_of(client, run_id))["status"] == "IN_PROGRESS"
         await client.patch(f"/v1/actions/runs/{run_id}", json={"status": "SUCCESS"})
-        assert (await ended(sandbox, run_id)).status == "SUCCESS"
+        assert (await ended(sandbox, run_id)).report.status == "SUCCESS"
     assert [(step.run_id, step.action) for step in steps.seen] == [(run_id, "create_vm")] * 3
     assert [step.note.partition(" ")[0] for step in steps.seen] == ["sending", "responded", "ended"]
     assert [step.status for step in steps.seen] == ["IN_PROGRESS", "IN_PROGRESS", "SUCCESS"]
@@ -184,19 +185,22 @@ async def test_run_fails_with_the_reason_when_nothing_listens() -> None:
     async with running(an_action(url)) as (sandbox, client):
         run = await ended(sandbox, await start(client))
         logs = await logs_of(client, run.id)
-    assert run.status == "FAILURE"
-    assert run.summary
-    assert "nothing listens" in run.summary
-    assert logs == [run.summary]
-    assert run.payload
-    assert run.payload["url"] == url
+    assert run.report.status == "FAILURE"
+    assert run.report.summary
+    assert "nothing listens" in run.report.summary
+    assert logs == [run.report.summary]
+    assert run.invocation.payload
+    assert run.invocation.payload["url"] == url
 
 
 async def test_run_fails_when_the_webhook_does_not_respond_in_time(webhook: Handler) -> None:
     webhook.delay_s = 20
     async with running(an_action(webhook.url), sending=Sending(timeout_s=0.05)) as (sandbox, client):
         run = await ended(sandbox, await start(client))
-    assert (run.status, run.summary) == ("FAILURE", "The webhook could not be invoked: no response within 0.05 s.")
+    assert (run.report.status, run.report.summary) == (
+        "FAILURE",
+        "The webhook could not be invoked: no response within 0.05 s.",
+    )
 
 
 async def test_report_before_the_response_ends_the_run(webhook: Handler, steps: Steps) -> None:
@@ -226,16 +230,16 @@ async def test_report_before_the_response_ends_the_run(webhook: Handler, steps: 
 async def test_run_fails_when_its_url_is_on_another_machine(url: str) -> None:
     async with running(an_action(url)) as (sandbox, client):
         run = await ended(sandbox, await start(client))
-    assert run.status == "FAILURE"
-    assert "--allow-remote" in (run.summary or "")
-    assert f"`port-hook listen --tunnel none --retarget {run.action} --yes`" in (run.summary or "")
+    assert run.report.status == "FAILURE"
+    assert "--allow-remote" in (run.report.summary or "")
+    assert f"`port-hook listen --tunnel none --retarget {run.start.action} --yes`" in (run.report.summary or "")
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "/hook", "", "http://"])
 async def test_run_fails_when_its_url_is_invalid(url: str) -> None:
     async with running(an_action(url)) as (sandbox, client):
         run = await ended(sandbox, await start(client))
-    assert "is not an http or https URL" in (run.summary or "")
+    assert "is not an http or https URL" in (run.report.summary or "")
 
 
 async def test_approval_sends_the_invocation(webhook: Handler, steps: Steps) -> None:
@@ -250,7 +254,7 @@ async def test_approval_sends_the_invocation(webhook: Handler, steps: Steps) -> 
         approval = f"/v1/actions/runs/{run_id}/approval"
         approved = await client.patch(approval, json={"status": "APPROVE", "description": "go"})
         assert approved.status_code == 201
-        assert (await ended(sandbox, run_id)).status == "SUCCESS"
+        assert (await ended(sandbox, run_id)).report.status == "SUCCESS"
         run = await run_of(client, run_id)
         assert (run["approval"]["state"], run["approval"]["description"]) == ("APPROVED", "go")
         assert (await refusal(client.patch(approval, json={"status": "DECLINE"})))[0] == 422
@@ -327,7 +331,7 @@ async def test_timestamp_has_the_selected_unit(webhook: Handler, unit: Timestamp
 async def test_get_request_has_no_default_body(webhook: Handler) -> None:
     action = an_action(webhook.url, method={"synchronized": True, "method": "GET"})
     async with running(action) as (sandbox, client):
-        assert (await ended(sandbox, await start(client))).status == "SUCCESS"
+        assert (await ended(sandbox, await start(client))).report.status == "SUCCESS"
     assert (webhook.requests[0].line, webhook.requests[0].body) == ("GET / HTTP/1.1", b"")
 
 
@@ -379,12 +383,12 @@ async def test_sandbox_sends_the_request_of_its_invoker(webhook: Handler, steps:
 async def test_run_fails_when_its_request_cannot_be_made(problem: Exception) -> None:
     async with running(an_action("http://x"), invoker=Template("", problem)) as (sandbox, client):
         run = await ended(sandbox, await start(client))
-    assert (run.status, run.payload) == ("FAILURE", None)
-    assert str(problem) in (run.summary or "")
+    assert (run.report.status, run.invocation.payload) == ("FAILURE", None)
+    assert str(problem) in (run.report.summary or "")
 
 
 async def test_run_fails_when_the_sandbox_has_no_invoker() -> None:
     async with running(an_action("http://127.0.0.1:1"), invoker=None) as (sandbox, client):
         run = await ended(sandbox, await start(client))
-    assert (run.status, run.payload) == ("FAILURE", None)
-    assert "without an invoker" in (run.summary or "")
+    assert (run.report.status, run.invocation.payload) == ("FAILURE", None)
+    assert "without an invoker" in (run.report.summary or "")

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from port_hook_cli.errors import ListenError, PortApiError, RunEndedError
 from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
 from port_hook_cli.sandbox import ApiEvent, CallRate, Sandbox
+from port_hook_cli.sandbox.access import parse_rate
 from port_hook_cli.sandbox.messages import ApiRequest
-from port_hook_cli.sandbox.rate_limit import parse_rate
 from port_hook_cli.sandbox.routes import ROUTES, respond
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.text.secret import Secret
@@ -24,6 +24,7 @@ from tests.factories import NOW, RUN_ID
 from tests.port_clients import port_client
 from tests.port_openapi import answer_schema, faults, port_openapi
 from tests.sandbox_clients import a_client, refusal, token_of
+from tests.sandboxes import sandbox_with
 from tests.sockets import LOOPBACK, bound_addresses
 
 NODE_RUN = "wfnr_abc123"
@@ -34,7 +35,7 @@ UNKNOWN = "r_" + "0" * 16
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox.start(runs=[RUN_ID]) as running:
+    async with sandbox_with(runs=[RUN_ID]) as running:
         yield running
 
 
@@ -112,7 +113,7 @@ async def test_token_is_accepted_without_a_scheme(sandbox: Sandbox, client: http
 async def test_token_expires() -> None:
     clock = [NOW]
     async with (
-        Sandbox.start(now=lambda: clock[0], token_lifetime_s=60) as sandbox,
+        sandbox_with(now=lambda: clock[0], token_lifetime_s=60) as sandbox,
         httpx.AsyncClient(base_url=sandbox.url) as client,
     ):
         headers = {"authorization": f"Bearer {await token_of(client, sandbox)}"}
@@ -228,7 +229,7 @@ async def test_malformed_run_id_is_not_found(client: httpx.AsyncClient) -> None:
 
 async def test_strict_sandbox_has_only_the_given_runs() -> None:
     async with (
-        Sandbox.start(strict_runs=True, runs=[RUN_ID]) as sandbox,
+        sandbox_with(strict_runs=True, runs=[RUN_ID]) as sandbox,
         httpx.AsyncClient(base_url=sandbox.url) as client,
     ):
         client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
@@ -295,7 +296,7 @@ async def test_unknown_route_is_not_found_by_its_name(client: httpx.AsyncClient,
 
 async def test_on_event_gets_every_call_with_a_note() -> None:
     events: list[ApiEvent] = []
-    async with Sandbox.start(now=lambda: NOW, on_event=events.append) as sandbox:
+    async with sandbox_with(now=lambda: NOW, on_event=events.append) as sandbox:
         fields: dict[str, Any] = {"client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
         async with port_client(api_url=sandbox.url, now=lambda: NOW, **fields) as api:
             await api.add_log(RUN_ID, "hello " * 50)
@@ -318,7 +319,7 @@ async def test_wait_for_end_returns_when_the_run_ends(sandbox: Sandbox, client: 
     await client.patch(f"/v1/actions/runs/{UNKNOWN}", json={"summary": "working"})
     assert not waiting.done()
     await client.patch(f"/v1/actions/runs/{UNKNOWN}", json={"status": "FAILURE"})
-    assert (await asyncio.wait_for(waiting, 30)).status == "FAILURE"
+    assert (await asyncio.wait_for(waiting, 30)).report.status == "FAILURE"
 
 
 async def test_credentials_differ_between_starts_and_are_masked(sandbox: Sandbox) -> None:
@@ -336,7 +337,7 @@ async def test_sandbox_listens_only_on_loopback(sandbox: Sandbox) -> None:
 async def test_start_fails_with_a_hint_when_the_port_is_taken(sandbox: Sandbox) -> None:
     port = int(sandbox.url.rpartition(":")[2])
     with pytest.raises(ListenError, match=f"127.0.0.1:{port}: the port is taken") as caught:
-        async with Sandbox.start(port=port):
+        async with sandbox_with(address=("127.0.0.1", port)):
             pass
     assert "--port" in caught.value.hint
 
@@ -373,7 +374,7 @@ async def test_disconnected_caller_is_reported_and_others_are_served(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     events: asyncio.Queue[ApiEvent] = asyncio.Queue()
-    async with Sandbox.start(on_event=events.put_nowait) as sandbox:
+    async with sandbox_with(on_event=events.put_nowait) as sandbox:
         _, writer = await asyncio.open_connection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
         writer.write(b"POST /v1/auth/access_token HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\nabc")
         await writer.drain()
@@ -452,14 +453,14 @@ FIELD = st.sampled_from(
 def test_response_is_json_for_any_request(
     method: str, segments: tuple[str, ...], query: dict[str, str], body: bytes
 ) -> None:
-    state = SandboxState(now=lambda: NOW, strict_runs=False, token_lifetime_s=60)
+    state = SandboxState(now=lambda: NOW)
     state.initialize(sample=True)
     token = state.issue_token()
     request = ApiRequest(method=method, segments=segments, query=query, token=token, body=body, reserved=True)
     given = respond(state, request)
     assert json.loads(json.dumps(given.document, allow_nan=False))["ok"] is (given.status < 400)
     # The changes can be saved, too.
-    other = SandboxState(now=lambda: NOW, strict_runs=False, token_lifetime_s=60)
+    other = SandboxState(now=lambda: NOW)
     rows = json.loads(json.dumps(state.changes(), allow_nan=False))
     other.restore(row for row in rows if row[2] is not None)  # the file has no rows of deleted parts
     assert (other.runs, other.actions, other.entities) == (state.runs, state.actions, state.entities)
@@ -488,7 +489,7 @@ async def test_run_with_an_empty_entity_identifier_shows_it() -> None:
 
 async def test_calls_over_the_rate_limit_get_429_with_retry_after() -> None:
     clock = [NOW]
-    async with Sandbox.start(now=lambda: clock[0], call_rate=CallRate(3)) as sandbox, a_client(sandbox) as client:
+    async with sandbox_with(now=lambda: clock[0], call_rate=CallRate(3)) as sandbox, a_client(sandbox) as client:
         assert (await client.get(RUN)).status_code == 200
         clock[0] += 12.5
         assert (await client.get(RUN)).status_code == 200
@@ -502,7 +503,7 @@ async def test_calls_over_the_rate_limit_get_429_with_retry_after() -> None:
 async def test_every_response_shows_the_rate_limit() -> None:
     clock = [NOW]
     async with (
-        Sandbox.start(now=lambda: clock[0], call_rate=CallRate(2, 1)) as sandbox,
+        sandbox_with(now=lambda: clock[0], call_rate=CallRate(2, 1)) as sandbox,
         httpx.AsyncClient(base_url=sandbox.url) as client,
     ):
         shown = []
@@ -539,7 +540,7 @@ async def test_port_api_client_waits_for_retry_after() -> None:
         pauses.append(seconds)
         clock[0] += seconds
 
-    async with Sandbox.start(now=lambda: clock[0], call_rate=CallRate(2)) as sandbox:
+    async with sandbox_with(now=lambda: clock[0], call_rate=CallRate(2)) as sandbox:
         fields: dict[str, Any] = {"client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
         async with port_client(api_url=sandbox.url, now=lambda: clock[0], sleep=sleep, **fields) as api:
             await api.get_run(RUN_ID)

@@ -18,6 +18,7 @@ from port_hook_cli.sandbox.run import Phase
 from tests.factories import RUN_ID
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client, refusal
+from tests.sandboxes import sandbox_with
 from tests.servers import handler
 
 RUN = f"/v1/actions/runs/{RUN_ID}"
@@ -41,7 +42,7 @@ async def test_state_file_restores_everything(tmp_path: Path) -> None:
         await client.put("/v1/actions/create_vm", json={**body, "identifier": "other"})
         token = client.headers["authorization"]
         before = (sandbox.client_id, sandbox.client_secret, sandbox.runs, sandbox.actions, sandbox.entities)
-    async with Sandbox.start(state=file, runs=[RUN_ID]) as sandbox, a_client(sandbox) as client:
+    async with sandbox_with(state=file, runs=[RUN_ID]) as sandbox, a_client(sandbox) as client:
         after = (sandbox.client_id, sandbox.client_secret, sandbox.runs, sandbox.actions, sandbox.entities)
         assert after == before
         client.headers["authorization"] = token  # a backend that keeps its token can go on
@@ -66,9 +67,9 @@ async def test_state_file_is_readable_only_by_its_owner(tmp_path: Path) -> None:
 
 async def test_given_actions_replace_those_in_the_state_file(tmp_path: Path) -> None:
     file = tmp_path / "sandbox.db"
-    async with Sandbox.start(state=file, actions=[webhook_action("http://127.0.0.1:1")]) as sandbox:
+    async with sandbox_with(state=file, actions=[webhook_action("http://127.0.0.1:1")]) as sandbox:
         before = sandbox.actions["create_vm"]
-    async with Sandbox.start(state=file, actions=[webhook_action("http://127.0.0.1:2")]) as sandbox:
+    async with sandbox_with(state=file, actions=[webhook_action("http://127.0.0.1:2")]) as sandbox:
         after = sandbox.actions["create_vm"]
     assert after["invocationMethod"]["url"] == "http://127.0.0.1:2"
     assert after["id"] == before["id"]
@@ -158,7 +159,7 @@ def nested(levels: int) -> str:
 @pytest.mark.parametrize("name", ["state.db", None])
 async def test_deeply_nested_bodies_do_not_keep_later_calls_from_being_saved(tmp_path: Path, name: str | None) -> None:
     file = None if name is None else tmp_path / name
-    async with Sandbox.start(state=file, runs=[RUN_ID]) as sandbox, a_client(sandbox) as client:
+    async with sandbox_with(state=file, runs=[RUN_ID]) as sandbox, a_client(sandbox) as client:
         for levels, status in ((600, 200), (890, 200), (960, 422), (5000, 422), (100_000, 422)):
             answer = await client.patch(f"{RUN}/response", content=f'{{"response": {nested(levels)}}}')
             assert answer.status_code == status
@@ -233,12 +234,12 @@ async def test_call_fails_when_its_change_cannot_be_saved(tmp_path: Path) -> Non
         kept._connection.execute("PRAGMA query_only = OFF")  # noqa: SLF001
         assert (await client.get(RUN)).status_code == 200
     async with Sandbox.start(state=file) as sandbox:
-        assert sandbox.runs[RUN_ID].summary == "s"
+        assert sandbox.runs[RUN_ID].report.summary == "s"
 
 
 async def left(file: Path, phase: Phase, action: dict[str, Any], **fields: Any) -> None:
     """Write the state file of a sandbox that was killed while its run was in `phase`."""
-    async with Sandbox.start(state=file, actions=[action]) as sandbox:
+    async with sandbox_with(state=file, actions=[action]) as sandbox:
         sandbox.add_run(RUN_ID, phase=phase, properties={"title": "x"}, **fields)
         async with a_client(sandbox):
             pass
@@ -248,9 +249,9 @@ async def test_pending_invocation_is_sent_after_a_restart(tmp_path: Path) -> Non
     file = tmp_path / "sandbox.db"
     with handler() as webhook:
         await left(file, Phase.PENDING, webhook_action(webhook.url, synchronized=True))
-        async with Sandbox.start(state=file, invoker=PlainInvoker()) as sandbox:
+        async with sandbox_with(state=file, invoker=PlainInvoker()) as sandbox:
             run = await asyncio.wait_for(sandbox.wait_for_end(RUN_ID), 10)
-            assert run.status == "SUCCESS"
+            assert run.report.status == "SUCCESS"
     assert [json.loads(request.body)["context"]["runId"] for request in webhook.requests] == [RUN_ID]
 
 
@@ -262,7 +263,7 @@ async def test_interrupted_invocation_is_not_sent_again(tmp_path: Path, synchron
         await left(file, Phase.SENDING, action, payload={"synchronized": synchronized})
         async with Sandbox.start(state=file) as sandbox:
             run = sandbox.runs[RUN_ID]
-            assert run.status == status
+            assert run.report.status == status
             assert ["not known" in log["message"] for log in run.logs] == [True]
         async with Sandbox.start(state=file) as sandbox:
             assert len(sandbox.runs[RUN_ID].logs) == 1

@@ -20,14 +20,12 @@ from tests.factories import RUN_ID
 
 LIMIT = 20_000
 LONG = "x" * 3000
-INITIAL = InitialData(actions=(), runs=())
+INITIAL = InitialData()
 ENTITIES = "/v1/blueprints/vm/entities"
 
 
 def a_state(max_bytes: int = LIMIT, **options: Any) -> SandboxState:
-    state = SandboxState(
-        now=lambda: 1_700_000_000.0, strict_runs=False, token_lifetime_s=60.0, max_bytes=max_bytes, **options
-    )
+    state = SandboxState(now=lambda: 1_700_000_000.0, max_bytes=max_bytes, **options)
     state.begin(INITIAL)
     return state
 
@@ -104,7 +102,7 @@ def test_full_sandbox_goes_on_with_runs_and_drops_the_oldest_that_have_ended() -
     )
     assert call(state, "PATCH", f"/v1/actions/runs/{first}", {"status": "SUCCESS"}).status == 200
     assert list(state.runs) == [first, *others]  # its request is not sent yet
-    state.runs[str(first)].phase = Phase.SENT
+    state.runs[str(first)].invocation.phase = Phase.SENT
     assert call(state, "GET", "/v1/actions/runs").status == 200
     assert list(state.runs) == others
 
@@ -169,7 +167,7 @@ def test_full_sandbox_has_fewer_values_than_its_state_file_may_have() -> None:
 def test_full_sandbox_is_full_after_a_restart() -> None:
     entity = {"identifier": "a", "title": LONG, "properties": {}, "relations": {}}
     rows = [("entity", json.dumps(["vm", f"vm-{number}"]), entity) for number in range(8)]
-    state = SandboxState(now=lambda: 1.0, strict_runs=False, token_lifetime_s=60.0, max_bytes=LIMIT)
+    state = SandboxState(now=lambda: 1.0, max_bytes=LIMIT)
     state.begin(INITIAL, rows)
     assert call(state, "POST", ENTITIES, {"identifier": "more"}).status == 507
 

@@ -14,6 +14,7 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.sandbox import Sandbox
 from tests.factories import RUN_ID
 from tests.sandbox_clients import a_client, refusal
+from tests.sandboxes import sandbox_with
 
 TEAM = {"identifier": "squad", "schema": {"properties": {}}}
 VM: dict[str, Any] = {
@@ -30,7 +31,7 @@ ENTITIES = "/v1/blueprints/vm/entities"
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox.start(strict=True, blueprints=[TEAM, VM], runs=[RUN_ID]) as running:
+    async with sandbox_with(strict=True, blueprints=[TEAM, VM], runs=[RUN_ID]) as running:
         yield running
 
 
@@ -77,7 +78,7 @@ async def test_strict_sandbox_refuses_an_entity_that_does_not_match_its_blueprin
 
 @pytest.mark.parametrize("creates", ["true", "false"])
 async def test_related_entity_of_an_unknown_blueprint_is_refused_with_the_name_of_the_blueprint(creates: str) -> None:
-    async with Sandbox.start(strict=True, blueprints=[VM]) as running, a_client(running) as client:
+    async with sandbox_with(strict=True, blueprints=[VM]) as running, a_client(running) as client:
         query = {"create_missing_related_entities": creates}
         entity = {"identifier": "dev", "relations": {"owner": "x"}}
         expected = (404, "not_found", 'Blueprint with identifier "squad" was not found')
@@ -99,7 +100,7 @@ async def test_strict_sandbox_refuses_a_change_that_does_not_match_the_blueprint
 
 @pytest.mark.parametrize(("path", "entity", "_"), UNKNOWN)
 async def test_sandbox_without_strict_accepts_an_entity_that_does_not_match(path: str, entity: Any, _: Any) -> None:
-    async with Sandbox.start(blueprints=[TEAM, VM]) as sandbox, a_client(sandbox) as client:
+    async with sandbox_with(blueprints=[TEAM, VM]) as sandbox, a_client(sandbox) as client:
         assert (await client.post(path, json={"identifier": "dev", **entity})).status_code == 201
 
 
@@ -158,7 +159,7 @@ async def test_upsert_entity_node_fails_when_its_entity_does_not_match_the_bluep
         "connections": [{"sourceIdentifier": "start", "targetIdentifier": "save"}],
     }
     with Renderer() as renderer:
-        serving = Sandbox.start(strict=True, blueprints=[TEAM, VM], workflows=[document], renders=renderer)
+        serving = sandbox_with(strict=True, blueprints=[TEAM, VM], workflows=[document], renders=renderer)
         async with serving as sandbox, a_client(sandbox) as client:
             started = await client.post("/v1/workflows/one/runs", json={"inputs": {}})
             run_id = started.json()["workflowRun"]["identifier"]

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from port_hook_cli.actions.samples import create_vm_action
-from port_hook_cli.sandbox import Sandbox, SandboxRequest
+from port_hook_cli.sandbox import SandboxRequest
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client
+from tests.sandboxes import sandbox_with
 from tests.servers import handler
 
 RUNS = "/v1/actions/create_vm/runs"
@@ -53,14 +54,14 @@ async def test_approved_run_that_was_not_sent_is_sent_after_a_restart(
     file, held = tmp_path / "sandbox.db", Held()
     with handler() as webhook:
         action = an_action(webhook.url, requiredApproval=True)
-        async with Sandbox.start(state=file, actions=[action], invoker=held) as sandbox, a_client(sandbox) as client:
+        async with sandbox_with(state=file, actions=[action], invoker=held) as sandbox, a_client(sandbox) as client:
             run_id = await start(client)
             await approve(client, run_id)
             await asyncio.wait_for(held.asked.wait(), 10)
         assert webhook.requests == []
-        async with Sandbox.start(state=file, invoker=PlainInvoker()) as sandbox:
+        async with sandbox_with(state=file, invoker=PlainInvoker()) as sandbox:
             run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)
-    assert run.status == "SUCCESS"
+    assert run.report.status == "SUCCESS"
     assert [json.loads(request.body)["context"]["runId"] for request in webhook.requests] == [run_id]
 
 
@@ -71,29 +72,29 @@ async def test_run_waiting_for_approval_still_waits_after_a_restart_and_is_sent_
     with handler() as webhook:
         action = an_action(webhook.url, requiredApproval=True)
         async with (
-            Sandbox.start(state=file, actions=[action], invoker=PlainInvoker()) as sandbox,
+            sandbox_with(state=file, actions=[action], invoker=PlainInvoker()) as sandbox,
             a_client(sandbox) as client,
         ):
             run_id = await start(client)
-        async with Sandbox.start(state=file, invoker=PlainInvoker()) as sandbox, a_client(sandbox) as client:
-            assert sandbox.runs[run_id].status == "WAITING_FOR_APPROVAL"
+        async with sandbox_with(state=file, invoker=PlainInvoker()) as sandbox, a_client(sandbox) as client:
+            assert sandbox.runs[run_id].report.status == "WAITING_FOR_APPROVAL"
             assert webhook.requests == []
             await approve(client, run_id)
             run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)
-            assert run.status == "SUCCESS"
+            assert run.report.status == "SUCCESS"
     assert len(webhook.requests) == 1
 
 
 async def test_run_fails_with_the_reason_when_its_action_is_gone_at_approval() -> None:
     with handler() as webhook:
         action = an_action(webhook.url, requiredApproval=True)
-        async with Sandbox.start(actions=[action]) as sandbox, a_client(sandbox) as client:
+        async with sandbox_with(actions=[action]) as sandbox, a_client(sandbox) as client:
             run_id = await start(client)
             renamed = {key: action[key] for key in ("trigger", "invocationMethod")} | {"identifier": "other"}
             assert (await client.put("/v1/actions/create_vm", json=renamed)).status_code == 200
             await approve(client, run_id)
             run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)
             logs = (await client.get(f"/v1/actions/runs/{run_id}/logs")).json()["runLogs"]
-    assert (run.status, run.summary) == ("FAILURE", "The action create_vm no longer exists.")
+    assert (run.report.status, run.report.summary) == ("FAILURE", "The action create_vm no longer exists.")
     assert [log["message"] for log in logs] == ["The action create_vm no longer exists."]
     assert webhook.requests == []

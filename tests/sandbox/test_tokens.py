@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.sandbox.tokens import read_token, signed_token
+from port_hook_cli.sandbox.access import read_token, signed_token
 
 KEY = b"a-key"
 CLAIMS = st.dictionaries(

@@ -9,6 +9,7 @@ import pytest
 
 from port_hook_cli.sandbox import ApiEvent, Sandbox
 from port_hook_cli.sandbox.routes import ROUTES
+from tests.sandboxes import sandbox_with
 
 # Without these headers, a page can only call routes that need no token.
 UNTOLD = {"content-type": "text/plain"}
@@ -48,7 +49,7 @@ async def test_call_of_a_web_page_is_rejected_even_with_the_secret(
     fields: dict[str, str], status: int, error: str
 ) -> None:
     events: list[ApiEvent] = []
-    async with Sandbox.start(on_event=events.append) as sandbox, httpx.AsyncClient(base_url=sandbox.url) as client:
+    async with sandbox_with(on_event=events.append) as sandbox, httpx.AsyncClient(base_url=sandbox.url) as client:
         own = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal()}
         assert (await client.post(TOKEN[1], json=own)).status_code == 200
         for method, path in CALLS:

@@ -17,6 +17,7 @@ from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.sandbox import Sandbox
 from tests.port_workflows_openapi import check_response, faults, require_workflows_openapi
 from tests.sandbox_clients import refusal, token_of
+from tests.sandboxes import sandbox_with
 from tests.servers import application
 
 OURS = "https://api.getport.io/v1"
@@ -127,7 +128,7 @@ async def running(
 ) -> AsyncIterator[tuple[Sandbox, httpx.AsyncClient]]:
     hooks = {"response": [check_response]}
     async with (
-        Sandbox.start(renders=renderer, workflows=workflows, **options) as sandbox,
+        sandbox_with(renders=renderer, workflows=workflows, **options) as sandbox,
         httpx.AsyncClient(base_url=sandbox.url, event_hooks=hooks) as client,
     ):
         client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"

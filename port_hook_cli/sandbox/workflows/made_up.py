@@ -61,6 +61,6 @@ def claimed(state: SandboxState, body: Mapping[str, Any], limit: int) -> list[di
 
 
 def _for_agent(run: SandboxRun) -> dict[str, Any]:
-    config = {name: value for name, value in (run.payload or {}).items() if name != "workflowRun"}
-    workflow = (run.payload or {}).get("workflowRun", f"wfr_{run.id.partition('_')[2]}")
+    config = {name: value for name, value in (run.invocation.payload or {}).items() if name != "workflowRun"}
+    workflow = (run.invocation.payload or {}).get("workflowRun", f"wfr_{run.id.partition('_')[2]}")
     return {**run.document(), "config": config, "node": {"config": config}, "workflowRun": {"identifier": workflow}}

@@ -1,7 +1,8 @@
-"""Runs whose target is Port's own API: the sandbox answers their requests itself, so nothing leaves this machine.
+"""Where invocations go besides to a web server: the Kafka topic, and Port's own API.
 
-Port calls such a target "with automatic authentication", with the organization's own credentials (docs, webhook page).
-Port does not document what an `authorization` header of the action does then. Here it has no effect.
+Port calls its own API "with automatic authentication", with the organization's own credentials (docs, webhook page).
+The sandbox answers such a request itself, so that nothing leaves this machine. Port does not document what an
+`authorization` header of the action does then. Here it has no effect.
 """
 
 from __future__ import annotations
@@ -10,16 +11,56 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.http.response_body import SHOWN_BYTES
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.url_text import sendable_url
+from port_hook_cli.kafka.connection import CHANGE_LOG_SUFFIX, RUNS_SUFFIX
 from port_hook_cli.runs.updates import is_node_run
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, read_request
 from port_hook_cli.sandbox.run import MAX_RUNS
 from port_hook_cli.sandbox.state import SandboxState
+from port_hook_cli.signatures.signing import TimestampUnit, signed_message
+
+
+class Publishes(Protocol):
+    """Publishes messages; `kafka.producer.KafkaPublisher` is one."""
+
+    async def find(self, topic: str) -> None:
+        """Create a topic, or raise BrokerError if no broker responds."""
+        ...
+
+    async def publish(self, topic: str, message: bytes) -> object:
+        """Publish a message; the result says where it is. Raises BrokerError if it is not confirmed."""
+        ...
+
+
+class RunsTopic:
+    """The topic of an organization's invocations. Its messages are signed like Port's."""
+
+    def __init__(self, state: SandboxState, publisher: Publishes, unit: TimestampUnit) -> None:
+        self._state = state
+        self._publisher = publisher
+        self._unit = unit
+
+    @property
+    def name(self) -> str:
+        """The name of the topic."""
+        return f"{self._state.organization['id']}{RUNS_SUFFIX}"
+
+    async def open(self) -> None:
+        """Make sure that a consumer finds the topic, and that of the change log; raises BrokerError."""
+        for name in (self.name, f"{self._state.organization['id']}{CHANGE_LOG_SUFFIX}"):
+            await self._publisher.find(name)
+
+    async def publish(self, document: Any) -> str:
+        """Publish a message and return where it is; raises BrokerError if it is not confirmed."""
+        stamp = self._unit.stamp(self._state.now())
+        return str(await self._publisher.publish(self.name, signed_message(document, self._state.client_secret, stamp)))
+
 
 MAX_CHAIN = 100
 """How many runs a run, and the runs that it starts through Port's API, may start. Port does not document a limit."""

@@ -1,12 +1,45 @@
-"""A limit of the rate of calls, for testing how a caller handles 429, and the headers that show it."""
+"""Who may call the sandbox, and how often: its access tokens, and a limit of the rate of calls."""
 
 from __future__ import annotations
 
+import base64
+import hmac
+import json
 import math
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+
+def signed_token(claims: Mapping[str, Any], key: bytes) -> str:
+    """Return the token with these claims."""
+    signed = f"{_HEADER}.{_encoded(json.dumps(claims).encode())}"
+    return f"{signed}.{_signature(signed, key)}"
+
+
+def read_token(token: str, key: bytes) -> dict[str, Any] | None:
+    """Return the claims of a token that was signed with `key`, or None for any other text."""
+    signed, _, signature = token.rpartition(".")
+    header, _, claims = signed.partition(".")
+    given = signature.encode("utf-8", "replace")
+    if header != _HEADER or not hmac.compare_digest(given, _signature(signed, key).encode()):
+        return None
+    read: dict[str, Any] = json.loads(base64.urlsafe_b64decode(f"{claims}==="))
+    return read
+
+
+def _signature(text: str, key: bytes) -> str:
+    return _encoded(hmac.digest(key, text.encode("utf-8", "replace"), "sha256"))
+
+
+def _encoded(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+_HEADER = _encoded(b'{"alg":"HS256","typ":"JWT"}')
+
 
 _MINUTE_S = 60
 _PERIODS_S = {"": _MINUTE_S, "m": _MINUTE_S, "s": 1}
@@ -20,6 +53,9 @@ class CallRate:
 
     calls: int = 0
     period_s: int = _MINUTE_S
+
+
+NO_LIMIT = CallRate()
 
 
 def parse_rate(text: str) -> CallRate:
