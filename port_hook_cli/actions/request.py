@@ -252,7 +252,7 @@ def _unusable(owner: str, name: str, value: Any, why: str, errors: tuple[JqError
     shown = "nothing" if value is None or value is UNDEFINED else write_json(value)
     if len(shown) > _MAX_SHOWN_OF_A_VALUE:
         shown = (
-            f"{shown[:_MAX_SHOWN_OF_A_VALUE]}..."  # three dots, by which text/masking.py recognizes a truncated secret
+            f"{shown[:_MAX_SHOWN_OF_A_VALUE]}..."  # three dots, by which text/secret.py recognizes a truncated secret
         )
     because = f" {{{{ {errors[0].expression.strip()} }}}} failed: {errors[0].message}" if errors else ""
     return RenderError(f"{owner}'s `{name}` rendered to {shown}, which is {why}.{because}", hint=_CORRECT)

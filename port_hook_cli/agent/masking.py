@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from port_hook_cli.agent.decrypted import DecryptedPath
-from port_hook_cli.text.masking import Masker
-from port_hook_cli.text.secret import MASK, SHORTEST_SECRET
+from port_hook_cli.text.secret import MASK, SHORTEST_SECRET, Masker
 
 
 class AgentMasker:

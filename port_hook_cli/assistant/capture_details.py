@@ -17,9 +17,8 @@ from port_hook_cli.invocations.models import SIGNATURE_HEADER, Delivery, Exchang
 from port_hook_cli.javascript.nesting import nests_too_deep
 from port_hook_cli.signatures.headers import content_without_signatures, without_signatures
 from port_hook_cli.signatures.view import verdict_record
-from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import field_text
-from port_hook_cli.text.secret import MASK
+from port_hook_cli.text.secret import MASK, Masker
 
 _Part = TypeVar("_Part", Invocation, Delivery, Response)
 

@@ -24,8 +24,8 @@ from port_hook_cli.invocations.records import format_time
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.signatures.headers import content_without_signatures
 from port_hook_cli.text.durations import parse_since
-from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.remark import note, plain
+from port_hook_cli.text.secret import Masker
 
 if TYPE_CHECKING:
     from port_hook_cli.captures.store.body_filter import JqBodyFilter

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from port_hook_cli.signatures.headers import without_signatures
-from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import printable_json, shorten
+from port_hook_cli.text.secret import Masker
 
 TOOL_RESULT = "port-hook/tool-result/1"
 MAX_CHARACTERS = 40_000

@@ -31,9 +31,9 @@ from port_hook_cli.replay.rewriting import Rewriting, parse_method
 from port_hook_cli.replay.series import Series
 from port_hook_cli.reporting.report import send_report
 from port_hook_cli.runs.ids import check_run_id, doubt_about
-from port_hook_cli.runs.records import report_record
 from port_hook_cli.runs.updates import LogLevel, RunReport, RunStatus, is_node_run, plan_report
 from port_hook_cli.runs.urls import run_page
+from port_hook_cli.runs.view import report_record
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.text.remark import note

@@ -13,9 +13,9 @@ from port_hook_cli.captures.store.reading import open_captures
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ALL_NEEDS
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.remark import Remark
 from port_hook_cli.text.safe import printable_lines
+from port_hook_cli.text.secret import Masker
 
 if TYPE_CHECKING:
     from port_hook_cli.captures.store.capture_store import CaptureStore

@@ -10,7 +10,7 @@ from typing import TextIO
 
 from port_hook_cli import __version__
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.text.masking import Masker
+from port_hook_cli.text.secret import Masker
 
 _SECRET_WORDS = ("SECRET", "TOKEN", "PASSWORD", "KEY")
 

@@ -22,7 +22,6 @@ from port_hook_cli.reporting.report import planned_calls, send_report
 from port_hook_cli.reporting.stream_chunks import log_batches
 from port_hook_cli.runs.ids import check_run_id, doubt_about
 from port_hook_cli.runs.output_options import read_output
-from port_hook_cli.runs.records import dry_run_record, report_record
 from port_hook_cli.runs.updates import (
     Call,
     LogLevel,
@@ -34,7 +33,7 @@ from port_hook_cli.runs.updates import (
     plan_report,
 )
 from port_hook_cli.runs.urls import run_page
-from port_hook_cli.runs.view import format_call, format_reported
+from port_hook_cli.runs.view import dry_run_record, format_call, format_reported, report_record
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import emit, tell
 from port_hook_cli.text.safe import printable

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.port_api.settings import Settings
-from port_hook_cli.runs.records import pending_record
 from port_hook_cli.runs.updates import RunReport, is_node_run
 from port_hook_cli.runs.urls import run_page
-from port_hook_cli.runs.view import format_reported
+from port_hook_cli.runs.view import format_reported, pending_record
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import emit, tell
 from port_hook_cli.text.safe import printable

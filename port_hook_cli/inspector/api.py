@@ -23,7 +23,7 @@ from port_hook_cli.inspector.sending import ReplayDestination, Resent, resend
 from port_hook_cli.inspector.triggering import Actions
 from port_hook_cli.invocations.forwarding import target_url
 from port_hook_cli.invocations.models import Exchange, Payload
-from port_hook_cli.javascript.pointers import NoSuchValue
+from port_hook_cli.javascript.paths import NoSuchValue
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.secret import Secret
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from port_hook_cli.javascript.pointers import MAX_POINTER, escaped, value_at
+from port_hook_cli.javascript.paths import MAX_POINTER, escaped, value_at
 
 SCALAR_CHARACTERS = 4_096
 MAX_CHILDREN = 1_000

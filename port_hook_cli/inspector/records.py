@@ -26,7 +26,7 @@ from port_hook_cli.invocations.models import (
     Verdict,
 )
 from port_hook_cli.invocations.records import format_time
-from port_hook_cli.javascript.pointers import short_text
+from port_hook_cli.javascript.paths import short_text
 from port_hook_cli.signatures.messages import signed_value
 from port_hook_cli.signatures.signing import sign
 from port_hook_cli.text.safe import field_text

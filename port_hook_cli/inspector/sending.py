@@ -16,7 +16,7 @@ from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.forwarding import BadTarget, is_below, is_on_this_machine, parse_target, target_url
 from port_hook_cli.invocations.models import Delivery, Exchange, Invocation
 from port_hook_cli.invocations.source import SourceContext
-from port_hook_cli.javascript.pointers import NoSuchValue
+from port_hook_cli.javascript.paths import NoSuchValue
 from port_hook_cli.javascript.stringify import NotJson, stringify
 from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields, signed_inside
 from port_hook_cli.replay.sources import contradiction, from_exchange, handler_here
@@ -209,7 +209,7 @@ def edited_body(body: bytes, wanted: Resend) -> bytes:
 
 
 def _with_value(document: Any, pointer: str, value: Any) -> Any:
-    from port_hook_cli.javascript.pointers import is_index, value_at
+    from port_hook_cli.javascript.paths import is_index, value_at
 
     if not pointer:
         return value

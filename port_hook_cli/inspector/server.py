@@ -32,7 +32,7 @@ from port_hook_cli.inspector.page_files import PageFile, load_page_files
 from port_hook_cli.inspector.parameters import read_query
 from port_hook_cli.inspector.records import SCHEMA
 from port_hook_cli.inspector.sending import BadJson
-from port_hook_cli.javascript.pointers import NoSuchValue
+from port_hook_cli.javascript.paths import NoSuchValue
 
 HOST = "127.0.0.1"
 MAX_BODY = 16 * 1024 * 1024

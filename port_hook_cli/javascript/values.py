@@ -12,9 +12,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from port_hook_cli.javascript.literals import format_double
 from port_hook_cli.javascript.nesting import nests_too_deep
-from port_hook_cli.javascript.stringify import NotJson, stringify
+from port_hook_cli.javascript.stringify import NotJson, format_double, stringify
 
 _MAX_SAFE = 2**53
 _MAX_INDEX = 2**32 - 2

@@ -24,7 +24,7 @@ from port_hook_cli.invocations.models import Headers, Invocation, Response
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.listener import responses
 from port_hook_cli.listener.connections import NoResponse, Server, ServerConnection, WireResponse
-from port_hook_cli.tunnels.connectivity import ProbeEndpoint
+from port_hook_cli.tunnels.report import ProbeEndpoint
 
 
 class Capacity:

@@ -26,7 +26,7 @@ from port_hook_cli.listener.server import HttpSource
 from port_hook_cli.listener.turns import Turns
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.verification import signature_key
-from port_hook_cli.tunnels.connectivity import ProbeEndpoint
+from port_hook_cli.tunnels.report import ProbeEndpoint
 
 DRAIN_S = 2.0
 _NEAREST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what the user chose

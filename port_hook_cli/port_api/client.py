@@ -33,8 +33,16 @@ from port_hook_cli.port_api.responses import (
 )
 from port_hook_cli.port_api.retries import FailedAttempt, RetryPolicy
 from port_hook_cli.port_api.settings import ApiCredentials
-from port_hook_cli.runs.log_splitting import encode_body
-from port_hook_cli.runs.updates import Call, Purpose, ended_status, is_node_run, log_calls, patch_call, run_path
+from port_hook_cli.runs.updates import (
+    Call,
+    Purpose,
+    encode_body,
+    ended_status,
+    is_node_run,
+    log_calls,
+    patch_call,
+    run_path,
+)
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import MASK, SHORTEST_SECRET, Secret
 from port_hook_cli.workflows.retargeting import workflow_path

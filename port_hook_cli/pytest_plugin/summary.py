@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from port_hook_cli.javascript.values import write_json
 from port_hook_cli.pytest_plugin.runs import Run, WorkflowOutcome
 from port_hook_cli.sandbox import ApiEvent
-from port_hook_cli.sandbox.catalog_checks import STRICT
+from port_hook_cli.sandbox.entities import STRICT
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.safe import brief, printable
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.invocations.models import Kind, Payload
 from port_hook_cli.runs.fate import RunFate
-from port_hook_cli.runs.log_splitting import encode_body
+from port_hook_cli.runs.updates import Call, Reported, encode_body
 from port_hook_cli.text.safe import printable
 
 if TYPE_CHECKING:
     from port_hook_cli.runs.updates import Call, Reported
+
 
 # Short, not an option, and without characters that a shell interprets: all of Port's ids and most external ids.
 _TYPEABLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}\Z")
@@ -71,3 +73,39 @@ def format_call(call: Call, api_url: str) -> str:
     """Return a call as its method and URL, with its body on the next line."""
     body = printable(encode_body(call.body or {}).decode())
     return f"{call.method} {printable(api_url + call.path)}\n{body}"
+
+
+REPORT = "port-hook/report/1"
+
+
+def report_record(reported: Reported, *, page: str) -> dict[str, Any]:
+    """Return the record of a report. `page` is the URL of the run's page in Port, or ""."""
+    return {
+        "schema": REPORT,
+        "run_id": reported.run_id,
+        "status": reported.status,
+        "logs_sent": reported.logs_sent,
+        "fields": list(reported.fields),
+        "page": page or None,
+        "dry_run": False,
+    }
+
+
+def dry_run_record(run_id: str, calls: Iterable[Call], *, api_url: str) -> dict[str, Any]:
+    """Return the record of the calls that a report would make, in the same schema."""
+    shown = [{"method": call.method, "url": api_url + call.path, "body": call.body} for call in calls]
+    return {
+        "schema": REPORT,
+        "run_id": run_id,
+        "status": None,
+        "logs_sent": 0,
+        "fields": [],
+        "page": None,
+        "dry_run": True,
+        "calls": shown,
+    }
+
+
+def pending_record(reported: Reported, *, page: str, outcome: str, message: str) -> dict[str, Any]:
+    """Return the record of a report that was kept, in the same schema, with what happened to it now."""
+    return {**report_record(reported, page=page), "outcome": outcome, "message": message or None}

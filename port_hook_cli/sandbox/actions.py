@@ -14,7 +14,15 @@ from port_hook_cli.actions.retargeting import WEBHOOK, value_at
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.blueprints import require_known
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, read_body
+from port_hook_cli.sandbox.messages import (
+    ApiRequest,
+    ApiResponse,
+    invalid,
+    not_found,
+    not_found_in,
+    read_body,
+    taken,
+)
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.text.safe import brief
 
@@ -105,7 +113,7 @@ def find_action(state: SandboxState, identifier: str) -> dict[str, Any]:
     """Return an action as Port shows it; raises Refused with 404."""
     action = state.actions.get(identifier)
     if action is None:
-        raise Refused(404, "not_found", f'Action with identifier "{identifier}" was not found')
+        raise not_found("Action with identifier", identifier)
     return action
 
 
@@ -120,7 +128,7 @@ def find_action_of(state: SandboxState, blueprint: str, identifier: str) -> dict
     """Return an action of a blueprint; raises Refused with 404 if it is an action of another one."""
     action = find_action(state, identifier)
     if _blueprint_of(action) != blueprint:
-        raise Refused(404, "not_found", f'Action with identifier "{identifier}" was not found in "{blueprint}"')
+        raise not_found_in(blueprint, "Action with identifier", identifier)
     return action
 
 
@@ -185,7 +193,7 @@ def _with_blueprint(request: ApiRequest, blueprint: str) -> dict[str, Any]:
 
 def _refuse_taken(state: SandboxState, identifier: str) -> None:
     if identifier in state.actions:
-        raise Refused(409, "identifier_taken", f'An action with identifier "{identifier}" already exists')
+        raise taken("An action with identifier", identifier)
 
 
 def _blueprint_of(action: Mapping[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""The routes that Port's execution agent calls in polling mode: claim, acknowledge, organization settings.
+"""The routes that Port's execution agent calls in polling mode: claim and acknowledge.
 
 Integrations of Port's Ocean framework claim and acknowledge their runs in the same way. The routes are not in Port's
 API reference; the published agent and Ocean show them. Ocean also reads `identityToken`, `portAccessToken` and
@@ -19,7 +19,7 @@ from port_hook_cli.text.safe import brief
 
 # Port does not publish how long a claim lasts without an acknowledgment.
 CLAIM_S = 60.0
-_DEFAULT_CLAIMED = 10
+DEFAULT_CLAIMED = 10
 AGENT = "_PORT_EXEC_AGENT"
 """The `installationId` of Port's execution agent."""
 
@@ -40,7 +40,7 @@ def claim_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
             not is_node_run(run.id) and run.start.action not in excluded and run.invocation.integration == installation
         )
 
-    claimed = claim(state, body, is_wanted)
+    claimed = claim_matching(state, body, is_wanted)
     claimer = "the agent" if is_agent else f"the integration {brief(body['installationId'])}"
     note = f"{claimer} claimed {', '.join(run.id for run in claimed)}" if claimed else _no_runs(state, installation)
     return ApiResponse(
@@ -78,27 +78,13 @@ def acknowledge_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
     return ApiResponse(status=200, document={"ok": True, "ackedCount": len(acked)}, note=f"acknowledged {len(acked)}")
 
 
-def show_organization(state: SandboxState, _: ApiRequest) -> ApiResponse:
-    """Return the response to a GET of the organization."""
-    return ApiResponse(status=200, document={"ok": True, "organization": state.organization})
-
-
-def update_organization(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Set the fields of a PATCH; settings that it does not contain stay."""
-    body = read_body(request, checks.ORGANIZATION)
-    settings = {**state.organization["settings"], **body.pop("settings", {})}
-    state.organization.update({**body, "settings": settings})
-    state.record_change("organization", "", state.organization)
-    return ApiResponse(
-        status=200, document={"ok": True, "organization": state.organization}, note="changed the organization"
-    )
-
-
-def claim(state: SandboxState, body: Mapping[str, Any], matches: Callable[[SandboxRun], bool]) -> list[SandboxRun]:
+def claim_matching(
+    state: SandboxState, body: Mapping[str, Any], matches: Callable[[SandboxRun], bool]
+) -> list[SandboxRun]:
     """Claim the runs that wait for an agent and for which `matches` is true; return them, the oldest first."""
     now = state.now()
     waiting = [run for run in state.runs.values() if matches(run) and not run.ended and _is_free(run.invocation, now)]
-    claimed = waiting[: body.get("limit", _DEFAULT_CLAIMED)]
+    claimed = waiting[: body.get("limit", DEFAULT_CLAIMED)]
     for run in claimed:
         invocation = run.invocation
         invocation.phase = Phase.CLAIMED

@@ -1,4 +1,4 @@
-"""Blueprints in the sandbox: create, list, read, replace, change, delete.
+"""Blueprints with their scorecards, and pages: create, list, read, replace, change, delete.
 
 A strict sandbox checks entities against their blueprints. Otherwise, an entity may have a blueprint that was never
 created.
@@ -12,10 +12,11 @@ from typing import Any
 
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.sandbox import checks
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, read_body
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, not_found, read_body, taken
 from port_hook_cli.sandbox.state import ResourceKey, SandboxState
 
 _REQUIRED = ("identifier", "schema")
+_SCORECARD_FIELDS = ("identifier", "title", "rules")
 
 
 def list_blueprints(state: SandboxState, _: ApiRequest) -> ApiResponse:
@@ -27,33 +28,33 @@ def list_blueprints(state: SandboxState, _: ApiRequest) -> ApiResponse:
 def create_blueprint(state: SandboxState, request: ApiRequest) -> ApiResponse:
     """Add a blueprint; 409 for an identifier that is taken."""
     body = read_body(request, checks.BLUEPRINT, required=_REQUIRED, others=True)
-    _refuse_taken(state, body["identifier"])
-    return _put(state, body["identifier"], {}, body, status=201, verb="created")
+    _refuse_taken(state, ("blueprint", body["identifier"]))
+    return _put_blueprint(state, body["identifier"], {}, body, status=201, verb="created")
 
 
 def show_blueprint(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
     """Return the response to a GET of a blueprint."""
-    return ApiResponse(status=200, document={"ok": True, "blueprint": _find(state, identifier)})
+    return ApiResponse(status=200, document={"ok": True, "blueprint": _find(state, ("blueprint", identifier))})
 
 
 def replace_blueprint(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
     """Replace all fields except those that Port sets itself."""
-    known = _find(state, identifier)
+    known = _find(state, ("blueprint", identifier))
     body = read_body(request, checks.BLUEPRINT, required=_REQUIRED, others=True)
     kept = {name: known[name] for name in ("createdAt", "createdBy")}
-    return _put(state, identifier, kept, body, status=200, verb="replaced")
+    return _put_blueprint(state, identifier, kept, body, status=200, verb="replaced")
 
 
 def update_blueprint(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
     """Set the fields in the body; the others stay."""
-    known = _find(state, identifier)
+    known = _find(state, ("blueprint", identifier))
     body = read_body(request, checks.BLUEPRINT, others=True)
-    return _put(state, identifier, known, body, status=200, verb="changed")
+    return _put_blueprint(state, identifier, known, body, status=200, verb="changed")
 
 
 def delete_blueprint(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
     """Delete a blueprint that has no entities."""
-    _find(state, identifier)
+    _find(state, ("blueprint", identifier))
     if any(blueprint == identifier for blueprint, _ in state.entities):
         raise Refused(409, "has_dependents", f'Blueprint "{identifier}" has entities; delete them first')
     state.set_blueprint(identifier, None)
@@ -63,22 +64,10 @@ def delete_blueprint(state: SandboxState, _: ApiRequest, identifier: str) -> Api
 def require_known(state: SandboxState, identifier: str) -> None:
     """Raise Refused with 404 for a blueprint that was not created and has no entities."""
     if identifier not in state.blueprints and not any(blueprint == identifier for blueprint, _ in state.entities):
-        _find(state, identifier)
+        _find(state, ("blueprint", identifier))
 
 
-def _find(state: SandboxState, identifier: str) -> dict[str, Any]:
-    blueprint = state.blueprints.get(identifier)
-    if blueprint is None:
-        raise Refused(404, "not_found", f'Blueprint with identifier "{identifier}" was not found')
-    return blueprint
-
-
-def _refuse_taken(state: SandboxState, identifier: str) -> None:
-    if identifier in state.blueprints:
-        raise Refused(409, "identifier_taken", f'A blueprint with identifier "{identifier}" already exists')
-
-
-def _put(
+def _put_blueprint(
     state: SandboxState,
     identifier: str,
     known: Mapping[str, Any],
@@ -89,7 +78,7 @@ def _put(
 ) -> ApiResponse:
     named = changes.get("identifier", identifier)
     if named != identifier:
-        _refuse_taken(state, named)
+        _refuse_taken(state, ("blueprint", named))
         if any(blueprint == identifier for blueprint, _ in state.entities):
             raise invalid("body/identifier: the sandbox does not rename a blueprint that has entities")
         for card in state.resources_of("scorecard", identifier):
@@ -98,9 +87,6 @@ def _put(
     blueprint = state.add_blueprint({**known, **changes, "identifier": named})
     document = {"ok": True, "blueprint": blueprint}
     return ApiResponse(status=status, document=document, note=f"{verb} the blueprint {named}")
-
-
-_SCORECARD_FIELDS = ("identifier", "title", "rules")
 
 
 def list_scorecards(state: SandboxState, _: ApiRequest) -> ApiResponse:
@@ -119,24 +105,24 @@ def create_scorecard(state: SandboxState, request: ApiRequest, blueprint: str) -
     require_known(state, blueprint)
     body = read_body(request, checks.SCORECARD, required=_SCORECARD_FIELDS, others=True)
     key = ("scorecard", blueprint, body["identifier"])
-    _refuse_taken_scorecard(state, key)
+    _refuse_taken(state, key)
     return _save(state, key, {**body, "blueprint": blueprint}, status=201)
 
 
 def show_scorecard(state: SandboxState, _: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
     """Return the response to a GET of a scorecard."""
-    known = _find_scorecard(state, ("scorecard", blueprint, identifier))
+    known = _find(state, ("scorecard", blueprint, identifier))
     return ApiResponse(status=200, document={"ok": True, "scorecard": known})
 
 
 def replace_scorecard(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
     """Replace all fields except those that Port sets itself."""
     key = ("scorecard", blueprint, identifier)
-    known = _find_scorecard(state, key)
+    known = _find(state, key)
     body = read_body(request, checks.SCORECARD, required=_SCORECARD_FIELDS, others=True)
     named = ("scorecard", blueprint, body["identifier"])
     if named != key:
-        _refuse_taken_scorecard(state, named)
+        _refuse_taken(state, named)
         state.set_resource(key, None)
     kept = {name: known[name] for name in ("id", "createdAt", "createdBy")}
     return _save(state, named, {**kept, **body, "blueprint": blueprint}, status=200)
@@ -151,13 +137,13 @@ def create_page(state: SandboxState, request: ApiRequest) -> ApiResponse:
     """Add a page; 409 for an identifier that is taken."""
     body = read_body(request, checks.PAGE, required=("identifier",), others=True)
     key = ("page", body["identifier"])
-    _refuse_taken_scorecard(state, key)
+    _refuse_taken(state, key)
     return _save(state, key, body, status=201)
 
 
 def show_page(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
     """Return the response to a GET of a page."""
-    return ApiResponse(status=200, document={"ok": True, "page": _find_scorecard(state, ("page", identifier))})
+    return ApiResponse(status=200, document={"ok": True, "page": _find(state, ("page", identifier))})
 
 
 def delete_page(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
@@ -165,16 +151,17 @@ def delete_page(state: SandboxState, _: ApiRequest, identifier: str) -> ApiRespo
     return _delete(state, ("page", identifier))
 
 
-def _find_scorecard(state: SandboxState, key: ResourceKey) -> dict[str, Any]:
-    known = state.resources.get(key)
-    if known is None:
-        raise Refused(404, "not_found", f'{key[0].capitalize()} with identifier "{key[-1]}" was not found')
-    return known
+def _find(state: SandboxState, key: ResourceKey) -> dict[str, Any]:
+    """Return a blueprint, scorecard or page."""
+    held = state.blueprints.get(key[1]) if key[0] == "blueprint" else state.resources.get(key)
+    if held is None:
+        raise not_found(f"{key[0].capitalize()} with identifier", key[-1])
+    return held
 
 
-def _refuse_taken_scorecard(state: SandboxState, key: ResourceKey) -> None:
-    if key in state.resources:
-        raise Refused(409, "identifier_taken", f'A {key[0]} with identifier "{key[-1]}" already exists')
+def _refuse_taken(state: SandboxState, key: ResourceKey) -> None:
+    if key in state.resources or (key[0] == "blueprint" and key[1] in state.blueprints):
+        raise taken(f"A {key[0]} with identifier", key[-1])
 
 
 def _save(state: SandboxState, key: ResourceKey, fields: Mapping[str, Any], *, status: int) -> ApiResponse:
@@ -186,6 +173,6 @@ def _save(state: SandboxState, key: ResourceKey, fields: Mapping[str, Any], *, s
 
 
 def _delete(state: SandboxState, key: ResourceKey) -> ApiResponse:
-    _find_scorecard(state, key)
+    _find(state, key)
     state.set_resource(key, None)
     return ApiResponse(status=200, document={"ok": True}, note=f"deleted the {key[0]} {key[-1]}")

@@ -1,23 +1,39 @@
 """Entities that a backend creates and changes. `run_id` links a change to a run.
 
-Only a strict sandbox checks blueprints, properties and relations.
+Only a strict sandbox checks blueprints, properties and relations. Port's OpenAPI document has a 404 for an identifier
+that does not exist, and a 422 for JSON that does not match the schema of a route. It does not have messages, and does
+not specify which of the two an unknown property or the missing target of a relation gets. Here, they get 422 and 404.
+Ocean treats a 404 with `not_found` as a missing target.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from port_hook_cli.sandbox import checks
-from port_hook_cli.sandbox.catalog_checks import check_entity
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, check_query, invalid, read_body
+from port_hook_cli.sandbox.messages import (
+    ApiRequest,
+    ApiResponse,
+    Refused,
+    check_query,
+    invalid,
+    not_found,
+    not_found_in,
+    read_body,
+    taken,
+)
 from port_hook_cli.sandbox.run import IN_PROGRESS, SandboxRun
 from port_hook_cli.sandbox.runs import find_run
 from port_hook_cli.sandbox.state import SandboxState
 
 _MERGED = ("properties", "relations")
 _MAX_LIMIT = 1000
+BUILT_IN = frozenset({"_user", "_team"})
+"""Blueprints that every organization has. Their entities are not checked: the sandbox has no such blueprints."""
+STRICT = "the sandbox is strict"
+"""The beginning of the remark on an entity that was rejected because it does not match its blueprint."""
 
 
 def create(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
@@ -28,7 +44,7 @@ def create(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiRespo
     run = _run_of(state, request)
     known = state.entities.get((blueprint, identifier))
     if known is not None and request.query.get("upsert") != "true":
-        raise Refused(409, "identifier_taken", f'An entity with identifier "{identifier}" already exists')
+        raise taken("An entity with identifier", identifier)
     merged = known if known is not None and request.query.get("merge") == "true" else {}
     check_entity(state, blueprint, {**body, "identifier": identifier}, creates_missing=_creates_missing(request))
     entity = _merge(merged, {**body, "identifier": identifier})
@@ -113,13 +129,23 @@ def _change(
     body = read_body(request, checks.ENTITY_PATCH if is_patch else checks.ENTITY, others=not is_patch)
     named = body.get("identifier", identifier)
     if named != identifier and (blueprint, named) in state.entities:
-        raise Refused(409, "identifier_taken", f'An entity with identifier "{named}" already exists')
+        raise taken("An entity with identifier", named)
     run = _run_of(state, request)
     check_entity(state, blueprint, {**body, "identifier": named}, creates_missing=_creates_missing(request))
     entity = _merge(known if is_patch else {}, {**body, "identifier": named})
     if named != identifier:
         state.set_entity(blueprint, identifier, None)
     return _save(state, request, blueprint, entity, run, "changed", status=200)
+
+
+def _linked(
+    state: SandboxState, run: SandboxRun | None, note: str, document: Mapping[str, Any], status: int
+) -> ApiResponse:
+    if run is None:
+        return ApiResponse(status=status, document=document, note=note)
+    run.entities.append(note)
+    state.record_change("run", run.id, run)
+    return ApiResponse(status=status, document=document, run_id=run.id, note=f"{note}, for {run.id}")
 
 
 def _creates_missing(request: ApiRequest) -> bool:
@@ -130,7 +156,7 @@ def _creates_missing(request: ApiRequest) -> bool:
 def _find(state: SandboxState, blueprint: str, identifier: str) -> dict[str, Any]:
     entity = state.entities.get((blueprint, identifier))
     if entity is None:
-        raise Refused(404, "not_found", f'Entity with identifier "{identifier}" was not found in "{blueprint}"')
+        raise not_found_in(blueprint, "Entity with identifier", identifier)
     return entity
 
 
@@ -165,11 +191,52 @@ def _save(
     return _linked(state, run, f"{verb} {blueprint}/{entity['identifier']}", {"ok": True, "entity": entity}, status)
 
 
-def _linked(
-    state: SandboxState, run: SandboxRun | None, note: str, document: Mapping[str, Any], status: int
-) -> ApiResponse:
-    if run is None:
-        return ApiResponse(status=status, document=document, note=note)
-    run.entities.append(note)
-    state.record_change("run", run.id, run)
-    return ApiResponse(status=status, document=document, run_id=run.id, note=f"{note}, for {run.id}")
+def check_entity(
+    state: SandboxState, blueprint: str, entity: Mapping[str, Any], *, creates_missing: bool = False
+) -> None:
+    """Raise Refused if a strict sandbox does not accept the fields of an entity. Otherwise, do nothing.
+
+    With `creates_missing`, missing related entities are created without properties, as in Port.
+    """
+    if not state.rules.strict:
+        return
+    known = state.blueprints.get(blueprint)
+    remark = f'{STRICT}: it checks entities against the blueprint "{blueprint}"'
+    if known is None:
+        raise not_found("Blueprint with identifier", blueprint, remark=remark)
+    relations = _object(known.get("relations"))
+    properties = _object(_object(known.get("schema")).get("properties"))
+    _check_names(entity, {"properties": properties, "relations": relations}, remark)
+    missing = [place for place in _targets(relations, entity) if not _exists(state, place, itself=(blueprint, entity))]
+    for target, identifier in missing:
+        if target not in state.blueprints:
+            raise not_found("Blueprint with identifier", target, remark=remark)
+        if not creates_missing:
+            raise not_found_in(target, "Entity with identifier", identifier, remark=remark)
+    for target, identifier in missing:
+        state.set_entity(target, identifier, {"identifier": identifier, "properties": {}, "relations": {}})
+
+
+def _check_names(entity: Mapping[str, Any], declared: Mapping[str, Mapping[str, Any]], remark: str) -> None:
+    for part, known in declared.items():
+        for name in _object(entity.get(part)):
+            if name not in known:
+                raise invalid(f"body/{part} must NOT have additional properties; found '{name}'", remark=remark)
+
+
+def _targets(relations: Mapping[str, Any], entity: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the blueprint and the identifier of each related entity, except for search queries."""
+    for name, value in _object(entity.get("relations")).items():
+        target = str(_object(relations[name]).get("target"))
+        for identifier in value if isinstance(value, list) else [value]:
+            if isinstance(identifier, str):
+                yield target, identifier
+
+
+def _exists(state: SandboxState, place: tuple[str, str], *, itself: tuple[str, Mapping[str, Any]]) -> bool:
+    blueprint, entity = itself
+    return place[0] in BUILT_IN or place in state.entities or place == (blueprint, entity.get("identifier"))
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

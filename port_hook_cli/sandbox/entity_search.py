@@ -14,7 +14,7 @@ from port_hook_cli.sandbox import checks, entities
 from port_hook_cli.sandbox.blueprints import require_known
 from port_hook_cli.sandbox.entity_query import BadQuery, matches
 from port_hook_cli.sandbox.entity_query import check_query as check_search
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, check_query, invalid, read_body
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, check_query, invalid, not_found, read_body
 from port_hook_cli.sandbox.state import SandboxState
 
 MAX_BULK = 20
@@ -121,7 +121,7 @@ def show_migration(state: SandboxState, _: ApiRequest, identifier: str) -> ApiRe
     """Return the response to a GET of a migration, which is always complete."""
     migration = state.resources.get(("migration", identifier))
     if migration is None:
-        raise Refused(404, "not_found", f'Migration with identifier "{identifier}" was not found')
+        raise not_found("Migration with identifier", identifier)
     return ApiResponse(status=200, document={"ok": True, "migration": migration})
 
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.sandbox import checks
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, read_body
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, not_found, read_body
 from port_hook_cli.sandbox.state import SandboxState
 
 _INGEST = "/v1/sandbox/ingest"
@@ -107,7 +107,7 @@ def ignore(state: SandboxState, _: ApiRequest, identifier: str, *__: str) -> Api
 def _find(state: SandboxState, identifier: str) -> dict[str, Any]:
     integration = state.integrations.get(identifier)
     if integration is None:
-        raise Refused(404, "not_found", f'Integration with identifier "{identifier}" was not found')
+        raise not_found("Integration with identifier", identifier)
     return integration
 
 

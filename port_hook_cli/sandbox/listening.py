@@ -14,7 +14,7 @@ from port_hook_cli.errors import ListenError
 from port_hook_cli.http.idle_connections import limited
 from port_hook_cli.http.servers import affordable_connections, describe_owner, disabled_logger, stop_accepting
 from port_hook_cli.http.web_pages import find_foreign
-from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
+from port_hook_cli.runs.updates import REQUEST_LIMIT
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, foreign, read_request, too_large
 
 _DRAIN_S = 1.0

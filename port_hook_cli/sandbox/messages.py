@@ -90,6 +90,21 @@ def invalid(message: str, *, remark: str = "") -> Refused:
     return Refused(422, "invalid_request", message, remark=remark)
 
 
+def not_found(what: str, name: str, *, remark: str = "") -> Refused:
+    """Return the 404 for a name that does not exist. `what` is "Action with identifier", for example."""
+    return Refused(404, "not_found", f'{what} "{name}" was not found', remark=remark)
+
+
+def not_found_in(blueprint: str, what: str, name: str, *, remark: str = "") -> Refused:
+    """Return the 404 for a name that does not exist in a blueprint."""
+    return Refused(404, "not_found", f'{what} "{name}" was not found in "{blueprint}"', remark=remark)
+
+
+def taken(what: str, name: str) -> Refused:
+    """Return the 409 for a name that exists already. `what` is "An action with identifier", for example."""
+    return Refused(409, "identifier_taken", f'{what} "{name}" already exists')
+
+
 def no_ai(_: object, __: ApiRequest, *___: str) -> ApiResponse:
     """Refuse a prompt: the sandbox has no AI, and an invented answer would be misleading."""
     raise Refused(501, "not_implemented", "The sandbox has no AI, so it cannot answer prompts")

@@ -1,4 +1,4 @@
-"""The sandbox's organization without its catalog: users, teams, secrets, Kafka credentials.
+"""The sandbox's organization without its catalog: settings, users, teams, secrets, Kafka credentials.
 
 Users are fixed. Secrets are listed by name. Their values never leave the sandbox, and are not in its state file.
 """
@@ -11,12 +11,28 @@ from typing import Any
 
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.sandbox import checks
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, read_body
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, not_found, read_body, taken
 from port_hook_cli.sandbox.state import SandboxState
 
 _TEAM = "platform"
 _TEAMS: Mapping[str, str] = {_TEAM: "The team of both users of the sandbox."}
 _USERS = (("you@example.com", "Sandbox", "User", "Admin"), ("member@example.com", "Other", "Member", "Member"))
+
+
+def show_organization(state: SandboxState, _: ApiRequest) -> ApiResponse:
+    """Return the response to a GET of the organization."""
+    return ApiResponse(status=200, document={"ok": True, "organization": state.organization})
+
+
+def update_organization(state: SandboxState, request: ApiRequest) -> ApiResponse:
+    """Set the fields of a PATCH; settings that it does not contain stay."""
+    body = read_body(request, checks.ORGANIZATION)
+    settings = {**state.organization["settings"], **body.pop("settings", {})}
+    state.organization.update({**body, "settings": settings})
+    state.record_change("organization", "", state.organization)
+    return ApiResponse(
+        status=200, document={"ok": True, "organization": state.organization}, note="changed the organization"
+    )
 
 
 def list_users(_: SandboxState, __: ApiRequest) -> ApiResponse:
@@ -29,7 +45,7 @@ def show_user(_: SandboxState, __: ApiRequest, email: str) -> ApiResponse:
     for user in _users():
         if user["email"] == email:
             return ApiResponse(status=200, document={"ok": True, "user": user})
-    raise Refused(404, "not_found", f'User with email "{email}" was not found')
+    raise not_found("User with email", email)
 
 
 def list_teams(state: SandboxState, _: ApiRequest) -> ApiResponse:
@@ -43,7 +59,7 @@ def create_team(state: SandboxState, request: ApiRequest) -> ApiResponse:
     body = read_body(request, checks.TEAM, required=("name",), others=True)
     name, at = body["name"], format_time(state.now())
     if name in _TEAMS or ("team", name) in state.resources:
-        raise Refused(409, "identifier_taken", f'A team with name "{name}" already exists')
+        raise taken("A team with name", name)
     members = {user["email"]: _member(user) for user in _users()}
     team = {
         "id": f"team_{secrets.token_hex(8)}",
@@ -62,7 +78,7 @@ def show_team(state: SandboxState, _: ApiRequest, name: str) -> ApiResponse:
     """Return the response to a GET of a team."""
     team = _team(name) if name in _TEAMS else state.resources.get(("team", name))
     if team is None:
-        raise Refused(404, "not_found", f'Team with name "{name}" was not found')
+        raise not_found("Team with name", name)
     return ApiResponse(status=200, document={"ok": True, "team": team})
 
 
@@ -83,7 +99,7 @@ def create_secret(state: SandboxState, request: ApiRequest) -> ApiResponse:
     body = read_body(request, checks.SECRET, required=("secretName", "secretValue"))
     name = body["secretName"]
     if name in state.secrets:
-        raise Refused(409, "identifier_taken", f'A secret with name "{name}" already exists')
+        raise taken("A secret with name", name)
     return _save_secret(state, name, body, status=201)
 
 
@@ -143,7 +159,7 @@ def _secret(state: SandboxState, name: str) -> dict[str, str]:
 
 def _check_secret(state: SandboxState, name: str) -> None:
     if name not in state.secrets:
-        raise Refused(404, "not_found", f'Secret with name "{name}" was not found')
+        raise not_found("Secret with name", name)
 
 
 def _save_secret(state: SandboxState, name: str, body: Mapping[str, Any], *, status: int) -> ApiResponse:

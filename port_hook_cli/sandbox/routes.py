@@ -23,8 +23,7 @@ from port_hook_cli.sandbox import (
 )
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, full, no_ai, read_body
 from port_hook_cli.sandbox.state import SandboxState
-from port_hook_cli.sandbox.workflows import definitions, node_runs
-from port_hook_cli.sandbox.workflows import runs as workflow_runs
+from port_hook_cli.sandbox.workflows import calls, node_runs
 from port_hook_cli.text.safe import brief
 
 _TOKEN = "/v1/auth/access_token"  # noqa: S105 - a path
@@ -140,10 +139,10 @@ ROUTES = (
     Route("PUT", _ENTITY, entities.replace),
     Route("PATCH", _ENTITY, entities.update),
     Route("DELETE", _ENTITY, entities.delete),
-    Route("GET", "/v1/workflows", definitions.list_workflows),
-    Route("POST", "/v1/workflows", definitions.create_workflow),
-    Route("GET", "/v1/workflows/self-service-triggers", definitions.list_triggers),
-    Route("GET", "/v1/workflows/runs", workflow_runs.list_runs),
+    Route("GET", "/v1/workflows", calls.list_workflows),
+    Route("POST", "/v1/workflows", calls.create_workflow),
+    Route("GET", "/v1/workflows/self-service-triggers", calls.list_triggers),
+    Route("GET", "/v1/workflows/runs", calls.list_runs),
     Route("POST", "/v1/workflows/runs/claim-pending", node_runs.claim),
     Route("PATCH", "/v1/workflows/runs/ack", node_runs.acknowledge),
     Route("POST", "/v1/org/{org}/workflows/runs/claim-pending", node_runs.claim_in),
@@ -154,17 +153,17 @@ ROUTES = (
     Route("GET", f"{_NODE}/logs", node_runs.list_logs),
     Route("POST", f"{_NODE}/logs", node_runs.add_logs),
     Route("POST", f"{_NODE}/responses", node_runs.respond),
-    Route("GET", _WORKFLOW_RUN, workflow_runs.show_run),
-    Route("GET", f"{_WORKFLOW_RUN}/logs", workflow_runs.list_logs),
-    Route("POST", f"{_WORKFLOW_RUN}/cancel", workflow_runs.cancel_run),
+    Route("GET", _WORKFLOW_RUN, calls.show_run),
+    Route("GET", f"{_WORKFLOW_RUN}/logs", calls.list_logs),
+    Route("POST", f"{_WORKFLOW_RUN}/cancel", calls.cancel_run),
     Route("PATCH", f"{_WORKFLOW_RUN}/nodes/{{node_run_id}}", node_runs.update_node_run_in),
-    Route("GET", _WORKFLOW, definitions.show_workflow),
-    Route("PUT", _WORKFLOW, definitions.replace_workflow),
-    Route("DELETE", _WORKFLOW, definitions.delete_workflow),
-    Route("GET", f"{_WORKFLOW}/nodes/{{node}}", definitions.show_node),
-    Route("POST", f"{_WORKFLOW}/runs", workflow_runs.start_run),
-    Route("GET", "/v1/organization", agent.show_organization),
-    Route("PATCH", "/v1/organization", agent.update_organization),
+    Route("GET", _WORKFLOW, calls.show_workflow),
+    Route("PUT", _WORKFLOW, calls.replace_workflow),
+    Route("DELETE", _WORKFLOW, calls.delete_workflow),
+    Route("GET", f"{_WORKFLOW}/nodes/{{node}}", calls.show_node),
+    Route("POST", f"{_WORKFLOW}/runs", calls.start_run),
+    Route("GET", "/v1/organization", organization.show_organization),
+    Route("PATCH", "/v1/organization", organization.update_organization),
     Route("GET", "/v1/organization/secrets", organization.list_secrets),
     Route("POST", "/v1/organization/secrets", organization.create_secret),
     Route("GET", _SECRET, organization.show_secret),
@@ -210,12 +209,12 @@ _ADDING = frozenset(
         actions.create_action_of,
         actions.replace_action,
         actions.replace_action_of,
-        agent.update_organization,
+        organization.update_organization,
         blueprints.create_blueprint,
         blueprints.replace_blueprint,
         blueprints.update_blueprint,
-        definitions.create_workflow,
-        definitions.replace_workflow,
+        calls.create_workflow,
+        calls.replace_workflow,
         entities.create,
         entities.replace,
         entities.update,

@@ -1,4 +1,4 @@
-"""Action runs: reading, listing, updating.
+"""Calls about action runs: to read, list, start, approve and update them, and their logs.
 
 An update of an ended run gets 422 `run_exhausted`. Port's page on action runs says that such a run can no longer be
 modified; the OpenAPI document lists no 409 for it, and the integration test of Port's GitHub action expects 422.
@@ -18,12 +18,13 @@ from port_hook_cli.engines.json_schema import find_faults
 from port_hook_cli.runs.updates import is_node_run
 from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.actions import find_action, find_action_of
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, check_query, invalid, read_body
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, check_query, invalid, not_found, read_body
 from port_hook_cli.sandbox.run import DECLINED, IN_PROGRESS, WAITING_FOR_APPROVAL, Phase, SandboxRun
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.text.safe import brief, shorten
 
 _MAX_RUNS = 1000
+_MAX_LOGS = 50
 
 
 def show_run(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
@@ -31,17 +32,6 @@ def show_run(state: SandboxState, request: ApiRequest, run_id: str) -> ApiRespon
     check_query(request, max_limit=_MAX_RUNS)
     run, is_new = find_run(state, run_id)
     return run_response(run, is_new, {"run": run.document()})
-
-
-def update_run(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
-    """Return the response to a PATCH of a run."""
-    check_query(request, max_limit=_MAX_RUNS)
-    return update(state, request, run_id, checks.RUN_PATCH)
-
-
-def set_response(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
-    """Return the response to the agent's report of a webhook's response."""
-    return update(state, request, run_id, checks.RESPONSE, required=("response",))
 
 
 def list_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
@@ -69,57 +59,15 @@ def _matches(run: SandboxRun, wanted: Mapping[str, str]) -> bool:
     return all(values[name] == wanted[name] for name in wanted.keys() & values.keys())
 
 
-def update(
-    state: SandboxState, request: ApiRequest, run_id: str, fields: checks.Fields, required: tuple[str, ...] = ()
-) -> ApiResponse:
-    """Set the fields in the body of a run or a node's run, and return the response."""
-    run, is_new = find_run(state, run_id)
-    body = read_body(request, fields, required)
-    check_open(run)
-    check_status(run, body.get("status"))
-    state.update_run(run, body)
-    return run_response(run, is_new, {"run": run.document()}, describe_update(body))
+def update_run(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
+    """Return the response to a PATCH of a run."""
+    check_query(request, max_limit=_MAX_RUNS)
+    return update(state, request, run_id, checks.RUN_PATCH)
 
 
-def find_run(state: SandboxState, run_id: str) -> tuple[SandboxRun, bool]:
-    """Return a run and whether it was just created; raises Refused with 404."""
-    run, is_new = state.find_run(run_id)
-    if run is None:
-        kind = "node" if is_node_run(run_id) else "action"
-        raise Refused(404, "not_found", f'The {kind} run with identifier "{run_id}" was not found')
-    return run, is_new
-
-
-def check_open(run: SandboxRun) -> None:
-    """Raise Refused with 422 if the run has ended."""
-    if run.ended:
-        kind = "Node" if is_node_run(run.id) else "Action"
-        raise Refused(422, "run_exhausted", f'{kind} run "{run.id}" already finished execution')
-
-
-def check_status(run: SandboxRun, status: str | None) -> None:
-    """Raise the 422 of a status for a run whose webhook's HTTP response sets it; the agent reports that one itself."""
-    if status is not None and run.invocation.is_synchronized and not run.invocation.is_for_agent:
-        raise Refused(422, "run_synchronized_error", "Cannot manually change the status of a synchronized run")
-
-
-def run_response(
-    run: SandboxRun, is_new: bool, document: Mapping[str, Any], note: str = "", *, status: int = 200
-) -> ApiResponse:
-    """Return a successful response about a run."""
-    notes = (note, "created the unknown run" if is_new else "")
-    return ApiResponse(
-        status=status, document={"ok": True, **document}, run_id=run.id, note="; ".join(filter(None, notes))
-    )
-
-
-def describe_update(body: Mapping[str, Any]) -> str:
-    """Return a description of an update: its status and result, and the names of its other fields."""
-    ends = [f"{name} {body[name]}" for name in ("status", "result") if name in body]
-    return ", ".join([*ends, *(name for name in body if name not in {"status", "result"})])
-
-
-_MAX_LOGS = 50
+def set_response(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
+    """Return the response to the agent's report of a webhook's response."""
+    return update(state, request, run_id, checks.RESPONSE, required=("response",))
 
 
 def list_logs(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
@@ -152,44 +100,6 @@ def add_log(state: SandboxState, request: ApiRequest, run_id: str) -> ApiRespons
     )
 
 
-def fill_inputs(action: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the inputs, with fixed defaults for those that are not given."""
-    return {**plain_defaults(_declared(action) or {}, given), **given}
-
-
-def find_input_fault(action: Mapping[str, Any], given: Mapping[str, Any]) -> str | None:
-    """Return the first fault of the inputs, with the input's name, or None."""
-    declared = _declared(action)
-    if declared is None:
-        return None
-    rules = settle(declared, value_at(action, ("trigger", "userInputs", "required")), {})
-    for name in rules.required:
-        if given.get(name) is None:
-            return f"properties must have required property '{name}'"
-    for name, value in given.items():
-        if name not in rules.declared:
-            return f"properties must NOT have additional properties; found '{name}'"
-        if value is not None and (message := _fault(rules.declared[name], value)):
-            return f"properties/{name} {message}"
-    return None
-
-
-def _fault(rules: Mapping[str, Any], value: Any) -> str | None:
-    try:
-        faults = find_faults(rules, as_sent(rules, value))
-    except BadAction as error:
-        return f"is declared incorrectly, {error}"
-    return fault_message(faults[0]) if faults else None
-
-
-def _declared(action: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    declared = value_at(action, ("trigger", "userInputs", "properties"))
-    return declared if isinstance(declared, Mapping) else None
-
-
-_MAX_LIMIT = 1000
-
-
 def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
     """Start a run. Its invocation is sent immediately, or after the approval."""
     return _start(state, request, find_action(state, identifier))
@@ -207,12 +117,12 @@ def start_run_on(state: SandboxState, request: ApiRequest, blueprint: str, entit
 
 def _start(state: SandboxState, request: ApiRequest, action: dict[str, Any], entity: str | None = None) -> ApiResponse:
     identifier = action["identifier"]
-    check_query(request, max_limit=_MAX_LIMIT)
+    check_query(request, max_limit=_MAX_RUNS)
     body = read_body(request, checks.NEW_RUN, required=("properties",))
     if value_at(action, ("trigger", "type")) != "self-service":
         raise invalid(f'"{identifier}" is an automation; only a self-service action can be run')
-    properties = fill_inputs(action, body["properties"])
-    if fault := find_input_fault(action, properties):
+    properties = _fill_inputs(action, body["properties"])
+    if fault := _find_input_fault(action, properties):
         raise invalid(f"body/{fault}")
     waits = action.get("requiredApproval") or False
     kind = value_at(action, ("invocationMethod", "type"))
@@ -248,9 +158,44 @@ def _invokes(state: SandboxState, kind: Any) -> bool:
     return kind in {WEBHOOK, INTEGRATION_ACTION} or (kind == KAFKA and state.has_topic)
 
 
+def _fill_inputs(action: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs, with fixed defaults for those that are not given."""
+    return {**plain_defaults(_declared(action) or {}, given), **given}
+
+
+def _find_input_fault(action: Mapping[str, Any], given: Mapping[str, Any]) -> str | None:
+    """Return the first fault of the inputs, with the input's name, or None."""
+    declared = _declared(action)
+    if declared is None:
+        return None
+    rules = settle(declared, value_at(action, ("trigger", "userInputs", "required")), {})
+    for name in rules.required:
+        if given.get(name) is None:
+            return f"properties must have required property '{name}'"
+    for name, value in given.items():
+        if name not in rules.declared:
+            return f"properties must NOT have additional properties; found '{name}'"
+        if value is not None and (message := _fault(rules.declared[name], value)):
+            return f"properties/{name} {message}"
+    return None
+
+
+def _fault(rules: Mapping[str, Any], value: Any) -> str | None:
+    try:
+        faults = find_faults(rules, as_sent(rules, value))
+    except BadAction as error:
+        return f"is declared incorrectly, {error}"
+    return fault_message(faults[0]) if faults else None
+
+
+def _declared(action: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    declared = value_at(action, ("trigger", "userInputs", "properties"))
+    return declared if isinstance(declared, Mapping) else None
+
+
 def decide(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
     """Approve or decline a run. One approval is enough for any `requiredApproval`."""
-    check_query(request, max_limit=_MAX_LIMIT)
+    check_query(request, max_limit=_MAX_RUNS)
     run, _ = find_run(state, run_id)
     body = read_body(request, checks.APPROVAL, required=("status",))
     check_open(run)
@@ -273,3 +218,53 @@ def decide(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse
         note="approved" if approved else "declined",
         invokes=run.id if sends else None,
     )
+
+
+def update(
+    state: SandboxState, request: ApiRequest, run_id: str, fields: checks.Fields, required: tuple[str, ...] = ()
+) -> ApiResponse:
+    """Set the fields in the body of a run or a node's run, and return the response."""
+    run, is_new = find_run(state, run_id)
+    body = read_body(request, fields, required)
+    check_open(run)
+    check_status(run, body.get("status"))
+    state.update_run(run, body)
+    return run_response(run, is_new, {"run": run.document()}, describe_update(body))
+
+
+def find_run(state: SandboxState, run_id: str) -> tuple[SandboxRun, bool]:
+    """Return a run and whether it was just created; raises Refused with 404."""
+    run, is_new = state.find_run(run_id)
+    if run is None:
+        kind = "node" if is_node_run(run_id) else "action"
+        raise not_found(f"The {kind} run with identifier", run_id)
+    return run, is_new
+
+
+def check_open(run: SandboxRun) -> None:
+    """Raise Refused with 422 if the run has ended."""
+    if run.ended:
+        kind = "Node" if is_node_run(run.id) else "Action"
+        raise Refused(422, "run_exhausted", f'{kind} run "{run.id}" already finished execution')
+
+
+def check_status(run: SandboxRun, status: str | None) -> None:
+    """Raise the 422 for a status if the webhook's HTTP response sets it. Port's agent reports the response itself."""
+    if status is not None and run.invocation.is_synchronized and not run.invocation.is_for_agent:
+        raise Refused(422, "run_synchronized_error", "Cannot manually change the status of a synchronized run")
+
+
+def run_response(
+    run: SandboxRun, is_new: bool, document: Mapping[str, Any], note: str = "", *, status: int = 200
+) -> ApiResponse:
+    """Return a successful response about a run."""
+    notes = (note, "created the unknown run" if is_new else "")
+    return ApiResponse(
+        status=status, document={"ok": True, **document}, run_id=run.id, note="; ".join(filter(None, notes))
+    )
+
+
+def describe_update(body: Mapping[str, Any]) -> str:
+    """Return a description of an update: its status and result, and the names of its other fields."""
+    ends = [f"{name} {body[name]}" for name in ("status", "result") if name in body]
+    return ", ".join([*ends, *(name for name in body if name not in {"status", "result"})])

@@ -20,8 +20,7 @@ from port_hook_cli.sandbox.run import MAX_RUNS, UNKNOWN_ACTION, Phase, SandboxRu
 from port_hook_cli.sandbox.state_size import MAX_STATE_BYTES, StateSize
 from port_hook_cli.sandbox.workflows.book import WorkflowBook
 from port_hook_cli.text.durations import format_duration
-from port_hook_cli.text.masking import Masker
-from port_hook_cli.text.secret import Secret
+from port_hook_cli.text.secret import Masker, Secret
 
 TOKEN_LIFETIME_S = 3 * 60 * 60
 _UNDER_WAY = frozenset({Phase.PENDING, Phase.SENDING})

@@ -1,8 +1,13 @@
-"""Strings that are not printed."""
+"""Secrets: strings that are not printed, and the masking of known secrets in text, bytes and JSON values."""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
 
 MASK = "***"
 # Shorter secrets are not masked in text: they may be part of any word, so the text would become unreadable.
@@ -24,3 +29,78 @@ class Secret:
 
     def __str__(self) -> str:
         return MASK
+
+
+# jq's errors show about the first ten characters of a value. A shorter beginning reveals little.
+_SHORTEST_CUT = 4
+# Neither jq nor port-hook truncates a value to more characters.
+LONGEST_CUT = 256
+_LINE_ENDS = re.compile("[\t\r\n]")
+
+
+class Masker:
+    """Replaces secrets of 8 or more characters with `***`, also where JSON or a URL escapes them.
+
+    A value that an expression derives from a secret, such as its base64 or a part of it, is not masked.
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        # A URL is sent without its line ends, and a header field without its outer white space.
+        lost = {form for value in secrets for form in (value, _LINE_ENDS.sub("", value))}
+        values = {form for value in lost for form in (value, value.strip()) if len(form) >= SHORTEST_SECRET}
+        forms = {form for value in values for form in _forms(value)}
+        # The longest first, because a secret may be part of another.
+        self._forms = sorted(forms, key=len, reverse=True)
+
+    def text(self, text: str) -> str:
+        """Return `text` with every secret masked."""
+        for form in self._forms:
+            text = text.replace(form, MASK)
+        return text
+
+    def message(self, text: str) -> str:
+        """Return an error message with every secret masked, also those that jq truncated (`"abcdefg...`)."""
+        text = self.text(text)
+        for form in self._forms:
+            for length in range(min(len(form) - 1, LONGEST_CUT), _SHORTEST_CUT - 1, -1):
+                text = text.replace(f"{form[:length]}...", f"{MASK}...")
+        return text
+
+    def content(self, content: bytes) -> bytes:
+        """Return bytes with every secret masked."""
+        for form in self._forms:
+            content = content.replace(form.encode("utf-8", "surrogatepass"), MASK.encode())
+        return content
+
+    def beginning(self, content: bytes, *, of_more: bool) -> bytes:
+        """Return bytes with every secret masked. With `of_more`, also mask a secret that is cut off at the end."""
+        content = self.content(content)
+        for form in self._forms if of_more else ():
+            secret = form.encode("utf-8", "surrogatepass")
+            for length in range(min(len(secret) - 1, len(content)), _SHORTEST_CUT - 1, -1):
+                if content.endswith(secret[:length]):
+                    return content[:-length] + MASK.encode()
+        return content
+
+    def value(self, value: Any) -> Any:
+        """Return a JSON value with every secret masked in its strings and keys."""
+        root: list[Any] = [value]
+        # A loop, because documents may be nested deeper than Python's stack.
+        places: list[tuple[Any, Any]] = [(root, 0)] if self._forms else []
+        while places:
+            holder, key = places.pop()
+            found = holder[key]
+            if isinstance(found, str):
+                holder[key] = self.text(found)
+            elif isinstance(found, list):
+                holder[key] = list(found)
+                places += [(holder[key], index) for index in range(len(found))]
+            elif isinstance(found, dict):
+                holder[key] = {self.text(name): element for name, element in found.items()}
+                places += [(holder[key], name) for name in holder[key]]
+        return root[0]
+
+
+def _forms(value: str) -> set[str]:
+    written = {json.dumps(value, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
+    return {value, quote(value, safe="", errors="replace"), quote(value, errors="replace"), *written}

@@ -19,8 +19,8 @@ from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import brief
+from port_hook_cli.text.secret import Masker
 from port_hook_cli.trigger.files import is_file
 from port_hook_cli.trigger.message_output import MadeMessage
 from port_hook_cli.trigger.plan import TriggerPlan

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from port_hook_cli.actions.templates import JqError
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, write_content
-from port_hook_cli.text.masking import Masker
+from port_hook_cli.text.secret import Masker
 from port_hook_cli.trigger.records import message_record
 from port_hook_cli.trigger.view import message_lines, published_lines
 

@@ -15,8 +15,8 @@ from port_hook_cli.invocations.url_text import masked_url, sendable_url
 from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, tell, write_bytes, write_content
-from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.text.secret import Masker
 from port_hook_cli.trigger.records import invocation_record
 
 

@@ -14,7 +14,7 @@ from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import signed_message
-from port_hook_cli.text.masking import Masker
+from port_hook_cli.text.secret import Masker
 from port_hook_cli.trigger.invoker import Invoker, RunParameters
 from port_hook_cli.trigger.message_output import MadeMessage, print_message, show_message, show_published
 from port_hook_cli.trigger.output import warn

@@ -11,7 +11,7 @@ from port_hook_cli.actions.templates import UNDEFINED
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.records import delivery_fields
 from port_hook_cli.runs.fate import RunFate
-from port_hook_cli.text.masking import Masker
+from port_hook_cli.text.secret import Masker
 
 TRIGGER = "port-hook/trigger/1"
 

@@ -25,8 +25,8 @@ from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import signed_headers
 from port_hook_cli.terminal.console import emit, tell
-from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.text.secret import Masker
 from port_hook_cli.trigger.destination import destination
 from port_hook_cli.trigger.documents import read_by, read_entity, read_event, read_inputs, read_secrets
 from port_hook_cli.trigger.files import FoundWorkflow, find_action, find_in_port, locate, read_given, read_object

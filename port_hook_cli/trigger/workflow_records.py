@@ -8,7 +8,7 @@ from typing import Any
 
 from port_hook_cli.actions.templates import UNDEFINED
 from port_hook_cli.invocations.records import delivery_fields
-from port_hook_cli.text.masking import Masker
+from port_hook_cli.text.secret import Masker
 from port_hook_cli.trigger.records import TRIGGER
 from port_hook_cli.workflows.run import WorkflowRun
 from port_hook_cli.workflows.shown_run import ShownNodeRun, ShownRun

@@ -19,8 +19,8 @@ from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, tell
-from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.text.secret import Masker
 from port_hook_cli.text.styled import Styled
 from port_hook_cli.trigger.destination import destination
 from port_hook_cli.trigger.invoker import Invoker

@@ -13,8 +13,8 @@ from port_hook_cli.javascript.values import write_json
 from port_hook_cli.runs.view import report_command
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.layout import INDENT
-from port_hook_cli.text.masking import Masker
 from port_hook_cli.text.safe import brief
+from port_hook_cli.text.secret import Masker
 from port_hook_cli.text.styled import Styled
 from port_hook_cli.workflows.run import WorkflowRun
 from port_hook_cli.workflows.shown_run import ShownNodeRun, ShownRun

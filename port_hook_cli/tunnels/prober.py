@@ -8,7 +8,7 @@ import ssl
 import time
 from functools import cache
 
-from port_hook_cli.tunnels.connectivity import Connectivity, ProbeResult, read_probe
+from port_hook_cli.tunnels.report import Connectivity, ProbeResult, read_probe
 
 _MAX_BODY_BYTES = 4096
 

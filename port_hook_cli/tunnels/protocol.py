@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from port_hook_cli.invocations.source import SourceContext
-from port_hook_cli.tunnels.connectivity import ProbeResult
+from port_hook_cli.tunnels.report import ProbeResult
 
 
 class Tunnel(Protocol):

@@ -1,4 +1,4 @@
-"""The tunnel providers, one row each.
+"""The tunnel providers, one row each, and the addresses of tunnels that users write.
 
 To add a provider, write a module and add its row here. The help of `--tunnel`, the values it accepts, the order of
 `auto`, the options that each provider takes and the table in docs/how-to/be-reachable.md come from the rows.
@@ -8,10 +8,65 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.tunnels.smee.address import read_channel
-from port_hook_cli.tunnels.ssh.address import read_server
+
+_SERVICES = ("localhost.run", "serveo.net", "a.pinggy.io")
+_OTHER_NAMES = {"serveo": "serveo.net", "pinggy": "a.pinggy.io", "pinggy.io": "a.pinggy.io"}
+_SERVER_HINT = "Write it as ssh://USER@HOST, ssh://USER@HOST:PORT or ssh://USER@HOST:PORT/REMOTE_PORT."
+_MAX_PORT = 65535
+
+
+def read_server(text: str) -> str | None:
+    """Return the service or `ssh://` URL that `--tunnel TEXT` names, or None; raises UsageError for a bad URL."""
+    service = _OTHER_NAMES.get(text, text)
+    if service in _SERVICES:
+        return service
+    if text == "ssh":
+        raise UsageError(
+            "--tunnel ssh does not name a server.", hint=f"{_SERVER_HINT} Or use {' or '.join(_SERVICES)}."
+        )
+    return _checked_server(text) if text.startswith("ssh://") else None
+
+
+def _checked_server(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise UsageError(
+            f"--tunnel {text!r} has a port that is not from 1 to {_MAX_PORT}.", hint=_SERVER_HINT
+        ) from None
+    if port == 0:
+        raise UsageError(f"--tunnel {text!r} has a port that is not from 1 to {_MAX_PORT}.", hint=_SERVER_HINT)
+    if not parts.hostname:
+        raise UsageError(f"--tunnel {text!r} does not name a server.", hint=_SERVER_HINT)
+    if parts.password is not None:
+        raise UsageError(
+            "The URL in --tunnel contains a password, and other users of this machine can read command lines.",
+            hint="Leave out the password, and use a key or your SSH agent.",
+        )
+    remote = parts.path.strip("/")
+    if parts.query or parts.fragment or (remote and not (remote.isdecimal() and int(remote) <= _MAX_PORT)):
+        raise UsageError(f"--tunnel {text!r} has more than user, host, port and remote port.", hint=_SERVER_HINT)
+    return text
+
+
+_CHANNEL_HINT = "Write it as https://smee.io/CHANNEL, or https://smee.io/new for a new channel."
+
+
+def read_channel(text: str) -> str | None:
+    """Return the channel's URL that `--tunnel TEXT` names, or None; raises UsageError for a URL without a channel."""
+    if not text.startswith(("https://", "http://")):
+        return None
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise UsageError(f"--tunnel {text!r} is not a valid URL.", hint=_CHANNEL_HINT) from None
+    if not parts.hostname or not parts.path.strip("/"):
+        raise UsageError(f"--tunnel {text!r} does not name a channel.", hint=_CHANNEL_HINT)
+    return text.rstrip("/")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.actions.templates import JqError
 from port_hook_cli.errors import RenderError
 from port_hook_cli.invocations.models import Delivery
-from port_hook_cli.text.masking import Masker
+from port_hook_cli.text.secret import Masker
 from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult, failed, webhook_outcome
 from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, end_node, progressed, template_data
 from port_hook_cli.workflows.steps import (

@@ -18,7 +18,7 @@ from port_hook_cli.assistant.server import call_tool
 from port_hook_cli.assistant.tool import Arguments, AssistantTool
 from port_hook_cli.assistant.workspace import Workspace
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.text.masking import Masker
+from port_hook_cli.text.secret import Masker
 from tests.assistant.assistants import Assistant
 
 READING = offered_tools(allow_send=False)

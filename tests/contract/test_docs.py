@@ -37,12 +37,12 @@ from port_hook_cli.port_api import login_records
 from port_hook_cli.replay.comparing import ResponseComparison, comparison_fields
 from port_hook_cli.retarget.entry import End, Entry, Outcome
 from port_hook_cli.retarget.view import restore_record
-from port_hook_cli.runs import records as run_records
+from port_hook_cli.runs import view as run_view
 from port_hook_cli.runs.updates import Reported
 from port_hook_cli.sandbox import view as sandbox_records
 from port_hook_cli.signatures import view as signature_records
 from port_hook_cli.signatures.verification import verify_signature
-from port_hook_cli.text.masking import Masker
+from port_hook_cli.text.secret import Masker
 from port_hook_cli.trigger import records as trigger_records
 from port_hook_cli.trigger import workflow_records
 from port_hook_cli.workflows.run import NodeRun, WorkflowRun
@@ -221,8 +221,8 @@ def every_record() -> Iterator[dict[str, Any]]:
     yield prune_record(PruneCount(1, 2), dry_run=False)
     recorded = ResponseComparison(recorded=200, status=200)
     yield {**records.delivery_record(delivery, source="s", run_id=None), **comparison_fields(recorded), "capture": None}
-    yield run_records.report_record(Reported(run_id="r", status=None, logs_sent=0, fields=()), page="")
-    yield run_records.dry_run_record("r", [], api_url="u")
+    yield run_view.report_record(Reported(run_id="r", status=None, logs_sent=0, fields=()), page="")
+    yield run_view.dry_run_record("r", [], api_url="u")
     yield restore_record(
         Outcome(entry=Entry(identifier="a", api_url="u", original={}), end=End.RESTORED), "w", dry_run=False
     )

@@ -18,7 +18,7 @@ from port_hook_cli.listener.run_follower import MAX_FOLLOWED
 from port_hook_cli.listener.server import FIRST_HEAD_S, MAX_CONNECTIONS, MIN_CAPACITY
 from port_hook_cli.port_api.retries import MAX_TRIES, MAX_WAIT_S
 from port_hook_cli.reporting.spool import MAX_KEPT_BYTES
-from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
+from port_hook_cli.runs.updates import REQUEST_LIMIT
 from port_hook_cli.sandbox.run import MAX_RUNS
 from port_hook_cli.sandbox.workflows.book import MAX_LOGS
 from port_hook_cli.signatures.budget import HASHED_BYTES, MILLISECONDS_BODY_BYTES

@@ -13,7 +13,7 @@ from port_hook_cli.inspector.json_levels import (
     level,
     scalar_text,
 )
-from port_hook_cli.javascript.pointers import NoSuchValue, short_text, value_at
+from port_hook_cli.javascript.paths import NoSuchValue, short_text, value_at
 
 documents = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text("aB~/", max_size=4),

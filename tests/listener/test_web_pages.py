@@ -7,7 +7,7 @@ import json
 import pytest
 
 from port_hook_cli.http.web_pages import PublicNames
-from port_hook_cli.tunnels.connectivity import ProbeEndpoint
+from port_hook_cli.tunnels.report import ProbeEndpoint
 from tests.receivers import receiving
 
 PROBE_ENDPOINT = ProbeEndpoint(path="/echo", token="the-token")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from port_hook_cli.errors import PortApiError, RunEndedError
 from port_hook_cli.port_api.client import PortApi
-from port_hook_cli.runs.log_splitting import REQUEST_LIMIT, encode_body
+from port_hook_cli.runs.updates import REQUEST_LIMIT, encode_body
 from port_hook_cli.text.secret import Secret
 from tests.factories import NOW, RUN_ID, SECRET
 from tests.flaky_port import Fault, FlakyPort

@@ -11,15 +11,17 @@ from hypothesis import strategies as st
 from port_hook_cli.errors import PortApiError, UsageError
 from port_hook_cli.port_api.responses import backoff_s, problem_of, read_object, retry_after_s
 from port_hook_cli.runs.ids import check_run_id, doubt_about
-from port_hook_cli.runs.log_splitting import REQUEST_LIMIT, encode_body, split_log
 from port_hook_cli.runs.updates import (
+    REQUEST_LIMIT,
     RunReport,
     RunStatus,
+    encode_body,
     ended_status,
     log_calls,
     patch_call,
     plan_report,
     run_path,
+    split_log,
 )
 from tests.factories import NOW, RUN_ID
 from tests.port_openapi import body_schema, faults, port_openapi

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.errors import ListenError, PortApiError, RunEndedError
-from port_hook_cli.runs.log_splitting import REQUEST_LIMIT
+from port_hook_cli.runs.updates import REQUEST_LIMIT
 from port_hook_cli.sandbox import ApiEvent, CallRate, Sandbox
 from port_hook_cli.sandbox.access import parse_rate
 from port_hook_cli.sandbox.messages import ApiRequest

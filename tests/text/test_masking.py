@@ -8,7 +8,7 @@ from urllib.parse import quote
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.text.masking import Masker
+from port_hook_cli.text.secret import Masker
 
 
 @given(st.text(min_size=8).filter(lambda text: "*" not in text and len(text.strip()) >= 8), st.text())

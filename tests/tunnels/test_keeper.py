@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from port_hook_cli.errors import TunnelError
-from port_hook_cli.tunnels.connectivity import Connectivity, ProbeResult
 from port_hook_cli.tunnels.keeper import Keeper
 from port_hook_cli.tunnels.protocol import Tunnel
-from port_hook_cli.tunnels.report import TunnelReport, TunnelState
+from port_hook_cli.tunnels.report import Connectivity, ProbeResult, TunnelReport, TunnelState
 from tests.tunnels.fast_clock import with_fast_clock
 
 REACHABLE = ProbeResult(Connectivity.REACHABLE, 12.0)

@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from port_hook_cli.tunnels.connectivity import Connectivity, ProbeResult
 from port_hook_cli.tunnels.keeper import Keeper
 from port_hook_cli.tunnels.protocol import Tunnel
-from port_hook_cli.tunnels.report import TunnelReport, TunnelState
+from port_hook_cli.tunnels.report import Connectivity, ProbeResult, TunnelReport, TunnelState
 from tests.tunnels.fast_clock import run_fast
 
 REACHABLE = ProbeResult(Connectivity.REACHABLE, 12.0)

@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import pytest
 
-from port_hook_cli.tunnels.connectivity import Connectivity
 from port_hook_cli.tunnels.prober import probe
+from port_hook_cli.tunnels.report import Connectivity
 from tests.servers import handler
 
 

@@ -14,10 +14,10 @@ import pytest
 
 from port_hook_cli.errors import StoreError, TunnelError
 from port_hook_cli.invocations.models import Headers, Invocation, Response
-from port_hook_cli.tunnels.connectivity import Connectivity, ProbeResult
 from port_hook_cli.tunnels.opening import open_tunnel
 from port_hook_cli.tunnels.protocol import Opening
 from port_hook_cli.tunnels.registry import parse_tunnel
+from port_hook_cli.tunnels.report import Connectivity, ProbeResult
 from port_hook_cli.tunnels.smee.channel import SmeeChannel, open_smee
 from port_hook_cli.tunnels.smee.stream import explain
 from tests.factories import a_body, signed

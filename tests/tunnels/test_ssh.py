@@ -21,10 +21,10 @@ import httpx
 import pytest
 
 from port_hook_cli.errors import TunnelError
-from port_hook_cli.tunnels.connectivity import Connectivity
 from port_hook_cli.tunnels.opening import open_tunnel
 from port_hook_cli.tunnels.protocol import Opening, Tunnel
 from port_hook_cli.tunnels.registry import parse_tunnel
+from port_hook_cli.tunnels.report import Connectivity
 from port_hook_cli.tunnels.ssh.opening import open_ssh
 from tests.factories import SECRET, a_body, signed
 from tests.processes import listener

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from port_hook_cli.invocations.models import Exchange, Headers
 from port_hook_cli.invocations.payload import read_payload
-from port_hook_cli.javascript.pointers import MAX_POINTER, escaped, short_text
+from port_hook_cli.javascript.paths import MAX_POINTER, escaped, short_text
 
 MAX_CHANGES = 500
 _TEXT = 2_000

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from port_hook_cli.captures.comparison.differences import Change
 from port_hook_cli.errors import UsageError
-from port_hook_cli.javascript.paths import Append, JsonPath
-from port_hook_cli.javascript.pointers import escaped
+from port_hook_cli.javascript.paths import Append, JsonPath, escaped
 
 _HEADER = "header:"
 _HINT = "Write a path such as result.id, a JSON Pointer such as /result/id, or header:NAME."

@@ -1,1 +1,1 @@
-"""Workflows in the sandbox: their definitions, their runs, the runs of their nodes, and what walks them."""
+"""Workflows in the sandbox: what it holds of them, the calls about them and their node runs, and their walks."""

@@ -1,31 +1,29 @@
-"""Runs of workflow nodes in the sandbox: reports, logs, input responses, and the agent's claim and acknowledgement.
+"""Calls about the runs of workflow nodes: reports, logs, input responses, and the agent's claim and acknowledgment.
 
-An unknown node run is created when its id is first used (`made_up.py`), so that a handler can be tried without a
-workflow.
+A node run that belongs to no workflow of the sandbox is created when its id is first used, so that a handler can be
+tried without a workflow. The functions at the end are for such node runs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from port_hook_cli.invocations.records import format_time
+from port_hook_cli.runs.updates import is_node_run
 from port_hook_cli.sandbox import checks
-from port_hook_cli.sandbox.agent import AGENT
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, read_body
-from port_hook_cli.sandbox.runs import describe_update
+from port_hook_cli.sandbox.agent import AGENT, CLAIM_S, DEFAULT_CLAIMED, claim_matching
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, not_found, read_body
+from port_hook_cli.sandbox.run import SandboxRun
+from port_hook_cli.sandbox.runs import describe_update, find_run, run_response, update
 from port_hook_cli.sandbox.state import SandboxState
-from port_hook_cli.sandbox.workflows import made_up
-from port_hook_cli.sandbox.workflows.book import NodeReport
-from port_hook_cli.sandbox.workflows.documents import claimed_document, node_run_document
-from port_hook_cli.sandbox.workflows.made_up import counted_logs, logged
+from port_hook_cli.sandbox.workflows.book import NodeReport, claimed_document, node_run_document
 from port_hook_cli.text.safe import brief
 from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
 from port_hook_cli.workflows.run import COMPLETED, NodeRun, Progress, WorkflowRun
 from port_hook_cli.workflows.workflow import NodeType
 
-CLAIM_S = 60.0
-_DEFAULT_CLAIMED = 10
 _UNLISTED = "Port's API reference does not list this route; it has PATCH /v1/workflows/nodes/runs/{node_run_id}"
 
 
@@ -33,7 +31,7 @@ def update_node_run(state: SandboxState, request: ApiRequest, node_run_id: str) 
     """Return the response to a PATCH of a node run; one that ends it takes the run further."""
     found = state.workflows.find_node_run(node_run_id)
     if found is None:
-        return made_up.update_node_run(state, request, node_run_id)
+        return _update_made_up(state, request, node_run_id)
     run, node_run = found
     body = read_body(request, checks.NODE_PATCH)
     _check_open(run, node_run)
@@ -50,7 +48,7 @@ def update_node_run(state: SandboxState, request: ApiRequest, node_run_id: str) 
         fields["status_label"] = body["statusLabel"]["text"]
     if "logs" in body:
         at = format_time(state.now())
-        fields["logs"] = (*report.logs, *({**each, "createdAt": at} for each in logged(body)))
+        fields["logs"] = (*report.logs, *({**each, "createdAt": at} for each in _logged(body)))
     if body.get("status") == COMPLETED:
         fields["outcome"] = NodeOutcome(result=NodeResult(body["result"]), output=output or {})
     state.workflows.report(node_run_id, **fields)
@@ -71,7 +69,7 @@ def update_node_run_in(state: SandboxState, request: ApiRequest, run_id: str, no
     """
     found = state.workflows.find_node_run(node_run_id)
     if found is not None and found[0].id != run_id:
-        raise Refused(404, "not_found", f'The node run with identifier "{node_run_id}" was not found')
+        raise not_found("The node run with identifier", node_run_id)
     response = update_node_run(state, request, node_run_id)
     return replace(response, note=f"{response.note}; {_UNLISTED}")
 
@@ -80,7 +78,7 @@ def show_node_run(state: SandboxState, _: ApiRequest, node_run_id: str) -> ApiRe
     """Return a node run. Port shows no single node run; this route is the sandbox's own, for `trigger --wait`."""
     found = state.workflows.find_node_run(node_run_id)
     if found is None:
-        return made_up.show_node_run(state, node_run_id)
+        return _show_made_up(state, node_run_id)
     document = node_run_document(state.workflows, *found)
     return ApiResponse(status=200, document={"ok": True, "nodeRun": document}, run_id=node_run_id)
 
@@ -101,21 +99,19 @@ def add_logs(state: SandboxState, request: ApiRequest, node_run_id: str) -> ApiR
     """Add entries to the log of a node run."""
     found = state.workflows.find_node_run(node_run_id)
     if found is None:
-        return made_up.add_node_logs(state, request, node_run_id)
+        return _add_logs_to_made_up(state, request, node_run_id)
     body = read_body(request, checks.NODE_LOGS, required=("logs",))
     at = format_time(state.now())
     logs = [{"level": log.get("level", "INFO"), "message": log["message"], "createdAt": at} for log in body["logs"]]
     known = state.workflows.reports.get(node_run_id, NodeReport()).logs
     state.workflows.report(node_run_id, logs=(*known, *logs))
-    return ApiResponse(
-        status=201, document={"ok": True, "logs": logs}, run_id=node_run_id, note=counted_logs(len(logs))
-    )
+    return ApiResponse(status=201, document={"ok": True, "logs": logs}, run_id=node_run_id, note=_counted(len(logs)))
 
 
 def list_logs(state: SandboxState, _: ApiRequest, node_run_id: str) -> ApiResponse:
     """Return the log of a node run."""
     if state.workflows.find_node_run(node_run_id) is None:
-        return made_up.list_node_logs(state, node_run_id)
+        return _list_logs_of_made_up(state, node_run_id)
     logs = list(state.workflows.reports.get(node_run_id, NodeReport()).logs)
     return ApiResponse(status=200, document={"ok": True, "logs": logs}, run_id=node_run_id)
 
@@ -155,11 +151,11 @@ def claim(state: SandboxState, request: ApiRequest) -> ApiResponse:
     claimed: list[dict[str, Any]] = []
     installation = body["installationId"]
     for run, node_run in _waiting(state, now, body.get("exclude") or (), installation):
-        if len(claimed) < body.get("limit", _DEFAULT_CLAIMED):
+        if len(claimed) < body.get("limit", DEFAULT_CLAIMED):
             state.workflows.report(node_run.id, claimed_until=until, installation_id=installation)
             claimed.append(claimed_document(state.workflows, run, node_run))
-    left = body.get("limit", _DEFAULT_CLAIMED) - len(claimed)
-    made = made_up.claimed(state, body, left) if installation == AGENT else []
+    left = body.get("limit", DEFAULT_CLAIMED) - len(claimed)
+    made = _claimed_made_up(state, body, left) if installation == AGENT else []
     document = {"ok": True, "nodeRuns": [*claimed, *made]}
     count = len(claimed) + len(made)
     claimer = "the agent" if installation == AGENT else f"the integration {brief(installation)}"
@@ -210,7 +206,7 @@ def _waiting(state: SandboxState, now: float, excluded: Any, installation: str) 
 def _known(state: SandboxState, node_run_id: str) -> tuple[WorkflowRun, NodeRun]:
     found = state.workflows.find_node_run(node_run_id)
     if found is None:
-        raise Refused(404, "not_found", f'The node run with identifier "{node_run_id}" was not found')
+        raise not_found("The node run with identifier", node_run_id)
     return found
 
 
@@ -218,3 +214,55 @@ def _check_open(run: WorkflowRun, node_run: NodeRun) -> None:
     """Raise the 422 of a node run that has ended. Port lists 422 and no 409, but not what a late update gets."""
     if node_run.result is not None or run.result is not None:
         raise Refused(422, "run_exhausted", f'Node run "{node_run.id}" already finished execution')
+
+
+def _counted(count: int) -> str:
+    """Return the number of entries that a call added to a log, for the terminal."""
+    return f"{count} log {'entry' if count == 1 else 'entries'}"
+
+
+def _logged(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the `logs` of a PATCH, which have the form of Port's draft of its API, as the logs route has them."""
+    return [{"level": log["logLevel"], "message": log.get("log", "")} for log in body.get("logs", ())]
+
+
+def _update_made_up(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
+    """Return the response to a PATCH of a node run."""
+    response = update(state, request, run_id, checks.NODE_PATCH)
+    run, _ = find_run(state, run_id)
+    for log in _logged(read_body(request, checks.NODE_PATCH)):
+        state.add_log(run, log)
+    return response
+
+
+def _show_made_up(state: SandboxState, run_id: str) -> ApiResponse:
+    """Return the response to a GET of a node run; the route is the sandbox's own."""
+    run, is_new = find_run(state, run_id)
+    return run_response(run, is_new, {"nodeRun": run.document()})
+
+
+def _add_logs_to_made_up(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
+    """Add entries to the log of a node run, even of an ended one, as `add_logs` does."""
+    run, is_new = find_run(state, run_id)
+    body = read_body(request, checks.NODE_LOGS, required=("logs",))
+    logs = [state.add_log(run, log) for log in body["logs"]]
+    return run_response(run, is_new, {"logs": logs}, _counted(len(logs)), status=201)
+
+
+def _list_logs_of_made_up(state: SandboxState, run_id: str) -> ApiResponse:
+    """Return the log of a node run, with the name that Port's own CLI reads; a log of an action run has another."""
+    run, is_new = find_run(state, run_id)
+    return run_response(run, is_new, {"logs": run.logs})
+
+
+def _claimed_made_up(state: SandboxState, body: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:
+    """Return up to `limit` node runs that wait for the agent, now claimed."""
+    if limit < 1:
+        return []
+    return [_for_agent(run) for run in claim_matching(state, {**body, "limit": limit}, lambda run: is_node_run(run.id))]
+
+
+def _for_agent(run: SandboxRun) -> dict[str, Any]:
+    config = {name: value for name, value in (run.invocation.payload or {}).items() if name != "workflowRun"}
+    workflow = (run.invocation.payload or {}).get("workflowRun", f"wfr_{run.id.partition('_')[2]}")
+    return {**run.document(), "config": config, "node": {"config": config}, "workflowRun": {"identifier": workflow}}

@@ -23,8 +23,8 @@ from port_hook_cli.http.proxies import BadProxy, open_client
 from port_hook_cli.invocations.models import Headers, Invocation
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.text.safe import brief
-from port_hook_cli.tunnels.connectivity import Connectivity, ProbeResult
 from port_hook_cli.tunnels.protocol import Opening
+from port_hook_cli.tunnels.report import Connectivity, ProbeResult
 from port_hook_cli.tunnels.smee.event import (
     InvalidEvent,
     RelayedRequest,

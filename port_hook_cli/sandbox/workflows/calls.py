@@ -1,4 +1,4 @@
-"""Runs of workflows in the sandbox: start, list, read, cancel, logs."""
+"""Calls about workflows and their runs: the definitions, and to start, list, read and cancel runs."""
 
 from __future__ import annotations
 
@@ -8,17 +8,86 @@ from typing import Any
 
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.runs.ids import make_run_id
-from port_hook_cli.sandbox.checks import NEW_WORKFLOW_RUN
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, read_body
+from port_hook_cli.sandbox.checks import NEW_WORKFLOW_RUN, OTHERS_ALLOWED, WORKFLOW
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, not_found, read_body, taken
 from port_hook_cli.sandbox.state import SandboxState
-from port_hook_cli.sandbox.workflows.book import NodeReport
-from port_hook_cli.sandbox.workflows.definitions import find_workflow
-from port_hook_cli.sandbox.workflows.documents import run_document
+from port_hook_cli.sandbox.workflows.book import NodeReport, run_document
 from port_hook_cli.workflows.run import WorkflowRun, cancel, start
 from port_hook_cli.workflows.workflow import BadWorkflow, Node, NodeType, read_workflow
 
 _MOST_RUNS = 1000
 _BY = {"email": "you@example.com", "firstName": "Sandbox", "lastName": "User"}
+
+
+def list_workflows(state: SandboxState, _: ApiRequest) -> ApiResponse:
+    """Return the response to a GET of all workflows."""
+    found = list(state.workflows.documents.values())
+    return ApiResponse(status=200, document={"ok": True, "workflows": found}, note=f"{len(found)} workflows")
+
+
+def create_workflow(state: SandboxState, request: ApiRequest) -> ApiResponse:
+    """Add a workflow; 409 for an identifier that is taken."""
+    body = read_body(request, WORKFLOW, required=("identifier",), others=OTHERS_ALLOWED)
+    if body["identifier"] in state.workflows.documents:
+        raise taken("A workflow with identifier", body["identifier"])
+    return _put(state, body, status=201, note="created the workflow")
+
+
+def show_workflow(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
+    """Return the response to a GET of a workflow."""
+    return ApiResponse(status=200, document={"ok": True, "workflow": find_workflow(state, identifier)})
+
+
+def replace_workflow(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
+    """Make a new version of a workflow."""
+    find_workflow(state, identifier)
+    body = read_body(request, WORKFLOW, required=("identifier",), others=OTHERS_ALLOWED)
+    if body["identifier"] != identifier:
+        raise invalid("body/identifier must be the identifier in the path: the sandbox does not rename workflows")
+    return _put(state, body, status=200, note="replaced the workflow")
+
+
+def delete_workflow(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
+    """Delete a workflow; its runs go on."""
+    found = find_workflow(state, identifier)
+    state.workflows.remove(identifier)
+    return ApiResponse(status=200, document={"ok": True, "workflow": found}, note="deleted the workflow")
+
+
+def show_node(state: SandboxState, _: ApiRequest, identifier: str, node: str) -> ApiResponse:
+    """Return the response to a GET of a node, under both names that clients read."""
+    for found in find_workflow(state, identifier)["nodes"]:
+        if found["identifier"] == node:
+            return ApiResponse(status=200, document={"ok": True, "node": found, "workflow": found})
+    raise not_found("The node with identifier", node)
+
+
+def list_triggers(state: SandboxState, _: ApiRequest) -> ApiResponse:
+    """Return the self-service triggers of all workflows. Port does not document their fields."""
+    found: list[dict[str, Any]] = [
+        {"workflow": {"identifier": workflow["identifier"], "title": workflow.get("title")}, "node": node}
+        for workflow in state.workflows.documents.values()
+        for node in workflow["nodes"]
+        if node["config"]["type"] == NodeType.SELF_SERVE_TRIGGER
+    ]
+    return ApiResponse(status=200, document={"ok": True, "triggers": found})
+
+
+def find_workflow(state: SandboxState, identifier: str) -> dict[str, Any]:
+    """Return a workflow as Port shows it; raises the 404."""
+    found = state.workflows.documents.get(identifier)
+    if found is None:
+        raise not_found("The workflow with identifier", identifier)
+    return found
+
+
+def _put(state: SandboxState, body: dict[str, Any], *, status: int, note: str) -> ApiResponse:
+    try:
+        read_workflow(body)
+    except BadWorkflow as problem:
+        raise invalid(f"The workflow {problem}") from problem
+    shown = state.workflows.put(body, org=state.organization["id"], by=state.client_id)
+    return ApiResponse(status=status, document={"ok": True, "workflow": shown}, note=f"{note} {shown['identifier']}")
 
 
 def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
@@ -52,7 +121,7 @@ def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiR
 
 
 def list_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Return the runs that all filters ask for, the newest first; unknown filters are ignored, as Port ignores them."""
+    """Return the runs that match all filters, the newest first. Like Port, ignore unknown filters."""
     query = request.query
     found = [run for run in reversed(state.workflows.runs.values()) if _matches(state, run, query)]
     offset = _number(query, "offset", 0)
@@ -81,7 +150,7 @@ def list_logs(state: SandboxState, _: ApiRequest, run_id: str) -> ApiResponse:
 
 
 def cancel_run(state: SandboxState, _: ApiRequest, run_id: str) -> ApiResponse:
-    """Cancel a run at once, with or without `force`: what a node is doing is not waited for."""
+    """Cancel a run immediately, with or without `force`. Nothing waits for the node in progress."""
     run = find_run(state, run_id)
     if run.result is not None:
         raise Refused(422, "run_ended", f'Workflow run "{run_id}" already finished execution')
@@ -95,7 +164,7 @@ def find_run(state: SandboxState, run_id: str) -> WorkflowRun:
     """Return a workflow's run; raises the 404."""
     run = state.workflows.runs.get(run_id)
     if run is None:
-        raise Refused(404, "not_found", f'The workflow run with identifier "{run_id}" was not found')
+        raise not_found("The workflow run with identifier", run_id)
     return run
 
 
