@@ -46,7 +46,7 @@ nightly: $(VENV)/.dev ## Run all tests, including those for every backend, langu
 	$(BIN)/pytest --quiet $(PARALLEL)
 
 # The tests of the pure part, which does no I/O. On Windows, they need `make` and Git Bash.
-PORTABLE := $(addprefix tests/,actions agent invocations javascript runs signatures text workflows)
+PORTABLE := $(addprefix tests/,actions invocations javascript prediction runs signatures text workflows)
 
 .PHONY: test-portable
 test-portable: $(VENV)/.dev ## Run the tests that don't need POSIX (for Windows)
@@ -144,7 +144,7 @@ try-install:
 
 # Folders of tests to skip: their code depends little on the version of Python, and reads no files of the package.
 # `make test-wheel NOT_IN_WHEEL=` skips none.
-NOT_IN_WHEEL ?= actions agent agent_view backends browser conformance doctor hostile inspector invocations javascript kafka mutants replay reporting retarget runs sandbox signatures text trigger tunnels workflows
+NOT_IN_WHEEL ?= actions agent_view backends browser conformance doctor hostile inspector invocations javascript kafka mutants prediction replay reporting retarget runs sandbox signatures text trigger tunnels workflows
 
 .PHONY: test-wheel
 test-wheel: build ## Run tests that depend on Python or packaging against the built wheel, without the source folder

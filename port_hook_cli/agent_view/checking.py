@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from port_hook_cli.agent.expressions import correction, environment_use
-from port_hook_cli.agent.jq15 import agent_program
-from port_hook_cli.agent.mapping import AgentMapping, MappingProblem, Severity, mapping_notes
 from port_hook_cli.agent_view.inputs import load_mappings
 from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.errors import ExitCode
+from port_hook_cli.prediction.expressions import correction, environment_use
+from port_hook_cli.prediction.jq15 import agent_program
+from port_hook_cli.prediction.mapping import AgentMapping, MappingProblem, Severity, mapping_notes
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, tell
 from port_hook_cli.text.safe import printable
@@ -23,7 +23,7 @@ def check_mapping_file(name: str, runtime: Runtime, *, json: bool) -> ExitCode:
     mappings, problems = load_mappings(name, runtime)
     found = (*problems, *_expression_problems(mappings), *mapping_notes(mappings))
     if json:
-        from port_hook_cli.agent.records import check_record
+        from port_hook_cli.prediction.records import check_record
 
         emit(check_record(name, len(mappings), found), runtime.stdout)
     else:
@@ -46,7 +46,7 @@ def _expression_problems(mappings: Sequence[AgentMapping]) -> Iterator[MappingPr
 
 
 def _show(name: str, mappings: Sequence[AgentMapping], found: Sequence[MappingProblem], runtime: Runtime) -> None:
-    from port_hook_cli.agent.view import problem_lines
+    from port_hook_cli.prediction.view import problem_lines
 
     output = Output(runtime.stdout, runtime.environ)
     output.print(*output.wrap(problem_lines(found)))

@@ -7,13 +7,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from port_hook_cli.agent.mapping import (
-    DEFAULT_MAPPINGS,
-    AgentMapping,
-    MappingProblem,
-    read_mappings,
-)
-from port_hook_cli.agent.response import AgentResponse
 from port_hook_cli.agent_view.plan import AgentPlan
 from port_hook_cli.agent_view.session import AgentInput
 from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
@@ -24,6 +17,13 @@ from port_hook_cli.files.input import read_input
 from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
 from port_hook_cli.invocations.models import Headers
 from port_hook_cli.javascript.nesting import nests_too_deep
+from port_hook_cli.prediction.mapping import (
+    DEFAULT_MAPPINGS,
+    AgentMapping,
+    MappingProblem,
+    read_mappings,
+)
+from port_hook_cli.prediction.response import AgentResponse
 from port_hook_cli.runtime import Runtime
 
 MAPPING_VARIABLE = "CONTROL_THE_PAYLOAD_CONFIG_PATH"

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from port_hook_cli.agent.mapping import AgentMapping, MappingProblem, Severity
 from port_hook_cli.agent_view.inputs import load_mappings, mapping_file
 from port_hook_cli.agent_view.session import AgentSession
 from port_hook_cli.errors import PortHookError, UsageError
+from port_hook_cli.prediction.mapping import AgentMapping, MappingProblem, Severity
 from port_hook_cli.terminal.console import tell
 from port_hook_cli.text.safe import printable
 

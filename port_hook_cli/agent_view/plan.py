@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from port_hook_cli.agent.claimed import AgentVersion
-from port_hook_cli.agent.message import AgentTransport
+from port_hook_cli.prediction.message import AgentTransport, AgentVersion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,10 +13,17 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from port_hook_cli.agent.message import AgentTransport
-from port_hook_cli.agent.polling import (
+from port_hook_cli.agent_view.mappings import StreamMappings
+from port_hook_cli.agent_view.plan import StreamPlan
+from port_hook_cli.agent_view.session import AgentInput, AgentSession, ShownPrediction
+from port_hook_cli.agent_view.streaming import DRAIN_S, MessageStream, run_stream
+from port_hook_cli.errors import ExitCode, PortApiError, UsageError
+from port_hook_cli.invocations.forwarding import is_on_this_machine
+from port_hook_cli.port_api.credentials import open_port_api
+from port_hook_cli.prediction.calls import (
     LIST_PATH,
     MOST_LISTED,
+    AgentCall,
     RunQueue,
     acknowledge_call,
     action_of,
@@ -26,14 +33,7 @@ from port_hook_cli.agent.polling import (
     is_full,
     listed_runs,
 )
-from port_hook_cli.agent.reports import AgentCall
-from port_hook_cli.agent_view.mappings import StreamMappings
-from port_hook_cli.agent_view.plan import StreamPlan
-from port_hook_cli.agent_view.session import AgentInput, AgentSession, ShownPrediction
-from port_hook_cli.agent_view.streaming import DRAIN_S, MessageStream, run_stream
-from port_hook_cli.errors import ExitCode, PortApiError, UsageError
-from port_hook_cli.invocations.forwarding import is_on_this_machine
-from port_hook_cli.port_api.credentials import open_port_api
+from port_hook_cli.prediction.message import AgentTransport
 from port_hook_cli.runs.view import report_command
 from port_hook_cli.terminal.console import tell
 from port_hook_cli.terminal.prompts import can_ask, confirm_in_loop

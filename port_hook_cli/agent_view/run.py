@@ -7,9 +7,6 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
-from port_hook_cli.agent.mapping import AgentMapping
-from port_hook_cli.agent.message import Acceptance, AgentTransport
-from port_hook_cli.agent.response import default_responses
 from port_hook_cli.agent_view.inputs import read_message, read_response, read_variables
 from port_hook_cli.agent_view.mappings import WatchedMappings, session_mappings, stream_mappings
 from port_hook_cli.agent_view.plan import AgentPlan, StreamPlan
@@ -19,6 +16,9 @@ from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.errors import ExitCode, PortHookError
 from port_hook_cli.port_api.credentials import read_settings
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET, Settings
+from port_hook_cli.prediction.mapping import AgentMapping
+from port_hook_cli.prediction.message import Acceptance, AgentTransport
+from port_hook_cli.prediction.response import default_responses
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import tell
 from port_hook_cli.text.safe import printable

@@ -8,9 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from port_hook_cli.agent.reports import AgentCall, AgentOutcome
-from port_hook_cli.agent.response import AgentResponse
-from port_hook_cli.agent.wire import WireRequest
 from port_hook_cli.agent_view.session import AgentSession, ShownPrediction
 from port_hook_cli.agent_view.showing import emit_prediction, show_request
 from port_hook_cli.errors import ExitCode, PortApiError, UsageError
@@ -21,6 +18,9 @@ from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.invocations.view import BODY_INDENT, delivery_lines
 from port_hook_cli.port_api.credentials import open_port_api
+from port_hook_cli.prediction.calls import AgentCall, AgentOutcome
+from port_hook_cli.prediction.response import AgentResponse
+from port_hook_cli.prediction.wire import WireRequest
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, tell
 from port_hook_cli.text.safe import brief, printable
@@ -142,7 +142,7 @@ def _tell(session: AgentSession, shown: ShownPrediction, delivery: Delivery) -> 
 
 
 def _show_outcome(session: AgentSession, shown: ShownPrediction, delivery: Delivery, outcome: AgentOutcome) -> None:
-    from port_hook_cli.agent.view import outcome_lines
+    from port_hook_cli.prediction.view import outcome_lines
 
     output = Output(session.runtime.stdout, session.runtime.environ)
     masked = replace(delivery, url=shown.masker.text(delivery.url), body=shown.masker.content(delivery.body))

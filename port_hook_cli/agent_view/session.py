@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from port_hook_cli.agent.expressions import EnvironmentUse, environment_use
-from port_hook_cli.agent.mapping import DEFAULT_MAPPINGS, AgentMapping
-from port_hook_cli.agent.masking import AgentMasker, decrypted_secrets
-from port_hook_cli.agent.message import AgentMessage, AgentTransport, take_message, take_topic_message
-from port_hook_cli.agent.prediction import AgentWorld, Prediction, predict
-from port_hook_cli.agent.response import AgentResponse
 from port_hook_cli.agent_view.plan import AgentPlan
 from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.engines.encryption import open_aes_gcm
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import MessageOrigin
 from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.prediction.decrypted import AgentMasker, decrypted_secrets
+from port_hook_cli.prediction.expressions import EnvironmentUse, environment_use
+from port_hook_cli.prediction.mapping import DEFAULT_MAPPINGS, AgentMapping
+from port_hook_cli.prediction.message import AgentMessage, AgentTransport, take_message, take_topic_message
+from port_hook_cli.prediction.prediction import AgentWorld, Prediction, predict
+from port_hook_cli.prediction.response import AgentResponse
 from port_hook_cli.runtime import Runtime
 
 _STREAMER_VARIABLE, _DETAILED_VARIABLE = "STREAMER_NAME", "DETAILED_LOGGING"

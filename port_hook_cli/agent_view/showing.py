@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from port_hook_cli.agent.reports import AgentOutcome
 from port_hook_cli.agent_view.session import AgentInput, AgentSession, ShownPrediction
 from port_hook_cli.errors import ExitCode, PortHookError
 from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.prediction.calls import AgentOutcome
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, tell, write_content
 from port_hook_cli.text.safe import brief
@@ -29,7 +29,7 @@ def show_prediction(session: AgentSession, shown: ShownPrediction) -> None:
     if session.plan.json:
         emit_prediction(session, shown, outcomes)
         return
-    from port_hook_cli.agent.view import before_lines, outcome_lines, title_of
+    from port_hook_cli.prediction.view import before_lines, outcome_lines, title_of
 
     show_request(session, shown)
     output = Output(session.runtime.stdout, session.runtime.environ)
@@ -41,7 +41,7 @@ def show_prediction(session: AgentSession, shown: ShownPrediction) -> None:
 
 def show_request(session: AgentSession, shown: ShownPrediction) -> None:
     """Print the message, the mappings and the request."""
-    from port_hook_cli.agent.view import prediction_lines
+    from port_hook_cli.prediction.view import prediction_lines
 
     output = Output(session.runtime.stdout, session.runtime.environ)
     lines = prediction_lines(
@@ -58,7 +58,7 @@ def emit_prediction(
     session: AgentSession, shown: ShownPrediction, outcomes: Sequence[AgentOutcome], delivery: Delivery | None = None
 ) -> None:
     """Print a prediction as a record."""
-    from port_hook_cli.agent.records import prediction_record
+    from port_hook_cli.prediction.records import prediction_record
 
     record = prediction_record(
         shown.prediction,
@@ -83,11 +83,11 @@ def show_title(session: AgentSession, title: str, *, is_first: bool) -> None:
 def show_unpredicted(session: AgentSession, source: AgentInput, reason: str) -> None:
     """Print why there is no prediction for a message."""
     if session.plan.json:
-        from port_hook_cli.agent.records import unpredicted_record
+        from port_hook_cli.prediction.records import unpredicted_record
 
         emit(unpredicted_record(source.name, reason, origin=source.origin), session.runtime.stdout)
         return
-    from port_hook_cli.agent.view import unpredicted_line
+    from port_hook_cli.prediction.view import unpredicted_line
 
     output = Output(session.runtime.stdout, session.runtime.environ)
     output.print(*output.fit([unpredicted_line(reason)]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from port_hook_cli.agent.message import AgentTransport
 from port_hook_cli.agent_view.inputs import read_document
 from port_hook_cli.agent_view.mappings import StreamMappings
 from port_hook_cli.agent_view.plan import AgentPlan, StreamPlan
@@ -19,6 +18,7 @@ from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.kafka.opening import KafkaOpening, KafkaOptions, kafka_opening
 from port_hook_cli.port_api.credentials import open_port_api
 from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.prediction.message import AgentTransport
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import tell
 from port_hook_cli.text.safe import printable

@@ -6,13 +6,12 @@ from typing import Annotated
 
 import typer
 
-from port_hook_cli.agent.claimed import AgentVersion
-from port_hook_cli.agent.message import AgentTransport
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.forwarding import read_target
+from port_hook_cli.prediction.message import AgentTransport, AgentVersion
 from port_hook_cli.runtime import Runtime
 
 _LOWEST_STATUS, _HIGHEST_STATUS = 200, 599

@@ -1,6 +1,6 @@
 """Evaluates the expressions of the execution agent's mapping. Its environment is open, unlike that of templates.
 
-The agent's jq is 1.5. Each expression is written for port-hook's jq first (`agent.jq15`).
+The agent's jq is 1.5. Each expression is written for port-hook's jq first (`prediction.jq15`).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from threading import Event
 from typing import Any
 
 from port_hook_cli.actions.templates import UNDEFINED, JqError
-from port_hook_cli.agent.expressions import Evaluated, Stop, as_python, fits_in_a_double
-from port_hook_cli.agent.jq15 import AgentProgram, agent_program
-from port_hook_cli.agent.jq15_functions import definitions_of
 from port_hook_cli.engines.jq_worker import DEFAULT_TIMEOUT_S, JqOwner
 from port_hook_cli.errors import RenderError
+from port_hook_cli.prediction.expressions import Evaluated, Stop, as_python, fits_in_a_double
+from port_hook_cli.prediction.jq15 import AgentProgram, agent_program
+from port_hook_cli.prediction.jq15_functions import definitions_of
 from port_hook_cli.text.safe import shorten
 
 # The data has the environment, not the program: an error shows the program.

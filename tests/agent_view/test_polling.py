@@ -11,9 +11,6 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from port_hook_cli.agent.claimed import AgentVersion
-from port_hook_cli.agent.mapping import AgentMapping
-from port_hook_cli.agent.message import AgentTransport
 from port_hook_cli.agent_view.mappings import StreamMappings
 from port_hook_cli.agent_view.plan import AgentPlan, StreamPlan
 from port_hook_cli.agent_view.polling import Polling, confirm_claims
@@ -22,6 +19,8 @@ from port_hook_cli.agent_view.streaming import MessageStream
 from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.errors import ExitCode, PortApiError, UsageError
 from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.prediction.mapping import AgentMapping
+from port_hook_cli.prediction.message import AgentTransport, AgentVersion
 from port_hook_cli.runtime import Runtime
 from tests.factories import SECRET
 from tests.port_clients import port_client

@@ -1,7 +1,7 @@
 """`agent` predicts, byte for byte and call for call, what a stand-in of Port's execution agent does at the sandbox.
 
 The stand-in is like the agent of May 2026, but it replaces `payload` and `context` in the body, which the agent merges,
-and writes other logs. tests/agent covers both.
+and writes other logs. tests/prediction covers both.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from typing import Any
 import httpx
 import pytest
 
-from port_hook_cli.agent.claimed import AgentVersion
-from port_hook_cli.agent.message import AgentTransport
-from port_hook_cli.agent.prediction import Prediction
-from port_hook_cli.agent.response import AgentResponse
 from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.invocations.models import Headers
+from port_hook_cli.prediction.message import AgentTransport, AgentVersion
+from port_hook_cli.prediction.prediction import Prediction
+from port_hook_cli.prediction.response import AgentResponse
 from port_hook_cli.text.secret import Secret
-from tests.agent.worlds import predicted
 from tests.backends.backends import environ_for, one_webhook, run_program, start_workflow, until, workflow_run
+from tests.prediction.worlds import predicted
 from tests.process.test_backends import Records, point, start
 from tests.servers import RawRequest, handler
 

@@ -15,10 +15,10 @@ import pytest
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.errors import ExitCode
-from tests.agent.worlds import RUN, SECRET, action_run, node_run, topic_message
 from tests.conftest import Run
 from tests.factories import SECRET as OTHER_SECRET
 from tests.factories import an_exchange, an_invocation
+from tests.prediction.worlds import RUN, SECRET, action_run, node_run, topic_message
 from tests.processes import environment
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler, handler

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.agent.expressions import EnvironmentUse, Stop, environment_use
 from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.errors import RenderError
+from port_hook_cli.prediction.expressions import EnvironmentUse, Stop, environment_use
 
 DOCUMENT = {"a": 1.0, "b": [1, 2], "s": "x\0y", "big": 12345678901234567890, "10": 1, "2": 2}
 

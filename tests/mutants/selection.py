@@ -17,8 +17,6 @@ from tests.mutants.trees import PACKAGE
 
 # Of each folder, the tests whose processes are killed, so that the map lacks lines that these tests run.
 PROCESS_TESTS: Mapping[str, tuple[str, ...]] = {
-    "agent": ("tests/process/test_agent_streams.py", "tests/process/test_sandbox_kafka.py",
-              "tests/cli/test_agent_poll.py"),
     "agent_view": ("tests/cli/test_agent.py", "tests/cli/test_agent_poll.py", "tests/process/test_agent_streams.py"),
     "captures": ("tests/process/test_listen.py", "tests/process/test_listen_kills.py"),
     "cli": ("tests/process/test_listen.py", "tests/process/test_crash.py"),
@@ -31,6 +29,8 @@ PROCESS_TESTS: Mapping[str, tuple[str, ...]] = {
     "listener": ("tests/process/test_listen.py", "tests/process/test_bad_input.py", "tests/process/test_reach.py",
                  "tests/process/test_listen_terminal.py", "tests/hostile/test_fuzz_receiver.py"),
     "port_api": ("tests/process/test_examples.py", "tests/process/test_keyring.py"),
+    "prediction": ("tests/process/test_agent_streams.py", "tests/process/test_sandbox_kafka.py",
+                   "tests/cli/test_agent_poll.py"),
     "replay": ("tests/cli/test_replay_lambda.py", "tests/process/test_stopping_early.py",
                "tests/process/test_backends.py"),
     "reporting": ("tests/cli/test_report_run.py", "tests/cli/test_report_command.py",

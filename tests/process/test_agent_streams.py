@@ -18,9 +18,9 @@ import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.errors import ExitCode
-from tests.agent.worlds import RUN, SECRET, topic_message
 from tests.factories import SECRET as OTHER_SECRET
 from tests.kafka_clusters import Cluster, a_message
+from tests.prediction.worlds import RUN, SECRET, topic_message
 from tests.processes import environment
 from tests.record_schemas import checked
 from tests.sandboxes import a_sandbox, environ_of

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.agent.claimed import AgentVersion
-from port_hook_cli.agent.message import Acceptance, AgentMessage, take_message
-from tests.agent.worlds import NODE_RUN, RUN, SECRET, URL, action_run, node_run, topic_message
+from port_hook_cli.prediction.message import Acceptance, AgentMessage, AgentVersion, take_message
+from tests.prediction.worlds import NODE_RUN, RUN, SECRET, URL, action_run, node_run, topic_message
 
 MAY, AFTER_MAY, LATEST = AgentVersion.MAY_2026, AgentVersion.AFTER_MAY_2026, AgentVersion.LATEST
 BASIC = {"type": "WEBHOOK", "url": URL, "synchronized": True, "method": "POST"}

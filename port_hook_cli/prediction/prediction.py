@@ -7,18 +7,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from port_hook_cli.agent.claimed import AgentVersion
-from port_hook_cli.agent.decrypted import Decipher, DecryptedPath, decrypt_paths
-from port_hook_cli.agent.expressions import Evaluate, Evaluated
-from port_hook_cli.agent.fault import AgentFault, AgentStopped
-from port_hook_cli.agent.mapping import AgentMapping
-from port_hook_cli.agent.message import Acceptance, AgentMessage, Subject
-from port_hook_cli.agent.polling import taking_calls
-from port_hook_cli.agent.quoting import quoted
-from port_hook_cli.agent.reports import AgentCall, AgentOutcome, Reporter
-from port_hook_cli.agent.request import MappedField, MappedRequest, map_request, sign_request, to_wire
-from port_hook_cli.agent.response import AgentResponse
-from port_hook_cli.agent.wire import REQUESTS_AGENT, WireRequest
+from port_hook_cli.prediction.calls import AgentCall, AgentOutcome, Reporter, taking_calls
+from port_hook_cli.prediction.decrypted import Decipher, DecryptedPath, decrypt_paths
+from port_hook_cli.prediction.expressions import AgentStopped, Evaluate, Evaluated
+from port_hook_cli.prediction.mapping import AgentMapping
+from port_hook_cli.prediction.message import Acceptance, AgentMessage, AgentVersion, Subject
+from port_hook_cli.prediction.request import MappedField, MappedRequest, map_request, sign_request, to_wire
+from port_hook_cli.prediction.response import AgentResponse, quoted
+from port_hook_cli.prediction.wire import REQUESTS_AGENT, AgentFault, WireRequest
 from port_hook_cli.text.secret import Secret
 
 

@@ -9,15 +9,14 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.agent.claimed import AgentVersion
-from port_hook_cli.agent.message import AgentTransport
-from port_hook_cli.agent.prediction import Prediction
-from port_hook_cli.agent.reports import AgentCall
-from port_hook_cli.agent.response import AgentResponse
 from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.invocations.models import Headers
+from port_hook_cli.prediction.calls import AgentCall
+from port_hook_cli.prediction.message import AgentTransport, AgentVersion
+from port_hook_cli.prediction.prediction import Prediction
+from port_hook_cli.prediction.response import AgentResponse
 from port_hook_cli.text.secret import Secret
-from tests.agent.worlds import NODE_RUN, RUN, action_run, mappings_of, node_run, predicted, topic_message
+from tests.prediction.worlds import NODE_RUN, RUN, action_run, mappings_of, node_run, predicted, topic_message
 
 JSON = Headers((("Content-Type", "application/json"),))
 RESPONSES = {

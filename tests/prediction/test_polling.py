@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from port_hook_cli.agent.message import Acceptance, Subject, take_topic_message
-from port_hook_cli.agent.polling import (
+from port_hook_cli.prediction.calls import (
     RunQueue,
     acknowledge_call,
     action_of,
@@ -19,7 +18,8 @@ from port_hook_cli.agent.polling import (
     is_full,
     listed_runs,
 )
-from tests.agent.worlds import NODE_RUN, RUN, SECRET, action_run, node_run, topic_message
+from port_hook_cli.prediction.message import Acceptance, Subject, take_topic_message
+from tests.prediction.worlds import NODE_RUN, RUN, SECRET, action_run, node_run, topic_message
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

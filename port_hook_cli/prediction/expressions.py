@@ -27,6 +27,10 @@ class Stop(StrEnum):
     HANG = "hangs"
 
 
+class AgentStopped(Exception):
+    """The agent's process crashes or hangs. The message says which of the two, and the expression that causes it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluated:
     """An expression's result. If it failed, the value is None, and `error` says why. `is_empty` means no result.

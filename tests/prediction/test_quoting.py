@@ -10,14 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.agent.claimed import AgentVersion
-from port_hook_cli.agent.fault import AgentFault
-from port_hook_cli.agent.quoting import quoted
-from port_hook_cli.agent.response import AgentResponse
 from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.invocations.models import Headers
+from port_hook_cli.prediction.message import AgentVersion
+from port_hook_cli.prediction.response import AgentResponse, quoted
+from port_hook_cli.prediction.wire import AgentFault
 from port_hook_cli.text.secret import Secret
-from tests.agent.worlds import SECRET, action_run, node_run, predicted, topic_message
+from tests.prediction.worlds import SECRET, action_run, node_run, predicted, topic_message
 
 KNOWN = (Secret("client-id-1"), Secret("client-secret-1"))
 R = "***REDACTED***"

@@ -10,8 +10,8 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.agent.response import AgentResponse
 from port_hook_cli.invocations.models import Headers
+from port_hook_cli.prediction.response import AgentResponse
 
 KINDS = st.sampled_from(
     [

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.agent.mapping import Severity, mapping_notes, read_mappings
+from port_hook_cli.prediction.mapping import Severity, mapping_notes, read_mappings
 
 KEYS = ["enabled", "method", "url", "body", "headers", "query", "report", "fieldsToDecryptPaths", "other"]
 VALUES = st.recursive(

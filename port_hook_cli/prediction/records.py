@@ -7,16 +7,16 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from port_hook_cli.agent.claimed import AgentVersion
-from port_hook_cli.agent.expressions import EnvironmentUse, Evaluated
-from port_hook_cli.agent.mapping import MappingProblem, Severity
-from port_hook_cli.agent.masking import AgentMasker
-from port_hook_cli.agent.prediction import MappingTry, Prediction
-from port_hook_cli.agent.reports import AgentCall, AgentOutcome
-from port_hook_cli.agent.request import MappedField
-from port_hook_cli.agent.wire import WireRequest, signed_content
 from port_hook_cli.invocations.models import Delivery, MessageOrigin
 from port_hook_cli.invocations.records import delivery_fields, origin_fields
+from port_hook_cli.prediction.calls import AgentCall, AgentOutcome
+from port_hook_cli.prediction.decrypted import AgentMasker
+from port_hook_cli.prediction.expressions import EnvironmentUse, Evaluated
+from port_hook_cli.prediction.mapping import MappingProblem, Severity
+from port_hook_cli.prediction.message import AgentVersion
+from port_hook_cli.prediction.prediction import MappingTry, Prediction
+from port_hook_cli.prediction.request import MappedField
+from port_hook_cli.prediction.wire import WireRequest, signed_content
 
 AGENT = "port-hook/agent/1"
 

@@ -17,9 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.connection import HTTPConnection
 
-from port_hook_cli.agent.address import read_address
-from port_hook_cli.agent.fault import AgentFault
-from port_hook_cli.agent.wire import json_content, signed_content, wire_request
+from port_hook_cli.prediction.wire import AgentFault, json_content, read_address, signed_content, wire_request
 
 USER_AGENT = requests.utils.default_user_agent()
 TEXT = st.text(max_size=8)

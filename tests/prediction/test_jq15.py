@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from port_hook_cli.agent.jq15 import agent_program
-from port_hook_cli.agent.jq15_functions import NAMES
 from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.errors import RenderError
-from tests.agent.jq15 import CRASH, ENVIRONMENT, HANG, PYTHON, ask, read_corpus
+from port_hook_cli.prediction.jq15 import agent_program
+from port_hook_cli.prediction.jq15_functions import NAMES
+from tests.prediction.jq15 import CRASH, ENVIRONMENT, HANG, PYTHON, ask, read_corpus
 
 GROUPS = read_corpus()
 needs_pyjq = pytest.mark.skipif(not PYTHON.exists(), reason="`make pyjq` builds what this needs: pyjq 2.6.0")

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.agent.claimed import AgentVersion
-from port_hook_cli.agent.prediction import Prediction
-from port_hook_cli.agent.wire import WireRequest
 from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
+from port_hook_cli.prediction.message import AgentVersion
+from port_hook_cli.prediction.prediction import Prediction
+from port_hook_cli.prediction.wire import WireRequest
 from port_hook_cli.signatures.signing import sign
-from tests.agent.worlds import (
+from tests.prediction.worlds import (
     NODE_RUN,
     RUN,
     SECRET,

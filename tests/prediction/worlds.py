@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from port_hook_cli.agent.claimed import AgentVersion
-from port_hook_cli.agent.mapping import DEFAULT_MAPPINGS, AgentMapping, read_mappings
-from port_hook_cli.agent.message import AgentTransport, take_message
-from port_hook_cli.agent.prediction import AgentWorld, Prediction, predict
 from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.engines.encryption import open_aes_gcm
+from port_hook_cli.prediction.mapping import DEFAULT_MAPPINGS, AgentMapping, read_mappings
+from port_hook_cli.prediction.message import AgentTransport, AgentVersion, take_message
+from port_hook_cli.prediction.prediction import AgentWorld, Prediction, predict
 from port_hook_cli.signatures.signing import sign
 from port_hook_cli.text.secret import Secret
 

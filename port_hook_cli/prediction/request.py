@@ -7,15 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from port_hook_cli.agent.expressions import Evaluate, Evaluated
-from port_hook_cli.agent.fault import AgentFault
-from port_hook_cli.agent.mapping import AgentMapping, texts_in
-from port_hook_cli.agent.message import AgentMessage
-from port_hook_cli.agent.wire import WireRequest, signed_content, wire_request
-from port_hook_cli.signatures.signing import sign
+from port_hook_cli.prediction.expressions import Evaluate, Evaluated
+from port_hook_cli.prediction.mapping import AgentMapping, texts_in
+from port_hook_cli.prediction.message import AgentMessage
+from port_hook_cli.prediction.wire import AgentFault, WireRequest, signed_content, wire_request
+from port_hook_cli.signatures.signing import MESSAGE_SIGNATURE, MESSAGE_TIMESTAMP, sign
 from port_hook_cli.text.secret import Secret
 
-TIMESTAMP, SIGNATURE = "X-Port-Timestamp", "X-Port-Signature"
 _FIELDS = ("method", "url", "body", "headers", "query")
 
 
@@ -103,7 +101,7 @@ def sign_request(request: MappedRequest, secret: Secret, timestamp: str) -> Mapp
         kind = type(request.headers).__name__
         raise AgentFault(f"TypeError: {kind!r} object does not support item assignment")
     signature = sign(signed_content(request.body), secret, timestamp)
-    return replace(request, headers={**request.headers, TIMESTAMP: timestamp, SIGNATURE: signature})
+    return replace(request, headers={**request.headers, MESSAGE_TIMESTAMP: timestamp, MESSAGE_SIGNATURE: signature})
 
 
 def to_wire(request: MappedRequest, *, user_agent: str) -> WireRequest:

@@ -1,12 +1,18 @@
-"""The values that a mapping's `fieldsToDecryptPaths` name, found as glom finds them (`decrypt_payload_fields`)."""
+"""Secrets in a prediction: the values that a mapping decrypts, and what masks them on the screen.
+
+The paths in `fieldsToDecryptPaths` are found as glom finds them (`decrypt_payload_fields`).
+"""
 
 from __future__ import annotations
 
+import json
 from base64 import b64decode
 from binascii import Error as NotBase64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from port_hook_cli.text.secret import MASK, SHORTEST_SECRET, Masker
 
 Decipher = Callable[[bytes], bytes | None]
 """Returns the plaintext of IV, ciphertext and tag, or None if the key does not decrypt it."""
@@ -74,3 +80,52 @@ def _plaintext(value: Any, decipher: Decipher) -> str:
         return plain.decode()
     except UnicodeDecodeError:
         raise ValueError("the decrypted value is not UTF-8 text") from None
+
+
+class AgentMasker:
+    """Masks secrets in text and JSON. One of less than 8 characters is masked only where it is a whole value."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        values = set(secrets)
+        self._masker = Masker(values)
+        self._short = frozenset(value for value in values if value and len(value) < SHORTEST_SECRET)
+
+    def text(self, text: str) -> str:
+        """Return text with every secret masked."""
+        return MASK if text in self._short else self._masker.message(text)
+
+    def content(self, content: bytes) -> bytes:
+        """Return bytes with every secret masked that is long enough."""
+        return self._masker.content(content)
+
+    def value(self, value: Any) -> Any:
+        """Return a JSON value with every secret masked."""
+        return self._whole(self._masker.value(value)) if self._short else self._masker.value(value)
+
+    def _whole(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: self._whole(element) for name, element in value.items()}
+        if isinstance(value, list):
+            return [self._whole(element) for element in value]
+        return MASK if isinstance(value, str) and value in self._short else value
+
+
+def decrypted_secrets(paths: Sequence[DecryptedPath]) -> Iterator[str]:
+    """Yield the decrypted values, and the texts in those that are JSON: an expression can take them apart."""
+    for path in paths:
+        yield path.plaintext
+        try:
+            yield from _texts(json.loads(path.plaintext))
+        except (ValueError, RecursionError):
+            continue
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for element in value.values():
+            yield from _texts(element)
+    elif isinstance(value, list):
+        for element in value:
+            yield from _texts(element)

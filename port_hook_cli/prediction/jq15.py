@@ -1,6 +1,6 @@
 """Rewrites an expression for jq 1.5 as a program that has the same result in port-hook's jq.
 
-The agent contains pyjq 2.6, which contains jq 1.5. tests/agent/jq15_corpus.json records the results of the real pyjq.
+The agent contains pyjq 2.6, which contains jq 1.5. tests/prediction/jq15_corpus.json has the results of the real pyjq.
 Besides the functions (see jq15_functions), jq 1.5 differs in these ways. `A // B` does not hide an error of A. `try A`
 also catches errors of the rest of the pipe. `A |= empty` is null. `.[1.5]` is null. `"text" * 0.5` is the text. Numbers
 have 53 bits.
@@ -15,10 +15,9 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from port_hook_cli.agent.jq15_functions import CRASHING, FORMATS, NAMES, NUMERIC, definitions_of
-from port_hook_cli.agent.jq15_grammar import parse_jq15
-from port_hook_cli.agent.jq15_tokens import NotJq15, TooDeep
-from port_hook_cli.agent.jq15_tree import JqNode, bare, is_constant
+from port_hook_cli.prediction.jq15_functions import CRASHING, FORMATS, NAMES, NUMERIC, definitions_of
+from port_hook_cli.prediction.jq15_grammar import JqNode, bare, is_constant, parse_jq15
+from port_hook_cli.prediction.jq15_tokens import NotJq15, TooDeep
 
 _MOST_CACHED = 1000
 _PLAIN = 2.0**53
