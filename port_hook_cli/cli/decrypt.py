@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,16 +20,12 @@ from port_hook_cli.actions.encrypted_inputs import (
     with_decrypted,
 )
 from port_hook_cli.actions.encryption import Problem, Scheme
-from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
-from port_hook_cli.captures.documents.truncation import require_whole
-from port_hook_cli.captures.store.reading import open_captures
+from port_hook_cli.captures.store.finder import Finder, Purpose
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.keys import build_decrypter
-from port_hook_cli.errors import ExitCode, PortHookError, StoreError, UsageError
-from port_hook_cli.files.input import read_input
-from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
-from port_hook_cli.invocations.models import Headers, Payload
+from port_hook_cli.errors import ExitCode, PortHookError, StoreError
+from port_hook_cli.invocations.models import Payload
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.javascript.stringify import stringify
@@ -86,8 +83,6 @@ def decrypt(
         {"--payload": payload, "--json": as_json},
         stdin=(("the payload", capture), ("the private key", private_key), ("the secret", secret_file)),
     )
-    if not capture:
-        raise UsageError("The capture's name is empty.", hint="Check whether a shell variable is unset.")
     wanted = tuple(map(JsonPath.parse, paths or ()))
     source = _read(capture, store, runtime)
     settings = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).settings
@@ -112,37 +107,14 @@ def decrypt(
 
 def _read(name: str, store: Path | None, runtime: Runtime) -> Payload:
     """Return the payload of a file or a capture; raises StoreError if there is none."""
-    if name != "last" and (name == "-" or not name.isalnum() or _is_file(name, runtime.cwd)):
-        body, headers = _request_in(name, read_input(name, cwd=runtime.cwd, stdin=runtime.stdin))
-    else:
-        with open_captures(store, runtime) as captures:
-            invocation = require_whole(name, captures.get(name).invocation)
-        body, headers = invocation.body, invocation.headers
-    payload = read_payload(body, headers)
+    with closing(Finder(store, runtime, Purpose.CHECK, kinds=_KINDS)) as finder:
+        found = finder.find(name)
+    request = found.request
+    body = request.body.removeprefix(_BOM) if found.is_body_only else request.body
+    payload = read_payload(body, request.headers)
     if payload.problem:
         raise StoreError(f"{name} does not contain a JSON payload: {payload.problem}.", hint=_KINDS)
     return payload
-
-
-def _is_file(name: str, cwd: Path) -> bool:
-    try:
-        return (cwd / name).is_file()
-    except OSError:  # a name too long for a file
-        return False
-
-
-def _request_in(name: str, content: bytes) -> tuple[bytes, Headers]:
-    try:
-        if is_request(content):
-            request = parse_request(content)
-            return request.body, request.headers
-        capture = capture_in(content)
-    except (NotHttp, NotARequest) as error:
-        raise StoreError(f"{name} cannot be read: {error}.", hint=_KINDS) from error
-    if capture is None:
-        return content.removeprefix(_BOM), Headers()
-    invocation = require_whole(name, capture.invocation)
-    return invocation.body, invocation.headers
 
 
 def _nothing_named(payload: Payload) -> PortHookError:

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from port_hook_cli.captures.documents.truncation import require_whole
 from port_hook_cli.captures.exports.formats import EXPORT_FORMATS, Exported, find_export
-from port_hook_cli.captures.store.finder import CaptureFinder
+from port_hook_cli.captures.store.finder import Finder, Purpose
 from port_hook_cli.cli import options
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.output import write_new_file
@@ -60,23 +59,21 @@ def export(
     if len(captures) > 1 and not row.takes_many:
         raise UsageError(f"The format {format_} takes one capture.", hint="Run the command once for each.")
     target = None if to is None else read_target(to, "--to")
-    with closing(CaptureFinder(store, runtime)) as finder:
+    with closing(Finder(store, runtime, Purpose.SHOW)) as finder:
         found = [_exported(name, target, finder) for name in captures]
     _write(row.write(found), output, runtime)
     return ExitCode.OK
 
 
-def _exported(name: str, target: str | None, finder: CaptureFinder) -> Exported:
+def _exported(name: str, target: str | None, finder: Finder) -> Exported:
     found = finder.find(name)
-    exchange = found.exchange
-    require_whole(name, exchange.invocation)
     if found.is_body_only:
         raise StoreError(f"{name} is not a capture.", hint="Export a capture, or sign a payload: `port-hook sign`.")
-    url = target_url(target or _default_target(exchange, finder), exchange.invocation.target)
-    return Exported(exchange, url)
+    url = target_url(target or _default_target(found.exchange, finder), found.request.target)
+    return Exported(found.exchange, url)
 
 
-def _default_target(exchange: Exchange, finder: CaptureFinder) -> str:
+def _default_target(exchange: Exchange, finder: Finder) -> str:
     forwarded_to = handler_here(exchange.delivery.url) if exchange.delivery else None
     return forwarded_to or handler_here(finder.last_target()) or _FALLBACK
 

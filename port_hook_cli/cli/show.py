@@ -6,11 +6,12 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from port_hook_cli.captures.store.reading import open_captures
+from port_hook_cli.captures.store.finder import Finder, Purpose
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.errors import ExitCode, UsageError
@@ -46,13 +47,11 @@ def show(
 ) -> ExitCode:
     """Show one capture in full."""
     refuse_contradictions({"--body": body, "--file": as_file, "--json": as_json})
-    if not capture:
-        raise UsageError("The capture's name is empty.", hint="Check whether a shell variable is unset.")
     runtime: Runtime = ctx.obj
     _refuse_file(capture, runtime)
-    with open_captures(store, runtime, show_only=True) as kept:
-        exchange = kept.get(capture)
-        replays = [] if body or as_file or as_json else list(_replays(exchange, kept))
+    with closing(Finder(store, runtime, Purpose.SHOW, reads_files=False)) as finder:
+        exchange = finder.find(capture).exchange
+        replays = [] if body or as_file or as_json else list(_replays(exchange, finder.store()))
     if body:
         return _write_body(exchange, runtime)
     if as_file or as_json:

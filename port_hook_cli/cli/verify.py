@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from math import isfinite
 from pathlib import Path
 from typing import Annotated
@@ -9,13 +10,14 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.captures.documents.saved_request import SavedRequest, from_exchange
-from port_hook_cli.captures.store.reading import open_captures
+from port_hook_cli.captures.store.finder import Finder, Purpose
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.files.settings_names import PROJECT_FILE
+from port_hook_cli.invocations.http_text import RawRequest
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status, Verdict
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.port_api.access import PortAccess
@@ -123,33 +125,18 @@ def _on_the_wire(value: str) -> str:
 
 
 def _saved(name: str, store: Path | None, runtime: Runtime) -> SavedRequest:
-    if name == "last":
-        return from_exchange(_captured(name, store, runtime))
-    if name != "-" and not _is_path(name, runtime.cwd):
-        try:
-            captured = _captured(name, store, runtime)
-        except StoreError as error:
-            raise StoreError(f"{error.message} There is no file {name} either.", hint=error.hint) from error
-        return from_exchange(captured)
+    with closing(Finder(store, runtime, Purpose.CHECK, kinds=_FORMS)) as finder:
+        content = finder.find(name).content
+    if isinstance(content, Exchange):
+        return from_exchange(content)
+    if isinstance(content, RawRequest):
+        return SavedRequest(headers=content.headers, body=content.body, remarks=content.remarks)
     from port_hook_cli.captures.documents.request_file import NotARequest, read_request  # a capture needs no parser
 
     try:
-        return read_request(_read(name, runtime))
+        return read_request(content if isinstance(content, bytes) else b"")
     except NotARequest as error:
         raise StoreError(f"{name} does not contain a request: {error}.", hint=_FORMS) from error
-
-
-def _captured(name: str, store: Path | None, runtime: Runtime) -> Exchange:
-    with open_captures(store, runtime) as captures:
-        return captures.get(name)
-
-
-def _is_path(name: str, cwd: Path) -> bool:
-    """Return whether `name` means a file: the file exists, or no capture can have such an id."""
-    try:
-        return (cwd / name).exists() or not name.isalnum()
-    except OSError:  # a name too long for a file
-        return True
 
 
 def _read(name: str, runtime: Runtime) -> bytes:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from port_hook_cli.invocations.models import Headers
-from port_hook_cli.signatures.messages import headers_in
+from port_hook_cli.signatures.signing import headers_in
 
 _MAX_FIELDS = 1_000
 _MAX_HEAD_BYTES = 256 * 1024

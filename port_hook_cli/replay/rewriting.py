@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.forwarding import HOP_BY_HOP
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers, Invocation
-from port_hook_cli.signatures.messages import headers_in
 from port_hook_cli.signatures.signing import (
     MESSAGE_SIGNATURE,
     MESSAGE_TIMESTAMP,
     TimestampUnit,
+    headers_in,
     signed_headers,
     signed_message,
 )

@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_hook_cli.invocations.models import KAFKA_READING, Headers, Verdict
-from port_hook_cli.signatures.signing import RAW
+from port_hook_cli.signatures.signing import RAW, headers_in
 from port_hook_cli.signatures.verification import (
     DEFAULT_TOLERANCE_S,
     verify_signature,
@@ -28,19 +27,6 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circ
 
 class _KeyRepeated(ValueError):
     """An object has a key twice, so other parsers may read something else than what was verified."""
-
-
-@lru_cache(maxsize=1)  # the source and the verification read the same message, one after the other
-def headers_in(value: bytes) -> Mapping[str, Any] | None:
-    """Return the object `headers` in a message's value, or None if there is none. Never raises."""
-    if b'"headers"' not in value:
-        return None
-    try:
-        document = json.loads(value)
-    except (ValueError, RecursionError):
-        return None
-    headers = document.get("headers") if isinstance(document, dict) else None
-    return headers if isinstance(headers, dict) else None
 
 
 def signed_value(value: bytes) -> bytes:

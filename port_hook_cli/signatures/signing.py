@@ -7,6 +7,7 @@ timestamp + "." + body)), and `x-port-timestamp` is the seconds since the epoch.
 from __future__ import annotations
 
 import hmac
+import json
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -75,6 +76,19 @@ MESSAGE_TIMESTAMP = "X-Port-Timestamp"
 _OURS = frozenset({MESSAGE_SIGNATURE, MESSAGE_TIMESTAMP})
 
 
+@lru_cache(maxsize=1)  # the source and the verification read the same message, one after the other
+def headers_in(value: bytes) -> Mapping[str, Any] | None:
+    """Return the object `headers` in a message's value, or None if there is none. Never raises."""
+    if b'"headers"' not in value:
+        return None
+    try:
+        document = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    headers = document.get("headers") if isinstance(document, dict) else None
+    return headers if isinstance(headers, dict) else None
+
+
 def signed_message(document: Any, secret: Secret | None, timestamp: str) -> bytes:
     """Return the bytes of a message with `document` and its signature, as JSON.stringify writes them.
 
@@ -107,3 +121,19 @@ class Signer:
     def fields(self, body: bytes, now: float) -> tuple[tuple[str, str], ...]:
         """Return the signature header fields of a request with `body`, signed at `now` (seconds since the epoch)."""
         return signed_headers(body, self.secret, self.unit.stamp(now))
+
+    def message(self, captured: bytes, edited: bytes, now: float) -> bytes:
+        """Return an edited Kafka message with a new signature inside it, signed at `now` (seconds since the epoch).
+
+        Without `inside`, return `edited`, as well as for a message that has no signature or was not edited, and for one
+        whose signature or timestamp was edited.
+        """
+        kept = _inner_signature(edited)
+        if not self.inside or edited == captured or MESSAGE_SIGNATURE not in kept or kept != _inner_signature(captured):
+            return edited
+        return signed_message(json.loads(edited), self.secret, self.unit.stamp(now))
+
+
+def _inner_signature(message: bytes) -> Mapping[str, Any]:
+    headers = headers_in(message) or {}
+    return {name: headers[name] for name in (MESSAGE_SIGNATURE, MESSAGE_TIMESTAMP) if name in headers}

@@ -153,6 +153,6 @@ def test_diff_has_color_on_a_terminal_and_shows_hostile_text_as_escapes(folder: 
 
 
 def test_diff_says_that_a_name_is_neither_a_capture_nor_a_file(run: Run) -> None:
-    result = run("diff", "none.json", "last")
+    result = run("diff", "none", "last")
     assert result.code == ExitCode.STORE
-    assert "has an id that starts with 'none.json'. There is no file none.json either." in result.err
+    assert "has an id that starts with 'none'. There is no file none either." in result.err

@@ -1,55 +1,140 @@
-"""Captures by the names that a user gives: `last`, an id or its start, or a file."""
+"""What a name means: `last`, a capture's id or the start of one, a run, a file, or `-` for stdin."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
+from port_hook_cli.captures.documents.truncation import require_whole
 from port_hook_cli.captures.store.capture_store import LAST, CaptureStore
 from port_hook_cli.captures.store.reading import LateStore, open_captures
-from port_hook_cli.errors import StoreError, UsageError
-from port_hook_cli.files.input import read_input
-from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
+from port_hook_cli.errors import PortHookError, StoreError, UsageError
+from port_hook_cli.files.input import is_directory, read_input
+from port_hook_cli.invocations.http_text import NotHttp, RawRequest, is_request, parse_request
 from port_hook_cli.invocations.models import Exchange, Headers, Invocation, Status, Verdict
-from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.invocations.payload import is_run_id, read_payload
 from port_hook_cli.runtime import Runtime
+
+if TYPE_CHECKING:
+    from port_hook_cli.port_api.access import PortAccess
+
+LEAST_PREFIX = 4
+"""The minimum length of a prefix that names a capture to send: a typing error could send another request."""
 
 _KINDS = "Give a capture's id, `last`, or a file with a capture, a raw HTTP request or a payload."
 
 
+class Purpose(Enum):
+    """What a capture is wanted for.
+
+    A capture to SHOW may be in another user's store. A capture to SEND needs `LEAST_PREFIX` characters of its id, and
+    `last` skips replays: `replay last --set …` can be repeated with other values.
+    """
+
+    SHOW = 1
+    CHECK = 2
+    SEND = 3
+
+
 @dataclass(frozen=True, slots=True)
-class FoundCapture:
-    """A capture under the name that the user gave. `is_body_only` says that it is a payload from a file."""
+class Found:
+    """What a name means: a capture, a raw HTTP request, the bytes of another file, or an action run as Port returns it.
+
+    `is_stored` says that it is a capture of the store.
+    """
 
     name: str
-    exchange: Exchange
-    is_body_only: bool = False
+    content: Exchange | RawRequest | bytes | Mapping[str, Any]
+    is_stored: bool = False
+
+    @property
+    def is_body_only(self) -> bool:
+        """Whether it is a file without a request, such as a payload."""
+        return isinstance(self.content, bytes)
 
     @property
     def shown(self) -> str:
         """The capture's id, or the name of its file."""
-        return self.exchange.invocation.id or self.name
+        return (self.content.invocation.id if isinstance(self.content, Exchange) else "") or self.name
+
+    @property
+    def exchange(self) -> Exchange:
+        """The capture. A request from another file has no verdict and no outcome."""
+        if isinstance(self.content, Exchange):
+            return self.content
+        if isinstance(self.content, RawRequest):
+            raw = self.content
+            return _unsent(raw.method, raw.target, raw.headers, raw.body)
+        assert isinstance(self.content, bytes)
+        return _unsent("POST", "/", Headers(), self.content)
+
+    @property
+    def request(self) -> Invocation:
+        """The request. Raises StoreError if its body is incomplete."""
+        return require_whole(self.name, self.exchange.invocation)
 
 
-class CaptureFinder:
-    """Finds captures; opens the store when it is first needed. Close it after use.
+class Finder:
+    """Finds what names mean. It opens the store when it is first needed; close it after use.
 
-    The captures are only displayed or compared, so the store may belong to another user.
+    Without `reads_files`, a name never means a file. `kinds` is the hint for a file that cannot be used.
     """
 
-    def __init__(self, option: Path | None, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self._store = LateStore(lambda: open_captures(option, runtime, show_only=True))
+    def __init__(
+        self,
+        option: Path | None,
+        runtime: Runtime,
+        purpose: Purpose,
+        *,
+        reads_files: bool = True,
+        kinds: str = _KINDS,
+    ) -> None:
+        self._option, self._runtime, self._purpose = option, runtime, purpose
+        self._reads_files, self._kinds = reads_files, kinds
+        self._store = LateStore(lambda: open_captures(option, runtime, show_only=purpose is Purpose.SHOW))
         self.close = self._store.close
 
-    def find(self, name: str) -> FoundCapture:
-        """Return the capture in the file `name`, or else the one of the store; raises UsageError and StoreError."""
+    def find(self, name: str) -> Found:
+        """Return the file that `name` names, or else the capture. `last` is never a file.
+
+        Raises StoreError, and UsageError for an empty name and for an id that is too short.
+        """
         if not name:
             raise UsageError("A capture's name is empty.", hint="Check whether a shell variable is unset.")
-        if name == "-" or self._is_file(name):
-            return _from_file(name, read_input(name, cwd=self._runtime.cwd, stdin=self._runtime.stdin))
-        return FoundCapture(name, self._in_store(name))
+        can_be_id = name.isalnum() or is_run_id(name)
+        return self._file(name, can_be_missing=can_be_id) or Found(name, self._in_store(name), is_stored=True)
+
+    async def find_or_get(self, name: str, access: PortAccess) -> Found:
+        """Return what `find` returns; a run id names the newest capture of the run, or else the run in Port.
+
+        Port is asked about action runs only. Raises PortApiError and SettingsError too.
+        """
+        from port_hook_cli.runs.updates import is_node_run
+
+        if not is_run_id(name):
+            return self.find(name)
+        if found := self._file(name, can_be_missing=True):
+            return found
+        captures = None if self._has_no_store() else self.store()
+        captured = None if captures is None else next(captures.find(run_id=name, limit=1, originals=True), None)
+        if captured is not None:
+            return Found(name, captured, is_stored=True)
+        if is_node_run(name):
+            # Port's API reference has routes that update node runs and their logs, but none that returns their request.
+            raise StoreError(
+                f"There is no file {name} and no capture of that run here, and Port's API does not return a "
+                "node run's request: runs of workflow nodes are replayed from captures only.",
+                hint="Capture it with `port-hook listen` when the node runs again, or name a file with its payload.",
+            )
+        try:
+            return Found(name, await access.get_run(name))
+        except PortHookError as problem:
+            reason = f"Port was asked because there is no file {name} and no capture of that run here."
+            raise type(problem)(f"{problem.message} {reason}", hint=problem.hint) from problem
 
     def store(self) -> CaptureStore:
         """Return the open store; raises StoreError."""
@@ -59,39 +144,58 @@ class CaptureFinder:
         """Return where the last listener with the store forwarded to, None if the store was not needed so far."""
         return self._store.open().last_target() if self._store.is_open else None
 
+    def _file(self, name: str, *, can_be_missing: bool) -> Found | None:
+        if not self._reads_files or name == LAST or "\0" in name:  # no path has a null character
+            return None
+        if can_be_missing and not self._is(name, Path.is_file):
+            return None
+        return Found(name, self._read(name))
+
+    def _read(self, name: str) -> Exchange | RawRequest | bytes:
+        content = read_input(name, cwd=self._runtime.cwd, stdin=self._runtime.stdin)
+        try:
+            if is_request(content):
+                return parse_request(content)
+            return capture_in(content) or content
+        except NotHttp as problem:
+            raise StoreError(f"{name} cannot be read as an HTTP request: {problem}.", hint=self._kinds) from problem
+        except NotARequest as problem:
+            raise StoreError(f"{name} cannot be read: {problem}.", hint=self._kinds) from problem
+
     def _in_store(self, name: str) -> Exchange:
         try:
-            return self.store().get(name)
-        except StoreError as error:
-            if name == LAST or not self._store.is_open:
+            return self._captured(name)
+        except PortHookError as error:
+            if name == LAST or not self._reads_files:
                 raise
-            raise StoreError(f"{error.message} There is no file {name} either.", hint=error.hint) from error
+            if self._is(name, is_directory):
+                raise StoreError(
+                    f"{name} is a directory; a file or a capture is needed.", hint="Name a file in it."
+                ) from error
+            raise type(error)(f"{error.message} There is no file {name} either.", hint=error.hint) from error
 
-    def _is_file(self, name: str) -> bool:
+    def _captured(self, name: str) -> Exchange:
+        if self._purpose is not Purpose.SEND:
+            return self.store().get(name)
+        if name == LAST:
+            return next(self.store().find(limit=1, originals=True), None) or self.store().get(LAST)
+        if len(name) < LEAST_PREFIX:
+            raise UsageError(
+                f"{name} is too short for a capture's id.",
+                hint=f"Give at least {LEAST_PREFIX} characters of the id; `port-hook captures` lists them.",
+            )
+        return self.store().get(name)
+
+    def _has_no_store(self) -> bool:
+        from port_hook_cli.captures.database.opening import store_path
+
+        return self._option is None and not store_path(None, self._runtime.cwd).exists()
+
+    def _is(self, name: str, kind: Callable[[Path], bool]) -> bool:
         try:
-            return (self._runtime.cwd / name).is_file()
+            return kind(self._runtime.cwd / name)
         except (OSError, ValueError):  # too long for a file's name, or with a null character
             return False
-
-
-def _from_file(name: str, content: bytes) -> FoundCapture:
-    if is_request(content):
-        return FoundCapture(name, _from_raw_request(name, content))
-    try:
-        capture = capture_in(content)
-    except NotARequest as problem:
-        raise StoreError(f"{name} cannot be read: {problem}.", hint=_KINDS) from problem
-    if capture is not None:
-        return FoundCapture(name, capture)
-    return FoundCapture(name, _unsent("POST", "/", Headers(), content), is_body_only=True)
-
-
-def _from_raw_request(name: str, content: bytes) -> Exchange:
-    try:
-        raw = parse_request(content)
-    except NotHttp as problem:
-        raise StoreError(f"{name} cannot be read as an HTTP request: {problem}.", hint=_KINDS) from problem
-    return _unsent(raw.method, raw.target, raw.headers, raw.body)
 
 
 def _unsent(method: str, target: str, headers: Headers, body: bytes) -> Exchange:

@@ -1,0 +1,217 @@
+"""What a name means: one table for all commands, and what only some of them find."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.captures.documents.capture_file import to_capture
+from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.captures.store.finder import Finder, Found, Purpose
+from port_hook_cli.errors import PortApiError, PortHookError, SettingsError, StoreError, UsageError
+from port_hook_cli.invocations.http_text import RawRequest
+from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.remark import say_nothing
+from tests.conftest import Run
+from tests.factories import RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation
+
+MakeRuntime = Callable[..., Runtime]
+NODE_RUN = "wfnr_abc123"
+REQUEST = b"PUT /x HTTP/1.1\r\ncontent-type: application/json\r\n\r\n{}"
+
+# How commands find: `show` and the tools that read; `diff` and `export`; `verify`, `decrypt` and `agent`; `replay`.
+KINDS: Mapping[str, tuple[Purpose, bool]] = {
+    "show": (Purpose.SHOW, False),
+    "diff": (Purpose.SHOW, True),
+    "verify": (Purpose.CHECK, True),
+    "replay": (Purpose.SEND, True),
+    "replay_capture": (Purpose.SEND, False),
+}
+UNKNOWN, SEVERAL, SHORT = "has an id that starts with", "is the start of several captures", "is too short"
+RUN, NO_FILE, NO_PATH = "is the id of a run", "There is no file", "is a directory"
+CAPTURES = frozenset({"aaaa1", "aaaa2", "bbbb3"})
+FOUND = CAPTURES | {"a file", "stdin", "cccc4", "PUT /x"}
+
+# What each kind of command finds. The captures are aaaa1, aaaa2, and bbbb3, which is a replay and the newest.
+TABLE: Mapping[str, tuple[str, str, str, str, str]] = {
+    #                 show       diff       verify     replay     replay_capture
+    "last": ("bbbb3", "bbbb3", "bbbb3", "aaaa2", "aaaa2"),
+    "aaaa1": ("aaaa1", "a file", "a file", "a file", "aaaa1"),
+    "aaaa2": ("aaaa2", "aaaa2", "aaaa2", "aaaa2", "aaaa2"),
+    "bbbb": ("bbbb3", "bbbb3", "bbbb3", "bbbb3", "bbbb3"),
+    "bb": ("bbbb3", "bbbb3", "bbbb3", SHORT, SHORT),
+    "aaaa": (SEVERAL, SEVERAL, SEVERAL, SEVERAL, SEVERAL),
+    "ffff": (UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN),
+    RUN_ID: (RUN, RUN, RUN, RUN, RUN),
+    "-": (UNKNOWN, "stdin", "stdin", "stdin", SHORT),
+    "capture.json": (UNKNOWN, "cccc4", "cccc4", "cccc4", UNKNOWN),
+    "request.http": (UNKNOWN, "PUT /x", "PUT /x", "PUT /x", UNKNOWN),
+    "folder/none": (UNKNOWN, NO_FILE, NO_FILE, NO_FILE, UNKNOWN),
+    "folder": (UNKNOWN, NO_PATH, NO_PATH, NO_PATH, UNKNOWN),
+    "damaged.json": (UNKNOWN, "a damaged capture", "a damaged capture", "a damaged capture", UNKNOWN),
+    "x" * 5000: (UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN),
+    "a\0b": (UNKNOWN, UNKNOWN, UNKNOWN, SHORT, SHORT),
+    "": ("is empty", "is empty", "is empty", "is empty", "is empty"),
+}
+
+
+@pytest.fixture
+def filled(folder: Path) -> Path:
+    """A folder with a store and files, one of them with the id of a capture as its name, and one called `last`."""
+    with open_store(None, folder, create=True) as store:
+        for number, (name, replay_of) in enumerate((("aaaa1", None), ("aaaa2", None), ("bbbb3", "aaaa2"))):
+            invocation = an_invocation(id=name, received_at=1_700_000_000.0 + number, replay_of=replay_of)
+            store.add([an_exchange(invocation)])
+    (folder / "capture.json").write_text(json.dumps(to_capture(an_exchange(an_invocation(id="cccc4")))))
+    (folder / "request.http").write_bytes(REQUEST)
+    (folder / "damaged.json").write_bytes(b'{"schema": "port-hook/capture/1"}')
+    (folder / "aaaa1").write_bytes(b"a file")
+    (folder / "last").write_bytes(b"a file")
+    (folder / "folder").mkdir()
+    return folder
+
+
+def finder(runtime: MakeRuntime, command: str) -> Finder:
+    purpose, reads_files = KINDS[command]
+    return Finder(None, runtime(stdin=b"stdin"), purpose, reads_files=reads_files)
+
+
+def what_it_is(found: Found) -> str:
+    if isinstance(found.content, Exchange):
+        return found.content.invocation.id
+    if isinstance(found.content, RawRequest):
+        return f"{found.content.method} {found.content.target}"
+    assert isinstance(found.content, bytes)
+    return found.content.decode()
+
+
+@pytest.mark.parametrize("command", KINDS)
+@pytest.mark.parametrize("name", TABLE)
+def test_name_means_the_same_for_all_commands_of_a_kind(
+    runtime: MakeRuntime, filled: Path, name: str, command: str
+) -> None:
+    expected = TABLE[name][list(KINDS).index(command)]
+    with closing(finder(runtime, command)) as it:
+        if expected in FOUND:
+            found = it.find(name)
+            assert (what_it_is(found), found.is_stored) == (expected, expected in CAPTURES)
+            return
+        with pytest.raises((StoreError, UsageError), match=expected) as caught:
+            it.find(name)
+    says_file = KINDS[command][1] and expected in {UNKNOWN, SEVERAL, SHORT, RUN}
+    assert (f"There is no file {name} either." in caught.value.message) is says_file
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        (("show", "NAME", "--json"), "show"),
+        (("diff", "NAME", "last"), "diff"),
+        (("export", "NAME", "--format", "curl"), "diff"),
+        (("verify", "NAME"), "verify"),
+        (("decrypt", "NAME"), "verify"),
+        (("agent", "NAME"), "verify"),
+        (("replay", "NAME", "--to", "1", "--dry-run"), "replay"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)
+def test_each_command_is_of_its_kind(run: Run, filled: Path, command: tuple[str, ...], kind: str) -> None:
+    env = {"PORT_CLIENT_SECRET": SECRET.reveal()}
+    for name in ("bb", "capture.json", "ffff"):
+        expected = TABLE[name][list(KINDS).index(kind)]
+        result = run(*(name if word == "NAME" else word for word in command), env=env)
+        problems = (UNKNOWN, SHORT, "is a file; `show` reads")
+        assert [problem for problem in problems if problem in result.err] == (
+            ["is a file; `show` reads"] if (kind, name) == ("show", "capture.json") else [expected] * (" " in expected)
+        )
+
+
+def test_payload_is_only_a_body_and_a_capture_file_a_whole_exchange(runtime: MakeRuntime, filled: Path) -> None:
+    with closing(finder(runtime, "diff")) as it:
+        payload, capture, request = (it.find(name) for name in ("-", "capture.json", "request.http"))
+    assert [found.is_body_only for found in (payload, capture, request)] == [True, False, False]
+    assert [found.shown for found in (payload, capture, request)] == ["-", "cccc4", "request.http"]
+    assert (payload.request.method, payload.request.body, payload.exchange.verdict.status) == (
+        "POST",
+        b"stdin",
+        "unchecked",
+    )
+    assert request.exchange.invocation.method == "PUT"
+
+
+class Port(PortAccess):
+    """Port as far as a run is asked for; `asked` are the ids."""
+
+    def __init__(self, runtime: Runtime, problem: PortHookError | None = None) -> None:
+        super().__init__(runtime, say_nothing)
+        self.asked: list[str] = []
+        self._problem = problem
+
+    async def get_run(self, run_id: str) -> Mapping[str, Any]:
+        self.asked.append(run_id)
+        if self._problem is not None:
+            raise self._problem
+        return {"id": run_id}
+
+
+async def find(runtime: MakeRuntime, name: str, problem: PortHookError | None = None) -> tuple[Found, list[str]]:
+    port = Port(runtime(), problem)
+    with closing(finder(runtime, "replay")) as it:
+        return await it.find_or_get(name, port), port.asked
+
+
+def keep_runs(folder: Path, *captures: tuple[str, str]) -> None:
+    with open_store(None, folder, create=True) as store:
+        for name, run_id in captures:
+            store.add([an_exchange(an_invocation(a_body(a_document(context={"runId": run_id})), id=name))])
+
+
+@pytest.mark.parametrize("run_id", [RUN_ID, NODE_RUN])
+async def test_run_id_names_the_newest_capture_of_the_run(runtime: MakeRuntime, folder: Path, run_id: str) -> None:
+    keep_runs(folder, ("older", run_id), ("newer", run_id))
+    found, asked = await find(runtime, run_id)
+    assert (found.shown, found.is_stored, asked) == ("newer", True, [])
+
+
+async def test_file_takes_precedence_over_a_run_of_the_same_name(runtime: MakeRuntime, folder: Path) -> None:
+    (folder / RUN_ID).write_bytes(b"[1]")
+    keep_runs(folder, ("captured", RUN_ID))
+    assert (await find(runtime, RUN_ID))[0].content == b"[1]"
+
+
+@pytest.mark.parametrize("has_store", [True, False])
+async def test_port_is_asked_for_an_action_run_that_was_not_captured(
+    runtime: MakeRuntime, folder: Path, has_store: bool
+) -> None:
+    if has_store:
+        keep_runs(folder, ("other", NODE_RUN))
+    found, asked = await find(runtime, RUN_ID)
+    assert (found.content, found.is_stored, asked) == ({"id": RUN_ID}, False, [RUN_ID])
+
+
+@pytest.mark.parametrize("problem", [PortApiError("404.", hint="Look."), SettingsError("No client id.", hint="Look.")])
+async def test_unknown_run_names_every_place_that_was_searched(runtime: MakeRuntime, problem: PortHookError) -> None:
+    words = rf"{problem.message} Port was asked because there is no file {RUN_ID} and no capture of that run here\."
+    with pytest.raises(type(problem), match=words) as caught:
+        await find(runtime, RUN_ID, problem)
+    assert caught.value.hint == "Look."
+
+
+@pytest.mark.parametrize("has_store", [True, False])
+async def test_port_is_not_asked_for_a_node_run_that_was_not_captured(
+    runtime: MakeRuntime, folder: Path, has_store: bool
+) -> None:
+    if has_store:
+        keep_runs(folder, ("other", RUN_ID))
+    words = r"no capture of that run here, and Port's API does not return .* captures only"
+    with pytest.raises(StoreError, match=words) as caught:
+        await find(runtime, NODE_RUN, PortApiError("asked"))
+    assert "port-hook listen" in caught.value.hint
+    assert "file" in caught.value.hint
