@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -119,9 +118,11 @@ class PortAccess:
             return
         if not deliveries:
             return
+        from asyncio import timeout  # imported here, so that commands that only need the secret start faster
+
         with contextlib.suppress(PortHookError, TimeoutError):
             async with (
-                asyncio.timeout(_ANNOUNCE_TIMEOUT_S),
+                timeout(_ANNOUNCE_TIMEOUT_S),
                 self.client(timeout_s=_ANNOUNCE_TIMEOUT_S, retries=False) as api,
             ):
                 for delivery in deliveries:
