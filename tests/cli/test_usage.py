@@ -104,7 +104,7 @@ def test_error_about_an_input_does_not_mention_defaults_computed_from_it(run: Ru
 @pytest.mark.parametrize(
     ("command", "error"),
     [
-        (("verify", ""), "The name of a file is empty."),
+        (("verify", ""), "A capture's name is empty."),
         (("sign", ""), "The name of a file is empty."),
         (("trigger", "", "--to", "8000"), "The name of a file is empty."),
         (("report-run", "", "--log", "done"), "The run id is empty."),

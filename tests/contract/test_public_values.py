@@ -22,7 +22,7 @@ from port_hook_cli.workflows.outcome import NodeResult
     ("values", "expected"),
     [
         (ActionKind, "self-service automation"),
-        (End, "restored untouched changed another removed failed"),
+        (End, "restored untouched changed another removed failed elsewhere in-use"),
         (EntryKind, "action workflow-node"),
         (Kind, "action-run automation change-log workflow-node unknown"),
         (Operation, "CREATE DAY-2 DELETE"),
