@@ -9,25 +9,15 @@ from typing import Any
 
 import typer
 
-from port_hook_cli.captures.exports.formats import EXPORT_FORMATS
 from port_hook_cli.cli.app import COMMANDS, app
 from port_hook_cli.cli.declaration import Declaration, Trust
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.help import EXAMPLES
 
-# Options whose values are in a table of the package. The values of others are in their help: `http|lambda`.
-_CHOICES = {
-    ("export", "--format"): tuple(row.name for row in EXPORT_FORMATS),
-}
 UNDECLARED = Declaration("")
 COMPLETES = {
-    ("show", "capture"): "captures",
     ("replay", "sources"): "sources",
     ("verify", "request"): "captures_and_files",
-    ("diff", "a"): "captures_and_files",
-    ("diff", "b"): "captures_and_files",
-    ("export", "captures"): "captures_and_files",
-    ("decrypt", "capture"): "captures_and_files",
     ("agent", "source"): "captures_and_files",
     ("sign", "payload"): "files",
     ("report-run", "run_id"): "runs_to_report",
@@ -89,7 +79,7 @@ def _options(command: Any) -> list[Row]:
 def _option(command: Any, option: Any) -> Row:
     value = "" if option.is_flag else _metavar(option)
     names = (*option.opts, *option.secondary_opts)
-    row = (names, value, option.multiple, _choices(command, option, value), _line(option.help))
+    row = (names, value, option.multiple, _choices(option, value), _line(option.help))
     return *row, *_completes(command, option, option.opts[0])
 
 
@@ -104,13 +94,8 @@ def _declared(parameter: Any) -> Declaration:
     return found
 
 
-def _choices(command: Any, option: Any, value: str) -> tuple[str, ...]:
-    listed = (
-        _declared(option).choices
-        or _CHOICES.get((str(command.name), option.opts[0]))
-        or getattr(option.type, "choices", None)
-        or ()
-    )
+def _choices(option: Any, value: str) -> tuple[str, ...]:
+    listed = _declared(option).choices or getattr(option.type, "choices", None) or ()
     alternatives = _ALTERNATIVES.fullmatch(value)
     return tuple(map(str, listed)) or (tuple(alternatives[1].split("|")) if alternatives else ())
 

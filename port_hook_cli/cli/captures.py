@@ -35,7 +35,6 @@ def captures(
             help=f"List captures with this verdict only: {', '.join(Status)}.",
             metavar="VERDICT",
             case_sensitive=False,
-            choices=tuple(Status),
         ),
     ] = None,
     status_code: Annotated[

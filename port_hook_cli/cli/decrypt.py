@@ -22,8 +22,8 @@ from port_hook_cli.actions.encrypted_inputs import (
 from port_hook_cli.actions.encryption import Problem, Scheme
 from port_hook_cli.captures.store.finder import Finder, Purpose
 from port_hook_cli.cli import options
-from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.keys import build_decrypter
+from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import ExitCode, PortHookError, StoreError
 from port_hook_cli.invocations.models import Payload
 from port_hook_cli.invocations.payload import read_payload
@@ -41,19 +41,22 @@ _BOM = b"\xef\xbb\xbf"
 _KINDS = "Give a capture (an id or `last`), a capture file, a JSON payload, or a raw HTTP request; - reads stdin."
 
 
+@command
 def decrypt(
     ctx: typer.Context,
     capture: Annotated[
         str,
-        typer.Argument(
+        argument(
             help="A capture's id, `last`, or a file (payload, capture, raw HTTP request; - for stdin).",
             metavar="CAPTURE|last|FILE",
+            stdin="the payload",
+            completes="captures_and_files",
             show_default=False,
         ),
     ],
     paths: Annotated[
         list[str] | None,
-        typer.Argument(
+        argument(
             help="The path of a value, such as payload.properties.password, or an input's name. "
             "Default: the properties that the payload names as encrypted.",
             metavar="[PATH]...",
@@ -62,12 +65,15 @@ def decrypt(
     ] = None,
     private_key: Annotated[
         str | None,
-        typer.Option(
-            "--private-key", help="The RSA private key (PEM) for client-side encrypted values.", metavar="FILE|-"
+        option(
+            "--private-key",
+            help="The RSA private key (PEM) for client-side encrypted values.",
+            metavar="FILE|-",
+            stdin="the private key",
         ),
     ] = None,
     payload: Annotated[
-        bool, typer.Option("--payload", help="Print the whole payload with the decrypted values in it.")
+        bool, option("--payload", help="Print the whole payload with the decrypted values in it.", excludes=("--json",))
     ] = False,
     as_json: options.Json = False,
     store: options.Store = None,
@@ -79,10 +85,6 @@ def decrypt(
     Exits with code 0 if every input was decrypted, and with 1 otherwise. Decrypted values are not saved.
     """
     runtime: Runtime = ctx.obj
-    refuse_contradictions(
-        {"--payload": payload, "--json": as_json},
-        stdin=(("the payload", capture), ("the private key", private_key), ("the secret", secret_file)),
-    )
     wanted = tuple(map(JsonPath.parse, paths or ()))
     source = _read(capture, store, runtime)
     settings = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).settings

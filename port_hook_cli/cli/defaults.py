@@ -42,24 +42,7 @@ HARMLESS: Mapping[str, Mapping[str, tuple[float, float]]] = {
         "json": ANY_VALUE,
     },
     "report-run": {"json": ANY_VALUE},
-    "show": {"json": ANY_VALUE},
-    "diff": {"json": ANY_VALUE},
-    "prune": {"json": ANY_VALUE},
-    "decrypt": {"json": ANY_VALUE},
-    "encrypt": {"json": ANY_VALUE},
-    "sandbox": {
-        "port": ANY_VALUE,
-        "strict-runs": ANY_VALUE,
-        "strict": ANY_VALUE,
-        "delivery-timeout": (0.001, 30.0),
-        "timestamp-unit": ANY_VALUE,
-        "rate-limit": ANY_VALUE,
-        "json": ANY_VALUE,
-    },
     "restore": {"json": ANY_VALUE},
-    "login": {"json": ANY_VALUE},
-    "logout": {"json": ANY_VALUE},
-    "doctor": {"json": ANY_VALUE},
 }
 """The options that the `.env` of the working folder may set, by command, each with the least and the most it accepts.
 

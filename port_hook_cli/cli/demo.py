@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from port_hook_cli.cli.option_groups import command
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Exchange, Headers, Invocation
 from port_hook_cli.invocations.records import format_time
@@ -38,6 +39,7 @@ Continue with README.md; `port-hook --help` lists the commands.
 """
 
 
+@command
 def demo(ctx: typer.Context) -> ExitCode:
     """Show a complete example on this machine; needs no Port account, tunnel or internet.
 

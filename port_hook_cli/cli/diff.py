@@ -8,22 +8,24 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.cli import options
-from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.runtime import Runtime
 
 # Every request has its own; the verdict says whether they are right.
 _SIGNATURES = ("x-port-signature", "x-port-timestamp")
+_COMPLETES = "captures_and_files"
 _NAME = "a capture's id, the start of one, `last`, or a file (capture, raw HTTP request, payload; - for stdin)."
 
 
+@command
 def diff(
     ctx: typer.Context,
-    a: Annotated[str, typer.Argument(metavar="A", help=f"The capture before: {_NAME}")],
-    b: Annotated[str, typer.Argument(metavar="B", help="The capture after, likewise.")],
+    a: Annotated[str, argument(metavar="A", help=f"The capture before: {_NAME}", stdin="A", completes=_COMPLETES)],
+    b: Annotated[str, argument(metavar="B", help="The capture after, likewise.", stdin="B", completes=_COMPLETES)],
     ignore: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
             "--ignore", metavar="PATH|header:NAME", help="Leave out a value of the bodies, or a header (repeatable)."
         ),
     ] = None,
@@ -44,7 +46,6 @@ def diff(
 
     runtime: Runtime = ctx.obj
     ignoring = Ignoring.parse(ignore or (), headers=_SIGNATURES)
-    refuse_contradictions(stdin=(("A", a), ("B", b)))
     with closing(Finder(store, runtime, Purpose.SHOW)) as finder:
         one, other = finder.find(a), finder.find(b)
     bodies_only = one.is_body_only or other.is_body_only

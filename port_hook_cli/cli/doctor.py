@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.cli import options
+from port_hook_cli.cli.option_groups import command, option
 from port_hook_cli.doctor.check import check_record, has_problem, result_lines
 from port_hook_cli.doctor.credentials import Account
 from port_hook_cli.doctor.examination import Examination, examine
@@ -17,11 +18,12 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit
 
 
+@command
 def doctor(
     ctx: typer.Context,
     forward_to: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--forward-to",
             help="The handler to check: a URL, host:port or port. Default: that of the last `listen` here.",
             metavar="TARGET",

@@ -11,6 +11,7 @@ from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.keys import read_key_file
+from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.javascript.stringify import NotJson, stringify
@@ -21,19 +22,26 @@ from port_hook_cli.terminal.console import emit, sayer, tell
 from port_hook_cli.text.safe import printable
 
 
+@command
 def encrypt(
     ctx: typer.Context,
     value: Annotated[
         str,
-        typer.Argument(
+        argument(
             help="The value, a file that contains it, or - for stdin. A JSON object is encrypted as Port writes it.",
             metavar="VALUE|FILE|-",
+            stdin="the value",
             show_default=False,
         ),
     ],
     public_key: Annotated[
         str | None,
-        typer.Option("--public-key", help="Encrypt client-side, with this RSA public key (PEM).", metavar="FILE|-"),
+        option(
+            "--public-key",
+            help="Encrypt client-side, with this RSA public key (PEM).",
+            metavar="FILE|-",
+            stdin="the key",
+        ),
     ] = None,
     as_json: options.Json = False,
     org: options.Org = None,
@@ -51,8 +59,7 @@ def encrypt(
         {
             "--public-key": public_key is not None,
             "--secret-file": secret_file is not None and options.is_given(ctx, "secret_file"),
-        },
-        stdin=(("the value", value), ("the key", public_key), ("the secret", secret_file)),
+        }
     )
     plaintext = _plaintext(value, runtime)
     if public_key is not None:

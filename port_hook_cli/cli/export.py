@@ -10,6 +10,7 @@ import typer
 from port_hook_cli.captures.exports.formats import EXPORT_FORMATS, Exported, find_export
 from port_hook_cli.captures.store.finder import Finder, Purpose
 from port_hook_cli.cli import options
+from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.output import write_new_file
 from port_hook_cli.invocations.forwarding import read_target, target_url
@@ -22,23 +23,29 @@ _FORMATS = tuple(row.name for row in EXPORT_FORMATS)
 _FALLBACK = "http://127.0.0.1:8000"
 
 
+@command
 def export(
     ctx: typer.Context,
     captures: Annotated[
         list[str],
-        typer.Argument(metavar="ID...", help="A capture's id, the start of one, `last`, or a capture file."),
+        argument(
+            metavar="ID...",
+            help="A capture's id, the start of one, `last`, or a capture file.",
+            completes="captures_and_files",
+        ),
     ],
     format_: Annotated[
         str,
-        typer.Option(
+        option(
             "--format",
             metavar="FORMAT",
             help=f"{', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}.",
             parser=options.one_of(_FORMATS),
+            choices=_FORMATS,
         ),
     ],
     output: Annotated[
-        str | None, typer.Option("--output", metavar="FILE", help="Write to a new file instead of stdout.")
+        str | None, option("--output", metavar="FILE", help="Write to a new file instead of stdout.")
     ] = None,
     to: Annotated[
         str | None,

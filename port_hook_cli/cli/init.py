@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from port_hook_cli.cli.option_groups import command, option
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.files.project_file import check_no_project_file, write_project_file
 from port_hook_cli.files.settings_names import PROJECT_CONFIG
@@ -39,18 +40,19 @@ compact = {compact}
 """
 
 
+@command
 def init(
     ctx: typer.Context,
     forward_to: Annotated[
         str | None,
-        typer.Option("--forward-to", metavar="URL|PORT", help="Your handler on this machine. Default: 8000."),
+        option("--forward-to", metavar="URL|PORT", help="Your handler on this machine. Default: 8000."),
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option("--port", metavar="N", help="The port to listen on. Default: 8787.", min=0, max=_MAX_PORT),
+        option("--port", metavar="N", help="The port to listen on. Default: 8787.", min=0, max=_MAX_PORT),
     ] = None,
-    compact: Annotated[bool, typer.Option("--compact", help="Show one line per invocation.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
+    compact: Annotated[bool, option("--compact", help="Show one line per invocation.")] = False,
+    force: Annotated[bool, option("--force", help="Overwrite the file if it exists.")] = False,
 ) -> ExitCode:
     """Write port-hook.toml, which sets defaults of options for this folder.
 

@@ -17,6 +17,7 @@ import typer
 
 from port_hook_cli.actions.encryption import KeyUnreadable
 from port_hook_cli.cli import options
+from port_hook_cli.cli.option_groups import command
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.invocations.forwarding import is_on_this_machine
 from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Response
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _MOST_UNSAVED = 1_000
 
 
+@command
 def inspect(
     ctx: typer.Context,
     port: options.InspectPort = 0,

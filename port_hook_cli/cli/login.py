@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.cli import options
-from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.cli.declaration import NoEffect
+from port_hook_cli.cli.option_groups import command, option
 from port_hook_cli.errors import CREDENTIALS_IN_PORT, ExitCode, PortHookError, SettingsError, UsageError
 from port_hook_cli.files.settings_names import LOGINS
 from port_hook_cli.port_api import logins
@@ -25,6 +26,7 @@ from port_hook_cli.text.safe import printable
 from port_hook_cli.text.secret import Secret
 
 _TIMEOUT_S = 10.0
+_ONLY_LISTS = NoEffect("--list only lists", beside=("--list",))
 
 
 @unique
@@ -41,34 +43,45 @@ class KeepIn(StrEnum):
         return None if self is KeepIn.AUTO else KeptIn(self.value)
 
 
+@command
 def login(
     ctx: typer.Context,
     org: Annotated[
         str | None,
-        typer.Option("--org", help="A name for the organization, to choose it with --org later.", metavar="NAME"),
+        option("--org", help="A name for the organization, to choose it with --org later.", metavar="NAME"),
     ] = None,
     client_id: Annotated[
-        str | None, typer.Option("--client-id", help="The client id. Default: ask on the terminal.", metavar="ID")
+        str | None,
+        option(
+            "--client-id", help="The client id. Default: ask on the terminal.", metavar="ID", no_effect=(_ONLY_LISTS,)
+        ),
     ] = None,
     secret_file: options.SecretFile = None,
     region: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--region",
             help="The region of the organization: eu or us. Default: the one that accepts the credentials.",
             metavar="REGION",
             parser=options.one_of(tuple(REGIONS)),
+            excludes=("--api-url",),
+            no_effect=(_ONLY_LISTS,),
         ),
     ] = None,
     api_url: Annotated[
         str | None,
-        typer.Option("--api-url", help="Another API: an https:// URL, or a sandbox on this machine.", metavar="URL"),
+        option(
+            "--api-url",
+            help="Another API: an https:// URL, or a sandbox on this machine.",
+            metavar="URL",
+            no_effect=(_ONLY_LISTS,),
+        ),
     ] = None,
     keep_in: Annotated[
         KeepIn,
-        typer.Option("--keep-in", help="Where to keep the secret: auto (the keyring, else a file), keyring or file."),
+        option("--keep-in", help="Where to keep the secret: auto (the keyring, else a file), keyring or file."),
     ] = KeepIn.AUTO,
-    listing: Annotated[bool, typer.Option("--list", help="List the organizations that are kept.")] = False,
+    listing: Annotated[bool, option("--list", help="List the organizations that are kept.")] = False,
     api_timeout_s: options.ApiTimeout = _TIMEOUT_S,
     as_json: options.Json = False,
 ) -> ExitCode:
@@ -78,14 +91,6 @@ def login(
     which only you can read. The organization becomes the default; --org NAME of other commands chooses another one.
     """
     runtime: Runtime = ctx.obj
-    refuse_contradictions(
-        {"--region": region is not None, "--api-url": api_url is not None},
-        pointless={
-            "--list only lists": {
-                "--client-id": client_id is not None, "--region": region is not None, "--api-url": api_url is not None,
-            }
-        } if listing else None,
-    )  # fmt: skip
     if listing:
         return _list(logins.read_logins(runtime.home), runtime, as_json=as_json)
     name = logins.check_name(org or logins.UNNAMED)

@@ -8,6 +8,7 @@ import typer
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.cli.option_groups import command, option
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.port_api import logins
 from port_hook_cli.port_api.login_records import login_record
@@ -17,12 +18,11 @@ from port_hook_cli.terminal.console import emit, tell
 from port_hook_cli.text.safe import printable
 
 
+@command
 def logout(
     ctx: typer.Context,
-    org: Annotated[
-        str | None, typer.Option("--org", help="The organization. Default: the only one.", metavar="NAME")
-    ] = None,
-    all_of_them: Annotated[bool, typer.Option("--all", help="Delete the credentials of all organizations.")] = False,
+    org: Annotated[str | None, option("--org", help="The organization. Default: the only one.", metavar="NAME")] = None,
+    all_of_them: Annotated[bool, option("--all", help="Delete the credentials of all organizations.")] = False,
     as_json: options.Json = False,
 ) -> ExitCode:
     """Delete credentials that `port-hook login` keeps.

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from port_hook_cli.cli import options
-from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.cli.declaration import NoEffect
+from port_hook_cli.cli.option_groups import command, option
 from port_hook_cli.errors import ExitCode, SettingsError, UsageError
 from port_hook_cli.extras import install_hint
 from port_hook_cli.invocations.forwarding import read_target
@@ -19,16 +20,18 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import sayer
 
 
+@command
 def mcp(
     ctx: typer.Context,
     allow_send: Annotated[
         bool,
-        typer.Option("--allow-send", help="Offer the tools that send, too: replay, trigger and report on runs."),
+        option("--allow-send", help="Offer the tools that send, too: replay, trigger and report on runs."),
     ] = False,
     to: Annotated[
         str | None,
         options.target(
             "With --allow-send: the target of replays and triggers, which may be on another machine.",
+            no_effect=(NoEffect("Nothing is sent", without=("--allow-send",)),),
         ),
     ] = None,
     store: options.Store = None,
@@ -41,9 +44,6 @@ def mcp(
     They list, show, explain and compare captures, wait for the next one, and render templates. Needs the extra mcp.
     Ends when stdin ends.
     """
-    refuse_contradictions(
-        pointless={"Nothing is sent without --allow-send": {"--to": to is not None and not allow_send}}
-    )
     if secret_file == "-":  # noqa: S105 - the name of stdin
         raise UsageError(
             "stdin carries the protocol, so it cannot carry the secret.", hint="Give --secret-file a path."

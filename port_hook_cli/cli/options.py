@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from port_hook_cli.cli.declaration import ANY_VALUE, NEVER, Trust
+from port_hook_cli.cli.declaration import ANY_VALUE, NEVER, NoEffect, Trust
 from port_hook_cli.cli.option_groups import option
 from port_hook_cli.http.limits import parse_size
 
@@ -45,9 +45,9 @@ def seconds(flag: str, text: str, *, least: float = 0, trust: Trust = NEVER) -> 
     return option(flag, metavar="S", min=least, help=text, callback=finite, trust=trust)
 
 
-def target(text: str) -> Any:
+def target(text: str, *, no_effect: tuple[NoEffect, ...] = ()) -> Any:
     """Return the option --to for `Annotated`: where requests are sent. `text` is its help."""
-    return option("--to", metavar="URL|PORT", help=text)
+    return option("--to", metavar="URL|PORT", help=text, no_effect=no_effect)
 
 
 def is_given(ctx: typer.Context, parameter: str) -> bool:

@@ -9,7 +9,7 @@ import typer
 from port_hook_cli.captures.store.pruning import PruneCount, PruneRule
 from port_hook_cli.captures.store.reading import open_captures
 from port_hook_cli.cli import options
-from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.cli.option_groups import command, option
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import emit, tell
@@ -18,19 +18,23 @@ PRUNE = "port-hook/prune/1"
 _MOST = 2**62
 
 
+@command
 def prune(
     ctx: typer.Context,
     older_than: Annotated[
         str | None,
-        typer.Option(
-            "--older-than", metavar="TIME", help="Delete captures older than 7d or 12h, or from before 2026-05-01."
+        option(
+            "--older-than",
+            metavar="TIME",
+            help="Delete captures older than 7d or 12h, or from before 2026-05-01.",
+            excludes=("--keep",),
         ),
     ] = None,
     keep: Annotated[
-        int | None, typer.Option("--keep", metavar="N", min=0, max=_MOST, help="Delete all but the newest N captures.")
+        int | None, option("--keep", metavar="N", min=0, max=_MOST, help="Delete all but the newest N captures.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count the captures without deleting them.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+    dry_run: Annotated[bool, option("--dry-run", help="Count the captures without deleting them.")] = False,
+    yes: Annotated[bool, option("--yes", help="Delete without asking.")] = False,
     store: options.Store = None,
     as_json: options.Json = False,
 ) -> ExitCode:
@@ -53,7 +57,6 @@ def prune(
 def _rule(older_than: str | None, keep: int | None, runtime: Runtime) -> PruneRule:
     from port_hook_cli.text.durations import parse_since
 
-    refuse_contradictions({"--older-than": older_than is not None, "--keep": keep is not None})
     if older_than is not None:
         return PruneRule(before_s=parse_since(older_than, now=runtime.now()))
     if keep is not None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from port_hook_cli.cli import options
+from port_hook_cli.cli.declaration import ANY_VALUE, Trust
+from port_hook_cli.cli.option_groups import command, option
 from port_hook_cli.cli.signing_options import Unit
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.files.input import file_path
@@ -52,14 +54,23 @@ def _check_rate(text: str) -> str:
     return text
 
 
+@command
 def sandbox(
     ctx: typer.Context,
     port: Annotated[
-        int, typer.Option("--port", help="The port to listen on; 0 takes any free one.", metavar="N", min=0, max=65535)
+        int,
+        option(
+            "--port",
+            help="The port to listen on; 0 takes any free one.",
+            metavar="N",
+            min=0,
+            max=65535,
+            trust=ANY_VALUE,
+        ),
     ] = 0,
     actions: Annotated[
         list[Path] | None,
-        typer.Option(
+        option(
             "--actions",
             help="Actions as JSON or YAML: a file or a folder of them; repeatable. Default: a sample, create_vm.",
             metavar="PATH",
@@ -67,19 +78,19 @@ def sandbox(
     ] = None,
     workflows: Annotated[
         list[Path] | None,
-        typer.Option(
+        option(
             "--workflows", help="Workflows as JSON or YAML: a file or a folder of them; repeatable.", metavar="PATH"
         ),
     ] = None,
     blueprints: Annotated[
         list[Path] | None,
-        typer.Option(
+        option(
             "--blueprints", help="Blueprints as JSON or YAML: a file or a folder of them; repeatable.", metavar="PATH"
         ),
     ] = None,
     secrets: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--secrets",
             help="The organization's secrets for `.secrets` in templates: JSON or .env.",
             metavar="FILE",
@@ -87,7 +98,7 @@ def sandbox(
     ] = None,
     kafka: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--kafka",
             help="Publish the messages that Port publishes to Kafka to this broker; `embedded` starts one.",
             metavar="HOST:PORT|embedded",
@@ -95,40 +106,45 @@ def sandbox(
     ] = None,
     state: Annotated[
         Path | None,
-        typer.Option("--state", help="Save everything in this file and load it at the next start.", metavar="FILE"),
+        option("--state", help="Save everything in this file and load it at the next start.", metavar="FILE"),
     ] = None,
     run: Annotated[
-        list[str] | None, typer.Option("--run", help="A run that is in progress; repeatable.", metavar="ID")
+        list[str] | None, option("--run", help="A run that is in progress; repeatable.", metavar="ID")
     ] = None,
     strict_runs: Annotated[
-        bool, typer.Option("--strict-runs", help="Respond 404 for unknown runs instead of creating them.")
+        bool, option("--strict-runs", help="Respond 404 for unknown runs instead of creating them.", trust=ANY_VALUE)
     ] = False,
     strict: Annotated[
         bool,
-        typer.Option(
-            "--strict", help="Reject entities with unknown blueprints, properties, relations or related entities."
+        option(
+            "--strict",
+            help="Reject entities with unknown blueprints, properties, relations or related entities.",
+            trust=ANY_VALUE,
         ),
     ] = False,
-    allow_remote: Annotated[
-        bool, typer.Option("--allow-remote", help="Send invocations to other machines too.")
-    ] = False,
+    allow_remote: Annotated[bool, option("--allow-remote", help="Send invocations to other machines too.")] = False,
     delivery_timeout: Annotated[
         float,
-        options.seconds("--delivery-timeout", "Wait S seconds for a webhook's response; 0 waits indefinitely."),
+        options.seconds(
+            "--delivery-timeout",
+            "Wait S seconds for a webhook's response; 0 waits indefinitely.",
+            trust=Trust(0.001, 30.0),
+        ),
     ] = 30.0,
     timestamp_unit: Unit = TimestampUnit.SECONDS,
     rate_limit: Annotated[
         str,
-        typer.Option(
+        option(
             "--rate-limit",
             help="Respond 429 after N calls a minute, or a second with N/s; 0 disables the limit.",
             metavar="N|N/s",
             callback=_check_rate,
+            trust=ANY_VALUE,
         ),
     ] = "0",
     inspect: Annotated[
         bool,
-        typer.Option("--inspect", help="Open the inspector: a page in the browser that shows the requests and runs."),
+        option("--inspect", help="Open the inspector: a page in the browser that shows the requests and runs."),
     ] = False,
     inspect_port: options.InspectPort = 0,
     open_: options.OpenBrowser = False,

@@ -13,7 +13,7 @@ import typer
 
 from port_hook_cli.captures.store.finder import Finder, Purpose
 from port_hook_cli.cli import options
-from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.runtime import Runtime
@@ -25,28 +25,35 @@ _MOST_REPLAYS = 10
 _START_OF_ID = re.compile(r"[0-9a-f]{1,12}")
 
 
+@command
 def show(
     ctx: typer.Context,
     capture: Annotated[
         str,
-        typer.Argument(
+        argument(
             help="A capture's id, the start of one, or 'last'.",
             metavar="ID|last",
             show_default=False,
+            completes="captures",
         ),
     ],
     body: Annotated[
-        bool, typer.Option("--body", help="Write the body's exact bytes to stdout; on a terminal, its printable form.")
+        bool,
+        option(
+            "--body",
+            help="Write the body's exact bytes to stdout; on a terminal, its printable form.",
+            excludes=("--file", "--json"),
+        ),
     ] = False,
     as_file: Annotated[
-        bool, typer.Option("--file", help="Write a capture file to stdout, for `replay` and `verify`.")
+        bool,
+        option("--file", help="Write a capture file to stdout, for `replay` and `verify`.", excludes=("--json",)),
     ] = False,
     store: options.Store = None,
     no_pager: options.NoPager = False,
     as_json: options.Json = False,
 ) -> ExitCode:
     """Show one capture in full."""
-    refuse_contradictions({"--body": body, "--file": as_file, "--json": as_json})
     runtime: Runtime = ctx.obj
     _refuse_file(capture, runtime)
     with closing(Finder(store, runtime, Purpose.SHOW, reads_files=False)) as finder:
