@@ -63,9 +63,7 @@ def captures(
     jq: Annotated[
         str | None,
         option(
-            "--jq",
-            help="List captures for whose body this jq expression is neither false nor null.",
-            metavar="EXPR",
+            "--jq", help="List captures for whose body this jq expression is neither false nor null.", metavar="EXPR"
         ),
     ] = None,
     limit: Annotated[

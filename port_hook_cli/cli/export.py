@@ -51,7 +51,7 @@ def export(
         str | None,
         options.target(
             "The URL in the export; without a path, the captured path and query are used. Default: the handler on "
-            "this machine that the capture was forwarded to, or that the store's last `listen` forwarded to, or 8000.",
+            "this machine that the capture was forwarded to, or that the store's last `listen` forwarded to, or 8000."
         ),
     ] = None,
     store: options.Store = None,

@@ -117,8 +117,7 @@ class ListenServer:
         ),
     ] = "127.0.0.1"
     path: Annotated[
-        str,
-        option("--path", metavar="P", help="Serve only this path and the paths below it.", trust=ANY_VALUE),
+        str, option("--path", metavar="P", help="Serve only this path and the paths below it.", trust=ANY_VALUE)
     ] = "/"
 
 
@@ -237,9 +236,7 @@ class ListenVerification:
     strict: Annotated[
         bool,
         option(
-            "--strict",
-            help="Forward only requests whose signature matches the raw bytes ('valid').",
-            trust=ANY_VALUE,
+            "--strict", help="Forward only requests whose signature matches the raw bytes ('valid').", trust=ANY_VALUE
         ),
     ] = False
     refuse_replays: Annotated[
@@ -375,8 +372,7 @@ class ListenOutput:
     """What is shown of each invocation."""
 
     compact: Annotated[
-        bool,
-        option("--compact", help="Show one line per invocation.", trust=ANY_VALUE, excludes=("--full",)),
+        bool, option("--compact", help="Show one line per invocation.", trust=ANY_VALUE, excludes=("--full",))
     ] = False
     full: Annotated[
         bool, option("--full", help="Show everything about each invocation (the default).", trust=ANY_VALUE)

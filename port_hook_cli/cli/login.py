@@ -47,8 +47,7 @@ class KeepIn(StrEnum):
 def login(
     ctx: typer.Context,
     org: Annotated[
-        str | None,
-        option("--org", help="A name for the organization, to choose it with --org later.", metavar="NAME"),
+        str | None, option("--org", help="A name for the organization, to choose it with --org later.", metavar="NAME")
     ] = None,
     client_id: Annotated[
         str | None,
@@ -78,8 +77,7 @@ def login(
         ),
     ] = None,
     keep_in: Annotated[
-        KeepIn,
-        option("--keep-in", help="Where to keep the secret: auto (the keyring, else a file), keyring or file."),
+        KeepIn, option("--keep-in", help="Where to keep the secret: auto (the keyring, else a file), keyring or file.")
     ] = KeepIn.AUTO,
     listing: Annotated[bool, option("--list", help="List the organizations that are kept.")] = False,
     api_timeout_s: options.ApiTimeout = _TIMEOUT_S,

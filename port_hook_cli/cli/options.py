@@ -63,15 +63,10 @@ Json = Annotated[
 NoPager = Annotated[bool, option("--no-pager", help="Do not show long output on a terminal in $PAGER (default: less).")]
 Store = Annotated[
     Path | None,
-    option(
-        "--store",
-        help="The capture store's file. Default: .port-hook/captures.db in this folder.",
-        metavar="PATH",
-    ),
+    option("--store", help="The capture store's file. Default: .port-hook/captures.db in this folder.", metavar="PATH"),
 ]
 Org = Annotated[
-    str | None,
-    option("--org", help="The organization to use, of `login` or ~/.port/config.yaml.", metavar="NAME"),
+    str | None, option("--org", help="The organization to use, of `login` or ~/.port/config.yaml.", metavar="NAME")
 ]
 SecretFile = Annotated[
     str | None,
@@ -83,12 +78,10 @@ SecretFile = Annotated[
     ),
 ]
 InsecureApi = Annotated[
-    bool,
-    option("--insecure-api", help="Allow plain http to Port's API, which sends the client secret unencrypted."),
+    bool, option("--insecure-api", help="Allow plain http to Port's API, which sends the client secret unencrypted.")
 ]
 InspectPort = Annotated[
-    int,
-    option("--inspect-port", metavar="N", help="The inspector's port; 0 takes any free one.", min=0, max=65535),
+    int, option("--inspect-port", metavar="N", help="The inspector's port; 0 takes any free one.", min=0, max=65535)
 ]
 InspectActions = Annotated[
     list[Path] | None,
@@ -96,8 +89,7 @@ InspectActions = Annotated[
 ]
 OpenBrowser = Annotated[bool, option("--open", help="Open the inspector in the browser.")]
 PrivateKey = Annotated[
-    str | None,
-    option("--private-key", metavar="FILE", help="The private key for inputs with client-side encryption."),
+    str | None, option("--private-key", metavar="FILE", help="The private key for inputs with client-side encryption.")
 ]
 Tolerance = Annotated[
     float, seconds("--tolerance", "Accept timestamps that are at most S seconds off.", trust=Trust(0.0, 300.0))

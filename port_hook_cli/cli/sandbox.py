@@ -91,9 +91,7 @@ def sandbox(
     secrets: Annotated[
         str | None,
         option(
-            "--secrets",
-            help="The organization's secrets for `.secrets` in templates: JSON or .env.",
-            metavar="FILE",
+            "--secrets", help="The organization's secrets for `.secrets` in templates: JSON or .env.", metavar="FILE"
         ),
     ] = None,
     kafka: Annotated[
@@ -143,8 +141,7 @@ def sandbox(
         ),
     ] = "0",
     inspect: Annotated[
-        bool,
-        option("--inspect", help="Open the inspector: a page in the browser that shows the requests and runs."),
+        bool, option("--inspect", help="Open the inspector: a page in the browser that shows the requests and runs.")
     ] = False,
     inspect_port: options.InspectPort = 0,
     open_: options.OpenBrowser = False,

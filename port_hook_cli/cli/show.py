@@ -46,8 +46,7 @@ def show(
         ),
     ] = False,
     as_file: Annotated[
-        bool,
-        option("--file", help="Write a capture file to stdout, for `replay` and `verify`.", excludes=("--json",)),
+        bool, option("--file", help="Write a capture file to stdout, for `replay` and `verify`.", excludes=("--json",))
     ] = False,
     store: options.Store = None,
     no_pager: options.NoPager = False,
