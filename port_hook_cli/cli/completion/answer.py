@@ -2,16 +2,140 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
-from port_hook_cli.cli.completion.candidate import Candidate, starting_with
-from port_hook_cli.cli.completion.line import COMMAND, IncompleteLine, options_of, read_line
-from port_hook_cli.cli.completion.shells import SHELLS, CompletionRequest
+from port_hook_cli.cli.completion.line import COMMAND, Candidate, IncompleteLine, options_of, read_line, starting_with
 from port_hook_cli.cli.completion.values import takes_files, values_of
 from port_hook_cli.cli.completion.words import COMMANDS
+
+_LINE = "_TYPER_COMPLETE_ARGS"
+# Bash splits words at these characters, too.
+_BREAKS = re.compile(r"[=:]+")
+
+
+class CompletionRequest(NamedTuple):
+    """What a shell asks about: the complete words, the start of the next one, and what it adds by itself.
+
+    `kept` is the part of `start` that the shell does not replace; `only_whether` asks for the exit code only.
+    """
+
+    words: tuple[str, ...]
+    start: str
+    kept: str = ""
+    only_whether: bool = False
+
+
+class Shell(NamedTuple):
+    """How to read a shell's request, and how to write what the shell expects: the text and the exit code."""
+
+    read: Callable[[Mapping[str, str]], CompletionRequest]
+    write: Callable[..., tuple[str, int]]
+
+
+def _split(text: str) -> list[str]:
+    """Return the words of a line whose last quote may be open."""
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=False)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    words: list[str] = []
+    try:
+        words += lexer
+    except ValueError:
+        words.append(lexer.token or "")
+    return words
+
+
+def _read_line(environ: Mapping[str, str]) -> CompletionRequest:
+    text = environ.get(_LINE, "")
+    words = _split(text)
+    if len(words) > 1 and not text.endswith(" "):
+        return CompletionRequest(tuple(words[1:-1]), words[-1])
+    return CompletionRequest(tuple(words[1:]), "")
+
+
+def _read_fish(environ: Mapping[str, str]) -> CompletionRequest:
+    only_whether = environ.get("_TYPER_COMPLETE_FISH_ACTION") == "is-args"
+    return _read_line(environ)._replace(only_whether=only_whether)
+
+
+def _read_powershell(environ: Mapping[str, str]) -> CompletionRequest:
+    words, start = _split(environ.get(_LINE, "")), environ.get("_TYPER_COMPLETE_WORD_TO_COMPLETE", "")
+    return CompletionRequest(tuple(words[1:-1] if start else words[1:]), start)
+
+
+def _read_bash(environ: Mapping[str, str]) -> CompletionRequest:
+    words, number = _split(environ["COMP_WORDS"]), int(environ["COMP_CWORD"])
+    typed = words[1:number]
+    last = words[number] if number < len(words) else ""
+    *whole, start = _joined([*typed, last])
+    kept = start if _BREAKS.fullmatch(last) else start[: len(start) - len(last)]
+    return CompletionRequest(tuple(whole), start, kept)
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """Return words with those joined again that bash has split at `=` and `:`."""
+    joined: list[str] = []
+    glues = False
+    for word in words:
+        is_break = _BREAKS.fullmatch(word) is not None
+        if joined and (is_break or glues):
+            joined[-1] += word
+        else:
+            joined.append(word)
+        glues = is_break
+    return joined
+
+
+def _write_bash(found: Sequence[Candidate], asked: CompletionRequest, **_: object) -> tuple[str, int]:
+    words = [candidate.word[len(asked.kept) :] for candidate in found]
+    if len(words) == 1 and words[0].endswith("="):
+        words.append(f"{words[0]}http")  # with two candidates, bash adds no space after the part that they share
+    return "".join(f"{word}\n" for word in words), 0
+
+
+def _write_zsh(found: Sequence[Candidate], _: CompletionRequest, *, has_files: bool) -> tuple[str, int]:
+    """Return code that zsh evaluates. All variable parts of it are in single quotes."""
+    parts = []
+    for suffix in ("", " -S ''"):  # after `=`, no space
+        rows = [candidate for candidate in found if candidate.word.endswith("=") is bool(suffix)]
+        if rows:
+            quoted = " ".join(map(_zsh_row, rows))
+            parts.append(f"local -a port_hook_values; port_hook_values=({quoted});")
+            parts.append(f"_describe -V value port_hook_values{suffix};")
+    if has_files or not found:
+        parts.append("_files;")
+    return "\n".join([*parts, ""]), 0
+
+
+def _zsh_row(candidate: Candidate) -> str:
+    word = candidate.word.replace("\\", r"\\").replace(":", r"\:")
+    return shlex.quote(f"{word}:{candidate.description}" if candidate.description else word)
+
+
+def _write_fish(found: Sequence[Candidate], asked: CompletionRequest, **_: object) -> tuple[str, int]:
+    if asked.only_whether:
+        return "", int(not found)
+    # Fish keeps the start of an option with its value (`--to=`) only if the candidate has it.
+    return "".join(f"{word}\t{description}\n" for word, description in found), 0
+
+
+def _write_powershell(found: Sequence[Candidate], _: CompletionRequest, **__: object) -> tuple[str, int]:
+    return "".join(f"{word}:::{description or ' '}\n" for word, description in found), 0
+
+
+SHELLS = {
+    "bash": Shell(_read_bash, _write_bash),
+    "zsh": Shell(_read_line, _write_zsh),
+    "fish": Shell(_read_fish, _write_fish),
+    "powershell": Shell(_read_powershell, _write_powershell),
+    "pwsh": Shell(_read_powershell, _write_powershell),
+}
+"""Shell -> how it asks, and what it expects."""
+
 
 _MAX_OFFERED = 100
 _INSTRUCTION = "complete_"

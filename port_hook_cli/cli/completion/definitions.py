@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from port_hook_cli.cli.completion.candidate import is_word
+from port_hook_cli.cli.completion.line import is_word
 
 _FOLDERS = ("", "actions", "workflows")
 _SUFFIXES = (".json", ".yaml", ".yml")

@@ -8,8 +8,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from port_hook_cli.cli.completion.candidate import Candidate, is_word, plain_description
-from port_hook_cli.cli.completion.line import IncompleteLine, arguments_of, options_of
+from port_hook_cli.cli.completion.line import (
+    Candidate,
+    IncompleteLine,
+    arguments_of,
+    is_word,
+    options_of,
+    plain_description,
+)
 
 if TYPE_CHECKING:
     from port_hook_cli.captures.store.recent import RecentCapture

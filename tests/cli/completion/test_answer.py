@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.app import COMMANDS
-from port_hook_cli.cli.completion.answer import answer
-from port_hook_cli.cli.completion.candidate import Candidate, is_word, plain_description
-from port_hook_cli.cli.completion.shells import SHELLS, CompletionRequest
+from port_hook_cli.cli.completion.answer import SHELLS, CompletionRequest, answer
+from port_hook_cli.cli.completion.line import Candidate, is_word, plain_description
 from tests.factories import RUN_ID, an_exchange, an_invocation
 from tests.options import command
 
