@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from port_hook_cli.captures.index.capture_index import Listed
-from port_hook_cli.captures.index.columns import Spans
+from port_hook_cli.captures.index.counting import Spans
 from port_hook_cli.inspector.records import body_record, capture_record, row_record, spans_record
 from port_hook_cli.invocations.models import (
     Cause,

@@ -1,9 +1,8 @@
 """An index over a capture store for readers that search, filter and count: `captures --search` and the inspector.
 
 It is in a temporary database of this process and is filled from the store in small steps. So it costs the listener
-nothing, and a stranger cannot prepare a file of it. Columns of bytes in memory answer queries without a text. The
-full-text part (SQLite's FTS5 with trigrams) finds candidates, and the store's own rows decide; where FTS5 is missing,
-or has not indexed a row yet, the rows are searched one by one.
+nothing, and nobody else can prepare its file. The full-text part (SQLite's FTS5 with trigrams) finds candidates, and
+the store's own rows decide. Where FTS5 is missing, or has not indexed a row yet, the rows are searched one by one.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from heapq import merge
 from pathlib import Path
@@ -24,9 +23,10 @@ from port_hook_cli.captures.database.opening import Access, connect, portable
 from port_hook_cli.captures.database.problems import store_problem
 from port_hook_cli.captures.database.rows import read_row, text_column
 from port_hook_cli.captures.database.schema import MIGRATIONS
-from port_hook_cli.captures.index.columns import Histogram, IndexColumns, Spans, joined_spans
+from port_hook_cli.captures.index.counting import Histogram, Spans, count_over_time, find_spans, spans_of
 from port_hook_cli.captures.index.query import AFTER_ANY, CaptureQuery, index_conditions, match_expression
 from port_hook_cli.captures.index.tables import (
+    COUNT_BETWEEN,
     DROP_TEXTS,
     FILL_NEW,
     FILL_OLD,
@@ -179,8 +179,8 @@ class CaptureIndex:
     @property
     def state(self) -> IndexState:
         """How much of the store is in the index."""
-        count, texts = self._columns.count, self._texts
-        indexed = count if self._has_all_texts() else self._columns.count_between(texts.low, texts.high)
+        count, texts = self._count(), self._texts
+        indexed = count if self._has_all_texts() else self._value(COUNT_BETWEEN, (texts.low, texts.high))
         is_complete = self._has_history and (not self._has_texts or indexed == count)
         return IndexState(self._has_texts, indexed if self._has_texts else 0, count, is_complete)
 
@@ -191,10 +191,8 @@ class CaptureIndex:
 
     def catch_up(self, *, rows: int = ROWS_PER_STEP, texts: int = TEXTS_PER_STEP) -> IndexStep:
         """Bring the index up to date with the store in one bounded step."""
-        try:
+        with self._problems():
             return self._step(rows, texts)
-        except sqlite3.Error as error:
-            raise store_problem(error, self.path) from error
 
     def catch_up_rows(self) -> None:
         """Bring everything but the full-text part up to date."""
@@ -248,24 +246,24 @@ class CaptureIndex:
 
     def needs_search(self, query: CaptureQuery) -> bool:
         """Return whether all matches must be searched before they can be counted."""
-        return not self._columns.can_select(query)
+        return bool(query.text) or query.run_id is not None or query.id_prefix is not None
 
     def spans(self, query: CaptureQuery, search: CaptureSearch | None = None, *, max_spans: int = MAX_SPANS) -> Spans:
         """Return the numbers of all matches as spans; `search` has looked for all of them, if that was needed."""
         if not self.needs_search(query):
-            return self._columns.spans(query, max_spans)
+            with self._problems():
+                return find_spans(self._connection, query, max_spans)
         seqs = (search or self._search_all(query)).seqs
-        found = joined_spans(((seq, seq) for seq in seqs[:MAX_MATCHES]), max_spans)
+        found = spans_of(seqs[:MAX_MATCHES], max_spans)
         return found._replace(is_complete=found.is_complete and len(seqs) <= MAX_MATCHES)
 
     def histogram(
         self, query: CaptureQuery, search: CaptureSearch | None = None, *, now: float, buckets: int
     ) -> Histogram:
         """Return matches over time, from the query's `since_s` (or the oldest match) to its `until_s` (or `now`)."""
-        if not self.needs_search(query):
-            return self._columns.histogram(query, now=now, buckets=buckets)
-        seqs = (search or self._search_all(query)).seqs[:MAX_MATCHES]
-        return self._columns.histogram_of(seqs, query, now=now, buckets=buckets)
+        seqs = (search or self._search_all(query)).seqs[:MAX_MATCHES] if self.needs_search(query) else None
+        with self._problems():
+            return count_over_time(self._connection, query, seqs, now=now, buckets=buckets)
 
     def listed(self, seqs: Sequence[int]) -> list[Listed]:
         """Return the captures with these numbers, in their order; those that were dropped are missing."""
@@ -326,7 +324,6 @@ class CaptureIndex:
         self._connection, self._has_texts = connection, has_texts
         self._files = _latest(files, Files.at(self.path))
         self._rows, self._texts = _Range(newest + 1, newest), _Range(newest + 1, newest)
-        self._columns = IndexColumns()
         self._dropped = 0
         self._has_history = not newest
         self._version = -1
@@ -400,11 +397,9 @@ class CaptureIndex:
     def _forget_dropped(self) -> None:
         """Remove captures that a listener has dropped because the store was full."""
         kept = self._value("SELECT count(*) FROM main.captures")
-        if kept >= self._columns.count:
+        if kept >= self._count():
             return
-        dropped = [seq for (seq,) in self._connection.execute(FORGET_DROPPED).fetchall()]
-        self._columns.forget(dropped)
-        self._dropped += len(dropped)
+        self._dropped += self._connection.execute(FORGET_DROPPED).rowcount
         if self._has_texts and self._dropped > max(kept, _MOST_DROPPED):
             self._connection.execute(DROP_TEXTS)
             self._connection.execute(TEXTS)
@@ -413,22 +408,17 @@ class CaptureIndex:
 
     def _refresh(self) -> tuple[int, ...]:
         found = self._connection.execute(portable(REFRESH), (self._rows.high - _LATEST,)).fetchall()
-        for seq, response, handler, fault in found:
-            self._columns.change(seq, response, handler, fault)
-        return tuple(sorted(seq for seq, *_ in found))
+        return tuple(sorted(seq for (seq,) in found))
 
     def _fill_new(self, limit: int) -> None:
-        added = sorted(self._connection.execute(portable(FILL_NEW), (self._rows.high, limit)).fetchall())
-        if added:
-            self._columns.add(added)
-            self._rows.high = added[-1][0]
+        if self._connection.execute(portable(FILL_NEW), (self._rows.high, limit)).rowcount:
+            self._rows.high = self._value("SELECT max(seq) FROM seen.rows")
 
     def _fill_history(self, limit: int) -> None:
-        added = sorted(self._connection.execute(portable(FILL_OLD), (self._rows.low, limit)).fetchall())
+        added = self._connection.execute(portable(FILL_OLD), (self._rows.low, limit)).rowcount
         if added:
-            self._columns.add(added)
-            self._rows.low = added[0][0]
-        self._has_history = len(added) < limit
+            self._rows.low = self._value("SELECT min(seq) FROM seen.rows")
+        self._has_history = added < limit
 
     def _fill_texts(self, limit: int) -> None:
         """Index the text of at most `limit` captures: new ones first, then older ones."""
@@ -467,10 +457,13 @@ class CaptureIndex:
 
     def _seqs(self, search: CaptureSearch, limit: int) -> list[int]:
         """Return the numbers of matches of a query without a text."""
-        query, oldest_first = search.query, search.oldest_first
-        if self._columns.can_select(query):
-            return self._columns.page(query, search.newest, search.after, limit, oldest_first=oldest_first)
-        return self._from_rows(index_conditions(query), search.newest, search.after, limit, _order(oldest_first))
+        where = joined(index_conditions(search.query))
+        rows = "seen.rows AS rows" if self.needs_search(search.query) else "seen.rows AS rows INDEXED BY facts"
+        sql = (
+            f"SELECT seq FROM {rows} WHERE seq <= ? AND seq > ? AND {where.sql} "  # noqa: S608
+            f"ORDER BY seq {_order(search.oldest_first)} LIMIT ?"
+        )
+        return [seq for (seq,) in self._all(sql, (search.newest, search.after, *where.values, limit))]
 
     def _candidates(self, search: CaptureSearch) -> Generator[tuple[int, bool], None, None]:
         """Yield the numbers of captures that may match, and whether they do."""
@@ -489,13 +482,6 @@ class CaptureIndex:
         ]
         for part in reversed(parts) if search.oldest_first else parts:
             yield from part
-
-    def _from_rows(self, wanted: Sequence[Condition], newest: int, after: int, limit: int, order: str) -> list[int]:
-        where = joined(wanted)
-        sql = (
-            f"SELECT seq FROM seen.rows AS rows WHERE seq <= ? AND seq > ? AND {where.sql} ORDER BY seq {order} LIMIT ?"  # noqa: S608
-        )
-        return [seq for (seq,) in self._all(sql, (newest, after, *where.values, limit))]
 
     def _from_scan(self, wanted: Condition, newest: int, after: int, order: str) -> Iterator[tuple[int, bool]]:
         """Yield matches, and the last capture of each part that was scanned."""
@@ -534,17 +520,23 @@ class CaptureIndex:
 
     def _rows_of(self, sql: str, values: Sequence[Any]) -> Iterator[Any]:
         self._keep_readable()
-        try:
+        with self._problems():
             yield from self._connection.execute(portable(sql), values)
-        except sqlite3.Error as error:
-            raise store_problem(error, self.path) from error
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         self._keep_readable()
-        try:
+        with self._problems():
             return self._connection.execute(portable(sql), values).fetchall()
+
+    @contextmanager
+    def _problems(self) -> Iterator[None]:
+        try:
+            yield
         except sqlite3.Error as error:
             raise store_problem(error, self.path) from error
+
+    def _count(self) -> int:
+        return int(self._value("SELECT count(*) FROM seen.rows"))
 
     def _value(self, sql: str, values: Sequence[Any] = ()) -> Any:
         row = self._all(sql, values)

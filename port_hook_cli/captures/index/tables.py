@@ -41,6 +41,8 @@ SETTINGS = (
     "PRAGMA seen.synchronous = OFF",
     "PRAGMA seen.cache_size = -49152",
 )
+# Queries read the two indexes `facts` and `moments` instead of the larger rows: one is in the order of the numbers,
+# the other in that of time.
 TABLES = (
     """
     CREATE TABLE seen.rows (
@@ -50,6 +52,8 @@ TABLES = (
     """,
     "CREATE INDEX seen.open_rows ON rows (seq) WHERE response IS NULL AND fault IS NULL",
     "CREATE INDEX seen.long_rows ON rows (seq) WHERE is_long",
+    "CREATE INDEX seen.facts ON rows (seq, received_at, verdict, action, response, handler, fault)",
+    "CREATE INDEX seen.moments ON rows (received_at, is_verified, response, fault, verdict, action, handler)",
     "CREATE INDEX seen.ids ON rows (id)",
     "CREATE INDEX seen.runs ON rows (run_id) WHERE run_id IS NOT NULL",
     "CREATE INDEX seen.replays ON rows (replay_of) WHERE replay_of IS NOT NULL",
@@ -63,9 +67,8 @@ _FILL = f"""
         {RESPONSE}, {HANDLER}, {FAULT}, {_IS_LONG}
     FROM main.captures
 """  # noqa: S608 - names of our own
-_ADDED = "RETURNING seq, received_at, verdict, action, is_verified, response, handler, fault"
-FILL_NEW = f"{_FILL} WHERE seq > ? ORDER BY seq LIMIT ? {_ADDED}"
-FILL_OLD = f"{_FILL} WHERE seq < ? ORDER BY seq DESC LIMIT ? {_ADDED}"
+FILL_NEW = f"{_FILL} WHERE seq > ? ORDER BY seq LIMIT ?"
+FILL_OLD = f"{_FILL} WHERE seq < ? ORDER BY seq DESC LIMIT ?"
 FILL_TEXTS = f"""
     INSERT INTO seen.texts (rowid, text)
     SELECT seq, {SEARCHABLE}(
@@ -82,9 +85,10 @@ REFRESH = f"""
                       WHERE response IS NULL AND fault IS NULL AND seq > ?)
           AND (typeof(answer) <> 'null' OR typeof(delivery) <> 'null')
     ) AS found
-    WHERE rows.seq = found.seq RETURNING rows.seq, rows.response, rows.handler, rows.fault
+    WHERE rows.seq = found.seq RETURNING rows.seq
 """  # noqa: S608
-FORGET_DROPPED = "DELETE FROM seen.rows WHERE seq NOT IN (SELECT seq FROM main.captures) RETURNING seq"
+FORGET_DROPPED = "DELETE FROM seen.rows WHERE seq NOT IN (SELECT seq FROM main.captures)"
+COUNT_BETWEEN = "SELECT count(*) FROM seen.rows WHERE seq BETWEEN ? AND ?"
 
 
 def _column_of_a_row(name: str) -> str:

@@ -20,7 +20,7 @@ from port_hook_cli.captures.index.capture_index import AmbiguousCapture, Capture
 from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.models import Delivery, Exchange, Payload, Response, Status, Verdict
+from port_hook_cli.invocations.models import Delivery, Exchange, Response, Status, Verdict
 from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation
 
 ALPHABET = 'abAB xyzé日"\\\n\0%_*😀'
@@ -279,13 +279,24 @@ def test_search_ends_when_the_store_is_replaced_meanwhile(path: Path) -> None:
         assert index.page(CaptureQuery(text="needle"), limit=9) == [3, 2, 1]
 
 
-def test_action_is_found_among_more_than_the_columns_have_codes_for(path: Path) -> None:
-    fill(path, [an_exchange(an_invocation(id=f"{n:012x}"), payload=Payload(action=f"a{n}")) for n in range(300)])
-    with indexed(path) as index:
-        assert index.needs_search(CaptureQuery(action="a290"))
-        assert index.page(CaptureQuery(action="a290"), limit=5) == [291]
-        assert index.spans(CaptureQuery(action="a290")).spans == ((291, 291),)
-        assert index.histogram(CaptureQuery(action="a290"), now=NOW + 1, buckets=2).buckets == ((1, 0), (0, 0))
+MANY = """
+    WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 20000)
+    INSERT INTO captures (id, received_at, method, target, status, headers, body, answer)
+    SELECT 'x', n, 'POST', '/', 'valid', '[]', x'', CASE WHEN n % 10 = 0 THEN '{"status":500}' END FROM numbers
+"""
+
+
+def test_spans_and_histogram_of_many_captures_are_complete(path: Path) -> None:
+    fill(path, [])
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(MANY)
+    with closing(CaptureIndex(path, uses_texts=False)) as index:
+        index.catch_up_rows()
+        assert index.spans(CaptureQuery()).spans == ((20_000, 1),)
+        assert index.spans(CaptureQuery(verdicts=(Status.VALID,))).spans == ((20_000, 1),)
+        assert index.spans(CaptureQuery(response="5xx")).matches == 2_000
+        assert index.spans(CaptureQuery(response="5xx"), max_spans=10).spans[-1] == (19_910, 19_910)
+        assert index.histogram(CaptureQuery(), now=20_001, buckets=8).buckets == ((2500, 250),) * 8
 
 
 def test_scan_continues_after_captures_without_the_text(path: Path) -> None:

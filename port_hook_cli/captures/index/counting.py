@@ -1,0 +1,135 @@
+"""Count the matches of a query and find their numbers, with SQL over the rows of the index.
+
+Each statement returns few rows. SQLite lets other threads run until a statement has its next row, so a result of a
+million rows would wait for a busy listener a million times.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import NamedTuple
+
+from port_hook_cli.captures.database.conditions import Condition, joined
+from port_hook_cli.captures.index.query import CaptureQuery, index_conditions
+
+_NUMBERS_PER_PART = 10_000
+_COUNTS = "count(*), count(CASE WHEN NOT rows.is_verified OR rows.response >= 400 OR rows.fault THEN 1 END)"
+_ABOVE_ANY = 2**63
+_BOUNDS = "SELECT (SELECT count(*) FROM seen.rows), (SELECT max(seq) FROM seen.rows), (SELECT min(seq) FROM seen.rows)"
+_PICKED = "rows.seq IN (SELECT value FROM json_each(?))"
+
+
+class Spans(NamedTuple):
+    """Numbers of captures, newest first, as spans (newest, oldest) of consecutive numbers."""
+
+    spans: tuple[tuple[int, int], ...]
+    matches: int
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Captures over time: equal parts from `since_s` to `until_s` (epoch seconds), each (all, failed)."""
+
+    since_s: float
+    until_s: float
+    buckets: tuple[tuple[int, int], ...]
+
+
+def find_spans(connection: sqlite3.Connection, query: CaptureQuery, max_spans: int) -> Spans:
+    """Return the numbers of all matches of a query without text, run or id."""
+    conditions = index_conditions(query)
+    if not conditions:  # usually a single span
+        count, newest, oldest = connection.execute(_BOUNDS).fetchone()
+        if count and newest - oldest + 1 == count:
+            return Spans(((newest, oldest),), count, is_complete=True)
+    return spans_of(_numbers(connection, joined(conditions)), max_spans)
+
+
+def spans_of(seqs: Iterable[int], max_spans: int) -> Spans:
+    """Return the numbers of matches, newest first, as spans: at most `max_spans`."""
+    newest, oldest = list[int](), list[int]()
+    last, is_complete = _ABOVE_ANY, True
+    for seq in seqs:
+        if seq < last - 1:
+            is_complete = len(newest) < max_spans
+            if not is_complete:
+                break
+            newest.append(seq)
+            oldest.append(last)
+        last = seq
+    spans = tuple(zip(newest, [*oldest[1:], last], strict=False))
+    return Spans(spans, sum(high - low + 1 for high, low in spans), is_complete)
+
+
+def count_over_time(
+    connection: sqlite3.Connection, query: CaptureQuery, seqs: Sequence[int] | None, *, now: float, buckets: int
+) -> Histogram:
+    """Return matches over time, from the query's `since_s` (or the oldest match) to its `until_s` (or `now`).
+
+    The matches have the numbers `seqs`, or, if it is None, are all those of a query without text, run or id.
+    """
+    where = joined(index_conditions(query)) if seqs is None else Condition(_PICKED, (json.dumps(seqs),))
+    until = now if query.until_s is None else query.until_s
+    since = _oldest(connection, where) if query.since_s is None else query.since_s
+    since = until if since is None else min(since, until)
+    parts = _Parts(since, max((until - since) / buckets, 1e-9), buckets)
+    counts = _count_by_index(connection, query, parts) if seqs is None else _count_grouped(connection, where, parts)
+    return Histogram(since, until, tuple(counts))
+
+
+def _numbers(connection: sqlite3.Connection, where: Condition) -> Iterator[int]:
+    """Yield the numbers of matches, newest first."""
+    sql = (
+        "SELECT group_concat(seq) FROM (SELECT rows.seq FROM seen.rows AS rows INDEXED BY facts "  # noqa: S608
+        f"WHERE rows.seq < ? AND {where.sql} ORDER BY rows.seq DESC LIMIT {_NUMBERS_PER_PART})"
+    )
+    before: float = math.inf
+    while written := connection.execute(sql, (before, *where.values)).fetchone()[0]:
+        found = sorted(json.loads(f"[{written}]"), reverse=True)  # SQLite promises no order
+        yield from found
+        before = found[-1]
+
+
+def _oldest(connection: sqlite3.Connection, where: Condition) -> float | None:
+    """Return the time of the oldest match."""
+    sql = f"SELECT rows.received_at FROM seen.rows AS rows WHERE {where.sql} ORDER BY rows.received_at LIMIT 1"  # noqa: S608
+    found = connection.execute(sql, where.values).fetchone()
+    return None if found is None else found[0]
+
+
+class _Parts(NamedTuple):
+    """`buckets` parts of `width_s` seconds from `since_s`. Other captures count in the first or the last part."""
+
+    since_s: float
+    width_s: float
+    buckets: int
+
+
+def _count_by_index(connection: sqlite3.Connection, query: CaptureQuery, parts: _Parts) -> Iterator[tuple[int, int]]:
+    """Yield the counts of all matches: an index in the order of time needs no sorting."""
+    first, last = query.since_s or 0.0, math.inf if query.until_s is None else query.until_s
+    where = joined(index_conditions(replace(query, since_s=None, until_s=None)))
+    sql = (
+        f"SELECT {_COUNTS} FROM seen.rows AS rows INDEXED BY moments "  # noqa: S608
+        f"WHERE rows.received_at >= ? AND rows.received_at < ? AND {where.sql}"
+    )
+    inner = (parts.since_s + part * parts.width_s for part in range(1, parts.buckets))
+    for start, end in pairwise((first, *inner, last)):
+        yield connection.execute(sql, (max(start, first), min(end, last), *where.values)).fetchone()
+
+
+def _count_grouped(connection: sqlite3.Connection, where: Condition, parts: _Parts) -> list[tuple[int, int]]:
+    """Return the counts of some captures."""
+    sql = (
+        f"SELECT max(0, min(CAST((rows.received_at - ?) / ? AS INTEGER), ?)) AS part, {_COUNTS} "  # noqa: S608
+        f"FROM seen.rows AS rows WHERE {where.sql} GROUP BY part"
+    )
+    found = connection.execute(sql, (parts.since_s, parts.width_s, parts.buckets - 1, *where.values)).fetchall()
+    counts = {part: (total, failed) for part, total, failed in found}
+    return [counts.get(part, (0, 0)) for part in range(parts.buckets)]
