@@ -60,6 +60,11 @@ class KafkaSettings:
             return True
         return self._protocol(self.brokers) is SecurityProtocol.SASL_SSL and not (self.username and self.password)
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether brokers, credentials and the organization's id are known without Port's API."""
+        return not self.needs_api and self.org_id is not None
+
     def topics(self, org_id: str) -> tuple[str, ...]:
         """Return the topics of the runs and of the change log."""
         return self.runs_topic or org_id + RUNS_SUFFIX, self.change_log_topic or org_id + CHANGE_LOG_SUFFIX

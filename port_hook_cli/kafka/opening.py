@@ -53,11 +53,6 @@ class KafkaOpening:
     ask: Callable[[str], Awaitable[bool]] | None = None
     on_secret: Callable[[str], None] = lambda _: None
 
-    @property
-    def needs_api(self) -> bool:
-        """Whether brokers, credentials or the organization's id must come from Port's API."""
-        return self.settings.needs_api or self.settings.org_id is None
-
     async def __call__(self, context: SourceContext) -> Source:
         """Return the source; raises PortHookError."""
         from port_hook_cli.kafka.source import open_kafka
@@ -147,15 +142,20 @@ def kafka_opening(
 
     `open_api` is called when Port's API is needed. `ask` is None without a terminal.
     """
-    import port_hook_cli.kafka.client  # noqa: F401 - it may be missing, which must be reported first
-
     return KafkaOpening(
         options=options,
-        settings=read_kafka_settings(runtime.environ, runtime.home),
+        settings=load_kafka_settings(runtime),
         open_api=open_api,
         ask=ask,
         on_secret=runtime.keep_secret,
     )
+
+
+def load_kafka_settings(runtime: Runtime) -> KafkaSettings:
+    """Return the settings; raises SettingsError for a wrong setting, and BrokerError without confluent-kafka."""
+    import port_hook_cli.kafka.client  # noqa: F401 - it may be missing, which must be reported first
+
+    return read_kafka_settings(runtime.environ, runtime.home)
 
 
 async def _given(api: PortApi) -> KafkaConnection:

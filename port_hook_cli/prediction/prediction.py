@@ -7,34 +7,42 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from port_hook_cli.invocations.models import MessageOrigin
 from port_hook_cli.prediction.calls import AgentCall, AgentOutcome, Reporter, taking_calls
-from port_hook_cli.prediction.decrypted import Decipher, DecryptedPath, decrypt_paths
-from port_hook_cli.prediction.expressions import AgentStopped, Evaluate, Evaluated
+from port_hook_cli.prediction.decrypted import AgentMasker, Decipher, DecryptedPath, decrypt_paths
+from port_hook_cli.prediction.expressions import AgentStopped, EnvironmentUse, Evaluate, Evaluated
 from port_hook_cli.prediction.mapping import AgentMapping
-from port_hook_cli.prediction.message import Acceptance, AgentMessage, AgentVersion, Subject
+from port_hook_cli.prediction.message import Acceptance, AgentMessage, AgentTransport, AgentVersion, Subject
 from port_hook_cli.prediction.request import MappedField, MappedRequest, map_request, sign_request, to_wire
 from port_hook_cli.prediction.response import AgentResponse, quoted
-from port_hook_cli.prediction.wire import REQUESTS_AGENT, AgentFault, WireRequest
+from port_hook_cli.prediction.wire import AgentFault, WireRequest
 from port_hook_cli.text.secret import Secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AgentWorld:
-    """What a prediction depends on besides the message: the mappings, jq, the credentials and the time.
+class AgentSettings:
+    """The settings of the predicted agent: its credentials, version, STREAMER_NAME and DETAILED_LOGGING.
 
-    `timestamp` is that of the signature. `is_detailed` is the agent's DETAILED_LOGGING. `version` is the agent that is
-    predicted. It masks the client secret and `client_id` in a response that it quotes.
+    `transport` is how it gets a message that does not show its transport. The agent masks the client secret and
+    `client_id` in a response that it quotes.
     """
 
+    secret: Secret
+    client_id: str = ""
+    version: AgentVersion = AgentVersion.LATEST
+    transport: AgentTransport = AgentTransport.KAFKA
+    is_detailed: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentWorld:
+    """What a prediction depends on besides the message. `timestamp` is the time in the signature."""
+
     mappings: Sequence[AgentMapping]
+    settings: AgentSettings
+    timestamp: str
     evaluate: Evaluate = field(repr=False)
     decipher: Decipher = field(repr=False)
-    secret: Secret
-    timestamp: str
-    is_detailed: bool = True
-    version: AgentVersion = AgentVersion.LATEST
-    client_id: str = ""
-    user_agent: str = REQUESTS_AGENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +94,24 @@ class Prediction:
         return self.reporter.outcome(self.request, response)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownPrediction:
+    """A prediction, and what is needed to show it.
+
+    `environment` has the variables that the expressions read, and `given` the names of the variables that they can
+    read. `origin` is set if the message was read from a topic. `secrets` are the decrypted values that were not known
+    to be secret before.
+    """
+
+    prediction: Prediction
+    environment: EnvironmentUse
+    given: tuple[str, ...]
+    masker: AgentMasker
+    version: AgentVersion
+    origin: MessageOrigin | None = None
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+
+
 def predict(message: AgentMessage, world: AgentWorld) -> Prediction:
     """Return what the agent does with a message. The message's document is changed: values in it are decrypted."""
     world = replace(world, evaluate=_stopping(world.evaluate))
@@ -125,11 +151,12 @@ def _stopping(evaluate: Evaluate) -> Evaluate:
 
 def _quote(world: AgentWorld) -> Callable[[str], str] | None:
     """Return how the agent quotes a response, None if it does not."""
-    if not world.is_detailed:
+    settings = world.settings
+    if not settings.is_detailed:
         return None
-    if world.version is AgentVersion.MAY_2026:
+    if settings.version is AgentVersion.MAY_2026:
         return str
-    return partial(quoted, known=(Secret(world.client_id), world.secret))
+    return partial(quoted, known=(Secret(settings.client_id), settings.secret))
 
 
 def _refused(message: AgentMessage, reporter: Reporter) -> Prediction:
@@ -170,8 +197,8 @@ def _prepared(prediction: Prediction, mapping: AgentMapping, reporter: Reporter,
     try:
         request, fields = map_request(prediction.message, mapping, world.evaluate)
         prediction, was_sending = replace(prediction, fields=fields), True
-        request = sign_request(request, world.secret, world.timestamp)
-        wire = to_wire(request, user_agent=world.user_agent)
+        request = sign_request(request, world.settings.secret, world.timestamp)
+        wire = to_wire(request)
     except AgentStopped as stop:
         unsent = reporter.stopped(str(stop))
         return replace(prediction, reason=f"the agent stops: {stop}", unsent=unsent)

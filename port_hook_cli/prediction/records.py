@@ -11,10 +11,9 @@ from port_hook_cli.invocations.models import Delivery, MessageOrigin
 from port_hook_cli.invocations.records import delivery_fields, origin_fields
 from port_hook_cli.prediction.calls import AgentCall, AgentOutcome
 from port_hook_cli.prediction.decrypted import AgentMasker
-from port_hook_cli.prediction.expressions import EnvironmentUse, Evaluated
+from port_hook_cli.prediction.expressions import Evaluated
 from port_hook_cli.prediction.mapping import MappingProblem, Severity
-from port_hook_cli.prediction.message import AgentVersion
-from port_hook_cli.prediction.prediction import MappingTry, Prediction
+from port_hook_cli.prediction.prediction import MappingTry, ShownPrediction
 from port_hook_cli.prediction.request import MappedField
 from port_hook_cli.prediction.wire import WireRequest, signed_content
 
@@ -22,21 +21,10 @@ AGENT = "port-hook/agent/1"
 
 
 def prediction_record(
-    prediction: Prediction,
-    outcomes: Sequence[AgentOutcome],
-    *,
-    environment: EnvironmentUse,
-    given: Sequence[str],
-    masker: AgentMasker,
-    version: AgentVersion,
-    delivery: Delivery | None = None,
-    origin: MessageOrigin | None = None,
+    shown: ShownPrediction, outcomes: Sequence[AgentOutcome], delivery: Delivery | None = None
 ) -> dict[str, Any]:
-    """Return the record of a prediction; `delivery` is that of the request, None if it was not sent.
-
-    `origin` is set if the message was read from a topic. `given` are the environment variables that expressions can
-    read.
-    """
+    """Return the record of a prediction. `delivery` is None if the request was not sent."""
+    prediction, masker, environment = shown.prediction, shown.masker, shown.environment
     message = prediction.message
     return {
         "schema": AGENT,
@@ -46,11 +34,11 @@ def prediction_record(
         "run_id": message.run_id,
         "synchronized": message.is_synchronized,
         "notes": list(message.notes),
-        "agent_version": str(version),
+        "agent_version": str(shown.version),
         "looks_like": None if message.looks_like is None else str(message.looks_like),
         "mappings": [_try(each, masker) for each in prediction.tries],
         "mapping": None if prediction.mapping is None else prediction.mapping.place,
-        "environment": {"names": list(environment.names), "open": environment.is_open, "given": list(given)},
+        "environment": {"names": list(environment.names), "open": environment.is_open, "given": list(shown.given)},
         "decrypted": [{"path": each.path, "problem": each.problem or None} for each in prediction.decrypted],
         "fields": [_field(each, masker) for each in prediction.fields],
         "request": None if prediction.wire is None else _request(prediction.wire, masker),
@@ -58,7 +46,7 @@ def prediction_record(
         "taking": [_call(each, masker) for each in prediction.taking],
         "outcomes": [_outcome(each, masker) for each in outcomes],
         "delivery": None if delivery is None else _delivery(delivery, masker),
-        "kafka": origin_fields(origin),
+        "kafka": origin_fields(shown.origin),
     }
 
 

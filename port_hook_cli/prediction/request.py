@@ -104,7 +104,7 @@ def sign_request(request: MappedRequest, secret: Secret, timestamp: str) -> Mapp
     return replace(request, headers={**request.headers, MESSAGE_TIMESTAMP: timestamp, MESSAGE_SIGNATURE: signature})
 
 
-def to_wire(request: MappedRequest, *, user_agent: str) -> WireRequest:
+def to_wire(request: MappedRequest) -> WireRequest:
     """Return the bytes of a signed request; raises AgentFault if the agent's HTTP library refuses it."""
     return wire_request(
         request.method,
@@ -112,5 +112,4 @@ def to_wire(request: MappedRequest, *, user_agent: str) -> WireRequest:
         headers=request.headers,
         query=request.query,
         body=request.body,
-        user_agent=user_agent,
     )

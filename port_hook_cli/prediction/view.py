@@ -11,7 +11,7 @@ from port_hook_cli.prediction.decrypted import AgentMasker
 from port_hook_cli.prediction.expressions import EnvironmentUse, Evaluated, correction
 from port_hook_cli.prediction.mapping import MappingProblem, Severity
 from port_hook_cli.prediction.message import AgentMessage, AgentTransport, AgentVersion, Subject
-from port_hook_cli.prediction.prediction import MappingTry, Prediction
+from port_hook_cli.prediction.prediction import MappingTry, ShownPrediction
 from port_hook_cli.prediction.request import MappedField
 from port_hook_cli.prediction.wire import WireRequest, signed_content
 from port_hook_cli.text.layout import INDENT
@@ -31,20 +31,11 @@ _VERSIONS = {
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 
-def prediction_lines(
-    prediction: Prediction,
-    *,
-    environment: EnvironmentUse,
-    given: Sequence[str],
-    masker: AgentMasker,
-    version: AgentVersion,
-) -> Iterator[Styled]:
-    """Yield the lines about the message, the mappings and the request.
-
-    `given` are the variables that jq saw, and `version` is the predicted version of the agent.
-    """
+def prediction_lines(shown: ShownPrediction) -> Iterator[Styled]:
+    """Yield the lines about the message, the mappings and the request."""
+    prediction, masker = shown.prediction, shown.masker
     yield from _message_lines(prediction.message)
-    yield from _version_lines(prediction.message, version)
+    yield from _version_lines(prediction.message, shown.version)
     skipped = max(0, len(prediction.tries) - _MOST_LINES)
     if skipped:
         yield _line("mapping", Styled(f"… {skipped:,} are skipped", "dim"))
@@ -53,7 +44,7 @@ def prediction_lines(
     for path in prediction.decrypted[:_MOST_LINES]:
         text = f"{printable(path.path)} is decrypted" if not path.problem else f"{printable(path.path)}: {path.problem}"
         yield _line("decrypts", Styled(text, "yellow" if path.problem else ""))
-    yield from _environment_lines(environment, given)
+    yield from _environment_lines(shown.environment, shown.given)
     yield from _field_lines(prediction.fields, masker)
     if prediction.wire is None:
         yield _line("sends", Styled(f"nothing: {printable(masker.text(prediction.reason))}", "yellow"))
@@ -80,13 +71,14 @@ def outcome_lines(
         yield _line("its log", Styled(brief(masker.text(outcome.error), _MOST_OF_A_VALUE), "yellow"))
 
 
-def before_lines(prediction: Prediction, *, masker: AgentMasker) -> Iterator[Styled]:
-    """Yield the calls by which the agent gets a run that it polls, and those before it sends the request."""
+def before_lines(shown: ShownPrediction) -> Iterator[Styled]:
+    """Yield the calls by which the agent gets a run that it polls, and the calls before it sends the request."""
+    prediction = shown.prediction
     for title, calls in (("to get the run", prediction.taking), ("before the request", prediction.before)):
         if calls:
             yield Styled("")
             yield Styled(title, "bold")
-            yield from _call_lines(calls, masker)
+            yield from _call_lines(calls, shown.masker)
     if prediction.taking or prediction.before:
         yield _line("", Styled(f"before each call, the agent gets a new token (POST {TOKEN_PATH})", "dim"))
 

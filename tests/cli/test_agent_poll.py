@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
+from port_hook_cli.cli.agent import confirm_claims
 from port_hook_cli.engines.renderer import Renderer
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.sandbox.run import Phase
 from tests.conftest import Result, Run
@@ -21,6 +22,7 @@ from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import NO_TLS, Handler, handler
 
 Poll: TypeAlias = Callable[..., Result]
+PORT = "https://api.port.io"
 ELSEWHERE = "https://hooks.internal.example/vm"
 
 
@@ -288,3 +290,41 @@ def test_mapping_file_of_the_folder_does_not_decide_what_claimed_runs_send(
         result = run("agent", "--poll", "--send", "--count", "1", env=environ_of(sandbox))
         assert sandbox.runs[run_id].invocation.phase in {Phase.PENDING, Phase.CLAIMABLE}
     assert (result.code, backend.requests) == (ExitCode.USAGE, [])
+
+
+# The question before runs are taken away from a running agent.
+
+
+class Asked:
+    """Answers questions, and records them."""
+
+    def __init__(self, answer: bool) -> None:
+        self._answer, self.questions = answer, list[str]()
+
+    async def __call__(self, question: str) -> bool:
+        self.questions.append(question)
+        return self._answer
+
+
+async def test_runs_are_claimed_from_port_only_after_a_yes() -> None:
+    user = Asked(True)
+    await confirm_claims(PORT, take_over=True, yes=False, ask=user)
+    (question,) = user.questions
+    assert (
+        "claims runs from https://api.port.io, so a running execution agent does not get them. Take over?" in question
+    )
+    with pytest.raises(UsageError, match=r"^No run was claimed\.$"):
+        await confirm_claims(PORT, take_over=True, yes=False, ask=Asked(False))
+
+
+async def test_runs_are_not_claimed_from_port_without_take_over_or_someone_to_ask() -> None:
+    with pytest.raises(UsageError, match="does not get them") as caught:
+        await confirm_claims(PORT, take_over=False, yes=False, ask=Asked(True))
+    assert "add --take-over" in caught.value.hint
+    with pytest.raises(UsageError, match="there is no terminal"):
+        await confirm_claims(PORT, take_over=True, yes=False, ask=None)
+
+
+@pytest.mark.parametrize(("api_url", "take_over", "yes"), [("http://127.0.0.1:8790", False, False), (PORT, True, True)])
+async def test_nothing_is_asked_for_a_sandbox_or_with_yes(api_url: str, take_over: bool, yes: bool) -> None:
+    await confirm_claims(api_url, take_over=take_over, yes=yes, ask=None)

@@ -132,7 +132,7 @@ async def test_unusable_organization_id_is_an_error(org_id: object, tmp_path: Pa
 def test_api_is_needed_unless_brokers_credentials_and_organization_are_set(
     environ: dict[str, str], needs_api: bool, tmp_path: Path
 ) -> None:
-    assert opening(environ, tmp_path).needs_api is needs_api
+    assert opening(environ, tmp_path).settings.is_complete is not needs_api
 
 
 async def test_credentials_that_are_needed_in_any_case_are_asked_for_instead_of_the_organization(

@@ -17,7 +17,7 @@ from tests.mutants.trees import PACKAGE
 
 # Of each folder, the tests whose processes are killed, so that the map lacks lines that these tests run.
 PROCESS_TESTS: Mapping[str, tuple[str, ...]] = {
-    "agent_view": ("tests/cli/test_agent.py", "tests/cli/test_agent_poll.py", "tests/process/test_agent_streams.py"),
+    "agent": ("tests/cli/test_agent.py", "tests/cli/test_agent_poll.py", "tests/process/test_agent_streams.py"),
     "captures": ("tests/process/test_listen.py", "tests/process/test_listen_kills.py"),
     "cli": ("tests/process/test_listen.py", "tests/process/test_crash.py"),
     "engines": ("tests/engines/test_jq_worker.py", "tests/process/test_crash.py"),

@@ -11,7 +11,7 @@ from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.engines.encryption import open_aes_gcm
 from port_hook_cli.prediction.mapping import DEFAULT_MAPPINGS, AgentMapping, read_mappings
 from port_hook_cli.prediction.message import AgentTransport, AgentVersion, take_message
-from port_hook_cli.prediction.prediction import AgentWorld, Prediction, predict
+from port_hook_cli.prediction.prediction import AgentSettings, AgentWorld, Prediction, predict
 from port_hook_cli.signatures.signing import sign
 from port_hook_cli.text.secret import Secret
 
@@ -69,12 +69,9 @@ def predicted(
 ) -> Prediction:
     world = AgentWorld(
         mappings=mappings,
+        settings=AgentSettings(secret=secret, client_id=client_id, version=version, is_detailed=is_detailed),
+        timestamp=timestamp,
         evaluate=jq.evaluate,
         decipher=partial(open_aes_gcm, secret),
-        secret=secret,
-        timestamp=timestamp,
-        is_detailed=is_detailed,
-        version=version,
-        client_id=client_id,
     )
     return predict(take_message(document, transport, secret, version=version), world)

@@ -1,0 +1,275 @@
+"""Handles messages as they arrive, one after the other: predicts each, and sends its request if asked to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from port_hook_cli.agent.mappings import StreamMappings, WatchedMappings
+from port_hook_cli.agent.performing import (
+    AgentTarget,
+    Performed,
+    PerformingEvent,
+    Send,
+    perform,
+    require_reportable,
+)
+from port_hook_cli.agent.predictor import AgentInput, Predictor
+from port_hook_cli.errors import PortHookError, UsageError
+from port_hook_cli.prediction.prediction import ShownPrediction
+
+if TYPE_CHECKING:
+    from port_hook_cli.port_api.client import PortApi
+
+DRAIN_S = 2.0
+"""How long the message that is being handled may take after Ctrl-C."""
+
+_WATCH_INTERVAL_S = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """The source is ready: messages can arrive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A message arrived, or is handled again because the mapping file has changed. `title` is for the user."""
+
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A message could not be predicted, for this reason."""
+
+    source: AgentInput
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """A message was predicted, and nothing is sent."""
+
+    shown: ShownPrediction
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """A message was predicted, and its request must not be sent."""
+
+    shown: ShownPrediction
+    problem: UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """Port did not respond to a call that belongs to a request."""
+
+    problem: PortHookError
+
+
+class ClaimState(Enum):
+    """What is known about a run that was claimed.
+
+    UNCLEAR: Port may have received the acknowledgment. LOST: another agent has acknowledged the run.
+    """
+
+    CLAIMED = auto()
+    UNCLEAR = auto()
+    LOST = auto()
+    ACKNOWLEDGED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimLeft:
+    """A run was claimed and is not reported. `reports` says whether runs are reported."""
+
+    run_id: str
+    state: ClaimState
+    reports: bool
+
+
+AgentEvent: TypeAlias = PerformingEvent | Watching | Arrived | Unread | Predicted | Unsent | Unfinished | ClaimLeft
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSender:
+    """How requests are sent: to which target, by which client, and with `port`, reported to Port."""
+
+    target: AgentTarget
+    send: Send
+    port: PortApi | None = None
+
+    def url_for(self, shown: ShownPrediction) -> str:
+        """Return where to send a request. Raises UsageError if it must not be sent, or if its run has no valid id."""
+        url = self.target.url_for(shown)
+        if self.port is not None:
+            require_reportable(shown)
+        return url
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnd:
+    """The end of a stream. `failure` is the first request without a 2xx response, or the error that prevented it."""
+
+    failure: Performed | PortHookError | None
+
+
+class MessageSource(Protocol):
+    """Where messages come from."""
+
+    async def feed(self, messages: MessageStream) -> None:
+        """Pass messages on until `messages` end, or until it is cancelled. Raises the error that ended it."""
+        ...
+
+
+async def stream(
+    source: MessageSource,
+    predictor: Predictor,
+    mappings: StreamMappings,
+    sender: AgentSender | None,
+    count: int | None,
+    on_event: Callable[[AgentEvent], None],
+) -> StreamEnd:
+    """Handle the messages of a source until `count` were handled, or until it is cancelled. Raises PortHookError.
+
+    Without a `sender`, nothing is sent.
+    """
+    messages = MessageStream(predictor, mappings, sender, count, on_event)
+    await source.feed(messages)
+    return StreamEnd(messages.failure)
+
+
+async def _allowed() -> bool:
+    return True
+
+
+class MessageStream:
+    """Handles one message at a time. `ended` is done after the last message, or has the error that ended the stream."""
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        mappings: StreamMappings,
+        sender: AgentSender | None,
+        count: int | None,
+        on_event: Callable[[AgentEvent], None],
+    ) -> None:
+        self._predictor, self._sender, self._count = predictor, sender, count
+        self._mappings, self._watched = mappings.current, mappings.watched
+        self._last: tuple[AgentInput, str] | None = None
+        self._lock = asyncio.Lock()
+        self._taken = 0
+        self.on_event = on_event
+        self.failure: Performed | PortHookError | None = None
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def wait(self) -> None:
+        """Wait for the end or a cancellation; raises the error that ended the stream."""
+        following = asyncio.create_task(self._follow(self._watched)) if self._watched else None
+        try:
+            await asyncio.shield(self.ended)
+        except asyncio.CancelledError:
+            return
+        finally:
+            if following is not None:
+                following.cancel()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a message is being handled."""
+        return self._lock.locked()
+
+    def end(self) -> None:
+        """Handle no more messages."""
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        """Handle no more messages, and let `wait` raise an error."""
+        if not self.ended.done():
+            self.ended.set_exception(error)
+
+    async def take(
+        self, source: AgentInput, title: str, before_sending: Callable[[], Awaitable[bool]] = _allowed
+    ) -> bool:
+        """Handle a message. Return whether its request was sent, and reported if the sender reports.
+
+        `title` is for the user. The request is not sent if `before_sending` returns False. An error that is not about
+        this message ends the stream.
+        """
+        async with self._lock:
+            if self.ended.done():
+                return False
+            self._last = (source, title)
+            try:
+                is_sent = await self._handle(source, title, before_sending)
+            except Exception as error:  # noqa: BLE001 - such as a closed stdout: `wait` raises it
+                self.fail(error)
+                return False
+            self._taken += 1
+            if self._taken == self._count:
+                self.end()
+            return is_sent
+
+    async def _follow(self, watched: WatchedMappings) -> None:
+        """Handle the last message again whenever the mapping file changes; this does not end."""
+        while True:
+            await asyncio.sleep(_WATCH_INTERVAL_S)
+            if watched.has_changed():
+                async with self._lock:
+                    await self._handle_again(watched)
+
+    async def _handle_again(self, watched: WatchedMappings) -> None:
+        mappings = watched.read()
+        if mappings is None:
+            return
+        self._mappings = mappings
+        if self._last is not None:
+            source, title = self._last
+            try:
+                await self._handle(source, f"{title} ({watched.name} has changed)", _allowed)
+            except Exception as error:  # noqa: BLE001 - as in `take`
+                self.fail(error)
+
+    async def _handle(self, source: AgentInput, title: str, before_sending: Callable[[], Awaitable[bool]]) -> bool:
+        self.on_event(Arrived(title))
+        if source.problem:
+            self.on_event(Unread(source, source.problem))
+            return False
+        try:
+            shown = await asyncio.to_thread(self._predictor.predict, source, self._mappings)
+        except PortHookError as problem:
+            self.on_event(Unread(source, problem.message))
+            return False
+        is_sent = await self._act(shown, before_sending)
+        self._predictor.forget(shown)
+        return is_sent
+
+    async def _act(self, shown: ShownPrediction, before_sending: Callable[[], Awaitable[bool]]) -> bool:
+        """Send the request of a prediction, if there is a sender and a request; return what `take` returns."""
+        if self._sender is None or shown.prediction.wire is None:
+            self.on_event(Predicted(shown))
+            return False
+        try:
+            url = self._sender.url_for(shown)
+        except UsageError as problem:
+            self.on_event(Unsent(shown, problem))
+            self.failure = self.failure or problem
+            return False
+        if not await before_sending():
+            self.on_event(Predicted(shown))
+            return False
+        try:
+            performed = await perform(shown, url, self._sender.send, self._sender.port, self.on_event)
+        except PortHookError as problem:
+            self.on_event(Unfinished(problem))
+            self.failure = self.failure or problem
+            return False
+        if not performed.delivery.ok:
+            self.failure = self.failure or performed
+        return True
