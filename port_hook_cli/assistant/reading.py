@@ -15,12 +15,11 @@ from port_hook_cli.assistant.capture_details import capture_details, has_text, m
 from port_hook_cli.assistant.results import ToolOutput
 from port_hook_cli.assistant.tool import Arguments
 from port_hook_cli.assistant.workspace import Workspace
-from port_hook_cli.captures.documents.saved_request import SavedRequest, from_exchange
+from port_hook_cli.captures.documents.saved_request import SavedRequest, explain, from_exchange
 from port_hook_cli.captures.store.reading import open_body_filter
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status
-from port_hook_cli.invocations.records import format_time
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.signatures.headers import content_without_signatures
 from port_hook_cli.text.durations import parse_since
@@ -128,8 +127,6 @@ def _show(arguments: Arguments, workspace: Workspace) -> ToolOutput:
 
 
 def _explain(arguments: Arguments, workspace: Workspace) -> ToolOutput:
-    from port_hook_cli.signatures.causes import with_conflict
-    from port_hook_cli.signatures.messages import verify_received
     from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
     from port_hook_cli.signatures.view import verdict_record
 
@@ -137,18 +134,16 @@ def _explain(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     settings = workspace.access(ONLY_THE_SECRET).settings
     now = arguments.get("now", saved.compared_at)
     now = workspace.runtime.now() if now is None else now
-    verdict = verify_received(
-        saved.headers,
-        saved.body,
+    explained = explain(
+        saved,
         settings.require_secret(),
-        is_message=saved.is_message,
         now=now,
         tolerance_s=arguments.get("tolerance_s", DEFAULT_TOLERANCE_S),
+        conflict=settings.conflict,
     )
-    workspace.say(note(f"verified with the client secret from {settings.secret_place}"))
-    if now == saved.compared_at:
-        workspace.say(note(f"the age is the one {saved.event}, {format_time(now)}"))
-    return ToolOutput(verdict_record(with_conflict(verdict, settings.conflict)))
+    for text in (f"verified with the client secret from {settings.secret_place}", *explained.notes):
+        workspace.say(note(text))
+    return ToolOutput(verdict_record(explained.verdict))
 
 
 def _saved(arguments: Arguments, workspace: Workspace) -> SavedRequest:

@@ -18,7 +18,7 @@ from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.signatures.signable import CAPTURE_MARK, Signable, as_port_sends, as_written
+from port_hook_cli.signatures.signable import CAPTURE_MARK, Signable, signable
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
 from port_hook_cli.terminal.console import emit, sayer, tell, write_bytes
 
@@ -66,11 +66,11 @@ def sign(
     secret = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).secret
     url = _url(to)
     stamp = unit.stamp(runtime.now()) if timestamp is None else _stamp(timestamp, runtime)
-    signable = _signable(read_input(payload, cwd=runtime.cwd, stdin=runtime.stdin), name=payload, raw=raw)
-    if signable.difference:
-        _say("note", f"signed {payload} {signable.difference}; --raw signs the exact bytes", runtime)
-    fields = (("content-type", "application/json"), *signed_headers(signable.body, secret, stamp))
-    _print(SignedRequest(url=url, headers=fields, body=signable.body), output, signable.form, runtime)
+    signed = _signable(read_input(payload, cwd=runtime.cwd, stdin=runtime.stdin), name=payload, raw=raw)
+    if signed.difference:
+        _say("note", f"signed {payload} {signed.difference}; --raw signs the exact bytes", runtime)
+    fields = (("content-type", "application/json"), *signed_headers(signed.body, secret, stamp))
+    _print(SignedRequest(url=url, headers=fields, body=signed.body), output, signed.form, runtime)
     return ExitCode.OK
 
 
@@ -92,15 +92,14 @@ def _stamp(text: str, runtime: Runtime) -> str:
 
 def _signable(content: bytes, *, name: str, raw: bool) -> Signable:
     if CAPTURE_MARK in content:
-        from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
+        from port_hook_cli.captures.documents.request_file import NotARequest, body_in  # a payload needs no parser
 
         try:
-            capture = capture_in(content)
+            content = body_in(content)
         except NotARequest as error:
             raise StoreError(f"{name} cannot be signed: {error}.", hint="Give a complete capture file.") from error
-        content = capture.invocation.body if capture else content
     try:
-        return as_written(content) if raw else as_port_sends(content)
+        return signable(content, raw=raw)
     except NotJson as error:
         raise UsageError(
             f"{name} is not JSON: {error.fault}.", hint="Fix the JSON, or sign its exact bytes with --raw."

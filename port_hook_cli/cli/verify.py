@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from port_hook_cli.captures.documents.saved_request import SavedRequest, from_exchange
+from port_hook_cli.captures.documents.saved_request import SavedRequest, explain, from_exchange
 from port_hook_cli.captures.store.finder import Finder, Purpose
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
@@ -19,14 +19,11 @@ from port_hook_cli.files.input import read_input
 from port_hook_cli.files.settings_names import PROJECT_FILE
 from port_hook_cli.invocations.http_text import RawRequest
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status, Verdict
-from port_hook_cli.invocations.records import format_time
 from port_hook_cli.port_api.access import PortAccess
-from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
+from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.signatures.causes import with_conflict
-from port_hook_cli.signatures.messages import verify_received
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
-from port_hook_cli.signatures.view import verdict_view
+from port_hook_cli.signatures.view import verdict_record, verdict_view
 from port_hook_cli.terminal.console import Output, emit, sayer, tell
 from port_hook_cli.text.safe import printable
 
@@ -82,24 +79,15 @@ def verify(
         saved = _saved(request or "", store, runtime)
     clock = _clock(saved, now, runtime, received_at=received_at)
     settings = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).settings
-    verdict = with_conflict(
-        verify_received(
-            saved.headers,
-            saved.body,
-            settings.require_secret(),
-            is_message=saved.is_message,
-            now=clock,
-            tolerance_s=tolerance,
-        ),
-        settings.conflict,
-    )
+    explained = explain(saved, settings.require_secret(), now=clock, tolerance_s=tolerance, conflict=settings.conflict)
+    verdict = explained.verdict
     if as_json:
-        from port_hook_cli.signatures.view import verdict_record
-
         emit(verdict_record(verdict), runtime.stdout)
     else:
         _show(verdict, runtime)
-    for note in (*saved.remarks, *_notes(saved, settings, clock)):
+    # The place of a secret from the project's file is reported already.
+    place = [] if settings.secret_place == PROJECT_FILE else [f"client secret from {settings.secret_place}"]
+    for note in (*saved.remarks, *place, *explained.notes):
         tell(f"note: {printable(note)}", runtime)
     return ExitCode.OK if verdict.status is Status.VALID else ExitCode.NOT_VALID
 
@@ -158,12 +146,3 @@ def _clock(saved: SavedRequest, now: float | None, runtime: Runtime, *, received
 def _show(verdict: Verdict, runtime: Runtime) -> None:
     output = Output(runtime.stdout, runtime.environ)
     output.print(*output.wrap(verdict_view(verdict)))
-
-
-def _notes(saved: SavedRequest, settings: Settings, clock: float) -> list[str]:
-    notes = []
-    if settings.secret_place != PROJECT_FILE:  # already reported
-        notes.append(f"client secret from {settings.secret_place}")
-    if clock == saved.compared_at:
-        notes.append(f"the age is the one {saved.event}, {format_time(clock)}")
-    return notes

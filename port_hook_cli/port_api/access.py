@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Self
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.files.settings_names import PROJECT_FILE
 from port_hook_cli.http.limits import API_TIMEOUT_S
-from port_hook_cli.invocations.forwarding import is_on_this_machine
 from port_hook_cli.port_api.settings import ALL_NEEDS, Settings, load_settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.remark import Remark, Say, note, say_nothing, warning
@@ -113,6 +112,8 @@ class PortAccess:
         Does nothing if the settings lead to Port. No failure is raised, the first failure ends it, and it takes at most
         2 seconds.
         """
+        from port_hook_cli.invocations.forwarding import is_on_this_machine
+
         settings = self.settings
         if settings.client_id is None or settings.client_secret is None or not is_on_this_machine(settings.api_url):
             return

@@ -24,9 +24,9 @@ class Signable:
     difference: str = ""
 
 
-def as_written(content: bytes) -> Signable:
-    """Return the bytes unchanged."""
-    return Signable(body=content, form="raw")
+def signable(content: bytes, *, raw: bool = False) -> Signable:
+    """Return the bytes to sign: `raw` the file's own, else the form that Port sends; then raises NotJson."""
+    return Signable(body=content, form="raw") if raw else as_port_sends(content)
 
 
 def as_port_sends(content: bytes) -> Signable:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.javascript.stringify import NotJson
-from port_hook_cli.signatures.signable import as_port_sends, as_written
+from port_hook_cli.signatures.signable import as_port_sends, signable
 
 
 def test_payload_already_serialized_as_node_does_is_signed_unchanged() -> None:
@@ -52,4 +52,4 @@ def test_signed_form_is_the_same_document_and_stays_unchanged_when_signed_again(
 
 @given(st.binary())
 def test_any_bytes_can_be_signed_unchanged(content: bytes) -> None:
-    assert (as_written(content).body, as_written(content).difference) == (content, "")
+    assert (signable(content, raw=True).body, signable(content, raw=True).difference) == (content, "")

@@ -40,6 +40,12 @@ def capture_in(content: bytes) -> Exchange | None:
         raise NotARequest(f"it is a damaged capture file: {error}") from error
 
 
+def body_in(content: bytes) -> bytes:
+    """Return the body in a capture file, or another file unchanged; raises NotARequest for a damaged capture file."""
+    capture = capture_in(content)
+    return content if capture is None else capture.invocation.body
+
+
 def _document(content: bytes) -> Any:
     try:
         return json.loads(content)
