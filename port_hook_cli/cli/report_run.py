@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,12 +13,11 @@ from port_hook_cli.captures.store.reading import open_captures
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.reported_commands import report_pending, report_while_running
 from port_hook_cli.errors import PortApiError, StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.http.limits import API_TIMEOUT_S
-from port_hook_cli.port_api.credentials import open_port_api, read_settings
-from port_hook_cli.port_api.settings import ALL_NEEDS, Settings
+from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.port_api.settings import ALL_NEEDS
 from port_hook_cli.reporting.report import planned_calls, send_report
 from port_hook_cli.reporting.stream_chunks import log_batches
 from port_hook_cli.runs.ids import check_run_id, doubt_about
@@ -33,10 +33,14 @@ from port_hook_cli.runs.updates import (
     plan_report,
 )
 from port_hook_cli.runs.urls import run_page
-from port_hook_cli.runs.view import dry_run_record, format_call, format_reported, report_record
+from port_hook_cli.runs.view import dry_run_record, format_call, format_reported, pending_record, report_record
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import emit, tell
+from port_hook_cli.terminal.console import emit, sayer, tell
 from port_hook_cli.text.safe import printable
+
+if TYPE_CHECKING:
+    from port_hook_cli.reporting.command_report import CommandResult
+    from port_hook_cli.reporting.delivery import SentPending
 
 
 def report_run(
@@ -141,10 +145,19 @@ def report_run(
             ("the command", "-" if command else None),
         ),
     )
+    access = PortAccess(
+        runtime,
+        sayer(runtime),
+        org=org,
+        secret_file=None if dry_run else secret_file,
+        insecure_api=insecure_api,
+        needs=("api_url",) if dry_run else ALL_NEEDS,
+        timeout_s=api_timeout_s,
+    )
     if pending:
-        settings = read_settings(runtime, org=org, secret_file=secret_file, insecure_api=insecure_api)
+        _ = access.settings  # read first, as for other reports
         named = None if run_id is None else _find_run(run_id, store, runtime)
-        return report_pending(named, settings, runtime, api_timeout_s=api_timeout_s, as_json=as_json)
+        return _report_pending(named, access, runtime, as_json=as_json)
     if run_id is None:
         raise UsageError("No run is given.", hint="Name a run, such as `port-hook report-run r_…`, or last.")
     report = RunReport(
@@ -162,33 +175,92 @@ def report_run(
     plan = plan_report(_find_run(run_id, store, runtime), report)
     for remark in plan.remarks:
         _note(remark, runtime)
-    settings = read_settings(
-        runtime,
-        org=org,
-        secret_file=None if dry_run else secret_file,
-        needs=("api_url",) if dry_run else ALL_NEEDS,
-        insecure_api=insecure_api,
-    )
     if command:
-        return report_while_running(command, plan.run_id, report, settings, runtime, api_timeout_s=api_timeout_s)
+        return _report_while_running(command, plan.run_id, report, access, runtime)
     streamed = log_file == "-"
     if dry_run:
-        _print_calls(asyncio.run(_collect(plan, runtime, streamed)), plan.run_id, settings, runtime, as_json)
+        settings = access.settings
+        _print_calls(asyncio.run(_collect(plan, runtime, streamed)), plan.run_id, settings.api_url, runtime, as_json)
     else:
-        _print_reported(
-            asyncio.run(_send(plan, settings, runtime, streamed, api_timeout_s)), settings, runtime, as_json
-        )
+        _print_reported(asyncio.run(_send(plan, access, runtime, streamed)), access, runtime, as_json)
     return ExitCode.OK
 
 
-async def _send(
-    plan: ReportPlan, settings: Settings, runtime: Runtime, streamed: bool, api_timeout_s: float
-) -> Reported:
+def _report_while_running(
+    words: Sequence[str], run_id: str, given: RunReport, access: PortAccess, runtime: Runtime
+) -> int:
+    """Run a command, report it, and return its exit code."""
+    from port_hook_cli.reporting.command_report import ReportedCommand, report_command
+
+    api_url = access.settings.require_access().api_url
+    command = ReportedCommand(words=words, run_id=run_id, given=given, api_url=api_url)
+    result = asyncio.run(report_command(command, runtime, access.client, sayer(runtime)))
+    _tell_result(result, _page(access, run_id), runtime)
+    return result.exit_code
+
+
+def _report_pending(run_id: str | None, access: PortAccess, runtime: Runtime, *, as_json: bool) -> ExitCode:
+    """Send the reports that were saved, print what happened to each, and return the exit code."""
+    from port_hook_cli.reporting.delivery import PendingOutcome, send_pending
+    from port_hook_cli.reporting.kept_report import KeptReports
+
+    api_url = access.settings.require_access().api_url
+    good = {PendingOutcome.SENT, PendingOutcome.OPEN, PendingOutcome.IN_USE}
+
+    async def send() -> tuple[int, bool]:
+        count, all_good = 0, True
+        async with access.client(on_retry=lambda words: tell(f"note: {words}", runtime)) as api:
+            async for sent in send_pending(KeptReports(runtime.home), api, api_url=api_url, run_id=run_id):
+                count, all_good = count + 1, all_good and sent.outcome in good
+                _print_pending(sent, access, runtime, as_json=as_json)
+        return count, all_good
+
+    count, all_good = asyncio.run(send())
+    if not count:
+        _note("no report is pending", runtime)
+    return ExitCode.OK if all_good else ExitCode.FAILED
+
+
+def _tell_result(result: CommandResult, page: str, runtime: Runtime) -> None:
+    if result.dropped:
+        tell(f"warning: {result.dropped} lines of the log could not be kept, so they are not reported.", runtime)
+    if result.problem is None:
+        tell(f"note: {format_reported(result.reported, page)}", runtime)
+        return
+    tell(f"warning: {printable(result.problem.message)} {printable(result.problem.hint)}".rstrip(), runtime)
+    if result.kept_in is not None:
+        tell("hint: The rest of the report is kept. Send it with `port-hook report-run --pending`.", runtime)
+
+
+def _print_pending(sent: SentPending, access: PortAccess, runtime: Runtime, *, as_json: bool) -> None:
+    page = _page(access, sent.reported.run_id)
+    if as_json:
+        emit(pending_record(sent.reported, page=page, outcome=sent.outcome, message=sent.message), runtime.stdout)
+    elif sent.outcome == "sent":
+        print(format_reported(sent.reported, page), file=runtime.stdout)
+    elif sent.outcome == "open":
+        print(format_reported(sent.reported, page), file=runtime.stdout)
+        _note("port-hook was killed before this command ended, so its status is not known; report it yourself", runtime)
+    elif sent.outcome == "in-use":
+        _note("another process is sending a report now", runtime)
+    else:
+        tell(f"error: {printable(sent.message)}", runtime)
+        if sent.hint:
+            tell(f"hint: {printable(sent.hint)}", runtime)
+        if sent.outcome == "failed":
+            tell(
+                f"hint: The report is kept in {printable(str(sent.folder))}; delete it to discard the report.", runtime
+            )
+
+
+def _page(access: PortAccess, run_id: str) -> str:
+    return "" if not run_id or is_node_run(run_id) else run_page(access.settings.app_url, run_id)
+
+
+async def _send(plan: ReportPlan, access: PortAccess, runtime: Runtime, streamed: bool) -> Reported:
     from port_hook_cli.reporting.stream_chunks import StreamChunks
 
-    async with open_port_api(
-        settings, runtime, timeout_s=api_timeout_s, on_retry=lambda words: _note(words, runtime)
-    ) as api:
+    async with access.client(on_retry=lambda words: _note(words, runtime)) as api:
         if not streamed:
             return await send_report(api, plan)
         chunks = StreamChunks(runtime.stdin)
@@ -207,20 +279,20 @@ async def _collect(plan: ReportPlan, runtime: Runtime, streamed: bool) -> list[C
     return [call async for call in planned_calls(plan, logs)]
 
 
-def _print_reported(reported: Reported, settings: Settings, runtime: Runtime, as_json: bool) -> None:
-    page = "" if is_node_run(reported.run_id) else run_page(settings.app_url, reported.run_id)
+def _print_reported(reported: Reported, access: PortAccess, runtime: Runtime, as_json: bool) -> None:
+    page = _page(access, reported.run_id)
     if as_json:
         emit(report_record(reported, page=page), runtime.stdout)
     else:
         print(format_reported(reported, page), file=runtime.stdout)
 
 
-def _print_calls(calls: list[Call], run_id: str, settings: Settings, runtime: Runtime, as_json: bool) -> None:
+def _print_calls(calls: list[Call], run_id: str, api_url: str, runtime: Runtime, as_json: bool) -> None:
     if as_json:
-        emit(dry_run_record(run_id, calls, api_url=settings.api_url), runtime.stdout)
+        emit(dry_run_record(run_id, calls, api_url=api_url), runtime.stdout)
         return
     for call in calls:
-        print(format_call(call, settings.api_url), file=runtime.stdout)
+        print(format_call(call, api_url), file=runtime.stdout)
 
 
 def _find_run(name: str, store: Path | None, runtime: Runtime) -> str:

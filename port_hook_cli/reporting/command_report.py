@@ -19,6 +19,7 @@ from port_hook_cli.runs.fate import command_end
 from port_hook_cli.runs.updates import Reported, ReportPlan, RunReport, plan_report
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.shown_command import PassedSignals, ShownCommand
+from port_hook_cli.text.remark import Say, note
 
 SEND_EVERY_S = 0.5
 FIRST_PAUSE_S = 5.0
@@ -73,7 +74,7 @@ class LiveReport:
         self,
         report: KeptReport,
         open_api: Callable[[], AbstractAsyncContextManager[DeliveryApi]],
-        note: Callable[[str], None],
+        say: Say,
         *,
         first_pause_s: float = FIRST_PAUSE_S,
     ) -> None:
@@ -81,7 +82,7 @@ class LiveReport:
         self._delivery = ReportDelivery(report)
         self._report = report
         self._open_api = open_api
-        self._note = note
+        self._say = say
         self._finished = asyncio.Event()
         self._has_noted = False
 
@@ -120,7 +121,7 @@ class LiveReport:
     async def _wait_after(self, problem: PortApiError, pause_s: float) -> None:
         is_final = not may_succeed_later(problem)
         if not self._has_noted:
-            self._note(f"{problem.message} {_what_now(problem)}")
+            self._say(note(f"{problem.message} {_what_now(problem)}"))
             self._has_noted = True
         if is_final:
             await self._finished.wait()
@@ -190,11 +191,11 @@ async def report_command(
     command: ReportedCommand,
     runtime: Runtime,
     open_api: Callable[[], AbstractAsyncContextManager[DeliveryApi]],
-    note: Callable[[str], None],
+    say: Say,
 ) -> CommandResult:
-    """Run a command and report it; raises StoreError before it starts if the report cannot be kept on disk."""
+    """Run a command and report it; raises StoreError before it starts if the report cannot be saved on disk."""
     report = KeptReports(runtime.home).create(_first_state(command, runtime), runtime.new_id())
-    live = LiveReport(report, open_api, note)
+    live = LiveReport(report, open_api, say)
     with _switching_often(), PassedSignals() as signals:
         log = CommandLog(report)
         exit_code, problem, sending = await _run(command, runtime, log, signals, live)
@@ -202,7 +203,7 @@ async def report_command(
         log.close()
         plan = command.plan_last(exit_code, log.tail, is_interrupted=signals.is_interrupted, problem=problem)
         if problem:
-            note(problem)
+            say(note(problem))
         report.save(last=tuple(call_record(call) for call in (*plan.logs, *plan.last_calls)))
         live.finish()
         failure = await _send_rest(sending, signals)

@@ -17,6 +17,7 @@ from port_hook_cli.reporting.delivery import ReportDelivery, may_succeed_later
 from port_hook_cli.reporting.kept_report import KeptReports, ReportState, call_record
 from port_hook_cli.reporting.spool import MAX_BATCH_BYTES
 from port_hook_cli.runs.updates import Call, LogLevel, Purpose, RunReport, RunStatus, plan_report
+from port_hook_cli.text.remark import Remark
 from tests.factories import RUN_ID
 
 NODE_RUN = "wfnr_abc123"
@@ -199,8 +200,8 @@ class Live:
         self.live.finish()
         return None
 
-    def _note(self, text: str) -> None:
-        self.notes.append(text)
+    def _note(self, remark: Remark) -> None:
+        self.notes.append(remark.text)
         self.noted.set()
 
     @asynccontextmanager
