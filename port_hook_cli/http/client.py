@@ -285,7 +285,7 @@ class HttpClient:
 
     async def _connect(self, origin: Origin, deadline: float | None) -> Connection:
         if origin.scheme == "https" and self._trust is None:
-            from port_hook_cli.http.certificates import system_trust
+            from port_hook_cli.http.proxies import system_trust
 
             self._trust = system_trust()
         return await connect(origin, deadline, self._trust if origin.scheme == "https" else None)

@@ -1,15 +1,16 @@
-"""httpx clients that use the proxies named in the environment, except for addresses on this machine."""
+"""What httpx clients use from their surroundings: the proxies in the environment, and the certificate authorities."""
 
 from __future__ import annotations
 
 import os
 import ssl
 from functools import cache
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.invocations.forwarding import may_be_on_this_machine
+
+if TYPE_CHECKING:
+    import httpx
 
 
 class BadProxy(Exception):
@@ -21,6 +22,8 @@ def open_client(url: str, **options: Any) -> httpx.AsyncClient:
 
     A proxy can see what it forwards, so requests to this machine never use one.
     """
+    import httpx
+
     if "verify" not in options:
         options["verify"] = _trust(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
     try:
@@ -32,4 +35,16 @@ def open_client(url: str, **options: Any) -> httpx.AsyncClient:
 @cache
 def _trust(*_: str | None) -> ssl.SSLContext:
     """Return the context for these values of the variables that httpx reads; reading the authorities takes a while."""
+    import httpx
+
     return httpx.create_ssl_context()
+
+
+def system_trust() -> ssl.SSLContext:
+    """Return a context that trusts the system's certificate authorities, or certifi's if the system has none."""
+    context = ssl.create_default_context()
+    if context.cert_store_stats()["x509_ca"]:
+        return context
+    import httpx
+
+    return httpx.create_ssl_context(trust_env=False)

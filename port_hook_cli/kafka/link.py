@@ -19,8 +19,7 @@ from port_hook_cli.kafka.connection import (
     is_loopback_broker,
     refuse_elsewhere,
 )
-from port_hook_cli.kafka.plan import KafkaPlan
-from port_hook_cli.kafka.starts import TopicPart
+from port_hook_cli.kafka.plan import KafkaPlan, TopicPart
 from port_hook_cli.kafka.trouble import (
     ConnectionTrouble,
     error_text,

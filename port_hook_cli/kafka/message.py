@@ -6,13 +6,33 @@ import json
 import re
 from collections.abc import Iterator
 
-from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.models import LATEST_TIMESTAMP_MS, Headers, MessageOrigin
+from port_hook_cli.kafka.client import TIMESTAMP_NOT_AVAILABLE, Message
+from port_hook_cli.kafka.plan import TopicPart
+from port_hook_cli.signatures.messages import headers_in
 from port_hook_cli.signatures.signing import headers_in
 
 _MAX_FIELDS = 1_000
 _MAX_HEAD_BYTES = 256 * 1024
 _is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}").fullmatch
 _has_control = re.compile("[\x00-\x08\x0a-\x1f\x7f]").search
+
+
+def part_of(message: Message) -> TopicPart:
+    """Return the topic and partition of a message."""
+    return message.topic() or "", message.partition() or 0
+
+
+def size_of(message: Message) -> int:
+    """Return the size of a message's value in bytes."""
+    return len(message.value() or b"")
+
+
+def origin_of(message: Message) -> MessageOrigin:
+    """Return where a message is in Kafka."""
+    kind, moment = message.timestamp()
+    is_known = kind != TIMESTAMP_NOT_AVAILABLE and 0 <= moment <= LATEST_TIMESTAMP_MS  # a producer can set any
+    return MessageOrigin(*part_of(message), message.offset() or 0, moment if is_known else None)
 
 
 def message_headers(value: bytes) -> Headers:

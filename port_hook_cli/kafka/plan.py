@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.kafka.connection import is_usable_text
 from port_hook_cli.text.safe import brief
+
+TopicPart: TypeAlias = tuple[str, int]
+"""A topic and the number of a partition."""
 
 _WATCH = "port-hook.watch"
 

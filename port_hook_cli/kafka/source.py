@@ -15,15 +15,15 @@ from threading import Event
 from typing import TypeAlias
 
 from port_hook_cli.errors import PortHookError, StoreError
-from port_hook_cli.invocations.models import LATEST_TIMESTAMP_MS, Invocation, MessageOrigin, Partition
+from port_hook_cli.invocations.models import Invocation, MessageOrigin, Partition
 from port_hook_cli.invocations.source import SourceContext
-from port_hook_cli.kafka.client import TIMESTAMP_NOT_AVAILABLE, Message
+from port_hook_cli.kafka.assignment import GivenPartitions
+from port_hook_cli.kafka.client import Message
 from port_hook_cli.kafka.connection import KafkaConnection, is_loopback_broker
-from port_hook_cli.kafka.message import message_headers
-from port_hook_cli.kafka.plan import KafkaPlan
+from port_hook_cli.kafka.message import message_headers, origin_of, part_of, size_of
+from port_hook_cli.kafka.plan import KafkaPlan, TopicPart
 from port_hook_cli.kafka.progress import MessageCapacity, PartitionProgress
 from port_hook_cli.kafka.reader import MessageReader, ReaderFactory, TopicReader
-from port_hook_cli.kafka.starts import GivenPartitions, TopicPart
 from port_hook_cli.text.safe import brief
 
 GetConnection: TypeAlias = Callable[[], Awaitable[KafkaConnection]]
@@ -139,7 +139,7 @@ class KafkaSource:
         for item in reversed(self._waiting):
             if item.progress in taken:
                 item.progress.drop(item.message.offset() or 0)
-                self._capacity.release(_size(item.message))
+                self._capacity.release(size_of(item.message))
         self._waiting = deque(kept)
         self._context.notice(f"Kafka: handed over {_names(parts)}.")
         self._handing_over.append((taken, done))
@@ -149,9 +149,9 @@ class KafkaSource:
         """Handle messages, in order."""
         self._last_problem = ""
         for message in messages:
-            progress = self._progress.get(_part(message))
+            progress = self._progress.get(part_of(message))
             if progress is None or self._is_closing:
-                self._capacity.release(_size(message))
+                self._capacity.release(size_of(message))
                 continue
             progress.start(message.offset() or 0)
             self._waiting.append(_Waiting(message, progress))
@@ -222,13 +222,13 @@ class KafkaSource:
             await self._process(item)
         finally:
             self.in_progress -= 1
-            self._capacity.release(_size(item.message))
+            self._capacity.release(size_of(item.message))
 
     async def _process(self, item: _Waiting) -> None:
         value = item.message.value() or b""
         if len(value) > self._context.max_body:
             self._context.notice(
-                f"Kafka: {brief(_origin(item.message).name)} has {len(value):,} bytes; it was not captured"
+                f"Kafka: {brief(origin_of(item.message).name)} has {len(value):,} bytes; it was not captured"
                 " (limit --max-body)."
             )
         else:
@@ -266,7 +266,7 @@ class KafkaSource:
 
     def _finish(self, item: _Waiting) -> None:
         offset = item.progress.finish(item.message.offset() or 0)
-        part = _part(item.message)
+        part = part_of(item.message)
         if offset is not None and self._progress.get(part) is item.progress:
             self._acknowledge(part, offset)
         elif offset is not None and self._plan.group is not None:
@@ -296,7 +296,7 @@ class KafkaSource:
             target=self._context.mount.rstrip("/") or "/",
             headers=message_headers(value),
             body=value,
-            origin=_origin(message),
+            origin=origin_of(message),
         )
 
     def _assignment_lines(self, assignment: GivenPartitions) -> Iterator[str]:
@@ -333,20 +333,6 @@ class KafkaSource:
                     f"Kafka: {_names([part])} delivers {_count(len(again))} again that the store already has:"
                     f" {_ranges(again)}."
                 )
-
-
-def _part(message: Message) -> TopicPart:
-    return message.topic() or "", message.partition() or 0
-
-
-def _size(message: Message) -> int:
-    return len(message.value() or b"")
-
-
-def _origin(message: Message) -> MessageOrigin:
-    kind, moment = message.timestamp()
-    is_known = kind != TIMESTAMP_NOT_AVAILABLE and 0 <= moment <= LATEST_TIMESTAMP_MS  # a producer can set any
-    return MessageOrigin(*_part(message), message.offset() or 0, moment if is_known else None)
 
 
 def _by_part(saved: Iterable[MessageOrigin]) -> dict[TopicPart, set[int]]:

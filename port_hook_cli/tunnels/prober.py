@@ -54,6 +54,6 @@ def _message(error: Exception, timeout_s: float) -> str:
 
 @cache
 def _trust() -> ssl.SSLContext:
-    from port_hook_cli.http.certificates import system_trust
+    from port_hook_cli.http.proxies import system_trust
 
     return system_trust()  # loading the certificates blocks the event loop for milliseconds

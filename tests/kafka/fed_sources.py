@@ -12,12 +12,11 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, Message
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import MessageOrigin, Partition
 from port_hook_cli.invocations.source import MessageLog, SourceContext
+from port_hook_cli.kafka.assignment import GivenPartitions, ReaderEvents
 from port_hook_cli.kafka.connection import KafkaConnection, SecurityProtocol
-from port_hook_cli.kafka.plan import KafkaPlan
+from port_hook_cli.kafka.plan import KafkaPlan, TopicPart
 from port_hook_cli.kafka.progress import MessageCapacity
-from port_hook_cli.kafka.reader_events import ReaderEvents
 from port_hook_cli.kafka.source import KafkaSource, open_kafka
-from port_hook_cli.kafka.starts import GivenPartitions, TopicPart
 from tests.kafka.kafka_sources import Pipeline
 
 RUNS = "org_1.runs"

@@ -9,9 +9,8 @@ from typing import Any
 
 from confluent_kafka import TopicPartition
 
-from port_hook_cli.kafka.plan import KafkaPlan
-from port_hook_cli.kafka.reader import PartitionAssignment
-from port_hook_cli.kafka.starts import GivenPartitions, TopicPart
+from port_hook_cli.kafka.assignment import GivenPartitions, PartitionAssignment
+from port_hook_cli.kafka.plan import KafkaPlan, TopicPart
 from tests.kafka.test_starts import RUNS, A, B, Brokers
 
 

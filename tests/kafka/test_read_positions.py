@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from port_hook_cli.kafka.reader import ReadPositions
+from port_hook_cli.kafka.progress import ReadPositions
 
 A, B = ("runs", 0), ("runs", 1)
 

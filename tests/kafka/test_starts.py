@@ -10,9 +10,8 @@ import pytest
 from confluent_kafka import OFFSET_END, OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
 
 from port_hook_cli.invocations.models import Partition
-from port_hook_cli.kafka.plan import KafkaPlan
-from port_hook_cli.kafka.reader import SavedOffsets
-from port_hook_cli.kafka.starts import GivenPartitions, StartFinder, TopicPart
+from port_hook_cli.kafka.assignment import GivenPartitions, SavedOffsets, StartFinder
+from port_hook_cli.kafka.plan import KafkaPlan, TopicPart
 
 RUNS = "org_1.runs"
 A, B = (RUNS, 0), (RUNS, 1)

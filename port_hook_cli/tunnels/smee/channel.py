@@ -18,8 +18,7 @@ import httpx
 from httpx_sse import ServerSentEvent
 
 from port_hook_cli.errors import StoreError, TunnelError
-from port_hook_cli.http.certificates import system_trust
-from port_hook_cli.http.proxies import BadProxy, open_client
+from port_hook_cli.http.proxies import BadProxy, open_client, system_trust
 from port_hook_cli.invocations.models import Headers, Invocation
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.text.safe import brief

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.http.certificates import system_trust
+from port_hook_cli.http.proxies import system_trust
 
 
 def test_certificate_authorities_of_certifi_are_trusted_when_the_system_has_none(
