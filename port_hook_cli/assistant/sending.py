@@ -10,7 +10,9 @@ import asyncio
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from contextlib import closing
+from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 from port_hook_cli.assistant.action_files import DEFAULT_TIMEOUT_S, trigger_plan
@@ -18,33 +20,36 @@ from port_hook_cli.assistant.capture_details import without_signature
 from port_hook_cli.assistant.results import ToolOutput
 from port_hook_cli.assistant.tool import Arguments
 from port_hook_cli.assistant.workspace import Workspace
-from port_hook_cli.captures.store.capture_store import LAST
+from port_hook_cli.captures.store.finder import Finder, Purpose
 from port_hook_cli.errors import UsageError
-from port_hook_cli.http.limits import API_TIMEOUT_S
+from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.forwarding import is_on_this_machine, read_target
 from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
-from port_hook_cli.replay.batch import ReplayPlan, run_batch
+from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.replay.editing import Assignment, Edits
-from port_hook_cli.replay.rewriting import Rewriting, parse_method
-from port_hook_cli.replay.series import Series
+from port_hook_cli.replay.rewriting import ReadyReplay, Rewriter, UnsignedReplay, parse_method
+from port_hook_cli.replay.sending import announce, keep_in_thread, send
+from port_hook_cli.replay.sources import SIGNED, ReplaySource, captured_verdict, from_exchange
+from port_hook_cli.replay.view import sent_record
 from port_hook_cli.reporting.report import send_report
 from port_hook_cli.runs.ids import check_run_id, doubt_about
 from port_hook_cli.runs.updates import LogLevel, RunReport, RunStatus, is_node_run, plan_report
 from port_hook_cli.runs.urls import run_page
 from port_hook_cli.runs.view import report_record
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.signatures.signing import TimestampUnit
-from port_hook_cli.text.remark import note
+from port_hook_cli.signatures.signing import Signer
+from port_hook_cli.text.remark import note, warning
 from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.text.secret import Secret
 from port_hook_cli.trigger.plan import TriggerPlan
 from port_hook_cli.trigger.run import run_trigger
 
 MAX_TIMEOUT_S = 55
 # asyncio has one pool of a few threads: requests to a handler that hangs would leave none for the tools that read.
 _SENDERS = ThreadPoolExecutor(32, thread_name_prefix="send")
-_Plan = TypeVar("_Plan", ReplayPlan, TriggerPlan)
 
 
 def allowed_target(text: str | None, workspace: Workspace) -> str | None:
@@ -64,10 +69,18 @@ def allowed_target(text: str | None, workspace: Workspace) -> str | None:
 
 
 async def replay_capture(arguments: Arguments, workspace: Workspace) -> ToolOutput:
-    """Send a capture of the store again, freshly signed, as `replay` does."""
-    plan = _replay_plan(await asyncio.to_thread(_capture_id, arguments, workspace), arguments, workspace)
-    await _in_thread(run_batch, plan, workspace.runtime)
-    return ToolOutput(workspace.records)
+    """Send a capture of the store again, newly signed, as `replay` does."""
+    ready, rewriter, access = await asyncio.to_thread(_prepared, arguments, workspace)
+    for remark in ready.notes:
+        _note(f"{ready.source.name}: {remark.text}", workspace)
+    await announce([ready], access)
+    keep = partial(keep_in_thread, workspace.store_file, rewriter.signer.secret if rewriter.signer else None)
+    async with HttpClient(timeout_s=arguments.get("timeout_s", DEFAULT_TIMEOUT_S)) as client:
+        request = await asyncio.to_thread(rewriter.finish, ready.draft)
+        sent = await send(request, ready.url, client, keep)
+    if sent.kept.problem:
+        workspace.say(warning(f"the responses were not saved: {sent.kept.problem}"))
+    return ToolOutput([sent_record(ready, sent)])
 
 
 async def trigger_action(arguments: Arguments, workspace: Workspace) -> ToolOutput:
@@ -89,7 +102,7 @@ async def report_run(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     return ToolOutput(report_record(reported, page=page))
 
 
-async def _in_thread(send: Callable[[_Plan, Runtime], object], plan: _Plan, runtime: Runtime) -> None:
+async def _in_thread(send: Callable[[TriggerPlan, Runtime], object], plan: TriggerPlan, runtime: Runtime) -> None:
     await asyncio.get_running_loop().run_in_executor(_SENDERS, send, plan, runtime)
 
 
@@ -98,12 +111,45 @@ def _without_signature(record: dict[str, Any]) -> dict[str, Any]:
     return {**record, "headers": dict(without_signature(headers.items()))} if isinstance(headers, dict) else record
 
 
-def _capture_id(arguments: Arguments, workspace: Workspace) -> str:
-    """Return the id of the capture to replay, which for `last` is the newest that is not a replay."""
-    name = arguments["capture"]
-    with workspace.open_store() as kept:
-        newest = next(kept.find(limit=1, originals=True), None) if name == LAST else None
-        return (newest or kept.get(name)).invocation.id
+def _prepared(arguments: Arguments, workspace: Workspace) -> tuple[ReadyReplay, Rewriter, PortAccess]:
+    """Return the capture ready to be sent. Raises UsageError for one that was not signed with the client secret."""
+    runtime, as_captured, edits = workspace.runtime, arguments.get("as_captured", False), _edits(arguments)
+    if as_captured and edits:
+        raise UsageError("`as_captured` sends the body as it was captured.", hint="Leave out `set` and `unset`.")
+    method, to = arguments.get("method"), _replay_target(arguments, workspace)
+    access = workspace.access(ONLY_THE_SECRET)
+    # Replays are saved, and tools show their bodies: these must have no new signature.
+    signer = None if as_captured else Signer(access.secret, inside=False)
+    rewriter = Rewriter(
+        signer=signer,
+        now=runtime.now,
+        new_id=runtime.new_id,
+        edit=edits.apply if edits else None,
+        method=None if method is None else parse_method(method),
+    )
+    with closing(Finder(workspace.store, runtime, Purpose.SEND, reads_files=False)) as finder:
+        exchange = finder.find(arguments["capture"]).exchange
+    source = from_exchange(exchange.invocation.id, exchange, is_stored=True)
+    if signer is not None:
+        _require_signature(source, signer.secret)
+    try:
+        return rewriter.prepare(source, to), rewriter, access
+    except UnsignedReplay as problem:
+        raise UnsignedReplay(problem.message, hint="Leave out `as_captured` to sign it.") from problem
+
+
+def _require_signature(source: ReplaySource, secret: Secret) -> None:
+    """Raise UsageError unless the owner of the secret signed the source, however long ago.
+
+    A stranger must not get a signature by asking an agent for a replay. The verdict in the store does not count: it may
+    be planted, or made with another secret or without one.
+    """
+    status = captured_verdict(source, secret).status
+    if status not in SIGNED:
+        raise UsageError(
+            f"The signature of {source.name} is {status}, so no tool signs this request.",
+            hint=f"Set `as_captured`, or ask the user to check the capture and run `port-hook replay {source.name}`.",
+        )
 
 
 def _replay_target(arguments: Arguments, workspace: Workspace) -> str:
@@ -120,34 +166,6 @@ def _replay_target(arguments: Arguments, workspace: Workspace) -> str:
             "The user can set a default with `port-hook mcp --to`.",
         )
     return to
-
-
-def _replay_plan(capture_id: str, arguments: Arguments, workspace: Workspace) -> ReplayPlan:
-    method, as_captured = arguments.get("method"), arguments.get("as_captured", False)
-    edits = _edits(arguments)
-    if as_captured and edits:
-        raise UsageError("`as_captured` sends the body as it was captured.", hint="Leave out `set` and `unset`.")
-    return ReplayPlan(
-        sources=(capture_id,),
-        to=_replay_target(arguments, workspace),
-        edits=edits,
-        edit=False,
-        rewriting=Rewriting(method=None if method is None else parse_method(method), as_captured=as_captured),
-        unit=TimestampUnit.SECONDS,
-        series=Series(),
-        expectation=None,
-        timeout_s=arguments.get("timeout_s", DEFAULT_TIMEOUT_S),
-        api_timeout_s=API_TIMEOUT_S,
-        dry_run=False,
-        json=True,
-        store=workspace.store,
-        org=workspace.org,
-        secret_file=workspace.secret_file,
-        insecure_api=workspace.insecure_api,
-        reads_files=False,
-        needs_signature=True,  # a stranger must not get one by asking an agent for a replay
-        signs_inside=False,  # replays are saved, and tools show their bodies: these must have no new signature
-    )
 
 
 def _edits(arguments: Arguments) -> Edits | None:

@@ -14,8 +14,7 @@ from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.output import write_new_file
 from port_hook_cli.invocations.forwarding import read_target, target_url
-from port_hook_cli.invocations.models import Exchange
-from port_hook_cli.replay.sources import handler_here
+from port_hook_cli.replay.sources import default_target
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import write_content
 
@@ -76,13 +75,8 @@ def _exported(name: str, target: str | None, finder: Finder) -> Exported:
     found = finder.find(name)
     if found.is_body_only:
         raise StoreError(f"{name} is not a capture.", hint="Export a capture, or sign a payload: `port-hook sign`.")
-    url = target_url(target or _default_target(found.exchange, finder), found.request.target)
+    url = target_url(target or default_target(found.exchange, finder.last_target()) or _FALLBACK, found.request.target)
     return Exported(found.exchange, url)
-
-
-def _default_target(exchange: Exchange, finder: Finder) -> str:
-    forwarded_to = handler_here(exchange.delivery.url) if exchange.delivery else None
-    return forwarded_to or handler_here(finder.last_target()) or _FALLBACK
 
 
 def _write(text: str, output: str | None, runtime: Runtime) -> None:

@@ -217,6 +217,7 @@ def listen(
                 access, report=runs.report, follow_s=runs.follow_timeout if runs.follow else None
             ),
             open_page=open_page,
+            access=access,
         )
     )
 
@@ -233,6 +234,7 @@ async def _run(
     conflict: str,
     run_observers: Callable[[Observer, set[str]], Sequence[Observer]],
     open_page: Callable[[], None] | None,
+    access: PortAccess,
 ) -> ExitCode:
     from port_hook_cli.listener.keys import KeyCommands
     from port_hook_cli.listener.screen import JsonScreen, TextScreen
@@ -259,7 +261,7 @@ async def _run(
     )
     settled: set[str] = set()
     if isinstance(screen, TextScreen):
-        keys = KeyCommands(runtime, session.plan.policy.secret, toggle=screen.toggle, open_page=open_page)
+        keys = KeyCommands(runtime, session.plan.policy.secret, access, toggle=screen.toggle, open_page=open_page)
         session, observers = replace(session, keys=keys), [*observers, keys]
     session = replace(session, settled=settled)
     return await run_session(session, runtime, [screen, *observers, *run_observers(screen, settled)], broken)

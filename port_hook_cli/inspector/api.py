@@ -19,11 +19,13 @@ from port_hook_cli.inspector.parameters import Parameters, read_number, read_que
 from port_hook_cli.inspector.port_side import PortSide
 from port_hook_cli.inspector.reading import CaptureReader
 from port_hook_cli.inspector.records import body_record, delivery_record, message
-from port_hook_cli.inspector.sending import ReplayDestination, Resent, resend
+from port_hook_cli.inspector.sending import ReplayDestination, kept_notes, page_rewriter, resend
 from port_hook_cli.inspector.triggering import Actions
 from port_hook_cli.invocations.forwarding import target_url
 from port_hook_cli.invocations.models import Exchange, Payload
 from port_hook_cli.javascript.paths import NoSuchValue
+from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.replay.rewriting import SentReplay
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.secret import Secret
 
@@ -47,6 +49,7 @@ class InspectorSetup:
     store: Path
     runtime: Runtime = field(repr=False)
     destination: ReplayDestination
+    access: PortAccess
     port: PortSide
     actions: Actions
     secret: Secret | None = None
@@ -180,15 +183,10 @@ class Inspector:
     async def replay(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Send a capture again."""
         exchange = await self._captures.get(name)
-        sent = await resend(
-            exchange,
-            read_resend(body),
-            self._setup.destination,
-            secret=self._setup.secret,
-            runtime=self._setup.runtime,
-            refused_ports=self.own_ports,
-        )
-        return await self._sent(sent)
+        wanted, setup = read_resend(body), self._setup
+        rewriter = page_rewriter(wanted, setup.destination, setup.secret, setup.runtime)
+        sent, notes = await resend(exchange, wanted.to, rewriter, setup.destination, setup.access, self.own_ports)
+        return await self._sent(sent, notes)
 
     async def trigger(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Make the request of an action with the given inputs, and send it."""
@@ -201,7 +199,8 @@ class Inspector:
             raise UsageError(
                 "There is no target for the request.", hint="Start `port-hook listen --inspect --forward-to PORT`."
             )
-        return await self._sent(await self._setup.destination.send(request, url))
+        sent = await self._setup.destination.send(request, url)
+        return await self._sent(sent, kept_notes(sent))
 
     async def decrypt(self, name: str, _: Mapping[str, Any]) -> dict[str, Any]:
         """Return the encrypted inputs of a capture in the clear; nothing of it is kept."""
@@ -225,7 +224,7 @@ class Inspector:
         """Return the actions that can be triggered."""
         return message({"actions": await self._setup.actions.forms()})
 
-    async def _sent(self, sent: Resent) -> dict[str, Any]:
+    async def _sent(self, sent: SentReplay, notes: list[str]) -> dict[str, Any]:
         await self.feed.refresh()  # so that the page can load the new capture at once
         request = sent.request
         return message(
@@ -237,8 +236,8 @@ class Inspector:
                     "headers": [list(item) for item in request.headers],
                     "body": body_record(request.body),
                 },
-                "notes": list(sent.notes),
-                "capture": sent.capture_id or None,
+                "notes": notes,
+                "capture": sent.kept.capture or None,
             }
         )
 

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from port_hook_cli.captures.store.replays import open_for_replays, save_replay
-from port_hook_cli.errors import SettingsError, StoreError, UsageError
+from port_hook_cli.errors import SettingsError, UsageError
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.forwarding import BadTarget, is_below, is_on_this_machine, parse_target, target_url
-from port_hook_cli.invocations.models import Delivery, Exchange, Invocation
+from port_hook_cli.invocations.models import Exchange, Invocation
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.javascript.paths import NoSuchValue
 from port_hook_cli.javascript.stringify import NotJson, stringify
-from port_hook_cli.replay.rewriting import Rewriting, draft, finish, masked_fields, signed_inside
-from port_hook_cli.replay.sources import contradiction, from_exchange, handler_here
+from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.replay.rewriting import CONTRADICTION, ReadyReplay, Rewriter, SentReplay, masked_fields
+from port_hook_cli.replay.sending import (
+    ListenerRecipient,
+    announce,
+    keep_in_thread,
+    kept_by_listener,
+    send,
+)
+from port_hook_cli.replay.sources import default_target, from_exchange
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.signatures.signing import TimestampUnit
+from port_hook_cli.signatures.signing import Signer
 from port_hook_cli.text.secret import Secret
 
 TIMEOUT_S = 40.0
-_LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,16 +47,6 @@ class Resend:
     to: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resent:
-    """A request that was sent, what came back, and the id of its capture ("" if it is in no store)."""
-
-    request: Invocation
-    delivery: Delivery
-    capture_id: str
-    notes: Sequence[str] = ()
-
-
 class BadJson(UsageError):
     """A body that is not JSON, and where: `line` and `column` count from 1, and are 0 if they are unknown."""
 
@@ -60,13 +56,15 @@ class BadJson(UsageError):
 
 
 class ReplayDestination(Protocol):
-    """Where requests of the inspector go."""
+    """Where requests of the inspector go. `takes_unsigned` says that no signature is verified there."""
+
+    takes_unsigned: bool
 
     def default_url(self, exchange: Exchange) -> str | None:
         """Return the URL that a capture is sent to if no other is given, or None if there is none."""
         ...
 
-    async def send(self, request: Invocation, url: str) -> Resent:
+    async def send(self, request: Invocation, url: str) -> SentReplay:
         """Send a request; raises PortHookError."""
         ...
 
@@ -74,121 +72,97 @@ class ReplayDestination(Protocol):
 class ThroughTheListener:
     """Sends to the listener of this process: the request is verified, saved, forwarded and shown like any other."""
 
-    def __init__(self, context: SourceContext, url: str) -> None:
-        self._context, self._url = context, url
+    def __init__(self, context: SourceContext, url: str, *, takes_unsigned: bool) -> None:
+        self._context, self._url, self.takes_unsigned = context, url, takes_unsigned
 
     def default_url(self, exchange: Exchange) -> str | None:
         """Return the listener's URL with the captured path."""
         return target_url(self._url, exchange.invocation.target)
 
-    async def send(self, request: Invocation, url: str) -> Resent:
+    async def send(self, request: Invocation, url: str) -> SentReplay:
         """Send a request through the pipeline; raises StoreError, and UsageError for a body that is too large.
 
         A request for a path that the listener does not serve is sent to the one that it serves.
         """
         if not is_below(request.target, self._context.mount):
             request = replace(request, target=self._context.mount)
-        clock = asyncio.get_running_loop().time
-        started = clock()
-        if len(request.body) > self._context.max_body:
-            raise UsageError(
-                f"The body has {len(request.body):,} bytes, and the listener takes {self._context.max_body:,}.",
-                hint="Raise --max-body.",
-            )
-        response = await self._context.receive(request, _LOOPBACK)
-        latency_ms = (clock() - started) * 1000
-        if response is None:
-            dropped = "the listener closed the connection without a response (--drop)"
-            delivery = Delivery(url=url, latency_ms=latency_ms, fault="broken", error=dropped)
-        else:
-            delivery = Delivery(
-                url=url,
-                status=response.status,
-                latency_ms=latency_ms,
-                headers=response.headers,
-                body=response.body,
-            )
-        return Resent(request=request, delivery=delivery, capture_id=request.id)
+        return await send(request, url, ListenerRecipient(self._context), kept_by_listener)
 
 
 class ToTheHandler:
     """Sends straight to a handler on this machine, and adds the request and its outcome to the store."""
 
+    takes_unsigned = False
+
     def __init__(self, store: Path, secret: Secret | None, last_target: str | None) -> None:
-        self._store, self._secret = store, secret
-        self._last_target = handler_here(last_target)
+        self._store, self._secret, self._last_target = store, secret, last_target
 
     def default_url(self, exchange: Exchange) -> str | None:
         """Return the handler on this machine that got the capture, or else that of the store's last listener."""
-        forwarded_to = handler_here(exchange.delivery.url) if exchange.delivery else None
-        if forwarded_to:
-            return forwarded_to
-        return target_url(self._last_target, exchange.invocation.target) if self._last_target else None
+        to = default_target(exchange, self._last_target)
+        return target_url(to, exchange.invocation.target) if to else None
 
-    async def send(self, request: Invocation, url: str) -> Resent:
-        """Send a request. If the store cannot be written to, the result has a note."""
+    async def send(self, request: Invocation, url: str) -> SentReplay:
+        """Send a request, and save it in the store if that is possible."""
         async with HttpClient(timeout_s=TIMEOUT_S) as client:
-            delivery = await client.send(request, url)
-        capture_id, notes = await asyncio.to_thread(self._save, request, delivery)
-        return Resent(request=request, delivery=delivery, capture_id=capture_id, notes=notes)
-
-    def _save(self, request: Invocation, delivery: Delivery) -> tuple[str, Sequence[str]]:
-        """Return the id of the replay in the store, or "", and notes."""
-        try:
-            with open_for_replays(self._store) as store:
-                return save_replay(store, request, delivery, secret=self._secret), ()
-        except StoreError as error:
-            return "", (f"The replay was sent but not saved: {error.message}",)
+            return await send(request, url, client, partial(keep_in_thread, self._store, self._secret))
 
 
-async def resend(
-    exchange: Exchange,
-    wanted: Resend,
-    destination: ReplayDestination,
-    *,
-    secret: Secret | None,
-    runtime: Runtime,
-    refused_ports: frozenset[int],
-) -> Resent:
-    """Send a capture again; raises UsageError, SettingsError, StoreError and BadJson.
-
-    `refused_ports` are those of the inspector itself on this machine.
-    """
-    captured = from_exchange(exchange.invocation.id, exchange)
-    source = captured.invocation
-    url = _target(wanted.to, destination.default_url(exchange), source, refused_ports)
-    rewriting = Rewriting(as_captured=not wanted.is_signed)
+def page_rewriter(wanted: Resend, destination: ReplayDestination, secret: Secret | None, runtime: Runtime) -> Rewriter:
+    """Return what prepares a capture to be sent as wanted; raises SettingsError if there is no secret to sign with."""
     if wanted.is_signed and secret is None:
         raise SettingsError(
             "There is no client secret to sign with.",
             hint="Set PORT_CLIENT_SECRET and start the inspector again. A listener with --no-verify reads no secret.",
         )
-    body = await asyncio.to_thread(edited_body, source.body, wanted)
-    if captured.is_message and wanted.is_signed and secret is not None:
-        stamp = TimestampUnit.SECONDS.stamp(runtime.now())
-        body = await asyncio.to_thread(signed_inside, source.body, body, secret, stamp)
-    finishing = partial(
-        finish,
-        draft(source, rewriting, url=url, body=body),
-        rewriting,
-        id_=runtime.new_id(),
-        now=runtime.now(),
-        secret=secret if wanted.is_signed else None,
-        unit=TimestampUnit.SECONDS,
+    return Rewriter(
+        signer=Signer(secret) if wanted.is_signed and secret is not None else None,
+        now=runtime.now,
+        new_id=runtime.new_id,
+        edit=lambda body: (edited_body(body, wanted), ()),
+        takes_unsigned=destination.takes_unsigned and wanted.to is None,
     )
-    request = await asyncio.to_thread(finishing)
-    is_direct = wanted.to is not None and not isinstance(destination, ToTheHandler)
+
+
+async def resend(
+    exchange: Exchange,
+    to: str | None,
+    rewriter: Rewriter,
+    destination: ReplayDestination,
+    access: PortAccess,
+    refused_ports: frozenset[int],
+) -> tuple[SentReplay, list[str]]:
+    """Send a capture again, and return notes; raises UsageError, StoreError and BadJson.
+
+    `refused_ports` are those of the inspector itself on this machine.
+    """
+    source = from_exchange(exchange.invocation.id, exchange, is_stored=True)
+    url = _target(to, destination.default_url(exchange), source.invocation, refused_ports)
+    ready = await asyncio.to_thread(rewriter.prepare, source, url)
+    await announce([ready], access)
+    request = await asyncio.to_thread(rewriter.finish, ready.draft)
+    is_direct = to is not None and not isinstance(destination, ToTheHandler)
     sent = await (_directly(request, url) if is_direct else destination.send(request, url))
-    dropped = masked_fields(exchange.invocation.headers)
-    notes = [f"The store masks {', '.join(dropped)}, so the replay was sent without them."] if dropped else []
-    if found := await asyncio.to_thread(contradiction, captured, secret if wanted.is_signed else None):
-        notes.append(f"{found[0].upper()}{found[1:]}.")
-    return replace(sent, notes=(*notes, *sent.notes))
+    return sent, [*_notes(ready), *kept_notes(sent)]
 
 
-async def _directly(request: Invocation, url: str) -> Resent:
+def kept_notes(sent: SentReplay) -> list[str]:
+    """Return a note if a request was not saved."""
+    return [f"The replay was sent but not saved: {sent.kept.problem}"] if sent.kept.problem else []
+
+
+def _notes(ready: ReadyReplay) -> Iterator[str]:
+    """Yield what the page does not show beside the capture itself."""
+    if dropped := masked_fields(ready.source.invocation.headers):
+        yield f"The store masks {', '.join(dropped)}, so the replay was sent without them."
+    for note in ready.notes:
+        if note.about == CONTRADICTION:
+            yield f"{note.text[0].upper()}{note.text[1:]}."
+
+
+async def _directly(request: Invocation, url: str) -> SentReplay:
     async with HttpClient(timeout_s=TIMEOUT_S) as client:
-        return Resent(request=request, delivery=await client.send(request, url), capture_id="")
+        return await send(request, url, client)
 
 
 def edited_body(body: bytes, wanted: Resend) -> bytes:

@@ -71,7 +71,7 @@ async def inspecting_listener(
     urls: Callable[[], tuple[str, str | None]],
 ) -> AsyncIterator[OpenInspector]:
     """Serve the inspector of a listener: its replays go through the listener's pipeline. Raises PortHookError."""
-    destination = ThroughTheListener(context, urls()[0])
+    destination = ThroughTheListener(context, urls()[0], takes_unsigned=options.secret is None)
     async with _opened(options, runtime, store, "listen", destination, urls) as (inspector, _):
         observer.attach(inspector.feed.touch)
         async with _served(inspector, options, runtime, store) as running:
@@ -146,6 +146,7 @@ async def _opened(
             store=store,
             runtime=runtime,
             destination=destination,
+            access=options.access,
             port=PortSide(options.access),
             actions=Actions(options.actions, options.secret, runtime),
             secret=options.secret,

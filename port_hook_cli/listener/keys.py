@@ -9,15 +9,17 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from port_hook_cli.errors import PortHookError
-from port_hook_cli.invocations.models import Exchange, Invocation
+from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.turns import Turns
 from port_hook_cli.listener.view import pause_line
-from port_hook_cli.replay.rewriting import Rewriting, draft, finish
+from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.replay.rewriting import Rewriter
+from port_hook_cli.replay.sending import ListenerRecipient, announce, send
 from port_hook_cli.replay.sources import from_exchange
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.signatures.signing import TimestampUnit
+from port_hook_cli.signatures.signing import Signer
 from port_hook_cli.terminal.echo import is_in_foreground
 from port_hook_cli.text.secret import Secret
 
@@ -39,18 +41,20 @@ class KeyCommands(Observer):
     """Reads keys from the terminal while a listener runs, and does what they stand for.
 
     `toggle` switches the screen between full and compact, and returns whether it is compact now. `open_page` opens the
-    inspector; it is None if there is none. Without a secret, a replay keeps the signature that was captured.
+    inspector; it is None if there is none. Without a secret, a replay keeps the signature that was captured. `access`
+    announces replays to a sandbox.
     """
 
     def __init__(
         self,
         runtime: Runtime,
         secret: Secret | None,
+        access: PortAccess,
         *,
         toggle: Callable[[], bool],
         open_page: Callable[[], None] | None = None,
     ) -> None:
-        self._runtime, self._secret = runtime, secret
+        self._runtime, self._secret, self._access = runtime, secret, access
         self._toggle, self._open_page = toggle, open_page
         self._last: Exchange | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -127,20 +131,17 @@ class KeyCommands(Observer):
             notice("There is nothing to replay yet.")
             return
         notice(f"Replaying {self._last.invocation.id}.")
-        request = await asyncio.to_thread(self._signed_again, self._last)
-        await context.receive(request, _LOOPBACK)
-
-    def _signed_again(self, exchange: Exchange) -> Invocation:
-        source = from_exchange(exchange.invocation.id, exchange).invocation
-        rewriting = Rewriting(as_captured=self._secret is None)
-        return finish(
-            draft(source, rewriting, url=f"http://{_LOOPBACK}", body=source.body),
-            rewriting,
-            id_=self._runtime.new_id(),
-            now=self._runtime.now(),
-            secret=self._secret,
-            unit=TimestampUnit.SECONDS,
+        source = from_exchange(self._last.invocation.id, self._last)
+        signer = None if self._secret is None else Signer(self._secret)
+        # A listener without a secret verifies nothing, so it takes a request without a signature again.
+        rewriter = Rewriter(
+            signer=signer, now=self._runtime.now, new_id=self._runtime.new_id, takes_unsigned=signer is None
         )
+        url = f"http://{_LOOPBACK}"
+        ready = await asyncio.to_thread(rewriter.prepare, source, url)
+        await announce([ready], self._access)
+        request = await asyncio.to_thread(rewriter.finish, ready.draft)
+        await send(request, url, ListenerRecipient(context))
 
     async def _copy(self, url: str, notice: Callable[[str], None]) -> None:
         from port_hook_cli.terminal.clipboard import copy

@@ -112,16 +112,17 @@ class PortAccess:
         Does nothing if the settings lead to Port. No failure is raised, the first failure ends it, and it takes at most
         2 seconds.
         """
-        from port_hook_cli.invocations.forwarding import is_on_this_machine
-
-        settings = self.settings
-        if settings.client_id is None or settings.client_secret is None or not is_on_this_machine(settings.api_url):
-            return
         if not deliveries:
             return
-        from asyncio import timeout  # imported here, so that commands that only need the secret start faster
+        # Imported here, so that commands that only need the secret start faster.
+        from asyncio import timeout
+
+        from port_hook_cli.invocations.forwarding import is_on_this_machine
 
         with contextlib.suppress(PortHookError, TimeoutError):
+            settings = self.settings
+            if settings.client_id is None or settings.client_secret is None or not is_on_this_machine(settings.api_url):
+                return
             async with (
                 timeout(_ANNOUNCE_TIMEOUT_S),
                 self.client(timeout_s=_ANNOUNCE_TIMEOUT_S, retries=False) as api,

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from math import log10
 
-from port_hook_cli.replay.histogram import Bucket, at_most, latency_buckets
-from port_hook_cli.replay.tally import DeliveryTally
+from port_hook_cli.replay.tally import Bucket, DeliveryTally, at_most, latency_buckets
 from port_hook_cli.replay.view import PERCENTILES, format_bound, percentile_texts
 
 _WIDTH, _HEIGHT = 760, 420

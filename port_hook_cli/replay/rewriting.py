@@ -1,26 +1,21 @@
-"""How a replay changes a request before sending it again."""
+"""A request that is sent again: what changes in it, and what the user should know. Pure."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.forwarding import HOP_BY_HOP
-from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers, Invocation
-from port_hook_cli.signatures.signing import (
-    MESSAGE_SIGNATURE,
-    MESSAGE_TIMESTAMP,
-    TimestampUnit,
-    headers_in,
-    signed_headers,
-    signed_message,
-)
-from port_hook_cli.text.secret import MASK, Secret
+from port_hook_cli.invocations.forwarding import HOP_BY_HOP, target_url
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
+from port_hook_cli.invocations.models import Delivery, Invocation, Kind
+from port_hook_cli.invocations.payload import is_run_id, read_payload
+from port_hook_cli.replay.sources import ReplaySource, contradiction
+from port_hook_cli.signatures.signing import Signer
+from port_hook_cli.text.secret import MASK
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
@@ -28,17 +23,154 @@ _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 _FULFILLED = frozenset({"expect"})
 _OF_THE_FIRST_CONNECTION = frozenset({"host", "content-length", "forwarded", SIGNATURE_HEADER, TIMESTAMP_HEADER})
 
+Edit = Callable[[bytes], tuple[bytes, Sequence[str]]]
+"""Changes a body, and returns notes about it. Raises UsageError."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rewriting:
-    """How each request is changed. `headers` replace the fields with the same names; `method` is kept if it is None.
 
-    A field with an empty value is removed. `as_captured` keeps the captured fields, timestamp and signature.
+class UnsignedReplay(UsageError):
+    """A request without a signature cannot be sent as captured."""
+
+
+class ReplayNote(NamedTuple):
+    """What the user should know about a replay. `about` lets a face add the name of its own option."""
+
+    text: str
+    about: str = ""
+
+
+MASKED, CONTRADICTION = "masked", "contradiction"
+
+
+class ReadyReplay(NamedTuple):
+    """A request that is ready except for its signature, and the URL to send it to.
+
+    `run_id` is the run that it belongs to, and `is_signed` says that it gets a new signature.
     """
 
+    source: ReplaySource
+    draft: Invocation
+    url: str
+    run_id: str | None = None
+    notes: tuple[ReplayNote, ...] = ()
+    is_signed: bool = True
+
+
+class KeptReplay(NamedTuple):
+    """The id of the capture that a replay was saved as, "" if it was not saved, and what went wrong."""
+
+    capture: str = ""
+    problem: str = ""
+
+
+NOT_KEPT = KeptReplay()
+
+
+class SentReplay(NamedTuple):
+    """A request that was sent, what came back, and how it was saved."""
+
+    request: Invocation
+    delivery: Delivery
+    kept: KeptReplay = NOT_KEPT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewriter:
+    """Prepares requests to be sent again.
+
+    Without a `signer`, body, timestamp and signature are sent as captured, which `edit` must not change then; a request
+    without a signature is refused unless `takes_unsigned` is set: a listener that verifies nothing takes it. `headers`
+    replace the fields with the same names, an empty value removes the field, and `method` None keeps the method. `now`
+    returns seconds since the epoch, and `new_id` a capture id.
+    """
+
+    signer: Signer | None
+    now: Callable[[], float]
+    new_id: Callable[[], str]
+    edit: Edit | None = None
     method: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
-    as_captured: bool = False
+    takes_unsigned: bool = False
+
+    def prepare(self, source: ReplaySource, to: str) -> ReadyReplay:
+        """Return the request for `to`, still without timestamp and signature.
+
+        Raises UnsignedReplay, and UsageError for a body that cannot be edited.
+        """
+        captured = source.invocation
+        if self.signer is None and not source.is_signed and not self.takes_unsigned:
+            raise UnsignedReplay(f"{source.name} has no signature to send as captured.")
+        notes = list(self._notes(source))
+        body = captured.body
+        if self.edit is not None:
+            body, more = self.edit(body)
+            notes += map(ReplayNote, more)
+        if self.signer is not None and source.is_message:
+            body = self.signer.message(captured.body, body, self.now())
+        url = target_url(to, captured.target)
+        headers = _captured_headers(captured, url) if self.signer is None else _fresh_headers(captured)
+        if body != captured.body:
+            headers = headers.without("content-encoding", "content-length")
+        return ReadyReplay(
+            source=source,
+            draft=replace(captured, method=self.method or captured.method, headers=headers, body=body),
+            url=url,
+            run_id=source.run_id,
+            notes=tuple(notes),
+            is_signed=self.signer is not None,
+        )
+
+    def finish(self, draft: Invocation) -> Invocation:
+        """Return the draft ready to be sent now, signed if there is a signer."""
+        now = self.now()
+        items = draft.headers.items
+        if self.signer is not None:
+            items = (*items, *self.signer.fields(draft.body, now))
+        if self.headers:
+            replaced = {name.lower() for name, _ in self.headers}
+            kept = tuple(item for item in items if item[0].lower() not in replaced)
+            items = (*kept, *(item for item in self.headers if item[1]))
+        # `replace` takes twice as long, and a series finishes many thousands of requests a second.
+        return Invocation(
+            id=self.new_id(),
+            received_at=now,
+            method=draft.method,
+            target=draft.target,
+            headers=Headers(items),
+            body=draft.body,
+            replay_of=draft.replay_of,
+            truncated=draft.truncated,
+            origin=draft.origin,
+        )
+
+    def _notes(self, source: ReplaySource) -> Iterator[ReplayNote]:
+        yield from map(ReplayNote, source.notes)
+        if self.signer is not None and (found := contradiction(source, self.signer.secret)):
+            yield ReplayNote(found, CONTRADICTION)
+        if masked := masked_fields(source.invocation.headers):
+            yield ReplayNote(f"the store masks {', '.join(masked)}, so it is left out", MASKED)
+        if self.signer is None:
+            yield ReplayNote("it has its captured timestamp, so a target that checks the age refuses it as too old")
+
+
+def announced_runs(readies: Iterable[ReadyReplay]) -> list[dict[str, Any]]:
+    """Return what a sandbox has to know of the runs: for each, its action, and the inputs as they are sent.
+
+    Requests that are sent as captured are left out.
+    """
+    found = []
+    for ready in {ready.run_id: ready for ready in readies if ready.is_signed}.values():
+        payload = read_payload(ready.draft.body, ready.draft.headers)
+        if payload.kind is Kind.ACTION_RUN and is_run_id(payload.run_id) and payload.action:
+            found.append(
+                {
+                    "runId": payload.run_id,
+                    "action": payload.action,
+                    "blueprint": payload.blueprint,
+                    "entity": payload.entity,
+                    "properties": payload.inputs,
+                }
+            )
+    return found
 
 
 def parse_method(text: str) -> str:
@@ -64,42 +196,7 @@ def masked_fields(headers: Headers) -> tuple[str, ...]:
     return tuple(name for name, value in headers if value == MASK)
 
 
-def draft(invocation: Invocation, rewriting: Rewriting, *, url: str, body: bytes) -> Invocation:
-    """Return the request for `url` with `body`, still without timestamp and signature."""
-    prepare = _captured_headers if rewriting.as_captured else _fresh_headers
-    headers = prepare(invocation, url)
-    if body != invocation.body:
-        headers = headers.without("content-encoding", "content-length")
-    return replace(invocation, method=rewriting.method or invocation.method, headers=headers, body=body)
-
-
-def signed_inside(captured: bytes, edited: bytes, secret: Secret, timestamp: str) -> bytes:
-    """Return an edited message of Kafka with a new signature inside it.
-
-    Return `edited` as it is if the message has no signature, or if its signature or timestamp was edited.
-    """
-    kept = _inner_signature(edited)
-    if edited == captured or MESSAGE_SIGNATURE not in kept or kept != _inner_signature(captured):
-        return edited
-    return signed_message(json.loads(edited), secret, timestamp)
-
-
-def _inner_signature(value: bytes) -> Mapping[str, Any]:
-    headers = headers_in(value) or {}
-    return {name: headers[name] for name in (MESSAGE_SIGNATURE, MESSAGE_TIMESTAMP) if name in headers}
-
-
-def finish(
-    request: Invocation, rewriting: Rewriting, *, id_: str, now: float, secret: Secret | None, unit: TimestampUnit
-) -> Invocation:
-    """Return the draft ready to send at `now` (seconds since the epoch), signed if there is a secret."""
-    signed = () if secret is None else signed_headers(request.body, secret, unit.stamp(now))
-    headers = request.headers.plus(*signed).without(*(name for name, _ in rewriting.headers))
-    given = tuple((name, value) for name, value in rewriting.headers if value)
-    return replace(request, id=id_, received_at=now, headers=headers.plus(*given))
-
-
-def _fresh_headers(invocation: Invocation, _url: str) -> Headers:
+def _fresh_headers(invocation: Invocation) -> Headers:
     return Headers(
         tuple(
             (name, value)

@@ -9,11 +9,10 @@ from math import inf
 from typing import Any
 from urllib.parse import urlsplit
 
-from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
 from port_hook_cli.captures.documents.truncation import require_whole
 from port_hook_cli.errors import PortApiError, StoreError
 from port_hook_cli.invocations.forwarding import BadTarget, is_on_this_machine, parse_target
-from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
+from port_hook_cli.invocations.http_text import RawRequest
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, Delivery, Exchange, Headers, Invocation, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.javascript.stringify import NotJson, stringify
@@ -26,7 +25,7 @@ SIGNED = frozenset({Status.VALID, Status.REENCODED, Status.STALE})
 
 _CONTENT_TYPE = ("content-type", "application/json")
 _HEADERS = Headers((_CONTENT_TYPE,))
-_KINDS = "Replay a payload as JSON, a file that `port-hook show ID --file` wrote, or a raw HTTP request."
+KINDS = "Replay a payload as JSON, a file that `port-hook show ID --file` wrote, or a raw HTTP request."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,15 +61,21 @@ class ReplaySource:
         return self.invocation.headers.get(SIGNATURE_HEADER) is not None
 
 
-def from_exchange(name: str, exchange: Exchange) -> ReplaySource:
-    """Return a capture as a source; raises StoreError if its body is incomplete."""
-    invocation = replace(require_whole(name, exchange.invocation), replay_of=exchange.invocation.id, origin=None)
+def from_exchange(
+    name: str, exchange: Exchange, *, last_target: str | None = None, is_stored: bool = False
+) -> ReplaySource:
+    """Return a capture as a source; raises StoreError if its body is incomplete.
+
+    `last_target` is where the last listener with its store forwarded to.
+    """
     return ReplaySource(
         name=name,
-        invocation=invocation,
+        invocation=replace(require_whole(name, exchange.invocation), replay_of=exchange.invocation.id, origin=None),
         notes=_verdict_notes(exchange.verdict),
         forwarded_to=handler_here(exchange.delivery.url) if exchange.delivery else None,
+        listener_target=handler_here(last_target),
         recorded=exchange.delivery,
+        is_stored=is_stored,
         is_message=exchange.invocation.origin is not None,
         verdict=exchange.verdict,
     )
@@ -108,15 +113,20 @@ def contradiction(source: ReplaySource, secret: Secret | None) -> str:
     return "its signature does not match the client secret in use, although the capture says that it was valid"
 
 
-def from_file(name: str, content: bytes) -> ReplaySource:
-    """Return the capture, raw HTTP request or payload in a file as a source; raises StoreError for any other file."""
-    if is_request(content):
-        return _from_raw_request(name, content)
+def from_request(name: str, raw: RawRequest) -> ReplaySource:
+    """Return a raw HTTP request as a source."""
+    invocation = _request(raw.body, method=raw.method, target=raw.target, headers=raw.headers)
+    return ReplaySource(name=name, invocation=invocation, notes=raw.remarks)
+
+
+def from_payload(name: str, content: bytes) -> ReplaySource:
+    """Return a payload in a file as a source, in the form that Port sends; raises StoreError for any other file."""
     try:
-        capture = capture_in(content)
-    except NotARequest as problem:
-        raise StoreError(f"{name} cannot be replayed: {problem}.", hint=_KINDS) from problem
-    return _from_payload(name, content) if capture is None else from_exchange(name, capture)
+        signable = as_port_sends(content)
+    except NotJson as problem:
+        raise StoreError(f"{name} is neither a payload nor a capture file: {problem.fault}.", hint=KINDS) from problem
+    notes = (f"it is sent {signable.difference}",) if signable.difference else ()
+    return ReplaySource(name=name, invocation=_request(signable.body), notes=notes)
 
 
 def from_run(name: str, run: Mapping[str, Any]) -> ReplaySource:
@@ -138,6 +148,14 @@ def from_run(name: str, run: Mapping[str, Any]) -> ReplaySource:
     )
 
 
+def default_target(exchange: Exchange, last_target: str | None) -> str | None:
+    """Return where a capture is sent if the user chooses no target, or None if there is no such URL on this machine.
+
+    That is where it was forwarded, or else where the last listener with its store forwarded to.
+    """
+    return (handler_here(exchange.delivery.url) if exchange.delivery else None) or handler_here(last_target)
+
+
 def handler_here(target: str | None) -> str | None:
     """Return a URL that a store has if it is one on this machine, or None."""
     try:
@@ -154,24 +172,6 @@ def _verdict_notes(verdict: Verdict) -> tuple[str, ...]:
         return ("its signature was not checked when it was captured",)
     causes = f" ({', '.join(verdict.slugs)})" if verdict.slugs else ""
     return (f"its signature was {verdict.status}{causes} when it was captured",)
-
-
-def _from_raw_request(name: str, content: bytes) -> ReplaySource:
-    try:
-        raw = parse_request(content)
-    except NotHttp as problem:
-        raise StoreError(f"{name} cannot be read as an HTTP request: {problem}.", hint=_KINDS) from problem
-    invocation = _request(raw.body, method=raw.method, target=raw.target, headers=raw.headers)
-    return ReplaySource(name=name, invocation=invocation, notes=raw.remarks)
-
-
-def _from_payload(name: str, content: bytes) -> ReplaySource:
-    try:
-        signable = as_port_sends(content)
-    except NotJson as problem:
-        raise StoreError(f"{name} is neither a payload nor a capture file: {problem.fault}.", hint=_KINDS) from problem
-    notes = (f"it is sent {signable.difference}",) if signable.difference else ()
-    return ReplaySource(name=name, invocation=_request(signable.body), notes=notes)
 
 
 def _request(body: bytes, *, method: str = "POST", target: str = "/", headers: Headers = _HEADERS) -> Invocation:

@@ -1,13 +1,15 @@
-"""A summary of many deliveries: how many of each status, and how fast."""
+"""A summary of many deliveries: how many of each status, how fast, and their latencies in buckets. Pure."""
 
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 
+from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import Delivery
 
 _MOST_ERRORS = 50
@@ -43,6 +45,14 @@ class DeliveryTally:
     def rate_per_s(self) -> float:
         """Requests per second over the whole series."""
         return self.sent / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+    def unexpected(self, expectation: Expectation) -> int:
+        """Return how many requests did not get the expected status."""
+        return self.failed + sum(count for status, count in self.statuses.items() if not expectation.met_by(status))
+
+    def meets(self, expectation: Expectation | None) -> bool:
+        """Return whether every request got a response, with the expected status if there is an expectation."""
+        return not (self.failed if expectation is None else self.unexpected(expectation))
 
     def percentile(self, percent: float) -> float | None:
         """Return the latency that `percent` of the responses did not exceed; None if there are none."""
@@ -94,3 +104,56 @@ def percentile(ascending: Sequence[float], percent: float) -> float | None:
         return None
     rank = ceil(len(ascending) * percent / 100)
     return ascending[min(max(rank, 1), len(ascending)) - 1]
+
+
+# Ten for each power of ten: each is about a quarter larger than the one before (the preferred numbers R10, rounded).
+_STEPS = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.3, 8.0)
+_COARSER = ((1.0, 2.0, 5.0), (1.0,))
+# From 10 microseconds to a day.
+_DECADES = range(-2, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """How many latencies are at least `from_ms` and less than `to_ms` milliseconds; None means no upper bound."""
+
+    from_ms: float
+    to_ms: float | None
+    count: int
+
+
+def latency_buckets(latencies_ms: Iterable[float]) -> tuple[Bucket, ...]:
+    """Return the buckets of all latencies, from the shortest one to the longest; none for no latencies."""
+    counts = [0] * (len(_BOUNDS_MS))
+    for latency in latencies_ms:
+        counts[bisect_right(_BOUNDS_MS, latency) - 1] += 1
+    uppers = [*_BOUNDS_MS[1:], None]
+    return _trimmed([Bucket(*parts) for parts in zip(_BOUNDS_MS, uppers, counts, strict=True)])
+
+
+def at_most(buckets: Sequence[Bucket], limit: int) -> tuple[Bucket, ...]:
+    """Return the same latencies in at most `limit` buckets, a number of at least 12, by merging some."""
+    merged = tuple(buckets)
+    for steps in _COARSER:
+        if len(merged) > limit:
+            merged = _trimmed(list(_merged(buckets, _bounds(steps))))
+    return merged
+
+
+def _bounds(steps: Sequence[float]) -> tuple[float, ...]:
+    return (0.0, *(float(f"{step}e{decade}") for decade in _DECADES for step in steps))
+
+
+_BOUNDS_MS = _bounds(_STEPS)
+
+
+def _merged(buckets: Sequence[Bucket], bounds: Sequence[float]) -> Iterator[Bucket]:
+    for lower, upper in zip(bounds, [*bounds[1:], None], strict=True):
+        inside = (bucket for bucket in buckets if lower <= bucket.from_ms and (upper is None or bucket.from_ms < upper))
+        yield Bucket(lower, upper, sum(bucket.count for bucket in inside))
+
+
+def _trimmed(buckets: Sequence[Bucket]) -> tuple[Bucket, ...]:
+    """Return the buckets without empty ones at the two ends."""
+    filled = [number for number, bucket in enumerate(buckets) if bucket.count]
+    return tuple(buckets[filled[0] : filled[-1] + 1]) if filled else ()

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from port_hook_cli.invocations.records import delivery_record
 from port_hook_cli.invocations.view import _STYLES, format_status
-from port_hook_cli.replay.histogram import at_most, latency_buckets
+from port_hook_cli.replay.tally import at_most, latency_buckets
 from port_hook_cli.text.durations import format_duration, format_latency
 from port_hook_cli.text.safe import brief
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from port_hook_cli.replay.rewriting import ReadyReplay, SentReplay
     from port_hook_cli.replay.tally import DeliveryTally
 
 PERCENTILES = (50, 90, 99)
@@ -88,3 +90,9 @@ def series_record(tally: DeliveryTally) -> dict[str, Any]:
             for bucket in latency_buckets(tally.latencies_ms)
         ],
     }
+
+
+def sent_record(ready: ReadyReplay, sent: SentReplay) -> dict[str, Any]:
+    """Return the record of one request that was sent, with the id of the capture that it was saved as."""
+    record = delivery_record(sent.delivery, source=ready.source.name, run_id=ready.run_id)
+    return {**record, "capture": sent.kept.capture or None}

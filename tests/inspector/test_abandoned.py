@@ -15,12 +15,12 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.inspector.api import Inspector, InspectorSetup
 from port_hook_cli.inspector.port_side import PortSide
 from port_hook_cli.inspector.reading import CaptureReader
-from port_hook_cli.inspector.sending import Resent
 from port_hook_cli.inspector.server import OpenInspector, serving
 from port_hook_cli.inspector.triggering import Actions
 from port_hook_cli.invocations.models import Exchange, Invocation
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.replay.rewriting import SentReplay
 from port_hook_cli.runtime import Runtime
 from tests.factories import an_exchange, an_invocation
 from tests.inspectors import keep
@@ -61,11 +61,12 @@ class EndlessDestination:
 
     def __init__(self, work: Endless) -> None:
         self._work = work
+        self.takes_unsigned = False
 
     def default_url(self, exchange: Exchange) -> str | None:
         return "http://127.0.0.1:1/"
 
-    async def send(self, request: Invocation, url: str) -> Resent:
+    async def send(self, request: Invocation, url: str) -> SentReplay:
         await self._work.run()
         raise UsageError("There is nothing to send to.")
 
@@ -78,12 +79,14 @@ async def an_inspector(runtime: Runtime, folder: Path, work: Endless) -> AsyncIt
     await captures.open()
     try:
         await captures.catch_up()
+        access = PortAccess.known(Settings(), runtime)
         setup = InspectorSetup(
             mode="store",
             store=store,
             runtime=runtime,
             destination=EndlessDestination(work),
-            port=PortSide(PortAccess.known(Settings(), runtime)),
+            access=access,
+            port=PortSide(access),
             actions=Actions((), None, runtime),
         )
         async with serving(Inspector(setup, captures)) as opened:

@@ -77,7 +77,7 @@ async def main():
     show = lambda line: print(line, flush=True)
     stop = asyncio.Event()
     with typed_keys_hidden(runtime, at_once=True):
-        keys = KeyCommands(runtime, None, toggle=lambda: True)
+        keys = KeyCommands(runtime, None, None, toggle=lambda: True)
         with keys.reading(None, SimpleNamespace(is_paused=False), show, lambda: "", stop):
             select.select([0], [], [])
             # The event loop's next turn finds the terminal readable, then runs this, and then reads.

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.replay.histogram import Bucket, at_most, latency_buckets
+from port_hook_cli.replay.tally import Bucket, at_most, latency_buckets
 
 LATENCIES = st.lists(st.floats(0, 1e12) | st.floats(0, 1000), min_size=1, max_size=100)
 

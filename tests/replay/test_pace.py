@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.replay.pace import Pace, parse_rate
+from port_hook_cli.replay.sending import Pace, parse_rate
 
 
 @dataclass

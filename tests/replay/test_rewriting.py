@@ -3,7 +3,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,25 +12,23 @@ from hypothesis import strategies as st
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.forwarding import target_url
-from port_hook_cli.invocations.models import Headers, Invocation, Status
-from port_hook_cli.kafka.message import message_headers
+from port_hook_cli.invocations.models import Headers, Invocation
 from port_hook_cli.replay.rewriting import (
-    Rewriting,
-    draft,
-    finish,
+    MASKED,
+    Rewriter,
+    UnsignedReplay,
+    announced_runs,
     masked_fields,
     parse_header,
     parse_method,
-    signed_inside,
 )
-from port_hook_cli.signatures.messages import verify_received
-from port_hook_cli.signatures.signing import TimestampUnit, signed_message
+from port_hook_cli.replay.sources import ReplaySource
+from port_hook_cli.signatures.signing import Signer, TimestampUnit, signed_message
 from port_hook_cli.text.secret import MASK, Secret
-from tests.factories import NOW, SECRET, a_body, a_document, an_invocation
+from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_invocation
 
 URL = "http://127.0.0.1:8000/hook"
-PLAIN = Rewriting()
-EXACT = Rewriting(as_captured=True)
+EXACT: dict[str, Any] = {"signer": None, "takes_unsigned": True}
 
 
 def is_signed_with(request: Invocation, secret: str) -> bool:
@@ -41,28 +38,27 @@ def is_signed_with(request: Invocation, secret: str) -> bool:
     return request.headers.all("x-port-signature") == ("v1," + base64.b64encode(digest).decode(),)
 
 
-def sent(invocation: Invocation, rewriting: Rewriting = PLAIN, **options: Any) -> Invocation:
-    request = draft(invocation, rewriting, url=URL, body=options.pop("body", invocation.body))
-    fields: dict[str, Any] = {
-        "id_": "new",
-        "now": NOW + 1000.7,
-        "secret": None if rewriting.as_captured else SECRET,
-        "unit": TimestampUnit.SECONDS,
-        **options,
-    }
-    return finish(request, rewriting, **fields)
+def a_rewriter(**options: Any) -> Rewriter:
+    fields: dict[str, Any] = {"signer": Signer(SECRET), "now": lambda: NOW + 1000.7, "new_id": lambda: "new"}
+    return Rewriter(**{**fields, **options})
+
+
+def sent(invocation: Invocation, **options: Any) -> Invocation:
+    rewriter = a_rewriter(**options)
+    source = ReplaySource(name="a", invocation=invocation)
+    return rewriter.finish(rewriter.prepare(source, URL).draft)
 
 
 @given(st.binary(max_size=200), st.text(min_size=1, max_size=20).filter(lambda s: s.isprintable()))
 def test_a_replay_gets_a_new_signature_over_its_exact_body(body: bytes, secret: str) -> None:
-    request = sent(an_invocation(body), secret=Secret(secret))
+    request = sent(an_invocation(body), signer=Signer(Secret(secret)))
     assert request.body == body
     assert request.headers.all("x-port-timestamp") == (str(int(NOW) + 1000),)
     assert is_signed_with(request, secret)
 
 
 def test_the_timestamp_can_be_in_milliseconds() -> None:
-    request = sent(an_invocation(), unit=TimestampUnit.MILLISECONDS)
+    request = sent(an_invocation(), signer=Signer(SECRET, TimestampUnit.MILLISECONDS))
     assert request.headers.get("x-port-timestamp") == str(int((NOW + 1000.7) * 1000))
     assert is_signed_with(request, SECRET.reveal())
 
@@ -127,7 +123,7 @@ def test_as_captured_keeps_every_field_in_its_place_with_the_targets_host() -> N
         ("X-Port-Signature", "v1,old"),
         ("X-Forwarded-For", "1.2.3.4"),
     )
-    request = sent(an_invocation(body, headers=Headers(fields)), EXACT)
+    request = sent(an_invocation(body, headers=Headers(fields)), **EXACT)
     assert request.body == body
     assert request.headers.items == (("HOST", "127.0.0.1:8000"), *fields[1:])
 
@@ -135,13 +131,12 @@ def test_as_captured_keeps_every_field_in_its_place_with_the_targets_host() -> N
 @pytest.mark.parametrize("lengths", [("7",), ("8", "8"), ("eight",)])
 def test_captured_content_length_that_differs_from_the_body_is_removed(lengths: tuple[str, ...]) -> None:
     fields = tuple(("content-length", length) for length in lengths)
-    assert sent(an_invocation(b"12345678", headers=Headers(fields)), EXACT).headers.items == ()
+    assert sent(an_invocation(b"12345678", headers=Headers(fields)), **EXACT).headers.items == ()
 
 
 def test_method_and_header_fields_can_be_replaced() -> None:
-    rewriting = Rewriting(method="PUT", headers=(("X-A", "3"), ("x-a", "4"), ("x-gone", "")))
     captured = an_invocation(headers=Headers((("x-a", "1"), ("X-A", "2"), ("X-Gone", "1"), ("y", "1"))))
-    request = sent(captured, rewriting)
+    request = sent(captured, method="PUT", headers=(("X-A", "3"), ("x-a", "4"), ("x-gone", "")))
     assert request.method == "PUT"
     assert request.headers.all("x-a") == ("3", "4")
     assert request.headers.get("x-gone") is None
@@ -149,14 +144,14 @@ def test_method_and_header_fields_can_be_replaced() -> None:
 
 
 def test_signature_given_as_a_header_option_replaces_the_new_one() -> None:
-    request = sent(an_invocation(), Rewriting(headers=(("X-Port-Signature", "v1,forged"),)))
+    request = sent(an_invocation(), headers=(("X-Port-Signature", "v1,forged"),))
     assert request.headers.all("x-port-signature") == ("v1,forged",)
 
 
 def test_an_edited_body_is_signed_and_loses_its_content_encoding() -> None:
     captured = an_invocation(b"old", headers=Headers((("content-encoding", "gzip"), ("a", "b"))))
     assert sent(captured).headers.get("content-encoding") == "gzip"
-    request = sent(captured, body=b"new")
+    request = sent(captured, edit=lambda _: (b"new", ()))
     assert request.headers.get("content-encoding") is None
     assert request.body == b"new"
     assert is_signed_with(request, SECRET.reveal())
@@ -228,35 +223,35 @@ def test_a_refused_header_field_does_not_repeat_its_value() -> None:
     assert "geheim" not in caught.value.message
 
 
-# Messages of Kafka.
+def test_notes_of_an_edit_are_the_last_of_a_replay() -> None:
+    source = ReplaySource(name="a", invocation=an_invocation(headers=Headers((("a", MASK),))), notes=("stale",))
+    ready = a_rewriter(edit=lambda body: (body, ["added"])).prepare(source, URL)
+    assert [(note.text.partition(",")[0], note.about) for note in ready.notes] == [
+        ("stale", ""),
+        ("the store masks a", MASKED),
+        ("added", ""),
+    ]
 
 
-def test_edited_message_gets_a_new_signature_inside() -> None:
-    captured = signed_message({**a_document(), "headers": {"RUN_ID": "r_1"}}, SECRET, str(int(NOW)))
-    edited = captured.replace(b"create_vm", b"other_vm")
-    assert edited != captured
-    message = signed_inside(captured, edited, SECRET, str(int(NOW) + 5))
-    verdict = verify_received(message_headers(message), message, SECRET, is_message=True, now=NOW + 5)
-    assert (verdict.status, verdict.reading) == (Status.VALID, "kafka")
-    assert json.loads(message)["headers"]["X-Port-Timestamp"] == str(int(NOW) + 5)
-    assert json.loads(message)["headers"]["RUN_ID"] == "r_1"
+def test_request_without_a_signature_is_not_sent_as_captured() -> None:
+    source = ReplaySource(name="0123", invocation=an_invocation(headers=Headers()))
+    with pytest.raises(UnsignedReplay, match=r"^0123 has no signature to send as captured\.$"):
+        a_rewriter(signer=None).prepare(source, URL)
+    assert a_rewriter(**EXACT).prepare(source, URL).is_signed is False
 
 
-def test_message_stays_as_it_is_if_nothing_or_its_signature_was_edited() -> None:
-    captured = signed_message(a_document(), SECRET, str(int(NOW)))
-    assert signed_inside(captured, captured, SECRET, "1") is captured
-    edits: list[Any] = [{}, {"X-Port-Signature": "v1,bad", "X-Port-Timestamp": "1"}, []]
-    for headers in edits:
-        edited = json.dumps({**json.loads(captured), "headers": headers}).encode()
-        assert signed_inside(captured, edited, SECRET, "1") is edited
+def test_sandbox_is_told_the_action_and_the_edited_inputs_of_newly_signed_runs_once() -> None:
+    source = ReplaySource(name="a", invocation=an_invocation(a_body()))
+    edited = a_body(a_document()).replace(b"dev-env", b"other")
+    ready = a_rewriter(edit=lambda _: (edited, ())).prepare(source, URL)
+    (run,) = announced_runs([ready, ready, ready._replace(run_id="r_1", is_signed=False)])
+    assert (run["runId"], run["action"], run["properties"]["title"]) == (RUN_ID, "create_vm", "other")
 
 
-def test_message_with_a_timestamp_alone_does_not_get_a_signature() -> None:
-    captured = json.dumps({**a_document(), "headers": {"X-Port-Timestamp": "1"}}).encode()
-    edited = captured.replace(b"create_vm", b"other_vm")
-    assert signed_inside(captured, edited, SECRET, "1") is edited
-
-
-@given(st.binary() | st.just(b'{"headers": {"X-Port-Signature": 1}}') | st.just(b'{"headers":' * 2000))
-def test_any_other_body_stays_as_it_is(body: bytes) -> None:
-    assert signed_inside(a_body(), body, SECRET, "1") is body
+@pytest.mark.parametrize(("body", "inside"), [(b"create_vm", True), (b"other_vm", True), (b"other_vm", False)])
+def test_only_edited_kafka_message_is_signed_inside_again_if_it_may_be(body: bytes, inside: bool) -> None:
+    value = signed_message(a_document(), SECRET, str(int(NOW)))
+    source = ReplaySource(name="a", invocation=an_invocation(value), is_message=True)
+    edited = value.replace(b"create_vm", body)
+    ready = a_rewriter(signer=Signer(SECRET, inside=inside), edit=lambda _: (edited, ())).prepare(source, URL)
+    assert (ready.draft.body == edited) is (edited == value or not inside)

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.errors import PortApiError, PortHookError, StoreError
+from port_hook_cli.invocations.http_text import RawRequest
 from port_hook_cli.invocations.models import Cause, Headers, Status, Verdict
 from port_hook_cli.javascript.stringify import stringify
-from port_hook_cli.replay.sources import from_exchange, from_file, from_run
+from port_hook_cli.replay.sources import from_exchange, from_payload, from_request, from_run
 from tests.factories import RUN_ID, a_body, an_exchange, an_invocation
 
 
@@ -44,22 +44,8 @@ def test_source_from_an_invalid_capture_has_a_note(verdict: Verdict, words: str)
     assert from_exchange("x", an_exchange(verdict=verdict)).notes == (words,)
 
 
-def test_source_from_a_capture_file_has_its_body_and_id() -> None:
-    captured = an_invocation(b"\xff\x00 not json")
-    document = json.dumps(to_capture(an_exchange(captured)), indent=2)
-    source = from_file("c.json", document.encode())
-    assert source.invocation.body == captured.body
-    assert source.invocation.replay_of == captured.id
-    assert source.is_signed
-
-
-def test_a_damaged_capture_file_is_refused() -> None:
-    with pytest.raises(StoreError, match=r"c\.json cannot be replayed"):
-        from_file("c.json", b'{"schema": "port-hook/capture/1"}')
-
-
 def test_payload_is_posted_as_json_serialized_as_port_does() -> None:
-    source = from_file("p.json", b'\xef\xbb\xbf{ "a": 1.0 }\n')
+    source = from_payload("p.json", b'\xef\xbb\xbf{ "a": 1.0 }\n')
     assert source.invocation.body == b'{"a":1}'
     assert (source.invocation.method, source.invocation.target) == ("POST", "/")
     assert source.invocation.headers.items == (("content-type", "application/json"),)
@@ -68,32 +54,30 @@ def test_payload_is_posted_as_json_serialized_as_port_does() -> None:
 
 
 def test_payload_already_serialized_as_port_does_has_no_note() -> None:
-    source = from_file("p.json", a_body())
+    source = from_payload("p.json", a_body())
     assert (source.invocation.body, source.notes, source.run_id) == (a_body(), (), RUN_ID)
 
 
 def test_a_raw_http_request_is_replayed_exactly() -> None:
-    source = from_file("r.http", b"PUT /x?y HTTP/1.1\r\nX-A: 1\r\nx-port-signature: v1,x\r\n\r\n{ }")
-    assert (source.invocation.method, source.invocation.target, source.invocation.body) == ("PUT", "/x?y", b"{ }")
-    assert source.is_signed
-
-
-def test_a_malformed_raw_http_request_is_refused() -> None:
-    with pytest.raises(StoreError, match="cannot be read as an HTTP request"):
-        from_file("r.http", b"POST / HTTP/1.1\nno field\n\n{}")
+    headers = Headers((("X-A", "1"), ("x-port-signature", "v1,x")))
+    raw = RawRequest(method="PUT", target="/x?y", headers=headers, body=b"{ }", remarks=("a remark",))
+    source = from_request("r.http", raw)
+    invocation = source.invocation
+    assert (invocation.method, invocation.target, invocation.body) == ("PUT", "/x?y", b"{ }")
+    assert (invocation.headers, source.is_signed, source.notes) == (headers, True, ("a remark",))
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\xff\xfe", b'{"a": }'])
 def test_any_other_file_is_refused(content: bytes) -> None:
     with pytest.raises(StoreError, match="neither a payload nor a capture") as caught:
-        from_file("x", content)
+        from_payload("x", content)
     assert caught.value.hint
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_any_bytes_are_read_as_a_source_or_raise_an_error_of_port_hook(content: bytes) -> None:
     try:
-        source = from_file("x", content)
+        source = from_payload("x", content)
     except PortHookError:
         return
     assert source.name == "x"

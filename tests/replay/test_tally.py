@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.replay.tally import percentile, tally_deliveries
 
@@ -76,3 +77,21 @@ def test_different_errors_beyond_50_are_counted_together() -> None:
 
 def test_a_million_latencies_take_8_bytes_each() -> None:
     assert tally_deliveries([answered(200)] * 10, elapsed_s=1.0).latencies_ms.itemsize == 8  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("deliveries", "expected", "missed"),
+    [
+        ([answered(200), answered(500)], "2xx", 1),
+        ([answered(500)], "500", 0),
+        ([answered(200), failed("x")], "2xx", 1),
+        ([], "2xx", 0),
+    ],
+)
+def test_unexpected_statuses_and_missing_responses_are_counted(
+    deliveries: list[Delivery], expected: str, missed: int
+) -> None:
+    tally = tally_deliveries(deliveries, elapsed_s=1.0)
+    assert tally.unexpected(Expectation.parse(expected)) == missed
+    assert tally.meets(Expectation.parse(expected)) is (missed == 0)
+    assert tally.meets(None) is (tally.failed == 0)

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from port_hook_cli.invocations.models import Status
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.signatures.messages import verify_received
-from port_hook_cli.signatures.signing import signed_message
+from port_hook_cli.signatures.signing import Signer, signed_message
 from port_hook_cli.text.secret import Secret
-from tests.factories import NOW, SECRET
+from tests.factories import NOW, SECRET, a_body, a_document
 
 STAMP = str(int(NOW))
 
@@ -71,3 +71,34 @@ def test_message_without_a_secret_has_no_signature() -> None:
 @pytest.mark.parametrize("document", [[1, 2], "text", None])
 def test_message_that_is_not_an_object_has_no_signature(document: Any) -> None:
     assert json.loads(signed_message(document, SECRET, STAMP)) == document
+
+
+def test_edited_message_gets_a_new_signature_inside() -> None:
+    captured = signed_message({**a_document(), "headers": {"RUN_ID": "r_1"}}, SECRET, str(int(NOW)))
+    edited = captured.replace(b"create_vm", b"other_vm")
+    assert edited != captured
+    message = Signer(SECRET).message(captured, edited, NOW + 5)
+    verdict = verify_received(message_headers(message), message, SECRET, is_message=True, now=NOW + 5)
+    assert (verdict.status, verdict.reading) == (Status.VALID, "kafka")
+    assert json.loads(message)["headers"]["X-Port-Timestamp"] == str(int(NOW) + 5)
+    assert json.loads(message)["headers"]["RUN_ID"] == "r_1"
+
+
+def test_message_stays_as_it_is_if_nothing_or_its_signature_was_edited() -> None:
+    captured = signed_message(a_document(), SECRET, str(int(NOW)))
+    assert Signer(SECRET).message(captured, captured, 1) is captured
+    edits: list[Any] = [{}, {"X-Port-Signature": "v1,bad", "X-Port-Timestamp": "1"}, []]
+    for headers in edits:
+        edited = json.dumps({**json.loads(captured), "headers": headers}).encode()
+        assert Signer(SECRET).message(captured, edited, 1) is edited
+
+
+def test_message_with_a_timestamp_alone_does_not_get_a_signature() -> None:
+    captured = json.dumps({**a_document(), "headers": {"X-Port-Timestamp": "1"}}).encode()
+    edited = captured.replace(b"create_vm", b"other_vm")
+    assert Signer(SECRET).message(captured, edited, 1) is edited
+
+
+@given(st.binary() | st.just(b'{"headers": {"X-Port-Signature": 1}}') | st.just(b'{"headers":' * 2000))
+def test_any_other_body_stays_as_it_is(body: bytes) -> None:
+    assert Signer(SECRET).message(a_body(), body, 1) is body

@@ -1,0 +1,191 @@
+"""What `replay` prints: requests of a dry run, results as they arrive, and the numbers at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.files.output import check_new_file, write_new_file
+from port_hook_cli.invocations.hints import REPLAY_OPTIONS, delivery_hints
+from port_hook_cli.invocations.models import Delivery, Invocation
+from port_hook_cli.invocations.view import BODY_INDENT, delivery_lines, request_text
+from port_hook_cli.replay.rewriting import MASKED, ReadyReplay
+from port_hook_cli.replay.tally import DeliveryCounter, DeliveryTally
+from port_hook_cli.replay.view import (
+    format_latencies,
+    histogram_lines,
+    sent_record,
+    series_record,
+    tally_view,
+)
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import Output, emit, rich_console, tell, write_content
+from port_hook_cli.text.safe import printable
+
+if TYPE_CHECKING:
+    from port_hook_cli.captures.comparison.ignoring import Ignoring
+    from port_hook_cli.invocations.expected_status import Expectation
+    from port_hook_cli.replay.rewriting import SentReplay
+
+_SEPARATOR = b"\n\n"
+
+
+def tell_notes(ready: ReadyReplay, runtime: Runtime) -> None:
+    """Print what the user should know about a replay."""
+    for note in ready.notes:
+        option = "; set it with --header" if note.about == MASKED else ""
+        tell(f"note: {ready.source.name}: {note.text}{option}", runtime)
+
+
+def tell_failed(*, found: int, done: int, unforwarded: int, runtime: Runtime) -> None:
+    """Say how many captures failed and how many of them are left out: replayed since, or not forwarded."""
+    if done:
+        tell(f"note: left out {done}, whose latest replay did not fail", runtime)
+    if unforwarded:
+        tell(f"note: left out {unforwarded}, which have no response to compare with", runtime)
+    count = found - done - unforwarded
+    if count > 1:
+        tell(f"Found {count} captures that failed, oldest first.", runtime)
+    elif count:
+        tell("Found 1 capture that failed.", runtime)
+    else:
+        nothing = "There is nothing else to send." if found else "No captures failed, so there is nothing to send."
+        tell(nothing, runtime)
+
+
+def print_requests(requests: Sequence[tuple[Invocation, str]], runtime: Runtime, *, as_lambda: bool) -> None:
+    """Print requests and their URLs as HTTP, or the events of a Lambda function."""
+    from port_hook_cli.replay.lambda_client import event_of
+
+    written = event_of if as_lambda else request_text
+    content = _SEPARATOR.join(written(request, url) for request, url in requests)
+    write_content(content, runtime.stdout, environ=runtime.environ, end="\n")
+
+
+class ReplayReport:
+    """Prints each result, and holds the numbers so far, so that Ctrl-C does not lose them.
+
+    `total` is the number of requests; with `is_series`, the same ones are sent many times. `ignoring` is None if
+    responses are not compared.
+    """
+
+    def __init__(
+        self, runtime: Runtime, *, total: int, is_series: bool, as_json: bool, ignoring: Ignoring | None
+    ) -> None:
+        self._runtime, self._total, self._is_series, self._as_json = runtime, total, is_series, as_json
+        self._ignoring = ignoring
+        self._counter = DeliveryCounter()
+        self._last: Delivery | None = None
+        self._are_same: list[bool] = []
+        self._began = self._ended = time.perf_counter()
+        self._advance: Callable[[], None] = lambda: None
+
+    @contextmanager
+    def receiving(self) -> Iterator[None]:
+        """Measure the time from now on, and show a progress bar for several requests if stderr is a terminal."""
+        self._began = self._ended = time.perf_counter()
+        # The lines of a comparison are printed meanwhile.
+        if self._total == 1 or self._ignoring is not None or not self._runtime.stderr.isatty():
+            yield
+            return
+        from rich.progress import Progress
+
+        console = rich_console(self._runtime.stderr, self._runtime.environ)
+        with Progress(console=console, transient=True) as progress:
+            task = progress.add_task("sending", total=self._total)
+            self._advance = lambda: progress.advance(task)
+            yield
+
+    def add(self, ready: ReadyReplay, sent: SentReplay) -> None:
+        """Count a result, and print its record or its comparison."""
+        self._ended = time.perf_counter()
+        self._last = sent.delivery
+        self._counter.add(sent.delivery)
+        if sent.kept.problem:
+            tell(f"warning: the responses were not saved: {sent.kept.problem}", self._runtime)
+        compared = {} if self._ignoring is None else self._compare(ready, sent.delivery, self._ignoring)
+        if self._as_json:
+            emit({**sent_record(ready, sent), **compared}, self._runtime.stdout)
+        self._advance()
+
+    def finish(self, expectation: Expectation | None, plot: str | None, conflict: str) -> ExitCode:
+        """Print the numbers, write the plot, and return the exit code.
+
+        `conflict` says that two places have different secrets.
+        """
+        tally = self._counter.tally(self._ended - self._began)
+        if self._last is not None and not self._as_json:
+            self._show(tally, self._last, conflict)
+            self._tell_unexpected(tally, expectation)
+        elif self._as_json and self._is_series:
+            emit(series_record(tally), self._runtime.stdout)
+        if plot is not None:
+            write_plot(plot, tally, self._runtime)
+        if tally.unreachable:
+            return ExitCode.TARGET
+        return ExitCode.OK if tally.meets(expectation) and all(self._are_same) else ExitCode.FAILED
+
+    def _compare(self, ready: ReadyReplay, found: Delivery, ignoring: Ignoring) -> dict[str, Any]:
+        """Show how a response differs from the recorded one; return the fields that its record gets."""
+        from port_hook_cli.replay.comparing import compare_responses, comparison_fields, comparison_lines
+
+        assert ready.source.recorded is not None
+        comparison = compare_responses(ready.source.recorded, found, ignoring)
+        self._are_same.append(comparison.is_same)
+        if self._as_json:
+            return comparison_fields(comparison)
+        Output(self._runtime.stdout, self._runtime.environ).print(*comparison_lines(ready.source.name, comparison))
+        return {}
+
+    def _show(self, tally: DeliveryTally, last: Delivery, conflict: str) -> None:
+        runtime = self._runtime
+        if self._ignoring is not None:
+            from port_hook_cli.replay.comparing import summary_line
+
+            print(summary_line(self._are_same), file=runtime.stdout)
+        elif self._total == 1:
+            _show_one(last, runtime, conflict)
+        else:
+            console = rich_console(runtime.stdout, runtime.environ)
+            console.print(tally_view(tally), format_latencies(tally))
+            if self._is_series:
+                console.print(*histogram_lines(tally, console.width), sep="\n")
+
+    def _tell_unexpected(self, tally: DeliveryTally, expectation: Expectation | None) -> None:
+        if expectation is not None and (missed := tally.unexpected(expectation)):
+            message = f"{missed} of {tally.sent} requests did not get {expectation.text}"
+            print(f"error: {message}", file=self._runtime.stderr)
+
+
+def _show_one(delivery: Delivery, runtime: Runtime, conflict: str) -> None:
+    if delivery.status is None:
+        tell(f"error: {printable(delivery.error or 'no response')}", runtime)
+    else:
+        output = Output(runtime.stdout, runtime.environ)
+        output.print(*output.fit(delivery_lines(delivery), indent=BODY_INDENT))
+    if hints := delivery_hints(delivery, REPLAY_OPTIONS, conflict=conflict):
+        tell(f"hint: {' '.join(hints)}", runtime)
+
+
+def check_plot(name: str, runtime: Runtime) -> None:
+    """Raise UsageError or StoreError if the plot could not be written, before anything is sent."""
+    if not name.lower().endswith(".svg"):
+        raise UsageError(
+            f"--plot writes an SVG image, but the name {name!r} does not end in .svg.",
+            hint="Give a name that ends in .svg, such as latencies.svg.",
+        )
+    check_new_file(name, cwd=runtime.cwd)
+
+
+def write_plot(name: str, tally: DeliveryTally, runtime: Runtime) -> None:
+    """Draw the latencies in a new file."""
+    from port_hook_cli.replay.plot import latency_plot
+
+    if not tally.latencies_ms:
+        tell(f"note: {printable(name)} was not written, because no request got a response", runtime)
+        return
+    write_new_file(name, latency_plot(tally), cwd=runtime.cwd)
+    tell(f"note: wrote the latencies to {printable(name)}", runtime)
