@@ -20,7 +20,7 @@ from port_hook_cli.assistant.capture_details import without_signature
 from port_hook_cli.assistant.results import ToolOutput
 from port_hook_cli.assistant.tool import Arguments
 from port_hook_cli.assistant.workspace import Workspace
-from port_hook_cli.captures.store.finder import Finder, Purpose
+from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.forwarding import is_on_this_machine, read_target
@@ -127,7 +127,7 @@ def _prepared(arguments: Arguments, workspace: Workspace) -> tuple[ReadyReplay, 
         edit=edits.apply if edits else None,
         method=None if method is None else parse_method(method),
     )
-    with closing(Finder(workspace.store, runtime, Purpose.SEND, reads_files=False)) as finder:
+    with closing(Finder(workspace.store, runtime, CaptureUse.SEND, reads_files=False)) as finder:
         exchange = finder.find(arguments["capture"]).exchange
     source = from_exchange(exchange.invocation.id, exchange, is_stored=True)
     if signer is not None:

@@ -20,7 +20,7 @@ from port_hook_cli.actions.encrypted_inputs import (
     with_decrypted,
 )
 from port_hook_cli.actions.encryption import Problem, Scheme
-from port_hook_cli.captures.store.finder import Finder, Purpose
+from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.cli import options
 from port_hook_cli.cli.keys import build_decrypter
 from port_hook_cli.cli.option_groups import argument, command, option
@@ -109,7 +109,7 @@ def decrypt(
 
 def _read(name: str, store: Path | None, runtime: Runtime) -> Payload:
     """Return the payload of a file or a capture; raises StoreError if there is none."""
-    with closing(Finder(store, runtime, Purpose.CHECK, kinds=_KINDS)) as finder:
+    with closing(Finder(store, runtime, CaptureUse.CHECK, kinds=_KINDS)) as finder:
         found = finder.find(name)
     request = found.request
     body = request.body.removeprefix(_BOM) if found.is_body_only else request.body

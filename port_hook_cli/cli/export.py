@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.captures.exports.formats import EXPORT_FORMATS, Exported, find_export
-from port_hook_cli.captures.store.finder import Finder, Purpose
+from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.cli import options
 from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
@@ -65,7 +65,7 @@ def export(
     if len(captures) > 1 and not row.takes_many:
         raise UsageError(f"The format {format_} takes one capture.", hint="Run the command once for each.")
     target = None if to is None else read_target(to, "--to")
-    with closing(Finder(store, runtime, Purpose.SHOW)) as finder:
+    with closing(Finder(store, runtime, CaptureUse.SHOW)) as finder:
         found = [_exported(name, target, finder) for name in captures]
     _write(row.write(found), output, runtime)
     return ExitCode.OK

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from port_hook_cli.captures.database.opening import store_path
-from port_hook_cli.captures.store.finder import Finder, Purpose
+from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.captures.store.reading import open_captures
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
@@ -252,7 +252,7 @@ def _found(sources: list[str], store: Path | None, access: PortAccess, runtime: 
     async def find(finder: Finder) -> list[ReplaySource]:
         return [await find_source(name, finder, access) for name in sources]
 
-    with closing(Finder(store, runtime, Purpose.SEND, kinds=KINDS)) as finder:
+    with closing(Finder(store, runtime, CaptureUse.SEND, kinds=KINDS)) as finder:
         return asyncio.run(find(finder))
 
 

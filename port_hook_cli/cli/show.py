@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from port_hook_cli.captures.store.finder import Finder, Purpose
+from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.cli import options
 from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import ExitCode, UsageError
@@ -55,7 +55,7 @@ def show(
     """Show one capture in full."""
     runtime: Runtime = ctx.obj
     _refuse_file(capture, runtime)
-    with closing(Finder(store, runtime, Purpose.SHOW, reads_files=False)) as finder:
+    with closing(Finder(store, runtime, CaptureUse.SHOW, reads_files=False)) as finder:
         exchange = finder.find(capture).exchange
         replays = [] if body or as_file or as_json else list(_replays(exchange, finder.store()))
     if body:

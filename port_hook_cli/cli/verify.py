@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.captures.documents.saved_request import SavedRequest, explain, from_exchange
-from port_hook_cli.captures.store.finder import Finder, Purpose
+from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.exit_codes import ExitCode
@@ -113,7 +113,7 @@ def _on_the_wire(value: str) -> str:
 
 
 def _saved(name: str, store: Path | None, runtime: Runtime) -> SavedRequest:
-    with closing(Finder(store, runtime, Purpose.CHECK, kinds=_FORMS)) as finder:
+    with closing(Finder(store, runtime, CaptureUse.CHECK, kinds=_FORMS)) as finder:
         content = finder.find(name).content
     if isinstance(content, Exchange):
         return from_exchange(content)

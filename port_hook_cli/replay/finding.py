@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from port_hook_cli.captures.store.finder import Finder, Found
+from port_hook_cli.captures.store.finder import Finder, FoundRequest
 from port_hook_cli.captures.store.statements import StoreFilter
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.http_text import RawRequest
@@ -24,7 +24,7 @@ async def find_source(name: str, finder: Finder, access: PortAccess) -> ReplaySo
     return source_of(await finder.find_or_get(name, access), finder)
 
 
-def source_of(found: Found, finder: Finder) -> ReplaySource:
+def source_of(found: FoundRequest, finder: Finder) -> ReplaySource:
     """Return what the finder found as a source; raises StoreError for content that cannot be sent."""
     name, content = found.name, found.content
     if isinstance(content, Exchange):

@@ -11,7 +11,7 @@ from typing import Any
 
 from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
 from port_hook_cli.captures.documents.truncation import require_whole
-from port_hook_cli.captures.store.finder import Finder, Purpose
+from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.errors import ExitCode, StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.invocations.models import Exchange
@@ -63,7 +63,7 @@ def _find(name: str, runtime: Runtime) -> Exchange | None:
             raise StoreError(f"{name} cannot be read: {problem}.") from problem
     if name != _LAST and not _is_id(name):
         return None
-    with closing(Finder(None, runtime, Purpose.SHOW)) as captures:
+    with closing(Finder(None, runtime, CaptureUse.SHOW)) as captures:
         try:
             return captures.find(name).exchange
         except StoreError:

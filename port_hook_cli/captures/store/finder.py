@@ -28,7 +28,7 @@ LEAST_PREFIX = 4
 _KINDS = "Give a capture's id, `last`, or a file with a capture, a raw HTTP request or a payload."
 
 
-class Purpose(Enum):
+class CaptureUse(Enum):
     """What a capture is wanted for.
 
     A capture to SHOW may be in another user's store. A capture to SEND needs `LEAST_PREFIX` characters of its id, and
@@ -41,7 +41,7 @@ class Purpose(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundRequest:
     """What a name means: a capture, a raw HTTP request, the bytes of another file, or an action run as Port returns it.
 
     `is_stored` says that it is a capture of the store.
@@ -88,17 +88,17 @@ class Finder:
         self,
         option: Path | None,
         runtime: Runtime,
-        purpose: Purpose,
+        purpose: CaptureUse,
         *,
         reads_files: bool = True,
         kinds: str = _KINDS,
     ) -> None:
         self._option, self._runtime, self._purpose = option, runtime, purpose
         self._reads_files, self._kinds = reads_files, kinds
-        self._store = LateStore(lambda: open_captures(option, runtime, show_only=purpose is Purpose.SHOW))
+        self._store = LateStore(lambda: open_captures(option, runtime, show_only=purpose is CaptureUse.SHOW))
         self.close = self._store.close
 
-    def find(self, name: str) -> Found:
+    def find(self, name: str) -> FoundRequest:
         """Return the file that `name` names, or else the capture. `last` is never a file.
 
         Raises StoreError, and UsageError for an empty name and for an id that is too short.
@@ -106,9 +106,9 @@ class Finder:
         if not name:
             raise UsageError("A capture's name is empty.", hint="Check whether a shell variable is unset.")
         can_be_id = name.isalnum() or is_run_id(name)
-        return self._file(name, can_be_missing=can_be_id) or Found(name, self._in_store(name), is_stored=True)
+        return self._file(name, can_be_missing=can_be_id) or FoundRequest(name, self._in_store(name), is_stored=True)
 
-    async def find_or_get(self, name: str, access: PortAccess) -> Found:
+    async def find_or_get(self, name: str, access: PortAccess) -> FoundRequest:
         """Return what `find` returns; a run id names the newest capture of the run, or else the run in Port.
 
         Port is asked about action runs only. Raises PortApiError and SettingsError too.
@@ -122,7 +122,7 @@ class Finder:
         captures = None if self._has_no_store() else self.store()
         captured = None if captures is None else next(captures.find(run_id=name, limit=1, originals=True), None)
         if captured is not None:
-            return Found(name, captured, is_stored=True)
+            return FoundRequest(name, captured, is_stored=True)
         if is_node_run(name):
             # Port's API reference has routes that update node runs and their logs, but none that returns their request.
             raise StoreError(
@@ -131,7 +131,7 @@ class Finder:
                 hint="Capture it with `port-hook listen` when the node runs again, or name a file with its payload.",
             )
         try:
-            return Found(name, await access.get_run(name))
+            return FoundRequest(name, await access.get_run(name))
         except PortHookError as problem:
             reason = f"Port was asked because there is no file {name} and no capture of that run here."
             raise type(problem)(f"{problem.message} {reason}", hint=problem.hint) from problem
@@ -144,12 +144,12 @@ class Finder:
         """Return where the last listener with the store forwarded to, None if the store was not needed so far."""
         return self._store.open().last_target() if self._store.is_open else None
 
-    def _file(self, name: str, *, can_be_missing: bool) -> Found | None:
+    def _file(self, name: str, *, can_be_missing: bool) -> FoundRequest | None:
         if not self._reads_files or name == LAST or "\0" in name:  # no path has a null character
             return None
         if can_be_missing and not self._is(name, Path.is_file):
             return None
-        return Found(name, self._read(name))
+        return FoundRequest(name, self._read(name))
 
     def _read(self, name: str) -> Exchange | RawRequest | bytes:
         content = read_input(name, cwd=self._runtime.cwd, stdin=self._runtime.stdin)
@@ -175,7 +175,7 @@ class Finder:
             raise type(error)(f"{error.message} There is no file {name} either.", hint=error.hint) from error
 
     def _captured(self, name: str) -> Exchange:
-        if self._purpose is not Purpose.SEND:
+        if self._purpose is not CaptureUse.SEND:
             return self.store().get(name)
         if name == LAST:
             return next(self.store().find(limit=1, originals=True), None) or self.store().get(LAST)

@@ -12,7 +12,7 @@ import pytest
 
 from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.captures.store.finder import Finder, Found, Purpose
+from port_hook_cli.captures.store.finder import CaptureUse, Finder, FoundRequest
 from port_hook_cli.errors import PortApiError, PortHookError, SettingsError, StoreError, UsageError
 from port_hook_cli.invocations.http_text import RawRequest
 from port_hook_cli.invocations.models import Exchange
@@ -27,12 +27,12 @@ NODE_RUN = "wfnr_abc123"
 REQUEST = b"PUT /x HTTP/1.1\r\ncontent-type: application/json\r\n\r\n{}"
 
 # How commands find: `show` and the tools that read; `diff` and `export`; `verify`, `decrypt` and `agent`; `replay`.
-KINDS: Mapping[str, tuple[Purpose, bool]] = {
-    "show": (Purpose.SHOW, False),
-    "diff": (Purpose.SHOW, True),
-    "verify": (Purpose.CHECK, True),
-    "replay": (Purpose.SEND, True),
-    "replay_capture": (Purpose.SEND, False),
+KINDS: Mapping[str, tuple[CaptureUse, bool]] = {
+    "show": (CaptureUse.SHOW, False),
+    "diff": (CaptureUse.SHOW, True),
+    "verify": (CaptureUse.CHECK, True),
+    "replay": (CaptureUse.SEND, True),
+    "replay_capture": (CaptureUse.SEND, False),
 }
 UNKNOWN, SEVERAL, SHORT = "has an id that starts with", "is the start of several captures", "is too short"
 RUN, NO_FILE, NO_PATH = "is the id of a run", "There is no file", "is a directory"
@@ -83,7 +83,7 @@ def finder(runtime: MakeRuntime, command: str) -> Finder:
     return Finder(None, runtime(stdin=b"stdin"), purpose, reads_files=reads_files)
 
 
-def what_it_is(found: Found) -> str:
+def what_it_is(found: FoundRequest) -> str:
     if isinstance(found.content, Exchange):
         return found.content.invocation.id
     if isinstance(found.content, RawRequest):
@@ -161,7 +161,7 @@ class Port(PortAccess):
         return {"id": run_id}
 
 
-async def find(runtime: MakeRuntime, name: str, problem: PortHookError | None = None) -> tuple[Found, list[str]]:
+async def find(runtime: MakeRuntime, name: str, problem: PortHookError | None = None) -> tuple[FoundRequest, list[str]]:
     port = Port(runtime(), problem)
     with closing(finder(runtime, "replay")) as it:
         return await it.find_or_get(name, port), port.asked
