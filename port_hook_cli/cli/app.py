@@ -54,6 +54,9 @@ COMMANDS = {
 }
 
 
+_MODULES = {"logout": "login"}
+"""The modules of the commands that have none of their own."""
+
 # Words that people type instead of an option, and the option. `help COMMAND` is `COMMAND --help`.
 _WORDS = {"help": "--help", "version": "--version"}
 # The folder of retarget/journal.py in the home folder. Repeated here, so that checking it needs no import.
@@ -65,7 +68,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
 @cache
 def _load(name: str) -> Any:
     """Return a command, which is built once."""
-    module = import_module(f"port_hook_cli.cli.{name.replace('-', '_')}")
+    module = import_module(f"port_hook_cli.cli.{_MODULES.get(name, name.replace('-', '_'))}")
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(name, cls=Command)(getattr(module, name.replace("-", "_")))
     return typer.main.get_command(app)
