@@ -118,9 +118,10 @@ async def beside_listener(
     **options: Any,
 ) -> AsyncIterator[InspectorClient]:
     """Open a listener with an inspector."""
-    plan = ListenPlan(policy=Policy(secret=SECRET, routes=Routes(default=forward_to, mount=mount)), port=0, store=store)
+    secret = options.get("secret", SECRET)
+    plan = ListenPlan(policy=Policy(secret=secret, routes=Routes(default=forward_to, mount=mount)), port=0, store=store)
     observer = InspectorObserver()
-    wanted = InspectorOptions(**{"secret": SECRET, "access": PortAccess.known(Settings(), runtime), **options})
+    wanted = InspectorOptions(**{"secret": secret, "access": PortAccess.known(Settings(), runtime), **options})
     async with listening(plan, runtime, Observers([observer, *observers])) as serving:
         serving.accept()
         urls = lambda: (serving.url, None)  # noqa: E731

@@ -41,8 +41,7 @@ class KeyCommands(Observer):
     """Reads keys from the terminal while a listener runs, and does what they stand for.
 
     `toggle` switches the screen between full and compact, and returns whether it is compact now. `open_page` opens the
-    inspector; it is None if there is none. Without a secret, a replay keeps the signature that was captured. `access`
-    announces replays to a sandbox.
+    inspector; it is None if there is none. `access` announces replays to a sandbox.
     """
 
     def __init__(
@@ -79,7 +78,7 @@ class KeyCommands(Observer):
         """
         loop, descriptor = asyncio.get_running_loop(), self._runtime.stdin.fileno()
         does: Mapping[str, Callable[[], None]] = {
-            "r": lambda: self._start("r", lambda: self._replay(context, notice), notice),
+            "r": lambda: self._start("r", lambda: self.replay(context, notice), notice),
             "c": lambda: self._start("c", lambda: self._copy(url(), notice), notice),
             "f": lambda: notice("Showing one line per invocation." if self._toggle() else "Showing everything."),
             "i": lambda: self._inspect(notice),
@@ -126,18 +125,21 @@ class KeyCommands(Observer):
         if key not in self._running or self._running[key].done():
             self._running[key] = asyncio.create_task(run())
 
-    async def _replay(self, context: SourceContext, notice: Callable[[str], None]) -> None:
+    async def replay(self, context: SourceContext, notice: Callable[[str], None]) -> None:
+        """Send the last exchange through the pipeline again, newly signed. Raises StoreError.
+
+        A listener without a secret verifies nothing: it gets the captured signature, or a request without one.
+        """
         if self._last is None:
             notice("There is nothing to replay yet.")
             return
         notice(f"Replaying {self._last.invocation.id}.")
-        source = from_exchange(self._last.invocation.id, self._last)
         signer = None if self._secret is None else Signer(self._secret)
-        # A listener without a secret verifies nothing, so it takes a request without a signature again.
         rewriter = Rewriter(
             signer=signer, now=self._runtime.now, new_id=self._runtime.new_id, takes_unsigned=signer is None
         )
         url = f"http://{_LOOPBACK}"
+        source = from_exchange(self._last.invocation.id, self._last)
         ready = await asyncio.to_thread(rewriter.prepare, source, url)
         await announce([ready], self._access)
         request = await asyncio.to_thread(rewriter.finish, ready.draft)

@@ -19,7 +19,7 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import signed_message
 from port_hook_cli.signatures.verification import verify_signature
 from tests.assistant.assistants import Assistant
-from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation
+from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation, signed
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler, handler
 
@@ -113,6 +113,26 @@ def test_capture_that_no_one_signed_is_not_signed_for_an_agent(
         if signature:
             assistant.result("replay_capture", capture="last", to=target.url, as_captured=True)
             assert target.requests[0].value("x-port-timestamp") == "1700000000"
+
+
+def test_request_without_a_signature_is_not_sent_as_captured(assistant: Assistant) -> None:
+    unsigned = an_invocation(headers=Headers((("content-type", "application/json"),)))
+    assistant.save(an_exchange(unsigned))
+    text = assistant.error("replay_capture", capture="last", to="1", as_captured=True)
+    assert f"{unsigned.id} has no signature to send as captured.\nhint: Leave out `as_captured`" in text
+
+
+def test_replay_tells_a_sandbox_on_this_machine_the_action_and_the_inputs_of_the_run(
+    runtime: Callable[..., Runtime],
+) -> None:
+    with a_sandbox() as sandbox, handler() as target:
+        assistant = Assistant.at(runtime, env=environ_of(sandbox))
+        body = a_body()
+        headers = signed(body, secret=sandbox.client_secret)
+        assistant.save(an_exchange(an_invocation(body, headers=headers)))
+        assistant.result("replay_capture", capture="last", to=target.url, set={"payload.properties.cpu": 8})
+        found = sandbox.runs[RUN_ID]
+    assert (found.start.action, found.start.properties["cpu"]) == ("create_vm", 8)
 
 
 def test_changed_body_is_not_sent_as_captured(assistant: Assistant) -> None:

@@ -193,7 +193,8 @@ def test_replay_as_captured_sends_the_exact_request_without_a_secret(run: Run, f
 def test_replay_refuses_as_captured_when_there_is_no_signature(run: Run, folder: Path) -> None:
     result = run("replay", payload_file(folder), "--to", "1", "--as-captured")
     assert result.code == 2
-    assert "no signature" in result.err
+    hint = "hint: Leave out --as-captured to sign it.\n"
+    assert result.err == f"error: payload.json has no signature to send as captured.\n{hint}"
 
 
 @pytest.mark.parametrize("options", [["--set", "a=1"], ["--unset", "a"], ["--edit"]])

@@ -35,10 +35,11 @@ from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.messages import verify_received
 from port_hook_cli.signatures.signing import signed_message
+from port_hook_cli.text.remark import say_nothing
 from port_hook_cli.text.secret import Secret
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation, signed
 from tests.inspectors import InspectorClient, beside_listener, keep, over_store
-from tests.sandboxes import a_sandbox
+from tests.sandboxes import a_sandbox, environ_of, sandbox_with
 from tests.servers import handler
 
 DOCUMENT = Path("docs/reference/inspector-api.md")
@@ -349,6 +350,46 @@ async def test_replay_to_another_machine_is_refused(runtime: MakeRuntime, store:
     async with over_store(runtime(), store) as client:
         assert (await client.get(f"/api/captures/{ID}"))["replay_to"] is None
         await client.post(f"/api/captures/{ID}/replay", {"to": to}, expect=400)
+
+
+async def test_capture_that_was_not_forwarded_on_this_machine_is_sent_to_the_target_of_the_last_listener(
+    runtime: MakeRuntime, store: Path
+) -> None:
+    with handler() as target:
+        keep(store, [answered(delivery=Delivery(url="http://page.example/", status=200, latency_ms=1.0))])
+        with open_store(store, store.parent) as opened:
+            opened.record_session(target.url)
+        async with over_store(runtime(), store) as client:
+            assert (await client.get(f"/api/captures/{ID}"))["replay_to"].startswith(target.url)
+            await client.post(f"/api/captures/{ID}/replay")
+        assert len(target.requests) == 1
+
+
+async def test_request_without_a_signature_is_not_sent_as_captured(runtime: MakeRuntime, store: Path) -> None:
+    unsigned = an_invocation(id=ID, headers=Headers((("content-type", "application/json"),)))
+    with handler() as target:
+        keep(store, [answered(invocation=unsigned, delivery=Delivery(url=target.url, status=200, latency_ms=1.0))])
+        for opened in (over_store(runtime(), store), beside_listener(runtime(), store, forward_to=target.url)):
+            async with opened as client:
+                found = await client.post(f"/api/captures/{ID}/replay", {"sign": False}, expect=400)
+                assert found["error"] == f"{ID} has no signature to send as captured."
+        async with beside_listener(runtime(), store, secret=None) as client:  # it verifies nothing
+            await client.post(f"/api/captures/{ID}/replay", {"sign": False, "to": target.url}, expect=400)
+            assert target.requests == []
+            assert (await client.post(f"/api/captures/{ID}/replay", {"sign": False}))["delivery"]["status"] == 200
+
+
+async def test_replay_tells_a_sandbox_on_this_machine_the_action_and_the_inputs_of_the_run(
+    runtime: MakeRuntime, store: Path
+) -> None:
+    with handler() as target:
+        keep(store, [answered(delivery=Delivery(url=target.url, status=200, latency_ms=1.0))])
+        async with sandbox_with() as sandbox:
+            access = PortAccess(runtime(env=environ_of(sandbox)), say_nothing)
+            async with over_store(runtime(), store, access=access) as client:
+                await client.post(f"/api/captures/{ID}/replay", {"set": {"/payload/properties/cpu": 8}})
+            found = sandbox.runs[RUN_ID]
+    assert (found.start.action, found.start.properties["cpu"]) == ("create_vm", 8)
 
 
 async def test_replay_to_the_inspector_itself_is_refused(runtime: MakeRuntime, store: Path) -> None:
