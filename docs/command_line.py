@@ -16,7 +16,6 @@ from port_hook_cli.cli.help import EXAMPLES
 
 UNDECLARED = Declaration("")
 COMPLETES = {
-    ("replay", "sources"): "sources",
     ("verify", "request"): "captures_and_files",
     ("agent", "source"): "captures_and_files",
     ("sign", "payload"): "files",

@@ -34,13 +34,6 @@ HARMLESS: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "trigger": {"strict": ANY_VALUE, "timestamp-unit": ANY_VALUE, "timeout": (0.001, 40.0), "json": ANY_VALUE},
     "agent": {"json": ANY_VALUE},
     "verify": {"tolerance": (0.0, 300.0), "json": ANY_VALUE},
-    "replay": {
-        "timestamp-unit": ANY_VALUE,
-        "rate": ANY_VALUE,
-        "expect-status": ANY_VALUE,
-        "timeout": (0.001, 40.0),
-        "json": ANY_VALUE,
-    },
     "report-run": {"json": ANY_VALUE},
     "restore": {"json": ANY_VALUE},
 }

@@ -27,15 +27,6 @@ GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "Signature": ("--secret-file", "--org"),
         "Output": ("--raw", "--json"),
     },
-    "replay": {
-        "Target": ("--to", "--as", "--timeout"),
-        "Responses": ("--expect-status", "--compare", "--ignore"),
-        "Changes": ("--set", "--unset", "--edit", "--method", "--header"),
-        "Signature": ("--secret-file", "--org", "--timestamp-unit", "--as-captured"),
-        "Series": ("--times", "--concurrency", "--rate", "--plot"),
-        "Output": ("--dry-run", "--json"),
-        "Sources": ("--failed", "--since", "--store", "--api-timeout", "--insecure-api"),
-    },
 }  # fmt: skip
 """Command -> group -> its options. tests/cli/test_help.py checks that each option is in one group."""
 

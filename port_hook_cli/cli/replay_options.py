@@ -1,0 +1,265 @@
+"""The options of `replay`, in the groups of its help, and the values that they are for the verb."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+from port_hook_cli.cli import options
+from port_hook_cli.cli.declaration import ANY_VALUE, NoEffect
+from port_hook_cli.cli.option_groups import also, option, option_group
+from port_hook_cli.cli.signing_options import Unit
+from port_hook_cli.errors import UsageError
+from port_hook_cli.http.limits import API_TIMEOUT_S
+from port_hook_cli.invocations.expected_status import Expectation
+from port_hook_cli.invocations.forwarding import read_target
+from port_hook_cli.replay.lambda_client import DEFAULT_ENDPOINT, endpoint_url
+from port_hook_cli.replay.rewriting import Edit, parse_header, parse_method
+from port_hook_cli.replay.sending import MOST_SENDS, Series, parse_rate
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.signing import TimestampUnit
+
+if TYPE_CHECKING:
+    from port_hook_cli.captures.comparison.ignoring import Ignoring
+
+_LAMBDA = "lambda"
+_CAPTURED = NoEffect("--as-captured sends the request as it was captured", beside=("--as-captured",))
+_DRY = NoEffect("--dry-run sends nothing", beside=("--dry-run",))
+
+
+@option_group("Target")
+class ReplayTarget:
+    """Where requests are sent."""
+
+    to: Annotated[
+        str | None,
+        options.target(
+            "The target. If it has no path, the captured path and query are used. Default: the handler on this "
+            "machine that the capture was forwarded to, or that the store's last `listen` forwarded to.",
+        ),
+    ] = None
+    kind: Annotated[
+        str,
+        option(
+            "--as",
+            metavar="http|lambda",
+            help="Send an HTTP request, or invoke a Lambda function with the event of a function URL; then --to is the "
+            f"runtime's endpoint, by default {DEFAULT_ENDPOINT}.",
+            parser=options.one_of(("http", _LAMBDA)),
+        ),
+    ] = "http"
+    timeout_s: options.ResponseTimeout = 40.0
+
+    @property
+    def is_lambda(self) -> bool:
+        """Whether requests invoke a function."""
+        return self.kind == _LAMBDA
+
+    def url(self) -> str | None:
+        """Return the target, None if each capture is sent to its own; raises UsageError."""
+        to = None if self.to is None else read_target(self.to, "--to")
+        return endpoint_url(to) if self.is_lambda else to
+
+
+@option_group("Responses")
+class ReplayResponses:
+    """What responses are expected."""
+
+    expect_status: options.ExpectStatus = None
+    compare: Annotated[
+        bool,
+        option(
+            "--compare",
+            help="Compare each response with the recorded one; exit with code 1 if they differ.",
+            no_effect=(_DRY,),
+        ),
+    ] = False
+    ignore: Annotated[
+        list[str] | None,
+        option(
+            "--ignore",
+            metavar="PATH|header:NAME",
+            help="With --compare: leave out a value of the response's body, or a header (repeatable).",
+            no_effect=(NoEffect("Nothing is compared", without=("--compare",)),),
+        ),
+    ] = None
+
+    def expectation(self) -> Expectation | None:
+        """Return the expected status; raises UsageError."""
+        return None if self.expect_status is None else Expectation.parse(self.expect_status)
+
+    def ignoring(self) -> Ignoring | None:
+        """Return what a comparison leaves out, None if responses are not compared; raises UsageError."""
+        if not self.compare:
+            return None
+        from port_hook_cli.captures.comparison.ignoring import Ignoring
+        from port_hook_cli.replay.comparing import NEVER_COMPARED
+
+        return Ignoring.parse(self.ignore or (), headers=NEVER_COMPARED)
+
+
+@option_group("Changes")
+class ReplayChanges:
+    """What changes in a request."""
+
+    set: Annotated[
+        list[str] | None,
+        option(
+            "--set",
+            metavar="PATH=JSON",
+            help="Set a value: payload.properties.cpu=4, tags[]=new (repeatable).",
+            no_effect=(_CAPTURED,),
+        ),
+    ] = None
+    unset: Annotated[
+        list[str] | None,
+        option(
+            "--unset",
+            metavar="PATH",
+            help="Remove a value, before any --set (repeatable).",
+            no_effect=(_CAPTURED,),
+        ),
+    ] = None
+    edit: Annotated[
+        bool, option("--edit", help="Edit the payload in $VISUAL or $EDITOR first.", no_effect=(_CAPTURED,))
+    ] = False
+    method: Annotated[str | None, option("--method", metavar="M", help="Send with another method.")] = None
+    header: Annotated[
+        list[str] | None,
+        option("--header", metavar="K:V", help="Set a header field; an empty value removes it (repeatable)."),
+    ] = None
+
+    def new_method(self) -> str | None:
+        """Return the method to send with; raises UsageError."""
+        return None if self.method is None else parse_method(self.method)
+
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Return the header fields to set; raises UsageError."""
+        return tuple(map(parse_header, self.header or ()))
+
+    def body_edit(self, runtime: Runtime) -> Edit | None:
+        """Return what changes a body: --unset and --set, then the user's editor. Raises UsageError."""
+        if not (self.set or self.unset or self.edit):
+            return None
+        from port_hook_cli.javascript.paths import JsonPath
+        from port_hook_cli.replay.editing import Assignment, Edits, for_editor, from_editor
+        from port_hook_cli.terminal.editor import edit
+
+        edits = Edits(
+            unset=tuple(map(JsonPath.parse, self.unset or ())),
+            assignments=tuple(map(Assignment.parse, self.set or ())),
+        )
+        if not self.edit:
+            return edits.apply
+
+        def edit_by_hand(body: bytes) -> tuple[bytes, Sequence[str]]:
+            body, notes = edits.apply(body) if edits else (body, ())
+            shown = for_editor(body)
+            return edit(
+                shown, lambda text: body if text == shown else from_editor(text), environ=runtime.environ
+            ), notes
+
+        return edit_by_hand
+
+
+@option_group("Signature")
+class ReplaySignature:
+    """How requests are signed."""
+
+    secret_file: options.SecretFile = None
+    org: options.Org = None
+    unit: Annotated[Unit, also(no_effect=(_CAPTURED,))] = TimestampUnit.SECONDS
+    as_captured: Annotated[
+        bool, option("--as-captured", help="Send body, timestamp and signature as captured; needs no secret.")
+    ] = False
+
+
+@option_group("Series")
+class ReplaySeries:
+    """How often each source is sent."""
+
+    times: Annotated[
+        int,
+        option(
+            "--times",
+            metavar="N",
+            min=1,
+            max=MOST_SENDS,
+            help=f"Send each source N times, {MOST_SENDS:,} requests in total at most.",
+        ),
+    ] = 1
+    concurrency: Annotated[int, option("--concurrency", metavar="N", min=1, help="Send N requests at once.")] = 1
+    rate: Annotated[
+        str | None,
+        option(
+            "--rate",
+            metavar="N/s",
+            help="Send at most N requests a second (N/s) or a minute (N/m), evenly spaced.",
+            trust=ANY_VALUE,
+        ),
+    ] = None
+    plot: Annotated[
+        str | None,
+        option(
+            "--plot",
+            metavar="FILE",
+            help="With --times: draw the latencies in a new .svg file.",
+            no_effect=(_DRY, NoEffect("There are no latencies to draw", without=("--times",))),
+        ),
+    ] = None
+
+    def series(self) -> Series:
+        """Return the series; raises UsageError for an invalid rate."""
+        rate_per_s = None if self.rate is None else parse_rate(self.rate)
+        return Series(times=self.times, concurrency=self.concurrency, rate_per_s=rate_per_s)
+
+    def refuse_too_many(self, sources: int) -> None:
+        """Raise UsageError if this number of sources is more than one series may send."""
+        if sources * self.times > MOST_SENDS:
+            raise UsageError(
+                f"{sources:,} sources sent {self.times:,} times are {sources * self.times:,} requests; at most "
+                f"{MOST_SENDS:,} are sent.",
+                hint="Lower --times, or name fewer sources.",
+            )
+
+
+@option_group("Output")
+class ReplayOutput:
+    """What is printed."""
+
+    dry_run: options.DryRun = False
+    json: Annotated[options.Json, also(no_effect=(_DRY,))] = False
+
+
+@option_group("Sources")
+class ReplaySources:
+    """Where requests come from."""
+
+    failed: Annotated[
+        bool,
+        option(
+            "--failed",
+            help="Send all captures that the handler failed, oldest first, instead of a SOURCE.",
+            excludes=("a SOURCE",),
+        ),
+    ] = False
+    since: Annotated[
+        str | None,
+        option(
+            "--since",
+            metavar="TIME",
+            help="With --failed: only since 10m, 2h, 3d, or 2026-05-01T13:30.",
+            no_effect=(NoEffect("Nothing is searched", without=("--failed",)),),
+        ),
+    ] = None
+    store: options.Store = None
+    api_timeout_s: options.ApiTimeout = API_TIMEOUT_S
+    insecure_api: options.InsecureApi = False
+
+    def since_s(self, runtime: Runtime) -> float | None:
+        """Return the time since which captures are sent, in seconds since the epoch; raises UsageError."""
+        if self.since is None:
+            return None
+        from port_hook_cli.text.durations import parse_since
+
+        return parse_since(self.since, now=runtime.now())
