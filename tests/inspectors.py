@@ -19,7 +19,7 @@ from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.listener.observers import Observer, Observers
 from port_hook_cli.listener.policy import Policy
-from port_hook_cli.listener.serving import ListenPlan, Serving, listening
+from port_hook_cli.listener.serving import ListenPlan, Serving, served
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
@@ -122,7 +122,7 @@ async def beside_listener(
     plan = ListenPlan(policy=Policy(secret=secret, routes=Routes(default=forward_to, mount=mount)), port=0, store=store)
     observer = InspectorObserver()
     wanted = InspectorOptions(**{"secret": secret, "access": PortAccess.known(Settings(), runtime), **options})
-    async with listening(plan, runtime, Observers([observer, *observers])) as serving:
+    async with served(plan, runtime, Observers([observer, *observers])) as serving:
         serving.accept()
         urls = lambda: (serving.url, None)  # noqa: E731
         async with (

@@ -75,7 +75,7 @@ async def _stage(runtime: Runtime, folder: Path) -> AsyncIterator[tuple[Sandbox,
     from port_hook_cli.invocations.routes import Routes
     from port_hook_cli.listener.observers import Observer
     from port_hook_cli.listener.policy import Policy
-    from port_hook_cli.listener.serving import ListenPlan, listening
+    from port_hook_cli.listener.serving import ListenPlan, served
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.port_api.settings import Settings
     from port_hook_cli.sandbox import Sandbox
@@ -104,7 +104,7 @@ async def _stage(runtime: Runtime, folder: Path) -> AsyncIterator[tuple[Sandbox,
         async with sample_handler(work) as handler_url:
             policy = Policy(secret=sandbox.client_secret, routes=Routes(default=handler_url))
             plan = ListenPlan(policy=policy, port=0, store=folder / "captures.db")
-            async with listening(plan, runtime, Shown()) as serving:
+            async with served(plan, runtime, Shown()) as serving:
                 _say("1. Everything runs on this machine:\n", runtime)
                 _say(f"  Port's API (a stand-in)  {sandbox.url}", runtime)
                 _say(f"  the listener             {serving.url}", runtime)

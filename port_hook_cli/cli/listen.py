@@ -45,14 +45,10 @@ from port_hook_cli.terminal.console import sayer
 from port_hook_cli.text.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from port_hook_cli.actions.encrypted_inputs import Decryption
-    from port_hook_cli.invocations.models import Exchange
+    from port_hook_cli.cli.listen_process import Reveal
     from port_hook_cli.listener.observers import Observer
-    from port_hook_cli.listener.session import Session
-
-    Reveal = Callable[[Exchange], Sequence[Decryption]]
 
 
 _MOST_SEED = 1_000_000
@@ -203,92 +199,17 @@ def listen(
         )
         observers.append(observer)
         session = replace(session, companions=(companion,))
-    return asyncio.run(
-        _run(
-            session,
-            runtime,
-            observers,
-            app_url=_app_url(runtime, verification.org),
-            compact=output.compact,
-            as_json=output.json,
-            reveal=reveal,
-            conflict=settings.conflict if settings else "",
-            run_observers=_run_observers(
-                access, report=runs.report, follow_s=runs.follow_timeout if runs.follow else None
-            ),
-            open_page=open_page,
-            access=access,
-        )
+    from port_hook_cli.cli.listen_process import Display, RunWatching, run_session
+
+    display = Display(
+        as_json=output.json,
+        compact=output.compact,
+        app_url=_app_url(runtime, verification.org),
+        reveal=reveal,
+        conflict=settings.conflict if settings else "",
     )
-
-
-async def _run(
-    session: Session,
-    runtime: Runtime,
-    observers: Sequence[Observer],
-    *,
-    app_url: str | None,
-    compact: bool,
-    as_json: bool,
-    reveal: Reveal | None,
-    conflict: str,
-    run_observers: Callable[[Observer, set[str]], Sequence[Observer]],
-    open_page: Callable[[], None] | None,
-    access: PortAccess,
-) -> ExitCode:
-    from port_hook_cli.listener.keys import KeyCommands
-    from port_hook_cli.listener.screen import JsonScreen, TextScreen
-    from port_hook_cli.listener.session import run_session
-
-    broken, loop = asyncio.Event(), asyncio.get_running_loop()
-
-    def on_broken() -> None:
-        loop.call_soon_threadsafe(broken.set)
-
-    screen = (
-        JsonScreen(runtime.stdout, runtime.stderr, on_broken=on_broken)
-        if as_json
-        else TextScreen(
-            runtime.stdout,
-            runtime.stderr,
-            environ=runtime.environ,
-            compact=compact,
-            app_url=app_url,
-            on_broken=on_broken,
-            reveal=reveal,
-            conflict=conflict,
-        )
-    )
-    settled: set[str] = set()
-    if isinstance(screen, TextScreen):
-        keys = KeyCommands(runtime, session.plan.policy.secret, access, toggle=screen.toggle, open_page=open_page)
-        session, observers = replace(session, keys=keys), [*observers, keys]
-    session = replace(session, settled=settled)
-    return await run_session(session, runtime, [screen, *observers, *run_observers(screen, settled)], broken)
-
-
-def _run_observers(
-    access: PortAccess, *, report: str | None, follow_s: float | None
-) -> Callable[[Observer, set[str]], Sequence[Observer]]:
-    """Return a function that returns the observers of runs in Port, the one that reports before the one that follows.
-
-    It gets the screen, and a set for the ids of the runs that have ended.
-    """
-
-    def build(screen: Observer, settled: set[str]) -> Sequence[Observer]:
-        observers: list[Observer] = []
-        if report is not None:
-            from port_hook_cli.listener.run_reporter import RunReporter
-            from port_hook_cli.runs.updates import RunStatus
-
-            observers.append(RunReporter(RunStatus(report), access.client, screen, settled))
-        if follow_s is not None:
-            from port_hook_cli.listener.run_follower import RunFollower
-
-            observers.append(RunFollower(access.client, screen, settled, timeout_s=follow_s))
-        return observers
-
-    return build
+    watching = RunWatching(report=runs.report, follow_s=runs.follow_timeout if runs.follow else None)
+    return asyncio.run(run_session(session, runtime, display, watching, access, observers, open_page))
 
 
 def _reveal(paths: list[str], private_key: str | None, secret: Secret | None, runtime: Runtime) -> Reveal:

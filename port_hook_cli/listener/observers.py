@@ -1,7 +1,7 @@
 """Observers of a listener: the protocol, and a list of observers as one.
 
 A new observer is a class that extends `Observer` and overrides what it needs, and an entry in the list that `listen`
-passes to `run_session`.
+passes to `listening`.
 """
 
 from __future__ import annotations

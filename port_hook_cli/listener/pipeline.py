@@ -68,7 +68,7 @@ IsTrue: TypeAlias = Callable[[str, Any], Awaitable[bool]]
 """Evaluates the jq expression of a route over a body. Never raises."""
 
 
-class Listening:
+class Pipeline:
     """The life of a listener's requests. One instance serves one event loop."""
 
     def __init__(

@@ -20,7 +20,7 @@ from port_hook_cli.invocations.models import SIGNATURE_HEADER, Headers, Invocati
 from port_hook_cli.invocations.source import MessageLog, OpenSource, Source, SourceContext
 from port_hook_cli.listener.handler_check import handler_address
 from port_hook_cli.listener.observers import Observer
-from port_hook_cli.listener.pipeline import IsTrue, Listening
+from port_hook_cli.listener.pipeline import IsTrue, Pipeline
 from port_hook_cli.listener.policy import Policy, PublicAddress
 from port_hook_cli.listener.server import HttpSource
 from port_hook_cli.listener.turns import Turns
@@ -64,7 +64,7 @@ class Serving:
 
     url: str
     origin: str
-    flow: Listening
+    flow: Pipeline
     context: SourceContext
     accept: Callable[[], None] = field(repr=False)
     probe_endpoint: ProbeEndpoint
@@ -73,7 +73,7 @@ class Serving:
 
 
 @asynccontextmanager
-async def listening(
+async def served(
     plan: ListenPlan,
     runtime: Runtime,
     observer: Observer,
@@ -135,7 +135,7 @@ async def _open_pipeline(
     public: PublicAddress,
     *,
     with_messages: bool,
-) -> tuple[Listening, MessageLog]:
+) -> tuple[Pipeline, MessageLog]:
     """Open the store, what writes to it, what forwards, and the pipeline in front of them; `stack` closes them.
 
     With `with_messages`, what the store has of messages of Kafka is read, too, for the sources that need it.
@@ -161,7 +161,7 @@ async def _open_pipeline(
     forwarder = await stack.enter_async_context(
         HttpClient(timeout_s=plan.forward_timeout_s, max_response=plan.max_response, whole_body=True)
     )
-    flow = Listening(
+    flow = Pipeline(
         plan.policy,
         store=writer,
         forwarder=forwarder,
@@ -188,13 +188,13 @@ async def _start_jq(expressions: Sequence[str], observer: Observer) -> IsTrue | 
 class _WaitingPipeline:
     """A pipeline that starts when `accept` is called."""
 
-    def __init__(self, flow: Listening) -> None:
+    def __init__(self, flow: Pipeline) -> None:
         self._flow = flow
         self._accepting = asyncio.Event()
         self.accept = self._accepting.set
 
     async def receive(self, invocation: Invocation, client: str) -> Response | None:
-        """Wait for the start; then see `Listening.receive`."""
+        """Wait for the start; then see `Pipeline.receive`."""
         await self._accepting.wait()
         return await self._flow.receive(invocation, client)
 

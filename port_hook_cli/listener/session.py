@@ -1,44 +1,36 @@
-"""One session of `listen`: start, public URL, observers, end, exit code."""
+"""The verb `listen`: a listener with its public URL and its observers, from its start to its end."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
-import sys
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-from port_hook_cli.errors import ExitCode, UsageError
-from port_hook_cli.heap import tune_heap
+from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.forwarding import is_on_this_machine
 from port_hook_cli.invocations.source import OpenSource
+from port_hook_cli.listener.ending import Ended, Watcher
 from port_hook_cli.listener.handler_check import check_handlers
 from port_hook_cli.listener.keys import KeyCommands
 from port_hook_cli.listener.observers import Observer, Observers
 from port_hook_cli.listener.public_url import Follow, TunnelOptions, WatchedTunnel, open_public_url, with_mount
 from port_hook_cli.listener.records import ready_event, summary_event
-from port_hook_cli.listener.serving import DRAIN_S, ListenPlan, Serving, listening
+from port_hook_cli.listener.serving import DRAIN_S, ListenPlan, Serving, served
 from port_hook_cli.listener.view import ready_lines, summary_lines
-from port_hook_cli.listener.watcher import Watcher
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.retarget.entry import Outcome, PlannedChange
 from port_hook_cli.retarget.session import retargeted
 from port_hook_cli.retarget.view import outcome_lines, planned_lines
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.echo import typed_keys_hidden
-from port_hook_cli.terminal.signals import stop_signal
-from port_hook_cli.terminal.threads import UnwaitedThreads
 from port_hook_cli.tunnels.protocol import Opening, decline
 from port_hook_cli.tunnels.report import tunnel_summary
 
 _QUESTION = "Change that in Port until this listener ends?"
-_REPEAT_S = 10.0
 T = TypeVar("T")
-# Rendering for a terminal takes milliseconds in a thread. Python's default lets a thread run for 5 ms at a time.
-_SWITCH_INTERVAL_S = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +51,7 @@ Companion: TypeAlias = Callable[[Serving, Callable[[], str | None]], AbstractAsy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """What `listen` was asked for: the listener, its tunnel, and what to do with the public URL.
+    """What a listener is to do: receive and forward, open its tunnel, and use its public URL.
 
     `sources` are opened besides the HTTP server.
     `settled` contains the runs that are known to have ended when the session does.
@@ -81,110 +73,141 @@ class Session:
     keys: KeyCommands | None = None
 
 
+class StoppedEarly(Exception):
+    """The session was stopped before its listener was ready."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Started:
     serving: Serving
     tunnel: WatchedTunnel | None
 
-
-class _LoopProblems:
-    """Reports problems of the event loop as one line each, without tracebacks; the same line once in 10 seconds."""
-
-    def __init__(self, notice: Callable[[str], None], now: Callable[[], float]) -> None:
-        self._notice, self._now = notice, now
-        self._last: tuple[str, float] = ("", 0.0)
-
-    def __call__(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        message = f"{context['message']} ({context.get('exception') or 'no details'})"
-        last, reported_at = self._last
-        if message == last and self._now() - reported_at < _REPEAT_S:
-            return
-        self._last = (message, self._now())
-        self._notice(message)
+    @property
+    def public_url(self) -> str | None:
+        return self.tunnel.public_url if self.tunnel else None
 
 
-async def run_session(
-    session: Session, runtime: Runtime, observers: Sequence[Observer], broken: asyncio.Event
-) -> ExitCode:
-    """Listen until Ctrl-C, SIGTERM, `count`, `timeout_s`, or until stdout is closed by its reader (`broken`)."""
-    tune_heap()
-    # Objects from the start-up live until the end, and requests create no cycles: garbage collection can be rare.
-    gc.freeze()
-    gc.set_threshold(20_000)
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    try:
-        with stop_signal() as stop:
-            return await _run(session, runtime, observers, stop, broken)
-    finally:
-        for observer in observers:
-            observer.close()
-        sys.setswitchinterval(interval)
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """A session that begins. `stack` closes what has been opened."""
+
+    session: Session
+    runtime: Runtime
+    observer: Observer
+    watcher: Watcher
+    stack: AsyncExitStack
+    stop: asyncio.Event
 
 
-async def _run(
-    session: Session, runtime: Runtime, observers: Sequence[Observer], stop: asyncio.Event, broken: asyncio.Event
-) -> ExitCode:
-    over = asyncio.Event()
-    watcher = _watcher(session, over)
+class Listening:
+    """A listener that is running."""
+
+    def __init__(self, beginning: _Beginning, started: _Started) -> None:
+        self._beginning, self._started = beginning, started
+        self._ended: Ended | None = None
+
+    @property
+    def url(self) -> str:
+        """The listener's URL on this machine."""
+        return self._started.serving.url
+
+    @property
+    def public_url(self) -> str | None:
+        """The URL to set in Port, or None without a tunnel. It can change."""
+        return self._started.public_url
+
+    async def wait(self) -> Ended:
+        """Wait until the session is stopped or over, end it, and return how it ended."""
+        waits = [asyncio.create_task(event.wait()) for event in (self._beginning.stop, self._beginning.watcher.over)]
+        timeout_s = self._beginning.session.plan.timeout_s
+        _, pending = await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        return await self.end()
+
+    async def end(self) -> Ended:
+        """End the session, and return how it ended; a second call returns the same.
+
+        Requests in progress get their response, everything is closed in order, and the observers finish what they have
+        begun: within seconds if the session was stopped.
+        """
+        if self._ended is None:
+            beginning, serving = self._beginning, self._started.serving
+            observer, watcher = beginning.observer, beginning.watcher
+            watcher.over.set()
+            for line in _stopping_lines(serving):
+                observer.notice(line)
+            await beginning.stack.aclose()
+            await observer.finish(beginning.stop)
+            _sum_up(observer, self._started, beginning.session.settled)
+            reason, complaints = watcher.outcome()
+            for complaint in complaints:
+                observer.notice(f"error: {complaint}")
+            self._ended = Ended(reason, serving.flow.tally)
+        return self._ended
+
+
+@asynccontextmanager
+async def listening(
+    session: Session, runtime: Runtime, observers: Sequence[Observer], stop: asyncio.Event
+) -> AsyncIterator[Listening]:
+    """Listen until the context ends, or until `Listening.wait` returns, which it does when `stop` is set.
+
+    `observers` are told what happens, and are closed last. Raises PortHookError if the listener, its tunnel, a source
+    or a companion cannot start, and StoppedEarly if `stop` is set before the listener is ready.
+    """
+    watcher = Watcher(session.plan, session.tunnel)
     observer = Observers([*observers, watcher], limit=session.plan.count)
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(_LoopProblems(observer.notice, runtime.now))
-    loop.set_default_executor(UnwaitedThreads())
-    async with AsyncExitStack() as stack:
-        keys = stack.enter_context(ExitStack())  # closed last
-        started = await _unless_stopped(_start(session, runtime, observer, stack), stop)
-        if started is None:
-            observer.notice("Stopped before it was ready.")
-            return ExitCode.OK
-        lines = [
-            await stack.enter_async_context(open_(started.serving, partial(_public_url, started)))
-            for open_ in session.companions
-        ]
-        _show_ready(session, runtime, observer, started)
-        for line in lines:
-            observer.notice(line)
-        started.serving.accept()
-        if started.tunnel:
-            started.tunnel.begin()
-        checking = asyncio.create_task(check_handlers(session.plan.policy.routes, observer.notice))
-        stack.callback(checking.cancel)
-        # From here on, the user is asked nothing.
-        is_hidden = keys.enter_context(typed_keys_hidden(runtime, at_once=session.keys is not None))
-        if session.keys and is_hidden:
-            shown_url = lambda: _public_url(started) or started.serving.url  # noqa: E731 - it can change
-            turns = started.serving.flow.turns
-            stack.enter_context(session.keys.reading(started.serving.context, turns, observer.notice, shown_url, stop))
-        await _wait(session.plan, stop, over, broken)
-        over.set()
-        if in_flight := started.serving.flow.in_flight:
-            observer.notice(f"Stopping; {in_flight} still in your handler, waiting up to {DRAIN_S:g} s.")
-        if started.serving.flow.turns.is_paused and (held := started.serving.flow.turns.waiting):
-            what = "1 held request gets" if held == 1 else f"{held} held requests get"
-            observer.notice(f"Stopping; {what} no response. `port-hook replay --failed` sends what was held.")
-    await _finish(observer, stop, broken)
-    _sum_up(observer, started, session.settled)
-    return _outcome(session, watcher, observer)
+    try:
+        async with AsyncExitStack() as stack:
+            hiding = stack.enter_context(ExitStack())  # closed last
+            beginning = _Beginning(session, runtime, observer, watcher, stack, stop)
+            started = await _unless_stopped(_start(beginning), stop)
+            if started is None:
+                observer.notice("Stopped before it was ready.")
+                raise StoppedEarly
+            await _begin(beginning, started)
+            # From here on, the user is asked nothing.
+            is_hidden = hiding.enter_context(typed_keys_hidden(runtime, at_once=session.keys is not None))
+            if session.keys and is_hidden:
+                serving, turns = started.serving, started.serving.flow.turns
+                url = partial(_shown_url, started)
+                stack.enter_context(session.keys.reading(serving.context, turns, observer.notice, url, stop))
+            listener = Listening(beginning, started)
+            yield listener
+            await listener.end()
+    finally:
+        for each in observers:
+            each.close()
 
 
-def _public_url(started: _Started) -> str | None:
-    return started.tunnel.public_url if started.tunnel else None
+async def _begin(beginning: _Beginning, started: _Started) -> None:
+    """Open the companions, show that the listener is ready, and accept invocations."""
+    session, observer, stack = beginning.session, beginning.observer, beginning.stack
+    lines = [
+        await stack.enter_async_context(open_(started.serving, lambda: started.public_url))
+        for open_ in session.companions
+    ]
+    _show_ready(session, beginning.runtime, observer, started)
+    for line in lines:
+        observer.notice(line)
+    started.serving.accept()
+    if started.tunnel:
+        started.tunnel.begin()
+    checking = asyncio.create_task(check_handlers(session.plan.policy.routes, observer.notice))
+    stack.callback(checking.cancel)
 
 
-def _watcher(session: Session, stop: asyncio.Event) -> Watcher:
-    return Watcher(
-        stop,
-        count=session.plan.count,
-        expect=session.plan.expect,
-        exit_after_s=session.tunnel.exit_after_s,
-        has_probes=bool(session.tunnel.probe_interval_s),
-    )
+def _shown_url(started: _Started) -> str:
+    return started.public_url or started.serving.url
 
 
-async def _start(session: Session, runtime: Runtime, observer: Observer, stack: AsyncExitStack) -> _Started:
+async def _start(beginning: _Beginning) -> _Started:
+    """Open the listener, its tunnel, and point actions and nodes at it."""
+    session, runtime, observer, stack = beginning.session, beginning.runtime, beginning.observer, beginning.stack
     options, mount = session.tunnel, session.plan.policy.routes.mount
     serving = await stack.enter_async_context(
-        listening(session.plan, runtime, observer, public_url=options.public_url, sources=session.sources)
+        served(session.plan, runtime, observer, public_url=options.public_url, sources=session.sources)
     )
     opening = _opening(session, runtime, observer, serving)
     opened = await open_public_url(options, opening, serving)
@@ -253,55 +276,12 @@ async def _unless_stopped(starting: Coroutine[Any, Any, T], stop: asyncio.Event)
     if task.done():
         return task.result()
     task.cancel()
-    await asyncio.gather(task, return_exceptions=True)  # its errors no longer matter
+    await asyncio.gather(task, return_exceptions=True)  # its errors do not matter any more
     return None
 
 
-async def _wait(plan: ListenPlan, *events: asyncio.Event) -> None:
-    waits = [asyncio.create_task(event.wait()) for event in events]
-    _, pending = await asyncio.wait(waits, timeout=plan.timeout_s, return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
-        task.cancel()
-
-
-async def _finish(observer: Observer, stop: asyncio.Event, broken: asyncio.Event) -> None:
-    """Let the observers finish what they have begun. Ctrl-C, SIGTERM or a closed stdout interrupts them."""
-    interrupted = asyncio.Event()
-    waits = [asyncio.create_task(_set_after(event, interrupted)) for event in (stop, broken)]
-    await observer.finish(interrupted)
-    for task in waits:
-        task.cancel()
-
-
-async def _set_after(event: asyncio.Event, other: asyncio.Event) -> None:
-    await event.wait()
-    other.set()
-
-
-def _outcome(session: Session, watcher: Watcher, observer: Observer) -> ExitCode:
-    """Return the exit code, and say which expectations were not met."""
-    if watcher.lost_tunnel:
-        within = f"{session.tunnel.exit_after_s:g} s (--exit-on-tunnel-loss)"
-        observer.notice(f"error: The tunnel was lost and did not come back within {within}.")
-        return ExitCode.TUNNEL_LOST
-    complaints = list(_complaints(session.plan, watcher))
-    for complaint in complaints:
-        observer.notice(f"error: {complaint}")
-    return ExitCode.FAILED if complaints else ExitCode.OK
-
-
-def _complaints(plan: ListenPlan, watcher: Watcher) -> Iterator[str]:
-    if plan.count is not None and plan.timeout_s is not None and watcher.shown < plan.count:
-        yield f"{watcher.shown} of {plan.count} invocations arrived in {plan.timeout_s:g} s."
-    if plan.expect and plan.timeout_s is not None and not watcher.shown:
-        yield f"No invocation arrived, so none got a response with {plan.expect.text}."
-    if plan.expect and watcher.unexpected:
-        yield f"{watcher.unexpected} of {watcher.shown} responses were not {plan.expect.text}."
-
-
 def _show_ready(session: Session, runtime: Runtime, observer: Observer, started: _Started) -> None:
-    serving, tunnel = started.serving, started.tunnel
-    public_url = tunnel.public_url if tunnel else None
+    serving, tunnel, public_url = started.serving, started.tunnel, started.public_url
     for line in ready_lines(
         session.plan.policy,
         url=serving.url,
@@ -318,6 +298,15 @@ def _show_ready(session: Session, runtime: Runtime, observer: Observer, started:
 
         observer.notice(copy(public_url or serving.url, environ=runtime.environ, terminal=runtime.stderr))
     observer.event(ready_event(url=serving.url, public_url=public_url))
+
+
+def _stopping_lines(serving: Serving) -> Iterator[str]:
+    if in_flight := serving.flow.in_flight:
+        yield f"Stopping; {in_flight} still in your handler, waiting up to {DRAIN_S:g} s."
+    turns = serving.flow.turns
+    if turns.is_paused and (held := turns.waiting):
+        what = "1 held request gets" if held == 1 else f"{held} held requests get"
+        yield f"Stopping; {what} no response. `port-hook replay --failed` sends what was held."
 
 
 def _sum_up(observer: Observer, started: _Started, settled: Collection[str]) -> None:

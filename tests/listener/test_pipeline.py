@@ -15,7 +15,7 @@ from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invoca
 from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.listener.observers import Observer
-from port_hook_cli.listener.pipeline import Listening
+from port_hook_cli.listener.pipeline import Pipeline
 from port_hook_cli.listener.policy import Policy, PublicAddress
 from port_hook_cli.signatures.verification import signature_key
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_invocation, signed
@@ -58,7 +58,7 @@ class World(Observer):
         self.notices.append(text)
 
 
-class Responding(Listening):
+class Responding(Pipeline):
     """A pipeline that responds to every request."""
 
     async def receive(self, invocation: Invocation, client: str) -> Response:

@@ -17,7 +17,7 @@ from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.options import read_routes
 from port_hook_cli.listener.policy import Policy
-from port_hook_cli.listener.serving import ListenPlan, Serving, listening
+from port_hook_cli.listener.serving import ListenPlan, Serving, served
 from port_hook_cli.runtime import Runtime
 from tests.factories import a_body, a_document
 from tests.servers import NO_TLS, Handler, handler
@@ -46,7 +46,7 @@ async def routed(
     runtime: Runtime, routes: list[str], *, default: str | None = None, seen: Seen | None = None
 ) -> AsyncIterator[tuple[Serving, httpx.AsyncClient]]:
     plan = ListenPlan(policy=Policy(secret=None, routes=read_routes(default, routes, "/")), port=0)
-    async with listening(plan, runtime, seen or Seen()) as serving, httpx.AsyncClient(verify=NO_TLS) as client:
+    async with served(plan, runtime, seen or Seen()) as serving, httpx.AsyncClient(verify=NO_TLS) as client:
         yield serving, client
 
 

@@ -18,7 +18,7 @@ from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.invocations.source import Source, SourceContext
 from port_hook_cli.listener.observers import Observer, Observers
 from port_hook_cli.listener.policy import Policy
-from port_hook_cli.listener.serving import ListenPlan, listening
+from port_hook_cli.listener.serving import ListenPlan, served
 from port_hook_cli.runtime import Runtime
 from tests.factories import NOW, SECRET, a_body, a_document, signed
 from tests.servers import Handler, handler, open_port
@@ -36,7 +36,7 @@ async def test_a_restarted_listener_refuses_a_replay_when_the_senders_clock_is_a
     statuses = []
     for now in (NOW, NOW + 599):
         at_that_time = replace(runtime(), now=partial(float, now))
-        async with listening(plan, at_that_time, Observers([])) as serving, httpx.AsyncClient() as client:
+        async with served(plan, at_that_time, Observers([])) as serving, httpx.AsyncClient() as client:
             statuses.append((await client.post(serving.url, content=a_body(), headers=ahead)).status_code)
     assert statuses == [200, 401]
 
@@ -44,7 +44,7 @@ async def test_a_restarted_listener_refuses_a_replay_when_the_senders_clock_is_a
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's table of sockets")
 async def test_listener_listens_only_on_loopback_by_default(runtime: Callable[..., Runtime]) -> None:
     plan = ListenPlan(policy=Policy(secret=SECRET), port=0)
-    async with listening(plan, runtime(), Observers([])) as serving:
+    async with served(plan, runtime(), Observers([])) as serving:
         assert bound_addresses(urlsplit(serving.url).port or 0) == {LOOPBACK}
 
 
@@ -54,7 +54,7 @@ async def test_target_that_may_be_the_listener_itself_is_refused(host: str, runt
         port = probe.getsockname()[1]
     plan = ListenPlan(policy=Policy(secret=SECRET, routes=Routes(default=f"http://{host}:{port}/hook")), port=port)
     with pytest.raises(UsageError, match="is this listener itself"):
-        async with listening(plan, runtime(), Observers([])):
+        async with served(plan, runtime(), Observers([])):
             pass
 
 
@@ -62,7 +62,7 @@ async def schemes_of(
     target: Handler, plan: ListenPlan, runtime: Runtime, moves: list[str], public_url: str | None
 ) -> list[str]:
     """Return `x-forwarded-proto` of a first request, and of one after each of `moves`."""
-    async with listening(plan, runtime, Observers([]), public_url=public_url) as serving, httpx.AsyncClient() as client:
+    async with served(plan, runtime, Observers([]), public_url=public_url) as serving, httpx.AsyncClient() as client:
         for move in ["", *moves]:
             if move:
                 serving.public.move_to(move)
@@ -92,7 +92,7 @@ async def test_the_users_public_url_is_accepted_from_the_first_request_on(
 ) -> None:
     plan = ListenPlan(policy=Policy(secret=None), port=0)
     async with (
-        listening(plan, runtime(), Observers([]), public_url="https://own.example") as serving,
+        served(plan, runtime(), Observers([]), public_url="https://own.example") as serving,
         httpx.AsyncClient() as client,
     ):
         statuses = [
@@ -157,7 +157,7 @@ async def test_invocations_of_every_source_reach_the_same_pipeline(runtime: Call
             lambda context: open_list(context, bodies[1]),
         ]
         async with (
-            listening(plan, replace(runtime(), now=partial(float, NOW)), seen, sources=sources) as serving,
+            served(plan, replace(runtime(), now=partial(float, NOW)), seen, sources=sources) as serving,
             httpx.AsyncClient() as client,
         ):
             response = await client.post(serving.url, content=bodies[2], headers=dict(signed(bodies[2])))
@@ -184,6 +184,6 @@ async def test_a_source_that_cannot_open_ends_the_listener_and_closes_the_others
 
     plan = ListenPlan(policy=Policy(secret=None), port=0)
     with pytest.raises(TunnelError, match="No broker"):
-        async with listening(plan, runtime(), Seen(), sources=[open_list, refuse]):
+        async with served(plan, runtime(), Seen(), sources=[open_list, refuse]):
             pass
     assert opened[0].drain_s == 2.0

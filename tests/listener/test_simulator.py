@@ -22,7 +22,7 @@ from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.options import read_delay
 from port_hook_cli.listener.policy import DelayRange, Policy
-from port_hook_cli.listener.serving import ListenPlan, Serving, listening
+from port_hook_cli.listener.serving import ListenPlan, Serving, served
 from port_hook_cli.listener.simulator import Simulator
 from port_hook_cli.runtime import Runtime
 from tests.factories import NOW, SECRET, a_body, an_exchange, signed
@@ -43,7 +43,7 @@ class Shown(Observer):
 async def simulating(runtime: Runtime, shown: Shown, **policy: Any) -> AsyncIterator[tuple[Serving, httpx.AsyncClient]]:
     plan = ListenPlan(policy=Policy(**{"secret": None} | policy), port=0)
     runtime = replace(runtime, now=partial(float, NOW))
-    async with listening(plan, runtime, shown) as serving, httpx.AsyncClient(verify=NO_TLS) as client:
+    async with served(plan, runtime, shown) as serving, httpx.AsyncClient(verify=NO_TLS) as client:
         yield serving, client
 
 

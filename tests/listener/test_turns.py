@@ -21,7 +21,7 @@ from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.policy import Policy
-from port_hook_cli.listener.serving import ListenPlan, Serving, listening
+from port_hook_cli.listener.serving import ListenPlan, Serving, served
 from port_hook_cli.listener.turns import Turn, Turns
 from port_hook_cli.runtime import Runtime
 from tests.factories import SECRET, a_body, a_document, signed
@@ -113,7 +113,7 @@ async def gated(runtime: Runtime, gate: Gate, **policy: Any) -> AsyncIterator[Se
     try:
         async with (
             httpx.AsyncClient(verify=NO_TLS) as client,
-            listening(plan, replace(runtime, new_id=new_id), gate) as serving,
+            served(plan, replace(runtime, new_id=new_id), gate) as serving,
         ):
             yield Sender(serving, client, received)
     finally:

@@ -44,7 +44,7 @@ sys.exit(main())
 
 MOMENTS = (
     "import port_hook_cli.port_api.settings",
-    "import port_hook_cli.port_api.credentials",
+    "import port_hook_cli.port_api.access",
     "import port_hook_cli.listener.session",
     "import asyncio",
     "import aiohttp",

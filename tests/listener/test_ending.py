@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import Response
-from port_hook_cli.listener.watcher import Watcher
+from port_hook_cli.listener.ending import EndReason, Watcher
+from port_hook_cli.listener.policy import Policy
+from port_hook_cli.listener.public_url import TunnelOptions
+from port_hook_cli.listener.serving import ListenPlan
 from port_hook_cli.tunnels.report import TunnelReport, TunnelState
 from tests.factories import an_exchange
 
@@ -15,34 +19,35 @@ def in_state(state: TunnelState) -> TunnelReport:
     return TunnelReport(state=state, url="https://a.example/")
 
 
+def a_watcher(*, exit_after_s: float | None = None, **plan: Any) -> Watcher:
+    return Watcher(ListenPlan(policy=Policy(secret=None), **plan), TunnelOptions(exit_after_s=exit_after_s))
+
+
 def test_a_watcher_ends_the_session_at_the_count_and_counts_unexpected_responses() -> None:
-    stop = asyncio.Event()
-    watcher = Watcher(stop, count=3, expect=Expectation.parse("2xx"), exit_after_s=None, has_probes=True)
+    watcher = a_watcher(count=3, expect=Expectation.parse("2xx"))
     stopped = []
     for answer in (Response(status=200), Response(status=500), None):
         watcher.exchanged(an_exchange(response=answer))
-        stopped.append(stop.is_set())
+        stopped.append(watcher.over.is_set())
     assert stopped == [False, False, True]
-    assert (watcher.shown, watcher.unexpected) == (3, 2)
+    assert watcher.outcome() == (EndReason.UNMET, ("2 of 3 responses were not 2xx.",))
 
 
 async def test_a_watcher_ends_the_session_when_the_tunnel_stays_lost() -> None:
-    stop = asyncio.Event()
-    watcher = Watcher(stop, count=None, expect=None, exit_after_s=0.01, has_probes=True)
+    watcher = a_watcher(exit_after_s=0.01)
     watcher.tunnel(in_state(TunnelState.LOST))
     watcher.tunnel(in_state(TunnelState.OPEN))  # opened, and not seen to work
-    assert not stop.is_set()
-    await asyncio.wait_for(stop.wait(), 10)
-    assert watcher.lost_tunnel is True
+    assert not watcher.over.is_set()
+    await asyncio.wait_for(watcher.over.wait(), 10)
+    assert watcher.outcome()[0] is EndReason.TUNNEL_LOST
 
 
 async def test_a_tunnel_that_works_again_in_time_does_not_end_the_session() -> None:
-    stop = asyncio.Event()
-    watcher = Watcher(stop, count=None, expect=None, exit_after_s=0.05, has_probes=True)
+    watcher = a_watcher(exit_after_s=0.05)
     watcher.tunnel(in_state(TunnelState.LOST))
     watcher.tunnel(in_state(TunnelState.REACHABLE))
     after = asyncio.Event()
     asyncio.get_running_loop().call_later(0.1, after.set)  # later than the watcher's own timer would have been
     await asyncio.wait_for(after.wait(), 10)
-    assert not stop.is_set()
-    assert not watcher.lost_tunnel
+    assert not watcher.over.is_set()
+    assert watcher.outcome() == (EndReason.STOPPED, ())

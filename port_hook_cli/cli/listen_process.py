@@ -1,0 +1,149 @@
+"""Runs a session of `listen` in this process: its screen, Ctrl-C, its exit code, and the tuning of the process."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.heap import tune_heap
+from port_hook_cli.listener.ending import EndReason
+from port_hook_cli.listener.keys import KeyCommands
+from port_hook_cli.listener.screen import JsonScreen, TextScreen
+from port_hook_cli.listener.session import Session, StoppedEarly, listening
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.signals import stop_signal
+from port_hook_cli.terminal.threads import UnwaitedThreads
+
+if TYPE_CHECKING:
+    from port_hook_cli.actions.encrypted_inputs import Decryption
+    from port_hook_cli.invocations.models import Exchange
+    from port_hook_cli.listener.observers import Observer
+    from port_hook_cli.port_api.access import PortAccess
+
+Reveal: TypeAlias = "Callable[[Exchange], Sequence[Decryption]]"
+
+_REPEAT_S = 10.0
+# Rendering for a terminal takes milliseconds in a thread. Python's default lets a thread run for 5 ms at a time.
+_SWITCH_INTERVAL_S = 0.001
+_EXIT_CODES = {
+    EndReason.STOPPED: ExitCode.OK,
+    EndReason.UNMET: ExitCode.FAILED,
+    EndReason.TUNNEL_LOST: ExitCode.TUNNEL_LOST,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Display:
+    """How the session is shown. `reveal` decrypts inputs; `app_url` is where the pages of runs are."""
+
+    as_json: bool = False
+    compact: bool = False
+    app_url: str | None = None
+    reveal: Reveal | None = None
+    conflict: str = ""
+
+    def screen(self, runtime: Runtime, on_broken: Callable[[], None]) -> TextScreen | JsonScreen:
+        """Return the screen. `on_broken` is called when the reader of stdout has closed it."""
+        if self.as_json:
+            return JsonScreen(runtime.stdout, runtime.stderr, on_broken=on_broken)
+        return TextScreen(
+            runtime.stdout,
+            runtime.stderr,
+            environ=runtime.environ,
+            compact=self.compact,
+            app_url=self.app_url,
+            on_broken=on_broken,
+            reveal=self.reveal,
+            conflict=self.conflict,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunWatching:
+    """What to do with runs in Port after the handler has responded: `report` their end, follow them for `follow_s`."""
+
+    report: str | None = None
+    follow_s: float | None = None
+
+    def observers(self, access: PortAccess, screen: Observer, settled: set[str]) -> Iterator[Observer]:
+        """Yield the observers, the one that reports before the one that follows; `settled` gets the runs that ended."""
+        if self.report is not None:
+            from port_hook_cli.listener.run_reporter import RunReporter
+            from port_hook_cli.runs.updates import RunStatus
+
+            yield RunReporter(RunStatus(self.report), access.client, screen, settled)
+        if self.follow_s is not None:
+            from port_hook_cli.listener.run_follower import RunFollower
+
+            yield RunFollower(access.client, screen, settled, timeout_s=self.follow_s)
+
+
+async def run_session(
+    session: Session,
+    runtime: Runtime,
+    display: Display,
+    watching: RunWatching,
+    access: PortAccess,
+    observers: Sequence[Observer],
+    open_page: Callable[[], None] | None,
+) -> ExitCode:
+    """Listen until Ctrl-C, SIGTERM, the end of the session, or until stdout is closed by its reader."""
+    loop = asyncio.get_running_loop()
+    with _tuned(), stop_signal() as stop:
+
+        def on_broken() -> None:
+            loop.call_soon_threadsafe(stop.set)
+
+        screen = display.screen(runtime, on_broken)
+        loop.set_exception_handler(_LoopProblems(screen.notice, runtime.now))
+        loop.set_default_executor(UnwaitedThreads())
+        settled: set[str] = set()
+        if isinstance(screen, TextScreen):
+            secret = session.plan.policy.secret
+            keys = KeyCommands(runtime, secret, access, toggle=screen.toggle, open_page=open_page)
+            session, observers = replace(session, keys=keys), [*observers, keys]
+        session = replace(session, settled=settled)
+        everyone = [screen, *observers, *watching.observers(access, screen, settled)]
+        try:
+            async with listening(session, runtime, everyone, stop) as listener:
+                ended = await listener.wait()
+        except StoppedEarly:
+            return ExitCode.OK
+    return _EXIT_CODES[ended.reason]
+
+
+@contextmanager
+def _tuned() -> Iterator[None]:
+    """Tune the process for many requests, and switch between threads more often until the context ends."""
+    tune_heap()
+    # Objects from the start-up live until the end, and requests create no cycles: garbage collection can be rare.
+    gc.freeze()
+    gc.set_threshold(20_000)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+
+
+class _LoopProblems:
+    """Reports problems of the event loop as one line each, without tracebacks; the same line once in 10 seconds."""
+
+    def __init__(self, notice: Callable[[str], None], now: Callable[[], float]) -> None:
+        self._notice, self._now = notice, now
+        self._last: tuple[str, float] = ("", 0.0)
+
+    def __call__(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        message = f"{context['message']} ({context.get('exception') or 'no details'})"
+        last, reported_at = self._last
+        if message == last and self._now() - reported_at < _REPEAT_S:
+            return
+        self._last = (message, self._now())
+        self._notice(message)

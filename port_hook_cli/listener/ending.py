@@ -1,0 +1,89 @@
+"""When a session ends by itself, why it ended, and which expectations were not met."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum, unique
+
+from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.listener.observers import Observer
+from port_hook_cli.listener.policy import Tally
+from port_hook_cli.listener.public_url import TunnelOptions
+from port_hook_cli.listener.serving import ListenPlan
+from port_hook_cli.tunnels.report import TunnelReport, TunnelState
+
+
+@unique
+class EndReason(StrEnum):
+    """Why a session ended. UNMET means that it was stopped, and an expectation was not met."""
+
+    STOPPED = "stopped"
+    UNMET = "unmet"
+    TUNNEL_LOST = "tunnel-lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a session ended, and its counters."""
+
+    reason: EndReason
+    tally: Tally
+
+
+class Watcher(Observer):
+    """Sets `over` when the session is to end, and counts the responses that differ from what the plan expects.
+
+    The plan's `count` of invocations ends the session. So do `exit_after_s` seconds without a working tunnel.
+    """
+
+    def __init__(self, plan: ListenPlan, tunnel: TunnelOptions) -> None:
+        self._plan, self._exit_after_s = plan, tunnel.exit_after_s
+        self._has_probes = bool(tunnel.probe_interval_s)
+        self._give_up: asyncio.TimerHandle | None = None
+        self._shown = 0
+        self._unexpected = 0
+        self._has_lost_tunnel = False
+        self.over = asyncio.Event()
+
+    def exchanged(self, exchange: Exchange) -> None:
+        """Count an exchange; the last one that `count` asks for ends the session."""
+        self._shown += 1
+        expect = self._plan.expect
+        if expect and not (exchange.response and expect.met_by(exchange.response.status)):
+            self._unexpected += 1
+        if self._shown == self._plan.count:
+            self.over.set()
+
+    def tunnel(self, report: TunnelReport) -> None:
+        """Start the timer when the tunnel stops working, and cancel it when the tunnel works again."""
+        # A tunnel may be opened and lost again and again: where probes follow, only a probe shows that it works.
+        is_working = report.state.is_good and not (self._has_probes and report.state is TunnelState.OPEN)
+        if is_working and self._give_up:
+            self._give_up.cancel()
+            self._give_up = None
+        elif not report.state.is_good and self._exit_after_s is not None and self._give_up is None:
+            self._give_up = asyncio.get_running_loop().call_later(self._exit_after_s, self._lose)
+
+    def outcome(self) -> tuple[EndReason, tuple[str, ...]]:
+        """Return why the session ended, and a sentence about each thing that was not as expected."""
+        if self._has_lost_tunnel:
+            within = f"{self._exit_after_s:g} s (--exit-on-tunnel-loss)"
+            return EndReason.TUNNEL_LOST, (f"The tunnel was lost and did not come back within {within}.",)
+        complaints = tuple(self._complaints())
+        return EndReason.UNMET if complaints else EndReason.STOPPED, complaints
+
+    def _complaints(self) -> Iterator[str]:
+        plan, shown = self._plan, self._shown
+        if plan.count is not None and plan.timeout_s is not None and shown < plan.count:
+            yield f"{shown} of {plan.count} invocations arrived in {plan.timeout_s:g} s."
+        if plan.expect and plan.timeout_s is not None and not shown:
+            yield f"No invocation arrived, so none got a response with {plan.expect.text}."
+        if plan.expect and self._unexpected:
+            yield f"{self._unexpected} of {shown} responses were not {plan.expect.text}."
+
+    def _lose(self) -> None:
+        if not self.over.is_set():  # a session that is ending already keeps its reason
+            self._has_lost_tunnel = True
+            self.over.set()
