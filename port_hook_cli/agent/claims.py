@@ -13,7 +13,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from port_hook_cli.agent.predictor import AgentInput
+from port_hook_cli.agent.inputs import AgentInput
 from port_hook_cli.agent.stream import DRAIN_S, ClaimLeft, ClaimState, MessageStream, Watching
 from port_hook_cli.errors import PortApiError
 from port_hook_cli.invocations.forwarding import is_on_this_machine

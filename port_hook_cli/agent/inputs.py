@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from port_hook_cli.agent.predictor import AgentInput
-from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
-from port_hook_cli.captures.documents.truncation import require_whole
-from port_hook_cli.captures.store.reading import open_captures
-from port_hook_cli.errors import StoreError, UsageError
+from port_hook_cli.captures.store.finder import CaptureUse, Finder
+from port_hook_cli.errors import UsageError
 from port_hook_cli.files.input import read_input
-from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
-from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.models import Headers, MessageOrigin
 from port_hook_cli.javascript.nesting import nests_too_deep
 from port_hook_cli.prediction.message import AgentTransport
 from port_hook_cli.prediction.response import AgentResponse
@@ -26,38 +24,27 @@ _KINDS = (
 _BOM = b"\xef\xbb\xbf"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentInput:
+    """A message that may be one for the agent. `name` is for the user.
+
+    `transport` is how the agent gets it, or None for what it shows. `origin` is set if it was read from a topic.
+    `problem` says why there is no document, or is "".
+    """
+
+    name: str
+    document: Any = field(repr=False)
+    transport: AgentTransport | None = None
+    origin: MessageOrigin | None = None
+    problem: str = ""
+
+
 def read_message(name: str, transport: AgentTransport | None, store: Path | None, runtime: Runtime) -> AgentInput:
     """Return the message that the user names; raises StoreError and UsageError."""
-    body = _message_bytes(name, store, runtime)
+    with closing(Finder(store, runtime, CaptureUse.CHECK, kinds=_KINDS)) as finder:
+        body = finder.find(name).request.body
     shown = "The message on stdin" if name == "-" else name
     return AgentInput(name=shown, document=read_document(body, shown, hint=_KINDS), transport=transport)
-
-
-def _message_bytes(name: str, store: Path | None, runtime: Runtime) -> bytes:
-    if name == "-" or _is_file(name, runtime.cwd):
-        return _body_in(name, read_input(name, cwd=runtime.cwd, stdin=runtime.stdin))
-    if name != "last" and not name.isalnum():
-        raise StoreError(f"There is no file {name}.", hint=_KINDS)
-    with open_captures(store, runtime) as captures:
-        return require_whole(name, captures.get(name).invocation).body
-
-
-def _is_file(name: str, cwd: Path) -> bool:
-    try:
-        return (cwd / name).is_file()
-    except (OSError, ValueError):  # too long for a file's name, or with a null character
-        return False
-
-
-def _body_in(name: str, content: bytes) -> bytes:
-    """Return the body of a capture file or a raw HTTP request, or else the content."""
-    try:
-        if is_request(content):
-            return parse_request(content).body
-        capture = capture_in(content)
-    except (NotHttp, NotARequest) as error:
-        raise StoreError(f"{name} cannot be read: {error}.", hint=_KINDS) from error
-    return content if capture is None else require_whole(name, capture.invocation).body
 
 
 def read_document(content: bytes, name: str, *, hint: str) -> Any:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
+from port_hook_cli.agent.inputs import AgentInput
 from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.engines.encryption import open_aes_gcm
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.models import MessageOrigin
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.prediction.decrypted import AgentMasker, decrypted_secrets
 from port_hook_cli.prediction.expressions import environment_use
@@ -27,21 +26,6 @@ from port_hook_cli.runtime import Runtime
 
 _STREAMER_VARIABLE, _DETAILED_VARIABLE = "STREAMER_NAME", "DETAILED_LOGGING"
 _FALSE = frozenset({"0", "off", "f", "false", "n", "no"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentInput:
-    """A message that may be one for the agent. `name` is for the user.
-
-    `transport` is how the agent gets it, or None for what it shows. `origin` is set if it was read from a topic.
-    `problem` says why there is no document, or is "".
-    """
-
-    name: str
-    document: Any = field(repr=False)
-    transport: AgentTransport | None = None
-    origin: MessageOrigin | None = None
-    problem: str = ""
 
 
 def agent_settings(settings: Settings, environ: Mapping[str, str], version: AgentVersion) -> AgentSettings:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from port_hook_cli.agent.inputs import AgentInput
 from port_hook_cli.agent.mappings import StreamMappings, WatchedMappings
 from port_hook_cli.agent.performing import (
     AgentTarget,
@@ -17,7 +18,7 @@ from port_hook_cli.agent.performing import (
     perform,
     require_reportable,
 )
-from port_hook_cli.agent.predictor import AgentInput, Predictor
+from port_hook_cli.agent.predictor import Predictor
 from port_hook_cli.errors import PortHookError, UsageError
 from port_hook_cli.prediction.prediction import ShownPrediction
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from port_hook_cli.agent.inputs import read_document
-from port_hook_cli.agent.predictor import AgentInput
+from port_hook_cli.agent.inputs import AgentInput, read_document
 from port_hook_cli.agent.stream import DRAIN_S, MessageStream, Watching
 from port_hook_cli.captures.view.exchange import clock_time
 from port_hook_cli.errors import UsageError

@@ -31,9 +31,10 @@ from port_hook_cli.text.remark import Remark, hint, note, plain
 from port_hook_cli.text.safe import printable
 
 if TYPE_CHECKING:
+    from port_hook_cli.agent.inputs import AgentInput
     from port_hook_cli.agent.mappings import MappingChoice
     from port_hook_cli.agent.performing import AgentTarget, Performed
-    from port_hook_cli.agent.predictor import AgentInput, Predictor
+    from port_hook_cli.agent.predictor import Predictor
     from port_hook_cli.agent.stream import StreamEnd
     from port_hook_cli.cli.agent_screen import AgentScreen
     from port_hook_cli.port_api.access import PortAccess
