@@ -1,6 +1,6 @@
 """Read an action or automation of Port: what starts it, which inputs it takes, and which request it sends.
 
-The fields are those of Port's API reference, "Change an action/automation".
+The fields are in Port's API reference, "Change an action/automation".
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ _SENDS_NO_REQUEST = (
     "Use a WEBHOOK action here. To run a KAFKA action or an INTEGRATION_ACTION, start `port-hook sandbox` and send it "
     "POST /v1/actions/ID/runs."
 )
+CONVERTED = "{} is in the format before version 2; it was converted"
+"""What to tell the user, with the action's identifier."""
+
+OPERATIONS = ("CREATE", "DAY-2", "DELETE")
+_MOVED = frozenset({"trigger", "userInputs", "blueprint", "order"})
 
 
 class BadAction(ValueError):
@@ -28,7 +33,7 @@ class BadAction(ValueError):
 
 
 class OtherMethod(BadAction):
-    """The type of an action's invocation method is not one that the caller can do something with."""
+    """The caller cannot do anything with the type of an action's invocation method."""
 
 
 class ActionKind(StrEnum):
@@ -178,13 +183,6 @@ def _noun(value: Any) -> str:
     if isinstance(value, str):
         return "a string"
     return "a list" if isinstance(value, Sequence) else "empty" if value is None else "a single value"
-
-
-CONVERTED = "{} is in the format before version 2; it was converted"
-"""What to tell the user, with the action's identifier."""
-
-OPERATIONS = ("CREATE", "DAY-2", "DELETE")
-_MOVED = frozenset({"trigger", "userInputs", "blueprint", "order"})
 
 
 def is_version1(document: Any) -> bool:

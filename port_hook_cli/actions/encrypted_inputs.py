@@ -27,6 +27,7 @@ ENCRYPTION = "port-hook/encryption/1"
 _INPUTS: tuple[tuple[str, ...], ...] = (("payload", "properties"), ("inputs",), ("port_payload", "inputs"))
 # A hostile body must not make the search expensive.
 _MAX_VALUES_SEARCHED = 10_000
+_PATH_LIMIT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Decryption:
 
     @property
     def value(self) -> Any:
-        """The plaintext as an object if it is the JSON of one, else as text; None if it is missing or not UTF-8."""
+        """The plaintext, as an object if it is a JSON object; None if it is missing or not UTF-8."""
         if self.plaintext is None:
             return None
         try:
@@ -102,26 +103,6 @@ def with_decrypted(document: Any, decryptions: Iterable[Decryption]) -> Any:
     return document
 
 
-def decryption_record(decryption: Decryption) -> dict[str, Any]:
-    """Return the record of one property that `decrypt --json` prints (see docs/reference/json-records.md)."""
-    value, plaintext = decryption.value, decryption.plaintext
-    is_text = plaintext is None or value is not None
-    return {
-        "schema": DECRYPTION,
-        "path": str(decryption.path),
-        "value": value,
-        **({} if is_text else {"value_base64": b64encode(plaintext or b"").decode()}),
-        "scheme": decryption.scheme,
-        "problem": decryption.problem,
-        "message": decryption.message or None,
-    }
-
-
-def encryption_record(scheme: Scheme, value: str) -> dict[str, Any]:
-    """Return the record of an encrypted value that `encrypt --json` prints."""
-    return {"schema": ENCRYPTION, "scheme": scheme, "value": value}
-
-
 def _among_inputs(document: Any, name: str) -> list[Place]:
     paths = [JsonPath((*inputs, name)) for inputs in _INPUTS]
     return [place for path in paths if (place := Place(path, get_at(document, path))).value is not MISSING]
@@ -171,9 +152,6 @@ def _finite(text: str) -> float:
     return number if math.isfinite(number) else _refuse(text)
 
 
-_PATH_LIMIT = 200
-
-
 def decryption_lines(decryptions: Sequence[Decryption]) -> Iterator[Styled]:
     """Yield a line for each decrypted property: its path and its whole value, with control characters as escapes."""
     opened = [decryption for decryption in decryptions if decryption.plaintext is not None]
@@ -206,3 +184,23 @@ def problem_lines(decryptions: Sequence[Decryption], *, tried: Sequence[str]) ->
             yield "hint: If it was encrypted client-side, give its private key with --private-key FILE."
     if Problem.MISSING in problems:
         yield "hint: Give the path of the property, such as payload.properties.password."
+
+
+def decryption_record(decryption: Decryption) -> dict[str, Any]:
+    """Return the record of one property that `decrypt --json` prints (see docs/reference/json-records.md)."""
+    value, plaintext = decryption.value, decryption.plaintext
+    is_text = plaintext is None or value is not None
+    return {
+        "schema": DECRYPTION,
+        "path": str(decryption.path),
+        "value": value,
+        **({} if is_text else {"value_base64": b64encode(plaintext or b"").decode()}),
+        "scheme": decryption.scheme,
+        "problem": decryption.problem,
+        "message": decryption.message or None,
+    }
+
+
+def encryption_record(scheme: Scheme, value: str) -> dict[str, Any]:
+    """Return the record of an encrypted value that `encrypt --json` prints."""
+    return {"schema": ENCRYPTION, "scheme": scheme, "value": value}

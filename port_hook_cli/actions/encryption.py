@@ -51,7 +51,7 @@ class CannotDecrypt(ValueError):
 
 
 class NotEncrypted(CannotDecrypt):
-    """The value is not one that Port encrypted."""
+    """Port did not encrypt the value."""
 
     problem = Problem.NOT_ENCRYPTED
 

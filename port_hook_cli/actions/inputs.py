@@ -1,6 +1,6 @@
 """The inputs of a run: as they are given, as an action declares them, and what is wrong with them.
 
-The rules are those of Port's pages "User inputs" and "Advanced input configurations". A declaration is JSON Schema with
+The rules are in Port's pages "User inputs" and "Advanced input configurations". A declaration is JSON Schema with
 Port's own formats. A `default`, `enum`, `visible` and others, and the list of required inputs, may be
 `{"jqQuery": …}`, which is evaluated with the form, the entity and the user. An input that is not visible
 (`displayCondition` in older actions) or is disabled is never required, but its default is sent.
@@ -110,7 +110,7 @@ def rule_queries(declared: Mapping[str, Any], required: Any) -> tuple[str, ...]:
 
 
 def form_queries(declared: Mapping[str, Any], required: Any) -> tuple[str, ...]:
-    """Return all jq programs of a form, each once: those of defaults, of other declarations and of what is required."""
+    """Return all jq programs of a form, each once: of defaults, of other declarations and of what is required."""
     return tuple(dict.fromkeys([*default_queries(declared, {}).values(), *rule_queries(declared, required)]))
 
 

@@ -100,7 +100,7 @@ class _Lexer:
         return _TEXT if self._is_in(_STRING) else _CODE
 
     def token(self, group: str, text: str) -> JqToken | None:
-        """Return the token that a match of a group is, None for one that is not a token; raises _Unbalanced."""
+        """Return the token that a match of a group is, or None if it is not a token; raises _Unbalanced."""
         if group in {"SPACE", "COMMENT"}:
             return None
         token = self._token(group, text)
@@ -163,7 +163,7 @@ class JqDifference:
 
 
 def template_differences(template: Any) -> tuple[JqDifference, ...]:
-    """Return the differences in the expressions of a template, each once; none for one that is nested too deep."""
+    """Return the differences in the expressions of a template, each once; none if the template is nested too deep."""
     try:
         expressions = prepare(template).expressions
     except BadTemplate:

@@ -35,8 +35,8 @@ _CORRECT = "Fix it, or the data that it is rendered with."
 class RunContext:
     """The data of one run that templates can use.
 
-    `inputs` are the values for the templates, `properties` those that were sent to Port. In both, the inputs named in
-    `encrypted` have encrypted values. `by` is the user who started the run, `at` the time in RFC 3339.
+    `inputs` are the values for the templates, `properties` the values that were sent to Port. In both, the inputs named
+    in `encrypted` have encrypted values. `by` is the user who started the run, `at` the time in RFC 3339.
     """
 
     id: str
@@ -57,7 +57,8 @@ class RenderedRequest:
     """The request that Port would send, without the signature.
 
     `body` is a JSON value, or UNDEFINED if there is none; `content` is its bytes. `errors` are the expressions that
-    failed and became null. With `agent`, Port's execution agent sends the request. `properties` are those of the run.
+    failed and became null. With `agent`, Port's execution agent sends the request. `properties` are the inputs of the
+    run.
     """
 
     run_id: str
@@ -227,7 +228,7 @@ def is_url(text: str) -> bool:
 
 
 def _headers(owner: str, rendered: Any, errors: tuple[JqError, ...]) -> tuple[tuple[str, str], ...]:
-    """Return the header fields: those of the action, after Port's content type if the action does not set one."""
+    """Return the header fields of the action, after Port's content type if the action does not set one."""
     if not isinstance(rendered, Mapping | None):
         raise _unusable(owner, "headers", rendered, "not an object", errors)
     given = []

@@ -1,6 +1,6 @@
 """Change the URL of an action and restore it: what may be changed, what is sent, and who changed the action last.
 
-The fields are those of Port's API reference, "Change an action/automation". Its PUT replaces the whole action and
+The fields are in Port's API reference, "Change an action/automation". Its PUT replaces the whole action and
 refuses unknown fields. The fields that Port itself sets are only in the response of "Get an action/automation".
 """
 

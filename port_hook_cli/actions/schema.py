@@ -1,4 +1,4 @@
-"""A declared input as JSON Schema, and what is wrong with a value, in messages like those of Port's validator."""
+"""A declared input as JSON Schema, and what is wrong with a value, in messages like Port's."""
 
 from __future__ import annotations
 

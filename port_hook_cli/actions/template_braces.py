@@ -1,6 +1,6 @@
 """Find the jq expressions in a template: double braces, the quotes inside them, and the programs that jq evaluates.
 
-The rules and the error messages are those of Port's template engine, npm `@port-labs/jq-node-bindings`. Like
+The rules and the error messages come from Port's template engine, npm `@port-labs/jq-node-bindings`. Like
 JavaScript, it counts in UTF-16 units; so do the indices in its errors.
 """
 
@@ -24,7 +24,7 @@ _REMEMBERED = 1000
 
 
 class BadTemplate(ValueError):
-    """Port's engine refuses the template. The message is that of the engine."""
+    """Port's engine refuses the template. The message is the engine's own."""
 
 
 @dataclass(frozen=True, slots=True)

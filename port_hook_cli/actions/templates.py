@@ -1,7 +1,7 @@
 """Render Port's templates, which are JSON whose strings contain jq in double braces, as Port's engine does.
 
 `prepare` reads a template and finds its expressions. The caller evaluates all of them with jq. `Prepared.assemble` puts
-the results into their places. The rules and error messages are those of npm `@port-labs/jq-node-bindings`; see
+the results into their places. The rules and error messages come from npm `@port-labs/jq-node-bindings`; see
 docs/reference/templates.md.
 """
 
@@ -20,6 +20,8 @@ from port_hook_cli.javascript.values import js_entries, write_json
 MAX_DEPTH = 150
 """How many levels of nesting a template may have: far more than real ones have, and few enough for Python's stack."""
 
+RENDERING = "port-hook/rendering/1"
+
 
 class Undefined(Enum):
     """JavaScript's `undefined`, which is not a JSON value."""
@@ -32,7 +34,7 @@ UNDEFINED: Final = Undefined.UNDEFINED
 
 @dataclass(frozen=True, slots=True)
 class JqError:
-    """An expression that failed. `kind` says whether it failed to compile or to run. `message` is that of jq."""
+    """An expression that failed. `kind` says whether it failed to compile or to run. `message` is jq's."""
 
     expression: str
     kind: Literal["compile", "run-time"]
@@ -224,9 +226,6 @@ def _js_string(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ",".join("" if element is None else _js_string(element) for element in value)
     return write_json(value)
-
-
-RENDERING = "port-hook/rendering/1"
 
 
 def rendering_record(rendering: Rendering) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Evaluates the expressions of the execution agent's mapping. Its environment is open, unlike that of templates.
+"""Evaluates the expressions of the execution agent's mapping. Its environment is open, unlike in templates.
 
 The agent's jq is 1.5. Each expression is written for port-hook's jq first (`prediction.jq15`).
 """

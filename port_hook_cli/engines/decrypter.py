@@ -21,14 +21,14 @@ _BY_INFORMATION = (Problem.WRONG_KEY, Problem.TRUNCATED, Problem.NOT_ENCRYPTED)
 class Decrypter:
     """Decrypts properties with the available keys. `deciphers` return the plaintext of a value or raise CannotDecrypt.
 
-    `paths` are the properties to decrypt; by default, those that the payload lists as encrypted.
+    `paths` are the properties to decrypt; by default, the properties that the payload lists as encrypted.
     """
 
     deciphers: Mapping[Scheme, Callable[[Any], bytes]] = field(repr=False)
     paths: Sequence[JsonPath] = ()
 
     def decrypt(self, payload: Payload) -> list[Decryption]:
-        """Return the result for each property in `paths`, or for those that the payload lists as encrypted."""
+        """Return the result for each property in `paths`, or for each property that the payload lists as encrypted."""
         return [self._open(place) for place in self._places(payload)]
 
     def reveal(self, exchange: Exchange) -> list[Decryption]:

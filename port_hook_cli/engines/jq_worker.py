@@ -167,6 +167,26 @@ class JqWorker:
             _close(stream)
 
 
+class JqOwner:
+    """Owns a worker of jq, which is kept running between calls. Use it as a context manager, or call `close`."""
+
+    def __init__(self, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        """Prepare the worker. jq starts with the first expression; `timeout_s` limits all expressions of one call."""
+        self._worker = JqWorker(timeout_s=timeout_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process of jq."""
+        self._worker.close()
+
+
 def _timeout_code() -> int:
     """Return the exit code of a process that its alarm has ended."""
     if sys.platform == "win32":
@@ -215,23 +235,3 @@ def _message(kind: Literal["compile", "run-time"], message: str) -> str:
     last = errors[-1].removeprefix("jq: error").removesuffix(":") if errors else f": {message}"
     shown = _first_line.sub(lambda match: f"{match[1]}{max(int(match[2]) - _MARGIN, 1)}", last)
     return f"jq: compile error{shown}"
-
-
-class JqOwner:
-    """Owns a worker of jq, which is kept running between calls. Use it as a context manager, or call `close`."""
-
-    def __init__(self, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
-        """Prepare the worker. jq starts with the first expression; `timeout_s` limits all expressions of one call."""
-        self._worker = JqWorker(timeout_s=timeout_s)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the process of jq."""
-        self._worker.close()

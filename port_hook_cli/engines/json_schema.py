@@ -61,7 +61,7 @@ def _library() -> tuple[Any, Any]:
 def _matches(pattern: str, text: str) -> bool:
     """Whether a JavaScript pattern is found in a text.
 
-    True as well for a pattern that cannot be read here, and for one that takes too long: Port decides those.
+    Also True for a pattern that is unreadable here or takes too long: Port decides.
     """
     import regex
 

@@ -63,10 +63,10 @@ def read_dotenv(path: Path, prefix: str, name: str) -> DotenvFile:
 
 
 def other_secret(path: Path, used: str) -> str | None:
-    """Return the client secret in a `.env` file if it differs from the one in use; None if the file is not usable."""
+    """Return the client secret in a `.env` file if it differs from `used`; None if the file is not usable."""
     try:
         file = read_settings_file(path, str(path))
-        # If the file's only line with a secret has the one in use, skip the parser, which takes longer than `sign`.
+        # If the file's only line with a secret has the secret in use, skip the parser, which takes longer than `sign`.
         if file.refusal or _secret_lines(file.content) == [used.encode("utf-8", "surrogateescape")]:
             return None
         other = read_dotenv(path, SECRET_VARIABLE, str(path)).values.get(SECRET_VARIABLE)

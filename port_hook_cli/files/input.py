@@ -1,4 +1,4 @@
-"""Files that a user names on the command line, `-` among them."""
+"""Files and folders that a user names on the command line, including `-`."""
 
 from __future__ import annotations
 
@@ -14,31 +14,6 @@ from port_hook_cli.errors import StoreError, UsageError
 
 DOCUMENT_SUFFIXES = frozenset({".json", ".yaml", ".yml"})
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
-
-
-def documents_in(folder: Path) -> list[Path]:
-    """Return the JSON and YAML files in a folder, sorted by name.
-
-    Raises UsageError for one that is too large, or that is not a regular file: a pipe or a link to a device could be
-    read without end.
-    """
-    found = sorted(file for file in folder.iterdir() if file.suffix.lower() in DOCUMENT_SUFFIXES)
-    for file in found:
-        if not file.is_file():
-            raise UsageError(f"{file} is not a file.", hint="Remove it, or name the files one by one.")
-        if file.stat().st_size > MAX_DOCUMENT_BYTES:
-            raise UsageError(f"{file} has more than {MAX_DOCUMENT_BYTES:,} bytes.", hint="Remove it from the folder.")
-    return found
-
-
-def is_directory(path: Path) -> bool:
-    """Return whether `path` is a directory, False for a name that is too long for a file."""
-    try:
-        return path.is_dir()
-    except OSError:
-        return False
-
-
 MAX_INPUT_BYTES = 256 * 1024 * 1024
 """The maximum size of a file: a file from a stranger may be a link to a device that has no end."""
 
@@ -91,6 +66,29 @@ def file_path(option: str, path: Path, cwd: Path) -> Path:
     if is_directory(found):
         raise UsageError(f"{option} needs the path of a file, and {path} is a folder.", hint="Pass the path of a file.")
     return found
+
+
+def documents_in(folder: Path) -> list[Path]:
+    """Return the JSON and YAML files in a folder, sorted by name.
+
+    Raises UsageError if the file is too large or is not a regular file: a pipe or a link to a device could be
+    read without end.
+    """
+    found = sorted(file for file in folder.iterdir() if file.suffix.lower() in DOCUMENT_SUFFIXES)
+    for file in found:
+        if not file.is_file():
+            raise UsageError(f"{file} is not a file.", hint="Remove it, or name the files one by one.")
+        if file.stat().st_size > MAX_DOCUMENT_BYTES:
+            raise UsageError(f"{file} has more than {MAX_DOCUMENT_BYTES:,} bytes.", hint="Remove it from the folder.")
+    return found
+
+
+def is_directory(path: Path) -> bool:
+    """Return whether `path` is a directory, False for a name that is too long for a file."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def is_a_directory(name: str) -> StoreError:

@@ -12,7 +12,7 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 def lock_file(path: Path, *, create: bool = True) -> int | None:
     """Return a descriptor of the locked file, or None if another process has the lock.
 
-    The holder of a lock deletes its file, so the locked file must still be the one at `path`.
+    The holder of a lock deletes its file, so the locked file must still be the file at `path`.
     """
     while True:
         handle = os.open(path, os.O_RDWR | _NO_FOLLOW | (os.O_CREAT if create else 0), 0o600)

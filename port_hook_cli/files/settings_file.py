@@ -55,7 +55,7 @@ def read_settings_file(path: Path, shown: str) -> SettingsFile:
     """Return the content of a settings file; a missing file, a folder and a device have none.
 
     A file that is not safe to use has a refusal, which calls it `shown`. Symbolic links are followed: the target is
-    checked, and the file that is checked is the one that is read. Raises SettingsError if it cannot be read.
+    checked, and exactly the checked file is read. Raises SettingsError if it cannot be read.
     """
     try:
         mode = path.stat().st_mode
@@ -110,7 +110,7 @@ def _private(status: os.stat_result) -> Callable[[], bool]:
 
 
 def is_private_group(gid: int, *, owner: int) -> bool:
-    """Return whether a group is the private one that many Linux systems make for a user: same name, no other members.
+    """Return whether a group is the private group that many Linux systems make for a user: same name, no other members.
 
     On such systems, new files are writable by this group unless the user changes that.
     """

@@ -21,7 +21,7 @@ class UnreadableResponse(Exception):
 
 
 class ResponseTooLarge(Exception):
-    """A response exceeds a limit; the message is that of the failure."""
+    """A response exceeds a limit. The message describes the failure."""
 
 
 class UnsendableRequest(ValueError):

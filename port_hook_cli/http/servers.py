@@ -1,4 +1,4 @@
-"""What port-hook's HTTP servers share: open files, busy ports, the end of accepting, no log."""
+"""What port-hook's HTTP servers share: their number of connections, the end of accepting, no log, busy ports."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ from port_hook_cli.text.safe import printable
 
 _LEAST = 32
 _OTHER_FILES = 256
+_PROC = Path("/proc")
+_LISTENING = "0A"
+_LSOF_TIMEOUT_S = 2
+
+# From accepting a connection to the call of its protocol.
+_ROUNDS = 2
 
 
 def affordable_connections(wanted: int) -> int:
@@ -51,9 +57,31 @@ else:
         return allowed
 
 
-_PROC = Path("/proc")
-_LISTENING = "0A"
-_LSOF_TIMEOUT_S = 2
+async def stop_accepting(server: asyncio.Server) -> None:
+    """Close the listening sockets of a server, but none of the connections that it has accepted.
+
+    It returns after `connection_made` has been called for each of them, so that the caller can close them all.
+
+    asyncio accepts a connection, makes its transport and calls its protocol in three rounds of the event loop. If the
+    server is closed between the first two, asyncio drops the connection, and Python 3.12 and later print a traceback
+    (https://github.com/python/cpython/issues/109564). So the last connections get these rounds here.
+    """
+    loop = asyncio.get_running_loop()
+    for listening in server.sockets:
+        with suppress(NotImplementedError):  # the event loop of Windows
+            loop.remove_reader(listening.fileno())
+    try:
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
+    finally:  # also if this task is canceled
+        server.close()
+
+
+def disabled_logger() -> logging.Logger:
+    """Return a logger for aiohttp, which would log a traceback for every malformed request."""
+    logger = logging.getLogger("port_hook_cli.disabled")
+    logger.setLevel(logging.CRITICAL + 1)
+    return logger
 
 
 def describe_owner(host: str, port: int) -> str | None:
@@ -117,34 +145,3 @@ def by_lsof(port: int, environ: Mapping[str, str]) -> str | None:
     # Each line is one field and begins with its letter. The fields of the first process come first.
     fields = {line[:1]: line[1:] for line in reversed(listed.stdout.decode(errors="replace").splitlines())}
     return f"{printable(fields['c'])} (pid {fields['p']})" if {"c", "p"} <= fields.keys() else None
-
-
-# From accepting a connection to the call of its protocol.
-_ROUNDS = 2
-
-
-async def stop_accepting(server: asyncio.Server) -> None:
-    """Close the listening sockets of a server, but none of the connections that it has accepted.
-
-    It returns after `connection_made` has been called for each of them, so that the caller can close them all.
-
-    asyncio accepts a connection, makes its transport and calls its protocol in three rounds of the event loop. If the
-    server is closed between the first two, asyncio drops the connection, and Python 3.12 and later print a traceback
-    (https://github.com/python/cpython/issues/109564). So the last connections get these rounds here.
-    """
-    loop = asyncio.get_running_loop()
-    for listening in server.sockets:
-        with suppress(NotImplementedError):  # the event loop of Windows
-            loop.remove_reader(listening.fileno())
-    try:
-        for _ in range(_ROUNDS):
-            await asyncio.sleep(0)
-    finally:  # also if this task is canceled
-        server.close()
-
-
-def disabled_logger() -> logging.Logger:
-    """Return a logger for aiohttp, which would log a traceback for every malformed request."""
-    logger = logging.getLogger("port_hook_cli.disabled")
-    logger.setLevel(logging.CRITICAL + 1)
-    return logger

@@ -49,12 +49,12 @@ class MessageOrigin(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
-    """One HTTP request as it arrived, or a message of Kafka in the form of one.
+    """An HTTP request as it arrived, or a Kafka message in the same form.
 
     `received_at` is seconds since the epoch, `target` the path and query of the request line, unchanged, and `body` the
     exact bytes. `replay_of` is the id of the capture that a replay was made from. If `truncated` is set, `body` is only
     the beginning of the received body. `origin` is set for a message: its value is the body, and the header fields are
-    those of the value's `headers`.
+    the value's `headers`.
     """
 
     id: str
@@ -149,7 +149,7 @@ class EventChange(NamedTuple):
 class Payload:
     """The fields that were read from a body. A field that the body does not contain is None or empty.
 
-    `workflow`, `node` and `workflow_run` are those of a workflow node's run. `via_agent` says that Port's execution
+    `workflow`, `node` and `workflow_run` belong to a workflow node's run. `via_agent` says that Port's execution
     agent sent the request. `document` is the parsed JSON, or None if it could not be read; `problem` says why.
     """
 

@@ -15,44 +15,6 @@ from typing import Any
 from port_hook_cli.invocations.models import EventChange, Headers, Kind, Payload
 from port_hook_cli.javascript.nesting import has_too_many_values
 
-# These change with every event and say nothing about it.
-_NOISE = frozenset({"updatedAt", "updatedBy"})
-_MAX_CHANGES = 200
-
-
-def find_changes(before: Any, after: Any) -> tuple[EventChange, ...]:
-    """Return the differences between `before` and `after`, with dotted paths; at most 200.
-
-    If a side is null because the entity was created or deleted, each top-level key of the other side is a difference.
-    """
-    changes = []
-    for change in _walk("", before, after):
-        changes.append(change)
-        if len(changes) == _MAX_CHANGES:
-            break
-    return tuple(changes)
-
-
-def _walk(path: str, before: Any, after: Any) -> Iterator[EventChange]:
-    # A stack instead of recursion, because the sender chooses the depth.
-    stack = [(path, before, after)]
-    while stack:
-        path, before, after = stack.pop()
-        if isinstance(before, dict) and isinstance(after, dict):
-            keys = [key for key in {**before, **after} if path or key not in _NOISE]
-            inner = f"{path}." if path else ""
-            stack.extend((f"{inner}{key}", before.get(key), after.get(key)) for key in reversed(keys))
-        elif not _same(before, after):
-            yield EventChange(path or ".", before, after)
-
-
-def _same(before: Any, after: Any) -> bool:
-    try:
-        return bool(before == after)
-    except RecursionError:
-        return False
-
-
 # Port does not document the length of a workflow node run's id. Longer texts are not treated as ids.
 RUN_ID = re.compile(r"(?:r_[A-Za-z0-9]{16}|wfnr_[A-Za-z0-9]{1,95})\Z")
 WORKFLOW_RUN_ID = re.compile(r"wfr_[A-Za-z0-9]{1,95}\Z")
@@ -62,6 +24,11 @@ _ABOUT_OTHERS = frozenset({"event", "diff", "inputs", "payload"})
 _MAX_VALUES_SEARCHED = 10_000
 # Python's int() refuses more digits. Such a number is shown as a float, as JavaScript reads it.
 _MAX_INT_DIGITS = 4_000
+
+# These change with every event and say nothing about it.
+_NOISE = frozenset({"updatedAt", "updatedBy"})
+_MAX_CHANGES = 200
+
 # Shared by all missing objects, and never written to: creating one for each took a tenth of the reading time.
 _NOTHING: dict[str, Any] = {}
 # Faster than `json.loads`, which checks its options at each call.
@@ -115,7 +82,7 @@ def read_payload(body: bytes, headers: Headers) -> Payload:
 def find_run_id(document: Any, headers: Headers) -> str | None:
     """Return the run id from the payload's context, the `RUN_ID` header, or any string with its form, in this order.
 
-    A run id in an event or an input is that of another run. So inputs are searched last, and events not at all.
+    A run id in an event or an input belongs to another run. So inputs are searched last, and events not at all.
     """
     root = document if isinstance(document, dict) else {}
     port_context = _dict(root, "port_context")
@@ -273,3 +240,36 @@ def _strings(document: Any) -> Iterator[str]:
             queue.extend(value.values())
         elif isinstance(value, list):
             queue.extend(value)
+
+
+def find_changes(before: Any, after: Any) -> tuple[EventChange, ...]:
+    """Return the differences between `before` and `after`, with dotted paths; at most 200.
+
+    If a side is null because the entity was created or deleted, each top-level key of the other side is a difference.
+    """
+    changes = []
+    for change in _walk("", before, after):
+        changes.append(change)
+        if len(changes) == _MAX_CHANGES:
+            break
+    return tuple(changes)
+
+
+def _walk(path: str, before: Any, after: Any) -> Iterator[EventChange]:
+    # A stack instead of recursion, because the sender chooses the depth.
+    stack = [(path, before, after)]
+    while stack:
+        path, before, after = stack.pop()
+        if isinstance(before, dict) and isinstance(after, dict):
+            keys = [key for key in {**before, **after} if path or key not in _NOISE]
+            inner = f"{path}." if path else ""
+            stack.extend((f"{inner}{key}", before.get(key), after.get(key)) for key in reversed(keys))
+        elif not _same(before, after):
+            yield EventChange(path or ".", before, after)
+
+
+def _same(before: Any, after: Any) -> bool:
+    try:
+        return bool(before == after)
+    except RecursionError:
+        return False

@@ -69,7 +69,7 @@ class Routes:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """All targets; that of everything else first."""
+        """All targets, the default target first."""
         default = () if self.default is None else (self.default,)
         return (*default, *(route.target for route in self.rules))
 

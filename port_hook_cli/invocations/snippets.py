@@ -181,7 +181,7 @@ def _python_text(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SnippetFormat:
-    """A format. `trigger` offers only those that are a shell command (`is_command`)."""
+    """A format. `trigger` offers only shell commands (`is_command`)."""
 
     name: str
     write: Callable[[SignedRequest], str]

@@ -9,11 +9,11 @@ from typing import Protocol, TypeAlias
 from port_hook_cli.invocations.models import Invocation, MessageOrigin, Partition, Response
 
 Receive: TypeAlias = Callable[[Invocation, str], Awaitable[Response | None]]
-"""The pipeline. It takes an invocation and the address of its sender, "unknown" if there is none.
+"""The pipeline. It takes an invocation and the address of its sender, or "unknown".
 
-It returns the response after the invocation is saved; None if the source is to close the connection without one. It
-raises StoreError if the invocation could not be saved: then the source must not acknowledge it. When it is cancelled,
-it records the invocation as interrupted.
+It returns the response after the invocation is saved, or None if the source must close the connection without a
+response. It raises StoreError if it cannot save the invocation. Then the source must not acknowledge it. When it is
+canceled, it records the invocation as interrupted.
 """
 
 
@@ -23,11 +23,10 @@ def _ignore(_: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageLog:
-    """What the store has of messages of Kafka.
+    """What the store knows about Kafka messages.
 
-    `positions` are the offsets of the next messages of partitions that earlier listeners watched, `saved` the places of
-    the latest messages that were saved. `keep` records the offset of the next message of a partition: call it after all
-    messages before it were saved.
+    `positions` are the next offsets of partitions that earlier listeners watched. `saved` are the origins of the latest
+    saved messages. `keep` records the next offset of a partition. Call it after all messages before it are saved.
     """
 
     positions: Mapping[Partition, int] = field(default_factory=dict)
@@ -39,14 +38,13 @@ class MessageLog:
 class SourceContext:
     """What a source gets from the listener.
 
-    `receive` is the pipeline; a source may call it many times at once. `notice` reports a sentence to the user, such as
-    a lost connection; a source reports each change once. `now` returns the seconds since the epoch and `new_id` an id,
-    for the invocations. `mount` is the path that the listener serves: the target of an invocation that has no path of
-    its own. A source drops bodies of more than `max_body` bytes, and reports them. If `is_counted` is set, the session
-    ends after a number of invocations, so a source that takes messages from others takes one at a time. `messages` is
-    for a source of messages. `leave` takes an invocation, by its
-    id, out of the queue if it still waits for its turn; a source whose senders wait for the response calls it when one
-    disconnects.
+    `receive` is the pipeline. A source may call it many times concurrently. `notice` reports a sentence to the user,
+    such as a lost connection. A source reports each change once. `now` returns the seconds since the epoch and `new_id`
+    an id, for the invocations. `mount` is the path that the listener serves, which is the target of an invocation
+    without a path. A source drops bodies of more than `max_body` bytes, and reports them. If `is_counted` is set, the
+    session ends after a number of invocations, so a source that consumes messages processes one at a time. `messages`
+    is for a source of messages. `leave` removes an invocation (by its id) from the queue while it waits. A source whose
+    senders wait for the response calls it when a sender disconnects.
     """
 
     receive: Receive
@@ -61,12 +59,12 @@ class SourceContext:
 
 
 class Source(Protocol):
-    """Something that invocations come from. It feeds `SourceContext.receive` until it is closed."""
+    """An origin of invocations. It feeds `SourceContext.receive` until it is closed."""
 
     async def close(self, drain_s: float) -> None:
-        """Take no more invocations, give those in progress `drain_s` seconds, and cancel the rest."""
+        """Accept no more invocations, wait `drain_s` seconds for the invocations in progress, and cancel the rest."""
         ...
 
 
 OpenSource: TypeAlias = Callable[[SourceContext], Awaitable[Source]]
-"""Opens a source: returns when it takes invocations, raises PortHookError if it cannot. Later problems are notices."""
+"""Opens a source: returns when it accepts invocations, or raises PortHookError. Later problems are notices."""

@@ -1,6 +1,6 @@
 """JSON as Node writes it: `JSON.stringify(JSON.parse(text), null, indent)`, byte for byte.
 
-Handlers in Node serialize a body again before they verify it, so Port signs this form. The rules are those of ECMA-262:
+Handlers in Node serialize a body again before they verify it, so Port signs this form. The rules are in ECMA-262:
 SerializeJSONProperty, QuoteJSONString, Number::toString and the order of OrdinaryOwnPropertyKeys.
 
 The text is read once, without recursion and without building a tree: each value becomes a piece of the result as soon
@@ -16,55 +16,6 @@ from collections.abc import Iterator
 from json import JSONDecoder
 from json.encoder import encode_basestring
 from typing import TypeAlias, cast
-
-_surrogate = re.compile("[\ud800-\udfff]")
-_pair = re.compile("[\ud800-\udbff][\udc00-\udfff]")
-
-
-def format_double(value: float) -> str:
-    """Return a double as JSON.stringify writes it: as Number::toString does, or `null` for an infinity.
-
-    Python finds the same shortest digits that read back as `value`. Only their layout differs.
-    """
-    if value == 0:
-        return "0"
-    if math.isinf(value):
-        return "null"
-    digits, point = _digits(abs(value))
-    return ("-" if value < 0 else "") + _lay_out(digits, point)
-
-
-def _digits(value: float) -> tuple[str, int]:
-    """Return the shortest digits of `value` and the position of the point: value = 0.DIGITS * 10**point."""
-    mantissa, _, exponent = repr(value).partition("e")
-    whole, _, fraction = mantissa.partition(".")
-    digits = (whole + fraction).lstrip("0")
-    point = len(digits) - len(fraction) + int(exponent or 0)
-    return digits.rstrip("0"), point
-
-
-def _lay_out(digits: str, point: int) -> str:
-    if len(digits) <= point <= 21:  # noqa: PLR2004 - the bounds of Number::toString
-        return digits.ljust(point, "0")
-    if 0 < point <= 21:  # noqa: PLR2004
-        return f"{digits[:point]}.{digits[point:]}"
-    if -6 < point <= 0:  # noqa: PLR2004
-        return f"0.{'0' * -point}{digits}"
-    fraction = f".{digits[1:]}" if len(digits) > 1 else ""
-    return f"{digits[0]}{fraction}e{point - 1:+d}"
-
-
-def quote(value: str) -> str:
-    """Return `value` as QuoteJSONString writes it: with the escapes of Python's json, and lone surrogates escaped."""
-    quoted = encode_basestring(value)
-    # Only lone surrogates cannot be encoded. JavaScript escapes them in the same way.
-    return quoted.encode("utf-8", "backslashreplace").decode() if _surrogate.search(quoted) else quoted
-
-
-def join_halves(value: str) -> str:
-    """Return `value` with each surrogate pair joined into one character, because JavaScript's strings are UTF-16."""
-    return _pair.sub(lambda match: match[0].encode("utf-16", "surrogatepass").decode("utf-16"), value)
-
 
 MAX_DEPTH = 4_000
 """How many levels of nesting are read. Node's JSON.stringify runs out of stack between 3,000 and 5,000."""
@@ -92,7 +43,8 @@ _SAME_AS_READ, _OTHER_NUMBER, _ESCAPED_STRING, _ARRAY, _OBJECT = 1, 2, 3, 4, 5
 _MAX_INDEX = 2**32 - 2
 _string_at = JSONDecoder().raw_decode
 _AFTER_DIGITS = '":'
-
+_surrogate = re.compile("[\ud800-\udfff]")
+_pair = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 Piece: TypeAlias = "str | list[Piece]"
 
 
@@ -170,7 +122,7 @@ def _index_of(key: str) -> int | None:
 
 
 class _Writer:
-    """Writes one text. Each piece in a container begins with a comma; that of the first piece is removed at the end."""
+    """Writes one text. Each piece in a container begins with a comma. The first comma is removed at the end."""
 
     def __init__(self, text: str, indent: str, limit: int) -> None:
         self.text = text
@@ -302,3 +254,48 @@ class _Writer:
 
     def _refusal(self, wanted: str) -> NotJson:
         return NotJson(f"not JSON: {wanted} was expected at character {self.position}")
+
+
+def format_double(value: float) -> str:
+    """Return a double as JSON.stringify writes it: as Number::toString does, or `null` for an infinity.
+
+    Python finds the same shortest digits that read back as `value`. Only their layout differs.
+    """
+    if value == 0:
+        return "0"
+    if math.isinf(value):
+        return "null"
+    digits, point = _digits(abs(value))
+    return ("-" if value < 0 else "") + _lay_out(digits, point)
+
+
+def _digits(value: float) -> tuple[str, int]:
+    """Return the shortest digits of `value` and the position of the point: value = 0.DIGITS * 10**point."""
+    mantissa, _, exponent = repr(value).partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    digits = (whole + fraction).lstrip("0")
+    point = len(digits) - len(fraction) + int(exponent or 0)
+    return digits.rstrip("0"), point
+
+
+def _lay_out(digits: str, point: int) -> str:
+    if len(digits) <= point <= 21:  # noqa: PLR2004 - the bounds of Number::toString
+        return digits.ljust(point, "0")
+    if 0 < point <= 21:  # noqa: PLR2004
+        return f"{digits[:point]}.{digits[point:]}"
+    if -6 < point <= 0:  # noqa: PLR2004
+        return f"0.{'0' * -point}{digits}"
+    fraction = f".{digits[1:]}" if len(digits) > 1 else ""
+    return f"{digits[0]}{fraction}e{point - 1:+d}"
+
+
+def quote(value: str) -> str:
+    """Return `value` as QuoteJSONString writes it: with the escapes of Python's json, and lone surrogates escaped."""
+    quoted = encode_basestring(value)
+    # Only lone surrogates cannot be encoded. JavaScript escapes them in the same way.
+    return quoted.encode("utf-8", "backslashreplace").decode() if _surrogate.search(quoted) else quoted
+
+
+def join_halves(value: str) -> str:
+    """Return `value` with each surrogate pair joined into one character, because JavaScript's strings are UTF-16."""
+    return _pair.sub(lambda match: match[0].encode("utf-16", "surrogatepass").decode("utf-16"), value)

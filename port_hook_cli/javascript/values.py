@@ -98,7 +98,7 @@ def _write_plain(value: Any) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """Return `value` with each number replaced by one that Python writes as JavaScript writes `value`'s.
+    """Return `value` with numbers that Python writes as JavaScript writes the numbers of `value`.
 
     Raises _NotPlain for other types, keys in another order, and numbers that the two languages write differently.
     """

@@ -41,7 +41,7 @@ _MAX_BROKER = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaSettings:
-    """The settings in the user's own places; None for those that are not set."""
+    """The settings in the user's own places; None for a setting that is missing."""
 
     org_id: str | None = None
     brokers: tuple[str, ...] = ()
@@ -72,7 +72,7 @@ class KafkaSettings:
     def connection(self, given: KafkaConnection | None = None) -> KafkaConnection:
         """Return the connection; `given` has what Port's API returned, if it was asked.
 
-        The user's own password is for the user's own brokers only, not for those that an API names.
+        The user's own password is for the user's own brokers only, not for brokers that an API names.
         """
         brokers = self.brokers or (given.brokers if given else ())
         is_own = bool(self.brokers) and self.username is not None and self.password is not None

@@ -29,6 +29,10 @@ from port_hook_cli.kafka.trouble import (
 )
 from port_hook_cli.text.safe import brief
 
+_CONNECT_TIMEOUT_S = 10.0
+_FIRST_TRY_S = 0.5
+_MAX_CLUSTER_ID = 200
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderTimes:
@@ -49,11 +53,6 @@ class ReaderTimes:
 
 
 READER_TIMES = ReaderTimes()
-
-
-_CONNECT_TIMEOUT_S = 10.0
-_FIRST_TRY_S = 0.5
-_MAX_CLUSTER_ID = 200
 
 
 class BrokerLink:
@@ -179,7 +178,7 @@ def _partitions(topic: Any) -> Iterator[int]:
 
 def _reading(connection: KafkaConnection, plan: KafkaPlan) -> dict[str, Any]:
     """Return the settings for reading: low latency, bounded memory, and nothing committed that was not saved."""
-    # Brokers respond at once if they have messages. Embedded brokers and those of tests always wait this long.
+    # Brokers respond immediately if they have messages. Embedded brokers and test clusters always wait this long.
     wait_ms = 5 if all(map(is_loopback_broker, connection.brokers)) else 100
     return {
         "group.id": plan.group_id,

@@ -11,28 +11,6 @@ from port_hook_cli.kafka.producer import PUBLISH_TIMEOUT_S, KafkaPublisher
 from port_hook_cli.text.safe import brief
 
 _START_S = 10.0
-
-
-@contextmanager
-def embedded_broker() -> Iterator[str]:
-    """Run a broker until the end of the block; yield its `HOST:PORT`. Raises BrokerError if it does not start."""
-    from port_hook_cli.kafka.client import KafkaException, Producer
-
-    try:
-        # This client publishes nothing: it exists only to run the cluster.
-        cluster = Producer({"bootstrap.servers": "embedded", "test.mock.num.brokers": 1, "log_level": 0})
-        brokers = cluster.list_topics(timeout=_START_S).brokers.values()
-    except KafkaException as error:
-        raise BrokerError(f"The embedded broker did not start: {error.args[0].str()}.") from None
-    address = next(f"{broker.host}:{broker.port}" for broker in brokers)
-    if not is_loopback_broker(address):
-        raise BrokerError("The embedded broker would be reachable from other machines.")
-    try:
-        yield address
-    finally:
-        del cluster
-
-
 EMBEDDED = "embedded"
 """The value of `--kafka` that starts a broker instead of naming one."""
 
@@ -72,3 +50,23 @@ async def local_publisher(
         connection = KafkaConnection(brokers=found, protocol=SecurityProtocol.PLAINTEXT)
         async with KafkaPublisher(connection, timeout_s=timeout_s) as publisher:
             yield publisher, found
+
+
+@contextmanager
+def embedded_broker() -> Iterator[str]:
+    """Run a broker until the end of the block; yield its `HOST:PORT`. Raises BrokerError if it does not start."""
+    from port_hook_cli.kafka.client import KafkaException, Producer
+
+    try:
+        # This client publishes nothing: it exists only to run the cluster.
+        cluster = Producer({"bootstrap.servers": "embedded", "test.mock.num.brokers": 1, "log_level": 0})
+        brokers = cluster.list_topics(timeout=_START_S).brokers.values()
+    except KafkaException as error:
+        raise BrokerError(f"The embedded broker did not start: {error.args[0].str()}.") from None
+    address = next(f"{broker.host}:{broker.port}" for broker in brokers)
+    if not is_loopback_broker(address):
+        raise BrokerError("The embedded broker would be reachable from other machines.")
+    try:
+        yield address
+    finally:
+        del cluster

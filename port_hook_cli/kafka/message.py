@@ -35,7 +35,7 @@ def origin_of(message: Message) -> MessageOrigin:
 
 
 def message_headers(value: bytes) -> Headers:
-    """Return the header fields of a message, and those that an HTTP request with its value has. Never raises.
+    """Return the header fields of a message, with the fields that any HTTP request with its value has. Never raises.
 
     A field that no HTTP request could have, because of its name or a line break, is left out.
     """

@@ -37,17 +37,17 @@ class KafkaPlan:
 
     @property
     def group_id(self) -> str:
-        """The group's id for the client. Brokers let an organization use only those that start with its id."""
+        """The group's id for the client. Brokers let an organization use only groups that start with its id."""
         return self.group or f"{self.org_id}.{_WATCH}"
 
 
 def is_agents_group(group: str, *, org_id: str, username: str) -> bool:
-    """Return whether a group may be that of the execution agent: its user name, or the organization's id."""
+    """Return whether the execution agent may use this group: its name is the user name or the organization's id."""
     return group in {org_id, username}
 
 
 def check_group(group: str, *, org_id: str, username: str, user: str) -> None:
-    """Raise UsageError if Port's brokers would refuse the group; `user` is for the suggestion."""
+    """Raise UsageError if Port's brokers would refuse the group. `user` is for the suggestion."""
     if not (group.isprintable() and is_usable_text(group or "-")):
         raise UsageError(f"{brief(group)} is not the name of a group.", hint="Use letters, digits, dots and dashes.")
     if not group.startswith(org_id) and group != (username or org_id):

@@ -12,7 +12,7 @@ from port_hook_cli.kafka.plan import TopicPart
 class PartitionProgress:
     """The messages of one partition that are in progress, in the order of their offsets.
 
-    Messages finish in any order; `next_offset` never passes one that has not. It is None until one has finished.
+    Messages finish in any order. `next_offset` never passes an unfinished message. It is None until one has finished.
     """
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class ReadPositions:
         self._next = dict(starts)
 
     def advance(self, part: TopicPart, offset: int) -> None:
-        """Record that a message was read. The brokers have deleted those that are missing before it."""
+        """Record that a message was read. The brokers have deleted the messages that are missing before it."""
         self._missed += max(0, offset - self._next.get(part, offset))
         self._next[part] = offset + 1
 

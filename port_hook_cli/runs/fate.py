@@ -8,6 +8,12 @@ from port_hook_cli.invocations.models import Kind, Payload, Response
 from port_hook_cli.runs.updates import RunReport, RunStatus, is_node_run
 from port_hook_cli.text.safe import plain_output, shorten
 
+INTERRUPTED_LABEL = "Interrupted"
+_SUMMARY_LINES = 20
+_MAX_SUMMARY_CHARACTERS = 4_000
+_FIRST_SIGNAL_CODE = 129
+_LAST_SIGNAL_CODE = 192
+
 
 class RunFate(StrEnum):
     """What the HTTP response alone does to a run. It ends only runs that are `synchronized`."""
@@ -47,13 +53,6 @@ def run_fate(payload: Payload, response: Response, *, is_message: bool = False) 
     if payload.synchronized:
         return RunFate.SUCCESS if is_good else RunFate.FAILURE
     return RunFate.UNDOCUMENTED if is_node and not is_good else RunFate.WAITS
-
-
-INTERRUPTED_LABEL = "Interrupted"
-_SUMMARY_LINES = 20
-_MAX_SUMMARY_CHARACTERS = 4_000
-_FIRST_SIGNAL_CODE = 129
-_LAST_SIGNAL_CODE = 192
 
 
 def command_end(

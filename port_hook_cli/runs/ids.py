@@ -1,4 +1,4 @@
-"""Run ids: make one, and read those that a user types or pastes."""
+"""Run ids: new ids, and ids that a user types or pastes."""
 
 from __future__ import annotations
 

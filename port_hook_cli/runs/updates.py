@@ -1,7 +1,7 @@
 """Reports on runs, and the calls to Port's API that send them.
 
-The routes and fields are those of Port's API reference ("Update an action run", "Add a log to an action run", "Update
-a workflow node run") and of Port's page "Interact with workflow runs".
+The routes and fields are from Port's API reference ("Update an action run", "Add a log to an action run", "Update
+a workflow node run") and Port's page "Interact with workflow runs".
 """
 
 from __future__ import annotations
@@ -17,56 +17,6 @@ from port_hook_cli.errors import UsageError
 
 # "Request body is too large (limit is 1MiB)", Port's API reference, every route that takes a body.
 REQUEST_LIMIT = 1024 * 1024
-
-
-def encode_body(body: Mapping[str, Any]) -> bytes:
-    """Return the bytes that a call sends: compact JSON in UTF-8.
-
-    A lone surrogate, which UTF-8 cannot encode, becomes `?`.
-    """
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-
-
-def split_log(message: str, limit: int = REQUEST_LIMIT, envelope: Mapping[str, Any] | None = None) -> tuple[str, ...]:
-    """Return `message` in parts, each of which fits into a request of at most `limit` bytes.
-
-    The limit is that of the encoded request, where a quote or a line feed takes two bytes and a control character six.
-    A part ends after its last line feed if it has one, and never inside a character. `envelope` is the request's body
-    with an empty message (default: that of an action run's log). Raises ValueError if not one character fits.
-    """
-    capacity = limit - len(encode_body({"message": ""} if envelope is None else envelope))
-    parts = []
-    start = 0
-    while start < len(message):
-        end = _furthest_end(message, start, capacity)
-        if end < len(message):
-            end = message.rfind("\n", start, end) + 1 or end
-        parts.append(message[start:end])
-        start = end
-    return tuple(parts)
-
-
-def _furthest_end(message: str, start: int, capacity: int) -> int:
-    """Return the end of the longest slice from `start` that takes at most `capacity` bytes as a JSON string."""
-    # A character takes at least one byte, so a slice with more characters than `capacity` cannot fit.
-    longest = min(len(message), start + max(capacity, 0))
-    fits = longest if _json_size(message[start:longest]) <= capacity else start  # usually, the whole message fits
-    too_far = longest + 1
-    while too_far - fits > 1:
-        middle = (fits + too_far) // 2
-        if _json_size(message[start:middle]) <= capacity:
-            fits = middle
-        else:
-            too_far = middle
-    if fits == start:
-        raise ValueError("the limit is too small for a single character")
-    return fits
-
-
-def _json_size(text: str) -> int:
-    return len(json.dumps(text, ensure_ascii=False).encode("utf-8", "replace")) - len('""')
-
-
 NODE_RUN_PREFIX = "wfnr_"
 # A run with one of these statuses accepts no more updates. Workflow node runs end as COMPLETED.
 ENDED = frozenset({"SUCCESS", "FAILURE", "DECLINED", "COMPLETED"})
@@ -174,7 +124,7 @@ class Reported:
 
 
 def is_node_run(run_id: str) -> bool:
-    """Return whether `run_id` is that of a workflow node's run, which has its own routes."""
+    """Return whether `run_id` is the id of a workflow node's run, which has its own routes."""
     return run_id.startswith(NODE_RUN_PREFIX)
 
 
@@ -297,3 +247,51 @@ def _check_link(link: str) -> None:
         parts = urlsplit("")
     if parts.scheme not in {"http", "https"} or not parts.netloc:
         raise UsageError(f"{link!r} is not a URL.", hint="Give --link a whole URL, such as https://ci.example.com/7.")
+
+
+def encode_body(body: Mapping[str, Any]) -> bytes:
+    """Return the bytes that a call sends: compact JSON in UTF-8.
+
+    A lone surrogate, which UTF-8 cannot encode, becomes `?`.
+    """
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def split_log(message: str, limit: int = REQUEST_LIMIT, envelope: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+    """Return `message` in parts, each of which fits into a request of at most `limit` bytes.
+
+    The limit is for the encoded request, where a quote or a line feed takes two bytes and a control character six.
+    A part ends after its last line feed if it has one, and never inside a character. `envelope` is the request's body
+    with an empty message (default: the body for an action run's log). Raises ValueError if not one character fits.
+    """
+    capacity = limit - len(encode_body({"message": ""} if envelope is None else envelope))
+    parts = []
+    start = 0
+    while start < len(message):
+        end = _furthest_end(message, start, capacity)
+        if end < len(message):
+            end = message.rfind("\n", start, end) + 1 or end
+        parts.append(message[start:end])
+        start = end
+    return tuple(parts)
+
+
+def _furthest_end(message: str, start: int, capacity: int) -> int:
+    """Return the end of the longest slice from `start` that takes at most `capacity` bytes as a JSON string."""
+    # A character takes at least one byte, so a slice with more characters than `capacity` cannot fit.
+    longest = min(len(message), start + max(capacity, 0))
+    fits = longest if _json_size(message[start:longest]) <= capacity else start  # usually, the whole message fits
+    too_far = longest + 1
+    while too_far - fits > 1:
+        middle = (fits + too_far) // 2
+        if _json_size(message[start:middle]) <= capacity:
+            fits = middle
+        else:
+            too_far = middle
+    if fits == start:
+        raise ValueError("the limit is too small for a single character")
+    return fits
+
+
+def _json_size(text: str) -> int:
+    return len(json.dumps(text, ensure_ascii=False).encode("utf-8", "replace")) - len('""')

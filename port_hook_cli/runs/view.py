@@ -1,19 +1,15 @@
-"""What `report-run` prints, and the command that other commands suggest."""
+"""What `report-run` prints and its records, and the command that other commands suggest."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from port_hook_cli.invocations.models import Kind, Payload
 from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.updates import Call, Reported, encode_body
 from port_hook_cli.text.safe import printable
-
-if TYPE_CHECKING:
-    from port_hook_cli.runs.updates import Call, Reported
-
 
 # Short, not an option, and without characters that a shell interprets: all of Port's ids and most external ids.
 _TYPEABLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}\Z")
@@ -107,5 +103,5 @@ def dry_run_record(run_id: str, calls: Iterable[Call], *, api_url: str) -> dict[
 
 
 def pending_record(reported: Reported, *, page: str, outcome: str, message: str) -> dict[str, Any]:
-    """Return the record of a report that was kept, in the same schema, with what happened to it now."""
+    """Return the record of a saved report, in the same schema, with its outcome now."""
     return {**report_record(reported, page=page), "outcome": outcome, "message": message or None}

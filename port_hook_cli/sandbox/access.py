@@ -12,6 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+_MINUTE_S = 60
+_PERIODS_S = {"": _MINUTE_S, "m": _MINUTE_S, "s": 1}
+_UNLIMITED = 1_000_000
+_written = re.compile(r"([0-9]{1,6})(?:/(s|m))?").fullmatch
+
 
 def signed_token(claims: Mapping[str, Any], key: bytes) -> str:
     """Return the token with these claims."""
@@ -39,12 +44,6 @@ def _encoded(content: bytes) -> str:
 
 
 _HEADER = _encoded(b'{"alg":"HS256","typ":"JWT"}')
-
-
-_MINUTE_S = 60
-_PERIODS_S = {"": _MINUTE_S, "m": _MINUTE_S, "s": 1}
-_UNLIMITED = 1_000_000
-_written = re.compile(r"([0-9]{1,6})(?:/(s|m))?").fullmatch
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Actions and automations in the sandbox: list, create, show, replace, delete.
+"""Actions and automations in the sandbox, and their permissions: list, create, show, replace, delete.
 
 Fields and errors: Port's API reference, "Get an action/automation" and "Change an action/automation". The functions
 that end with `_of` are for the old routes below a blueprint, which accept actions in the format before version 2, too.
@@ -38,6 +38,9 @@ _FILTERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "trigger_event": (("trigger", "event", "type"),),
     "trigger_event_action_identifier": (("trigger", "event", "actionIdentifier"),),
 }
+_PARTS = {"execute": checks.EXECUTE_PERMISSIONS, "approve": checks.APPROVE_PERMISSIONS}
+_NOBODY: Mapping[str, Any] = {"users": [], "roles": [], "teams": [], "policy": None}
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {"execute": {**_NOBODY, "ownedByTeam": False}, "approve": _NOBODY}
 
 
 def list_actions(state: SandboxState, request: ApiRequest) -> ApiResponse:
@@ -68,7 +71,7 @@ def delete_action(state: SandboxState, _: ApiRequest, identifier: str) -> ApiRes
 
 
 def list_actions_of(state: SandboxState, _: ApiRequest, blueprint: str) -> ApiResponse:
-    """Return the actions of a blueprint; raises Refused with 404 for one that the sandbox does not know."""
+    """Return the actions of a blueprint; raises Refused with 404 for an unknown blueprint."""
     found = [action for action in state.actions.values() if _blueprint_of(action) == blueprint]
     if not found:
         require_known(state, blueprint)
@@ -104,9 +107,43 @@ def show_action(state: SandboxState, _: ApiRequest, identifier: str) -> ApiRespo
 
 
 def replace_action(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
-    """Return the response to a PUT, which replaces all fields except those that Port sets itself."""
+    """Return the response to a PUT, which replaces all fields that a client can set."""
     find_action(state, identifier)
     return _replace(state, identifier, read_body(request, checks.ACTION, _REQUIRED))
+
+
+def list_own_permissions(state: SandboxState, _: ApiRequest) -> ApiResponse:
+    """Return the permissions of the sandbox's credentials: every self-service action may be run."""
+    permissions = [
+        f"execute:actions:{identifier}"
+        for identifier, action in state.actions.items()
+        if value_at(action, ("trigger", "type")) == "self-service"
+    ]
+    return ApiResponse(status=200, document={"ok": True, "permissions": permissions})
+
+
+def show_permissions(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
+    """Return the response to a GET of an action's permissions."""
+    find_action(state, identifier)
+    return ApiResponse(status=200, document={"ok": True, "permissions": _of_action(state, identifier)})
+
+
+def update_permissions(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
+    """Set the fields in the body. Other fields do not change."""
+    find_action(state, identifier)
+    body = read_body(request, checks.PERMISSIONS)
+    for part, fields in _PARTS.items():
+        if fault := checks.find_fault(body.get(part, {}), fields, name_of=f"body/{part}"):
+            raise invalid(fault)
+    known = _of_action(state, identifier)
+    changed = {part: {**known[part], **body.get(part, {})} for part in _PARTS}
+    state.set_resource(("permissions", identifier), changed)
+    note = f"saved the permissions of {identifier}, which the sandbox does not check"
+    return ApiResponse(status=200, document={"ok": True, "permissions": changed}, note=note)
+
+
+def _of_action(state: SandboxState, identifier: str) -> dict[str, Any]:
+    return state.resources.get(("permissions", identifier)) or {part: dict(_DEFAULTS[part]) for part in _PARTS}
 
 
 def find_action(state: SandboxState, identifier: str) -> dict[str, Any]:
@@ -125,7 +162,7 @@ def find_method_fault(method: Mapping[str, Any], *, name_of: str = "body") -> st
 
 
 def find_action_of(state: SandboxState, blueprint: str, identifier: str) -> dict[str, Any]:
-    """Return an action of a blueprint; raises Refused with 404 if it is an action of another one."""
+    """Return an action of a blueprint; raises Refused with 404 if it belongs to another blueprint."""
     action = find_action(state, identifier)
     if _blueprint_of(action) != blueprint:
         raise not_found_in(blueprint, "Action with identifier", identifier)
@@ -208,42 +245,3 @@ def _saved(action: Mapping[str, Any], verb: str, *, status: int) -> ApiResponse:
     url = value_at(action, ("invocationMethod", "url"))
     note = f"{verb} {action['identifier']}" + (f", its URL is {url}" if url else "")
     return ApiResponse(status=status, document={"ok": True, "action": action}, note=brief(note))
-
-
-_PARTS = {"execute": checks.EXECUTE_PERMISSIONS, "approve": checks.APPROVE_PERMISSIONS}
-_NOBODY: Mapping[str, Any] = {"users": [], "roles": [], "teams": [], "policy": None}
-_DEFAULTS: Mapping[str, Mapping[str, Any]] = {"execute": {**_NOBODY, "ownedByTeam": False}, "approve": _NOBODY}
-
-
-def list_own_permissions(state: SandboxState, _: ApiRequest) -> ApiResponse:
-    """Return the permissions of the sandbox's credentials: every self-service action may be run."""
-    permissions = [
-        f"execute:actions:{identifier}"
-        for identifier, action in state.actions.items()
-        if value_at(action, ("trigger", "type")) == "self-service"
-    ]
-    return ApiResponse(status=200, document={"ok": True, "permissions": permissions})
-
-
-def show_permissions(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
-    """Return the response to a GET of an action's permissions."""
-    find_action(state, identifier)
-    return ApiResponse(status=200, document={"ok": True, "permissions": _of_action(state, identifier)})
-
-
-def update_permissions(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
-    """Set the fields in the body. Other fields do not change."""
-    find_action(state, identifier)
-    body = read_body(request, checks.PERMISSIONS)
-    for part, fields in _PARTS.items():
-        if fault := checks.find_fault(body.get(part, {}), fields, name_of=f"body/{part}"):
-            raise invalid(fault)
-    known = _of_action(state, identifier)
-    changed = {part: {**known[part], **body.get(part, {})} for part in _PARTS}
-    state.set_resource(("permissions", identifier), changed)
-    note = f"saved the permissions of {identifier}, which the sandbox does not check"
-    return ApiResponse(status=200, document={"ok": True, "permissions": changed}, note=note)
-
-
-def _of_action(state: SandboxState, identifier: str) -> dict[str, Any]:
-    return state.resources.get(("permissions", identifier)) or {part: dict(_DEFAULTS[part]) for part in _PARTS}

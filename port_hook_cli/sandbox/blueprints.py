@@ -38,7 +38,7 @@ def show_blueprint(state: SandboxState, _: ApiRequest, identifier: str) -> ApiRe
 
 
 def replace_blueprint(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
-    """Replace all fields except those that Port sets itself."""
+    """Replace all fields that a client can set."""
     known = _find(state, ("blueprint", identifier))
     body = read_body(request, checks.BLUEPRINT, required=_REQUIRED, others=True)
     kept = {name: known[name] for name in ("createdAt", "createdBy")}
@@ -116,7 +116,7 @@ def show_scorecard(state: SandboxState, _: ApiRequest, blueprint: str, identifie
 
 
 def replace_scorecard(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
-    """Replace all fields except those that Port sets itself."""
+    """Replace all fields that a client can set."""
     key = ("scorecard", blueprint, identifier)
     known = _find(state, key)
     body = read_body(request, checks.SCORECARD, required=_SCORECARD_FIELDS, others=True)

@@ -96,7 +96,7 @@ class Courier:
         task.add_done_callback(self._tasks.discard)
 
     def resume(self) -> None:
-        """Continue the runs of a stopped sandbox: send pending invocations, record those of unknown outcome."""
+        """Continue the runs of a stopped sandbox: send pending invocations, record unknown outcomes."""
         for run in [run for run in self._state.runs.values() if not run.ended]:
             if run.invocation.phase is Phase.SENDING:
                 self._record_lost(run)
@@ -208,7 +208,7 @@ class Courier:
         return {**(known or unknown), "blueprint": run.start.blueprint}
 
     def _check_url(self, url: str, retargetable: str) -> None:
-        """Raise PortHookError for a URL that is not sent to. `retargetable` is what `listen --retarget` takes."""
+        """Raise PortHookError for a URL that is not sent to. `retargetable` is the value for `listen --retarget`."""
         if is_in_ports_own(url):
             return
         try:

@@ -25,7 +25,7 @@ _MAX_LIMIT = 1000
 
 
 def list_entities(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
-    """Return the entities of a blueprint; raises Refused with 404 for one that the sandbox does not know."""
+    """Return the entities of a blueprint; raises Refused with 404 for an unknown blueprint."""
     check_query(request, max_limit=_MAX_LIMIT)
     require_known(state, blueprint)
     found = [entities.shown(request, entity) for entity in _all(state) if entity["blueprint"] == blueprint]
@@ -126,7 +126,7 @@ def show_migration(state: SandboxState, _: ApiRequest, identifier: str) -> ApiRe
 
 
 def create_several(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
-    """Create up to 20 entities, each as the route of one does. The status is 207 if some of them are refused."""
+    """Create up to 20 entities, each like a single entity. The status is 207 if some of them are refused."""
     body = read_body(request, checks.BULK, required=("entities",))
     if not 1 <= len(body["entities"]) <= MAX_BULK:
         raise invalid(f"body/entities must have from 1 to {MAX_BULK} items")

@@ -21,7 +21,7 @@ _DESTINATIONS = ("logAttributes", "metricAttributes", "ingestAttributes")
 
 
 def create(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Add an integration, or change the one with this `installationId`."""
+    """Add an integration, or change the integration with this `installationId`."""
     body = read_body(request, checks.INTEGRATION, required=("installationId",), others=True)
     known = state.integrations.get(body["installationId"], {})
     return _save(state, body["installationId"], {**known, **body}, status=200 if known else 201)

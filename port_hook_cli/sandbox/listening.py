@@ -1,4 +1,4 @@
-"""HTTP for the sandbox: listening at an address, and reading calls without those that a web page may have made."""
+"""HTTP for the sandbox: listening at an address, and reading calls. Calls that a web page may have made are refused."""
 
 from __future__ import annotations
 

@@ -57,8 +57,8 @@ def read_request(method: str, target: str, fields: Mapping[str, str], body: byte
 class ApiResponse:
     """A response: a status and a JSON document; for observers, the run's id and a note on what happened.
 
-    `invokes` is the id of the run whose invocation is sent after the response, `walks` that of the workflow run that
-    goes on after it.
+    `invokes` is the id of the action run whose invocation is sent after the response. `walks` is the id of the workflow
+    run that continues after it.
     """
 
     status: int

@@ -27,7 +27,7 @@ from port_hook_cli.signatures.signing import TimestampUnit, signed_message
 
 
 class Publishes(Protocol):
-    """Publishes messages; `kafka.producer.KafkaPublisher` is one."""
+    """Publishes messages, as `kafka.producer.KafkaPublisher` does."""
 
     async def find(self, topic: str) -> None:
         """Create a topic, or raise BrokerError if no broker responds."""
@@ -52,7 +52,7 @@ class RunsTopic:
         return f"{self._state.organization['id']}{RUNS_SUFFIX}"
 
     async def open(self) -> None:
-        """Make sure that a consumer finds the topic, and that of the change log; raises BrokerError."""
+        """Make sure that a consumer finds the topic and the topic of the change log; raises BrokerError."""
         for name in (self.name, f"{self._state.organization['id']}{CHANGE_LOG_SUFFIX}"):
             await self._publisher.find(name)
 

@@ -41,7 +41,7 @@ def issue_token(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 
 def add_delivery(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Create the run of a delivery, or update one that was created this way. Other runs are not changed."""
+    """Create the run of a delivery, or update a run that an earlier delivery created. Other runs do not change."""
     body = read_body(request, checks.DELIVERY, required=("runId", "action", "properties"))
     run = state.runs.get(body["runId"])
     if run is not None and not run.made_up:

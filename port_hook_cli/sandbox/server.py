@@ -133,7 +133,7 @@ class Sandbox:
 
     @property
     def client_id(self) -> str:
-        """The client id of the sandbox; each start creates a new one, unless a state file has one."""
+        """The client id of the sandbox: from its state file, otherwise new at each start."""
         return self._state.client_id
 
     @property
@@ -157,7 +157,7 @@ class Sandbox:
         return self._state.runs
 
     def add_run(self, run_id: str, **fields: Any) -> SandboxRun:
-        """Add or restart a run in progress; `fields` are those of `SandboxRun`, such as `action`."""
+        """Add or restart a run in progress. `fields` are fields of `SandboxRun` and its parts, such as `action`."""
         return self._state.add_run(run_id, **fields)
 
     @property
@@ -166,7 +166,7 @@ class Sandbox:
         return self._state.actions
 
     def add_action(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Add or replace an action or automation; `fields` are those of Port's API."""
+        """Add or replace an action or automation. `fields` are the fields of Port's API."""
         return self._state.add_action(fields)
 
     @property

@@ -262,7 +262,7 @@ class SandboxState:
         return claims is not None and self.now() < float(claims["exp"])
 
     def add_run(self, run_id: str, **fields: Any) -> SandboxRun:
-        """Add or restart a run in progress; `fields` are those of `SandboxRun`.
+        """Add or restart a run in progress; `fields` are fields of `SandboxRun` and its parts.
 
         If there are then more than `MAX_RUNS` runs, the oldest that has ended is dropped, or the oldest of all. A run
         whose request is pending or being sent is kept.
@@ -302,7 +302,7 @@ class SandboxState:
         return log
 
     def add_action(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Add or replace an action or automation; `fields` are those of Port's API, including `identifier`.
+        """Add or replace an action or automation. `fields` are the fields of Port's API, including `identifier`.
 
         The fields that Port sets itself are added if they are missing.
         """

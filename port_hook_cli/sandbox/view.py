@@ -1,4 +1,4 @@
-"""What `sandbox` prints: shell lines that configure a backend, and one line for each call and each step of a run."""
+"""What `sandbox` prints: shell lines that configure a backend, and a line or record for each call and step of a run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.text.safe import brief, printable
 
+SANDBOX = "port-hook/sandbox/1"
 EMBEDDED_LIMITS = (
     "The embedded broker is for this machine, and for one consumer in each group: it has no TLS and no "
     "passwords, it forgets its messages when the sandbox ends, and it cannot find messages by time."
@@ -51,9 +52,6 @@ def format_run_event(at: float, run_id: str, action: str, status: str, note: str
 
 def _time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S")
-
-
-SANDBOX = "port-hook/sandbox/1"
 
 
 def sandbox_ready_record(

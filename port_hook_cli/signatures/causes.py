@@ -241,9 +241,9 @@ def reserialized_indented(style: str) -> Cause:
 
 
 def with_conflict(verdict: Verdict, conflict: str) -> Verdict:
-    """Return a verdict whose fix for a wrong secret also says `conflict`: that another place has another secret.
+    """Return the verdict with `conflict`, a sentence about another secret, before the fix for a wrong secret.
 
-    It is for the user's screen only: a response to a request that fails verification names no file.
+    Only the user's screen shows the result. A response to an invalid request must not contain the name of a file.
     """
     if not conflict or WRONG_SECRET.slug not in verdict.slugs:
         return verdict
@@ -255,5 +255,5 @@ def with_conflict(verdict: Verdict, conflict: str) -> Verdict:
 
 
 def wrong_secret(untried: Iterable[str]) -> Cause:
-    """Return `WRONG_SECRET` with the sentences `untried`, which say what was not tried."""
+    """Return `WRONG_SECRET`, followed by the sentences in `untried` about what was not tried."""
     return Cause(WRONG_SECRET.slug, " ".join((WRONG_SECRET.explanation, *untried)), WRONG_SECRET.fix)

@@ -90,7 +90,7 @@ def secret_variants(secret: str) -> tuple[Variant, ...]:
 
 
 def timestamp_variants(timestamps: Sequence[str]) -> tuple[Variant, ...]:
-    """Return the first timestamp, those of repeated headers, and the first one in the other unit."""
+    """Return all timestamps of repeated headers, and the first timestamp in the other unit."""
     first = timestamps[0]
     found = [
         Variant(first),

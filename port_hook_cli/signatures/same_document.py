@@ -23,7 +23,7 @@ _CHARACTERS_PER_MARK = 8
 
 
 class DocumentComparison(Enum):
-    """Whether the document that was sent is the one that was signed."""
+    """Whether the sent document is the signed document."""
 
     SAME = auto()
     CHANGED = auto()

@@ -28,43 +28,6 @@ from port_hook_cli.text.secret import Secret
 if TYPE_CHECKING:
     from port_hook_cli.signatures.diagnosis import Match
 
-
-_MINUTE_S, _HOUR_S, _YEAR_S = 60, 3_600, 31_557_600
-_MAX_ZONE_H = 14
-_OTHER_UNIT_S = -100 * _YEAR_S
-
-
-def clock_skew(age_s: float, tolerance_s: float) -> Cause:
-    """Return the cause for a timestamp that is `age_s` seconds behind the receiver's clock (negative: ahead)."""
-    side = "past" if age_s > 0 else "future"
-    message = f"The timestamp is {format_duration(abs(age_s))} in the {side}; the tolerance is {tolerance_s:g} s."
-    return Cause("clock-skew", " ".join([message, *_guesses(age_s)]), _fix(age_s))
-
-
-def _guesses(age_s: float) -> list[str]:
-    if age_s < _OTHER_UNIT_S:
-        return ["It looks like microseconds or nanoseconds."]
-    guesses = ["A whole number of hours suggests a wrong time zone."] if _is_whole_hours(abs(age_s)) else []
-    if age_s > 0:
-        guesses.append("It may be an old request that was sent again.")
-    return guesses
-
-
-def _is_whole_hours(duration_s: float) -> bool:
-    """Return whether a duration is the offset of a time zone, to within a minute."""
-    hours = round(duration_s / _HOUR_S) if math.isfinite(duration_s) else 0
-    return 1 <= hours <= _MAX_ZONE_H and abs(duration_s - hours * _HOUR_S) <= _MINUTE_S
-
-
-def _fix(age_s: float) -> str:
-    if age_s > 0:
-        return (
-            "Sign the request again with the current time, as `port-hook replay` does. If the request is new, compare "
-            "the clocks of the sender and the receiver."
-        )
-    return "Compare the clocks of the sender and the receiver. The timestamp is seconds since 1970 in UTC."
-
-
 DEFAULT_TOLERANCE_S = 300.0
 MILLISECONDS_FROM = 10**11
 """Timestamps from this one on are milliseconds: as seconds they would be after the year 5138."""
@@ -76,6 +39,9 @@ _SIGNATURE_CHARACTERS = len("v1,") + 44
 _PREFIX = VERSION.encode() + b","
 _plain_seconds = re.compile("[0-9]{1,11}").fullmatch
 _as_port_writes_it = re.compile(r"v1,[A-Za-z0-9+/]{43}=").fullmatch
+_MINUTE_S, _HOUR_S, _YEAR_S = 60, 3_600, 31_557_600
+_MAX_ZONE_H = 14
+_OTHER_UNIT_S = -100 * _YEAR_S
 
 
 class _Clock(NamedTuple):
@@ -132,8 +98,8 @@ def verify_without_diagnosis(
     """Return the verdict of `verify_signature` if it needs no diagnosis, else None. Never raises.
 
     It is fast enough for an event loop: it computes at most one HMAC over `body`. It decides about requests that are
-    signed exactly as Port signs (valid or stale), and those that a diagnosis cannot explain further: a missing or
-    malformed header, or an empty secret.
+    signed exactly as Port signs (valid or stale), and about requests that a diagnosis cannot explain further: a missing
+    or malformed header, or an empty secret.
     """
     signatures, timestamps = read_fields(headers)
     if not signatures or not timestamps:
@@ -155,8 +121,8 @@ def verify_without_diagnosis(
 def signature_key(headers: Headers) -> bytes | None:
     """Return the 32 bytes of the first signature, which identify it; None if it does not contain 32 bytes.
 
-    If `verify_signature` accepted the request, the first signature is the one that it accepted, and these bytes are
-    the HMAC. So a request that is sent again has the same key, even if its header is then written differently.
+    If `verify_signature` accepted the request, it accepted the first signature, and these bytes are the HMAC. So a
+    request that is sent again has the same key, even if its header is then written differently.
     """
     first = next((text for value in headers.all(SIGNATURE_HEADER) if (text := value.strip(OWS))), "")
     if _as_port_writes_it(first):  # fast path for nearly every request
@@ -234,7 +200,7 @@ def _good(
 
 
 def _matched(signature_headers: SignatureHeaders, clock: _Clock, matches: tuple[Match, ...], *, seen: bool) -> Verdict:
-    """Return the verdict on a signature that matches another form of the request than the one that arrived."""
+    """Return the verdict on a signature that matches another form of the request than the raw request."""
     deviations = tuple(cause for match in matches for cause in match.causes)
     repeats = _repeats(signature_headers, seen=seen)
     reading = matches[0].reading
@@ -271,3 +237,34 @@ def _distinct(found: Iterable[Cause]) -> tuple[Cause, ...]:
     for cause in found:
         by_slug.setdefault(cause.slug, cause)
     return tuple(by_slug.values())
+
+
+def clock_skew(age_s: float, tolerance_s: float) -> Cause:
+    """Return the cause for a timestamp that is `age_s` seconds behind the receiver's clock (negative: ahead)."""
+    side = "past" if age_s > 0 else "future"
+    message = f"The timestamp is {format_duration(abs(age_s))} in the {side}; the tolerance is {tolerance_s:g} s."
+    return Cause("clock-skew", " ".join([message, *_skew_guesses(age_s)]), _skew_fix(age_s))
+
+
+def _skew_guesses(age_s: float) -> list[str]:
+    if age_s < _OTHER_UNIT_S:
+        return ["It looks like microseconds or nanoseconds."]
+    guesses = ["A whole number of hours suggests a wrong time zone."] if _is_whole_hours(abs(age_s)) else []
+    if age_s > 0:
+        guesses.append("It may be an old request that was sent again.")
+    return guesses
+
+
+def _is_whole_hours(duration_s: float) -> bool:
+    """Return whether a duration is the offset of a time zone, to within a minute."""
+    hours = round(duration_s / _HOUR_S) if math.isfinite(duration_s) else 0
+    return 1 <= hours <= _MAX_ZONE_H and abs(duration_s - hours * _HOUR_S) <= _MINUTE_S
+
+
+def _skew_fix(age_s: float) -> str:
+    if age_s > 0:
+        return (
+            "Sign the request again with the current time, as `port-hook replay` does. If the request is new, compare "
+            "the clocks of the sender and the receiver."
+        )
+    return "Compare the clocks of the sender and the receiver. The timestamp is seconds since 1970 in UTC."

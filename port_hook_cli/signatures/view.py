@@ -1,4 +1,4 @@
-"""A verdict as text for the screen."""
+"""Verdicts and signatures as text for the screen and as records."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from port_hook_cli.text.styled import Styled
 if TYPE_CHECKING:
     from port_hook_cli.invocations.snippets import SignedRequest
 
+VERDICT = "port-hook/verdict/1"
 
+
+SIGNATURE = "port-hook/signature/1"
 STATUS_MEANINGS = {
     Status.VALID: "the signature is Port's, for exactly these bytes",
     Status.REENCODED: "the signature matches the same JSON written differently, not these bytes",
@@ -73,12 +76,6 @@ def format_age(age_s: float) -> str:
     """Return an age in seconds as `5 min 3 s`, and a negative one as `5 min 3 s in the future`."""
     duration = format_duration(abs(age_s))
     return f"{duration} in the future" if age_s < 0 else duration
-
-
-VERDICT = "port-hook/verdict/1"
-
-
-SIGNATURE = "port-hook/signature/1"
 
 
 def verdict_record(verdict: Verdict) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class Output:
 
     @property
     def width(self) -> int:
-        """The number of columns: COLUMNS, or those that the terminal has now; 100 in a pipe."""
+        """The number of columns: COLUMNS, or the terminal's width now; 100 in a pipe."""
         if columns := _number_of_columns(self._columns):
             return columns
         if not self.is_terminal:
@@ -164,7 +164,7 @@ def message_lines(text: str) -> Iterator[Styled]:
 
 
 def emit(record: Mapping[str, Any], stream: TextIO) -> None:
-    """Write one record as a line of ASCII JSON and flush it, so that a reader sees it at once."""
+    """Write one record as a line of ASCII JSON and flush it, so that a reader sees it immediately."""
     import json  # imported here, so that `--help` starts faster
 
     stream.write(json.dumps(record, separators=(",", ":")) + "\n")

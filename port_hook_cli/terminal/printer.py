@@ -47,8 +47,8 @@ class BackgroundWriter:
         self._summarize = summarize
         self._on_broken = on_broken
         self._lossless = lossless
-        # An item that will only be counted is released at once. If it were kept, it would push the listener's data out
-        # of the processor's cache, which costs a tenth of the throughput.
+        # An item that will only be counted is released immediately. If it were kept, it would push the listener's data
+        # out of the processor's cache, which costs a tenth of the throughput.
         self._room = _MOST_PENDING if lossless else COUNT_ABOVE
         self._pending: deque[tuple[Part, int]] = deque()
         self._held = 0

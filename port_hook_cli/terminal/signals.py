@@ -21,7 +21,7 @@ class _Terminated(SystemExit):
 
 @contextmanager
 def stopping_at_once() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end the process with code 0, at once and silently, until `stop_signal` takes over.
+    """Let Ctrl-C and SIGTERM end the process with code 0, immediately and silently, until `stop_signal` takes over.
 
     For the start of a server, when it has received nothing and has nothing to clean up. The handler ends the process
     instead of raising an exception, because Python drops exceptions in the callbacks of imports. After `stop_signal`,

@@ -19,7 +19,7 @@ class UnwaitedThreads(ThreadPoolExecutor):
     """
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Start the work in a new thread at once."""
+        """Start the work in a new thread."""
         future: Future[Any] = Future()
         Thread(target=_work, args=(future, partial(fn, *args, **kwargs)), daemon=True).start()
         return future

@@ -19,16 +19,20 @@ zero-width characters, blank letters, tags, and lone surrogates, which no stream
 U+FE0E and U+FE0F are not in it: they choose between two visible forms, and are part of ordinary emoji.
 """
 
-
-def is_visible(text: str) -> bool:
-    """Return whether `text` is one line of visible characters."""
-    return text.isprintable() and (text.isascii() or not re.search(f"[{UNSEEN}]", text))
-
-
 # Compiled by `re` when they are first used: much of what a command prints is plain ASCII and needs neither.
 _UNSAFE = f"[\x00-\x1f{UNSEEN}]"
 _UNSAFE_IN_LINES = f"[\x00-\x08\x0b-\x1f{UNSEEN}]"
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+# ECMA-48: control sequences such as colors, operating system commands such as window titles, and other escapes.
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-Z\\^-~])")
+_LINE_ENDS = re.compile(r"\r+\n?")
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def is_visible(text: str) -> bool:
+    """Return whether `text` is one line of visible characters."""
+    return text.isprintable() and (text.isascii() or not re.search(f"[{UNSEEN}]", text))
 
 
 def _visible(match: re.Match[str]) -> str:
@@ -87,12 +91,6 @@ def field_text(value: str) -> str:
 def shorten(text: str, limit: int) -> str:
     """Return `text`, truncated to `limit` characters with an ellipsis at the end if it is longer."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-# ECMA-48: control sequences such as colors, operating system commands such as window titles, and other escapes.
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-Z\\^-~])")
-_LINE_ENDS = re.compile(r"\r+\n?")
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def plain_output(content: bytes) -> str:

@@ -39,7 +39,7 @@ _LINE_ENDS = re.compile("[\t\r\n]")
 
 
 class Masker:
-    """Replaces secrets of 8 or more characters with `***`, also where JSON or a URL escapes them.
+    """Replaces secrets of 8 or more characters with `***`, including their escaped forms in JSON and URLs.
 
     A value that an expression derives from a secret, such as its base64 or a part of it, is not masked.
     """
@@ -59,7 +59,7 @@ class Masker:
         return text
 
     def message(self, text: str) -> str:
-        """Return an error message with every secret masked, also those that jq truncated (`"abcdefg...`)."""
+        """Return an error message with every secret masked, including secrets that jq truncated (`"abcdefg...`)."""
         text = self.text(text)
         for form in self._forms:
             for length in range(min(len(form) - 1, LONGEST_CUT), _SHORTEST_CUT - 1, -1):

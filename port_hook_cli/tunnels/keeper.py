@@ -96,7 +96,7 @@ class Keeper:
     async def _reopen(self) -> None:
         before, reported = self._tunnel.url, ""
         while True:
-            # The delay is random, so that all clients of a server that ended do not return at once.
+            # The delay is random, so that the clients of a server that ended do not all return together.
             await asyncio.sleep(self._delay_s * random.uniform(0.5, 1))  # noqa: S311 - not a secret
             self._delay_s = min(self._delay_s * 2, _MAX_DELAY_S)
             try:

@@ -1,4 +1,4 @@
-"""Opening the tunnel that was chosen."""
+"""Opening a tunnel: the chosen one, the first usable one of `auto`, or the URL of a tunnel that the user runs."""
 
 from __future__ import annotations
 

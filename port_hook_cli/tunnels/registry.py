@@ -124,7 +124,7 @@ class Provider:
     is_relay: bool = False
 
 
-# In the order of the help and the docs. `auto` uses the first one that is usable.
+# In the order of the help and the docs. `auto` uses the first usable provider.
 PROVIDERS = (
     Provider(
         name="ngrok",

@@ -10,9 +10,9 @@ from typing import Any
 from port_hook_cli.invocations.records import EVENT
 from port_hook_cli.text.safe import brief
 
-# Status codes of a tunnel's server that has nothing to forward to: those of gateways, and Cloudflare's own.
+# Status codes of a tunnel's server that cannot forward: the codes of gateways, and Cloudflare's own.
 _NO_UPSTREAM = frozenset({502, 503, 504, *range(520, 528), 530})
-# Status codes of an overloaded server: Cloudflare's quick tunnels accept about 200 requests at once.
+# Status codes of an overloaded server: Cloudflare's quick tunnels accept about 200 concurrent requests.
 _OVERLOADED = frozenset({408, 425, 429})
 # The listener's response to a `host` that is not one of its names.
 _MISDIRECTED = 421
@@ -81,7 +81,7 @@ class TunnelState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunnelReport:
-    """A new state of a tunnel. `latency_ms` is that of the probe, `reason` is a clause that explains the state.
+    """A new state of a tunnel. `latency_ms` is the latency of the probe, `reason` a clause that explains the state.
 
     `previous_url` is the public URL before this one, or None if it has not changed.
     """

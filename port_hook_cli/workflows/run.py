@@ -109,7 +109,7 @@ def end_node(
 ) -> WorkflowRun:
     """Return the run with its current node ended by `outcome` and the next one begun; a run that has ended stays.
 
-    `outlet` is the one that a CONDITION or INPUT node chose, None for its fallback. An outcome without a result only
+    `outlet` is the outlet that a CONDITION or INPUT node chose, None for its fallback. An outcome without a result only
     sets the output: the node stays in progress.
     """
     current = run.current

@@ -43,7 +43,7 @@ class Resolution:
 class Step:
     """One step of a run: the run after it, the node run as it is now, and what happened.
 
-    `request` and `delivery` are those of a WEBHOOK node. `errors` are the expressions that failed and became
+    `request` and `delivery` belong to a WEBHOOK node. `errors` are the expressions that failed and became
     null, in the last step of their node.
     """
 

@@ -117,7 +117,7 @@ class Workflow:
     def next_node(self, node: Node, outlet: str | None = None) -> Node | None:
         """Return the node that follows `node`, or None where the branch ends.
 
-        `outlet` is the one that a CONDITION or INPUT node chose; None takes the fallback of such a node.
+        `outlet` is the outlet that a CONDITION or INPUT node chose. None takes the fallback of such a node.
         """
         for connection in self.connections:
             if connection.source == node.identifier and _leads_on(connection, node, outlet):

@@ -1,4 +1,7 @@
-"""The workflows and workflow runs of a sandbox, as values that can be kept in its state file."""
+"""The workflows and workflow runs of a sandbox, as its state file stores them and as Port's API shows them.
+
+Fields: Port's draft of the OpenAPI paths for workflows, its page on runs, and the clients that read them.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +36,10 @@ _KEPT = ("id", "version", "orgId", "createdBy", "createdAt", "updatedBy", "updat
 class NodeReport:
     """What is known about a node run besides its outcome.
 
-    `offered_to` is the only integration that may claim the node run, and `installation_id` who has claimed it.
-    `outcome` is what a PATCH reported while the node was not yet ended here; `config` is the rendered config that
-    Port's agent or the integration gets; it may hold the organization's secrets, so the state file does not keep it.
-    Times are seconds since the epoch.
+    `offered_to` is the only integration that may claim the node run. `installation_id` is the claimer. `outcome` is
+    what a PATCH reported before the node ended here. `config` is the rendered config that Port's agent or the
+    integration gets. It may contain the organization's secrets, so it is not in the state file. Times are seconds
+    since the epoch.
     """
 
     external_run_id: str | None = None
@@ -56,7 +59,7 @@ class NodeReport:
 
 @dataclass(slots=True)
 class WorkflowBook:
-    """Workflows by identifier, as Port shows them, and runs by id. `keep` notes each change for the state file.
+    """Workflows by identifier, as Port shows them, and runs by id. `keep` records each change for the state file.
 
     `now` returns seconds since the epoch. A run and each of its node runs are separate rows of the state file, so that
     a step of a long run writes only what it changed.
@@ -71,7 +74,7 @@ class WorkflowBook:
     _run_of: dict[str, str] = field(default_factory=dict)
 
     def put(self, document: Mapping[str, Any], *, org: str, by: str) -> dict[str, Any]:
-        """Add a workflow, or a new version of one; raises BadWorkflow for one that Port would refuse."""
+        """Add a workflow or a new version; raises BadWorkflow if Port would refuse the workflow."""
         workflow = read_workflow(document)
         at = format_time(self.now())
         known = self.documents.get(workflow.identifier, {})
@@ -245,7 +248,7 @@ def _restored_report(value: Mapping[str, Any]) -> NodeReport:
 
 
 def run_document(book: WorkflowBook, run: WorkflowRun, *, with_output: bool = True) -> dict[str, Any]:
-    """Return a run; lists leave the outputs of its nodes out, as Port's do."""
+    """Return a run. Like Port's, lists omit the outputs of its nodes."""
     updated = run.node_runs[-1].updated_at if run.node_runs else run.created_at
     identifier = run.workflow.identifier
     return {

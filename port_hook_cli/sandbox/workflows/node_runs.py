@@ -28,7 +28,7 @@ _UNLISTED = "Port's API reference does not list this route; it has PATCH /v1/wor
 
 
 def update_node_run(state: SandboxState, request: ApiRequest, node_run_id: str) -> ApiResponse:
-    """Return the response to a PATCH of a node run; one that ends it takes the run further."""
+    """Return the response to a PATCH of a node run. If it ends the node run, the workflow run continues."""
     found = state.workflows.find_node_run(node_run_id)
     if found is None:
         return _update_made_up(state, request, node_run_id)
@@ -63,9 +63,9 @@ def update_node_run(state: SandboxState, request: ApiRequest, node_run_id: str) 
 
 
 def update_node_run_in(state: SandboxState, request: ApiRequest, run_id: str, node_run_id: str) -> ApiResponse:
-    """Do what `update_node_run` does, under the path that names the run; 404 if that is the run of another node.
+    """Do what `update_node_run` does, under a path with the run; 404 if the node run belongs to another run.
 
-    Only Port's page on workflow runs shows this route. Its API reference does not have it, so the note says so.
+    Only Port's page on workflow runs shows this route. Its API reference does not have it, which the note explains.
     """
     found = state.workflows.find_node_run(node_run_id)
     if found is not None and found[0].id != run_id:
@@ -164,7 +164,7 @@ def claim(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 
 def acknowledge(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Record that the agent took a node run; 409 for one that another has."""
+    """Record that the agent took a node run; 409 if it was taken already."""
     body = read_body(request, checks.ACK_NODE, required=("nodeRunIdentifier",))
     node_run_id = body["nodeRunIdentifier"]
     run, _ = _known(state, node_run_id)
@@ -179,12 +179,12 @@ def acknowledge(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 
 def claim_in(state: SandboxState, request: ApiRequest, _: str) -> ApiResponse:
-    """Do what `claim` does, under the path that names the organization."""
+    """Do what `claim` does, under a path with the organization."""
     return claim(state, request)
 
 
 def acknowledge_in(state: SandboxState, request: ApiRequest, _: str) -> ApiResponse:
-    """Do what `acknowledge` does, under the path that names the organization."""
+    """Do what `acknowledge` does, under a path with the organization."""
     return acknowledge(state, request)
 
 

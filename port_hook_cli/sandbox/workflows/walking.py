@@ -1,4 +1,4 @@
-"""Workflow runs of the sandbox taken along their graphs, one task each. What is decided is saved before it is done."""
+"""Workflow runs of the sandbox taken along their graphs, one task each. Each step is saved before it is taken."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ Deliver = Callable[[str, RenderedRequest], Awaitable[Delivery]]
 class WorkflowWalker:
     """Walks the sandbox's workflow runs.
 
-    `commit` saves and publishes what has changed; it raises PortHookError. `hint` returns what to try after a delivery,
-    to follow a note, or "".
+    `commit` saves and publishes changes. It raises PortHookError. `hint` returns what to try after a delivery, as the
+    end of a note, or "".
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class WorkflowWalker:
         self._left.add(run_id)
 
     def go_on(self, run_id: str) -> None:
-        """Take a run further: it was started, or what its current node waits for has come."""
+        """Continue a run that was started, or whose current node has what it waits for."""
         if run_id in self._left:
             return
         if run_id in self._tasks:
@@ -76,12 +76,12 @@ class WorkflowWalker:
         task.add_done_callback(lambda _: self._ended(run_id))
 
     def resume(self) -> None:
-        """Go on with the runs of a sandbox that was ended in the middle of them."""
+        """Continue the runs of a sandbox that ended during them."""
         for run in [run for run in self._state.workflows.runs.values() if run.result is None]:
             self.go_on(run.id)
 
     async def cancel(self) -> None:
-        """End what is under way, and record nothing of it."""
+        """Cancel the steps in progress without recording them."""
         self._left.clear()
         under_way = tuple(self._tasks.values())
         for task in under_way:
@@ -108,7 +108,7 @@ class WorkflowWalker:
             return
         except PortHookError as problem:
             self._fail(run_id, problem.message)
-        except Exception as bug:  # noqa: BLE001 - a task has nobody above it who would be told
+        except Exception as bug:  # noqa: BLE001 - nothing awaits the task, so the run shows the error
             self._fail(run_id, f"The sandbox has a bug: {type(bug).__name__}: {bug}")
 
     def _fail(self, run_id: str, reason: str) -> None:

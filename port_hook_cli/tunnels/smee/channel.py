@@ -199,7 +199,7 @@ class SmeeChannel:
             # Only a stream that lasted resets the pause.
             attempts = 0 if time.monotonic() - started > longest_s + _READY_TIMEOUT_S else attempts + 1
             pause_s = min(shortest_s * 2 ** max(attempts - 1, 0), longest_s)
-            # The pause is random, so that all clients of a relay that restarted do not return at once.
+            # The pause is random, so that the clients of a restarted relay do not all return together.
             await asyncio.sleep(pause_s * (0.5 + random.random() / 2))  # noqa: S311 - not a secret
 
     async def _read_events(self) -> None:
@@ -300,7 +300,7 @@ class _Deliveries:
 
 
 class _LimitedNotices:
-    """Reports one notice at once, and then none for 10 s; the next one says how many were left out."""
+    """Reports a notice immediately, and then none for 10 s. The next notice says how many were left out."""
 
     def __init__(self, notice: Callable[[str], None]) -> None:
         self._notice = notice

@@ -104,7 +104,7 @@ def probe_token(body: bytes) -> str | None:
 
 
 def _members(text: str) -> dict[str, Span]:
-    """Return the position of each member's value in `text`, a JSON object; of a duplicate key, that of the last one.
+    """Return the position of each member's value in `text`, a JSON object; the last value of a duplicate key counts.
 
     Values are not parsed, so their depth and numbers do not matter. Raises ValueError.
     """

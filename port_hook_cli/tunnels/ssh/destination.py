@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 class Service:
     """A public SSH service, and the domains of its tunnels.
 
-    `remote_port` is the port that a client must request, not the one that serves the public URL. `own_pages` are names
+    `remote_port` is the port that a client must request, not the port of the public URL. `own_pages` are names
     below `domains` that belong to the service itself. `command` is run in the session whose output contains the URL.
     """
 
@@ -25,7 +25,7 @@ class Service:
 
 
 # According to https://localhost.run/docs, https://serveo.net and https://pinggy.io/docs/usages. They accept any user
-# name, so port-hook does not send that of the user's account.
+# name, so port-hook does not send the name of the user's account.
 _SERVICES = (
     Service(
         host="localhost.run",
