@@ -1,7 +1,8 @@
-"""What the tests of whole backends share: a program as a process, workflows for it, and the sandbox's steps."""
+"""What the tests of whole backends share: a program and a sandbox as processes, and runs of actions and workflows."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,15 +13,66 @@ from typing import Any
 
 import httpx
 
+from port_hook_cli.actions.samples import create_vm_action
 from tests.factories import SECRET
 from tests.installed import path_of
-from tests.process.test_backends import Records
+from tests.processes import environment
 
 PROGRAMS = Path(__file__).with_name("programs")
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ACTION = str(EXAMPLES / "actions" / "create_vm.json")
 SIGNED_ALONE = {"PORT_CLIENT_ID": "tests", "PORT_CLIENT_SECRET": SECRET.reveal()}
 BY_IDS = {"workflowRunId": "{{ .workflowRun.identifier }}", "nodeRunId": "{{ .workflowNodeRun.identifier }}"}
+
+
+class Records:
+    """A running `port-hook sandbox --json`."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.ready = self.record()
+
+    def record(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, self.process.stderr.read().decode() if self.process.stderr else ""
+        record: dict[str, Any] = json.loads(line)
+        return record
+
+    def client(self) -> httpx.Client:
+        body = {"clientId": self.ready["client_id"], "clientSecret": self.ready["client_secret"]}
+        answer = httpx.post(f"{self.ready['url']}/v1/auth/access_token", json=body).json()
+        token = {"authorization": f"Bearer {answer['accessToken']}"}
+        return httpx.Client(base_url=self.ready["url"], headers=token)
+
+
+@contextmanager
+def a_sandbox_process(folder: Path, *options: str) -> Iterator[Records]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "port_hook_cli", "sandbox", "--json", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(folder),
+        cwd=folder,
+    )
+    try:
+        yield Records(process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def point(client: httpx.Client, url: str, **method: Any) -> None:
+    """Point the sample action at `url`, as its owner does in Port."""
+    action = create_vm_action()
+    action["invocationMethod"] |= {"url": url, **method}
+    assert client.put("/v1/actions/create_vm", json=action).status_code == 200
+
+
+def start(client: httpx.Client, **inputs: Any) -> str:
+    answer = client.post("/v1/actions/create_vm/runs", json={"properties": inputs})
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["run"]["id"])
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.process.test_backends import Records, a_sandbox_process
+from tests.backends.backends import Records, a_sandbox_process
 
 
 @pytest.fixture(scope="module")

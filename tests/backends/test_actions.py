@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,11 +11,21 @@ import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.errors import ExitCode
-from tests.backends.backends import ACTION, SIGNED_ALONE, a_program, environ_for, run_program, until
+from tests.backends.backends import (
+    ACTION,
+    SIGNED_ALONE,
+    Records,
+    a_program,
+    a_sandbox_process,
+    environ_for,
+    point,
+    run_program,
+    start,
+    until,
+)
 from tests.conftest import Run
 from tests.factories import RUN_ID, a_body, a_document, signed
-from tests.process.test_backends import Records, a_sandbox_process, point, start
-from tests.processes import environment, listener
+from tests.processes import listener
 
 VM = ("--input", "title=zoë")
 
@@ -67,14 +74,6 @@ def test_trigger_sends_the_operation_and_the_inputs_where_handlers_read_them(
     assert ('"created": "zoë", "cpu": 2' if code is ExitCode.OK else "cannot do DELETE") in " ".join(result.out.split())
 
 
-def test_listen_returns_the_response_of_the_handler_and_names_the_run(folder: Path) -> None:
-    with a_program("operation_and_properties.py") as url, listener(folder, "--forward-to", url) as listening:
-        status, answer = listening.post(a_body(), now_signed(a_body()))
-        record = listening.record()
-    assert (status, json.loads(answer)) == (200, {"created": "dev-env", "cpu": 2})
-    assert (record["run_id"], record["action"], record["delivery"]["status"]) == (RUN_ID, "create_vm", 200)
-
-
 # A handler that divides the timestamp by 1000.
 
 
@@ -92,58 +91,25 @@ def test_a_handler_of_milliseconds_gets_the_hint_and_works_with_it(run: Run, fol
     assert (accepted.code, accepted.err.count("error")) == (ExitCode.OK, 0)
 
 
-def test_sandbox_says_how_to_start_it_for_a_handler_of_milliseconds(tmp_path: Path) -> None:
-    state = ("--state", str(tmp_path / "sandbox.db"))
-    with (
-        a_sandbox_process(tmp_path, *state) as sandbox,
-        sandbox.client() as client,
-        a_program("millisecond_clock.py", env=environ_for(sandbox.ready)) as url,
-    ):
+def test_sandbox_says_how_to_start_it_for_a_handler_of_milliseconds(
+    sandbox: Records, client: httpx.Client, tmp_path: Path
+) -> None:
+    with a_program("millisecond_clock.py", env=environ_for(sandbox.ready)) as url:
         point(client, url, synchronized=True)
         run_id = start(client, title="x")
         note = until(sandbox, run_id, lambda note: note.startswith("responded"))
     assert note.startswith("responded 400")
     assert note.endswith("start the sandbox with --timestamp-unit ms")
     with (
-        a_sandbox_process(tmp_path, *state, "--timestamp-unit", "ms") as sandbox,
-        sandbox.client() as client,
-        a_program("millisecond_clock.py", env=environ_for(sandbox.ready)) as url,
+        a_sandbox_process(tmp_path, "--timestamp-unit", "ms") as other,
+        other.client() as its_client,
+        a_program("millisecond_clock.py", env=environ_for(other.ready)) as url,
     ):
-        point(client, url, synchronized=True)
-        run_id = start(client, title="x")
-        note = until(sandbox, run_id, lambda note: note.startswith("responded"))
+        point(its_client, url, synchronized=True)
+        run_id = start(its_client, title="x")
+        note = until(other, run_id, lambda note: note.startswith("responded"))
         assert note.startswith("responded 200")
         assert "--timestamp-unit" not in note
-        assert shown_run(client, run_id)["status"] == "SUCCESS"
-
-
-def test_listen_explains_the_refusal_of_a_handler_of_milliseconds(folder: Path) -> None:
-    with a_program("millisecond_clock.py") as url:
-        command = [sys.executable, "-m", "port_hook_cli", "listen", "--port", "0", "--forward-to", url, "--count", "2"]
-        listening = subprocess.Popen(
-            command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        try:
-            assert listening.stdout is not None
-            lines = iter(listening.stdout.readline, "")
-            at = next(line for line in lines if "http://127.0.0.1:" in line).split("http://127.0.0.1:")[1]
-            to = f"http://127.0.0.1:{at.split()[0].split('/')[0]}"
-            shown = [to]
-            payload = folder / "payload.json"
-            payload.write_bytes(a_body())
-            for unit in ("s", "ms"):
-                replay = [sys.executable, "-m", "port_hook_cli", "replay", str(payload), "--to", to]
-                subprocess.run(
-                    [*replay, "--timestamp-unit", unit], env=environment(folder), capture_output=True, check=False
-                )
-            shown.extend(lines)
-        finally:
-            listening.kill()
-            listening.communicate()
-    text = " ".join(" ".join(shown).split())
-    assert "try `port-hook replay last --to URL --timestamp-unit ms`" in text
-    assert "400" in text
-    assert "200" in text
 
 
 # A handler that reports the run by `context.runId`, after it has responded.

@@ -19,9 +19,18 @@ from port_hook_cli.prediction.message import AgentTransport, AgentVersion
 from port_hook_cli.prediction.prediction import Prediction
 from port_hook_cli.prediction.response import AgentResponse
 from port_hook_cli.text.secret import Secret
-from tests.backends.backends import environ_for, one_webhook, run_program, start_workflow, until, workflow_run
+from tests.backends.backends import (
+    Records,
+    environ_for,
+    one_webhook,
+    point,
+    run_program,
+    start,
+    start_workflow,
+    until,
+    workflow_run,
+)
 from tests.prediction.worlds import predicted
-from tests.process.test_backends import Records, point, start
 from tests.servers import RawRequest, handler
 
 BODY = {"title": "{{ .inputs.title }}", "cpu": "{{ .inputs.cpu }}"}

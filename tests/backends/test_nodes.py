@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,9 @@ from port_hook_cli.errors import ExitCode
 from tests.backends.backends import (
     BY_IDS,
     SIGNED_ALONE,
+    Records,
     a_program,
+    a_sandbox_process,
     environ_for,
     one_webhook,
     run_program,
@@ -24,9 +25,6 @@ from tests.backends.backends import (
     workflow_run,
 )
 from tests.conftest import Run
-from tests.factories import a_body, signed
-from tests.process.test_backends import Records, a_sandbox_process
-from tests.processes import listener
 
 INPUTS = {"name": "zoë", "replicas": 2}
 WAITS = {"synchronized": False, "body": {"context": BY_IDS, "payload": {"name": "{{ .outputs.trigger.name }}"}}}
@@ -80,7 +78,6 @@ def test_sandbox_says_which_route_the_api_reference_lists(sandbox: Records, clie
     ("route", "options"),
     [
         ("page", ()),
-        pytest.param("reference", (), marks=pytest.mark.nightly),
         ("reference", ("--strict-runs",)),
     ],
 )
@@ -94,27 +91,6 @@ def test_trigger_waits_for_the_report_by_either_documented_route(
             result = run("trigger", name, "--to", url, *given(), "--wait", "20", env=environ)
     assert (result.code, result.err) == (0, "")
     assert '{"id":"d-1"}' in result.out
-
-
-@pytest.mark.parametrize("route", ["reference", pytest.param("page", marks=pytest.mark.nightly)])
-def test_listen_names_the_node_whose_handler_reports_it(
-    sandbox: Records, client: httpx.Client, folder: Path, route: str
-) -> None:
-    node_run = f"wfnr_{route:0<16}"
-    body = a_body(
-        {"context": {"workflowRunId": "wfr_QOz6WoOB1Q2lmhZZ", "nodeRunId": node_run}, "payload": {"name": "zoë"}}
-    )
-    environ = environ_for(sandbox.ready)
-    with (
-        a_program("reports_by_ids.py", route, env=environ) as url,
-        listener(folder, "--forward-to", url) as listening,
-    ):
-        assert listening.post(body, signed(body, timestamp=str(int(time.time()))))[0] == 202
-        record = listening.record()
-        while (found := client.get(f"/v1/workflows/nodes/runs/{node_run}").json()["nodeRun"])["result"] is None:
-            sandbox.record()
-    assert (record["run_id"], record["verdict"]["status"]) == (node_run, "valid")
-    assert (found["result"], found["output"]) == ("SUCCESS", {"id": "d-1"})
 
 
 # A synchronous handler, whose response becomes the node's output.
@@ -142,15 +118,6 @@ def test_a_synchronous_response_is_the_output_in_sandbox_and_trigger(
     last = [record for record in triggered.records if record["type"] == "node"][-1]
     assert (last["result"], last["output"]) == (result, output)
     assert triggered.code == (ExitCode.OK if result == "SUCCESS" else ExitCode.FAILED)
-
-
-def test_listen_forwards_a_node_and_returns_the_response(folder: Path, run: Run) -> None:
-    with a_program("synchronous_node.py") as url, listener(folder, "--forward-to", url) as listening:
-        name = written(folder, one_webhook("https://example.com/json"))
-        result = run("trigger", name, "--to", str(listening.port), *given(), "--json", env=SIGNED_ALONE)
-        record = listening.record()
-    assert result.code == 0
-    assert (record["verdict"]["status"], record["path"], record["answer"]) == ("valid", "/json", {"status": 200})
 
 
 # A handler that divides the timestamp by 1000.
@@ -203,17 +170,3 @@ def test_the_agent_claims_sends_and_reports_a_node(
     assert reports == {"SUCCESS": ["200"], "FAILED": ["200", "422"], None: []}[result]
     if result == "SUCCESS":
         assert node_run["output"] == {"response": {"status": 200, "data": {}}}
-
-
-def test_listen_recognizes_the_node_request_of_the_agent(sandbox: Records, client: httpx.Client, folder: Path) -> None:
-    with (
-        listener(folder, env={"PORT_CLIENT_SECRET": sandbox.ready["client_secret"]}) as listening,
-    ):
-        run_id = start_workflow(client, one_webhook(str(listening.ready["url"]), agent=True), **INPUTS)
-        until(sandbox, run_id, lambda note: "waits for Port's agent" in note)
-        run_program("agent_nodes.py", env=environ_for(sandbox.ready))
-        record = listening.record()
-        until(sandbox, run_id, has_ended)
-        found = workflow_run(client, run_id)
-    assert (record["run_id"], record["verdict"]["status"]) == (found["nodeRuns"][-1]["identifier"], "reencoded")
-    assert found["result"] == "SUCCESS"

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import select
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -20,7 +18,7 @@ import pytest
 
 from port_hook_cli.captures.documents.truncation import truncate
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status
+from port_hook_cli.invocations.models import Exchange, Headers, Status
 from tests.factories import a_body, a_document, signed
 from tests.processes import Listener, environment
 
@@ -164,86 +162,6 @@ def test_listen_responds_413_to_an_announced_body_of_50_mib_before_it_is_sent(li
     assert listening.is_alive()
 
 
-def test_listen_responds_413_as_soon_as_a_chunked_body_exceeds_the_limit(listening: Listening) -> None:
-    chunk = b"%x\r\n" % MIB + b"x" * MIB + b"\r\n"
-    with socket.create_connection((listening.listener.host, listening.listener.port)) as connection:
-        connection.settimeout(20)
-        connection.sendall(b"POST /huge HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
-        for _ in range(10):
-            connection.sendall(chunk)
-        assert select.select([connection], [], [], 0.05)[0] == []  # 10 MiB are allowed
-        connection.sendall(b"1\r\nx\r\n")
-        assert connection.recv(1000).startswith(b"HTTP/1.1 413 ")
-        with suppress(OSError):  # the rest is not wanted: it is thrown away, or the connection is closed
-            for _ in range(40):
-                connection.sendall(chunk)
-    assert listening.is_alive()
-    with open_store(None, listening.folder) as store:
-        assert "/huge" not in {capture.invocation.target for capture in store.find()}
-
-
-BODY = a_body()
-LONG = "x" * 64 * 1024
-
-
-def headers_now(**replaced: tuple[str, ...]) -> Headers:
-    """Return the headers of a signed request with each value of the signature and timestamp replaced by others."""
-    good = now_signed(BODY)
-    values = {
-        SIGNATURE_HEADER: replaced.get("signature", good.all(SIGNATURE_HEADER)),
-        TIMESTAMP_HEADER: replaced.get("timestamp", good.all(TIMESTAMP_HEADER)),
-    }
-    pairs = tuple((name, value) for name, some in values.items() for value in some)
-    return Headers((("Host", "localhost"), ("content-type", "application/json"), *pairs))
-
-
-@pytest.mark.parametrize(
-    ("replaced", "verdict"),
-    [
-        ({"signature": ()}, Status.MISSING),
-        ({"timestamp": ()}, Status.MISSING),
-        ({"signature": (), "timestamp": ()}, Status.MISSING),
-        ({"signature": ("",)}, Status.MISSING),
-        ({"signature": (LONG,)}, Status.MALFORMED),
-        ({"signature": ("v1," + "A" * 64 * 1024,)}, Status.MALFORMED),
-        ({"timestamp": (LONG,)}, Status.MALFORMED),
-        ({"timestamp": ("9" * 5_000,)}, Status.MALFORMED),
-        ({"timestamp": ("-1",)}, Status.INVALID),
-        ({"signature": ("\x80\xff",)}, Status.MALFORMED),
-        ({"signature": ("[/x][bold red]",)}, Status.MALFORMED),
-        ({"signature": tuple(f"v1,{number}" for number in range(100))}, Status.MALFORMED),
-    ],
-    ids=["no signature", "no timestamp", "neither", "empty", "64 kB", "64 kB of base64", "64 kB of time", "5,000",
-         "negative", "bytes", "markup", "a hundred"],
-)  # fmt: skip
-def test_a_bad_header_is_refused_with_its_verdict(
-    listening: Listening, replaced: dict[str, tuple[str, ...]], verdict: Status
-) -> None:
-    status, capture = listening.send(BODY, headers_now(**replaced))
-    assert (status, capture.verdict.status) == (401, verdict)
-    assert listening.is_alive()
-
-
-def test_a_signature_header_sent_twice_is_accepted_with_a_warning(listening: Listening) -> None:
-    good = now_signed(BODY)
-    doubled = Headers((("Host", "localhost"), *(2 * good.without("host", "content-type").items)))
-    status, capture = listening.send(BODY, doubled)
-    assert (status, capture.verdict.status) == (200, Status.VALID)
-    assert "header-doubled" in capture.verdict.slugs
-    assert capture.invocation.headers.all(SIGNATURE_HEADER) == 2 * good.all(SIGNATURE_HEADER)
-
-
-def test_long_hostile_and_numerous_headers_are_saved(listening: Listening) -> None:
-    body = a_body(a_document(number=next(_numbers)))
-    extra = (("X-Long", LONG), ("X-Bytes", "\x80\x9b31m\xff"), ("X-Markup", "[/x]"), ("RUN_ID", "\x9b[/x]"))
-    many = tuple((f"X-{number}", str(number)) for number in range(60))
-    status, capture = listening.send(body, now_signed(body).plus(*extra, *many))
-    assert status == 200
-    assert capture.invocation.headers.get("x-long") == LONG
-    assert capture.invocation.headers.get("x-bytes") == "\x80\x9b31m\xff"
-    assert capture.invocation.headers.get("x-59") == "59"
-
-
 @pytest.mark.parametrize("head", [b"POST /%c HTTP/1.1", b"POST /\x1b[2J HTTP/1.1", b"\x1b[2J / HTTP/1.1", b"POST /"])
 def test_a_request_line_with_control_characters_is_refused(listening: Listening, head: bytes) -> None:
     with socket.create_connection((listening.listener.host, listening.listener.port)) as connection:
@@ -251,13 +169,3 @@ def test_a_request_line_with_control_characters_is_refused(listening: Listening,
         connection.sendall(head + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert re.match(rb"HTTP/1\.1 (400|401) ", connection.recv(100))
     assert listening.is_alive()
-
-
-def test_clients_that_disconnect_or_stay_silent_do_not_block_others(listening: Listening) -> None:
-    place = (listening.listener.host, listening.listener.port)
-    with socket.create_connection(place) as silent, socket.create_connection(place) as leaving:
-        leaving.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nonly this")
-        leaving.close()
-        assert listening.is_alive()
-        silent.sendall(b"P")
-        assert listening.is_alive()

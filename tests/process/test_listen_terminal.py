@@ -21,10 +21,8 @@ import pytest
 
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.invocations.models import Headers
-from port_hook_cli.signatures.causes import WRONG_SECRET
 from tests.factories import RUN_ID, SECRET, a_body, a_document, signed
 from tests.processes import Listener, environment
-from tests.servers import handler
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
 
@@ -133,46 +131,12 @@ def test_a_terminal_shows_colors_and_links_the_run(folder: Path) -> None:
     assert any(line.startswith("2 received, 1 verified, 1 refused") for line in lines)
 
 
-def test_a_handler_failure_is_red_and_its_body_is_shown(folder: Path) -> None:
-    with (
-        handler(b"HTTP/1.1 500 No\r\ncontent-length: 8\r\n\r\n\x1b[2Joops") as target,
-        a_terminal(folder, "--forward-to", target.url) as terminal,
-    ):
-        assert terminal.post(a_document()) == 500
-        terminal.end()
-    assert color_of(terminal.screen(), "500 in ") == "red"
-    assert any(line.strip() == r"\x1b[2Joops" for line in terminal.screen().display)
-
-
 def test_listen_prints_no_color_when_no_color_is_set(folder: Path) -> None:
     with a_terminal(folder, NO_COLOR="1") as terminal:
         terminal.post(a_document())
         terminal.end()
     assert COLOR.search(terminal.text) is None
     assert color_of(terminal.screen(), "valid") == "default"
-
-
-def test_the_suggested_command_is_not_wrapped_on_a_narrow_terminal(folder: Path) -> None:
-    with a_terminal(folder, COLUMNS="40") as terminal:
-        terminal.post(a_document())
-        terminal.end()
-    assert REPORT in terminal.text
-
-
-@pytest.mark.parametrize("columns", [60, 80])
-def test_a_cause_is_indented_on_a_narrow_terminal(folder: Path, columns: int) -> None:
-    body = json.dumps(a_document()).encode()
-    with a_terminal(folder, COLUMNS=str(columns)) as terminal:
-        assert terminal.post(body, signed(b"another body", timestamp=str(int(time.time())))) == 401
-        assert terminal.end() == 0
-    screen = pyte.Screen(columns, 60)
-    pyte.ByteStream(screen).feed(bytes(terminal.raw))
-    lines = [line.rstrip() for line in screen.display]
-    start = next(number for number, line in enumerate(lines) if line.startswith("  cause      "))
-    end = next(number for number, line in enumerate(lines) if line.startswith("  fix        "))
-    assert end - start > 1
-    assert " ".join(line[13:] for line in lines[start:end]) == f"wrong-secret: {WRONG_SECRET.explanation}"
-    assert all(line.startswith(" " * 13) for line in lines[start + 1 : end])
 
 
 def test_an_unverified_request_cannot_control_the_terminal(folder: Path) -> None:
