@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -219,10 +218,9 @@ class TestRequest:
         with pytest.raises(UsageError, match=expected):
             port_hook.request(action)
 
-    @pytest.mark.parametrize("kind", ["KAFKA", "INTEGRATION_ACTION"])
-    def test_request_error_says_how_to_run_an_action_without_a_request(self, kind: str, port_hook: PortHook) -> None:
-        with pytest.raises(UsageError, match=f"invoked by {kind}") as caught:
-            port_hook.request({**SCALE, "invocationMethod": {"type": kind}})
+    def test_request_error_says_how_to_run_an_action_without_a_request(self, port_hook: PortHook) -> None:
+        with pytest.raises(UsageError, match="invoked by KAFKA") as caught:
+            port_hook.request({**SCALE, "invocationMethod": {"type": "KAFKA"}})
         assert caught.value.__notes__[0].startswith("hint: Use a WEBHOOK action here")
 
     def test_file_with_several_actions_needs_an_identifier(self, tmp_path: Path, port_hook: PortHook) -> None:
@@ -302,11 +300,10 @@ class TestInvoke:
             "last log 'scaling for zoë'>"
         )
 
-    @pytest.mark.parametrize("url", ["<WEBHOOK_URL>", "WEBHOOK-URL-FROM-GITLAB"])
     def test_target_is_enough_for_an_action_whose_url_is_a_placeholder(
-        self, port_hook: PortHook, port_sandbox: PortSandbox, url: str
+        self, port_hook: PortHook, port_sandbox: PortSandbox
     ) -> None:
-        action = {**SCALE, "invocationMethod": {**SCALE["invocationMethod"], "url": url}}
+        action = {**SCALE, "invocationMethod": {**SCALE["invocationMethod"], "url": "<WEBHOOK_URL>"}}
         with pytest.raises(RenderError, match="which is not a URL"):
             port_hook.invoke(action)
         with serving(port_sandbox) as target:
@@ -314,14 +311,6 @@ class TestInvoke:
         assert run.status == "SUCCESS"
         assert run.request is not None
         assert (run.request.url, run.request.path) == (f"{target}/", "/")
-
-    def test_invoke_keeps_the_path_of_the_target(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
-        with serving(port_sandbox) as url:
-            run = port_hook.invoke(SCALE, to=f"{url}/mine?x=1")
-        assert run.backend_response is not None
-        assert run.backend_response.json()["path"] == "/mine?x=1"
-        assert run.request is not None
-        assert run.request.path == "/mine?x=1"
 
     def test_invoke_ends_a_synchronized_run_with_the_response(
         self, port_hook: PortHook, port_sandbox: PortSandbox
@@ -410,12 +399,10 @@ class TestInvoke:
         port_hook.answered(port_hook.request(SCALE), 200, b"\x1b[2J")
         assert "responded 200  \\x1b[2J" in port_sandbox.summary()
 
-    def test_invoke_raises_target_error_when_nothing_listens(self, port_hook: PortHook) -> None:
+    def test_invoke_raises_target_error_and_the_run_fails_when_nothing_listens(
+        self, port_hook: PortHook, port_sandbox: PortSandbox
+    ) -> None:
         with pytest.raises(TargetError, match=r"scale could not be invoked: nothing listens on 127\.0\.0\.1:9"):
-            port_hook.invoke(SCALE, to=9)
-
-    def test_run_fails_when_nothing_listens(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
-        with pytest.raises(TargetError):
             port_hook.invoke(SCALE, to=9)
         (run,) = port_sandbox.runs.values()
         assert (run.status, run.logs) == ("FAILURE", (run.summary,))
@@ -440,12 +427,6 @@ class TestInvoke:
             port_hook.invoke("create_vm", {"title": "x"})
         with pytest.raises(BadTarget):
             port_hook.invoke("create_vm", {"title": "x"}, to="ftp://x")
-
-
-def test_request_can_be_changed_before_it_is_sent(port_hook: PortHook, port_sandbox: PortSandbox) -> None:
-    request = port_hook.request(SCALE)
-    changed = replace(request, body=request.body + b" ")
-    assert verify(changed.headers, changed.body, port_sandbox.client_secret).status != "valid"
 
 
 def test_unknown_keyword_is_rejected(port_hook: PortHook) -> None:

@@ -100,21 +100,30 @@ def test_fixtures_work_with_pytest_asyncio_and_all_plugins_of_the_environment(
     suite.runpytest_subprocess("-W", "error").assert_outcomes(passed=1)
 
 
-def test_failure_report_shows_request_and_response_without_secrets(suite: pytest.Pytester) -> None:
+def test_failure_report_shows_requests_and_responses_without_secrets(suite: pytest.Pytester) -> None:
+    workflow = ROOT / "examples" / "workflows" / "deploy_service.json"
     suite.makepyfile(
-        """
+        f"""
         def test_refused(port_hook, port_sandbox, port_environ, url, monkeypatch):
             monkeypatch.setenv("PORT_CLIENT_SECRET", "another")
             print("the secret is " + port_sandbox.client_secret)
-            port_hook.invoke("create_vm", {"title": "x"}, to=url)
+            port_hook.invoke("create_vm", {{"title": "x"}}, to=url)
 
         def test_wrong(port_hook, url):
-            run = port_hook.invoke("create_vm", {"title": "x"}, to=url)
+            run = port_hook.invoke("create_vm", {{"title": "x"}}, to=url)
             assert run.summary == "down"
+
+        def test_not_ready(port_hook, url):
+            run = port_hook.run_workflow({str(workflow)!r}, {{"service": "a"}}, to=url, outputs={{"deploy": {{}}}})
+            assert "deploy" in run.nodes
+
+        def test_unreachable(port_hook):
+            run = port_hook.invoke({f"{workflow}#deploy"!r}, {{"service": "a"}}, to=1)
+            assert run.result == "SUCCESS"
         """
     )
     result = suite.runpytest_subprocess(*ALONE)
-    result.assert_outcomes(failed=2)
+    result.assert_outcomes(failed=4)
     result.stdout.fnmatch_lines(
         [
             '>*port_hook.invoke("create_vm", {"title": "x"}, to=url)',
@@ -128,6 +137,8 @@ def test_failure_report_shows_request_and_response_without_secrets(suite: pytest
             "  label     Ready",
             "  summary   up",
             "  call      PATCH /v1/actions/runs/r_* 200*",
+            "*of deploy_service#check: *",
+            "  request   POST http://127.0.0.1:*/builds/check*",
         ]
     )
     text = result.stdout.str()
@@ -235,7 +246,6 @@ def test_refusal_of_an_entity_names_its_blueprint_and_what_to_declare(pytester: 
     ("setting", "expected"),
     [
         ("port_hook_actions = nowhere.yaml", "port_hook_actions in tox.ini: *nowhere.yaml cannot be read: No such *"),
-        ("port_hook_blueprints = port", "port_hook_blueprints in tox.ini: */port cannot be read: No such *"),
         ("port_hook_timeout = soon", "*port_hook_timeout is 'soon'*"),
     ],
 )
@@ -249,11 +259,10 @@ def test_invalid_setting_is_reported(pytester: pytest.Pytester, setting: str, ex
     result.stdout.no_fnmatch_line("*exception*")
 
 
-@pytest.mark.parametrize("warnings", ["error", pytest.param("default", marks=pytest.mark.nightly)])
-def test_blocked_sockets_are_reported_with_a_hint(pytester: pytest.Pytester, warnings: str) -> None:
+def test_blocked_sockets_are_reported_with_a_hint(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_it(port_sandbox): pass")
     blocking = (*ALONE, "-p", "pytest_socket", "--disable-socket")
-    result = pytester.runpytest_subprocess(*blocking, "-W", warnings)
+    result = pytester.runpytest_subprocess(*blocking)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*run pytest with --allow-hosts=127.0.0.1"])
     allowed = pytester.runpytest_subprocess(*blocking, "--allow-hosts=127.0.0.1")
@@ -263,39 +272,19 @@ def test_blocked_sockets_are_reported_with_a_hint(pytester: pytest.Pytester, war
 def test_examples_of_the_how_to_page_pass(pytester: pytest.Pytester) -> None:
     page = (ROOT / "docs" / "how-to" / "test-a-backend.md").read_text("utf-8")
     in_process = page.partition("## Test a server")[0]
-    blocks = re.findall(r"```python\n(.*?)```", in_process, re.DOTALL)
-    pytester.makepyfile(test_how_to="\n".join(blocks))
-    for name in ("fastapi_backend.py", "create_vm.yaml"):
-        (pytester.path / name).write_bytes((ROOT / "examples" / "fastapi" / name).read_bytes())
+    about_workflows = page.partition("## Workflows\n")[2].partition("\n## ")[0]
+    blocks, (block,) = (re.findall(r"```python\n(.*?)```", part, re.DOTALL) for part in (in_process, about_workflows))
     assert len(blocks) == 2
-    # Starlette warns about httpx in its test client, which is not about this plugin.
-    pytester.runpytest_subprocess(*ALONE, "-W", "default").assert_outcomes(passed=4)
-
-
-def test_workflow_examples_of_the_how_to_page_pass(pytester: pytest.Pytester) -> None:
-    page = (ROOT / "docs" / "how-to" / "test-a-backend.md").read_text("utf-8")
-    section = page.partition("## Workflows\n")[2].partition("\n## ")[0]
-    (block,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    pytester.makepyfile(test_how_to=f"from test_workflow_backend import url\n\n\n{block}")
-    for name in ("deploy_service.json", "workflow_backend.py", "test_workflow_backend.py"):
-        (pytester.path / name).write_bytes((ROOT / "examples" / "workflows" / name).read_bytes())
-    result = pytester.runpytest_subprocess(*ALONE, "test_how_to.py")
-    result.assert_outcomes(passed=block.count("def test_"))
-
-
-def test_failure_report_shows_what_each_node_of_a_workflow_sent_and_got(suite: pytest.Pytester) -> None:
-    workflow = ROOT / "examples" / "workflows" / "deploy_service.json"
-    suite.makepyfile(
-        f"""
-        def test_not_ready(port_hook, url):
-            run = port_hook.run_workflow({str(workflow)!r}, {{"service": "a"}}, to=url, outputs={{"deploy": {{}}}})
-            assert "deploy" in run.nodes
-
-        def test_unreachable(port_hook):
-            run = port_hook.invoke({f"{workflow}#deploy"!r}, {{"service": "a"}}, to=1)
-            assert run.result == "SUCCESS"
-        """
+    pytester.makepyfile(
+        test_how_to="\n".join(blocks), test_workflows=f"from test_workflow_backend import url\n\n\n{block}"
     )
-    result = suite.runpytest_subprocess(*ALONE)
-    result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(["*of deploy_service#check: *", "  request   POST http://127.0.0.1:*/builds/check*"])
+    examples = {
+        "fastapi": ("fastapi_backend.py", "create_vm.yaml"),
+        "workflows": ("deploy_service.json", "workflow_backend.py", "test_workflow_backend.py"),
+    }
+    for folder, names in examples.items():
+        for name in names:
+            (pytester.path / name).write_bytes((ROOT / "examples" / folder / name).read_bytes())
+    # Starlette warns about httpx in its test client, which is not about this plugin.
+    result = pytester.runpytest_subprocess(*ALONE, "-W", "default", "test_how_to.py", "test_workflows.py")
+    result.assert_outcomes(passed=4 + block.count("def test_"))
