@@ -12,10 +12,12 @@ from port_hook_cli.assistant.catalog import offered_tools
 from port_hook_cli.assistant.server import ToolAnswer, call_tool
 from port_hook_cli.assistant.workspace import Workspace
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.models import Exchange, Headers, Status
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.verification import verify_signature
 from tests.factories import SECRET
 from tests.record_schemas import checked
+from tests.servers import Handler
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 
@@ -59,3 +61,10 @@ def document(answer: ToolAnswer) -> dict[str, Any]:
     assert not answer.is_error, answer.text
     found: dict[str, Any] = checked(json.loads(answer.text))
     return found
+
+
+def is_signed(received: Handler) -> bool:
+    """Return whether the only request that a handler received has a valid signature."""
+    (request,) = received.requests
+    at = float(request.value("x-port-timestamp") or 0)
+    return verify_signature(Headers(tuple(request.fields)), request.body, SECRET, now=at).status is Status.VALID

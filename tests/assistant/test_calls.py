@@ -99,11 +99,6 @@ def test_tools_that_show_captures_warn_of_what_they_contain() -> None:
     assert warned == {tool.name for tool in TOOLS} - harmless
 
 
-def test_tools_that_send_are_offered_only_if_the_user_allows_it() -> None:
-    sending = {"replay_capture", "trigger_action", "report_run"}
-    assert set(offered_tools(allow_send=True)) - set(READING) == sending
-
-
 def test_tool_that_is_not_offered_is_not_called(runtime: Callable[..., Runtime]) -> None:
     arguments = {"capture": "last", "to": "1"}
     answer = asyncio.run(call_tool(READING, "replay_capture", arguments, Workspace(runtime=runtime())))

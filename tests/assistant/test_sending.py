@@ -13,32 +13,20 @@ import pytest
 from port_hook_cli.assistant.sending import allowed_target
 from port_hook_cli.assistant.server import ToolAnswer
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.models import Delivery, Headers, MessageOrigin, Status, Verdict
+from port_hook_cli.invocations.models import Headers, MessageOrigin, Status, Verdict
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import signed_message
-from port_hook_cli.signatures.verification import verify_signature
-from tests.assistant.assistants import Assistant
+from tests.assistant.assistants import Assistant, is_signed
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation, signed
 from tests.sandboxes import a_sandbox, environ_of
-from tests.servers import Handler, handler
+from tests.servers import handler
 
 ACTION = {
     "identifier": "scale",
     "trigger": {"type": "self-service", "operation": "CREATE", "userInputs": {"properties": {"n": {"type": "number"}}}},
     "invocationMethod": {"type": "WEBHOOK", "url": "https://example.com/scale?a=1"},
 }
-
-
-@pytest.fixture
-def assistant(runtime: Callable[..., Runtime]) -> Assistant:
-    return Assistant.at(runtime)
-
-
-def is_signed(received: Handler) -> bool:
-    (request,) = received.requests
-    at = float(request.value("x-port-timestamp") or 0)
-    return verify_signature(Headers(tuple(request.fields)), request.body, SECRET, now=at).status is Status.VALID
 
 
 def test_capture_is_sent_to_the_given_handler_and_the_replay_is_saved(assistant: Assistant) -> None:
@@ -66,15 +54,6 @@ def test_edited_message_of_kafka_gets_no_new_signature_that_an_agent_could_read(
         assistant.result("replay_capture", capture="last", to=target.url, set={"payload.properties.cpu": 64})
         (request,) = target.requests
     assert json.loads(request.body)["headers"] == json.loads(value)["headers"]
-
-
-def test_handler_gets_the_signature_of_a_triggered_action_and_the_agent_does_not(assistant: Assistant) -> None:
-    (assistant.workspace.runtime.cwd / "scale.json").write_text(json.dumps(ACTION))
-    with handler() as target:
-        (found,) = assistant.result("trigger_action", action="scale.json", to=target.url, inputs={"n": 3})
-        assert is_signed(target)
-        assert str(target.requests[0].value("x-port-signature")) not in json.dumps(found)
-    assert {name.lower(): value for name, value in found["headers"].items()}["x-port-signature"] == "***"
 
 
 def test_name_with_an_equals_sign_is_set_as_it_is(assistant: Assistant) -> None:
@@ -142,11 +121,6 @@ def test_changed_body_is_not_sent_as_captured(assistant: Assistant) -> None:
     )
 
 
-def test_capture_of_a_stranger_does_not_choose_another_machine(assistant: Assistant) -> None:
-    assistant.save(an_exchange(delivery=Delivery(url="http://192.0.2.1/", status=200)))
-    assert "Missing argument `to`" in assistant.error("replay_capture", capture="last")
-
-
 @pytest.mark.parametrize("tool", ["replay_capture", "trigger_action"])
 def test_agent_does_not_choose_another_machine(assistant: Assistant, tool: str) -> None:
     assistant.save(an_exchange())
@@ -164,13 +138,15 @@ def test_user_can_allow_one_other_target(runtime: Callable[..., Runtime]) -> Non
         allowed_target("http://staging.example.com/hook", workspace)
 
 
-def test_action_is_sent_to_the_given_handler_with_its_own_path(assistant: Assistant) -> None:
+def test_action_is_signed_for_its_handler_and_the_agent_does_not_get_the_signature(assistant: Assistant) -> None:
     (assistant.workspace.runtime.cwd / "scale.json").write_text(json.dumps(ACTION))
     with handler() as target:
         (sent,) = assistant.result("trigger_action", action="scale.json", inputs={"n": 7}, to=str(target.port))
         assert is_signed(target)
         assert target.requests[0].line == "POST /scale?a=1 HTTP/1.1"
         assert json.loads(target.requests[0].body)["payload"]["properties"] == {"n": 7}
+        assert str(target.requests[0].value("x-port-signature")) not in json.dumps(sent)
+    assert {name.lower(): value for name, value in sent["headers"].items()}["x-port-signature"] == "***"
     assert (sent["delivery"]["status"], sent["run_status"]) == (200, "IN_PROGRESS")
 
 

@@ -14,19 +14,14 @@ from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Messag
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import signed_message
-from port_hook_cli.signatures.verification import UNCHECKED, verify_signature
+from port_hook_cli.signatures.verification import UNCHECKED
 from port_hook_cli.text.secret import Secret
-from tests.assistant.assistants import Assistant
+from tests.assistant.assistants import Assistant, is_signed
 from tests.factories import NOW, SECRET, a_body, a_document, an_exchange, an_invocation, signed
-from tests.servers import Handler, handler
+from tests.servers import handler
 
 OTHER = Secret("the-secret-of-another-organization-0123")
 ORIGIN = MessageOrigin("org.runs", 0, 1, None)
-
-
-@pytest.fixture
-def assistant(runtime: Callable[..., Runtime]) -> Assistant:
-    return Assistant.at(runtime)
 
 
 def a_signature(*, secret: Secret = SECRET) -> str:
@@ -152,12 +147,6 @@ def test_signature_in_a_body_that_is_not_text_is_not_shown(assistant: Assistant)
     assistant.save(an_exchange(an_invocation(b"\xff" + signature.encode())))
     shown = base64.b64decode(assistant.result("show_capture")["request"]["body"]["base64"])
     assert shown == b"\xff***"
-
-
-def is_signed(received: Handler) -> bool:
-    (request,) = received.requests
-    at = float(request.value("x-port-timestamp") or 0)
-    return verify_signature(Headers(tuple(request.fields)), request.body, SECRET, now=at).status is Status.VALID
 
 
 @pytest.mark.parametrize("status", [Status.VALID, Status.REENCODED, Status.STALE])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -12,14 +11,8 @@ from port_hook_cli.assistant.waiting import StoreWatch
 from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Response, Status, Verdict
-from port_hook_cli.runtime import Runtime
 from tests.assistant.assistants import Assistant, document
 from tests.factories import an_exchange, an_invocation
-
-
-@pytest.fixture
-def assistant(runtime: Callable[..., Runtime]) -> Assistant:
-    return Assistant.at(runtime)
 
 
 def looked(watch: StoreWatch) -> str | None:
