@@ -5,22 +5,20 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
-import ssl
 import threading
 import warnings
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
-import trustme
 from aiohttp import web
 
 from tests.hostile.wire import HostileServer, endless_chunks
 from tests.servers import application, handler, in_thread
 
 _REQUEST = b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
-_TAKE_DOWNS, _CLIENTS, _CONNECTIONS = 10, 3, 10
+_TAKE_DOWNS, _CLIENTS, _CONNECTIONS = 4, 3, 10
 
 
 @pytest.fixture(autouse=True)
@@ -35,11 +33,6 @@ def a_handler() -> Iterator[str]:
         yield it.url
 
 
-def a_handler_with_a_response_that_no_client_reads() -> Iterator[str]:
-    with handler(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2**23) as it:
-        yield it.url
-
-
 def an_application() -> Iterator[str]:
     with application(web.Application()) as url:
         yield url
@@ -51,27 +44,6 @@ def a_hostile_server() -> Iterator[str]:
         yield server.url
 
 
-def a_server_with_tls() -> Iterator[str]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    trustme.CA().issue_cert("localhost").configure_cert(context)
-    urls: list[str] = []
-
-    async def serve(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-        await reader.read()
-
-    async def start() -> Callable[[], Awaitable[None]]:
-        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-        urls.append(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-
-        async def stop() -> None:
-            server.close()
-
-        return stop
-
-    with in_thread(start):
-        yield urls[0]
-
-
 def connect(url: str, over: threading.Event, connected: threading.Event) -> None:
     """Open connections until `over` is set, and close none before then."""
     parts = urlsplit(url)
@@ -80,35 +52,10 @@ def connect(url: str, over: threading.Event, connected: threading.Event) -> None
         with suppress(OSError):  # the server has ended
             opened.append(socket.create_connection((str(parts.hostname), int(parts.port or 0)), 1))
             connected.set()
-            if parts.scheme == "https":
-                send_with_tls(opened[-1])
-            else:
-                opened[-1].send(_REQUEST)
+            opened[-1].send(_REQUEST)
     over.wait(30)
     for connection in opened:
         connection.close()
-
-
-def send_with_tls(connection: socket.socket) -> None:
-    """Do the TLS handshake, then send the request.
-
-    `SSLContext.wrap_socket` would leave the socket open if the server resets it during the handshake.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    received, to_send = ssl.MemoryBIO(), ssl.MemoryBIO()
-    session = context.wrap_bio(received, to_send)
-    while True:
-        try:
-            session.do_handshake()
-        except ssl.SSLWantReadError:
-            connection.sendall(to_send.read())
-            if not received.write(connection.recv(65_536)):
-                return
-        else:
-            session.write(_REQUEST)
-            connection.sendall(to_send.read())
-            return
 
 
 @contextmanager
@@ -127,16 +74,7 @@ def clients(url: str) -> Iterator[None]:
             thread.join(30)
 
 
-@pytest.mark.parametrize(
-    "serve",
-    [
-        a_handler,
-        a_handler_with_a_response_that_no_client_reads,
-        an_application,
-        a_hostile_server,
-        a_server_with_tls,
-    ],
-)
+@pytest.mark.parametrize("serve", [a_handler, an_application, a_hostile_server])
 def test_server_in_a_thread_closes_the_connections_that_arrive_while_it_ends(
     serve: Callable[[], Iterator[str]],
 ) -> None:
@@ -152,7 +90,7 @@ def test_server_in_a_thread_closes_the_connections_that_arrive_while_it_ends(
     assert [str(warning.message) for warning in caught] == []
 
 
-@pytest.mark.parametrize("turns", range(6))
+@pytest.mark.parametrize("turns", range(0, 6, 2))
 async def test_server_closes_a_connection_that_arrived_just_before_it_ends(turns: int) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

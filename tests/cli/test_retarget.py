@@ -108,17 +108,10 @@ def test_listen_refuses_an_incomplete_node_before_it_calls_port(run: Run) -> Non
     assert "--retarget deploy_service# names no action and no workflow node." in result.err
 
 
-@pytest.mark.parametrize(
-    ("api_url", "problem"),
-    [
-        ("http://[0:0:0:0:0:0:0:1]:1", "could not be reached"),
-        ("https://localhost.:1", "--retarget needs a public URL"),
-    ],
-)
-def test_retarget_uses_the_local_url_only_if_ports_api_is_on_this_machine(run: Run, api_url: str, problem: str) -> None:
-    environ = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "s", "PORT_API_URL": api_url}
+def test_retarget_needs_a_public_url_if_ports_api_is_on_another_machine(run: Run) -> None:
+    environ = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "s", "PORT_API_URL": "https://localhost.:1"}
     result = run("listen", "--port", "0", "--tunnel", "none", "--retarget", "create_vm", "--yes", env=environ)
-    assert problem in result.err
+    assert "--retarget needs a public URL" in result.err
 
 
 @pytest.mark.parametrize("problem", [ZeroDivisionError, asyncio.CancelledError, KeyboardInterrupt])

@@ -189,11 +189,11 @@ async def test_repeats_do_not_extend_how_long_a_signature_is_remembered() -> Non
 
 
 async def test_repeats_do_not_evict_other_signatures() -> None:
-    async with listening(World(), refuse_replays=True) as flow:
-        assert (await flow.receive(an_invocation(), "c")).status == 200
+    keys = [signature_key(an_invocation().headers), *(b"%032d" % number for number in range(9_998))]
+    async with listening(World(), {key: NOW for key in keys if key}, refuse_replays=True) as flow:
         other = an_invocation(b"{}", headers=signed(b"{}"))
-        statuses = [(await flow.receive(other, "c")).status for _ in range(10_001)]
-        assert statuses == [200, *[401] * 10_000]
+        statuses = [(await flow.receive(other, "c")).status for _ in range(4)]
+        assert statuses == [200, 401, 401, 401]
         assert (await flow.receive(an_invocation(), "c")).status == 401
 
 
