@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from importlib import import_module
-from inspect import getdoc
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from docs.command_line import load
 from port_hook_cli.assistant.catalog import TOOLS
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.exit_codes import ExitCode
@@ -79,9 +78,7 @@ def llms_page(told: Callable[[str], list[Cause]]) -> str:
 
 
 def _command(name: str) -> str:
-    module = name.replace("-", "_")
-    purpose = getdoc(getattr(import_module(f"port_hook_cli.cli.{module}"), module))
-    return f"### {name}\n\n{purpose}\n\n```sh\n{EXAMPLES[name]}\n```"
+    return f"### {name}\n\n{load(name).help}\n\n```sh\n{EXAMPLES[name]}\n```"
 
 
 def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -58,7 +58,7 @@ def callers_of(name: str) -> Iterator[str]:
 
 
 def test_port_api_client_is_created_only_where_its_address_is_checked() -> None:
-    assert list(callers_of("PortApi")) == ["port_api/credentials.py"]
+    assert list(callers_of("PortApi")) == ["port_api/access.py"]
 
 
 def page_lines() -> list[str]:
