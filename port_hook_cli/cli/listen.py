@@ -25,17 +25,14 @@ from port_hook_cli.cli.listen_options import (
     ListenTunnel,
     ListenVerification,
 )
-from port_hook_cli.cli.option_groups import command
-from port_hook_cli.errors import SettingsError, UsageError
-from port_hook_cli.invocations.expected_status import Expectation
-from port_hook_cli.listener.options import (
+from port_hook_cli.cli.listen_values import (
     check_max_body,
     check_max_store,
-    read_public_url,
     read_response,
-    read_routes,
-    read_tunnel,
 )
+from port_hook_cli.cli.option_groups import command
+from port_hook_cli.errors import SettingsError
+from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.responses import OK
 from port_hook_cli.port_api.access import PortAccess
@@ -47,8 +44,11 @@ from port_hook_cli.text.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from port_hook_cli.cli.listen_process import Reveal
+    from port_hook_cli.invocations.routes import Routes
+    from port_hook_cli.invocations.source import OpenSource
     from port_hook_cli.listener.observers import Observer
+    from port_hook_cli.listener.serving import ListenPlan
+    from port_hook_cli.terminal.prompts import Ask
 
 
 _MOST_SEED = 1_000_000
@@ -79,27 +79,11 @@ def listen(
     """
     runtime: Runtime = ctx.obj
     responses.refuse_seed_without_chance()
-    from port_hook_cli.kafka.opening import KafkaOptions, kafka_opening
-    from port_hook_cli.listener.public_url import TunnelOptions
-    from port_hook_cli.listener.serving import ListenPlan
-    from port_hook_cli.listener.session import Retarget, Session
-    from port_hook_cli.retarget.entry import split_name
+    from port_hook_cli.cli.listen_process import Display, RunWatching, run_session
+    from port_hook_cli.listener.session import Session
     from port_hook_cli.terminal.prompts import asker
-    from port_hook_cli.text.durations import parse_since
 
-    tunnel_options = TunnelOptions(
-        choice=read_tunnel(
-            "none"
-            if kafka.is_read and not (tunnel.name or tunnel.public_url or tunnel.domain or tunnel.accept_host_key)
-            else tunnel.name,
-            {"--public-url": tunnel.public_url, "--domain": tunnel.domain, "--accept-host-key": tunnel.accept_host_key},
-        ),
-        public_url=read_public_url(tunnel.public_url),
-        domain=tunnel.domain,
-        accept_host_key=tunnel.accept_host_key,
-        probe_interval_s=tunnel.probe_interval,
-        exit_after_s=tunnel.exit_on_tunnel_loss,
-    )
+    tunnel_options = tunnel.read(is_needed=not kafka.is_read)
     # The ready lines say where the secret comes from.
     chosen = partial(
         PortAccess,
@@ -111,46 +95,11 @@ def listen(
     )
     access = chosen(insecure_api=retarget.insecure_api, timeout_s=retarget.api_timeout)
     settings = None if verification.no_verify else chosen(needs=ONLY_THE_SECRET).settings
-    policy = Policy(
-        secret=settings.require_secret() if settings else None,
-        routes=read_routes(target.forward_to, target.route or [], server.path),
-        tolerance_s=verification.tolerance,
-        strict=verification.strict,
-        allow_unverified=verification.allow_unverified,
-        refuse_replays=verification.refuse_replays,
-        only=frozenset(target.only or ()),
-        respond=read_response(responses.respond, runtime.cwd) if responses.respond else OK,
-        delay=responses.delay,
-        fail_first=responses.fail_first,
-        fail_rate=responses.fail_rate,
-        seed=secrets.randbelow(_MOST_SEED) if responses.seed is None else responses.seed,
-        drop=responses.drop,
-        max_in_flight=target.max_in_flight,
-        in_order=target.in_order,
-    )
-    plan = ListenPlan(
-        policy=policy,
-        host=server.host,
-        port=server.port,
-        store=storage.store,
-        max_captures=storage.max_captures,
-        max_store=check_max_store(storage.max_store, check_max_body(storage.max_body)),
-        keep_secrets=storage.keep_secrets,
-        max_body=storage.max_body,
-        forward_timeout_s=target.forward_timeout,
-        max_response=responses.max_response,
-        count=1 if end.once else end.count,
-        timeout_s=end.timeout,
-        expect=Expectation.parse(end.expect_status) if end.expect_status else None,
-    )
+    secret = settings.require_secret() if settings else None
+    policy = _policy(target.routes(server.path), target, verification, responses, secret, runtime)
+    plan = _plan(policy, target, server, responses, end, storage)
     ask = asker(runtime)
-    # These are refused before a tunnel is opened.
-    for name in retarget.names or ():
-        split_name(name)
-    if retarget.names and ask is None and not retarget.yes:
-        raise UsageError(
-            "--retarget makes changes in Port and needs confirmation, but there is no terminal.", hint="Add --yes."
-        )
+    retarget.refuse_incomplete(ask)  # before a tunnel is opened
     if retarget.names or runs.follow or runs.report:
         access.settings.require_access()
     session = Session(
@@ -159,29 +108,15 @@ def listen(
         ask=ask,
         copy=tunnel.copy,
         secret_place=settings.secret_place if settings else "",
-        retarget=Retarget(names=retarget.names, access=access, ask=None if retarget.yes else ask)
-        if retarget.names
-        else None,
+        retarget=retarget.with_access(access, ask),
+        sources=(_kafka_source(kafka, target, retarget, access, ask, runtime),) if kafka.is_read else (),
     )
-    if kafka.is_read:
-        opening_kafka = kafka_opening(
-            runtime,
-            access.client,
-            KafkaOptions(
-                group=kafka.group,
-                take_over=kafka.take_over,
-                yes=retarget.yes,
-                since_s=None if kafka.since is None else parse_since(kafka.since, now=runtime.now()),
-                from_end=kafka.from_end,
-                forwards=bool(target.forward_to or target.route),
-            ),
-            ask,
-        )
-        session = replace(session, sources=(opening_kafka,))
-    reveal = (
-        _reveal(output.decrypt_path or [], output.private_key, policy.secret, runtime)
-        if output.decrypt or output.decrypt_path
-        else None
+    display = Display(
+        as_json=output.json,
+        compact=output.compact,
+        app_url=_app_url(runtime, verification.org),
+        reveal=output.reveal(secret, runtime),
+        conflict=settings.conflict if settings else "",
     )
     observers: list[Observer] = []
     open_page: Callable[[], None] | None = None
@@ -199,25 +134,84 @@ def listen(
         )
         observers.append(observer)
         session = replace(session, companions=(companion,))
-    from port_hook_cli.cli.listen_process import Display, RunWatching, run_session
-
-    display = Display(
-        as_json=output.json,
-        compact=output.compact,
-        app_url=_app_url(runtime, verification.org),
-        reveal=reveal,
-        conflict=settings.conflict if settings else "",
-    )
     watching = RunWatching(report=runs.report, follow_s=runs.follow_timeout if runs.follow else None)
     return asyncio.run(run_session(session, runtime, display, watching, access, observers, open_page))
 
 
-def _reveal(paths: list[str], private_key: str | None, secret: Secret | None, runtime: Runtime) -> Reveal:
-    """Return what decrypts the inputs that are shown; may ask for the passphrase of the key."""
-    from port_hook_cli.cli.keys import build_decrypter
-    from port_hook_cli.javascript.paths import JsonPath
+def _policy(
+    routes: Routes,
+    target: ListenTarget,
+    verification: ListenVerification,
+    responses: ListenResponses,
+    secret: Secret | None,
+    runtime: Runtime,
+) -> Policy:
+    return Policy(
+        secret=secret,
+        routes=routes,
+        tolerance_s=verification.tolerance,
+        strict=verification.strict,
+        allow_unverified=verification.allow_unverified,
+        refuse_replays=verification.refuse_replays,
+        only=frozenset(target.only or ()),
+        respond=read_response(responses.respond, runtime.cwd) if responses.respond else OK,
+        delay=responses.delay,
+        fail_first=responses.fail_first,
+        fail_rate=responses.fail_rate,
+        seed=secrets.randbelow(_MOST_SEED) if responses.seed is None else responses.seed,
+        drop=responses.drop,
+        max_in_flight=target.max_in_flight,
+        in_order=target.in_order,
+    )
 
-    return build_decrypter(secret, private_key, runtime, paths=tuple(map(JsonPath.parse, paths))).reveal
+
+def _plan(
+    policy: Policy,
+    target: ListenTarget,
+    server: ListenServer,
+    responses: ListenResponses,
+    end: ListenEnd,
+    storage: ListenStorage,
+) -> ListenPlan:
+    from port_hook_cli.listener.serving import ListenPlan
+
+    return ListenPlan(
+        policy=policy,
+        host=server.host,
+        port=server.port,
+        store=storage.store,
+        max_captures=storage.max_captures,
+        max_store=check_max_store(storage.max_store, check_max_body(storage.max_body)),
+        keep_secrets=storage.keep_secrets,
+        max_body=storage.max_body,
+        forward_timeout_s=target.forward_timeout,
+        max_response=responses.max_response,
+        count=1 if end.once else end.count,
+        timeout_s=end.timeout,
+        expect=Expectation.parse(end.expect_status) if end.expect_status else None,
+    )
+
+
+def _kafka_source(
+    kafka: ListenKafka,
+    target: ListenTarget,
+    retarget: ListenRetarget,
+    access: PortAccess,
+    ask: Ask | None,
+    runtime: Runtime,
+) -> OpenSource:
+    from port_hook_cli.kafka.opening import KafkaOptions, kafka_opening
+    from port_hook_cli.text.durations import parse_since
+
+    options = KafkaOptions(
+        group=kafka.group,
+        take_over=kafka.take_over,
+        yes=retarget.yes,
+        since_s=None if kafka.since is None else parse_since(kafka.since, now=runtime.now()),
+        from_end=kafka.from_end,
+        forwards=bool(target.forward_to or target.route),
+    )
+    return kafka_opening(runtime, access.client, options, ask)
 
 
 def _app_url(runtime: Runtime, org: str | None) -> str | None:

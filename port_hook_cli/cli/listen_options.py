@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.declaration import ANY_VALUE, HANDLER_HERE, NoEffect, Trust
+from port_hook_cli.cli.listen_values import read_delay, read_public_url, read_routes, read_tunnel
 from port_hook_cli.cli.option_groups import also, option, option_group
 from port_hook_cli.cli.options import finite, one_of, seconds, size
+from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
-from port_hook_cli.listener.options import read_delay
 from port_hook_cli.listener.policy import DelayRange
 from port_hook_cli.tunnels.registry import all_values, tunnel_help
+
+if TYPE_CHECKING:
+    from port_hook_cli.cli.listen_process import Reveal
+    from port_hook_cli.invocations.routes import Routes
+    from port_hook_cli.listener.public_url import TunnelOptions
+    from port_hook_cli.listener.session import Retarget
+    from port_hook_cli.port_api.access import PortAccess
+    from port_hook_cli.runtime import Runtime
+    from port_hook_cli.terminal.prompts import Ask
+    from port_hook_cli.text.secret import Secret
 
 _MIB = 1024.0 * 1024.0
 _NO_HANDLER = NoEffect("Nothing is forwarded", without=("--forward-to", "--route"))
@@ -92,6 +103,10 @@ class ListenTarget:
         ),
     ] = 30.0
 
+    def routes(self, path: str) -> Routes:
+        """Return where the requests to `path` go; raises UsageError."""
+        return read_routes(self.forward_to, self.route or [], path)
+
 
 @option_group("Server")
 class ListenServer:
@@ -159,6 +174,21 @@ class ListenTunnel:
     ] = None
     copy: Annotated[bool, option("--copy", help="Copy the public URL to the clipboard.")] = False
 
+    def read(self, *, is_needed: bool) -> TunnelOptions:
+        """Return the tunnel to open; by default none, unless one `is_needed`. Raises UsageError."""
+        from port_hook_cli.listener.public_url import TunnelOptions
+
+        given = {"--public-url": self.public_url, "--domain": self.domain, "--accept-host-key": self.accept_host_key}
+        name = self.name if is_needed or self.name or any(given.values()) else "none"
+        return TunnelOptions(
+            choice=read_tunnel(name, given),
+            public_url=read_public_url(self.public_url),
+            domain=self.domain,
+            accept_host_key=self.accept_host_key,
+            probe_interval_s=self.probe_interval,
+            exit_after_s=self.exit_on_tunnel_loss,
+        )
+
 
 @option_group("Kafka")
 class ListenKafka:
@@ -224,6 +254,23 @@ class ListenRetarget:
     ] = False
     api_timeout: options.ApiTimeout = API_TIMEOUT_S
     insecure_api: options.InsecureApi = False
+
+    def refuse_incomplete(self, ask: Ask | None) -> None:
+        """Raise UsageError for an incomplete name, or if nobody can be asked."""
+        from port_hook_cli.retarget.entry import split_name
+
+        for name in self.names or ():
+            split_name(name)
+        if self.names and ask is None and not self.yes:
+            raise UsageError(
+                "--retarget makes changes in Port and needs confirmation, but there is no terminal.", hint="Add --yes."
+            )
+
+    def with_access(self, access: PortAccess, ask: Ask | None) -> Retarget | None:
+        """Return what to retarget, None without --retarget."""
+        from port_hook_cli.listener.session import Retarget
+
+        return Retarget(names=self.names, access=access, ask=None if self.yes else ask) if self.names else None
 
 
 @option_group("Verification")
@@ -388,6 +435,16 @@ class ListenOutput:
         ),
     ] = None
     private_key: options.PrivateKey = None
+
+    def reveal(self, secret: Secret | None, runtime: Runtime) -> Reveal | None:
+        """Return what decrypts the inputs that are shown, if any is; may ask for the passphrase of the key."""
+        if not (self.decrypt or self.decrypt_path):
+            return None
+        from port_hook_cli.cli.keys import build_decrypter
+        from port_hook_cli.javascript.paths import JsonPath
+
+        paths = tuple(map(JsonPath.parse, self.decrypt_path or ()))
+        return build_decrypter(secret, self.private_key, runtime, paths=paths).reveal
 
 
 @option_group("Inspector")

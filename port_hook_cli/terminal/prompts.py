@@ -11,6 +11,9 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import tell
 from port_hook_cli.text.safe import printable_lines
 
+Ask = Callable[[str], Awaitable[bool]]
+"""Asks a question, and returns whether the user agrees."""
+
 _Value = TypeVar("_Value")
 _TRIES = 3
 
@@ -65,7 +68,7 @@ async def confirm_in_loop(question: str, runtime: Runtime, *, default: bool) -> 
     return _meaning(line, runtime, default=default)
 
 
-def asker(runtime: Runtime) -> Callable[[str], Awaitable[bool]] | None:
+def asker(runtime: Runtime) -> Ask | None:
     """Return a function that asks the user a yes-or-no question in the event loop, or None without a terminal."""
     if not can_ask(runtime):
         return None

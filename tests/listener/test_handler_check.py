@@ -8,10 +8,10 @@ from contextlib import suppress
 
 import pytest
 
+from port_hook_cli.cli.listen_values import read_routes
 from port_hook_cli.invocations.forwarding import parse_target
 from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.listener.handler_check import TIMEOUT_S, check_handlers
-from port_hook_cli.listener.options import read_routes
 
 
 async def notices_for(routes: Routes, timeout_s: float = TIMEOUT_S) -> list[str]:

@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.cli.listen_values import read_routes
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.listener.observers import Observer
-from port_hook_cli.listener.options import read_routes
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.serving import ListenPlan, Serving, served
 from port_hook_cli.runtime import Runtime

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from port_hook_cli.cli.listen_values import read_routes
 from port_hook_cli.invocations.models import Response
 from port_hook_cli.invocations.routes import Routes
-from port_hook_cli.listener.options import read_routes
 from port_hook_cli.listener.policy import DelayRange, Policy, Tally
 from port_hook_cli.listener.view import ready_lines, summary_lines
 from tests.factories import SECRET

@@ -1,4 +1,4 @@
-"""Read the options of `listen`. Each error names its option."""
+"""Read the values of the options of `listen`. Each error names its option."""
 
 from __future__ import annotations
 
