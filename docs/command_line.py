@@ -16,10 +16,7 @@ from port_hook_cli.cli.help import EXAMPLES
 
 UNDECLARED = Declaration("")
 COMPLETES = {
-    ("verify", "request"): "captures_and_files",
     ("agent", "source"): "captures_and_files",
-    ("sign", "payload"): "files",
-    ("report-run", "run_id"): "runs_to_report",
     ("trigger", "action"): "definitions",
     ("trigger", "--route"): "rules",
 }

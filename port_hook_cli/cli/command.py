@@ -16,17 +16,6 @@ if TYPE_CHECKING:
 
 _COMMAND = "command_to_run"
 _TARGETS = frozenset({"--forward-to", "--to"})
-_MAY_BE_EMPTY = frozenset(
-    {
-        ("report-run", "--external-run-id"),
-        ("report-run", "--label"),
-        ("report-run", "--summary"),
-        ("verify", "--signature"),
-        ("verify", "--timestamp"),
-    }
-)
-"""Options whose empty value has a meaning: it replaces the text that the run has in Port, or says that a header
-arrived empty."""
 
 
 def styled_help(command: Any, ctx: Any) -> str:
@@ -59,10 +48,9 @@ class Command(TyperCommand):
         from port_hook_cli.cli.declaration import Declaration, Trust
         from port_hook_cli.cli.defaults import HARMLESS
 
-        name, listed = str(self.name), HARMLESS.get(str(self.name), {})
+        listed = HARMLESS.get(str(self.name), {})
         trust = next((Trust(*listed[flag[2:]]) for flag in parameter.opts if flag[2:] in listed), Trust())
-        flag = max(parameter.opts, key=len)
-        return Declaration(flag, trust=trust, may_be_empty=(name, flag) in _MAY_BE_EMPTY)
+        return Declaration(max(parameter.opts, key=len), trust=trust)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line; raises UsageError for two targets, empty values, and a command without `--`."""

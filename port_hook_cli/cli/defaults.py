@@ -29,13 +29,8 @@ ANY_VALUE = (float("-inf"), float("inf"))
 _MIB = 1024.0 * 1024.0
 
 HARMLESS: Mapping[str, Mapping[str, tuple[float, float]]] = {
-    "sign": {"timestamp-unit": ANY_VALUE, "format": ANY_VALUE},
-    "render": {"strict": ANY_VALUE, "timeout": (0.001, 5.0), "json": ANY_VALUE},
     "trigger": {"strict": ANY_VALUE, "timestamp-unit": ANY_VALUE, "timeout": (0.001, 40.0), "json": ANY_VALUE},
     "agent": {"json": ANY_VALUE},
-    "verify": {"tolerance": (0.0, 300.0), "json": ANY_VALUE},
-    "report-run": {"json": ANY_VALUE},
-    "restore": {"json": ANY_VALUE},
 }
 """The options that the `.env` of the working folder may set, by command, each with the least and the most it accepts.
 

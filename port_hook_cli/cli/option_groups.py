@@ -44,7 +44,6 @@ import typer
 
 from port_hook_cli.cli.contradictions import refuse_declared
 from port_hook_cli.cli.declaration import Declaration, NoEffect
-from port_hook_cli.cli.exit_codes import ExitCode
 
 _BY_NAME = inspect.Parameter.KEYWORD_ONLY
 
@@ -99,7 +98,7 @@ def _set_options(self: object, **values: Any) -> None:
     self.__dict__.update(values)
 
 
-def command(function: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
+def command(function: Callable[..., int]) -> Callable[..., int]:
     """Return a function whose parameters are the options in the groups that `function` takes, which Typer can read.
 
     Options that contradict each other are refused before `function` is called. The attribute `declared` of the result
@@ -125,7 +124,7 @@ def command(function: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
             add(name, group, parameter.default)
 
     @functools.wraps(function)
-    def run(**values: Any) -> ExitCode:
+    def run(**values: Any) -> int:
         refuse_declared(values["ctx"], declared)
         made = {
             name: group(**{field: values.pop(field) for field in fields}) for name, (group, fields) in groups.items()

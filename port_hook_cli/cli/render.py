@@ -8,29 +8,36 @@ import typer
 
 from port_hook_cli.actions.templates import UNDEFINED, Rendering
 from port_hook_cli.cli import options
-from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.cli.declaration import ANY_VALUE, Trust
 from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import emit, tell, write_json_text
 
 
+@command
 def render(
     ctx: typer.Context,
     template: Annotated[
         str,
-        typer.Argument(help="A JSON or YAML file, text with {{ }} in it, or - for stdin.", metavar="TEMPLATE|FILE|-"),
+        argument(
+            help="A JSON or YAML file, text with {{ }} in it, or - for stdin.",
+            metavar="TEMPLATE|FILE|-",
+            stdin="the template",
+        ),
     ],
     data: Annotated[
-        str, typer.Option("--data", help="The JSON that the expressions see, or - for stdin.", metavar="FILE|-")
+        str,
+        option("--data", help="The JSON that the expressions see, or - for stdin.", metavar="FILE|-", stdin="the data"),
     ],
     strict: Annotated[
-        bool, typer.Option("--strict", help="Fail if an expression fails, instead of using null.")
+        bool, option("--strict", help="Fail if an expression fails, instead of using null.", trust=ANY_VALUE)
     ] = False,
     timeout: Annotated[
         float,
-        options.seconds("--timeout", "Give all expressions together S seconds.", least=0.001),
+        options.seconds("--timeout", "Give all expressions together S seconds.", least=0.001, trust=Trust(0.001, 5.0)),
     ] = 5.0,
     json: options.Json = False,
 ) -> ExitCode:
@@ -40,7 +47,6 @@ def render(
     with a warning on stderr.
     """
     runtime: Runtime = ctx.obj
-    refuse_contradictions(stdin=(("the template", template), ("the data", data)))
     from port_hook_cli.engines.renderer import Renderer
     from port_hook_cli.files.documents import read_data, read_template
 

@@ -13,6 +13,7 @@ from port_hook_cli.captures.store.reading import open_captures
 from port_hook_cli.cli import options
 from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.cli.option_groups import also, argument, command, option
 from port_hook_cli.errors import PortApiError, StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.http.limits import API_TIMEOUT_S
@@ -42,62 +43,85 @@ if TYPE_CHECKING:
     from port_hook_cli.reporting.command_report import CommandResult
     from port_hook_cli.reporting.delivery import SentPending
 
+_COMMAND = "a command after --"
+_REPORTS = (
+    "--status", "--label", "--summary", "--link", "--external-run-id", "--log", "--log-file", "--log-level", "--output",
+    "--dry-run",
+)  # fmt: skip
 
+
+@command
 def report_run(
     ctx: typer.Context,
     run_id: Annotated[
         str | None,
-        typer.Argument(help="The run, or 'last': the run of the newest capture.", metavar="RUN_ID|last"),
+        argument(
+            help="The run, or 'last': the run of the newest capture.",
+            metavar="RUN_ID|last",
+            completes="runs_to_report",
+        ),
     ] = None,
     command_to_run: Annotated[
         list[str] | None,
-        typer.Argument(
+        argument(
             help="A command to run and to report: its output as the log, its exit code as the status.",
             metavar="-- COMMAND...",
+            name=_COMMAND,
         ),
     ] = None,
     status: Annotated[
-        RunStatus | None, typer.Option("--status", help="End the run with this status, which is sent last.")
+        RunStatus | None,
+        option("--status", help="End the run with this status, which is sent last.", excludes=(_COMMAND,)),
     ] = None,
     label: Annotated[
-        str | None, typer.Option("--label", help="The status label shown next to the run.", metavar="T")
+        str | None, option("--label", help="The status label shown next to the run.", metavar="T", may_be_empty=True)
     ] = None,
     summary: Annotated[
-        str | None, typer.Option("--summary", help="The run's summary, or @FILE to read it.", metavar="T|@FILE")
+        str | None,
+        option("--summary", help="The run's summary, or @FILE to read it.", metavar="T|@FILE", may_be_empty=True),
     ] = None,
     link: Annotated[
-        list[str] | None, typer.Option("--link", help="A link for the run's page; repeatable.", metavar="URL")
+        list[str] | None, option("--link", help="A link for the run's page; repeatable.", metavar="URL")
     ] = None,
     external_run_id: Annotated[
-        str | None, typer.Option("--external-run-id", help="The run's id in your own system.", metavar="ID")
+        str | None,
+        option("--external-run-id", help="The run's id in your own system.", metavar="ID", may_be_empty=True),
     ] = None,
     log: Annotated[
-        list[str] | None, typer.Option("--log", help="A log message; repeatable, sent in order.", metavar="T")
+        list[str] | None, option("--log", help="A log message; repeatable, sent in order.", metavar="T")
     ] = None,
     log_file: Annotated[
         str | None,
-        typer.Option(
-            "--log-file", help="A file to send as log messages, or - to send stdin as it arrives.", metavar="FILE|-"
+        option(
+            "--log-file",
+            help="A file to send as log messages, or - to send stdin as it arrives.",
+            metavar="FILE|-",
+            excludes=(_COMMAND,),
         ),
     ] = None,
     log_level: Annotated[
         LogLevel | None,
-        typer.Option("--log-level", help="The level of the log messages of a workflow node run. Default: info."),
+        option("--log-level", help="The level of the log messages of a workflow node run. Default: info."),
     ] = None,
     output: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
             "--output",
             help="The output of a workflow node run: a JSON object, or one value at a path; repeatable.",
             metavar="JSON|@FILE|PATH=JSON",
         ),
     ] = None,
     pending: Annotated[
-        bool, typer.Option("--pending", help="Send what Port did not get of the reports of commands.")
+        bool,
+        option(
+            "--pending",
+            help="Send what Port did not get of the reports of commands.",
+            excludes=(_COMMAND, *_REPORTS),
+        ),
     ] = False,
-    dry_run: options.DryRun = False,
+    dry_run: Annotated[options.DryRun, also(excludes=(_COMMAND,))] = False,
     api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
-    as_json: options.Json = False,
+    as_json: Annotated[options.Json, also(excludes=(_COMMAND,))] = False,
     org: options.Org = None,
     secret_file: options.SecretFile = None,
     insecure_api: options.InsecureApi = False,
@@ -110,39 +134,14 @@ def report_run(
     ends the run, and port-hook exits with it.
     """
     runtime: Runtime = ctx.obj
-    command = command_to_run or []
+    words = command_to_run or []
     refuse_contradictions(
-        *(
-            {name: given, "a command after --": bool(command)}
-            for name, given in {
-                "--status": status is not None,
-                "--log-file": log_file is not None,
-                "--dry-run": dry_run,
-                "--json": as_json,
-                "--pending": pending,
-            }.items()
-        ),
-        *(
-            {"--pending": pending, name: bool(given)}
-            for name, given in {
-                "--status": status,
-                "--label": label,
-                "--summary": summary,
-                "--link": link,
-                "--external-run-id": external_run_id,
-                "--log": log,
-                "--log-file": log_file,
-                "--log-level": log_level,
-                "--output": output,
-                "--dry-run": dry_run,
-            }.items()
-        ),
         stdin=(
             ("the log", log_file),
             ("the summary", "-" if summary == "@-" else None),
             ("the output", "-" if "@-" in (output or ()) else None),
             ("the secret", secret_file),
-            ("the command", "-" if command else None),
+            ("the command", "-" if words else None),
         ),
     )
     access = PortAccess(
@@ -170,13 +169,13 @@ def report_run(
         log_level=log_level,
         output=read_output(_text(text, runtime) or "" for text in output or ()),
     )
-    if report.is_empty and log_file is None and not command:
+    if report.is_empty and log_file is None and not words:
         raise UsageError("There is nothing to report.", hint="Add --status success, --log TEXT, or another option.")
     plan = plan_report(_find_run(run_id, store, runtime), report)
     for remark in plan.remarks:
         _note(remark, runtime)
-    if command:
-        return _report_while_running(command, plan.run_id, report, access, runtime)
+    if words:
+        return _report_while_running(words, plan.run_id, report, access, runtime)
     streamed = log_file == "-"
     if dry_run:
         settings = access.settings
@@ -193,8 +192,8 @@ def _report_while_running(
     from port_hook_cli.reporting.command_report import ReportedCommand, report_command
 
     api_url = access.settings.require_access().api_url
-    command = ReportedCommand(words=words, run_id=run_id, given=given, api_url=api_url)
-    result = asyncio.run(report_command(command, runtime, access.client, sayer(runtime)))
+    reported = ReportedCommand(words=words, run_id=run_id, given=given, api_url=api_url)
+    result = asyncio.run(report_command(reported, runtime, access.client, sayer(runtime)))
     _tell_result(result, _page(access, run_id), runtime)
     return result.exit_code
 

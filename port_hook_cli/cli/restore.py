@@ -10,6 +10,7 @@ import typer
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode, exit_code_of
+from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.access import PortAccess
@@ -24,25 +25,24 @@ from port_hook_cli.terminal.prompts import can_ask, confirm, confirm_in_loop
 from port_hook_cli.text.safe import printable
 
 
+@command
 def restore(
     ctx: typer.Context,
     names: Annotated[
         list[str] | None,
-        typer.Argument(
+        argument(
             help="Restore only these actions, automations or workflow nodes (WORKFLOW#NODE). Default: all that a killed"
             " listener left.",
             metavar="[NAME]...",
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be restored, without changing anything.")
+        bool, option("--dry-run", help="Show what would be restored, without changing anything.")
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Also restore what someone else has changed since.")
-    ] = False,
+    overwrite: Annotated[bool, option("--overwrite", help="Also restore what someone else has changed since.")] = False,
     yes: Annotated[
         bool,
-        typer.Option("--yes", help="Do not ask. What someone else changed is kept, unless --overwrite is given."),
+        option("--yes", help="Do not ask. What someone else changed is kept, unless --overwrite is given."),
     ] = False,
     api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
     as_json: options.Json = False,

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.cli import options
-from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.cli.declaration import ANY_VALUE, NoEffect
 from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.cli.option_groups import also, argument, command, option
 from port_hook_cli.cli.signing_options import Unit
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.input import read_input
@@ -27,25 +28,37 @@ _HEADERS, _JSON = "headers", "json"
 _FORMATS = (_HEADERS, _JSON, *(row.name for row in SNIPPET_FORMATS))
 
 
+@command
 def sign(
     ctx: typer.Context,
-    payload: Annotated[str, typer.Argument(help="A JSON file, a capture file, or - for stdin.", metavar="PAYLOAD|-")],
+    payload: Annotated[
+        str,
+        argument(
+            help="A JSON file, a capture file, or - for stdin.",
+            metavar="PAYLOAD|-",
+            stdin="the payload",
+            completes="files",
+        ),
+    ],
     timestamp: Annotated[
-        str | None, typer.Option("--timestamp", help="The value of the timestamp header. Default: now.", metavar="N")
+        str | None, option("--timestamp", help="The value of the timestamp header. Default: now.", metavar="N")
     ] = None,
-    unit: Unit = TimestampUnit.SECONDS,
-    raw: Annotated[bool, typer.Option("--raw", help="Sign the file's exact bytes, JSON or not.")] = False,
+    unit: Annotated[
+        Unit, also(no_effect=(NoEffect("--timestamp gives the header's text", beside=("--timestamp",)),))
+    ] = TimestampUnit.SECONDS,
+    raw: Annotated[bool, option("--raw", help="Sign the file's exact bytes, JSON or not.")] = False,
     output: Annotated[
         str,
-        typer.Option(
+        option(
             "--format",
             help="What to print: the two headers, a record, or a command to paste.",
             metavar=f"<{'|'.join(_FORMATS)}>",
             parser=options.one_of(_FORMATS),
+            trust=ANY_VALUE,
         ),
     ] = _HEADERS,
     to: Annotated[
-        str, typer.Option("--to", help="Where the printed command sends the request.", metavar="URL|PORT")
+        str, option("--to", help="Where the printed command sends the request.", metavar="URL|PORT")
     ] = _DEFAULT_URL,
     secret_file: options.SecretFile = None,
     org: options.Org = None,
@@ -55,14 +68,6 @@ def sign(
     It signs the output of JSON.stringify, as Port does; with --raw, it signs the file's exact bytes.
     """
     runtime: Runtime = ctx.obj
-    refuse_contradictions(
-        stdin=(("the payload", payload), ("the secret", secret_file)),
-        pointless={
-            "--timestamp gives the header's text": {
-                "--timestamp-unit": timestamp is not None and options.is_given(ctx, "unit")
-            }
-        },
-    )
     secret = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).secret
     url = _url(to)
     stamp = unit.stamp(runtime.now()) if timestamp is None else _stamp(timestamp, runtime)

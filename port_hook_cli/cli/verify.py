@@ -12,8 +12,8 @@ import typer
 from port_hook_cli.captures.documents.saved_request import SavedRequest, explain, from_exchange
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.cli import options
-from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.files.settings_names import PROJECT_FILE
@@ -33,30 +33,38 @@ _FORMS = (
 )
 
 
+@command
 def verify(
     ctx: typer.Context,
     request: Annotated[
         str | None,
-        typer.Argument(
+        argument(
             help="A capture's id, `last`, a capture file, or a file with a raw HTTP request; - for stdin.",
             metavar="[CAPTURE|FILE|-]",
+            stdin="the request",
+            completes="captures_and_files",
         ),
     ] = None,
     body: Annotated[
-        str | None, typer.Option("--body", help="The body's exact bytes, in a file.", metavar="FILE|-")
+        str | None, option("--body", help="The body's exact bytes, in a file.", metavar="FILE|-", stdin="the body")
     ] = None,
     signature: Annotated[
-        str | None, typer.Option("--signature", help="The x-port-signature header's value.", metavar="S")
+        str | None,
+        option("--signature", help="The x-port-signature header's value.", metavar="S", may_be_empty=True),
     ] = None,
     timestamp: Annotated[
-        str | None, typer.Option("--timestamp", help="The x-port-timestamp header's value.", metavar="T")
+        str | None,
+        option("--timestamp", help="The x-port-timestamp header's value.", metavar="T", may_be_empty=True),
     ] = None,
     tolerance: options.Tolerance = DEFAULT_TOLERANCE_S,
     now: Annotated[
-        float | None, typer.Option("--now", help="Check the age at this time: seconds since 1970.", metavar="N")
+        float | None,
+        option(
+            "--now", help="Check the age at this time: seconds since 1970.", metavar="N", excludes=("--received-at",)
+        ),
     ] = None,
     received_at: Annotated[
-        bool, typer.Option("--received-at", help="Check a capture's age at the time it was received (the default).")
+        bool, option("--received-at", help="Check a capture's age at the time it was received (the default).")
     ] = False,
     secret_file: options.SecretFile = None,
     org: options.Org = None,
@@ -69,10 +77,6 @@ def verify(
     """
     runtime: Runtime = ctx.obj
     _require_one_form(request, body, signature, timestamp)
-    refuse_contradictions(
-        {"--now": now is not None, "--received-at": received_at},
-        stdin=(("the request", request), ("the body", body), ("the secret", secret_file)),
-    )
     if body is not None:
         saved = _written_out(_read(body, runtime), signature or "", timestamp or "")
     else:
