@@ -16,7 +16,6 @@ from port_hook_cli.cli.help import EXAMPLES
 
 UNDECLARED = Declaration("")
 COMPLETES = {
-    ("agent", "source"): "captures_and_files",
     ("trigger", "action"): "definitions",
     ("trigger", "--route"): "rules",
 }

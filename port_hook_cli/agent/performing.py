@@ -89,6 +89,22 @@ def over_new_connections(timeout_s: float) -> Send:
     return send
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSender:
+    """How requests are sent: to which target, by which client, and with `port`, reported to Port."""
+
+    target: AgentTarget
+    send: Send
+    port: PortApi | None = None
+
+    def url_for(self, shown: ShownPrediction) -> str:
+        """Return where to send a request. Raises UsageError if it must not be sent, or if its run has no valid id."""
+        url = self.target.url_for(shown)
+        if self.port is not None:
+            require_reportable(shown)
+        return url
+
+
 async def perform(
     shown: ShownPrediction, url: str, send: Send, port: PortApi | None, on_event: Callable[[PerformingEvent], None]
 ) -> Performed:

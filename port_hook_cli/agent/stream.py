@@ -6,24 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from port_hook_cli.agent.inputs import AgentInput
 from port_hook_cli.agent.mappings import StreamMappings, WatchedMappings
-from port_hook_cli.agent.performing import (
-    AgentTarget,
-    Performed,
-    PerformingEvent,
-    Send,
-    perform,
-    require_reportable,
-)
+from port_hook_cli.agent.performing import AgentSender, Performed, PerformingEvent, perform
 from port_hook_cli.agent.predictor import Predictor
 from port_hook_cli.errors import PortHookError, UsageError
 from port_hook_cli.prediction.prediction import ShownPrediction
-
-if TYPE_CHECKING:
-    from port_hook_cli.port_api.client import PortApi
 
 DRAIN_S = 2.0
 """How long the message that is being handled may take after Ctrl-C."""
@@ -95,22 +85,6 @@ class ClaimLeft:
 
 
 AgentEvent: TypeAlias = PerformingEvent | Watching | Arrived | Unread | Predicted | Unsent | Unfinished | ClaimLeft
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentSender:
-    """How requests are sent: to which target, by which client, and with `port`, reported to Port."""
-
-    target: AgentTarget
-    send: Send
-    port: PortApi | None = None
-
-    def url_for(self, shown: ShownPrediction) -> str:
-        """Return where to send a request. Raises UsageError if it must not be sent, or if its run has no valid id."""
-        url = self.target.url_for(shown)
-        if self.port is not None:
-            require_reportable(shown)
-        return url
 
 
 @dataclass(frozen=True, slots=True)

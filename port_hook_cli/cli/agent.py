@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from port_hook_cli.cli import options
 from port_hook_cli.cli.agent_options import (
     AgentArrivals,
     AgentMappingFile,
@@ -19,13 +18,14 @@ from port_hook_cli.cli.agent_options import (
     AgentResponses,
     AgentSecret,
     AgentSending,
+    Message,
 )
 from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.exit_codes import ExitCode, exit_code_of
+from port_hook_cli.cli.option_groups import command
 from port_hook_cli.errors import PortHookError, UsageError
-from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.forwarding import is_on_this_machine
-from port_hook_cli.prediction.message import Acceptance, AgentTransport, AgentVersion
+from port_hook_cli.prediction.message import Acceptance, AgentTransport
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.remark import Remark, hint, note, plain
 from port_hook_cli.text.safe import printable
@@ -33,14 +33,13 @@ from port_hook_cli.text.safe import printable
 if TYPE_CHECKING:
     from port_hook_cli.agent.inputs import AgentInput
     from port_hook_cli.agent.mappings import MappingChoice
-    from port_hook_cli.agent.performing import AgentTarget, Performed
+    from port_hook_cli.agent.performing import AgentSender, Performed
     from port_hook_cli.agent.predictor import Predictor
     from port_hook_cli.agent.stream import StreamEnd
     from port_hook_cli.cli.agent_screen import AgentScreen
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.prediction.prediction import ShownPrediction
 
-_LOWEST_STATUS, _HIGHEST_STATUS = 200, 599
 _WATCH_INTERVAL_S = 0.3
 _STOP = plain("Stop with Ctrl-C.")
 _NEW_ONLY = "Only new messages are shown; --since 10m also shows those of the last 10 minutes."
@@ -51,205 +50,69 @@ _OTHER_SECRET = hint(
 )
 
 
+@command
 def agent(
     ctx: typer.Context,
-    source: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="MESSAGE",
-            help="A file (a message of a topic, a run that the agent claims, a payload, a capture; - for stdin), a "
-            "capture's id, or `last`.",
-            show_default=False,
-        ),
-    ] = None,
-    kafka: Annotated[
-        bool,
-        typer.Option(
-            "--kafka",
-            help="Show each message of the agent's Kafka topics as it arrives, without taking it from the agent.",
-        ),
-    ] = False,
-    poll: Annotated[
-        bool,
-        typer.Option(
-            "--poll",
-            help="Show each action run in progress that is for the agent, without claiming it; see --take-over.",
-        ),
-    ] = False,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since",
-            metavar="TIME",
-            help="With --kafka or --poll: show messages or runs since this time: 10m, 2h, or 2026-05-01T13:30.",
-        ),
-    ] = None,
-    count: Annotated[
-        int | None,
-        typer.Option("--count", metavar="N", help="With --kafka or --poll: stop after N messages or runs.", min=1),
-    ] = None,
-    mapping: Annotated[
-        str | None,
-        typer.Option(
-            "--mapping",
-            metavar="FILE",
-            help="The agent's mapping file. Default: CONTROL_THE_PAYLOAD_CONFIG_PATH, or "
-            "control_the_payload_config.json in this folder, or the agent's own default.",
-        ),
-    ] = None,
-    check: Annotated[
-        str | None,
-        typer.Option("--check", metavar="FILE", help="Check a mapping file instead, without a message."),
-    ] = None,
-    transport: Annotated[
-        AgentTransport | None,
-        typer.Option(
-            "--transport", help="How the agent gets the message. Default: STREAMER_NAME, or what the message shows."
-        ),
-    ] = None,
-    agent_version: Annotated[
-        AgentVersion,
-        typer.Option(
-            "--agent-version",
-            help="Predict the agent of May 2026, of a later time or in its latest version: messages and logs differ.",
-        ),
-    ] = AgentVersion.LATEST,
-    status: Annotated[
-        int | None,
-        typer.Option(
-            "--status",
-            metavar="CODE",
-            min=_LOWEST_STATUS,
-            max=_HIGHEST_STATUS,
-            help="Show what the agent reports for this status only.",
-        ),
-    ] = None,
-    response: Annotated[
-        str | None,
-        typer.Option(
-            "--response",
-            metavar="FILE",
-            help="Show what the agent reports for a response with this body, and with --status or 200.",
-        ),
-    ] = None,
-    env: Annotated[
-        list[str] | None,
-        typer.Option("--env", metavar="NAME", help="Let expressions read this variable (repeatable). Default: none."),
-    ] = None,
-    raw: Annotated[bool, typer.Option("--raw", help="Print only the bytes of the request.")] = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Show the prediction again whenever the mapping file changes, until Ctrl-C.")
-    ] = False,
-    send: Annotated[bool, typer.Option("--send", help="Send the request, to this machine only.")] = False,
-    to: Annotated[
-        str | None,
-        typer.Option(
-            "--to", metavar="URL|PORT", help="With --send: the target. Without a path, the request's is used."
-        ),
-    ] = None,
-    to_its_url: Annotated[
-        bool, typer.Option("--to-its-url", help="With --send: send to the request's URL, even on another machine.")
-    ] = False,
-    report: Annotated[
-        bool, typer.Option("--report", help="With --send: report the run to Port as the agent does, for real.")
-    ] = False,
-    take_over: Annotated[
-        bool,
-        typer.Option(
-            "--take-over",
-            help="With --poll --send: claim runs from Port, so that a running agent does not get them. Not needed for a"
-            " sandbox on this machine.",
-        ),
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --take-over begins.")] = False,
-    timeout_s: Annotated[
-        float,
-        typer.Option(
-            "--timeout",
-            metavar="S",
-            min=0,
-            help="With --send: wait S seconds for the response; 0 waits indefinitely. The default is the agent's "
-            "timeout.",
-            callback=options.finite,
-        ),
-    ] = 30.0,
-    api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
-    json: options.Json = False,
-    store: options.Store = None,
-    org: options.Org = None,
-    secret_file: options.SecretFile = None,
-    insecure_api: options.InsecureApi = False,
+    *,
+    source: Message = None,
+    reading: AgentReading,
+    arrivals: AgentArrivals,
+    mapping: AgentMappingFile,
+    responses: AgentResponses,
+    sending: AgentSending,
+    reporting: AgentReporting,
+    secret: AgentSecret,
+    output: AgentOutput,
 ) -> ExitCode:
     """Show what Port's execution agent does with a message: mapping, request, reports.
 
     Prints which mapping is used, the exact request, and the calls to Port for each response. Nothing is sent without
     --send. Expressions read only the environment variables of --env; in the agent, they can read all.
     """
-    runtime: Runtime = ctx.obj
-    streams = kafka or poll
-    refuse_contradictions(
-        {"a MESSAGE": source is not None, "--check": check is not None, "--kafka": kafka, "--poll": poll},
-        {"--json": json, "--raw": raw},
-        {"--watch": watch, "--raw": raw, "--send": send},
-        {"--to": to is not None, "--to-its-url": to_its_url},
-        {"--send": send, "--status": status is not None},
-        {"--send": send, "--response": response is not None},
-        {"--kafka": kafka, "--transport polling": transport is AgentTransport.POLLING},
-        {"--poll": poll, "--transport kafka": transport is AgentTransport.KAFKA},
-        stdin=(
-            ("the message", source),
-            ("the mapping file", mapping if check is None else check),
-            ("the response", response),
-            ("the secret", secret_file),
-        ),
-        pointless={
-            "Nothing is sent without --send": {
-                "--to": to is not None and not send,
-                "--to-its-url": to_its_url and not send,
-                "--report": report and not send,
-            },
-            "No messages arrive without --kafka or --poll": {
-                "--since": not streams and since is not None,
-                "--count": not streams and count is not None,
-            },
-            "No run is claimed without --poll and --send": {"--take-over": take_over and not (poll and send)},
-            "Runs are claimed whatever their age": {"--since": poll and send and since is not None},
-            "There is no question without --take-over": {"--yes": yes and not take_over},
-            "--check needs no message": {
-                "--mapping": check is not None and mapping is not None,
-                "--env": check is not None and bool(env),
-                "--watch": check is not None and watch,
-                "--send": check is not None and send,
-                "--raw": check is not None and raw,
-            },
-        },
-    )
-    if check is not None:
-        return _check(check, runtime, json=json)
-    if not source and not streams:
+    _refuse_values(reading, arrivals, responses, sending)
+    if mapping.check is not None:
+        return _check(mapping.check, ctx.obj, json=output.json)
+    if not source and not arrivals.follows:
         raise UsageError(
             "Missing argument MESSAGE.",
             hint="Name a message, add --kafka or --poll to show messages as they arrive, or check a mapping file with "
             "--check FILE.",
         )
-    if raw and streams and count != 1:
+    if output.raw and arrivals.follows and arrivals.count != 1:
         raise UsageError("--raw prints the bytes of one request, but more messages may arrive.", hint="Add --count 1.")
-    if watch and mapping == "-":
+    if mapping.watch and mapping.mapping == "-":
         raise UsageError("stdin cannot be watched.", hint="Give the mapping as a file.")
     given = _Options(
-        runtime=runtime,
-        reading=AgentReading(transport=transport, agent_version=agent_version, store=store),
-        arrivals=AgentArrivals(kafka=kafka, poll=poll, since=since, count=count, take_over=take_over, yes=yes),
-        mapping=AgentMappingFile(mapping=mapping, env=env, watch=watch),
-        responses=AgentResponses(status=status, response=response),
-        sending=AgentSending(send=send, to=to, to_its_url=to_its_url, timeout_s=timeout_s),
-        reporting=AgentReporting(report=report, api_timeout_s=api_timeout_s, insecure_api=insecure_api),
-        secret=AgentSecret(secret_file=secret_file, org=org),
-        output=AgentOutput(raw=raw, json=json),
+        runtime=ctx.obj,
+        reading=reading,
+        arrivals=arrivals,
+        mapping=mapping,
+        responses=responses,
+        sending=sending,
+        reporting=reporting,
+        secret=secret,
+        output=output,
     )
     if source:
         return _show_message(source, given)
-    return _follow_runs(given) if poll else _follow_topics(given)
+    return _follow_runs(given) if arrivals.poll else _follow_topics(given)
+
+
+def _refuse_values(
+    reading: AgentReading, arrivals: AgentArrivals, responses: AgentResponses, sending: AgentSending
+) -> None:
+    """Raise UsageError for contradictions that depend on values, or on two other options."""
+    claims = arrivals.poll and sending.send
+    refuse_contradictions(
+        {"--send": sending.send, "--status": responses.status is not None},
+        {"--send": sending.send, "--response": responses.response is not None},
+        {"--kafka": arrivals.kafka, "--transport polling": reading.transport is AgentTransport.POLLING},
+        {"--poll": arrivals.poll, "--transport kafka": reading.transport is AgentTransport.KAFKA},
+        pointless={
+            "No run is claimed without --poll and --send": {"--take-over": arrivals.take_over and not claims},
+            "Runs are claimed whatever their age": {"--since": claims and arrivals.since is not None},
+        },
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -330,17 +193,17 @@ def _show_message(name: str, given: _Options) -> ExitCode:
     """Predict one message, show it, and if asked to, send its request and report."""
     from port_hook_cli.agent.inputs import read_message
 
-    runtime, target = given.runtime, given.sending.target()
+    runtime, sender = given.runtime, given.sending.sender()
     message = read_message(name, given.reading.transport, given.reading.store, runtime)
     access = given.access(needs_api=given.reporting.report)
     with given.predictor(access) as (predictor, screen):
         if given.mapping.watch:
             _watch(message, predictor, given, screen)
         shown = predictor.predict(message, given.mappings().read())
-        if given.sending.send and shown.prediction.wire is not None:
+        if sender is not None and shown.prediction.wire is not None:
             import asyncio
 
-            return _code_of(asyncio.run(_send(shown, target, given, access, screen)))
+            return _code_of(asyncio.run(_send(shown, sender, given, access, screen)))
         screen.show(shown)
     if shown.prediction.message.acceptance is Acceptance.BAD_SIGNATURE:
         screen.on_event(_OTHER_SECRET)
@@ -348,15 +211,15 @@ def _show_message(name: str, given: _Options) -> ExitCode:
 
 
 async def _send(
-    shown: ShownPrediction, target: AgentTarget, given: _Options, access: PortAccess, screen: AgentScreen
+    shown: ShownPrediction, sender: AgentSender, given: _Options, access: PortAccess, screen: AgentScreen
 ) -> Performed:
-    from port_hook_cli.agent.performing import over_new_connections, perform, require_reportable
+    from port_hook_cli.agent.performing import perform, require_reportable
 
-    url = target.url_for(shown)
+    url = sender.target.url_for(shown)
     if given.reporting.report:
         require_reportable(shown)
     async with access.client() if given.reporting.report else nullcontext() as port:
-        return await perform(shown, url, over_new_connections(given.sending.timeout_s), port, screen.on_event)
+        return await perform(shown, url, sender.send, port, screen.on_event)
 
 
 def _watch(message: AgentInput, predictor: Predictor, given: _Options, screen: AgentScreen) -> NoReturn:
@@ -387,16 +250,15 @@ def _watch(message: AgentInput, predictor: Predictor, given: _Options, screen: A
 def _follow_topics(given: _Options) -> ExitCode:
     """Show the messages of the topics as they arrive, and if asked to, send their requests."""
     from port_hook_cli.agent.mappings import stream_mappings
-    from port_hook_cli.agent.performing import over_new_connections
-    from port_hook_cli.agent.stream import AgentSender, stream
+    from port_hook_cli.agent.stream import stream
     from port_hook_cli.agent.topics import TopicMessages
     from port_hook_cli.kafka.opening import KafkaOptions, kafka_opening, load_kafka_settings
 
     since_s = given.arrivals.since_s(given.runtime.now())
-    target, sends, reports = given.sending.target(), given.sending.send, given.reporting.report
+    sender, reports = given.sending.sender(), given.reporting.report
     kafka = load_kafka_settings(given.runtime)
     access = given.access(needs_api=reports or not kafka.is_complete)
-    how = KafkaOptions(since_s=since_s, from_end=since_s is None, forwards=sends)
+    how = KafkaOptions(since_s=since_s, from_end=since_s is None, forwards=sender is not None)
     source = TopicMessages(kafka_opening(given.runtime, access.client, how), given.runtime)
     beginning = _STOP if since_s is not None else plain(f"{_NEW_ONLY} {_STOP.text}")
     with given.predictor(access, (beginning,)) as (predictor, screen):
@@ -404,9 +266,8 @@ def _follow_topics(given: _Options) -> ExitCode:
 
         async def work() -> StreamEnd:
             async with access.client() if reports else nullcontext() as port:
-                send = over_new_connections(given.sending.timeout_s)
-                sender = AgentSender(target=target, send=send, port=port) if sends else None
-                return await stream(source, predictor, mappings, sender, given.arrivals.count, screen.on_event)
+                reporting = None if sender is None else replace(sender, port=port)
+                return await stream(source, predictor, mappings, reporting, given.arrivals.count, screen.on_event)
 
         return _until_stopped(work)
 
@@ -415,34 +276,32 @@ def _follow_runs(given: _Options) -> ExitCode:
     """Show the runs that the agent gets by polling; or with --send, claim them and send their requests."""
     from port_hook_cli.agent.claims import ClaimedRuns, ListedRuns, polling_interval_s
     from port_hook_cli.agent.mappings import stream_mappings
-    from port_hook_cli.agent.performing import over_new_connections
-    from port_hook_cli.agent.stream import AgentSender, stream
+    from port_hook_cli.agent.stream import stream
 
     since_s = given.arrivals.since_s(given.runtime.now())
-    target, sends, reports = given.sending.target(), given.sending.send, given.reporting.report
+    sender, reports = given.sending.sender(), given.reporting.report
     access = given.access(needs_api=True)
     api_url = access.settings.api_url
-    with given.predictor(access, _beginning(api_url, sends=sends)) as (predictor, screen):
+    with given.predictor(access, _beginning(api_url, claims=sender is not None)) as (predictor, screen):
         mappings = stream_mappings(given.mappings(), watch=given.mapping.watch)
 
         async def work() -> StreamEnd:
-            if sends:
+            if sender is not None:
                 await _confirm(api_url, given)
             async with access.client() as api:
-                if not sends:
+                if sender is None:
                     listed = ListedRuns(api, polling_interval_s(api_url), since_s=since_s)
                     return await stream(listed, predictor, mappings, None, given.arrivals.count, screen.on_event)
-                send = over_new_connections(given.sending.timeout_s)
-                sender = AgentSender(target=target, send=send, port=api if reports else None)
                 claimed = ClaimedRuns(api, polling_interval_s(api_url), reports=reports)
-                return await stream(claimed, predictor, mappings, sender, given.arrivals.count, screen.on_event)
+                reporting = replace(sender, port=api) if reports else sender
+                return await stream(claimed, predictor, mappings, reporting, given.arrivals.count, screen.on_event)
 
         return _until_stopped(work)
 
 
-def _beginning(api_url: str, *, sends: bool) -> tuple[Remark, ...]:
+def _beginning(api_url: str, *, claims: bool) -> tuple[Remark, ...]:
     url = printable(api_url)
-    if sends:
+    if claims:
         return plain(f"Claiming runs from {url}; a running execution agent does not get them."), _STOP
     return plain(f"Showing the action runs in progress at {url}; nothing is claimed."), _MAY_BE_HANDLED, _STOP
 

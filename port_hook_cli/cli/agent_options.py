@@ -2,37 +2,118 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from port_hook_cli.cli import options
+from port_hook_cli.cli.declaration import NoEffect
+from port_hook_cli.cli.option_groups import also, argument, option, option_group
+from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.forwarding import read_target
 from port_hook_cli.prediction.message import AgentTransport, AgentVersion
 
 if TYPE_CHECKING:
-    from port_hook_cli.agent.performing import AgentTarget
+    from port_hook_cli.agent.performing import AgentSender
     from port_hook_cli.cli.agent_screen import AgentForm
 
+_LOWEST_STATUS, _HIGHEST_STATUS = 200, 599
+_NO_MESSAGE = NoEffect("--check needs no message", beside=("--check",))
+_NOT_SENT = NoEffect("Nothing is sent", without=("--send",))
+_NOT_FOLLOWED = NoEffect("No messages arrive", without=("--kafka", "--poll"))
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+Message = Annotated[
+    str | None,
+    argument(
+        name="a MESSAGE",
+        metavar="MESSAGE",
+        help="A file (a message of a topic, a run that the agent claims, a payload, a capture; - for stdin), a "
+        "capture's id, or `last`.",
+        show_default=False,
+        excludes=("--check", "--kafka", "--poll"),
+        stdin="the message",
+        completes="captures_and_files",
+    ),
+]
+
+
+@option_group("Message")
 class AgentReading:
-    """How the message is read."""
+    """How a message is read, and by which agent."""
 
-    transport: AgentTransport | None
-    agent_version: AgentVersion
-    store: Path | None
+    transport: Annotated[
+        AgentTransport | None,
+        option(
+            "--transport", help="How the agent gets the message. Default: STREAMER_NAME, or what the message shows."
+        ),
+    ] = None
+    agent_version: Annotated[
+        AgentVersion,
+        option(
+            "--agent-version",
+            help="Predict the agent of May 2026, of a later time or in its latest version: messages and logs differ.",
+        ),
+    ] = AgentVersion.LATEST
+    store: options.Store = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@option_group("Messages that arrive")
 class AgentArrivals:
-    """Messages that arrive."""
+    """The stream of messages, and whether its runs are taken from a running agent."""
 
-    kafka: bool
-    poll: bool
-    since: str | None
-    count: int | None
-    take_over: bool
-    yes: bool
+    kafka: Annotated[
+        bool,
+        option(
+            "--kafka",
+            help="Show each message of the agent's Kafka topics as it arrives, without taking it from the agent.",
+            excludes=("--poll",),
+        ),
+    ] = False
+    poll: Annotated[
+        bool,
+        option(
+            "--poll",
+            help="Show each action run in progress that is for the agent, without claiming it; see --take-over.",
+        ),
+    ] = False
+    since: Annotated[
+        str | None,
+        option(
+            "--since",
+            metavar="TIME",
+            help="With --kafka or --poll: show messages or runs since this time: 10m, 2h, or 2026-05-01T13:30.",
+            no_effect=(_NOT_FOLLOWED,),
+        ),
+    ] = None
+    count: Annotated[
+        int | None,
+        option(
+            "--count",
+            metavar="N",
+            help="With --kafka or --poll: stop after N messages or runs.",
+            min=1,
+            no_effect=(_NOT_FOLLOWED,),
+        ),
+    ] = None
+    take_over: Annotated[
+        bool,
+        option(
+            "--take-over",
+            help="With --poll --send: claim runs from Port, so that a running agent does not get them. Not needed for a"
+            " sandbox on this machine.",
+        ),
+    ] = False
+    yes: Annotated[
+        bool,
+        option(
+            "--yes",
+            help="Do not ask before --take-over begins.",
+            no_effect=(NoEffect("There is no question", without=("--take-over",)),),
+        ),
+    ] = False
+
+    @property
+    def follows(self) -> bool:
+        """Whether messages are shown as they arrive."""
+        return self.kafka or self.poll
 
     def since_s(self, now: float) -> float | None:
         """Return `--since` in seconds since the epoch. Raises UsageError."""
@@ -41,62 +122,157 @@ class AgentArrivals:
         return None if self.since is None else parse_since(self.since, now=now)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@option_group("Mapping")
 class AgentMappingFile:
     """The mapping file, and what its expressions can read."""
 
-    mapping: str | None
-    env: list[str] | None
-    watch: bool
+    mapping: Annotated[
+        str | None,
+        option(
+            "--mapping",
+            metavar="FILE",
+            help="The agent's mapping file. Default: CONTROL_THE_PAYLOAD_CONFIG_PATH, or "
+            "control_the_payload_config.json in this folder, or the agent's own default.",
+            no_effect=(_NO_MESSAGE,),
+            stdin="the mapping file",
+        ),
+    ] = None
+    env: Annotated[
+        list[str] | None,
+        option(
+            "--env",
+            metavar="NAME",
+            help="Let expressions read this variable (repeatable). Default: none.",
+            no_effect=(_NO_MESSAGE,),
+        ),
+    ] = None
+    check: Annotated[
+        str | None,
+        option(
+            "--check",
+            metavar="FILE",
+            help="Check a mapping file instead, without a message.",
+            excludes=("--kafka", "--poll"),
+            stdin="the mapping file",
+        ),
+    ] = None
+    watch: Annotated[
+        bool,
+        option(
+            "--watch",
+            help="Show the prediction again whenever the mapping file changes, until Ctrl-C.",
+            excludes=("--raw", "--send"),
+            no_effect=(_NO_MESSAGE,),
+        ),
+    ] = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@option_group("Responses")
 class AgentResponses:
     """The response whose reports are shown."""
 
-    status: int | None
-    response: str | None
+    status: Annotated[
+        int | None,
+        option(
+            "--status",
+            metavar="CODE",
+            min=_LOWEST_STATUS,
+            max=_HIGHEST_STATUS,
+            help="Show what the agent reports for this status only.",
+        ),
+    ] = None
+    response: Annotated[
+        str | None,
+        option(
+            "--response",
+            metavar="FILE",
+            help="Show what the agent reports for a response with this body, and with --status or 200.",
+            stdin="the response",
+        ),
+    ] = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@option_group("Send it")
 class AgentSending:
-    """Where the request is sent."""
+    """Whether and where the request is sent."""
 
-    send: bool
-    to: str | None
-    to_its_url: bool
-    timeout_s: float
+    send: Annotated[
+        bool, option("--send", help="Send the request, to this machine only.", no_effect=(_NO_MESSAGE,))
+    ] = False
+    to: Annotated[
+        str | None,
+        option(
+            "--to",
+            metavar="URL|PORT",
+            help="With --send: the target. Without a path, the request's is used.",
+            excludes=("--to-its-url",),
+            no_effect=(_NOT_SENT,),
+        ),
+    ] = None
+    to_its_url: Annotated[
+        bool,
+        option(
+            "--to-its-url",
+            help="With --send: send to the request's URL, even on another machine.",
+            no_effect=(_NOT_SENT,),
+        ),
+    ] = False
+    timeout_s: Annotated[
+        float,
+        options.seconds(
+            "--timeout",
+            "With --send: wait S seconds for the response; 0 waits indefinitely. The default is the agent's timeout.",
+        ),
+    ] = 30.0
 
-    def target(self) -> AgentTarget:
-        """Return the target. Raises UsageError."""
-        from port_hook_cli.agent.performing import AgentTarget
+    def sender(self) -> AgentSender | None:
+        """Return how requests are sent, None if they are not. Raises UsageError for an invalid target."""
+        if not self.send:
+            return None
+        from port_hook_cli.agent.performing import AgentSender, AgentTarget, over_new_connections
 
-        return AgentTarget(None if self.to is None else read_target(self.to, "--to"), self.to_its_url)
+        target = AgentTarget(None if self.to is None else read_target(self.to, "--to"), self.to_its_url)
+        return AgentSender(target=target, send=over_new_connections(self.timeout_s))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@option_group("Report it")
 class AgentReporting:
     """Reports to Port."""
 
-    report: bool
-    api_timeout_s: float
-    insecure_api: bool
+    report: Annotated[
+        bool,
+        option(
+            "--report",
+            help="With --send: report the run to Port as the agent does, for real.",
+            no_effect=(_NOT_SENT,),
+        ),
+    ] = False
+    api_timeout_s: options.ApiTimeout = API_TIMEOUT_S
+    insecure_api: options.InsecureApi = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@option_group("Signature")
 class AgentSecret:
     """The client secret."""
 
-    secret_file: str | None
-    org: str | None
+    secret_file: options.SecretFile = None
+    org: options.Org = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@option_group("Output")
 class AgentOutput:
     """What is printed."""
 
-    raw: bool
-    json: bool
+    raw: Annotated[
+        bool,
+        option(
+            "--raw",
+            help="Print only the bytes of the request.",
+            excludes=("--send",),
+            no_effect=(_NO_MESSAGE,),
+        ),
+    ] = False
+    json: Annotated[options.Json, also(excludes=("--raw",))] = False
 
     @property
     def form(self) -> AgentForm:

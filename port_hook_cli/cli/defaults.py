@@ -30,7 +30,6 @@ _MIB = 1024.0 * 1024.0
 
 HARMLESS: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "trigger": {"strict": ANY_VALUE, "timestamp-unit": ANY_VALUE, "timeout": (0.001, 40.0), "json": ANY_VALUE},
-    "agent": {"json": ANY_VALUE},
 }
 """The options that the `.env` of the working folder may set, by command, each with the least and the most it accepts.
 

@@ -17,16 +17,6 @@ GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "Run in Port": ("--via-port", "--wait", "--api-timeout", "--insecure-api"),
         "Output": ("--dry-run", "--format", "--json"),
     },
-    "agent": {
-        "Message": ("--transport", "--agent-version", "--store"),
-        "Messages that arrive": ("--kafka", "--poll", "--since", "--count", "--take-over", "--yes"),
-        "Mapping": ("--mapping", "--env", "--check", "--watch"),
-        "Responses": ("--status", "--response"),
-        "Send it": ("--send", "--to", "--to-its-url", "--timeout"),
-        "Report it": ("--report", "--api-timeout", "--insecure-api"),
-        "Signature": ("--secret-file", "--org"),
-        "Output": ("--raw", "--json"),
-    },
 }  # fmt: skip
 """Command -> group -> its options. tests/cli/test_help.py checks that each option is in one group."""
 
