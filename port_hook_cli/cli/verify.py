@@ -10,14 +10,12 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.captures.documents.saved_request import SavedRequest, explain, from_exchange
-from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.files.settings_names import PROJECT_FILE
-from port_hook_cli.invocations.http_text import RawRequest
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status, Verdict
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
@@ -117,6 +115,9 @@ def _on_the_wire(value: str) -> str:
 
 
 def _saved(name: str, store: Path | None, runtime: Runtime) -> SavedRequest:
+    from port_hook_cli.captures.store.finder import CaptureUse, Finder  # --body needs no database
+    from port_hook_cli.invocations.http_text import RawRequest
+
     with closing(Finder(store, runtime, CaptureUse.CHECK, kinds=_FORMS)) as finder:
         content = finder.find(name).content
     if isinstance(content, Exchange):
