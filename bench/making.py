@@ -58,11 +58,13 @@ async def trigger_medians(url: str, requests: int, rounds: int) -> dict[str, flo
     from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
     from port_hook_cli.text.secret import Secret
     from port_hook_cli.trigger.open_invoker import invoking
+    from port_hook_cli.trigger.run_data import RunData
     from tests.conformance.cases import BODY, DATA
 
     document = json.loads((HERE.parent / "examples" / "actions" / "create_vm.json").read_text())
     document["invocationMethod"]["body"] = BODY
-    action, inputs = read_action(document), {"title": "dev-env", "cpu": 4}
+    action = read_action(document)
+    data = RunData(properties={"title": "dev-env", "cpu": 4}, by=DATA["trigger"]["by"])
 
     async def send(client: HttpClient, body: bytes) -> None:
         fields = signed_headers(body, Secret(SECRET), TimestampUnit.SECONDS.stamp(time.time()))
@@ -75,9 +77,7 @@ async def trigger_medians(url: str, requests: int, rounds: int) -> dict[str, flo
         async with HttpClient(timeout_s=10) as client:
             for number in range(requests * rounds):
                 started = time.perf_counter()
-                made = await invoker.request(
-                    action, run_id="r_QOz6WoOB1Q2lmhZZ", by=DATA["trigger"]["by"], at="", properties=inputs
-                )
+                made = await invoker.request(action, data, run_id="r_QOz6WoOB1Q2lmhZZ", at="")
                 body = made.content
                 await send(client, body)
                 between = time.perf_counter()

@@ -15,10 +15,7 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.help import EXAMPLES
 
 UNDECLARED = Declaration("")
-COMPLETES = {
-    ("trigger", "action"): "definitions",
-    ("trigger", "--route"): "rules",
-}
+COMPLETES: Mapping[tuple[str, str], str] = {}
 _ALTERNATIVES = re.compile(r"<?([a-z0-9-]+(?:\|[a-z0-9-]+)+)>?")
 _HELP_OPTION = (("--help", "-h"), "", False, (), "Show the help and exit.")
 

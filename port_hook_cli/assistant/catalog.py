@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from port_hook_cli.assistant.action_files import DEFAULT_TIMEOUT_S
+from port_hook_cli.assistant.actions import render_action, trigger_action
 from port_hook_cli.assistant.capture_details import PARTS
 from port_hook_cli.assistant.reading import (
     DEFAULT_LIMIT,
     diff_captures,
     explain_verdict,
     list_captures,
+    render_template,
     show_capture,
 )
-from port_hook_cli.assistant.rendering import render_action, render_template
-from port_hook_cli.assistant.sending import MAX_TIMEOUT_S, replay_capture, report_run, trigger_action
+from port_hook_cli.assistant.sending import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, replay_capture, report_run
 from port_hook_cli.assistant.tool import AssistantTool
 from port_hook_cli.assistant.waiting import DEFAULT_WAIT_S, MAX_WAIT_S, wait_for_invocation
 from port_hook_cli.invocations.models import Status

@@ -1,4 +1,4 @@
-"""The tools that read captures: list, show, explain and compare them."""
+"""The tools that read: list, show, explain and compare captures, and render a template."""
 
 from __future__ import annotations
 
@@ -11,19 +11,25 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from port_hook_cli.actions.jq_differences import template_differences
+from port_hook_cli.actions.templates import rendering_record
 from port_hook_cli.assistant.capture_details import capture_details, has_text, masked, short_summary
 from port_hook_cli.assistant.results import ToolOutput
 from port_hook_cli.assistant.tool import Arguments
 from port_hook_cli.assistant.workspace import Workspace
 from port_hook_cli.captures.documents.saved_request import SavedRequest, explain, from_exchange
 from port_hook_cli.captures.store.reading import open_body_filter
+from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status
+from port_hook_cli.javascript.stringify import NotJson
+from port_hook_cli.javascript.values import read_json
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.signatures.headers import content_without_signatures
 from port_hook_cli.text.durations import parse_since
 from port_hook_cli.text.remark import note, plain
+from port_hook_cli.text.safe import printable
 from port_hook_cli.text.secret import Masker
 
 if TYPE_CHECKING:
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT = 20
 _LIST_CHARACTERS = 30_000
+_TIMEOUT_S = 5.0
 _SIGNATURES = (SIGNATURE_HEADER, TIMESTAMP_HEADER)
 
 
@@ -55,6 +62,16 @@ async def diff_captures(arguments: Arguments, workspace: Workspace) -> ToolOutpu
     return await asyncio.to_thread(_diff, arguments, workspace)
 
 
+async def render_template(arguments: Arguments, workspace: Workspace) -> ToolOutput:
+    """Render a template with data, as `render` does."""
+    template, data = (_as_in_node(name, arguments.get(name)) for name in ("template", "data"))
+    with Renderer(timeout_s=_TIMEOUT_S) as renderer:
+        rendering = await renderer.arender_and_tell(template, data, strict=arguments.get("strict", False))
+    for difference in template_differences(template):
+        workspace.say(note(printable(difference.message)))
+    return ToolOutput(rendering_record(rendering))
+
+
 def find_capture(name: str, workspace: Workspace) -> Exchange:
     """Return the capture of the store with this id, or `last`; raises StoreError. A name never means a file."""
     with workspace.open_store() as kept:
@@ -66,7 +83,7 @@ def _list(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     masker = workspace.masker
     with (
         workspace.open_store() as kept,
-        open_body_filter(arguments.get("jq"), workspace.runtime, name="the jq expression") as bodies,
+        open_body_filter(arguments.get("jq"), workspace.runtime, name="the jq expression", say=workspace.say) as bodies,
     ):
         shown = None if bodies is None else partial(_of_masked, bodies, masker)
         found = kept.select(_wanted(arguments, workspace), bodies=shown)
@@ -188,3 +205,11 @@ def _diff(arguments: Arguments, workspace: Workspace) -> ToolOutput:
         diff_record((a.invocation.id, b.invocation.id), found),
         "" if found["complete"] else "Not all changes are listed: use `ignore` to leave out those that you know.",
     )
+
+
+def _as_in_node(name: str, value: Any) -> Any:
+    """Return a JSON value with its numbers as Node reads them; raises UsageError if it is nested too deep."""
+    try:
+        return read_json(json.dumps(value))
+    except (NotJson, RecursionError, ValueError) as error:
+        raise UsageError(f"`{name}` cannot be read: it is nested too deep.", hint="Reduce the nesting.") from error

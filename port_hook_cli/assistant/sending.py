@@ -1,4 +1,4 @@
-"""The tools that send, which exist only with `--allow-send`: replay, trigger, report.
+"""The tools that send, which exist only with `--allow-send`: replay and report.
 
 They follow the rules of the commands. In addition, an agent cannot choose another machine: what it reads may come from
 a stranger who wants a signed request, or a capture, to be sent there.
@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from port_hook_cli.assistant.action_files import DEFAULT_TIMEOUT_S, trigger_plan
-from port_hook_cli.assistant.capture_details import without_signature
 from port_hook_cli.assistant.results import ToolOutput
 from port_hook_cli.assistant.tool import Arguments
 from port_hook_cli.assistant.workspace import Workspace
@@ -39,17 +35,13 @@ from port_hook_cli.runs.ids import check_run_id, doubt_about
 from port_hook_cli.runs.updates import LogLevel, RunReport, RunStatus, is_node_run, plan_report
 from port_hook_cli.runs.urls import run_page
 from port_hook_cli.runs.view import report_record
-from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import Signer
 from port_hook_cli.text.remark import note, warning
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.text.secret import Secret
-from port_hook_cli.trigger.plan import TriggerPlan
-from port_hook_cli.trigger.run import run_trigger
 
+DEFAULT_TIMEOUT_S = 30
 MAX_TIMEOUT_S = 55
-# asyncio has one pool of a few threads: requests to a handler that hangs would leave none for the tools that read.
-_SENDERS = ThreadPoolExecutor(32, thread_name_prefix="send")
 
 
 def allowed_target(text: str | None, workspace: Workspace) -> str | None:
@@ -83,13 +75,6 @@ async def replay_capture(arguments: Arguments, workspace: Workspace) -> ToolOutp
     return ToolOutput([sent_record(ready, sent)])
 
 
-async def trigger_action(arguments: Arguments, workspace: Workspace) -> ToolOutput:
-    """Invoke an action, an automation or a workflow, as `trigger` does."""
-    plan = trigger_plan(arguments, workspace, to=allowed_target(arguments.get("to"), workspace))
-    await _in_thread(run_trigger, plan, workspace.runtime)
-    return ToolOutput([_without_signature(record) for record in workspace.records])
-
-
 async def report_run(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     """Report on a run to Port, as `report-run` does."""
     plan = plan_report(_run_id(arguments["run_id"], workspace), _report(arguments))
@@ -100,15 +85,6 @@ async def report_run(arguments: Arguments, workspace: Workspace) -> ToolOutput:
         reported = await send_report(api, plan)
     page = "" if is_node_run(reported.run_id) else run_page(access.settings.app_url, reported.run_id)
     return ToolOutput(report_record(reported, page=page))
-
-
-async def _in_thread(send: Callable[[TriggerPlan, Runtime], object], plan: TriggerPlan, runtime: Runtime) -> None:
-    await asyncio.get_running_loop().run_in_executor(_SENDERS, send, plan, runtime)
-
-
-def _without_signature(record: dict[str, Any]) -> dict[str, Any]:
-    headers = record.get("headers")
-    return {**record, "headers": dict(without_signature(headers.items()))} if isinstance(headers, dict) else record
 
 
 def _prepared(arguments: Arguments, workspace: Workspace) -> tuple[ReadyReplay, Rewriter, PortAccess]:

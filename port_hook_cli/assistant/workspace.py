@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from port_hook_cli.captures.database.opening import store_path
 from port_hook_cli.captures.store.reading import open_captures
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
 class Workspace:
     """The options of `mcp`, and the runtime of one call of a tool.
 
-    `to` is the target that the user has named, which may be on another machine. What a command would print goes to the
-    runtime's streams, which `for_call` replaces: the protocol alone uses the stdout of the process.
+    `to` is the target that the user has named, which may be on another machine. `said` are the remarks of this call.
     """
 
     runtime: Runtime
@@ -35,11 +33,11 @@ class Workspace:
     secret_file: str | None = None
     insecure_api: bool = False
     to: str | None = None
+    said: list[Remark] = field(default_factory=list)
 
     def for_call(self) -> Workspace:
-        """Return the workspace with streams of its own."""
-        streams = {"stdin": io.BytesIO(), "stdout": io.StringIO(), "stderr": io.StringIO()}
-        return replace(self, runtime=replace(self.runtime, **streams))  # type: ignore[arg-type] # streams
+        """Return the workspace of a new call. Its stdin is empty: the protocol alone reads that of the process."""
+        return replace(self, runtime=replace(self.runtime, stdin=io.BytesIO()), said=[])
 
     @property
     def store_file(self) -> Path:
@@ -47,14 +45,10 @@ class Workspace:
         return store_path(self.store, self.runtime.cwd)
 
     @property
-    def records(self) -> list[dict[str, Any]]:
-        """The records that a command wrote to stdout in this call."""
-        return [json.loads(line) for line in self._written(self.runtime.stdout).splitlines()]
-
-    @property
     def notes(self) -> list[str]:
-        """The lines that were written to stderr in this call."""
-        return [line.strip() for line in self._written(self.runtime.stderr).splitlines() if line.strip()]
+        """The lines of the remarks of this call."""
+        lines = (line for remark in self.said for line in printable_lines(remark.line).splitlines())
+        return [line.strip() for line in lines if line.strip()]
 
     @property
     def masker(self) -> Masker:
@@ -63,7 +57,7 @@ class Workspace:
 
     def open_store(self) -> CaptureStore:
         """Open the store to read it; raises StoreError."""
-        return open_captures(self.store, self.runtime, show_only=True)
+        return open_captures(self.store, self.runtime, show_only=True, say=self.say)
 
     def access(self, needs: tuple[str, ...] = ALL_NEEDS) -> PortAccess:
         """Return the access to Port for this call: settings may change between two calls."""
@@ -78,8 +72,4 @@ class Workspace:
 
     def say(self, remark: Remark) -> None:
         """Add a remark to the notes of this call."""
-        print(printable_lines(remark.line), file=self.runtime.stderr)
-
-    @staticmethod
-    def _written(stream: Any) -> str:
-        return str(stream.getvalue()) if isinstance(stream, io.StringIO) else ""
+        self.said.append(remark)

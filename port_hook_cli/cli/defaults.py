@@ -28,9 +28,7 @@ SHARED = {"store", "secret_file", "org", "tolerance", "insecure_api"}
 ANY_VALUE = (float("-inf"), float("inf"))
 _MIB = 1024.0 * 1024.0
 
-HARMLESS: Mapping[str, Mapping[str, tuple[float, float]]] = {
-    "trigger": {"strict": ANY_VALUE, "timestamp-unit": ANY_VALUE, "timeout": (0.001, 40.0), "json": ANY_VALUE},
-}
+HARMLESS: Mapping[str, Mapping[str, tuple[float, float]]] = {}
 """The options that the `.env` of the working folder may set, by command, each with the least and the most it accepts.
 
 A stranger may have written that file, so an option is here only if none of its values can name a file, a host, a URL, a

@@ -4,20 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {
-    "trigger": {
-        "Target": ("--to", "--route", "--to-its-url", "--kafka", "--timeout"),
-        "Run": (
-            "--input", "--inputs", "--entity", "--event", "--user", "--operation", "--run-id", "--origin", "--secrets",
-            "--strict",
-        ),
-        "Workflow": ("--outputs", "--output", "--respond",
-        ),
-        "Signature": ("--secret-file", "--org", "--timestamp-unit", "--no-sign"),
-        "Run in Port": ("--via-port", "--wait", "--api-timeout", "--insecure-api"),
-        "Output": ("--dry-run", "--format", "--json"),
-    },
-}  # fmt: skip
+GROUPS: Mapping[str, Mapping[str, Sequence[str]]] = {}
 """Command -> group -> its options. tests/cli/test_help.py checks that each option is in one group."""
 
 EXAMPLES: Mapping[str, Sequence[str]] = {

@@ -35,7 +35,7 @@ from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET
 from port_hook_cli.replay.finding import find_failed, find_source
 from port_hook_cli.replay.lambda_client import LambdaClient
 from port_hook_cli.replay.rewriting import ReadyReplay, Rewriter, UnsignedReplay
-from port_hook_cli.replay.sending import Recipient, ReplayKeeper, announce, send_series
+from port_hook_cli.replay.sending import ReplayKeeper, announce, send_series
 from port_hook_cli.replay.sources import KINDS, ReplaySource
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import Signer
@@ -44,6 +44,7 @@ from port_hook_cli.terminal.signals import unwinding_on_sigterm
 
 if TYPE_CHECKING:
     from port_hook_cli.captures.comparison.ignoring import Ignoring
+    from port_hook_cli.invocations.source import Recipient
 
 
 @command

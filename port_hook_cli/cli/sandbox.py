@@ -185,8 +185,8 @@ def sandbox(
 
 
 def _read_secrets(file: str | None, runtime: Runtime) -> dict[str, str]:
-    from port_hook_cli.trigger.documents import read_secrets
-    from port_hook_cli.trigger.files import read_object
+    from port_hook_cli.trigger.action_files import read_object
+    from port_hook_cli.trigger.run_data import read_secrets
 
     found = read_object(file, runtime, read_secrets, secret=True) or {}
     for value in found.values():

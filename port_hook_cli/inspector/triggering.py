@@ -10,11 +10,10 @@ from typing import Any
 
 from port_hook_cli.actions.action import read_action
 from port_hook_cli.errors import SettingsError, UsageError
-from port_hook_cli.invocations.models import Headers, Invocation
-from port_hook_cli.invocations.records import format_time
+from port_hook_cli.invocations.models import Invocation
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
+from port_hook_cli.signatures.signing import Signer
 from port_hook_cli.text.secret import Secret
 
 _NO_ACTIONS = "No actions were given. Start the inspector with --actions PATH."
@@ -39,7 +38,9 @@ class Actions:
 
     async def request(self, identifier: str, inputs: Mapping[str, Any]) -> Invocation:
         """Return the signed request of a run of an action; raises UsageError for inputs that Port would refuse."""
+        from port_hook_cli.trigger.action import Unmet, make, signed
         from port_hook_cli.trigger.open_invoker import invoking
+        from port_hook_cli.trigger.run_data import RunData
 
         if self._secret is None:
             raise SettingsError("There is no client secret to sign with.", hint="Set PORT_CLIENT_SECRET.")
@@ -47,24 +48,12 @@ class Actions:
         found = {action["identifier"]: action for action in await asyncio.to_thread(self._read)}
         if identifier not in found:
             raise UsageError(f"There is no action {identifier[:80]} in the files.", hint="Load the page again.")
-        now = self._runtime.now()
+        now, action = self._runtime.now(), read_action(found[identifier])
+        data = RunData(properties=inputs, by=_BY)
         with invoking(lambda: secret) as invoker:
-            request = await invoker.request(
-                read_action(found[identifier]),
-                run_id=make_run_id(secrets.choice),
-                by=_BY,
-                at=format_time(now),
-                properties=inputs,
-            )
-        body = request.content
-        return Invocation(
-            id=self._runtime.new_id(),
-            received_at=now,
-            method=request.method,
-            target="/",
-            headers=Headers((*request.headers, *signed_headers(body, secret, TimestampUnit.SECONDS.stamp(now)))),
-            body=body,
-        )
+            made = await make(action, data, invoker, run_id=make_run_id(secrets.choice), now=now)
+        assert not isinstance(made, Unmet)  # an automation without an event is refused
+        return signed(made.request, Signer(secret), id=self._runtime.new_id(), now=now)
 
     def _read(self) -> list[dict[str, Any]]:
         from port_hook_cli.sandbox.definition_files import read_actions

@@ -1,4 +1,4 @@
-"""The protocol between the pipeline and the sources of invocations: the HTTP server, a relay, a message queue."""
+"""The protocols of sources of invocations (the HTTP server, a relay, a message queue), and of their recipients."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from port_hook_cli.invocations.models import Invocation, MessageOrigin, Partition, Response
+from port_hook_cli.invocations.models import Delivery, Invocation, MessageOrigin, Partition, Response
 
 Receive: TypeAlias = Callable[[Invocation, str], Awaitable[Response | None]]
 """The pipeline. It takes an invocation and the address of its sender, or "unknown".
@@ -68,3 +68,11 @@ class Source(Protocol):
 
 OpenSource: TypeAlias = Callable[[SourceContext], Awaitable[Source]]
 """Opens a source: returns when it accepts invocations, or raises PortHookError. Later problems are notices."""
+
+
+class Recipient(Protocol):
+    """Where requests go: an HTTP target, a Lambda function, or the pipeline of a listener."""
+
+    async def send(self, invocation: Invocation, url: str, /) -> Delivery:
+        """Send one request and return the outcome; a failure is a Delivery too."""
+        ...

@@ -14,7 +14,7 @@ from port_hook_cli.listener.observers import Observer, open_run
 from port_hook_cli.listener.records import run_event, run_log_event
 from port_hook_cli.runs.updates import ended_status, is_node_run
 from port_hook_cli.text.safe import brief
-from port_hook_cli.trigger.following import Runs, follow
+from port_hook_cli.trigger.in_port import LogLine, RunChanged, Runs, follow
 from port_hook_cli.trigger.port_workflows import PortWorkflows
 
 if TYPE_CHECKING:
@@ -94,8 +94,7 @@ class RunFollower(Observer):
                 runs,
                 {"id": run_id, "status": "IN_PROGRESS"},
                 wait_s=self._timeout_s,
-                on_change=watched.change,
-                on_log=watched.log,
+                on_event=watched.show,
                 max_pause_s=MAX_PAUSE_S,
             )
         except PortApiError as problem:
@@ -161,17 +160,21 @@ class _WatchedRun:
         self._run_id, self._screen = run_id, screen
         self.has_report = False
 
-    def change(self, run: Mapping[str, Any]) -> None:
-        """Show a change of the status or the label."""
+    def show(self, event: RunChanged | LogLine) -> None:
+        """Show a change of the status or the label, or a log entry."""
         self.has_report = True
+        if isinstance(event, LogLine):
+            self._log(event.entry)
+        else:
+            self._change(event.run)
+
+    def _change(self, run: Mapping[str, Any]) -> None:
         status, label = str(run.get("status")), run.get("statusLabel")
         words = f"{status} ({label})" if label else status
         self._screen.notice(f"{brief(self._run_id)}: {brief(words)}")
         self._screen.event(run_event(self._run_id, status=status, label=label if isinstance(label, str) else None))
 
-    def log(self, entry: Mapping[str, Any]) -> None:
-        """Show a log entry."""
-        self.has_report = True
+    def _log(self, entry: Mapping[str, Any]) -> None:
         message = str(entry.get("message", ""))
         lines = message[:_MAX_LOG_CHARACTERS].splitlines()
         for line in lines[:_MAX_LOG_LINES]:

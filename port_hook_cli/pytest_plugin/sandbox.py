@@ -10,9 +10,8 @@ from typing import Any
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.pytest_plugin.actions import ActionSource, load_action, load_blueprint
-from port_hook_cli.pytest_plugin.runs import Run, RunNotEnded
-from port_hook_cli.pytest_plugin.summary import describe_not_ended, summarize
-from port_hook_cli.pytest_plugin.workflow_world import node_runs
+from port_hook_cli.pytest_plugin.runs import Run, RunNotEnded, describe_not_ended, summarize
+from port_hook_cli.pytest_plugin.workflows import node_runs
 from port_hook_cli.pytest_plugin.world import World, at_the_test
 from port_hook_cli.sandbox import ApiEvent, SandboxRun
 

@@ -1,29 +1,36 @@
-"""Workflows in a test: read, started, and taken along their graphs. Call `run_whole` and `run_node` in the loop."""
+"""Workflows in a test: read, started, taken along their graphs, and what their nodes meet.
+
+Call `run_whole` and `run_node` in the event loop's thread.
+"""
 
 from __future__ import annotations
 
-import secrets
+import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any, TypedDict
 
-from port_hook_cli.actions.request import RunContext
-from port_hook_cli.actions.samples import create_vm
+from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.errors import UsageError
+from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.pytest_plugin.actions import ActionSource, find_file
-from port_hook_cli.pytest_plugin.runs import Run, WorkflowNotEnded, WorkflowOutcome
-from port_hook_cli.pytest_plugin.summary import describe_workflow_not_ended
-from port_hook_cli.pytest_plugin.workflow_world import TestedWorkflow, WorkflowSettings, node_snapshot, snapshot
+from port_hook_cli.pytest_plugin.requests import deliver, port_request, run_data, url_to
+from port_hook_cli.pytest_plugin.runs import (
+    BackendResponse,
+    Run,
+    WorkflowNotEnded,
+    WorkflowOutcome,
+    describe_workflow_not_ended,
+)
 from port_hook_cli.pytest_plugin.world import World
-from port_hook_cli.runs.ids import make_run_id
+from port_hook_cli.runs.urls import is_in_ports_own
 from port_hook_cli.sandbox.definition_files import read_workflows
-from port_hook_cli.trigger.documents import read_by
-from port_hook_cli.trigger.workflow_run import as_action
-from port_hook_cli.workflows.outcome import NodeResult
-from port_hook_cli.workflows.run import NodeRun, WorkflowRun, start
-from port_hook_cli.workflows.walk import walk
+from port_hook_cli.trigger.workflow_start import WorkflowStart, begin_run, new_node_run_id
+from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
+from port_hook_cli.workflows.run import NodeRun, WorkflowRun
+from port_hook_cli.workflows.walk import Resolution, Step, walk
 from port_hook_cli.workflows.workflow import (
     BadWorkflow,
     Node,
@@ -97,7 +104,7 @@ async def run_whole(
     except BadWorkflow as problem:
         raise UsageError(f"The workflow {workflow.identifier} {problem}.", hint="Name one: FILE#TRIGGER.") from problem
     settings = _settings(world, workflow, options)
-    run = await _started(world, workflow, trigger, inputs, options)
+    run = await _begin(world, workflow, trigger, inputs, options)
     world.sandbox.keep_workflow_run(run, document)
     run = await walk(run, world.invoker.renderer, TestedWorkflow(world, settings))
     outcome = snapshot(world, run)
@@ -122,8 +129,7 @@ async def run_node(
     if node.type != NodeType.WEBHOOK:
         raise UsageError(f"The node {node.identifier} is of the type {node.type}; invoke runs WEBHOOK nodes.")
     settings = _settings(world, workflow, options)
-    begun = await _started(world, workflow, workflow.triggers[0], inputs, options)
-    run = _only(world, begun, node, settings.outputs)
+    run = await _begin(world, workflow, node, inputs, options)
     world.sandbox.keep_workflow_run(run, document)
     own = {name: output for name, output in settings.outputs.items() if name == node.identifier}
     run = await walk(run, world.invoker.renderer, TestedWorkflow(world, replace(settings, outputs=own)))
@@ -135,52 +141,19 @@ async def run_node(
     return node_snapshot(world, run, run.node_runs[-1])
 
 
-async def _started(
-    world: World, workflow: Workflow, trigger: Node, inputs: Mapping[str, Any], options: WorkflowArguments
+async def _begin(
+    world: World,
+    workflow: Workflow,
+    node: Node,
+    inputs: Mapping[str, Any],
+    options: WorkflowArguments,
 ) -> WorkflowRun:
-    default_by: Mapping[str, Any] = create_vm("", at="")["trigger"]["by"]
-    by = read_by(options["by"], default_by) if "by" in options else default_by
-    at = format_time(world.now())
-    output: Mapping[str, Any] = options.get("event") or {}
-    if (given := (options.get("outputs") or {}).get(trigger.identifier)) is not None:
-        output = given
-    elif trigger.type == NodeType.EVENT_TRIGGER and not output:
+    trigger, outputs = node if node.is_trigger else workflow.triggers[0], options.get("outputs") or {}
+    needs_event = trigger.type == NodeType.EVENT_TRIGGER and trigger.identifier not in outputs
+    if needs_event and not options.get("event"):
         raise UsageError(f"The trigger {trigger.identifier} needs an event: give it as `event`.")
-    elif trigger.type == NodeType.SELF_SERVE_TRIGGER:
-        form = RunContext(id="", by=by, at=at, origin="UI", properties=inputs)
-        output = await world.invoker.inputs(as_action(workflow, trigger.identifier), form)
-    user = by.get("user")
-    return start(
-        workflow,
-        trigger,
-        output=output,
-        run_id=make_run_id(secrets.choice, "wfr_"),
-        node_run_id=make_run_id(secrets.choice, "wfnr_"),
-        next_id=make_run_id(secrets.choice, "wfnr_"),
-        at=at,
-        by=user if isinstance(user, Mapping) else {},
-    )
-
-
-def _only(world: World, run: WorkflowRun, node: Node, outputs: Mapping[str, Mapping[str, Any]]) -> WorkflowRun:
-    """Return a run of one node: the others have the given outputs, and nothing follows it."""
-    trigger = run.node_runs[0]
-    at = format_time(world.now())
-    others = [
-        NodeRun(
-            id=make_run_id(secrets.choice, "wfnr_"),
-            node=name,
-            created_at=at,
-            updated_at=at,
-            result=NodeResult.SUCCESS,
-            output=output,
-        )
-        for name, output in outputs.items()
-        if name not in {node.identifier, trigger.node}
-    ]
-    own = NodeRun(id=make_run_id(secrets.choice, "wfnr_"), node=node.identifier, created_at=at, updated_at=at)
-    alone = replace(run.workflow, connections=())
-    return replace(run, workflow=alone, node_runs=(trigger, *others, own), result=None)
+    begin = WorkflowStart(workflow=workflow, node=node.identifier, data=run_data(inputs, options), outputs=outputs)
+    return await begin_run(begin, world.invoker, at=format_time(world.now()))
 
 
 def _settings(world: World, workflow: Workflow, options: WorkflowArguments) -> WorkflowSettings:
@@ -211,3 +184,134 @@ def _why(run: WorkflowRun, node_run: NodeRun, settings: WorkflowSettings) -> str
     if node.type == NodeType.INPUT:
         return f"the INPUT node {node.identifier} waits for a response; give one in `responses`."
     return f"{node.identifier} ({node_run.id}) was not reported within {settings.timeout_s:g} s."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowSettings:
+    """Where the requests of a run go, and what stands in for nodes. `timeout_s` is for each request and report."""
+
+    timeout_s: float
+    to: str | int | None = None
+    routes: Mapping[str, str | int] = field(default_factory=dict)
+    outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    responses: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+class TestedWorkflow:
+    """The outside of a run in a test. Use it only in the event loop's thread."""
+
+    __test__ = False
+
+    def __init__(self, world: World, settings: WorkflowSettings) -> None:
+        self.secrets = settings.secrets
+        self._world = world
+        self._settings = settings
+
+    has_agent = False
+    publishes = False
+
+    def now(self) -> str:
+        """Return the time in RFC 3339."""
+        return format_time(self._world.now())
+
+    def new_node_run_id(self) -> str:
+        """Return a new id of a node run."""
+        return new_node_run_id()
+
+    def given_output(self, node: Node) -> Mapping[str, Any] | None:
+        """Return the output that the test gave for a node."""
+        return self._settings.outputs.get(node.identifier)
+
+    async def observe(self, step: Step) -> None:
+        """Record a step in the sandbox, where the node can then be reported."""
+        self._world.sandbox.keep_workflow_run(step.run)
+
+    async def send(self, run: WorkflowRun, node: Node, request: RenderedRequest) -> Delivery | None:
+        """Send a node's request to the backend; raises UsageError for a URL that is not on this machine."""
+        # `to` is the backend, and a node that calls Port's own API is not meant for it.
+        backend = None if is_in_ports_own(request.url) else self._settings.to
+        to = self._settings.routes.get(node.identifier, backend)
+        url = url_to(request.url, to, by_agent=request.agent, owner=f"The node {node.identifier}")
+        name = f"{run.workflow.identifier}#{node.identifier}"
+        # The run of the request is the node's run.
+        sent = port_request(name, request, url, self._world)
+        delivery = await deliver(self._world, sent, self._settings.timeout_s)
+        if delivery is None:
+            seconds = f"{self._settings.timeout_s:g} s"
+            return Delivery(url=url, fault="timeout", error=f"The backend did not respond within {seconds}.")
+        if (response := BackendResponse.of(delivery)) is not None:
+            self._world.responses[sent.run_id] = response
+        return delivery
+
+    async def resolve(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:  # noqa: ARG002
+        """Answer an INPUT node with the given response, or save the entity of an UPSERT_ENTITY node.
+
+        Raises UsageError for a response that is not an outlet, and for a type of node that needs an output.
+        """
+        if node.type == NodeType.UPSERT_ENTITY:
+            return Resolution(outcome=self._world.sandbox.upsert_entity(config))
+        if node.type == NodeType.INPUT:
+            return self._answer(node)
+        raise UsageError(
+            f"port-hook does not run nodes of the type {node.type}: give the output of {node.identifier} in `outputs`."
+        )
+
+    async def reported(self, run: WorkflowRun, node_run: NodeRun) -> NodeOutcome | None:  # noqa: ARG002
+        """Return what the backend reported for an asynchronous node, or None after the timeout."""
+        try:
+            async with asyncio.timeout(self._settings.timeout_s):
+                return await self._world.sandbox.wait_for_node_report(node_run.id)
+        except TimeoutError:
+            return None
+
+    def _answer(self, node: Node) -> Resolution | None:
+        button = self._settings.responses.get(node.identifier)
+        if button is None:
+            return None
+        if button not in (names := [outlet.identifier for outlet in node.outlets]):
+            raise UsageError(f"The node {node.identifier} has no outlet {button}, but {', '.join(names)}.")
+        output = {
+            "selectedOutlet": {"identifier": button},
+            "responses": [{"buttonIdentifier": button, "inputs": {}}],
+        }
+        return Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, output=output), outlet=button)
+
+
+def snapshot(world: World, run: WorkflowRun) -> WorkflowOutcome:
+    """Return a snapshot of a workflow's run."""
+    return WorkflowOutcome(
+        id=run.id,
+        workflow=run.workflow.identifier,
+        status=run.status,
+        result=None if run.result is None else str(run.result),
+        nodes={each.node: node_snapshot(world, run, each) for each in run.node_runs},
+    )
+
+
+def node_snapshot(world: World, run: WorkflowRun, node_run: NodeRun) -> Run:
+    """Return a snapshot of a node's run."""
+    report = world.sandbox.node_report(node_run.id)
+    response = node_run.output.get("response")
+    return Run(
+        id=node_run.id,
+        action=f"{run.workflow.identifier}#{node_run.node}",
+        status=node_run.status,
+        ended=node_run.result is not None,
+        link=[*node_run.links, *report.links],
+        external_run_id=report.external_run_id,
+        status_label=report.status_label,
+        response=response.get("data") if isinstance(response, Mapping) else None,
+        logs=tuple(str(log.get("message", "")) for log in report.logs),
+        request=world.requests.get(node_run.id),
+        backend_response=world.responses.get(node_run.id),
+        result=None if node_run.result is None else str(node_run.result),
+        output=node_run.output,
+        outlet=node_run.outlet,
+    )
+
+
+def node_runs(world: World) -> dict[str, Run]:
+    """Return snapshots of all runs of workflow nodes in the sandbox, by id."""
+    runs = world.sandbox.workflow_runs.values()
+    return {each.id: node_snapshot(world, run, each) for run in runs for each in run.node_runs}

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from port_hook_cli.captures.store.reading import LateStore
 from port_hook_cli.errors import StoreError, UsageError
@@ -18,7 +18,7 @@ from port_hook_cli.text.secret import Secret
 
 if TYPE_CHECKING:
     from port_hook_cli.captures.store.capture_store import CaptureStore
-    from port_hook_cli.invocations.source import SourceContext
+    from port_hook_cli.invocations.source import Recipient, SourceContext
     from port_hook_cli.port_api.access import PortAccess
 
 MOST_SENDS = 1_000_000
@@ -27,14 +27,6 @@ MOST_SENDS = 1_000_000
 _LOOPBACK = "127.0.0.1"
 _RATE = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:/(?P<unit>s|m))?")
 _SECONDS = {"s": 1, "m": 60}
-
-
-class Recipient(Protocol):
-    """Where requests go: an HTTP target, a Lambda function, or the pipeline of a listener."""
-
-    async def send(self, invocation: Invocation, url: str, /) -> Delivery:
-        """Send one request and return the outcome; a failure is a Delivery too."""
-        ...
 
 
 Keep: TypeAlias = Callable[[Invocation, Delivery], Awaitable[KeptReplay]]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
+
+from port_hook_cli.errors import PortHookError
 
 MASK = "***"
 # Shorter secrets are not masked in text: they may be part of any word, so the text would become unreadable.
@@ -99,6 +102,16 @@ class Masker:
                 holder[key] = {self.text(name): element for name, element in found.items()}
                 places += [(holder[key], name) for name in holder[key]]
         return root[0]
+
+
+@contextmanager
+def masked_errors(masker: Masker) -> Iterator[None]:
+    """Mask secrets in the errors that a block raises: jq and Port quote values, and a URL may contain some."""
+    try:
+        yield
+    except PortHookError as problem:
+        problem.message = masker.message(problem.message)
+        raise
 
 
 def _forms(value: str) -> set[str]:

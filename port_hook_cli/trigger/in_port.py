@@ -1,90 +1,141 @@
-"""`trigger --via-port`: runs the action in Port and follows the run until it ends."""
+"""Runs an action or a workflow in Port, through its API, and follows runs there until they end."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 from port_hook_cli.actions.action import ActionKind, BadAction, PortAction
 from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.actions.inputs import as_sent, encryption_of, plaintext_of
-from port_hook_cli.errors import ExitCode, UsageError
-from port_hook_cli.port_api.credentials import open_port_api
-from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.errors import PortApiError, UsageError
 from port_hook_cli.runs.updates import ended_status
-from port_hook_cli.runs.urls import run_page
-from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import Output, emit, tell
-from port_hook_cli.text.safe import brief, printable
-from port_hook_cli.text.styled import Styled
-from port_hook_cli.trigger.following import follow
-from port_hook_cli.trigger.records import run_record
-from port_hook_cli.trigger.view import log_line, run_line
+from port_hook_cli.text.remark import Remark, note
+from port_hook_cli.text.safe import printable
+from port_hook_cli.trigger.port_workflows import PortWorkflows
+from port_hook_cli.trigger.run_data import RunData
+from port_hook_cli.workflows.workflow import BadWorkflow, Node, NodeType, Workflow
 
 if TYPE_CHECKING:
-    from port_hook_cli.trigger.plan import Documents, TriggerPlan
+    from port_hook_cli.port_api.client import PortApi
+    from port_hook_cli.trigger.action_files import FoundWorkflow
+    from port_hook_cli.workflows.shown_run import ShownRun
 
-_CONTINUED = 4  # the column in which a long line continues
+MAX_PAUSE_S = 1.0
+_FIRST_PAUSE_S = 0.1
+"""Seconds between two requests for a run. They start short, because many runs end quickly."""
+
+_LOG_S = 5.0
+"""Seconds after the deadline in which the log is still read: a log may grow as fast as it is read."""
 
 
-def run_in_port(
-    action: PortAction, documents: Documents, plan: TriggerPlan, settings: Settings, runtime: Runtime
-) -> ExitCode:
-    """Run `action` through Port's API, which checks the inputs; raises UsageError, SettingsError and PortApiError.
+@dataclass(frozen=True, slots=True)
+class RunChanged:
+    """The run of an action or a node, as Port shows it, with another status or label."""
 
-    The exit code is 1 for a run that failed, was declined, or did not end within `plan.wait_s` seconds.
+    run: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A new entry in the log of a run, as Port shows it."""
+
+    entry: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowSeen:
+    """A workflow's run, as Port shows it now. The entries of its log come before it."""
+
+    run: ShownRun
+
+
+class Runs(Protocol):
+    """The part of Port's API that following a run needs. Both methods raise PortApiError."""
+
+    async def get_run(self, run_id: str, /) -> dict[str, Any]:
+        """Return the run as Port shows it."""
+        ...
+
+    async def run_logs(self, run_id: str, /, *, offset: int = 0) -> list[dict[str, Any]]:
+        """Return a page of log entries, without the first `offset`; none at the end."""
+        ...
+
+
+async def start_action_in_port(
+    port: PortApi, action: PortAction, data: RunData, *, run_as: str | None = None
+) -> Mapping[str, Any]:
+    """Start a run of `action`, which `require_startable` accepts, and return it as Port shows it.
+
+    Port checks the inputs. `run_as` is the email of the user who runs it. Raises UsageError, SettingsError and
+    PortApiError.
     """
+    entity = {} if data.entity is None else {"entity": data.entity["identifier"]}
+    body = {"properties": _sent_properties(action, data.properties), **entity}
+    return await port.start_run(action.identifier, body, run_as=run_as)
+
+
+def require_startable(action: PortAction) -> None:
+    """Raise UsageError for an automation, which Port's API does not start."""
     if action.kind is ActionKind.AUTOMATION:
         raise UsageError(
             f"The automation {action.identifier} is started by its event, not through the API.",
             hint="Cause the event in Port, or run trigger without --via-port.",
         )
-    return asyncio.run(_run(action, documents, plan, settings, runtime))
 
 
-async def _run(
-    action: PortAction, documents: Documents, plan: TriggerPlan, settings: Settings, runtime: Runtime
-) -> ExitCode:
-    logs: list[str] = []
+async def start_workflow_in_port(port: PortWorkflows, found: FoundWorkflow, data: RunData) -> ShownRun:
+    """Start a run of a workflow that Port has, which checks the inputs; raises UsageError and PortApiError."""
+    from port_hook_cli.trigger.workflow_start import form_of_workflow
 
-    def notice(text: str) -> None:
-        tell(f"note: {printable(text)}", runtime)
+    trigger = startable_trigger(found)
+    form = form_of_workflow(found.workflow, trigger.identifier)
+    body: dict[str, Any] = {"inputs": _sent_properties(form, data.properties)}
+    if found.node is not None or len(found.workflow.triggers) > 1:
+        body["nodeIdentifier"] = trigger.identifier
+    return await port.start(found.workflow.identifier, body)
 
-    def show(line: str) -> None:
-        if not plan.json:
-            output = Output(runtime.stdout, runtime.environ)
-            output.print(*output.fit([Styled(line)], indent=_CONTINUED))
-            runtime.stdout.flush()
 
-    def log(entry: Mapping[str, Any]) -> None:
-        logs.append(str(entry.get("message", "")))
-        show(log_line(entry))
-
-    async with open_port_api(settings, runtime, timeout_s=plan.api_timeout_s, on_retry=notice) as api:
-        run: Mapping[str, Any] = await api.start_run(
-            action.identifier, _body(action, documents), run_as=_email(documents, plan)
+def startable_trigger(found: FoundWorkflow) -> Node:
+    """Return the trigger at which Port can start the workflow; raises UsageError."""
+    workflow = found.workflow
+    if found.node is not None and found.node not in workflow.nodes:
+        raise UsageError(
+            f"The workflow {workflow.identifier} in Port has no node {found.node}.",
+            hint=f"It has: {', '.join(workflow.nodes)}.",
         )
-        show(run_line(run))
-        if page := run_page(settings.app_url, str(run.get("id", ""))):
-            show(page)
-        if plan.wait_s:
-            run = await follow(
-                api, run, wait_s=plan.wait_s, on_change=lambda changed: show(run_line(changed)), on_log=log
-            )
-    if plan.json:
-        emit(run_record(action.identifier, run, page=page, logs=logs), runtime.stdout)
-    return _exit_code(run, plan, runtime)
+    node = None if found.node is None else workflow.nodes[found.node]
+    if node is not None and not node.is_trigger:
+        raise UsageError(
+            f"Port cannot run the node {node.identifier} alone; it runs a workflow from its trigger.",
+            hint=f"Leave out #{node.identifier} to run the workflow. Or leave out --via-port: then"
+            f" {workflow.identifier}#{node.identifier} reads the node from Port, and its request is sent from this"
+            " machine.",
+        )
+    return _self_service(workflow, node)
 
 
-def _body(action: PortAction, documents: Documents) -> dict[str, Any]:
-    """Return the body for `POST /v1/actions/{id}/runs`. Inputs that Port's web page would encrypt are encrypted."""
-    entity = documents.entity
-    properties = sent_properties(action, documents.properties)
-    return {"properties": properties, **({} if entity is None else {"entity": entity["identifier"]})}
+def _self_service(workflow: Workflow, node: Node | None) -> Node:
+    fitting = [each for each in workflow.triggers if each.type == NodeType.SELF_SERVE_TRIGGER]
+    if node is None:
+        try:
+            node = fitting[0] if len(fitting) == 1 else workflow.trigger()
+        except BadWorkflow as problem:
+            raise UsageError(
+                f"The workflow {workflow.identifier} {problem}.", hint=f"Name one: {workflow.identifier}#TRIGGER."
+            ) from problem
+    if node.type != NodeType.SELF_SERVE_TRIGGER:
+        raise UsageError(
+            f"The trigger {node.identifier} is of the type {node.type}: Port does not document that its API can start"
+            " a run there.",
+            hint="Cause its event in Port, or run trigger without --via-port.",
+        )
+    return node
 
 
-def sent_properties(action: PortAction, given: Mapping[str, Any]) -> dict[str, Any]:
+def _sent_properties(action: PortAction, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the inputs of a form as Port's web page sends them; raises UsageError and SettingsError."""
     properties = {}
     for name, value in given.items():
@@ -107,24 +158,110 @@ def _encrypted(action: PortAction, name: str, rules: Mapping[str, Any], value: A
     return encryption.encrypt_client_side(key, plaintext_of(value))
 
 
-def _email(documents: Documents, plan: TriggerPlan) -> str | None:
-    """Return the email of the user in the --user file, or None without one: Port needs a real user."""
-    if plan.user_file is None:
-        return None
-    user = documents.by.get("user")
-    email = user.get("email") if isinstance(user, Mapping) else None
-    if not isinstance(email, str):
-        raise UsageError(
-            f"{plan.user_file} has no `email`, which Port needs to run the action as that user.",
-            hint="Add the email, or omit --user.",
-        )
-    return email
+async def follow(
+    runs: Runs,
+    run: Mapping[str, Any],
+    *,
+    wait_s: float,
+    on_event: Callable[[RunChanged | LogLine], None],
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    log_s: float = _LOG_S,
+    max_pause_s: float = MAX_PAUSE_S,
+) -> Mapping[str, Any]:
+    """Follow the run of an action or a node until it ends or `wait_s` seconds have passed; return its last state.
+
+    `on_event` gets each new log entry, and then the run if its status or label has changed. The pauses between two
+    requests grow up to `max_pause_s` seconds. Raises PortApiError.
+    """
+    pauses = _Pauses(wait_s, max_pause_s, sleep)
+    seen, logged = _status_and_label(run), 0
+    while True:
+        run = await runs.get_run(str(run["id"]))
+        # Read after the status, so that the log of an ended run is complete.
+        while entries := await runs.run_logs(str(run["id"]), offset=logged):
+            logged += len(entries)
+            for entry in entries:
+                on_event(LogLine(entry))
+            if pauses.is_late(log_s):
+                break
+        if _status_and_label(run) != seen:
+            seen = _status_and_label(run)
+            on_event(RunChanged(run))
+        if ended_status(run) is not None or await pauses.are_over():
+            return run
 
 
-def _exit_code(run: Mapping[str, Any], plan: TriggerPlan, runtime: Runtime) -> ExitCode:
-    if not plan.wait_s:
-        return ExitCode.OK
-    ended = ended_status(run)
-    if ended is None:
-        tell(f"error: {brief(str(run.get('id')))} did not end within {plan.wait_s:g} s", runtime)
-    return ExitCode.OK if ended == "SUCCESS" else ExitCode.FAILED
+async def follow_workflow(
+    port: PortWorkflows, run: ShownRun, *, wait_s: float, on_event: Callable[[WorkflowSeen | LogLine | Remark], None]
+) -> ShownRun:
+    """Follow a workflow's run until it ends or `wait_s` seconds have passed; return its last state.
+
+    `on_event` gets each state, after the new entries of its log. A log that cannot be read is reported once, with a
+    remark, and not read again. Raises PortApiError.
+    """
+    pauses = _Pauses(wait_s, MAX_PAUSE_S, asyncio.sleep)
+    log = _WorkflowLog(port, run.id)
+    while True:
+        run = await port.run(run.id)
+        # Read after the state, so that the log of an ended run is complete.
+        for event in await log.read():
+            on_event(event)
+        on_event(WorkflowSeen(run))
+        if run.has_ended or await pauses.are_over():
+            return run
+
+
+class _Pauses:
+    """The pauses between two requests for a run, which grow up to `max_s` seconds."""
+
+    def __init__(self, wait_s: float, max_s: float, sleep: Callable[[float], Awaitable[None]]) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self.deadline = self._clock() + wait_s
+        self._max_s, self._sleep = max_s, sleep
+        self._pause_s = _FIRST_PAUSE_S
+
+    def is_late(self, by_s: float) -> bool:
+        """Return whether the deadline passed more than `by_s` seconds ago."""
+        return self._clock() > self.deadline + by_s
+
+    async def are_over(self) -> bool:
+        """Pause, but not beyond the deadline; return whether it had passed before."""
+        left_s = self.deadline - self._clock()
+        if left_s <= 0:
+            return True
+        await self._sleep(min(self._pause_s, left_s))
+        self._pause_s = min(2 * self._pause_s, self._max_s)
+        return False
+
+
+class _WorkflowLog:
+    """The log of a workflow's run; each entry is read once. Entries of different nodes may come in any order."""
+
+    def __init__(self, port: PortWorkflows, run_id: str) -> None:
+        self._port = port
+        self._run_id = run_id
+        self._seen: dict[str, int] = {}
+        self._is_readable = True
+
+    async def read(self) -> list[LogLine | Remark]:
+        """Return the new entries, or a note if the log cannot be read."""
+        if not self._is_readable:
+            return []
+        try:
+            entries = await self._port.logs(self._run_id)
+        except PortApiError as problem:
+            self._is_readable = False
+            return [note(printable(f"the log of {self._run_id} is not shown: {problem.message}"))]
+        new: list[LogLine | Remark] = []
+        counts: dict[str, int] = {}
+        for entry in entries:
+            node_run = str(entry.get("nodeRunIdentifier", ""))
+            counts[node_run] = counts.get(node_run, 0) + 1
+            if counts[node_run] > self._seen.get(node_run, 0):
+                new.append(LogLine(entry))
+        self._seen = counts
+        return new
+
+
+def _status_and_label(run: Mapping[str, Any]) -> tuple[Any, Any]:
+    return run.get("status"), run.get("statusLabel")

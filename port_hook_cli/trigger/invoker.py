@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Required, TypedDict, Unpack
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from port_hook_cli.actions.action import ActionKind, BadAction, PortAction
-from port_hook_cli.actions.inputs import Encryption, InvalidInputs, as_seen, as_sent, encryption_of, plaintext_of
+from port_hook_cli.actions.inputs import (
+    Encryption,
+    InvalidInputs,
+    Rules,
+    Violation,
+    as_seen,
+    as_sent,
+    default_queries,
+    encryption_of,
+    missing,
+    plain_defaults,
+    plaintext_of,
+    rule_queries,
+    seen_form,
+    settle,
+)
 from port_hook_cli.actions.request import (
     RenderedMessage,
     RenderedRequest,
@@ -17,10 +32,22 @@ from port_hook_cli.actions.request import (
     request_template,
     template_data,
 )
+from port_hook_cli.actions.retargeting import same
+from port_hook_cli.actions.schema import Fault, fault_message
 from port_hook_cli.actions.templates import JqError, Rendering, Undefined
 from port_hook_cli.errors import RenderError, UsageError
-from port_hook_cli.trigger.form import Check, Filled, fill
+from port_hook_cli.trigger.run_data import RunData
 from port_hook_cli.workflows.steps import Renders
+
+Evaluate = Callable[[Sequence[str], Any], Awaitable[Sequence[Any]]]
+"""Runs jq programs over a JSON value; returns a value, UNDEFINED or a JqError for each."""
+
+Check = Callable[[Mapping[str, Any], Any], Sequence[Fault]]
+"""Checks a value against a declaration; raises BadAction for a declaration that is not a valid schema."""
+
+# A default may depend on another default, which may depend on a third one.
+_MAX_ROUNDS = 5
+
 
 Encrypt = Callable[[Encryption, bytes], str]
 """Encrypts an input's plaintext; raises SettingsError for a missing or unusable key."""
@@ -28,26 +55,8 @@ Encrypt = Callable[[Encryption, bytes], str]
 AUTOMATION_ORIGIN = "AUTOMATION"
 
 
-class RunParameters(TypedDict, total=False):
-    """The parameters of a run; all but `run_id`, `by` and `at` may be left out.
-
-    `properties` are the inputs by name, as `POST /v1/actions/{id}/runs` takes them; `by` is `trigger.by`, `at` the
-    time in RFC 3339.
-    """
-
-    run_id: Required[str]
-    by: Required[Mapping[str, Any]]
-    at: Required[str]
-    properties: Mapping[str, Any] | None
-    entity: Mapping[str, Any] | None
-    event: Mapping[str, Any] | None
-    operation: str | None
-    origin: str
-    secrets: Mapping[str, Any] | None
-
-
 @dataclass(frozen=True, slots=True)
-class Unmet:
+class UnmetExpression:
     """An expression of a condition that an event does not meet; `reason` says what its result was."""
 
     expression: str
@@ -68,65 +77,52 @@ class Invoker:
         self._strict = strict
 
     async def request(
-        self, action: PortAction, *, any_url: bool = False, **asked: Unpack[RunParameters]
+        self, action: PortAction, data: RunData, *, run_id: str, at: str, any_url: bool = False
     ) -> RenderedRequest:
-        """Return the request of a run, without its signature.
+        """Return the request of a run that is started at `at` (a time in RFC 3339), without its signature.
 
         `any_url` accepts a text that is not a URL, for a request that goes to another target. An automation takes no
         inputs, and its origin is AUTOMATION. Raises InvalidInputs with every violation, RenderError, UsageError for an
         incorrectly declared action, and SettingsError for an encrypted input without a key.
         """
-        run, rendering = await self._render(action, **asked)
+        run, rendering = await self._render(action, data, run_id, at)
         return assemble(action, run, rendering.value, rendering.errors, any_url=any_url)
 
-    async def message(self, action: PortAction, **asked: Unpack[RunParameters]) -> RenderedMessage:
+    async def message(self, action: PortAction, data: RunData, *, run_id: str, at: str) -> RenderedMessage:
         """Return the message of a run of a KAFKA action, without its signature; raises as `request` does."""
-        run, rendering = await self._render(action, **asked)
+        run, rendering = await self._render(action, data, run_id, at)
         return assemble_message(action, run, rendering.value, rendering.errors)
 
     async def for_integration(
-        self, action: PortAction, **asked: Unpack[RunParameters]
+        self, action: PortAction, data: RunData, *, run_id: str, at: str
     ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """Return the rendered invocation method of an INTEGRATION_ACTION, and the inputs as they are sent.
 
         Raises as `request` does.
         """
-        run, rendering = await self._render(action, **asked)
+        run, rendering = await self._render(action, data, run_id, at)
         return (rendering.value if isinstance(rendering.value, Mapping) else {}), run.properties
 
-    async def _render(
-        self,
-        action: PortAction,
-        *,
-        run_id: str,
-        by: Mapping[str, Any],
-        at: str,
-        properties: Mapping[str, Any] | None = None,
-        entity: Mapping[str, Any] | None = None,
-        event: Mapping[str, Any] | None = None,
-        operation: str | None = None,
-        origin: str = "UI",
-        secrets: Mapping[str, Any] | None = None,
-    ) -> tuple[RunContext, Rendering]:
+    async def _render(self, action: PortAction, data: RunData, run_id: str, at: str) -> tuple[RunContext, Rendering]:
         """Return the run with its inputs as they are sent, and the rendered templates."""
         is_automation = action.kind is ActionKind.AUTOMATION
         run = RunContext(
             id=run_id,
-            by=by,
+            by=data.by,
             at=at,
-            origin=AUTOMATION_ORIGIN if is_automation else origin,
-            operation=operation or action.operation,
-            entity=entity,
-            event=event,
-            secrets=secrets or {},
+            origin=AUTOMATION_ORIGIN if is_automation else data.origin,
+            operation=data.operation or action.operation,
+            entity=data.entity,
+            event=data.event,
+            secrets=data.secrets,
         )
         errors: tuple[JqError, ...] = ()
         if not is_automation:
-            run, errors = await self._with_inputs(action, run, properties or {})
-        elif properties:
+            run, errors = await self._with_inputs(action, run, data.properties)
+        elif data.properties:
             raise UsageError(f"The automation {action.identifier} takes no inputs.", hint="It runs for an event.")
-        data = template_data(action, run)
-        rendering = await self._renderer.arender_and_tell(request_template(action), data, strict=self._strict)
+        seen = template_data(action, run)
+        rendering = await self._renderer.arender_and_tell(request_template(action), seen, strict=self._strict)
         return run, Rendering(value=rendering.value, errors=(*errors, *rendering.errors))
 
     @property
@@ -134,12 +130,13 @@ class Invoker:
         """The renderer, for whoever renders more than an action's request."""
         return self._renderer
 
-    async def inputs(self, action: PortAction, run: RunContext) -> Mapping[str, Any]:
+    async def inputs(self, form: PortAction, data: RunData, *, at: str) -> Mapping[str, Any]:
         """Return the inputs of a form as templates see them: checked, with defaults; raises as `request` does."""
-        filled, _ = await self._with_inputs(action, run, run.properties)
+        run = RunContext(id="", by=data.by, at=at, origin=data.origin)
+        filled, _ = await self._with_inputs(form, run, data.properties)
         return filled.inputs or {}
 
-    async def unmet(self, action: PortAction, event: Mapping[str, Any] | None) -> Sequence[Unmet]:
+    async def unmet(self, action: PortAction, event: Mapping[str, Any] | None) -> Sequence[UnmetExpression]:
         """Return the expressions of an automation's condition that `event` does not meet; empty if the automation runs.
 
         An expression is met if its result is neither false nor null nor missing.
@@ -198,13 +195,13 @@ class Invoker:
         return replace(run, inputs=seen, properties=sent, encrypted=tuple(encrypted))
 
 
-def _unmet(expression: str, outcome: Any) -> Unmet | None:
+def _unmet(expression: str, outcome: Any) -> UnmetExpression | None:
     if isinstance(outcome, JqError):
-        return Unmet(expression, f"failed: {outcome.message}")
+        return UnmetExpression(expression, f"failed: {outcome.message}")
     if isinstance(outcome, Undefined):
-        return Unmet(expression, "has no result")
+        return UnmetExpression(expression, "has no result")
     return (
-        Unmet(expression, f"is {'null' if outcome is None else 'false'}")
+        UnmetExpression(expression, f"is {'null' if outcome is None else 'false'}")
         if outcome is None or outcome is False
         else None
     )
@@ -212,3 +209,67 @@ def _unmet(expression: str, outcome: Any) -> Unmet | None:
 
 def _object(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """A form with its defaults and its rules; `errors` are the jq programs that failed.
+
+    `computed` names the inputs whose default jq computed, possibly from other inputs.
+    """
+
+    values: Mapping[str, Any]
+    rules: Rules
+    errors: tuple[JqError, ...] = field(default=())
+    computed: frozenset[str] = frozenset()
+
+    def violations(self, check: Check) -> list[Violation]:
+        """Return all faults for which Port would reject the inputs.
+
+        If a given value is faulty, faults of computed defaults are left out: the given value may be their cause.
+        """
+        found = self._all_violations(check)
+        return [each for each in found if each.input not in self.computed] or found
+
+    def _all_violations(self, check: Check) -> list[Violation]:
+        """Return the violations of all inputs. Null counts as no value."""
+        found = list(missing(self.rules, self.values))
+        for name, value in self.values.items():
+            rules = self.rules.declared.get(name)
+            if rules is None or value is None:
+                continue
+            try:
+                faults = check(rules, as_sent(rules, value))
+            except BadAction as error:
+                raise BadAction(f"declares its input {name} incorrectly, {error}") from error
+            found += [Violation(name, fault_message(fault)) for fault in faults]
+        return found
+
+
+async def fill(action: PortAction, given: Mapping[str, Any], *, data: Mapping[str, Any], evaluate: Evaluate) -> Filled:
+    """Return the form of `action` with the inputs `given`. jq gets `form` and the `data`: `entity` and `user`."""
+    declared = action.inputs or {}
+    values = {**given, **plain_defaults(declared, given)}
+    results: dict[str, Any] = {}
+
+    async def run(queries: Sequence[str]) -> None:
+        if queries:
+            outcomes = await evaluate(queries, {"form": seen_form(declared, values), **data})
+            results.update(zip(queries, outcomes, strict=True))
+
+    queries = default_queries(declared, values)
+    for _ in range(_MAX_ROUNDS if queries else 0):
+        await run(tuple(dict.fromkeys(queries.values())))
+        computed = {name: result for name, query in queries.items() if (result := _value(results[query])) is not None}
+        if all(name in values and same(values[name], value) for name, value in computed.items()):
+            break
+        values.update(computed)
+    await run(rule_queries(declared, action.required))
+    errors = [result for result in results.values() if isinstance(result, JqError)]
+    rules = settle(declared, action.required, {query: _value(result) for query, result in results.items()})
+    ordered = {name: values[name] for name in (*declared, *values) if name in values}
+    return Filled(values=ordered, rules=rules, errors=tuple(errors), computed=frozenset(queries))
+
+
+def _value(outcome: Any) -> Any:
+    return None if isinstance(outcome, JqError | Undefined) else outcome

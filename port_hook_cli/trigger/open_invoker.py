@@ -13,6 +13,7 @@ from port_hook_cli.actions.request import RenderedMessage, RenderedRequest
 from port_hook_cli.javascript.values import write_json
 from port_hook_cli.text.secret import Secret
 from port_hook_cli.trigger.invoker import Invoker
+from port_hook_cli.trigger.run_data import RunData
 
 if TYPE_CHECKING:
     from port_hook_cli.sandbox import Asked, SandboxRequest
@@ -48,12 +49,20 @@ class SandboxInvoker:
     async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> SandboxRequest:
         """Return what `action` (as Port's API shows it) sends; raises PortHookError if there is no request to send."""
         known = invoked_action(action, methods=(WEBHOOK, KAFKA, INTEGRATION_ACTION))
+        run_id, at = asked["run_id"], asked["at"]
+        data = RunData(
+            properties=asked["properties"],
+            by=asked["by"],
+            entity=asked["entity"],
+            secrets=asked["secrets"],
+            origin="API",
+        )
         if known.is_for_integration:
-            method, properties = await self._invoker.for_integration(known, origin="API", **asked)
+            method, properties = await self._invoker.for_integration(known, data, run_id=run_id, at=at)
             return as_claimed(method, properties)
         if known.is_message:
-            return as_published(await self._invoker.message(known, origin="API", **asked))
-        return as_sent(await self._invoker.request(known, origin="API", **asked))
+            return as_published(await self._invoker.message(known, data, run_id=run_id, at=at))
+        return as_sent(await self._invoker.request(known, data, run_id=run_id, at=at))
 
 
 def as_claimed(method: Mapping[str, Any], properties: Mapping[str, Any]) -> SandboxRequest:

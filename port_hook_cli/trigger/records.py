@@ -1,85 +1,79 @@
-"""The versioned records of `trigger --json`, described in docs/reference/json-records.md."""
+"""The versioned records of `trigger --json`, described in docs/reference/json-records.md. Pure."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from port_hook_cli.actions.request import RenderedRequest
-from port_hook_cli.actions.templates import UNDEFINED
+from port_hook_cli.actions.templates import UNDEFINED, JqError
+from port_hook_cli.invocations.headers import mask_headers
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.records import delivery_fields
 from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.text.secret import Masker
+from port_hook_cli.trigger.action import RunRequest, SignedMessage, Unmet
+from port_hook_cli.workflows.shown_run import ShownNodeRun, ShownRun, show_node_run
+from port_hook_cli.workflows.walk import Step
+from port_hook_cli.workflows.workflow import Workflow
 
 TRIGGER = "port-hook/trigger/1"
 
 _FATES = {RunFate.SUCCESS: "SUCCESS", RunFate.FAILURE: "FAILURE", RunFate.WAITS: "IN_PROGRESS"}
 
 
-def invocation_record(
-    action: str,
-    request: RenderedRequest,
-    headers: Mapping[str, str],
-    *,
-    url: str,
-    delivery: Delivery | None,
-    fate: RunFate | None,
-    masker: Masker,
-) -> dict[str, Any]:
+def invocation_record(ready: RunRequest, delivery: Delivery | None = None) -> dict[str, Any]:
     """Return the record of a request, with secrets masked; `delivery` is None if it was not sent."""
+    request, masker = ready.made.request, ready.made.masker
+    url = masker.text(ready.url)
+    if delivery is not None and delivery.error:  # it contains the host, which a template may have made from a secret
+        delivery = replace(delivery, error=masker.text(delivery.error))
     return {
         "schema": TRIGGER,
         "type": "invocation",
-        "action": action,
+        "action": ready.made.action.identifier,
         "run_id": request.run_id,
         "method": request.method,
-        "url": masker.text(url),
-        "headers": {masker.text(name): masker.text(value) for name, value in headers.items()},
+        "url": url,
+        "headers": {
+            masker.text(name): masker.text(_text(value)) for name, value in mask_headers(ready.invocation.headers)
+        },
         "body": None if request.body is UNDEFINED else masker.value(json.loads(request.content)),
         "synchronized": request.synchronized,
         "agent": request.agent,
-        "errors": [
-            {"expression": error.expression.strip(), "message": masker.message(error.message)}
-            for error in request.errors
-        ],
-        "delivery": None if delivery is None else {**(delivery_fields(delivery) or {}), "url": masker.text(url)},
-        "run_status": None if fate is None else _FATES.get(fate),
+        "errors": _errors(request.errors, masker),
+        "delivery": None if delivery is None else {**(delivery_fields(delivery) or {}), "url": url},
+        "run_status": None if delivery is None else _FATES.get(ready.fate(delivery)),
     }
 
 
-def message_record(
-    action: str,
-    run_id: str,
-    message: Any,
-    *,
-    synchronized: bool,
-    agent: bool,
-    errors: Sequence[tuple[str, str]],
-    published: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    """Return the record of a message on a Kafka topic, with secrets masked; `published` is None if it was printed."""
+def message_record(message: SignedMessage, published: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the record of a message on a Kafka topic, with secrets masked.
+
+    `published` has its `brokers`, `topic`, `partition` and `offset`; it is None if the message was printed.
+    """
+    made = message.made
     return {
         "schema": TRIGGER,
         "type": "message",
-        "action": action or None,
-        "run_id": run_id or None,
-        "message": message,
-        "synchronized": synchronized,
-        "agent": agent,
-        "errors": [{"expression": expression, "message": why} for expression, why in errors],
+        "action": made.action or None,
+        "run_id": made.run_id or None,
+        "message": made.masker.value(json.loads(message.content)),
+        "synchronized": made.synchronized,
+        "agent": made.agent,
+        "errors": _errors(made.errors, made.masker),
         "published": published,
     }
 
 
-def unmet_record(action: str, unmet: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def unmet_record(unmet: Unmet) -> dict[str, Any]:
     """Return the record of an automation that does not run: unmet expressions of its condition and why."""
     return {
         "schema": TRIGGER,
         "type": "unmet",
-        "action": action,
-        "expressions": [{"expression": expression, "message": reason} for expression, reason in unmet],
+        "action": unmet.action,
+        "expressions": [{"expression": each.expression, "message": each.reason} for each in unmet.expressions],
     }
 
 
@@ -96,3 +90,77 @@ def run_record(action: str, run: Mapping[str, Any], *, page: str, logs: Sequence
         "logs": list(logs),
         "page": page or None,
     }
+
+
+def step_record(step: Step, masker: Masker) -> dict[str, Any]:
+    """Return the run of a node that is walked here as a record, with secrets masked."""
+    return node_record(step.run.workflow, step.run.id, show_node_run(step.run, step.node_run), masker, step)
+
+
+def node_record(
+    workflow: Workflow, run_id: str, node_run: ShownNodeRun, masker: Masker, step: Step | None = None
+) -> dict[str, Any]:
+    """Return the run of a node as a record, with secrets masked. Without a `step`, Port ran it and sent its request."""
+    known = workflow.nodes.get(node_run.node)
+    return {
+        "schema": TRIGGER,
+        "type": "node",
+        "workflow": workflow.identifier,
+        "run_id": run_id,
+        "node": node_run.node,
+        "node_type": node_run.type or (None if known is None else known.type),
+        "node_run_id": node_run.id,
+        "status": node_run.status,
+        "result": node_run.result,
+        "output": masker.value(json.loads(json.dumps(node_run.output))),
+        "outlet": node_run.outlet,
+        "links": [masker.text(link) for link in node_run.links],
+        "request": None if step is None else _request(step, masker),
+        "delivery": None if step is None else _delivery(step, masker),
+        "errors": [] if step is None else _errors(step.errors, masker),
+        "remarks": [] if step is None else list(step.remarks),
+    }
+
+
+def workflow_run_record(workflow: Workflow, run: ShownRun, logs: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the end of a workflow's run, or where it waits, as a record. `logs` are the messages of its log."""
+    current = None if run.has_ended else run.current
+    return {
+        "schema": TRIGGER,
+        "type": "workflow_run",
+        "workflow": workflow.identifier,
+        "run_id": run.id,
+        "status": run.status,
+        "result": run.result,
+        "waits_for": None if current is None else {"node": current.node, "node_run_id": current.id},
+        "logs": list(logs),
+    }
+
+
+def _request(step: Step, masker: Masker) -> dict[str, Any] | None:
+    request = step.request
+    if request is None:
+        return None
+    return {
+        "method": request.method,
+        "url": None if step.url is None else masker.text(step.url),
+        "body": None if request.body is UNDEFINED else masker.value(json.loads(request.content)),
+        "synchronized": request.synchronized,
+        "agent": request.agent,
+    }
+
+
+def _delivery(step: Step, masker: Masker) -> dict[str, Any] | None:
+    if step.delivery is None:
+        return None
+    url = None if step.url is None else masker.text(step.url)
+    return {**(delivery_fields(step.delivery) or {}), "url": url}
+
+
+def _errors(errors: Iterable[JqError], masker: Masker) -> list[dict[str, str]]:
+    return [{"expression": error.expression.strip(), "message": masker.message(error.message)} for error in errors]
+
+
+def _text(value: str) -> str:
+    """Return a header's value, whose bytes were decoded as Latin-1, decoded as UTF-8."""
+    return value.encode("latin-1", "replace").decode("utf-8", "replace")

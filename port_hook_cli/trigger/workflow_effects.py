@@ -1,37 +1,39 @@
-"""What a workflow's run meets outside when `trigger` walks it: handlers, the terminal, the sandbox."""
+"""What a workflow's run meets outside when `trigger` walks it: handlers, a broker, the sandbox, the user."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from port_hook_cli.actions.kafka_messages import WRAPPER_REMARK, agent_config, agent_node_message, node_message
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.errors import PortApiError, PortHookError, UsageError
-from port_hook_cli.invocations.models import Delivery, Headers, Invocation
+from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.records import format_time
+from port_hook_cli.invocations.source import Recipient
 from port_hook_cli.invocations.url_text import sendable_url
-from port_hook_cli.port_api.sandbox_notice import DELIVERIES
+from port_hook_cli.port_api.access import DELIVERIES, PortAccess
 from port_hook_cli.runs.updates import run_path
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
-from port_hook_cli.terminal.prompts import ask_in_loop, can_ask
+from port_hook_cli.signatures.signing import Signer
+from port_hook_cli.text.remark import Remark
 from port_hook_cli.text.safe import brief
-from port_hook_cli.text.secret import Secret
-from port_hook_cli.trigger.destination import destination
+from port_hook_cli.trigger.action import signed, signed_content
+from port_hook_cli.trigger.remarks import request_remarks
+from port_hook_cli.trigger.target import RunTarget
+from port_hook_cli.trigger.workflow_start import WorkflowStart, new_node_run_id
 from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
 from port_hook_cli.workflows.run import COMPLETED, NodeRun, WorkflowRun
 from port_hook_cli.workflows.walk import Resolution, Step
 from port_hook_cli.workflows.workflow import Node, NodeType, Outlet
 
 if TYPE_CHECKING:
-    from port_hook_cli.http.client import HttpClient
     from port_hook_cli.port_api.client import PortApi
-    from port_hook_cli.trigger.publishing import SignedTopic
+    from port_hook_cli.trigger.publishing import Topic
 
 _PAUSE_S = 0.2
 _SKIPPED = "port-hook does not run nodes of the type {}; give an output with --output {}=JSON"
@@ -41,91 +43,91 @@ _UNKNOWN_OUTPUT = "Port does not document the output of an UPSERT_ENTITY node"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkflowOptions:
-    """What the user said about the outside. Targets are URLs; times are in seconds.
+class Outside:
+    """What a workflow's run on this machine meets.
 
-    `outputs` and `responses` are by node: an output stands in for running the node, a response is a button.
+    `recipient` gets the requests, which `signer` signs: it is called for the first one, and returns None for requests
+    without a signature. `responses` are the outlets of INPUT nodes; for another one, `ask` asks the user. `brokers`
+    (`HOST:PORT`) get the messages that Port publishes. `wait_s` is how long each report is waited for, and `timeout_s`
+    how long a broker may take, in seconds.
     """
 
-    to: str | None = None
-    routes: Mapping[str, str] = field(default_factory=dict)
-    to_its_url: bool = False
-    outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    runtime: Runtime
+    access: PortAccess
+    recipient: Recipient
+    signer: Callable[[], Signer | None]
+    target: RunTarget = field(default_factory=RunTarget)
     responses: Mapping[str, str] = field(default_factory=dict)
-    unit: TimestampUnit = TimestampUnit.SECONDS
-    sign: bool = True
+    ask: Callable[[Node], Awaitable[str]] | None = None
+    brokers: tuple[str, ...] | None = None
     wait_s: float = 0.0
+    timeout_s: float = 0.0
 
 
 class HandlerEffects:
-    """The outside of a run on this machine. `secret` is asked for when the first request is signed.
+    """The outside of a run on this machine, while it runs.
 
     `api` is the sandbox, where there is one: entities are saved there, and asynchronous nodes are reported to it.
     """
 
     def __init__(
         self,
-        options: WorkflowOptions,
+        begin: WorkflowStart,
+        outside: Outside,
+        on_event: Callable[[Remark | Step], None],
         *,
-        secrets: Mapping[str, Any],
-        secret: Callable[[], Secret],
-        client: HttpClient,
         api: PortApi | None,
-        observe: Callable[[Step, str | None], None],
-        new_node_run_id: Callable[[], str],
-        runtime: Runtime,
-        topic: SignedTopic | None = None,
+        topic: Topic | None,
     ) -> None:
-        self.secrets = secrets
-        self._options = options
-        self._secret = secret
-        self._client = client
-        self._api = api
-        self._observe = observe
-        self._new_node_run_id = new_node_run_id
-        self._runtime = runtime
-        self._topic = topic
+        self.secrets = begin.data.secrets
         self.publishes = topic is not None
+        # A single node runs over the outputs of the others: its own output is not given.
+        self._outputs = begin.outputs if begin.node is None else {}
+        self._masker = begin.masker
+        self._outside = outside
+        self._on_event = on_event
+        self._api = api
+        self._topic = topic
 
     has_agent = False
 
     def now(self) -> str:
         """Return the time in RFC 3339."""
-        return format_time(self._runtime.now())
+        return format_time(self._outside.runtime.now())
 
     def new_node_run_id(self) -> str:
         """Return a new id of a node run."""
-        return self._new_node_run_id()
+        return new_node_run_id()
 
     def given_output(self, node: Node) -> Mapping[str, Any] | None:
         """Return what --outputs and --output say of a node."""
-        return self._options.outputs.get(node.identifier)
+        return self._outputs.get(node.identifier)
 
     async def observe(self, step: Step) -> None:
-        """Show a step."""
-        self._observe(step, None if step.request is None else self._shown_url(step.node, step.request))
+        """Pass a step on, with the URL of its request; before a request is sent, also what to know about it."""
+        if (request := step.request) is not None:
+            step = replace(step, url=self._url(step.node, request))
+            if step.is_begun:
+                for remark in request_remarks(request, self._masker, node=step.node.identifier):
+                    self._on_event(remark)
+        self._on_event(step)
 
     async def send(self, run: WorkflowRun, node: Node, request: RenderedRequest) -> Delivery | None:
         """Send a node's request to the user's handler, also one that Port's agent would send without a topic."""
         if request.agent and self._topic is not None:
-            if self._options.wait_s and self._api is not None:
+            if self._outside.wait_s and self._api is not None:
                 await self._announce(self._api, run, node)
-            config = agent_config(request)
-            await self._topic.publish(agent_node_message(config, node_run_id=request.run_id))
+            message = agent_node_message(agent_config(request), node_run_id=request.run_id)
+            await self._topic.publish(self._signed_message(message))
             return None
-        if self._options.wait_s and not request.synchronized and self._api is not None:
+        if self._outside.wait_s and not request.synchronized and self._api is not None:
             await self._announce(self._api, run, node)
-        content, now = request.content, self._runtime.now()
-        fields = signed_headers(content, self._secret(), self._options.unit.stamp(now)) if self._options.sign else ()
-        invocation = Invocation(
-            id=self._runtime.new_id(),
-            received_at=now,
-            method=request.method,
-            target="/",
-            headers=Headers((*request.headers, *fields)),
-            body=content,
-        )
-        return await self._client.send(invocation, sendable_url(self._url(node, request)))
+        now, url = self._outside.runtime.now(), self._url(node, request)
+        invocation = signed(request, self._outside.signer(), id=self._outside.runtime.new_id(), now=now)
+        return await self._outside.recipient.send(invocation, sendable_url(url))
+
+    def _signed_message(self, document: Any) -> bytes:
+        return signed_content(document, self._outside.signer(), now=self._outside.runtime.now())
 
     async def resolve(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:
         """Answer an INPUT node, save an entity, publish a message, or pass over a node that port-hook does not run."""
@@ -140,22 +142,20 @@ class HandlerEffects:
         remark = _NOT_PUBLISHED.format(name) if is_message else _SKIPPED.format(brief(node.type), name)
         return Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, remarks=(remark,)))
 
-    async def _publish(
-        self, run: WorkflowRun, node: Node, config: Mapping[str, Any], topic: SignedTopic
-    ) -> NodeOutcome:
+    async def _publish(self, run: WorkflowRun, node: Node, config: Mapping[str, Any], topic: Topic) -> NodeOutcome:
         assert run.current is not None
-        if self._options.wait_s and self._api is not None:
+        if self._outside.wait_s and self._api is not None:
             await self._announce(self._api, run, node)
         message = node_message(config.get("payload"), node_run_id=run.current.id, workflow_run_id=run.id)
-        place = await topic.publish(message)
+        place = await topic.publish(self._signed_message(message))
         return NodeOutcome(result=None, remarks=(f"published to {place}", WRAPPER_REMARK))
 
     async def reported(self, run: WorkflowRun, node_run: NodeRun) -> NodeOutcome | None:  # noqa: ARG002
         """Return what the sandbox was told of an asynchronous node, waiting for it for as long as the user said."""
-        if self._api is None or not self._options.wait_s:
+        if self._api is None or not self._outside.wait_s:
             return None
         clock = asyncio.get_running_loop().time
-        deadline = clock() + self._options.wait_s
+        deadline = clock() + self._outside.wait_s
         while True:
             found = await self._node_run(node_run.id)
             if found.get("status") == COMPLETED:
@@ -178,10 +178,9 @@ class HandlerEffects:
         return found if isinstance(found, Mapping) else {}
 
     async def _respond(self, node: Node) -> Resolution | None:
-        button = self._options.responses.get(node.identifier)
-        if button is None and can_ask(self._runtime):
-            names = ", ".join(outlet.identifier for outlet in node.outlets)
-            button = await ask_in_loop(f"{brief(node.name)}: which outlet ({brief(names)})?", self._runtime)
+        button = self._outside.responses.get(node.identifier)
+        if button is None and self._outside.ask is not None:
+            button = await self._outside.ask(node)
         if not button:
             return None
         outlet = _outlet(node, button)
@@ -210,12 +209,10 @@ class HandlerEffects:
         output = {"entity": answer.get("entity") or entity}
         return Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, output=output, remarks=(_UNKNOWN_OUTPUT,)))
 
-    def _shown_url(self, node: Node, request: RenderedRequest) -> str:
-        return request.url if request.agent and self._topic is not None else self._url(node, request)
-
     def _url(self, node: Node, request: RenderedRequest) -> str:
-        to = self._options.routes.get(node.identifier, self._options.to)
-        return destination(request.url, to, to_its_url=self._options.to_its_url, owner=f"The node {node.identifier}")
+        if request.agent and self._topic is not None:
+            return request.url
+        return self._outside.target.url_for(node.identifier, request.url, owner=f"The node {node.identifier}")
 
 
 def _outlet(node: Node, button: str) -> Outlet:

@@ -1,4 +1,7 @@
-"""A workflow's run as Port's API shows it, read with all the names that Port's documentation and its clients use."""
+"""A workflow's run as it is shown, whether Port or `trigger` runs it.
+
+Port's API shows it with all the names that Port's documentation and its clients use.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from port_hook_cli.workflows.run import COMPLETED, IN_PROGRESS
+from port_hook_cli.workflows.run import COMPLETED, IN_PROGRESS, NodeRun, WorkflowRun
 
 _MOST_OF_AN_ID = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownNodeRun:
-    """A node's part in a run. `node` is the node's identifier, or its title where Port shows no identifier."""
+    """A node's part in a run. `node` is the node's identifier, or its title where Port shows no identifier.
+
+    `outlet` is the one that a CONDITION or INPUT node chose, None where its output does not say.
+    """
 
     id: str
     node: str
@@ -21,17 +27,13 @@ class ShownNodeRun:
     status: str = IN_PROGRESS
     result: str | None = None
     output: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    outlet: str | None = None
     links: tuple[str, ...] = ()
 
     @property
     def has_ended(self) -> bool:
         """Whether the node's run is over."""
         return self.status == COMPLETED
-
-    @property
-    def outlet(self) -> str | None:
-        """The outlet that a CONDITION or INPUT node chose, None where its output does not say."""
-        return _text(_object(self.output.get("selectedOutlet")).get("identifier")) or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,37 @@ class ShownRun:
     def outputs(self) -> dict[str, Mapping[str, Any]]:
         """The outputs of the nodes that have ended, by node."""
         return {each.node: each.output for each in self.node_runs if each.has_ended and each.node}
+
+
+def show_run(run: WorkflowRun) -> ShownRun:
+    """Return a run that `trigger` walks."""
+    return ShownRun(
+        id=run.id,
+        workflow=run.workflow.identifier,
+        status=run.status,
+        result=None if run.result is None else str(run.result),
+        created_at=run.created_at,
+        node_runs=tuple(show_node_run(run, each) for each in run.node_runs),
+    )
+
+
+def show_node_run(run: WorkflowRun, node_run: NodeRun) -> ShownNodeRun:
+    """Return the run of a node in a run that `trigger` walks."""
+    return ShownNodeRun(
+        id=node_run.id,
+        node=node_run.node,
+        type=run.node(node_run).type,
+        status=node_run.status,
+        result=None if node_run.result is None else str(node_run.result),
+        output=node_run.output,
+        outlet=node_run.outlet,
+        links=node_run.links,
+    )
+
+
+def chosen_outlet(output: Mapping[str, Any]) -> str | None:
+    """Return the outlet that the output of a CONDITION or INPUT node names, or None."""
+    return _text(_object(output.get("selectedOutlet")).get("identifier")) or None
 
 
 def read_shown_run(document: Any) -> ShownRun | None:
@@ -97,7 +130,8 @@ def _node_runs(listed: list[Any]) -> Iterator[ShownNodeRun]:
             type=_text(shown.get("nodeConfigType")) or _text(_object(node.get("config")).get("type")),
             status=_text(shown.get("status")) or IN_PROGRESS,
             result=_text(shown.get("result")) or None,
-            output=_object(shown.get("output")),
+            output=(output := _object(shown.get("output"))),
+            outlet=chosen_outlet(output),
             links=tuple(link for link in links if isinstance(link, str)) if isinstance(links, list) else (),
         )
 

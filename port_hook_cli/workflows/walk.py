@@ -43,8 +43,8 @@ class Resolution:
 class Step:
     """One step of a run: the run after it, the node run as it is now, and what happened.
 
-    `request` and `delivery` belong to a WEBHOOK node. `errors` are the expressions that failed and became
-    null, in the last step of their node.
+    `request` and `delivery` belong to a WEBHOOK node, and `url` is where the request goes, if the caller adds it.
+    `errors` are the expressions that failed and became null, in the last step of their node.
     """
 
     run: WorkflowRun
@@ -53,11 +53,17 @@ class Step:
     delivery: Delivery | None = None
     remarks: tuple[str, ...] = ()
     errors: tuple[JqError, ...] = ()
+    url: str | None = None
 
     @property
     def node(self) -> Node:
         """The node that the step is about."""
         return self.run.node(self.node_run)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether the node's request or message is about to be sent; the next step says what came of it."""
+        return self.node_run.progress is Progress.SENDING and self.delivery is None
 
 
 class RunEffects(Protocol):

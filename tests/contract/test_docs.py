@@ -16,6 +16,7 @@ import pytest
 import port_hook_cli
 from port_hook_cli import __version__
 from port_hook_cli.actions import encrypted_inputs
+from port_hook_cli.actions.action import ActionKind, PortAction
 from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.actions.request import RenderedRequest
@@ -44,9 +45,11 @@ from port_hook_cli.signatures import view as signature_records
 from port_hook_cli.signatures.verification import verify_signature
 from port_hook_cli.text.secret import Masker
 from port_hook_cli.trigger import records as trigger_records
-from port_hook_cli.trigger import workflow_records
+from port_hook_cli.trigger.action import Made, RunRequest, Unmet
+from port_hook_cli.trigger.invoker import UnmetExpression
+from port_hook_cli.trigger.run_data import RunData
 from port_hook_cli.workflows.run import NodeRun, WorkflowRun
-from port_hook_cli.workflows.shown_run import ShownNodeRun, ShownRun
+from port_hook_cli.workflows.shown_run import show_run
 from port_hook_cli.workflows.walk import Step
 from port_hook_cli.workflows.workflow import read_workflow
 from tests.conftest import Run
@@ -240,16 +243,22 @@ def trigger_records_of_each_type() -> Iterator[dict[str, Any]]:
     masker, delivery = Masker(()), Delivery(url="http://h", error="nothing answers")
     failed = JqError("foo", "compile", "jq: compile error")
     made = RenderedRequest(run_id="r", method="POST", url="u", headers=(), body={}, errors=(failed,))
-    yield trigger_records.invocation_record("a", made, {}, url="u", delivery=delivery, fate=None, masker=masker)
-    yield trigger_records.unmet_record("a", [("false", "is false")])
+    action = PortAction(identifier="a", kind=ActionKind.SELF_SERVICE, method={})
+    ready = RunRequest(
+        made=Made(action=action, data=RunData(), request=made, masker=masker),
+        invocation=an_invocation(b"{}"),
+        url="u",
+    )
+    yield trigger_records.invocation_record(ready, delivery)
+    yield trigger_records.unmet_record(Unmet("a", (UnmetExpression("false", "is false"),)))
     yield trigger_records.run_record("a", {}, page="")
     start = {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}}
     workflow = read_workflow({"identifier": "w", "nodes": [start]})
     node_run = NodeRun(id="wfnr_", node="start", created_at="", updated_at="")
     run = WorkflowRun(id="wfr_", workflow=workflow, created_at="", node_runs=(node_run,))
-    step = Step(run=run, node_run=node_run, request=made, delivery=delivery, errors=(failed,), remarks=("r",))
-    yield workflow_records.node_record(step, "u", masker)
-    yield workflow_records.workflow_run_record(run)
+    step = Step(run=run, node_run=node_run, request=made, delivery=delivery, errors=(failed,), remarks=("r",), url="u")
+    yield trigger_records.step_record(step, masker)
+    yield trigger_records.workflow_run_record(workflow, show_run(run))
 
 
 @pytest.mark.parametrize("record", list(trigger_records_of_each_type()), ids=lambda record: record["type"])
@@ -263,20 +272,6 @@ def test_page_lists_exactly_the_fields_of_a_record_of_trigger(record: dict[str, 
     # What is in a delivery and in an error is described once, with the first type.
     described_before = {"url", "status", "latency_ms", "error", "expression", "message"}
     assert (own - listed, inner - listed - described_before, listed - own - inner) == (set(), set(), set())
-
-
-def test_records_of_a_workflow_in_port_have_the_same_fields() -> None:
-    workflow = read_workflow(
-        {"identifier": "w", "nodes": [{"identifier": "start", "config": {"type": "EVENT_TRIGGER"}}]}
-    )
-    node_run = ShownNodeRun(id="wfnr_", node="start")
-    run = ShownRun(id="wfr_", node_runs=(node_run,))
-    in_port = (
-        workflow_records.port_node_record(workflow, run, node_run, Masker(())),
-        workflow_records.port_run_record(workflow, run),
-    )
-    here = {record["type"]: record for record in trigger_records_of_each_type()}
-    assert [record.keys() for record in in_port] == [here[record["type"]].keys() for record in in_port]
 
 
 def items_of(record: dict[str, Any]) -> list[dict[str, Any]]:

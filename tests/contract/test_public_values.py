@@ -8,7 +8,7 @@ import pytest
 
 from port_hook_cli.actions.action import ActionKind
 from port_hook_cli.actions.encryption import Problem, Scheme
-from port_hook_cli.cli.trigger import Operation, RunOrigin
+from port_hook_cli.cli.trigger_options import Operation, RunOrigin
 from port_hook_cli.invocations.models import Kind, Status
 from port_hook_cli.retarget.entry import End, EntryKind
 from port_hook_cli.runs.updates import LogLevel, RunStatus

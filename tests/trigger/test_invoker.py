@@ -23,6 +23,7 @@ from port_hook_cli.signatures.signing import signed_headers
 from port_hook_cli.signatures.verification import verify_signature
 from port_hook_cli.trigger.invoker import Invoker
 from port_hook_cli.trigger.open_invoker import SandboxInvoker, invoking
+from port_hook_cli.trigger.run_data import RunData
 from tests.conformance.cases import DATA, GUIDES
 from tests.factories import NOW, RUN_ID, SECRET
 from tests.keys import an_rsa_key, public_pem
@@ -65,7 +66,7 @@ def an_automation(condition: Any = None, **method: Any) -> PortAction:
 
 
 async def request(invoker: Invoker, action: PortAction, **fields: Any) -> RenderedRequest:
-    return await invoker.request(action, **{"run_id": RUN_ID, "by": BY, "at": AT, **fields})
+    return await invoker.request(action, RunData(**{"by": BY, **fields}), run_id=RUN_ID, at=AT)
 
 
 async def inputs_of(invoker: Invoker, action: PortAction, **given: Any) -> Any:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import tell
+from port_hook_cli.terminal.console import sayer
+from port_hook_cli.text.remark import Say, note
 from port_hook_cli.text.safe import brief, printable
 
 if TYPE_CHECKING:
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     from port_hook_cli.captures.store.capture_store import CaptureStore
 
 
-def open_captures(option: Path | None, runtime: Runtime, *, show_only: bool = False) -> CaptureStore:
-    """Open the store and print notes about its files; raises StoreError.
+def open_captures(
+    option: Path | None, runtime: Runtime, *, show_only: bool = False, say: Say | None = None
+) -> CaptureStore:
+    """Open the store; `say` gets notes about its files, or they are printed. Raises StoreError.
 
     With `show_only` the captures are only displayed, so they may belong to another user.
     """
@@ -25,13 +28,18 @@ def open_captures(option: Path | None, runtime: Runtime, *, show_only: bool = Fa
 
     store = open_store(option, runtime.cwd, show_only=show_only)
     for warning in store.warnings:
-        tell(f"note: {printable(warning)}", runtime)
+        (say or sayer(runtime))(note(printable(warning)))
     return store
 
 
 @contextmanager
-def open_body_filter(expression: str | None, runtime: Runtime, *, name: str) -> Iterator[JqBodyFilter | None]:
-    """Yield the filter for a jq expression, and afterward say how often it failed. Messages call it `name`."""
+def open_body_filter(
+    expression: str | None, runtime: Runtime, *, name: str, say: Say | None = None
+) -> Iterator[JqBodyFilter | None]:
+    """Yield the filter for a jq expression; afterward, `say` gets how often it failed, or that is printed.
+
+    Messages call the expression `name`.
+    """
     if expression is None:
         yield None
         return
@@ -41,7 +49,8 @@ def open_body_filter(expression: str | None, runtime: Runtime, *, name: str) -> 
         yield bodies
     if bodies.failures:
         count = f"{bodies.failures} captures" if bodies.failures > 1 else "1 capture"
-        tell(f"note: {name} failed for {count}, for example with: {brief(bodies.failure)}", runtime)
+        text = f"{name} failed for {count}, for example with: {brief(bodies.failure)}"
+        (say or sayer(runtime))(note(text))
 
 
 class LateStore:

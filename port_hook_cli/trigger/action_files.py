@@ -1,8 +1,7 @@
-"""The files that `trigger` reads: the action, and the documents of the run."""
+"""Reads actions and workflows from files, directories and Port, and the documents of a run from files and values."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,14 +26,12 @@ from port_hook_cli.actions.action import (
 from port_hook_cli.errors import PortApiError, StoreError, UsageError
 from port_hook_cli.files.documents import read_document, read_secrets_file
 from port_hook_cli.files.input import DOCUMENT_SUFFIXES, documents_in, read_input, require_name
-from port_hook_cli.http.limits import API_TIMEOUT_S
-from port_hook_cli.port_api.credentials import open_port_api
-from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import tell
+from port_hook_cli.text.remark import Remark, Say, note
 from port_hook_cli.text.safe import printable
-from port_hook_cli.trigger.documents import BadDocument
 from port_hook_cli.trigger.port_workflows import PortWorkflows
+from port_hook_cli.trigger.run_data import BadDocument
 from port_hook_cli.workflows.workflow import (
     BadWorkflow,
     Workflow,
@@ -103,21 +100,22 @@ class FoundWorkflow:
     is_in_port: bool = False
     version: int | None = None
 
+    @property
+    def remark(self) -> Remark:
+        """The note that the workflow was read from Port."""
+        version = "" if self.version is None else f", version {self.version}"
+        return note(printable(f"the workflow {self.workflow.identifier} was read from Port{version}"))
 
-def find_action(
-    source: ActionLocation,
-    runtime: Runtime,
-    settings: Callable[[], Settings],
-    *,
-    via_port: bool = False,
-    api_timeout_s: float = API_TIMEOUT_S,
+
+async def find_action(
+    source: ActionLocation, access: PortAccess, runtime: Runtime, say: Say, *, via_port: bool = False
 ) -> PortAction | FoundWorkflow:
     """Return the action or the workflow at `source`. With `via_port`, Port invokes it, so it can be an integration's.
 
     Raises UsageError for a file without an action, StoreError, SettingsError and PortApiError.
     """
     if source.file is None:
-        document: Any = asyncio.run(_get(source, settings(), runtime, api_timeout_s))
+        document: Any = await _get(source, access)
         name = f"The {'workflow' if is_workflow(document) else 'action'} {source.name}"
     elif _is_directory(source.file, runtime):
         name, document = source.file, _read_directory(source.file, runtime)
@@ -132,7 +130,7 @@ def find_action(
         picked = document if source.file is None else pick_action(document, source.identifier)
         if is_version1(picked):
             picked = converted(picked)
-            tell(f"note: {printable(CONVERTED.format(picked.get('identifier')))}", runtime)
+            say(note(printable(CONVERTED.format(picked.get("identifier")))))
         return read_action(picked, methods=(WEBHOOK, KAFKA, INTEGRATION_ACTION) if via_port else (WEBHOOK, KAFKA))
     except OtherMethod as error:
         raise UsageError(f"{name} {error}.", hint=_OTHER_METHOD) from error
@@ -178,14 +176,10 @@ def read_object(
         return read(read_secrets_file(content, name=name) if secret else read_document(content, name=name))
 
 
-def read_given(
-    name: str, file: str | None, given: Mapping[str, Any], runtime: Runtime, read: Callable[[Any], _Read]
-) -> _Read | None:
-    """Return what `read` makes of the document that is `given` under `name`, or else of the one in a file."""
-    if name not in given:
-        return read_object(file, runtime, read)
+def read_value(name: str, value: Any, read: Callable[[Any], _Read]) -> _Read:
+    """Return what `read` makes of a document that is not in a file; `name` begins its errors. Raises UsageError."""
     with _named(f"`{name}`"):
-        return read(given[name])
+        return read(value)
 
 
 @contextmanager
@@ -215,9 +209,9 @@ def _is_path(name: str) -> bool:
     return "/" in name or os.sep in name or name in {".", ".."}
 
 
-async def _get(source: ActionLocation, settings: Settings, runtime: Runtime, api_timeout_s: float) -> Mapping[str, Any]:
+async def _get(source: ActionLocation, access: PortAccess) -> Mapping[str, Any]:
     """Return what Port has under an identifier: an action or automation, else a workflow; a node is of a workflow."""
-    async with open_port_api(settings, runtime, timeout_s=api_timeout_s) as api:
+    async with access.client() as api:
         workflows = PortWorkflows(api)
         if source.identifier is not None:
             return await workflows.get(source.name)
@@ -236,19 +230,13 @@ async def _get(source: ActionLocation, settings: Settings, runtime: Runtime, api
                 ) from problem
 
 
-def find_in_port(
-    found: FoundWorkflow, settings: Settings, runtime: Runtime, *, api_timeout_s: float = API_TIMEOUT_S
-) -> FoundWorkflow:
+async def find_in_port(found: FoundWorkflow, access: PortAccess) -> FoundWorkflow:
     """Return the workflow as it is in Port, which runs it; raises PortApiError if Port does not have it."""
     if found.is_in_port:
         return found
     identifier = found.workflow.identifier
-
-    async def get() -> Mapping[str, Any]:
-        async with open_port_api(settings, runtime, timeout_s=api_timeout_s) as api:
-            return await PortWorkflows(api).get(identifier, hint=_NOT_IN_PORT)
-
-    document = asyncio.run(get())
+    async with access.client() as api:
+        document = await PortWorkflows(api).get(identifier, hint=_NOT_IN_PORT)
     try:
         return FoundWorkflow(read_workflow(document), found.node, is_in_port=True, version=_version(document))
     except BadWorkflow as error:

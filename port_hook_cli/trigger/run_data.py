@@ -1,15 +1,51 @@
-"""The documents for a triggered run, each in several formats that users have."""
+"""The data of a run, and the documents that it is read from, each in several formats that users have."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
+
+from port_hook_cli.actions.action import ActionKind, PortAction
+from port_hook_cli.actions.inputs import secret_texts
+from port_hook_cli.actions.samples import create_vm
+
+SAMPLE_STARTER: Mapping[str, Any] = create_vm("", at="")["trigger"]["by"]
+"""Who starts a run unless a user is given: `trigger.by`."""
 
 EVENT_FIELDS = frozenset({"diff", "context", "resourceType"})
 
 
 class BadDocument(ValueError):
     """A document in another format; the message continues a sentence that begins with the document's name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunData:
+    """What a run of an action or a workflow is made of.
+
+    `properties` are the inputs by name, as `POST /v1/actions/{id}/runs` takes them. `by` is `trigger.by`. `secrets` are
+    the organization's secrets by name. `operation` replaces the action's own. `origin` is UI or API.
+    """
+
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    by: Mapping[str, Any] = field(default_factory=lambda: SAMPLE_STARTER)
+    entity: Mapping[str, Any] | None = None
+    event: Mapping[str, Any] | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    origin: str = "UI"
+    operation: str | None = None
+
+    def secret_values(self, form: PortAction) -> list[str]:
+        """Return the texts that must not be shown: the secrets, and the values of the form's encrypted inputs."""
+        return [*self.secrets.values(), *secret_texts(form.inputs or {}, self.properties)]
+
+
+def default_starter(action: PortAction, event: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return `trigger.by` where no user is given: who caused an automation's event, or else the sample."""
+    trigger = event.get("trigger") if event is not None and action.kind is ActionKind.AUTOMATION else None
+    by = trigger.get("by") if isinstance(trigger, Mapping) else None
+    return by if isinstance(by, Mapping) else SAMPLE_STARTER
 
 
 def read_inputs(document: Any) -> dict[str, Any]:
@@ -34,7 +70,7 @@ def read_event(document: Any) -> Mapping[str, Any]:
     return _unwrapped(_object(document), "event", unless=EVENT_FIELDS)
 
 
-def read_by(document: Any, default: Mapping[str, Any]) -> Mapping[str, Any]:
+def read_by(document: Any, default: Mapping[str, Any] = SAMPLE_STARTER) -> Mapping[str, Any]:
     """Return `trigger.by`: the document itself if it is one, else `default` with the document as its user."""
     found = _unwrapped(_object(document), "user", unless={"userId", "orgId", "email"})
     if "user" in found or "orgId" in found:

@@ -1,4 +1,4 @@
-"""The options of `trigger` that only a workflow has: outputs of nodes that do not run, and responses to INPUT nodes."""
+"""The outputs of nodes that do not run: from a file, from options, or from the workflow's newest run in Port."""
 
 from __future__ import annotations
 
@@ -8,8 +8,17 @@ from typing import Any
 from port_hook_cli.errors import UsageError
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
+from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.runs.output_options import set_path
+from port_hook_cli.text.remark import Say, note
+from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.trigger.port_workflows import PortWorkflows
+from port_hook_cli.workflows.expressions import used_outputs
 from port_hook_cli.workflows.run import COMPLETED
+from port_hook_cli.workflows.workflow import Workflow
+
+LAST = "last"
+"""What `--outputs` takes instead of a file; a file of this name is `./last`."""
 
 
 def read_outputs(document: Any) -> dict[str, Mapping[str, Any]]:
@@ -51,6 +60,50 @@ def add_output(outputs: Mapping[str, Mapping[str, Any]], text: str) -> dict[str,
     if not keys and not isinstance(found, Mapping):
         raise UsageError(f"--output {path}: an output is an object.", hint=f"Write it like {path}.response.status=200.")
     return {**outputs, node: set_path(outputs.get(node, {}), keys, found)}
+
+
+async def last_outputs(
+    workflow: Workflow, node: str | None, access: PortAccess, say: Say
+) -> tuple[str, dict[str, Mapping[str, Any]]]:
+    """Return the id of the newest run and its outputs by node, and say which run it is.
+
+    Raises UsageError without a node to run or without a run, SettingsError and PortApiError.
+    """
+    if node is None or (node in workflow.nodes and workflow.nodes[node].is_trigger):
+        raise UsageError(
+            "--outputs last runs one node over the outputs of the nodes before it.",
+            hint=f"Name the node: {workflow.identifier}#NODE, or FILE#NODE.",
+        )
+    async with access.client(on_retry=lambda text: say(note(printable(text)))) as api:
+        run = await PortWorkflows(api).last_run(workflow.identifier)
+    if run is None:
+        raise UsageError(
+            f"The workflow {workflow.identifier} has no run yet, so there are no last outputs.",
+            hint=f"Start one with `port-hook trigger {workflow.identifier} --via-port`, or give --outputs FILE.",
+        )
+    state = "  ".join(filter(None, (run.result or run.status, run.created_at)))
+    say(note(f"the outputs are those of the run {brief(run.id)}  {brief(state)}"))
+    return run.id, {name: output for name, output in run.outputs.items() if name in workflow.nodes}
+
+
+def refuse_missing_outputs(workflow: Workflow, node: str, outputs: Mapping[str, Any], *, run_id: str) -> None:
+    """Raise UsageError if the node's templates use the output of a node that has none in a run.
+
+    The trigger's output may come from the inputs instead.
+    """
+    if node not in workflow.nodes:
+        return  # refused elsewhere
+    missing = [
+        name
+        for name in used_outputs(workflow.nodes[node])
+        if name in workflow.nodes and name not in {*outputs, node} and not workflow.nodes[name].is_trigger
+    ]
+    if missing:
+        names = ", ".join(missing)
+        raise UsageError(
+            f"The run {run_id} has no output of {names}, which the templates of {node} use.",
+            hint=f"Give it with --output {missing[0]}.PATH=JSON; --output {missing[0]}={{}} gives an empty one.",
+        )
 
 
 def read_responses(texts: Iterable[str]) -> dict[str, str]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from port_hook_cli.trigger.following import follow
+from port_hook_cli.trigger.in_port import LogLine, RunChanged, follow
 
 RUN_ID = "r_QOz6WoOB1Q2lmhZZ"
 
@@ -29,11 +29,8 @@ class Watch:
         self.seen: list[str] = []
         self.slept: list[float] = []
 
-    def change(self, run: Any) -> None:
-        self.seen.append(run["status"])
-
-    def log(self, entry: Any) -> None:
-        self.seen.append(entry["message"])
+    def event(self, event: RunChanged | LogLine) -> None:
+        self.seen.append(event.entry["message"] if isinstance(event, LogLine) else event.run["status"])
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -42,7 +39,7 @@ class Watch:
 
 async def followed(runs: Runs, watch: Watch, *, wait_s: float) -> Any:
     run = {"id": RUN_ID, "status": "IN_PROGRESS"}
-    return await follow(runs, run, wait_s=wait_s, on_change=watch.change, on_log=watch.log, sleep=watch.sleep)
+    return await follow(runs, run, wait_s=wait_s, on_event=watch.event, sleep=watch.sleep)
 
 
 async def test_follow_reports_changes_until_the_run_ends() -> None:
@@ -73,5 +70,5 @@ async def test_follow_returns_when_the_log_grows_endlessly() -> None:
     watch = Watch()
     async with asyncio.timeout(30):
         run = {"id": RUN_ID, "status": "IN_PROGRESS"}
-        await follow(EndlessLog("IN_PROGRESS"), run, wait_s=0.1, on_change=watch.change, on_log=watch.log, log_s=0.1)
+        await follow(EndlessLog("IN_PROGRESS"), run, wait_s=0.1, on_event=watch.event, log_s=0.1)
     assert "again" in watch.seen

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.trigger.documents import BadDocument, read_by, read_entity, read_event, read_inputs, read_secrets
+from port_hook_cli.trigger.run_data import BadDocument, read_by, read_entity, read_event, read_inputs, read_secrets
 from tests.factories import a_document
 
 SOMEBODY = {"orgId": "o", "userId": "u", "user": {"email": "a@example.com"}}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.trigger.destination import destination
+from port_hook_cli.trigger.target import RunTarget
 
 
 @pytest.mark.parametrize(
@@ -15,20 +15,20 @@ from port_hook_cli.trigger.destination import destination
         ("http://localhost:3000/x", None, "http://localhost:3000/x"),
     ],
 )
-def test_destination_replaces_the_origin_and_keeps_the_path(url: str, to: str | None, sent_to: str) -> None:
-    assert destination(url, to) == sent_to
+def test_target_replaces_the_origin_and_keeps_the_path(url: str, to: str | None, sent_to: str) -> None:
+    assert RunTarget(to=to).url_for("a", url) == sent_to
 
 
-def test_destination_rejects_another_machine_unless_the_user_names_it() -> None:
+def test_target_rejects_another_machine_unless_the_user_names_it() -> None:
     with pytest.raises(UsageError, match=r"https://example\.com/x, which is not on this machine"):
-        destination("https://example.com/x", None)
-    assert destination("https://example.com/x", None, to_its_url=True) == "https://example.com/x"
+        RunTarget().url_for("a", "https://example.com/x")
+    assert RunTarget(to_its_url=True).url_for("a", "https://example.com/x") == "https://example.com/x"
 
 
-def test_destination_rejects_ports_own_api_with_the_way_to_call_it() -> None:
+def test_target_rejects_ports_own_api_with_the_way_to_call_it() -> None:
     url = "https://api.getport.io/v1/actions/notify/runs"
     with pytest.raises(UsageError, match=r"which is Port's own API") as found:
-        destination(url, None)
+        RunTarget().url_for("a", url)
     assert "--via-port" in found.value.hint
-    assert destination(url, "http://127.0.0.1:8000") == "http://127.0.0.1:8000/v1/actions/notify/runs"
-    assert destination(url, None, to_its_url=True) == url
+    assert RunTarget(to="http://127.0.0.1:8000").url_for("a", url) == "http://127.0.0.1:8000/v1/actions/notify/runs"
+    assert RunTarget(to_its_url=True).url_for("a", url) == url

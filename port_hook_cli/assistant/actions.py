@@ -1,0 +1,237 @@
+"""The tools that make the request of an action: one shows it, and one sends it, which `--allow-send` must allow.
+
+A tool reads files of the working folder only, and what Port has under an identifier.
+"""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from port_hook_cli.actions.action import PortAction
+from port_hook_cli.assistant.capture_details import without_signature
+from port_hook_cli.assistant.results import ToolOutput
+from port_hook_cli.assistant.sending import DEFAULT_TIMEOUT_S, allowed_target
+from port_hook_cli.assistant.tool import Arguments
+from port_hook_cli.assistant.workspace import Workspace
+from port_hook_cli.errors import UsageError
+from port_hook_cli.files.input import DOCUMENT_SUFFIXES, documents_in
+from port_hook_cli.http.client import HttpClient
+from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET
+from port_hook_cli.runs.ids import check_run_id, make_run_id
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.signing import Signer
+from port_hook_cli.text.remark import Remark
+from port_hook_cli.text.safe import brief
+from port_hook_cli.text.secret import Masker, masked_errors
+from port_hook_cli.trigger.action import Made, Unmet, address, dispatch, make, require_event
+from port_hook_cli.trigger.action_files import FoundWorkflow, find_action, locate, read_value
+from port_hook_cli.trigger.invoker import Invoker
+from port_hook_cli.trigger.open_invoker import invoking
+from port_hook_cli.trigger.publishing import make_message
+from port_hook_cli.trigger.records import (
+    invocation_record,
+    message_record,
+    step_record,
+    unmet_record,
+    workflow_run_record,
+)
+from port_hook_cli.trigger.remarks import action_differences, action_remarks, failed_expressions
+from port_hook_cli.trigger.run_data import RunData, default_starter, read_entity, read_event, read_inputs
+from port_hook_cli.trigger.target import RunTarget
+from port_hook_cli.trigger.workflow import WorkflowEvent, walk_workflow
+from port_hook_cli.trigger.workflow_effects import Outside
+from port_hook_cli.trigger.workflow_start import WorkflowStart, form_of_workflow
+from port_hook_cli.workflows.shown_run import show_run
+from port_hook_cli.workflows.walk import Step
+
+Record = dict[str, Any]
+
+
+async def render_action(arguments: Arguments, workspace: Workspace) -> ToolOutput:
+    """Make the request of an action in a file, as `trigger --dry-run` does, without a signature."""
+    require_file(arguments["action"], workspace)
+    tool = _ActionTool(arguments, workspace)
+    return ToolOutput([await tool.render()])
+
+
+async def trigger_action(arguments: Arguments, workspace: Workspace) -> ToolOutput:
+    """Invoke an action, an automation or a workflow, as `trigger` does."""
+    refuse_other_files(arguments["action"], workspace.runtime)
+    tool = _ActionTool(arguments, workspace)
+    target = RunTarget(to=allowed_target(arguments.get("to"), workspace))
+    return ToolOutput([_without_signature(record) for record in await tool.trigger(target)])
+
+
+def _without_signature(record: Record) -> Record:
+    headers = record.get("headers")
+    return {**record, "headers": dict(without_signature(headers.items()))} if isinstance(headers, dict) else record
+
+
+class _ActionTool:
+    """One call of a tool that makes the request of an action."""
+
+    def __init__(self, arguments: Arguments, workspace: Workspace) -> None:
+        self._arguments = arguments
+        self._runtime = workspace.runtime
+        self._say = workspace.say
+        self._source = locate(arguments["action"], workspace.runtime)
+        self._access: PortAccess = workspace.access(ALL_NEEDS if self._source.file is None else ONLY_THE_SECRET)
+        self._strict: bool = arguments.get("strict", False)
+
+    async def render(self) -> Record:
+        """Return the record of a request that is not sent."""
+        action = await self._find()
+        if isinstance(action, FoundWorkflow):
+            raise UsageError(
+                f"--dry-run is for actions, and {self._arguments['action']} is a workflow.", hint="Leave it out."
+            )
+        data = self._data(action)
+        with masked_errors(Masker(data.secret_values(action))), self._invoking() as invoker:
+            self._tell_of(action, data)
+            if action.is_message:
+                return await self._message(action, data, invoker)
+            made = await self._make(action, data, invoker, RunTarget())
+            if isinstance(made, Unmet):
+                return unmet_record(made)
+            anywhere = RunTarget(to_its_url=True)  # it is only shown
+            now, new_id = self._runtime.now(), self._runtime.new_id()
+            return invocation_record(address(made, anywhere, lambda: None, id=new_id, now=now))
+
+    async def trigger(self, target: RunTarget) -> list[Record]:
+        """Send the request of an action, or run a workflow, and return the records."""
+        found = await self._find()
+        async with HttpClient(timeout_s=self._arguments.get("timeout_s", DEFAULT_TIMEOUT_S)) as client:
+            if isinstance(found, FoundWorkflow):
+                return await self._walk(found, target, client)
+            return [await self._send(found, target, client)]
+
+    async def _send(self, action: PortAction, target: RunTarget, client: HttpClient) -> Record:
+        data = self._data(action)
+        with masked_errors(Masker(data.secret_values(action))), self._invoking() as invoker:
+            self._tell_of(action, data)
+            if action.is_message:
+                raise UsageError(
+                    f"The action {action.identifier} is invoked by Kafka: Port publishes a message and sends no "
+                    "request.",
+                    hint="Publish it with --kafka HOST:PORT, or print it with --dry-run.",
+                )
+            made = await self._make(action, data, invoker, target)
+            if isinstance(made, Unmet):
+                return unmet_record(made)
+            now, new_id = self._runtime.now(), self._runtime.new_id()
+            ready = address(made, target, self._signer, id=new_id, now=now)
+            return invocation_record(ready, await dispatch(ready, client, self._access.announce))
+
+    async def _walk(self, found: FoundWorkflow, target: RunTarget, client: HttpClient) -> list[Record]:
+        if found.is_in_port:
+            self._say(found.remark)
+        data = self._data(form_of_workflow(found.workflow, found.node))
+        start = WorkflowStart(workflow=found.workflow, node=found.node, data=data)
+        outside = Outside(
+            runtime=self._runtime, access=self._access, recipient=client, signer=self._signer, target=target
+        )
+        records = list[Record]()
+
+        def on_event(event: WorkflowEvent) -> None:
+            if isinstance(event, Remark):
+                self._say(event)
+            elif isinstance(event, Step) and not event.is_begun:
+                records.append(step_record(event, start.masker))
+
+        with self._invoking() as invoker:
+            run = await walk_workflow(start, outside, invoker, on_event, strict=self._strict)
+        return [*records, workflow_run_record(run.workflow, show_run(run))]
+
+    async def _find(self) -> PortAction | FoundWorkflow:
+        return await find_action(self._source, self._access, self._runtime, self._say)
+
+    def _data(self, form: PortAction) -> RunData:
+        """Return the data of the run in the arguments; raises UsageError for another document."""
+        given = self._arguments
+        event = read_value("event", given["event"], read_event) if "event" in given else None
+        data = RunData(
+            properties=read_value("inputs", given["inputs"], read_inputs) if "inputs" in given else {},
+            by=default_starter(form, event),
+            entity=read_value("entity", given["entity"], read_entity) if "entity" in given else None,
+            event=event,
+            operation=given.get("operation"),
+        )
+        for value in data.secret_values(form):
+            self._runtime.keep_secret(value)
+        return data
+
+    def _invoking(self) -> AbstractContextManager[Invoker]:
+        return invoking(lambda: self._access.secret, strict=self._strict)
+
+    def _signer(self) -> Signer:
+        return Signer(self._access.secret)
+
+    def _tell_of(self, action: PortAction, data: RunData) -> None:
+        require_event(action, data)
+        for remark in (*action_remarks(action, data), *action_differences(action)):
+            self._say(remark)
+
+    async def _make(self, action: PortAction, data: RunData, invoker: Invoker, target: RunTarget) -> Made | Unmet:
+        made = await make(
+            action, data, invoker, run_id=self._run_id(), now=self._runtime.now(), any_url=target.to is not None
+        )
+        for remark in () if isinstance(made, Unmet) else made.remarks:
+            self._say(remark)
+        return made
+
+    async def _message(self, action: PortAction, data: RunData, invoker: Invoker) -> Record:
+        now = self._runtime.now()
+        made = await make_message(action, data, invoker, run_id=self._run_id(), now=now)
+        if isinstance(made, Unmet):
+            return unmet_record(made)
+        for remark in failed_expressions(made.errors, made.masker):
+            self._say(remark)
+        return message_record(made.signed(None, now=now))
+
+    def _run_id(self) -> str:
+        given = self._arguments.get("run_id")
+        return make_run_id(secrets.choice) if given is None else check_run_id(given)
+
+
+def require_file(action: str, workspace: Workspace) -> None:
+    """Raise UsageError unless `action` is a file or a directory that a tool may read."""
+    if locate(action, workspace.runtime).file is None:
+        raise UsageError(f"There is no file {brief(action)}.", hint="Give the file of an action, FILE#ID or DIR#ID.")
+    refuse_other_files(action, workspace.runtime)
+
+
+def refuse_other_files(action: str, runtime: Runtime) -> None:
+    """Raise UsageError for a file outside the working folder, and for one that is neither JSON nor YAML.
+
+    An agent that was deceived by what it reads must not be able to read other files of the user.
+    """
+    file = locate(action, runtime).file
+    if file is None:
+        return
+    path, folder = (runtime.cwd / file).resolve(), runtime.cwd.resolve()
+    if file == "-" or not path.is_relative_to(folder) or not (path.is_dir() or _is_document(path)):
+        raise UsageError(
+            f"{brief(action)} is not a JSON or YAML file, or a directory, in {folder}.",
+            hint="Tools read actions only in the folder in which port-hook was started.",
+        )
+    if path.is_dir():
+        _refuse_links(path, folder)
+
+
+def _refuse_links(directory: Path, folder: Path) -> None:
+    """Raise UsageError if one of the files that are read with a directory is a link to a file that may not be read."""
+    for file in documents_in(directory):
+        target = file.resolve()
+        if not (target.is_relative_to(folder) and _is_document(target)):
+            raise UsageError(
+                f"{brief(str(file))} is a link to a file that is not a JSON or YAML file in {folder}.",
+                hint="Remove the link, or name the file of the action.",
+            )
+
+
+def _is_document(path: Path) -> bool:
+    return path.suffix.lower() in DOCUMENT_SUFFIXES

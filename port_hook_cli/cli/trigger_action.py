@@ -1,0 +1,165 @@
+"""`trigger` of an action or automation: its request is sent or printed, its message published, or Port runs it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from port_hook_cli.actions.action import PortAction
+from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.cli.trigger_options import TriggerCommand
+from port_hook_cli.errors import UsageError
+from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.runs.ids import make_run_id
+from port_hook_cli.terminal.console import Output, emit, tell
+from port_hook_cli.text.remark import Remark, note
+from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.text.secret import Masker, masked_errors
+from port_hook_cli.trigger.action import Made, MadeMessage, RunRequest, Unmet, address, dispatch, make, require_event
+from port_hook_cli.trigger.invoker import Invoker
+from port_hook_cli.trigger.open_invoker import invoking
+from port_hook_cli.trigger.records import invocation_record, unmet_record
+from port_hook_cli.trigger.remarks import action_differences, action_remarks
+from port_hook_cli.trigger.run_data import RunData
+
+
+async def trigger_action(action: PortAction, asked: TriggerCommand) -> ExitCode:
+    """Carry out `trigger` for an action; raises the PortHookErrors of files, settings, inputs, templates and Port."""
+    _refuse_options_of_workflows(asked)
+    data = asked.run.read(action, asked.runtime)
+    with masked_errors(Masker(data.secret_values(action))):
+        if asked.port.via_port:
+            from port_hook_cli.cli.trigger_in_port import run_action_in_port
+
+            return await run_action_in_port(action, data, asked)
+        require_event(action, data)
+        for remark in (*action_remarks(action, data), *_visible_secrets(action, asked), *action_differences(action)):
+            asked.say(remark)
+        with invoking(lambda: asked.access.secret, strict=asked.run.strict) as invoker:
+            made = await _make(action, data, invoker, asked)
+        if isinstance(made, Unmet):
+            return _tell_unmet(made, asked)
+        if isinstance(made, MadeMessage):
+            from port_hook_cli.cli.trigger_message import publish_message
+
+            return await publish_message(made, asked)
+        return await _send(made, asked)
+
+
+def _refuse_options_of_workflows(asked: TriggerCommand) -> None:
+    if asked.port.wait_s and not asked.port.via_port:
+        raise UsageError("--wait follows a run in Port.", hint="Add --via-port, or leave it out.")
+    given: Mapping[str, object] = {
+        "--outputs": asked.workflow.outputs,
+        "--output": asked.workflow.output_of,
+        "--respond": asked.workflow.respond,
+    }
+    for option, value in given.items():
+        if value:
+            raise UsageError(f"{option} is for workflows, and {asked.action} is an action.", hint="Leave it out.")
+
+
+def _visible_secrets(action: PortAction, asked: TriggerCommand) -> Iterator[Remark]:
+    given = {text.partition("=")[0].removesuffix(":") for text in asked.run.input_ or []}
+    declared = action.inputs or {}
+    if any(
+        name in given and isinstance(rules, Mapping) and rules.get("encryption") for name, rules in declared.items()
+    ):
+        yield note("other users of this machine can see a secret in --input; use --inputs FILE for a real one")
+
+
+async def _make(
+    action: PortAction, data: RunData, invoker: Invoker, asked: TriggerCommand
+) -> Made | MadeMessage | Unmet:
+    run_id, now = asked.run.run_id or make_run_id(secrets.choice), asked.runtime.now()
+    if asked.target.brokers is None and not action.is_message:
+        any_url = asked.target.read().chosen(action.identifier) is not None
+        return await make(action, data, invoker, run_id=run_id, now=now, any_url=any_url)
+    if asked.target.brokers is None and asked.output.sends:
+        raise UsageError(
+            f"The action {action.identifier} is invoked by Kafka: Port publishes a message and sends no request.",
+            hint="Publish it with --kafka HOST:PORT, or print it with --dry-run.",
+        )
+    from port_hook_cli.trigger.publishing import make_message
+
+    return await make_message(action, data, invoker, run_id=run_id, now=now)
+
+
+async def _send(made: Made, asked: TriggerCommand) -> ExitCode:
+    runtime, sends = asked.runtime, asked.output.sends
+    for remark in made.remarks:
+        asked.say(remark)
+    target = asked.target.read() if sends else replace(asked.target.read(), to_its_url=True)
+    signer = asked.signature.signer(asked.access)
+    ready = address(made, target, signer, id=runtime.new_id(), now=runtime.now())
+    if not sends:
+        _print_request(ready, asked)
+        return ExitCode.OK
+    if not asked.output.json:
+        _show_request(ready, asked)
+    from port_hook_cli.http.client import HttpClient
+
+    async with HttpClient(timeout_s=asked.target.timeout_s) as client:
+        announce = None if asked.signature.no_sign else asked.access.announce
+        delivery = await dispatch(ready, client, announce)
+    _show_response(ready, delivery, asked)
+    return _exit_code(delivery)
+
+
+def _tell_unmet(unmet: Unmet, asked: TriggerCommand) -> ExitCode:
+    """Print why an automation does not run for its event, and return the exit code."""
+    if asked.output.json:
+        emit(unmet_record(unmet), asked.runtime.stdout)
+        return ExitCode.NOT_TRIGGERED
+    tell(f"The condition of {brief(unmet.action)} is not met, so no request is sent:", asked.runtime)
+    for each in unmet.expressions:
+        tell(f"  {printable(each.expression)} {printable(each.reason)}", asked.runtime)
+    return ExitCode.NOT_TRIGGERED
+
+
+def _print_request(ready: RunRequest, asked: TriggerCommand) -> None:
+    """Print a request instead of sending it: as HTTP, as a record, or as a shell command."""
+    from port_hook_cli.invocations.snippets import SignedRequest
+    from port_hook_cli.invocations.url_text import masked_url, sendable_url
+    from port_hook_cli.terminal.console import write_bytes, write_content
+
+    runtime, shown, url = asked.runtime, ready.shown, masked_url(ready.url, ready.made.masker.text)
+    if (shown.headers, shown.body, url) != (ready.invocation.headers, ready.invocation.body, ready.url):
+        print("note: secrets are masked, so this is not exactly what would be sent", file=runtime.stderr)
+    if asked.output.json:
+        emit(invocation_record(ready), runtime.stdout)
+        return
+    if asked.output.format is not None:
+        request = SignedRequest(
+            url=sendable_url(url), headers=shown.headers.items, body=shown.body, method=shown.method
+        )
+        write_bytes(f"{asked.output.format.write(request)}\n".encode("utf-8", "replace"), runtime.stdout)
+        return
+    from port_hook_cli.invocations.view import request_text
+
+    content = request_text(shown, sendable_url(url))
+    write_content(content, runtime.stdout, environ=runtime.environ, end="\n")
+
+
+def _show_request(ready: RunRequest, asked: TriggerCommand) -> None:
+    from port_hook_cli.cli.trigger_view import request_lines
+
+    screen = Output(asked.runtime.stdout, asked.runtime.environ)
+    screen.print(*screen.fit(request_lines(ready)))
+
+
+def _show_response(ready: RunRequest, delivery: Delivery, asked: TriggerCommand) -> None:
+    if asked.output.json:
+        emit(invocation_record(ready, delivery), asked.runtime.stdout)
+        return
+    from port_hook_cli.cli.trigger_view import response_lines
+
+    screen = Output(asked.runtime.stdout, asked.runtime.environ)
+    screen.print(*screen.fit(response_lines(ready, delivery, conflict=asked.signature.conflict(asked.access))))
+
+
+def _exit_code(delivery: Delivery) -> ExitCode:
+    if delivery.fault == "unreachable":
+        return ExitCode.TARGET
+    return ExitCode.OK if delivery.ok else ExitCode.FAILED

@@ -1,0 +1,222 @@
+"""`trigger --via-port`: Port runs the action or workflow, and the run is followed and shown until it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from port_hook_cli.actions.action import PortAction
+from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.cli.trigger_options import TriggerCommand
+from port_hook_cli.cli.trigger_view import (
+    end_line,
+    log_line,
+    node_line,
+    port_headline,
+    port_log_line,
+    result_lines,
+    run_line,
+    waiting_lines,
+)
+from port_hook_cli.errors import UsageError
+from port_hook_cli.runs.updates import ended_status
+from port_hook_cli.runs.urls import run_page
+from port_hook_cli.terminal.console import Output, emit, tell
+from port_hook_cli.text.remark import Remark, note
+from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.text.secret import Masker
+from port_hook_cli.text.styled import Styled
+from port_hook_cli.trigger.action_files import FoundWorkflow
+from port_hook_cli.trigger.in_port import (
+    LogLine,
+    RunChanged,
+    WorkflowSeen,
+    follow,
+    follow_workflow,
+    require_startable,
+    start_action_in_port,
+    start_workflow_in_port,
+    startable_trigger,
+)
+from port_hook_cli.trigger.port_workflows import PortWorkflows
+from port_hook_cli.trigger.records import node_record, run_record, workflow_run_record
+from port_hook_cli.trigger.run_data import RunData
+from port_hook_cli.trigger.workflow_start import form_of_workflow
+from port_hook_cli.workflows.shown_run import ShownNodeRun, ShownRun
+from port_hook_cli.workflows.workflow import NodeType
+
+_CONTINUED = 4  # the column in which a long line continues
+_SUCCESS = "SUCCESS"
+
+
+async def run_action_in_port(action: PortAction, data: RunData, asked: TriggerCommand) -> ExitCode:
+    """Run `action` through Port's API, which checks the inputs; raises UsageError, SettingsError and PortApiError.
+
+    The exit code is 1 for a run that failed, was declined, or did not end within --wait.
+    """
+    require_startable(action)
+    screen, wait_s = _ActionScreen(asked), asked.port.wait_s
+    async with asked.access.client(on_retry=lambda text: asked.say(note(printable(text)))) as port:
+        run = await start_action_in_port(port, action, data, run_as=_email(data, asked))
+        page = run_page(asked.access.settings.app_url, str(run.get("id", "")))
+        screen.begin(run, page)
+        if wait_s:
+            run = await follow(port, run, wait_s=wait_s, on_event=screen.event)
+    if asked.output.json:
+        emit(run_record(action.identifier, run, page=page, logs=screen.logs), asked.runtime.stdout)
+    if not wait_s:
+        return ExitCode.OK
+    ended = ended_status(run)
+    if ended is None:
+        tell(f"error: {brief(str(run.get('id')))} did not end within {wait_s:g} s", asked.runtime)
+    return ExitCode.OK if ended == _SUCCESS else ExitCode.FAILED
+
+
+class _ActionScreen:
+    """Prints the progress of an action's run in Port for people, and keeps the messages of its log."""
+
+    def __init__(self, asked: TriggerCommand) -> None:
+        self.logs: list[str] = []
+        self._asked = asked
+
+    def begin(self, run: Mapping[str, object], page: str) -> None:
+        """Print which run was started, and its page."""
+        self._print(run_line(run))
+        if page:
+            self._print(page)
+
+    def event(self, event: RunChanged | LogLine) -> None:
+        """Print what is new in the run."""
+        if isinstance(event, LogLine):
+            self.logs.append(str(event.entry.get("message", "")))
+            self._print(log_line(event.entry))
+        else:
+            self._print(run_line(event.run))
+
+    def _print(self, line: str) -> None:
+        if not self._asked.output.json:
+            runtime = self._asked.runtime
+            output = Output(runtime.stdout, runtime.environ)
+            output.print(*output.fit([Styled(line)], indent=_CONTINUED))
+            runtime.stdout.flush()
+
+
+def _email(data: RunData, asked: TriggerCommand) -> str | None:
+    """Return the email of the user in the --user file, or None without one: Port needs a real user."""
+    if asked.run.user is None:
+        return None
+    user = data.by.get("user")
+    email = user.get("email") if isinstance(user, Mapping) else None
+    if not isinstance(email, str):
+        raise UsageError(
+            f"{asked.run.user} has no `email`, which Port needs to run the action as that user.",
+            hint="Add the email, or omit --user.",
+        )
+    return email
+
+
+async def run_workflow_in_port(found: FoundWorkflow, data: RunData, asked: TriggerCommand) -> ExitCode:
+    """Run a workflow that Port has through its API, which checks the inputs; raises UsageError and PortApiError.
+
+    The exit code is 1 for a run that failed, was cancelled, or did not end within --wait.
+    """
+    for option, given in {"--entity": asked.run.entity, "--user": asked.run.user}.items():
+        if given is not None:
+            raise UsageError(
+                f"{option} has no effect: Port's API takes only inputs for a run of a workflow.", hint="Leave it out."
+            )
+    form = form_of_workflow(found.workflow, startable_trigger(found).identifier)
+    screen = _WorkflowScreen(found, Masker(data.secret_values(form)), asked)
+    async with asked.access.client(on_retry=lambda text: asked.say(note(printable(text)))) as api:
+        port = PortWorkflows(api)
+        run = await start_workflow_in_port(port, found, data)
+        screen.begin(run)
+        if asked.port.wait_s:
+            run = await follow_workflow(port, run, wait_s=asked.port.wait_s, on_event=screen.event)
+    screen.end(run)
+    return _exit_code(run, asked)
+
+
+class _WorkflowScreen:
+    """Prints the progress of a workflow's run in Port, for people or as records."""
+
+    def __init__(self, found: FoundWorkflow, masker: Masker, asked: TriggerCommand) -> None:
+        self._workflow = found.workflow
+        self._version = found.version
+        self._masker = masker
+        self._asked = asked
+        self._is_json = asked.output.json
+        self._output = Output(asked.runtime.stdout, asked.runtime.environ)
+        self._begun: set[str] = set()
+        self._ended: set[str] = set()
+        self._logs: list[str] = []
+        self._new_logs: list[Mapping[str, object]] = []
+
+    def begin(self, run: ShownRun) -> None:
+        """Print which run was started."""
+        self._print([port_headline(self._workflow, run, self._version)])
+
+    def event(self, event: WorkflowSeen | LogLine | Remark) -> None:
+        """Print what is new in the run."""
+        if isinstance(event, Remark):
+            self._asked.say(event)
+        elif isinstance(event, LogLine):
+            self._logs.append(self._masker.text(str(event.entry.get("message") or event.entry.get("log") or "")))
+            self._new_logs.append(event.entry)
+        else:
+            self._show(event.run)
+
+    def end(self, run: ShownRun) -> None:
+        """Print how the run has ended, if it was followed."""
+        if self._is_json:
+            emit(workflow_run_record(self._workflow, run, self._logs), self._asked.runtime.stdout)
+        elif self._asked.port.wait_s:
+            self._print([end_line(run)])
+
+    def _show(self, run: ShownRun) -> None:
+        for node_run in run.node_runs:
+            if node_run.id not in self._begun:
+                self._begun.add(node_run.id)
+                self._begin_node(node_run)
+            self._show_logs(node_run.id)
+            if node_run.has_ended and node_run.id not in self._ended:
+                self._ended.add(node_run.id)
+                self._end_node(run, node_run)
+        self._show_logs(None)
+
+    def _begin_node(self, node_run: ShownNodeRun) -> None:
+        node = self._workflow.nodes.get(node_run.node)
+        self._print([node_line(node_run, node_run.type or ("" if node is None else node.type))])
+        is_asynchronous = node is not None and node.type == NodeType.WEBHOOK and not node.is_synchronized
+        if is_asynchronous and not node_run.has_ended:
+            self._print(waiting_lines(node_run.id))
+
+    def _end_node(self, run: ShownRun, node_run: ShownNodeRun) -> None:
+        node = self._workflow.nodes.get(node_run.node)
+        is_trigger = node is not None and node.is_trigger
+        if not self._is_json:
+            self._print(result_lines(node_run, self._masker, is_trigger=is_trigger))
+        elif not is_trigger:
+            emit(node_record(self._workflow, run.id, node_run, self._masker), self._asked.runtime.stdout)
+
+    def _show_logs(self, node_run_id: str | None) -> None:
+        """Print the new entries of a node run, or all that are left."""
+        new, self._new_logs = self._new_logs, []
+        for entry in new:
+            if node_run_id in {None, str(entry.get("nodeRunIdentifier"))}:
+                self._print([port_log_line(entry, self._masker)])
+            else:
+                self._new_logs.append(entry)
+
+    def _print(self, lines: Iterable[Styled]) -> None:
+        if not self._is_json:
+            self._output.print(*self._output.fit(lines))
+
+
+def _exit_code(run: ShownRun, asked: TriggerCommand) -> ExitCode:
+    if not asked.port.wait_s:
+        return ExitCode.OK
+    if not run.has_ended:
+        current = run.current
+        where = "" if current is None else f"; {brief(current.node)} ({brief(current.id)}) is {brief(current.status)}"
+        tell(f"error: {brief(run.id)} did not end within {asked.port.wait_s:g} s{where}", asked.runtime)
+    return ExitCode.OK if run.result == _SUCCESS and run.has_ended else ExitCode.FAILED

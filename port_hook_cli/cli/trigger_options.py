@@ -1,0 +1,324 @@
+"""The options of `trigger`, in the groups of its help, and the values that they build."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+from port_hook_cli.cli import options
+from port_hook_cli.cli.declaration import ANY_VALUE, NoEffect
+from port_hook_cli.cli.option_groups import also, option, option_group
+from port_hook_cli.cli.signing_options import Unit
+from port_hook_cli.errors import UsageError
+from port_hook_cli.http.limits import API_TIMEOUT_S
+from port_hook_cli.invocations.snippets import SNIPPET_FORMATS, SnippetFormat, find_format
+from port_hook_cli.signatures.signing import Signer, TimestampUnit
+
+if TYPE_CHECKING:
+    from port_hook_cli.actions.action import PortAction
+    from port_hook_cli.port_api.access import PortAccess
+    from port_hook_cli.runtime import Runtime
+    from port_hook_cli.text.remark import Say
+    from port_hook_cli.trigger.run_data import RunData
+    from port_hook_cli.trigger.target import RunTarget
+    from port_hook_cli.workflows.workflow import Workflow
+
+
+class Operation(StrEnum):
+    """What a self-service action does to its entity."""
+
+    CREATE = "CREATE"
+    DAY_2 = "DAY-2"
+    DELETE = "DELETE"
+
+
+class RunOrigin(StrEnum):
+    """Where a self-service action was run from."""
+
+    UI = "UI"
+    API = "API"
+
+
+_COMMANDS = tuple(row.name for row in SNIPPET_FORMATS if row.is_command)
+_IN_PORT = (NoEffect("--via-port has Port make the request", beside=("--via-port",)),)
+
+
+@option_group("Target")
+class TriggerTarget:
+    """Where the request or message of a run goes."""
+
+    to: Annotated[
+        str | None,
+        option(
+            "--to",
+            metavar="URL|PORT",
+            help="The target. Without a path, the action's path and query are used.",
+            no_effect=_IN_PORT,
+        ),
+    ] = None
+    route: Annotated[
+        list[str] | None,
+        option("--route", metavar="ACTION=URL", help="Another target for this action (repeatable).", completes="rules"),
+    ] = None
+    to_its_url: Annotated[
+        bool,
+        option("--to-its-url", help="Send to the action's own URL, even on another machine.", no_effect=_IN_PORT),
+    ] = False
+    kafka: Annotated[
+        str | None,
+        option(
+            "--kafka",
+            metavar="HOST:PORT",
+            help="Publish the message that Port publishes to Kafka to this broker, and send no request.",
+            excludes=("--format", "--via-port"),
+        ),
+    ] = None
+    timeout_s: Annotated[options.ResponseTimeout, also(no_effect=_IN_PORT)] = 40.0
+
+    def read(self) -> RunTarget:
+        """Return the targets as URLs; raises UsageError."""
+        from port_hook_cli.invocations.forwarding import read_target
+        from port_hook_cli.trigger.target import RunTarget
+
+        to, routes = None if self.to is None else read_target(self.to, "--to"), {}
+        for text in self.route or []:
+            action, equals, target = text.partition("=")
+            if not (action and equals and target):
+                raise UsageError(f"--route {text!r} is not ACTION=URL.", hint="Write it as --route create_vm=8001.")
+            routes[action] = read_target(target, "--route")
+        return RunTarget(to=to, routes=routes, to_its_url=self.to_its_url)
+
+    @property
+    def brokers(self) -> tuple[str, ...] | None:
+        """The brokers that messages are published to; raises UsageError."""
+        if self.kafka is None:
+            return None
+        from port_hook_cli.kafka.local import read_bootstrap
+
+        return read_bootstrap(self.kafka)
+
+    @property
+    def chosen(self) -> Mapping[str, object]:
+        """The values of the options that choose where a request is sent."""
+        return {"--to": self.to, "--route": self.route, "--to-its-url": self.to_its_url}
+
+
+@option_group("Run")
+class TriggerRun:
+    """What a run is made of."""
+
+    input_: Annotated[
+        list[str] | None,
+        option(
+            "--input",
+            metavar="NAME=VALUE",
+            help="An input, read by its declared type; NAME:=JSON reads JSON (repeatable).",
+        ),
+    ] = None
+    inputs: Annotated[
+        str | None,
+        option("--inputs", metavar="FILE", help="Inputs as JSON or YAML, or a payload that contains them."),
+    ] = None
+    entity: Annotated[str | None, option("--entity", metavar="FILE", help="The entity that the action runs on.")] = None
+    event: Annotated[
+        str | None,
+        option("--event", metavar="FILE", help="The event that an automation runs for.", no_effect=_IN_PORT),
+    ] = None
+    user: Annotated[
+        str | None, option("--user", metavar="FILE", help="The user who runs it. Default: a sample user.")
+    ] = None
+    operation: Annotated[
+        Operation | None, option("--operation", help="Default: the action's own operation.", no_effect=_IN_PORT)
+    ] = None
+    run_id: Annotated[
+        str | None, option("--run-id", metavar="ID", help="The run's id. Default: a new one.", no_effect=_IN_PORT)
+    ] = None
+    origin: Annotated[RunOrigin, option("--origin", help="Where the action was run from.", no_effect=_IN_PORT)] = (
+        RunOrigin.UI
+    )
+    secrets: Annotated[
+        str | None,
+        option(
+            "--secrets",
+            metavar="FILE",
+            help="The organization's secrets for `.secrets`: JSON or .env.",
+            no_effect=_IN_PORT,
+        ),
+    ] = None
+    strict: Annotated[
+        bool,
+        option(
+            "--strict",
+            help="Fail if a jq expression fails, instead of using null.",
+            trust=ANY_VALUE,
+            no_effect=_IN_PORT,
+        ),
+    ] = False
+
+    def read(self, form: PortAction, runtime: Runtime) -> RunData:
+        """Return the data of a run of an action, or of a workflow as the action that its form is.
+
+        Its secrets are remembered, so that a crash report masks them. Raises UsageError and StoreError.
+        """
+        from port_hook_cli.actions.inputs import parse_input
+        from port_hook_cli.trigger import run_data
+        from port_hook_cli.trigger.action_files import read_object
+
+        properties = read_object(self.inputs, runtime, run_data.read_inputs) or {}
+        properties |= dict(parse_input(text, form.inputs) for text in self.input_ or [])
+        event = read_object(self.event, runtime, run_data.read_event)
+        data = run_data.RunData(
+            properties=properties,
+            by=read_object(self.user, runtime, run_data.read_by) or run_data.default_starter(form, event),
+            entity=read_object(self.entity, runtime, run_data.read_entity),
+            event=event,
+            secrets=read_object(self.secrets, runtime, run_data.read_secrets, secret=True) or {},
+            origin=str(self.origin),
+            operation=None if self.operation is None else str(self.operation),
+        )
+        for value in data.secret_values(form):
+            runtime.keep_secret(value)
+        return data
+
+
+@option_group("Workflow")
+class TriggerWorkflow:
+    """What stands in for nodes of a workflow."""
+
+    outputs: Annotated[
+        str | None,
+        option(
+            "--outputs",
+            metavar="FILE|last",
+            help="The outputs of nodes that should not run: a map, or a run as Port shows it. last: the newest run.",
+            no_effect=_IN_PORT,
+        ),
+    ] = None
+    output_of: Annotated[
+        list[str] | None,
+        option(
+            "--output",
+            metavar="NODE.PATH=JSON",
+            help="One value in the output of a node that should not run (repeatable).",
+            no_effect=_IN_PORT,
+        ),
+    ] = None
+    respond: Annotated[
+        list[str] | None,
+        option(
+            "--respond",
+            metavar="NODE=OUTLET",
+            help="The response to an INPUT node (repeatable).",
+            no_effect=_IN_PORT,
+        ),
+    ] = None
+
+    @property
+    def responses(self) -> dict[str, str]:
+        """The outlets by INPUT node; raises UsageError."""
+        if not self.respond:
+            return {}
+        from port_hook_cli.trigger.outputs import read_responses
+
+        return read_responses(self.respond)
+
+    async def read_outputs(
+        self, workflow: Workflow, node: str | None, access: PortAccess, runtime: Runtime, say: Say
+    ) -> dict[str, Mapping[str, Any]]:
+        """Return the outputs by node that the options give, or those of the last run with what the options add."""
+        from functools import reduce
+
+        from port_hook_cli.trigger.action_files import read_object
+        from port_hook_cli.trigger.outputs import LAST, add_output, last_outputs, read_outputs, refuse_missing_outputs
+
+        texts = self.output_of or []
+        if self.outputs != LAST:
+            return reduce(add_output, texts, read_object(self.outputs, runtime, read_outputs) or {})
+        run_id, last = await last_outputs(workflow, node, access, say)
+        outputs = reduce(add_output, texts, last)
+        refuse_missing_outputs(workflow, node or "", outputs, run_id=run_id)
+        return outputs
+
+
+@option_group("Signature")
+class TriggerSignature:
+    """How requests are signed."""
+
+    secret_file: options.SecretFile = None
+    org: options.Org = None
+    unit: Annotated[Unit, also(no_effect=_IN_PORT)] = TimestampUnit.SECONDS
+    no_sign: Annotated[
+        bool, option("--no-sign", help="Send without a signature; needs no secret.", no_effect=_IN_PORT)
+    ] = False
+
+    def signer(self, access: PortAccess) -> Callable[[], Signer | None]:
+        """Return what gives the signer when the first request is signed: before, a run may need no secret."""
+        return lambda: None if self.no_sign else Signer(access.secret, self.unit)
+
+    def conflict(self, access: PortAccess) -> str:
+        """Return what to say about two places that have different secrets, "" if it does not matter."""
+        return "" if self.no_sign else access.settings.conflict
+
+
+@option_group("Run in Port")
+class TriggerInPort:
+    """How a run goes in Port, and how Port's API is called."""
+
+    via_port: Annotated[bool, option("--via-port", help="Run the action or workflow in Port instead, for real.")] = (
+        False
+    )
+    wait_s: Annotated[
+        float,
+        options.seconds(
+            "--wait",
+            "With --via-port: follow the run for at most S seconds. For a workflow: wait as long for each report.",
+        ),
+    ] = 0.0
+    api_timeout_s: options.ApiTimeout = API_TIMEOUT_S
+    insecure_api: options.InsecureApi = False
+
+
+@option_group("Output")
+class TriggerOutput:
+    """What is printed."""
+
+    dry_run: Annotated[options.DryRun, also(no_effect=_IN_PORT)] = False
+    output: Annotated[
+        str | None,
+        option(
+            "--format",
+            help="Print the request as a command to paste, without sending it.",
+            metavar=f"<{'|'.join(_COMMANDS)}>",
+            parser=options.one_of(_COMMANDS),
+            no_effect=_IN_PORT,
+        ),
+    ] = None
+    json: Annotated[options.Json, also(excludes=("--format",))] = False
+
+    @property
+    def format(self) -> SnippetFormat | None:
+        """The format of the command to paste."""
+        return None if self.output is None else find_format(self.output)
+
+    @property
+    def sends(self) -> bool:
+        """Whether the request is sent, not only printed."""
+        return not self.dry_run and self.output is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerCommand:
+    """A call of `trigger`: the action's name and the options, with what they are carried out with."""
+
+    action: str
+    target: TriggerTarget
+    run: TriggerRun
+    workflow: TriggerWorkflow
+    signature: TriggerSignature
+    port: TriggerInPort
+    output: TriggerOutput
+    runtime: Runtime
+    access: PortAccess
+    say: Say

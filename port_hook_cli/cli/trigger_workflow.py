@@ -1,0 +1,146 @@
+"""`trigger` of a workflow: a whole run or one node of it, walked here and shown as it goes on, or run by Port."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+
+from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.cli.trigger_options import TriggerCommand
+from port_hook_cli.cli.trigger_view import end_line, headline, sending_line, step_lines
+from port_hook_cli.errors import UsageError
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import Output, emit, tell
+from port_hook_cli.terminal.prompts import ask_in_loop, can_ask
+from port_hook_cli.text.remark import Remark
+from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.text.secret import Masker, masked_errors
+from port_hook_cli.text.styled import Styled
+from port_hook_cli.trigger.action_files import FoundWorkflow, find_in_port
+from port_hook_cli.trigger.open_invoker import invoking
+from port_hook_cli.trigger.records import step_record, workflow_run_record
+from port_hook_cli.trigger.workflow import Begun, WorkflowEvent, walk_workflow
+from port_hook_cli.trigger.workflow_effects import Outside
+from port_hook_cli.trigger.workflow_start import WorkflowStart, form_of_workflow
+from port_hook_cli.workflows.outcome import NodeResult
+from port_hook_cli.workflows.run import WorkflowRun
+from port_hook_cli.workflows.shown_run import show_run
+from port_hook_cli.workflows.walk import Step
+from port_hook_cli.workflows.workflow import Node
+
+
+async def trigger_workflow(found: FoundWorkflow, asked: TriggerCommand) -> ExitCode:
+    """Carry out `trigger` for a workflow.
+
+    The code is 1 when the run fails, or has not ended within --wait. Raises UsageError, RenderError, SettingsError.
+    """
+    _refuse_options_of_actions(asked)
+    if asked.port.via_port:
+        found = await find_in_port(found, asked.access)
+    elif found.is_in_port:
+        asked.say(found.remark)
+    outputs = await asked.workflow.read_outputs(found.workflow, found.node, asked.access, asked.runtime, asked.say)
+    form = form_of_workflow(found.workflow, found.node)
+    data = asked.run.read(form, asked.runtime)
+    if asked.port.via_port:
+        from port_hook_cli.cli.trigger_in_port import run_workflow_in_port
+
+        with masked_errors(Masker(data.secret_values(form))):
+            return await run_workflow_in_port(found, data, asked)
+    start = WorkflowStart(workflow=found.workflow, node=found.node, data=data, outputs=outputs)
+    return await _walk(start, asked)
+
+
+async def _walk(start: WorkflowStart, asked: TriggerCommand) -> ExitCode:
+    from port_hook_cli.http.client import HttpClient
+
+    show = _Shower(start.masker, asked)
+    with invoking(lambda: asked.access.secret, strict=asked.run.strict) as invoker:
+        async with HttpClient(timeout_s=asked.target.timeout_s) as client:
+            outside = Outside(
+                runtime=asked.runtime,
+                access=asked.access,
+                recipient=client,
+                signer=asked.signature.signer(asked.access),
+                target=asked.target.read(),
+                responses=asked.workflow.responses,
+                ask=_asker(asked.runtime) if can_ask(asked.runtime) else None,
+                brokers=asked.target.brokers,
+                wait_s=asked.port.wait_s,
+                timeout_s=asked.target.timeout_s,
+            )
+            run = await walk_workflow(start, outside, invoker, show.event, strict=asked.run.strict)
+    show.end(run)
+    return _exit_code(run, asked)
+
+
+def _asker(runtime: Runtime) -> Callable[[Node], Awaitable[str]]:
+    """Return what asks the user which outlet of an INPUT node to take."""
+
+    async def ask(node: Node) -> str:
+        names = ", ".join(outlet.identifier for outlet in node.outlets)
+        return await ask_in_loop(f"{brief(node.name)}: which outlet ({brief(names)})?", runtime)
+
+    return ask
+
+
+class _Shower:
+    """Prints a run as it goes on, for people or as records."""
+
+    def __init__(self, masker: Masker, asked: TriggerCommand) -> None:
+        self._masker = masker
+        self._asked = asked
+        self._is_json = asked.output.json
+        self._stdout = asked.runtime.stdout
+        self._screen = Output(asked.runtime.stdout, asked.runtime.environ)
+
+    def event(self, event: WorkflowEvent) -> None:
+        """Print what has happened."""
+        if isinstance(event, Remark):
+            self._asked.say(event)
+        elif isinstance(event, Begun):
+            self._begin(event.run)
+        elif event.is_begun:
+            self._send(event)
+        elif self._is_json:
+            emit(step_record(event, self._masker), self._stdout)
+        else:
+            has_response = event.delivery is not None
+            conflict = self._asked.signature.conflict(self._asked.access) if has_response else ""
+            self._print(step_lines(event, self._masker, conflict))
+
+    def end(self, run: WorkflowRun) -> None:
+        """Print how the run has ended, or where it waits."""
+        if self._is_json:
+            emit(workflow_run_record(run.workflow, show_run(run)), self._stdout)
+        else:
+            self._print([end_line(show_run(run))])
+
+    def _begin(self, run: WorkflowRun) -> None:
+        if not self._is_json:
+            self._print([headline(run)])
+            for node_run in run.node_runs:
+                if node_run.result is not None:
+                    self._print(step_lines(Step(run=run, node_run=node_run), self._masker))
+
+    def _send(self, step: Step) -> None:
+        if step.request is not None and not self._is_json:  # the next step says where a message was published
+            self._print([sending_line(step, step.request, self._masker)])
+
+    def _print(self, lines: Iterable[Styled]) -> None:
+        self._screen.print(*self._screen.fit(lines))
+
+
+def _refuse_options_of_actions(asked: TriggerCommand) -> None:
+    given = {"--dry-run": asked.output.dry_run, "--format": asked.output.output is not None}
+    for option, is_given in given.items():
+        if is_given:
+            raise UsageError(f"{option} is for actions, and {asked.action} is a workflow.", hint="Leave it out.")
+
+
+def _exit_code(run: WorkflowRun, asked: TriggerCommand) -> ExitCode:
+    if run.result is not None:
+        return ExitCode.OK if run.result is NodeResult.SUCCESS else ExitCode.FAILED
+    if asked.port.wait_s and run.current is not None:
+        tell(f"error: {printable(run.current.id)} was not reported within {asked.port.wait_s:g} s", asked.runtime)
+        return ExitCode.FAILED
+    return ExitCode.OK

@@ -1,0 +1,214 @@
+"""Triggers an action: makes the signed request that Port sends for a run, and sends it to a handler."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from port_hook_cli.actions.action import ActionKind, PortAction
+from port_hook_cli.actions.request import RenderedRequest
+from port_hook_cli.actions.templates import JqError
+from port_hook_cli.errors import UsageError
+from port_hook_cli.invocations.models import Delivery, Headers, Invocation, Payload, Response
+from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.invocations.records import format_time
+from port_hook_cli.invocations.source import Recipient
+from port_hook_cli.invocations.url_text import sendable_url
+from port_hook_cli.runs.fate import RunFate, run_fate
+from port_hook_cli.signatures.signing import Signer, signed_message
+from port_hook_cli.text.remark import Remark
+from port_hook_cli.text.secret import Masker, masked_errors
+from port_hook_cli.trigger.invoker import Invoker, UnmetExpression
+from port_hook_cli.trigger.remarks import agent_remarks, failed_expressions, request_remarks
+from port_hook_cli.trigger.run_data import RunData
+from port_hook_cli.trigger.target import RunTarget
+
+Announce = Callable[[Sequence[Mapping[str, Any]]], Awaitable[None]]
+"""Tells a sandbox on this machine of the runs that a handler is about to get."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unmet:
+    """An automation that does not run for its event: the expressions of its condition that are not met."""
+
+    action: str
+    expressions: tuple[UnmetExpression, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """The request of a run, as Port makes it, without a target and a signature. `masker` masks secrets in it."""
+
+    action: PortAction
+    data: RunData
+    request: RenderedRequest
+    masker: Masker = field(repr=False)
+
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        """The expressions that failed, and what Port would do differently with the request."""
+        return (
+            *failed_expressions(self.request.errors, self.masker),
+            *agent_remarks(self.request),
+            *request_remarks(self.request, self.masker),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """The request of a run, as it is sent to `url`."""
+
+    made: Made
+    invocation: Invocation
+    url: str
+
+    @property
+    def shown(self) -> Invocation:
+        """The request with its secrets masked."""
+        masker, sent = self.made.masker, self.invocation
+        raw = [(masker.content(name), masker.content(value)) for name, value in sent.headers.raw()]
+        return replace(sent, headers=Headers.from_raw(raw), body=masker.content(sent.body))
+
+    @property
+    def announcement(self) -> dict[str, Any]:
+        """What a sandbox is told of the run."""
+        return announcement(self.made.action, self.made.data, self.made.request.run_id, self.made.request.properties)
+
+    def fate(self, delivery: Delivery) -> RunFate:
+        """Return what the response, or its lack, does to the run in Port."""
+        request = self.made.request
+        if delivery.status is None:
+            return RunFate.FAILURE if request.synchronized else RunFate.NO_RUN
+        return run_fate(payload_of(request, self.invocation.body), Response(status=delivery.status))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeMessage:
+    """The message of a run without its signature, and how its run ends.
+
+    With `agent`, Port's execution agent sends the request that is in it; `synchronized` means that the response ends
+    the run. `announcement` is what a sandbox is told of the run, or None.
+    """
+
+    action: str
+    run_id: str
+    document: Any
+    synchronized: bool
+    agent: bool
+    masker: Masker = field(repr=False)
+    errors: tuple[JqError, ...] = ()
+    announcement: Mapping[str, Any] | None = None
+
+    def signed(self, signer: Signer | None, *, now: float) -> SignedMessage:
+        """Return the message as it is published; without a signer, it has no signature."""
+        return SignedMessage(self, signed_content(self.document, signer, now=now))
+
+
+@dataclass(frozen=True, slots=True)
+class SignedMessage:
+    """A message as it is published."""
+
+    made: MadeMessage
+    content: bytes
+
+    @property
+    def shown(self) -> bytes:
+        """The message with its secrets masked."""
+        return self.made.masker.content(self.content)
+
+
+async def make(
+    action: PortAction, data: RunData, invoker: Invoker, *, run_id: str, now: float, any_url: bool = False
+) -> Made | Unmet:
+    """Return the request of a run that is started at `now` (seconds since the epoch).
+
+    Nothing is signed or sent. `any_url` accepts a text that is not a URL, for a request that goes to another target.
+    Raises UsageError, InvalidInputs, RenderError and SettingsError as `Invoker.request` does, with secrets masked.
+    """
+    masker = Masker(data.secret_values(action))
+    with masked_errors(masker):
+        if unmet := await find_unmet(action, data, invoker):
+            return unmet
+        request = await invoker.request(action, data, run_id=run_id, at=format_time(now), any_url=any_url)
+    return Made(action=action, data=data, request=request, masker=masker)
+
+
+def require_event(action: PortAction, data: RunData) -> None:
+    """Raise UsageError for an automation without an event."""
+    if action.kind is ActionKind.AUTOMATION and data.event is None:
+        raise UsageError(f"The automation {action.identifier} needs an event.", hint="Give one with --event FILE.")
+
+
+async def find_unmet(action: PortAction, data: RunData, invoker: Invoker) -> Unmet | None:
+    """Return why an automation does not run for its event, or None; raises UsageError if it has no event."""
+    require_event(action, data)
+    unmet = await invoker.unmet(action, data.event)
+    return Unmet(action.identifier, tuple(unmet)) if unmet else None
+
+
+def address(
+    made: Made,
+    target: RunTarget,
+    signer: Callable[[], Signer | None],
+    *,
+    id: str,  # noqa: A002 - as in Invocation
+    now: float,
+) -> RunRequest:
+    """Return a request as it is sent to `target`, signed at `now` (seconds since the epoch).
+
+    `signer` is called when the target is known; None in its place sends the request unsigned. Raises UsageError for
+    another machine, with secrets masked, and what `signer` raises.
+    """
+    with masked_errors(made.masker):
+        url = target.url_for(made.action.identifier, made.request.url)
+    return RunRequest(made=made, invocation=signed(made.request, signer(), id=id, now=now), url=url)
+
+
+def signed(request: RenderedRequest, signer: Signer | None, *, id: str, now: float) -> Invocation:  # noqa: A002 - as in Invocation
+    """Return a request with the signature that Port adds, or without one; its id is that of a capture."""
+    content = request.content
+    fields = () if signer is None else signer.fields(content, now)
+    return Invocation(
+        id=id,
+        received_at=now,
+        method=request.method,
+        target="/",
+        headers=Headers((*request.headers, *fields)),
+        body=content,
+    )
+
+
+def signed_content(document: Any, signer: Signer | None, *, now: float) -> bytes:
+    """Return the bytes of a message, signed at `now` unless there is no signer."""
+    if signer is None:
+        return signed_message(document, None, "")
+    return signed_message(document, signer.secret, signer.unit.stamp(now))
+
+
+async def dispatch(ready: RunRequest, recipient: Recipient, announce: Announce | None = None) -> Delivery:
+    """Send a request and return its delivery. A failure is a delivery too.
+
+    A sandbox is told of a self-service action's run first, unless `announce` is None.
+    """
+    if announce is not None and ready.made.action.kind is ActionKind.SELF_SERVICE:
+        await announce([ready.announcement])
+    return await recipient.send(ready.invocation, sendable_url(ready.url))
+
+
+def announcement(action: PortAction, data: RunData, run_id: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a sandbox is told of a run, so that it has an action and inputs."""
+    entity = data.entity or {}
+    return {
+        "runId": run_id,
+        "action": action.identifier,
+        "blueprint": action.blueprint or entity.get("blueprint"),
+        "entity": entity.get("identifier"),
+        "properties": dict(properties),
+    }
+
+
+def payload_of(request: RenderedRequest, content: bytes) -> Payload:
+    """Return what a request's `content` says, with the run's id and `synchronized` from the request."""
+    payload = read_payload(content, Headers(request.headers))
+    return replace(payload, run_id=request.run_id, synchronized=request.synchronized)

@@ -1,0 +1,76 @@
+"""What a user should know about a run that is made here instead of in Port. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from port_hook_cli.actions.action import ActionKind, PortAction
+from port_hook_cli.actions.inputs import form_queries
+from port_hook_cli.actions.jq_differences import JqDifference, jq_differences, template_differences
+from port_hook_cli.actions.request import RenderedRequest, is_url, request_template, unusual_headers
+from port_hook_cli.actions.templates import JqError
+from port_hook_cli.text.remark import Remark, note, warning
+from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.text.secret import Masker
+from port_hook_cli.trigger.run_data import RunData
+
+_ON_AN_ENTITY = frozenset({"DAY-2", "DELETE"})
+
+
+def action_remarks(action: PortAction, data: RunData) -> Iterator[Remark]:
+    """Yield what the run of an action lacks, and what Port does and `trigger` does not."""
+    operation = data.operation or action.operation
+    if action.kind is ActionKind.SELF_SERVICE and operation in _ON_AN_ENTITY and data.entity is None:
+        yield note(f"a {operation} action needs an entity, and `.entity` is empty; give one with --entity FILE")
+    if action.approval:
+        yield note("Port sends this after an approval; trigger sends it immediately")
+    if action.condition and action.condition.get("type") != "JQ":
+        yield note("the action's condition, which selects entities, is not checked")
+
+
+def action_differences(action: PortAction) -> Iterator[Remark]:
+    """Yield what Port may evaluate differently: in the condition, the form and the templates of an action."""
+    listed = (action.condition or {}).get("expressions")
+    condition = [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
+    bare = jq_differences([*condition, *form_queries(action.inputs or {}, action.required)])
+    return difference_remarks((*bare, *template_differences(request_template(action))))
+
+
+def difference_remarks(differences: Iterable[JqDifference]) -> Iterator[Remark]:
+    """Yield a note for each function in an expression that Port's jq may not have, or may run differently."""
+    return (note(printable(difference.message)) for difference in differences)
+
+
+def failed_expressions(errors: Iterable[JqError], masker: Masker) -> Iterator[Remark]:
+    """Yield a warning for each expression that failed and became null."""
+    for error in errors:
+        message = f"{{{{ {error.expression.strip()} }}}} became null: {error.message}"
+        yield warning(printable(masker.message(message)))
+
+
+def agent_remarks(request: RenderedRequest) -> Iterator[Remark]:
+    """Yield a note if Port's agent would send the request."""
+    if request.agent:
+        yield note(
+            "the action has `agent` enabled: in Port, the execution agent would send this request "
+            "(--kafka HOST:PORT publishes it for the agent)"
+        )
+
+
+def request_remarks(request: RenderedRequest, masker: Masker, *, node: str | None = None) -> Iterator[Remark]:
+    """Yield a note for a placeholder URL, and for each header with non-ASCII characters.
+
+    `node` is the node of a workflow whose request it is.
+    """
+    owner = "the action" if node is None else f"the node {brief(node)}"
+    if not is_url(request.url):
+        yield placeholder_remark(masker.text(request.url), owner)
+    of_node = "" if node is None else f" of {owner}"
+    for name in unusual_headers(request):
+        text = f"the header {brief(name)}{of_node} has non-ASCII characters. Port does not document"
+        yield note(f"{text} whether or how it sends them. port-hook sends UTF-8")
+
+
+def placeholder_remark(url: str, owner: str) -> Remark:
+    """Return the note that a URL is a placeholder and is not used."""
+    return note(f"{owner}'s URL is {brief(url)}, which is not a URL. The request goes to the given target")

@@ -1,0 +1,128 @@
+"""Triggers a workflow: begins a run and walks it against handlers on this machine, until it ends or waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from port_hook_cli.actions.inputs import form_queries
+from port_hook_cli.actions.jq_differences import jq_differences
+from port_hook_cli.actions.request import is_url
+from port_hook_cli.errors import UsageError
+from port_hook_cli.invocations.forwarding import is_on_this_machine
+from port_hook_cli.invocations.records import format_time
+from port_hook_cli.text.remark import Remark, note
+from port_hook_cli.text.safe import brief
+from port_hook_cli.text.secret import Masker, masked_errors
+from port_hook_cli.trigger.invoker import Invoker
+from port_hook_cli.trigger.remarks import difference_remarks, placeholder_remark
+from port_hook_cli.trigger.target import RunTarget
+from port_hook_cli.trigger.workflow_effects import HandlerEffects, Outside
+from port_hook_cli.trigger.workflow_start import WorkflowStart, begin_run
+from port_hook_cli.workflows.expressions import node_expressions, reads_response
+from port_hook_cli.workflows.run import WorkflowRun
+from port_hook_cli.workflows.walk import Step, walk
+from port_hook_cli.workflows.workflow import NodeType, Workflow
+
+if TYPE_CHECKING:
+    from port_hook_cli.port_api.client import PortApi
+
+_WAITING = "--wait needs the sandbox, which knows of this run's reports"
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run has begun; the nodes that did not run have their outputs."""
+
+    run: WorkflowRun
+
+
+WorkflowEvent = Remark | Begun | Step
+"""What happens while a workflow runs."""
+
+
+async def walk_workflow(
+    begin: WorkflowStart,
+    outside: Outside,
+    invoker: Invoker,
+    on_event: Callable[[WorkflowEvent], None],
+    *,
+    strict: bool = False,
+) -> WorkflowRun:
+    """Run a workflow from its trigger, or one node of it, until it ends or waits; return the run.
+
+    With `strict`, an expression that fails fails its node. Raises UsageError, RenderError, SettingsError, PortApiError
+    and TargetError, with secrets masked.
+    """
+    masker = begin.masker
+    with masked_errors(masker):
+        if outside.brokers is None:
+            workflow, remarks = _with_targets(begin.workflow, outside.target, masker)
+            for remark in remarks:
+                on_event(remark)
+            begin = replace(begin, workflow=workflow)
+        run = await begin_run(begin, invoker, at=format_time(outside.runtime.now()))
+        for remark in _remarks(begin):
+            on_event(remark)
+        on_event(Begun(run))
+        async with AsyncExitStack() as stack:
+            effects = await _effects(stack, begin, outside, on_event)
+            return await walk(run, invoker.renderer, effects, strict=strict)
+
+
+async def _effects(
+    stack: AsyncExitStack, begin: WorkflowStart, outside: Outside, on_event: Callable[[WorkflowEvent], None]
+) -> HandlerEffects:
+    api = await _sandbox(stack, begin.workflow, outside)
+    topic = None
+    if outside.brokers is not None:
+        from port_hook_cli.trigger.publishing import open_topic
+
+        opening = open_topic(outside.brokers, outside.access, outside.runtime, timeout_s=outside.timeout_s)
+        topic = await stack.enter_async_context(opening)
+    return HandlerEffects(begin, outside, on_event, api=api, topic=topic)
+
+
+async def _sandbox(stack: AsyncExitStack, workflow: Workflow, outside: Outside) -> PortApi | None:
+    """Return the API of the sandbox that the settings name; None without one. A real Port is never written to."""
+    needs_it = any(node.type == NodeType.UPSERT_ENTITY for node in workflow.nodes.values())
+    if not outside.wait_s and not needs_it:
+        return None
+    found = outside.access.settings
+    if not is_on_this_machine(found.api_url) or found.client_id is None or found.client_secret is None:
+        if outside.wait_s:
+            raise UsageError(f"{_WAITING}.", hint="Start `port-hook sandbox` and set PORT_API_URL as it says.")
+        return None
+    return await stack.enter_async_context(outside.access.client())
+
+
+def _with_targets(workflow: Workflow, target: RunTarget, masker: Masker) -> tuple[Workflow, list[Remark]]:
+    """Return the workflow with the given target as the URL of each node that has a placeholder URL."""
+    nodes, remarks = dict(workflow.nodes), []
+    for node in workflow.nodes.values():
+        url = node.config.get("url")
+        is_placeholder = isinstance(url, str) and bool(url) and "{{" not in url and not is_url(url)
+        if node.type == NodeType.WEBHOOK and is_placeholder and target.chosen(node.identifier) is not None:
+            remarks.append(placeholder_remark(masker.text(str(url)), f"the node {brief(node.identifier)}"))
+            config = {**node.config, "url": target.url_for(node.identifier, "")}
+            nodes[node.identifier] = replace(node, config=config)
+    return replace(workflow, nodes=nodes), remarks
+
+
+def _remarks(begin: WorkflowStart) -> Iterator[Remark]:
+    """Yield what is not checked here, and the expressions that Port may evaluate differently."""
+    workflow = begin.workflow
+    if any(each.config.get("permissions") for each in workflow.triggers):
+        yield note("`permissions` are not checked here; Port checks them")
+    alone = None if begin.node is None or workflow.nodes[begin.node].is_trigger else workflow.nodes[begin.node]
+    nodes = workflow.nodes.values() if alone is None else [alone]
+    for each in filter(reads_response, nodes):
+        yield note(
+            f"`variables` of the node {brief(each.identifier)} read `.response`. Port's closed beta "
+            "documentation has it, and the later documentation has `.result.response`. Here, `.response` is null"
+        )
+    form = begin.form
+    expressions = [expression for each in nodes for expression in node_expressions(each)]
+    yield from difference_remarks(jq_differences([*form_queries(form.inputs or {}, form.required), *expressions]))

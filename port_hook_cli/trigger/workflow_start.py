@@ -1,0 +1,159 @@
+"""Begins a run of a workflow: at its trigger, or at the only node that runs, over the outputs of the others."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from port_hook_cli.actions.action import ActionKind, PortAction
+from port_hook_cli.errors import UsageError
+from port_hook_cli.runs.ids import make_run_id
+from port_hook_cli.text.secret import Masker
+from port_hook_cli.trigger.invoker import Invoker
+from port_hook_cli.trigger.run_data import RunData
+from port_hook_cli.workflows.outcome import NodeResult
+from port_hook_cli.workflows.run import NodeRun, WorkflowRun, start
+from port_hook_cli.workflows.shown_run import chosen_outlet
+from port_hook_cli.workflows.workflow import BadWorkflow, Node, NodeType, Workflow
+
+_NODE_TYPES = "A node can be triggered alone if it is a trigger, or of the type WEBHOOK or KAFKA."
+
+
+def new_node_run_id() -> str:
+    """Return a new id of a node's run."""
+    return make_run_id(secrets.choice, "wfnr_")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowStart:
+    """Where a run begins, and with what.
+
+    `node` is a trigger or the only node that runs; None is the workflow's only trigger. `outputs` are by node: an
+    output stands in for running the node.
+    """
+
+    workflow: Workflow
+    node: str | None = None
+    data: RunData = field(default_factory=RunData)
+    outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def form(self) -> PortAction:
+        """The form that the run asks for, as an action."""
+        return form_of_workflow(self.workflow, self.node)
+
+    @property
+    def masker(self) -> Masker:
+        """What masks the secrets of the run."""
+        return Masker(self.data.secret_values(self.form))
+
+
+async def begin_run(begin: WorkflowStart, invoker: Invoker, *, at: str) -> WorkflowRun:
+    """Return the run before its first step, at `at` (RFC 3339); raises UsageError for a node that cannot be triggered.
+
+    Raises InvalidInputs and RenderError for the inputs of a trigger.
+    """
+    workflow, node = begin.workflow, begin.node
+    found = None if node is None else workflow.nodes.get(node)
+    if node is not None and found is None:
+        raise UsageError(
+            f"The workflow {workflow.identifier} has no node {node}.", hint=f"It has: {', '.join(workflow.nodes)}."
+        )
+    try:
+        trigger = found if found is not None and found.is_trigger else _trigger(begin, found)
+    except BadWorkflow as problem:
+        raise UsageError(f"The workflow {workflow.identifier} {problem}.", hint="Name one: FILE#TRIGGER.") from problem
+    user = begin.data.by.get("user")
+    begun = start(
+        workflow,
+        trigger,
+        output=await _trigger_output(begin, trigger, invoker, at),
+        run_id=make_run_id(secrets.choice, "wfr_"),
+        node_run_id=new_node_run_id(),
+        next_id=new_node_run_id(),
+        at=at,
+        by=user if isinstance(user, Mapping) else {},
+    )
+    return begun if found is None or found.is_trigger else _only(begun, found, begin.outputs)
+
+
+def _trigger(begin: WorkflowStart, node: Node | None) -> Node:
+    """Return the trigger. For a single node, it is a trigger with an output, or else the first one."""
+    if node is None:
+        return begin.workflow.trigger()
+    triggers = begin.workflow.triggers
+    return next((each for each in triggers if each.identifier in begin.outputs), triggers[0])
+
+
+async def _trigger_output(begin: WorkflowStart, trigger: Node, invoker: Invoker, at: str) -> Mapping[str, Any]:
+    given, data = begin.outputs.get(trigger.identifier), begin.data
+    if given is not None:
+        return {**given, **await _inputs_instead(begin, trigger, invoker, at)}
+    if trigger.type == NodeType.EVENT_TRIGGER:
+        if data.event is None:
+            raise UsageError(f"The trigger {trigger.identifier} runs for an event.", hint="Give one with --event FILE.")
+        return data.event
+    if trigger.type != NodeType.SELF_SERVE_TRIGGER:
+        return {}
+    return await invoker.inputs(_form_of(begin.workflow, trigger), data, at=at)
+
+
+async def _inputs_instead(begin: WorkflowStart, trigger: Node, invoker: Invoker, at: str) -> Mapping[str, Any]:
+    """Return the inputs that were given besides the trigger's output. They are checked; no others are required."""
+    properties = begin.data.properties
+    if trigger.type != NodeType.SELF_SERVE_TRIGGER or not properties:
+        return {}
+    form = _form_of(begin.workflow, trigger)
+    declared = {name: rules for name, rules in (form.inputs or {}).items() if name in properties}
+    return await invoker.inputs(replace(form, inputs=declared, required=()), begin.data, at=at)
+
+
+def _only(run: WorkflowRun, node: Node, outputs: Mapping[str, Mapping[str, Any]]) -> WorkflowRun:
+    """Return a run of one node: what is given is the output of all others, and nothing follows."""
+    if node.type not in {NodeType.WEBHOOK, NodeType.KAFKA}:
+        raise UsageError(f"The node {node.identifier} is of the type {node.type}.", hint=_NODE_TYPES)
+    trigger = run.node_runs[0]
+    others = tuple(
+        _node_run(run, name, NodeResult.SUCCESS, output)
+        for name, output in outputs.items()
+        if name not in {node.identifier, trigger.node}
+    )
+    alone = replace(run.workflow, connections=())
+    own = _node_run(run, node.identifier, None, {})
+    return replace(run, workflow=alone, node_runs=(trigger, *others, own), result=None)
+
+
+def _node_run(run: WorkflowRun, node: str, result: NodeResult | None, output: Mapping[str, Any]) -> NodeRun:
+    if node not in run.workflow.nodes:
+        raise UsageError(f"--output names {node}, which is not a node of {run.workflow.identifier}.")
+    return NodeRun(
+        id=new_node_run_id(),
+        node=node,
+        created_at=run.created_at,
+        updated_at=run.created_at,
+        result=result,
+        output=output,
+        outlet=chosen_outlet(output),
+    )
+
+
+def form_of_workflow(workflow: Workflow, node: str | None) -> PortAction:
+    """Return the form that a run of the workflow asks for, as an action: its trigger's, or none."""
+    triggers = [each for each in workflow.triggers if node in (None, each.identifier)] or list(workflow.triggers)
+    return _form_of(workflow, triggers[0])
+
+
+def _form_of(workflow: Workflow, trigger: Node) -> PortAction:
+    """Return a self-service trigger as an action, which has the same form of inputs."""
+    asked = trigger.config.get("userInputs")
+    form = asked if isinstance(asked, Mapping) else {}
+    declared = form.get("properties")
+    return PortAction(
+        identifier=workflow.identifier,
+        kind=ActionKind.SELF_SERVICE,
+        inputs=declared if isinstance(declared, Mapping) else {},
+        required=form.get("required") or (),
+        method={},
+    )
