@@ -24,7 +24,6 @@ from port_hook_cli.cli.contradictions import refuse_contradictions
 from port_hook_cli.cli.exit_codes import ExitCode, exit_code_of
 from port_hook_cli.cli.option_groups import command
 from port_hook_cli.errors import PortHookError, UsageError
-from port_hook_cli.invocations.forwarding import is_on_this_machine
 from port_hook_cli.prediction.message import Acceptance, AgentTransport
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.remark import Remark, hint, note, plain
@@ -322,6 +321,8 @@ async def confirm_claims(
 
     Raises UsageError unless the user agrees. `ask` asks a yes-or-no question; it is None without a terminal.
     """
+    from port_hook_cli.invocations.forwarding import is_on_this_machine
+
     if is_on_this_machine(api_url):
         return
     what = f"--poll --send claims runs from {printable(api_url)}, so a running execution agent does not get them."

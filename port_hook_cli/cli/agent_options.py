@@ -8,7 +8,6 @@ from port_hook_cli.cli import options
 from port_hook_cli.cli.declaration import NoEffect
 from port_hook_cli.cli.option_groups import also, argument, option, option_group
 from port_hook_cli.http.limits import API_TIMEOUT_S
-from port_hook_cli.invocations.forwarding import read_target
 from port_hook_cli.prediction.message import AgentTransport, AgentVersion
 
 if TYPE_CHECKING:
@@ -230,6 +229,7 @@ class AgentSending:
         if not self.send:
             return None
         from port_hook_cli.agent.performing import AgentSender, AgentTarget, over_new_connections
+        from port_hook_cli.invocations.forwarding import read_target
 
         target = AgentTarget(None if self.to is None else read_target(self.to, "--to"), self.to_its_url)
         return AgentSender(target=target, send=over_new_connections(self.timeout_s))
