@@ -130,7 +130,7 @@ class ListedRuns(_PolledRuns):
             self._is_full_told = True
             messages.on_event(note(f"Port lists {MOST_LISTED:,} runs at most; others may be missing"))
         new = {run["id"]: run for run in found if run["id"] not in self._known}
-        if not is_full(response):  # then those that are not listed have ended
+        if not is_full(response):  # then runs that are not listed have ended
             self._known.clear()
         self._known.keep(run["id"] for run in found)
         for run in new.values():

@@ -48,7 +48,7 @@ def read_message(name: str, transport: AgentTransport | None, store: Path | None
 
 
 def read_document(content: bytes, name: str, *, hint: str) -> Any:
-    """Return JSON as Python reads it, which is what the agent does; raises UsageError."""
+    """Return JSON as Python, and therefore the agent, reads it. Raises UsageError."""
     try:
         text = content.removeprefix(_BOM).decode()
         if nests_too_deep(text):
@@ -81,7 +81,7 @@ def _content_type(body: bytes) -> str:
 
 
 def read_variables(names: Sequence[str], runtime: Runtime) -> dict[str, str]:
-    """Return the variables that expressions may read; raises UsageError for one that is not set."""
+    """Return the variables that expressions may read. Raises UsageError for a variable that is not set."""
     found = {}
     for name in names:
         value = runtime.environ.get(name)

@@ -81,7 +81,7 @@ class Predictor:
         )
 
     def forget(self, shown: ShownPrediction) -> None:
-        """Forget the decrypted values of a message that was handled: those of all messages would fill the memory.
+        """Forget the decrypted values of a message, so that a long stream does not fill the memory.
 
         A value that was a secret before, such as the client secret in a message, stays.
         """

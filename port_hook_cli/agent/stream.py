@@ -160,12 +160,12 @@ class MessageStream:
         return self._lock.locked()
 
     def end(self) -> None:
-        """Handle no more messages."""
+        """End the stream."""
         if not self.ended.done():
             self.ended.set_result(None)
 
     def fail(self, error: Exception) -> None:
-        """Handle no more messages, and let `wait` raise an error."""
+        """End the stream, and let `wait` raise an error."""
         if not self.ended.done():
             self.ended.set_exception(error)
 

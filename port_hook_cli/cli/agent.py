@@ -205,7 +205,7 @@ def _show_message(name: str, given: _Options) -> ExitCode:
             return _code_of(asyncio.run(_send(shown, sender, given, access, screen)))
         screen.show(shown)
     if shown.prediction.message.acceptance is Acceptance.BAD_SIGNATURE:
-        screen.on_event(_OTHER_SECRET)
+        tell(_OTHER_SECRET.line, runtime)
     return ExitCode.FAILED if given.sending.send else ExitCode.OK
 
 

@@ -169,7 +169,7 @@ class AgentScreen:
                 self._print([unpredicted_line(reason)])
 
     def _write_request(self, shown: ShownPrediction) -> None:
-        """Print the bytes of the request. Secrets are masked, and then a note says so."""
+        """Print the bytes of the request, with secrets masked. If there are any, print a note."""
         wire = shown.prediction.wire
         if wire is None:
             raise PortHookError(f"The agent sends nothing: {shown.masker.text(shown.prediction.reason)}.")

@@ -22,7 +22,7 @@ _LEAST_BYTES = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecryptedPath:
-    """What happens to the value at a path: `problem` says why it stays as it is; "" if it was decrypted."""
+    """What happens to the value at a path. `problem` is the reason why it was not decrypted, or ""."""
 
     path: str
     problem: str = ""
@@ -111,7 +111,7 @@ class AgentMasker:
 
 
 def decrypted_secrets(paths: Sequence[DecryptedPath]) -> Iterator[str]:
-    """Yield the decrypted values, and the texts in those that are JSON: an expression can take them apart."""
+    """Yield the decrypted values, and the strings in decrypted JSON, which an expression can take apart."""
     for path in paths:
         yield path.plaintext
         try:

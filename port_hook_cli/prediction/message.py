@@ -189,7 +189,7 @@ def take_message(
     """Return the message in a claimed run, a message of a topic, or a payload that the agent has already accepted.
 
     `default` is the transport of a message that does not show it, if `transport` is None. Raises ValueError for any
-    other document, and for one that does not arrive by this `transport`.
+    other document, and for a document that does not arrive by this `transport`.
     """
     if not isinstance(document, dict):
         raise ValueError("it is not an object")  # noqa: TRY004 - the document is not an argument of the wrong type

@@ -47,7 +47,7 @@ class AgentWorld:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MappingTry:
-    """A mapping that the agent looks at, and whether it is enabled. `result` is that of an expression."""
+    """A mapping that the agent looks at, and whether it is enabled. `result` is set if `enabled` is an expression."""
 
     mapping: AgentMapping
     is_enabled: bool

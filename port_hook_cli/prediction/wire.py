@@ -151,7 +151,7 @@ def _requote(text: str) -> str:
 
 
 def _escape(text: str, allowed: frozenset[str]) -> str:
-    """Return `text` with every byte but those of `allowed` as `%XX`; valid escapes stay, in upper case."""
+    """Return `text` with every byte that is not in `allowed` as `%XX`. Valid escapes stay, in upper case."""
     text, escapes = _PERCENT.subn(lambda match: match[0].upper(), text)
     content = text.encode("utf-8", "surrogatepass")
     keeps_percent = escapes == content.count(b"%")
@@ -228,7 +228,7 @@ _WITHOUT_LENGTH = frozenset({"GET", "HEAD"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireRequest:
-    """A request as it is sent. `headers` begin with `Host`, in wire order."""
+    """The request on the wire. `headers` are in the order in which they are sent, `Host` first."""
 
     method: str
     address: AgentAddress
@@ -309,7 +309,7 @@ class _FieldSet:
 
 
 def _merge(fields: _FieldSet, headers: Mapping[str, Any]) -> None:
-    """Add `headers`. None removes a field, even one that requests adds."""
+    """Add `headers`. None removes a field, including a field that requests adds."""
     for name, value in headers.items():
         fields[name] = value
     fields.remove_none()

@@ -1,85 +1,210 @@
-"""`ListedRuns`, the source of `agent --poll`, while Port fails."""
+"""The sources of `agent --poll`: which runs they pass on, and what they claim, while Port repeats and loses things."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import pytest
-from aiohttp import web
 
-from port_hook_cli.agent.claims import ListedRuns
+from port_hook_cli.agent.claims import ClaimedRuns, ListedRuns
 from port_hook_cli.agent.mappings import StreamMappings
+from port_hook_cli.agent.performing import AgentSender, AgentTarget, Performed
 from port_hook_cli.agent.predictor import Predictor
-from port_hook_cli.agent.stream import AgentEvent, Predicted, StreamEnd, stream
+from port_hook_cli.agent.stream import (
+    AgentEvent,
+    Arrived,
+    ClaimLeft,
+    ClaimState,
+    Predicted,
+    StreamEnd,
+    Unfinished,
+    Unsent,
+    stream,
+)
 from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.errors import PortApiError
+from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.prediction.mapping import AgentMapping
 from port_hook_cli.prediction.prediction import AgentSettings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.remark import Remark
+from tests.agent.scripted_port import (
+    ACK,
+    CLAIM,
+    ELSEWHERE,
+    LIST,
+    LOST,
+    OTHER,
+    RUN,
+    ScriptedPort,
+    a_run,
+    acknowledged,
+    runs,
+    scripted_port,
+)
 from tests.factories import SECRET
 from tests.port_clients import port_client
-from tests.servers import application
+
+MAPPINGS = StreamMappings((AgentMapping(place="the mapping"),))
+LOCAL = "http://127.0.0.1:1/"
 
 
-def a_run(run_id: str) -> dict[str, Any]:
-    payload = {"type": "WEBHOOK", "url": "http://127.0.0.1:1/", "agent": True, "synchronized": True, "body": {}}
-    return {"id": run_id, "payload": payload, "createdAt": "2025-01-01T00:00:00.000Z"}
+@dataclass
+class Followed:
+    """What a stream did. `sent` are the URLs of its requests."""
+
+    end: StreamEnd = field(default_factory=lambda: StreamEnd(None))
+    events: list[AgentEvent] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
+
+    async def send(self, _: Invocation, url: str) -> Delivery:
+        self.sent.append(url)
+        return Delivery(url=url, status=200)
+
+    @property
+    def predicted(self) -> list[str | None]:
+        return [event.shown.prediction.message.run_id for event in self.events if isinstance(event, Predicted | Unsent)]
+
+    @property
+    def remarks(self) -> list[str]:
+        return [event.line for event in self.events if isinstance(event, Remark)]
+
+    @property
+    def left(self) -> list[ClaimState]:
+        return [event.state for event in self.events if isinstance(event, ClaimLeft)]
 
 
-@contextmanager
-def a_port(answers: list[Sequence[str] | int | None]) -> Iterator[str]:
-    """Run a stand-in for Port's API that responds to each request for runs with the next of `answers`.
-
-    A list has the IDs of the runs, and a number is the status of a failure. For None, it closes the connection.
-    """
-
-    async def token(_: web.Request) -> web.Response:
-        return web.json_response({"accessToken": "t", "expiresIn": 3600, "tokenType": "Bearer"})
-
-    async def runs(request: web.Request) -> web.Response:
-        answer = answers.pop(0)
-        if answer is None:
-            assert request.transport is not None
-            request.transport.abort()
-        if answer is None or isinstance(answer, int):
-            return web.json_response({"ok": False, "error": "down", "message": "No."}, status=answer or 500)
-        return web.json_response({"ok": True, "runs": [a_run(run_id) for run_id in answer]})
-
-    app = web.Application()
-    app.router.add_post("/v1/auth/access_token", token)
-    app.router.add_get("/v1/actions/runs", runs)
-    with application(app) as url:
-        yield url
-
-
-async def polled(url: str, runtime: Runtime, *, count: int) -> tuple[StreamEnd, list[str], list[str]]:
-    """Poll without pauses for `count` runs, 20 seconds at most; return the end, the ids of the runs, the remarks."""
-    events: list[AgentEvent] = []
-    mappings = StreamMappings((AgentMapping(place="the mapping"),))
+async def follow(
+    port: ScriptedPort, runtime: Runtime, *, count: int, sends: bool = False, reports: bool = False, pause_s: float = 0
+) -> Followed:
+    """List runs, or claim them with `sends`, until `count` were handled, 20 seconds at most."""
+    followed = Followed()
     with AgentJq({}) as jq:
         predictor = Predictor(settings=AgentSettings(secret=SECRET), variables={}, jq=jq, runtime=runtime)
-        client = port_client(api_url=url, client_id="id", client_secret=SECRET, max_tries=1)
+        client = port_client(api_url=port.url, client_secret=SECRET, max_tries=1)
         async with client as api, asyncio.timeout(20):
-            end = await stream(ListedRuns(api, 0), predictor, mappings, None, count, events.append)
-    shown = [str(event.shown.prediction.message.run_id) for event in events if isinstance(event, Predicted)]
-    return end, shown, [event.line for event in events if isinstance(event, Remark)]
+            target = AgentTarget()
+            sender = AgentSender(target=target, send=followed.send, port=api if reports else None) if sends else None
+            source = ClaimedRuns(api, pause_s, reports=reports) if sends else ListedRuns(api, pause_s)
+            followed.end = await stream(source, predictor, MAPPINGS, sender, count, followed.events.append)
+    return followed
 
 
-async def test_polling_continues_and_reports_each_outage_once_when_port_cannot_be_reached(
-    runtime: Callable[..., Runtime],
+@pytest.fixture
+def world(runtime: Callable[..., Runtime]) -> Runtime:
+    return runtime()
+
+
+async def test_polling_continues_and_reports_each_outage_once_when_port_cannot_be_reached(world: Runtime) -> None:
+    first, second = a_run(), a_run(run_id=OTHER)
+    script = [runs(first), LOST, LOST, LOST, runs(first), LOST, 403, 403, runs(first, second)]
+    with scripted_port({LIST: script}) as port:
+        followed = await follow(port, world, count=2)
+    assert (followed.end.failure, followed.predicted) == (None, [RUN, OTHER])
+    lost = f"warning: Port's API at {port.url} could not be reached: Server disconnected without sending a response."
+    assert followed.remarks[:2] == [f"{lost} Trying again."] * 2
+    assert [" 403" in line for line in followed.remarks[2:]] == [True]
+
+
+async def test_polling_does_not_start_when_port_cannot_be_reached(world: Runtime) -> None:
+    with scripted_port({LIST: [LOST]}) as port, pytest.raises(PortApiError, match="could not be reached"):
+        await follow(port, world, count=1)
+
+
+async def test_note_about_a_full_list_is_printed_once(world: Runtime) -> None:
+    others = [{"id": f"r_{number}"} for number in range(999)]
+    full = runs(*others, {"id": "r_999"})
+    with scripted_port({LIST: [full, full, runs(*others, a_run())]}) as port:
+        followed = await follow(port, world, count=1)
+    assert len(port.moments[LIST]) == 3
+    assert followed.remarks == ["note: Port lists 1,000 runs at most; others may be missing"]
+
+
+async def test_run_that_comes_back_into_a_full_list_is_not_shown_again(world: Runtime) -> None:
+    others = [{"id": f"r_{number}"} for number in range(1000)]
+    shown, other = a_run(), a_run(run_id=OTHER)
+    script = [runs(*others[1:], shown), runs(*others), runs(*others[2:], shown, other)]
+    with scripted_port({LIST: script}) as port:
+        assert (await follow(port, world, count=2)).predicted == [RUN, OTHER]
+
+
+async def test_run_that_a_list_has_twice_is_shown_once(world: Runtime) -> None:
+    with scripted_port({LIST: [runs(a_run(), a_run(), a_run(run_id=OTHER))]}) as port:
+        assert (await follow(port, world, count=2)).predicted == [RUN, OTHER]
+
+
+# Claiming.
+
+
+async def test_run_is_sent_after_its_acknowledgment_and_reported_after_its_response(world: Runtime) -> None:
+    with scripted_port({CLAIM: [runs(a_run(LOCAL))], ACK: [acknowledged(1)]}) as port:
+        followed = await follow(port, world, count=1, sends=True, reports=True)
+    log, status = f"POST /v1/actions/runs/{RUN}/logs", f"PATCH /v1/actions/runs/{RUN}"
+    assert port.moments[ACK][0] < port.moments[log][0] < port.moments[status][0]
+    assert (followed.end.failure, followed.sent, followed.left) == (None, [LOCAL], [])
+    kinds = [type(event) for event in followed.events if not isinstance(event, Remark)]
+    assert kinds.index(Arrived) < kinds.index(Performed)
+    # The agent continues after a call that Port refuses.
+    assert f"warning: PATCH /v1/actions/runs/{RUN}: " in "\n".join(followed.remarks)
+
+
+async def test_run_for_another_machine_is_left_without_an_acknowledgment(world: Runtime) -> None:
+    with scripted_port({CLAIM: [runs(a_run(ELSEWHERE))], ACK: [acknowledged(1)]}) as port:
+        followed = await follow(port, world, count=1, sends=True)
+    assert (followed.sent, port.moments[ACK], followed.left) == ([], [], [ClaimState.CLAIMED])
+    (unsent,) = (event for event in followed.events if isinstance(event, Unsent))
+    assert followed.end.failure is unsent.problem
+
+
+@pytest.mark.parametrize(
+    ("response", "state"), [(acknowledged(0), ClaimState.LOST), (409, ClaimState.LOST), (422, ClaimState.CLAIMED)]
+)
+async def test_run_that_cannot_be_acknowledged_is_not_sent(world: Runtime, response: object, state: ClaimState) -> None:
+    with scripted_port({CLAIM: [runs(a_run(LOCAL))], ACK: [response]}) as port:
+        followed = await follow(port, world, count=1, sends=True)
+    assert (followed.end.failure, followed.sent, followed.left, followed.predicted) == (None, [], [state], [RUN])
+
+
+async def test_acknowledgment_whose_response_is_lost_is_not_repeated_as_if_another_agent_had_the_run(
+    world: Runtime,
 ) -> None:
-    with a_port([["r_1"], None, None, None, ["r_1"], None, 403, 403, ["r_1", "r_2"]]) as url:
-        end, shown, warnings = await polled(url, runtime(), count=2)
-    assert (end.failure, shown) == (None, ["r_1", "r_2"])
-    unreachable = f"warning: Port's API at {url} could not be reached: Server disconnected without sending a response."
-    assert warnings[:2] == [f"{unreachable} Trying again."] * 2
-    assert [" 403" in line for line in warnings[2:]] == [True]
+    with scripted_port({CLAIM: [runs(a_run(LOCAL))], ACK: [LOST, acknowledged(0)]}) as port:
+        followed = await follow(port, world, count=1, sends=True)
+    assert (len(port.moments[ACK]), followed.sent, followed.left) == (1, [], [ClaimState.UNCLEAR])
 
 
-async def test_polling_does_not_start_when_port_cannot_be_reached(runtime: Callable[..., Runtime]) -> None:
-    with a_port([None]) as url, pytest.raises(PortApiError, match="could not be reached"):
-        await polled(url, runtime(), count=1)
+async def test_run_whose_acknowledgment_was_lost_is_sent_if_port_hands_it_out_again(world: Runtime) -> None:
+    with scripted_port({CLAIM: [runs(a_run(LOCAL))], ACK: [LOST, acknowledged(1)]}) as port:
+        followed = await follow(port, world, count=2, sends=True)
+    assert followed.sent == [LOCAL]
+
+
+async def test_run_whose_report_is_lost_is_left_acknowledged(world: Runtime) -> None:
+    script = {CLAIM: [runs(a_run(LOCAL))], ACK: [acknowledged(1)], f"PATCH /v1/actions/runs/{RUN}": [LOST]}
+    with scripted_port(script) as port:
+        followed = await follow(port, world, count=1, sends=True, reports=True)
+    assert (followed.sent, followed.left) == ([LOCAL], [ClaimState.ACKNOWLEDGED])
+    (unfinished,) = (event for event in followed.events if isinstance(event, Unfinished))
+    assert followed.end.failure is unfinished.problem
+
+
+async def test_run_that_was_sent_is_not_sent_again_if_port_hands_it_out_again(world: Runtime) -> None:
+    again, other = a_run(f"{LOCAL}a"), a_run(f"{LOCAL}b", OTHER)
+    script = {CLAIM: [runs(again), runs(again, again), runs(other)], ACK: [acknowledged(1)]}
+    with scripted_port(script) as port:
+        followed = await follow(port, world, count=2, sends=True)
+    assert followed.sent == [f"{LOCAL}a", f"{LOCAL}b"]
+    assert followed.remarks == [
+        "note: Port has no route to claim runs of workflow nodes, so only action runs are claimed"
+    ]
+
+
+async def test_run_that_port_hands_out_again_at_once_does_not_prevent_the_pause(world: Runtime) -> None:
+    left, last = runs(a_run(ELSEWHERE)), runs(a_run(LOCAL, OTHER))
+    with scripted_port({CLAIM: [left, left, left, left, last], ACK: [acknowledged(1)]}) as port:
+        followed = await follow(port, world, count=2, sends=True, pause_s=0.1)
+    moments = port.moments[CLAIM]
+    assert (len(moments), followed.predicted) == (5, [RUN])
+    assert moments[-1] - moments[0] > 0.18  # pauses after the second and the fourth claim

@@ -13,17 +13,21 @@ import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.cli.agent import confirm_claims
+from port_hook_cli.cli.app import main
+from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.runtime import Runtime
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.sandbox.run import Phase
+from port_hook_cli.text.secret import Secret
+from tests.agent.scripted_port import ACK, CLAIM, ELSEWHERE, LIST, LOST, RUN, a_run, acknowledged, runs, scripted_port
 from tests.conftest import Result, Run
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import NO_TLS, Handler, handler
 
 Poll: TypeAlias = Callable[..., Result]
 PORT = "https://api.port.io"
-ELSEWHERE = "https://hooks.internal.example/vm"
 
 
 @pytest.fixture
@@ -170,73 +174,47 @@ def test_poll_claims_node_runs_of_workflows_only_to_send_them(poll: Poll, backen
 
 
 def test_lost_run_is_not_sent(run: Run, backend: Handler) -> None:
-    answers = {
-        "/v1/auth/access_token": {"accessToken": "t", "expiresIn": 3600, "tokenType": "Bearer"},
-        "/v1/actions/runs/claim-pending": {"ok": True, "runs": [{**_claimed(backend.url), "id": "r_QOz6WoOB1Q2lmhZZ"}]},
-        "/v1/actions/runs/ack": {"ok": True, "ackedCount": 0},
-    }
-    with _port(answers) as url:
-        env = {"PORT_API_URL": url, "PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": "0123456789abcdef"}
-        result = run("agent", "--poll", "--send", "--count", "1", env=env)
+    with scripted_port({CLAIM: [runs(a_run(backend.url))], ACK: [acknowledged(0)]}) as port:
+        result = run("agent", "--poll", "--send", "--count", "1", env=port.environ)
     assert (result.code, backend.requests) == (0, [])
-    assert "note: another agent acknowledged r_QOz6WoOB1Q2lmhZZ first, so nothing was sent" in result.err
+    assert f"note: another agent acknowledged {RUN} first, so nothing was sent" in result.err
 
 
-def test_run_that_port_hands_out_again_is_shown_once(run: Run) -> None:
-    first, second = ({**_claimed(ELSEWHERE), "id": f"r_QOz6WoOB1Q2lmhZ{number}"} for number in range(2))
-    claims = [{"ok": True, "runs": [each]} for each in (first, first, first, second)]
-    answers = {
-        "/v1/auth/access_token": {"accessToken": "t", "expiresIn": 3600, "tokenType": "Bearer"},
-        "/v1/actions/runs/claim-pending": claims,
-    }
-    with _port(answers) as url:
-        env = {"PORT_API_URL": url, "PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": "0123456789abcdef"}
-        result = run("agent", "--poll", "--send", "--json", "--count", "2", env=env)
-    assert [record["run_id"] for record in result.records] == [first["id"], second["id"]]
-    assert (
-        result.err.count("note: Port has no route to claim runs of workflow nodes, so only action runs are claimed")
-        == 1
-    )
-    assert claims == []
+def test_run_is_named_whose_acknowledgment_or_report_is_lost(run: Run, backend: Handler) -> None:
+    script = {CLAIM: [runs(a_run(backend.url))], ACK: [LOST, acknowledged(1)]}
+    with scripted_port({**script, f"PATCH /v1/actions/runs/{RUN}": [LOST]}) as port:
+        result = run("agent", "--poll", "--send", "--report", "--count", "2", env=port.environ)
+    assert (result.code, len(backend.requests)) == (ExitCode.PORT_API, 1)
+    assert f"warning: It is not known whether {RUN} was acknowledged, so nothing was sent." in result.err
+    assert f"warning: port-hook does not report {RUN}, and no other agent gets it." in result.err
+    assert result.err.count(f"hint: To report it: port-hook report-run {RUN}") == 2
+    assert "another agent" not in result.err
 
 
 def test_text_of_port_is_made_safe_for_the_terminal(run: Run) -> None:
     hostile = {"id": "r_\x1b[31m\u202e", "action": {"identifier": "a\x1b]0;b\x07"}, "createdAt": "\x1b[1m"}
-    good = {**hostile, **_claimed("http://127.0.0.1:1/\x1b[2J")}
+    good = {**a_run("http://127.0.0.1:1/\x1b[2J"), **hostile}
     bad = {**good, "id": "r_\x1b[32m", "payload": {**good["payload"], "body": "\x1b"}}
-    answers = {
-        "/v1/auth/access_token": {"accessToken": "t", "expiresIn": 3600, "tokenType": "Bearer"},
-        "/v1/actions/runs": {"ok": True, "runs": [good, bad, hostile]},
-    }
-    with _port(answers) as url:
-        env = {"PORT_API_URL": url, "PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": "0123456789abcdef"}
-        result = run("agent", "--poll", "--count", "2", env=env)
+    with scripted_port({LIST: [runs(good, bad, hostile)]}) as port:
+        result = run("agent", "--poll", "--count", "2", env=port.environ)
     assert result.code == 0
     assert "r_\\x1b[31m\\u202e  a\\x1b]0;b\\x07\n" in result.out
     assert not {"\x1b", "\x07", "\u202e"} & set(result.out + result.err)
 
 
-def _claimed(url: str) -> dict[str, Any]:
-    return {"payload": {"type": "WEBHOOK", "url": url, "agent": True, "synchronized": True, "body": {}}}
-
-
-@contextmanager
-def _port(answers: dict[str, Any]) -> Iterator[str]:
-    """Run a stand-in for Port's API: each path has one response, or a list of them; others get 404."""
-    from aiohttp import web
-
-    from tests.servers import application
-
-    async def respond(request: web.Request) -> web.Response:
-        found = answers.get(request.path)
-        if isinstance(found, list):
-            found = found.pop(0)
-        return web.json_response(found or {"ok": False}, status=200 if found else 404)
-
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", respond)
-    with application(app) as url:
-        yield url
+def test_secret_that_a_run_repeats_is_still_masked_in_a_crash_report(
+    runtime: Callable[..., Runtime], folder: Path
+) -> None:
+    secret = Secret("0123456789abcdef" * 2)
+    mapping = {"fieldsToDecryptPaths": ["key", "other"]}
+    (folder / "map.json").write_text(json.dumps([mapping]))
+    texts = {"key": secret.reveal().encode(), "other": b"a value of this run"}
+    document = a_run()
+    document["payload"]["body"] = {name: encrypt_aes_gcm(secret, text) for name, text in texts.items()}
+    with scripted_port({LIST: [runs(document)]}) as port:
+        world = runtime(env={**port.environ, "PORT_CLIENT_SECRET": secret.reveal()})
+        assert main(("agent", "--poll", "--mapping", "map.json", "--count", "1"), world) == 0
+    assert world.memory.secrets == {secret.reveal(), "t"}
 
 
 # What is refused.
