@@ -12,7 +12,7 @@ the refusal of contradictory options, and the reference pages read it. To conver
    group. A command without groups in its help keeps its parameters.
 
        @option_group("Target")
-       class ReplayTarget:
+       class ExampleTarget:
            # its docstring
            to: Annotated[str | None, option("--to", metavar="URL|PORT", help="The target.")] = None
            timeout_s: options.ResponseTimeout = 40.0
@@ -23,7 +23,7 @@ the refusal of contradictory options, and the reference pages read it. To conver
 3. Decorate the function, which gets the groups instead of their options:
 
        @command
-       def replay(ctx: typer.Context, *, target: ReplayTarget, dry_run: options.DryRun = False) -> ExitCode: ...
+       def example(ctx: typer.Context, *, target: ExampleTarget, dry_run: options.DryRun = False) -> ExitCode: ...
 
 4. Replace calls of `refuse_contradictions` with `excludes`, `no_effect` and `stdin` where the messages stay the same.
    Contradictions that depend on values stay calls. To add such a rule to a shared option, write

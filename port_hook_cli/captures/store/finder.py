@@ -113,10 +113,10 @@ class Finder:
 
         Port is asked about action runs only. Raises PortApiError and SettingsError too.
         """
-        from port_hook_cli.runs.updates import is_node_run
-
         if not is_run_id(name):
             return self.find(name)
+        from port_hook_cli.runs.updates import is_node_run
+
         if found := self._file(name, can_be_missing=True):
             return found
         captures = None if self._has_no_store() else self.store()
