@@ -7,6 +7,7 @@ import json
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from port_hook_cli.assistant.results import ToolOutput
 from port_hook_cli.assistant.tool import Arguments
 from port_hook_cli.assistant.workspace import Workspace
 from port_hook_cli.captures.documents.saved_request import SavedRequest, explain, from_exchange
+from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.captures.store.reading import open_body_filter
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.errors import UsageError
@@ -74,8 +76,8 @@ async def render_template(arguments: Arguments, workspace: Workspace) -> ToolOut
 
 def find_capture(name: str, workspace: Workspace) -> Exchange:
     """Return the capture of the store with this id, or `last`; raises StoreError. A name never means a file."""
-    with workspace.open_store() as kept:
-        return kept.get(name)
+    with closing(Finder(workspace.store, workspace.runtime, CaptureUse.SHOW, reads_files=False)) as finder:
+        return finder.find(name).exchange
 
 
 def _list(arguments: Arguments, workspace: Workspace) -> ToolOutput:
