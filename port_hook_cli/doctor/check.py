@@ -1,4 +1,4 @@
-"""The result of one check. Pure."""
+"""The result of one check: its value, its line and its record, and the check of the clock. Pure."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.layout import wrap
 from port_hook_cli.text.safe import printable
 from port_hook_cli.text.styled import Styled
+
+# `listen` and `verify` accept timestamps that are this far off, as Port's own backends do.
+_TOLERANCE_S = 300.0
+_NOTABLE_S = 5.0
+_GAP = "  "
+CHECK = "port-hook/check/1"
 
 
 @unique
@@ -43,11 +49,6 @@ class CheckResult:
 def has_problem(results: Iterable[CheckResult]) -> bool:
     """Return whether one of the checks found a problem."""
     return any(result.state is CheckState.PROBLEM for result in results)
-
-
-# `listen` and `verify` accept timestamps that are this far off, as Port's own backends do.
-_TOLERANCE_S = 300.0
-_NOTABLE_S = 5.0
 
 
 def clock_skew_s(date: str | None, sent_s: float, received_s: float) -> float | None:
@@ -92,7 +93,6 @@ _STYLES = {
     CheckState.WARNING: "yellow",
     CheckState.PROBLEM: "bold red",
 }
-_GAP = "  "
 
 
 def result_lines(results: Sequence[CheckResult], width: int | None) -> Iterator[Styled]:
@@ -129,9 +129,6 @@ def _summary(results: Sequence[CheckResult]) -> str:
 
 def _counted(count: int, noun: str) -> str:
     return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
-
-
-CHECK = "port-hook/check/1"
 
 
 def check_record(result: CheckResult) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""All checks at once, each with a time limit."""
+"""All checks of `doctor` at the same time, each with a time limit: tunnels, the store, retargeted actions, versions."""
 
 from __future__ import annotations
 
@@ -31,225 +31,13 @@ from port_hook_cli.tunnels.opening import check_provider
 from port_hook_cli.tunnels.protocol import NotUsable, Usable
 from port_hook_cli.tunnels.registry import PROVIDERS, Provider
 
-
-def check_retargets(home: Path) -> CheckResult:
-    """Return whether actions or workflow nodes still have the URL of a listener that has ended."""
-    kept = Journal(home).kept()
-    left = [_name(file) for file in kept if not file.is_held]
-    held = [_name(file) for file in kept if file.is_held]
-    details = {"left_behind": left, "in_use": held}
-    if left:
-        return CheckResult(
-            check="retargets",
-            state=CheckState.WARNING,
-            message=f"Still with the URL of a listener that has ended: {', '.join(left)}.",
-            next_step="Run `port-hook restore`.",
-            details=details,
-        )
-    in_use = f"In use by a running listener: {', '.join(held)}." if held else "Nothing has to be restored in Port."
-    return CheckResult(check="retargets", state=CheckState.OK, message=in_use, details=details)
-
-
-def _name(kept: Kept) -> str:
-    return kept.entry.name if kept.entry else f"{kept.path} ({kept.fault})"
-
-
-_MIB = 1024 * 1024
-
-
-def check_store(option: Path | None, runtime: Runtime) -> tuple[CheckResult, str | None]:
-    """Return the result, and where the last listener with the store forwarded to, if that is on this machine."""
-    path = store_path(option, runtime.cwd)
-    try:
-        if not os.path.lexists(path):
-            return _check_folder(path), None
-        with open_store(option, runtime.cwd, show_only=True) as store:
-            return _check(store), handler_here(store.last_target())
-    except StoreError as problem:
-        return _problem(path, problem), None
-
-
-def _check(store: CaptureStore) -> CheckResult:
-    count, size = store.count(), _size(store.path)
-    store.check_writable()
-    captures = f"{count:,} capture{'' if count == 1 else 's'}"
-    return CheckResult(
-        check="store",
-        state=CheckState.WARNING if store.warnings else CheckState.OK,
-        message=". ".join([f"{store.path} has {captures}, {size / _MIB:.1f} MiB", *store.warnings]) + ".",
-        next_step="Check what is in it: it may not be your own." if store.warnings else "",
-        details=_details(store.path, exists=True, writable=True, captures=count, size=size),
-    )
-
-
-def _check_folder(path: Path) -> CheckResult:
-    """Check a store that does not exist yet: `listen` must be able to create it."""
-    folder = next(folder for folder in path.parents if os.path.lexists(folder))
-    is_writable = os.access(folder, os.W_OK | os.X_OK) and folder.is_dir()
-    return CheckResult(
-        check="store",
-        state=CheckState.OK if is_writable else CheckState.PROBLEM,
-        message=f"There is no store yet; `listen` creates {path}." if is_writable else f"{folder} cannot be written.",
-        next_step="" if is_writable else "Change to another folder, or name another store with --store.",
-        details=_details(path, exists=False, writable=is_writable),
-    )
-
-
-def _problem(path: Path, problem: StoreError) -> CheckResult:
-    return CheckResult(
-        check="store",
-        state=CheckState.PROBLEM,
-        message=problem.message,
-        next_step=problem.hint,
-        details=_details(path, exists=True, writable=False),
-    )
-
-
-def _details(
-    path: Path, *, exists: bool, writable: bool, captures: int | None = None, size: int | None = None
-) -> dict[str, Any]:
-    return {"path": str(path), "exists": exists, "writable": writable, "captures": captures, "size_bytes": size}
-
-
-def _size(path: Path) -> int:
-    return sum(file.stat().st_size for file in (path, beside(path, LOG)) if os.path.lexists(file))
-
-
-_DISTRIBUTION = "port-hook"
-_PACKAGES = ("aiohttp", "cryptography", "httpx", "jq", "jsonschema", "pyngrok", "rich", "typer")
-_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+).*;.*\bextra *== *['\"]([A-Za-z0-9._-]+)['\"]")
-
-
-def check_versions() -> CheckResult:
-    """Return the versions of port-hook, Python and what port-hook needs."""
-    versions = {package: installed_version(package) for package in _PACKAGES}
-    missing = [package for package, version in versions.items() if version is None]
-    sqlite = sqlite3.sqlite_version
-    about = {"port_hook": __version__, "python": platform.python_version(), "platform": platform.platform(terse=True)}
-    details = {**about, "sqlite": sqlite, **versions}
-    problem, step = "", ""
-    if missing:
-        problem, step = f" Missing: {', '.join(missing)}.", install_hint(" ".join(missing))
-    try:
-        require_sqlite(sqlite3.sqlite_version_info)
-    except StoreError as too_old:
-        problem, step = f" {too_old.message}", too_old.hint
-    shown = ", ".join(f"{package} {versions[package]}" for package in ("aiohttp", "jq") if versions[package])
-    return CheckResult(
-        check="versions",
-        state=CheckState.PROBLEM if problem else CheckState.OK,
-        message=f"port-hook {__version__}, Python {about['python']}, SQLite {sqlite}, {shown}.{problem}",
-        next_step=step,
-        details=details,
-    )
-
-
-def check_extras() -> list[CheckResult]:
-    """Return one result for each extra of port-hook."""
-    return [check_extra(extra, package) for package, extra in _optional_packages()]
-
-
-def check_extra(extra: str, package: str) -> CheckResult:
-    """Return whether an extra's package is installed, and if not, the command that installs it."""
-    version = installed_version(package)
-    return CheckResult(
-        check="extra",
-        subject=extra,
-        state=CheckState.SKIPPED if version is None else CheckState.OK,
-        message="Not installed." if version is None else f"{package} {version} is installed.",
-        next_step="" if version else install_hint(package),
-        details={"package": package, "version": version},
-    )
-
-
-def _optional_packages() -> Iterator[tuple[str, str]]:
-    """Yield the package and the name of each extra, from the metadata of the installed port-hook."""
-    try:
-        requirements = metadata.requires(_DISTRIBUTION) or []
-    except metadata.PackageNotFoundError:
-        return
-    yield from (found.groups() for line in requirements if (found := _REQUIREMENT.match(line)))  # type: ignore[misc]
-
-
-def installed_version(package: str) -> str | None:
-    """Return the version of an installed package, or None."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def check_tunnels(runtime: Runtime) -> list[CheckResult]:
-    """Return one result for `--tunnel auto` and one for each provider. Nothing is opened or downloaded."""
-    found = {
-        provider: check_provider(provider.auto, runtime.environ, runtime.home, can_ask=True)
-        for provider in PROVIDERS
-        if provider.auto
-    }
-    usable = [provider for provider, state in found.items() if isinstance(state, Usable)]
-    return [_automatic(usable), *_each(found)]
-
-
-def _automatic(usable: list[Provider]) -> CheckResult:
-    if not usable:
-        return CheckResult(
-            check="tunnel",
-            subject="auto",
-            state=CheckState.WARNING,
-            message="No tunnel opens by itself, so Port cannot call a listener on this machine.",
-            next_step="Set up one of the tunnels below, or use `listen --tunnel smee` or --public-url.",
-            details={"provider": None},
-        )
-    first = usable[0]
-    return CheckResult(
-        check="tunnel",
-        subject="auto",
-        state=CheckState.OK,
-        message=f"`listen` opens a tunnel with {_value(first)} by default.",
-        details={"provider": first.name},
-    )
-
-
-def _each(found: dict[Provider, Usable | NotUsable]) -> Iterator[CheckResult]:
-    for provider in PROVIDERS:
-        state = found.get(provider)
-        if isinstance(state, NotUsable):
-            yield _unusable(provider, state)
-        else:
-            yield _usable(provider, state)
-
-
-def _usable(provider: Provider, state: Usable | None) -> CheckResult:
-    reason = state.reason if state else f"it needs {provider.needs}; choose it with --tunnel {provider.name}"
-    asks = "; it asks before it opens the first tunnel" if state and state.question else ""
-    return CheckResult(
-        check="tunnel",
-        subject=provider.name,
-        state=CheckState.OK,
-        message=f"Usable: {reason}{asks}.",
-        details={"provider": provider.name, "usable": True},
-    )
-
-
-def _unusable(provider: Provider, state: NotUsable) -> CheckResult:
-    setup = state.setup or (provider.auto.setup if provider.auto else "")
-    return CheckResult(
-        check="tunnel",
-        subject=provider.name,
-        state=CheckState.SKIPPED,
-        message=f"Not usable: {state.reason}.",
-        next_step=f"If you want it, {setup}.",
-        details={"provider": provider.name, "usable": False},
-    )
-
-
-def _value(provider: Provider) -> str:
-    return (provider.auto.address if provider.auto else None) or provider.name
-
-
 TIMEOUT_S = 3.0
 # The credentials may be in a keyring that does not respond, and then the API is not asked.
 _MARGIN_S = 0.5
+_MIB = 1024 * 1024
+_DISTRIBUTION = "port-hook"
+_PACKAGES = ("aiohttp", "cryptography", "httpx", "jq", "jsonschema", "pyngrok", "rich", "typer")
+_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+).*;.*\bextra *== *['\"]([A-Za-z0-9._-]+)['\"]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,3 +112,210 @@ def _unfinished(check: str, timeout_s: float) -> CheckResult:
         message=f"The check did not end within {timeout_s:g} s.",
         next_step="Is a disk, a name server or a locked file in the way?",
     )
+
+
+def check_tunnels(runtime: Runtime) -> list[CheckResult]:
+    """Return one result for `--tunnel auto` and one for each provider. Nothing is opened or downloaded."""
+    found = {
+        provider: check_provider(provider.auto, runtime.environ, runtime.home, can_ask=True)
+        for provider in PROVIDERS
+        if provider.auto
+    }
+    usable = [provider for provider, state in found.items() if isinstance(state, Usable)]
+    return [_automatic_tunnel(usable), *_each_tunnel(found)]
+
+
+def _automatic_tunnel(usable: list[Provider]) -> CheckResult:
+    if not usable:
+        return CheckResult(
+            check="tunnel",
+            subject="auto",
+            state=CheckState.WARNING,
+            message="No tunnel opens by itself, so Port cannot call a listener on this machine.",
+            next_step="Set up one of the tunnels below, or use `listen --tunnel smee` or --public-url.",
+            details={"provider": None},
+        )
+    first = usable[0]
+    return CheckResult(
+        check="tunnel",
+        subject="auto",
+        state=CheckState.OK,
+        message=f"`listen` opens a tunnel with {_tunnel_value(first)} by default.",
+        details={"provider": first.name},
+    )
+
+
+def _each_tunnel(found: dict[Provider, Usable | NotUsable]) -> Iterator[CheckResult]:
+    for provider in PROVIDERS:
+        state = found.get(provider)
+        if isinstance(state, NotUsable):
+            yield _unusable_tunnel(provider, state)
+        else:
+            yield _usable_tunnel(provider, state)
+
+
+def _usable_tunnel(provider: Provider, state: Usable | None) -> CheckResult:
+    reason = state.reason if state else f"it needs {provider.needs}; choose it with --tunnel {provider.name}"
+    asks = "; it asks before it opens the first tunnel" if state and state.question else ""
+    return CheckResult(
+        check="tunnel",
+        subject=provider.name,
+        state=CheckState.OK,
+        message=f"Usable: {reason}{asks}.",
+        details={"provider": provider.name, "usable": True},
+    )
+
+
+def _unusable_tunnel(provider: Provider, state: NotUsable) -> CheckResult:
+    setup = state.setup or (provider.auto.setup if provider.auto else "")
+    return CheckResult(
+        check="tunnel",
+        subject=provider.name,
+        state=CheckState.SKIPPED,
+        message=f"Not usable: {state.reason}.",
+        next_step=f"If you want it, {setup}.",
+        details={"provider": provider.name, "usable": False},
+    )
+
+
+def _tunnel_value(provider: Provider) -> str:
+    return (provider.auto.address if provider.auto else None) or provider.name
+
+
+def check_store(option: Path | None, runtime: Runtime) -> tuple[CheckResult, str | None]:
+    """Return the result, and where the last listener with the store forwarded to, if that is on this machine."""
+    path = store_path(option, runtime.cwd)
+    try:
+        if not os.path.lexists(path):
+            return _check_folder(path), None
+        with open_store(option, runtime.cwd, show_only=True) as store:
+            return _store_result(store), handler_here(store.last_target())
+    except StoreError as problem:
+        return _store_problem(path, problem), None
+
+
+def _store_result(store: CaptureStore) -> CheckResult:
+    count, size = store.count(), _store_size(store.path)
+    store.check_writable()
+    captures = f"{count:,} capture{'' if count == 1 else 's'}"
+    return CheckResult(
+        check="store",
+        state=CheckState.WARNING if store.warnings else CheckState.OK,
+        message=". ".join([f"{store.path} has {captures}, {size / _MIB:.1f} MiB", *store.warnings]) + ".",
+        next_step="Check what is in it: it may not be your own." if store.warnings else "",
+        details=_store_details(store.path, exists=True, writable=True, captures=count, size=size),
+    )
+
+
+def _check_folder(path: Path) -> CheckResult:
+    """Check a store that does not exist yet: `listen` must be able to create it."""
+    folder = next(folder for folder in path.parents if os.path.lexists(folder))
+    is_writable = os.access(folder, os.W_OK | os.X_OK) and folder.is_dir()
+    return CheckResult(
+        check="store",
+        state=CheckState.OK if is_writable else CheckState.PROBLEM,
+        message=f"There is no store yet; `listen` creates {path}." if is_writable else f"{folder} cannot be written.",
+        next_step="" if is_writable else "Change to another folder, or name another store with --store.",
+        details=_store_details(path, exists=False, writable=is_writable),
+    )
+
+
+def _store_problem(path: Path, problem: StoreError) -> CheckResult:
+    return CheckResult(
+        check="store",
+        state=CheckState.PROBLEM,
+        message=problem.message,
+        next_step=problem.hint,
+        details=_store_details(path, exists=True, writable=False),
+    )
+
+
+def _store_details(
+    path: Path, *, exists: bool, writable: bool, captures: int | None = None, size: int | None = None
+) -> dict[str, Any]:
+    return {"path": str(path), "exists": exists, "writable": writable, "captures": captures, "size_bytes": size}
+
+
+def _store_size(path: Path) -> int:
+    return sum(file.stat().st_size for file in (path, beside(path, LOG)) if os.path.lexists(file))
+
+
+def check_retargets(home: Path) -> CheckResult:
+    """Return whether actions or workflow nodes still have the URL of a listener that has ended."""
+    kept = Journal(home).kept()
+    left = [_entry_name(file) for file in kept if not file.is_held]
+    held = [_entry_name(file) for file in kept if file.is_held]
+    details = {"left_behind": left, "in_use": held}
+    if left:
+        return CheckResult(
+            check="retargets",
+            state=CheckState.WARNING,
+            message=f"Still with the URL of a listener that has ended: {', '.join(left)}.",
+            next_step="Run `port-hook restore`.",
+            details=details,
+        )
+    in_use = f"In use by a running listener: {', '.join(held)}." if held else "Nothing has to be restored in Port."
+    return CheckResult(check="retargets", state=CheckState.OK, message=in_use, details=details)
+
+
+def _entry_name(kept: Kept) -> str:
+    return kept.entry.name if kept.entry else f"{kept.path} ({kept.fault})"
+
+
+def check_versions() -> CheckResult:
+    """Return the versions of port-hook, Python and what port-hook needs."""
+    versions = {package: installed_version(package) for package in _PACKAGES}
+    missing = [package for package, version in versions.items() if version is None]
+    sqlite = sqlite3.sqlite_version
+    about = {"port_hook": __version__, "python": platform.python_version(), "platform": platform.platform(terse=True)}
+    details = {**about, "sqlite": sqlite, **versions}
+    problem, step = "", ""
+    if missing:
+        problem, step = f" Missing: {', '.join(missing)}.", install_hint(" ".join(missing))
+    try:
+        require_sqlite(sqlite3.sqlite_version_info)
+    except StoreError as too_old:
+        problem, step = f" {too_old.message}", too_old.hint
+    shown = ", ".join(f"{package} {versions[package]}" for package in ("aiohttp", "jq") if versions[package])
+    return CheckResult(
+        check="versions",
+        state=CheckState.PROBLEM if problem else CheckState.OK,
+        message=f"port-hook {__version__}, Python {about['python']}, SQLite {sqlite}, {shown}.{problem}",
+        next_step=step,
+        details=details,
+    )
+
+
+def check_extras() -> list[CheckResult]:
+    """Return one result for each extra of port-hook."""
+    return [check_extra(extra, package) for package, extra in _optional_packages()]
+
+
+def check_extra(extra: str, package: str) -> CheckResult:
+    """Return whether an extra's package is installed, and if not, the command that installs it."""
+    version = installed_version(package)
+    return CheckResult(
+        check="extra",
+        subject=extra,
+        state=CheckState.SKIPPED if version is None else CheckState.OK,
+        message="Not installed." if version is None else f"{package} {version} is installed.",
+        next_step="" if version else install_hint(package),
+        details={"package": package, "version": version},
+    )
+
+
+def _optional_packages() -> Iterator[tuple[str, str]]:
+    """Yield the package and the name of each extra, from the metadata of the installed port-hook."""
+    try:
+        requirements = metadata.requires(_DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:
+        return
+    yield from (found.groups() for line in requirements if (found := _REQUIREMENT.match(line)))  # type: ignore[misc]
+
+
+def installed_version(package: str) -> str | None:
+    """Return the version of an installed package, or None."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,4 +1,4 @@
-"""Observers of a listener: the protocol, and a list of observers as one.
+"""Observers of a listener: the protocol, several observers as one, and which exchange leaves a run open.
 
 A new observer is a class that extends `Observer` and overrides what it needs, and an entry in the list that `listen`
 passes to `listening`.
@@ -13,6 +13,8 @@ from typing import Any, Protocol
 from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.runs.fate import OPEN_FATES, run_fate
 from port_hook_cli.tunnels.report import TunnelReport
+
+_VERIFIED = frozenset({Status.VALID, Status.REENCODED})
 
 
 class Observer(Protocol):
@@ -93,9 +95,6 @@ class Observers(Observer):
         """Close all observers."""
         for observer in self._observers:
             observer.close()
-
-
-_VERIFIED = frozenset({Status.VALID, Status.REENCODED})
 
 
 def open_run(exchange: Exchange) -> str | None:

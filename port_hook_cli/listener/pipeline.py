@@ -42,6 +42,8 @@ _FAILED = 500
 _MOST_WAITING_RUNS = 1_000
 _HALF_CLOSE_S = 0.1
 _VERIFIED = frozenset({Status.VALID, Status.REENCODED})
+IsTrue: TypeAlias = Callable[[str, Any], Awaitable[bool]]
+"""Evaluates the jq expression of a route over a body. Never raises."""
 
 
 class Saving(Protocol):
@@ -62,10 +64,6 @@ class Forwarding(Protocol):
 
     async def send(self, request: Invocation, url: str) -> Delivery:
         """Send `request` to `url` and return the outcome."""
-
-
-IsTrue: TypeAlias = Callable[[str, Any], Awaitable[bool]]
-"""Evaluates the jq expression of a route over a body. Never raises."""
 
 
 class Pipeline:

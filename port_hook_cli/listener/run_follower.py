@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from port_hook_cli.errors import PortApiError
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.listener.observers import Observer, open_run
-from port_hook_cli.listener.records import run_event, run_log_event
+from port_hook_cli.listener.view import run_event, run_log_event
 from port_hook_cli.runs.updates import ended_status, is_node_run
 from port_hook_cli.text.safe import brief
 from port_hook_cli.trigger.in_port import LogLine, RunChanged, Runs, follow

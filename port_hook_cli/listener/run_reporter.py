@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from port_hook_cli.errors import PortApiError, RunEndedError
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.listener.observers import Observer, open_run
-from port_hook_cli.listener.records import report_event
+from port_hook_cli.listener.view import report_event
 from port_hook_cli.reporting.report import RunApi, send_report
 from port_hook_cli.runs.updates import RunReport, RunStatus, is_node_run, plan_report
 from port_hook_cli.text.safe import brief

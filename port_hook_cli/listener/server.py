@@ -26,6 +26,18 @@ from port_hook_cli.listener import responses
 from port_hook_cli.listener.connections import NoResponse, Server, ServerConnection, WireResponse
 from port_hook_cli.tunnels.report import ProbeEndpoint
 
+# All unanswered requests together may hold this many bytes, or four of the largest bodies if that is more.
+MIN_CAPACITY = 64 * 1024 * 1024
+_BODIES_AT_ONCE = 4
+MAX_CONNECTIONS = 1_024
+FIRST_HEAD_S = 10.0
+"""How long a new connection may take for the head of its first request."""
+_LEAVE_S = 0.2
+_TIDY_UP_S = 0.5
+_SITE = istr("Sec-Fetch-Site")
+_FEW_FIELDS, _FIELD_BYTES = 100, 400
+_MAX_REPORTED = 100
+
 
 class Capacity:
     """A limit that all requests share. `tell` is called once for each period in which requests were refused.
@@ -83,20 +95,6 @@ class Share:
         """Release everything that was taken."""
         self._capacity.give_back(self._size)
         self._size = 0
-
-
-# All unanswered requests together may hold this many bytes, or four of the largest bodies if that is more.
-MIN_CAPACITY = 64 * 1024 * 1024
-_BODIES_AT_ONCE = 4
-MAX_CONNECTIONS = 1_024
-FIRST_HEAD_S = 10.0
-"""How long a new connection may take for the head of its first request."""
-
-_LEAVE_S = 0.2
-_TIDY_UP_S = 0.5
-_SITE = istr("Sec-Fetch-Site")
-_FEW_FIELDS, _FIELD_BYTES = 100, 400
-_MAX_REPORTED = 100
 
 
 class HttpSource:

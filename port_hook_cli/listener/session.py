@@ -17,9 +17,8 @@ from port_hook_cli.listener.handler_check import check_handlers
 from port_hook_cli.listener.keys import KeyCommands
 from port_hook_cli.listener.observers import Observer, Observers
 from port_hook_cli.listener.public_url import Follow, TunnelOptions, WatchedTunnel, open_public_url, with_mount
-from port_hook_cli.listener.records import ready_event, summary_event
 from port_hook_cli.listener.serving import DRAIN_S, ListenPlan, Serving, served
-from port_hook_cli.listener.view import ready_lines, summary_lines
+from port_hook_cli.listener.view import ready_event, ready_lines, summary_event, summary_lines
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.retarget.entry import Outcome, PlannedChange
 from port_hook_cli.retarget.session import retargeted
@@ -31,6 +30,8 @@ from port_hook_cli.tunnels.report import tunnel_summary
 
 _QUESTION = "Change that in Port until this listener ends?"
 T = TypeVar("T")
+Companion: TypeAlias = Callable[[Serving, Callable[[], str | None]], AbstractAsyncContextManager[str]]
+"""Opens something beside a listener, which gets the listener and its public URL; returns what to tell the user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +44,6 @@ class Retarget:
     names: Sequence[str]
     access: PortAccess
     ask: Callable[[str], Awaitable[bool]] | None = None
-
-
-Companion: TypeAlias = Callable[[Serving, Callable[[], str | None]], AbstractAsyncContextManager[str]]
-"""Opens something beside a listener, which gets the listener and its public URL; returns what to tell the user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

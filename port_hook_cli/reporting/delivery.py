@@ -1,4 +1,4 @@
-"""Sends a kept report to Port: each call once, as far as that can be known, and in order."""
+"""Sends saved reports to Port: each call once, as far as that can be known, and in order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ IsTaken: TypeAlias = Callable[[], Awaitable[bool]]
 
 
 class ReportDelivery:
-    """Sends one kept report. Its methods raise PortApiError, RunEndedError, StoreError and OSError.
+    """Sends one saved report. Its methods raise PortApiError, RunEndedError, StoreError and OSError.
 
     After an error, they can be called again: what Port has taken is not sent twice.
     """
@@ -154,7 +154,7 @@ def may_succeed_later(problem: PortApiError) -> bool:
 
 @unique
 class PendingOutcome(StrEnum):
-    """What happened to a report that was kept."""
+    """What happened to a saved report."""
 
     SENT = "sent"
     OPEN = "open"
@@ -167,7 +167,7 @@ class PendingOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentPending:
-    """A report that was kept, and what happened to it now. `message` says why it is not sent, and `hint` what to do."""
+    """A saved report, and what happened to it now. `message` says why it is not sent, and `hint` what to do."""
 
     outcome: PendingOutcome
     reported: Reported
@@ -179,7 +179,7 @@ class SentPending:
 async def send_pending(
     reports: KeptReports, api: DeliveryApi, *, api_url: str, run_id: str | None = None
 ) -> AsyncIterator[SentPending]:
-    """Send all reports that are kept, or those of one run, the oldest first.
+    """Send all saved reports, or only the reports of one run, the oldest first.
 
     A report is sent only to the address of Port's API that it was made for.
     """

@@ -1,4 +1,4 @@
-"""Reads a byte stream, such as stdin, in a thread, so that chunks can be awaited."""
+"""Reads a byte stream, such as stdin, in a thread, and joins its chunks into log messages."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from port_hook_cli.reporting.report import Chunks
 
 _CHUNK_BYTES = 64 * 1024
 _MAX_CHUNKS_AHEAD = 16
+FLUSH_EVERY_S = 0.5
+FLUSH_AT_BYTES = 64 * 1024
 
 
 class StreamChunks:
@@ -67,10 +69,6 @@ class StreamChunks:
             return os.read(descriptor, _CHUNK_BYTES)
         except OSError as problem:
             return problem
-
-
-FLUSH_EVERY_S = 0.5
-FLUSH_AT_BYTES = 64 * 1024
 
 
 async def log_batches(

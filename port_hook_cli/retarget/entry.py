@@ -1,4 +1,4 @@
-"""The journal's entry for one retargeted action or workflow node, and its text format."""
+"""The journal's entry for one retargeted action or workflow node, its text format, and how restoring it ended."""
 
 from __future__ import annotations
 

@@ -18,6 +18,13 @@ from port_hook_cli.errors import PortApiError, PortHookError, RetargetError
 from port_hook_cli.retarget.entry import End, Entry, Outcome, PlannedChange, split_name
 from port_hook_cli.workflows.retargeting import workflow_version
 
+RESTORE_WITHIN_S = 10.0
+# One GET and one PUT, with their retries, of another listener that replaces the same workflow.
+TURN_WITHIN_S = 60.0
+_PAUSE_S = 0.02
+_KEPT_ENDS = {Standing.ANOTHER: End.ANOTHER, Standing.REMOVED: End.REMOVED}
+T = TypeVar("T")
+
 
 class RetargetApi(Protocol):
     """The part of Port's API that changes actions and workflows. All methods raise PortApiError."""
@@ -77,14 +84,6 @@ class RetargetJournal(Protocol):
     def claim(self, api_url: str, owner_id: str, name: str, /) -> RetargetClaim:
         """Return the claim on an action or node; raises RetargetError if another process has it."""
         ...
-
-
-RESTORE_WITHIN_S = 10.0
-# One GET and one PUT, with their retries, of another listener that replaces the same workflow.
-TURN_WITHIN_S = 60.0
-_PAUSE_S = 0.02
-_KEPT_ENDS = {Standing.ANOTHER: End.ANOTHER, Standing.REMOVED: End.REMOVED}
-T = TypeVar("T")
 
 
 @dataclass(slots=True)

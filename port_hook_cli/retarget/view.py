@@ -14,6 +14,7 @@ from port_hook_cli.text.secret import MASK
 
 _MAX_CHARACTERS = 120
 _MAX_LINES = 20
+RESTORE = "port-hook/restore/1"
 
 
 def change_lines(entry: Entry, now: Mapping[str, Any], change: UrlChange) -> list[str]:
@@ -134,9 +135,6 @@ def _masked(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: MASK if name.lower() in SECRET_HEADERS else _masked(inner) for name, inner in value.items()}
     return [_masked(inner) for inner in value] if isinstance(value, list) else value
-
-
-RESTORE = "port-hook/restore/1"
 
 
 def restore_record(outcome: Outcome, message: str, *, dry_run: bool) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from port_hook_cli.invocations import records
 from port_hook_cli.invocations.models import Delivery, Exchange, Payload, Response, Status
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.javascript.paths import JsonPath
-from port_hook_cli.listener import records as listener_records
+from port_hook_cli.listener import view as listener_view
 from port_hook_cli.listener.policy import Tally
 from port_hook_cli.port_api import login_records
 from port_hook_cli.replay.comparing import ResponseComparison, comparison_fields
@@ -210,8 +210,8 @@ def every_record() -> Iterator[dict[str, Any]]:
         response=Response(status=200),
     )
     yield records.invocation_event(exchange)
-    yield listener_records.ready_event(url="u", public_url=None)
-    yield listener_records.summary_event(Tally())
+    yield listener_view.ready_event(url="u", public_url=None)
+    yield listener_view.summary_event(Tally())
     yield signature_records.verdict_record(verdict)
     failed = JqError("foo", "compile", "jq: compile error")
     yield rendering_record(Rendering(value={}, errors=(failed,)))

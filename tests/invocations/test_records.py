@@ -14,7 +14,7 @@ from port_hook_cli.invocations import records
 from port_hook_cli.invocations.models import Cause, Delivery, Headers, Response, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.snippets import SignedRequest
-from port_hook_cli.listener import records as listener_records
+from port_hook_cli.listener import view as listener_view
 from port_hook_cli.listener.policy import Tally
 from port_hook_cli.signatures import view as signature_records
 from port_hook_cli.tunnels import report as tunnel_records
@@ -147,7 +147,7 @@ def test_a_signature_record_contains_a_body_of_any_bytes(body: bytes) -> None:
 
 
 def test_ready_event_has_the_addresses_of_the_listener() -> None:
-    assert listener_records.ready_event(url="http://127.0.0.1:8787/", public_url=None) == {
+    assert listener_view.ready_event(url="http://127.0.0.1:8787/", public_url=None) == {
         "schema": "port-hook/event/1",
         "type": "ready",
         "url": "http://127.0.0.1:8787/",
@@ -159,7 +159,7 @@ def test_summary_event_has_the_counts_and_the_waiting_runs() -> None:
     tally = Tally(
         received=9, verified=5, refused=3, passed_over=1, handler_failures=2, waiting=OrderedDict({RUN_ID: False})
     )
-    assert listener_records.summary_event(tally) == {
+    assert listener_view.summary_event(tally) == {
         "schema": "port-hook/event/1",
         "type": "summary",
         "received": 9,
@@ -186,7 +186,7 @@ def test_tunnel_change_is_a_record_and_the_last_one_is_in_the_summary() -> None:
         **fields,
         "previous_url": "https://one.example/",
     }
-    assert listener_records.summary_event(Tally(), tunnel=report)["tunnel"] == fields
+    assert listener_view.summary_event(Tally(), tunnel=report)["tunnel"] == fields
 
 
 def test_run_id_of_a_record_comes_from_the_body_before_the_header() -> None:

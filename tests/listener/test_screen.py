@@ -32,9 +32,9 @@ from port_hook_cli.invocations.models import (
 )
 from port_hook_cli.invocations.records import invocation_event
 from port_hook_cli.javascript.paths import JsonPath
-from port_hook_cli.listener.records import ready_event
 from port_hook_cli.listener.responses import OK
 from port_hook_cli.listener.screen import JsonScreen, TextScreen
+from port_hook_cli.listener.view import ready_event
 from port_hook_cli.signatures import causes
 from tests.factories import RUN_ID, a_body, a_document, an_exchange, an_invocation
 
