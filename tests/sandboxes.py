@@ -51,3 +51,15 @@ def environ_of(sandbox: Sandbox) -> dict[str, str]:
         "PORT_CLIENT_SECRET": sandbox.client_secret.reveal(),
         "PORT_API_URL": sandbox.url,
     }
+
+
+def one_node(**config: Any) -> dict[str, Any]:
+    """Return a workflow with one node of this config."""
+    return {
+        "identifier": "one",
+        "nodes": [
+            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
+            {"identifier": "do", "config": config},
+        ],
+        "connections": [{"sourceIdentifier": "start", "targetIdentifier": "do"}],
+    }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 
+import jq  # type: ignore[import-not-found]  # it has no types
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from port_hook_cli.actions.jq_differences import jq_differences, template_differences
+from port_hook_cli.actions.jq_differences import TokenKind, jq_differences, jq_tokens, template_differences
 
 ZONE = 'strftime("%Z")'
 
@@ -77,3 +78,80 @@ def test_a_template_that_is_nested_too_deep_has_no_differences() -> None:
     for _ in range(200):
         template = [template]
     assert template_differences(template) == ()
+
+
+WORD = "no_such"
+
+
+def called(program: str) -> bool:
+    return any(token.kind is TokenKind.NAME and token.text == WORD for token in jq_tokens(program))
+
+
+def is_called_for_jq(program: str) -> bool:
+    """Whether jq misses the function; a program that jq refuses for another reason is discarded."""
+    try:
+        jq.compile(program)
+    except ValueError as error:
+        assume(f"{WORD}/0 is not defined" in str(error))
+        return True
+    return False
+
+
+def _grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    texts = st.sampled_from([WORD, f"# {WORD}", "\\\\", '\\"', "\\n", ")", "(", "}", "é", "'", ""])
+    pieces = st.lists(texts | inner.map(lambda one: f"\\({one})"), max_size=4).map("".join)
+    comments = st.sampled_from([f"# {WORD}\n", f"# \\\n{WORD}\n", f'# "\\\\\n {WORD} |', '#"(\r\n', f"#\\\r\n{WORD}\n"])
+    return st.one_of(
+        pieces.map(lambda text: f'"{text}"'),
+        pieces.map(lambda text: f'@base64 "{text}"'),
+        st.tuples(inner, comments, inner).map(lambda three: "".join((three[0], " ", three[1], ", ", three[2]))),
+        st.tuples(inner, st.sampled_from([" | ", ", ", " + ", " * ", " // ", " == "]), inner).map("".join),
+        inner.map(lambda one: f"({one})"),
+        inner.map(lambda one: f"[{one}]"),
+        inner.map(lambda one: f"{{a: ({one}), {WORD}: 1}}"),
+        inner.map(lambda one: f'{{"{WORD}": {WORD.upper()}}} | {one}'.replace(WORD.upper(), "1")),
+        inner.map(lambda one: f"{{({one}): 1, {WORD}}}"),
+        inner.map(lambda one: f". as {{{WORD}: $x}} | {one}"),
+    )
+
+
+PROGRAMS = st.recursive(st.sampled_from([".", ".a", f".{WORD}", "1.5", ".[0]", "$__loc__", WORD]), _grown, max_leaves=8)
+
+
+@given(PROGRAMS)
+@example(f"1 # a \\\r {WORD}")
+@example(f"1 # a \r {WORD}")
+@example(f"1 #a \\\r\r\n | {WORD}")
+@example(f'"\\("\\("{WORD}")") {WORD}"')
+def test_a_name_is_a_call_exactly_when_jq_says_so(program: str) -> None:
+    assert called(program) == is_called_for_jq(program)
+
+
+@given(st.text(alphabet='"\\()[]{}#$.@*0a \n\r'))
+def test_any_text_can_be_read_and_no_token_is_invented(program: str) -> None:
+    tokens = list(jq_tokens(program))
+    position = 0
+    for token in tokens:
+        assert token.depth >= 0
+        position = program.index(token.text, position) + len(token.text)
+
+
+def test_a_string_is_read_with_the_expressions_inside_it() -> None:
+    tokens = [(token.kind.name, token.text) for token in jq_tokens(r'"a\(.b + "c)") d" * 0 # e')]
+    assert tokens == [
+        ("STRING_START", '"'),
+        ("PIECE", "a"),
+        ("FIELD", ".b"),
+        ("OPERATOR", "+"),
+        ("STRING_START", '"'),
+        ("PIECE", "c)"),
+        ("STRING_END", '"'),
+        ("PIECE", " d"),
+        ("STRING_END", '"'),
+        ("OPERATOR", "*"),
+        ("NUMBER", "0"),
+    ]
+
+
+def test_strings_may_be_nested_deeper_than_pythons_stack() -> None:
+    assert sum(1 for _ in jq_tokens('"\\(' * 20_000)) == 20_000

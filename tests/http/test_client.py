@@ -197,17 +197,11 @@ def test_any_fields_and_any_body_arrive_unchanged(fields: list[tuple[str, bytes]
         (b"HTTP/1.1 200 OK\r\ncontent-|length: 4\r\n\r|\n\x00\xff|\r\n", 200, b"\x00\xff\r\n"),
         (b"HTTP/1.1 201\r\ntransfer-encoding: chunked\r\n\r\n3\r\na|bc\r\n1\r\nd\r|\n0\r\nT: 1\r\n\r\n", 201, b"abcd"),
         (b"HTTP/1.1 200 OK\r\n\r\nuntil |the end", 200, b"until the end"),
-        (b"HTTP/1.0 200 OK\r\n\r\nold", 200, b"old"),
         (b"HTTP/1.1 100 Continue\r\n\r\n|HTTP/1.1 202 A\r\ncontent-length: 2\r\n\r\nok", 202, b"ok"),
-        (b"HTTP/1.1 103 Early\r\nlink: x\r\n\r\nHTTP/1.1 102 P\r\n\r\n|" + OK, 200, b"ok"),
         (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
-        (b"HTTP/1.1 304 Not Modified\r\ncontent-length: 99\r\n\r\n", 304, b""),
-        (b"HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n", 302, b""),
-        (b"HTTP/1.1 200\r\ncontent-length: 2\r\n\r\nok", 200, b"ok"),
         (b"HTTP/1.1 599 Odd \xe9\r\ncontent-length: 2\r\n\r\nok", 599, b"ok"),
-        (b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\nraw", 200, b"raw"),
     ],
-    ids=["length", "chunked", "until close", "1.0", "100", "102, 103", "204", "304", "302", "bare", "odd", "encoded"],
+    ids=["length", "chunked", "until close", "100", "204", "odd"],
 )  # fmt: skip
 async def test_response_is_read_with_any_framing(answer: bytes, status: int, body: bytes) -> None:
     async with serving(once(answer)) as server:
@@ -225,23 +219,6 @@ async def test_header_fields_of_a_response_keep_order_case_duplicates_and_bytes(
         ("X-B", "1"), ("x-a", "\xff\xe9"), ("X-B", "2"), ("Set-Cookie", "a"), ("set-cookie", "b"),
         ("content-length", "0"),
     )  # fmt: skip
-
-
-async def test_a_long_header_field_of_a_response_is_read() -> None:
-    answer = b"HTTP/1.1 200 OK\r\nx: " + b"v" * 100_000 + b"\r\ncontent-length: 0\r\n\r\n"
-    async with serving(once(answer)) as server:
-        delivery = await forward(request(), server.url)
-    assert len(delivery.headers.get("x") or "") == 100_000
-
-
-async def test_duplicate_and_numerous_header_fields_of_a_response_are_read() -> None:
-    many = [("X", str(number)) for number in range(5_000)]
-    items = [("Content-Type", "a"), ("content-type", "b"), ("Server", "1"), ("Server", "2"), *many]
-    head = "".join(f"{name}: {value}\r\n" for name, value in (*items, ("content-length", "2")))
-    async with serving(once(b"HTTP/1.1 200 OK\r\n" + head.encode() + b"\r\nok")) as server:
-        delivery = await forward(request(), server.url)
-    assert (delivery.status, delivery.body, delivery.error) == (200, b"ok", None)
-    assert list(delivery.headers)[:-1] == items
 
 
 async def test_connection_is_reused_after_a_response_to_head_with_a_length_and_no_body() -> None:
@@ -465,17 +442,10 @@ async def test_a_response_that_is_not_complete_in_time_is_a_timeout(began: bytes
     [
         (b"", "closed the connection without a response"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab", "closed the connection before its response was complete"),
-        (
-            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab",
-            "closed the connection before its response was complete",
-        ),
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", "could not be read"),
-        (OK + b"and more", "could not be read"),
         (b"SSH-2.0-OpenSSH_9.9\r\n", "could not be read"),
-        (b"HTTP/1.1 two OK\r\n\r\n", "could not be read"),
-        (b"\x00\xff\x1b[2J\r\n\r\n", "could not be read"),
     ],
-    ids=["nothing", "too short", "cut chunk", "bad chunk", "too long", "ssh", "no status", "garbage"],
+    ids=["nothing", "too short", "bad chunk", "ssh"],
 )
 async def test_an_unreadable_response_is_broken_and_the_message_names_the_target(answer: bytes, word: str) -> None:
     async with serving(once(answer)) as server:

@@ -50,21 +50,6 @@ def test_content_length_is_added_when_there_is_a_body_or_the_method_expects_one(
 
 
 @pytest.mark.parametrize(
-    ("url", "target"),
-    [
-        ("http://h", b"/"),
-        ("http://h?a=b", b"/?a=b"),
-        ("http://h/?", b"/?"),
-        ("http://h/zo\xeb?q=\udcff", b"/zo\xc3\xab?q=\xff"),
-        ("http://h/a b\x01\r\nx: y", b"/a%20b%01%0D%0Ax:%20y"),
-        ("http://user:secret@h/x", b"/x"),
-    ],
-)
-def test_request_target_is_written_exactly_except_for_spaces_and_control_characters(url: str, target: bytes) -> None:
-    assert written(b"", HOST, url=url).startswith(b"POST " + target + b" HTTP/1.1\r\n")
-
-
-@pytest.mark.parametrize(
     ("url", "origin", "authority"),
     [
         ("http://localhost/x", Origin("http", "localhost", 80), "localhost"),

@@ -183,3 +183,197 @@ def test_read_payload_never_raises_for_documents_with_ports_keys(document: Any) 
 @given(json_values)
 def test_find_changes_finds_nothing_between_a_document_and_itself(document: Any) -> None:
     assert find_changes(document, document) == ()
+
+
+def document_with(places: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a document that has each value at its dotted place."""
+    document: dict[str, Any] = {}
+    for place, value in places:
+        *parents, name = place.split(".")
+        inner = document
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        inner[name] = value
+    return document
+
+
+# Each field with its places, the first of them first. What is not there, the next one gives.
+PLACES: list[tuple[str, list[tuple[str, Any]], Any]] = [
+    ("run_id", [("context.runId", "a"), ("port_context.runId", "b"), ("port_context.run_id", "c")], None),
+    (
+        "run_id",
+        [
+            ("run.id", "r_1111111111111111"),
+            ("runId", "r_2222222222222222"),
+            ("run_id", "r_3333333333333333"),
+            ("note", "r_4444444444444444"),
+            ("payload.note", "r_5555555555555555"),
+            ("inputs.note", "r_6666666666666666"),
+        ],
+        None,
+    ),
+    ("action", [("action", "a"), ("payload.action.identifier", "b"), ("port_context.action", "c")], None),
+    ("action", [("payload.action.identifier", "b"), ("action.identifier", "c")], None),
+    ("operation", [("payload.action.trigger", "CREATE"), ("trigger.operation", "DELETE")], None),
+    ("operation", [("payload.action.trigger.operation", "CREATE"), ("trigger.operation", "DELETE")], None),
+    (
+        "user",
+        [
+            ("trigger.by.user.email", "a@x"),
+            ("trigger.by.email", "b@x"),
+            ("trigger.by.userId", "c"),
+            ("trigger.by.integration", "d"),
+        ],
+        None,
+    ),
+    ("user", [("trigger.by", "somebody")], None),
+    ("origin", [("trigger.origin", "UI")], None),
+    (
+        "blueprint",
+        [
+            ("context.blueprint", "a"),
+            ("port_context.blueprint", "b"),
+            ("payload.action.blueprint", "c"),
+            ("payload.entity.blueprint", "d"),
+        ],
+        None,
+    ),
+    (
+        "entity",
+        [("context.entity", "a"), ("port_context.entity", "b"), ("payload.entity.identifier", "c"),
+         ("payload.entity.title", "d")],
+        None,
+    ),
+    ("entity", [("payload.entity.identifier", "a"), ("entity.identifier", "b")], None),
+    (
+        "synchronized",
+        [("payload.action.invocationMethod.synchronized", False), ("synchronized", True)],
+        None,
+    ),
+    (
+        "inputs",
+        [("payload.properties", {"n": 1}), ("inputs", {"n": 2}), ("port_payload.inputs", {"n": 3})],
+        {},
+    ),
+    (
+        "censored",
+        [("payload.censoredProperties", ["a"]), ("payload.action.encryptedProperties", ["b"])],
+        (),
+    ),
+    ("event", [("event.action", "UPDATE")], None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "places", "absent"), PLACES)
+def test_field_is_read_from_the_first_place_that_has_a_value(
+    field: str, places: list[tuple[str, Any]], absent: Any
+) -> None:
+    for number, (_, value) in enumerate(places):
+        wanted = tuple(value) if isinstance(value, list) else value
+        # The order of the keys in the document must not matter.
+        assert getattr(read(document_with(places[number:])), field) == wanted
+        assert getattr(read(document_with([*places[:number:-1], places[number]])), field) == wanted
+    assert getattr(read({}), field) == absent
+
+
+AUTOMATION: list[tuple[str, list[tuple[str, Any]]]] = [
+    ("event", [("event.action", "UPDATE")]),
+    ("action", [("action.identifier", "tier_changed"), ("action.title", "Tier changed")]),
+    ("blueprint", [("event.context.blueprintIdentifier", "a"), ("event.context.blueprint", "b")]),
+    ("entity", [("event.context.entityIdentifier", "a"), ("event.context.entity", "b")]),
+    ("user", [("event.trigger.by.userId", "a"), ("trigger.by.userId", "b")]),
+    ("origin", [("event.trigger.origin", "UI"), ("trigger.origin", "API")]),
+    ("inputs", [("payload.properties", {"n": 1}), ("inputs", {"n": 2}), ("port_payload.inputs", {"n": 3})]),
+]
+
+
+@pytest.mark.parametrize(("field", "places"), AUTOMATION)
+def test_field_of_an_automation_is_read_from_the_first_place_that_has_a_value(
+    field: str, places: list[tuple[str, Any]]
+) -> None:
+    for number, (_, value) in enumerate(places):
+        document = document_with([("event.diff", {"before": None, "after": {}}), *places[number:]])
+        payload = read(document)
+        assert (payload.kind, getattr(payload, field)) == (Kind.AUTOMATION, value)
+
+
+@pytest.mark.parametrize(
+    ("document", "kind"),
+    [
+        ({}, Kind.UNKNOWN),
+        ({"context": {"runId": "a"}}, Kind.ACTION_RUN),
+        ({"resourceType": "run"}, Kind.ACTION_RUN),
+        ({"resourceType": "entity"}, Kind.UNKNOWN),
+        ({"event": {"action": "CREATE"}}, Kind.AUTOMATION),
+        ({"diff": {"before": None}}, Kind.AUTOMATION),
+        ({"diff": {}, "changelogDestination": {}}, Kind.CHANGE_LOG),
+        ({"changelogDestination": {}}, Kind.CHANGE_LOG),
+    ],
+)
+def test_payload_kind_is_determined_by_its_keys(document: Any, kind: Kind) -> None:
+    assert read(document).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changes"),
+    [
+        ({"a": 1}, {"a": 2}, (EventChange("a", 1, 2),)),
+        ({"a": {"b": {"c": 1}}}, {"a": {"b": {"c": "1"}}}, (EventChange("a.b.c", 1, "1"),)),
+        ({"gone": 1}, {}, (EventChange("gone", 1, None),)),
+        ({}, {"new": 1}, (EventChange("new", None, 1),)),
+        ({"tags": ["a", "b"]}, {"tags": ["a"]}, (EventChange("tags", ["a", "b"], ["a"]),)),
+        ({"a": {"b": 1}}, {"a": [1]}, (EventChange("a", {"b": 1}, [1]),)),
+        (
+            {"z": 1, "a": 1},
+            {"z": 2, "m": 1, "a": 2},
+            (EventChange("z", 1, 2), EventChange("a", 1, 2), EventChange("m", None, 1)),
+        ),
+        ("silver", "gold", (EventChange(".", "silver", "gold"),)),
+        ({"a": 1}, None, (EventChange(".", {"a": 1}, None),)),
+    ],
+)
+def test_changes_have_paths_in_the_order_of_the_document(
+    before: Any, after: Any, changes: tuple[EventChange, ...]
+) -> None:
+    assert find_changes(before, after) == changes
+
+
+def test_find_changes_ignores_updated_at_and_updated_by_outside_properties() -> None:
+    before = {"updatedAt": "1", "updatedBy": "a", "properties": {"updatedAt": "1"}}
+    after = {"updatedAt": "2", "updatedBy": "b", "properties": {"updatedAt": "2"}}
+    assert find_changes(before, after) == (EventChange("properties.updatedAt", "1", "2"),)
+
+
+def test_find_changes_returns_at_most_200_changes() -> None:
+    wide = {str(number): number for number in range(1000)}
+    found = find_changes(wide, dict.fromkeys(wide, -1))
+    assert len(found) == 200
+    assert found[0] == EventChange("0", 0, -1)
+
+
+def test_documents_of_any_depth_are_compared() -> None:
+    def nested(depth: int, leaf: Any, wrap: type) -> Any:
+        for _ in range(depth):
+            leaf = {"k": leaf} if wrap is dict else [leaf]
+        return leaf
+
+    (change,) = find_changes(nested(2000, 1, dict), nested(2000, 2, dict))
+    assert change == EventChange(".".join(["k"] * 2000), 1, 2)
+    # Lists are compared as a whole. If that is not possible, they count as changed.
+    assert len(find_changes(nested(100_000, 1, list), nested(100_000, 2, list))) == 1
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=15,
+)
+
+
+@given(values, values)
+def test_find_changes_swaps_each_change_when_its_arguments_are_swapped(before: Any, after: Any) -> None:
+    there, back = find_changes(before, after), find_changes(after, before)
+    assert sorted((c.path, repr(c.before), repr(c.after)) for c in there) == sorted(
+        (c.path, repr(c.after), repr(c.before)) for c in back
+    )
+    assert all(change.before != change.after for change in there)

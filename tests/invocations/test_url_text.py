@@ -42,6 +42,7 @@ def test_sendable_url_encodes_a_url_and_removes_its_fragment() -> None:
     [
         ("http://h", b"/"),
         ("http://h?a=b", b"/?a=b"),
+        ("http://user:secret@h/x", b"/x"),
         ("http://h/zoë?q=\udcff#x", b"/zo\xc3\xab?q=\xff#x"),
         ("http://h/a b\r\n\x00\x7f", b"/a%20b%0D%0A%00%7F"),
     ],

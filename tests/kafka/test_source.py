@@ -9,8 +9,8 @@ from threading import Event
 import pytest
 from confluent_kafka import Consumer, KafkaError
 
-from port_hook_cli.errors import BrokerError, StoreError
-from port_hook_cli.invocations.models import MessageOrigin, Partition
+from port_hook_cli.errors import BrokerError
+from port_hook_cli.invocations.models import Partition
 from port_hook_cli.kafka.connection import KafkaConnection, SecurityProtocol
 from port_hook_cli.kafka.link import BrokerLink
 from port_hook_cli.kafka.plan import KafkaPlan
@@ -84,69 +84,6 @@ async def test_positions_of_another_cluster_are_not_used(cluster: Cluster, topic
         assert await pipeline.bodies(1) == [b"3"]
 
 
-async def test_a_position_after_the_end_starts_at_the_end(cluster: Cluster, topics: Topics) -> None:
-    first, second = Pipeline(), Pipeline()
-    async with topics.read(first):
-        pass
-    beyond = {part: 100 for part in first.positions if part.topic == topics.runs}
-    async with topics.read(second, positions=beyond):
-        await sent(cluster, topics.runs, b"1")
-        assert await second.bodies(1) == [b"1"]
-
-    assert any("ends before the kept position" in line for line in second.notices)
-
-
-async def test_messages_in_the_store_are_named_when_they_are_delivered_again(cluster: Cluster, topics: Topics) -> None:
-    first, second = Pipeline(), Pipeline()
-    async with topics.read(first):
-        await sent(cluster, topics.runs, b"1", b"2", b"3")
-        await first.bodies(3)
-        positions = dict.fromkeys(first.positions, 0)
-    saved = tuple(MessageOrigin(topics.runs, 0, offset) for offset in (0, 2))
-    async with topics.read(second, positions=positions, saved=saved):
-        assert await second.bodies(3) == [b"1", b"2", b"3"]
-
-    assert any(
-        f"{topics.runs}[0] delivers 2 messages again that the store already has: 0, 2." in n for n in second.notices
-    )
-
-
-async def test_the_position_does_not_pass_a_message_that_is_not_saved(cluster: Cluster, topics: Topics) -> None:
-    pipeline = Pipeline()
-    pipeline.held[b"2"] = asyncio.Event()
-    async with topics.read(pipeline):
-        await sent(cluster, topics.runs, b"1", b"2", b"3")
-        assert await pipeline.bodies(2) == [b"1", b"3"]
-        assert pipeline.kept(topics.runs)[0] == 1
-        pipeline.held[b"2"].set()
-        await pipeline.until(lambda: pipeline.kept(topics.runs)[0] == 3)
-
-
-async def test_a_message_in_progress_at_the_end_is_not_acknowledged(cluster: Cluster, topics: Topics) -> None:
-    pipeline = Pipeline()
-    pipeline.held[b"1"] = asyncio.Event()
-    async with topics.read(pipeline) as source:
-        await sent(cluster, topics.runs, b"1", b"2")
-        await pipeline.bodies(1)
-        await source.close(0)
-
-    assert pipeline.kept(topics.runs)[0] == 0
-
-
-async def test_a_message_that_cannot_be_saved_is_retried_and_reported_once(cluster: Cluster, topics: Topics) -> None:
-    pipeline = Pipeline()
-    pipeline.problems = [StoreError("The disk is full.", hint="Free some space.") for _ in range(3)]
-    async with topics.read(pipeline) as source:
-        source.retry_pause_s = 0.01
-        await sent(cluster, topics.runs, b"1", b"2", b"3")
-        await pipeline.until(lambda: pipeline.kept(topics.runs)[0] == 3)
-
-    told = [line for line in pipeline.notices if "saved" in line]
-    assert len(told) == 2
-    assert told[0].startswith("Kafka: a message was not saved: The disk is full. Free some space.")
-    assert told[1] == "Kafka: messages are saved again."
-
-
 async def test_a_defect_is_reported_and_ends_neither_the_source_nor_the_position(
     cluster: Cluster, topics: Topics
 ) -> None:
@@ -159,35 +96,11 @@ async def test_a_defect_is_reported_and_ends_neither_the_source_nor_the_position
     assert any(f"{topics.runs}[0]@0 failed: RuntimeError: oh\\x1b[31m" in line for line in pipeline.notices)
 
 
-async def test_a_message_that_is_too_large_is_reported_and_skipped(cluster: Cluster, topics: Topics) -> None:
-    pipeline = Pipeline()
-    async with topics.read(pipeline, max_body=10):
-        await sent(cluster, topics.runs, b"x" * 11, b"small")
-        assert await pipeline.bodies(1) == [b"small"]
-        await pipeline.until(lambda: pipeline.kept(topics.runs)[0] == 2)
-
-    assert any(
-        f"{topics.runs}[0]@0 has 11 bytes; it was not captured (limit --max-body)." in n for n in pipeline.notices
-    )
-
-
 async def test_a_message_without_a_value_has_an_empty_body(cluster: Cluster, topics: Topics) -> None:
     pipeline = Pipeline()
     async with topics.read(pipeline):
         await sent(cluster, topics.runs, None)
         assert await pipeline.bodies(1) == [b""]
-
-
-async def test_a_session_with_a_count_takes_one_message_at_a_time(cluster: Cluster, topics: Topics) -> None:
-    pipeline = Pipeline()
-    pipeline.held[b"1"] = pipeline.held[b"3"] = asyncio.Event()  # either may be the first
-    async with topics.read(pipeline, is_counted=True) as source:
-        await sent(cluster, topics.runs, b"1", b"2")
-        await sent(cluster, topics.runs, b"3", partition=1)
-        await pipeline.until(lambda: source.in_progress)
-        assert (source.in_progress, pipeline.taken) == (1, [])
-        pipeline.held[b"1"].set()
-        await pipeline.bodies(3)
 
 
 async def test_waiting_messages_are_limited_and_all_arrive_once(cluster: Cluster, topics: Topics) -> None:
@@ -325,18 +238,6 @@ async def test_an_unreachable_broker_is_an_error() -> None:
     with pytest.raises(BrokerError, match=r"Kafka at 127\.0\.0\.1:1 cannot be used: .*Connection refused"):
         async with Topics("127.0.0.1:1", "org").read(Pipeline()):
             raise AssertionError
-
-
-async def test_a_time_that_has_no_date_is_no_time(cluster: Cluster, topics: Topics) -> None:
-    pipeline = Pipeline()
-    async with topics.read(pipeline):
-        producer = cluster.producer()
-        for moment in (2**63 - 1, 253_402_300_800_000, 1):
-            producer.produce(topics.runs, b"1", partition=0, timestamp=moment)
-        await asyncio.to_thread(producer.flush, TIMEOUT_S)
-        await pipeline.bodies(3)
-
-    assert [taken.origin and taken.origin.timestamp_ms for taken in pipeline.taken] == [None, None, 1]
 
 
 async def test_a_ca_file_without_certificates_is_refused() -> None:

@@ -7,8 +7,10 @@ import pytest
 from port_hook_cli.invocations.models import Headers, Kind, Response
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.javascript.values import write_json
-from port_hook_cli.runs.fate import RunFate, run_fate
+from port_hook_cli.runs.fate import RunFate, command_end, run_fate
+from port_hook_cli.runs.updates import RunReport, RunStatus
 from port_hook_cli.runs.view import fate_message
+from tests.factories import RUN_ID
 
 RUN = "wfr_0123456789abcdef"
 NODE_RUN = "wfnr_0123456789abcdef"
@@ -142,3 +144,42 @@ def test_payload_of_a_kafka_node_is_read_as_its_inputs() -> None:
     payload = read_payload(write_json(document).encode(), Headers())
     assert (payload.kind, payload.run_id, payload.workflow_run) == (Kind.WORKFLOW_NODE, NODE_RUN, RUN)
     assert payload.inputs == {"service": "cart"}
+
+
+NOTHING = RunReport()
+
+
+def test_command_end_is_success_without_a_summary_for_exit_code_0() -> None:
+    assert command_end(RUN_ID, 0, b"one\n", NOTHING) == RunReport(status=RunStatus.SUCCESS)
+
+
+def test_command_end_has_the_last_20_lines_of_a_failed_command() -> None:
+    tail = b"".join(b"line %d\n\n" % number for number in range(30))
+    report = command_end(RUN_ID, 2, tail, NOTHING)
+    assert report.status is RunStatus.FAILURE
+    expected = "\n".join(f"line {number}" for number in range(10, 30))
+    assert report.summary == f"The command ended with exit code 2.\n\n{expected}"
+
+
+def test_command_end_bounds_the_summary() -> None:
+    report = command_end(RUN_ID, 1, b"x" * 100_000, NOTHING)
+    assert 4_000 < len(report.summary or "") < 4_100
+
+
+def test_command_end_names_the_signal_of_an_exit_code() -> None:
+    assert command_end(RUN_ID, 137, b"", NOTHING).summary == "The command ended with exit code 137 (signal 9)."
+
+
+def test_command_end_of_an_interrupted_command_is_a_failure_whatever_its_exit_code() -> None:
+    report = command_end(RUN_ID, 0, b"", RunReport(label="mine"), is_interrupted=True)
+    assert (report.status, report.label) == (RunStatus.FAILURE, "Interrupted")
+    assert report.summary == "The command was interrupted."
+
+
+def test_command_end_keeps_the_summary_and_the_output_that_are_given() -> None:
+    report = command_end(RUN_ID, 1, b"x", RunReport(summary="mine", output={"a": 1}))
+    assert (report.summary, report.output) == ("mine", {"a": 1})
+
+
+def test_command_end_of_a_node_run_has_no_summary_because_the_log_has_the_lines() -> None:
+    assert command_end(NODE_RUN, 1, b"x\n", NOTHING) == RunReport(status=RunStatus.FAILURE)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
-from port_hook_cli.sandbox import Sandbox
-from tests.sandbox_clients import a_client, refusal
+from tests.sandbox_clients import refusal
 
 METHOD = {"type": "WEBHOOK", "url": "http://127.0.0.1:9"}
 CURRENT: dict[str, Any] = {
@@ -23,12 +21,6 @@ OLD: dict[str, Any] = {
     "userInputs": {"properties": {"why": {"type": "string"}}, "required": []},
     "invocationMethod": METHOD,
 }
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with Sandbox.start() as sandbox, a_client(sandbox) as client:
-        yield client
 
 
 async def listed(client: httpx.AsyncClient, path: str = "/v1/actions") -> list[str]:

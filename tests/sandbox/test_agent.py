@@ -228,3 +228,31 @@ async def test_claimed_node_run_contains_its_node() -> None:
 async def test_kafka_credentials_are_not_found() -> None:
     async with Sandbox.start() as sandbox, a_client(sandbox) as client:
         assert (await refusal(client.get("/v1/kafka-credentials")))[0] == 404
+
+
+@pytest.mark.parametrize(("limit", "counts"), [(1, [1, 1, 1, 0]), (2, [2, 1, 0]), (3, [3, 0])])
+async def test_claim_returns_the_oldest_runs_up_to_the_requested_limit(limit: int, counts: list[int]) -> None:
+    waiting: asyncio.Queue[str] = asyncio.Queue()
+
+    def on_run(event: RunEvent) -> None:
+        if sandbox.runs[event.run_id].invocation.phase is Phase.CLAIMABLE:
+            waiting.put_nowait(event.run_id)
+
+    action: dict[str, Any] = create_vm_action()
+    action["invocationMethod"] |= {"url": "http://127.0.0.1:9", "agent": True}
+    async with (
+        sandbox_with(actions=[action], invoker=PlainInvoker(), on_run=on_run) as sandbox,
+        a_client(sandbox) as client,
+    ):
+        started = []
+        for _ in range(3):
+            await client.post("/v1/actions/create_vm/runs", json={"properties": {"title": "x"}})
+            started.append(await asyncio.wait_for(waiting.get(), 10))
+        body = {"installationId": "_PORT_EXEC_AGENT", "limit": limit, "invocationMethod": "WEBHOOK"}
+        claimed = []
+        for count in counts:
+            response = await client.post("/v1/actions/runs/claim-pending", json=body, headers=RESERVED)
+            runs = response.json()["runs"]
+            assert len(runs) == count
+            claimed += [run["id"] for run in runs]
+    assert claimed == started

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,6 @@ from tests.sandbox_clients import a_client, refusal
 
 BLUEPRINTS = "/v1/blueprints"
 VM: dict[str, Any] = {"identifier": "vm", "title": "VM", "schema": {"properties": {}, "required": []}}
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with Sandbox.start() as sandbox, a_client(sandbox) as client:
-        yield client
 
 
 async def test_blueprint_is_created_changed_replaced_and_deleted(client: httpx.AsyncClient) -> None:

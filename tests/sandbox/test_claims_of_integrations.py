@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from port_hook_cli.sandbox import RunEvent, Sandbox
 from port_hook_cli.trigger.open_invoker import SandboxInvoker, invoking
 from tests.port_workflows_openapi import check_response
 from tests.sandbox_clients import a_client, refusal, token_of
-from tests.sandboxes import sandbox_with
+from tests.sandboxes import one_node, sandbox_with
 
 AGENT = "_PORT_EXEC_AGENT"
 RESERVED = {"x-port-reserved-usage": "true"}
@@ -51,20 +51,7 @@ def a_workflow(**config: Any) -> dict[str, Any]:
         "integrationActionExecutionProperties": {"name": "{{ .workflow.identifier }}"},
         **config,
     }
-    return {
-        "identifier": "one",
-        "nodes": [
-            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
-            {"identifier": "do", "config": config},
-        ],
-        "connections": [{"sourceIdentifier": "start", "targetIdentifier": "do"}],
-    }
-
-
-@pytest.fixture(scope="module")
-def renderer() -> Iterator[Renderer]:
-    with Renderer() as made:
-        yield made
+    return one_node(**config)
 
 
 @asynccontextmanager
@@ -127,15 +114,6 @@ async def test_claimed_run_has_the_rendered_invocation_method_and_ends_with_a_re
         await client.patch(f"/v1/actions/runs/{run_id}", json={"link": "https://x", "externalRunId": "e1"})
         await client.patch(f"/v1/actions/runs/{run_id}", json={"status": "SUCCESS", "statusLabel": "Done"})
         assert (await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)).report.status == "SUCCESS"
-
-
-async def test_claim_needs_the_reserved_header_and_excludes_actions() -> None:
-    async with running(dispatch("mine")) as (_, client, steps):
-        await start(client, steps, "dispatch")
-        body = {"installationId": "mine", "limit": 10}
-        assert (await refusal(client.post(CLAIM, json=body)))[0] == 422
-        assert await claim(client, "mine", exclude=["dispatch"]) == []
-        assert len(await claim(client, "mine")) == 1
 
 
 async def test_run_fails_when_its_action_names_no_installation() -> None:

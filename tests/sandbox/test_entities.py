@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -8,23 +7,10 @@ import pytest
 
 from port_hook_cli.sandbox import Sandbox
 from tests.factories import RUN_ID
-from tests.sandbox_clients import a_client, refusal
-from tests.sandboxes import sandbox_with
+from tests.sandbox_clients import refusal
 
 ENTITIES = "/v1/blueprints/vm/entities"
 DEV = {"identifier": "dev", "title": "Dev", "properties": {"cpu": 2, "os": "x"}, "relations": {"team": "a"}}
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with sandbox_with(runs=[RUN_ID]) as running:
-        yield running
-
-
-@pytest.fixture
-async def client(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
-    async with a_client(sandbox) as client:
-        yield client
 
 
 async def get(client: httpx.AsyncClient, name: str = "dev") -> Any:

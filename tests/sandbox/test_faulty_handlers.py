@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,12 +19,6 @@ from tests.sandboxes import sandbox_with
 SENDING = Sending(timeout_s=0.5)
 RESPONDED = ("unavailable",)
 LATE = ("silent", "endless")
-
-
-@pytest.fixture(scope="module")
-def renderer() -> Iterator[Renderer]:
-    with Renderer() as running:
-        yield running
 
 
 @pytest.mark.parametrize("synchronized", [True, False])

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
-from port_hook_cli.sandbox import ApiEvent, Sandbox
-from tests.factories import RUN_ID
+from port_hook_cli.sandbox import ApiEvent
 from tests.sandbox_clients import a_client, refusal
 from tests.sandboxes import sandbox_with
 
-RUN = f"/v1/actions/runs/{RUN_ID}"
+UNKNOWN = "r_" + "0" * 16
+RUN = f"/v1/actions/runs/{UNKNOWN}"
 DELIVERIES = "/v1/sandbox/deliveries"
 DELIVERY: dict[str, Any] = {
-    "runId": RUN_ID,
+    "runId": UNKNOWN,
     "action": "scale",
     "blueprint": "vm",
     "entity": "dev",
     "properties": {"cpu": 4},
 }
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with Sandbox.start() as sandbox, a_client(sandbox) as client:
-        yield client
 
 
 async def test_unknown_run_is_created_without_an_action(client: httpx.AsyncClient) -> None:
@@ -53,7 +46,7 @@ async def test_note_of_a_delivery_says_whether_its_run_was_created_or_updated() 
         for _ in range(2):
             await client.post(DELIVERIES, json=DELIVERY)
     notes = [event.note for event in events if event.path == DELIVERIES]
-    assert notes == [f"created {RUN_ID} of scale", f"updated {RUN_ID} of scale"]
+    assert notes == [f"created {UNKNOWN} of scale", f"updated {UNKNOWN} of scale"]
 
 
 @pytest.mark.parametrize(("count", "shown"), [(1, "1 log entry"), (2, "2 log entries")])
@@ -67,7 +60,7 @@ async def test_note_of_a_node_run_log_counts_its_entries(count: int, shown: str)
 
 
 async def test_delivery_leaves_a_run_of_the_sandbox_as_it_is() -> None:
-    async with sandbox_with(runs=[RUN_ID]) as sandbox, a_client(sandbox) as client:
+    async with sandbox_with(runs=[UNKNOWN]) as sandbox, a_client(sandbox) as client:
         before = (await client.get(RUN)).json()["run"]
         assert (await client.post(DELIVERIES, json=DELIVERY)).json()["run"] == before
         assert "madeUp" not in before

@@ -1,46 +1,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.invocations.models import Delivery
-from port_hook_cli.sandbox import CallRate, Sandbox, SandboxRequest
+from port_hook_cli.sandbox import CallRate, Sandbox
 from tests.factories import RUN_ID
 from tests.plain_invoker import PlainInvoker
+from tests.sandbox.test_run_starts import INPUTS, RUNS, SYNCHRONIZED, Held, an_action
 from tests.sandbox_clients import a_client
 from tests.sandboxes import sandbox_with
-from tests.servers import Handler, handler
-
-RUNS = "/v1/actions/create_vm/runs"
-INPUTS = {"properties": {"title": "dev-env", "cpu": 2}}
-
-
-@pytest.fixture
-def webhook() -> Iterator[Handler]:
-    with handler() as it:
-        yield it
-
-
-class Held:
-    """An invoker that never finishes; it records when it is called and canceled."""
-
-    def __init__(self) -> None:
-        self.asked = asyncio.Event()
-        self.given_up = False
-
-    async def request(self, action: Mapping[str, Any], **asked: Any) -> SandboxRequest:
-        self.asked.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            self.given_up = True
-            raise
-        raise AssertionError("the event is never set")
+from tests.servers import Handler
 
 
 async def test_reset_restores_the_initial_state(tmp_path: Path) -> None:
@@ -81,8 +54,7 @@ async def test_reset_cancels_an_invocation_in_progress() -> None:
 
 
 async def test_sandbox_sends_invocations_after_a_reset(webhook: Handler) -> None:
-    action = create_vm_action()
-    action["invocationMethod"] = {**action["invocationMethod"], "url": webhook.url, "synchronized": True}
+    action = an_action(webhook.url, method=SYNCHRONIZED)
     async with sandbox_with(actions=[action], invoker=PlainInvoker()) as sandbox, a_client(sandbox) as client:
         await sandbox.reset()
         run_id = (await client.post(RUNS, json=INPUTS)).json()["run"]["id"]

@@ -3,7 +3,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +18,8 @@ from port_hook_cli.replay.sources import from_run
 from port_hook_cli.sandbox import RunEvent, Sandbox, SandboxRequest, SandboxRun, Sending
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.signatures.verification import verify_signature
+from port_hook_cli.text.secret import Secret
+from port_hook_cli.trigger.open_invoker import SandboxInvoker, invoking
 from tests.factories import NOW
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client, refusal
@@ -25,6 +28,7 @@ from tests.servers import Handler, handler
 
 RUNS = "/v1/actions/create_vm/runs"
 INPUTS = {"properties": {"title": "dev-env", "cpu": 2}}
+SYNCHRONIZED = {"synchronized": True}
 
 
 def an_action(url: str, *, method: Mapping[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
@@ -85,12 +89,6 @@ def answering(status: str, body: str = "", kind: str = "application/json") -> by
     return head.encode() + raw
 
 
-@pytest.fixture
-def webhook() -> Iterator[Handler]:
-    with handler() as it:
-        yield it
-
-
 async def test_run_is_signed_and_sent_and_stays_in_progress_until_it_is_reported(
     webhook: Handler, steps: Steps
 ) -> None:
@@ -148,7 +146,7 @@ async def test_run_payload_is_exactly_the_request_that_was_sent(webhook: Handler
 )
 async def test_response_ends_a_synchronized_run(answer: bytes, status: str, response: Any, summary: str | None) -> None:
     with handler(answer) as webhook:
-        async with running(an_action(webhook.url, method={"synchronized": True})) as (sandbox, client):
+        async with running(an_action(webhook.url, method=SYNCHRONIZED)) as (sandbox, client):
             run_id = await start(client)
             await ended(sandbox, run_id)
             run = await run_of(client, run_id)
@@ -156,18 +154,9 @@ async def test_response_ends_a_synchronized_run(answer: bytes, status: str, resp
     assert run["endedAt"]
 
 
-async def test_failed_response_is_logged_and_does_not_end_an_asynchronous_run(steps: Steps) -> None:
-    with handler(answering("503 Busy")) as webhook:
-        async with running(an_action(webhook.url), on_run=steps) as (_, client):
-            run_id = await start(client)
-            await steps.reach("responded")
-            assert await logs_of(client, run_id) == ["The webhook responded with 503."]
-            assert (await run_of(client, run_id))["status"] == "IN_PROGRESS"
-
-
 async def test_synchronized_run_accepts_logs_but_no_status(webhook: Handler, steps: Steps) -> None:
     webhook.delay_s = 30
-    async with running(an_action(webhook.url, method={"synchronized": True}), on_run=steps) as (_, client):
+    async with running(an_action(webhook.url, method=SYNCHRONIZED), on_run=steps) as (_, client):
         run = f"/v1/actions/runs/{await start(client)}"
         await steps.reach("sending")
         assert (await client.post(f"{run}/logs", json={"message": "hi"})).status_code == 201
@@ -243,7 +232,7 @@ async def test_run_fails_when_its_url_is_invalid(url: str) -> None:
 
 
 async def test_approval_sends_the_invocation(webhook: Handler, steps: Steps) -> None:
-    action = an_action(webhook.url, method={"synchronized": True}, requiredApproval={"type": "ANY"})
+    action = an_action(webhook.url, method=SYNCHRONIZED, requiredApproval={"type": "ANY"})
     async with running(action, on_run=steps) as (sandbox, client):
         run_id = await start(client)
         run = await run_of(client, run_id)
@@ -310,7 +299,7 @@ async def test_start_run_fills_in_defaults_and_checks_choices() -> None:
 
 
 async def test_payload_contains_the_whole_entity_of_the_run(webhook: Handler) -> None:
-    async with running(an_action(webhook.url, method={"synchronized": True})) as (sandbox, client):
+    async with running(an_action(webhook.url, method=SYNCHRONIZED)) as (sandbox, client):
         entity = {"identifier": "dev", "title": "Dev", "properties": {"cpu": 2}, "relations": {}}
         await client.post("/v1/blueprints/vm/entities", json=entity)
         for name in ("dev", "other"):
@@ -322,7 +311,7 @@ async def test_payload_contains_the_whole_entity_of_the_run(webhook: Handler) ->
 
 @pytest.mark.parametrize(("unit", "digits"), [(TimestampUnit.SECONDS, 10), (TimestampUnit.MILLISECONDS, 13)])
 async def test_timestamp_has_the_selected_unit(webhook: Handler, unit: TimestampUnit, digits: int) -> None:
-    action = an_action(webhook.url, method={"synchronized": True})
+    action = an_action(webhook.url, method=SYNCHRONIZED)
     async with running(action, sending=Sending(unit=unit)) as (sandbox, client):
         await ended(sandbox, await start(client))
     assert len(webhook.requests[0].value("x-port-timestamp") or "") == digits
@@ -348,6 +337,23 @@ async def test_start_run_rejects_automations_and_unknown_actions() -> None:
         assert (await refusal(client.post(RUNS, json=INPUTS)))[0] == 422
         assert (await refusal(client.post("/v1/actions/other/runs", json=INPUTS)))[0] == 404
         assert (await refusal(client.post(f"{RUNS}?run_as=me", json=INPUTS)))[0] == 422
+
+
+class Held:
+    """An invoker that never finishes. It records when it is called and canceled."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.given_up = False
+
+    async def request(self, action: Mapping[str, Any], **asked: Any) -> SandboxRequest:
+        self.asked.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.given_up = True
+            raise
+        raise AssertionError("the event is never set")
 
 
 class Template:
@@ -392,3 +398,141 @@ async def test_run_fails_when_the_sandbox_has_no_invoker() -> None:
         run = await ended(sandbox, await start(client))
     assert (run.report.status, run.invocation.payload) == ("FAILURE", None)
     assert "without an invoker" in (run.report.summary or "")
+
+
+async def approve(client: Any, run_id: str) -> None:
+    response = await client.patch(f"/v1/actions/runs/{run_id}/approval", json={"status": "APPROVE"})
+    assert response.status_code == 201, response.text
+
+
+async def test_approved_run_that_was_not_sent_is_sent_after_a_restart(tmp_path: Path, webhook: Handler) -> None:
+    file, held = tmp_path / "sandbox.db", Held()
+    action = an_action(webhook.url, method=SYNCHRONIZED, requiredApproval=True)
+    async with sandbox_with(state=file, actions=[action], invoker=held) as sandbox, a_client(sandbox) as client:
+        run_id = await start(client)
+        await approve(client, run_id)
+        await asyncio.wait_for(held.asked.wait(), 10)
+    assert webhook.requests == []
+    async with sandbox_with(state=file, invoker=PlainInvoker()) as sandbox:
+        run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)
+    assert run.report.status == "SUCCESS"
+    assert [json.loads(request.body)["context"]["runId"] for request in webhook.requests] == [run_id]
+
+
+async def test_run_waiting_for_approval_still_waits_after_a_restart_and_is_sent_when_approved(
+    tmp_path: Path, webhook: Handler
+) -> None:
+    file = tmp_path / "sandbox.db"
+    action = an_action(webhook.url, method=SYNCHRONIZED, requiredApproval=True)
+    async with (
+        sandbox_with(state=file, actions=[action], invoker=PlainInvoker()) as sandbox,
+        a_client(sandbox) as client,
+    ):
+        run_id = await start(client)
+    async with sandbox_with(state=file, invoker=PlainInvoker()) as sandbox, a_client(sandbox) as client:
+        assert sandbox.runs[run_id].report.status == "WAITING_FOR_APPROVAL"
+        assert webhook.requests == []
+        await approve(client, run_id)
+        run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)
+        assert run.report.status == "SUCCESS"
+    assert len(webhook.requests) == 1
+
+
+async def test_run_fails_with_the_reason_when_its_action_is_gone_at_approval(webhook: Handler) -> None:
+    action = an_action(webhook.url, method=SYNCHRONIZED, requiredApproval=True)
+    async with sandbox_with(actions=[action]) as sandbox, a_client(sandbox) as client:
+        run_id = await start(client)
+        renamed = {key: action[key] for key in ("trigger", "invocationMethod")} | {"identifier": "other"}
+        assert (await client.put("/v1/actions/create_vm", json=renamed)).status_code == 200
+        await approve(client, run_id)
+        run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)
+        logs = (await client.get(f"/v1/actions/runs/{run_id}/logs")).json()["runLogs"]
+    assert (run.report.status, run.report.summary) == ("FAILURE", "The action create_vm no longer exists.")
+    assert [log["message"] for log in logs] == ["The action create_vm no longer exists."]
+    assert webhook.requests == []
+
+
+KEY = "a-very-secret-value"
+CLAIM = {"installationId": "_PORT_EXEC_AGENT", "invocationMethod": "WEBHOOK"}
+
+
+@pytest.fixture(scope="module")
+def invoker() -> Iterator[SandboxInvoker]:
+    with invoking(lambda: Secret("not used")) as made:
+        yield SandboxInvoker(made)
+
+
+def serving(
+    invoker: SandboxInvoker, method: Mapping[str, Any], secrets: Mapping[str, str], **options: Any
+) -> AbstractAsyncContextManager[Sandbox]:
+    base = create_vm_action()
+    synchronized = {"synchronized": True, "headers": {"X-Key": "{{ .secrets.KEY }}"}}
+    action = {**base, "invocationMethod": {**base["invocationMethod"], **synchronized, **method}}
+    return sandbox_with(actions=[action], invoker=invoker, secrets=secrets, **options)
+
+
+def saved(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.glob("state.db*"))
+
+
+async def test_secrets_are_sent_in_url_headers_and_body_and_masked_elsewhere(
+    invoker: SandboxInvoker, tmp_path: Path
+) -> None:
+    events: list[RunEvent] = []
+    method = {"url": "{{ .secrets.URL }}/api/now?k={{ .secrets.KEY }}", "body": {"key": "{{ .secrets.KEY }}"}}
+    with handler() as webhook:
+        secrets = {"URL": webhook.url, "KEY": KEY}
+        options: dict[str, Any] = {"state": tmp_path / "state.db", "on_run": events.append}
+        async with serving(invoker, method, secrets, **options) as sandbox, a_client(sandbox) as client:
+            run_id = await start(client)
+            run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 30)
+            shown = (await client.get(f"/v1/actions/runs/{run_id}")).json()["run"]
+    (request,) = webhook.requests
+    assert request.line == f"POST /api/now?k={KEY} HTTP/1.1"
+    assert (request.value("x-key"), request.body) == (KEY, f'{{"key":"{KEY}"}}'.encode())
+    assert run.report.status == "SUCCESS"
+    payload = shown["payload"]
+    assert (payload["url"], payload["headers"]["X-Key"]) == ("***/api/now?k=***", "***")
+    assert payload["body"] == {"key": "***"}
+    assert any(event.note == "sending POST ***/api/now?k=***" for event in events)
+    assert KEY not in repr(events)
+    assert KEY.encode() not in saved(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("secret", "url", "host"),
+    [
+        (KEY, "https://{{ .secrets.KEY }}.example/hook", "***.example"),
+        ("https://hidden-host.example", "{{ .secrets.KEY }}/hook", "***"),
+    ],
+)
+async def test_failure_of_a_run_quotes_no_secret(
+    invoker: SandboxInvoker, tmp_path: Path, secret: str, url: str, host: str
+) -> None:
+    async with (
+        serving(invoker, {"url": url}, {"KEY": secret}, state=tmp_path / "state.db") as sandbox,
+        a_client(sandbox) as client,
+    ):
+        run_id = await start(client)
+        run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 30)
+        logs = (await client.get(f"/v1/actions/runs/{run_id}/logs")).text
+    assert (run.report.status, f"and {host} is another one" in (run.report.summary or "")) == ("FAILURE", True)
+    hidden = secret.removeprefix("https://")
+    assert hidden not in logs
+    assert hidden.encode() not in saved(tmp_path)
+
+
+async def test_agent_claims_a_request_with_its_secrets(invoker: SandboxInvoker, tmp_path: Path) -> None:
+    waiting: asyncio.Queue[str] = asyncio.Queue()
+    options: dict[str, Any] = {"state": tmp_path / "state.db", "on_run": lambda event: waiting.put_nowait(event.note)}
+    method = {"url": "https://x.example/", "agent": True}
+    reserved = {"x-port-reserved-usage": "true"}
+    async with serving(invoker, method, {"KEY": KEY}, **options) as sandbox, a_client(sandbox) as client:
+        run_id = await start(client)
+        while "waiting for Port's agent" not in await asyncio.wait_for(waiting.get(), 30):
+            pass
+        claimed = await client.post("/v1/actions/runs/claim-pending", json=CLAIM, headers=reserved)
+        shown = (await client.get(f"/v1/actions/runs/{run_id}")).json()["run"]
+    assert [run["payload"]["headers"]["X-Key"] for run in claimed.json()["runs"]] == [KEY]
+    assert shown["payload"]["headers"]["X-Key"] == "***"
+    assert KEY.encode() not in saved(tmp_path)

@@ -35,12 +35,6 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield running
 
 
-@pytest.fixture
-async def client(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
-    async with a_client(sandbox) as client:
-        yield client
-
-
 UNKNOWN = [
     ("/v1/blueprints/other/entities", {}, (404, "not_found", 'Blueprint with identifier "other" was not found')),
     (

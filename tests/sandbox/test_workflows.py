@@ -17,7 +17,7 @@ from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.sandbox import Sandbox
 from tests.port_workflows_openapi import check_response, faults, require_workflows_openapi
 from tests.sandbox_clients import refusal, token_of
-from tests.sandboxes import sandbox_with
+from tests.sandboxes import one_node, sandbox_with
 from tests.servers import application
 
 OURS = "https://api.getport.io/v1"
@@ -83,17 +83,6 @@ def deploy(url: str) -> dict[str, Any]:
     }
 
 
-def one_node(**config: Any) -> dict[str, Any]:
-    return {
-        "identifier": "one",
-        "nodes": [
-            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
-            {"identifier": "do", "config": config},
-        ],
-        "connections": [{"sourceIdentifier": "start", "targetIdentifier": "do"}],
-    }
-
-
 class Backend:
     """A handler that keeps what it got."""
 
@@ -114,12 +103,6 @@ def backend() -> Iterator[Backend]:
     with application(app) as url:
         found.url = url
         yield found
-
-
-@pytest.fixture(scope="module")
-def renderer() -> Iterator[Renderer]:
-    with Renderer() as made:
-        yield made
 
 
 @asynccontextmanager

@@ -40,21 +40,6 @@ def written(text: str) -> list[Serialization]:
     return list(serializations(text, Budget()))
 
 
-def test_forms_include_the_output_of_each_serializer() -> None:
-    document = {"n": 1.0, "s": "ë", "e": []}
-    found = {serialization.reading: serialization.text for serialization in written(json.dumps(document))}
-    assert found["js"] == '{"n":1,"s":"ë","e":[]}'
-    assert found["python"] == json.dumps(document)
-    assert found["python-unescaped"] == json.dumps(document, ensure_ascii=False)
-    assert found["python-compact"] == json.dumps(document, separators=(",", ":"))
-    assert found["python-compact-unescaped"] == json.dumps(document, separators=(",", ":"), ensure_ascii=False)
-    for name, indent in (("2", 2), ("4", 4), ("tab", "\t")):
-        assert found[f"js-indented-{name}"] == json.dumps({**document, "n": 1}, indent=indent, ensure_ascii=False)
-        assert found[f"python-indented-{name}"] == json.dumps(document, indent=indent)
-        unescaped = json.dumps(document, indent=indent, ensure_ascii=False)
-        assert found[f"python-indented-unescaped-{name}"] == unescaped
-
-
 @settings(max_examples=60, deadline=None)
 @given(JSON_TEXTS)
 def test_indented_python_forms_are_those_of_json_dumps(text: str) -> None:

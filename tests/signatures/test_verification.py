@@ -625,24 +625,6 @@ class TestBytes:
     @pytest.mark.parametrize(
         ("charset", "content_type", "name"),
         [
-            ("latin-1", "application/json; charset=ISO-8859-1", "latin-1"),
-            ("cp1252", 'application/json; charset="windows-1252"', "cp1252"),
-            ("utf-16", "application/json; charset=UTF-16", "utf-16"),
-            ("utf-16-be", "application/json; charset=utf-16", "utf-16-be"),
-            ("utf-16-le", "application/json; charset=utf-16le", "utf-16-le"),
-            ("utf-32-le", "application/json; charset=utf-32-le", "utf-32-le"),
-        ],
-    )
-    def test_body_in_another_declared_character_set_is_reencoded(
-        self, charset: str, content_type: str, name: str
-    ) -> None:
-        headers = signed(BODY).without("content-type").plus(("content-type", content_type))
-        verdict = verdict_on(headers, BODY.decode().encode(charset))
-        assert (verdict.status, verdict.reading, verdict.slugs) == (Status.REENCODED, f"decoded-{name}", ("charset",))
-
-    @pytest.mark.parametrize(
-        ("charset", "content_type", "name"),
-        [
             ("latin-1", "application/json", "latin-1"),
             ("latin-1", "application/json; charset=utf-8", "latin-1"),
             ("latin-1", "application/json; charset=koi8-r", "latin-1"),

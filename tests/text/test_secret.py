@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import json
+import time
+from typing import Any
+from urllib.parse import quote
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.invocations.headers import mask_headers
 from port_hook_cli.invocations.models import Headers
-from port_hook_cli.text.secret import MASK, Secret
+from port_hook_cli.text.secret import MASK, Masker, Secret
 
 # A copy of the package's list, so that a header missing there fails here.
 CREDENTIALS = {"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"}
@@ -37,3 +42,71 @@ def test_mask_headers_masks_only_the_values_of_credentials(headers: Headers) -> 
 @given(HEADERS)
 def test_mask_headers_is_idempotent(headers: Headers) -> None:
     assert mask_headers(mask_headers(headers)) == mask_headers(headers)
+
+
+@given(st.text(min_size=8).filter(lambda text: "*" not in text and len(text.strip()) >= 8), st.text())
+def test_secret_is_masked_in_text_json_and_urls(secret: str, around: str) -> None:
+    masker = Masker([secret])
+    for form in (
+        secret,
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        quote(secret, "", errors="replace"),
+    ):
+        assert form not in masker.text(around + form).replace(around, "")
+    assert masker.value({secret: [secret, 1, None]}) == {"***": ["***", 1, None]}
+
+
+def test_a_secret_that_contains_another_is_masked_first() -> None:
+    assert Masker(["long-key", "long-key-2"]).text("long-key-2 long-key") == "*** ***"
+
+
+def test_a_value_too_short_to_be_secret_is_not_masked() -> None:
+    masker = Masker(["", "e", "1234567", " 1234567 "])
+    assert masker.text("every error: e 1234567") == "every error: e 1234567"
+    assert masker.content(b"1234567") == b"1234567"
+    assert Masker(["12345678"]).text("12345678") == "***"
+    assert Masker([]).value({"a": ["b"]}) == {"a": ["b"]}
+
+
+def test_bytes_that_are_not_text_are_kept_when_a_secret_is_masked() -> None:
+    assert Masker(["sécret-1"]).content("sécret-1".encode() + b"\xff") == b"***\xff"
+
+
+def test_a_secret_that_jq_truncated_is_masked() -> None:
+    masker = Masker(["correct-horse-battery"])
+    assert masker.message('Cannot index string ("correct-ho...) with "x"') == 'Cannot index string ("***...) with "x"'
+    assert masker.message("cor...") == "cor..."
+
+
+def test_secret_is_masked_without_the_characters_that_urls_and_header_fields_remove() -> None:
+    masker = Masker([" a-to\nken-x \n"])
+    assert masker.text("http://e/?a=a-token-x ") == "http://e/?a=*** "
+    assert masker.text("x: a-to\nken-x.") == "x: ***."
+
+
+def test_a_long_secret_is_masked_quickly() -> None:
+    masker = Masker(["a line of a certificate\n" * 20_000])
+    started = time.monotonic()
+    assert masker.message('"a line of ...') == '"***...'
+    assert time.monotonic() - started < 30  # guards against a hang: with one pattern per line it takes minutes
+
+
+def test_secret_with_a_lone_surrogate_is_masked() -> None:
+    assert Masker(["secret\ud800b"]).content(b'"secret\\ud800b"') == b'"***"'
+
+
+def test_deeply_nested_value_is_masked() -> None:
+    deep: Any = "a-secret"
+    for _ in range(5000):
+        deep = [deep]
+    masked = Masker(["a-secret"]).value(deep)
+    while isinstance(masked, list):
+        (masked,) = masked
+    assert masked == "***"
+
+
+def test_masking_does_not_change_the_original_value() -> None:
+    value = {"a": ["a-secret"]}
+    assert Masker(["a-secret"]).value(value) == {"a": ["***"]}
+    assert value == {"a": ["a-secret"]}

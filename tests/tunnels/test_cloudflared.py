@@ -1,29 +1,26 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import shlex
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
 from port_hook_cli.errors import TunnelError
 from port_hook_cli.tunnels.cloudflared.tunnel import CloudflaredTunnel, explain, open_cloudflared
-from port_hook_cli.tunnels.opening import open_tunnel
 from port_hook_cli.tunnels.protocol import Opening
-from port_hook_cli.tunnels.registry import TunnelChoice
 from tests.factories import SECRET, a_body, signed
 from tests.processes import Listener, listener
 from tests.servers import handler
+from tests.tunnels.programs import Pipe, closing, exchange, parent_of, pipe_at, until
 
 STANDIN = Path(__file__).parents[1] / "standins" / "cloudflared.py"
 UNUSED = "http://127.0.0.1:9"
@@ -34,22 +31,16 @@ linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="re
 
 @dataclass
 class Standin:
-    """The stand-in on a private PATH, its folder, and the pipe that shows when it runs and when it has ended."""
+    """The stand-in on a private PATH, its folder, and its pipe."""
 
     folder: Path
     environ: dict[str, str]
-    lines: asyncio.StreamReader
-    our_end: int
+    pipe: Pipe
 
     async def open(self, upstream: str = UNUSED, timeout_s: float = 10) -> CloudflaredTunnel:
+        home = self.folder / "home"
         return await open_cloudflared(
-            Opening(
-                local_url=upstream,
-                environ=self.environ,
-                home=self.folder / "home",
-                notice=lambda _: None,
-                timeout_s=timeout_s,
-            )
+            Opening(local_url=upstream, environ=self.environ, home=home, notice=lambda _: None, timeout_s=timeout_s)
         )
 
     async def failure(self, mode: str, timeout_s: float = 10) -> TunnelError:
@@ -70,65 +61,17 @@ class Standin:
         document: dict[str, Any] = json.loads((self.folder / "seen").read_text())
         return document
 
-    async def pid(self) -> int:
-        return int(await asyncio.wait_for(self.lines.readline(), 10))
-
-    async def gone(self) -> None:
-        """Wait until cloudflared has ended, which closes its end of the pipe. Fail after 10 seconds."""
-        os.close(self.our_end)
-        self.our_end = -1
-        try:
-            await asyncio.wait_for(self.lines.read(), 10)
-        except TimeoutError:
-            pytest.fail("cloudflared is still running")
-
 
 @pytest.fixture
 async def agent(tmp_path: Path) -> AsyncIterator[Standin]:
     (tmp_path / "bin").mkdir()
-    os.mkfifo(tmp_path / "pipe")
-    lines = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(lines),
-        os.fdopen(os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0),
-    )
     environ = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "HOME": str(tmp_path / "home")}
-    standin = Standin(tmp_path, environ, lines, os.open(tmp_path / "pipe", os.O_WRONLY))
     command = [sys.executable, "-S", str(STANDIN), str(tmp_path)]
-    standin.program.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
-    standin.program.chmod(0o755)
-    yield standin
-    if standin.our_end >= 0:
-        os.close(standin.our_end)
-    transport.close()
-
-
-@contextlib.asynccontextmanager
-async def closing(tunnel: CloudflaredTunnel) -> AsyncIterator[CloudflaredTunnel]:
-    try:
-        yield tunnel
-    finally:
-        await tunnel.close()
-
-
-async def until(happened: Callable[[], bool]) -> None:
-    """Wait for something that has no event; fail after 10 seconds."""
-    try:
-        async with asyncio.timeout(30):
-            while not happened():  # noqa: ASYNC110 - another process does it
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        pytest.fail("it did not happen")
-
-
-async def exchange(url: str, request: bytes) -> bytes:
-    reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
-    writer.write(request)
-    writer.write_eof()
-    answer = await reader.read()
-    writer.close()
-    await writer.wait_closed()
-    return answer
+    async with pipe_at(tmp_path / "pipe") as pipe:
+        standin = Standin(tmp_path, environ, pipe)
+        standin.program.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+        standin.program.chmod(0o755)
+        yield standin
 
 
 def now_signed(body: bytes) -> Any:
@@ -161,13 +104,13 @@ async def test_a_signed_invocation_through_cloudflared_is_valid_and_gets_the_han
         assert record["verdict"] == {"status": "valid", "reading": "raw", "causes": []}
         code, _ = here.stop(signal.SIGINT)
     assert code == 0
-    await agent.gone()
+    await agent.pipe.gone()
 
 
 async def test_the_tunnel_opens_within_half_a_second_after_the_edge_is_connected(agent: Standin) -> None:
     agent.mode("slow")
     opening = asyncio.create_task(agent.open())
-    await agent.pid()
+    await agent.pipe.pid()
     done, _ = await asyncio.wait({opening}, timeout=0.3)
     assert not done
     (agent.folder / "go").touch()
@@ -230,7 +173,7 @@ async def test_known_error_of_cloudflared_is_reported_with_its_fix(
     assert happened in problem.message
     assert hint in problem.hint
     assert "\x1b" not in problem.message
-    await agent.gone()
+    await agent.pipe.gone()
 
 
 @pytest.mark.parametrize(("mode", "word"), [("never-ready", "failed to dial to edge with quic"), ("chatty", "xxx")])
@@ -240,7 +183,7 @@ async def test_a_start_that_exceeds_its_timeout_is_reported_with_the_last_output
     began = time.monotonic()
     problem = await agent.failure(mode, timeout_s=1)
     assert time.monotonic() - began < 30  # guards against a hang
-    await agent.gone()
+    await agent.pipe.gone()
     assert problem.message.startswith("cloudflared did not connect to Cloudflare within 1 s. Its last output:")
     assert word in problem.message
     assert "\x1b" not in problem.message
@@ -277,20 +220,20 @@ async def test_health_reports_a_lost_edge_until_it_is_connected_again(agent: Sta
         await until(lambda: tunnel.health() == "cloudflared has no connection to its edge")
         (agent.folder / "down").unlink()
         await until(lambda: tunnel.health() == "")
-        os.kill(await agent.pid(), signal.SIGKILL)
+        os.kill(await agent.pipe.pid(), signal.SIGKILL)
         await until(lambda: tunnel.health() == "cloudflared has ended")
 
 
 async def test_health_reports_a_cloudflared_that_no_longer_responds(agent: Standin) -> None:
     async with closing(await agent.open()) as tunnel:
         tunnel.poll_s, tunnel.response_timeout_s = 0.05, 0.2
-        os.kill(await agent.pid(), signal.SIGSTOP)
+        os.kill(await agent.pipe.pid(), signal.SIGSTOP)
         await until(lambda: tunnel.health() == "cloudflared's metrics server does not respond")
 
 
 async def test_a_tunnel_that_ends_by_itself_is_reported(agent: Standin) -> None:
     async with closing(await agent.open()) as tunnel:
-        os.kill(await agent.pid(), signal.SIGTERM)
+        os.kill(await agent.pipe.pid(), signal.SIGTERM)
         words = await asyncio.wait_for(tunnel.lost(), 5)
     assert words == (
         "cloudflared has ended, and its public URL with it. "
@@ -302,7 +245,7 @@ async def test_closing_ends_cloudflared_at_once(agent: Standin) -> None:
     tunnel = await agent.open()
     began = time.monotonic()
     await tunnel.close()
-    await agent.gone()
+    await agent.pipe.gone()
     await tunnel.close()
     assert time.monotonic() - began < 30  # guards against a hang
 
@@ -311,59 +254,39 @@ async def test_closing_kills_a_cloudflared_that_does_not_end(agent: Standin) -> 
     agent.mode("stubborn")
     tunnel = await agent.open()
     await asyncio.wait_for(tunnel.close(), 3)
-    await agent.gone()
-
-
-@linux_only
-async def test_closing_kills_a_supervisor_that_does_not_end(agent: Standin) -> None:
-    tunnel = await agent.open()
-    tunnel.close_timeout_s = 0.2
-    os.kill(parent_of(await agent.pid()), signal.SIGSTOP)
-    await tunnel.close()
-    await agent.gone()
+    await agent.pipe.gone()
 
 
 async def test_cancelling_while_cloudflared_starts_ends_it(agent: Standin) -> None:
     agent.mode("never-ready")
     starting = asyncio.create_task(agent.open())
-    await agent.pid()
+    await agent.pipe.pid()
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
-    await agent.gone()
-
-
-def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    await agent.pipe.gone()
 
 
 async def test_cloudflared_does_not_outlive_port_hook_when_that_is_killed(agent: Standin, folder: Path) -> None:
     with listener(folder, "--tunnel", "cloudflared", env={"PATH": agent.environ["PATH"]}) as here:
-        await agent.pid()
+        await agent.pipe.pid()
         here.process.kill()
-        await agent.gone()
+        await agent.pipe.gone()
 
 
 @linux_only
 async def test_cloudflared_does_not_outlive_its_supervisor_on_linux(agent: Standin) -> None:
     async with closing(await agent.open()):
-        os.kill(parent_of(await agent.pid()), signal.SIGKILL)
-        await agent.gone()
+        os.kill(parent_of(await agent.pipe.pid()), signal.SIGKILL)
+        await agent.pipe.gone()
 
 
 @linux_only
 async def test_cloudflared_does_not_get_ctrl_c_from_the_terminal(agent: Standin) -> None:
     async with closing(await agent.open()):
-        pid = await agent.pid()
+        pid = await agent.pipe.pid()
         assert os.getsid(pid) != os.getsid(0)
         assert os.getpgid(pid) != os.getpgid(0)
-
-
-async def test_open_tunnel_opens_a_cloudflared_tunnel(agent: Standin) -> None:
-    opening = Opening(local_url=UNUSED, environ=agent.environ, home=agent.folder, notice=lambda _: None)
-    tunnel = await open_tunnel(TunnelChoice("cloudflared"), opening)
-    assert tunnel.url.startswith("http://127.0.0.1:")
-    await tunnel.close()
 
 
 def test_a_network_that_decrypts_tls_is_reported_as_such() -> None:

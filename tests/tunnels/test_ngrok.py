@@ -7,9 +7,10 @@ import shlex
 import signal
 import stat
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,8 +26,9 @@ from port_hook_cli.tunnels.ngrok.tunnel import (
     session_problem,
 )
 from port_hook_cli.tunnels.opening import open_tunnel
-from port_hook_cli.tunnels.protocol import Opening, Tunnel, decline
+from port_hook_cli.tunnels.protocol import Opening, decline
 from port_hook_cli.tunnels.registry import NO_TUNNEL, TunnelChoice
+from tests.tunnels.programs import Pipe, closing, exchange, parent_of, pipe_at, until
 
 STANDIN = Path(__file__).parents[1] / "standins" / "ngrok.py"
 TOKEN = "2abcTOKEN_secret"
@@ -39,12 +41,11 @@ pytestmark = posix_only
 
 @dataclass
 class Standin:
-    """The stand-in agent on a private PATH, and the pipe that shows when it runs and when it has ended."""
+    """The stand-in agent on a private PATH, and its pipe."""
 
     home: Path
     environ: dict[str, str]
-    lines: asyncio.StreamReader
-    our_end: int
+    pipe: Pipe
     notices: list[str] = field(default_factory=list)
     agrees: bool | None = None
     """The user's answer; None if there is no user."""
@@ -54,39 +55,19 @@ class Standin:
         self.questions.append(question)
         return self.agrees is True
 
-    async def open(self, upstream: str = UNUSED, timeout_s: float = 10, domain: str | None = None) -> NgrokTunnel:
-        return await open_ngrok(
-            Opening(
-                local_url=upstream,
-                environ=self.environ,
-                home=self.home,
-                notice=self.notices.append,
-                ask=decline if self.agrees is None else self.ask,
-                timeout_s=timeout_s,
-                domain=domain,
-            )
-        )
+    async def open(self, upstream: str = UNUSED, **options: Any) -> NgrokTunnel:
+        ask = decline if self.agrees is None else self.ask
+        options = {"timeout_s": 10, "ask": ask, "notice": self.notices.append, **options}
+        return await open_ngrok(Opening(local_url=upstream, environ=self.environ, home=self.home, **options))
 
-    async def failure(self, mode: str, timeout_s: float = 10, domain: str | None = None) -> TunnelError:
+    async def failure(self, mode: str, **options: Any) -> TunnelError:
         self.environ["NGROK_STANDIN"] = mode
         with pytest.raises(TunnelError) as caught:
-            await self.open(timeout_s=timeout_s, domain=domain)
+            await self.open(**options)
         return caught.value
 
     def private_files(self) -> list[Path]:
         return list(Path(self.environ["TMPDIR"]).iterdir())
-
-    async def pid(self) -> int:
-        return int(await asyncio.wait_for(self.lines.readline(), 10))
-
-    async def gone(self) -> None:
-        """Wait until the agent has ended, which closes its end of the pipe. Fail after 10 seconds."""
-        os.close(self.our_end)
-        self.our_end = -1
-        try:
-            await asyncio.wait_for(self.lines.read(), 10)
-        except TimeoutError:
-            pytest.fail("the agent is still running")
 
 
 @pytest.fixture
@@ -96,25 +77,15 @@ async def agent(tmp_path: Path) -> AsyncIterator[Standin]:
     program = folder / "ngrok"
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(STANDIN))} "$@"\n')
     program.chmod(0o755)
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    lines = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(lines), os.fdopen(reader, "rb", buffering=0)
-    )
     (tmp_path / "tmp").mkdir()
     environ = {
         "PATH": f"{folder}:/usr/bin:/bin",
         "NGROK_AUTHTOKEN": TOKEN,
-        "NGROK_STANDIN_PIPE": str(pipe),
+        "NGROK_STANDIN_PIPE": str(tmp_path / "pipe"),
         "TMPDIR": str(tmp_path / "tmp"),
     }
-    standin = Standin(tmp_path / "home", environ, lines, os.open(pipe, os.O_WRONLY))
-    yield standin
-    if standin.our_end >= 0:
-        os.close(standin.our_end)
-    transport.close()
+    async with pipe_at(tmp_path / "pipe") as pipe:
+        yield Standin(tmp_path / "home", environ, pipe)
 
 
 @pytest.fixture
@@ -132,35 +103,6 @@ async def upstream() -> AsyncIterator[tuple[str, list[bytes]]]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", seen
-
-
-async def exchange(url: str, request: bytes) -> bytes:
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
-    writer.write(request)
-    writer.write_eof()
-    answer = await reader.read()
-    writer.close()
-    await writer.wait_closed()
-    return answer
-
-
-@contextlib.asynccontextmanager
-async def closing(tunnel: Tunnel) -> AsyncIterator[None]:
-    try:
-        yield
-    finally:
-        await tunnel.close()
-
-
-async def until(happened: Callable[[], bool]) -> None:
-    """Wait for something that has no event, 20 seconds at most."""
-    async with asyncio.timeout(30):
-        while not happened():  # noqa: ASYNC110 - another process does it
-            await asyncio.sleep(0.01)
-
-
-def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def visible_to_other_users(pid: int) -> bytes:
@@ -182,7 +124,7 @@ async def test_requests_to_the_public_url_arrive_byte_for_byte(
 async def test_closing_deletes_the_endpoint_and_the_private_files_and_ends_the_agent(agent: Standin) -> None:
     tunnel = await agent.open()
     await tunnel.close()
-    await agent.gone()
+    await agent.pipe.gone()
     await tunnel.close()
     assert (agent.home.parent / "deleted").read_text() == "port-hook"
     assert agent.private_files() == []
@@ -192,9 +134,9 @@ async def test_closing_deletes_the_endpoint_and_the_private_files_and_ends_the_a
 async def test_closing_kills_a_supervisor_that_does_not_end(agent: Standin) -> None:
     tunnel = await agent.open()
     tunnel.close_timeout_s = 0.2
-    os.kill(parent_of(await agent.pid()), signal.SIGSTOP)
+    os.kill(parent_of(await agent.pipe.pid()), signal.SIGSTOP)
     await tunnel.close()
-    await agent.gone()
+    await agent.pipe.gone()
 
 
 async def test_a_log_with_invalid_utf8_and_long_lines_is_read_in_parts(agent: Standin) -> None:
@@ -209,7 +151,7 @@ async def test_the_token_is_on_no_command_line_and_in_no_environment(agent: Stan
     agent.environ["PORT_CLIENT_SECRET"] = "sesame"
     tunnel = await agent.open()
     async with closing(tunnel):
-        pid = await agent.pid()
+        pid = await agent.pipe.pid()
         for process in (pid, parent_of(pid)):
             visible = visible_to_other_users(process)
             assert b"NGROK_STANDIN_PIPE" in visible
@@ -270,13 +212,13 @@ async def test_a_domain_that_the_account_cannot_use_is_reported(agent: Standin, 
     assert problem.message == happened
     assert "https://dashboard.ngrok.com/domains" in problem.hint
     assert "--domain" in problem.hint
-    await agent.gone()
+    await agent.pipe.gone()
 
 
 async def test_health_reports_a_lost_session_until_there_is_another(agent: Standin) -> None:
     tunnel = await agent.open()
     async with closing(tunnel):
-        pid = await agent.pid()
+        pid = await agent.pipe.pid()
         assert tunnel.health() == ""
         os.kill(pid, signal.SIGUSR1)
         await until(lambda: tunnel.health() == "ngrok has lost its session and is reconnecting")
@@ -319,7 +261,7 @@ async def test_pyngrok_uses_no_proxy_for_the_agent(agent: Standin) -> None:
 async def test_a_tunnel_that_ends_by_itself_is_reported(agent: Standin) -> None:
     tunnel = await agent.open()
     async with closing(tunnel):
-        os.kill(await agent.pid(), signal.SIGTERM)
+        os.kill(await agent.pipe.pid(), signal.SIGTERM)
         reason = await asyncio.wait_for(tunnel.lost(), 5)
     assert reason.startswith("The ngrok agent has ended")
     assert "started tunnel" in reason
@@ -374,11 +316,11 @@ async def test_a_start_that_exceeds_its_timeout_is_reported_with_the_last_output
     agent: Standin, mode: str, happened: str, hint: str
 ) -> None:
     # On a busy machine, the agent may take seconds to write something.
-    timeout_s, problem = 0.5, await asyncio.wait_for(agent.failure(mode, 0.5), 30)
+    timeout_s, problem = 0.5, await asyncio.wait_for(agent.failure(mode, timeout_s=0.5), 30)
     while happened not in problem.message and timeout_s < 8:
         timeout_s *= 2
-        problem = await asyncio.wait_for(agent.failure(mode, timeout_s), 30)
-    await agent.gone()
+        problem = await asyncio.wait_for(agent.failure(mode, timeout_s=timeout_s), 30)
+    await agent.pipe.gone()
     assert happened in problem.message
     assert hint in problem.hint
     assert TOKEN not in problem.message
@@ -466,18 +408,18 @@ async def test_nothing_is_downloaded_without_a_user_to_ask(agent: Standin) -> No
 async def test_cancelling_while_the_agent_starts_ends_it(agent: Standin) -> None:
     agent.environ["NGROK_STANDIN"] = "silent"
     starting = asyncio.create_task(agent.open())
-    await agent.pid()
+    await agent.pipe.pid()
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
-    await agent.gone()
+    await agent.pipe.gone()
     assert agent.private_files() == []
 
 
 async def test_the_file_with_the_token_is_private_and_removed_when_the_tunnel_is_open(agent: Standin) -> None:
     agent.environ["NGROK_STANDIN"] = "silent"
     starting = asyncio.create_task(agent.open())
-    await agent.pid()
+    await agent.pipe.pid()
     (folder,) = agent.private_files()
     (file,) = folder.iterdir()
     assert TOKEN in file.read_text()
@@ -522,24 +464,24 @@ async def test_the_agent_does_not_outlive_port_hook_when_that_is_killed(agent: S
         assert port_hook.stdout is not None
         assert (await port_hook.stdout.readline()).startswith(b"http://127.0.0.1:")
         port_hook.kill()
-        await agent.gone()
+        await agent.pipe.gone()
     assert agent.private_files() == []
 
 
 async def test_the_agent_does_not_outlive_port_hook_when_that_is_killed_during_the_start(agent: Standin) -> None:
     agent.environ["NGROK_STANDIN"] = "silent"
     async with another_port_hook(agent) as port_hook:
-        await agent.pid()
+        await agent.pipe.pid()
         port_hook.kill()
-        await agent.gone()
+        await agent.pipe.gone()
 
 
 @linux_only
 async def test_the_agent_does_not_outlive_its_supervisor_on_linux(agent: Standin) -> None:
     tunnel = await agent.open()
     async with closing(tunnel):
-        os.kill(parent_of(await agent.pid()), signal.SIGKILL)
-        await agent.gone()
+        os.kill(parent_of(await agent.pipe.pid()), signal.SIGKILL)
+        await agent.pipe.gone()
 
 
 async def test_open_tunnel_opens_an_ngrok_tunnel(agent: Standin) -> None:

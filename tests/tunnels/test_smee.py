@@ -14,9 +14,7 @@ import pytest
 
 from port_hook_cli.errors import StoreError, TunnelError
 from port_hook_cli.invocations.models import Headers, Invocation, Response
-from port_hook_cli.tunnels.opening import open_tunnel
 from port_hook_cli.tunnels.protocol import Opening
-from port_hook_cli.tunnels.registry import parse_tunnel
 from port_hook_cli.tunnels.report import Connectivity, ProbeResult
 from port_hook_cli.tunnels.smee.channel import SmeeChannel, open_smee
 from port_hook_cli.tunnels.smee.stream import explain
@@ -195,13 +193,6 @@ async def test_open_smee_uses_the_previous_channel_if_its_server_still_has_it() 
             await again.close()
             assert (again.url == previous) is is_kept
             assert again.url.startswith(f"{relay.url}/")
-
-
-async def test_open_tunnel_opens_a_channel() -> None:
-    async with Relay.serve() as relay:
-        tunnel = await open_tunnel(parse_tunnel(f"{relay.channel}/"), opening())
-        assert tunnel.url == relay.channel
-        await tunnel.close()
 
 
 async def test_burst_arrives_completely_with_at_most_32_invocations_at_once() -> None:

@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncssh
@@ -25,6 +26,7 @@ from port_hook_cli.tunnels.opening import open_tunnel
 from port_hook_cli.tunnels.protocol import Opening, Tunnel
 from port_hook_cli.tunnels.registry import parse_tunnel
 from port_hook_cli.tunnels.report import Connectivity
+from port_hook_cli.tunnels.ssh.destination import find_url, last_line, ports_to_request, read_destination, url_of
 from port_hook_cli.tunnels.ssh.opening import open_ssh
 from tests.factories import SECRET, a_body, signed
 from tests.processes import listener
@@ -63,30 +65,9 @@ class User:
         with (self.ssh / "known_hosts").open("a") as file:
             file.write(line)
 
-    def opening(
-        self,
-        local_url: str = UNUSED,
-        *,
-        address: str | None = None,
-        timeout_s: float = 10,
-        public_url: str | None = None,
-        accept_host_key: str | None = None,
-        previous_url: str | None = None,
-        keepalive_s: float = 5,
-    ) -> Opening:
-        return Opening(
-            local_url=local_url,
-            address=address,
-            environ=self.environ,
-            home=self.home,
-            notice=self.questions.append,
-            ask=self.ask,
-            timeout_s=timeout_s,
-            public_url=public_url,
-            accept_host_key=accept_host_key,
-            previous_url=previous_url,
-            keepalive_s=keepalive_s,
-        )
+    def opening(self, local_url: str = UNUSED, **options: Any) -> Opening:
+        user = {"environ": self.environ, "home": self.home, "notice": self.questions.append, "ask": self.ask}
+        return Opening(local_url=local_url, **{"timeout_s": 10, "keepalive_s": 5, **user, **options})
 
     async def problem(self, address: str, opening: Opening | None = None) -> TunnelError:
         with pytest.raises(TunnelError) as caught:
@@ -513,6 +494,7 @@ async def test_open_tunnel_opens_an_ssh_tunnel(user: User) -> None:
 WITHOUT = """
 import asyncio, os, sys
 from pathlib import Path
+from typing import Any
 sys.modules["asyncssh"] = None
 from port_hook_cli.tunnels.protocol import Opening
 from port_hook_cli.tunnels.ssh.opening import open_ssh
@@ -532,3 +514,57 @@ def test_open_ssh_says_how_to_install_asyncssh_when_it_is_missing() -> None:
         f"Install it where port-hook is: {sys.executable} -m pip install asyncssh\n"
     )
     assert done.stderr == ""
+
+
+def url(name: str, text: str) -> str | None:
+    service = read_destination(name).service
+    assert service
+    return find_url(text, service)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("localhost.run", '{"data":"x.lhr.life tunneled, https://x.lhr.life\\r\\nQR"}\n', "https://x.lhr.life"),
+        ("localhost.run", "see https://admin.localhost.run/ and https://x.lhr.life\n", "https://x.lhr.life"),
+        ("serveo.net", "from https://a.serveo.net\nhttps://b.serveo.net\n", "https://a.serveo.net"),
+        ("serveo.net", "Tip: https://console.serveo.net/settings\n", None),
+        ("a.pinggy.io", "https://dashboard.pinggy.io\nhttp://x.free.pinggy.net\n", "http://x.free.pinggy.net"),
+        ("a.pinggy.io", "http://x.a.free.pinggy.link\nhttps://X.a.free.pinggy.link\n", "https://x.a.free.pinggy.link"),
+    ],
+)
+def test_find_url_finds_the_url_of_the_tunnel_among_others(name: str, text: str, expected: str | None) -> None:
+    assert url(name, text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["https://x.lhr.life", "https://x.lhr.lif", "https://x.lhr.life.evil.example\n", "https://u@x.lhr.life/\n"]
+)
+def test_find_url_ignores_incomplete_names_and_other_domains(text: str) -> None:
+    assert url("localhost.run", text) is None
+
+
+def test_last_line_skips_empty_lines() -> None:
+    assert last_line("one\ntwo \r\n\n") == "two"
+    assert last_line("\n") == ""
+
+
+def test_read_destination_keeps_the_case_of_hosts_and_decodes_users() -> None:
+    to = read_destination("ssh://me%40corp@MyBox:2222/9000")
+    assert (to.user, to.host, to.port, to.remote_port) == ("me@corp", "MyBox", 2222, 9000)
+    assert read_destination("ssh://[::1]:22").host == "::1"
+    assert url_of("::1", 9000) == "http://[::1]:9000"
+
+
+def test_read_destination_uses_keys_for_a_service_only_with_a_user() -> None:
+    assert not read_destination("serveo.net").uses_keys
+    assert not read_destination("ssh://serveo.net").uses_keys
+    assert read_destination("ssh://me@serveo.net").uses_keys
+
+
+def test_ports_to_request_prefers_the_named_and_the_previous_port() -> None:
+    assert ports_to_request(9000, public_url="https://x", previous_url="http://h:1") == (9000,)
+    assert ports_to_request(None, public_url="http://x:81", previous_url=None) == (81,)
+    assert ports_to_request(None, public_url="https://x", previous_url=None) == ()
+    assert ports_to_request(None, public_url=None, previous_url="http://h:82/hook") == (82, 0)
+    assert ports_to_request(None, public_url=None, previous_url=None) == (0,)

@@ -16,19 +16,19 @@ import pytest
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.errors import BrokerError
-from port_hook_cli.invocations.models import Status
+from port_hook_cli.invocations.models import Delivery, Invocation, Status
 from port_hook_cli.kafka.local import local_publisher
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.kafka.producer import KafkaPublisher
-from port_hook_cli.sandbox import RunEvent, Sandbox
+from port_hook_cli.sandbox import ApiEvent, CallRate, RunEvent, Sandbox, Sending
 from port_hook_cli.sandbox.run import Phase
-from port_hook_cli.sandbox.state import ApiEvent
 from port_hook_cli.signatures.messages import verify_received
 from tests.factories import NOW, RUN_ID
 from tests.kafka_clusters import running_tansu, tansu_program
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client
-from tests.sandboxes import sandbox_with
+from tests.sandboxes import one_node, sandbox_with
+from tests.servers import handler
 from tests.topics import Topic, free_port, plain, reading
 
 RUNS = "/v1/actions/create_vm/runs"
@@ -40,17 +40,6 @@ def an_action(**method: Any) -> dict[str, Any]:
     action = create_vm_action()
     url = {"url": "http://127.0.0.1:1/hook", "agent": True} if method.get("type", "WEBHOOK") == "WEBHOOK" else {}
     return {**action, "invocationMethod": {"type": "WEBHOOK", **url, **method}}
-
-
-def a_workflow(**config: Any) -> dict[str, Any]:
-    return {
-        "identifier": "one",
-        "nodes": [
-            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
-            {"identifier": "do", "config": config},
-        ],
-        "connections": [{"sourceIdentifier": "start", "targetIdentifier": "do"}],
-    }
 
 
 @dataclass
@@ -185,15 +174,8 @@ async def test_array_is_published_without_a_signature() -> None:
         assert await asyncio.to_thread(topic.next) == b"[1,2]"
 
 
-async def test_kafka_credentials_name_the_broker() -> None:
-    async with publishing(actions=[]) as (sandbox, client, _, _):
-        credentials = (await client.get("/v1/kafka-credentials")).json()["credentials"]
-        assert credentials["username"] == sandbox.organization
-        assert credentials["brokers"][0].startswith("127.0.0.1:")
-
-
 async def test_kafka_node_publishes_its_payload_and_ends_with_a_report() -> None:
-    workflow = a_workflow(type="KAFKA", payload={"service": "{{ .outputs.trigger.service }}"})
+    workflow = one_node(type="KAFKA", payload={"service": "{{ .outputs.trigger.service }}"})
     with Renderer() as renders:
         async with publishing(workflows=[workflow], renders=renders) as (sandbox, client, topic, steps):
             run_id, node_run_id = await start_workflow(sandbox, client)
@@ -209,7 +191,7 @@ async def test_kafka_node_publishes_its_payload_and_ends_with_a_report() -> None
 
 
 async def test_webhook_node_for_the_agent_is_published_and_ends_with_its_report() -> None:
-    workflow = a_workflow(type="WEBHOOK", url="http://127.0.0.1:1/do", agent=True, body={"cpu": 2})
+    workflow = one_node(type="WEBHOOK", url="http://127.0.0.1:1/do", agent=True, body={"cpu": 2})
     with Renderer() as renders:
         async with publishing(workflows=[workflow], renders=renders) as (sandbox, client, topic, steps):
             run_id, node_run_id = await start_workflow(sandbox, client)
@@ -266,7 +248,7 @@ async def test_node_fails_when_its_message_is_not_confirmed(config: Mapping[str,
     with Renderer() as renders:
         async with (
             AwayAfterStart(plain(f"127.0.0.1:{free_port()}"), timeout_s=0.5) as publisher,
-            sandbox_with(publisher=publisher, renders=renders, workflows=[a_workflow(**config)]) as sandbox,
+            sandbox_with(publisher=publisher, renders=renders, workflows=[one_node(**config)]) as sandbox,
             a_client(sandbox) as client,
         ):
             run_id, _ = await start_workflow(sandbox, client)
@@ -299,3 +281,157 @@ async def test_run_is_published_to_a_broker_of_another_program() -> None:
         async with publishing(broker=broker.address, actions=[an_action()]) as (sandbox, client, topic, _):
             run_id = await start(client)
             assert (await next_message(sandbox, topic))["context"]["runId"] == run_id
+
+
+OURS = "https://api.getport.io/v1"
+ENTITY = {"identifier": "vm-1", "properties": {"cpu": 2}}
+
+
+def own_api_action(identifier: str, url: str, **method: Any) -> dict[str, Any]:
+    action = create_vm_action()
+    known = {"type": "WEBHOOK", "url": url, "synchronized": True, **method}
+    return {**action, "identifier": identifier, "invocationMethod": known}
+
+
+async def run_of(actions: list[dict[str, Any]], **options: Any) -> tuple[dict[str, Any], Sandbox]:
+    """Return the ended run of the first action."""
+    options = {"invoker": PlainInvoker(), **options}
+    async with sandbox_with(actions=actions, **options) as sandbox, a_client(sandbox) as client:
+        path = f"/v1/actions/{actions[0]['identifier']}/runs"
+        started = await client.post(path, json={"properties": {"title": "dev-env"}})
+        run_id = started.json()["run"]["id"]
+        run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)
+        return run.document(), sandbox
+
+
+@pytest.mark.parametrize(
+    "host", ["api.port.io", "api.us.port.io", "api.getport.io", "api.us.getport.io", "API.getport.io"]
+)
+async def test_sandbox_answers_an_action_whose_url_is_ports_own_api(host: str) -> None:
+    calls: list[ApiEvent] = []
+    action = own_api_action("save", f"https://{host}/v1/blueprints/vm/entities?upsert=true", body=ENTITY)
+    run, sandbox = await run_of([action], on_event=calls.append)
+    assert (run["status"], run["response"]["entity"]["identifier"]) == ("SUCCESS", "vm-1")
+    assert sandbox.entities["vm", "vm-1"]["properties"] == {"cpu": 2}
+    (call,) = [each for each in calls if each.path.startswith("/v1/blueprints")]
+    assert (call.method, call.status) == ("POST", 201)
+    assert run["id"] in call.note
+
+
+async def test_call_is_authenticated_whatever_authorization_the_action_has_and_no_token_is_recorded() -> None:
+    sent: list[tuple[Invocation, Delivery]] = []
+    action = own_api_action(
+        "save", f"{OURS}/blueprints/vm/entities", body=ENTITY, headers={"Authorization": "Bearer wrong"}
+    )
+    run, _ = await run_of([action], on_delivery=lambda *each: sent.append(each))
+    assert run["status"] == "SUCCESS"
+    ((invocation, delivery),) = sent
+    assert [value for name, value in invocation.headers if name.lower() == "authorization"] == ["Bearer wrong"]
+    assert (delivery.status, delivery.url) == (201, f"{OURS}/blueprints/vm/entities")
+
+
+async def test_refusal_of_ports_own_api_fails_the_run_with_the_response() -> None:
+    run, _ = await run_of([own_api_action("read", f"{OURS}/blueprints/unknown", method="GET")])
+    assert (run["status"], run["summary"]) == ("FAILURE", "The webhook responded with 404.")
+    assert run["response"]["error"] == "not_found"
+
+
+async def test_call_of_ports_own_api_without_the_version_fails_as_in_port() -> None:
+    run, _ = await run_of([own_api_action("read", "https://api.getport.io/blueprints", method="GET")])
+    assert (run["status"], run["response"]["error"]) == ("FAILURE", "not_found")
+    assert "/v1" in run["response"]["message"]
+
+
+async def test_url_that_cannot_be_parsed_fails_the_run() -> None:
+    run, _ = await run_of([own_api_action("read", "http://[", method="GET")])
+    assert (run["status"], run["summary"]) == ("FAILURE", "http://[ is not an http or https URL.")
+
+
+async def test_action_starts_a_run_of_another_one_as_the_user_that_its_url_names() -> None:
+    with handler() as receiver:
+        notify = own_api_action("notify", receiver.url)
+        url = f"{OURS}/actions/notify/runs?run_as=jo%40example.com"
+        outer = own_api_action("outer", url, body={"properties": {"title": "from outer"}})
+        options: dict[str, Any] = {"invoker": PlainInvoker()}
+        async with sandbox_with(actions=[outer, notify], **options) as sandbox, a_client(sandbox) as client:
+            started = await client.post("/v1/actions/outer/runs", json={"properties": {"title": "dev-env"}})
+            first = await asyncio.wait_for(sandbox.wait_for_end(started.json()["run"]["id"]), 10)
+            second = await asyncio.wait_for(sandbox.wait_for_end(first.report.response["run"]["id"]), 10)
+        assert (second.start.action, second.report.status, second.start.user_email) == (
+            "notify",
+            "SUCCESS",
+            "jo@example.com",
+        )
+        assert json.loads(receiver.requests[0].body)["payload"]["properties"]["title"] == "from outer"
+
+
+async def test_runs_that_start_one_another_without_end_are_stopped() -> None:
+    again = own_api_action("again", f"{OURS}/actions/again/runs", body={"properties": {"title": "again"}})
+    stopped = asyncio.Event()
+    options: dict[str, Any] = {"invoker": PlainInvoker()}
+
+    def watch(event: Any) -> None:
+        if "start one another" in event.note:
+            stopped.set()
+
+    async with sandbox_with(actions=[again], on_run=watch, **options) as sandbox, a_client(sandbox) as client:
+        await client.post("/v1/actions/again/runs", json={"properties": {"title": "dev-env"}})
+        await asyncio.wait_for(stopped.wait(), 30)
+        assert len(sandbox.runs) <= 101
+        assert [run.report.status for run in sandbox.runs.values()].count("FAILURE") == 1
+
+
+async def test_rate_limit_counts_calls_of_runs() -> None:
+    action = own_api_action("save", f"{OURS}/blueprints/vm/entities", body=ENTITY)
+    run, _ = await run_of([action], call_rate=CallRate(calls=2, period_s=60))
+    assert (run["status"], run["summary"]) == ("FAILURE", "The webhook responded with 429.")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.getport.io/v1/blueprints",
+        "https://api.getport.io:443/v1/blueprints",
+        "https://api.getport.io.example.com/v1/blueprints",
+        "https://me@api.getport.io/v1/blueprints",
+        "https://api.getport.io@example.com/v1/blueprints",
+        "https://api.getport.io\\@example.com/v1/blueprints",
+        "https://api.getport.io./v1/blueprints",
+        "https://xapi.getport.io/v1/blueprints",
+    ],
+)
+async def test_url_that_only_looks_like_ports_own_api_is_on_another_machine(url: str) -> None:
+    run, _ = await run_of([own_api_action("read", url, method="GET")])
+    assert run["status"] == "FAILURE"
+    assert "--allow-remote" in run["summary"]
+
+
+async def test_allow_remote_does_not_let_a_call_of_ports_own_api_leave_the_machine() -> None:
+    action = own_api_action("save", f"{OURS}/blueprints/vm/entities", body=ENTITY)
+    run, sandbox = await run_of([action], sending=Sending(allow_remote=True))
+    assert run["status"] == "SUCCESS"
+    assert ("vm", "vm-1") in sandbox.entities
+
+
+async def test_node_of_a_workflow_calls_ports_own_api_and_its_output_is_the_response(renderer: Renderer) -> None:
+    document = {
+        "identifier": "one",
+        "nodes": [
+            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
+            {
+                "identifier": "save",
+                "config": {
+                    "type": "WEBHOOK",
+                    "url": f"{OURS}/blueprints/vm/entities",
+                    "body": {"identifier": "{{ .workflow.identifier }}"},
+                },
+            },
+        ],
+        "connections": [{"sourceIdentifier": "start", "targetIdentifier": "save"}],
+    }
+    async with sandbox_with(renders=renderer, workflows=[document]) as sandbox, a_client(sandbox) as client:
+        started = await client.post("/v1/workflows/one/runs", json={"inputs": {}})
+        run = await asyncio.wait_for(sandbox.wait_for_workflow_run(started.json()["workflowRun"]["identifier"]), 10)
+    assert str(run.result) == "SUCCESS"
+    response = run.node_runs[-1].output["response"]
+    assert (response["status"], response["data"]["entity"]["identifier"]) == (201, "one")

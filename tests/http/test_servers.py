@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.http import servers
-from port_hook_cli.http.servers import describe_owner
+from port_hook_cli.http.servers import describe_owner, stop_accepting
 from tests.installed import needs
 
 LISTENER = """
@@ -77,3 +78,31 @@ def test_lsof_names_no_process_for_a_free_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     assert servers.by_lsof(port, os.environ) is None
+
+
+class _Greeting(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(b"hello")
+        transport.close()
+
+
+async def test_a_connection_accepted_right_before_the_end_is_served() -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(_Greeting, "127.0.0.1", 0)
+    with socket.create_connection(server.sockets[0].getsockname()) as client:
+        client.setblocking(False)
+        for _ in range(2):  # in the second round, the server accepts the connection
+            await asyncio.sleep(0)
+        await stop_accepting(server)
+        async with asyncio.timeout(10):
+            assert await loop.sock_recv(client, 10) == b"hello"
+
+
+async def test_a_server_that_has_stopped_refuses_connections_and_can_stop_again() -> None:
+    server = await asyncio.get_running_loop().create_server(_Greeting, "127.0.0.1", 0)
+    address = server.sockets[0].getsockname()
+    for _ in range(2):
+        await stop_accepting(server)
+        with socket.socket() as client:
+            assert client.connect_ex(address) != 0

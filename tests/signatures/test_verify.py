@@ -1,6 +1,8 @@
-"""How a signature is written: what does not belong there is not passed over."""
+"""What `verify` makes of unusual signatures, secrets, character sets and sizes."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 
@@ -60,3 +62,40 @@ def test_quotes_around_a_secret_of_one_character_are_recognized(quote: str) -> N
     assert "wrong-secret" not in [cause.slug for cause in verdict.causes]
     of_quotes_alone = verify(headers, BODY, quote * 2, now=NOW)
     assert [cause.slug for cause in of_quotes_alone.causes] == ["wrong-secret"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "charset", "text"),
+    [
+        ("ISO-8859-1", "latin-1", "é"),
+        ("iso8859-1", "latin-1", "é"),
+        ("latin-1", "latin-1", "é"),
+        ("latin1", "latin-1", "é"),
+        ("iso-8859-15", "iso-8859-15", "3 €"),
+        ("windows-1252", "cp1252", "3 €"),
+        ("cp1252", "cp1252", "3 €"),
+        ("utf-16le", "utf-16-le", "3 €"),
+        ("utf-16be", "utf-16-be", "3 €"),
+        ("utf-16-be", "utf-16-be", "3 €"),
+        ("utf-16", "utf-16", "3 €"),
+        ("utf-32le", "utf-32-le", "3 €"),
+        ("utf-32be", "utf-32-be", "3 €"),
+        ("utf-32", "utf-32", "3 €"),
+    ],
+)
+def test_a_body_in_the_declared_character_set_is_recognized(declared: str, charset: str, text: str) -> None:
+    headers, body = sign({"price": text}, SECRET, timestamp=NOW)
+    headers["content-type"] = f"application/json; charset={declared}"
+    verdict = verify(headers, body.decode().encode(charset), SECRET, now=NOW)
+    assert (verdict.status, verdict.reading) == (Status.REENCODED, f"decoded-{charset}")
+
+
+@pytest.mark.parametrize(
+    ("size", "status"), [(2**20 - 1, Status.REENCODED), (2**20, Status.REENCODED), (2**20 + 1, Status.INVALID)]
+)
+def test_a_body_of_up_to_1_mib_is_recognized_in_another_form(size: int, status: Status) -> None:
+    document = {"filler": "x" * (size - len(json.dumps({"filler": ""})))}
+    headers, _ = sign(document, SECRET, timestamp=NOW)
+    body = json.dumps(document).encode()
+    assert len(body) == size
+    assert verify(headers, body, SECRET, now=NOW).status is status
