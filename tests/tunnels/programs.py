@@ -59,6 +59,7 @@ async def closing(tunnel: T) -> AsyncIterator[T]:
         yield tunnel
     finally:
         await tunnel.close()
+        await tunnel.close()  # does nothing
 
 
 async def until(happened: Callable[[], bool]) -> None:

@@ -11,7 +11,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ import pytest
 
 from port_hook_cli.errors import TunnelError
 from port_hook_cli.tunnels.opening import open_tunnel
-from port_hook_cli.tunnels.protocol import Opening, Tunnel
+from port_hook_cli.tunnels.protocol import Opening
 from port_hook_cli.tunnels.registry import parse_tunnel
 from port_hook_cli.tunnels.report import Connectivity
 from port_hook_cli.tunnels.ssh.destination import find_url, last_line, ports_to_request, read_destination, url_of
@@ -33,6 +33,7 @@ from tests.processes import listener
 from tests.servers import Handler, handler
 from tests.sshd import Sshd, needs_sshd, sshd_for
 from tests.standins.ssh_server import BANNERS, SshServer, ssh_server
+from tests.tunnels.programs import closing
 
 UNUSED = "http://127.0.0.1:9"
 LIMITS = httpx.Limits(max_connections=20, max_keepalive_connections=0)
@@ -78,15 +79,6 @@ class User:
 @pytest.fixture
 def user(tmp_path: Path) -> User:
     return User(tmp_path / "home")
-
-
-@contextlib.asynccontextmanager
-async def closing(tunnel: Tunnel) -> AsyncIterator[Tunnel]:
-    try:
-        yield tunnel
-    finally:
-        await tunnel.close()
-        await tunnel.close()
 
 
 @pytest.fixture
@@ -494,7 +486,6 @@ async def test_open_tunnel_opens_an_ssh_tunnel(user: User) -> None:
 WITHOUT = """
 import asyncio, os, sys
 from pathlib import Path
-from typing import Any
 sys.modules["asyncssh"] = None
 from port_hook_cli.tunnels.protocol import Opening
 from port_hook_cli.tunnels.ssh.opening import open_ssh
