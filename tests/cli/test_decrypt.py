@@ -16,7 +16,6 @@ from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.errors import ExitCode
 from tests.conftest import Run
 from tests.factories import SECRET, a_body, a_document, an_exchange, an_invocation
-from tests.hostile.terminals import on_terminal
 from tests.keys import PASSPHRASE, write_keys
 from tests.processes import environment
 
@@ -200,12 +199,6 @@ def test_invalid_arguments_are_refused_with_the_reason(
     assert words in result.err
 
 
-def test_decrypt_error_lists_the_places_for_a_secret_when_none_is_set(run: Run, folder: Path) -> None:
-    result = run("decrypt", write(folder, a_document()))
-    assert result.code == ExitCode.SETTINGS
-    assert "No client secret is set" in result.err
-
-
 def test_decrypt_fails_when_a_key_needs_a_passphrase_and_there_is_no_terminal(run: Run, folder: Path) -> None:
     write_keys(folder, passphrase=PASSPHRASE)
     result = run("decrypt", write(folder, a_document()), "cpu", "--private-key", "private.pem")
@@ -233,20 +226,6 @@ def test_decrypt_asks_for_the_passphrase_without_showing_it_on_a_terminal(
     assert child.exitstatus == code
     assert typed not in rest
     assert ("a\\x1b[2J\r\nb" in rest) is (code == 0)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
-def test_decrypted_json_has_color_on_a_terminal_and_its_text_stays_the_same(run: Run, folder: Path) -> None:
-    write(folder, payload_with(password=encrypted(run, "plain"), token=encrypted(run, '{"a": "hidden"}')))
-    for words in ([], ["token"], ["--payload"]):
-        colored = on_terminal(folder, "decrypt", "payload.json", *words, env=ENV)
-        plain = on_terminal(folder, "decrypt", "payload.json", *words, env={**ENV, "NO_COLOR": "1"})
-        assert b'\x1b[36m"a"\x1b[0m' in colored.raw
-        assert b"\x1b" not in plain.raw
-        assert colored.text == plain.text
-        assert "\x1b" not in run("decrypt", "payload.json", *words, env=ENV).out
-    piped = run("decrypt", "payload.json", "token", env={**ENV, "FORCE_COLOR": "1"})
-    assert piped.out == '{"a":"hidden"}'  # a single value is written byte for byte
 
 
 class TestEncrypt:

@@ -8,7 +8,7 @@ import pytest
 
 from docs.command_line import trusted_options
 from port_hook_cli.cli.app import COMMANDS
-from port_hook_cli.cli.defaults import default_map, variable_names
+from port_hook_cli.cli.defaults import default_map
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import sign
@@ -22,11 +22,6 @@ ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 
 def signed_with(secret: str, timestamp: str) -> str:
     return sign(b"{}", type(SECRET)(secret), timestamp)
-
-
-def test_a_variable_sets_the_default_of_an_option(run: Run) -> None:
-    result = run("sign", "-", stdin=b"{}", env={**ENV, "PORT_HOOK_SIGN_TIMESTAMP": "17"})
-    assert signed_with(SECRET.reveal(), "17") in result.out
 
 
 def test_an_option_overrides_its_variable(run: Run) -> None:
@@ -89,20 +84,6 @@ def test_variable_of_a_repeatable_option_has_values_separated_by_spaces(run: Run
     assert result.code == ExitCode.USAGE
     assert "nonsense" in result.err
     assert "buy_boat" not in result.err
-
-
-@pytest.mark.parametrize(
-    ("command", "option", "names"),
-    [
-        ("listen", "forward-to", ("PORT_HOOK_LISTEN_FORWARD_TO",)),
-        ("report-run", "org", ("PORT_HOOK_REPORT_RUN_ORG", "PORT_HOOK_ORG")),
-        ("verify", "tolerance", ("PORT_HOOK_VERIFY_TOLERANCE", "PORT_HOOK_TOLERANCE")),
-    ],
-)
-def test_variable_names_consist_of_the_command_and_the_option(
-    command: str, option: str, names: tuple[str, ...]
-) -> None:
-    assert variable_names(command, option) == names
 
 
 # --- the .env of the working folder ---------------------------------------------------------------------------------
@@ -177,27 +158,11 @@ def test_environment_and_home_env_file_set_every_option(runtime: Callable[..., R
         (home / ".env").unlink()
 
 
-@pytest.mark.parametrize("delay", ["61", "61s", "2s..61s", "1..9999s", "0..1e9"])
-def test_folder_cannot_delay_responses_by_more_than_a_minute(run: Run, folder: Path, delay: str) -> None:
-    (folder / ".env").write_text(f"PORT_HOOK_LISTEN_DELAY={delay}\n")
-    result = run(*LISTEN)
-    assert "ignored in ./.env: PORT_HOOK_LISTEN_DELAY" in result.err
-    assert "Delaying" not in result.err
-
-
-@pytest.mark.parametrize(("value", "is_off"), [("false", True), ("true", False)])
-def test_folder_can_turn_off_a_switch_that_is_on_by_default(
-    run: Run, folder: Path, value: str, *, is_off: bool
-) -> None:
-    (folder / ".env").write_text(f"PORT_HOOK_LISTEN_IN_ORDER={value}\n")
+def test_folder_can_turn_off_a_switch_that_is_on_by_default(run: Run, folder: Path) -> None:
+    (folder / ".env").write_text("PORT_HOOK_LISTEN_IN_ORDER=false\n")
     err = run(*LISTEN, "--forward-to", "1").err
-    assert ("Not in order" in err) is is_off
+    assert "Not in order" in err
     assert "ignored" not in err
-
-
-def test_folder_can_set_a_range_of_delays(run: Run, folder: Path) -> None:
-    (folder / ".env").write_text("PORT_HOOK_LISTEN_DELAY=0s..60s\nPORT_HOOK_LISTEN_SEED=7\n")
-    assert "each response by 0 to 60 s (--delay, --seed 7)" in run(*LISTEN).err
 
 
 def test_an_ignored_variable_is_reported_in_one_line_and_the_command_continues(run: Run, folder: Path) -> None:
@@ -220,9 +185,7 @@ def test_a_variable_that_the_command_line_or_the_environment_overrides_is_not_re
     assert "PORT_HOOK_SIGN_TO" in run("sign", "-", stdin=b"{}", env=ENV).err
 
 
-@pytest.mark.parametrize(
-    ("value", "used"), [("10", True), ("300", True), ("301", False), ("inf", False), ("nan", False), ("1e9", False)]
-)
+@pytest.mark.parametrize(("value", "used"), [("10", True), ("301", False), ("nan", False)])
 def test_the_folder_can_make_a_limit_tighter_but_not_looser(run: Run, folder: Path, value: str, used: bool) -> None:
     (folder / ".env").write_text(f"PORT_HOOK_LISTEN_TOLERANCE={value}\n")
     result = run(*LISTEN[:-1], env=ENV)
@@ -230,7 +193,7 @@ def test_the_folder_can_make_a_limit_tighter_but_not_looser(run: Run, folder: Pa
     assert ("warning: ignored" in result.err) is not used
 
 
-@pytest.mark.parametrize(("value", "used"), [("1MiB", True), ("10MiB", True), ("512MiB", False), ("2g", False)])
+@pytest.mark.parametrize(("value", "used"), [("10MiB", True), ("512MiB", False)])
 def test_the_folder_cannot_raise_a_limit_that_is_written_as_a_size(
     run: Run, folder: Path, value: str, used: bool
 ) -> None:

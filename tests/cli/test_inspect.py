@@ -19,7 +19,7 @@ from port_hook_cli.errors import ExitCode
 from tests.conftest import Run
 from tests.factories import SECRET, an_exchange
 from tests.inspectors import keep
-from tests.processes import environment, listener
+from tests.processes import environment
 
 PORT_HOOK = [sys.executable, "-m", "port_hook_cli"]
 
@@ -97,18 +97,6 @@ def test_browser_is_started_without_the_token_and_with_an_address_that_works_onc
     assert new_url[1] != url
     with inspecting(folder) as (_, again):
         assert again == new_url[1]
-
-
-def test_page_of_a_listener_survives_its_restart(folder: Path) -> None:
-    urls = []
-    for _ in range(2):
-        with listener(folder, "--inspect") as running:
-            assert running.process.stderr is not None
-            lines = (line.decode().strip() for line in running.process.stderr)
-            urls.append(next(line for line in lines if line.startswith("Inspector ")).split()[1])
-            assert httpx.get(urls[-1]).status_code == 200
-            assert running.stop()[0] == ExitCode.OK
-    assert urls[0] == urls[1]
 
 
 def test_inspect_without_a_store_fails(run: Run) -> None:

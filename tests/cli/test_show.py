@@ -3,8 +3,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,6 @@ from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Delivery, Response
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, an_exchange, an_invocation
-from tests.processes import environment
 
 BYTES = b"\x00\r\n\xff\x1b[2J" + os.urandom(5000) + b"\n"
 EXCHANGE = an_exchange(
@@ -117,15 +114,3 @@ def test_show_exits_8_when_no_capture_has_the_name(run: Run, name: str, words: s
 
 def test_show_exits_2_without_a_capture_name(run: Run) -> None:
     assert run("show").code == ExitCode.USAGE
-
-
-@pytest.mark.parametrize("arguments", [("show", "last"), ("captures",), ("show", "last", "--json")])
-def test_command_ends_quietly_when_its_output_is_closed(folder: Path, arguments: tuple[str, ...]) -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    command = [sys.executable, "-m", "port_hook_cli", *arguments]
-    done = subprocess.run(
-        command, cwd=folder, env=environment(folder), stdout=writing, stderr=subprocess.PIPE, check=False, timeout=30
-    )
-    os.close(writing)
-    assert (done.returncode, done.stderr) == (0, b"")

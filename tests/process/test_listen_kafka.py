@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
 from tests.kafka_clusters import Cluster, a_message
-from tests.processes import environment, listener
+from tests.processes import listener
 
 
 @pytest.fixture
@@ -64,42 +61,3 @@ def test_a_killed_listener_resumes_and_names_repeated_messages(
 def _captured(folder: Path) -> list[bytes]:
     with open_store(folder / ".port-hook" / "captures.db", folder) as store:
         return [exchange.invocation.body for exchange in store.find()]
-
-
-def test_a_listener_without_the_package_says_how_to_install_it(kafka: dict[str, str], tmp_path: Path) -> None:
-    code = (
-        "import sys; sys.modules['confluent_kafka'] = None\n"
-        "from port_hook_cli.cli.app import main; sys.exit(main(['listen', '--kafka', '--port', '0']))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=environment(tmp_path, **kafka),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-
-    assert done.returncode == 5
-    assert "Kafka needs confluent-kafka, which is not installed." in done.stderr
-    assert "confluent-kafka" in done.stderr.splitlines()[-1]
-
-
-def test_a_capture_file_of_a_message_is_read_back(
-    cluster: Cluster, runs: str, kafka: dict[str, str], tmp_path: Path
-) -> None:
-    with listener(tmp_path, "--kafka", "--once", env=kafka) as watching:
-        cluster.send(runs, a_message(), partition=3)
-        record = watching.record()
-    shown = subprocess.run(
-        [sys.executable, "-m", "port_hook_cli", "show", record["id"], "--json"],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
-
-    assert json.loads(shown.stdout)["kafka"]["topic"] == runs

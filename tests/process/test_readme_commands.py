@@ -157,6 +157,7 @@ def test_the_commands_on_the_page_of_examples_work(terminals: Terminals) -> None
     terminals.wait_for("sandbox", "status SUCCESS")
 
 
+@pytest.mark.nightly  # as its suite in test_example_suites.py
 def test_the_commands_on_the_page_of_the_s3_example_work(terminals: Terminals) -> None:
     [block] = blocks("examples/s3-bucket/README.md", "Run it in the sandbox")
     [triggered] = terminals.type(block)
@@ -180,6 +181,7 @@ def test_the_commands_on_the_page_of_workflows_work(terminals: Terminals) -> Non
     assert "responded  20" in node
 
 
+@pytest.mark.nightly  # as its suite in test_example_suites.py
 def test_the_commands_on_the_page_of_the_template_example_work(terminals: Terminals) -> None:
     prepare, run, look = blocks("examples/software-template/README.md", "Run it in the sandbox")
     terminals.type(prepare)

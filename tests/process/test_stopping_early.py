@@ -93,11 +93,8 @@ def test_mcp_exits_0_without_output_when_it_is_stopped(folder: Path, number: int
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"sent\n")
 
 
-@pytest.mark.parametrize("profile", [("--profile", "a"), ("--profile=a",)], ids=" ".join)
-def test_listen_with_a_profile_exits_0_when_it_is_stopped_before_it_is_ready(
-    folder: Path, profile: tuple[str, ...]
-) -> None:
-    command = [sys.executable, "-c", PROGRAM, str(int(signal.SIGTERM)), "import asyncio", *profile, "listen"]
+def test_listen_with_a_profile_exits_0_when_it_is_stopped_before_it_is_ready(folder: Path) -> None:
+    command = [sys.executable, "-c", PROGRAM, str(int(signal.SIGTERM)), "import asyncio", "--profile", "a", "listen"]
     ended = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, check=False, timeout=30)
     assert (ended.returncode, ended.stdout) == (0, b"")
     assert ended.stderr == b"sent\n"
@@ -143,12 +140,9 @@ def wait_until_it_reads(process: subprocess.Popen[bytes]) -> None:
     "arguments",
     [
         "replay - --to 1",
-        "replay payload.json --to 1 --secret-file -",
         "trigger action.json --input title=x --to 1 --secret-file -",
         "trigger - --to 1",
         "report-run r_QOz6WoOB1Q2lmhZZ --log x --secret-file -",
-        "sign -",
-        "verify -",
         "decrypt -",
     ],
 )

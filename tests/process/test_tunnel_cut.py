@@ -5,7 +5,6 @@ Nothing here leaves loopback: see `only_loopback`.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import http.client
 import os
@@ -427,34 +426,3 @@ class TestAuto:
         finally:
             child.close(force=True)
         assert child.exitstatus == 0
-
-    def test_auto_is_not_used_with_tunnel_none(self, folder: Path, only_loopback: dict[str, str]) -> None:
-        with telling(folder, "--tunnel", "none", env=only_loopback) as told:
-            assert told.listening.ready["public_url"] is None
-            told.end()
-        assert "unnel" not in told.err
-
-
-class TestStartUp:
-    """The listener reports that it is ready soon after its tunnel is open, and not before."""
-
-    @needs_sshd
-    async def test_a_tunnel_through_ssh_is_open_when_listen_is_ready(self, folder: Path, sshd: Sshd) -> None:
-        # asyncssh looks for keys in the home folder of this process, which is another one.
-        (folder / ".ssh" / "config").write_text(f"IdentityFile {folder}/.ssh/id_ed25519\n")
-        await asyncio.to_thread(self._start, folder, sshd.address, {})
-
-    async def test_a_tunnel_through_cloudflared_is_open_when_listen_is_ready(
-        self, folder: Path, cloudflared: Cloudflared
-    ) -> None:
-        await asyncio.to_thread(self._start, folder, "cloudflared", cloudflared.environ)
-
-    @staticmethod
-    def _start(folder: Path, tunnel: str, environ: dict[str, str]) -> None:
-        began = time.monotonic()
-        with listener(folder, "--tunnel", tunnel, env=environ) as it:
-            took_s = time.monotonic() - began
-            assert it.ready["public_url"] not in {None, it.ready["url"]}
-            body = a_body(a_document(sent_at=began))
-            assert Listener(it.process, {"url": it.ready["public_url"]}).post(body, now_signed(body))[0] == 200
-        assert took_s < 20  # guards against a hang
