@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from math import isfinite
 from typing import Any
 
-from port_hook_cli.captures.documents.fields import simulated_fields
+from port_hook_cli.captures.documents.exchange_fields import SIMULATED
 from port_hook_cli.captures.exports.formats import EXPORT_FORMATS
 from port_hook_cli.captures.index.capture_index import Listed
 from port_hook_cli.captures.index.counting import Histogram, Spans
@@ -249,7 +249,7 @@ def _input(name: str, value: Any) -> dict[str, Any]:
 
 
 def _simulated(simulated: Simulated) -> dict[str, Any]:
-    fields = {**simulated_fields(simulated), "failure": _cut(simulated.failure)}
+    fields = {**SIMULATED.dump(simulated), "failure": _cut(simulated.failure)}
     return {**fields, "text": simulated_text(simulated)}
 
 

@@ -78,7 +78,7 @@ def test_captures_are_found_by_their_outcome(run: Run, outcomes: None, options: 
 
 def test_capture_whose_outcome_is_not_json_has_no_status(run: Run, outcomes: None, folder: Path) -> None:
     with closing(sqlite3.connect(folder / ".port-hook" / "captures.db")) as database:
-        database.execute("UPDATE captures SET answer = '{', delivery = NULL WHERE id = 'aa0000000001'")
+        database.execute("UPDATE captures SET response = '{', delivery = NULL WHERE id = 'aa0000000001'")
         database.commit()
     result = run("captures", "--status-code", "200")
     assert (result.code, shown(result.out)) == (0, [])

@@ -36,7 +36,7 @@ def _status_in(column: str) -> str:
     return f"CASE WHEN {has_at_most(column)} THEN CASE WHEN json_valid({column}) THEN {found} END END"
 
 
-RESPONSE, HANDLER = _status_in("answer"), _status_in("delivery")
+RESPONSE, HANDLER = _status_in("response"), _status_in("delivery")
 """SQL for the status of the response and of the handler; NULL without one."""
 # "delivery IS NOT NULL" would read the value.
 FAULT = f"CASE WHEN typeof(delivery) <> 'null' AND ({HANDLER}) IS NULL THEN 1 END"

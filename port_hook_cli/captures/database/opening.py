@@ -15,10 +15,11 @@ from port_hook_cli.captures.database.conditions import LARGEST_VALUE
 from port_hook_cli.captures.database.files import FOLDER, LOG, beside, check_files, close_to_others, make
 from port_hook_cli.captures.database.problems import store_problem
 from port_hook_cli.captures.database.schema import (
-    MIGRATIONS,
+    NEWEST,
     ForeignDatabase,
     NewerSchema,
     PlantedSchema,
+    UnreleasedSchema,
     check_schema,
     migrate,
     read_version,
@@ -122,6 +123,11 @@ def _open(path: Path, access: Access, patience_s: float) -> Opened:
             f"{path} has a {error} that port-hook did not make, so someone else has changed it.",
             hint="Move it away, or name another store with --store; this one was not changed.",
         ) from error
+    except UnreleasedSchema as error:
+        raise StoreError(
+            f"{path} was written by a port-hook before the first release ({error}), and cannot be read.",
+            hint="Move it away, or name another store with --store; this one was not changed.",
+        ) from error
     except NewerSchema as error:
         raise StoreError(
             f"{path} was written by a newer port-hook ({error}).",
@@ -165,7 +171,7 @@ def _connect(
         if mode == "mode=rw":
             _set_up(connection, patience_s)
             migrate(connection)
-        elif version < len(MIGRATIONS):
+        elif version < NEWEST:
             return _migrated_copy(connection)
     except BaseException:
         connection.close()

@@ -7,33 +7,34 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
-from port_hook_cli.captures.documents.fields import (
+from port_hook_cli.captures.documents.exchange_fields import (
+    CAUSE,
+    DELIVERY,
+    INVOCATION,
+    ORIGIN,
+    RESPONSE,
+    SIMULATED,
+    TRUNCATION,
+    VERDICT,
     Fields,
     NotACapture,
-    maybe_number,
-    maybe_text,
-    read_origin,
-    read_simulated,
-    simulated_fields,
-    text,
+    Shape,
+    read_text,
+    read_text_or_bytes,
 )
 from port_hook_cli.captures.documents.truncation import NOT_WHOLE, REFUSED_BODY_LIMIT, truncate
 from port_hook_cli.invocations.headers import SECRET_HEADERS, mask_headers
 from port_hook_cli.invocations.models import (
     SIGNATURE_HEADER,
-    Cause,
     Delivery,
     Exchange,
     Headers,
-    Invocation,
     MessageOrigin,
     Payload,
     Response,
     Status,
-    Truncation,
-    Verdict,
 )
 from port_hook_cli.invocations.payload import read_payload
 
@@ -51,23 +52,21 @@ CAPTURE_COLUMNS = (
     "status",
     "reading",
     "age_s",
-    "causes",
-    "headers",
-    "delivery",
-    "answer",
-    "delivery_body",
-    "answer_body",
     "is_verified",
     "body_size",
     "body_sha256",
     "kafka",
     "simulated",
+    "causes",
+    "headers",
+    "delivery",
+    "response",
+    "delivery_body",
+    "response_body",
     "body",
 )
-OUTCOME_COLUMNS = ("received_at", "id", "delivery", "answer", "delivery_body", "answer_body")
-
-# The latest time (in the year 9892) that has a date in every time zone.
-_LATEST_S = 2.5e11
+OUTCOME_COLUMNS = ("received_at", "id", "delivery", "response", "delivery_body", "response_body")
+_JSON_COLUMNS = ("kafka", "simulated", "causes", "headers", "delivery", "response")
 
 # The statuses that count as verified when a store is full. --no-verify forwards requests as `unchecked`.
 _VERIFIED = frozenset({Status.VALID, Status.REENCODED, Status.UNCHECKED})
@@ -81,9 +80,9 @@ _large_of_capture = itemgetter(
             "signature",
             "headers",
             "delivery",
-            "answer",
+            "response",
             "delivery_body",
-            "answer_body",
+            "response_body",
             "body",
         )
     )
@@ -91,6 +90,7 @@ _large_of_capture = itemgetter(
 
 _DELIVERY_FIELDS = ("url", "status", "latency_ms", "fault", "error")
 
+T = TypeVar("T", Delivery, Response)
 Row = tuple[Any, ...]
 
 # One encoder for all calls: `json.dumps` with options builds a new one each time.
@@ -125,14 +125,14 @@ def capture_row(exchange: Exchange, *, keep_secrets: bool) -> Row:
         verdict.status.value,  # a plain string: SQLite looks for an adapter for any subclass
         verdict.reading,
         verdict.age_s,
-        _causes_json(verdict.causes) if verdict.causes else None,
-        _encode(_kept_headers(invocation.headers, keep_secrets=keep_secrets)),
-        *_outcome(exchange, keep_secrets=keep_secrets),
         0 if exchange.refused or verdict.status not in _VERIFIED else 1,
         None if truncated is None else truncated.size,
         None if truncated is None else truncated.sha256,
-        None if invocation.origin is None else _encode(invocation.origin),
-        None if exchange.simulated is None else _encode(simulated_fields(exchange.simulated)),
+        None if invocation.origin is None else _encode(ORIGIN.dump(invocation.origin)),
+        None if exchange.simulated is None else _encode(SIMULATED.dump(exchange.simulated)),
+        _encode(list(map(CAUSE.dump, verdict.causes))) if verdict.causes else None,
+        _encode(_kept_headers(invocation.headers, keep_secrets=keep_secrets)),
+        *_outcome(exchange, keep_secrets=keep_secrets),
         invocation.body,
     )
 
@@ -148,97 +148,71 @@ def read_row(row: Sequence[Any]) -> Exchange:
 
     Any program may have written the row, so every column is checked.
     """
-    fields = dict(zip(CAPTURE_COLUMNS, row, strict=True))
+    columns = dict(zip(CAPTURE_COLUMNS, row, strict=True))
     if math.inf in row:
-        _refuse_large(fields)
+        _refuse_large(columns)
     try:
-        return _read_fields(fields)
-    except (KeyError, TypeError, ArithmeticError, RecursionError) as error:
+        return _read_columns(columns)
+    except (ArithmeticError, RecursionError) as error:
         raise NotACapture(str(error) or type(error).__name__) from error
 
 
-def _refuse_large(fields: Fields) -> None:
+def _refuse_large(columns: Fields) -> None:
     """Raise NotACapture if a value is infinity, which `bounded` returns instead of a value that is too large."""
-    for name, value in fields.items():
+    for name, value in columns.items():
         if value == math.inf and name != "age_s":  # the age of a request can be infinite
             raise NotACapture(f'its "{name}" is larger than any value that port-hook saves')
 
 
-def _read_fields(fields: Fields) -> Exchange:
-    headers = _read_headers(json.loads(text(fields, "headers")))
-    body = _read_bytes(fields, "body")
-    truncated = _read_truncation(fields)
-    run_id, action = (_read_text(fields, name) for name in ("run_id", "action"))
+def _read_columns(columns: dict[str, Any]) -> Exchange:
+    for name in _JSON_COLUMNS:
+        columns[name] = _parsed(columns, name)
+    columns["received_at_s"], columns["details"] = columns["received_at"], columns["causes"]
+    invocation = INVOCATION.load(
+        columns,
+        body=_bytes(columns, "body"),
+        truncated=None if columns["body_size"] is None else TRUNCATION.load(columns),
+        origin=ORIGIN.maybe(columns["kafka"], "kafka"),
+    )
+    run_id, action = (_maybe_text(columns, name) for name in ("run_id", "action"))
     return Exchange(
-        invocation=Invocation(
-            id=text(fields, "id"),
-            received_at=_read_moment(fields),
-            method=_read_text(fields, "method") or "",
-            target=_read_text(fields, "target") or "",
-            headers=headers,
-            body=body,
-            replay_of=_read_text(fields, "replay_of"),
-            truncated=truncated,
-            origin=_read_origin(fields),
+        invocation=invocation,
+        verdict=VERDICT.load(columns),
+        payload=Payload(run_id=run_id, action=action, problem=NOT_WHOLE)
+        if invocation.truncated
+        else read_payload(invocation.body, invocation.headers),
+        delivery=_read_outcome(DELIVERY, columns, "delivery", "delivery_body"),
+        response=_read_outcome(
+            RESPONSE, columns, "response", "delivery_body" if columns["response_body"] is None else "response_body"
         ),
-        verdict=Verdict(
-            status=Status(fields["status"]),
-            reading=_read_text(fields, "reading"),
-            causes=tuple(_read_cause(cause) for cause in json.loads(maybe_text(fields, "causes") or "[]")),
-            age_s=_read_age(fields),
-        ),
-        payload=Payload(run_id=run_id, action=action, problem=NOT_WHOLE) if truncated else read_payload(body, headers),
-        delivery=_read_delivery(fields),
-        response=_read_response(fields),
-        simulated=read_simulated(_read_object(fields, "simulated")),
+        simulated=SIMULATED.maybe(columns["simulated"], "simulated"),
     )
 
 
-def _read_moment(fields: Fields) -> float:
-    moment = maybe_number(fields, "received_at") or 0.0
-    if not 0 <= moment <= _LATEST_S:
-        raise NotACapture('its "received_at" is not a time')
-    return moment
+def _parsed(columns: Fields, name: str) -> Any:
+    """Return the JSON in a column, or None if the column is empty."""
+    if columns[name] is None:
+        return None
+    found = json.loads(read_text(columns[name], name))
+    if found is None:
+        raise NotACapture(f'its "{name}" is null')
+    return found
 
 
-def _read_status(kept: Fields) -> int | None:
-    status = kept["status"]
-    if status is not None and (isinstance(status, bool) or not isinstance(status, int) or not 0 <= status <= 999):  # noqa: PLR2004
-        raise NotACapture("a status is not a number of three digits")
-    return status
-
-
-def _read_age(fields: Fields) -> float | None:
-    age = fields["age_s"]
-    if age is not None and not isinstance(age, (int, float)):
-        raise NotACapture("its age is not a number")
-    return age
-
-
-def _read_cause(parts: Any) -> Cause:
-    slug, words, fix = parts
-    if not all(isinstance(part, str) for part in (slug, words, fix)):
-        raise NotACapture("its causes are not strings")
-    return Cause(slug, words, fix)
-
-
-def _read_truncation(fields: Fields) -> Truncation | None:
-    size, digest = maybe_number(fields, "body_size"), maybe_text(fields, "body_sha256")
-    return None if size is None else Truncation(size=int(size), sha256=digest or "")
-
-
-def _read_origin(fields: Fields) -> MessageOrigin | None:
-    written = maybe_text(fields, "kafka")
-    return None if written is None else parse_origin(written)
+def _read_outcome(shape: Shape[T], columns: Fields, name: str, body: str) -> T | None:
+    written = columns[name]
+    return None if written is None else shape.maybe(written, name, body=_bytes(columns, body))
 
 
 def parse_origin(written: str) -> MessageOrigin:
-    """Return where a message was, from the column `kafka`; raises NotACapture."""
+    """Return where a message was, from the column `kafka`; raises ValueError."""
     try:
-        topic, partition, offset, moment = json.loads(written)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise NotACapture('its "kafka" is not the place of a message') from error
-    return read_origin(topic, partition, offset, moment)
+        origin = ORIGIN.maybe(json.loads(written), "kafka")
+    except RecursionError as error:
+        raise NotACapture(str(error)) from error
+    if origin is None:
+        raise NotACapture('its "kafka" is null')
+    return origin
 
 
 def text_column(value: str | None) -> str | bytes | None:
@@ -253,13 +227,12 @@ def _has_surrogates(text: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _read_text(fields: Fields, name: str) -> str | None:
-    value = fields[name]
-    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else maybe_text(fields, name)
+def _maybe_text(columns: Fields, name: str) -> str | None:
+    return None if columns[name] is None else read_text_or_bytes(columns[name], name)
 
 
-def _read_bytes(fields: Fields, name: str) -> bytes:
-    value = fields[name]
+def _bytes(columns: Fields, name: str) -> bytes:
+    value = columns[name]
     if not isinstance(value, bytes):
         raise NotACapture(f'its "{name}" is missing or not made of bytes')
     return value
@@ -272,34 +245,16 @@ def _kept_headers(headers: Headers, *, keep_secrets: bool) -> tuple[tuple[str, s
     return mask_headers(headers).items
 
 
-def _read_headers(pairs: Any) -> Headers:
-    if not isinstance(pairs, list):
-        raise NotACapture("its headers are not a list")
-    return Headers(tuple(_read_header(pair) for pair in pairs))
-
-
-def _read_header(pair: Any) -> tuple[str, str]:
-    name, value = pair
-    if not (isinstance(name, str) and isinstance(value, str)):
-        raise NotACapture("its headers are not pairs of strings")
-    f"{name}{value}".encode("latin-1")
-    return name, value
-
-
-def _causes_json(causes: tuple[Cause, ...]) -> str:
-    return _encode([(cause.slug, cause.explanation, cause.fix) for cause in causes])
-
-
 def _outcome(exchange: Exchange, *, keep_secrets: bool) -> tuple[str | None, str | None, bytes | None, bytes | None]:
     """Return delivery, response and their bodies; a body that the response shares with the delivery is stored once."""
     delivery, response = exchange.delivery, exchange.response
     delivered = None if delivery is None else delivery.body[:RESPONSE_LIMIT]
-    answered = None if response is None else response.body[:RESPONSE_LIMIT]
+    responded = None if response is None else response.body[:RESPONSE_LIMIT]
     return (
         None if delivery is None else _delivery_json(delivery, keep_secrets=keep_secrets),
         None if response is None else _response_json(response, keep_secrets=keep_secrets),
         delivered,
-        None if answered == delivered else answered,
+        None if responded == delivered else responded,
     )
 
 
@@ -316,40 +271,3 @@ def _response_json(response: Response, *, keep_secrets: bool) -> str:
 @lru_cache(maxsize=64)
 def _response_text(status: int, headers: tuple[tuple[str, str], ...]) -> str:
     return _encode({"status": status, "headers": headers})
-
-
-def _read_delivery(fields: Fields) -> Delivery | None:
-    kept = _read_object(fields, "delivery")
-    if kept is None:
-        return None
-    return Delivery(
-        url=text(kept, "url"),
-        status=_read_status(kept),
-        latency_ms=maybe_number(kept, "latency_ms") or 0.0,
-        headers=_read_headers(kept["headers"]),
-        body=_read_bytes(fields, "delivery_body"),
-        fault=maybe_text(kept, "fault"),
-        error=maybe_text(kept, "error"),
-    )
-
-
-def _read_response(fields: Fields) -> Response | None:
-    kept = _read_object(fields, "answer")
-    if kept is None:
-        return None
-    status = _read_status(kept)
-    if status is None:
-        raise NotACapture("its answer has no status")
-    body = _read_bytes(fields, "delivery_body" if fields["answer_body"] is None else "answer_body")
-    return Response(status=status, headers=_read_headers(kept["headers"]), body=body)
-
-
-def _read_object(fields: Fields, name: str) -> Fields | None:
-    """Return the JSON object in a column, or None if the column is empty."""
-    written = maybe_text(fields, name)
-    if written is None:
-        return None
-    kept = json.loads(written)
-    if not isinstance(kept, dict):
-        raise NotACapture(f'its "{name}" is not an object')
-    return kept

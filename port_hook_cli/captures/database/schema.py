@@ -1,6 +1,6 @@
 """The tables, and the migrations that bring an older file to the newest schema.
 
-`PRAGMA user_version` counts the migrations of a file; `PRAGMA application_id` identifies it as a capture store.
+`PRAGMA user_version` is the version of a file's schema; `PRAGMA application_id` identifies it as a capture store.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ from itertools import chain
 
 APPLICATION_ID = 0x50484B31  # "PHK1"
 
-# Append only: entry n makes version n + 1 out of version n.
+UNRELEASED = 5
+"""The latest schema version that no released port-hook has written. Such files are not read."""
+
+# Append only: entry n makes version UNRELEASED + n + 1 out of the version before it.
 #
-# Small columns come first and bodies last, because SQLite reads a row from its start. The one index grows at one end:
+# Small columns come first and bodies last, because SQLite reads a row from its start. The first index grows at one end:
 # an index on the ids themselves, which are random, would touch another page for nearly every capture and
 # triple the cost of a commit (docs/decisions/0005-captures-survive-a-crash-not-a-power-cut.md).
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
+        # `kafka` is the JSON of a message's origin and `simulated` of what the listener simulated; mostly NULL.
         """
         CREATE TABLE captures (
             seq INTEGER PRIMARY KEY,
@@ -34,33 +38,26 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             status TEXT NOT NULL,
             reading TEXT,
             age_s REAL,
+            is_verified INTEGER NOT NULL DEFAULT 1,
+            body_size INTEGER,
+            body_sha256 TEXT,
+            kafka TEXT,
+            simulated TEXT,
             causes TEXT,
             headers TEXT NOT NULL,
             delivery TEXT,
-            answer TEXT,
+            response TEXT,
             delivery_body BLOB,
-            answer_body BLOB,
+            response_body BLOB,
             body BLOB NOT NULL
         )
         """,
         "CREATE INDEX arrivals ON captures (received_at, id, signature)",
-    ),
-    (
-        "ALTER TABLE captures ADD COLUMN is_verified INTEGER NOT NULL DEFAULT 1",
-        "ALTER TABLE captures ADD COLUMN body_size INTEGER",
-        "ALTER TABLE captures ADD COLUMN body_sha256 TEXT",
-        "UPDATE captures SET is_verified = 0 WHERE status NOT IN ('valid', 'reencoded', 'unchecked')",
-        # A partial index: verified captures are not in it and cost nothing.
+        # Partial indexes: verified captures and requests are not in them and cost nothing.
         "CREATE INDEX unverified ON captures (seq) WHERE is_verified = 0",
-    ),
-    (
+        "CREATE INDEX messages ON captures (kafka) WHERE kafka IS NOT NULL",
         # One row: what the last listener was started with.
         "CREATE TABLE last_session (forward_to TEXT)",
-    ),
-    (
-        # Of a Kafka message: the JSON of [topic, partition, offset, timestamp in ms]. NULL for requests, which is free.
-        "ALTER TABLE captures ADD COLUMN kafka TEXT",
-        "CREATE INDEX messages ON captures (kafka) WHERE kafka IS NOT NULL",
         # Where a listener that watches topics resumes, by the id of the cluster.
         """
         CREATE TABLE kafka_positions (
@@ -72,11 +69,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
     ),
-    (
-        # A JSON object with what the listener simulated, mostly NULL.
-        "ALTER TABLE captures ADD COLUMN simulated TEXT",
-    ),
 )
+NEWEST = UNRELEASED + len(MIGRATIONS)
+"""The schema version that this port-hook writes."""
 
 
 # One statement, so that all three values belong together: another process may be creating the tables.
@@ -113,8 +108,15 @@ class NewerSchema(Exception):
         self.version = version
 
 
-def read_version(connection: sqlite3.Connection, known: int = len(MIGRATIONS)) -> int:
-    """Return the file's schema version, 0 for an empty one; raises ForeignDatabase and NewerSchema."""
+class UnreleasedSchema(Exception):
+    """A store that port-hook wrote before its first release; the message names its schema version."""
+
+
+def read_version(connection: sqlite3.Connection, known: int = NEWEST) -> int:
+    """Return the file's schema version, 0 for an empty one.
+
+    Raises ForeignDatabase, NewerSchema and UnreleasedSchema.
+    """
     version, application, tables = connection.execute(_STATE).fetchone()
     if application != APPLICATION_ID:
         if version or tables:
@@ -124,6 +126,8 @@ def read_version(connection: sqlite3.Connection, known: int = len(MIGRATIONS)) -
         raise NewerSchema(version, known)
     if version < 0:
         raise ForeignDatabase
+    if 0 < version <= UNRELEASED:
+        raise UnreleasedSchema(f"schema {version}")
     return int(version)
 
 
@@ -135,7 +139,7 @@ def check_schema(connection: sqlite3.Connection) -> int:
     connection.execute("BEGIN")  # another process may be migrating the file
     try:
         version = read_version(connection)
-        check_definitions(connection, tuple(chain.from_iterable(MIGRATIONS[:version])))
+        check_definitions(connection, tuple(chain.from_iterable(MIGRATIONS[: max(0, version - UNRELEASED)])))
     finally:
         connection.rollback()
     _check_numbers(connection, version)
@@ -180,16 +184,17 @@ def _definitions(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
     """Bring the file to the newest schema in one transaction; raises what `read_version` raises."""
-    if read_version(connection, len(migrations)) == len(migrations):
+    newest = UNRELEASED + len(migrations)
+    if read_version(connection, newest) == newest:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Read again under the lock: another process may have migrated the file.
-        for step in migrations[read_version(connection, len(migrations)) :]:
-            for statement in step:
-                connection.execute(statement)
+        done = max(0, read_version(connection, newest) - UNRELEASED)
+        for statement in chain.from_iterable(migrations[done:]):
+            connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {len(migrations)}")
+        connection.execute(f"PRAGMA user_version = {newest}")
         connection.execute("COMMIT")
     except BaseException:
         connection.rollback()

@@ -22,7 +22,7 @@ from port_hook_cli.captures.database.files import Files, regrow
 from port_hook_cli.captures.database.opening import Access, connect, portable
 from port_hook_cli.captures.database.problems import store_problem
 from port_hook_cli.captures.database.rows import read_row, text_column
-from port_hook_cli.captures.database.schema import MIGRATIONS
+from port_hook_cli.captures.database.schema import NEWEST
 from port_hook_cli.captures.index.counting import Histogram, Spans, count_over_time, find_spans, spans_of
 from port_hook_cli.captures.index.query import AFTER_ANY, CaptureQuery, index_conditions, match_expression
 from port_hook_cli.captures.index.tables import (
@@ -368,7 +368,7 @@ class CaptureIndex:
     def _refuse_newer(self) -> None:
         """Raise StoreError if a newer port-hook has changed the store's tables since it was opened."""
         version = self._value("PRAGMA main.user_version")
-        if version > len(MIGRATIONS):
+        if version > NEWEST:
             self._version = -1
             raise StoreError(
                 f"{self.path} has been changed by a newer port-hook (schema {version}).",

@@ -83,7 +83,7 @@ REFRESH = f"""
         SELECT seq, {_OUTCOME} FROM main.captures
         WHERE seq IN (SELECT seq FROM seen.rows INDEXED BY open_rows
                       WHERE response IS NULL AND fault IS NULL AND seq > ?)
-          AND (typeof(answer) <> 'null' OR typeof(delivery) <> 'null')
+          AND (typeof(response) <> 'null' OR typeof(delivery) <> 'null')
     ) AS found
     WHERE rows.seq = found.seq RETURNING rows.seq
 """  # noqa: S608
@@ -94,7 +94,7 @@ COUNT_BETWEEN = "SELECT count(*) FROM seen.rows WHERE seq BETWEEN ? AND ?"
 def _column_of_a_row(name: str) -> str:
     if name == "body":
         return f"CASE WHEN octet_length(body) <= {_LARGEST_BODY_OF_A_ROW} THEN body ELSE x'' END"
-    if name in {"delivery_body", "answer_body"}:
+    if name in {"delivery_body", "response_body"}:
         return f"CASE WHEN typeof({name}) = 'null' THEN NULL ELSE x'' END"
     return bounded(name)
 

@@ -90,7 +90,7 @@ class CaptureStore:
         self.write([self.row(exchange) for exchange in exchanges], [])
 
     def complete(self, exchanges: Sequence[Exchange]) -> None:
-        """Add delivery and answer to exchanges that were saved, in one transaction; raises StoreError.
+        """Add delivery and response to exchanges that were saved, in one transaction; raises StoreError.
 
         Exchanges that have been dropped since are ignored.
         """

@@ -17,7 +17,7 @@ _SHARE_OF_THE_NEWEST = 100
 
 # A capture's approximate size: SQLite reads the bodies' lengths from the record header, not the pages that hold them.
 _SIZE = """
-    octet_length(body) + coalesce(octet_length(delivery_body), 0) + coalesce(octet_length(answer_body), 0)
+    octet_length(body) + coalesce(octet_length(delivery_body), 0) + coalesce(octet_length(response_body), 0)
     + octet_length(target) + octet_length(headers) + 2 * coalesce(octet_length(signature), 0) + 1024
 """
 

@@ -115,7 +115,7 @@ class StoreWriter:
         return saved
 
     def complete(self, exchange: Exchange) -> None:
-        """Save delivery and answer of an exchange, at the latest after 50 ms; a failure is kept in `problem`."""
+        """Save delivery and response of an exchange, at the latest after 50 ms; a failure is kept in `problem`."""
         if self._closed:
             return
         self._outcomes.append(self._store.outcome(exchange))

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from port_hook_cli.captures.database.rows import CAPTURE_COLUMNS
 from port_hook_cli.captures.database.schema import (
     APPLICATION_ID,
-    MIGRATIONS,
+    NEWEST,
+    UNRELEASED,
     ForeignDatabase,
     NewerSchema,
     migrate,
@@ -17,7 +19,6 @@ from port_hook_cli.captures.database.schema import (
 )
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.models import Simulated
 from tests.factories import an_exchange
 
 # A made-up history of three versions.
@@ -26,6 +27,8 @@ HISTORY = (
     ("ALTER TABLE captures ADD COLUMN note TEXT", "UPDATE captures SET note = 'older'"),
     ("ALTER TABLE captures RENAME COLUMN note TO remark",),
 )
+
+LAST = UNRELEASED + len(HISTORY)
 
 
 @pytest.fixture
@@ -41,7 +44,7 @@ def columns(database: sqlite3.Connection) -> list[str]:
 def test_an_empty_file_gets_the_newest_schema(database: sqlite3.Connection) -> None:
     migrate(database, HISTORY)
     assert columns(database) == ["seq", "body", "remark"]
-    assert read_version(database, len(HISTORY)) == 3
+    assert read_version(database, LAST) == LAST
 
 
 def test_older_file_is_migrated_and_keeps_its_captures(database: sqlite3.Connection) -> None:
@@ -50,7 +53,7 @@ def test_older_file_is_migrated_and_keeps_its_captures(database: sqlite3.Connect
     migrate(database, HISTORY)
     assert database.execute("SELECT body, remark FROM captures").fetchall() == [("kept", "older")]
     migrate(database, HISTORY)
-    assert read_version(database, len(HISTORY)) == 3
+    assert read_version(database, LAST) == LAST
 
 
 def test_failed_migration_leaves_the_file_unchanged(database: sqlite3.Connection) -> None:
@@ -58,16 +61,16 @@ def test_failed_migration_leaves_the_file_unchanged(database: sqlite3.Connection
     with pytest.raises(sqlite3.OperationalError, match="nonsense"):
         migrate(database, (*HISTORY[:2], ("nonsense",)))
     assert columns(database) == ["seq", "body"]
-    assert read_version(database) == 1
+    assert read_version(database) == UNRELEASED + 1
     migrate(database, HISTORY)
-    assert read_version(database, len(HISTORY)) == 3
+    assert read_version(database, LAST) == LAST
 
 
 def test_a_newer_file_is_refused(database: sqlite3.Connection) -> None:
     migrate(database, HISTORY)
     with pytest.raises(NewerSchema) as caught:
         migrate(database, HISTORY[:2])
-    assert caught.value.version == 3
+    assert caught.value.version == LAST
     assert columns(database) == ["seq", "body", "remark"]
 
 
@@ -102,7 +105,7 @@ def test_store_of_version_0_is_migrated_when_it_is_opened(folder: Path) -> None:
         store.add([an_exchange()])
         assert store.get("last") == an_exchange()
     with closing(sqlite3.connect(path)) as database:
-        assert read_version(database) == len(MIGRATIONS)
+        assert read_version(database) == NEWEST
 
 
 def test_a_store_of_a_newer_port_hook_is_refused_with_a_hint(folder: Path) -> None:
@@ -116,37 +119,21 @@ def test_a_store_of_a_newer_port_hook_is_refused_with_a_hint(folder: Path) -> No
     assert "--store" in caught.value.hint
 
 
-def test_store_of_version_1_keeps_its_captures_and_marks_the_verified_ones(folder: Path) -> None:
+@pytest.mark.parametrize("version", [1, UNRELEASED])
+def test_store_from_before_the_first_release_is_refused_and_not_changed(folder: Path, version: int) -> None:
     path = folder / "captures.db"
-    with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        migrate(database, MIGRATIONS[:1])
-        for number, status in enumerate(["valid", "reencoded", "unchecked", "invalid", "missing", "malformed"]):
-            database.execute(
-                "INSERT INTO captures (id, received_at, method, target, status, headers, body) "
-                "VALUES (?, 1.0, 'POST', '/', ?, '[]', x'7b7d')",
-                [f"{number:04}", status],
-            )
-    with open_store(path, folder, create=True, max_captures=3) as store:
-        assert [exchange.verdict.status for exchange in store.find()][-1] == "valid"
-        store.add([an_exchange()])
-    with open_store(path, folder) as store:
-        assert [exchange.verdict.status for exchange in store.find()] == [
-            "valid",
-            "malformed",
-            "unchecked",
-            "reencoded",
-        ]
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE captures (seq INTEGER PRIMARY KEY)")
+        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        database.execute(f"PRAGMA user_version = {version}")
+    before = path.read_bytes()
+    for create in (True, False):
+        with pytest.raises(StoreError, match=rf"before the first release \(schema {version}\)") as caught:
+            open_store(path, folder, create=create)
+        assert "--store" in caught.value.hint
+    assert path.read_bytes() == before
 
 
-def test_store_without_simulated_failures_is_upgraded_and_keeps_its_captures(folder: Path) -> None:
-    path = folder / "captures.db"
-    with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        migrate(database, MIGRATIONS[:3])
-        database.execute(
-            "INSERT INTO captures (id, received_at, method, target, status, headers, body) "
-            "VALUES ('aa', 1.0, 'POST', '/', 'valid', '[]', x'7b7d')",
-        )
-    simulated = Simulated(failure="fail-first", dropped=True, delay_s=0.5)
-    with open_store(path, folder, create=True) as store:
-        store.add([an_exchange(simulated=simulated)])
-        assert [exchange.simulated for exchange in store.find()] == [simulated, None]
+def test_columns_of_a_new_store_are_those_of_a_row(database: sqlite3.Connection) -> None:
+    migrate(database)
+    assert columns(database) == ["seq", *CAPTURE_COLUMNS]

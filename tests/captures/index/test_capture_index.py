@@ -281,7 +281,7 @@ def test_search_ends_when_the_store_is_replaced_meanwhile(path: Path) -> None:
 
 MANY = """
     WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 20000)
-    INSERT INTO captures (id, received_at, method, target, status, headers, body, answer)
+    INSERT INTO captures (id, received_at, method, target, status, headers, body, response)
     SELECT 'x', n, 'POST', '/', 'valid', '[]', x'', CASE WHEN n % 10 = 0 THEN '{"status":500}' END FROM numbers
 """
 
@@ -440,7 +440,7 @@ PLANTED: dict[str, list[Any]] = {
     "headers": ["[", "{}", "[[1,2]]", b"\xff", "h" * 3_000_000, "[" * 2_000],
     "causes": ["[[]]", "{", "[[1,2,3]]"],
     "delivery": ["{", '{"status":"x"}', '{"status":1e999}', b"\xff", "[" * 3_000, '{"status":[]}'],
-    "answer": ["null", '{"status":-1}', '{"status":99999999999999999999}', b"\x01"],
+    "response": ["null", '{"status":-1}', '{"status":99999999999999999999}', b"\x01"],
     "age_s": ["old", float("inf"), b""],
     "action": [b"\xff", "n\0n", 5],
     "body": [b"", "text", b"\xff" * 100],

@@ -75,7 +75,7 @@ queries = st.builds(
 
 INSERT = """
     INSERT INTO captures
-        (seq, id, method, target, headers, body, received_at, status, action, is_verified, answer, delivery)
+        (seq, id, method, target, headers, body, received_at, status, action, is_verified, response, delivery)
     VALUES (?, 'x', 'POST', '/', '[]', x'', ?, ?, ?, ?, '{"status":' || ? || '}', ?)
 """
 

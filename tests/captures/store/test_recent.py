@@ -6,7 +6,6 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from port_hook_cli.captures.database.schema import APPLICATION_ID, MIGRATIONS
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.captures.store.recent import recent_captures
 from tests.factories import NOW, RUN_ID, an_exchange, an_invocation
@@ -48,20 +47,12 @@ def test_store_that_another_program_has_locked_has_no_captures(folder: Path) -> 
     assert len(recent_captures(None, folder)) == 2
 
 
-def test_store_of_an_older_schema_is_read_and_keeps_its_schema(folder: Path) -> None:
+def test_empty_store_has_no_captures_and_stays_empty(folder: Path) -> None:
     path = keep(folder, 0)
     path.unlink()
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        for statement in MIGRATIONS[0]:
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute("PRAGMA user_version = 1")
-        connection.execute(
-            "INSERT INTO captures (id, received_at, method, target, status, headers, body)"
-            " VALUES ('aaaa', 1.5, 'POST', '/', 'valid', '[]', x'')"
-        )
-        assert [capture.id for capture in recent_captures(None, folder)] == ["aaaa"]
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    path.touch()
+    assert recent_captures(None, folder) == []
+    assert path.read_bytes() == b""
 
 
 def test_only_the_beginning_of_a_planted_text_is_read(folder: Path) -> None:

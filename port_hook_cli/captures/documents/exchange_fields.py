@@ -1,0 +1,227 @@
+"""The fields of an exchange as the store's rows and capture files contain them: their names, types and limits.
+
+A `Shape` is a value of the program and the JSON object for it. Rows and files are read through the same shapes. Any
+program may have written them, so every field is checked. `database.rows` writes rows without the shapes, because that
+is on the listener's hot path; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from port_hook_cli.invocations.models import (
+    LATEST_TIMESTAMP_MS,
+    Cause,
+    Delivery,
+    Headers,
+    Invocation,
+    MessageOrigin,
+    Response,
+    Simulated,
+    Status,
+    Truncation,
+    Verdict,
+)
+
+T = TypeVar("T")
+Fields = Mapping[str, Any]
+Loader = Callable[[Any, str], Any]
+"""Returns the value of a field from its JSON and its name; raises NotACapture."""
+
+_REQUIRED = object()
+
+
+class NotACapture(ValueError):
+    """The document is not a capture, or a damaged one; the message says what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """An attribute of a value. `key` is its name in JSON if it has another one; `default` stands for null."""
+
+    name: str
+    load: Loader
+    default: Any = _REQUIRED
+    key: str = ""
+    dump: Callable[[Any], Any] | None = None
+
+
+class Shape(Generic[T]):
+    """The JSON object for a value of the type `make`."""
+
+    def __init__(self, make: Callable[..., T], *fields: Field) -> None:
+        self.make, self.fields = make, fields
+
+    def dump(self, value: T) -> dict[str, Any]:
+        """Return the JSON object for a value."""
+        found = ((field, getattr(value, field.name)) for field in self.fields)
+        return {field.key or field.name: field.dump(part) if field.dump else part for field, part in found}
+
+    def load(self, written: Fields, **others: Any) -> T:
+        """Return the value with these fields and the attributes `others`; raises NotACapture."""
+        for field in self.fields:
+            key = field.key or field.name
+            part = written.get(key)
+            if part is not None:
+                part = field.load(part, key)
+            elif field.default is _REQUIRED:
+                raise NotACapture(f'it has no "{key}"')
+            else:
+                part = field.default
+            others[field.name] = part
+        return self.make(**others)
+
+    def maybe(self, written: Any, name: str, **others: Any) -> T | None:
+        """Return the value of an object that may be null; raises NotACapture."""
+        if written is None:
+            return None
+        if not isinstance(written, dict):
+            raise NotACapture(f'its "{name}" is not an object')
+        try:
+            return self.load(written, **others)
+        except NotACapture as error:
+            raise NotACapture(f'{error} (in "{name}")') from error
+
+
+def read_text(value: Any, name: str) -> str:
+    """Return a string."""
+    if not isinstance(value, str):
+        raise NotACapture(f'its "{name}" is not a string')
+    return value
+
+
+def read_text_or_bytes(value: Any, name: str) -> str:
+    """Return a string that may have lone surrogates: a row has bytes for it."""
+    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else read_text(value, name)
+
+
+def _number(value: Any, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise NotACapture(f'its "{name}" is not a number')
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _finite(value: Any, name: str) -> float:
+    number = _number(value, name)
+    if not math.isfinite(number):
+        raise NotACapture(f'its "{name}" is not a finite number')
+    return number
+
+
+def _age(value: Any, name: str) -> float:
+    age = _number(value, name)  # infinite for the largest timestamps
+    if math.isnan(age):
+        raise NotACapture(f'its "{name}" is not a number')
+    return age
+
+
+def _moment(value: Any, name: str) -> float:
+    moment = _finite(value, name)
+    if not 0 <= moment <= LATEST_TIMESTAMP_MS / 1000:
+        raise NotACapture(f'its "{name}" is not a time')
+    return moment
+
+
+def _whole(largest: int) -> Loader:
+    def load(value: Any, name: str) -> int:
+        if type(value) is not int or not 0 <= value <= largest:
+            raise NotACapture(f'its "{name}" is not a whole number up to {largest}')
+        return value
+
+    return load
+
+
+def _http_status(value: Any, name: str) -> int:
+    if type(value) is not int or not 100 <= value <= 999:  # noqa: PLR2004 - three digits, as HTTP allows
+        raise NotACapture(f'its "{name}" is not an HTTP status')
+    return value
+
+
+def _boolean(value: Any, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise NotACapture(f'its "{name}" is neither true nor false')
+    return value
+
+
+def _verdict_status(value: Any, _: str) -> Status:
+    try:
+        return Status(value)
+    except ValueError as error:
+        raise NotACapture(f"its verdict has the unknown status {value!r}") from error
+
+
+def _headers(value: Any, name: str) -> Headers:
+    if not isinstance(value, list):
+        raise NotACapture(f'its "{name}" is not a list')
+    return Headers(tuple(_header(pair) for pair in value))
+
+
+def _header(pair: Any) -> tuple[str, str]:
+    if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(part, str) for part in pair):  # noqa: PLR2004
+        raise NotACapture('its "headers" are not a list of [name, value]')
+    name, value = pair
+    try:
+        f"{name}{value}".encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise NotACapture("a header has characters beyond Latin-1; write its UTF-8 bytes as one each") from error
+    return name, value
+
+
+def _causes(value: Any, name: str) -> tuple[Cause, ...]:
+    if not isinstance(value, list) or not all(isinstance(cause, dict) for cause in value):
+        raise NotACapture(f'its "{name}" are not objects')
+    return tuple(map(CAUSE.load, value))
+
+
+def _lists(headers: Headers) -> list[list[str]]:
+    return [[name, value] for name, value in headers]
+
+
+_HEADERS = Field("headers", _headers, Headers(), dump=_lists)
+
+CAUSE = Shape(Cause, Field("slug", read_text), Field("explanation", read_text, key="words"), Field("fix", read_text))
+VERDICT = Shape(
+    Verdict,
+    Field("status", _verdict_status, dump=str),
+    Field("reading", read_text_or_bytes, None),
+    Field("age_s", _age, None),
+    Field("causes", _causes, (), key="details", dump=lambda causes: list(map(CAUSE.dump, causes))),
+)
+DELIVERY = Shape(
+    Delivery,
+    Field("url", read_text),
+    Field("status", _http_status, None),
+    Field("latency_ms", _finite, 0.0),
+    Field("fault", read_text, None),
+    Field("error", read_text, None),
+    _HEADERS,
+)
+RESPONSE = Shape(Response, Field("status", _http_status), _HEADERS)
+SIMULATED = Shape(
+    Simulated, Field("failure", read_text, None), Field("dropped", _boolean, False), Field("delay_s", _finite, 0.0)
+)
+ORIGIN = Shape(
+    MessageOrigin,
+    Field("topic", read_text),
+    Field("partition", _whole(2**31 - 1)),
+    Field("offset", _whole(2**63 - 1)),
+    Field("timestamp_ms", _whole(LATEST_TIMESTAMP_MS), None),
+)
+TRUNCATION = Shape(
+    Truncation, Field("size", _whole(2**63 - 1), key="body_size"), Field("sha256", read_text, key="body_sha256")
+)
+INVOCATION = Shape(
+    Invocation,
+    Field("id", read_text, "-"),
+    Field("received_at", _moment, 0.0, key="received_at_s"),
+    Field("method", read_text_or_bytes),
+    Field("target", read_text_or_bytes, "/"),
+    Field("replay_of", read_text_or_bytes, None),
+    _HEADERS,
+)

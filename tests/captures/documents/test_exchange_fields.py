@@ -1,0 +1,166 @@
+"""The table of an exchange's fields: the hand-written rows agree with it, and formats stay as they are."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import example, given
+
+from port_hook_cli.captures.database.rows import CAPTURE_COLUMNS, capture_row, read_row
+from port_hook_cli.captures.documents.capture_file import to_capture
+from port_hook_cli.captures.documents.exchange_fields import (
+    CAUSE,
+    DELIVERY,
+    INVOCATION,
+    ORIGIN,
+    RESPONSE,
+    SIMULATED,
+    TRUNCATION,
+    VERDICT,
+    Shape,
+)
+from port_hook_cli.invocations.models import (
+    Cause,
+    Delivery,
+    Exchange,
+    Headers,
+    Invocation,
+    MessageOrigin,
+    Payload,
+    Response,
+    Simulated,
+    Status,
+    Truncation,
+    Verdict,
+)
+from tests.captures.exchange_strategies import exchanges
+
+WHOLE = Exchange(
+    invocation=Invocation(
+        id="0123456789ab",
+        received_at=1_700_000_000.25,
+        method="POST",
+        target="/hook?a=1",
+        headers=Headers((("x-port-signature", "v1,abc"), ("x-name", "\xe9"))),
+        body=b"\xff{",
+        replay_of="ba9876543210",
+        truncated=Truncation(size=9, sha256="ab"),
+        origin=MessageOrigin("t", 1, 2, 3),
+    ),
+    verdict=Verdict(
+        status=Status.INVALID, reading="raw", causes=(Cause("wrong-secret", "words", "fix it"),), age_s=1.5
+    ),
+    payload=Payload(run_id="r_1", action="a", problem="not read, because the body is incomplete"),
+    delivery=Delivery(
+        url="http://x/", status=502, latency_ms=2.5, headers=Headers((("a", "b"),)), body=b"{}", fault="f", error="e"
+    ),
+    response=Response(status=502, headers=Headers((("a", "b"),)), body=b"{}"),
+    simulated=Simulated(failure="drop", dropped=True, delay_s=0.5),
+)
+"""An exchange with every field that a capture can have."""
+
+ROW = {
+    "id": "0123456789ab",
+    "received_at": 1_700_000_000.25,
+    "method": "POST",
+    "target": "/hook?a=1",
+    "replay_of": "ba9876543210",
+    "run_id": "r_1",
+    "action": "a",
+    "signature": "v1,abc",
+    "status": "invalid",
+    "reading": "raw",
+    "age_s": 1.5,
+    "is_verified": 0,
+    "body_size": 9,
+    "body_sha256": "ab",
+    "kafka": '{"topic":"t","partition":1,"offset":2,"timestamp_ms":3}',
+    "simulated": '{"failure":"drop","dropped":true,"delay_s":0.5}',
+    "causes": '[{"slug":"wrong-secret","words":"words","fix":"fix it"}]',
+    "headers": '[["x-port-signature","v1,abc"],["x-name","\\u00e9"]]',
+    "delivery": '{"url":"http://x/","status":502,"latency_ms":2.5,"fault":"f","error":"e","headers":[["a","b"]]}',
+    "response": '{"status":502,"headers":[["a","b"]]}',
+    "delivery_body": b"{}",
+    "response_body": None,
+    "body": b"\xff{",
+}
+DOCUMENT = """{
+  "schema": "port-hook/capture/1",
+  "id": "0123456789ab",
+  "received_at": "2023-11-14T22:13:20.250Z",
+  "received_at_s": 1700000000.25,
+  "replay_of": "ba9876543210",
+  "run_id": "r_1",
+  "action": "a",
+  "method": "POST",
+  "target": "/hook?a=1",
+  "headers": [["x-port-signature", "v1,abc"], ["x-name", "\\u00e9"]],
+  "body_base64": "/3s=",
+  "body_truncated": true,
+  "body_size": 9,
+  "body_sha256": "ab",
+  "kafka": {"topic": "t", "partition": 1, "offset": 2, "timestamp": "1970-01-01T00:00:00.003Z", "timestamp_ms": 3},
+  "verdict": {
+    "status": "invalid",
+    "reading": "raw",
+    "age_s": 1.5,
+    "causes": ["wrong-secret"],
+    "details": [{"slug": "wrong-secret", "words": "words", "fix": "fix it"}]
+  },
+  "delivery": {
+    "url": "http://x/",
+    "status": 502,
+    "latency_ms": 2.5,
+    "fault": "f",
+    "error": "e",
+    "headers": [["a", "b"]],
+    "body_base64": "e30=",
+    "body": "{}"
+  },
+  "answer": {"status": 502, "headers": [["a", "b"]], "body_base64": "e30=", "body": "{}"},
+  "simulated": {"failure": "drop", "dropped": true, "delay_s": 0.5}
+}"""
+
+
+def columns(exchange: Exchange) -> dict[str, Any]:
+    return dict(zip(CAPTURE_COLUMNS, capture_row(exchange, keep_secrets=True), strict=True))
+
+
+def test_row_of_a_whole_exchange_stays_as_it_is() -> None:
+    assert columns(WHOLE) == ROW
+    assert read_row(list(ROW.values())) == WHOLE
+
+
+def test_file_of_a_whole_exchange_stays_as_it_is() -> None:
+    assert json.dumps(to_capture(WHOLE)) == json.dumps(json.loads(DOCUMENT))
+
+
+@example(WHOLE)
+@given(exchanges())
+def test_row_that_is_written_by_hand_has_the_fields_of_the_table(exchange: Exchange) -> None:
+    row, invocation = columns(exchange), exchange.invocation
+    parsed = {
+        name: json.loads(row[name]) if row[name] else None
+        for name in ("headers", "kafka", "simulated", "causes", "delivery", "response")
+    }
+    request = {**INVOCATION.dump(invocation), "received_at": invocation.received_at}
+    verdict = {**VERDICT.dump(exchange.verdict), "causes": [CAUSE.dump(cause) for cause in exchange.verdict.causes]}
+    for name in ("id", "received_at", "method", "target", "replay_of"):
+        assert text_of(row[name]) == request[name]
+    assert [row["status"], row["reading"], row["age_s"]] == [verdict["status"], verdict["reading"], verdict["age_s"]]
+    assert (parsed["headers"], parsed["causes"] or []) == (request["headers"], verdict["causes"])
+    outcome: tuple[tuple[str, object, Shape[Any]], ...] = (
+        ("kafka", invocation.origin, ORIGIN),
+        ("simulated", exchange.simulated, SIMULATED),
+        ("delivery", exchange.delivery, DELIVERY),
+        ("response", exchange.response, RESPONSE),
+    )
+    for name, value, shape in outcome:
+        assert parsed[name] == (None if value is None else shape.dump(value))
+    if invocation.truncated is not None:
+        assert TRUNCATION.dump(invocation.truncated) == {name: row[name] for name in ("body_size", "body_sha256")}
+
+
+def text_of(value: Any) -> Any:
+    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
