@@ -17,6 +17,7 @@ from port_hook_cli.javascript.nesting import nests_too_deep
 from port_hook_cli.prediction.message import AgentTransport
 from port_hook_cli.prediction.response import AgentResponse
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.remark import Say
 
 _KINDS = (
     "Give a message of a topic, a run that the agent claims, a payload, a capture (an id or `last`), or - for stdin."
@@ -39,9 +40,11 @@ class AgentInput:
     problem: str = ""
 
 
-def read_message(name: str, transport: AgentTransport | None, store: Path | None, runtime: Runtime) -> AgentInput:
+def read_message(
+    name: str, transport: AgentTransport | None, store: Path | None, runtime: Runtime, say: Say
+) -> AgentInput:
     """Return the message that the user names; raises StoreError and UsageError."""
-    with closing(Finder(store, runtime, CaptureUse.CHECK, kinds=_KINDS)) as finder:
+    with closing(Finder(store, runtime, CaptureUse.CHECK, say, kinds=_KINDS)) as finder:
         body = finder.find(name).request.body
     shown = "The message on stdin" if name == "-" else name
     return AgentInput(name=shown, document=read_document(body, shown, hint=_KINDS), transport=transport)

@@ -76,7 +76,9 @@ async def render_template(arguments: Arguments, workspace: Workspace) -> ToolOut
 
 def find_capture(name: str, workspace: Workspace) -> Exchange:
     """Return the capture of the store with this id, or `last`; raises StoreError. A name never means a file."""
-    with closing(Finder(workspace.store, workspace.runtime, CaptureUse.SHOW, reads_files=False)) as finder:
+    with closing(
+        Finder(workspace.store, workspace.runtime, CaptureUse.SHOW, workspace.say, reads_files=False)
+    ) as finder:
         return finder.find(name).exchange
 
 
@@ -85,7 +87,7 @@ def _list(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     masker = workspace.masker
     with (
         workspace.open_store() as kept,
-        open_body_filter(arguments.get("jq"), workspace.runtime, name="the jq expression", say=workspace.say) as bodies,
+        open_body_filter(arguments.get("jq"), workspace.say, name="the jq expression") as bodies,
     ):
         shown = None if bodies is None else partial(_of_masked, bodies, masker)
         found = kept.select(_wanted(arguments, workspace), bodies=shown)

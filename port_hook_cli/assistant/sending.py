@@ -103,7 +103,7 @@ def _prepared(arguments: Arguments, workspace: Workspace) -> tuple[ReadyReplay, 
         edit=edits.apply if edits else None,
         method=None if method is None else parse_method(method),
     )
-    with closing(Finder(workspace.store, runtime, CaptureUse.SEND, reads_files=False)) as finder:
+    with closing(Finder(workspace.store, runtime, CaptureUse.SEND, workspace.say, reads_files=False)) as finder:
         exchange = finder.find(arguments["capture"]).exchange
     source = from_exchange(exchange.invocation.id, exchange, is_stored=True)
     if signer is not None:

@@ -57,7 +57,7 @@ class Workspace:
 
     def open_store(self) -> CaptureStore:
         """Open the store to read it; raises StoreError."""
-        return open_captures(self.store, self.runtime, show_only=True, say=self.say)
+        return open_captures(self.store, self.runtime, self.say, show_only=True)
 
     def access(self, needs: tuple[str, ...] = ALL_NEEDS) -> PortAccess:
         """Return the access to Port for this call: settings may change between two calls."""

@@ -191,9 +191,10 @@ def _check(name: str, runtime: Runtime, *, json: bool) -> ExitCode:
 def _show_message(name: str, given: _Options) -> ExitCode:
     """Predict one message, show it, and if asked to, send its request and report."""
     from port_hook_cli.agent.inputs import read_message
+    from port_hook_cli.terminal.console import sayer, tell
 
     runtime, sender = given.runtime, given.sending.sender()
-    message = read_message(name, given.reading.transport, given.reading.store, runtime)
+    message = read_message(name, given.reading.transport, given.reading.store, runtime, sayer(runtime))
     access = given.access(needs_api=given.reporting.report)
     with given.predictor(access) as (predictor, screen):
         if given.mapping.watch:

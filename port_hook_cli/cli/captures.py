@@ -88,9 +88,11 @@ def captures(
         response=None if status_code is None else Expectation.parse(status_code),
         failed=failed,
     )
+    from port_hook_cli.terminal.console import sayer
+
     with (
-        open_captures(store, runtime, show_only=True) as kept,
-        open_body_filter(jq, runtime, name="the expression of --jq") as bodies,
+        open_captures(store, runtime, sayer(runtime), show_only=True) as kept,
+        open_body_filter(jq, sayer(runtime), name="the expression of --jq") as bodies,
     ):
         found = kept.select(wanted, limit=limit or None, bodies=bodies)
         count = _emit_all(found, runtime) if as_json else _list_all(list(found), runtime, pager=not no_pager)

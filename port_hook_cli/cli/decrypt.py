@@ -109,7 +109,7 @@ def decrypt(
 
 def _read(name: str, store: Path | None, runtime: Runtime) -> Payload:
     """Return the payload of a file or a capture; raises StoreError if there is none."""
-    with closing(Finder(store, runtime, CaptureUse.CHECK, kinds=_KINDS)) as finder:
+    with closing(Finder(store, runtime, CaptureUse.CHECK, sayer(runtime), kinds=_KINDS)) as finder:
         found = finder.find(name)
     request = found.request
     body = request.body.removeprefix(_BOM) if found.is_body_only else request.body

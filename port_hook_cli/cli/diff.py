@@ -41,12 +41,12 @@ def diff(
     from port_hook_cli.captures.comparison.ignoring import Ignoring
     from port_hook_cli.captures.comparison.view import diff_lines, diff_record, is_same, without_ignored
     from port_hook_cli.captures.store.finder import CaptureUse, Finder
-    from port_hook_cli.terminal.console import Output, emit
+    from port_hook_cli.terminal.console import Output, emit, sayer
     from port_hook_cli.terminal.pager import print_paged
 
     runtime: Runtime = ctx.obj
     ignoring = Ignoring.parse(ignore or (), headers=_SIGNATURES)
-    with closing(Finder(store, runtime, CaptureUse.SHOW)) as finder:
+    with closing(Finder(store, runtime, CaptureUse.SHOW, sayer(runtime))) as finder:
         one, other = finder.find(a), finder.find(b)
     bodies_only = one.is_body_only or other.is_body_only
     found = without_ignored(compare(one.exchange, other.exchange), ignoring, bodies_only=bodies_only)

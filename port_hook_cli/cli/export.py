@@ -16,7 +16,7 @@ from port_hook_cli.files.output import write_new_file
 from port_hook_cli.invocations.forwarding import read_target, target_url
 from port_hook_cli.replay.sources import default_target
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import write_content
+from port_hook_cli.terminal.console import sayer, write_content
 
 _FORMATS = tuple(row.name for row in EXPORT_FORMATS)
 _FALLBACK = "http://127.0.0.1:8000"
@@ -65,7 +65,7 @@ def export(
     if len(captures) > 1 and not row.takes_many:
         raise UsageError(f"The format {format_} takes one capture.", hint="Run the command once for each.")
     target = None if to is None else read_target(to, "--to")
-    with closing(Finder(store, runtime, CaptureUse.SHOW)) as finder:
+    with closing(Finder(store, runtime, CaptureUse.SHOW, sayer(runtime))) as finder:
         found = [_exported(name, target, finder) for name in captures]
     _write(row.write(found), output, runtime)
     return ExitCode.OK

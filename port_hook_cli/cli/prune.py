@@ -12,7 +12,7 @@ from port_hook_cli.cli import options
 from port_hook_cli.cli.option_groups import command, option
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import emit, tell
+from port_hook_cli.terminal.console import emit, sayer, tell
 
 PRUNE = "port-hook/prune/1"
 _MOST = 2**62
@@ -44,7 +44,7 @@ def prune(
     """
     runtime: Runtime = ctx.obj
     rule = _rule(older_than, keep, runtime)
-    with open_captures(store, runtime) as kept:
+    with open_captures(store, runtime, sayer(runtime)) as kept:
         expected = kept.prunable(rule)
         if dry_run or not expected.deleted:
             return _report(expected, runtime, as_json=as_json, dry_run=dry_run)

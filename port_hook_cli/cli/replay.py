@@ -149,7 +149,7 @@ def _found(sources: list[str], store: Path | None, access: PortAccess, runtime: 
     async def find(finder: Finder) -> list[ReplaySource]:
         return [await find_source(name, finder, access) for name in sources]
 
-    with closing(Finder(store, runtime, CaptureUse.SEND, kinds=KINDS)) as finder:
+    with closing(Finder(store, runtime, CaptureUse.SEND, sayer(runtime), kinds=KINDS)) as finder:
         return asyncio.run(find(finder))
 
 
@@ -157,7 +157,7 @@ def _failed(
     store: Path | None, since_s: float | None, ignoring: Ignoring | None, runtime: Runtime
 ) -> list[ReplaySource]:
     """Return the captures that failed, and say how many there are."""
-    with open_captures(store, runtime) as captures:
+    with open_captures(store, runtime, sayer(runtime)) as captures:
         failed, done = find_failed(captures, since_s)
     wanted = [source for source in failed if ignoring is None or source.recorded is not None]
     tell_failed(found=done + len(failed), done=done, unforwarded=len(failed) - len(wanted), runtime=runtime)

@@ -300,7 +300,7 @@ def _find_run(name: str, store: Path | None, runtime: Runtime) -> str:
         if doubt := doubt_about(run_id):
             _note(doubt, runtime)
         return run_id
-    with open_captures(store, runtime) as captures:
+    with open_captures(store, runtime, sayer(runtime)) as captures:
         newest = next(iter(captures.find(with_run=True, limit=1)), None)
     if newest is None or newest.payload.run_id is None:
         raise StoreError(

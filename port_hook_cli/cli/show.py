@@ -53,9 +53,11 @@ def show(
     as_json: options.Json = False,
 ) -> ExitCode:
     """Show one capture in full."""
+    from port_hook_cli.terminal.console import sayer
+
     runtime: Runtime = ctx.obj
     _refuse_file(capture, runtime)
-    with closing(Finder(store, runtime, CaptureUse.SHOW, reads_files=False)) as finder:
+    with closing(Finder(store, runtime, CaptureUse.SHOW, sayer(runtime), reads_files=False)) as finder:
         exchange = finder.find(capture).exchange
         replays = [] if body or as_file or as_json else list(_replays(exchange, finder.store()))
     if body:

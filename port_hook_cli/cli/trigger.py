@@ -96,7 +96,7 @@ async def _trigger(asked: TriggerCommand) -> ExitCode:
         from port_hook_cli.cli.trigger_message import trigger_captured
         from port_hook_cli.trigger.publishing import find_captured
 
-        if (captured := find_captured(asked.action, asked.runtime)) is not None:
+        if (captured := find_captured(asked.action, asked.runtime, asked.say)) is not None:
             return await trigger_captured(captured, asked)
     source = locate(asked.action, asked.runtime)
     found = await find_action(source, asked.access, asked.runtime, asked.say, via_port=asked.port.via_port)

@@ -118,7 +118,7 @@ def _saved(name: str, store: Path | None, runtime: Runtime) -> SavedRequest:
     from port_hook_cli.captures.store.finder import CaptureUse, Finder  # --body needs no database
     from port_hook_cli.invocations.http_text import RawRequest
 
-    with closing(Finder(store, runtime, CaptureUse.CHECK, kinds=_FORMS)) as finder:
+    with closing(Finder(store, runtime, CaptureUse.CHECK, sayer(runtime), kinds=_FORMS)) as finder:
         content = finder.find(name).content
     if isinstance(content, Exchange):
         return from_exchange(content)

@@ -22,6 +22,7 @@ from port_hook_cli.kafka.connection import RUNS_SUFFIX
 from port_hook_cli.kafka.environment import ORG_ID, read_kafka_settings
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.remark import Say
 from port_hook_cli.text.secret import Masker, masked_errors
 from port_hook_cli.trigger.action import Announce, MadeMessage, SignedMessage, Unmet, announcement, find_unmet
 from port_hook_cli.trigger.action_files import is_file
@@ -146,7 +147,7 @@ def _as_target() -> Iterator[None]:
         raise TargetError(problem.message, hint=problem.hint) from problem
 
 
-def find_captured(name: str, runtime: Runtime) -> Exchange | None:
+def find_captured(name: str, runtime: Runtime, say: Say) -> Exchange | None:
     """Return the capture that `name` means, None if it means an action; raises StoreError."""
     if is_file(name, runtime):
         try:
@@ -155,7 +156,7 @@ def find_captured(name: str, runtime: Runtime) -> Exchange | None:
             raise StoreError(f"{name} cannot be read: {problem}.") from problem
     if name != _LAST and not _is_id(name):
         return None
-    with closing(Finder(None, runtime, CaptureUse.SHOW)) as captures:
+    with closing(Finder(None, runtime, CaptureUse.SHOW, say)) as captures:
         try:
             return captures.find(name).exchange
         except StoreError:

@@ -18,6 +18,7 @@ from port_hook_cli.invocations.http_text import NotHttp, RawRequest, is_request,
 from port_hook_cli.invocations.models import Exchange, Headers, Invocation, Status, Verdict
 from port_hook_cli.invocations.payload import is_run_id, read_payload
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.remark import Say
 
 if TYPE_CHECKING:
     from port_hook_cli.port_api.access import PortAccess
@@ -81,7 +82,8 @@ class FoundRequest:
 class Finder:
     """Finds what names mean. It opens the store when it is first needed; close it after use.
 
-    Without `reads_files`, a name never means a file. `kinds` is the hint for a file that cannot be used.
+    `say` gets notes about the store's files. Without `reads_files`, a name never means a file. `kinds` is the hint for
+    a file that cannot be used.
     """
 
     def __init__(
@@ -89,13 +91,14 @@ class Finder:
         option: Path | None,
         runtime: Runtime,
         purpose: CaptureUse,
+        say: Say,
         *,
         reads_files: bool = True,
         kinds: str = _KINDS,
     ) -> None:
         self._option, self._runtime, self._purpose = option, runtime, purpose
         self._reads_files, self._kinds = reads_files, kinds
-        self._store = LateStore(lambda: open_captures(option, runtime, show_only=purpose is CaptureUse.SHOW))
+        self._store = LateStore(lambda: open_captures(option, runtime, say, show_only=purpose is CaptureUse.SHOW))
         self.close = self._store.close
 
     def find(self, name: str) -> FoundRequest:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import sayer
 from port_hook_cli.text.remark import Say, note
 from port_hook_cli.text.safe import brief, printable
 
@@ -17,10 +16,8 @@ if TYPE_CHECKING:
     from port_hook_cli.captures.store.capture_store import CaptureStore
 
 
-def open_captures(
-    option: Path | None, runtime: Runtime, *, show_only: bool = False, say: Say | None = None
-) -> CaptureStore:
-    """Open the store; `say` gets notes about its files, or they are printed. Raises StoreError.
+def open_captures(option: Path | None, runtime: Runtime, say: Say, *, show_only: bool = False) -> CaptureStore:
+    """Open the store. `say` gets notes about its files. Raises StoreError.
 
     With `show_only` the captures are only displayed, so they may belong to another user.
     """
@@ -28,15 +25,13 @@ def open_captures(
 
     store = open_store(option, runtime.cwd, show_only=show_only)
     for warning in store.warnings:
-        (say or sayer(runtime))(note(printable(warning)))
+        say(note(printable(warning)))
     return store
 
 
 @contextmanager
-def open_body_filter(
-    expression: str | None, runtime: Runtime, *, name: str, say: Say | None = None
-) -> Iterator[JqBodyFilter | None]:
-    """Yield the filter for a jq expression; afterward, `say` gets how often it failed, or that is printed.
+def open_body_filter(expression: str | None, say: Say, *, name: str) -> Iterator[JqBodyFilter | None]:
+    """Yield the filter for a jq expression; afterward, `say` gets how often it failed.
 
     Messages call the expression `name`.
     """
@@ -50,7 +45,7 @@ def open_body_filter(
     if bodies.failures:
         count = f"{bodies.failures} captures" if bodies.failures > 1 else "1 capture"
         text = f"{name} failed for {count}, for example with: {brief(bodies.failure)}"
-        (say or sayer(runtime))(note(text))
+        say(note(text))
 
 
 class LateStore:

@@ -80,7 +80,7 @@ def filled(folder: Path) -> Path:
 
 def finder(runtime: MakeRuntime, command: str) -> Finder:
     purpose, reads_files = KINDS[command]
-    return Finder(None, runtime(stdin=b"stdin"), purpose, reads_files=reads_files)
+    return Finder(None, runtime(stdin=b"stdin"), purpose, say_nothing, reads_files=reads_files)
 
 
 def what_it_is(found: FoundRequest) -> str:
