@@ -12,10 +12,8 @@ import typer
 from port_hook_cli.cli.app import COMMANDS, app
 from port_hook_cli.cli.declaration import Declaration, Trust
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.help import EXAMPLES
+from port_hook_cli.cli.help_page import EXAMPLES
 
-UNDECLARED = Declaration("")
-COMPLETES: Mapping[tuple[str, str], str] = {}
 _ALTERNATIVES = re.compile(r"<?([a-z0-9-]+(?:\|[a-z0-9-]+)+)>?")
 _HELP_OPTION = (("--help", "-h"), "", False, (), "Show the help and exit.")
 
@@ -57,32 +55,29 @@ def _lines(rows: Sequence[Row], indent: int) -> str:
 
 def _arguments(command: Any) -> list[Row]:
     found = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
-    return [
-        (each.name, _metavar(each), each.nargs == -1, _line(each.help), *_completes(command, each, each.name))
-        for each in found
-    ]
+    return [(each.name, _metavar(each), each.nargs == -1, _line(each.help), *_completes(each)) for each in found]
 
 
 def _options(command: Any) -> list[Row]:
     found = [option for option in command.params if option.param_type_name == "option" and not option.hidden]
-    return [*(_option(command, option) for option in found), _HELP_OPTION]
+    return [*(_option(option) for option in found), _HELP_OPTION]
 
 
-def _option(command: Any, option: Any) -> Row:
+def _option(option: Any) -> Row:
     value = "" if option.is_flag else _metavar(option)
     names = (*option.opts, *option.secondary_opts)
     row = (names, value, option.multiple, _choices(option, value), _line(option.help))
-    return *row, *_completes(command, option, option.opts[0])
+    return *row, *_completes(option)
 
 
-def _completes(command: Any, parameter: Any, place: str) -> tuple[str, ...]:
+def _completes(parameter: Any) -> tuple[str, ...]:
     """Return the name of what completes a parameter, if anything does."""
-    name = _declared(parameter).completes or COMPLETES.get((str(command.name), place), "")
+    name = _declared(parameter).completes
     return (name,) if name else ()
 
 
 def _declared(parameter: Any) -> Declaration:
-    found: Declaration = getattr(parameter, "declared", UNDECLARED)  # the options of `port-hook` itself have none
+    found: Declaration = getattr(parameter, "declared", Declaration(""))  # the options of `port-hook` itself have none
     return found
 
 

@@ -39,18 +39,9 @@ class Command(TyperCommand):
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        declared: Mapping[str, Declaration] = getattr(self.callback, "declared", {})
+        declared: Mapping[str, Declaration] = cast("Any", self.callback).declared
         for parameter in cast("list[Any]", self.params):
-            parameter.declared = declared.get(parameter.name) or self._undeclared(parameter)
-
-    def _undeclared(self, parameter: Any) -> Declaration:
-        """Return the declaration of an option of a command that is not decorated yet, from the tables."""
-        from port_hook_cli.cli.declaration import Declaration, Trust
-        from port_hook_cli.cli.defaults import HARMLESS
-
-        listed = HARMLESS.get(str(self.name), {})
-        trust = next((Trust(*listed[flag[2:]]) for flag in parameter.opts if flag[2:] in listed), Trust())
-        return Declaration(max(parameter.opts, key=len), trust=trust)
+            parameter.declared = declared[parameter.name]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line; raises UsageError for two targets, empty values, and a command without `--`."""
@@ -105,7 +96,7 @@ class Command(TyperCommand):
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         """Write what the command does, and examples if it has any."""
-        from port_hook_cli.cli.help import EXAMPLES
+        from port_hook_cli.cli.help_page import EXAMPLES
 
         super().format_help_text(ctx, formatter)
         if examples := EXAMPLES.get(str(self.name)):
@@ -129,12 +120,6 @@ class Command(TyperCommand):
     def groups(self) -> Mapping[str, Sequence[Any]]:
         """Return the groups of options in the help, by their titles; none for a command without groups."""
         groups: dict[str, list[Any]] = {}
-        if not hasattr(self.callback, "declared"):
-            from port_hook_cli.cli.help import GROUPS
-
-            by_option = {option: parameter for parameter in self.params for option in parameter.opts}
-            listed = GROUPS.get(str(self.name), {})
-            return {title: [by_option[name] for name in names] for title, names in listed.items()}
         for parameter in cast("list[Any]", self.params):
             if parameter.declared.title:
                 groups.setdefault(parameter.declared.title, []).append(parameter)

@@ -24,19 +24,6 @@ PROJECT_DEFAULTS = "port_hook_cli.project_defaults"
 # These mean the same in every command that has them, so one variable sets them all.
 SHARED = {"store", "secret_file", "org", "tolerance", "insecure_api"}
 
-# What an option accepts from the `.env` of the working folder.
-ANY_VALUE = (float("-inf"), float("inf"))
-_MIB = 1024.0 * 1024.0
-
-HARMLESS: Mapping[str, Mapping[str, tuple[float, float]]] = {}
-"""The options that the `.env` of the working folder may set, by command, each with the least and the most it accepts.
-
-A stranger may have written that file, so an option is here only if none of its values can name a file, a host, a URL, a
-target, a tunnel, a store, a secret, an organization or the content of a request or a response, turn off a check or a
-question, hide or delete anything, or make something less bounded than it is by default. A switch can only be turned
-on; one that is on by default, such as `--in-order`, can also be turned off.
-"""
-
 _OFF = frozenset({"0", "false", "f", "no", "n", "off"})
 
 

@@ -1,36 +1,38 @@
 """Options in groups, and the decorator that makes a function with such groups a command.
 
-A declaration says everything about an option. The parser, the help, the defaults from files and variables, completion,
-the refusal of contradictory options, and the reference pages read it. To convert a command:
+An option is declared once. The parser, the help, the defaults from files and variables, completion, the refusal of
+contradictory options, and the generated pages read its declaration. To add an option, add a parameter to the command,
+or a field to one of its groups, and run `make docs`:
 
-1. Replace `typer.Option(` with `option(`, and `typer.Argument(` with `argument(`. They take the same settings. Add
-   what a table says about the option, and delete the table's entry: `trust` (`HARMLESS` in `defaults.py`), `completes`
-   (`COMPLETES` in `docs/command_line.py`), `may_be_empty` (`_MAY_BE_EMPTY` in `command.py`). Trust of a shared option,
-   such as `options.Json`, is declared there.
-2. If the command's help has groups (`GROUPS` in `help.py`), write a class for each in the order of the help, and delete
-   the entry. Its fields are the group's options in their order, with their types and defaults. It can extend another
-   group. A command without groups in its help keeps its parameters.
+    dry_run: Annotated[
+        bool,
+        option(
+            "--dry-run",
+            help="Print what would be sent.",
+            trust=ANY_VALUE,  # files in the current directory may set it; the default is NEVER
+            excludes=("--json",),
+            no_effect=(NoEffect("Nothing is sent", without=("--to",)),),
+        ),
+    ] = False
 
-       @option_group("Target")
-       class ExampleTarget:
-           # its docstring
-           to: Annotated[str | None, option("--to", metavar="URL|PORT", help="The target.")] = None
-           timeout_s: options.ResponseTimeout = 40.0
+`option` and `argument` take the settings of `typer.Option` and `typer.Argument`, and the fields of `Declaration`.
+`options.py` has the options of several commands; `also` adds rules to one of them. Contradictions that depend on values
+are calls of `refuse_contradictions`. A command whose help has groups takes a class for each, in the order of the help:
 
-           def url(self) -> str | None:  # builds a value that a verb takes
-               return None if self.to is None else read_target(self.to, "--to")
+    @option_group("Target")
+    class ExampleTarget:
+        # its docstring
+        to: Annotated[str | None, option("--to", metavar="URL|PORT", help="The target.")] = None
+        timeout_s: options.ResponseTimeout = 40.0
 
-3. Decorate the function, which gets the groups instead of their options:
+        def url(self) -> str | None:  # builds a value that a verb takes
+            return None if self.to is None else read_target(self.to, "--to")
 
-       @command
-       def example(ctx: typer.Context, *, target: ExampleTarget, dry_run: options.DryRun = False) -> ExitCode: ...
+    @command
+    def example(ctx: typer.Context, *, target: ExampleTarget, json: options.Json = False) -> ExitCode: ...
 
-4. Replace calls of `refuse_contradictions` with `excludes`, `no_effect` and `stdin` where the messages stay the same.
-   Contradictions that depend on values stay calls. To add such a rule to a shared option, write
-   `json: Annotated[options.Json, also(excludes=("--raw",))] = False`.
-5. Run `docs/generate.py`: apart from `words.py`, nothing may change.
-
-The name of a field is the parameter's name in `ctx`, so no two groups of a command may have a field of the same name.
+A group can extend another group. The name of a field is the parameter's name in `ctx`, so no two groups of a command
+may have a field of the same name.
 """
 
 from __future__ import annotations

@@ -103,6 +103,10 @@ ApiTimeout = Annotated[
 ResponseTimeout = Annotated[
     float, seconds("--timeout", "Wait S seconds for each response; 0 waits indefinitely.", trust=Trust(0.001, 40.0))
 ]
+TIMESTAMP_UNIT = option(
+    "--timestamp-unit", help="The unit of the timestamp: seconds, as documented, or milliseconds.", trust=ANY_VALUE
+)
+"""For `Annotated` with `TimestampUnit`, which this module does not import: not every command signs."""
 DryRun = Annotated[bool, option("--dry-run", help="Print what would be sent, without sending it.")]
 ExpectStatus = Annotated[
     str | None,

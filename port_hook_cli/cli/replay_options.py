@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 from port_hook_cli.cli import options
 from port_hook_cli.cli.declaration import ANY_VALUE, NoEffect
 from port_hook_cli.cli.option_groups import also, option, option_group
-from port_hook_cli.cli.signing_options import Unit
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.expected_status import Expectation
@@ -168,7 +167,7 @@ class ReplaySignature:
 
     secret_file: options.SecretFile = None
     org: options.Org = None
-    unit: Annotated[Unit, also(no_effect=(_CAPTURED,))] = TimestampUnit.SECONDS
+    unit: Annotated[TimestampUnit, options.TIMESTAMP_UNIT, also(no_effect=(_CAPTURED,))] = TimestampUnit.SECONDS
     as_captured: Annotated[
         bool, option("--as-captured", help="Send body, timestamp and signature as captured; needs no secret.")
     ] = False

@@ -15,7 +15,6 @@ import typer
 from port_hook_cli.cli import options
 from port_hook_cli.cli.declaration import ANY_VALUE, Trust
 from port_hook_cli.cli.option_groups import command, option
-from port_hook_cli.cli.signing_options import Unit
 from port_hook_cli.errors import ExitCode
 from port_hook_cli.files.input import file_path
 from port_hook_cli.runs.ids import check_run_id
@@ -129,7 +128,7 @@ def sandbox(
             trust=Trust(0.001, 30.0),
         ),
     ] = 30.0,
-    timestamp_unit: Unit = TimestampUnit.SECONDS,
+    timestamp_unit: Annotated[TimestampUnit, options.TIMESTAMP_UNIT] = TimestampUnit.SECONDS,
     rate_limit: Annotated[
         str,
         option(

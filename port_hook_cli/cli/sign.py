@@ -11,7 +11,6 @@ from port_hook_cli.cli import options
 from port_hook_cli.cli.declaration import ANY_VALUE, NoEffect
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import also, argument, command, option
-from port_hook_cli.cli.signing_options import Unit
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.invocations.snippets import SNIPPET_FORMATS, SignedRequest, find_format, format_headers
@@ -44,7 +43,9 @@ def sign(
         str | None, option("--timestamp", help="The value of the timestamp header. Default: now.", metavar="N")
     ] = None,
     unit: Annotated[
-        Unit, also(no_effect=(NoEffect("--timestamp gives the header's text", beside=("--timestamp",)),))
+        TimestampUnit,
+        options.TIMESTAMP_UNIT,
+        also(no_effect=(NoEffect("--timestamp gives the header's text", beside=("--timestamp",)),)),
     ] = TimestampUnit.SECONDS,
     raw: Annotated[bool, option("--raw", help="Sign the file's exact bytes, JSON or not.")] = False,
     output: Annotated[

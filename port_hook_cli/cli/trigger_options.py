@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from port_hook_cli.cli import options
 from port_hook_cli.cli.declaration import ANY_VALUE, NoEffect
 from port_hook_cli.cli.option_groups import also, option, option_group
-from port_hook_cli.cli.signing_options import Unit
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.snippets import SNIPPET_FORMATS, SnippetFormat, find_format
@@ -248,7 +247,7 @@ class TriggerSignature:
 
     secret_file: options.SecretFile = None
     org: options.Org = None
-    unit: Annotated[Unit, also(no_effect=_IN_PORT)] = TimestampUnit.SECONDS
+    unit: Annotated[TimestampUnit, options.TIMESTAMP_UNIT, also(no_effect=_IN_PORT)] = TimestampUnit.SECONDS
     no_sign: Annotated[
         bool, option("--no-sign", help="Send without a signature; needs no secret.", no_effect=_IN_PORT)
     ] = False

@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from port_hook_cli.cli.app import COMMANDS
-from port_hook_cli.cli.help import EXAMPLES
+from port_hook_cli.cli.help_page import EXAMPLES
 from tests.conftest import Run
 from tests.options import command, options
 
