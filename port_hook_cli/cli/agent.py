@@ -20,7 +20,7 @@ from port_hook_cli.cli.agent_options import (
     AgentSending,
     Message,
 )
-from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.cli.declaration import refuse_contradictions
 from port_hook_cli.cli.exit_codes import ExitCode, exit_code_of
 from port_hook_cli.cli.option_groups import command
 from port_hook_cli.errors import PortHookError, UsageError

@@ -9,7 +9,7 @@ import typer
 from port_hook_cli.actions.encrypted_inputs import encryption_record
 from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.cli import options
-from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.cli.declaration import refuse_contradictions
 from port_hook_cli.cli.keys import read_key_file
 from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import ExitCode, UsageError

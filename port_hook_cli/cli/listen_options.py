@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from port_hook_cli.cli import options
-from port_hook_cli.cli.contradictions import refuse_contradictions
-from port_hook_cli.cli.declaration import ANY_VALUE, HANDLER_HERE, NoEffect, Trust
+from port_hook_cli.cli.declaration import ANY_VALUE, HANDLER_HERE, NoEffect, Trust, refuse_contradictions
 from port_hook_cli.cli.listen_values import read_delay, read_public_url, read_routes, read_tunnel
 from port_hook_cli.cli.option_groups import also, option, option_group
 from port_hook_cli.cli.options import finite, one_of, seconds, size

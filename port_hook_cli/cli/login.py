@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.cli import options
-from port_hook_cli.cli.contradictions import refuse_contradictions
-from port_hook_cli.cli.declaration import NoEffect
+from port_hook_cli.cli.declaration import NoEffect, refuse_contradictions
 from port_hook_cli.cli.option_groups import command, option
 from port_hook_cli.errors import CREDENTIALS_IN_PORT, ExitCode, PortHookError, SettingsError, UsageError
 from port_hook_cli.files.settings_names import LOGINS

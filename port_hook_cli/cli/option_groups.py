@@ -44,8 +44,7 @@ from typing import Any, TypeVar, dataclass_transform, get_args, get_type_hints
 
 import typer
 
-from port_hook_cli.cli.contradictions import refuse_declared
-from port_hook_cli.cli.declaration import Declaration, NoEffect
+from port_hook_cli.cli.declaration import Declaration, NoEffect, refuse_declared
 
 _BY_NAME = inspect.Parameter.KEYWORD_ONLY
 

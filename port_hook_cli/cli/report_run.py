@@ -11,7 +11,7 @@ import typer
 
 from port_hook_cli.captures.store.reading import open_captures
 from port_hook_cli.cli import options
-from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.cli.declaration import refuse_contradictions
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import also, argument, command, option
 from port_hook_cli.errors import PortApiError, StoreError, UsageError

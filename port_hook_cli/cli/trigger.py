@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.cli.declaration import refuse_contradictions
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command
 from port_hook_cli.cli.trigger_options import (

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from port_hook_cli.cli.contradictions import refuse_contradictions
+from port_hook_cli.cli.declaration import refuse_contradictions
 from port_hook_cli.errors import UsageError
 
 
