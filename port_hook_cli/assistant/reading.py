@@ -18,7 +18,7 @@ from port_hook_cli.assistant.capture_details import capture_details, has_text, m
 from port_hook_cli.assistant.results import ToolOutput
 from port_hook_cli.assistant.tool import Arguments
 from port_hook_cli.assistant.workspace import Workspace
-from port_hook_cli.captures.documents.saved_request import SavedRequest, explain, from_exchange
+from port_hook_cli.captures.documents.request_file import SavedRequest, explain, from_exchange
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.captures.store.reading import open_body_filter
 from port_hook_cli.engines.renderer import Renderer
@@ -198,9 +198,7 @@ def _on_the_wire(text: str) -> str:
 
 
 def _diff(arguments: Arguments, workspace: Workspace) -> ToolOutput:
-    from port_hook_cli.captures.comparison.differences import compare
-    from port_hook_cli.captures.comparison.ignoring import Ignoring
-    from port_hook_cli.captures.comparison.view import diff_record, without_ignored
+    from port_hook_cli.captures.comparison import Ignoring, compare, diff_record, without_ignored
 
     ignoring = Ignoring.parse(arguments.get("ignore", ()), headers=_SIGNATURES)
     a, b = (masked(find_capture(arguments[side], workspace), workspace.masker) for side in ("a", "b"))

@@ -37,9 +37,7 @@ def diff(
 
     Exit with code 0 if they are the same, and 1 if they differ. The signature and timestamp headers are left out.
     """
-    from port_hook_cli.captures.comparison.differences import compare
-    from port_hook_cli.captures.comparison.ignoring import Ignoring
-    from port_hook_cli.captures.comparison.view import diff_lines, diff_record, is_same, without_ignored
+    from port_hook_cli.captures.comparison import Ignoring, compare, diff_lines, diff_record, is_same, without_ignored
     from port_hook_cli.captures.store.finder import CaptureUse, Finder
     from port_hook_cli.terminal.console import Output, emit, sayer
     from port_hook_cli.terminal.pager import print_paged

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from port_hook_cli.captures.store.pruning import PruneCount, PruneRule
 from port_hook_cli.captures.store.reading import open_captures
 from port_hook_cli.cli import options
 from port_hook_cli.cli.option_groups import command, option
 from port_hook_cli.errors import ExitCode, UsageError
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import emit, sayer, tell
+
+if TYPE_CHECKING:
+    from port_hook_cli.captures.store.deleting import PruneCount, PruneRule
 
 PRUNE = "port-hook/prune/1"
 _MOST = 2**62
@@ -55,6 +57,7 @@ def prune(
 
 
 def _rule(older_than: str | None, keep: int | None, runtime: Runtime) -> PruneRule:
+    from port_hook_cli.captures.store.deleting import PruneRule
     from port_hook_cli.text.durations import parse_since
 
     if older_than is not None:

@@ -43,7 +43,7 @@ from port_hook_cli.terminal.console import sayer, tell
 from port_hook_cli.terminal.signals import unwinding_on_sigterm
 
 if TYPE_CHECKING:
-    from port_hook_cli.captures.comparison.ignoring import Ignoring
+    from port_hook_cli.captures.comparison import Ignoring
     from port_hook_cli.invocations.source import Recipient
 
 

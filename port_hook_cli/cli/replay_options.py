@@ -19,7 +19,7 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit
 
 if TYPE_CHECKING:
-    from port_hook_cli.captures.comparison.ignoring import Ignoring
+    from port_hook_cli.captures.comparison import Ignoring
 
 _LAMBDA = "lambda"
 _CAPTURED = NoEffect("--as-captured sends the request as it was captured", beside=("--as-captured",))
@@ -91,7 +91,7 @@ class ReplayResponses:
         """Return what a comparison leaves out, None if responses are not compared; raises UsageError."""
         if not self.compare:
             return None
-        from port_hook_cli.captures.comparison.ignoring import Ignoring
+        from port_hook_cli.captures.comparison import Ignoring
         from port_hook_cli.replay.comparing import NEVER_COMPARED
 
         return Ignoring.parse(self.ignore or (), headers=NEVER_COMPARED)

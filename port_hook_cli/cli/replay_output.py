@@ -27,7 +27,7 @@ from port_hook_cli.terminal.console import Output, emit, rich_console, tell, wri
 from port_hook_cli.text.safe import printable
 
 if TYPE_CHECKING:
-    from port_hook_cli.captures.comparison.ignoring import Ignoring
+    from port_hook_cli.captures.comparison import Ignoring
     from port_hook_cli.invocations.expected_status import Expectation
     from port_hook_cli.replay.rewriting import SentReplay
 

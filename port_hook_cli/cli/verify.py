@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from port_hook_cli.captures.documents.saved_request import SavedRequest, explain, from_exchange
+from port_hook_cli.captures.documents.request_file import SavedRequest, explain, from_exchange
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command, option

@@ -10,7 +10,7 @@ from typing import Any
 
 from port_hook_cli import __version__
 from port_hook_cli.actions.encrypted_inputs import Decryption, plain_value
-from port_hook_cli.captures.comparison.differences import compare
+from port_hook_cli.captures.comparison import compare
 from port_hook_cli.captures.exports.formats import Exported, find_export
 from port_hook_cli.captures.index.capture_index import IndexState
 from port_hook_cli.errors import UsageError

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from port_hook_cli.captures.comparison.differences import Change, JsonBody, compare_bodies, compare_headers
-from port_hook_cli.captures.comparison.ignoring import Ignoring
-from port_hook_cli.captures.comparison.view import change_lines
+from port_hook_cli.captures.comparison import Change, Ignoring, JsonBody, change_lines, compare_bodies, compare_headers
 from port_hook_cli.captures.database.rows import RESPONSE_LIMIT
 from port_hook_cli.invocations.headers import mask_headers
 from port_hook_cli.invocations.models import Delivery

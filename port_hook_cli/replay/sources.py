@@ -9,7 +9,7 @@ from math import inf
 from typing import Any
 from urllib.parse import urlsplit
 
-from port_hook_cli.captures.documents.truncation import require_whole
+from port_hook_cli.captures.documents.exchange_fields import require_whole
 from port_hook_cli.errors import PortApiError, StoreError
 from port_hook_cli.invocations.forwarding import BadTarget, is_on_this_machine, parse_target
 from port_hook_cli.invocations.http_text import RawRequest

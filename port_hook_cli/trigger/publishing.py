@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.actions.action import ActionKind, PortAction
+from port_hook_cli.captures.documents.exchange_fields import require_whole
 from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
-from port_hook_cli.captures.documents.truncation import require_whole
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.errors import BrokerError, SettingsError, StoreError, TargetError, UsageError
 from port_hook_cli.files.input import read_input

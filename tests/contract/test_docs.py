@@ -21,10 +21,9 @@ from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.actions.templates import JqError, Rendering, rendering_record
-from port_hook_cli.captures.comparison.differences import compare
-from port_hook_cli.captures.comparison.view import diff_record
+from port_hook_cli.captures.comparison import compare, diff_record
 from port_hook_cli.captures.documents.capture_file import capture_summary, to_capture
-from port_hook_cli.captures.store.pruning import PruneCount
+from port_hook_cli.captures.store.deleting import PruneCount
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.prune import prune_record
 from port_hook_cli.doctor.check import CheckResult, CheckState, check_record

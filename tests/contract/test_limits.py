@@ -6,8 +6,8 @@ import pytest
 
 from port_hook_cli.actions.templates import MAX_DEPTH as TEMPLATE_LEVELS
 from port_hook_cli.assistant.results import MAX_CHARACTERS
-from port_hook_cli.captures.comparison.differences import MAX_CHANGES
-from port_hook_cli.captures.documents.truncation import REFUSED_BODY_LIMIT
+from port_hook_cli.captures.comparison import MAX_CHANGES
+from port_hook_cli.captures.documents.exchange_fields import REFUSED_BODY_LIMIT
 from port_hook_cli.engines.jq_worker import MAX_RESULT_BYTES
 from port_hook_cli.files.input import MAX_INPUT_BYTES
 from port_hook_cli.files.yaml_documents import MOST_ADDED, MOST_LEVELS

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures.documents.truncation import truncate
+from port_hook_cli.captures.documents.exchange_fields import truncate
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Exchange, Headers, Status
 from tests.factories import a_body, a_document, signed

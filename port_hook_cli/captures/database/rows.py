@@ -13,7 +13,9 @@ from port_hook_cli.captures.documents.exchange_fields import (
     CAUSE,
     DELIVERY,
     INVOCATION,
+    NOT_WHOLE,
     ORIGIN,
+    REFUSED_BODY_LIMIT,
     RESPONSE,
     SIMULATED,
     TRUNCATION,
@@ -23,8 +25,8 @@ from port_hook_cli.captures.documents.exchange_fields import (
     Shape,
     read_text,
     read_text_or_bytes,
+    truncate,
 )
-from port_hook_cli.captures.documents.truncation import NOT_WHOLE, REFUSED_BODY_LIMIT, truncate
 from port_hook_cli.invocations.headers import SECRET_HEADERS, mask_headers
 from port_hook_cli.invocations.models import (
     SIGNATURE_HEADER,

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from port_hook_cli.captures.documents.exchange_fields import (
     DELIVERY,
     INVOCATION,
+    NOT_WHOLE,
     ORIGIN,
     RESPONSE,
     SIMULATED,
@@ -23,7 +24,6 @@ from port_hook_cli.captures.documents.exchange_fields import (
     Shape,
     read_text,
 )
-from port_hook_cli.captures.documents.truncation import NOT_WHOLE
 from port_hook_cli.invocations.models import Delivery, Exchange, Payload, Response, Status, Truncation, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.records import format_time, invocation_fields, origin_fields

@@ -2,16 +2,17 @@
 
 A `Shape` is a value of the program and the JSON object for it. Rows and files are read through the same shapes. Any
 program may have written them, so every field is checked. `database.rows` writes rows without the shapes, because that
-is on the listener's hot path; a test compares the two.
+is on the listener's hot path; a test compares the two. Of a refused request's large body, only the beginning is saved.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
+from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import (
     LATEST_TIMESTAMP_MS,
     Cause,
@@ -25,6 +26,10 @@ from port_hook_cli.invocations.models import (
     Truncation,
     Verdict,
 )
+
+REFUSED_BODY_LIMIT = 256 * 1024
+
+NOT_WHOLE = "not read, because the body is incomplete"
 
 T = TypeVar("T")
 Fields = Mapping[str, Any]
@@ -225,3 +230,26 @@ INVOCATION = Shape(
     Field("replay_of", read_text_or_bytes, None),
     _HEADERS,
 )
+
+
+def truncate(invocation: Invocation, limit: int = REFUSED_BODY_LIMIT) -> Invocation:
+    """Return a refused invocation with at most `limit` bytes of its body, and the size and hash of the whole body."""
+    body = invocation.body
+    if len(body) <= limit or invocation.truncated is not None:
+        return invocation
+    from hashlib import sha256  # loads OpenSSL, which reading a store does not need
+
+    whole = Truncation(size=len(body), sha256=sha256(body).hexdigest())
+    return replace(invocation, body=body[:limit], truncated=whole)
+
+
+def require_whole(name: str, invocation: Invocation) -> Invocation:
+    """Return `invocation`; raises StoreError if its body is incomplete."""
+    truncated = invocation.truncated
+    if truncated is None:
+        return invocation
+    raise StoreError(
+        f"The body of {name} is incomplete: the request was refused, and only the first "
+        f"{len(invocation.body):,} of its {truncated.size:,} bytes were saved.",
+        hint="Send the request again, or give its payload as a file.",
+    )

@@ -19,8 +19,7 @@ from typing import Any, NamedTuple
 
 from port_hook_cli.captures.database.conditions import TARGET_OF_THE_LAST_SESSION, Condition, joined, text_condition
 from port_hook_cli.captures.database.files import Files, regrow
-from port_hook_cli.captures.database.opening import Access, connect, portable
-from port_hook_cli.captures.database.problems import store_problem
+from port_hook_cli.captures.database.opening import Access, connect, portable, store_problem
 from port_hook_cli.captures.database.rows import read_row, text_column
 from port_hook_cli.captures.database.schema import NEWEST
 from port_hook_cli.captures.index.counting import Histogram, Spans, count_over_time, find_spans, spans_of

@@ -12,8 +12,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from port_hook_cli.captures.database.files import Files, regrow
 from port_hook_cli.captures.database.log import Gap, Log
-from port_hook_cli.captures.database.opening import BUSY_TIMEOUT_S, Access, connect, store_path
-from port_hook_cli.captures.database.problems import StoreLocked, store_problem
+from port_hook_cli.captures.database.opening import (
+    BUSY_TIMEOUT_S,
+    Access,
+    StoreLocked,
+    connect,
+    store_path,
+    store_problem,
+)
 from port_hook_cli.captures.database.rows import (
     CAPTURE_COLUMNS,
     Row,
@@ -31,7 +37,7 @@ from port_hook_cli.invocations.models import SIGNATURE_HEADER, Exchange, Headers
 from port_hook_cli.invocations.payload import is_run_id
 
 if TYPE_CHECKING:
-    from port_hook_cli.captures.store.pruning import PruneCount, PruneRule
+    from port_hook_cli.captures.store.deleting import PruneCount, PruneRule
 
 LAST = "last"
 
@@ -203,14 +209,14 @@ class CaptureStore:
 
     def prunable(self, rule: PruneRule) -> PruneCount:
         """Return how many captures `prune` would delete and leave; raises StoreError."""
-        from port_hook_cli.captures.store.pruning import count_prunable
+        from port_hook_cli.captures.store.deleting import count_prunable
 
         with self._sqlite_problems():
             return count_prunable(self._connection, rule)
 
     def prune(self, rule: PruneRule) -> PruneCount:
         """Delete captures, and return how many were deleted and are left; raises StoreError."""
-        from port_hook_cli.captures.store.pruning import delete_captures
+        from port_hook_cli.captures.store.deleting import delete_captures
 
         with self._sqlite_problems():
             return delete_captures(self._connection, rule)
@@ -350,7 +356,7 @@ class CaptureStore:
         return added
 
     def _trim(self) -> None:
-        from port_hook_cli.captures.store.trimming import Limits, trim  # readers do not need it
+        from port_hook_cli.captures.store.deleting import Limits, trim  # readers do not need it
 
         trim(self._connection, Limits(self._max_captures, self._max_size))
 

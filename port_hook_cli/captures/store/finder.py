@@ -8,8 +8,8 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from port_hook_cli.captures.documents.exchange_fields import require_whole
 from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
-from port_hook_cli.captures.documents.truncation import require_whole
 from port_hook_cli.captures.store.capture_store import LAST, CaptureStore
 from port_hook_cli.captures.store.reading import LateStore, open_captures
 from port_hook_cli.errors import PortHookError, StoreError, UsageError

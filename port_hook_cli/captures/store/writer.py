@@ -20,7 +20,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic
 
-from port_hook_cli.captures.database.problems import StoreLocked
+from port_hook_cli.captures.database.opening import StoreLocked
 from port_hook_cli.captures.database.rows import Row, capture_weight, outcome_weight
 from port_hook_cli.captures.store.capture_store import CaptureStore
 from port_hook_cli.errors import StoreError

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.captures.comparison.differences import MAX_CHANGES, JsonBody, compare, compare_bodies, differences
+from port_hook_cli.captures.comparison import MAX_CHANGES, JsonBody, compare, compare_bodies, differences
 from port_hook_cli.invocations.models import Response
 from tests.factories import a_body, a_document, an_exchange, an_invocation
 

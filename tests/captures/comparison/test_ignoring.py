@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.captures.comparison.ignoring import Ignoring
+from port_hook_cli.captures.comparison import Ignoring
 from port_hook_cli.errors import UsageError
 
 

@@ -197,7 +197,7 @@ def test_statistics_of_a_database_browser_are_accepted(path: Path, folder: Path)
 ENDLESS = """
 import sqlite3, sys
 from port_hook_cli.captures.database.opening import end_at_ctrl_c
-from port_hook_cli.captures.database.problems import store_problem
+from port_hook_cli.captures.database.opening import store_problem
 
 connection = sqlite3.connect(":memory:")
 end_at_ctrl_c(connection)

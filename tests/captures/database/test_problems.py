@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures.database.problems import StoreLocked, store_problem
+from port_hook_cli.captures.database.opening import StoreLocked, store_problem
 
 PATH = Path("/somewhere/captures.db")
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.captures.documents.capture_file import NotACapture, capture_summary, read_capture, to_capture
-from port_hook_cli.captures.documents.saved_request import from_exchange as saved_request
-from port_hook_cli.captures.documents.truncation import REFUSED_BODY_LIMIT, require_whole, truncate
+from port_hook_cli.captures.documents.exchange_fields import REFUSED_BODY_LIMIT, require_whole, truncate
+from port_hook_cli.captures.documents.request_file import from_exchange as saved_request
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Truncation
 from port_hook_cli.replay.sources import from_exchange as source_of

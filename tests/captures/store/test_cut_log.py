@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.captures.database.files import LOG, beside
-from port_hook_cli.captures.database.problems import StoreLocked
+from port_hook_cli.captures.database.opening import StoreLocked
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
-from port_hook_cli.captures.store.pruning import PruneRule
+from port_hook_cli.captures.store.deleting import PruneRule
 from port_hook_cli.errors import StoreError
 from tests.factories import an_exchange, an_invocation
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures.documents.truncation import REFUSED_BODY_LIMIT
+from port_hook_cli.captures.documents.exchange_fields import REFUSED_BODY_LIMIT
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Exchange, Headers, Status, Verdict

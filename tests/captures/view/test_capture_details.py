@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.captures.documents.truncation import truncate
+from port_hook_cli.captures.documents.exchange_fields import truncate
 from port_hook_cli.captures.view.captures import capture_lines
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Status, Verdict
 from tests.factories import RUN_ID, a_body, a_document, an_exchange, an_invocation

@@ -1,18 +1,32 @@
-"""The differences between two captures. Pure."""
+"""The differences between two captures: found, without what is ignored, and as text and as a record. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
+from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Exchange, Headers
 from port_hook_cli.invocations.payload import read_payload
-from port_hook_cli.javascript.paths import MAX_POINTER, escaped, short_text
+from port_hook_cli.javascript.paths import MAX_POINTER, Append, JsonPath, escaped, short_text
+from port_hook_cli.text.safe import brief
+from port_hook_cli.text.styled import JSON, Styled
 
+DIFF = "port-hook/diff/1"
 MAX_CHANGES = 500
 _TEXT = 2_000
+
+_MARKS = {"changed": ("~", "yellow"), "added": ("+", "green"), "removed": ("-", "red"), "moved": (">", "cyan")}
+_SECTIONS = (("facts", "outcome"), ("body", "body"), ("headers", "headers"), ("response", "response"))
+_JSON_SECTIONS = frozenset({"body", "response"})
+_MAX_PATH = 200
+_MAX_VALUE = 200
+
+_HEADER = "header:"
+_HINT = "Write a path such as result.id, a JSON Pointer such as /result/id, or header:NAME."
 
 Change = dict[str, Any]
 
@@ -223,3 +237,103 @@ def _kind(before: str | None, after: str | None) -> str:
 
 def _change(path: str, kind: str, before: str | None, after: str | None) -> Change:
     return {"path": path, "kind": kind, "before": before, "after": after}
+
+
+@dataclass(frozen=True, slots=True)
+class Ignoring:
+    """JSON Pointers of values, which stand for everything in them, and names of header fields in lower case."""
+
+    pointers: tuple[str, ...] = ()
+    headers: frozenset[str] = frozenset()
+
+    @classmethod
+    def parse(cls, texts: Iterable[str], *, headers: Iterable[str] = ()) -> Ignoring:
+        """Return what `--ignore` options name, and `headers`; raises UsageError."""
+        texts = list(texts)
+        names = [text.removeprefix(_HEADER).strip().lower() for text in texts if text.startswith(_HEADER)]
+        if "" in names:
+            raise UsageError("--ignore header: names no header.", hint=_HINT)
+        pointers = tuple(_ignored_pointer(text) for text in texts if not text.startswith(_HEADER))
+        return cls(pointers, frozenset((*names, *headers)))
+
+    def other_body_changes(self, changes: Sequence[Change]) -> list[Change]:
+        """Return the changes of a body that are not ignored. A value that moved is ignored with both of its paths."""
+        return [change for change in changes if not all(map(self._has, _places(change)))]
+
+    def other_headers(self, changes: Sequence[Change]) -> list[Change]:
+        """Return the changes of header fields that are not ignored."""
+        return [change for change in changes if change["path"].lower() not in self.headers]
+
+    def _has(self, pointer: str) -> bool:
+        return any(pointer == ignored or pointer.startswith(f"{ignored}/") for ignored in self.pointers)
+
+
+def _places(change: Change) -> list[str]:
+    return [change["path"], *([change["from"]] if "from" in change else [])]
+
+
+def _ignored_pointer(text: str) -> str:
+    if text.startswith("/"):
+        return text.rstrip("/")
+    steps = JsonPath.parse(text).steps
+    if any(isinstance(step, Append) for step in steps):
+        raise UsageError(f"--ignore {text}: [] is not a value.", hint=_HINT)
+    return "".join(f"/{escaped(str(step))}" for step in steps)
+
+
+def diff_record(names: tuple[str, str], found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record that `diff --json` prints."""
+    return {"schema": DIFF, "a": names[0], "b": names[1], "same": is_same(found), **found}
+
+
+def is_same(found: Mapping[str, Any]) -> bool:
+    """Return whether a comparison found nothing. One that stopped early has found something, even if it is ignored."""
+    return found["complete"] and not any(found[name] for name, _ in _SECTIONS)
+
+
+def without_ignored(found: Mapping[str, Any], ignoring: Ignoring, *, bodies_only: bool) -> dict[str, Any]:
+    """Return a comparison without what is ignored; with `bodies_only`, without what a payload does not have."""
+    if bodies_only:
+        return {**found, "body": ignoring.other_body_changes(found["body"]), "headers": [], "facts": [], "response": []}
+    response = ignoring.other_body_changes(found["response"])
+    return {
+        **found,
+        "body": ignoring.other_body_changes(found["body"]),
+        "headers": ignoring.other_headers(found["headers"]),
+        # The changes of the responses' bodies are listed one by one.
+        "facts": [change for change in found["facts"] if change["path"] != "response body"],
+        "response": response,
+    }
+
+
+def diff_lines(names: tuple[str, str], found: Mapping[str, Any]) -> Iterator[Styled]:
+    """Yield a comparison: each side's name, then the changes by section."""
+    yield Styled.assemble(("- ", "red"), (brief(names[0]), "bold"))
+    yield Styled.assemble(("+ ", "green"), (brief(names[1]), "bold"))
+    if found["note"]:
+        yield Styled(brief(found["note"]), "dim")
+    if is_same(found):
+        yield Styled("No differences.")
+    for name, title in _SECTIONS:
+        if found[name]:
+            yield Styled(title, "bold")
+            yield from change_lines(found[name], is_json=name in _JSON_SECTIONS)
+    if not found["complete"]:
+        yield Styled("There are more changes; these are the first 500.", "dim")
+
+
+def change_lines(changes: Sequence[Change], *, is_json: bool = False) -> Iterator[Styled]:
+    """Yield a line for each change: its mark, its path, and the values. `is_json` says that these are JSON."""
+    for change in changes:
+        mark, style = _MARKS[change["kind"]]
+        path = brief(change["path"] or "(whole)", _MAX_PATH)
+        yield Styled.assemble("  ", (f"{mark} {path}", style), "  ", *_values(change, JSON if is_json else ""))
+
+
+def _values(change: Change, style: str) -> tuple[str | tuple[str, str], ...]:
+    before, after = (None if change[side] is None else brief(change[side], _MAX_VALUE) for side in ("before", "after"))
+    if change["kind"] == "moved":
+        return ((f"{after} ", style), (f"(from {brief(change['from'] or '(whole)', _MAX_PATH)})", "dim"))
+    if before is None or after is None:
+        return ((before or after or "", style),)
+    return ((before, "red"), " → ", (after, "green"))

@@ -1,1 +1,0 @@
-"""The differences between two captures: how they are found, which are ignored, and how they are shown."""
