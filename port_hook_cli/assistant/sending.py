@@ -88,7 +88,7 @@ async def report_run(arguments: Arguments, workspace: Workspace) -> ToolOutput:
 
 
 def _prepared(arguments: Arguments, workspace: Workspace) -> tuple[ReadyReplay, Rewriter, PortAccess]:
-    """Return the capture ready to be sent. Raises UsageError for one that was not signed with the client secret."""
+    """Return the prepared replay. Raises UsageError for a capture that the client secret did not sign."""
     runtime, as_captured, edits = workspace.runtime, arguments.get("as_captured", False), _edits(arguments)
     if as_captured and edits:
         raise UsageError("`as_captured` sends the body as it was captured.", hint="Leave out `set` and `unset`.")

@@ -28,7 +28,6 @@ from port_hook_cli.cli.replay_options import (
 )
 from port_hook_cli.cli.replay_output import ReplayReport, check_plot, print_requests, tell_failed, tell_notes
 from port_hook_cli.errors import UsageError
-from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET
@@ -133,6 +132,7 @@ def replay(
 
 def _send(sending: Callable[[Recipient], Coroutine[Any, Any, None]], timeout_s: float, *, as_lambda: bool) -> bool:
     """Send with a client, and return whether Ctrl-C ended it."""
+    from port_hook_cli.http.client import HttpClient  # imported here, so that `--help` starts faster
 
     async def send() -> None:
         async with HttpClient(timeout_s=timeout_s) as http:
@@ -181,7 +181,7 @@ def _prepared(
 
 
 def _default_target(source: ReplaySource, runtime: Runtime) -> str:
-    """Return the target of a capture if --to is not given, and say which; raises UsageError if there is none."""
+    """Return the target of a capture if --to is not given, and say which. Raises UsageError if there is none."""
     to, reason = source.forwarded_to, "where the capture was forwarded"
     if to is None:
         to, reason = source.listener_target, "where the last `listen` with this store forwarded"

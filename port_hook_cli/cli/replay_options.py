@@ -55,7 +55,7 @@ class ReplayTarget:
         return self.kind == _LAMBDA
 
     def url(self) -> str | None:
-        """Return the target, None if each capture is sent to its own; raises UsageError."""
+        """Return the target, None if each capture is sent to its own. Raises UsageError."""
         to = None if self.to is None else read_target(self.to, "--to")
         return endpoint_url(to) if self.is_lambda else to
 
@@ -84,11 +84,11 @@ class ReplayResponses:
     ] = None
 
     def expectation(self) -> Expectation | None:
-        """Return the expected status; raises UsageError."""
+        """Return the expected status. Raises UsageError."""
         return None if self.expect_status is None else Expectation.parse(self.expect_status)
 
     def ignoring(self) -> Ignoring | None:
-        """Return what a comparison leaves out, None if responses are not compared; raises UsageError."""
+        """Return what a comparison leaves out, None if responses are not compared. Raises UsageError."""
         if not self.compare:
             return None
         from port_hook_cli.captures.comparison import Ignoring
@@ -129,11 +129,11 @@ class ReplayChanges:
     ] = None
 
     def new_method(self) -> str | None:
-        """Return the method to send with; raises UsageError."""
+        """Return the method to send with. Raises UsageError."""
         return None if self.method is None else parse_method(self.method)
 
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """Return the header fields to set; raises UsageError."""
+        """Return the header fields to set. Raises UsageError."""
         return tuple(map(parse_header, self.header or ()))
 
     def body_edit(self, runtime: Runtime) -> Edit | None:
@@ -208,7 +208,7 @@ class ReplaySeries:
     ] = None
 
     def series(self) -> Series:
-        """Return the series; raises UsageError for an invalid rate."""
+        """Return the series. Raises UsageError for an invalid rate."""
         rate_per_s = None if self.rate is None else parse_rate(self.rate)
         return Series(times=self.times, concurrency=self.concurrency, rate_per_s=rate_per_s)
 
@@ -256,7 +256,7 @@ class ReplaySources:
     insecure_api: options.InsecureApi = False
 
     def since_s(self, runtime: Runtime) -> float | None:
-        """Return the time since which captures are sent, in seconds since the epoch; raises UsageError."""
+        """Return the time since which captures are sent, in seconds since the epoch. Raises UsageError."""
         if self.since is None:
             return None
         from port_hook_cli.text.durations import parse_since

@@ -69,7 +69,7 @@ def print_requests(requests: Sequence[tuple[Invocation, str]], runtime: Runtime,
 class ReplayReport:
     """Prints each result, and holds the numbers so far, so that Ctrl-C does not lose them.
 
-    `total` is the number of requests; with `is_series`, the same ones are sent many times. `ignoring` is None if
+    `total` is the number of requests. With `is_series`, each is sent many times. `ignoring` is None if
     responses are not compared.
     """
 
@@ -130,7 +130,7 @@ class ReplayReport:
         return ExitCode.OK if tally.meets(expectation) and all(self._are_same) else ExitCode.FAILED
 
     def _compare(self, ready: ReadyReplay, found: Delivery, ignoring: Ignoring) -> dict[str, Any]:
-        """Show how a response differs from the recorded one; return the fields that its record gets."""
+        """Show how a response differs from the recorded response. Return the fields for its record."""
         from port_hook_cli.replay.comparing import compare_responses, comparison_fields, comparison_lines
 
         assert ready.source.recorded is not None

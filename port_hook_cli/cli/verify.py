@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from math import isfinite
 from pathlib import Path
@@ -116,18 +117,18 @@ def _on_the_wire(value: str) -> str:
 
 def _saved(name: str, store: Path | None, runtime: Runtime) -> SavedRequest:
     from port_hook_cli.captures.store.finder import CaptureUse, Finder  # --body needs no database
-    from port_hook_cli.invocations.http_text import RawRequest
 
     with closing(Finder(store, runtime, CaptureUse.CHECK, sayer(runtime), kinds=_FORMS)) as finder:
         content = finder.find(name).content
     if isinstance(content, Exchange):
         return from_exchange(content)
-    if isinstance(content, RawRequest):
+    if not isinstance(content, bytes):
+        assert not isinstance(content, Mapping)
         return SavedRequest(headers=content.headers, body=content.body, remarks=content.remarks)
     from port_hook_cli.captures.documents.request_file import NotARequest, read_request  # a capture needs no parser
 
     try:
-        return read_request(content if isinstance(content, bytes) else b"")
+        return read_request(content)
     except NotARequest as error:
         raise StoreError(f"{name} does not contain a request: {error}.", hint=_FORMS) from error
 

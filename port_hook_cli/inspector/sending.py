@@ -65,7 +65,7 @@ class ReplayDestination(Protocol):
         ...
 
     async def send(self, request: Invocation, url: str) -> SentReplay:
-        """Send a request; raises PortHookError."""
+        """Send a request. Raises PortHookError."""
         ...
 
 
@@ -80,7 +80,7 @@ class ThroughTheListener:
         return target_url(self._url, exchange.invocation.target)
 
     async def send(self, request: Invocation, url: str) -> SentReplay:
-        """Send a request through the pipeline; raises StoreError, and UsageError for a body that is too large.
+        """Send a request through the pipeline. Raises StoreError, and UsageError for a body that is too large.
 
         A request for a path that the listener does not serve is sent to the one that it serves.
         """
@@ -109,7 +109,7 @@ class ToTheHandler:
 
 
 def page_rewriter(wanted: Resend, destination: ReplayDestination, secret: Secret | None, runtime: Runtime) -> Rewriter:
-    """Return what prepares a capture to be sent as wanted; raises SettingsError if there is no secret to sign with."""
+    """Return what prepares a capture to be sent as wanted. Raises SettingsError if there is no secret to sign with."""
     if wanted.is_signed and secret is None:
         raise SettingsError(
             "There is no client secret to sign with.",
@@ -132,7 +132,7 @@ async def resend(
     access: PortAccess,
     refused_ports: frozenset[int],
 ) -> tuple[SentReplay, list[str]]:
-    """Send a capture again, and return notes; raises UsageError, StoreError and BadJson.
+    """Send a capture again, and return notes. Raises UsageError, StoreError and BadJson.
 
     `refused_ports` are those of the inspector itself on this machine.
     """
@@ -166,7 +166,7 @@ async def _directly(request: Invocation, url: str) -> SentReplay:
 
 
 def edited_body(body: bytes, wanted: Resend) -> bytes:
-    """Return the body to send: `body` unless something replaces it; raises BadJson and UsageError."""
+    """Return the body to send: `body` unless something replaces it. Raises BadJson and UsageError."""
     if wanted.body is not None:
         body = _stringified(wanted.body)
     if not wanted.values:

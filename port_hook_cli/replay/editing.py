@@ -111,7 +111,7 @@ def _most_similar(name: Step, parent: Any) -> str | None:
 
 
 def load_body(body: bytes) -> Any:
-    """Return the document in `body`; raises UsageError when it is not JSON."""
+    """Return the document in `body`. Raises UsageError when it is not JSON."""
     try:
         return _load(body.decode("utf-8-sig"))
     except (NotJson, UnicodeDecodeError) as problem:
@@ -123,7 +123,7 @@ def _not_json(problem: Exception) -> UsageError:
 
 
 def for_editor(body: bytes) -> str:
-    """Return `body` as an indented JSON text; raises UsageError when it is not JSON."""
+    """Return `body` as an indented JSON text. Raises UsageError when it is not JSON."""
     try:
         return stringify(body.decode("utf-8-sig"), "  ") + "\n"
     except (NotJson, UnicodeDecodeError) as problem:
@@ -131,7 +131,7 @@ def for_editor(body: bytes) -> str:
 
 
 def from_editor(text: str) -> bytes:
-    """Return an edited text in `JSON.stringify` form; raises NotJson with the position of the error."""
+    """Return an edited text in `JSON.stringify` form. Raises NotJson with the position of the error."""
     return stringify(text).encode()
 
 

@@ -25,7 +25,7 @@ async def find_source(name: str, finder: Finder, access: PortAccess) -> ReplaySo
 
 
 def source_of(found: FoundRequest, finder: Finder) -> ReplaySource:
-    """Return what the finder found as a source; raises StoreError for content that cannot be sent."""
+    """Return what the finder found as a source. Raises StoreError for content that cannot be sent."""
     name, content = found.name, found.content
     if isinstance(content, Exchange):
         last_target = finder.last_target() if found.is_stored else None
@@ -61,7 +61,7 @@ class FailedSources(NamedTuple):
 def find_failed(captures: FailedCaptures, since_s: float | None) -> FailedSources:
     """Return the captures that the handler failed, oldest first, without those whose latest replay did not fail.
 
-    Replays themselves are left out. Raises StoreError, also for more than the memory should hold.
+    Replays themselves are left out. Raises StoreError, even for captures that would take too much memory.
     """
     replayed, last_target = captures.replayed(), captures.last_target()
     sources: list[ReplaySource] = []

@@ -1,4 +1,4 @@
-"""A request that is sent again: what changes in it, and what the user should know. Pure."""
+"""What changes in a request before it is sent again, and what the user should know. Pure."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ NOT_KEPT = KeptReplay()
 
 
 class SentReplay(NamedTuple):
-    """A request that was sent, what came back, and how it was saved."""
+    """A sent request, its delivery, and the capture that it was saved as."""
 
     request: Invocation
     delivery: Delivery
@@ -77,10 +77,10 @@ class SentReplay(NamedTuple):
 class Rewriter:
     """Prepares requests to be sent again.
 
-    Without a `signer`, body, timestamp and signature are sent as captured, which `edit` must not change then; a request
-    without a signature is refused unless `takes_unsigned` is set: a listener that verifies nothing takes it. `headers`
-    replace the fields with the same names, an empty value removes the field, and `method` None keeps the method. `now`
-    returns seconds since the epoch, and `new_id` a capture id.
+    Without a `signer`, body, timestamp and signature are sent as captured. Then `edit` must not change the body, and a
+    request needs a signature, unless `takes_unsigned` is set for a listener that does not verify. `headers` replace the
+    fields with the same names, an empty value removes a field, and a `method` of None leaves the method unchanged.
+    `now` returns seconds since the epoch, and `new_id` a capture id.
     """
 
     signer: Signer | None
@@ -153,9 +153,9 @@ class Rewriter:
 
 
 def announced_runs(readies: Iterable[ReadyReplay]) -> list[dict[str, Any]]:
-    """Return what a sandbox has to know of the runs: for each, its action, and the inputs as they are sent.
+    """Return what a sandbox has to know about each run: its action and the inputs in the request.
 
-    Requests that are sent as captured are left out.
+    Requests with a captured signature are left out.
     """
     found = []
     for ready in {ready.run_id: ready for ready in readies if ready.is_signed}.values():
@@ -174,14 +174,14 @@ def announced_runs(readies: Iterable[ReadyReplay]) -> list[dict[str, Any]]:
 
 
 def parse_method(text: str) -> str:
-    """Return an HTTP method in capitals; raises UsageError for an invalid one."""
+    """Return an HTTP method in capitals. Raises UsageError for an invalid one."""
     if not _TOKEN.fullmatch(text):
         raise UsageError(f"{text!r} is not an HTTP method.", hint="Use a method such as POST or PUT.")
     return text.upper()
 
 
 def parse_header(text: str) -> tuple[str, str]:
-    """Return the name and value in `NAME:VALUE`, the value as its UTF-8 bytes read as Latin-1; raises UsageError."""
+    """Return the name and value in `NAME:VALUE`, the value as its UTF-8 bytes read as Latin-1. Raises UsageError."""
     name, colon, value = text.partition(":")
     value = value.strip(" \t")
     if not colon or not _TOKEN.fullmatch(name) or _CONTROL.search(value):

@@ -1,4 +1,4 @@
-"""Sends replays: one, or a series of many with a limit on concurrency and rate, and saves them if that is wanted."""
+"""Send one replay, or a series with a limit on concurrency and rate, and save replays in the store."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def send(request: Invocation, url: str, recipient: Recipient, keep: Keep |
 
 
 class Series(NamedTuple):
-    """How often each replay is sent, how many at once, and how many a second (None: no limit)."""
+    """How often each replay is sent, how many concurrently, and how many a second (None: no limit)."""
 
     times: int = 1
     concurrency: int = 1
@@ -64,7 +64,7 @@ async def send_series(
 ) -> None:
     """Send every replay `series.times` times, in rounds. `finish` signs each draft just before it is sent.
 
-    Captures of the store are saved with `keep`. The results are only given to `on_sent`: Ctrl-C may end the series.
+    `keep` saves replays of the store's captures. Only `on_sent` gets the results, because Ctrl-C may end the series.
     """
     clock = asyncio.get_running_loop().time
     pace = None if series.rate_per_s is None else Pace(series.rate_per_s, clock=clock, sleep=asyncio.sleep)
@@ -102,7 +102,7 @@ async def _together(works: Iterable[Awaitable[None]]) -> None:
 
 
 def parse_rate(text: str) -> float:
-    """Return the rate in `50/s`, `50` or `600/m`, per second; raises UsageError."""
+    """Return the rate in `50/s`, `50` or `600/m`, per second. Raises UsageError."""
     match = _RATE.fullmatch(text.strip())
     rate_per_s = float(match["number"]) / _SECONDS[match["unit"] or "s"] if match else 0.0
     if not 0 < rate_per_s < math.inf:
@@ -134,9 +134,9 @@ class Pace:
 
 
 class ReplayKeeper:
-    """Adds replays with their outcomes to a store, which it opens when it first saves; close it after use.
+    """Adds replays with their outcomes to a store, which it opens when it first saves. Close it after use.
 
-    After a failure it saves nothing, and reports no further problem.
+    After a failure, it stops saving and does not report the failure again.
     """
 
     def __init__(self, store: Path, secret: Secret | None) -> None:
@@ -192,7 +192,7 @@ class ListenerRecipient:
         self._context = context
 
     async def send(self, invocation: Invocation, url: str) -> Delivery:
-        """Send a request through the pipeline; raises StoreError, and UsageError for a body that is too large."""
+        """Send a request through the pipeline. Raises StoreError, and UsageError for a body that is too large."""
         if len(invocation.body) > self._context.max_body:
             raise UsageError(
                 f"The body has {len(invocation.body):,} bytes, and the listener takes {self._context.max_body:,}.",

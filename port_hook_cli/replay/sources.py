@@ -64,7 +64,7 @@ class ReplaySource:
 def from_exchange(
     name: str, exchange: Exchange, *, last_target: str | None = None, is_stored: bool = False
 ) -> ReplaySource:
-    """Return a capture as a source; raises StoreError if its body is incomplete.
+    """Return a capture as a source. Raises StoreError if its body is incomplete.
 
     `last_target` is where the last listener with its store forwarded to.
     """
@@ -120,7 +120,7 @@ def from_request(name: str, raw: RawRequest) -> ReplaySource:
 
 
 def from_payload(name: str, content: bytes) -> ReplaySource:
-    """Return a payload in a file as a source, in the form that Port sends; raises StoreError for any other file."""
+    """Return a payload in a file as a source, in the form that Port sends. Raises StoreError for any other file."""
     try:
         signable = as_port_sends(content)
     except NotJson as problem:
@@ -130,7 +130,7 @@ def from_payload(name: str, content: bytes) -> ReplaySource:
 
 
 def from_run(name: str, run: Mapping[str, Any]) -> ReplaySource:
-    """Return the request that Port keeps for a run (`run.payload` in its API) as a source; raises PortApiError."""
+    """Return the request that Port keeps for a run (`run.payload` in its API) as a source. Raises PortApiError."""
     kept = run.get("payload")
     if not isinstance(kept, dict) or "body" not in kept:
         raise PortApiError(
@@ -151,7 +151,7 @@ def from_run(name: str, run: Mapping[str, Any]) -> ReplaySource:
 def default_target(exchange: Exchange, last_target: str | None) -> str | None:
     """Return where a capture is sent if the user chooses no target, or None if there is no such URL on this machine.
 
-    That is where it was forwarded, or else where the last listener with its store forwarded to.
+    That is where it was forwarded, otherwise where the last listener with its store forwarded to.
     """
     return (handler_here(exchange.delivery.url) if exchange.delivery else None) or handler_here(last_target)
 

@@ -123,7 +123,7 @@ class Bucket:
 
 
 def latency_buckets(latencies_ms: Iterable[float]) -> tuple[Bucket, ...]:
-    """Return the buckets of all latencies, from the shortest one to the longest; none for no latencies."""
+    """Return the buckets of all latencies, from the shortest to the longest, and no buckets without latencies."""
     counts = [0] * (len(_BOUNDS_MS))
     for latency in latencies_ms:
         counts[bisect_right(_BOUNDS_MS, latency) - 1] += 1

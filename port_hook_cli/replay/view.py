@@ -93,6 +93,6 @@ def series_record(tally: DeliveryTally) -> dict[str, Any]:
 
 
 def sent_record(ready: ReadyReplay, sent: SentReplay) -> dict[str, Any]:
-    """Return the record of one request that was sent, with the id of the capture that it was saved as."""
+    """Return the record of a sent request, with the id of its new capture."""
     record = delivery_record(sent.delivery, source=ready.source.name, run_id=ready.run_id)
     return {**record, "capture": sent.kept.capture or None}

@@ -10,18 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.captures.documents.exchange_fields import require_whole
 from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
+from port_hook_cli.captures.documents.truncation import require_whole
 from port_hook_cli.captures.store.capture_store import LAST, CaptureStore
 from port_hook_cli.captures.store.reading import LateStore, open_captures
 from port_hook_cli.errors import PortHookError, StoreError, UsageError
 from port_hook_cli.files.input import is_directory, read_input
-from port_hook_cli.invocations.http_text import NotHttp, RawRequest, is_request, parse_request
 from port_hook_cli.invocations.models import Exchange, Headers, Invocation, Status, Verdict
-from port_hook_cli.invocations.payload import is_run_id, read_payload
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.remark import Say
 
 if TYPE_CHECKING:
+    from port_hook_cli.captures.store.capture_store import CaptureStore
+    from port_hook_cli.invocations.http_text import RawRequest
     from port_hook_cli.port_api.access import PortAccess
+
+LAST = "last"
+"""The name of the newest capture."""
 
 LEAST_PREFIX = 4
 """The minimum length of a prefix that names a capture to send: a typing error could send another request."""
@@ -65,13 +69,13 @@ class FoundRequest:
     @property
     def exchange(self) -> Exchange:
         """The capture. A request from another file has no verdict and no outcome."""
-        if isinstance(self.content, Exchange):
-            return self.content
-        if isinstance(self.content, RawRequest):
-            raw = self.content
-            return _unsent(raw.method, raw.target, raw.headers, raw.body)
-        assert isinstance(self.content, bytes)
-        return _unsent("POST", "/", Headers(), self.content)
+        content = self.content
+        if isinstance(content, Exchange):
+            return content
+        if isinstance(content, bytes):
+            return _unsent("POST", "/", Headers(), content)
+        assert not isinstance(content, Mapping)
+        return _unsent(content.method, content.target, content.headers, content.body)
 
     @property
     def request(self) -> Invocation:
@@ -80,7 +84,7 @@ class FoundRequest:
 
 
 class Finder:
-    """Finds what names mean. It opens the store when it is first needed; close it after use.
+    """Finds what names mean. It opens the store when it is first needed. Close it after use.
 
     `say` gets notes about the store's files. Without `reads_files`, a name never means a file. `kinds` is the hint for
     a file that cannot be used.
@@ -102,20 +106,24 @@ class Finder:
         self.close = self._store.close
 
     def find(self, name: str) -> FoundRequest:
-        """Return the file that `name` names, or else the capture. `last` is never a file.
+        """Return the file `name`, otherwise the capture. `last` is never a file.
 
         Raises StoreError, and UsageError for an empty name and for an id that is too short.
         """
+        from port_hook_cli.invocations.payload import is_run_id
+
         if not name:
             raise UsageError("A capture's name is empty.", hint="Check whether a shell variable is unset.")
         can_be_id = name.isalnum() or is_run_id(name)
         return self._file(name, can_be_missing=can_be_id) or FoundRequest(name, self._in_store(name), is_stored=True)
 
     async def find_or_get(self, name: str, access: PortAccess) -> FoundRequest:
-        """Return what `find` returns; a run id names the newest capture of the run, or else the run in Port.
+        """Return what `find` returns. A run id names the newest capture of the run, otherwise the run in Port.
 
         Port is asked about action runs only. Raises PortApiError and SettingsError too.
         """
+        from port_hook_cli.invocations.payload import is_run_id
+
         if not is_run_id(name):
             return self.find(name)
         from port_hook_cli.runs.updates import is_node_run
@@ -140,7 +148,7 @@ class Finder:
             raise type(problem)(f"{problem.message} {reason}", hint=problem.hint) from problem
 
     def store(self) -> CaptureStore:
-        """Return the open store; raises StoreError."""
+        """Return the open store. Raises StoreError."""
         return self._store.open()
 
     def last_target(self) -> str | None:
@@ -155,6 +163,9 @@ class Finder:
         return FoundRequest(name, self._read(name))
 
     def _read(self, name: str) -> Exchange | RawRequest | bytes:
+        # Imported here, because captures of the store need neither.
+        from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
+
         content = read_input(name, cwd=self._runtime.cwd, stdin=self._runtime.stdin)
         try:
             if is_request(content):
@@ -202,6 +213,8 @@ class Finder:
 
 
 def _unsent(method: str, target: str, headers: Headers, body: bytes) -> Exchange:
+    from port_hook_cli.invocations.payload import read_payload
+
     return Exchange(
         invocation=Invocation(id="", received_at=0.0, method=method, target=target, headers=headers, body=body),
         verdict=Verdict(status=Status.UNCHECKED),
