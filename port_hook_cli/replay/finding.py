@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from port_hook_cli.captures.store.finder import Finder, FoundRequest
 from port_hook_cli.captures.store.statements import StoreFilter
@@ -13,6 +12,7 @@ from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.replay.sources import ReplaySource, from_exchange, from_payload, from_request, from_run
 
 if TYPE_CHECKING:
+    from port_hook_cli.captures.store.capture_store import CaptureStore
     from port_hook_cli.port_api.access import PortAccess
 
 _FAILED = 500
@@ -35,22 +35,6 @@ def source_of(found: FoundRequest, finder: Finder) -> ReplaySource:
     return from_payload(name, content) if isinstance(content, bytes) else from_run(name, content)
 
 
-class FailedCaptures(Protocol):
-    """The capture store, as far as `replay --failed` reads it. All methods raise StoreError."""
-
-    def last_target(self) -> str | None:
-        """Return where the last listener with this store forwarded to."""
-        ...
-
-    def select(self, wanted: StoreFilter, *, oldest: bool) -> Iterator[Exchange]:
-        """Yield the captures that match, in the order of their arrival."""
-        ...
-
-    def replayed(self) -> dict[str, int | None]:
-        """Return the status of the latest replay of each capture by the capture's id, None without a response."""
-        ...
-
-
 class FailedSources(NamedTuple):
     """The captures to send again, and how many were left out because a replay of them did not fail."""
 
@@ -58,7 +42,7 @@ class FailedSources(NamedTuple):
     done: int
 
 
-def find_failed(captures: FailedCaptures, since_s: float | None) -> FailedSources:
+def find_failed(captures: CaptureStore, since_s: float | None) -> FailedSources:
     """Return the captures that the handler failed, oldest first, without those whose latest replay did not fail.
 
     Replays themselves are left out. Raises StoreError, even for captures that would take too much memory.

@@ -150,9 +150,3 @@ def test_diff_has_color_on_a_terminal_and_shows_hostile_text_as_escapes(folder: 
     assert shown.code == ExitCode.FAILED
     assert b"\x1b[32m+ " in shown.raw
     assert shown.unseen == []
-
-
-def test_diff_says_that_a_name_is_neither_a_capture_nor_a_file(run: Run) -> None:
-    result = run("diff", "none", "last")
-    assert result.code == ExitCode.STORE
-    assert "has an id that starts with 'none'. There is no file none either." in result.err

@@ -92,11 +92,6 @@ def test_show_reads_the_store_when_a_file_has_the_name_of_a_capture(run: Run, fo
     assert run("show", name).code == ExitCode.OK
 
 
-@pytest.mark.parametrize("name", ["x" * 5_000, "a/b.json"])
-def test_show_exits_8_when_a_name_is_neither_a_capture_nor_a_file(run: Run, name: str) -> None:
-    assert run("show", name).code == ExitCode.STORE
-
-
 @pytest.mark.parametrize("options", [("--body", "--json"), ("--file", "--json"), ("--body", "--file")])
 def test_show_refuses_two_output_forms(run: Run, options: tuple[str, ...]) -> None:
     result = run("show", "last", *options)

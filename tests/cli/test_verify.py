@@ -216,20 +216,6 @@ def test_verify_error_says_what_a_file_without_a_request_contains(
     assert "--body FILE --signature S --timestamp T" in result.err
 
 
-def test_verify_error_names_a_file_that_does_not_exist(run: Run) -> None:
-    result = run("verify", "requests/none.http", env=ENV)
-    assert result.code == ExitCode.STORE
-    assert "There is no file requests/none.http." in result.err
-
-
-def test_verify_error_says_that_a_name_is_neither_a_capture_nor_a_file(run: Run, folder: Path) -> None:
-    with open_store(None, folder, create=True) as store:
-        store.add([an_exchange()])
-    result = run("verify", "fedc", env=ENV)
-    assert result.code == ExitCode.STORE
-    assert "There is no file fedc either." in result.err
-
-
 @pytest.mark.parametrize(
     ("signature", "timestamp", "cause"), [("", STAMP, "signature-missing"), ("v1,x", "", "timestamp-missing")]
 )

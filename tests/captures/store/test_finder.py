@@ -133,6 +133,15 @@ def test_each_command_is_of_its_kind(run: Run, filled: Path, command: tuple[str,
         )
 
 
+@pytest.mark.parametrize("command", KINDS)
+def test_missing_store_is_named(runtime: MakeRuntime, command: str) -> None:
+    with closing(finder(runtime, command)) as it:
+        for name in ("last", "aaaa"):
+            with pytest.raises(StoreError, match="There is no capture store at") as caught:
+                it.find(name)
+            assert ("There is no file aaaa either." in caught.value.message) is (name != "last" and KINDS[command][1])
+
+
 def test_payload_is_only_a_body_and_a_capture_file_a_whole_exchange(runtime: MakeRuntime, filled: Path) -> None:
     with closing(finder(runtime, "diff")) as it:
         payload, capture, request = (it.find(name) for name in ("-", "capture.json", "request.http"))
