@@ -12,6 +12,8 @@ from enum import StrEnum, unique
 from typing import Any
 from urllib.parse import quote
 
+from port_hook_cli.javascript.values import same
+
 WEBHOOK = "WEBHOOK"
 # GET returns these, but PUT refuses them. All other fields are sent back unchanged, including those that are newer than
 # this program: PUT unsets a field that is missing, and changes nothing (422) if there is a field that it refuses.
@@ -121,24 +123,6 @@ def standing(
     return Standing.RETARGETED if is_retargeted else Standing.CHANGED
 
 
-def same(one: Any, other: Any) -> bool:
-    """Return whether two JSON values are equal. The order of keys does not matter; 1 equals 1.0, but not true."""
-    pairs = [(one, other)]
-    while pairs:  # a loop, because documents may be nested deeper than Python's stack
-        left, right = pairs.pop()
-        if isinstance(left, Mapping) and isinstance(right, Mapping):
-            if left.keys() != right.keys():
-                return False
-            pairs += [(value, right[name]) for name, value in left.items()]
-        elif isinstance(left, list) and isinstance(right, list):
-            if len(left) != len(right):
-                return False
-            pairs += zip(left, right, strict=True)
-        elif _kind(left) != _kind(right) or left != right:
-            return False
-    return True
-
-
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Difference, ...]:
     """Return the fields that differ. Lists are compared as a whole."""
     found = []
@@ -189,7 +173,3 @@ def _why_not(method: Any) -> str | None:
         kind = method.get("type") if isinstance(method, Mapping) else None
         return f"is invoked by {kind or 'an unknown method'}; only a {WEBHOOK} has a URL to change"
     return why_not_fixed(method)
-
-
-def _kind(value: Any) -> type:
-    return float if isinstance(value, int | float) and not isinstance(value, bool) else type(value)

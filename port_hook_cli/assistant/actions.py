@@ -27,7 +27,7 @@ from port_hook_cli.signatures.signing import Signer
 from port_hook_cli.text.remark import Remark
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import Masker, masked_errors
-from port_hook_cli.trigger.action import Made, Unmet, address, dispatch, make, require_event
+from port_hook_cli.trigger.action import Made, RunTarget, Unmet, address, dispatch, make, require_event
 from port_hook_cli.trigger.action_files import FoundWorkflow, find_action, locate, read_value
 from port_hook_cli.trigger.invoker import Invoker
 from port_hook_cli.trigger.open_invoker import invoking
@@ -41,7 +41,6 @@ from port_hook_cli.trigger.records import (
 )
 from port_hook_cli.trigger.remarks import action_differences, action_remarks, failed_expressions
 from port_hook_cli.trigger.run_data import RunData, default_starter, read_entity, read_event, read_inputs
-from port_hook_cli.trigger.target import RunTarget
 from port_hook_cli.trigger.workflow import WorkflowEvent, walk_workflow
 from port_hook_cli.trigger.workflow_effects import Outside
 from port_hook_cli.trigger.workflow_start import WorkflowStart, form_of_workflow

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.runtime import Runtime
     from port_hook_cli.text.remark import Say
+    from port_hook_cli.trigger.action import RunTarget
     from port_hook_cli.trigger.run_data import RunData
-    from port_hook_cli.trigger.target import RunTarget
     from port_hook_cli.workflows.workflow import Workflow
 
 
@@ -79,7 +79,7 @@ class TriggerTarget:
     def read(self) -> RunTarget:
         """Return the targets as URLs; raises UsageError."""
         from port_hook_cli.invocations.forwarding import read_target
-        from port_hook_cli.trigger.target import RunTarget
+        from port_hook_cli.trigger.action import RunTarget
 
         to, routes = None if self.to is None else read_target(self.to, "--to"), {}
         for text in self.route or []:

@@ -149,3 +149,25 @@ def js_entries(value: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
         return value.items()
     first = {key: value[key] for key in sorted(indices, key=int)}
     return [*first.items(), *((key, element) for key, element in value.items() if key not in first)]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Return whether two JSON values are equal. The order of keys does not matter; 1 equals 1.0, but not true."""
+    pairs = [(one, other)]
+    while pairs:  # a loop, because documents may be nested deeper than Python's stack
+        left, right = pairs.pop()
+        if isinstance(left, Mapping) and isinstance(right, Mapping):
+            if left.keys() != right.keys():
+                return False
+            pairs += [(value, right[name]) for name, value in left.items()]
+        elif isinstance(left, list) and isinstance(right, list):
+            if len(left) != len(right):
+                return False
+            pairs += zip(left, right, strict=True)
+        elif _equal_kind(left) != _equal_kind(right) or left != right:
+            return False
+    return True
+
+
+def _equal_kind(value: Any) -> type:
+    return float if isinstance(value, int | float) and not isinstance(value, bool) else type(value)

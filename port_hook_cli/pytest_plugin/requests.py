@@ -21,10 +21,9 @@ from port_hook_cli.pytest_plugin.world import World
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.runs.urls import is_in_ports_own
 from port_hook_cli.signatures.signing import Signer
-from port_hook_cli.trigger.action import Unmet, announcement, make, signed
+from port_hook_cli.trigger.action import RunTarget, Unmet, announcement, make, signed
 from port_hook_cli.trigger.open_invoker import as_sent
 from port_hook_cli.trigger.run_data import SAMPLE_STARTER, RunData, read_by
-from port_hook_cli.trigger.target import RunTarget
 
 
 class RunOptions(TypedDict, total=False):

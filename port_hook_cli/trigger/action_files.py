@@ -30,7 +30,6 @@ from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.remark import Remark, Say, note
 from port_hook_cli.text.safe import printable
-from port_hook_cli.trigger.port_workflows import PortWorkflows
 from port_hook_cli.trigger.run_data import BadDocument
 from port_hook_cli.workflows.workflow import (
     BadWorkflow,
@@ -211,6 +210,8 @@ def _is_path(name: str) -> bool:
 
 async def _get(source: ActionLocation, access: PortAccess) -> Mapping[str, Any]:
     """Return what Port has under an identifier: an action or automation, else a workflow; a node is of a workflow."""
+    from port_hook_cli.trigger.port_workflows import PortWorkflows
+
     async with access.client() as api:
         workflows = PortWorkflows(api)
         if source.identifier is not None:
@@ -234,6 +235,8 @@ async def find_in_port(found: FoundWorkflow, access: PortAccess) -> FoundWorkflo
     """Return the workflow as it is in Port, which runs it; raises PortApiError if Port does not have it."""
     if found.is_in_port:
         return found
+    from port_hook_cli.trigger.port_workflows import PortWorkflows
+
     identifier = found.workflow.identifier
     async with access.client() as api:
         document = await PortWorkflows(api).get(identifier, hint=_NOT_IN_PORT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.actions.action import ActionKind, BadAction, PortAction
 from port_hook_cli.actions.inputs import (
@@ -32,12 +32,14 @@ from port_hook_cli.actions.request import (
     request_template,
     template_data,
 )
-from port_hook_cli.actions.retargeting import same
 from port_hook_cli.actions.schema import Fault, fault_message
 from port_hook_cli.actions.templates import JqError, Rendering, Undefined
 from port_hook_cli.errors import RenderError, UsageError
+from port_hook_cli.javascript.values import same
 from port_hook_cli.trigger.run_data import RunData
-from port_hook_cli.workflows.steps import Renders
+
+if TYPE_CHECKING:
+    from port_hook_cli.workflows.steps import Renders
 
 Evaluate = Callable[[Sequence[str], Any], Awaitable[Sequence[Any]]]
 """Runs jq programs over a JSON value; returns a value, UNDEFINED or a JqError for each."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.actions.templates import UNDEFINED, JqError
 from port_hook_cli.invocations.headers import mask_headers
@@ -14,9 +14,11 @@ from port_hook_cli.invocations.records import delivery_fields
 from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.text.secret import Masker
 from port_hook_cli.trigger.action import RunRequest, SignedMessage, Unmet
-from port_hook_cli.workflows.shown_run import ShownNodeRun, ShownRun, show_node_run
-from port_hook_cli.workflows.walk import Step
-from port_hook_cli.workflows.workflow import Workflow
+
+if TYPE_CHECKING:
+    from port_hook_cli.workflows.shown_run import ShownNodeRun, ShownRun
+    from port_hook_cli.workflows.walk import Step
+    from port_hook_cli.workflows.workflow import Workflow
 
 TRIGGER = "port-hook/trigger/1"
 
@@ -94,6 +96,8 @@ def run_record(action: str, run: Mapping[str, Any], *, page: str, logs: Sequence
 
 def step_record(step: Step, masker: Masker) -> dict[str, Any]:
     """Return the run of a node that is walked here as a record, with secrets masked."""
+    from port_hook_cli.workflows.shown_run import show_node_run
+
     return node_record(step.run.workflow, step.run.id, show_node_run(step.run, step.node_run), masker, step)
 
 

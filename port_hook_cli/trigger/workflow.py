@@ -16,9 +16,9 @@ from port_hook_cli.invocations.records import format_time
 from port_hook_cli.text.remark import Remark, note
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import Masker, masked_errors
+from port_hook_cli.trigger.action import RunTarget
 from port_hook_cli.trigger.invoker import Invoker
 from port_hook_cli.trigger.remarks import difference_remarks, placeholder_remark
-from port_hook_cli.trigger.target import RunTarget
 from port_hook_cli.trigger.workflow_effects import HandlerEffects, Outside
 from port_hook_cli.trigger.workflow_start import WorkflowStart, begin_run
 from port_hook_cli.workflows.expressions import node_expressions, reads_response

@@ -22,9 +22,8 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import Signer
 from port_hook_cli.text.remark import Remark
 from port_hook_cli.text.safe import brief
-from port_hook_cli.trigger.action import signed, signed_content
+from port_hook_cli.trigger.action import RunTarget, signed, signed_content
 from port_hook_cli.trigger.remarks import request_remarks
-from port_hook_cli.trigger.target import RunTarget
 from port_hook_cli.trigger.workflow_start import WorkflowStart, new_node_run_id
 from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
 from port_hook_cli.workflows.run import COMPLETED, NodeRun, WorkflowRun

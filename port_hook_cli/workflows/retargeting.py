@@ -20,10 +20,10 @@ from port_hook_cli.actions.retargeting import (
     differences,
     path_segment,
     pointed_at,
-    same,
     value_at,
     why_not_fixed,
 )
+from port_hook_cli.javascript.values import same
 
 _SET_BY_PORT = SET_BY_PORT | {"orgId", "version"}
 

@@ -14,9 +14,9 @@ from port_hook_cli.actions.retargeting import (
     action_path,
     differences,
     plan_change,
-    same,
     settable,
 )
+from port_hook_cli.javascript.values import same
 from port_hook_cli.retarget.entry import BadEntry, End, Entry, Outcome, read_entry, write_entry
 from port_hook_cli.retarget.view import conflict_lines, restore_message
 from tests.port_openapi import body_schema, faults, port_openapi

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.trigger.target import RunTarget
+from port_hook_cli.trigger.action import RunTarget
 
 
 @pytest.mark.parametrize(
