@@ -13,7 +13,6 @@ import pytest
 from port_hook_cli.errors import PortApiError
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.client import PortApi
-from port_hook_cli.port_api.retries import FailedAttempt, RetryPolicy
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.retarget.session import retargeted
 from port_hook_cli.runtime import Runtime
@@ -75,12 +74,6 @@ async def test_a_call_takes_no_longer_than_its_timeout(trick: Trick) -> None:
         problem = await failure(server, timeout_s=0.2)
     assert "did not send a complete response within 0.2 s (tried 5 times)." in problem.message
     assert "--api-timeout" in problem.hint
-
-
-async def test_a_call_without_a_response_for_30_s_is_not_tried_again() -> None:
-    problem = PortApiError("Too slow.", hint="")
-    with pytest.raises(PortApiError, match="Too slow"):
-        await RetryPolicy(sleep=no_pause).begin().wait(FailedAttempt(problem=problem, spent_s=30))
 
 
 @pytest.mark.parametrize(

@@ -31,14 +31,6 @@ async def test_fail_first_fails_exactly_the_given_number_of_invocations() -> Non
     assert [exchange.delivery is None for exchange in world.shown] == [True, True, True, False, False]
 
 
-async def test_fail_first_does_not_count_refused_requests() -> None:
-    world = World()
-    async with listening(world, fail_first=1) as flow:
-        refused = await flow.receive(an_invocation(headers=signed(b"another body")), "c")
-        statuses = [(await flow.receive(_numbered(number), "c")).status for number in range(2)]
-    assert (refused.status, statuses) == (401, [500, 200])
-
-
 async def test_request_failed_by_fail_first_is_accepted_again() -> None:
     async with listening(World(), fail_first=1, refuse_replays=True) as flow:
         assert [(await flow.receive(an_invocation(), "c")).status for _ in range(3)] == [500, 200, 401]

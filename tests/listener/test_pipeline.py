@@ -232,14 +232,6 @@ async def test_rejected_signatures_are_not_remembered() -> None:
         assert (await flow.receive(an_invocation(), "c")).status == 200
 
 
-async def test_request_is_accepted_again_when_the_handler_failed() -> None:
-    world = World(status=503)
-    async with listening(world, refuse_replays=True) as flow:
-        assert (await flow.receive(an_invocation(), "c")).status == 503
-        world.status = 200
-        assert (await flow.receive(an_invocation(), "c")).status == 200
-
-
 async def test_second_of_two_concurrent_requests_with_one_signature_is_a_replay() -> None:
     world = World(hold=asyncio.Event())
     async with listening(world, refuse_replays=True) as flow:

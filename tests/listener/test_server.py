@@ -43,16 +43,6 @@ async def test_the_chunks_of_a_body_are_joined() -> None:
     assert world.received[0].body == b"abcde"
 
 
-async def test_a_connection_is_kept_for_the_next_request() -> None:
-    async with receiving() as world:
-        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
-        for _ in range(3):
-            writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi")
-            assert (await reader.readuntil(b"fine")).startswith(b"HTTP/1.1 200 OK")
-        writer.close()
-    assert len(world.received) == 3
-
-
 async def test_a_connection_accepted_as_the_server_ends_is_closed() -> None:
     with socket.socket() as client:
         client.setblocking(False)
@@ -69,13 +59,6 @@ async def test_a_head_request_gets_the_length_and_no_body() -> None:
         answer = await world.exchange(request(method="HEAD"))
     assert b"content-length: 4" in answer
     assert answer.endswith(b"\r\n\r\n")
-
-
-async def test_a_response_without_content_has_no_body_on_the_wire() -> None:
-    async with receiving() as world:
-        world.answer = Response(status=204, body=b"{}")
-        answer = await world.exchange(request(b"x"))
-    assert answer == b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n"
 
 
 async def test_the_handlers_length_without_a_body_is_returned_and_the_connection_stays_open() -> None:

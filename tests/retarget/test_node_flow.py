@@ -191,19 +191,6 @@ async def test_a_listener_waits_while_another_one_replaces_the_workflow(tmp_path
     assert [call.method for call in port.calls] == ["GET", "GET", "GET", "PUT", "GET", "PUT"]
 
 
-async def test_second_listener_is_rejected_for_the_same_node(sandbox: Sandbox, tmp_path: Path) -> None:
-    async with (
-        a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as one,
-        a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as two,
-    ):
-        await retargeted(one, CHECK)
-        with pytest.raises(RetargetError) as refusal:
-            await two.prepare([CHECK])
-        assert CHECK in refusal.value.message
-        await two.restore()
-        await one.restore()
-
-
 async def test_an_action_and_a_workflow_may_have_the_same_identifier(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.add_action(an_action("deploy_service"))
     before = text(sandbox)
@@ -215,29 +202,6 @@ async def test_an_action_and_a_workflow_may_have_the_same_identifier(sandbox: Sa
     assert names == {"deploy_service": End.RESTORED, DEPLOY: End.RESTORED}
     assert sandbox.actions["deploy_service"]["invocationMethod"]["url"] == ORIGINAL
     assert text(sandbox) == before
-
-
-async def test_leftover_of_a_killed_listener_is_restored_to_its_original(sandbox: Sandbox, tmp_path: Path) -> None:
-    before = text(sandbox)
-    await left_behind(sandbox, tmp_path, CHECK)
-    assert urls(sandbox)[0] == ONE
-    async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
-        await flow.prepare([CHECK])
-        assert f"  config.url: {ONE} -> {TWO}" in planned_lines(flow.changes(TWO))
-        assert f"when this listener ends, it is restored to {ORIGINAL}" in planned_lines(flow.changes(TWO))[-1]
-        await flow.apply(TWO)
-        await flow.restore()
-    assert text(sandbox) == before
-    assert journal_files(tmp_path) == []
-
-
-async def test_prepare_rejects_a_leftover_that_was_changed(sandbox: Sandbox, tmp_path: Path) -> None:
-    await left_behind(sandbox, tmp_path, CHECK)
-    node_config(workflow(sandbox), "check")["url"] = TWO
-    async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
-        with pytest.raises(RetargetError) as problem:
-            await flow.prepare([CHECK])
-    assert problem.value.hint == f"Run `port-hook restore {CHECK}` first."
 
 
 @pytest.mark.parametrize("fault", [Fault(status=503, after=True), Fault(lose=True, after=True), Fault(lose=True)])
