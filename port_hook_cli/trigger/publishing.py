@@ -156,7 +156,7 @@ def find_captured(name: str, runtime: Runtime, say: Say) -> Exchange | None:
             raise StoreError(f"{name} cannot be read: {problem}.") from problem
     if name != _LAST and not _is_id(name):
         return None
-    with closing(Finder(None, runtime, CaptureUse.SHOW, say)) as captures:
+    with closing(Finder(None, runtime, CaptureUse.SEND, say)) as captures:
         try:
             return captures.find(name).exchange
         except StoreError:

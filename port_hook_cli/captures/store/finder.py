@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.captures.documents.exchange_fields import require_whole
-from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
-from port_hook_cli.captures.documents.truncation import require_whole
-from port_hook_cli.captures.store.capture_store import LAST, CaptureStore
 from port_hook_cli.captures.store.reading import LateStore, open_captures
 from port_hook_cli.errors import PortHookError, StoreError, UsageError
 from port_hook_cli.files.input import is_directory, read_input
@@ -164,6 +161,7 @@ class Finder:
 
     def _read(self, name: str) -> Exchange | RawRequest | bytes:
         # Imported here, because captures of the store need neither.
+        from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
         from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
 
         content = read_input(name, cwd=self._runtime.cwd, stdin=self._runtime.stdin)
