@@ -14,13 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.project_defaults import ProjectDefaults, project_defaults
 from port_hook_cli.errors import ExitCode, SettingsError
 from port_hook_cli.runtime import Runtime, system_runtime
 from tests.cli.folder_options import FOLDER_OPTIONS, HANDLER_OPTIONS, is_listed, parameters, told, valued, words
 from tests.conftest import Run
-from tests.factories import SECRET
+from tests.factories import SECRET, an_exchange, an_invocation
 from tests.options import options
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
@@ -317,6 +318,15 @@ def test_project_file_that_is_too_large_is_not_used(run: Run, folder: Path) -> N
     assert result.out.startswith("x-port-signature: ")
     assert result.err == "warning: ./port-hook.toml is not used: it is larger than 64 KiB\n"
     assert run("--profile", "a", *SIGN, stdin=b"{}", env=ENV).code == ExitCode.SETTINGS
+
+
+def test_option_of_the_file_yields_to_an_option_that_excludes_it(run: Run, folder: Path) -> None:
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange(an_invocation())])
+    write(folder, "[show]\njson = true\n")
+    assert "note: from ./port-hook.toml: --json\n" in run("show", "last").err
+    chosen = run("show", "last", "--body")
+    assert (chosen.code, chosen.err) == (ExitCode.OK, "")
 
 
 @POSIX

@@ -10,6 +10,7 @@ import pytest
 
 from port_hook_cli import errors
 from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.completion.values import Surroundings
 from port_hook_cli.cli.defaults import variable_names
 from port_hook_cli.cli.exit_codes import ExitCode, exit_code_of
 from port_hook_cli.signatures.causes import CAUSES
@@ -65,6 +66,20 @@ def test_every_option_with_an_empty_value_is_an_error_that_names_it(name: str, r
     assert {flag: result.err.splitlines() for flag, result in errors.items()} == {
         flag: [f"error: The value of {flag} is empty.", hint] for flag in errors
     }
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_rules_of_an_option_name_options_of_the_same_command(name: str) -> None:
+    declared = [parameter.declared for parameter in command(name).params]
+    named = {other for each in declared for other in each.excludes}
+    named |= {other for each in declared for rule in each.no_effect for other in (*rule.without, *rule.beside)}
+    assert named - {each.name for each in declared} == set()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_values_that_complete_an_option_exist(name: str) -> None:
+    completing = {parameter.declared.completes for parameter in command(name).params} - {""}
+    assert [each for each in completing if not callable(getattr(Surroundings, each, None))] == []
 
 
 @pytest.mark.parametrize("flag", EMPTY_REPORTS)
