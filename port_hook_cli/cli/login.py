@@ -110,7 +110,7 @@ def login(
 
 
 def _addresses(region: str | None, api_url: str | None) -> tuple[str, ...]:
-    """Return the addresses to try; raises UsageError for one that would get the secret unencrypted."""
+    """Return the addresses to try; raises UsageError for an address that would get the secret unencrypted."""
     if region is not None:
         return (REGIONS[region],)
     if api_url is None:
