@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from port_hook_cli.cli import options
@@ -11,8 +14,13 @@ from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.prediction.message import AgentTransport, AgentVersion
 
 if TYPE_CHECKING:
+    from port_hook_cli.agent.mappings import MappingChoice
     from port_hook_cli.agent.performing import AgentSender
-    from port_hook_cli.cli.agent_screen import AgentForm
+    from port_hook_cli.agent.predictor import Predictor
+    from port_hook_cli.cli.agent_screen import AgentForm, AgentScreen
+    from port_hook_cli.port_api.access import PortAccess
+    from port_hook_cli.runtime import Runtime
+    from port_hook_cli.text.remark import Remark
 
 _LOWEST_STATUS, _HIGHEST_STATUS = 200, 599
 _NO_MESSAGE = NoEffect("--check needs no message", beside=("--check",))
@@ -280,3 +288,68 @@ class AgentOutput:
         from port_hook_cli.cli.agent_screen import AgentForm
 
         return AgentForm.BYTES if self.raw else AgentForm.RECORD if self.json else AgentForm.TEXT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentOptions:
+    """The options of one call, and the values that are made of several groups."""
+
+    runtime: Runtime
+    reading: AgentReading
+    arrivals: AgentArrivals
+    mapping: AgentMappingFile
+    responses: AgentResponses
+    sending: AgentSending
+    reporting: AgentReporting
+    secret: AgentSecret
+    output: AgentOutput
+
+    def access(self, *, needs_api: bool) -> PortAccess:
+        """Return the access to Port. Without `needs_api`, only the client secret is needed."""
+        from port_hook_cli.port_api.access import PortAccess
+        from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET
+        from port_hook_cli.terminal.console import sayer
+
+        return PortAccess(
+            self.runtime,
+            sayer(self.runtime),
+            org=self.secret.org,
+            secret_file=self.secret.secret_file,
+            insecure_api=self.reporting.insecure_api,
+            needs=ALL_NEEDS if needs_api else ONLY_THE_SECRET,
+            timeout_s=self.reporting.api_timeout_s,
+        )
+
+    def mappings(self) -> MappingChoice:
+        """Return where the mappings come from."""
+        from port_hook_cli.agent.mappings import MappingChoice
+        from port_hook_cli.terminal.console import sayer
+
+        return MappingChoice(
+            named=self.mapping.mapping, sends=self.sending.send, runtime=self.runtime, say=sayer(self.runtime)
+        )
+
+    @contextmanager
+    def predictor(
+        self, access: PortAccess, beginning: Sequence[Remark] = ()
+    ) -> Iterator[tuple[Predictor, AgentScreen]]:
+        """Yield what predicts messages, and what shows the predictions."""
+        from port_hook_cli.agent.inputs import read_response, read_variables
+        from port_hook_cli.agent.predictor import Predictor, agent_settings
+        from port_hook_cli.cli.agent_screen import AgentScreen
+        from port_hook_cli.engines.agent_jq import AgentJq
+        from port_hook_cli.prediction.response import default_responses
+
+        runtime, settings = self.runtime, access.settings
+        response = read_response(self.responses.response, self.responses.status, runtime)
+        variables = read_variables(self.mapping.env or (), runtime)
+        agents = agent_settings(settings, runtime.environ, self.reading.agent_version)
+        screen = AgentScreen(
+            runtime,
+            self.output.form,
+            default_responses() if response is None else (response,),
+            reports=self.reporting.report,
+            beginning=beginning,
+        )
+        with AgentJq(variables) as jq:
+            yield Predictor(settings=agents, variables=variables, jq=jq, runtime=runtime), screen

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
-from port_hook_cli.cli.agent import confirm_claims
+from port_hook_cli.cli.agent_streams import confirm_claims
 from port_hook_cli.cli.app import main
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.engines.renderer import Renderer
