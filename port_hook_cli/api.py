@@ -1,23 +1,60 @@
 """The Python API: what the tests and scripts of a backend may call.
 
 The names in `__all__` are as stable as the command line: see docs/reference/python.md. Everything else in the package
-is internal. Import these names from `port_hook_cli`, which loads each of them when it is first used.
+is internal. The functions that send requests are coroutines; they print nothing and ask nothing, and problems that a
+user can fix are PortHookErrors with a `message`, a `hint` and a `code`. Without `secret` or `org`, settings are read
+from the same places as for the command line.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, Unpack, runtime_checkable
 
 from port_hook_cli.actions.templates import UNDEFINED
-from port_hook_cli.invocations.models import Cause, Headers, Status, Verdict
+from port_hook_cli.errors import PortHookError, UsageError
+from port_hook_cli.invocations.models import Cause, Delivery, Exchange, Headers, Status, Verdict
 from port_hook_cli.javascript.stringify import stringify
-from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
+from port_hook_cli.signatures.signing import Signer, TimestampUnit, signed_headers
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S, verify_signature
 from port_hook_cli.text.secret import Secret
 
-__all__ = ["UNDEFINED", "Cause", "Status", "Verdict", "render", "sign", "verify"]
+if TYPE_CHECKING:
+    import asyncio
+
+    from port_hook_cli.actions.action import PortAction
+    from port_hook_cli.invocations.models import Invocation
+    from port_hook_cli.listener.session import Listening
+    from port_hook_cli.port_api.access import PortAccess
+    from port_hook_cli.replay.rewriting import Edit
+    from port_hook_cli.runs.updates import Reported
+    from port_hook_cli.runtime import Runtime
+    from port_hook_cli.trigger.action import RunTarget
+
+__all__ = [
+    "UNDEFINED",
+    "Cause",
+    "Delivery",
+    "Exchange",
+    "Listener",
+    "PortHookError",
+    "ReportFields",
+    "RunAbout",
+    "Sent",
+    "Status",
+    "Verdict",
+    "listen",
+    "render",
+    "replay",
+    "report_run",
+    "sign",
+    "trigger",
+    "verify",
+]
 
 _JSON = ("content-type", "application/json")
 
@@ -73,6 +110,326 @@ def render(template: object, data: object, *, strict: bool = False) -> Any:
     from port_hook_cli.engines.renderer import shared_renderer
 
     return shared_renderer().render(template, data, strict=strict)
+
+
+class RunAbout(TypedDict, total=False):
+    """What a run is about, for `trigger`.
+
+    `entity` is the entity that the action runs on, `event` the event of an automation, `by` the user who starts the run
+    (a user, or all of `trigger.by`), and `secrets` are the organization's secrets by name. `operation` is CREATE, DAY-2
+    or DELETE; the default is the action's own. `run_id` is the run's id; the default is a new one.
+    """
+
+    entity: Mapping[str, Any]
+    event: Mapping[str, Any]
+    by: Mapping[str, Any]
+    secrets: Mapping[str, str]
+    operation: str
+    run_id: str
+
+
+class ReportFields(TypedDict, total=False):
+    """What to report on a run, for `report_run`.
+
+    `status` ends the run. `log_level` and `output` are for runs of workflow nodes.
+    """
+
+    status: Literal["success", "failure", "failed", "cancelled"]
+    label: str
+    summary: str
+    links: Iterable[str]
+    external_run_id: str
+    logs: Iterable[str]
+    log_level: Literal["debug", "info", "warn", "error"]
+    output: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A request that was sent to a handler, and its `delivery`.
+
+    `delivery.status` is None if there was no response; then `delivery.error` says why. `delivery.ok` says whether the
+    response was a 2xx. `run_id` is the run that the request belongs to, None if it has none. `capture` is the id of the
+    capture that a replay was saved as, "" if it was not saved, or by a listener. `notes` are what the command line
+    would say about it.
+    """
+
+    run_id: str | None
+    method: str
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes
+    delivery: Delivery
+    capture: str = ""
+    notes: tuple[str, ...] = ()
+
+
+async def trigger(
+    action: str | PurePath | Mapping[str, Any],
+    inputs: Mapping[str, Any] | None = None,
+    *,
+    to: str | int | None = None,
+    secret: str | None = None,
+    timeout_s: float = 40.0,
+    **about: Unpack[RunAbout],
+) -> Sent:
+    """Make the request that Port sends for a run of an action or automation, send it to a handler, and return it.
+
+    `action` is a JSON or YAML file, `FILE#ID` for one of several, an identifier in Port, or the action as a mapping.
+    `inputs` are its inputs by name. `to` is a URL, or a port on this machine; without it, the request goes to the
+    action's URL, which must be on this machine. `secret` is the client secret. `timeout_s` is the limit for the
+    response in seconds; 0 waits indefinitely.
+
+    Raises PortHookError: for inputs that Port would refuse, an automation that does not run for its event, a file
+    without an action, a missing secret, and a URL on another machine. A handler that does not respond is a delivery.
+    """
+    import secrets
+
+    from port_hook_cli.http.client import HttpClient
+    from port_hook_cli.runs.ids import make_run_id
+    from port_hook_cli.trigger.action import Unmet, address, dispatch, make
+    from port_hook_cli.trigger.open_invoker import invoking
+    from port_hook_cli.trigger.run_data import RunData, default_starter, read_by
+
+    runtime, target = _runtime(), _target(to)
+    found, access = await _find_action(action, runtime)
+    signer = Signer(_secret(secret, access))
+    data = RunData(
+        properties=inputs or {},
+        by=read_by(about["by"]) if "by" in about else default_starter(found, about.get("event")),
+        entity=about.get("entity"),
+        event=about.get("event"),
+        secrets=about.get("secrets") or {},
+        origin="API",
+        operation=about.get("operation"),
+    )
+    run_id, now = about.get("run_id") or make_run_id(secrets.choice), runtime.now()
+    with invoking(lambda: signer.secret) as invoker:
+        made = await make(found, data, invoker, run_id=run_id, now=now, any_url=target.to is not None)
+    if isinstance(made, Unmet):
+        reasons = "; ".join(f"{each.expression} {each.reason}" for each in made.expressions)
+        raise UsageError(f"The automation {found.identifier} does not run for this event: {reasons}.")
+    ready = address(made, target, lambda: signer, id=runtime.new_id(), now=now)
+    async with HttpClient(timeout_s=timeout_s) as client:
+        delivery = await dispatch(ready, client, access.announce if secret is None else None)
+    notes = tuple(remark.text for remark in made.remarks)
+    return _sent(run_id, ready.invocation, delivery, notes=notes)
+
+
+async def replay(
+    source: str = "last",
+    *,
+    to: str | int | None = None,
+    changes: Mapping[str, Any] | None = None,
+    secret: str | None = None,
+    as_captured: bool = False,
+    store: Path | None = None,
+    timeout_s: float = 40.0,
+) -> Sent:
+    """Send a captured request again, newly signed, and return it with its delivery.
+
+    `source` is a capture's id, `last`, a run id, or a file. `to` is a URL, or a port on this machine; without it, the
+    request goes to the handler on this machine that it was forwarded to. `changes` are new values in the body by path,
+    such as `{"payload.properties.cpu": 4}`. `as_captured` sends body, timestamp and signature as captured. `store` is
+    the capture store's file; the default is that of the current directory. A replay of a capture in the store is saved
+    there. `timeout_s` is the limit for the response in seconds; 0 waits indefinitely.
+
+    Raises PortHookError: for an unknown source, a missing target or secret, and a change that does not fit the body.
+    """
+    from contextlib import closing
+    from functools import partial
+
+    from port_hook_cli.captures.database.opening import store_path
+    from port_hook_cli.captures.store.finder import CaptureUse, Finder
+    from port_hook_cli.http.client import HttpClient
+    from port_hook_cli.replay.finding import find_source
+    from port_hook_cli.replay.rewriting import Rewriter
+    from port_hook_cli.replay.sending import announce, keep_in_thread, send
+    from port_hook_cli.text.remark import say_nothing
+
+    runtime = _runtime()
+    access = _access(runtime)
+    signer = None if as_captured else Signer(_secret(secret, access))
+    edit = _edit(changes) if changes else None
+    if edit is not None and as_captured:
+        raise UsageError("`as_captured` sends the body as it was captured.", hint="Leave out `changes`.")
+    rewriter = Rewriter(signer=signer, now=runtime.now, new_id=runtime.new_id, edit=edit)
+    with closing(Finder(store, runtime, CaptureUse.SEND, say_nothing)) as finder:
+        found = await find_source(source, finder, access)
+    url = _target(to).to or found.forwarded_to or found.listener_target
+    if url is None:
+        raise UsageError(f"{found.name} was not forwarded to a handler on this machine.", hint="Pass `to`.")
+    ready = rewriter.prepare(found, url)
+    if secret is None and signer is not None:
+        await announce([ready], access)
+    keep = partial(keep_in_thread, store_path(store, runtime.cwd), signer.secret if signer else None)
+    async with HttpClient(timeout_s=timeout_s) as client:
+        request = rewriter.finish(ready.draft)
+        sent = await send(request, ready.url, client, keep if found.is_stored else None)
+    notes = tuple(note.text for note in ready.notes)
+    return _sent(ready.run_id, sent.request, sent.delivery, capture=sent.kept.capture, notes=notes)
+
+
+async def report_run(run_id: str, *, org: str | None = None, **fields: Unpack[ReportFields]) -> Reported:
+    """Report logs, fields and the status of a run to Port, and return what Port accepted.
+
+    `run_id` is the id of an action run or of a workflow node's run. The status ends the run and is sent last. `org` is
+    an organization of `port-hook login`. Raises PortHookError: for values that Port does not accept, missing
+    credentials, and when Port refuses the report or cannot be reached (`code` "port-api" or "run-ended").
+    """
+    from port_hook_cli.reporting.report import send_report
+    from port_hook_cli.runs.ids import check_run_id
+    from port_hook_cli.runs.updates import LogLevel, RunReport, RunStatus, plan_report
+
+    status, level = fields.get("status"), fields.get("log_level")
+    report = RunReport(
+        status=None if status is None else RunStatus(status),
+        label=fields.get("label"),
+        summary=fields.get("summary"),
+        links=tuple(fields.get("links", ())),
+        external_run_id=fields.get("external_run_id"),
+        logs=tuple(fields.get("logs", ())),
+        log_level=None if level is None else LogLevel(level),
+        output=fields.get("output"),
+    )
+    if report.is_empty:
+        raise UsageError("There is nothing to report.", hint="Pass `status`, `logs`, or another field.")
+    plan = plan_report(check_run_id(run_id), report)
+    async with _access(_runtime(), org=org, only_the_secret=False).client() as port:
+        return await send_report(port, plan)
+
+
+class Listener:
+    """A listener that is running; `listen` opens one."""
+
+    def __init__(self, running: Listening, arrived: asyncio.Queue[Exchange]) -> None:
+        self._running = running
+        self._arrived = arrived
+
+    @property
+    def url(self) -> str:
+        """The URL on this machine to which invocations are sent."""
+        return self._running.url
+
+    async def next(self, timeout_s: float | None = None) -> Exchange:
+        """Return the next exchange: its `invocation`, `verdict`, `payload` and `response`.
+
+        Raises TimeoutError if none arrives within `timeout_s` seconds; None waits indefinitely.
+        """
+        import asyncio
+
+        async with asyncio.timeout(timeout_s):
+            return await self._arrived.get()
+
+
+@asynccontextmanager
+async def listen(
+    *,
+    forward_to: str | int | None = None,
+    secret: str | None = None,
+    port: int = 0,
+    store: Path | None = None,
+    forward_timeout_s: float = 30.0,
+) -> AsyncIterator[Listener]:
+    """Receive invocations on 127.0.0.1: verify, save and forward them; a context manager that yields the listener.
+
+    `forward_to` is the URL of a handler, or its port on this machine; without it, the response to each verified request
+    is 200. Requests that fail verification are saved, get 401, and are not forwarded. `port` 0 takes any free one.
+    `store` is the capture store's file; the default is that of the current directory. `forward_timeout_s` is the limit
+    for the handler's response in seconds. No tunnel is opened.
+
+    Raises PortHookError: for a port that is in use, a store that cannot be written, and a missing secret.
+    """
+    import asyncio
+
+    from port_hook_cli.invocations.routes import Routes
+    from port_hook_cli.listener.observers import Observer
+    from port_hook_cli.listener.policy import Policy
+    from port_hook_cli.listener.serving import ListenPlan
+    from port_hook_cli.listener.session import Session, listening
+
+    arrived: asyncio.Queue[Exchange] = asyncio.Queue()
+
+    class Arrivals(Observer):
+        """Passes exchanges on."""
+
+        def exchanged(self, exchange: Exchange) -> None:
+            arrived.put_nowait(exchange)
+
+    runtime = _runtime()
+    policy = Policy(secret=_secret(secret, _access(runtime)), routes=Routes(default=_target(forward_to).to))
+    plan = ListenPlan(policy=policy, port=port, store=store, forward_timeout_s=forward_timeout_s)
+    async with listening(Session(plan=plan), runtime, [Arrivals()], asyncio.Event()) as running:
+        yield Listener(running, arrived)
+
+
+def _runtime() -> Runtime:
+    """Return the runtime of this process, without its streams: nothing is read from them or printed."""
+    import io
+    from dataclasses import replace
+
+    from port_hook_cli.runtime import system_runtime
+
+    return replace(system_runtime(), stdin=io.BytesIO(), stdout=io.StringIO(), stderr=io.StringIO())
+
+
+def _access(runtime: Runtime, *, org: str | None = None, only_the_secret: bool = True) -> PortAccess:
+    from port_hook_cli.port_api.access import PortAccess
+    from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET
+    from port_hook_cli.text.remark import say_nothing
+
+    return PortAccess(runtime, say_nothing, org=org, needs=ONLY_THE_SECRET if only_the_secret else ALL_NEEDS)
+
+
+def _secret(secret: str | None, access: PortAccess) -> Secret:
+    return access.secret if secret is None else _key(secret)
+
+
+def _target(to: str | int | None) -> RunTarget:
+    from port_hook_cli.invocations.forwarding import read_target
+    from port_hook_cli.trigger.action import RunTarget
+
+    return RunTarget(to=None if to is None else read_target(str(to), "`to`"))
+
+
+async def _find_action(action: str | PurePath | Mapping[str, Any], runtime: Runtime) -> tuple[PortAction, PortAccess]:
+    from port_hook_cli.actions.action import PortAction, webhook_action
+    from port_hook_cli.text.remark import say_nothing
+    from port_hook_cli.trigger.action_files import find_action, locate
+
+    if isinstance(action, Mapping):
+        return webhook_action(action), _access(runtime)
+    source = locate(str(action), runtime)
+    access = _access(runtime, only_the_secret=source.file is not None)
+    found = await find_action(source, access, runtime, say_nothing)
+    if not isinstance(found, PortAction) or found.is_message:
+        raise UsageError(
+            f"{action} is not an action with a webhook.", hint="Pass an action or automation that has one."
+        )
+    return found, access
+
+
+def _edit(changes: Mapping[str, Any]) -> Edit:
+    from port_hook_cli.javascript.paths import JsonPath
+    from port_hook_cli.javascript.values import read_json, write_json
+    from port_hook_cli.replay.editing import Assignment, Edits
+
+    return Edits(
+        assignments=[Assignment(JsonPath.parse(path), read_json(write_json(value))) for path, value in changes.items()]
+    ).apply
+
+
+def _sent(
+    run_id: str | None, request: Invocation, delivery: Delivery, *, capture: str = "", notes: tuple[str, ...] = ()
+) -> Sent:
+    return Sent(
+        run_id=run_id,
+        method=request.method,
+        headers=request.headers.items,
+        body=request.body,
+        delivery=delivery,
+        capture=capture,
+        notes=notes,
+    )
 
 
 def _key(secret: str) -> Secret:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import subprocess
 import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from email.message import Message
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,7 +17,12 @@ from hypothesis import strategies as st
 
 import port_hook_cli
 from port_hook_cli import UNDEFINED, Status, render, sign, verify
+from port_hook_cli.actions.samples import create_vm_action
+from port_hook_cli.api import PortHookError, listen, replay, trigger
 from port_hook_cli.engines.renderer import shared_renderer
+from tests.processes import environment_without_coverage
+from tests.sandboxes import a_sandbox, environ_of
+from tests.servers import handler
 
 SECRET = "a-secret"
 JSON = st.recursive(
@@ -118,3 +126,94 @@ def test_importing_the_package_loads_none_of_its_modules() -> None:
 def test_an_unknown_name_of_the_package_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="nope"):
         port_hook_cli.__getattr__("nope")
+
+
+async def test_triggered_request_is_received_verified_and_replayed_with_changes(tmp_path: Path) -> None:
+    store = tmp_path / "captures.db"
+    async with listen(secret=SECRET, store=store) as listener:
+        sent = await trigger(create_vm_action(), {"title": "a"}, to=listener.url, secret=SECRET)
+        received = await listener.next(20)
+        changes = {"payload.properties.title": "b"}
+        again = await replay(to=listener.url, changes=changes, secret=SECRET, store=store)
+        changed = await listener.next(20)
+    with handler() as backend:
+        saved = await replay(again.run_id or "", to=backend.url, secret=SECRET, store=store)
+    assert (sent.delivery.status, received.verdict.status, received.payload.run_id) == (200, "valid", sent.run_id)
+    assert received.invocation.body == sent.body
+    assert (again.delivery.ok, again.run_id, again.capture) == (True, sent.run_id, "")
+    assert (saved.delivery.ok, len(saved.capture), saved.body) == (True, 12, again.body)
+    assert changed.verdict.status == "valid"
+    assert json.loads(changed.invocation.body)["payload"]["properties"]["title"] == "b"
+
+
+async def test_listener_forwards_to_a_handler_and_rejects_another_secret(tmp_path: Path) -> None:
+    with handler() as backend:
+        async with listen(forward_to=backend.port, secret=SECRET, store=tmp_path / "captures.db") as listener:
+            accepted = await trigger(create_vm_action(), {"title": "a"}, to=listener.url, secret=SECRET)
+            rejected = await trigger(create_vm_action(), {"title": "a"}, to=listener.url, secret="another")
+            verdicts = [(await listener.next(20)).verdict.status for _ in range(2)]
+            with pytest.raises(TimeoutError):
+                await listener.next(0.01)
+    assert (accepted.delivery.status, rejected.delivery.status) == (200, 401)
+    assert verdicts == [Status.VALID, Status.INVALID]
+    assert len(backend.requests) == 1
+
+
+async def test_trigger_raises_what_the_user_can_fix_and_returns_a_failed_delivery() -> None:
+    with handler() as gone:
+        port = gone.port
+    sent = await trigger(create_vm_action(), {"title": "a"}, to=port, secret=SECRET)
+    assert (sent.delivery.status, sent.delivery.fault) == (None, "unreachable")
+    with pytest.raises(PortHookError, match="title is required") as refused:
+        await trigger(create_vm_action(), to=port, secret=SECRET)
+    assert refused.value.code == "usage"
+    with pytest.raises(PortHookError, match="which is not on this machine"):
+        await trigger(create_vm_action(), {"title": "a"}, secret=SECRET)
+
+
+async def test_automation_that_does_not_run_for_its_event_is_an_error() -> None:
+    condition = {"type": "JQ", "expressions": [".diff.after.n > 1"]}
+    automation = {
+        "identifier": "tell",
+        "trigger": {"type": "automation", "event": {"type": "ENTITY_UPDATED"}, "condition": condition},
+        "invocationMethod": {"type": "WEBHOOK", "url": "http://127.0.0.1:1"},
+    }
+    with pytest.raises(PortHookError, match=r"does not run for this event: .diff.after.n > 1 is false"):
+        await trigger(automation, event={"diff": {"after": {"n": 1}}}, secret=SECRET)
+
+
+async def test_replay_needs_a_target_and_changes_only_what_is_newly_signed(tmp_path: Path) -> None:
+    (tmp_path / "payload.json").write_text("{}")
+    with pytest.raises(PortHookError, match="was not forwarded to a handler on this machine"):
+        await replay(str(tmp_path / "payload.json"), secret=SECRET)
+    with pytest.raises(PortHookError, match="sends the body as it was captured"):
+        await replay("last", changes={"a": 1}, as_captured=True)
+
+
+async def test_run_is_reported_with_the_settings_of_the_process() -> None:
+    program = textwrap.dedent("""
+        import asyncio
+        from port_hook_cli.api import PortHookError, report_run
+        run_id = "r_QOz6WoOB1Q2lmhZZ"
+        print(asyncio.run(report_run(run_id, status="success", logs=["done"])))
+        try:
+            asyncio.run(report_run(run_id, summary="late"))
+        except PortHookError as problem:
+            print(problem.code)
+        try:
+            asyncio.run(report_run(run_id))
+        except PortHookError as problem:
+            print(problem.message)
+    """)
+    with a_sandbox() as sandbox:
+        environ = {**environment_without_coverage(), **environ_of(sandbox)}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", program, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert err == b""
+    assert out.decode().splitlines() == [
+        "Reported(run_id='r_QOz6WoOB1Q2lmhZZ', logs_sent=1, fields=(), status='SUCCESS')",
+        "run-ended",
+        "There is nothing to report.",
+    ]

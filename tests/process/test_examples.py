@@ -32,8 +32,8 @@ CREDENTIALS = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "s"}
 
 
 @contextmanager
-def running(*command: str, env: dict[str, str]) -> Iterator[str]:
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
+def running(*command: str, env: dict[str, str], cwd: Path | None = None) -> Iterator[str]:
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env, cwd=cwd)
     try:
         assert process.stdout is not None
         yield process.stdout.readline().split()[-1]
@@ -54,6 +54,21 @@ async def test_the_python_handler_reports_its_run_to_the_sandbox(run: Run) -> No
             assert await replay.wait() == 0
             ended = await asyncio.wait_for(sandbox.wait_for_end("r_QOz6WoOB1Q2lmhZZ"), 10)
     assert ended.report.status == "SUCCESS"
+
+
+async def test_scripts_check_a_handler_and_report_its_runs(tmp_path: Path) -> None:
+    async with Sandbox.start() as sandbox:
+        secrets = {"PORT_CLIENT_ID": sandbox.client_id, "PORT_CLIENT_SECRET": sandbox.client_secret.reveal()}
+        environ = {**secrets, "PORT_API_URL": sandbox.url}
+        approving = (sys.executable, str(EXAMPLES / "scripts" / "approve_runs.py"), "0", "1")
+        with running(*approving, env=environ, cwd=tmp_path) as url:
+            check = (sys.executable, str(EXAMPLES / "scripts" / "check_handler.py"))
+            arguments = (str(EXAMPLES / "actions" / "create_vm.json"), url, "title=dev-env")
+            checked = await asyncio.create_subprocess_exec(*check, *arguments, env=environ, cwd=tmp_path)
+            assert await checked.wait() == 0
+            (run_id,) = sandbox.runs
+            ended = await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)
+    assert (ended.report.status, ended.report.summary) == ("SUCCESS", "Approved by a script.")
 
 
 def test_the_python_handler_refuses_a_request_signed_with_another_secret(run: Run) -> None:
