@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from port_hook_cli.errors import PortApiError, PortHookError, SettingsError, UsageError
+from port_hook_cli.errors import PortApiError, SettingsError, UsageError
 from port_hook_cli.invocations.models import Invocation, Response
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.kafka.environment import read_kafka_settings
@@ -169,16 +169,6 @@ async def test_the_agents_group_is_joined_only_after_a_yes(environ: dict[str, st
     assert "takes messages away from the execution agent" in yes.questions[0]
 
 
-async def test_the_user_name_is_the_agents_group_too(environ: dict[str, str], org: str, tmp_path: Path) -> None:
-    secured = environ | {
-        "KAFKA_CONSUMER_SECURITY_PROTOCOL": "SASL_SSL",
-        "KAFKA_USERNAME": f"{org}.user",
-        "KAFKA_PASSWORD": "12345678",
-    }
-    with pytest.raises(UsageError, match="is the execution agent's group"):
-        await opened(opening(secured, tmp_path, group=f"{org}.user"))
-
-
 @pytest.mark.parametrize("group", ["other", "", "ORG_1.x"])
 async def test_a_group_of_another_organization_is_refused_with_a_suggestion(
     group: str, environ: dict[str, str], org: str, tmp_path: Path
@@ -204,6 +194,8 @@ async def test_the_agents_user_name_is_a_group_even_if_it_does_not_begin_with_th
         "KAFKA_USERNAME": "an-agent",
         "KAFKA_PASSWORD": "12345678",
     }
+    with pytest.raises(UsageError, match="is the execution agent's group"):
+        await opened(opening(secured, tmp_path, group="an-agent"))
     no = Asked(False)
     with pytest.raises(UsageError, match="was not joined"):
         await opened(opening(secured, tmp_path, ask=no, group="an-agent", take_over=True))
@@ -222,12 +214,6 @@ async def test_forwarding_beside_the_agent_is_a_warning_unless_it_is_taken_over(
         False,
         False,
     ]
-
-
-async def test_settings_that_would_not_protect_are_an_error(tmp_path: Path) -> None:
-    environ = {"PORT_ORG_ID": "o", "KAFKA_CONSUMER_BROKERS": "kafka.example.com:1"}
-    with pytest.raises(PortHookError, match="without encryption"):
-        await opened(opening(environ | {"KAFKA_CONSUMER_SECURITY_PROTOCOL": "PLAINTEXT"}, tmp_path))
 
 
 async def test_passwords_are_kept_for_masking(environ: dict[str, str], tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import pytest
 from confluent_kafka import Consumer, KafkaError
 
 from port_hook_cli.errors import BrokerError
-from port_hook_cli.invocations.models import Partition
 from port_hook_cli.kafka.connection import KafkaConnection, SecurityProtocol
 from port_hook_cli.kafka.link import BrokerLink
 from port_hook_cli.kafka.plan import KafkaPlan
@@ -74,14 +73,6 @@ async def test_the_next_watcher_resumes_where_the_last_one_stopped(cluster: Clus
 
     assert any("stopped, 1 message ago (--from-end skips them)" in line for line in second.notices)
     assert not any("ago" in line for line in third.notices)
-
-
-async def test_positions_of_another_cluster_are_not_used(cluster: Cluster, topics: Topics) -> None:
-    pipeline = Pipeline()
-    await sent(cluster, topics.runs, b"1", b"2")
-    async with topics.read(pipeline, positions={Partition("another", topics.runs, 0): 1}):
-        await sent(cluster, topics.runs, b"3")
-        assert await pipeline.bodies(1) == [b"3"]
 
 
 async def test_a_defect_is_reported_and_ends_neither_the_source_nor_the_position(
@@ -220,18 +211,6 @@ async def test_a_topic_that_is_created_later_is_read_from_its_beginning(cluster:
         cluster.make(f"{org}.change.log")
         await sent(cluster, f"{org}.change.log", b"1")
         assert await pipeline.bodies(1) == [b"1"]
-
-
-async def test_since_does_not_start_at_the_kept_position(cluster: Cluster, topics: Topics) -> None:
-    first, second = Pipeline(), Pipeline()
-    async with topics.read(first):
-        pass
-    await sent(cluster, topics.runs, b"old")
-    # This cluster finds no message by time, as if none were new enough.
-    async with topics.read(second, positions=first.positions, since_s=time.time()):
-        await sent(cluster, topics.runs, b"new")
-        assert await second.bodies(1) == [b"new"]
-    assert [line for line in second.notices if "finds no message since the time of --since" in line]
 
 
 async def test_an_unreachable_broker_is_an_error() -> None:

@@ -15,10 +15,7 @@ from tests.sandboxes import sandbox_with
 UNTOLD = {"content-type": "text/plain"}
 PAGES = {
     "another origin": ({"origin": "https://page.example"}, 403, "forbidden"),
-    "a hidden origin": ({"origin": "null"}, 403, "forbidden"),
     "another site": ({"sec-fetch-site": "cross-site"}, 403, "forbidden"),
-    "another port of this machine": ({"sec-fetch-site": "same-site"}, 403, "forbidden"),
-    "another name for this machine": ({"host": "page.example"}, 421, "misdirected_request"),
     "another name, by itself": (
         {"host": "page.example", "origin": "http://page.example", "sec-fetch-site": "same-origin"},
         421,
@@ -57,17 +54,6 @@ async def test_call_of_a_web_page_is_rejected_even_with_the_secret(
             assert (answer.status_code, answer.json()["error"]) == (status, error)
     assert {event.status for event in events[1:]} == {status}
     assert error in events[-1].note
-
-
-@pytest.mark.parametrize("host", ["localhost", "localhost:1", "127.0.0.1", "[::1]:80", "host.docker.internal:9"])
-async def test_call_to_a_local_name_is_accepted(client: httpx.AsyncClient, host: str) -> None:
-    answer = await client.get("/v1/actions/create_vm", headers={"host": host, "sec-fetch-site": "none"})
-    assert answer.status_code == 401
-
-
-async def test_token_requires_the_secret(client: httpx.AsyncClient) -> None:
-    for body in ('{"clientId": "sandbox", "clientSecret": ""}', "{}", "null"):
-        assert (await client.request(*TOKEN, content=body)).status_code in {401, 422}
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "GET", "POST"])
