@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,13 @@ from port_hook_cli.invocations.models import Delivery, Invocation, Status
 from port_hook_cli.kafka.local import local_publisher
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.kafka.producer import KafkaPublisher
-from port_hook_cli.sandbox import ApiEvent, CallRate, RunEvent, Sandbox, Sending
+from port_hook_cli.sandbox import ApiEvent, CallRate, Sandbox, Sending
 from port_hook_cli.sandbox.run import Phase
 from port_hook_cli.signatures.messages import verify_received
 from tests.factories import NOW, RUN_ID
 from tests.kafka_clusters import running_tansu, tansu_program
 from tests.plain_invoker import PlainInvoker
+from tests.sandbox.test_run_starts import Steps
 from tests.sandbox_clients import a_client
 from tests.sandboxes import one_node, sandbox_with
 from tests.servers import handler
@@ -42,26 +42,6 @@ def an_action(**method: Any) -> dict[str, Any]:
     return {**action, "invocationMethod": {"type": "WEBHOOK", **url, **method}}
 
 
-@dataclass
-class Steps:
-    """The steps of runs, to be awaited."""
-
-    events: list[RunEvent] = field(default_factory=list)
-    _new: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def add(self, event: RunEvent) -> None:
-        self.events.append(event)
-        self._new.set()
-
-    async def until(self, words: str) -> RunEvent:
-        async with asyncio.timeout(25):
-            while True:
-                if found := [event for event in self.events if words in event.note]:
-                    return found[0]
-                self._new.clear()
-                await self._new.wait()
-
-
 @asynccontextmanager
 async def publishing(
     *, broker: str | None = None, **options: Any
@@ -74,7 +54,7 @@ async def publishing(
         sandbox_with(
             publisher=publisher,
             kafka_brokers=[address],
-            on_run=steps.add,
+            on_run=steps,
             now=lambda: NOW,
             **{"invoker": PlainInvoker(), **options},
         ) as sandbox,
@@ -116,7 +96,7 @@ async def test_run_for_the_agent_is_published_and_ends_with_its_reports() -> Non
             "headers": {"X-Team": "a"},
         }
         assert sorted(message["headers"]) == ["X-Port-Signature", "X-Port-Timestamp"]
-        step = await steps.until("published to")
+        step = await steps.reach("published to")
         assert step.note.endswith(f"the run waits for a report: PATCH /v1/actions/runs/{run_id}")
         assert sandbox.runs[run_id].report.status == "IN_PROGRESS"
         await client.patch(f"/v1/actions/runs/{run_id}/response", json={"response": {"ip": "10.0.0.1"}})
@@ -129,7 +109,7 @@ async def test_agent_cannot_claim_a_run_that_was_published() -> None:
     calls: list[ApiEvent] = []
     async with publishing(actions=[an_action()], on_event=calls.append) as (_, client, _, steps):
         await start(client)
-        await steps.until("published to")
+        await steps.reach("published to")
         answer = await client.post(
             "/v1/actions/runs/claim-pending", json=CLAIM, headers={"x-port-reserved-usage": "true"}
         )
@@ -153,7 +133,7 @@ async def test_kafka_action_is_published_and_waits_for_its_consumer() -> None:
         run_id = await start(client)
         message = await next_message(sandbox, topic)
         assert (message["do"], message["headers"]["X-Team"]) == ("create", "a")
-        await steps.until("published to")
+        await steps.reach("published to")
         shown = (await client.get(f"/v1/actions/runs/{run_id}")).json()["run"]
         assert shown["payload"] == {"type": "KAFKA", "payload": {"do": "create", "headers": {"X-Team": "a"}}}
         await client.patch(f"/v1/actions/runs/{run_id}", json={"status": "FAILURE", "summary": "no quota"})
@@ -182,7 +162,7 @@ async def test_kafka_node_publishes_its_payload_and_ends_with_a_report() -> None
             message = await next_message(sandbox, topic)
             assert message["payload"] == {"service": "cart"}
             assert message["context"] == {"workflowRunId": run_id, "nodeRunId": node_run_id}
-            step = await steps.until("waits for a report")
+            step = await steps.reach("waits for a report")
             assert "published to" in step.note
             assert "Port does not document what it puts around the payload" in step.note
             await report(client, node_run_id, output={"ok": True})
@@ -199,7 +179,7 @@ async def test_webhook_node_for_the_agent_is_published_and_ends_with_its_report(
             assert message["context"]["runId"] == node_run_id
             assert message["context"]["nodeConfig"]["body"] == {"cpu": 2}
             assert message["payload"]["action"]["invocationMethod"]["agent"] is True
-            await steps.until("waits for Port's agent")
+            await steps.reach("waits for Port's agent")
             claimed = await client.post("/v1/workflows/runs/claim-pending", json={"installationId": "a", "limit": 5})
             assert claimed.json()["nodeRuns"] == []
             await report(client, node_run_id)

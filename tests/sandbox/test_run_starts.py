@@ -37,7 +37,7 @@ def an_action(url: str, *, method: Mapping[str, Any] | None = None, **fields: An
 
 
 class Steps:
-    """Records the steps of runs; `reach` waits for the first one whose note starts with a text."""
+    """Records the steps of runs. `reach` waits for the next step whose note contains a text, and returns it."""
 
     def __init__(self) -> None:
         self.seen: list[RunEvent] = []
@@ -47,9 +47,10 @@ class Steps:
         self.seen.append(event)
         self._news.put_nowait(event)
 
-    async def reach(self, beginning: str) -> None:
-        while not (await asyncio.wait_for(self._news.get(), 10)).note.startswith(beginning):
+    async def reach(self, words: str) -> RunEvent:
+        while words not in (step := await asyncio.wait_for(self._news.get(), 25)).note:
             pass
+        return step
 
 
 @pytest.fixture

@@ -27,7 +27,8 @@ from port_hook_cli.workflows.run import (
     start,
 )
 from port_hook_cli.workflows.walk import Resolution, Step, walk
-from port_hook_cli.workflows.workflow import Node, read_workflow
+from port_hook_cli.workflows.workflow import MAX_NODES, Node, read_workflow
+from tests.long_workflows import a_chain
 
 AT = "2026-01-02T03:04:05.000Z"
 BY = {"email": "zoe@example.com", "firstName": "Zoë", "lastName": "Doe"}
@@ -299,26 +300,9 @@ def test_canceled_run_ends_together_with_its_node(renderer: Renderer) -> None:
 
 
 def test_a_workflow_of_100_nodes_is_walked_to_its_end(renderer: Renderer) -> None:
-    names = [f"n{number}" for number in range(99)]
-    node = {
-        "type": "WEBHOOK",
-        "url": "https://hooks.example.com/do",
-        "body": {"n": "{{ .workflowNodeRun.identifier }}"},
-    }
-    document = {
-        "identifier": "long",
-        "nodes": [
-            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
-            *({"identifier": name, "config": node} for name in names),
-        ],
-        "connections": [
-            {"sourceIdentifier": source, "targetIdentifier": target}
-            for source, target in zip(["start", *names], names, strict=False)
-        ],
-    }
     outside = Outside()
-    run = walked(document, renderer, outside)
-    assert (run.result, len(outside.sent)) == ("SUCCESS", 99)
+    run = walked(a_chain("https://hooks.example.com"), renderer, outside)
+    assert (run.result, len(outside.sent)) == ("SUCCESS", MAX_NODES - 1)
 
 
 PUBLISHED = Resolution(outcome=NodeOutcome(result=None, remarks=("published",)))
