@@ -17,12 +17,8 @@ def test_only_json_schema_keywords_are_checked() -> None:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (Fault("type", "number"), "must be number"),
         (Fault("type", ["string", "null"]), "must be string or null"),
-        (Fault("enum", ["a", 1]), "must be equal to one of the allowed values: a, 1"),
         (Fault("enum", list(range(21))), f"allowed values: {', '.join(map(str, range(20)))}, …"),
-        (Fault("pattern", "^{a}$"), 'must match pattern "^{a}$"'),
-        (Fault("minimum", 3), "must be >= 3"),
         (Fault("type", "string", (1,)), "[1] must be string"),
         (Fault("something new", 3), "is not valid"),
     ],

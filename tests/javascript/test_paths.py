@@ -66,12 +66,7 @@ def test_a_formatted_path_parses_to_itself(steps: list[str | int]) -> None:
 
 @pytest.mark.parametrize(
     ("text", "parts"),
-    [
-        ("a=1", ("a", "1")),
-        ("a=b=c", ("a", "b=c")),
-        ('a["x=y"]=2', ('a["x=y"]', "2")),
-        ("a=", ("a", "")),
-    ],
+    [("a=1", ("a", "1")), ("a=b=c", ("a", "b=c")), ('a["x=y"]=2', ('a["x=y"]', "2")), ("a=", ("a", ""))],
 )
 def test_an_assignment_splits_at_the_first_equals_sign_outside_quotes(text: str, parts: tuple[str, str]) -> None:
     assert split_assignment(text) == parts

@@ -209,11 +209,7 @@ async def test_forwarding_beside_the_agent_is_a_warning_unless_it_is_taken_over(
     alone = await opened(opening(environ, tmp_path, forwards=True, group=org, take_over=True, yes=True))
     unused = await opened(opening(environ, tmp_path))
 
-    assert [any("may be done twice" in line for line in n) for n in (beside, alone, unused)] == [
-        True,
-        False,
-        False,
-    ]
+    assert [any("may be done twice" in line for line in n) for n in (beside, alone, unused)] == [True, False, False]
 
 
 async def test_passwords_are_kept_for_masking(environ: dict[str, str], tmp_path: Path) -> None:

@@ -83,10 +83,7 @@ def test_embedded_brokers_are_independent_of_each_other() -> None:
 
 @pytest.mark.parametrize(
     ("text", "brokers"),
-    [
-        ("127.0.0.1:9092", ("127.0.0.1:9092",)),
-        ("localhost:9092, [::1]:9093", ("localhost:9092", "[::1]:9093")),
-    ],
+    [("127.0.0.1:9092", ("127.0.0.1:9092",)), ("localhost:9092, [::1]:9093", ("localhost:9092", "[::1]:9093"))],
 )
 def test_bootstrap_is_read_as_a_list_of_brokers(text: str, brokers: tuple[str, ...]) -> None:
     assert read_bootstrap(text) == brokers

@@ -336,17 +336,9 @@ FOUND_NONE = (
             [WATCHED, f"Kafka: {RUNS}[0] ends before the kept position; reading starts at the end."],
         ),
         (None, {"starts": {A: 0}, "lag": 1}, [WATCHED, "Kafka: starting 1 message before the end."]),
-        (
-            None,
-            {"starts": {A: 0}, "lag": 2, "is_resumed": True},
-            [WATCHED, RESUMED],
-        ),
+        (None, {"starts": {A: 0}, "lag": 2, "is_resumed": True}, [WATCHED, RESUMED]),
         (None, {"starts": {A: 0}, "is_resumed": True}, [WATCHED]),
-        (
-            None,
-            {"starts": {A: 0}, "finds_none": True},
-            [WATCHED, FOUND_NONE],
-        ),
+        (None, {"starts": {A: 0}, "finds_none": True}, [WATCHED, FOUND_NONE]),
     ],
 )
 async def test_assignment_is_reported(group: str | None, details: dict[str, Any], lines: list[str]) -> None:

@@ -18,11 +18,7 @@ AGENT: dict[str, Any] = {
     "payload": {"action": {"invocationMethod": {"type": "WEBHOOK", "url": "https://a.example", "synchronized": False}}},
     "context": {
         "runId": NODE_RUN,
-        "nodeConfig": {
-            "type": "WEBHOOK",
-            "agent": True,
-            "body": {"service": "cart", "workflowRun": RUN},
-        },
+        "nodeConfig": {"type": "WEBHOOK", "agent": True, "body": {"service": "cart", "workflowRun": RUN}},
     },
 }
 NEWEST: dict[str, Any] = {
@@ -94,20 +90,11 @@ def test_body_wrapped_by_the_agent_is_read_as_the_original_body(document: dict[s
 
 def test_body_of_a_node_with_its_own_template_is_read_from_its_context() -> None:
     document = {
-        "context": {
-            "workflowRunId": RUN,
-            "nodeRunId": NODE_RUN,
-            "workflow": "deploy",
-            "node": "ship",
-        },
+        "context": {"workflowRunId": RUN, "nodeRunId": NODE_RUN, "workflow": "deploy", "node": "ship"},
         "payload": {"properties": {"service": "cart"}},
     }
     payload = read_payload(write_json(document).encode(), Headers())
-    assert (payload.kind, payload.run_id, payload.workflow_run) == (
-        Kind.WORKFLOW_NODE,
-        NODE_RUN,
-        RUN,
-    )
+    assert (payload.kind, payload.run_id, payload.workflow_run) == (Kind.WORKFLOW_NODE, NODE_RUN, RUN)
     assert (payload.workflow, payload.node, payload.inputs) == ("deploy", "ship", {"service": "cart"})
 
 

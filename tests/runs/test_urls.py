@@ -89,10 +89,7 @@ def test_only_the_beginning_of_a_long_api_url_is_quoted() -> None:
 
 @pytest.mark.parametrize(
     ("region", "api", "app"),
-    [
-        ("eu", "https://api.port.io", "https://app.port.io"),
-        ("US", "https://api.us.port.io", "https://app.us.port.io"),
-    ],
+    [("eu", "https://api.port.io", "https://app.port.io"), ("US", "https://api.us.port.io", "https://app.us.port.io")],
 )
 def test_a_region_has_an_api_and_an_app(region: str, api: str, app: str) -> None:
     assert region_api_url(region) == api

@@ -194,10 +194,7 @@ async def test_an_integration_claims_for_a_time_of_its_own_and_acknowledges_one_
 
 @pytest.mark.parametrize(
     ("method", "path", "body"),
-    [
-        ("POST", "/v1/actions/runs/claim-pending", CLAIM),
-        ("PATCH", "/v1/actions/runs/ack", {"runIds": []}),
-    ],
+    [("POST", "/v1/actions/runs/claim-pending", CLAIM), ("PATCH", "/v1/actions/runs/ack", {"runIds": []})],
 )
 async def test_agent_routes_require_its_header_and_a_token(method: str, path: str, body: Any) -> None:
     async with Sandbox.start() as sandbox, a_client(sandbox) as client:

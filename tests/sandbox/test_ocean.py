@@ -42,10 +42,7 @@ async def test_integration_finds_the_entities_that_it_saved_itself(client: httpx
     await save(client, "c", blueprint="project")
     await save(client, "d", "curl/8")
     found = (await client.post(SEARCH, json=WANTED)).json()
-    assert found["entities"] == [
-        {"identifier": "a", "blueprint": "issue"},
-        {"identifier": "c", "blueprint": "project"},
-    ]
+    assert found["entities"] == [{"identifier": "a", "blueprint": "issue"}, {"identifier": "c", "blueprint": "project"}]
     assert "next" not in found
     rule = {"property": "$datasource", "operator": "contains", "value": "/other/exporter"}
     query = {"combinator": "and", "rules": [rule]}

@@ -339,9 +339,7 @@ async def test_non_http_input_is_rejected_without_terminal_output(
     assert caplog.records == []
 
 
-async def test_disconnected_caller_is_reported_and_others_are_served(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_disconnected_caller_is_reported_and_others_are_served(caplog: pytest.LogCaptureFixture) -> None:
     events: asyncio.Queue[ApiEvent] = asyncio.Queue()
     async with sandbox_with(on_event=events.put_nowait) as sandbox:
         _, writer = await asyncio.open_connection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))

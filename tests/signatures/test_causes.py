@@ -10,13 +10,7 @@ from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.budget import Budget
 from port_hook_cli.signatures.causes import CAUSES
 from port_hook_cli.signatures.forms import byte_forms, serializations, unwrap
-from port_hook_cli.signatures.view import (
-    STATUS_MEANINGS,
-    format_age,
-    status_color,
-    verdict_lines,
-    verdict_view,
-)
+from port_hook_cli.signatures.view import STATUS_MEANINGS, format_age, status_color, verdict_lines, verdict_view
 from port_hook_cli.text.safe import printable
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "signatures.md").read_text("utf-8")

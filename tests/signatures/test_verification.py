@@ -479,10 +479,7 @@ class TestMeaning:
         assert verdict.status is Status.INVALID
         assert {"meaning-changed", "clock-skew"} <= set(verdict.slugs)
 
-    @pytest.mark.parametrize(
-        "body",
-        [b"[" + b"1," * 20_000 + b"1]", b'["' + b"x" * 2**20 + b'"]', b"1e9" + b"9" * 30],
-    )
+    @pytest.mark.parametrize("body", [b"[" + b"1," * 20_000 + b"1]", b'["' + b"x" * 2**20 + b'"]', b"1e9" + b"9" * 30])
     def test_a_body_that_cannot_be_compared_is_not_reencoded(self, body: bytes) -> None:
         verdict = verdict_on(signed(body + b"\n"), body)
         assert (verdict.status, verdict.slugs) == (Status.INVALID, ("trailing-newline", "meaning-changed"))

@@ -80,8 +80,7 @@ def test_file_is_kept_when_its_text_is_not_utf8(tmp_path: Path, temporary: Path)
 
 
 @pytest.mark.parametrize(
-    ("program", "words"),
-    [("sys.exit(1)", "ended with code 1"), ("path.unlink()", "cannot be read")],
+    ("program", "words"), [("sys.exit(1)", "ended with code 1"), ("path.unlink()", "cannot be read")]
 )
 def test_edit_fails_and_deletes_the_file_when_the_editor_fails(
     tmp_path: Path, temporary: Path, program: str, words: str

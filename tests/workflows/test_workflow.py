@@ -95,10 +95,7 @@ def test_outlets_are_read_under_their_older_names() -> None:
             lambda d: d["connections"].append({"sourceIdentifier": "ship", "targetIdentifier": "start"}),
             "has a connection to its trigger start",
         ),
-        (
-            lambda d: d["connections"].append({"sourceIdentifier": "ship", "targetIdentifier": "check"}),
-            "has a cycle: ",
-        ),
+        (lambda d: d["connections"].append({"sourceIdentifier": "ship", "targetIdentifier": "check"}), "has a cycle: "),
         (
             lambda d: d["connections"][0].update(sourceOutletIdentifier="no"),
             "has a connection from ready at an outlet that it does not have: no",
