@@ -21,6 +21,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from port_hook_cli.signatures.signing import sign
 from port_hook_cli.text.secret import Secret
 from tests.factories import SECRET, a_document
+from tests.sockets import free_port
 
 _STANDIN = Path(__file__).parent / "standins" / "kafka_broker.py"
 TIMEOUT_S = 30
@@ -121,7 +122,7 @@ def running_tansu(advertised: str = "") -> Iterator[Cluster]:
     """
     program = tansu_program()
     assert program is not None
-    port = _free_port()
+    port = free_port()
     process = subprocess.Popen(
         [
             str(program), "broker", "--cluster-id", "tansu", "--listener-url", f"tcp://127.0.0.1:{port}/",
@@ -142,9 +143,3 @@ def running_tansu(advertised: str = "") -> Iterator[Cluster]:
     finally:
         process.kill()
         process.communicate()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

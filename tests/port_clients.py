@@ -1,13 +1,19 @@
+"""Clients of Port's API: port-hook's, and one of plain HTTP that has a token."""
+
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
+
+import httpx
 
 from port_hook_cli.port_api.client import PortApi
 from port_hook_cli.port_api.retries import MAX_TRIES, RetryPolicy
 from port_hook_cli.port_api.settings import ApiCredentials
 from port_hook_cli.text.secret import Secret
+from tests.servers import NO_TLS
 
 
 def port_client(
@@ -27,3 +33,13 @@ def port_client(
         retries=RetryPolicy(max_tries=max_tries, on_retry=on_retry, sleep=sleep),
         **options,
     )
+
+
+@contextmanager
+def authorized(environ: Mapping[str, str]) -> Iterator[httpx.Client]:
+    """Give a client that calls Port's API, or a sandbox, with the address and the credentials of an environment."""
+    with httpx.Client(base_url=environ["PORT_API_URL"], timeout=30, verify=NO_TLS) as client:
+        body = {"clientId": environ["PORT_CLIENT_ID"], "clientSecret": environ["PORT_CLIENT_SECRET"]}
+        token = client.post("/v1/auth/access_token", json=body).json()["accessToken"]
+        client.headers["authorization"] = f"Bearer {token}"
+        yield client

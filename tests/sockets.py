@@ -1,7 +1,8 @@
-"""Which addresses of this machine a port is open on."""
+"""Ports of this machine: a free one, and the addresses on which one is open."""
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 LOOPBACK = "0100007F"
@@ -12,3 +13,10 @@ def bound_addresses(port: int) -> set[str]:
     """Return the addresses on which something listens on `port`, as in Linux's table of sockets."""
     rows = [row.split() for file in ("tcp", "tcp6") for row in Path("/proc/net", file).read_text().splitlines()]
     return {row[1].partition(":")[0] for row in rows if row[3] == "0A" and row[1].endswith(f":{port:04X}")}
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])

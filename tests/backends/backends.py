@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import httpx
 from port_hook_cli.actions.samples import create_vm_action
 from tests.factories import SECRET
 from tests.installed import path_of
+from tests.port_clients import authorized
 from tests.processes import environment
 
 PROGRAMS = Path(__file__).with_name("programs")
@@ -39,11 +40,8 @@ class Records:
         record: dict[str, Any] = json.loads(line)
         return record
 
-    def client(self) -> httpx.Client:
-        body = {"clientId": self.ready["client_id"], "clientSecret": self.ready["client_secret"]}
-        answer = httpx.post(f"{self.ready['url']}/v1/auth/access_token", json=body).json()
-        token = {"authorization": f"Bearer {answer['accessToken']}"}
-        return httpx.Client(base_url=self.ready["url"], headers=token)
+    def client(self) -> AbstractContextManager[httpx.Client]:
+        return authorized(environ_for(self.ready))
 
 
 @contextmanager

@@ -7,7 +7,6 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -256,11 +255,3 @@ def test_doctor_reports_what_a_killed_listener_left(run: Run, port: Handler, tmp
     assert found["state"] == "warning"
     assert found["next_step"] == "Run `port-hook restore`."
     assert result.err == ""
-
-
-def test_doctor_reports_whether_each_extra_is_installed(run: Run, port: Handler) -> None:
-    found = checks(run, env=environ(port))
-    for extra in ("ssh", "keyring", "mcp"):
-        record = found[f"extra {extra}"]
-        is_installed = find_spec({"ssh": "asyncssh"}.get(extra, extra)) is not None
-        assert (record["state"], not record["next_step"]) == ("ok" if is_installed else "skipped", is_installed)

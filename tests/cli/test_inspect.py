@@ -20,6 +20,7 @@ from tests.conftest import Run
 from tests.factories import SECRET, an_exchange
 from tests.inspectors import keep
 from tests.processes import environment
+from tests.sockets import free_port
 
 PORT_HOOK = [sys.executable, "-m", "port_hook_cli"]
 
@@ -48,12 +49,6 @@ def inspecting(folder: Path, *options: str, **variables: str) -> Iterator[tuple[
         if process.poll() is None:
             process.kill()
         process.communicate()
-
-
-def a_free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 def test_inspect_prints_its_url_and_ends_with_ctrl_c(folder: Path, kept: None) -> None:
@@ -114,27 +109,10 @@ def test_inspect_refuses_a_port_that_is_taken(run: Run, kept: None) -> None:
 
 @pytest.mark.parametrize("option", ["--forward-to", "--route"])
 def test_listen_refuses_to_forward_to_its_own_inspector(run: Run, option: str) -> None:
-    port = a_free_port()
+    port = free_port()
     target = f"http://localhost:{port}/"
-    result = run(
-        "listen",
-        "--inspect",
-        "--inspect-port",
-        str(port),
-        "--port",
-        "0",
-        "--tunnel",
-        "none",
-        option,
-        f"create_vm={target}" if option == "--route" else target,
-        env={"PORT_CLIENT_SECRET": SECRET.reveal()},
-    )
+    given = f"create_vm={target}" if option == "--route" else target
+    listen = ("listen", "--inspect", "--inspect-port", str(port), "--port", "0", "--tunnel", "none")
+    result = run(*listen, option, given, env={"PORT_CLIENT_SECRET": SECRET.reveal()})
     assert result.code == ExitCode.USAGE
     assert "is the inspector itself" in result.err
-
-
-@pytest.mark.parametrize("options", [("--inspect-port", "1"), ("--open",), ("--actions", "x.json")])
-def test_options_of_the_inspector_need_inspect(run: Run, options: tuple[str, ...]) -> None:
-    result = run("listen", *options, env={"PORT_CLIENT_SECRET": SECRET.reveal()})
-    assert result.code == ExitCode.USAGE
-    assert "There is no inspector without --inspect" in result.err

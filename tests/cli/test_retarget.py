@@ -13,7 +13,7 @@ import pytest
 
 from port_hook_cli.actions.retargeting import settable
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.errors import RetargetError, SettingsError
+from port_hook_cli.errors import RetargetError
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.retarget.entry import Outcome, PlannedChange
@@ -24,7 +24,7 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.terminal.prompts import asker
 from tests.conftest import Run
-from tests.retargets import ONE, TWO, a_workflow, an_action, journal_files, node_config
+from tests.retargets import ONE, TWO, a_workflow, an_action, journal_files
 from tests.sandboxes import sandbox_with
 
 ORIGINAL = "https://example.com"
@@ -85,22 +85,6 @@ async def test_retargeted_actions_get_each_url_and_are_restored_with_a_notice_fo
     ]
 
 
-async def test_a_workflow_node_follows_the_url_and_is_restored_in_a_new_version(
-    sandbox: Sandbox, runtime: Callable[..., Runtime]
-) -> None:
-    told: list[str] = []
-    async with retargeting("deploy_service#deploy", settings_of(sandbox), runtime(), told) as flow:
-        await flow.apply(TWO)
-        assert node_config(sandbox.workflows["deploy_service"], "deploy")["url"] == TWO
-    assert node_config(sandbox.workflows["deploy_service"], "deploy")["url"] == ORIGINAL
-    assert told == [
-        "deploy_service#deploy:",
-        f"  config.url: {ORIGINAL} -> {ONE}",
-        "  (makes a new version of the workflow, and another one when the listener ends)",
-        f"deploy_service#deploy is restored to {ORIGINAL}, in version 4 of the workflow",
-    ]
-
-
 def test_listen_refuses_an_incomplete_node_before_it_calls_port(run: Run) -> None:
     environ = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "s", "PORT_API_URL": "http://127.0.0.1:1"}
     result = run("listen", "--port", "0", "--tunnel", "none", "--retarget", "deploy_service#", "--yes", env=environ)
@@ -153,15 +137,6 @@ def test_listen_refuses_to_retarget_when_no_one_can_confirm(run: Run) -> None:
     assert result.code == ExitCode.USAGE
     assert "needs confirmation, but there is no terminal." in result.err
     assert "--yes" in result.err
-
-
-async def test_retargeting_fails_when_a_credential_is_missing(
-    sandbox: Sandbox, runtime: Callable[..., Runtime]
-) -> None:
-    settings = replace(settings_of(sandbox), client_id=None)
-    with pytest.raises(SettingsError):
-        async with retargeting("create_vm", settings, runtime(), []):
-            pytest.fail("there is no client id")
 
 
 @contextmanager

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.errors import ExitCode
+from tests.backends.backends import environ_for
 from tests.conftest import Run
 from tests.factories import RUN_ID
+from tests.port_clients import authorized
 from tests.sandboxes import a_sandbox
 
 Process = subprocess.Popen[str]
@@ -73,11 +74,7 @@ def test_printed_exports_configure_port_hook_for_the_sandbox(run: Run, tmp_path:
 def test_sandbox_json_prints_the_credentials_and_then_a_record_for_each_call(run: Run, tmp_path: Path) -> None:
     with a_process(tmp_path, "--json", "--strict-runs", "--run", RUN_ID) as process:
         ready: dict[str, Any] = json.loads(line(process))
-        env = {
-            "PORT_CLIENT_ID": ready["client_id"],
-            "PORT_CLIENT_SECRET": ready["client_secret"],
-            "PORT_API_URL": ready["url"],
-        }
+        env = environ_for(ready)
         assert run("report-run", RUN_ID, "--status", "failure", env=env).code == ExitCode.OK
         assert run("report-run", "r_" + "0" * 16, "--status", "failure", env=env).code == ExitCode.PORT_API
         process.send_signal(signal.SIGTERM)
@@ -100,13 +97,9 @@ def test_strict_sandbox_refuses_what_the_blueprints_of_its_files_do_not_have(tmp
     blueprint = {"identifier": "vm", "schema": {"properties": {"cpu": {"type": "number"}}}}
     (tmp_path / "vm.json").write_text(json.dumps(blueprint))
     with a_process(tmp_path, "--json", "--strict", "--blueprints", "vm.json") as process:
-        ready: dict[str, Any] = json.loads(line(process))
-        with httpx.Client(base_url=f"{ready['url']}/v1") as port:
-            credentials = {"clientId": ready["client_id"], "clientSecret": ready["client_secret"]}
-            token = port.post("/auth/access_token", json=credentials).json()["accessToken"]
-            port.headers["authorization"] = f"Bearer {token}"
+        with authorized(environ_for(json.loads(line(process)))) as port:
             answers = [
-                port.post("/blueprints/vm/entities", json={"identifier": name, "properties": {name: 1}})
+                port.post("/v1/blueprints/vm/entities", json={"identifier": name, "properties": {name: 1}})
                 for name in ("cpu", "ram")
             ]
         process.send_signal(signal.SIGTERM)
@@ -140,11 +133,9 @@ def test_sandbox_prints_each_step_of_a_run(tmp_path: Path) -> None:
     action = {**create_vm_action(), "identifier": "nowhere"}
     (tmp_path / "action.json").write_text(json.dumps(action))
     with a_process(tmp_path, "--actions", "action.json") as process:
-        env = exports(process)
-        body = {"clientId": env["PORT_CLIENT_ID"], "clientSecret": env["PORT_CLIENT_SECRET"]}
-        token = httpx.post(f"{env['PORT_API_URL']}/v1/auth/access_token", json=body).json()["accessToken"]
-        path, headers = f"{env['PORT_API_URL']}/v1/actions/nowhere/runs", {"authorization": f"Bearer {token}"}
-        run_id = httpx.post(path, json={"properties": {"title": "x"}}, headers=headers).json()["run"]["id"]
+        with authorized(exports(process)) as port:
+            started = port.post("/v1/actions/nowhere/runs", json={"properties": {"title": "x"}})
+        run_id = started.json()["run"]["id"]
         assert process.stderr
         lines = [process.stderr.readline().split(maxsplit=1)[-1].rstrip() for _ in range(5)]
     assert lines[2] == f"POST /v1/actions/nowhere/runs 202  started {run_id} for you@example.com"
@@ -154,11 +145,9 @@ def test_sandbox_prints_each_step_of_a_run(tmp_path: Path) -> None:
 
 def test_sandbox_json_prints_a_record_for_each_step_of_a_run(tmp_path: Path) -> None:
     with a_process(tmp_path, "--json") as process:
-        ready = json.loads(line(process))
-        body = {"clientId": ready["client_id"], "clientSecret": ready["client_secret"]}
-        token = httpx.post(f"{ready['url']}/v1/auth/access_token", json=body).json()["accessToken"]
-        path, headers = f"{ready['url']}/v1/actions/create_vm/runs", {"authorization": f"Bearer {token}"}
-        run_id = httpx.post(path, json={"properties": {"title": "x"}}, headers=headers).json()["run"]["id"]
+        with authorized(environ_for(json.loads(line(process)))) as port:
+            started = port.post("/v1/actions/create_vm/runs", json={"properties": {"title": "x"}})
+        run_id = started.json()["run"]["id"]
         records = [json.loads(line(process)) for _ in range(4)]
     assert [record["type"] for record in records] == ["call", "call", "run", "run"]
     last = records[-1]

@@ -58,12 +58,6 @@ def test_captures_shows_ids_and_actions_whole_at_any_width(folder: Path, width: 
     assert RUN_ID in row
 
 
-def test_captures_shows_every_column_when_the_terminal_is_wide(folder: Path) -> None:
-    capture(folder)
-    header, _ = lines_of(on_terminal(folder, "captures", env={"COLUMNS": "120"}), 120)
-    assert header.split() == ["id", "time", "signature", "method", "action", "run", "id", "response", "handler"]
-
-
 @WIDTHS
 def test_verify_wraps_a_cause_only_between_words(folder: Path, width: int) -> None:
     body = a_body()

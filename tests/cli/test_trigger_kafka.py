@@ -22,7 +22,8 @@ from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import handler
-from tests.topics import free_port, reading
+from tests.sockets import free_port
+from tests.topics import reading
 
 TOPIC = "org_a.runs"
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal(), "PORT_CLIENT_ID": "id", "PORT_ORG_ID": "org_a"}

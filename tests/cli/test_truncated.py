@@ -47,7 +47,7 @@ def test_show_body_writes_the_kept_bytes_and_prints_a_note_that_they_are_truncat
     assert "note: the body is truncated" in result.err
 
 
-@pytest.mark.parametrize("source", ["aa00", "last", "cap.json"])
+@pytest.mark.parametrize("source", ["last", "cap.json"])
 @pytest.mark.parametrize(
     "command",
     [

@@ -7,7 +7,6 @@ sandbox it refuses requests (422) and answers (500) that do not fit.
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import pytest
 
 from port_hook_cli.sandbox import Sandbox
 from tests.sandboxes import a_sandbox, environ_of
+from tests.sockets import free_port
 
 RELEASE = "5.14.2"
 SCRATCH = Path(__file__).parents[2] / ".bench" / "prism"
@@ -39,9 +39,7 @@ def installed() -> Path:
 @contextmanager
 def serving(prism: Path, *arguments: str, document: Path) -> Iterator[str]:
     """Run Prism and give its URL. It cannot take port 0, so a free one is looked for."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [str(prism), arguments[0], "-h", "127.0.0.1", "-p", str(port), str(document), *arguments[1:]]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:

@@ -16,6 +16,7 @@ from port_hook_cli.actions.samples import create_vm_action
 from tests.conformance.prism import behind, serving
 from tests.conftest import Run
 from tests.factories import RUN_ID
+from tests.port_clients import authorized
 from tests.port_openapi import openapi_file, port_openapi, with_shown_action
 from tests.servers import handler
 
@@ -100,10 +101,7 @@ def test_a_whole_run_follows_the_api_document(prism: Path, original: Path) -> No
     with behind(prism, original) as (sandbox, env):
         action = sandbox.actions["create_vm"]
         sandbox.add_action({**action, "requiredApproval": {"type": "ANY"}})
-        credentials = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal()}
-        with httpx.Client(base_url=env["PORT_API_URL"], timeout=30) as client:
-            token = client.post("/v1/auth/access_token", json=credentials).json()["accessToken"]
-            client.headers["authorization"] = f"Bearer {token}"
+        with authorized(env) as client:
             inputs = {"properties": {"title": "x"}, "entity": "dev"}
             started = client.post("/v1/actions/create_vm/runs", json=inputs)
             assert started.status_code == 202, started.text

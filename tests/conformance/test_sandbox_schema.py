@@ -15,16 +15,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.workflows.run import WorkflowRun
 from tests.conformance.approved_workflow import approved_deployment
+from tests.port_clients import authorized
 from tests.port_openapi import port_openapi, with_shown_action
 from tests.port_workflows_openapi import require_workflows_openapi
-from tests.sandboxes import a_sandbox
+from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import handler
 
 RELEASE = "4.32.5"
@@ -91,11 +91,11 @@ def drive(schemathesis: Path, tmp_path: Path, document: dict[str, Any], sandbox:
     """Send what the document allows to the sandbox, and fail for a response that it does not allow."""
     (tmp_path / "schemathesis.toml").write_text(CONFIG)
     (tmp_path / "api.json").write_text(json.dumps(document))
-    credentials = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal()}
-    token = httpx.post(f"{sandbox.url}/v1/auth/access_token", json=credentials).json()["accessToken"]
+    with authorized(environ_of(sandbox)) as client:
+        authorization = client.headers["authorization"]
     command = [str(schemathesis), "run", "api.json", "--url", sandbox.url, "--checks", CHECKS]
     options = ["--max-examples", "100", "--seed", "20261124", "--phases", "examples,coverage,fuzzing", "--no-color"]
-    header = ["--header", f"Authorization: Bearer {token}", "--continue-on-failure", "--workers", "1"]
+    header = ["--header", f"Authorization: {authorization}", "--continue-on-failure", "--workers", "1"]
     done = subprocess.run([*command, *options, *header], capture_output=True, text=True, check=False, cwd=tmp_path)
     print(done.stdout)  # noqa: T201 - what was tried is the point
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr
@@ -144,10 +144,7 @@ def with_known_workflows(document: dict[str, Any], sandbox: Sandbox) -> dict[str
 
 def waiting_runs(sandbox: Sandbox, count: int) -> list[WorkflowRun]:
     """Start `count` runs of the workflow, and return them when each waits for the agent."""
-    credentials = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal()}
-    with httpx.Client(base_url=sandbox.url) as client:
-        token = client.post("/v1/auth/access_token", json=credentials).json()["accessToken"]
-        client.headers["authorization"] = f"Bearer {token}"
+    with authorized(environ_of(sandbox)) as client:
         for _ in range(count):
             assert client.post("/v1/workflows/approved/runs", json={}).status_code == 201
         deadline = time.monotonic() + 60

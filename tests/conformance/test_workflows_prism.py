@@ -20,6 +20,7 @@ from port_hook_cli.sandbox import Sandbox
 from tests.conformance.approved_workflow import approved_deployment
 from tests.conformance.prism import behind, serving
 from tests.conftest import Run
+from tests.port_clients import authorized
 from tests.port_workflows_openapi import require_workflows_openapi
 from tests.servers import handler
 
@@ -84,12 +85,12 @@ def test_report_run_about_a_node_run_and_the_sandbox_follow_the_document(
 @contextmanager
 def calling(prism: Path, document: Path) -> Iterator[tuple[Sandbox, httpx.Client, dict[str, str]]]:
     """Give a sandbox that runs workflows, a client that calls it through Prism, and the environment of our commands."""
-    with Renderer() as renderer, behind(prism, document, renders=renderer) as (sandbox, env):
-        credentials = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal()}
-        with httpx.Client(base_url=env["PORT_API_URL"], timeout=30) as client:
-            token = client.post("/v1/auth/access_token", json=credentials).json()["accessToken"]
-            client.headers["authorization"] = f"Bearer {token}"
-            yield sandbox, client, env
+    with (
+        Renderer() as renderer,
+        behind(prism, document, renders=renderer) as (sandbox, env),
+        authorized(env) as client,
+    ):
+        yield sandbox, client, env
 
 
 def accepted(answer: httpx.Response) -> Any:

@@ -14,7 +14,8 @@ from port_hook_cli.signatures.signing import sign
 from port_hook_cli.text.secret import Secret
 from tests.contract.test_tutorial import _BLOCK as BLOCK
 from tests.contract.test_tutorial import BLOCKS as BEFORE
-from tests.contract.test_tutorial import Block, Reader, fix, free_port
+from tests.contract.test_tutorial import Block, Reader, fix
+from tests.sockets import free_port
 
 PAGE = Path(__file__).parents[2] / "docs" / "tutorial" / "through-the-execution-agent.md"
 pytestmark = [

@@ -112,12 +112,6 @@ def test_help_is_shown_without_arguments(run: Run) -> None:
     assert "Usage: port-hook" in result.out + result.err
 
 
-def test_an_unknown_command_is_a_usage_error(run: Run) -> None:
-    result = run("lisen")
-    assert (result.code, result.out) == (ExitCode.USAGE, "")
-    assert "lisen" in result.err
-
-
 @pytest.mark.parametrize("word", ["--version", "-V", "version"])
 def test_the_version_is_printed(word: str, run: Run) -> None:
     result = run(word)
@@ -175,9 +169,3 @@ def test_bad_signature_page_names_only_existing_causes() -> None:
     }
     assert slugs
     assert slugs <= set(CAUSES)
-
-
-def test_a_mistyped_command_gets_a_suggestion(run: Run) -> None:
-    result = run("listn")
-    assert result.code == ExitCode.USAGE
-    assert "Did you mean 'listen'" in result.err

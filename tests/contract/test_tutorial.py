@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes import environment
+from tests.sockets import free_port
 
 PAGE = Path(__file__).parents[2] / "docs" / "tutorial" / "from-nothing-to-a-tested-backend.md"
 pytestmark = [
@@ -40,11 +41,6 @@ class Block:
 
 
 BLOCKS = [Block(*match) for match in _BLOCK.findall(PAGE.read_text("utf-8"))]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @dataclass

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 import pexpect  # type: ignore[import-untyped]  # it has no types
 import pytest
 from aiohttp import web
@@ -26,6 +25,7 @@ from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, a_document, an_exchange, an_invocation
 from tests.hostile.terminals import HOSTILE, HOSTILE_FIELD, Shown, on_terminal
 from tests.installed import each, needs
+from tests.port_clients import authorized
 from tests.processes import environment
 from tests.servers import Handler, application, handler
 
@@ -205,10 +205,7 @@ def test_a_sandbox_shows_calls_and_runs_in_visible_text(folder: Path) -> None:
     child = pexpect.spawn(sys.executable, command, **options)
     child.expect_exact("Press Ctrl-C to stop.\r\n")
     told = dict(re.findall(r"export (\w+)=(\S+)", child.before.decode()))
-    credentials = {"clientId": told["PORT_CLIENT_ID"], "clientSecret": told["PORT_CLIENT_SECRET"]}
-    with httpx.Client(base_url=told["PORT_API_URL"]) as port:
-        token = port.post("/v1/auth/access_token", json=credentials).json()["accessToken"]
-        port.headers["authorization"] = f"Bearer {token}"
+    with authorized(told) as port:
         run = quote(HOSTILE, safe="")
         port.post(f"/v1/actions/runs/{run}/logs", json={"message": HOSTILE, "statusLabel": HOSTILE})
         port.patch(f"/v1/actions/runs/{run}", json={"status": HOSTILE, "statusLabel": HOSTILE, "link": HOSTILE})

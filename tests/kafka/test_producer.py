@@ -14,8 +14,8 @@ from port_hook_cli.kafka.connection import is_loopback_broker
 from port_hook_cli.kafka.local import embedded_broker, local_publisher, read_bootstrap
 from port_hook_cli.kafka.producer import KafkaPublisher
 from tests.kafka_clusters import running_tansu, tansu_program
-from tests.sockets import LOOPBACK, bound_addresses
-from tests.topics import free_port, plain, reading
+from tests.sockets import LOOPBACK, bound_addresses, free_port
+from tests.topics import plain, reading
 
 
 async def test_publisher_returns_where_the_confirmed_message_is() -> None:

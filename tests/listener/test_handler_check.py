@@ -12,19 +12,13 @@ from port_hook_cli.cli.listen_values import read_routes
 from port_hook_cli.invocations.forwarding import parse_target
 from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.listener.handler_check import TIMEOUT_S, check_handlers
+from tests.sockets import free_port
 
 
 async def notices_for(routes: Routes, timeout_s: float = TIMEOUT_S) -> list[str]:
     notices: list[str] = []
     await check_handlers(routes, notices.append, timeout_s)
     return notices
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 async def test_a_handler_that_listens_gets_no_request_and_no_notice() -> None:
@@ -40,12 +34,12 @@ async def test_a_handler_that_listens_gets_no_request_and_no_notice() -> None:
             server.accept()
 
 
-async def test_each_handler_that_does_not_listen_is_named_once(free_port: int) -> None:
-    there = f"http://127.0.0.1:{free_port}"
+async def test_each_handler_that_does_not_listen_is_named_once() -> None:
+    port = free_port()
+    there = f"http://127.0.0.1:{port}"
     (notice,) = await notices_for(read_routes(there, [f"scale={there}", f"drop={there}"], "/"))
     assert notice == (
-        f"Nothing listens on {there} yet: port {free_port} refuses connections. "
-        "Start your handler, or correct the target."
+        f"Nothing listens on {there} yet: port {port} refuses connections. Start your handler, or correct the target."
     )
 
 

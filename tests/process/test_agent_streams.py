@@ -13,18 +13,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.errors import ExitCode
+from port_hook_cli.sandbox import Sandbox
 from tests.factories import SECRET as OTHER_SECRET
 from tests.kafka_clusters import Cluster, a_message
+from tests.port_clients import authorized
 from tests.prediction.worlds import RUN, SECRET, topic_message
 from tests.processes import environment
 from tests.record_schemas import checked
 from tests.sandboxes import a_sandbox, environ_of
-from tests.servers import NO_TLS, handler
+from tests.servers import handler
 
 NO_JQ = ("--mapping", "map.json")
 
@@ -170,41 +171,10 @@ def test_agent_sends_what_arrives_and_says_that_a_running_agent_sends_it_too(
     assert "Traceback" not in out + "".join(agent.notices)
 
 
-def test_agent_gets_brokers_and_organization_from_the_sandbox(tmp_path: Path) -> None:
-    method = {"type": "WEBHOOK", "url": "http://127.0.0.1:1/", "agent": True}
-    (tmp_path / "action.json").write_text(json.dumps({**create_vm_action(), "invocationMethod": method}))
-    command = [sys.executable, "-m", "port_hook_cli", "sandbox", "--json", "--kafka", "embedded", "--actions"]
-    with subprocess.Popen(
-        [*command, "action.json"],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            ready = json.loads(process.stdout.readline())
-            env = {
-                "PORT_API_BASE_URL": ready["url"],
-                "PORT_CLIENT_ID": ready["client_id"],
-                "PORT_CLIENT_SECRET": ready["client_secret"],
-            }
-            with an_agent(tmp_path, env, "--kafka", "--json", "--count", "1", *NO_JQ) as agent:
-                agent.until("nothing is committed")
-                run_id = _start(ready["url"], ready["client_id"], ready["client_secret"])
-                record = agent.record()
-                assert agent.end() == (0, "")
-        finally:
-            process.kill()
-    assert (record["run_id"], record["kafka"]["topic"]) == (run_id, ready["kafka"]["topic"])
-    assert record["request"]["url"] == "http://127.0.0.1:1/"
-
-
 def test_watch_shows_the_last_run_again_when_the_mapping_file_changes(tmp_path: Path) -> None:
     method = {"type": "WEBHOOK", "url": "http://127.0.0.1:1/", "agent": True}
     with a_sandbox(actions=[{**create_vm_action(), "invocationMethod": method}]) as sandbox:
-        run_id = _start(sandbox.url, sandbox.client_id, sandbox.client_secret.reveal())
+        run_id = _start(sandbox)
         with an_agent(tmp_path, environ_of(sandbox), "--poll", "--watch", "--json", *NO_JQ) as agent:
             assert agent.record()["request"]["method"] == "POST"
             (tmp_path / "map.json").write_text("[{")
@@ -220,7 +190,7 @@ def test_run_that_is_being_sent_at_ctrl_c_is_named_with_what_to_do(tmp_path: Pat
         backend.settimeout(30)
         method = {"type": "WEBHOOK", "url": f"http://127.0.0.1:{backend.getsockname()[1]}/", "agent": True}
         with a_sandbox(actions=[{**create_vm_action(), "invocationMethod": method}]) as sandbox:
-            run_id = _start(sandbox.url, sandbox.client_id, sandbox.client_secret.reveal())
+            run_id = _start(sandbox)
             options = ("--poll", "--send", "--report", *NO_JQ)
             with an_agent(tmp_path, environ_of(sandbox), *options) as agent, backend.accept()[0]:
                 assert agent.end(signal.SIGINT)[0] == 0
@@ -244,29 +214,23 @@ def test_claim_without_a_response_at_ctrl_c_is_named(tmp_path: Path) -> None:
     assert any("so a run may be claimed" in line for line in agent.notices)
 
 
-@pytest.mark.parametrize("option", ["--poll", "--kafka"])
-def test_ctrl_c_ends_the_reading_of_a_mapping_file_that_does_not_end(option: str, tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_reading_of_a_mapping_file_that_does_not_end(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "mapping")
     env = {
         "PORT_API_URL": "http://127.0.0.1:1",
         "PORT_CLIENT_ID": "id",
         "PORT_CLIENT_SECRET": SECRET.reveal(),
-        "KAFKA_CONSUMER_BROKERS": "127.0.0.1:1",
-        "PORT_ORG_ID": "org_1",
     }
     with (
-        an_agent(tmp_path, env, option, "--mapping", "mapping") as agent,
+        an_agent(tmp_path, env, "--poll", "--mapping", "mapping") as agent,
         (tmp_path / "mapping").open("w"),  # waits until the agent has opened it
     ):
         assert agent.end(signal.SIGINT) == (130, "")
     assert "Traceback" not in "".join(agent.notices)
 
 
-def _start(url: str, client_id: str, client_secret: str) -> str:
+def _start(sandbox: Sandbox) -> str:
     """Start a run and return its id."""
-    with httpx.Client(base_url=url, verify=NO_TLS) as client:
-        credentials = {"clientId": client_id, "clientSecret": client_secret}
-        token = client.post("/v1/auth/access_token", json=credentials).json()["accessToken"]
-        headers = {"authorization": f"Bearer {token}"}
-        body = {"properties": {"title": "a"}}
-        return str(client.post("/v1/actions/create_vm/runs", json=body, headers=headers).json()["run"]["id"])
+    with authorized(environ_of(sandbox)) as client:
+        response = client.post("/v1/actions/create_vm/runs", json={"properties": {"title": "a"}})
+        return str(response.json()["run"]["id"])

@@ -22,6 +22,7 @@ from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, a_body, a_document, signed
 from tests.processes import NO_TUNNEL, Listener, environment, listener
 from tests.servers import handler
+from tests.sockets import free_port
 
 UNSIGNED = Headers((("Host", "localhost"),))
 
@@ -434,13 +435,6 @@ def receive(connection: socket.socket) -> bytes:
     while len(body) < length:
         body += connection.recv(65536)
     return head + b"\r\n\r\n" + body
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def listen_and_fail(folder: Path, *options: str) -> subprocess.CompletedProcess[bytes]:

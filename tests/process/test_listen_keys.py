@@ -83,12 +83,6 @@ def test_q_quits_and_restores_the_terminal(folder: Path) -> None:
         assert settings[6][termios.VMIN] == b"\x01"
 
 
-def test_ctrl_c_still_stops_a_listener_that_reads_keys(folder: Path) -> None:
-    with a_listener(folder) as (terminal, _):
-        terminal.type("\x03")
-        assert end_of(terminal) == "0, echo on, typed b''"
-
-
 def test_listener_in_the_background_leaves_the_keys_to_the_shell(folder: Path) -> None:
     with a_listener(folder, script=BACKGROUND) as (terminal, _):
         terminal.type("\x1a")

@@ -22,6 +22,7 @@ from port_hook_cli.errors import RenderError, TargetError, UsageError
 from port_hook_cli.invocations.forwarding import BadTarget
 from port_hook_cli.pytest_plugin import PortHook, PortSandbox, RunNotEnded
 from port_hook_cli.text.secret import Secret
+from tests.port_clients import authorized
 from tests.servers import application
 
 SCALE: dict[str, Any] = {
@@ -108,13 +109,10 @@ class TestSandbox:
         self, port_sandbox: PortSandbox, tmp_path: Path
     ) -> None:
         def save(**fields: Any) -> tuple[int, str]:
-            answer = port.post("/blueprints/vm/entities", json={"identifier": "dev", **fields}, headers=headers)
+            answer = port.post("/v1/blueprints/vm/entities", json={"identifier": "dev", **fields})
             return answer.status_code, answer.json().get("message", "")
 
-        credentials = {"clientId": port_sandbox.client_id, "clientSecret": port_sandbox.client_secret}
-        with httpx.Client(base_url=f"{port_sandbox.url}/v1") as port:
-            token = port.post("/auth/access_token", json=credentials).json()["accessToken"]
-            headers = {"authorization": f"Bearer {token}"}
+        with authorized(port_sandbox.environ) as port:
             assert save() == (404, 'Blueprint with identifier "vm" was not found')
             file = tmp_path / "vm.yaml"
             file.write_text("{identifier: vm, schema: {properties: {cpu: {type: number}}}}")
@@ -137,31 +135,25 @@ class TestSandbox:
             port_sandbox.add_entity("vm", {"identifier": "a"})
 
     def test_report_to_a_run_of_an_earlier_test_is_rejected(self, port_sandbox: PortSandbox) -> None:
-        with httpx.Client(base_url=port_sandbox.url) as port:
-            credentials = {"clientId": port_sandbox.client_id, "clientSecret": port_sandbox.client_secret}
-            token = port.post("/v1/auth/access_token", json=credentials).json()["accessToken"]
-            headers = {"authorization": f"Bearer {token}"}
-            answer = port.patch("/v1/actions/runs/r_0123456789abcdef", json={"status": "SUCCESS"}, headers=headers)
+        with authorized(port_sandbox.environ) as port:
+            answer = port.patch("/v1/actions/runs/r_0123456789abcdef", json={"status": "SUCCESS"})
         assert answer.status_code == 404
         assert port_sandbox.runs == {}
         assert [call.status for call in port_sandbox.calls] == [200, 404]
 
     def test_run_that_a_backend_starts_is_rendered_and_sent(self, port_sandbox: PortSandbox) -> None:
-        with serving(port_sandbox) as url, httpx.Client(base_url=f"{port_sandbox.url}/v1") as port:
+        with serving(port_sandbox) as url, authorized(port_sandbox.environ) as port:
             port_sandbox.add_action(
                 {**SCALE, "invocationMethod": {**SCALE["invocationMethod"], "url": f"{url}/é/{{{{ .inputs.why }}}}"}}
             )
-            credentials = {"clientId": port_sandbox.client_id, "clientSecret": port_sandbox.client_secret}
-            token = port.post("/auth/access_token", json=credentials).json()["accessToken"]
-            headers = {"authorization": f"Bearer {token}"}
-            started = port.post("/actions/scale/runs", json={"properties": {"why": "load"}}, headers=headers)
+            started = port.post("/v1/actions/scale/runs", json={"properties": {"why": "load"}})
             run = port_sandbox.wait_for_end(started.json()["run"]["id"])
         assert (run.status, run.logs) == ("SUCCESS", ("scaling for zoë",))
 
     def test_secret_input_is_encrypted_after_the_request_was_sent(self, port_sandbox: PortSandbox) -> None:
         method = {"type": "WEBHOOK", "synchronized": True, "body": {"key": "{{ .inputs.key }}"}}
         asked = {"properties": {"key": {"type": "string", "encryption": "aes256-gcm"}}}
-        with serving(port_sandbox) as url, httpx.Client(base_url=f"{port_sandbox.url}/v1") as port:
+        with serving(port_sandbox) as url, authorized(port_sandbox.environ) as port:
             port_sandbox.add_action(
                 {
                     "identifier": "seal",
@@ -169,13 +161,10 @@ class TestSandbox:
                     "invocationMethod": {**method, "url": url, "headers": {"x-name": "a", "RUN_ID": "{{ .run.id }}"}},
                 }
             )
-            credentials = {"clientId": port_sandbox.client_id, "clientSecret": port_sandbox.client_secret}
-            token = port.post("/auth/access_token", json=credentials).json()["accessToken"]
-            headers = {"authorization": f"Bearer {token}"}
-            started = port.post("/actions/seal/runs", json={"properties": {"key": "hunter2"}}, headers=headers)
+            started = port.post("/v1/actions/seal/runs", json={"properties": {"key": "hunter2"}})
             run_id = started.json()["run"]["id"]
             port_sandbox.wait_for_end(run_id)
-            run = port.get(f"/actions/runs/{run_id}", headers=headers).json()["run"]
+            run = port.get(f"/v1/actions/runs/{run_id}").json()["run"]
         assert run["properties"] == run["payload"]["body"]
         assert decrypt_aes_gcm(Secret(port_sandbox.client_secret), run["properties"]["key"]) == b"hunter2"
 

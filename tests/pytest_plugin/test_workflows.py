@@ -11,12 +11,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from aiohttp import web
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.pytest_plugin import PortHook, PortSandbox, WorkflowNotEnded
+from tests.port_clients import authorized
 from tests.servers import Handler, application, handler
 
 READY = b'HTTP/1.1 200 OK\r\ncontent-length: 14\r\nconnection: close\r\n\r\n{"ready":true}'
@@ -247,15 +247,12 @@ class Reporting:
         return web.Response(status=202)
 
     def report(self, node_run_id: str) -> None:
-        with httpx.Client(base_url=self.environ["PORT_API_URL"]) as client:
-            body = {"clientId": self.environ["PORT_CLIENT_ID"], "clientSecret": self.environ["PORT_CLIENT_SECRET"]}
-            token = client.post("/v1/auth/access_token", json=body).json()["accessToken"]
-            headers = {"authorization": f"Bearer {token}"}
+        with authorized(self.environ) as client:
             path = f"/v1/workflows/nodes/runs/{node_run_id}"
             begun = {"status": "IN_PROGRESS", "externalRunId": "job-7", "links": ["https://ci.example.com/7"]}
             ended = {"status": "COMPLETED", "result": self.result, "output": {"n": 1}}
             for document in (begun, ended):
-                client.patch(path, json=document, headers=headers).raise_for_status()
+                client.patch(path, json=document).raise_for_status()
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,8 @@ from tests.sandbox.test_run_starts import Steps
 from tests.sandbox_clients import a_client
 from tests.sandboxes import one_node, sandbox_with
 from tests.servers import handler
-from tests.topics import Topic, free_port, plain, reading
+from tests.sockets import free_port
+from tests.topics import Topic, plain, reading
 
 RUNS = "/v1/actions/create_vm/runs"
 INPUTS = {"properties": {"title": "zoë"}}
