@@ -1,12 +1,11 @@
-"""The errors that a user can fix, and the exit code of each kind.
+"""The errors that a user can fix.
 
 An outcome (a bad signature, a handler's 500) is a value, not an exception. A problem that the user can fix is a
-`PortHookError`. Any other exception is a bug and ends with `ExitCode.BUG`.
+`PortHookError`. Any other exception is a bug.
 """
 
 from __future__ import annotations
 
-from enum import IntEnum, unique
 from typing import ClassVar
 
 CREDENTIALS_IN_PORT = "in Port: `...` > Credentials"
@@ -14,56 +13,9 @@ CREDENTIALS_IN_PORT = "in Port: `...` > Credentials"
 _UNAUTHORIZED = 401  # not from `http`, which takes a millisecond to import
 
 
-@unique
-class ExitCode(IntEnum):
-    """The exit codes of all commands. Codes may be added, but a code never changes its meaning."""
-
-    OK = 0
-    FAILED = 1
-    USAGE = 2
-    NOT_VALID = 3
-    SETTINGS = 4
-    LISTEN = 5
-    TARGET = 6
-    PORT_API = 7
-    STORE = 8
-    RUN_ENDED = 9
-    TUNNEL_LOST = 10
-    NOT_TRIGGERED = 11
-    BUG = 70
-    INTERRUPTED = 130
-
-    @property
-    def meaning(self) -> str:
-        """What the code means, in one line for the documentation."""
-        return _MEANINGS[self]
-
-
-_MEANINGS = {
-    ExitCode.OK: "success; also `listen` after Ctrl-C or SIGTERM",
-    ExitCode.FAILED: (
-        "an unmet expectation (`--expect-status`, `--compare`, `--count` within `--timeout`), "
-        "a difference that `diff` found, or any other failure"
-    ),
-    ExitCode.USAGE: "the command line is not valid",
-    ExitCode.NOT_VALID: "`verify`: the signature is not valid",
-    ExitCode.SETTINGS: "a secret, a client id or a settings file is missing, unreadable or not safe to use",
-    ExitCode.LISTEN: "the listener, a local server, the tunnel or the connection to Kafka could not start",
-    ExitCode.TARGET: "the target of a forward, replay or trigger could not be reached",
-    ExitCode.PORT_API: "Port's API refused or could not be reached",
-    ExitCode.STORE: "a capture or file does not exist, or the store cannot be read or written",
-    ExitCode.RUN_ENDED: "the run has already ended and accepts no more reports",
-    ExitCode.TUNNEL_LOST: "`listen`: the tunnel was lost for longer than `--exit-on-tunnel-loss`",
-    ExitCode.NOT_TRIGGERED: "`trigger`: the event does not meet the automation's condition, so nothing was sent",
-    ExitCode.BUG: "a bug in port-hook; a crash report was written",
-    ExitCode.INTERRUPTED: "interrupted with Ctrl-C",
-}
-
-
 class PortHookError(Exception):
-    """A problem that the user can fix: what happened, what to do next (`hint`), and the exit code."""
+    """A problem that the user can fix: what happened, and what to do next (`hint`). `code` names its kind."""
 
-    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
     code: ClassVar[str] = "failed"
 
     @property
@@ -80,14 +32,12 @@ class PortHookError(Exception):
 class UsageError(PortHookError):
     """Options that contradict each other, or a value that an option does not accept."""
 
-    exit_code = ExitCode.USAGE
     code = "usage"
 
 
 class SettingsError(PortHookError):
     """A secret, client id or settings file is missing, unreadable, wrong or unsafe, or a package is missing."""
 
-    exit_code = ExitCode.SETTINGS
     code = "settings"
 
 
@@ -103,7 +53,6 @@ class CredentialsError(SettingsError):
 class ListenError(PortHookError):
     """A local server could not start: the port is in use, or the address cannot be bound."""
 
-    exit_code = ExitCode.LISTEN
     code = "listen"
 
 
@@ -127,14 +76,12 @@ class BrokerError(ListenError):
 class TargetError(PortHookError):
     """A target could not be reached."""
 
-    exit_code = ExitCode.TARGET
     code = "target"
 
 
 class PortApiError(PortHookError):
     """Port's API refused a call or could not be reached. `status` is that of its response, None without one."""
 
-    exit_code = ExitCode.PORT_API
     code = "port-api"
 
     def __init__(self, message: str, *, hint: str = "", status: int | None = None) -> None:
@@ -159,7 +106,6 @@ class LoginRefusedError(PortApiError):
 class RunEndedError(PortApiError):
     """The run has ended, so Port accepts no more updates for it."""
 
-    exit_code = ExitCode.RUN_ENDED
     code = "run-ended"
 
     @property
@@ -183,5 +129,4 @@ class RenderError(PortHookError):
 class StoreError(PortHookError):
     """A capture does not exist, or the store cannot be read or written."""
 
-    exit_code = ExitCode.STORE
     code = "store"

@@ -22,9 +22,10 @@ from port_hook_cli.actions.encrypted_inputs import (
 from port_hook_cli.actions.encryption import Problem, Scheme
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.cli import options
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.keys import build_decrypter
 from port_hook_cli.cli.option_groups import argument, command, option
-from port_hook_cli.errors import ExitCode, PortHookError, StoreError
+from port_hook_cli.errors import PortHookError, StoreError
 from port_hook_cli.invocations.models import Payload
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.javascript.paths import JsonPath

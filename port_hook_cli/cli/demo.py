@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import command
-from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Exchange, Headers, Invocation
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.runtime import Runtime

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.cli import options
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command, option
-from port_hook_cli.errors import ExitCode
 from port_hook_cli.runtime import Runtime
 
 # Every request has its own; the verdict says whether they are right.

@@ -10,9 +10,10 @@ from port_hook_cli.actions.encrypted_inputs import encryption_record
 from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.cli import options
 from port_hook_cli.cli.declaration import refuse_contradictions
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.keys import read_key_file
 from port_hook_cli.cli.option_groups import argument, command, option
-from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.errors import UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.javascript.stringify import NotJson, stringify
 from port_hook_cli.port_api.access import PortAccess

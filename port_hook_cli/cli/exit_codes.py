@@ -2,9 +2,55 @@
 
 from __future__ import annotations
 
-from port_hook_cli.errors import ExitCode, PortHookError
+from enum import IntEnum, unique
 
-__all__ = ["ExitCode", "exit_code_of"]
+from port_hook_cli.errors import PortHookError
+
+
+@unique
+class ExitCode(IntEnum):
+    """The exit codes of all commands. Codes may be added, but a code never changes its meaning."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_VALID = 3
+    SETTINGS = 4
+    LISTEN = 5
+    TARGET = 6
+    PORT_API = 7
+    STORE = 8
+    RUN_ENDED = 9
+    TUNNEL_LOST = 10
+    NOT_TRIGGERED = 11
+    BUG = 70
+    INTERRUPTED = 130
+
+    @property
+    def meaning(self) -> str:
+        """What the code means, in one line for the documentation."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    ExitCode.OK: "success; also `listen` after Ctrl-C or SIGTERM",
+    ExitCode.FAILED: (
+        "an unmet expectation (`--expect-status`, `--compare`, `--count` within `--timeout`), "
+        "a difference that `diff` found, or any other failure"
+    ),
+    ExitCode.USAGE: "the command line is not valid",
+    ExitCode.NOT_VALID: "`verify`: the signature is not valid",
+    ExitCode.SETTINGS: "a secret, a client id or a settings file is missing, unreadable or not safe to use",
+    ExitCode.LISTEN: "the listener, a local server, the tunnel or the connection to Kafka could not start",
+    ExitCode.TARGET: "the target of a forward, replay or trigger could not be reached",
+    ExitCode.PORT_API: "Port's API refused or could not be reached",
+    ExitCode.STORE: "a capture or file does not exist, or the store cannot be read or written",
+    ExitCode.RUN_ENDED: "the run has already ended and accepts no more reports",
+    ExitCode.TUNNEL_LOST: "`listen`: the tunnel was lost for longer than `--exit-on-tunnel-loss`",
+    ExitCode.NOT_TRIGGERED: "`trigger`: the event does not meet the automation's condition, so nothing was sent",
+    ExitCode.BUG: "a bug in port-hook; a crash report was written",
+    ExitCode.INTERRUPTED: "interrupted with Ctrl-C",
+}
 
 _CODES = {
     "usage": ExitCode.USAGE,

@@ -17,8 +17,9 @@ import typer
 
 from port_hook_cli.actions.encryption import KeyUnreadable
 from port_hook_cli.cli import options
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import command
-from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.forwarding import is_on_this_machine
 from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Response
 from port_hook_cli.invocations.url_text import request_target

@@ -10,8 +10,9 @@ import typer
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.declaration import NoEffect, refuse_contradictions
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import command, option
-from port_hook_cli.errors import CREDENTIALS_IN_PORT, ExitCode, PortHookError, SettingsError, UsageError
+from port_hook_cli.errors import CREDENTIALS_IN_PORT, PortHookError, SettingsError, UsageError
 from port_hook_cli.files.settings_names import LOGINS
 from port_hook_cli.port_api import logins
 from port_hook_cli.port_api.login_records import login_record

@@ -10,8 +10,9 @@ import typer
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.declaration import NoEffect
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import command, option
-from port_hook_cli.errors import ExitCode, SettingsError, UsageError
+from port_hook_cli.errors import SettingsError, UsageError
 from port_hook_cli.extras import install_hint
 from port_hook_cli.invocations.forwarding import read_target
 from port_hook_cli.port_api.access import PortAccess

@@ -8,8 +8,9 @@ import typer
 
 from port_hook_cli.captures.store.reading import open_captures
 from port_hook_cli.cli import options
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import command, option
-from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.errors import UsageError
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import emit, sayer, tell
 

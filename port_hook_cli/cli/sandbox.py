@@ -14,8 +14,8 @@ import typer
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.declaration import ANY_VALUE, Trust
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import command, option
-from port_hook_cli.errors import ExitCode
 from port_hook_cli.files.input import file_path
 from port_hook_cli.runs.ids import check_run_id
 from port_hook_cli.runtime import Runtime

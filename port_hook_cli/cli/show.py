@@ -13,8 +13,9 @@ import typer
 
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.cli import options
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command, option
-from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.runtime import Runtime
 

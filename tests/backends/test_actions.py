@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from tests.backends.backends import (
     ACTION,
     SIGNED_ALONE,

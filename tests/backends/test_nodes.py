@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from tests.backends.backends import (
     BY_IDS,
     SIGNED_ALONE,

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
-from port_hook_cli.errors import ExitCode
 from tests.conftest import Run
 from tests.factories import SECRET as OTHER_SECRET
 from tests.factories import an_exchange, an_invocation

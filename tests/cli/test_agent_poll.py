@@ -14,9 +14,10 @@ import pytest
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.cli.agent_streams import confirm_claims
 from port_hook_cli.cli.app import main
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.engines.renderer import Renderer
-from port_hook_cli.errors import ExitCode, UsageError
+from port_hook_cli.errors import UsageError
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.sandbox.run import Phase

@@ -11,7 +11,7 @@ import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.app import main
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Delivery, Exchange, Response, Status, Verdict
 from port_hook_cli.runtime import Runtime
 from tests.conftest import Run

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Run
 from tests.factories import an_exchange, an_invocation
 

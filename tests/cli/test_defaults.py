@@ -9,7 +9,7 @@ import pytest
 from docs.command_line import trusted_options
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.defaults import default_map
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import sign
 from tests.cli.folder_options import ANY, FOLDER_OPTIONS, is_listed, parameters, told, valued, variables, words

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.retarget.journal import FOLDER
 from tests.conftest import Run
 from tests.factories import an_exchange, an_invocation

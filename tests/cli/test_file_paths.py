@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Run
 from tests.processes import environment
 

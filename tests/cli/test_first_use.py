@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.cli.app import COMMANDS
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Result, Run
 from tests.options import command, options
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.cli.app import main
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.runtime import Runtime
 from tests.conftest import Run
 

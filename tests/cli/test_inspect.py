@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Run
 from tests.factories import SECRET, an_exchange
 from tests.inspectors import keep

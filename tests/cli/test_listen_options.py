@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Run
 
 NO_INSPECTOR = "There is no inspector without --inspect"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.cli.app import print_problem
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.errors import (
     CredentialsError,
-    ExitCode,
     ListenError,
     LoginRefusedError,
     PortApiError,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.retarget.entry import Entry, write_entry
 from tests.conftest import Run
 from tests.factories import RUN_ID

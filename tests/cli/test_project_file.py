@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.project_defaults import ProjectDefaults, project_defaults
-from port_hook_cli.errors import ExitCode, SettingsError
+from port_hook_cli.errors import SettingsError
 from port_hook_cli.runtime import Runtime, system_runtime
 from tests.cli.folder_options import FOLDER_OPTIONS, HANDLER_OPTIONS, is_listed, parameters, told, valued, words
 from tests.conftest import Run

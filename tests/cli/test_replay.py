@@ -23,7 +23,7 @@ from aiohttp import web
 
 from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Delivery, Headers, MessageOrigin, Status, Verdict
 from port_hook_cli.kafka.message import message_headers
 from port_hook_cli.signatures.messages import verify_received

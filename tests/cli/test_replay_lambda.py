@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Delivery, Headers
 from port_hook_cli.signatures.verification import verify_signature
 from tests.conftest import Run

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from tests.backends.backends import environ_for
 from tests.conftest import Run
 from tests.factories import RUN_ID

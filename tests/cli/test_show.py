@@ -9,7 +9,7 @@ import pytest
 
 from port_hook_cli.captures.documents.capture_file import read_capture
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Delivery, Response
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, an_exchange, an_invocation

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from port_hook_cli.actions.samples import create_vm, create_vm_action
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.engines.encryption import decrypt_aes_gcm
-from port_hook_cli.errors import ExitCode
 from port_hook_cli.invocations.models import Headers, Status
 from port_hook_cli.signatures.verification import verify_signature
 from tests.conftest import Run

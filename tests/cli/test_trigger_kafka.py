@@ -13,7 +13,7 @@ import pytest
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Status
 from port_hook_cli.kafka.local import embedded_broker
 from port_hook_cli.kafka.message import message_headers

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.engines.renderer import Renderer
-from port_hook_cli.errors import ExitCode
 from tests.cli.workflow_backend import Reporting
 from tests.conftest import Result, Run
 from tests.factories import SECRET

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Status
 from port_hook_cli.signatures.verification import verify_signature
 from tests.cli.workflow_backend import Backend, Reporting

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Run
 
 CREATE_VM = str(Path(__file__).parents[2] / "examples" / "actions" / "create_vm.json")

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.doctor.check import CheckState
 from port_hook_cli.doctor.examination import check_retargets
-from port_hook_cli.errors import ExitCode, StoreError
+from port_hook_cli.errors import StoreError
 from port_hook_cli.files.own_files import NotPrivateError, make_folders, make_own_folder, read_own_file
 from port_hook_cli.files.settings_names import LOGINS
 from port_hook_cli.inspector.door import InspectorAddress, recall, remember

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.errors import ExitCode, StoreError
+from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.errors import StoreError
 from port_hook_cli.sandbox.state import InitialData, SandboxState
 from port_hook_cli.sandbox.state_file import StateFile
 from tests.conftest import Run

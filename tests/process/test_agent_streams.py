@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.sandbox import Sandbox
 from tests.factories import SECRET as OTHER_SECRET
 from tests.kafka_clusters import Cluster, a_message

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from tests.port_answers import token_answer
 from tests.servers import Handler, handler
 

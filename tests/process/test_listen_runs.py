@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Headers
 from port_hook_cli.sandbox import Sandbox
 from tests.conftest import Run

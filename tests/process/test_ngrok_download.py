@@ -9,7 +9,7 @@ from pathlib import Path
 import pexpect  # type: ignore[import-untyped]  # it has no types
 import pytest
 
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from tests.processes import environment
 
 LISTEN = [sys.executable, "-m", "port_hook_cli", "listen", "--port", "0", "--tunnel", "ngrok"]

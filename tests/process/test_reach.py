@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Run
 from tests.factories import a_body, signed
 from tests.processes import Listener, listener

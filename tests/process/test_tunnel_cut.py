@@ -27,7 +27,7 @@ import pexpect  # type: ignore[import-untyped]  # it has no types
 import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.errors import ExitCode
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Headers
 from port_hook_cli.tunnels.opening import no_tunnel_lines
 from tests.factories import a_body, a_document, signed
