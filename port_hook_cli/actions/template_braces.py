@@ -57,7 +57,7 @@ def requote(expression: str) -> str:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def split(template: str) -> Text:
+def split_template(template: str) -> Text:
     """Return the expressions in a string of a template; raises BadTemplate for double braces that do not match."""
     if "{{" not in template and "}}" not in template:
         return Text((template,), (), is_whole=False)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Literal, TypeAlias
 
-from port_hook_cli.actions.template_braces import BadTemplate, Text, is_spread, requote, split
+from port_hook_cli.actions.template_braces import BadTemplate, Text, is_spread, requote, split_template
 from port_hook_cli.javascript.values import js_entries, write_json
 
 MAX_DEPTH = 150
@@ -101,7 +101,7 @@ def _strings(value: Any, depth: int) -> Iterator[str]:
 
 def _split_or_error(text: str) -> Text | BadTemplate:
     try:
-        return split(text)
+        return split_template(text)
     except BadTemplate as error:
         return error
 

@@ -130,11 +130,11 @@ def _print_request(ready: RunRequest, asked: TriggerCommand) -> None:
     if asked.output.json:
         emit(invocation_record(ready), runtime.stdout)
         return
-    if asked.output.format is not None:
+    if asked.output.snippet_format is not None:
         request = SignedRequest(
             url=sendable_url(url), headers=shown.headers.items, body=shown.body, method=shown.method
         )
-        write_bytes(f"{asked.output.format.write(request)}\n".encode("utf-8", "replace"), runtime.stdout)
+        write_bytes(f"{asked.output.snippet_format.write(request)}\n".encode("utf-8", "replace"), runtime.stdout)
         return
     from port_hook_cli.invocations.view import request_text
 

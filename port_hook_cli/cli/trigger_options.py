@@ -297,7 +297,7 @@ class TriggerOutput:
     json: Annotated[options.Json, also(excludes=("--format",))] = False
 
     @property
-    def format(self) -> SnippetFormat | None:
+    def snippet_format(self) -> SnippetFormat | None:
         """The format of the command to paste."""
         return None if self.output is None else find_format(self.output)
 

@@ -195,7 +195,7 @@ def check_store(option: Path | None, runtime: Runtime) -> tuple[CheckResult, str
 
 
 def _store_result(store: CaptureStore) -> CheckResult:
-    count, size = store.count(), _store_size(store.path)
+    count, size = store.number_of_captures(), _store_size(store.path)
     store.check_writable()
     captures = f"{count:,} capture{'' if count == 1 else 's'}"
     return CheckResult(

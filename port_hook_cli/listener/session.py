@@ -291,9 +291,9 @@ def _show_ready(session: Session, runtime: Runtime, observer: Observer, started:
         observer.notice("This relay responds to Port itself: Port does not get the responses of your handler.")
         observer.notice("")
     if session.copy:
-        from port_hook_cli.terminal.clipboard import copy
+        from port_hook_cli.terminal.clipboard import copy_text
 
-        observer.notice(copy(public_url or serving.url, environ=runtime.environ, terminal=runtime.stderr))
+        observer.notice(copy_text(public_url or serving.url, environ=runtime.environ, terminal=runtime.stderr))
     observer.event(ready_event(url=serving.url, public_url=public_url))
 
 

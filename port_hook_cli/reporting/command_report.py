@@ -277,5 +277,5 @@ class CommandLog:
 
     def _append(self, lines: bytes) -> None:
         if lines:
-            self._spool.append(lines)
+            self._spool.add_lines(lines)
             self._tail = (self._tail + lines[-_TAIL_BYTES:])[-_TAIL_BYTES:]

@@ -49,7 +49,7 @@ class Spool:
         """The number of bytes that the reader has not taken."""
         return self._end + len(self._buffer) - self.position
 
-    def append(self, lines: bytes) -> None:
+    def add_lines(self, lines: bytes) -> None:
         """Add whole lines. Never raises."""
         with self._lock:
             if self.waiting + len(lines) > self._max_kept:

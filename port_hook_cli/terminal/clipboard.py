@@ -20,7 +20,7 @@ _PROGRAMS = (
 _TIMEOUT_S = 3
 
 
-def copy(text: str, *, environ: Mapping[str, str], terminal: TextIO | None = None) -> str:
+def copy_text(text: str, *, environ: Mapping[str, str], terminal: TextIO | None = None) -> str:
     """Copy `text` to the clipboard with the first program on PATH that succeeds, else through `terminal` (stderr).
 
     Returns the outcome as a sentence. The terminal gets the sequence OSC 52, which not every terminal supports and none

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from port_hook_cli.actions.template_braces import BadTemplate, requote, split
+from port_hook_cli.actions.template_braces import BadTemplate, requote, split_template
 from port_hook_cli.actions.templates import UNDEFINED, ExpressionFailed, JqError, prepare, render
 from port_hook_cli.javascript.values import js_entries, read_json, write_json
 
@@ -97,7 +97,7 @@ def test_a_template_is_refused_with_the_message_of_ports_engine(template: Any, w
     ],
 )
 def test_braces_in_quotes_do_not_end_an_expression(template: str, expressions: tuple[str, ...]) -> None:
-    assert split(template).expressions == expressions
+    assert split_template(template).expressions == expressions
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_template_without_braces_is_not_changed(template: Any) -> None:
 @given(st.text(alphabet="{}'\"\\ a😀\n"))
 def test_pieces_and_expressions_of_a_template_join_to_the_template(text: str) -> None:
     try:
-        parts = split(text)
+        parts = split_template(text)
     except BadTemplate as error:
         event(str(error)[:20])
         return

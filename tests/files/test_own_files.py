@@ -61,7 +61,7 @@ def keep_an_entry(home: Path, _: Path) -> None:
 
 def keep_a_report(home: Path, _: Path) -> None:
     kept = KeptReports(home).create(ReportState(run_id=RUN_ID, api_url="http://127.0.0.1:9", created_at=1.0), "abc")
-    kept.spool.append(b"a line\n")
+    kept.spool.add_lines(b"a line\n")
     kept.release()
 
 

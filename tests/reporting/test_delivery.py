@@ -75,7 +75,7 @@ def keep(home: Path, lines: int, run_id: str = RUN_ID) -> KeptReports:
     report = reports.create(a_state(run_id), "0123456789ab")
     for number in range(lines):
         # Each line is a batch of its own, and many are the same.
-        report.spool.append(b"%d\n" % (number // 2 % 3) * 60_000)
+        report.spool.add_lines(b"%d\n" % (number // 2 % 3) * 60_000)
     report.release()
     return reports
 
@@ -124,7 +124,7 @@ async def test_blank_lines_are_not_sent_alone(tmp_path: Path) -> None:
     (folder,) = reports.folders()
     report = reports.open(folder)
     assert report is not None
-    report.spool.append(b"\n \n")
+    report.spool.add_lines(b"\n \n")
     report.release()
     api = Api()
     assert await send(reports, api)
@@ -138,7 +138,7 @@ async def test_lines_after_blank_lines_are_sent_once_when_the_report_is_cut_off(
     assert report is not None
     lines = b"a\n" * (MAX_BATCH_BYTES // 2)
     for batch in (b"\n" * MAX_BATCH_BYTES, lines, b"b\n"):
-        report.spool.append(batch)
+        report.spool.add_lines(batch)
     report.release()
     fates = [None, None, CutOff()]  # before and after the first call, and before the second
     api = Api(lambda: fates.pop(0) if fates else None)
@@ -189,7 +189,7 @@ class Live:
         (folder,) = self.reports.folders()
         self.report = self.reports.open(folder)
         assert self.report is not None
-        self.report.spool.append(b"one\n")
+        self.report.spool.add_lines(b"one\n")
         self.api = Api(self._fate)
         self._fates = list(fates)
         self.live = LiveReport(self.report, self._open, self._note, first_pause_s=0)

@@ -36,8 +36,8 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 def test_spool_returns_whole_lines_in_order(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
-    spool.append(b"one\ntwo\n")
-    spool.append(b"three\n")
+    spool.add_lines(b"one\ntwo\n")
+    spool.add_lines(b"three\n")
     assert take_all(spool, 10) == [b"one\ntwo\n", b"three\n"]
     assert spool.waiting == 0
     spool.close()
@@ -45,7 +45,7 @@ def test_spool_returns_whole_lines_in_order(tmp_path: Path) -> None:
 
 def test_spool_returns_a_batch_again_until_it_is_advanced(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
-    spool.append(b"one\n")
+    spool.add_lines(b"one\n")
     assert spool.next_batch() == spool.next_batch() == b"one\n"
     spool.close()
 
@@ -53,7 +53,7 @@ def test_spool_returns_a_batch_again_until_it_is_advanced(tmp_path: Path) -> Non
 def test_spool_goes_on_at_its_position_in_another_process(tmp_path: Path) -> None:
     spool = Spool(tmp_path, segment_bytes=8)
     for number in range(100):
-        spool.append(b"line %d\n" % number)
+        spool.add_lines(b"line %d\n" % number)
         spool.next_batch()  # writes it
     first = spool.next_batch(8)
     spool.advance(len(first))
@@ -65,19 +65,19 @@ def test_spool_goes_on_at_its_position_in_another_process(tmp_path: Path) -> Non
 def test_spool_deletes_the_files_that_were_read(tmp_path: Path) -> None:
     spool = Spool(tmp_path, segment_bytes=8)
     for _ in range(10):
-        spool.append(b"x" * 9 + b"\n")
+        spool.add_lines(b"x" * 9 + b"\n")
         spool.next_batch()
     assert len(list(tmp_path.glob("log-*"))) == 10
     take_all(spool)
     assert list(tmp_path.glob("log-*")) == []
-    spool.append(b"after\n")
+    spool.add_lines(b"after\n")
     assert take_all(spool) == [b"after\n"]
     spool.close()
 
 
 def test_spool_files_are_private(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
-    spool.append(b"one\n")
+    spool.add_lines(b"one\n")
     spool.close()
     (path,) = tmp_path.glob("log-*")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -86,10 +86,10 @@ def test_spool_files_are_private(tmp_path: Path) -> None:
 def test_spool_counts_the_lines_beyond_its_limit_and_says_where_they_are_missing(tmp_path: Path) -> None:
     spool = Spool(tmp_path, max_kept=10)
     for line in (b"one\n", b"two\n", b"three\n", b"four\n"):
-        spool.append(line)
+        spool.add_lines(line)
     assert take_all(spool) == [b"one\ntwo\n[port-hook: 2 lines are missing here]\n"]
     assert spool.dropped == 2
-    spool.append(b"five\n")
+    spool.add_lines(b"five\n")
     assert take_all(spool) == [b"five\n"]
     spool.close()
 
@@ -97,22 +97,22 @@ def test_spool_counts_the_lines_beyond_its_limit_and_says_where_they_are_missing
 def test_spool_counts_the_lines_that_cannot_be_written_and_goes_on(tmp_path: Path) -> None:
     folder = tmp_path / "gone"
     spool = Spool(folder)
-    spool.append(b"one\n")
+    spool.add_lines(b"one\n")
     assert spool.next_batch() == b""
     folder.mkdir()
-    spool.append(b"two\n")
+    spool.add_lines(b"two\n")
     assert take_all(spool) == [b"[port-hook: 1 line is missing here]\ntwo\n"]
     spool.close()
 
 
 def test_spool_drops_whole_lines_when_there_is_no_space(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
-    spool.append(b"one\n")
+    spool.add_lines(b"one\n")
     assert spool.next_batch() == b"one\n"
     with files_of_at_most(1_000):
-        spool.append(b"two" * 1_000 + b"\n")
+        spool.add_lines(b"two" * 1_000 + b"\n")
         assert spool.next_batch() == b"one\n"
-    spool.append(b"three\n")
+    spool.add_lines(b"three\n")
     assert take_all(spool) == [b"one\n[port-hook: 1 line is missing here]\nthree\n"]
     spool.close()
 
@@ -122,7 +122,7 @@ def test_spool_loses_no_line_while_threads_append(tmp_path: Path) -> None:
 
     def append(name: bytes) -> None:
         for number in range(5_000):
-            spool.append(b"%s %d\n" % (name, number))
+            spool.add_lines(b"%s %d\n" % (name, number))
 
     threads = [threading.Thread(target=append, args=(name,)) for name in (b"a", b"b")]
     for thread in threads:

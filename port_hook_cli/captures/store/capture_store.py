@@ -284,7 +284,7 @@ class CaptureStore:
             with suppress(ValueError):  # damaged ones are reported when they are shown
                 yield parse_origin(str(written))
 
-    def count(self) -> int:
+    def number_of_captures(self) -> int:
         """Return the number of captures; raises StoreError."""
         return int(self._rows(statements.EVER_AND_NOW, [])[0][1])
 

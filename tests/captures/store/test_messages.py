@@ -171,4 +171,4 @@ async def test_position_waits_behind_captures_that_another_program_delays(tmp_pa
     await writer.close()
 
     with open_store(None, tmp_path) as reader:
-        assert (reader.count(), reader.kafka_positions()) == (1, {PART: 1})
+        assert (reader.number_of_captures(), reader.kafka_positions()) == (1, {PART: 1})

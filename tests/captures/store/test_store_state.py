@@ -16,9 +16,9 @@ from tests.factories import an_exchange
 
 def test_count_is_the_number_of_captures(tmp_path: Path) -> None:
     with open_store(None, tmp_path, create=True) as store:
-        assert store.count() == 0
+        assert store.number_of_captures() == 0
         store.add([an_exchange(), an_exchange()])
-        assert store.count() == 2
+        assert store.number_of_captures() == 2
 
 
 def test_store_that_another_program_writes_to_is_writable(tmp_path: Path) -> None:
