@@ -12,7 +12,7 @@ from port_hook_cli import __version__
 from port_hook_cli.actions.encrypted_inputs import Decryption, plain_value
 from port_hook_cli.captures.comparison import compare
 from port_hook_cli.captures.exports.formats import Exported, find_export
-from port_hook_cli.captures.index.capture_index import IndexState
+from port_hook_cli.captures.index.filling import IndexState
 from port_hook_cli.errors import UsageError
 from port_hook_cli.inspector.feed import Feed
 from port_hook_cli.inspector.parameters import Parameters, read_number, read_query, read_report, read_resend

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from port_hook_cli.captures.index.capture_index import IndexStep
+from port_hook_cli.captures.index.filling import IndexStep
 from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.errors import StoreError
 from port_hook_cli.inspector.reading import CaptureReader

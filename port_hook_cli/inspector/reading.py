@@ -9,14 +9,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
-from port_hook_cli.captures.index.capture_index import (
-    ENOUGH,
-    CaptureIndex,
-    CaptureSearch,
-    IndexState,
-    IndexStep,
-    Listed,
-)
+from port_hook_cli.captures.index.capture_index import ENOUGH, CaptureIndex, CaptureSearch, Listed
+from port_hook_cli.captures.index.filling import IndexState, IndexStep
 from port_hook_cli.captures.index.query import NO_RESPONSE, CaptureQuery
 from port_hook_cli.inspector import records
 from port_hook_cli.inspector.json_levels import find, level

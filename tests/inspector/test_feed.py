@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.captures.index.capture_index import IndexStep
+from port_hook_cli.captures.index.filling import IndexStep
 from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.inspector.feed import Feed

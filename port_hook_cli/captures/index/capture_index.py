@@ -1,4 +1,4 @@
-"""An index over a capture store for readers that search, filter and count: `captures --search` and the inspector.
+"""An index over a capture store for readers that search, filter and count: the inspector and waiting coding agents.
 
 It is in a temporary database of this process and is filled from the store in small steps. So it costs the listener
 nothing, and nobody else can prepare its file. The full-text part (SQLite's FTS5 with trigrams) finds candidates, and
@@ -8,9 +8,8 @@ the store's own rows decide. Where FTS5 is missing, or has not indexed a row yet
 from __future__ import annotations
 
 import math
-import sqlite3
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from heapq import merge
 from pathlib import Path
@@ -18,35 +17,14 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from port_hook_cli.captures.database.conditions import TARGET_OF_THE_LAST_SESSION, Condition, joined, text_condition
-from port_hook_cli.captures.database.files import Files, regrow
-from port_hook_cli.captures.database.opening import Access, connect, portable, store_problem
 from port_hook_cli.captures.database.rows import read_row, text_column
-from port_hook_cli.captures.database.schema import NEWEST
 from port_hook_cli.captures.index.counting import Histogram, Spans, count_over_time, find_spans, spans_of
+from port_hook_cli.captures.index.filling import FilledIndex, IndexPoint
 from port_hook_cli.captures.index.query import AFTER_ANY, CaptureQuery, index_conditions, match_expression
-from port_hook_cli.captures.index.tables import (
-    COUNT_BETWEEN,
-    DROP_TEXTS,
-    FILL_NEW,
-    FILL_OLD,
-    FILL_TEXTS,
-    FORGET_DROPPED,
-    REFRESH,
-    ROW_COLUMNS,
-    SEARCHABLE,
-    SETTINGS,
-    SIZE,
-    TABLES,
-    TEXTS,
-    WHOLE_COLUMNS,
-    decoded,
-    searchable,
-)
+from port_hook_cli.captures.index.tables import ROW_COLUMNS, SIZE, WHOLE_COLUMNS
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Exchange, Headers, Invocation, Payload, Status, Verdict
 
-ROWS_PER_STEP = 2_000
-TEXTS_PER_STEP = 400
 MAX_SPANS = 100_000
 MAX_MATCHES = 20_000
 """How many matches of a text are counted: each is read to be sure of it."""
@@ -54,13 +32,6 @@ MAX_MATCHES = 20_000
 ENOUGH = MAX_MATCHES + 1
 """How many matches a search finds to know whether there are more than are counted."""
 
-# A step indexes texts in parts of so many captures, and begins no further part after so many seconds.
-_TEXTS_PER_PART = 5
-_STEP_S = 0.1
-# Rows without a response are read again until they have one, but only the latest: some never get one.
-_LATEST = 2_000
-# The full-text part is made again when it has more captures that were dropped than ones that are there.
-_MOST_DROPPED = 5_000
 _ROW_PARAMETERS = 500
 _SCANNED_AT_ONCE = 100
 _SCAN = """
@@ -77,56 +48,12 @@ class AmbiguousCapture(StoreError):
     """Several captures have ids that begin so."""
 
 
-class IndexStep(NamedTuple):
-    """What one step of `catch_up` did.
-
-    `newest` is the number of the newest capture, and `has_new` says that captures arrived. `changed` are the numbers of
-    captures that have got their outcome. `is_reset` says that the store was replaced, and that the index is filled
-    again. `is_behind` says that there is more to do.
-    """
-
-    newest: int = 0
-    has_new: bool = False
-    changed: tuple[int, ...] = ()
-    is_reset: bool = False
-    is_behind: bool = False
-
-
 class Listed(NamedTuple):
     """A capture in a list. The body of a capture over 256 KiB, and those of its responses, are left out."""
 
     seq: int
     exchange: Exchange
     size: int
-
-
-class IndexState(NamedTuple):
-    """How far the index is: it has `captures` of them, newest first, and the text of `indexed` of them.
-
-    `has_texts` is False without FTS5. `is_complete` says that nothing is left to do.
-    """
-
-    has_texts: bool
-    indexed: int
-    captures: int
-    is_complete: bool
-
-
-@dataclass(slots=True)
-class _Range:
-    """The numbers that a part of the index covers: `low` to `high`, none if `high` is smaller."""
-
-    low: int = 1
-    high: int = 0
-
-
-class _Point(NamedTuple):
-    """The state of the index at some time: how often it was refilled, the store's version, and its range of numbers."""
-
-    resets: int = 0
-    version: int = -1
-    low: int = 0
-    high: int = 0
 
 
 @dataclass(slots=True)
@@ -143,7 +70,7 @@ class CaptureSearch:
     oldest_first: bool = False
     seqs: list[int] = field(default_factory=list)
     is_done: bool = False
-    point: _Point = field(default_factory=_Point)
+    point: IndexPoint = field(default_factory=IndexPoint)
 
     @property
     def top(self) -> int:
@@ -158,45 +85,12 @@ class CaptureSearch:
             self.newest = seq - 1
 
 
-class CaptureIndex:
-    """An open index. It may be used in several threads, by one at a time. All methods raise StoreError.
-
-    Without `uses_texts`, texts are searched for row by row, as where SQLite has no FTS5.
-    """
+class CaptureIndex(FilledIndex):
+    """An open index that finds, counts and returns captures. All methods raise StoreError."""
 
     def __init__(self, path: Path, *, uses_texts: bool = True) -> None:
-        self.path = path
-        self._uses_texts = uses_texts
-        self._resets = 0
+        super().__init__(path, uses_texts=uses_texts)
         self._last = CaptureSearch(CaptureQuery(), 0)
-        self._open()
-
-    def close(self) -> None:
-        """Drop the index."""
-        self._connection.close()
-
-    @property
-    def state(self) -> IndexState:
-        """How much of the store is in the index."""
-        count, texts = self._count(), self._texts
-        indexed = count if self._has_all_texts() else self._value(COUNT_BETWEEN, (texts.low, texts.high))
-        is_complete = self._has_history and (not self._has_texts or indexed == count)
-        return IndexState(self._has_texts, indexed if self._has_texts else 0, count, is_complete)
-
-    @property
-    def newest(self) -> int:
-        """The number of the newest capture in the index, 0 for none."""
-        return self._rows.high
-
-    def catch_up(self, *, rows: int = ROWS_PER_STEP, texts: int = TEXTS_PER_STEP) -> IndexStep:
-        """Bring the index up to date with the store in one bounded step."""
-        with self._problems():
-            return self._step(rows, texts)
-
-    def catch_up_rows(self) -> None:
-        """Bring everything but the full-text part up to date."""
-        while self.catch_up(texts=0).has_new or not self._has_history:
-            pass
 
     def page(
         self, query: CaptureQuery, *, newest: int | None = None, after: int = 0, limit: int, oldest_first: bool = False
@@ -211,8 +105,8 @@ class CaptureIndex:
         self, query: CaptureQuery, *, newest: int | None = None, after: int = 0, oldest_first: bool = False
     ) -> CaptureSearch:
         """Begin a search for matches up to `newest` and above `after`; one for all matches is begun once."""
-        point = _Point(self._resets, self._version, self._rows.low, self._rows.high)
-        top = self._rows.high if newest is None else min(newest, self._rows.high)
+        point = self.point
+        top = point.high if newest is None else min(newest, point.high)
         search = CaptureSearch(query, top, after, oldest_first, point=point)
         if newest is not None or after or oldest_first:
             return search
@@ -305,136 +199,6 @@ class CaptureIndex:
         found = self._all(TARGET_OF_THE_LAST_SESSION)
         return found[0][0] if found and isinstance(found[0][0], str) else None
 
-    def _open(self) -> None:
-        """Open the store and begin an empty index; what was open before stays open if this fails."""
-        files = Files.at(self.path)
-        connection = connect(self.path, Access.SHOW).connection
-        connection.text_factory = decoded
-        try:
-            connection.create_function(SEARCHABLE, 3, searchable, deterministic=True)
-            connection.execute("ATTACH DATABASE '' AS seen")
-            for statement in (*SETTINGS, *TABLES):
-                connection.execute(statement)
-            has_texts = self._uses_texts and _make_texts(connection)
-            newest = connection.execute("SELECT max(seq) FROM main.captures").fetchone()[0] or 0
-        except sqlite3.Error as error:
-            connection.close()
-            raise store_problem(error, self.path) from error
-        self._connection, self._has_texts = connection, has_texts
-        self._files = _latest(files, Files.at(self.path))
-        self._rows, self._texts = _Range(newest + 1, newest), _Range(newest + 1, newest)
-        self._dropped = 0
-        self._has_history = not newest
-        self._version = -1
-        self._resets += 1
-        self._last = CaptureSearch(CaptureQuery(), 0)
-
-    def _step(self, rows: int, texts: int) -> IndexStep:
-        is_reset = self._reopen_if_replaced()
-        version = self._value("PRAGMA main.data_version")
-        is_changed, self._version = version != self._version, version
-        before = self._rows.high
-        changed: tuple[int, ...] = ()
-        if is_changed:
-            self._refuse_newer()
-            changed = self._refresh()
-            self._fill_new(rows)
-        is_behind = self._rows.high - before >= rows
-        if is_behind:
-            self._version = -1
-        if not self._has_history:
-            self._fill_history(rows)
-        elif is_changed:
-            self._forget_dropped()
-        # A list without its older captures is worse than a search that is slow a little longer.
-        if self._has_texts and self._has_history:
-            self._fill_texts(texts)
-        is_behind = is_behind or not self._has_history or (self._has_texts and not self._has_all_texts())
-        return IndexStep(self._rows.high, self._rows.high > before, changed, is_reset, is_behind)
-
-    def _reopen_if_replaced(self) -> bool:
-        """Begin again if the store was replaced, or if all of its captures were deleted; return whether it was."""
-        self._keep_readable()
-        found = Files.at(self.path)
-        if self._is_same(found) and not self._is_cleared():
-            self._files = _latest(self._files, found)
-            return False
-        old = self._connection
-        self._open()
-        old.close()
-        return True
-
-    def _refuse_newer(self) -> None:
-        """Raise StoreError if a newer port-hook has changed the store's tables since it was opened."""
-        version = self._value("PRAGMA main.user_version")
-        if version > NEWEST:
-            self._version = -1
-            raise StoreError(
-                f"{self.path} has been changed by a newer port-hook (schema {version}).",
-                hint="Start the inspector of that version.",
-            )
-
-    def _is_same(self, found: Files) -> bool:
-        known = self._files
-        pairs = ((known.log_id, found.log_id), (known.index_id, found.index_id))
-        return known.store_id == found.store_id and all(a == b or a is None or b is None for a, b in pairs)
-
-    def _keep_readable(self) -> None:
-        """Restore the size of the file's SQLite index if it was emptied: reading it would end the process."""
-        found = Files.at(self.path)
-        if found.index_id is not None and found.index_size < self._files.index_size:
-            regrow(self.path)
-
-    def _is_cleared(self) -> bool:
-        """Return whether the store's newest capture is older than the index knows: someone deleted captures."""
-        newest = self._value("SELECT max(seq) FROM main.captures") or 0
-        return bool(newest < self._rows.high)
-
-    def _has_all_texts(self) -> bool:
-        return self._texts.low <= self._rows.low and self._texts.high >= self._rows.high
-
-    def _forget_dropped(self) -> None:
-        """Remove captures that a listener has dropped because the store was full."""
-        kept = self._value("SELECT count(*) FROM main.captures")
-        if kept >= self._count():
-            return
-        self._dropped += self._connection.execute(FORGET_DROPPED).rowcount
-        if self._has_texts and self._dropped > max(kept, _MOST_DROPPED):
-            self._connection.execute(DROP_TEXTS)
-            self._connection.execute(TEXTS)
-            self._texts = _Range(self._rows.high + 1, self._rows.high)
-            self._dropped = 0
-
-    def _refresh(self) -> tuple[int, ...]:
-        found = self._connection.execute(portable(REFRESH), (self._rows.high - _LATEST,)).fetchall()
-        return tuple(sorted(seq for (seq,) in found))
-
-    def _fill_new(self, limit: int) -> None:
-        if self._connection.execute(portable(FILL_NEW), (self._rows.high, limit)).rowcount:
-            self._rows.high = self._value("SELECT max(seq) FROM seen.rows")
-
-    def _fill_history(self, limit: int) -> None:
-        added = self._connection.execute(portable(FILL_OLD), (self._rows.low, limit)).rowcount
-        if added:
-            self._rows.low = self._value("SELECT min(seq) FROM seen.rows")
-        self._has_history = added < limit
-
-    def _fill_texts(self, limit: int) -> None:
-        """Index the text of at most `limit` captures: new ones first, then older ones."""
-        texts, rows, end = self._texts, self._rows, monotonic() + _STEP_S
-        for part in _parts(limit):
-            high, low = min(texts.high + part, rows.high), max(texts.low - part, rows.low)
-            if high > texts.high:
-                self._connection.execute(portable(FILL_TEXTS), (texts.high + 1, high))
-                texts.high = high
-            elif low < texts.low:
-                self._connection.execute(portable(FILL_TEXTS), (low, texts.low - 1))
-                texts.low = low
-            else:
-                break
-            if monotonic() > end:
-                break
-
     def _search_all(self, query: CaptureQuery) -> CaptureSearch:
         search = self.search(query)
         while not self.advance(search, ENOUGH):
@@ -517,51 +281,9 @@ class CaptureIndex:
         for seq, is_match in found:
             yield seq, bool(is_match)
 
-    def _rows_of(self, sql: str, values: Sequence[Any]) -> Iterator[Any]:
-        self._keep_readable()
-        with self._problems():
-            yield from self._connection.execute(portable(sql), values)
-
-    def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
-        self._keep_readable()
-        with self._problems():
-            return self._connection.execute(portable(sql), values).fetchall()
-
-    @contextmanager
-    def _problems(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise store_problem(error, self.path) from error
-
-    def _count(self) -> int:
-        return int(self._value("SELECT count(*) FROM seen.rows"))
-
-    def _value(self, sql: str, values: Sequence[Any] = ()) -> Any:
-        row = self._all(sql, values)
-        return row[0][0] if row else None
-
-
-def _make_texts(connection: sqlite3.Connection) -> bool:
-    try:
-        connection.execute(TEXTS)
-    except sqlite3.OperationalError:  # no FTS5, or one without trigrams
-        return False
-    return True
-
-
-def _latest(known: Files, found: Files) -> Files:
-    """Return what is known of a store's files: SQLite makes those beside the store when they are needed."""
-    return found._replace(log_id=found.log_id or known.log_id, index_id=found.index_id or known.index_id)
-
 
 def _order(oldest_first: bool) -> str:
     return "ASC" if oldest_first else "DESC"
-
-
-def _parts(limit: int) -> Iterator[int]:
-    for start in range(0, limit, _TEXTS_PER_PART):
-        yield min(_TEXTS_PER_PART, limit - start)
 
 
 def _read(columns: Sequence[Any]) -> Exchange:
