@@ -168,7 +168,8 @@ class FilledIndex:
             self._version = -1
         if not self._has_history:
             self._fill_history(rows)
-        elif is_changed:
+            is_changed = True  # captures may have been dropped in the meantime
+        if self._has_history and is_changed:
             self._forget_dropped()
         # A list without its older captures is worse than a search that is slow a little longer.
         if self._has_texts and self._has_history:
