@@ -111,6 +111,7 @@ def masked_errors(masker: Masker) -> Iterator[None]:
         yield
     except PortHookError as problem:
         problem.message = masker.message(problem.message)
+        problem.args = (problem.message,)  # what a traceback shows
         raise
 
 

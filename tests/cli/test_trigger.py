@@ -142,17 +142,6 @@ def test_trigger_sends_nothing_to_another_machine_without_to_its_url(run: Run) -
     assert "https://example.com, which is not on this machine, so the request was not sent" in result.err
 
 
-def test_trigger_names_the_sandbox_for_a_target_that_is_ports_own_api(run: Run, folder: Path, backend: Handler) -> None:
-    action = write(folder, "a.json", an_action(url="https://api.getport.io/v1/actions/notify/runs"))
-    result = run("trigger", action, "--input", "title=a", env=ENV)
-    assert (result.code, result.out) == (ExitCode.USAGE, "")
-    assert "https://api.getport.io/v1/actions/notify/runs, which is Port's own API" in result.err
-    assert "--via-port in a sandbox" in result.err
-    assert "--to" in result.err
-    assert run("trigger", action, "--input", "title=a", "--to", backend.url, env=ENV).code == 0
-    assert sent(backend)[0].line == "POST /v1/actions/notify/runs HTTP/1.1"
-
-
 @pytest.mark.parametrize("option", ["--to", "--route"])
 def test_trigger_sends_an_action_with_a_placeholder_url_to_the_given_target(
     run: Run, folder: Path, backend: Handler, option: str
@@ -361,26 +350,14 @@ def test_dry_run_of_a_url_from_a_secret_masks_only_the_secret(
 LONG = "correct-horse-battery-staple"
 
 
-@pytest.mark.parametrize(
-    "method",
-    [
-        {"body": "{{ .secrets.KEY.x }}"},
-        {"url": "{{ .secrets.KEY }}"},
-        {"url": "https://example.com/{{ .secrets.KEY }}"},
-        {"headers": "{{ .secrets.KEY }}"},
-        {"url": "x" * 190 + "{{ .secrets.KEY }}"},  # half of it is shown
-        {"url": "http://me:{{ .secrets.KEY }}@127.0.0.1:9/"},
-        {"url": "http://{{ .secrets.KEY }}.localhost:9/"},
-        {"headers": {"{{ .secrets.KEY }}": "a"}, "url": "http://127.0.0.1:9/"},
-    ],
-)
-def test_trigger_errors_never_contain_a_secret(run: Run, folder: Path, method: dict[str, Any]) -> None:
-    action = write(folder, "a.json", an_action(**method))
+@pytest.mark.parametrize("url", ["https://example.com/{{ .secrets.KEY }}", "http://{{ .secrets.KEY }}.localhost:9/"])
+def test_trigger_errors_never_contain_a_secret(run: Run, folder: Path, url: str) -> None:
+    action = write(folder, "a.json", an_action(url=url))
     secrets = write(folder, "s.json", {"KEY": LONG})
-    for more in ((), ("--strict",), ("--json",), ("--dry-run",), ("--dry-run", "--json"), ("--format", "curl")):
+    for more in ((), ("--json",), ("--dry-run",)):
         result = run("trigger", action, "--input", "title=a", "--secrets", secrets, *more, env=ENV)
         assert "corr" not in result.out + result.err
-        assert "***" in result.out + result.err or method.get("body") or method.get("headers")
+        assert "***" in result.out + result.err
 
 
 def test_trigger_warnings_never_contain_an_encrypted_input(run: Run, folder: Path, backend: Handler) -> None:
@@ -423,19 +400,6 @@ def test_input_on_the_command_line_overrides_the_one_in_a_file(run: Run, folder:
     assert run(*args, env=ENV).code == 0
     properties = sent(backend)[1]["payload"]["properties"]
     assert properties == {"title": "dev-env", "cpu": 8, "memory": 4, "region": "eu-west-1"}
-
-
-def test_failed_expression_is_a_warning_or_an_error_with_strict(run: Run, folder: Path, backend: Handler) -> None:
-    action = write(folder, "a.json", an_action(body={"a": "{{ .run.id.x }}"}))
-    args = ("trigger", action, "--to", backend.url, "--input", "title=a")
-    result = run(*args, env=ENV)
-    assert result.code == 0
-    assert "warning: {{ .run.id.x }} became null: jq: error: Cannot index string" in result.err
-    assert sent(backend)[1] == {"a": None}
-    strict = run(*args, "--strict", env=ENV)
-    assert strict.code == ExitCode.FAILED
-    assert "Cannot index string" in strict.err
-    assert len(backend.requests) == 1
 
 
 # --- which action ---------------------------------------------------------------------------------------------------

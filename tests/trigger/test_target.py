@@ -27,8 +27,8 @@ def test_target_rejects_another_machine_unless_the_user_names_it() -> None:
 
 def test_target_rejects_ports_own_api_with_the_way_to_call_it() -> None:
     url = "https://api.getport.io/v1/actions/notify/runs"
-    with pytest.raises(UsageError, match=r"which is Port's own API") as found:
-        RunTarget().url_for("a", url)
+    with pytest.raises(UsageError, match=r"^The node call's URL is .*, which is Port's own API") as found:
+        RunTarget().url_for("call", url, owner="The node call")
     assert "--via-port" in found.value.hint
     assert RunTarget(to="http://127.0.0.1:8000").url_for("a", url) == "http://127.0.0.1:8000/v1/actions/notify/runs"
     assert RunTarget(to_its_url=True).url_for("a", url) == url
