@@ -79,7 +79,8 @@ def listen(
     """
     runtime: Runtime = ctx.obj
     responses.refuse_seed_without_chance()
-    from port_hook_cli.cli.listen_process import Display, RunWatching, run_session
+    from port_hook_cli.cli.listen_process import RunWatching, run_session
+    from port_hook_cli.listener.screen import Display
     from port_hook_cli.listener.session import Session
     from port_hook_cli.terminal.prompts import asker
 
@@ -112,7 +113,6 @@ def listen(
         sources=(_kafka_source(kafka, target, retarget, access, ask, runtime),) if kafka.is_read else (),
     )
     display = Display(
-        as_json=output.json,
         compact=output.compact,
         app_url=_app_url(runtime, verification.org),
         reveal=output.reveal(secret, runtime),
@@ -135,7 +135,8 @@ def listen(
         observers.append(observer)
         session = replace(session, companions=(companion,))
     watching = RunWatching(report=runs.report, follow_s=runs.follow_timeout if runs.follow else None)
-    return asyncio.run(run_session(session, runtime, display, watching, access, observers, open_page))
+    shown_as = None if output.json else display
+    return asyncio.run(run_session(session, runtime, shown_as, watching, access, observers, open_page))
 
 
 def _policy(

@@ -17,9 +17,9 @@ from port_hook_cli.listener.policy import DelayRange
 from port_hook_cli.tunnels.registry import all_values, tunnel_help
 
 if TYPE_CHECKING:
-    from port_hook_cli.cli.listen_process import Reveal
     from port_hook_cli.invocations.routes import Routes
     from port_hook_cli.listener.public_url import TunnelOptions
+    from port_hook_cli.listener.screen import Reveal
     from port_hook_cli.listener.session import Retarget
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.runtime import Runtime

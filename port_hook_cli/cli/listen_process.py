@@ -8,25 +8,21 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.heap import tune_heap
 from port_hook_cli.listener.ending import EndReason
 from port_hook_cli.listener.keys import KeyCommands
-from port_hook_cli.listener.screen import JsonScreen, TextScreen
+from port_hook_cli.listener.screen import Display, JsonScreen, TextScreen
 from port_hook_cli.listener.session import Session, StoppedEarly, listening
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.signals import stop_signal
 from port_hook_cli.terminal.threads import UnwaitedThreads
 
 if TYPE_CHECKING:
-    from port_hook_cli.actions.encrypted_inputs import Decryption
-    from port_hook_cli.invocations.models import Exchange
     from port_hook_cli.listener.observers import Observer
     from port_hook_cli.port_api.access import PortAccess
-
-Reveal: TypeAlias = "Callable[[Exchange], Sequence[Decryption]]"
 
 _REPEAT_S = 10.0
 # Rendering for a terminal takes milliseconds in a thread. Python's default lets a thread run for 5 ms at a time.
@@ -39,32 +35,6 @@ _EXIT_CODES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Display:
-    """How the session is shown. `reveal` decrypts inputs; `app_url` is where the pages of runs are."""
-
-    as_json: bool = False
-    compact: bool = False
-    app_url: str | None = None
-    reveal: Reveal | None = None
-    conflict: str = ""
-
-    def screen(self, runtime: Runtime, on_broken: Callable[[], None]) -> TextScreen | JsonScreen:
-        """Return the screen. `on_broken` is called when the reader of stdout has closed it."""
-        if self.as_json:
-            return JsonScreen(runtime.stdout, runtime.stderr, on_broken=on_broken)
-        return TextScreen(
-            runtime.stdout,
-            runtime.stderr,
-            environ=runtime.environ,
-            compact=self.compact,
-            app_url=self.app_url,
-            on_broken=on_broken,
-            reveal=self.reveal,
-            conflict=self.conflict,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunWatching:
     """What to do with runs in Port after the handler has responded: `report` their end, follow them for `follow_s`."""
 
@@ -72,7 +42,7 @@ class RunWatching:
     follow_s: float | None = None
 
     def observers(self, access: PortAccess, screen: Observer, settled: set[str]) -> Iterator[Observer]:
-        """Yield the observers, the one that reports before the one that follows; `settled` gets the runs that ended."""
+        """Yield the observers. Reports come first, so that a run is followed to its end; `settled` gets ended runs."""
         if self.report is not None:
             from port_hook_cli.listener.run_reporter import RunReporter
             from port_hook_cli.runs.updates import RunStatus
@@ -87,20 +57,29 @@ class RunWatching:
 async def run_session(
     session: Session,
     runtime: Runtime,
-    display: Display,
+    display: Display | None,
     watching: RunWatching,
     access: PortAccess,
     observers: Sequence[Observer],
     open_page: Callable[[], None] | None,
 ) -> ExitCode:
-    """Listen until Ctrl-C, SIGTERM, the end of the session, or until stdout is closed by its reader."""
+    """Listen until Ctrl-C, SIGTERM, the end of the session, or until stdout is closed by its reader.
+
+    Without `display`, JSON records are printed.
+    """
     loop = asyncio.get_running_loop()
     with _tuned(), stop_signal() as stop:
 
         def on_broken() -> None:
             loop.call_soon_threadsafe(stop.set)
 
-        screen = display.screen(runtime, on_broken)
+        screen: TextScreen | JsonScreen
+        if display is None:
+            screen = JsonScreen(runtime.stdout, runtime.stderr, on_broken=on_broken)
+        else:
+            screen = TextScreen(
+                runtime.stdout, runtime.stderr, environ=runtime.environ, display=display, on_broken=on_broken
+            )
         loop.set_exception_handler(_LoopProblems(screen.notice, runtime.now))
         loop.set_default_executor(UnwaitedThreads())
         settled: set[str] = set()

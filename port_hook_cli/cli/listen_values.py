@@ -21,7 +21,7 @@ _LEAST_STORE = 1024 * 1024
 
 
 def read_tunnel(text: str | None, options: Mapping[str, str | None]) -> TunnelChoice:
-    """Return the tunnel to open: the one in `text`, else `none` when `--public-url` is given, else `auto`.
+    """Return the tunnel to open: the tunnel in `text`, else `none` when `--public-url` is given, else `auto`.
 
     `options` maps the options that only some tunnels take to their values. Raises UsageError.
     """

@@ -203,7 +203,7 @@ def _contradictions(settings: Settings, account: Account, runtime: Runtime) -> I
 
 
 def _all_places(runtime: Runtime) -> Iterator[Mapping[str, Found]]:
-    """Yield what each place has, up to the first one that cannot be read; the keyring is not read again."""
+    """Yield the settings of each place, up to the first unreadable place. The keyring is not read again."""
     places = SettingsPlaces(runtime)
     try:
         for found, _ in places:

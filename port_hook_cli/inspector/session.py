@@ -31,9 +31,9 @@ __all__ = ["InspectorObserver", "InspectorOptions", "inspecting_listener", "insp
 class InspectorOptions:
     """What an inspector needs besides its store: its port (0: any), files of actions, keys, and access to Port.
 
-    `avoided_ports` are those of handlers: a remembered port is not used if it is one of them. `remembers` says that the
-    port and the token are saved in the home folder for the next inspector of the same store. `say` gets what happens
-    while it runs.
+    `avoided_ports` are the ports of handlers: a remembered port is not used if it is among them. `remembers` says that
+    the port and the token are saved in the home folder for the next inspector of the same store. `say` gets what
+    happens while it runs.
     """
 
     access: PortAccess = field(repr=False)

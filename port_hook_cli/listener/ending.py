@@ -48,7 +48,7 @@ class Watcher(Observer):
         self.over = asyncio.Event()
 
     def exchanged(self, exchange: Exchange) -> None:
-        """Count an exchange; the last one that `count` asks for ends the session."""
+        """Count an exchange. When `count` is reached, the session ends."""
         self._shown += 1
         expect = self._plan.expect
         if expect and not (exchange.response and expect.met_by(exchange.response.status)):

@@ -14,7 +14,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 async def check_handlers(routes: Routes, notice: Callable[[str], None], timeout_s: float = TIMEOUT_S) -> None:
-    """Connect once to each handler, without a request, and report those that accept no connection. Never raises."""
+    """Connect once to each handler, without a request, and report handlers that do not accept it. Never raises."""
     targets = {handler_address(target): target for target in routes.targets}
     problems = await asyncio.gather(*(connection_problem(*address, timeout_s) for address in targets))
     for target, problem in zip(targets.values(), problems, strict=True):

@@ -148,7 +148,7 @@ class Pipeline:
     def leave(self, invocation_id: str) -> None:
         """Take a request that waits for its turn out of the queue, as its sender has disconnected.
 
-        Not one that has only begun to wait: the end of its sender may belong to the request.
+        A request that has only begun to wait stays: the end of its sender may belong to the request.
         """
         if turn := self._queued.get(invocation_id):
             turn.give_up()

@@ -32,9 +32,10 @@ NO_DELAY = DelayRange()
 class Policy:
     """How a listener handles requests. Durations are in seconds. With `secret` None, nothing is verified.
 
-    At most `max_in_flight` requests are forwarded at once (None: any number); with `in_order`, those of one run one
-    after the other. `fail_first` invocations fail, then each of the others with the probability `fail_rate`, decided by
-    `seed`. With `drop`, the connections of those that fail are closed without a response; of all, if it is alone.
+    At most `max_in_flight` requests are forwarded at the same time; None means any number. With `in_order`, requests of
+    the same run are forwarded one at a time. `fail_first` invocations fail, then each later invocation with the
+    probability `fail_rate`, decided by `seed`. With `drop`, failing invocations get no response, and their connections
+    are closed; without `fail_first` and `fail_rate`, all invocations fail.
     """
 
     secret: Secret | None
@@ -63,7 +64,7 @@ class Policy:
 class Tally:
     """The counters of a listener.
 
-    `verified` counts accepted requests with a verified signature, `refused` those that were refused or could not be
+    `verified` counts accepted requests with a verified signature, `refused` requests that were refused or could not be
     saved. `waiting` holds the latest 1,000 runs that only a report can end, and whether the latest response to each
     was anything but a 2xx. A run in it may have been reported: the listener does not know.
     """
@@ -80,7 +81,7 @@ class PublicAddress:
     """The public URL of a listener, as its server and its pipeline look it up for each request.
 
     `names` are the host names that requests may be addressed to, besides local ones. `scheme` is what the handler gets
-    as `x-forwarded-proto`: that of the public URL, or `http` as long as there is none.
+    as `x-forwarded-proto`: the scheme of the public URL, or `http` without one.
     """
 
     def __init__(self, url: str | None = None) -> None:

@@ -23,7 +23,7 @@ _MIN_KEEPALIVE_S, _MAX_KEEPALIVE_S = 1.0, 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunnelOptions:
-    """The tunnel that a session was asked to open, or the URL of one that the user runs (`public_url`).
+    """The tunnel that a session opens, or the URL of a tunnel that the user runs (`public_url`).
 
     The public URL is checked every `probe_interval_s` seconds; 0 disables the check. The session ends after
     `exit_after_s` seconds without a working tunnel; None means never.

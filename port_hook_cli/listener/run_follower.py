@@ -73,7 +73,7 @@ class RunFollower(Observer):
         task.add_done_callback(lambda _: self._tasks.pop(run_id, None))
 
     async def finish(self, interrupted: asyncio.Event) -> None:
-        """Wait for the runs that are followed, and name those that got no report."""
+        """Wait for the followed runs, and name the runs that got no report."""
         stopped = asyncio.create_task(interrupted.wait())
         while self._tasks and not stopped.done():
             await asyncio.wait({stopped, *self._tasks.values()}, return_when=asyncio.FIRST_COMPLETED)

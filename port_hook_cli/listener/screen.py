@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TextIO
+from dataclasses import dataclass
+from typing import Any, TextIO, TypeAlias
 
 from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.captures.view.exchange import compact_line, compact_lines, exchange_lines
@@ -18,13 +19,26 @@ from port_hook_cli.tunnels.report import TunnelReport, tunnel_event, tunnel_line
 
 _CLOSE_S = 2.0
 
+Reveal: TypeAlias = Callable[[Exchange], Sequence[Decryption]]
+"""Decrypts the inputs of an exchange."""
 
-class TextScreen(Observer):
-    """Shows invocations on stdout, everything else on stderr.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Display:
+    """How invocations are shown as text: one line each with `compact`, and links to runs with `app_url`.
 
     `reveal` decrypts inputs for the screen. It is called in the screen's thread, for what is shown in full, and must
     not raise. `conflict` says that two places have different secrets; it is added to the fix for a wrong secret.
     """
+
+    compact: bool = False
+    app_url: str | None = None
+    reveal: Reveal | None = None
+    conflict: str = ""
+
+
+class TextScreen(Observer):
+    """Shows invocations on stdout, everything else on stderr. `on_broken` is called when stdout has no reader."""
 
     def __init__(
         self,
@@ -32,18 +46,13 @@ class TextScreen(Observer):
         stderr: TextIO,
         *,
         environ: Mapping[str, str],
-        compact: bool,
-        app_url: str | None,
+        display: Display,
         on_broken: Callable[[], None],
-        reveal: Callable[[Exchange], Sequence[Decryption]] | None = None,
-        conflict: str = "",
     ) -> None:
         self._output = Output(stdout, environ)
         self._messages = Output(stderr, environ)
-        self._reveal = reveal
-        self._conflict = conflict
-        self._compact = compact
-        self._app_url = app_url
+        self._display = display
+        self._compact = display.compact
         self._out = BackgroundWriter(stdout, summarize=_and_more, on_broken=on_broken)
         self._err = BackgroundWriter(stderr, summarize=_nothing, on_broken=_ignore)
 
@@ -79,8 +88,9 @@ class TextScreen(Observer):
             return output.paint(
                 compact_lines(exchange, output.width) if output.is_terminal else [compact_line(exchange)]
             )
-        decrypted = self._reveal(exchange) if self._reveal else ()
-        lines = exchange_lines(exchange, app_url=self._app_url, decrypted=decrypted, conflict=self._conflict)
+        display = self._display
+        decrypted = display.reveal(exchange) if display.reveal else ()
+        lines = exchange_lines(exchange, app_url=display.app_url, decrypted=decrypted, conflict=display.conflict)
         return output.paint(output.fit(lines)) + "\n"
 
 

@@ -83,8 +83,8 @@ async def served(
 ) -> AsyncIterator[Serving]:
     """Listen until the context ends; then requests in progress get two seconds.
 
-    `public_url` is that of a tunnel that the user runs. The URL of any other tunnel is known later. Each of `sources`
-    is opened after the HTTP source, and feeds the same pipeline.
+    `public_url` is the URL of a tunnel that the user runs. The URL of any other tunnel is known later. Each of
+    `sources` is opened after the HTTP source, and feeds the same pipeline.
     """
     async with AsyncExitStack() as stack:
         public = PublicAddress(public_url)
@@ -114,7 +114,7 @@ async def served(
         waiting = _WaitingPipeline(flow)
         source_context = replace(context, receive=waiting.receive)
         for open_source in sources:
-            running.append(await open_source(source_context))  # noqa: PERF401 - those that are open are closed if one fails
+            running.append(await open_source(source_context))  # noqa: PERF401 - if one fails, the open sources are closed
         yield Serving(
             url=url,
             origin=origin,

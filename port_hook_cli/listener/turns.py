@@ -1,4 +1,4 @@
-"""When requests are forwarded: those of one run one after the other, a limited number at once, none during a pause."""
+"""When requests are forwarded: one at a time per run, a limited number at the same time, none during a pause."""
 
 from __future__ import annotations
 

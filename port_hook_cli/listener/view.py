@@ -54,7 +54,7 @@ def held_line(exchange: Exchange, count: int) -> str:
 
 
 def pause_line(released: int | None) -> str:
-    """Return the message about the start of a pause, or about its end with so many requests `released`."""
+    """Return the message about the start of a pause, or about its end, which `released` a number of requests."""
     if released is None:
         return f"Paused: requests are saved and held, not forwarded. {_RELEASE}"
     return f"Resumed: {released} held request{'' if released == 1 else 's'} released."

@@ -208,7 +208,7 @@ class PortApi:
         repeatable: bool = True,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Make one call to any route and return Port's response. `headers` are added to those of each call.
+        """Make one call to any route and return Port's response. `headers` are added to the usual header fields.
 
         A call that is not `repeatable` is never sent again if Port may have acted on it.
         """

@@ -67,7 +67,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logins:
-    """All logins by name. `default` is the one to use if none is named; `warning` is about the file, or ""."""
+    """All logins by name. `default` is used if none is named. `warning` is about the file, or ""."""
 
     path: Path
     default: str | None = None
@@ -87,7 +87,7 @@ class Logins:
 
 
 def check_name(name: str) -> str:
-    """Return the name of an organization; raises UsageError for one that cannot be kept."""
+    """Return the name of an organization; raises UsageError for a name that cannot be saved."""
     if not name.strip() or len(name) > _MAX_NAME or not name.isprintable():
         raise UsageError(
             "The name of the organization is not valid.", hint=f"Give --org 1 to {_MAX_NAME} printable characters."

@@ -54,7 +54,7 @@ class OrgFile:
 
 
 def read_org_file(path: Path) -> OrgFile:
-    """Return the organizations in `path`; a missing file has none, and one that is not safe to use has a refusal.
+    """Return the organizations in `path`; a missing file has none, and a file that is not safe to use has a refusal.
 
     Raises SettingsError when the file cannot be read, is not YAML, or does not have the expected structure. PyYAML is
     imported only if the file exists.

@@ -17,7 +17,7 @@ async def find_api(
 ) -> str:
     """Return the first of `addresses` that accepts the credentials; raises LoginRefusedError if none does.
 
-    The next address is tried only if the one before refuses them, so one that cannot be reached ends the search.
+    The next address is tried only if an address refuses them, so an unreachable address ends the search.
     """
     for address in addresses:
         settings = Settings(client_id=client_id, client_secret=secret, api_url=address)

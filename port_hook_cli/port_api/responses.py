@@ -116,7 +116,7 @@ def action_problem(identifier: str, status: int | None, problem: PortApiError, *
 
 
 def workflow_problem(identifier: str, status: int | None, problem: PortApiError, *, changing: bool) -> PortApiError:
-    """Return an error about a workflow; the arguments are those of `action_problem`."""
+    """Return an error about a workflow, as `action_problem` does about an action."""
     return _definition_problem("workflow", identifier, status, problem, changing=changing)
 
 

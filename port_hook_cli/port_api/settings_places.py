@@ -43,7 +43,7 @@ PlaceReading: TypeAlias = tuple[Mapping[str, Found], tuple[str, ...]]
 class SettingsPlaces:
     """The places of settings, in order of precedence, each read only when it is needed.
 
-    `warnings` are those of the files that have been read so far.
+    `warnings` are about the files that have been read so far.
     """
 
     def __init__(self, runtime: Runtime, *, org: str | None = None, secret_file: str | None = None) -> None:

@@ -157,7 +157,7 @@ def _close(report: KeptReport, live: LiveReport, exit_code: int, problem: PortHo
 
 @contextmanager
 def _switching_often() -> Iterator[None]:
-    """Let the threads that show the output wait 1 ms at most for the one that reports it, not 5."""
+    """Let the threads that show the output wait at most 1 ms, not 5, for the thread that reports it."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     try:

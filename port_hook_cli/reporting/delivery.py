@@ -105,7 +105,7 @@ class ReportDelivery:
         return self._report.state.entries_before is not None
 
     async def _has_entry(self, api: DeliveryApi, call: Call) -> bool:
-        """Whether the run's log has an entry after ours that is the one of `call`."""
+        """Whether the run's log has the entry of `call` after the entries sent before."""
         state = self._report.state
         entries = await api.run_logs(self._run_id, offset=(state.entries_before or 0) + state.entries_sent)
         message = (call.body or {}).get("message")

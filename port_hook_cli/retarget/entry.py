@@ -56,9 +56,9 @@ def split_name(name: str) -> tuple[str, str]:
 class Entry:
     """An action or workflow node that was, or is about to be, retargeted. It contains no credentials of port-hook.
 
-    `identifier` is that of the action or workflow; `node` is empty for an action. `original` is the action as Port
+    `identifier` names the action or workflow; `node` is empty for an action. `original` is the action as Port
     showed it before the first change, or the `node_settings` of the node. `urls` are the URLs that it may have now: the
-    last one that was set, and the next one. `left` is like `original`, after the last change. `at` is the time of the
+    last URL that was set, and the next. `left` is like `original`, after the last change. `at` is the time of the
     first change in seconds since the epoch.
     """
 

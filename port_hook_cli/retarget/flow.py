@@ -161,7 +161,7 @@ class Retargeting:
     async def prepare(self, names: Iterable[str]) -> None:
         """Read the actions and nodes (`WORKFLOW#NODE`) and claim them, without changing them.
 
-        Raises RetargetError with each one that cannot be retargeted or that another process has retargeted,
+        Raises RetargetError with each name that cannot be retargeted or that another process has retargeted,
         PortApiError, StoreError for an unusable journal, and UsageError for an incomplete name. Call `restore` even
         then.
         """

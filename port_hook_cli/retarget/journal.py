@@ -127,7 +127,7 @@ class Journal:
     def kept(self) -> tuple[Kept, ...]:
         """Return all files of the journal, sorted by name; `is_held` marks those in use.
 
-        A folder that cannot be read, such as one that `sudo port-hook` made, is returned as if it were a file.
+        An unreadable folder, such as a folder that `sudo port-hook` made, is returned as if it were a file.
         """
         try:
             paths = [path for path in self._folder.iterdir() if path.suffix == _SUFFIX]

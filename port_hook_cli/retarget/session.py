@@ -57,7 +57,7 @@ async def retargeted(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leftovers:
-    """The files in the journal, without those of other names if names were given.
+    """The files in the journal. If names were given, only the files of these names.
 
     `found` can be restored, `held` are in use by a running listener, and `unreadable` have no entry. `unknown` are the
     given names that the journal does not have, each with the nodes of a workflow of this name.
@@ -98,8 +98,8 @@ async def restore(
 ) -> tuple[Outcome, ...]:
     """Restore what listeners left, and return an outcome for each entry, in this order.
 
-    An entry of another API than that of `access` is not touched. After all others, `may_overwrite` is asked about each
-    entry that someone else has changed; what it allows is restored too. `dry_run` changes nothing in Port. Raises
+    An entry of another API than the API of `access` is not touched. After all others, `may_overwrite` is asked about
+    each entry that someone else has changed; what it allows is restored too. `dry_run` changes nothing in Port. Raises
     SettingsError, and StoreError for an unusable journal.
     """
     api_url = access.settings.api_url

@@ -33,7 +33,7 @@ from port_hook_cli.invocations.models import (
 from port_hook_cli.invocations.records import invocation_event
 from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.listener.responses import OK
-from port_hook_cli.listener.screen import JsonScreen, TextScreen
+from port_hook_cli.listener.screen import Display, JsonScreen, TextScreen
 from port_hook_cli.listener.view import ready_event
 from port_hook_cli.signatures import causes
 from tests.factories import RUN_ID, a_body, a_document, an_exchange, an_invocation
@@ -102,10 +102,8 @@ def text_screen(
         streams.stdout,
         streams.stderr,
         environ={},
-        compact=compact,
-        app_url=None,
+        display=Display(compact=compact, reveal=reveal),
         on_broken=streams.broken.set,
-        reveal=reveal,
     )
 
 
@@ -320,8 +318,7 @@ class Terminal:
                 stream,
                 stream,
                 environ={"COLUMNS": str(self.width), "LINES": "50", "TERM": "xterm-256color", "COLORTERM": "truecolor"},
-                compact=compact,
-                app_url=app_url,
+                display=Display(compact=compact, app_url=app_url),
                 on_broken=lambda: None,
             )
             show(screen)
@@ -488,10 +485,8 @@ def shown_with_conflict(streams: Streams, exchange: Exchange) -> str:
         streams.stdout,
         streams.stderr,
         environ={},
-        compact=False,
-        app_url=None,
+        display=Display(conflict=CONFLICT),
         on_broken=lambda: None,
-        conflict=CONFLICT,
     )
     streams.start_reading()
     screen.exchanged(exchange)
