@@ -48,7 +48,7 @@ class PortAction:
     """An action or automation that is invoked by a webhook, or by a message on Port's Kafka topic.
 
     `inputs` are the declared inputs by name, or None if the action declares none, so that given inputs cannot be
-    checked. `required` is a list of names, or a `jqQuery` that returns one. `condition` is that of the trigger,
+    checked. `required` is a list of names, or a `jqQuery` that returns a list. `condition` is the trigger's,
     `method` is the invocation method, and `approval` is whether Port waits for an approval before it sends the request.
     """
 

@@ -15,8 +15,8 @@ from urllib.parse import quote
 from port_hook_cli.javascript.values import same
 
 WEBHOOK = "WEBHOOK"
-# GET returns these, but PUT refuses them. All other fields are sent back unchanged, including those that are newer than
-# this program: PUT unsets a field that is missing, and changes nothing (422) if there is a field that it refuses.
+# GET returns these, but PUT refuses them. All other fields are sent back unchanged, including fields that are newer
+# than this program: PUT unsets a field that is missing, and changes nothing (422) if there is a field that it refuses.
 SET_BY_PORT = frozenset({"id", "createdAt", "createdBy", "updatedAt", "updatedBy"})
 _METHOD = "invocationMethod"
 _TEMPLATE = "{{"

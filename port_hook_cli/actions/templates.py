@@ -108,7 +108,7 @@ def _split_or_error(text: str) -> Text | BadTemplate:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A template that was read. `expressions` are those in its text, each once."""
+    """A template that was read. `expressions` are the expressions in its text, each once."""
 
     template: Any = field(repr=False)
     texts: Mapping[str, Text | BadTemplate] = field(repr=False)

@@ -25,7 +25,7 @@ from port_hook_cli.sandbox.recipients import Publishes, RunsTopic
 from port_hook_cli.sandbox.request_maker import RequestMaker, SandboxRequest, message_and_hint
 from port_hook_cli.sandbox.run import Phase, SandboxRun
 from port_hook_cli.sandbox.state import SandboxState
-from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
+from port_hook_cli.signatures.signing import Signer, TimestampUnit
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.safe import brief
 
@@ -231,13 +231,13 @@ class Courier:
     ) -> Delivery:
         """Sign and send a request; raises PortHookError for a host that is not allowed. Headers are text."""
         self._check_url(url, "WORKFLOW#NODE")  # the URL of an action was checked before its step
-        stamp = self._sending.unit.stamp(self._state.now())
+        signer = Signer(self._state.client_secret, self._sending.unit)
         given = tuple(headers)
         named = any(name.lower() == _CONTENT_TYPE[0] for name, _ in given)
         fields = (
             *(() if named else (_CONTENT_TYPE,)),
             *given,
-            *signed_headers(body, self._state.client_secret, stamp),
+            *signer.fields(body, self._state.now()),
         )
         invocation = Invocation(
             id=run_id,

@@ -159,7 +159,7 @@ def _invokes(state: SandboxState, kind: Any) -> bool:
 
 
 def _fill_inputs(action: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the inputs, with fixed defaults for those that are not given."""
+    """Return the inputs, with fixed defaults for missing inputs."""
     return {**plain_defaults(_declared(action) or {}, given), **given}
 
 

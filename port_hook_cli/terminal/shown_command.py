@@ -31,8 +31,8 @@ _UNSUPPORTED = (NotImplementedError, RuntimeError, ValueError)
 class ShownCommand:
     """A running command. Create it in a running event loop; the constructor raises OSError if it cannot be started.
 
-    `on_output` is called in threads with the number of a stream (0 or 1) and a chunk, which is empty at its end. stdin
-    is that of port-hook. Where stdout is a terminal, the command's is one, too.
+    `on_output` is called in threads with the number of a stream (0 or 1) and a chunk, which is empty at its end. It has
+    port-hook's stdin. Its stdout is a terminal if port-hook's is.
     """
 
     def __init__(self, words: Sequence[str], runtime: Runtime, on_output: Callable[[int, bytes], None]) -> None:

@@ -18,7 +18,7 @@ _MOST_OF_AN_ID = 200
 class ShownNodeRun:
     """A node's part in a run. `node` is the node's identifier, or its title where Port shows no identifier.
 
-    `outlet` is the one that a CONDITION or INPUT node chose, None where its output does not say.
+    `outlet` is the outlet that a CONDITION or INPUT node chose, or None if its output does not contain it.
     """
 
     id: str

@@ -220,7 +220,7 @@ class _Walker:
         delivery: Delivery | None = None,
         errors: tuple[JqError, ...] = (),
     ) -> Step:
-        """End the current node with `outcome`; one without a result waits from now on."""
+        """End the current node with `outcome`. Without a result, the node waits from now on."""
         outcome = self._without_secrets(outcome)
         now, current = self._effects.now(), run.current
         assert current is not None

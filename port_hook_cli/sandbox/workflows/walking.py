@@ -48,14 +48,12 @@ class WorkflowWalker:
         deliver: Deliver,
         commit: Callable[[], None],
         hint: Callable[[Delivery], str],
-        topic: RunsTopic | None = None,
+        topic: RunsTopic | None,
     ) -> None:
-        self._topic = topic
         self._state = state
         self._renders = renders
-        self._hint = hint
-        self._deliver = deliver
         self._commit = commit
+        self._effects = _SandboxEffects(state, deliver, commit, hint, topic)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
         self._left: set[str] = set()
@@ -102,8 +100,7 @@ class WorkflowWalker:
             self._fail(run_id, "The sandbox cannot render templates: jq is not installed.")
             return
         try:
-            effects = _SandboxEffects(self._state, self._deliver, self._commit, self._hint, self._topic)
-            await walk(run, self._renders, effects)
+            await walk(run, self._renders, self._effects)
         except _Overtaken:
             return
         except PortHookError as problem:
