@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 from port_hook_cli.actions.samples import create_vm
@@ -37,6 +38,11 @@ def signed(body: bytes, *, secret: Secret = SECRET, timestamp: str | None = None
             *signed_headers(body, secret, str(int(NOW)) if timestamp is None else timestamp),
         )
     )
+
+
+def now_signed(body: bytes, *, secret: Secret = SECRET, per_second: int = 1) -> Headers:
+    """Return the headers of a request with `body`, signed now."""
+    return signed(body, secret=secret, timestamp=str(int(time.time() * per_second)))
 
 
 def an_invocation(body: bytes | None = None, **overrides: Any) -> Invocation:

@@ -72,14 +72,14 @@ class KafkaFront:
         """Answer the requests of SASL until a user is authenticated; the broker answers those for versions."""
         server = ScramMechanism(_MECHANISM).make_server(self._stored)
         while True:
-            request = await _frame(reader)
+            request = await read_frame(reader)
             key, version, correlation = struct.unpack_from(">hhi", request)
             if key == _HANDSHAKE:
                 body = struct.pack(">hi", 0, 1) + _text(_MECHANISM)
-                writer.write(_framed(struct.pack(">i", correlation) + body))
+                writer.write(framed(struct.pack(">i", correlation) + body))
             elif key == _AUTHENTICATE:
                 answer = _scram(server, _auth_bytes(request, version))
-                writer.write(_framed(struct.pack(">i", correlation) + _authenticated(version, answer)))
+                writer.write(framed(struct.pack(">i", correlation) + _authenticated(version, answer)))
                 if answer is None:
                     await writer.drain()
                     return False
@@ -87,8 +87,8 @@ class KafkaFront:
                     await writer.drain()
                     return True
             else:
-                backend_writer.write(_framed(request))
-                writer.write(_framed(await _frame(backend_reader)))
+                backend_writer.write(framed(request))
+                writer.write(framed(await read_frame(backend_reader)))
 
     def _stored(self, user: str) -> tuple[bytes, bytes, bytes, int]:
         if user not in self.passwords:
@@ -137,12 +137,12 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         await writer.drain()
 
 
-async def _frame(reader: asyncio.StreamReader) -> bytes:
+async def read_frame(reader: asyncio.StreamReader) -> bytes:
     (size,) = struct.unpack(">i", await reader.readexactly(4))
     return await reader.readexactly(size)
 
 
-def _framed(content: bytes) -> bytes:
+def framed(content: bytes) -> bytes:
     return struct.pack(">i", len(content)) + content
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 # The document is Port's and is not copied into this repository.
@@ -43,6 +45,19 @@ def with_shown_action(document: dict[str, Any]) -> dict[str, Any]:
     responses = document["paths"]["/v1/actions/{action_identifier}"]["get"]["responses"]
     responses["200"] = {"description": "", "content": {"application/json": {"schema": shown}}}
     return document
+
+
+def documented_route(document: Mapping[str, Any], request: httpx.Request) -> str | None:
+    """Return the path of the document that fits a request best, or None."""
+    segments = request.url.raw_path.decode().partition("?")[0].split("/")
+    fitting = [
+        path
+        for path, methods in document["paths"].items()
+        if request.method.lower() in methods
+        and len(path.split("/")) == len(segments)
+        and all(part[:1] == "{" or part == segment for part, segment in zip(path.split("/"), segments, strict=True))
+    ]
+    return min(fitting, key=lambda path: path.count("{"), default=None)
 
 
 def answer_schema(document: dict[str, Any], method: str, route: str, status: int) -> Any:

@@ -12,6 +12,8 @@ import httpx
 import jsonschema
 import pytest
 
+from tests.port_openapi import documented_route
+
 _PLACES = (
     os.environ.get("PORT_WORKFLOWS_OPENAPI", ""),
     str(Path(__file__).parents[2] / "shared" / "port-workflows-api.json"),
@@ -48,7 +50,7 @@ async def check_response(response: httpx.Response) -> None:
     """Fail when a response of a workflow route is not one that the document allows."""
     await response.aread()
     document = workflows_openapi()
-    route = None if document is None else _route(document, response.request)
+    route = None if document is None else documented_route(document, response.request)
     if document is None or route is None:
         return
     described = document["paths"][route][response.request.method.lower()]["responses"]
@@ -58,15 +60,3 @@ async def check_response(response: httpx.Response) -> None:
     schema = ((found or {}).get("content") or {}).get("application/json", {}).get("schema")
     if schema is not None:
         assert (where, faults(document, response.json(), schema)) == (where, [])
-
-
-def _route(document: dict[str, Any], request: httpx.Request) -> str | None:
-    segments = request.url.path.split("/")
-    fitting = [
-        path
-        for path, methods in document["paths"].items()
-        if request.method.lower() in methods
-        and len(path.split("/")) == len(segments)
-        and all(part[:1] == "{" or part == segment for part, segment in zip(path.split("/"), segments, strict=True))
-    ]
-    return min(fitting, key=lambda path: path.count("{"), default=None)

@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from port_hook_cli.invocations.models import Headers, Invocation, Response
+from port_hook_cli.invocations.models import Exchange, Headers, Invocation, Response
 from port_hook_cli.invocations.source import Receive, SourceContext
+from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.server import HttpSource
 
 FINE = Response(status=200, headers=Headers((("X-Answer", "1"),)), body=b"fine")
@@ -94,3 +95,17 @@ def request(body: bytes = b"", *fields: str, method: str = "POST", target: str =
         *fields,
     ]
     return "\r\n".join((*lines, "", "")).encode("latin-1") + body
+
+
+@dataclass
+class Seen(Observer):
+    """Keeps what a listener tells its observers."""
+
+    exchanges: list[Exchange] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+    def exchanged(self, exchange: Exchange) -> None:
+        self.exchanges.append(exchange)
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 
 from port_hook_cli.sandbox import Sandbox
-from tests.port_openapi import answer_schema, faults, openapi_file
+from tests.port_openapi import answer_schema, documented_route, faults, openapi_file
 from tests.servers import NO_TLS
 
 # The agent's routes are not in the document, and would match other routes.
@@ -49,7 +49,7 @@ async def require_documented(response: httpx.Response) -> None:
     document = _document()
     if document is None or response.status_code in UNDOCUMENTED:
         return
-    route = _route(document, response.request)
+    route = None if response.request.url.path in AGENTS else documented_route(document, response.request)
     if route is None:
         return
     where = (response.request.method, response.request.url.path, response.status_code)
@@ -63,17 +63,3 @@ async def require_documented(response: httpx.Response) -> None:
 def _document() -> dict[str, Any] | None:
     place = openapi_file()
     return None if place is None else json.loads(place.read_bytes())
-
-
-def _route(document: Mapping[str, Any], request: httpx.Request) -> str | None:
-    segments = request.url.raw_path.decode().partition("?")[0].split("/")
-    if request.url.path in AGENTS:
-        return None
-    fitting = [
-        path
-        for path, methods in document["paths"].items()
-        if request.method.lower() in methods
-        and len(path.split("/")) == len(segments)
-        and all(part[:1] == "{" or part == segment for part, segment in zip(path.split("/"), segments, strict=True))
-    ]
-    return min(fitting, key=lambda path: path.count("{"), default=None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +23,10 @@ from tests.backends.backends import (
     until,
 )
 from tests.conftest import Run
-from tests.factories import RUN_ID, a_body, a_document, signed
+from tests.factories import RUN_ID, a_body, a_document, now_signed
 from tests.processes import listener
 
 VM = ("--input", "title=zoë")
-
-
-def now_signed(body: bytes, *, per_second: int = 1) -> Any:
-    return signed(body, timestamp=str(int(time.time() * per_second)))
 
 
 def shown_run(client: Any, run_id: str) -> dict[str, Any]:

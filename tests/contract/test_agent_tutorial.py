@@ -12,9 +12,7 @@ import pytest
 
 from port_hook_cli.signatures.signing import sign
 from port_hook_cli.text.secret import Secret
-from tests.contract.test_tutorial import _BLOCK as BLOCK
-from tests.contract.test_tutorial import BLOCKS as BEFORE
-from tests.contract.test_tutorial import Block, Reader, fix
+from tests.contract.test_tutorial import TUTORIAL, Page, Reader, fix
 from tests.sockets import free_port
 
 PAGE = Path(__file__).parents[2] / "docs" / "tutorial" / "through-the-execution-agent.md"
@@ -23,27 +21,22 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell"),
     pytest.mark.timeout(180),
 ]
-BLOCKS = [Block(*match) for match in BLOCK.findall(PAGE.read_text("utf-8"))]
+AGENT_TUTORIAL = Page(PAGE)
 
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Reader:
     ports = {known: str(free_port()) for known in ("8790", "8787", "8000")}
-    for block in (*BEFORE, *BLOCKS):
-        if block.file:
-            (tmp_path / block.file).write_text(block.code.replace("8000", ports["8000"]), encoding="utf-8")
+    for page in (TUTORIAL, AGENT_TUTORIAL):
+        page.save(tmp_path, ports["8000"])
     fix(tmp_path / "backend.py")
     return Reader(tmp_path, ports)
 
 
-def terminal(name: str) -> str:
-    return next(block.code for block in BLOCKS if block.value == name)
-
-
 def test_reader_runs_an_action_through_the_topic_of_the_agent(reader: Reader) -> None:
-    watched, shown, ended = [block for block in BLOCKS if block.language == "sh" and not block.mark]
-    with reader.terminal(terminal("the sandbox")):
-        with reader.terminal(terminal("the watching listener")):
+    watched, shown, ended = [block for block in AGENT_TUTORIAL.blocks if block.language == "sh" and not block.mark]
+    with reader.terminal(AGENT_TUTORIAL.terminal("the sandbox")):
+        with reader.terminal(AGENT_TUTORIAL.terminal("the watching listener")):
             *run, verify = watched.code.splitlines()
             assert reader.run("\n".join(run)).returncode == 0
             captured = reader.run(". ./.env\nport-hook captures --limit 1 --json")
@@ -52,11 +45,14 @@ def test_reader_runs_an_action_through_the_topic_of_the_agent(reader: Reader) ->
                     break
                 captured = reader.run(". ./.env\nsleep 0.1; port-hook captures --limit 1 --json")
             verdict = reader.run(f". ./.env\n{verify}")
-            assert verdict.stdout.startswith(expected_output().strip()), verdict
+            assert verdict.stdout.startswith(AGENT_TUTORIAL.expected_output().strip()), verdict
             message = reader.run(f". ./.env\n{shown.code}")
             assert "invocationMethod" in message.stdout, message
             assert "X-Port-Signature" in message.stdout, message
-        with reader.terminal(terminal("the backend")), reader.terminal(terminal("the forwarding listener")):
+        with (
+            reader.terminal(AGENT_TUTORIAL.terminal("the backend")),
+            reader.terminal(AGENT_TUTORIAL.terminal("the forwarding listener")),
+        ):
             done = reader.run(f". ./.env\n{ended.code}")
             assert (done.returncode, "SUCCESS" in done.stdout) == (0, True), done
 
@@ -64,7 +60,7 @@ def test_reader_runs_an_action_through_the_topic_of_the_agent(reader: Reader) ->
 def test_backend_with_the_line_for_the_agent_verifies_what_the_agent_signs(
     reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (line,) = [block.code for block in BLOCKS if block.language == "python" and not block.file]
+    (line,) = [block.code for block in AGENT_TUTORIAL.blocks if block.language == "python" and not block.file]
     backend = (reader.folder / "backend.py").read_text("utf-8")
     before = "    message = timestamp"
     assert backend.count(before) == 1
@@ -77,7 +73,3 @@ def test_backend_with_the_line_for_the_agent_verifies_what_the_agent_signs(
     signed = sign(json.dumps(body, separators=(",", ":")).encode(), Secret("secret"), now)
     assert scope["is_signed"](json.dumps(body).encode(), signed, now)
     assert not scope["is_signed"](b"{}", signed, now)
-
-
-def expected_output() -> str:
-    return next(block.code for block in BLOCKS if block.language == "text")

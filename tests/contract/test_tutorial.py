@@ -40,7 +40,26 @@ class Block:
     code: str
 
 
-BLOCKS = [Block(*match) for match in _BLOCK.findall(PAGE.read_text("utf-8"))]
+class Page:
+    """The blocks of a page."""
+
+    def __init__(self, path: Path) -> None:
+        self.blocks = [Block(*match) for match in _BLOCK.findall(path.read_text("utf-8"))]
+
+    def save(self, folder: Path, port: str) -> None:
+        """Save the files of the page, for a handler on another port than 8000."""
+        for block in self.blocks:
+            if block.file:
+                (folder / block.file).write_text(block.code.replace("8000", port), encoding="utf-8")
+
+    def terminal(self, name: str) -> str:
+        return next(block.code for block in self.blocks if block.value == name)
+
+    def expected_output(self) -> str:
+        return next(block.code for block in self.blocks if block.language == "text")
+
+
+TUTORIAL = Page(PAGE)
 
 
 @dataclass
@@ -93,36 +112,28 @@ class Reader:
 @pytest.fixture
 def reader(tmp_path: Path) -> Reader:
     ports = {known: str(free_port()) for known in ("8790", "8787", "8000")}
-    reader = Reader(tmp_path, ports)
-    for block in BLOCKS:
-        if block.file:
-            code = block.code
-            (tmp_path / block.file).write_text(code.replace("8000", ports["8000"]), encoding="utf-8")
-    return reader
+    TUTORIAL.save(tmp_path, ports["8000"])
+    return Reader(tmp_path, ports)
 
 
 def commands() -> list[Block]:
     """The commands of the first terminal, in the order of the page."""
-    return [block for block in BLOCKS if block.language == "sh" and block.mark in {"", "exit code"}]
-
-
-def terminal(name: str) -> str:
-    return next(block.code for block in BLOCKS if block.value == name)
+    return [block for block in TUTORIAL.blocks if block.language == "sh" and block.mark in {"", "exit code"}]
 
 
 def test_reader_gets_from_nothing_to_a_tested_backend(reader: Reader) -> None:
     failing, through_listener, replay, wait, tests = commands()
-    with reader.terminal(terminal("the sandbox")):
-        with reader.terminal(terminal("the backend")):
+    with reader.terminal(TUTORIAL.terminal("the sandbox")):
+        with reader.terminal(TUTORIAL.terminal("the backend")):
             refused = reader.run(failing.code)
             assert (refused.returncode, "401" in refused.stdout) == (int(failing.value), True), refused
-            with reader.terminal(terminal("the listener")):
+            with reader.terminal(TUTORIAL.terminal("the listener")):
                 first, second = through_listener.code.splitlines()
                 assert reader.run(f". ./.env\n{first}").returncode == int(through_listener.value)
                 verdict = reader.run(f". ./.env\n{second}")
-        assert verdict.stdout.startswith(expected_output()), verdict
+        assert verdict.stdout.startswith(TUTORIAL.expected_output()), verdict
         fix(reader.folder / "backend.py")
-        with reader.terminal(terminal("the backend")):
+        with reader.terminal(TUTORIAL.terminal("the backend")):
             for command, shown in ((replay, "202"), (wait, "SUCCESS")):
                 done = reader.run(f". ./.env\n{command.code}")
                 assert (done.returncode, shown in done.stdout) == (0, True), done
@@ -130,13 +141,9 @@ def test_reader_gets_from_nothing_to_a_tested_backend(reader: Reader) -> None:
     assert (tested.returncode, "2 passed" in tested.stdout) == (0, True), tested.stdout
 
 
-def expected_output() -> str:
-    return next(block.code for block in BLOCKS if block.language == "text")
-
-
 def fix(backend: Path) -> None:
     """Remove the line that the page says."""
-    line = next(block.code for block in BLOCKS if block.language == "python" and not block.file)
+    line = next(block.code for block in TUTORIAL.blocks if block.language == "python" and not block.file)
     text = backend.read_text("utf-8")
     assert text.count(line) == 1
     backend.write_text(text.replace(line, ""), encoding="utf-8")

@@ -12,6 +12,8 @@ import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from tests.kafka_front import framed, read_frame
+
 FETCH = 1
 
 Tampering = Callable[[int, bytes], bytes]
@@ -69,10 +71,10 @@ class HostileBroker:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, keys: dict[int, int]
     ) -> None:
         while True:
-            frame = await _frame(reader)
+            frame = await read_frame(reader)
             key, _, correlation = struct.unpack_from(">hhi", frame)
             keys[correlation] = key
-            writer.write(_framed(frame))
+            writer.write(framed(frame))
             await writer.drain()
 
     async def _pass_responses(
@@ -80,13 +82,13 @@ class HostileBroker:
     ) -> None:
         real, own = (_HOST + struct.pack(">i", port) for port in (self.backend_port, self.port))
         while True:
-            frame = (await _frame(reader)).replace(real, own)
+            frame = (await read_frame(reader)).replace(real, own)
             key = keys.pop(struct.unpack_from(">i", frame)[0])
             if self.tampering is not None:
                 changed = self.tampering(key, frame)
                 self.changed += changed != frame
                 frame = changed
-            writer.write(_framed(frame))
+            writer.write(framed(frame))
             with suppress(ConnectionError):
                 await writer.drain()
 
@@ -143,12 +145,3 @@ def _first_batch(frame: bytes) -> int | None:
         if is_in_frame and frame[start + _MAGIC] == 2 and frame[start : start + 4] == bytes(4):
             return start
     return None
-
-
-async def _frame(reader: asyncio.StreamReader) -> bytes:
-    (size,) = struct.unpack(">i", await reader.readexactly(4))
-    return await reader.readexactly(size)
-
-
-def _framed(content: bytes) -> bytes:
-    return struct.pack(">i", len(content)) + content

@@ -29,7 +29,6 @@ from port_hook_cli.invocations.models import (
     Verdict,
 )
 from port_hook_cli.kafka.message import message_headers
-from port_hook_cli.listener.observers import Observer
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
@@ -39,6 +38,7 @@ from port_hook_cli.text.remark import say_nothing
 from port_hook_cli.text.secret import Secret
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation, signed
 from tests.inspectors import InspectorClient, beside_listener, keep, over_store
+from tests.receivers import Seen
 from tests.sandboxes import a_sandbox, environ_of, sandbox_with
 from tests.servers import handler
 
@@ -546,22 +546,12 @@ async def test_triggered_action_is_sent_to_the_path_that_the_listener_serves(
         assert target.requests[0].line == "POST /hooks HTTP/1.1"
 
 
-class _Shown(Observer):
-    """Records what a listener shows."""
-
-    def __init__(self) -> None:
-        self.shown: list[Exchange] = []
-
-    def exchanged(self, exchange: Exchange) -> None:
-        self.shown.append(exchange)
-
-
 async def test_replay_beside_a_listener_is_shown_by_it(runtime: MakeRuntime, store: Path) -> None:
     keep(store, [answered()])
-    screen = _Shown()
+    screen = Seen()
     async with beside_listener(runtime(), store, observers=[screen]) as client:
         found = await client.post(f"/api/captures/{ID}/replay")
-    assert [(each.invocation.id, each.invocation.replay_of) for each in screen.shown] == [(found["capture"], ID)]
+    assert [(each.invocation.id, each.invocation.replay_of) for each in screen.exchanges] == [(found["capture"], ID)]
 
 
 async def test_many_clients_at_once_are_served(runtime: MakeRuntime, store: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -14,31 +13,16 @@ import pytest
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.listen_values import read_routes
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.models import Exchange
-from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.serving import ListenPlan, Serving, served
 from port_hook_cli.runtime import Runtime
 from tests.factories import a_body, a_document
+from tests.receivers import Seen
 from tests.servers import NO_TLS, Handler, handler
 
 # The handler closes each connection, so the next request must not use the old one.
 CLOSING = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
 ENDLESS = "[range(1e12)]|length"
-
-
-@dataclass
-class Seen(Observer):
-    """Keeps what the listener tells."""
-
-    exchanges: list[Exchange] = field(default_factory=list)
-    notices: list[str] = field(default_factory=list)
-
-    def exchanged(self, exchange: Exchange) -> None:
-        self.exchanges.append(exchange)
-
-    def notice(self, text: str) -> None:
-        self.notices.append(text)
 
 
 @asynccontextmanager

@@ -17,30 +17,20 @@ from hypothesis import strategies as st
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.captures.view.exchange import compact_line, exchange_lines
 from port_hook_cli.cli.listen_values import read_delay
-from port_hook_cli.invocations.models import Exchange, Simulated
+from port_hook_cli.invocations.models import Simulated
 from port_hook_cli.invocations.records import invocation_event
 from port_hook_cli.invocations.routes import Routes
-from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.policy import DelayRange, Policy
 from port_hook_cli.listener.serving import ListenPlan, Serving, served
 from port_hook_cli.listener.simulator import Simulator
 from port_hook_cli.runtime import Runtime
 from tests.factories import NOW, SECRET, a_body, an_exchange, signed
+from tests.receivers import Seen
 from tests.servers import NO_TLS, handler
 
 
-class Shown(Observer):
-    """Keeps the exchanges."""
-
-    def __init__(self) -> None:
-        self.exchanges: list[Exchange] = []
-
-    def exchanged(self, exchange: Exchange) -> None:
-        self.exchanges.append(exchange)
-
-
 @asynccontextmanager
-async def simulating(runtime: Runtime, shown: Shown, **policy: Any) -> AsyncIterator[tuple[Serving, httpx.AsyncClient]]:
+async def simulating(runtime: Runtime, shown: Seen, **policy: Any) -> AsyncIterator[tuple[Serving, httpx.AsyncClient]]:
     plan = ListenPlan(policy=Policy(**{"secret": None} | policy), port=0)
     runtime = replace(runtime, now=partial(float, NOW))
     async with served(plan, runtime, shown) as serving, httpx.AsyncClient(verify=NO_TLS) as client:
@@ -59,7 +49,7 @@ async def exchange_bytes(serving: Serving, count: int = 1) -> bytes:
 
 
 async def test_drop_closes_the_connection_without_a_response_after_saving(runtime: Callable[..., Runtime]) -> None:
-    world, shown = runtime(), Shown()
+    world, shown = runtime(), Seen()
     with handler() as target:
         routes = Routes(default=target.url)
         async with simulating(world, shown, routes=routes, drop=True) as (serving, _):
@@ -74,7 +64,7 @@ async def test_drop_closes_the_connection_without_a_response_after_saving(runtim
 
 
 async def test_drop_closes_only_the_connections_that_fail_first(runtime: Callable[..., Runtime]) -> None:
-    async with simulating(runtime(), Shown(), drop=True, fail_first=1) as (serving, client):
+    async with simulating(runtime(), Seen(), drop=True, fail_first=1) as (serving, client):
         with pytest.raises(httpx.RemoteProtocolError):
             await client.post(serving.url, content=b"{}")
         assert (await client.post(serving.url, content=b"{}")).status_code == 200
@@ -83,7 +73,7 @@ async def test_drop_closes_only_the_connections_that_fail_first(runtime: Callabl
 async def test_refused_request_is_not_dropped_and_does_not_count_for_fail_first(
     runtime: Callable[..., Runtime],
 ) -> None:
-    shown = Shown()
+    shown = Seen()
     async with simulating(runtime(), shown, secret=SECRET, drop=True, fail_first=1) as (serving, client):
         assert (await client.post(serving.url, content=b"{}")).status_code == 401
         headers = dict(signed(a_body(), timestamp=str(int(NOW))))
@@ -95,7 +85,7 @@ async def test_refused_request_is_not_dropped_and_does_not_count_for_fail_first(
 async def test_dropped_request_is_accepted_again_with_refuse_replays(runtime: Callable[..., Runtime]) -> None:
     options = {"secret": SECRET, "drop": True, "fail_first": 1, "refuse_replays": True}
     headers = dict(signed(a_body(), timestamp=str(int(NOW))))
-    async with simulating(runtime(), Shown(), **options) as (serving, client):
+    async with simulating(runtime(), Seen(), **options) as (serving, client):
         with pytest.raises(httpx.RemoteProtocolError):
             await client.post(serving.url, content=a_body(), headers=headers)
         assert (await client.post(serving.url, content=a_body(), headers=headers)).status_code == 200
@@ -103,7 +93,7 @@ async def test_dropped_request_is_accepted_again_with_refuse_replays(runtime: Ca
 
 async def test_fail_rate_fails_the_same_invocations_with_the_same_seed(runtime: Callable[..., Runtime]) -> None:
     async def statuses(seed: int) -> list[int]:
-        async with simulating(runtime(), Shown(), fail_rate=0.5, seed=seed) as (serving, client):
+        async with simulating(runtime(), Seen(), fail_rate=0.5, seed=seed) as (serving, client):
             return [(await client.post(serving.url, content=b"{}")).status_code for _ in range(20)]
 
     first = await statuses(1)
@@ -113,7 +103,7 @@ async def test_fail_rate_fails_the_same_invocations_with_the_same_seed(runtime: 
 
 
 async def test_response_is_delayed_by_a_time_in_the_range(runtime: Callable[..., Runtime]) -> None:
-    shown, clock = Shown(), asyncio.get_running_loop().time
+    shown, clock = Seen(), asyncio.get_running_loop().time
     async with simulating(runtime(), shown, delay=DelayRange(0.05, 0.1)) as (serving, client):
         started = clock()
         await client.post(serving.url, content=b"{}")

@@ -19,7 +19,7 @@ import pytest
 from port_hook_cli.captures.documents.exchange_fields import truncate
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Exchange, Headers, Status
-from tests.factories import a_body, a_document, signed
+from tests.factories import a_body, a_document, now_signed
 from tests.processes import Listener, environment
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x9b31m\x00\r\n[/x][bold red]\u202e\u2028\ud800"
@@ -49,10 +49,6 @@ class Listening:
     def is_alive(self) -> bool:
         body = a_body(a_document(number=next(_numbers)))
         return self.send(body)[0] == 200 and self.listener.process.poll() is None
-
-
-def now_signed(body: bytes) -> Headers:
-    return signed(body, timestamp=str(int(time.time())))
 
 
 @pytest.fixture(scope="module")

@@ -19,16 +19,12 @@ import pytest
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Headers, Simulated
 from tests.conftest import Run
-from tests.factories import RUN_ID, SECRET, a_body, a_document, signed
+from tests.factories import RUN_ID, SECRET, a_body, a_document, now_signed
 from tests.processes import NO_TUNNEL, Listener, environment, listener
 from tests.servers import handler
 from tests.sockets import free_port
 
 UNSIGNED = Headers((("Host", "localhost"),))
-
-
-def now_signed(body: bytes) -> Headers:
-    return signed(body, timestamp=str(int(time.time())))
 
 
 @pytest.fixture

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.invocations.models import Headers
 from port_hook_cli.sandbox import Sandbox
 from tests.conftest import Run
-from tests.factories import RUN_ID, a_body, signed
+from tests.factories import RUN_ID, a_body, now_signed, signed
 from tests.processes import listener
 from tests.sandboxes import a_sandbox, environ_of
 
@@ -23,14 +21,10 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
-def now_signed(sandbox: Sandbox, body: bytes) -> Headers:
-    return signed(body, secret=sandbox.client_secret, timestamp=str(int(time.time())))
-
-
 def test_listen_reports_and_follows_a_run_before_it_ends(sandbox: Sandbox, folder: Path) -> None:
     options = ("--report", "success", "--follow", "--follow-timeout", "20", "--once")
     with listener(folder, *options, env=environ_of(sandbox)) as listening:
-        assert listening.post(a_body(), now_signed(sandbox, a_body()))[0] == 200
+        assert listening.post(a_body(), now_signed(a_body(), secret=sandbox.client_secret))[0] == 200
         out, err = listening.process.communicate(timeout=30)
     assert listening.process.returncode == ExitCode.OK
     assert sandbox.runs[RUN_ID].report.status == "SUCCESS"

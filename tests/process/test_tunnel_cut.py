@@ -30,7 +30,7 @@ from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Headers
 from port_hook_cli.tunnels.opening import no_tunnel_lines
-from tests.factories import a_body, a_document, signed
+from tests.factories import a_body, a_document, now_signed
 from tests.processes import Listener, environment, listener
 from tests.servers import handler
 from tests.sshd import Sshd, needs_sshd, sshd_for
@@ -50,10 +50,6 @@ NEW_ANSWER = b"HTTP/1.1 202 Accepted\r\ncontent-length: 4\r\n\r\ndone"
 BAD_SIGNS = ("Traceback", "never retrieved", "was destroyed", "never awaited", "no longer watched", "not be watched")
 
 Record = dict[str, Any]
-
-
-def now_signed(body: bytes) -> Headers:
-    return signed(body, timestamp=str(int(time.time())))
 
 
 @dataclass
@@ -285,6 +281,20 @@ def test_a_tunnel_leads_to_the_address_of_the_listener(folder: Path, cloudflared
     with telling(folder, *options, env=cloudflared.environ) as told:
         assert told.invoke(told.url)[0] == 200
         told.end()
+
+
+def test_a_listener_accepts_the_current_host_of_its_tunnel(folder: Path, cloudflared: Cloudflared) -> None:
+    def status(host: str) -> int:
+        return told.listening.post(b"{}", Headers((("Host", host),)))[0]
+
+    (cloudflared.folder / "host").write_text("first.example")
+    with telling(folder, "--tunnel", "cloudflared", "--probe-interval", "0", env=cloudflared.environ) as told:
+        assert told.url.startswith("http://first.example:")
+        assert [status(host) for host in ("first.example", "second.example")] == [401, 421]
+        (cloudflared.folder / "host").write_text("second.example")
+        os.kill(cloudflared.pid(), signal.SIGKILL)
+        told.until(lambda record: str(record.get("url")).startswith("http://second.example:"))
+        assert status("second.example") == 401
 
 
 class TestATunnelWithAnotherUrl:
