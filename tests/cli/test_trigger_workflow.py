@@ -11,7 +11,6 @@ import pytest
 from aiohttp import web
 
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.errors import ExitCode
 from tests.cli.workflow_backend import Backend, Reporting
 from tests.conftest import Run
 from tests.factories import SECRET
