@@ -34,8 +34,8 @@ Change = dict[str, Any]
 def compare(a: Exchange, b: Exchange) -> dict[str, Any]:
     """Return the differences of two captures: `body`, `headers`, `facts` and `response`, each a list of changes.
 
-    `response` has those of the responses' bodies. `complete` is False if there are more than 500 in a list; `note` says
-    why bodies were not compared as JSON.
+    `response` has the changes of the responses' bodies. `complete` is False if there are more than 500 in a list.
+    `note` says why bodies were not compared as JSON.
     """
     bodies = compare_bodies(
         JsonBody(a.invocation.body, a.payload.document, a.payload.problem),
@@ -75,7 +75,7 @@ class BodyChanges(NamedTuple):
 
 
 def compare_bodies(one: JsonBody, other: JsonBody) -> BodyChanges:
-    """Return the changes from one body to another: those of the JSON in them if both have some, or else the sizes."""
+    """Return the changes from one body to another: of their JSON if both have some, otherwise of their sizes."""
     if one.content == other.content:
         return BodyChanges([])
     if one.document is None or other.document is None:

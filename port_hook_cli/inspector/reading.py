@@ -99,7 +99,7 @@ class CaptureReader:
         return await self._search(lambda index: index.search(query, newest=newest), limit + 1, read)
 
     async def news(self, query: CaptureQuery, *, after: int, changed: list[int], limit: int) -> News:
-        """Return the matches above `after`, and those of the captures whose outcome has changed."""
+        """Return the matches above `after`, and the captures with a changed outcome."""
 
         def read(index: CaptureIndex, search: CaptureSearch) -> News:
             added = search.seqs[: limit + 1]

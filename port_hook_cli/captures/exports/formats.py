@@ -1,7 +1,7 @@
 """Captures in the formats of other tools, one row each. Pure.
 
 To add a format, write a function that takes exchanges with their URLs, and add its row. No format has a secret: a
-signature is the one that was recorded, or it is made from the environment when the result is used.
+signature is the recorded one, or is computed from the environment when the result is used.
 """
 
 from __future__ import annotations

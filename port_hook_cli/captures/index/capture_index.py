@@ -49,7 +49,7 @@ class AmbiguousCapture(StoreError):
 
 
 class Listed(NamedTuple):
-    """A capture in a list. The body of a capture over 256 KiB, and those of its responses, are left out."""
+    """A capture in a list. Bodies over 256 KiB and the bodies of responses are left out."""
 
     seq: int
     exchange: Exchange
@@ -116,7 +116,7 @@ class CaptureIndex(FilledIndex):
 
     def advance(self, search: CaptureSearch, enough: int, *, for_s: float = math.inf) -> bool:
         """Search for about `for_s` seconds; return whether it is done, or has found `enough` captures."""
-        if search.point.resets != self._resets:  # the numbers are those of another store
+        if search.point.resets != self._resets:  # the numbers belong to another store
             search.is_done = True
         missing = enough - len(search.seqs)
         if search.is_done or missing <= 0:
@@ -131,7 +131,7 @@ class CaptureIndex(FilledIndex):
         return True
 
     def matching(self, query: CaptureQuery, seqs: Sequence[int]) -> list[int]:
-        """Return those of at most 500 numbers that match, in ascending order."""
+        """Return which of at most 500 numbers match, in ascending order."""
         conditions = [*index_conditions(query), *([text_condition(query.text)] if query.text else [])]
         where, marks = joined(conditions), ",".join("?" * len(seqs))
         sql = f"{_SCAN} AND rows.seq IN ({marks}) AND {where.sql} ORDER BY rows.seq"
@@ -159,7 +159,7 @@ class CaptureIndex(FilledIndex):
             return count_over_time(self._connection, query, seqs, now=now, buckets=buckets)
 
     def listed(self, seqs: Sequence[int]) -> list[Listed]:
-        """Return the captures with these numbers, in their order; those that were dropped are missing."""
+        """Return the captures with these numbers, in their order, without dropped captures."""
         found: dict[int, Listed] = {}
         for start in range(0, len(seqs), _ROW_PARAMETERS):
             part = seqs[start : start + _ROW_PARAMETERS]
@@ -287,7 +287,7 @@ def _order(oldest_first: bool) -> str:
 
 
 def _read(columns: Sequence[Any]) -> Exchange:
-    """Return the exchange of a row, or one that says that the row is damaged."""
+    """Return the exchange of a row, or an exchange that says that the row is damaged."""
     try:
         return read_row(columns)
     except ValueError as error:

@@ -72,7 +72,7 @@ def count_over_time(
 ) -> Histogram:
     """Return matches over time, from the query's `since_s` (or the oldest match) to its `until_s` (or `now`).
 
-    The matches have the numbers `seqs`, or, if it is None, are all those of a query without text, run or id.
+    The matches have the numbers `seqs`. If it is None, they are all matches of a query without text, run or id.
     """
     where = joined(index_conditions(query)) if seqs is None else Condition(_PICKED, (json.dumps(seqs),))
     until = now if query.until_s is None else query.until_s

@@ -41,8 +41,8 @@ SETTINGS = (
     "PRAGMA seen.synchronous = OFF",
     "PRAGMA seen.cache_size = -49152",
 )
-# Queries read the two indexes `facts` and `moments` instead of the larger rows: one is in the order of the numbers,
-# the other in that of time.
+# Queries read the two indexes `facts` and `moments` instead of the larger rows: `facts` is in the order of the
+# numbers, `moments` in the order of time.
 TABLES = (
     """
     CREATE TABLE seen.rows (

@@ -84,7 +84,7 @@ class JqBodyFilter:
         (found,) = self._evaluate(_EACH % self._expression, f"[{','.join(body.text for body in batch)}]")
         if isinstance(found, list) and len(found) == len(batch):
             return found
-        if len(batch) > 1:  # one that is nested too deeply must not hide the others
+        if len(batch) > 1:  # a body that is nested too deeply must not hide the others
             return [result for body in batch for result in self._results([body])]
         return [found.message if isinstance(found, JqError) else "the expression has no usable result"]
 

@@ -501,7 +501,7 @@ class CaptureStore:
             raise StoreError(f"A capture in {self.path} is damaged: {error}.", hint="Was it edited by hand?") from error
 
     def _number(self, name: str) -> int:
-        """Return the number of the one capture that `name` means; raises StoreError."""
+        """Return the number of the only capture that `name` means; raises StoreError."""
         wanted = text_column(name)
         found = self._rows(statements.BY_PREFIX, [len(name), wanted, wanted, _NAMED + 1])
         if not found:

@@ -1,4 +1,4 @@
-"""Delete captures: those over a store's limits, and those that a user prunes.
+"""Delete captures: over a store's limits, or because a user prunes them.
 
 Over the limits, unverified captures are dropped before verified ones, and the oldest first. A verified capture is
 dropped only if the verified ones alone exceed a limit, so a sender without the secret cannot push one out. The newest
@@ -138,7 +138,7 @@ def delete_captures(connection: sqlite3.Connection, rule: PruneRule) -> PruneCou
 
 
 def _limit(connection: sqlite3.Connection, rule: PruneRule) -> float:
-    """Return the moment before which captures are deleted, or the number of the last one that is; 0 for none."""
+    """Return the moment before which captures are deleted, or the number of the last capture to delete; 0 for none."""
     if rule.before_s is not None:
         return rule.before_s
     found = connection.execute(_LAST_TO_DELETE, [rule.keep]).fetchone()

@@ -10,7 +10,7 @@ from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.signatures.verification import UNCHECKED, verify_signature
 from port_hook_cli.text.secret import Secret
 
-# A replay drops nothing: the limits are those of the listener.
+# A replay drops no captures: only the listener enforces limits.
 _NO_LIMIT = 2**50
 
 

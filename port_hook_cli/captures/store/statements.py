@@ -128,10 +128,10 @@ def updates(outcomes: Sequence[Row], *, small: bool) -> list[Statement]:
 class StoreFilter:
     """Which captures of a store to find; None, False and empty values match everything.
 
-    `status` is the verdict's, `response` the statuses of the response. `failed` finds captures that the handler did not
-    answer, or whose response is a 5xx or missing. `since_s` is seconds since the epoch. `text` is in the target, the
-    header fields or the body, ASCII letters in either case. `originals` leaves replays out; `replay_of` finds those of
-    one capture.
+    `status` is the verdict's, `response` the statuses of the response. `failed` finds captures whose handler did
+    not respond, or whose response is a 5xx or missing. `since_s` is seconds since the epoch. `text` is in the target,
+    the header fields or the body, ASCII letters in either case. `originals` leaves replays out. `replay_of` finds the
+    replays of one capture.
     """
 
     action: str | None = None
