@@ -193,12 +193,13 @@ class Inspector:
         inputs = body.get("inputs") or {}
         if not isinstance(inputs, dict):
             raise UsageError('"inputs" is not an object.', hint='Write it as {"NAME": VALUE}.')
-        request = await self._setup.actions.request(name, inputs)
+        made, request = await self._setup.actions.request(name, inputs)
         url = self._setup.destination.default_url(_unsent(request)) or ""
         if not url:
             raise UsageError(
                 "There is no target for the request.", hint="Start `port-hook listen --inspect --forward-to PORT`."
             )
+        await self._setup.access.announce([made.announcement])
         sent = await self._setup.destination.send(request, url)
         return await self._sent(sent, kept_notes(sent))
 

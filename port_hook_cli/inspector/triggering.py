@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.actions.action import read_action
 from port_hook_cli.errors import SettingsError, UsageError
@@ -15,6 +15,9 @@ from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import Signer
 from port_hook_cli.text.secret import Secret
+
+if TYPE_CHECKING:
+    from port_hook_cli.trigger.action import Made
 
 _NO_ACTIONS = "No actions were given. Start the inspector with --actions PATH."
 _MAX_INPUTS = 200
@@ -36,8 +39,11 @@ class Actions:
         """Return the actions with their inputs; raises UsageError for a faulty file."""
         return [_form(action) for action in await asyncio.to_thread(self._read)]
 
-    async def request(self, identifier: str, inputs: Mapping[str, Any]) -> Invocation:
-        """Return the signed request of a run of an action; raises UsageError for inputs that Port would refuse."""
+    async def request(self, identifier: str, inputs: Mapping[str, Any]) -> tuple[Made, Invocation]:
+        """Return the request of a run of an action, and as it is signed.
+
+        Raises UsageError for inputs that Port would refuse, and for an automation, which needs an event.
+        """
         from port_hook_cli.trigger.action import Unmet, make, signed
         from port_hook_cli.trigger.open_invoker import invoking
         from port_hook_cli.trigger.run_data import RunData
@@ -53,7 +59,7 @@ class Actions:
         with invoking(lambda: secret) as invoker:
             made = await make(action, data, invoker, run_id=make_run_id(secrets.choice), now=now)
         assert not isinstance(made, Unmet)  # an automation without an event is refused
-        return signed(made.request, Signer(secret), id=self._runtime.new_id(), now=now)
+        return made, signed(made.request, Signer(secret), id=self._runtime.new_id(), now=now)
 
     def _read(self) -> list[dict[str, Any]]:
         from port_hook_cli.sandbox.definition_files import read_actions

@@ -21,7 +21,7 @@ from port_hook_cli.pytest_plugin.world import World
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.runs.urls import is_in_ports_own
 from port_hook_cli.signatures.signing import Signer
-from port_hook_cli.trigger.action import RunTarget, Unmet, announcement, make, signed
+from port_hook_cli.trigger.action import RunTarget, Unmet, make, signed
 from port_hook_cli.trigger.open_invoker import as_sent
 from port_hook_cli.trigger.run_data import SAMPLE_STARTER, RunData, read_by
 
@@ -64,8 +64,7 @@ async def make_request(
     if isinstance(made, Unmet):
         reasons = "; ".join(f"{each.expression} {each.reason}" for each in made.expressions)
         raise UsageError(f"The automation {action.identifier} does not run for this event: {reasons}.")
-    rendered = made.request
-    told = announcement(action, data, rendered.run_id, rendered.properties)
+    rendered, told = made.request, made.announcement
     world.sandbox.add_run(
         rendered.run_id,
         action=identifier,

@@ -1,4 +1,7 @@
-"""Triggers an action: makes the signed request that Port sends for a run, and sends it to a handler."""
+"""Triggers an action: makes the request that Port sends for a run, addresses and signs it, and sends it to a handler.
+
+Where Port publishes a message instead, `publishing` makes and publishes it; its values are here.
+"""
 
 from __future__ import annotations
 
@@ -100,6 +103,11 @@ class Made:
             *request_remarks(self.request, self.masker),
         )
 
+    @property
+    def announcement(self) -> dict[str, Any]:
+        """What a sandbox is told of the run."""
+        return announcement(self.action, self.data, self.request.run_id, self.request.properties)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
@@ -116,52 +124,12 @@ class RunRequest:
         raw = [(masker.content(name), masker.content(value)) for name, value in sent.headers.raw()]
         return replace(sent, headers=Headers.from_raw(raw), body=masker.content(sent.body))
 
-    @property
-    def announcement(self) -> dict[str, Any]:
-        """What a sandbox is told of the run."""
-        return announcement(self.made.action, self.made.data, self.made.request.run_id, self.made.request.properties)
-
     def fate(self, delivery: Delivery) -> RunFate:
         """Return what the response, or its lack, does to the run in Port."""
         request = self.made.request
         if delivery.status is None:
             return RunFate.FAILURE if request.synchronized else RunFate.NO_RUN
         return run_fate(payload_of(request, self.invocation.body), Response(status=delivery.status))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MadeMessage:
-    """The message of a run without its signature, and how its run ends.
-
-    With `agent`, Port's execution agent sends the request that is in it; `synchronized` means that the response ends
-    the run. `announcement` is what a sandbox is told of the run, or None.
-    """
-
-    action: str
-    run_id: str
-    document: Any
-    synchronized: bool
-    agent: bool
-    masker: Masker = field(repr=False)
-    errors: tuple[JqError, ...] = ()
-    announcement: Mapping[str, Any] | None = None
-
-    def signed(self, signer: Signer | None, *, now: float) -> SignedMessage:
-        """Return the message as it is published; without a signer, it has no signature."""
-        return SignedMessage(self, signed_content(self.document, signer, now=now))
-
-
-@dataclass(frozen=True, slots=True)
-class SignedMessage:
-    """A message as it is published."""
-
-    made: MadeMessage
-    content: bytes
-
-    @property
-    def shown(self) -> bytes:
-        """The message with its secrets masked."""
-        return self.made.masker.content(self.content)
 
 
 async def make(
@@ -225,20 +193,13 @@ def signed(request: RenderedRequest, signer: Signer | None, *, id: str, now: flo
     )
 
 
-def signed_content(document: Any, signer: Signer | None, *, now: float) -> bytes:
-    """Return the bytes of a message, signed at `now` unless there is no signer."""
-    if signer is None:
-        return signed_message(document, None, "")
-    return signed_message(document, signer.secret, signer.unit.stamp(now))
-
-
 async def dispatch(ready: RunRequest, recipient: Recipient, announce: Announce | None = None) -> Delivery:
     """Send a request and return its delivery. A failure is a delivery too.
 
     A sandbox is told of a self-service action's run first, unless `announce` is None.
     """
     if announce is not None and ready.made.action.kind is ActionKind.SELF_SERVICE:
-        await announce([ready.announcement])
+        await announce([ready.made.announcement])
     return await recipient.send(ready.invocation, sendable_url(ready.url))
 
 
@@ -258,3 +219,45 @@ def payload_of(request: RenderedRequest, content: bytes) -> Payload:
     """Return what a request's `content` says, with the run's id and `synchronized` from the request."""
     payload = read_payload(content, Headers(request.headers))
     return replace(payload, run_id=request.run_id, synchronized=request.synchronized)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeMessage:
+    """The message of a run without its signature, and how its run ends.
+
+    With `agent`, Port's execution agent sends the request that is in it; `synchronized` means that the response ends
+    the run. `announcement` is what a sandbox is told of the run, or None.
+    """
+
+    action: str
+    run_id: str
+    document: Any
+    synchronized: bool
+    agent: bool
+    masker: Masker = field(repr=False)
+    errors: tuple[JqError, ...] = ()
+    announcement: Mapping[str, Any] | None = None
+
+    def signed(self, signer: Signer | None, *, now: float) -> SignedMessage:
+        """Return the message as it is published; without a signer, it has no signature."""
+        return SignedMessage(self, signed_content(self.document, signer, now=now))
+
+
+@dataclass(frozen=True, slots=True)
+class SignedMessage:
+    """A message as it is published."""
+
+    made: MadeMessage
+    content: bytes
+
+    @property
+    def shown(self) -> bytes:
+        """The message with its secrets masked."""
+        return self.made.masker.content(self.content)
+
+
+def signed_content(document: Any, signer: Signer | None, *, now: float) -> bytes:
+    """Return the bytes of a message, signed at `now` unless there is no signer."""
+    if signer is None:
+        return signed_message(document, None, "")
+    return signed_message(document, signer.secret, signer.unit.stamp(now))

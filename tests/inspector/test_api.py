@@ -535,15 +535,19 @@ async def test_action_is_listed_and_triggered_with_checked_inputs(
             await client.post("/api/actions/nowhere/trigger", {"inputs": {}}, expect=400)
 
 
-async def test_triggered_action_is_sent_to_the_path_that_the_listener_serves(
+async def test_triggered_action_is_sent_to_the_path_that_the_listener_serves_and_announced_to_a_sandbox(
     runtime: MakeRuntime, store: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "action.json"
     file.write_text(json.dumps(ACTION))
-    with handler() as target:
-        async with beside_listener(runtime(), store, forward_to=target.url, mount="/hooks", actions=[file]) as client:
+    with handler() as target, a_sandbox() as sandbox:
+        access = PortAccess(runtime(env=environ_of(sandbox)), say_nothing)
+        options: dict[str, Any] = {"forward_to": target.url, "mount": "/hooks", "actions": [file], "access": access}
+        async with beside_listener(runtime(), store, **options) as client:
             await client.post("/api/actions/create_vm/trigger", {"inputs": {"cpu": 2}})
         assert target.requests[0].line == "POST /hooks HTTP/1.1"
+        (run,) = sandbox.runs.values()
+    assert (run.start.action, run.start.properties) == ("create_vm", {"cpu": 2})
 
 
 async def test_replay_beside_a_listener_is_shown_by_it(runtime: MakeRuntime, store: Path) -> None:
