@@ -103,7 +103,7 @@ def verify(
 def render(template: object, data: object, *, strict: bool = False) -> Any:
     """Return the JSON value that Port renders from a template (`{{ … }}` with jq) and `data`, or UNDEFINED.
 
-    An expression that fails becomes None; with `strict` it raises RenderError. A number beyond the range of a double is
+    An expression that fails becomes None. With `strict` it raises RenderError. A number beyond the range of a double is
     None, as in JSON.stringify. Needs the extra `render`. All calls of a process share one process of jq, which starts
     with the first call; threads may call it.
     """
@@ -148,7 +148,7 @@ class ReportFields(TypedDict, total=False):
 class Sent:
     """A request that was sent to a handler, and its `delivery`.
 
-    `delivery.status` is None if there was no response; then `delivery.error` says why. `delivery.ok` says whether the
+    `delivery.status` is None if there was no response. Then `delivery.error` says why. `delivery.ok` says whether the
     response was a 2xx. `run_id` is the run that the request belongs to, None if it has none. `capture` is the id of the
     capture that a replay was saved as, "" if it was not saved, or by a listener. `notes` are what the command line
     would say about it.
@@ -175,9 +175,9 @@ async def trigger(
     """Make the request that Port sends for a run of an action or automation, send it to a handler, and return it.
 
     `action` is a JSON or YAML file, `FILE#ID` for one of several, an identifier in Port, or the action as a mapping.
-    `inputs` are its inputs by name. `to` is a URL, or a port on this machine; without it, the request goes to the
+    `inputs` are its inputs by name. `to` is a URL, or a port on this machine. Without it, the request goes to the
     action's URL, which must be on this machine. `secret` is the client secret. `timeout_s` is the limit for the
-    response in seconds; 0 waits indefinitely.
+    response in seconds. 0 waits indefinitely.
 
     Raises PortHookError: for inputs that Port would refuse, an automation that does not run for its event, a file
     without an action, a missing secret, and a URL on another machine. A handler that does not respond is a delivery.
@@ -227,11 +227,11 @@ async def replay(
 ) -> Sent:
     """Send a captured request again, newly signed, and return it with its delivery.
 
-    `source` is a capture's id, `last`, a run id, or a file. `to` is a URL, or a port on this machine; without it, the
+    `source` is a capture's id, `last`, a run id, or a file. `to` is a URL, or a port on this machine. Without it, the
     request goes to the handler on this machine that it was forwarded to. `changes` are new values in the body by path,
     such as `{"payload.properties.cpu": 4}`. `as_captured` sends body, timestamp and signature as captured. `store` is
-    the capture store's file; the default is that of the current directory. A replay of a capture in the store is saved
-    there. `timeout_s` is the limit for the response in seconds; 0 waits indefinitely.
+    the capture store's file, by default the store of the current directory. A replay of a capture in the store is saved
+    there. `timeout_s` is the limit for the response in seconds. 0 waits indefinitely.
 
     Raises PortHookError: for an unknown source, a missing target or secret, and a change that does not fit the body.
     """
@@ -299,7 +299,7 @@ async def report_run(run_id: str, *, org: str | None = None, **fields: Unpack[Re
 
 
 class Listener:
-    """A listener that is running; `listen` opens one."""
+    """A running listener, which `listen` opens."""
 
     def __init__(self, running: Listening, arrived: asyncio.Queue[Exchange]) -> None:
         self._running = running
@@ -330,11 +330,11 @@ async def listen(
     store: Path | None = None,
     forward_timeout_s: float = 30.0,
 ) -> AsyncIterator[Listener]:
-    """Receive invocations on 127.0.0.1: verify, save and forward them; a context manager that yields the listener.
+    """Receive invocations on 127.0.0.1: verify, save and forward them. A context manager that yields the listener.
 
-    `forward_to` is the URL of a handler, or its port on this machine; without it, the response to each verified request
+    `forward_to` is the URL of a handler, or its port on this machine. Without it, the response to each verified request
     is 200. Requests that fail verification are saved, get 401, and are not forwarded. `port` 0 takes any free one.
-    `store` is the capture store's file; the default is that of the current directory. `forward_timeout_s` is the limit
+    `store` is the capture store's file, by default the store of the current directory. `forward_timeout_s` is the limit
     for the handler's response in seconds. No tunnel is opened.
 
     Raises PortHookError: for a port that is in use, a store that cannot be written, and a missing secret.

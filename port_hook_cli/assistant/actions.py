@@ -149,7 +149,7 @@ class _ActionTool:
         return await find_action(self._source, self._access, self._runtime, self._say)
 
     def _data(self, form: PortAction) -> RunData:
-        """Return the data of the run in the arguments; raises UsageError for another document."""
+        """Return the data of the run in the arguments. Raises UsageError for another document."""
         given = self._arguments
         event = read_value("event", given["event"], read_event) if "event" in given else None
         data = RunData(

@@ -41,7 +41,7 @@ class Workspace:
 
     @property
     def store_file(self) -> Path:
-        """The capture store's path; the file may not exist yet."""
+        """The capture store's path. The file may not exist yet."""
         return store_path(self.store, self.runtime.cwd)
 
     @property
@@ -56,7 +56,7 @@ class Workspace:
         return Masker(self.runtime.memory.secrets)
 
     def open_store(self) -> CaptureStore:
-        """Open the store to read it; raises StoreError."""
+        """Open the store to read it. Raises StoreError."""
         return open_captures(self.store, self.runtime, self.say, show_only=True)
 
     def access(self, needs: tuple[str, ...] = ALL_NEEDS) -> PortAccess:

@@ -110,7 +110,7 @@ async def _trigger(asked: TriggerCommand) -> ExitCode:
 def _inputs(
     action: str, run: TriggerRun, workflow: TriggerWorkflow, signature: TriggerSignature
 ) -> tuple[tuple[str, str | None], ...]:
-    """Return every input that is read, with the name of its file; `-` is stdin."""
+    """Return every input that is read, with the name of its file. `-` is stdin."""
     return (
         ("the action", action.partition("#")[0]),
         ("the inputs", run.inputs),

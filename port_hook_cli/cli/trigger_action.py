@@ -25,7 +25,7 @@ from port_hook_cli.trigger.run_data import RunData
 
 
 async def trigger_action(action: PortAction, asked: TriggerCommand) -> ExitCode:
-    """Carry out `trigger` for an action; raises the PortHookErrors of files, settings, inputs, templates and Port."""
+    """Carry out `trigger` for an action. Raises the PortHookErrors of files, settings, inputs, templates and Port."""
     _refuse_options_of_workflows(asked)
     data = asked.run.read(action, asked.runtime)
     with masked_errors(Masker(data.secret_values(action))):

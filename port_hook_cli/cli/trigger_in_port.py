@@ -49,7 +49,7 @@ _SUCCESS = "SUCCESS"
 
 
 async def run_action_in_port(action: PortAction, data: RunData, asked: TriggerCommand) -> ExitCode:
-    """Run `action` through Port's API, which checks the inputs; raises UsageError, SettingsError and PortApiError.
+    """Run `action` through Port's API, which checks the inputs. Raises UsageError, SettingsError and PortApiError.
 
     The exit code is 1 for a run that failed, was declined, or did not end within --wait.
     """
@@ -115,7 +115,7 @@ def _email(data: RunData, asked: TriggerCommand) -> str | None:
 
 
 async def run_workflow_in_port(found: FoundWorkflow, data: RunData, asked: TriggerCommand) -> ExitCode:
-    """Run a workflow that Port has through its API, which checks the inputs; raises UsageError and PortApiError.
+    """Run a workflow that Port has through its API, which checks the inputs. Raises UsageError and PortApiError.
 
     The exit code is 1 for a run that failed, was cancelled, or did not end within --wait.
     """

@@ -77,7 +77,7 @@ class TriggerTarget:
     timeout_s: Annotated[options.ResponseTimeout, also(no_effect=_IN_PORT)] = 40.0
 
     def read(self) -> RunTarget:
-        """Return the targets as URLs; raises UsageError."""
+        """Return the targets as URLs. Raises UsageError."""
         from port_hook_cli.invocations.forwarding import read_target
         from port_hook_cli.trigger.action import RunTarget
 
@@ -91,7 +91,7 @@ class TriggerTarget:
 
     @property
     def brokers(self) -> tuple[str, ...] | None:
-        """The brokers that messages are published to; raises UsageError."""
+        """The brokers that messages are published to. Raises UsageError."""
         if self.kafka is None:
             return None
         from port_hook_cli.kafka.local import read_bootstrap
@@ -216,7 +216,7 @@ class TriggerWorkflow:
 
     @property
     def responses(self) -> dict[str, str]:
-        """The outlets by INPUT node; raises UsageError."""
+        """The outlets by INPUT node. Raises UsageError."""
         if not self.respond:
             return {}
         from port_hook_cli.trigger.outputs import read_responses
@@ -226,7 +226,7 @@ class TriggerWorkflow:
     async def read_outputs(
         self, workflow: Workflow, node: str | None, access: PortAccess, runtime: Runtime, say: Say
     ) -> dict[str, Mapping[str, Any]]:
-        """Return the outputs by node that the options give, or those of the last run with what the options add."""
+        """Return the outputs by node that the options give, or the outputs of the last run and of the options."""
         from functools import reduce
 
         from port_hook_cli.trigger.action_files import read_object

@@ -57,7 +57,7 @@ def request_lines(ready: RunRequest) -> Iterator[Text]:
 def response_lines(ready: RunRequest, delivery: Delivery, *, conflict: str = "") -> Iterator[Text]:
     """Yield the lines of the response, or the error, and the effect on the run in Port, with secrets masked.
 
-    `conflict` says that two places have different secrets; it is shown if the handler refused the signature.
+    `conflict` says that two places have different secrets. It is shown if the handler refused the signature.
     """
     masker, fate, run_id = ready.made.masker, ready.fate(delivery), ready.made.request.run_id
     if delivery.status is None:
@@ -133,7 +133,7 @@ def sending_line(step: Step, request: RenderedRequest, masker: Masker) -> Text:
 def step_lines(step: Step, masker: Masker, conflict: str = "") -> Iterator[Text]:
     """Yield the outcome of a node: the response, its result and output, what Port does not document, what to do next.
 
-    `conflict` says that two places have different secrets; it is shown if the handler refused the signature.
+    `conflict` says that two places have different secrets. It is shown if the handler refused the signature.
     """
     from port_hook_cli.workflows.shown_run import show_node_run
 
@@ -158,7 +158,7 @@ def step_lines(step: Step, masker: Masker, conflict: str = "") -> Iterator[Text]
 
 
 def node_line(node_run: ShownNodeRun, kind: str) -> Text:
-    """Return the line of a node that a run has come to; `kind` is its type."""
+    """Return the line of a node that a run has come to. `kind` is its type."""
     return Text.assemble((brief(node_run.node), "bold"), f"  {brief(kind)}".rstrip())
 
 

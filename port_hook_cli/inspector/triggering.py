@@ -24,7 +24,7 @@ _MAX_INPUTS = 200
 
 
 class Actions:
-    """Actions in files and folders; they are read again for each request, so that edits take effect at once."""
+    """Actions in files and folders. They are read again for each request, so that edits take effect immediately."""
 
     def __init__(self, paths: Sequence[Path], secret: Secret | None, runtime: Runtime) -> None:
         self._paths, self._secret, self._runtime = paths, secret, runtime
@@ -36,7 +36,7 @@ class Actions:
         return None if self._secret else "There is no client secret to sign with."
 
     async def forms(self) -> list[dict[str, Any]]:
-        """Return the actions with their inputs; raises UsageError for a faulty file."""
+        """Return the actions with their inputs. Raises UsageError for a faulty file."""
         return [_form(action) for action in await asyncio.to_thread(self._read)]
 
     async def request(self, identifier: str, inputs: Mapping[str, Any]) -> tuple[Made, Invocation]:

@@ -54,7 +54,7 @@ def load_blueprint(source: ActionSource, folders: Sequence[Path]) -> Mapping[str
 
 
 def find_file(path: Path, folders: Sequence[Path]) -> Path:
-    """Return the file at `path` in the first of `folders` that has it; raises UsageError."""
+    """Return the file at `path` in the first of `folders` that has it. Raises UsageError."""
     places = [folder / path for folder in dict.fromkeys(folders)]
     found = next((place for place in places if place.is_file()), None)
     if found is None:

@@ -134,7 +134,7 @@ def url_to(url: str, to: str | int | None, *, by_agent: bool, owner: str = "The 
 
 
 async def send(world: World, request: PortRequest, timeout_s: float) -> BackendResponse | None:
-    """Send a request and record its response; return None if there is none within `timeout_s` seconds.
+    """Send a request and record its response. Return None if there is none within `timeout_s` seconds.
 
     Raises TargetError if the backend cannot be reached or closes the connection early.
     """
@@ -147,7 +147,7 @@ async def send(world: World, request: PortRequest, timeout_s: float) -> BackendR
 
 
 async def deliver(world: World, request: PortRequest, timeout_s: float) -> Delivery | None:
-    """Send a request and return its delivery; return None if there is no response within `timeout_s` seconds."""
+    """Send a request and return its delivery. Return None if there is no response within `timeout_s` seconds."""
     world.requests[request.run_id] = request
     invocation = Invocation(
         id=request.run_id,

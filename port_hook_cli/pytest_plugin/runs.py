@@ -41,7 +41,7 @@ class PortRequest:
     errors: tuple[JqError, ...] = ()
 
     def json(self) -> Any:
-        """Return the body as a JSON value; raises ValueError if it is not JSON."""
+        """Return the body as a JSON value. Raises ValueError if it is not JSON."""
         return json.loads(self.body)
 
 
@@ -77,7 +77,7 @@ class BackendResponse:
         return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """Return the body as a JSON value; raises ValueError if it is not JSON."""
+        """Return the body as a JSON value. Raises ValueError if it is not JSON."""
         return json.loads(self.body)
 
 

@@ -108,7 +108,7 @@ class PortSandbox:
         return self.world.do(lambda: self.shown(self.world.sandbox.add_run(run_id, action=action)))
 
     def wait_for_end(self, run_id: str, *, timeout_s: float | None = None) -> Run:
-        """Wait until a run has ended, and return it; raises RunNotEnded after `timeout_s` seconds."""
+        """Wait until a run has ended, and return it. Raises RunNotEnded after `timeout_s` seconds."""
         __tracebackhide__ = True
         return self.world.call(self.ended(run_id, timeout_s, blocks=is_in_event_loop()))
 

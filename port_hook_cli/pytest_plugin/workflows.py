@@ -44,7 +44,7 @@ from port_hook_cli.workflows.workflow import (
 class WorkflowArguments(TypedDict, total=False):
     """Optional properties of a workflow's run.
 
-    `to` is the backend: a URL or a port on this machine; `routes` maps nodes to their own. `outputs` maps nodes that
+    `to` is the backend: a URL or a port on this machine. `routes` maps nodes to their own. `outputs` maps nodes that
     do not run to their outputs, `responses` INPUT nodes to the outlets that are chosen. `event` is for an event
     trigger, `by` the user who started the run, `secrets` the organization's secrets by name. `timeout_s` is the
     timeout in seconds of each request, and of each report of an asynchronous node.
@@ -64,7 +64,7 @@ _KNOWN = WorkflowArguments.__annotations__.keys()
 
 
 def load_workflow(source: ActionSource, folders: Sequence[Path]) -> tuple[Mapping[str, Any], Workflow, str | None]:
-    """Return a workflow's document, the workflow, and the node that FILE#NODE names; raises UsageError."""
+    """Return a workflow's document, the workflow, and the node that FILE#NODE names. Raises UsageError."""
     if isinstance(source, Mapping):
         document, node = unwrapped(source), None
     else:
@@ -81,7 +81,7 @@ def load_workflow(source: ActionSource, folders: Sequence[Path]) -> tuple[Mappin
 
 
 def names_a_node(source: ActionSource, folders: Sequence[Path]) -> bool:
-    """Whether `source` is FILE#NODE of a workflow, and not an action; raises UsageError for a file that is missing."""
+    """Whether `source` is FILE#NODE of a workflow, and not an action. Raises UsageError for a file that is missing."""
     if not isinstance(source, (str, PurePath)) or "#" not in str(source):
         return False
     file = find_file(Path(str(source).rpartition("#")[0]), folders)
@@ -97,7 +97,7 @@ async def run_whole(
     inputs: Mapping[str, Any],
     options: WorkflowArguments,
 ) -> WorkflowOutcome:
-    """Run a workflow from its trigger; raises WorkflowNotEnded, UsageError, InvalidInputs and TypeError."""
+    """Run a workflow from its trigger. Raises WorkflowNotEnded, UsageError, InvalidInputs and TypeError."""
     document, workflow, name = loaded
     try:
         trigger = workflow.trigger(name)
@@ -121,7 +121,7 @@ async def run_node(
     inputs: Mapping[str, Any],
     options: WorkflowArguments,
 ) -> Run:
-    """Run one WEBHOOK node; the outputs of others are given. Raises what `run_whole` does."""
+    """Run one WEBHOOK node over the given outputs of others. Raises what `run_whole` does."""
     document, workflow, name = loaded
     node = workflow.nodes.get(name or "")
     if node is None:
@@ -228,7 +228,7 @@ class TestedWorkflow:
         self._world.sandbox.keep_workflow_run(step.run)
 
     async def send(self, run: WorkflowRun, node: Node, request: RenderedRequest) -> Delivery | None:
-        """Send a node's request to the backend; raises UsageError for a URL that is not on this machine."""
+        """Send a node's request to the backend. Raises UsageError for a URL that is not on this machine."""
         # `to` is the backend, and a node that calls Port's own API is not meant for it.
         backend = None if is_in_ports_own(request.url) else self._settings.to
         to = self._settings.routes.get(node.identifier, backend)

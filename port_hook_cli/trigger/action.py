@@ -111,7 +111,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """The request of a run, as it is sent to `url`."""
+    """The request of a run, ready to be sent to `url`."""
 
     made: Made
     invocation: Invocation
@@ -155,7 +155,7 @@ def require_event(action: PortAction, data: RunData) -> None:
 
 
 async def find_unmet(action: PortAction, data: RunData, invoker: Invoker) -> Unmet | None:
-    """Return why an automation does not run for its event, or None; raises UsageError if it has no event."""
+    """Return why an automation does not run for its event, or None. Raises UsageError if it has no event."""
     require_event(action, data)
     unmet = await invoker.unmet(action, data.event)
     return Unmet(action.identifier, tuple(unmet)) if unmet else None
@@ -169,7 +169,7 @@ def address(
     id: str,  # noqa: A002 - as in Invocation
     now: float,
 ) -> RunRequest:
-    """Return a request as it is sent to `target`, signed at `now` (seconds since the epoch).
+    """Return a request ready to be sent to `target`, signed at `now` (seconds since the epoch).
 
     `signer` is called when the target is known; None in its place sends the request unsigned. Raises UsageError for
     another machine, with secrets masked, and what `signer` raises.
@@ -180,7 +180,7 @@ def address(
 
 
 def signed(request: RenderedRequest, signer: Signer | None, *, id: str, now: float) -> Invocation:  # noqa: A002 - as in Invocation
-    """Return a request with the signature that Port adds, or without one; its id is that of a capture."""
+    """Return a request with the signature that Port adds, or unsigned without a signer. `id` is a capture id."""
     content = request.content
     fields = () if signer is None else signer.fields(content, now)
     return Invocation(
@@ -225,8 +225,8 @@ def payload_of(request: RenderedRequest, content: bytes) -> Payload:
 class MadeMessage:
     """The message of a run without its signature, and how its run ends.
 
-    With `agent`, Port's execution agent sends the request that is in it; `synchronized` means that the response ends
-    the run. `announcement` is what a sandbox is told of the run, or None.
+    With `agent`, Port's execution agent sends the request in the message. With `synchronized`, the response ends the
+    run. `announcement` is what a sandbox is told of the run, or None.
     """
 
     action: str
@@ -239,13 +239,13 @@ class MadeMessage:
     announcement: Mapping[str, Any] | None = None
 
     def signed(self, signer: Signer | None, *, now: float) -> SignedMessage:
-        """Return the message as it is published; without a signer, it has no signature."""
+        """Return the message ready to be published. Without a signer, it has no signature."""
         return SignedMessage(self, signed_content(self.document, signer, now=now))
 
 
 @dataclass(frozen=True, slots=True)
 class SignedMessage:
-    """A message as it is published."""
+    """A message that is ready to be published."""
 
     made: MadeMessage
     content: bytes

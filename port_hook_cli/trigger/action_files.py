@@ -138,7 +138,7 @@ async def find_action(
 
 
 def _pick_workflow(document: Any, identifier: str | None) -> FoundWorkflow | None:
-    """Return the workflow of a document: the only one and its node, or the one named in `ID` or `ID#NODE`."""
+    """Return the workflow of a document: the only workflow and its node, or the workflow in `ID` or `ID#NODE`."""
     if is_workflow(document):
         return FoundWorkflow(read_workflow(document), identifier)
     name, _, node = (identifier or "").partition("#")
@@ -150,7 +150,7 @@ def _pick_workflow(document: Any, identifier: str | None) -> FoundWorkflow | Non
 
 
 def _read_directory(name: str, runtime: Runtime) -> list[Any]:
-    """Return all actions in the JSON and YAML files of a directory, by file name; raises UsageError if it has none."""
+    """Return all actions in the JSON and YAML files of a directory, by file name. Raises UsageError if it has none."""
     files = documents_in(runtime.cwd / name)
     if not files:
         raise UsageError(f"The directory {name} contains no .json, .yaml or .yml file.", hint=_HINT)
@@ -166,7 +166,7 @@ def _read_directory(name: str, runtime: Runtime) -> list[Any]:
 def read_object(
     file: str | None, runtime: Runtime, read: Callable[[Any], _Read], *, secret: bool = False
 ) -> _Read | None:
-    """Return what `read` makes of the document in a file, None for no file; raises UsageError and StoreError."""
+    """Return what `read` makes of the document in a file, None for no file. Raises UsageError and StoreError."""
     if file is None:
         return None
     content = read_input(file, cwd=runtime.cwd, stdin=runtime.stdin)
@@ -176,7 +176,7 @@ def read_object(
 
 
 def read_value(name: str, value: Any, read: Callable[[Any], _Read]) -> _Read:
-    """Return what `read` makes of a document that is not in a file; `name` begins its errors. Raises UsageError."""
+    """Return what `read` makes of a document that is not in a file. `name` begins its errors. Raises UsageError."""
     with _named(f"`{name}`"):
         return read(value)
 
@@ -209,7 +209,7 @@ def _is_path(name: str) -> bool:
 
 
 async def _get(source: ActionLocation, access: PortAccess) -> Mapping[str, Any]:
-    """Return what Port has under an identifier: an action or automation, else a workflow; a node is of a workflow."""
+    """Return the action, automation or workflow with an identifier in Port. With a node, it is a workflow."""
     from port_hook_cli.trigger.port_workflows import PortWorkflows
 
     async with access.client() as api:
@@ -232,7 +232,7 @@ async def _get(source: ActionLocation, access: PortAccess) -> Mapping[str, Any]:
 
 
 async def find_in_port(found: FoundWorkflow, access: PortAccess) -> FoundWorkflow:
-    """Return the workflow as it is in Port, which runs it; raises PortApiError if Port does not have it."""
+    """Return the definition in Port of a workflow that Port is to run. Raises PortApiError if Port does not have it."""
     if found.is_in_port:
         return found
     from port_hook_cli.trigger.port_workflows import PortWorkflows

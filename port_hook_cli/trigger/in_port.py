@@ -33,21 +33,21 @@ _LOG_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class RunChanged:
-    """The run of an action or a node, as Port shows it, with another status or label."""
+    """The status or label of a run has changed. `run` is the document of Port's API."""
 
     run: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """A new entry in the log of a run, as Port shows it."""
+    """The log of a run has a new entry, a document of Port's API."""
 
     entry: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class WorkflowSeen:
-    """A workflow's run, as Port shows it now. The entries of its log come before it."""
+    """The state of a workflow's run. The new entries of its log come before it."""
 
     run: ShownRun
 
@@ -56,18 +56,18 @@ class Runs(Protocol):
     """The part of Port's API that following a run needs. Both methods raise PortApiError."""
 
     async def get_run(self, run_id: str, /) -> dict[str, Any]:
-        """Return the run as Port shows it."""
+        """Return the run."""
         ...
 
     async def run_logs(self, run_id: str, /, *, offset: int = 0) -> list[dict[str, Any]]:
-        """Return a page of log entries, without the first `offset`; none at the end."""
+        """Return a page of log entries, without the first `offset`. At the end, the page is empty."""
         ...
 
 
 async def start_action_in_port(
     port: PortApi, action: PortAction, data: RunData, *, run_as: str | None = None
 ) -> Mapping[str, Any]:
-    """Start a run of `action`, which `require_startable` accepts, and return it as Port shows it.
+    """Start a run of `action`, which `require_startable` accepts, and return the run.
 
     Port checks the inputs. `run_as` is the email of the user who runs it. Raises UsageError, SettingsError and
     PortApiError.
@@ -87,7 +87,7 @@ def require_startable(action: PortAction) -> None:
 
 
 async def start_workflow_in_port(port: PortWorkflows, found: FoundWorkflow, data: RunData) -> ShownRun:
-    """Start a run of a workflow that Port has, which checks the inputs; raises UsageError and PortApiError."""
+    """Start a run of a workflow that Port has, which checks the inputs. Raises UsageError and PortApiError."""
     from port_hook_cli.trigger.workflow_start import form_of_workflow
 
     trigger = startable_trigger(found)
@@ -99,7 +99,7 @@ async def start_workflow_in_port(port: PortWorkflows, found: FoundWorkflow, data
 
 
 def startable_trigger(found: FoundWorkflow) -> Node:
-    """Return the trigger at which Port can start the workflow; raises UsageError."""
+    """Return the trigger at which Port can start the workflow. Raises UsageError."""
     workflow = found.workflow
     if found.node is not None and found.node not in workflow.nodes:
         raise UsageError(
@@ -136,7 +136,7 @@ def _self_service(workflow: Workflow, node: Node | None) -> Node:
 
 
 def _sent_properties(action: PortAction, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the inputs of a form as Port's web page sends them; raises UsageError and SettingsError."""
+    """Return the inputs of a form as Port's web page sends them. Raises UsageError and SettingsError."""
     properties = {}
     for name, value in given.items():
         declared = (action.inputs or {}).get(name)
@@ -168,7 +168,7 @@ async def follow(
     log_s: float = _LOG_S,
     max_pause_s: float = MAX_PAUSE_S,
 ) -> Mapping[str, Any]:
-    """Follow the run of an action or a node until it ends or `wait_s` seconds have passed; return its last state.
+    """Follow the run of an action or a node until it ends or `wait_s` seconds have passed. Return its last state.
 
     `on_event` gets each new log entry, and then the run if its status or label has changed. The pauses between two
     requests grow up to `max_pause_s` seconds. Raises PortApiError.
@@ -194,7 +194,7 @@ async def follow(
 async def follow_workflow(
     port: PortWorkflows, run: ShownRun, *, wait_s: float, on_event: Callable[[WorkflowSeen | LogLine | Remark], None]
 ) -> ShownRun:
-    """Follow a workflow's run until it ends or `wait_s` seconds have passed; return its last state.
+    """Follow a workflow's run until it ends or `wait_s` seconds have passed. Return its last state.
 
     `on_event` gets each state, after the new entries of its log. A log that cannot be read is reported once, with a
     remark, and not read again. Raises PortApiError.
@@ -225,7 +225,7 @@ class _Pauses:
         return self._clock() > self.deadline + by_s
 
     async def are_over(self) -> bool:
-        """Pause, but not beyond the deadline; return whether it had passed before."""
+        """Pause, but not beyond the deadline. Return whether it had passed before."""
         left_s = self.deadline - self._clock()
         if left_s <= 0:
             return True
@@ -235,7 +235,7 @@ class _Pauses:
 
 
 class _WorkflowLog:
-    """The log of a workflow's run; each entry is read once. Entries of different nodes may come in any order."""
+    """The log of a workflow's run. Each entry is read once. Entries of different nodes may come in any order."""
 
     def __init__(self, port: PortWorkflows, run_id: str) -> None:
         self._port = port

@@ -42,24 +42,24 @@ if TYPE_CHECKING:
     from port_hook_cli.workflows.steps import Renders
 
 Evaluate = Callable[[Sequence[str], Any], Awaitable[Sequence[Any]]]
-"""Runs jq programs over a JSON value; returns a value, UNDEFINED or a JqError for each."""
+"""Runs jq programs over a JSON value. Returns a value, UNDEFINED or a JqError for each."""
 
 Check = Callable[[Mapping[str, Any], Any], Sequence[Fault]]
-"""Checks a value against a declaration; raises BadAction for a declaration that is not a valid schema."""
+"""Checks a value against a declaration. Raises BadAction for a declaration that is not a valid schema."""
 
 # A default may depend on another default, which may depend on a third one.
 _MAX_ROUNDS = 5
 
 
 Encrypt = Callable[[Encryption, bytes], str]
-"""Encrypts an input's plaintext; raises SettingsError for a missing or unusable key."""
+"""Encrypts an input's plaintext. Raises SettingsError for a missing or unusable key."""
 
 AUTOMATION_ORIGIN = "AUTOMATION"
 
 
 @dataclass(frozen=True, slots=True)
 class UnmetExpression:
-    """An expression of a condition that an event does not meet; `reason` says what its result was."""
+    """An expression of a condition that an event does not meet. `reason` says what its result was."""
 
     expression: str
     reason: str
@@ -91,7 +91,7 @@ class Invoker:
         return assemble(action, run, rendering.value, rendering.errors, any_url=any_url)
 
     async def message(self, action: PortAction, data: RunData, *, run_id: str, at: str) -> RenderedMessage:
-        """Return the message of a run of a KAFKA action, without its signature; raises as `request` does."""
+        """Return the message of a run of a KAFKA action, without its signature. Raises as `request` does."""
         run, rendering = await self._render(action, data, run_id, at)
         return assemble_message(action, run, rendering.value, rendering.errors)
 
@@ -133,13 +133,13 @@ class Invoker:
         return self._renderer
 
     async def inputs(self, form: PortAction, data: RunData, *, at: str) -> Mapping[str, Any]:
-        """Return the inputs of a form as templates see them: checked, with defaults; raises as `request` does."""
+        """Return the inputs of a form as templates see them: checked, with defaults. Raises as `request` does."""
         run = RunContext(id="", by=data.by, at=at, origin=data.origin)
         filled, _ = await self._with_inputs(form, run, data.properties)
         return filled.inputs or {}
 
     async def unmet(self, action: PortAction, event: Mapping[str, Any] | None) -> Sequence[UnmetExpression]:
-        """Return the expressions of an automation's condition that `event` does not meet; empty if the automation runs.
+        """Return the expressions of an automation's condition that `event` does not meet, if any.
 
         An expression is met if its result is neither false nor null nor missing.
         """
@@ -215,7 +215,7 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
-    """A form with its defaults and its rules; `errors` are the jq programs that failed.
+    """A form with its defaults and its rules. `errors` are the jq programs that failed.
 
     `computed` names the inputs whose default jq computed, possibly from other inputs.
     """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def invoking(secret: Callable[[], Secret], *, strict: bool = False, timeout_s: float = 5.0) -> Iterator[Invoker]:
-    """Yield an Invoker that keeps jq running; `secret` is called when an input is encrypted with the client secret.
+    """Yield an Invoker that keeps jq running. `secret` is called when an input is encrypted with the client secret.
 
     `timeout_s` is the limit in seconds for all expressions of one template.
     """
@@ -47,7 +47,7 @@ class SandboxInvoker:
         self._invoker = invoker
 
     async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> SandboxRequest:
-        """Return what `action` (as Port's API shows it) sends; raises PortHookError if there is no request to send."""
+        """Return what `action` (as Port's API shows it) sends. Raises PortHookError if there is no request to send."""
         known = invoked_action(action, methods=(WEBHOOK, KAFKA, INTEGRATION_ACTION))
         run_id, at = asked["run_id"], asked["at"]
         data = RunData(
@@ -86,7 +86,7 @@ def as_sent(made: RenderedRequest) -> SandboxRequest:
     return SandboxRequest(
         method=made.method,
         url=made.url,
-        # A rendered field is bytes decoded as Latin-1; the sandbox encodes text as UTF-8.
+        # A rendered field is bytes decoded as Latin-1. The sandbox encodes text as UTF-8.
         headers=tuple((name, value.encode("latin-1").decode("utf-8")) for name, value in made.headers),
         body=made.content,
         agent=made.agent,

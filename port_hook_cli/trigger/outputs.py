@@ -18,11 +18,11 @@ from port_hook_cli.workflows.run import COMPLETED
 from port_hook_cli.workflows.workflow import Workflow
 
 LAST = "last"
-"""What `--outputs` takes instead of a file; a file of this name is `./last`."""
+"""The value of `--outputs` that means the newest run. A file of this name is `./last`."""
 
 
 def read_outputs(document: Any) -> dict[str, Mapping[str, Any]]:
-    """Return outputs by node: those of a run as Port's API shows it, or an object that maps node to output.
+    """Return outputs by node: the outputs of a run in the format of Port's API, or an object that maps node to output.
 
     Raises UsageError for another document.
     """
@@ -46,7 +46,7 @@ def _of_run(listed: Iterable[Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
 
 
 def add_output(outputs: Mapping[str, Mapping[str, Any]], text: str) -> dict[str, Mapping[str, Any]]:
-    """Return `outputs` with `NODE.path=JSON` in them; `NODE=JSON` sets a node's whole output. Raises UsageError."""
+    """Return `outputs` with `NODE.path=JSON` in them. `NODE=JSON` sets a node's whole output. Raises UsageError."""
     path, equals, value = text.partition("=")
     node, *keys = path.split(".")
     if not equals or not node or not all(keys):
@@ -107,7 +107,7 @@ def refuse_missing_outputs(workflow: Workflow, node: str, outputs: Mapping[str, 
 
 
 def read_responses(texts: Iterable[str]) -> dict[str, str]:
-    """Return the button by node of each `NODE=BUTTON`; raises UsageError for another text."""
+    """Return the button by node of each `NODE=BUTTON`. Raises UsageError for another text."""
     responses = {}
     for text in texts:
         node, equals, button = text.partition("=")

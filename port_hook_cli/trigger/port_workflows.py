@@ -30,7 +30,7 @@ class PortWorkflows:
         self._api = api
 
     async def get(self, identifier: str, *, hint: str = _CHECK_PLACE) -> Mapping[str, Any]:
-        """Return a workflow as Port shows it. `hint` says what to do if there is none."""
+        """Return the definition of a workflow. `hint` says what to do if there is none."""
         try:
             response = await self._api.call("GET", _path(_WORKFLOWS, identifier))
         except PortApiError as problem:
@@ -44,7 +44,7 @@ class PortWorkflows:
         return response
 
     async def start(self, identifier: str, body: Mapping[str, Any]) -> ShownRun:
-        """Start a run with `inputs` and perhaps a `nodeIdentifier`, which names the trigger; it is never sent twice."""
+        """Start a run with `inputs` and perhaps a `nodeIdentifier`, which names the trigger. It is never sent twice."""
         path = f"{_path(_WORKFLOWS, identifier)}/runs"
         return _run_of(await self._api.call("POST", path, body, repeatable=False))
 
@@ -58,7 +58,7 @@ class PortWorkflows:
         return [entry for entry in logs if isinstance(entry, Mapping)] if isinstance(logs, list) else []
 
     async def last_run(self, identifier: str) -> ShownRun | None:
-        """Return the newest run of a workflow, with the outputs of its nodes; None if it has no run.
+        """Return the newest run of a workflow, with the outputs of its nodes, or None.
 
         Port lists the newest first. The list has no outputs, so the run is read again.
         """

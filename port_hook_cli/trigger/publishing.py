@@ -82,7 +82,7 @@ async def _make(
 
 
 async def publish(message: SignedMessage, topic: Topic, announce: Announce | None = None) -> Published:
-    """Publish a message; a sandbox is told of its run first. Raises TargetError if the message is not confirmed."""
+    """Publish a message. A sandbox is told of its run first. Raises TargetError if the message is not confirmed."""
     if announce is not None and message.made.announcement is not None:
         await announce([message.made.announcement])
     return await topic.publish(message.content)
@@ -96,7 +96,7 @@ class Topic:
         self._publisher = publisher
 
     async def publish(self, content: bytes) -> Published:
-        """Publish a message; raises TargetError if it is not confirmed."""
+        """Publish a message. Raises TargetError if it is not confirmed."""
         with _as_target():
             return await self._publisher.publish(self.name, content)
 
@@ -148,7 +148,7 @@ def _as_target() -> Iterator[None]:
 
 
 def find_captured(name: str, runtime: Runtime, say: Say) -> Exchange | None:
-    """Return the capture that `name` means, None if it means an action; raises StoreError."""
+    """Return the capture that `name` means, None if it means an action. Raises StoreError."""
     if is_file(name, runtime):
         try:
             return capture_in(read_input(name, cwd=runtime.cwd, stdin=runtime.stdin))
@@ -166,7 +166,7 @@ def find_captured(name: str, runtime: Runtime, say: Say) -> Exchange | None:
 
 
 def captured_message(captured: Exchange) -> MadeMessage:
-    """Return the body of a capture as a message; raises UsageError for one that is not a JSON object."""
+    """Return the body of a capture as a message. Raises UsageError if it is not a JSON object."""
     invocation = require_whole(f"the capture {captured.invocation.id}", captured.invocation)
     payload = captured.payload
     return MadeMessage(

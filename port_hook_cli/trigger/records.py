@@ -26,7 +26,7 @@ _FATES = {RunFate.SUCCESS: "SUCCESS", RunFate.FAILURE: "FAILURE", RunFate.WAITS:
 
 
 def invocation_record(ready: RunRequest, delivery: Delivery | None = None) -> dict[str, Any]:
-    """Return the record of a request, with secrets masked; `delivery` is None if it was not sent."""
+    """Return the record of a request, with secrets masked. `delivery` is None if it was not sent."""
     request, masker = ready.made.request, ready.made.masker
     url = masker.text(ready.url)
     if delivery is not None and delivery.error:  # it contains the host, which a template may have made from a secret
@@ -53,7 +53,7 @@ def invocation_record(ready: RunRequest, delivery: Delivery | None = None) -> di
 def message_record(message: SignedMessage, published: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the record of a message on a Kafka topic, with secrets masked.
 
-    `published` has its `brokers`, `topic`, `partition` and `offset`; it is None if the message was printed.
+    `published` has its `brokers`, `topic`, `partition` and `offset`. It is None if the message was printed.
     """
     made = message.made
     return {
@@ -80,7 +80,7 @@ def unmet_record(unmet: Unmet) -> dict[str, Any]:
 
 
 def run_record(action: str, run: Mapping[str, Any], *, page: str, logs: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the record of a run in Port; `logs` are the messages of its log, `page` is its URL in Port or ""."""
+    """Return the record of a run in Port. `logs` are the messages of its log, and `page` is its URL in Port or ""."""
     return {
         "schema": TRIGGER,
         "type": "run",

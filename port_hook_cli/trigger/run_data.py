@@ -17,7 +17,7 @@ EVENT_FIELDS = frozenset({"diff", "context", "resourceType"})
 
 
 class BadDocument(ValueError):
-    """A document in another format; the message continues a sentence that begins with the document's name."""
+    """A document in another format. The message continues a sentence that begins with the document's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ def default_starter(action: PortAction, event: Mapping[str, Any] | None) -> Mapp
 
 
 def read_inputs(document: Any) -> dict[str, Any]:
-    """Return inputs by name: the document itself, or the inputs in a payload or in a run as Port shows it."""
+    """Return inputs by name: the document itself, or the inputs in a payload or in a run of Port's API."""
     found = _object(document)
     payload = found.get("payload")
     if isinstance(payload, Mapping) and isinstance(payload.get("properties"), Mapping):
@@ -80,7 +80,7 @@ def read_by(document: Any, default: Mapping[str, Any] = SAMPLE_STARTER) -> Mappi
 
 
 def read_secrets(document: Any) -> dict[str, str]:
-    """Return secrets by name; each value is a string."""
+    """Return secrets by name. Each value is a string."""
     found = _object(document)
     for name, value in found.items():
         if not isinstance(value, str):

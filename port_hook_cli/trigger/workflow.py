@@ -34,7 +34,7 @@ _WAITING = "--wait needs the sandbox, which knows of this run's reports"
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A run has begun; the nodes that did not run have their outputs."""
+    """A run has begun. Nodes that do not run have their outputs already."""
 
     run: WorkflowRun
 
@@ -51,7 +51,7 @@ async def walk_workflow(
     *,
     strict: bool = False,
 ) -> WorkflowRun:
-    """Run a workflow from its trigger, or one node of it, until it ends or waits; return the run.
+    """Run a workflow from its trigger, or one node of it, until it ends or waits. Return the run.
 
     With `strict`, an expression that fails fails its node. Raises UsageError, RenderError, SettingsError, PortApiError
     and TargetError, with secrets masked.
@@ -86,7 +86,7 @@ async def _effects(
 
 
 async def _sandbox(stack: AsyncExitStack, workflow: Workflow, outside: Outside) -> PortApi | None:
-    """Return the API of the sandbox that the settings name; None without one. A real Port is never written to."""
+    """Return the API of the sandbox in the settings, or None without one. A real Port is never written to."""
     needs_it = any(node.type == NodeType.UPSERT_ENTITY for node in workflow.nodes.values())
     if not outside.wait_s and not needs_it:
         return None

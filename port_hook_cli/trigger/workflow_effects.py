@@ -103,7 +103,7 @@ class HandlerEffects:
         return self._outputs.get(node.identifier)
 
     async def observe(self, step: Step) -> None:
-        """Pass a step on, with the URL of its request; before a request is sent, also what to know about it."""
+        """Pass a step on, with the URL of its request. Before a request is sent, pass on remarks about it too."""
         if (request := step.request) is not None:
             step = replace(step, url=self._url(step.node, request))
             if step.is_begun:
@@ -112,7 +112,7 @@ class HandlerEffects:
         self._on_event(step)
 
     async def send(self, run: WorkflowRun, node: Node, request: RenderedRequest) -> Delivery | None:
-        """Send a node's request to the user's handler, also one that Port's agent would send without a topic."""
+        """Send a node's request to the handler, or publish it for Port's agent if there is a topic."""
         if request.agent and self._topic is not None:
             if self._outside.wait_s and self._api is not None:
                 await self._announce(self._api, run, node)

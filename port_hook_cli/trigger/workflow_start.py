@@ -51,7 +51,7 @@ class WorkflowStart:
 
 
 async def begin_run(begin: WorkflowStart, invoker: Invoker, *, at: str) -> WorkflowRun:
-    """Return the run before its first step, at `at` (RFC 3339); raises UsageError for a node that cannot be triggered.
+    """Return the run before its first step, at `at` (RFC 3339). Raises UsageError for a node that cannot be triggered.
 
     Raises InvalidInputs and RenderError for the inputs of a trigger.
     """
@@ -101,7 +101,7 @@ async def _trigger_output(begin: WorkflowStart, trigger: Node, invoker: Invoker,
 
 
 async def _inputs_instead(begin: WorkflowStart, trigger: Node, invoker: Invoker, at: str) -> Mapping[str, Any]:
-    """Return the inputs that were given besides the trigger's output. They are checked; no others are required."""
+    """Return the inputs that were given besides the trigger's output. They are checked, and no others are required."""
     properties = begin.data.properties
     if trigger.type != NodeType.SELF_SERVE_TRIGGER or not properties:
         return {}
