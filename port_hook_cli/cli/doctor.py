@@ -11,11 +11,11 @@ from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import command, option
 from port_hook_cli.doctor.check import check_record, has_problem, result_lines
-from port_hook_cli.doctor.credentials import Account
 from port_hook_cli.doctor.examination import Examination, examine
 from port_hook_cli.invocations.forwarding import read_target
+from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import Output, emit
+from port_hook_cli.terminal.console import Output, emit, sayer
 
 
 @command
@@ -42,7 +42,7 @@ def doctor(
     """
     runtime: Runtime = ctx.obj
     wanted = Examination(
-        account=Account(org=org, secret_file=secret_file, insecure_api=insecure_api),
+        access=PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, insecure_api=insecure_api),
         store=store,
         handler=None if forward_to is None else read_target(forward_to, "--forward-to"),
     )

@@ -14,7 +14,7 @@ from port_hook_cli.doctor.check import CheckResult, CheckState, clock_result, cl
 from port_hook_cli.errors import PortApiError, PortHookError, SettingsError
 from port_hook_cli.http.proxies import BadProxy, open_client
 from port_hook_cli.port_api.access import PortAccess
-from port_hook_cli.port_api.settings import Settings, load_settings
+from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.port_api.settings_places import Found, SettingsPlaces
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.durations import format_duration
@@ -22,15 +22,6 @@ from port_hook_cli.text.durations import format_duration
 _NAMES = {"client_secret": "client secret", "client_id": "client id", "api_url": "address of Port's API"}
 _QUOTES = "'\"`"
 _ERROR_NUMBER = re.compile(r"^\[Errno -?[0-9]+\] ")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """The options that choose credentials."""
-
-    org: str | None = None
-    secret_file: str | None = None
-    insecure_api: bool = False
 
 
 @dataclass(slots=True)
@@ -41,18 +32,16 @@ class _Response:
     received_s: float = 0.0
 
 
-def check_credentials(account: Account, runtime: Runtime) -> tuple[Settings | None, CheckResult]:
+def check_credentials(access: PortAccess, runtime: Runtime) -> tuple[Settings | None, CheckResult]:
     """Return the settings, and the result of the check of where they come from; None if they cannot be read."""
     try:
-        settings = load_settings(
-            runtime, org=account.org, secret_file=account.secret_file, insecure_api=account.insecure_api
-        )
+        settings = access.found
     except SettingsError as problem:
         return None, _problem("credentials", problem)
     details = _sources(settings)
     if refusal := _refusal(settings):
         return settings, _problem("credentials", refusal, details)
-    doubts = [*_doubts(settings), *_contradictions(settings, account, runtime)]
+    doubts = [*_doubts(settings), *_contradictions(settings, access, runtime)]
     details["contradictions"] = doubts
     return settings, CheckResult(
         check="credentials",
@@ -185,9 +174,9 @@ def _place(source: str) -> str:
     return source.partition(" in ")[2] or source
 
 
-def _contradictions(settings: Settings, account: Account, runtime: Runtime) -> Iterator[str]:
+def _contradictions(settings: Settings, access: PortAccess, runtime: Runtime) -> Iterator[str]:
     """Yield the places that have other values than those in use, unless the user chose one."""
-    if account.org or account.secret_file:
+    if access.is_chosen:
         return
     used = {
         "client_id": settings.require_client_id(),

@@ -8,7 +8,7 @@ import platform
 import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -19,10 +19,11 @@ from port_hook_cli.captures.database.files import LOG, beside
 from port_hook_cli.captures.database.opening import require_sqlite, store_path
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.doctor.check import CheckResult, CheckState
-from port_hook_cli.doctor.credentials import Account, check_api, check_credentials
+from port_hook_cli.doctor.credentials import check_api, check_credentials
 from port_hook_cli.doctor.handler import check_handler
 from port_hook_cli.errors import StoreError
 from port_hook_cli.extras import install_hint
+from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.replay.sources import handler_here
 from port_hook_cli.retarget.journal import Journal, Kept
 from port_hook_cli.runtime import Runtime
@@ -44,7 +45,7 @@ _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+).*;.*\bextra *== *['\"]([A-Za-z0-9.
 class Examination:
     """What to check. `handler` is the URL of the handler that the user named, or None."""
 
-    account: Account = field(default_factory=Account)
+    access: PortAccess
     store: Path | None = None
     handler: str | None = None
     timeout_s: float = TIMEOUT_S
@@ -67,7 +68,7 @@ async def examine(wanted: Examination, runtime: Runtime) -> list[CheckResult]:
 async def _account(wanted: Examination, runtime: Runtime) -> list[CheckResult]:
     try:
         async with asyncio.timeout(wanted.timeout_s + _MARGIN_S):
-            settings, credentials = await asyncio.to_thread(check_credentials, wanted.account, runtime)
+            settings, credentials = await asyncio.to_thread(check_credentials, wanted.access, runtime)
     except TimeoutError:
         return [_unfinished("credentials", wanted.timeout_s)]
     return [credentials, *await check_api(settings, runtime, wanted.timeout_s)]

@@ -54,12 +54,25 @@ class PortAccess:
         return access
 
     @cached_property
+    def found(self) -> Settings:
+        """The settings of `needs` without remarks, even if the address is not safe, for `doctor`."""
+        return load_settings(
+            self._runtime,
+            org=self._org,
+            secret_file=self._secret_file,
+            needs=self._needs,
+            insecure_api=self._insecure_api,
+        )
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether the user chose an organization or a file with the secret."""
+        return bool(self._org or self._secret_file)
+
+    @cached_property
     def settings(self) -> Settings:
         """The settings of `needs`. Raises SettingsError like `load_settings`, and for an address that is not safe."""
-        needs = self._needs
-        settings = load_settings(
-            self._runtime, org=self._org, secret_file=self._secret_file, needs=needs, insecure_api=self._insecure_api
-        )
+        settings, needs = self.found, self._needs
         for text in settings.warnings:
             self._say_once(warning(text))
         if self._tells_secret_place and "client_secret" in needs and settings.secret_place == PROJECT_FILE:
