@@ -6,8 +6,6 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from port_hook_cli.captures.documents.capture_file import NotACapture, is_capture, read_capture
-from port_hook_cli.captures.documents.exchange_fields import require_whole
 from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
 from port_hook_cli.invocations.models import Exchange, Headers, Verdict
 from port_hook_cli.invocations.records import format_time
@@ -41,6 +39,8 @@ class SavedRequest:
 
 def from_exchange(exchange: Exchange) -> SavedRequest:
     """Return the request of a capture; raises StoreError if its body is incomplete."""
+    from port_hook_cli.captures.documents.exchange_fields import require_whole  # `verify --body` starts faster without
+
     invocation = require_whole(f"the capture {exchange.invocation.id}", exchange.invocation)
     return SavedRequest(
         headers=invocation.headers,
@@ -94,6 +94,8 @@ def read_request(content: bytes) -> SavedRequest:
 
 def capture_in(content: bytes) -> Exchange | None:
     """Return the capture in a file, or None for another file; raises NotARequest for a damaged one."""
+    from port_hook_cli.captures.documents.capture_file import NotACapture, is_capture, read_capture
+
     document = _document(content)
     if not is_capture(document):
         return None
