@@ -19,7 +19,7 @@ from port_hook_cli.cli.option_groups import command, option
 from port_hook_cli.files.input import file_path
 from port_hook_cli.runs.ids import check_run_id
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.sandbox.access import parse_rate
+from port_hook_cli.sandbox.limits import parse_rate
 from port_hook_cli.sandbox.view import (
     format_api_event,
     format_exports,

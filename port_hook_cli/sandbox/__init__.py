@@ -6,8 +6,8 @@ no invocation method but WEBHOOK; its own messages where Port's reference shows 
 
 from __future__ import annotations
 
-from port_hook_cli.sandbox.access import CallRate
 from port_hook_cli.sandbox.delivering import Sending
+from port_hook_cli.sandbox.limits import CallRate
 from port_hook_cli.sandbox.request_maker import Asked, RequestMaker, SandboxRequest
 from port_hook_cli.sandbox.run import SandboxRun
 from port_hook_cli.sandbox.server import EventHandlers, Sandbox

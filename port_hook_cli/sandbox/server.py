@@ -17,9 +17,9 @@ from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.invocations.forwarding import is_loopback
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.runs.updates import REQUEST_LIMIT
-from port_hook_cli.sandbox.access import RateLimit
 from port_hook_cli.sandbox.delivering import Courier, OnDelivery, Sending
 from port_hook_cli.sandbox.entities import put_entity
+from port_hook_cli.sandbox.limits import RateLimit
 from port_hook_cli.sandbox.listening import listening, read_call, url_of
 from port_hook_cli.sandbox.messages import (
     ApiRequest,

@@ -14,10 +14,9 @@ from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.runs.ids import make_run_id
-from port_hook_cli.sandbox.access import NO_LIMIT, CallRate, read_token, signed_token
+from port_hook_cli.sandbox.limits import MAX_STATE_BYTES, NO_LIMIT, CallRate, StateSize, read_token, signed_token
 from port_hook_cli.sandbox.run import IN_PROGRESS as IN_PROGRESS  # noqa: PLC0414 - a re-export
 from port_hook_cli.sandbox.run import MAX_RUNS, UNKNOWN_ACTION, Phase, SandboxRun
-from port_hook_cli.sandbox.state_size import MAX_STATE_BYTES, StateSize
 from port_hook_cli.sandbox.workflows.book import WorkflowBook
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.secret import Masker, Secret

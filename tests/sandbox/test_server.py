@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from port_hook_cli.errors import ListenError, RunEndedError
 from port_hook_cli.runs.updates import REQUEST_LIMIT
 from port_hook_cli.sandbox import ApiEvent, CallRate, Sandbox
-from port_hook_cli.sandbox.access import parse_rate
+from port_hook_cli.sandbox.limits import parse_rate
 from port_hook_cli.sandbox.messages import ApiRequest
 from port_hook_cli.sandbox.routes import ROUTES, respond
 from port_hook_cli.sandbox.state import SandboxState

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from port_hook_cli.sandbox.limits import BYTES_OF_A_MARK, StateSize, read_token, signed_token
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse
 from port_hook_cli.sandbox.routes import _ADDING, ROUTES, respond
 from port_hook_cli.sandbox.run import Phase
 from port_hook_cli.sandbox.state import InitialData, SandboxState
 from port_hook_cli.sandbox.state_file import MOST_FILE_MARKS
-from port_hook_cli.sandbox.state_size import BYTES_OF_A_MARK, StateSize
 from port_hook_cli.sandbox.workflows.walking import upsert_entity
 from port_hook_cli.workflows.outcome import NodeResult
 from tests.factories import RUN_ID
@@ -194,3 +196,25 @@ def test_every_route_that_adds_is_refused_by_a_full_sandbox() -> None:
     writing = [route for route in ROUTES if route.method in {"POST", "PUT", "PATCH"}]
     others = [route.path for route in writing if route.handle not in _ADDING]
     assert [path for path in others if path.rsplit("/", 1)[1] not in _NOT_ADDING] == []
+
+
+KEY = b"a-key"
+CLAIMS = st.dictionaries(
+    st.text(max_size=8), st.none() | st.booleans() | st.integers() | st.text(max_size=8), max_size=4
+)
+
+
+@given(CLAIMS)
+def test_claims_of_a_token_are_read_with_its_key_alone(claims: dict[str, object]) -> None:
+    token = signed_token(claims, KEY)
+    assert read_token(token, KEY) == claims
+    assert read_token(token, b"another") is None
+
+
+@given(st.text(max_size=60))
+def test_text_that_was_not_signed_is_not_a_token(text: str) -> None:
+    assert read_token(text, KEY) is None
+    signed = signed_token({"exp": 1}, KEY)
+    header, claims, signature = signed.split(".")
+    for changed in (f"{header}.{claims}.{text}", f"{header}.{text}.{signature}", f"{text}.{claims}.{signature}"):
+        assert changed == signed or read_token(changed, KEY) is None

@@ -1,4 +1,4 @@
-"""Who may call the sandbox, and how often: its access tokens, and a limit of the rate of calls."""
+"""The limits of a sandbox: who may call it, how often, and how much it holds."""
 
 from __future__ import annotations
 
@@ -12,10 +12,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from port_hook_cli.javascript.nesting import count_marks
+
 _MINUTE_S = 60
 _PERIODS_S = {"": _MINUTE_S, "m": _MINUTE_S, "s": 1}
 _UNLIMITED = 1_000_000
 _written = re.compile(r"([0-9]{1,6})(?:/(s|m))?").fullmatch
+MAX_STATE_BYTES = 128 * 1024 * 1024
+"""Half the maximum size of a state file, so that the next start can load everything that was accepted. A part may
+have a quarter of this size, which is half the maximum of a part in a state file."""
+
+BYTES_OF_A_MARK = 16
+"""What a comma, colon or opening bracket counts for at least: a short value takes more memory than its text. At this
+weight, a full state has about half of the marks that a state file may have."""
 
 
 def signed_token(claims: Mapping[str, Any], key: bytes) -> str:
@@ -107,3 +116,34 @@ class RateLimit:
         if not self._taken:
             return 0
         return max(1, math.ceil(self._taken[0] + self._rate.period_s - self._now()))
+
+
+class StateSize:
+    """The bytes that the parts of a state have as JSON, or more for many short values. A part has a kind and a key."""
+
+    def __init__(self, limit: int = MAX_STATE_BYTES) -> None:
+        self.limit = limit
+        self.total = 0
+        self._large: set[tuple[str, str]] = set()
+        self._parts: dict[tuple[str, str], int] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the state has reached the limit."""
+        return self.total >= self.limit
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the state accepts more: it is not full, and each part is smaller than a quarter of the limit."""
+        return not self.is_full and not self._large
+
+    def set(self, kind: str, key: str, value: Any) -> None:
+        """Count an added or changed part. None stands for a deleted part."""
+        self.total -= self._parts.pop((kind, key), 0)
+        self._large.discard((kind, key))
+        if value is not None:
+            text = json.dumps(value)
+            size = self._parts[kind, key] = len(key) + max(len(text), BYTES_OF_A_MARK * count_marks(text))
+            self.total += size
+            if size >= self.limit // 4:
+                self._large.add((kind, key))
