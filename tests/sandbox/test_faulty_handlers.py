@@ -14,7 +14,7 @@ from port_hook_cli.workflows.run import WorkflowRun
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox.faulty_handlers import FAULTS, faulty_handler
 from tests.sandbox_clients import a_client
-from tests.sandboxes import sandbox_with
+from tests.sandboxes import one_node, sandbox_with
 
 SENDING = Sending(timeout_s=0.5)
 RESPONDED = ("unavailable",)
@@ -51,22 +51,11 @@ async def test_run_ends_as_documented(fault: str, synchronized: bool) -> None:
     assert len(run.logs) == (0 if fault in RESPONDED else 1)
 
 
-def workflow(url: str, **config: Any) -> dict[str, Any]:
-    return {
-        "identifier": "one",
-        "nodes": [
-            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
-            {"identifier": "do", "config": {"type": "WEBHOOK", "url": url, **config}},
-        ],
-        "connections": [{"sourceIdentifier": "start", "targetIdentifier": "do"}],
-    }
-
-
 @pytest.mark.parametrize("on_timeout", ["fail", "continue"])
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_synchronized_node_ends_as_documented(renderer: Renderer, fault: str, on_timeout: str) -> None:
     async with faulty_handler(fault) as url:
-        documents = [workflow(url, onTimeout=on_timeout)]
+        documents = [one_node(type="WEBHOOK", url=url, onTimeout=on_timeout)]
         async with (
             sandbox_with(workflows=documents, renders=renderer, sending=SENDING) as sandbox,
             a_client(sandbox) as client,
@@ -87,7 +76,7 @@ async def test_asynchronous_node_waits_for_a_report_only_after_a_timeout(rendere
         return run.result is not None or (run.current is not None and run.current.progress == "waiting")
 
     async with faulty_handler(fault) as url:
-        documents = [workflow(url, onTimeout="continue", synchronized=False)]
+        documents = [one_node(type="WEBHOOK", url=url, onTimeout="continue", synchronized=False)]
         async with (
             sandbox_with(workflows=documents, renders=renderer, sending=SENDING) as sandbox,
             a_client(sandbox) as client,

@@ -395,21 +395,8 @@ async def test_allow_remote_does_not_let_a_call_of_ports_own_api_leave_the_machi
 
 
 async def test_node_of_a_workflow_calls_ports_own_api_and_its_output_is_the_response(renderer: Renderer) -> None:
-    document = {
-        "identifier": "one",
-        "nodes": [
-            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
-            {
-                "identifier": "save",
-                "config": {
-                    "type": "WEBHOOK",
-                    "url": f"{OURS}/blueprints/vm/entities",
-                    "body": {"identifier": "{{ .workflow.identifier }}"},
-                },
-            },
-        ],
-        "connections": [{"sourceIdentifier": "start", "targetIdentifier": "save"}],
-    }
+    body = {"identifier": "{{ .workflow.identifier }}"}
+    document = one_node(type="WEBHOOK", url=f"{OURS}/blueprints/vm/entities", body=body)
     async with sandbox_with(renders=renderer, workflows=[document]) as sandbox, a_client(sandbox) as client:
         started = await client.post("/v1/workflows/one/runs", json={"inputs": {}})
         run = await asyncio.wait_for(sandbox.wait_for_workflow_run(started.json()["workflowRun"]["identifier"]), 10)

@@ -14,7 +14,7 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.sandbox import Sandbox
 from tests.factories import RUN_ID
 from tests.sandbox_clients import a_client, refusal
-from tests.sandboxes import sandbox_with
+from tests.sandboxes import one_node, sandbox_with
 
 TEAM = {"identifier": "squad", "schema": {"properties": {}}}
 VM: dict[str, Any] = {
@@ -139,25 +139,14 @@ async def test_upsert_entity_node_fails_when_a_part_of_its_entity_is_not_an_obje
     assert outcome.output == {"error": {"message": f"The node's `mapping.{part}` must render to an object."}}
 
 
-async def test_upsert_entity_node_fails_when_its_entity_does_not_match_the_blueprint() -> None:
+async def test_upsert_entity_node_fails_when_its_entity_does_not_match_the_blueprint(renderer: Renderer) -> None:
     mapping = {"identifier": "dev", "properties": {"ram": 1}}
-    document = {
-        "identifier": "one",
-        "nodes": [
-            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
-            {
-                "identifier": "save",
-                "config": {"type": "UPSERT_ENTITY", "blueprintIdentifier": "vm", "mapping": mapping},
-            },
-        ],
-        "connections": [{"sourceIdentifier": "start", "targetIdentifier": "save"}],
-    }
-    with Renderer() as renderer:
-        serving = sandbox_with(strict=True, blueprints=[TEAM, VM], workflows=[document], renders=renderer)
-        async with serving as sandbox, a_client(sandbox) as client:
-            started = await client.post("/v1/workflows/one/runs", json={"inputs": {}})
-            run_id = started.json()["workflowRun"]["identifier"]
-            run = await asyncio.wait_for(sandbox.wait_for_workflow_run(run_id), 10)
+    document = one_node(type="UPSERT_ENTITY", blueprintIdentifier="vm", mapping=mapping)
+    serving = sandbox_with(strict=True, blueprints=[TEAM, VM], workflows=[document], renders=renderer)
+    async with serving as sandbox, a_client(sandbox) as client:
+        started = await client.post("/v1/workflows/one/runs", json={"inputs": {}})
+        run_id = started.json()["workflowRun"]["identifier"]
+        run = await asyncio.wait_for(sandbox.wait_for_workflow_run(run_id), 10)
     assert str(run.result) == "FAILED"
     assert "found 'ram'" in run.node_runs[-1].output["error"]["message"]
 
