@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import select
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ import pytest
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.invocations.models import Headers
 from tests.factories import RUN_ID, SECRET, a_body, a_document, signed
+from tests.process.test_typed_keys import Terminal
 from tests.processes import Listener, environment
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
@@ -34,26 +33,16 @@ LINK = r"\x1b\]8;[^;\x1b]*;([^\x1b]*)\x1b\\"
 COLOR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-9]|4[0-9]|9[0-7]|10[0-7])(?:;[0-9;]*)?m")
 
 
-@dataclass
-class Terminal:
+class ListenerTerminal(Terminal):
     """A pseudo terminal of 120 columns with a listener on it, and all that the listener wrote."""
 
-    process: subprocess.Popen[bytes]
-    master: int
-    raw: bytearray = field(default_factory=bytearray)
+    def __init__(self, process: subprocess.Popen[bytes], master: int) -> None:
+        super().__init__(master)
+        self.process = process
 
     @property
     def text(self) -> str:
         return self.raw.decode("utf-8")
-
-    def wait_for(self, text: str) -> None:
-        """Read until `text` has been written; what is after it may be read, too."""
-        until = time.monotonic() + 30
-        while text not in self.text:
-            assert select.select([self.master], [], [], max(0.0, until - time.monotonic()))[0], self.text
-            part = os.read(self.master, 65536)
-            assert part, self.text
-            self.raw += part
 
     def post(self, document: Any, headers: Headers | None = None) -> int:
         """Send a signed invocation and return the status of the answer; `end` waits until it has been written."""
@@ -78,7 +67,7 @@ class Terminal:
 
 
 @contextmanager
-def a_terminal(folder: Path, *options: str, **env: str) -> Iterator[Terminal]:
+def a_terminal(folder: Path, *options: str, **env: str) -> Iterator[ListenerTerminal]:
     master, slave = os.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "port_hook_cli", "listen", "--port", "0", *options],
@@ -90,8 +79,8 @@ def a_terminal(folder: Path, *options: str, **env: str) -> Iterator[Terminal]:
     )
     os.close(slave)
     try:
-        terminal = Terminal(process, master)
-        terminal.wait_for("Stop with Ctrl-C.\r\n")
+        terminal = ListenerTerminal(process, master)
+        terminal.wait_for(r"Stop with Ctrl-C\.\r\n")
         yield terminal
     finally:
         if process.poll() is None:
