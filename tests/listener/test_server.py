@@ -69,11 +69,12 @@ async def test_the_handlers_length_without_a_body_is_returned_and_the_connection
             writer.write(f"{method} / HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
             assert head.partition(b"\r\n")[2] == b"Content-Length: 42\r\nX: 1\r\n\r\n"
-        world.answer = Response(status=200, headers=Headers((("Content-Length", "42"), ("X", "1"))), body=b"fine")
+        fields = Headers((("Content-Length", "42"), ("X", "1"), ("X", "2")))
+        world.answer = Response(status=200, headers=fields, body=b"fine")
         writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         answer = await asyncio.wait_for(reader.readuntil(b"fine"), 5)
         writer.close()
-    assert answer == b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX: 1\r\n\r\nfine"
+    assert answer == b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX: 1\r\nX: 2\r\n\r\nfine"
 
 
 async def test_server_responds_413_before_it_reads_an_announced_body_above_the_limit() -> None:
