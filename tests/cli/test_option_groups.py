@@ -102,26 +102,34 @@ def test_shared_option_gets_the_rules_of_one_command_only(parser: Any) -> None:
     assert get_args(Verbose)[1].declared.excludes == ()
 
 
+ONE, ADD = "Give only one of them.", "Add --to or --route, or leave out"
+
+
 @pytest.mark.parametrize(
-    ("line", "message"),
+    ("line", "message", "hint"),
     [
-        ("--via-port --route a", "--via-port and --route exclude each other."),
-        ("file --via-port", "--via-port and a SOURCE exclude each other."),
-        ("file --via-port --route a", "--via-port, --route and a SOURCE exclude each other."),
-        ("--verbose --to 1", "--verbose and --to exclude each other."),
-        ("- --key -", "A source and the key cannot both use stdin."),
-        ("--to 1 --via-port", "--via-port has Port make the request, so --to has no effect."),
-        ("--rate 7", "Nothing is sent without --to or --route, so --rate has no effect."),
-        ("--in-order", "Nothing is sent without --to or --route, so --in-order has no effect."),
-        ("--no-in-order", "Nothing is sent without --to or --route, so --in-order has no effect."),
+        ("--via-port --route a", "--via-port and --route exclude each other.", ONE),
+        ("file --via-port", "--via-port and a SOURCE exclude each other.", ONE),
+        ("file --via-port --route a", "--via-port, --route and a SOURCE exclude each other.", ONE),
+        ("--verbose --to 1", "--verbose and --to exclude each other.", ONE),
+        ("- --key -", "A source and the key cannot both use stdin.", "Give one of them as a file."),
+        ("--to 1 --via-port", "--via-port has Port make the request, so --to has no effect.", "Leave out --to."),
+        ("--rate 7", "Nothing is sent without --to or --route, so --rate has no effect.", f"{ADD} --rate."),
+        ("--in-order", "Nothing is sent without --to or --route, so --in-order has no effect.", f"{ADD} --in-order."),
+        (
+            "--no-in-order",
+            "Nothing is sent without --to or --route, so --in-order has no effect.",
+            f"{ADD} --in-order.",
+        ),
     ],
 )
 def test_options_that_contradict_each_other_by_their_declarations_are_refused(
-    parser: Any, line: str, message: str
+    parser: Any, line: str, message: str, hint: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
         call(parser, line)
     assert caught.value.message == message
+    assert caught.value.hint == hint
     assert CALLS == []
 
 

@@ -286,9 +286,7 @@ def test_invalid_project_file_is_an_error_that_names_it(run: Run, folder: Path, 
     assert run("sign", "--help").code == ExitCode.OK
 
 
-def test_switch_that_is_on_by_default_is_turned_off_by_the_file_or_the_command_line(
-    run: Run, folder: Path
-) -> None:
+def test_switch_that_is_on_by_default_is_turned_off_by_the_file_or_the_command_line(run: Run, folder: Path) -> None:
     write(folder, "[listen]\nin-order = false\n")
     assert "note: from ./port-hook.toml: --no-in-order" in run(*LISTEN, "--forward-to", "1").err
     assert "Not in order" in run(*LISTEN, "--forward-to", "1").err
