@@ -16,6 +16,7 @@ from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Run
 from tests.factories import SECRET, a_body, a_document, an_exchange, an_invocation
+from tests.hostile.terminals import on_terminal
 from tests.keys import PASSPHRASE, write_keys
 from tests.processes import environment
 
@@ -226,6 +227,13 @@ def test_decrypt_asks_for_the_passphrase_without_showing_it_on_a_terminal(
     assert child.exitstatus == code
     assert typed not in rest
     assert ("a\\x1b[2J\r\nb" in rest) is (code == 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
+def test_decrypted_json_has_color_on_a_terminal(run: Run, folder: Path) -> None:
+    write(folder, payload_with(token=encrypted(run, '{"a": "hidden"}')))
+    for words in ([], ["token"], ["--payload"]):
+        assert b'\x1b[36m"a"\x1b[0m' in on_terminal(folder, "decrypt", "payload.json", *words, env=ENV).raw
 
 
 class TestEncrypt:

@@ -25,7 +25,7 @@ from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.terminal.prompts import asker
 from tests.conftest import Run
 from tests.retargets import ONE, TWO, a_workflow, an_action, journal_files
-from tests.sandboxes import sandbox_with
+from tests.sandboxes import a_sandbox, environ_of, sandbox_with
 
 ORIGINAL = "https://example.com"
 
@@ -90,6 +90,16 @@ def test_listen_refuses_an_incomplete_node_before_it_calls_port(run: Run) -> Non
     result = run("listen", "--port", "0", "--tunnel", "none", "--retarget", "deploy_service#", "--yes", env=environ)
     assert result.code == ExitCode.USAGE
     assert "--retarget deploy_service# names no action and no workflow node." in result.err
+
+
+def test_listen_retargets_an_action_to_its_local_url_if_ports_api_is_on_this_machine(run: Run) -> None:
+    with a_sandbox(actions=[an_action()]) as running:
+        options = ("--port", "0", "--tunnel", "none", "--timeout", "0", "--retarget", "create_vm", "--yes")
+        result = run("listen", *options, env=environ_of(running))
+        assert url(running) == ORIGINAL
+    assert result.code == ExitCode.OK
+    assert f"  invocationMethod.url: {ORIGINAL} -> http://127.0.0.1:" in result.err
+    assert f"create_vm is restored to {ORIGINAL}" in result.err
 
 
 def test_retarget_needs_a_public_url_if_ports_api_is_on_another_machine(run: Run) -> None:

@@ -126,6 +126,11 @@ async def test_a_workflow_runs_in_the_event_loop_of_an_asynchronous_test(port_ho
     assert outcome.nodes["call"].output == {"response": {"status": 200, "data": {"ready": True}}}
 
 
+def test_a_workflow_that_port_would_refuse_is_refused(port_hook: PortHook) -> None:
+    with pytest.raises(UsageError, match="has no `nodes`"):
+        port_hook.run_workflow({"identifier": "x", "nodes": []})
+
+
 # Routes and targets.
 
 
