@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import textwrap
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import port_hook_cli
-from port_hook_cli import UNDEFINED, Status, render, sign, verify
+from port_hook_cli import UNDEFINED, Status, api, render, sign, verify
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.api import PortHookError, listen, replay, trigger
 from port_hook_cli.engines.renderer import shared_renderer
@@ -126,6 +127,11 @@ def test_importing_the_package_loads_none_of_its_modules() -> None:
 def test_an_unknown_name_of_the_package_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="nope"):
         port_hook_cli.__getattr__("nope")
+
+
+def test_every_name_of_the_api_is_on_its_page() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "reference" / "python.md").read_text("utf-8")
+    assert [name for name in api.__all__ if not re.search(rf"\b{name}\b", page)] == []
 
 
 async def test_triggered_request_is_received_verified_and_replayed_with_changes(tmp_path: Path) -> None:
