@@ -14,8 +14,7 @@ from port_hook_cli.actions.action import PortAction
 from port_hook_cli.assistant.capture_details import without_signature
 from port_hook_cli.assistant.results import ToolOutput
 from port_hook_cli.assistant.sending import DEFAULT_TIMEOUT_S, allowed_target
-from port_hook_cli.assistant.tool import Arguments
-from port_hook_cli.assistant.workspace import Workspace
+from port_hook_cli.assistant.workspace import Arguments, Workspace
 from port_hook_cli.errors import UsageError
 from port_hook_cli.files.input import DOCUMENT_SUFFIXES, documents_in
 from port_hook_cli.http.client import HttpClient
@@ -31,7 +30,6 @@ from port_hook_cli.trigger.action import Made, RunTarget, Unmet, address, dispat
 from port_hook_cli.trigger.action_files import FoundWorkflow, find_action, locate, read_value
 from port_hook_cli.trigger.invoker import Invoker
 from port_hook_cli.trigger.open_invoker import invoking
-from port_hook_cli.trigger.publishing import make_message
 from port_hook_cli.trigger.records import (
     invocation_record,
     message_record,
@@ -183,6 +181,8 @@ class _ActionTool:
         return made
 
     async def _message(self, action: PortAction, data: RunData, invoker: Invoker) -> Record:
+        from port_hook_cli.trigger.publishing import make_message
+
         now = self._runtime.now()
         made = await make_message(action, data, invoker, run_id=self._run_id(), now=now)
         if isinstance(made, Unmet):

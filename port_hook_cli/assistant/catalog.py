@@ -16,8 +16,8 @@ from port_hook_cli.assistant.reading import (
     show_capture,
 )
 from port_hook_cli.assistant.sending import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, replay_capture, report_run
-from port_hook_cli.assistant.tool import AssistantTool
 from port_hook_cli.assistant.waiting import DEFAULT_WAIT_S, MAX_WAIT_S, wait_for_invocation
+from port_hook_cli.assistant.workspace import AssistantTool
 from port_hook_cli.invocations.models import Status
 from port_hook_cli.runs.updates import LogLevel, RunStatus
 

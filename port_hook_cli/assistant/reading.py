@@ -16,8 +16,7 @@ from port_hook_cli.actions.jq_differences import template_differences
 from port_hook_cli.actions.templates import rendering_record
 from port_hook_cli.assistant.capture_details import capture_details, has_text, masked, short_summary
 from port_hook_cli.assistant.results import ToolOutput
-from port_hook_cli.assistant.tool import Arguments
-from port_hook_cli.assistant.workspace import Workspace
+from port_hook_cli.assistant.workspace import Arguments, Workspace
 from port_hook_cli.captures.documents.request_file import SavedRequest, explain, from_exchange
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.captures.store.reading import open_body_filter

@@ -14,8 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from port_hook_cli.assistant.results import ToolOutput
-from port_hook_cli.assistant.tool import Arguments
-from port_hook_cli.assistant.workspace import Workspace
+from port_hook_cli.assistant.workspace import Arguments, Workspace
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.client import HttpClient

@@ -9,8 +9,7 @@ from threading import Lock
 
 from port_hook_cli.assistant.capture_details import capture_details, has_text
 from port_hook_cli.assistant.results import ToolOutput
-from port_hook_cli.assistant.tool import Arguments
-from port_hook_cli.assistant.workspace import Workspace
+from port_hook_cli.assistant.workspace import Arguments, Workspace
 from port_hook_cli.captures.index.capture_index import CaptureIndex
 from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.invocations.models import Exchange, Status
