@@ -19,6 +19,7 @@ from port_hook_cli.actions.templates import UNDEFINED
 from port_hook_cli.errors import PortHookError, UsageError
 from port_hook_cli.invocations.models import Cause, Delivery, Exchange, Headers, Status, Verdict
 from port_hook_cli.javascript.stringify import stringify
+from port_hook_cli.runtime import Runtime, silent_runtime
 from port_hook_cli.signatures.signing import Signer, TimestampUnit, signed_headers
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S, verify_signature
 from port_hook_cli.text.secret import Secret
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.replay.rewriting import Edit
     from port_hook_cli.runs.updates import Reported
-    from port_hook_cli.runtime import Runtime
     from port_hook_cli.trigger.action import RunTarget
 
 __all__ = [
@@ -190,7 +190,7 @@ async def trigger(
     from port_hook_cli.trigger.open_invoker import invoking
     from port_hook_cli.trigger.run_data import RunData, default_starter, read_by
 
-    runtime, target = _runtime(), _target(to)
+    runtime, target = silent_runtime(), _target(to)
     found, access = await _find_action(action, runtime)
     signer = Signer(_secret(secret, access))
     data = RunData(
@@ -246,7 +246,7 @@ async def replay(
     from port_hook_cli.replay.sending import announce, keep_in_thread, send
     from port_hook_cli.text.remark import say_nothing
 
-    runtime = _runtime()
+    runtime = silent_runtime()
     access = _access(runtime)
     signer = None if as_captured else Signer(_secret(secret, access))
     edit = _edit(changes) if changes else None
@@ -294,7 +294,7 @@ async def report_run(run_id: str, *, org: str | None = None, **fields: Unpack[Re
     if report.is_empty:
         raise UsageError("There is nothing to report.", hint="Pass `status`, `logs`, or another field.")
     plan = plan_report(check_run_id(run_id), report)
-    async with _access(_runtime(), org=org, only_the_secret=False).client() as port:
+    async with _access(silent_runtime(), org=org, only_the_secret=False).client() as port:
         return await send_report(port, plan)
 
 
@@ -355,21 +355,11 @@ async def listen(
         def exchanged(self, exchange: Exchange) -> None:
             arrived.put_nowait(exchange)
 
-    runtime = _runtime()
+    runtime = silent_runtime()
     policy = Policy(secret=_secret(secret, _access(runtime)), routes=Routes(default=_target(forward_to).to))
     plan = ListenPlan(policy=policy, port=port, store=store, forward_timeout_s=forward_timeout_s)
     async with listening(Session(plan=plan), runtime, [Arrivals()], asyncio.Event()) as running:
         yield Listener(running, arrived)
-
-
-def _runtime() -> Runtime:
-    """Return the runtime of this process, without its streams: nothing is read from them or printed."""
-    import io
-    from dataclasses import replace
-
-    from port_hook_cli.runtime import system_runtime
-
-    return replace(system_runtime(), stdin=io.BytesIO(), stdout=io.StringIO(), stderr=io.StringIO())
 
 
 def _access(runtime: Runtime, *, org: str | None = None, only_the_secret: bool = True) -> PortAccess:

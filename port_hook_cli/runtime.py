@@ -89,6 +89,21 @@ def system_runtime(find_home: Callable[[], Path] = Path.home) -> Runtime:
     )
 
 
+def silent_runtime() -> Runtime:
+    """Return the runtime of a Python program that calls port-hook, whose streams are neither read nor written.
+
+    Raises what `system_runtime` does.
+    """
+    return Runtime(
+        environ=os.environ,
+        cwd=_current_folder(),
+        home=_home_folder(Path.home),
+        stdin=io.BytesIO(),
+        stdout=io.StringIO(),
+        stderr=io.StringIO(),
+    )
+
+
 def _current_folder() -> Path:
     try:
         return Path.cwd()
