@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from port_hook_cli.cli.trigger_options import (
     TriggerWorkflow,
 )
 from port_hook_cli.runs.ids import check_run_id
+
+if TYPE_CHECKING:
+    from port_hook_cli.trigger.action_files import ActionLocation
 
 
 @command
@@ -70,27 +73,24 @@ def trigger(
         needs=ALL_NEEDS if uses_api else ONLY_THE_SECRET,
         timeout_s=port.api_timeout_s,
     )
-    return asyncio.run(
-        _trigger(
-            TriggerCommand(
-                action=action,
-                target=target,
-                run=run,
-                workflow=workflow,
-                signature=signature,
-                port=port,
-                output=output,
-                runtime=ctx.obj,
-                access=access,
-                say=sayer(ctx.obj),
-            )
-        )
+    asked = TriggerCommand(
+        action=action,
+        target=target,
+        run=run,
+        workflow=workflow,
+        signature=signature,
+        port=port,
+        output=output,
+        runtime=ctx.obj,
+        access=access,
+        say=sayer(ctx.obj),
     )
+    return asyncio.run(_trigger(source, asked))
 
 
-async def _trigger(asked: TriggerCommand) -> ExitCode:
+async def _trigger(source: ActionLocation, asked: TriggerCommand) -> ExitCode:
     from port_hook_cli.cli.trigger_action import trigger_action
-    from port_hook_cli.trigger.action_files import FoundWorkflow, find_action, locate
+    from port_hook_cli.trigger.action_files import FoundWorkflow, find_action
 
     if asked.target.brokers is not None:
         from port_hook_cli.cli.trigger_message import trigger_captured
@@ -98,7 +98,6 @@ async def _trigger(asked: TriggerCommand) -> ExitCode:
 
         if (captured := find_captured(asked.action, asked.runtime, asked.say)) is not None:
             return await trigger_captured(captured, asked)
-    source = locate(asked.action, asked.runtime)
     found = await find_action(source, asked.access, asked.runtime, asked.say, via_port=asked.port.via_port)
     if isinstance(found, FoundWorkflow):
         from port_hook_cli.cli.trigger_workflow import trigger_workflow
