@@ -11,21 +11,25 @@ from time import monotonic
 from typing import Any
 
 from port_hook_cli.errors import BrokerError
-from port_hook_cli.kafka.client import Consumer, KafkaError, KafkaException, TopicPartition
-from port_hook_cli.kafka.connection import (
-    KafkaConnection,
-    client_settings,
-    elsewhere,
-    is_loopback_broker,
-    refuse_elsewhere,
-)
-from port_hook_cli.kafka.plan import KafkaPlan, TopicPart
-from port_hook_cli.kafka.trouble import (
+from port_hook_cli.kafka.client import (
     ConnectionTrouble,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
     error_text,
     is_about_the_connection,
     referred_broker,
     unusable,
+)
+from port_hook_cli.kafka.connection import (
+    KafkaConnection,
+    KafkaPlan,
+    TopicPart,
+    client_settings,
+    elsewhere,
+    is_loopback_broker,
+    refuse_elsewhere,
 )
 from port_hook_cli.text.safe import brief
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from port_hook_cli.invocations.models import LATEST_TIMESTAMP_MS, Headers, MessageOrigin
 from port_hook_cli.kafka.client import TIMESTAMP_NOT_AVAILABLE, Message
-from port_hook_cli.kafka.plan import TopicPart
+from port_hook_cli.kafka.connection import TopicPart
 from port_hook_cli.signatures.signing import headers_in
 
 _MAX_FIELDS = 1_000

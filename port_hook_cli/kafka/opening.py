@@ -9,9 +9,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from port_hook_cli.errors import CredentialsError, PortApiError, SettingsError, UsageError
-from port_hook_cli.kafka.connection import is_usable_text
+from port_hook_cli.kafka.connection import KafkaPlan, check_group, is_agents_group, is_usable_text
 from port_hook_cli.kafka.environment import KafkaSettings, read_credentials, read_kafka_settings
-from port_hook_cli.kafka.plan import KafkaPlan, check_group, is_agents_group
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.safe import brief
 

@@ -91,7 +91,7 @@ class KafkaPublisher:
 
     def _note(self, error: KafkaError) -> None:
         from port_hook_cli.kafka.client import KafkaError as Error
-        from port_hook_cli.kafka.trouble import error_text
+        from port_hook_cli.kafka.client import error_text
 
         if error.code() != Error._ALL_BROKERS_DOWN:  # noqa: SLF001 - librdkafka's own name; it says less than the others
             self._cause = error_text(error)

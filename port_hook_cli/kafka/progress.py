@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from threading import Condition
 
-from port_hook_cli.kafka.plan import TopicPart
+from port_hook_cli.kafka.connection import TopicPart
 
 
 class PartitionProgress:

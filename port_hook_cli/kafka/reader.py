@@ -16,10 +16,9 @@ from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import Partition
 from port_hook_cli.kafka.assignment import PartitionAssignment, ReaderEvents, ReaderReports
 from port_hook_cli.kafka.client import Message
-from port_hook_cli.kafka.connection import KafkaConnection
+from port_hook_cli.kafka.connection import KafkaConnection, KafkaPlan, TopicPart
 from port_hook_cli.kafka.link import READER_TIMES, BrokerLink, ReaderTimes
 from port_hook_cli.kafka.message import part_of, size_of
-from port_hook_cli.kafka.plan import KafkaPlan, TopicPart
 from port_hook_cli.kafka.progress import MessageCapacity
 from port_hook_cli.text.safe import brief
 

@@ -11,9 +11,8 @@ from itertools import count
 
 from port_hook_cli.invocations.models import Invocation, MessageOrigin, Partition, Response
 from port_hook_cli.invocations.source import MessageLog, SourceContext
-from port_hook_cli.kafka.connection import KafkaConnection, SecurityProtocol
+from port_hook_cli.kafka.connection import KafkaConnection, KafkaPlan, SecurityProtocol
 from port_hook_cli.kafka.link import ReaderTimes
-from port_hook_cli.kafka.plan import KafkaPlan
 from port_hook_cli.kafka.reader import TopicReader
 from port_hook_cli.kafka.source import KafkaSource, open_kafka
 from tests.kafka_clusters import TIMEOUT_S

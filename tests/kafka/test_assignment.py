@@ -12,7 +12,7 @@ from confluent_kafka import OFFSET_END, OFFSET_INVALID, KafkaError, KafkaExcepti
 
 from port_hook_cli.invocations.models import Partition
 from port_hook_cli.kafka.assignment import GivenPartitions, PartitionAssignment, SavedOffsets, StartFinder
-from port_hook_cli.kafka.plan import KafkaPlan, TopicPart
+from port_hook_cli.kafka.connection import KafkaPlan, TopicPart
 
 RUNS = "org_1.runs"
 A, B = (RUNS, 0), (RUNS, 1)

@@ -10,9 +10,8 @@ import pytest
 from confluent_kafka import Consumer, KafkaError
 
 from port_hook_cli.errors import BrokerError
-from port_hook_cli.kafka.connection import KafkaConnection, SecurityProtocol
+from port_hook_cli.kafka.connection import KafkaConnection, KafkaPlan, SecurityProtocol
 from port_hook_cli.kafka.link import BrokerLink
-from port_hook_cli.kafka.plan import KafkaPlan
 from port_hook_cli.text.secret import Secret
 from tests.kafka.kafka_sources import Pipeline, Topics
 from tests.kafka_clusters import TIMEOUT_S, Cluster, a_message, running_tansu, tansu_program

@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError
 
-from port_hook_cli.kafka.connection import KafkaConnection
-from port_hook_cli.kafka.trouble import (
+from port_hook_cli.kafka.client import (
     ConnectionTrouble,
     error_text,
     is_about_the_connection,
     referred_broker,
     unusable,
 )
+from port_hook_cli.kafka.connection import KafkaConnection
 
 # librdkafka's own names.
 LOST, ALL_DOWN = KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
