@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,11 @@ def test_a_secret_from_stdin_is_used_for_messages_and_for_the_credentials_of_the
 
 def _listen(run: Run, env: dict[str, str], *options: str) -> Result:
     return run("listen", "--port", "0", "--kafka", *options, env=env)
+
+
+def test_missing_package_is_an_error_before_any_setting_is_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "confluent_kafka", None)
+    monkeypatch.delitem(sys.modules, "port_hook_cli.kafka.client", raising=False)
+    result = run("listen", "--kafka", "--port", "0", env={"PORT_CLIENT_SECRET": SECRET.reveal()})
+    assert (result.code, result.out) == (5, "")
+    assert "Kafka needs confluent-kafka, which is not installed." in result.err
