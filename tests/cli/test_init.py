@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import os
 import stat
 import sys
@@ -15,6 +14,7 @@ from port_hook_cli.cli.app import main
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.runtime import Runtime
 from tests.conftest import Run
+from tests.terminal_streams import Keyboard, Screen
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="modes, links and pseudo terminals are POSIX")
 
@@ -23,20 +23,10 @@ def listen_table(folder: Path) -> object:
     return tomllib.loads((folder / "port-hook.toml").read_text("utf-8"))["listen"]
 
 
-class Terminal(io.BytesIO):
-    def isatty(self) -> bool:
-        return True
-
-
-class TerminalText(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
 def answer(runtime: Callable[..., Runtime], typed: bytes, *args: str) -> tuple[int, str]:
     """Run `init` on a terminal on which the user types `typed`; return the exit code and stderr."""
-    stderr = TerminalText()
-    code = main(("init", *args), replace(runtime(), stdin=Terminal(typed), stderr=stderr))
+    stderr = Screen()
+    code = main(("init", *args), replace(runtime(), stdin=Keyboard(typed), stderr=stderr))
     return code, stderr.getvalue()
 
 

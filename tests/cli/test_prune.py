@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 import sys
 import threading
@@ -18,6 +17,7 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.runtime import Runtime
 from tests.conftest import Run
 from tests.factories import NOW, an_exchange, an_invocation
+from tests.terminal_streams import Keyboard, Screen
 
 DAY = 86_400
 
@@ -91,24 +91,14 @@ def test_prune_of_a_missing_store_is_an_error(run: Run) -> None:
     assert run("prune", "--keep", "1", "--yes", "--store", "none.db").code == ExitCode.STORE
 
 
-class Terminal(io.TextIOWrapper):
-    def isatty(self) -> bool:
-        return True
-
-
-class Keyboard(io.BytesIO):
-    def isatty(self) -> bool:
-        return True
-
-
 @pytest.mark.parametrize(("typed", "code", "count"), [(b"y\n", 0, 2), (b"\n", 1, 10), (b"", 1, 10)])
 def test_prune_asks_on_a_terminal(
     runtime: Callable[..., Runtime], folder: Path, typed: bytes, code: int, count: int
 ) -> None:
-    stderr = io.BytesIO()
-    world = replace(runtime(), stdin=Keyboard(typed), stderr=Terminal(stderr, encoding="utf-8", write_through=True))
+    stderr = Screen()
+    world = replace(runtime(), stdin=Keyboard(typed), stderr=stderr)
     assert main(["prune", "--keep", "2"], world) == code
-    assert b"Delete 8 captures and keep 2? [y/N] " in stderr.getvalue()
+    assert "Delete 8 captures and keep 2? [y/N] " in stderr.getvalue()
     assert len(left(folder)) == count
 
 

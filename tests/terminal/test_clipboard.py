@@ -9,14 +9,10 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.terminal.clipboard import copy_text
+from tests.terminal_streams import Screen
 
 TEXT = "https://x.ngrok.app/ü?a=1"
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are shell scripts")
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def standin(folder: Path, name: str, script: str) -> None:
@@ -53,7 +49,7 @@ def test_copy_tries_the_next_program_when_one_fails(path: Path) -> None:
     standin(path, "wl-copy", "exit 1")
     standin(path, "xclip", "exec /absent/interpreter")
     standin(path, "xsel", 'cat > "$0.got"')
-    assert copy_text(TEXT, environ={"PATH": str(path)}, terminal=Terminal()) == "Copied to the clipboard."
+    assert copy_text(TEXT, environ={"PATH": str(path)}, terminal=Screen()) == "Copied to the clipboard."
     assert (path / "xsel.got").read_bytes() == TEXT.encode()
 
 
@@ -64,7 +60,7 @@ def test_copy_does_not_wait_for_a_program_that_stays_in_the_background(path: Pat
 
 
 def test_copy_asks_the_terminal_when_no_program_works(path: Path) -> None:
-    terminal = Terminal()
+    terminal = Screen()
     sentence = copy_text(TEXT, environ={"PATH": str(path), "TERM": "xterm"}, terminal=terminal)
     assert sentence == "Asked the terminal to copy it to the clipboard."
     assert terminal.getvalue() == f"\x1b]52;c;{base64.b64encode(TEXT.encode()).decode()}\x07"
@@ -73,14 +69,14 @@ def test_copy_asks_the_terminal_when_no_program_works(path: Path) -> None:
 def test_copy_says_that_nothing_was_copied_without_a_program_and_a_terminal(path: Path) -> None:
     (path / "xclip").write_text("not a program")
     (path / "xclip").chmod(0o755)
-    for terminal, term in ((io.StringIO(), "xterm"), (Terminal(), "dumb")):
+    for terminal, term in ((io.StringIO(), "xterm"), (Screen(), "dumb")):
         sentence = copy_text(TEXT, environ={"PATH": str(path), "TERM": term}, terminal=terminal)
         assert sentence.startswith("Nothing was copied: none of pbcopy, wl-copy, xclip")
         assert terminal.getvalue() == ""
 
 
 def test_copy_raises_no_exception_when_the_terminal_is_closed(path: Path) -> None:
-    class Gone(Terminal):
+    class Gone(Screen):
         def flush(self) -> None:
             raise OSError(5, "Input/output error")
 

@@ -6,11 +6,7 @@ import pytest
 
 from port_hook_cli.terminal.console import Output, message_lines, write_content
 from port_hook_cli.text.styled import Styled
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
+from tests.terminal_streams import Screen
 
 
 @pytest.mark.parametrize(
@@ -37,19 +33,19 @@ def test_empty_lines_stay() -> None:
 
 @pytest.mark.parametrize("environ", [{}, {"NO_COLOR": "1"}])
 def test_content_is_shown_unchanged_even_if_a_line_begins_like_a_message(environ: dict[str, str]) -> None:
-    terminal = Terminal()
+    terminal = Screen()
     write_content(b"error: of a handler\nhint: too\n", terminal, environ=environ)
     assert terminal.getvalue() == "error: of a handler\nhint: too\n"
 
 
 @pytest.mark.parametrize("pad", range(60, 100))
 def test_long_word_in_a_message_is_not_continued_as_another_message(pad: int) -> None:
-    output = Output(Terminal(), {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"})
+    output = Output(Screen(), {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"})
     text = output.paint(output.wrap(message_lines(f"error: of a handler: {'x' * pad}error: EVIL")))
     assert all(len(line) <= 80 and not line.startswith("error: EVIL") for line in text.splitlines())
 
 
 def test_long_word_in_a_message_stays_whole_so_that_it_can_be_copied() -> None:
-    output = Output(Terminal(), {"COLUMNS": "80", "TERM": "dumb"})
+    output = Output(Screen(), {"COLUMNS": "80", "TERM": "dumb"})
     url = f"https://example.com/{'x' * 100}"
     assert url in output.paint(output.wrap(message_lines(f"error: it failed: {url}")))
