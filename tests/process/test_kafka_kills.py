@@ -84,8 +84,8 @@ def _stored(folder: Path) -> tuple[dict[int, set[int]], set[bytes]]:
         rows = store.execute("SELECT kafka, body FROM captures").fetchall()
     offsets: dict[int, set[int]] = {}
     for kafka, _ in rows:
-        _, partition, offset, _ = json.loads(kafka)
-        offsets.setdefault(partition, set()).add(offset)
+        origin = json.loads(kafka)
+        offsets.setdefault(origin["partition"], set()).add(origin["offset"])
     return offsets, {body for _, body in rows}
 
 
