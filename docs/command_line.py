@@ -10,9 +10,9 @@ from typing import Any
 import typer
 
 from port_hook_cli.cli.app import COMMANDS, app
-from port_hook_cli.cli.declaration import Declaration, Trust
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.help_page import EXAMPLES
+from port_hook_cli.cli.option_groups import Declaration, Trust
 
 _ALTERNATIVES = re.compile(r"<?([a-z0-9-]+(?:\|[a-z0-9-]+)+)>?")
 _HELP_OPTION = (("--help", "-h"), "", False, (), "Show the help and exit.")

@@ -33,7 +33,7 @@ import port_hook_cli
 from port_hook_cli.assistant.catalog import TOOLS
 from port_hook_cli.assistant.workspace import AssistantTool
 from port_hook_cli.cli.app import COMMANDS
-from port_hook_cli.cli.declaration import ANY_VALUE
+from port_hook_cli.cli.option_groups import ANY_VALUE
 from port_hook_cli.invocations.models import Cause
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S, clock_skew

@@ -17,11 +17,8 @@ class PortHookError(Exception):
     """A problem that the user can fix: what happened, and what to do next (`hint`). `code` names its kind."""
 
     code: ClassVar[str] = "failed"
-
-    @property
-    def is_for_doctor(self) -> bool:
-        """Whether `port-hook doctor` may find the cause: it is about credentials, Port's API or a tunnel."""
-        return False
+    is_for_doctor: bool = False
+    """Whether `port-hook doctor` may find the cause: it is about credentials, Port's API or a tunnel."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -44,10 +41,7 @@ class SettingsError(PortHookError):
 class CredentialsError(SettingsError):
     """Credentials that a command needs are missing, or what is set for them cannot be used."""
 
-    @property
-    def is_for_doctor(self) -> bool:
-        """True: it checks all places of credentials."""
-        return True
+    is_for_doctor = True  # it checks all places of credentials
 
 
 class ListenError(PortHookError):
@@ -60,11 +54,7 @@ class TunnelError(ListenError):
     """A tunnel could not be opened."""
 
     code = "tunnel"
-
-    @property
-    def is_for_doctor(self) -> bool:
-        """True: it checks all providers."""
-        return True
+    is_for_doctor = True  # it checks all providers
 
 
 class BrokerError(ListenError):
@@ -80,38 +70,28 @@ class TargetError(PortHookError):
 
 
 class PortApiError(PortHookError):
-    """Port's API refused a call or could not be reached. `status` is that of its response, None without one."""
+    """Port's API refused a call or could not be reached. `status` is None if it did not respond."""
 
     code = "port-api"
+    is_for_doctor = True
 
     def __init__(self, message: str, *, hint: str = "", status: int | None = None) -> None:
         super().__init__(message, hint=hint)
         self.status = status
-
-    @property
-    def is_for_doctor(self) -> bool:
-        """Whether the credentials were refused, or there was no response."""
-        return self.status in {None, _UNAUTHORIZED}
+        self.is_for_doctor = self.is_for_doctor and status in {None, _UNAUTHORIZED}
 
 
 class LoginRefusedError(PortApiError):
     """Port did not accept the credentials that `login` was to save."""
 
-    @property
-    def is_for_doctor(self) -> bool:
-        """False: `doctor` checks saved credentials, not these."""
-        return False
+    is_for_doctor = False  # it checks saved credentials, not these
 
 
 class RunEndedError(PortApiError):
     """The run has ended, so Port accepts no more updates for it."""
 
     code = "run-ended"
-
-    @property
-    def is_for_doctor(self) -> bool:
-        """False: the credentials were accepted."""
-        return False
+    is_for_doctor = False  # the credentials were accepted
 
 
 class RetargetError(PortHookError):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.extras import install_command
+from port_hook_cli.installed import install_command
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import port_hook_cli
-from port_hook_cli.programs import find_program, find_programs
+from port_hook_cli.installed import find_program, find_programs
 from port_hook_cli.tunnels.supervisor import taskkill
 
 
@@ -57,5 +57,5 @@ def test_programs_are_searched_in_one_place() -> None:
         for path in package.rglob("*.py")
         if re.search(r"\bwhich\(|find_executable", path.read_text("utf-8"))
     }
-    assert searching == {"programs.py", "terminal/pager.py", "cli/demo.py"}  # the demo does not start what it finds
+    assert searching == {"installed.py", "terminal/pager.py", "cli/demo.py"}  # the demo does not start what it finds
     assert 'if os.name == "nt":' in (package / "terminal" / "pager.py").read_text("utf-8")

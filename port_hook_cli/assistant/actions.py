@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from port_hook_cli.actions.action import PortAction
-from port_hook_cli.assistant.capture_details import without_signature
-from port_hook_cli.assistant.results import ToolOutput
+from port_hook_cli.assistant.results import ToolOutput, without_signature
 from port_hook_cli.assistant.sending import DEFAULT_TIMEOUT_S, allowed_target
 from port_hook_cli.assistant.workspace import Arguments, Workspace
 from port_hook_cli.errors import UsageError

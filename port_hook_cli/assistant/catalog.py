@@ -6,17 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from port_hook_cli.assistant.actions import render_action, trigger_action
-from port_hook_cli.assistant.capture_details import PARTS
 from port_hook_cli.assistant.reading import (
     DEFAULT_LIMIT,
+    DEFAULT_WAIT_S,
+    MAX_WAIT_S,
     diff_captures,
     explain_verdict,
     list_captures,
     render_template,
     show_capture,
+    wait_for_invocation,
 )
+from port_hook_cli.assistant.results import PARTS
 from port_hook_cli.assistant.sending import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, replay_capture, report_run
-from port_hook_cli.assistant.waiting import DEFAULT_WAIT_S, MAX_WAIT_S, wait_for_invocation
 from port_hook_cli.assistant.workspace import AssistantTool
 from port_hook_cli.invocations.models import Status
 from port_hook_cli.runs.updates import LogLevel, RunStatus

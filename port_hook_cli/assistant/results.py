@@ -1,15 +1,23 @@
-"""The text that a tool returns: a bounded JSON document that says which part of it is untrusted data. Pure."""
+"""What tools return: bounded JSON that marks untrusted data, and captures with credentials masked. Pure."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
-from port_hook_cli.signatures.headers import without_signatures
-from port_hook_cli.text.safe import printable_json, shorten
-from port_hook_cli.text.secret import Masker
+from port_hook_cli.captures.database.conditions import lower_ascii
+from port_hook_cli.captures.documents.capture_file import capture_summary
+from port_hook_cli.captures.view.exchange import fate_of_stored, what_it_is
+from port_hook_cli.invocations.headers import mask_headers
+from port_hook_cli.invocations.models import SIGNATURE_HEADER, Delivery, Exchange, Headers, Invocation, Response
+from port_hook_cli.javascript.nesting import nests_too_deep
+from port_hook_cli.signatures.view import verdict_record
+from port_hook_cli.text.safe import field_text, printable_json, shorten
+from port_hook_cli.text.secret import MASK, Masker
 
 TOOL_RESULT = "port-hook/tool-result/1"
 MAX_CHARACTERS = 40_000
@@ -24,6 +32,19 @@ _KEPT_OF_A_RESULT = 24_000, 4_000
 _MAX_NOTES = 20
 _MAX_NOTE = 500
 _TOO_LONG = "The result was too long, so `result` is only the beginning of its JSON. Ask for less."
+
+_Part = TypeVar("_Part", Invocation, Delivery, Response)
+
+PARTS = ("request", "handler_response", "response")
+"""The bodies of a capture: of the request, of the handler's response, and of the response to the sender."""
+
+_MAIN, _BESIDE = 12_000, 2_000
+"""How many characters of a body are shown: of the requested one, and of the others."""
+_TEXT = 1_000
+_MAX_HEADERS = 100
+_HEADER_CHARACTERS = 6_000
+_MAX_ENCRYPTED = 50
+_BASE64 = 4, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +117,172 @@ def _json(value: Any) -> str:
     except ValueError:
         plain = json.loads(json.dumps(value), parse_constant=lambda _: None)
         return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+
+
+def capture_details(
+    exchange: Exchange, masker: Masker, *, part: str = "request", offset: int = 0, as_text: bool = False
+) -> ToolOutput:
+    """Return a capture. The body of `part` is shown from `offset` on: characters, or bytes if it is not text."""
+    exchange = masked(exchange, masker)
+    bodies = {
+        name: body_window(body, offset=offset, limit=_MAIN, as_text=as_text)
+        if name == part
+        else body_window(body, offset=0, limit=_BESIDE, as_text=as_text)
+        for name, body in _bodies(exchange).items()
+    }
+    goes_on = [f"part={name} and offset={body['next_offset']}" for name, body in bodies.items() if body["next_offset"]]
+    cut = f"For the rest of a body, call show_capture with {', or with '.join(goes_on)}." if goes_on else ""
+    return ToolOutput({**_facts(exchange), **_parts(exchange, bodies)}, cut)
+
+
+def masked(exchange: Exchange, masker: Masker) -> Exchange:
+    """Return a capture with secrets, signatures and the credentials in its header fields masked.
+
+    Anyone who gets a valid signature could send the request elsewhere. The verdict does not show which signatures are
+    valid: it may be planted, and another organization's signature is valid there. Secrets are masked before anything is
+    cut, because a part of a secret would not be found. `--keep-secrets` saves credentials in the store.
+    """
+    invocation, delivery, response = exchange.invocation, exchange.delivery, exchange.response
+    return replace(
+        exchange,
+        invocation=_masked_part(invocation, masker),
+        delivery=None if delivery is None else _masked_part(delivery, masker),
+        response=None if response is None else _masked_part(response, masker),
+    )
+
+
+def has_text(exchange: Exchange, text: str, masker: Masker) -> bool:
+    """Return whether what tools show of a request has `text`; ASCII letters match in either case.
+
+    The store's own search reads what is masked, so an agent could find a signature one character after the other.
+    """
+    invocation = masked(exchange, masker).invocation
+    fields = json.dumps(list(invocation.headers), separators=(",", ":"))
+    places = (_shown(invocation.target, masker), fields, invocation.body.decode("utf-8", "replace"))
+    return any(lower_ascii(text) in lower_ascii(place) for place in places)
+
+
+def _shown(text: str, masker: Masker) -> str:
+    return masker.text(without_signatures(text))
+
+
+def without_signature(fields: Iterable[tuple[str, str]]) -> Headers:
+    """Return header fields with the signature masked."""
+    return Headers(tuple((name, MASK if name.lower() == SIGNATURE_HEADER else value) for name, value in fields))
+
+
+def _masked_part(part: _Part, masker: Masker) -> _Part:
+    fields = without_signature(mask_headers(part.headers))
+    headers = Headers(tuple((masker.text(name), _shown(value, masker)) for name, value in fields))
+    return replace(part, headers=headers, body=masker.content(content_without_signatures(part.body)))
+
+
+def short_summary(exchange: Exchange) -> dict[str, Any]:
+    """Return what a list shows of a capture: the fields of `captures --json`, each text cut to fit a line."""
+    summary: dict[str, Any] = cut_texts(capture_summary(exchange), _TEXT // 2)
+    return {name: value for name, value in summary.items() if name not in {"schema", "type"}}
+
+
+def body_window(body: bytes, *, offset: int, limit: int, as_text: bool = False) -> dict[str, Any]:
+    """Return a body from `offset` on: whole JSON as a value unless `as_text` is set, text, or base64 if it is neither.
+
+    `next_offset` is where the rest begins, or null if there is none.
+    """
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        return _binary_window(body, offset, limit)
+    if not as_text and offset == 0 and len(text) <= limit and (document := _json_in(text)) is not None:
+        return {"bytes": len(body), "json": document[0], "next_offset": None}
+    end = offset + limit
+    return {"bytes": len(body), "text": text[offset:end], "next_offset": end if end < len(text) else None}
+
+
+def _binary_window(body: bytes, offset: int, limit: int) -> dict[str, Any]:
+    written, read = _BASE64
+    end = offset + limit // written * read
+    encoded = b64encode(body[offset:end]).decode("ascii")
+    return {"bytes": len(body), "base64": encoded, "next_offset": end if end < len(body) else None}
+
+
+def _json_in(text: str) -> tuple[Any] | None:
+    """Return the JSON document in a text, or None if it is not JSON or Python would write it differently."""
+    if nests_too_deep(text):
+        return None
+    try:
+        return (json.loads(text, parse_constant=_refuse),)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(constant)
+
+
+def _bodies(exchange: Exchange) -> dict[str, bytes]:
+    found = {"request": exchange.invocation.body}
+    if exchange.delivery is not None:
+        found["handler_response"] = exchange.delivery.body
+    if exchange.response is not None:
+        found["response"] = exchange.response.body
+    return found
+
+
+def _facts(exchange: Exchange) -> dict[str, Any]:
+    payload, truncated = exchange.payload, exchange.invocation.truncated
+    verdict = verdict_record(exchange.verdict)
+    del verdict["schema"]
+    return {
+        **short_summary(exchange),
+        "replay_of": exchange.invocation.replay_of,
+        "what": cut_texts(what_it_is(payload), _TEXT),
+        "problem": payload.problem,
+        "verdict": cut_texts(verdict, _TEXT),
+        "encrypted": cut_texts(payload.censored[:_MAX_ENCRYPTED], _TEXT),
+        "run": fate_of_stored(exchange),
+        **({} if truncated is None else {"note": f"Only the first {len(exchange.invocation.body):,} bytes were kept."}),
+    }
+
+
+def _parts(exchange: Exchange, bodies: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    delivery, response = exchange.delivery, exchange.response
+    found: dict[str, Any] = {"request": {**_headers(exchange.invocation.headers), "body": bodies["request"]}}
+    if delivery is not None:
+        about = {"url": cut_texts(delivery.url, _TEXT), "status": delivery.status, "fault": delivery.fault}
+        found["handler_response"] = {**about, **_headers(delivery.headers), "body": bodies["handler_response"]}
+    if response is not None:
+        found["response"] = {"status": response.status, **_headers(response.headers), "body": bodies["response"]}
+    return found
+
+
+def _headers(headers: Headers) -> dict[str, Any]:
+    shown: list[list[str]] = []
+    size = 0
+    for name, value in headers:
+        size += min(len(name), _TEXT) + min(len(value), _TEXT)
+        if size > _HEADER_CHARACTERS or len(shown) == _MAX_HEADERS:
+            return {"headers": shown, "headers_left_out": len(headers.items) - len(shown)}
+        shown.append([cut_texts(name, _TEXT), cut_texts(field_text(value), _TEXT)])
+    return {"headers": shown}
+
+
+# `v1,` and the base64 of 32 bytes, with or without the `=` at its end, which anyone can add again. The punctuation may
+# be written with the escapes of JSON (once or twice) and of URLs.
+_DIGIT = r"(?:[A-Za-z0-9+/]|\\+/|\\+u002[bBfF]|%2[bBfF])"
+_SIGNATURE = rf"v1(?:,|\\+u002[cC]|%2[cC]){_DIGIT}{{43}}(?:=|\\+u003[dD]|%3[dD])?"
+# Whatever a header field inside JSON says, as in a message of Kafka.
+_MEMBER = r'("[xX]-[pP][oO][rR][tT]-[sS][iI][gG][nN][aA][tT][uU][rR][eE]"\s*:\s*)"(?:[^"\\]|\\.)*"'
+
+_in_text = re.compile(_SIGNATURE)
+_in_bytes = re.compile(_SIGNATURE.encode())
+_member = re.compile(_MEMBER.encode(), re.DOTALL)
+
+
+def without_signatures(text: str) -> str:
+    """Return text with every signature masked that is written as Port writes it, plain or escaped."""
+    return _in_text.sub(MASK, text)
+
+
+def content_without_signatures(content: bytes) -> bytes:
+    """Return a body with its signatures masked, and with the value of each JSON member `x-port-signature`."""
+    return _in_bytes.sub(MASK.encode(), _member.sub(rb'\1"%s"' % MASK.encode(), content))

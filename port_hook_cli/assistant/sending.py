@@ -7,12 +7,11 @@ a stranger who wants a signed request, or a capture, to be sent there.
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import closing
 from functools import partial
-from typing import Any
 from urllib.parse import urlsplit
 
+from port_hook_cli.assistant.reading import as_in_node
 from port_hook_cli.assistant.results import ToolOutput
 from port_hook_cli.assistant.workspace import Arguments, Workspace
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
@@ -20,8 +19,6 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.forwarding import is_on_this_machine, read_target
 from port_hook_cli.javascript.paths import JsonPath
-from port_hook_cli.javascript.stringify import NotJson
-from port_hook_cli.javascript.values import read_json
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.replay.editing import Assignment, Edits
@@ -149,17 +146,11 @@ def _edits(arguments: Arguments) -> Edits | None:
         return None
     return Edits(
         unset=tuple(map(JsonPath.parse, removed)),
-        assignments=tuple(_assignment(path, value) for path, value in values.items()),
+        assignments=tuple(
+            Assignment(JsonPath.parse(path), as_in_node(f"The value for {brief(path)}", value))
+            for path, value in values.items()
+        ),
     )
-
-
-def _assignment(path: str, value: Any) -> Assignment:
-    try:
-        return Assignment(JsonPath.parse(path), read_json(json.dumps(value)))
-    except (NotJson, RecursionError) as error:
-        raise UsageError(
-            f"The value for {brief(path)} cannot be read: it is nested too deep.", hint="Reduce the nesting."
-        ) from error
 
 
 def _report(arguments: Arguments) -> RunReport:

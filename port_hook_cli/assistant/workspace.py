@@ -26,15 +26,14 @@ if TYPE_CHECKING:
 class Workspace:
     """The options of `mcp`, and the runtime of one call of a tool.
 
-    `to` is the target that the user has named, which may be on another machine. `said` are the remarks of this call.
+    `to` is the target that the user has named, which may be on another machine. `open_access` is `PortAccess` with the
+    options about credentials. `said` are the remarks of this call.
     """
 
     runtime: Runtime
     store: Path | None = None
-    org: str | None = None
-    secret_file: str | None = None
-    insecure_api: bool = False
     to: str | None = None
+    open_access: Callable[..., PortAccess] = PortAccess
     said: list[Remark] = field(default_factory=list)
 
     def for_call(self) -> Workspace:
@@ -63,14 +62,7 @@ class Workspace:
 
     def access(self, needs: tuple[str, ...] = ALL_NEEDS) -> PortAccess:
         """Return the access to Port for this call: settings may change between two calls."""
-        return PortAccess(
-            self.runtime,
-            self.say,
-            org=self.org,
-            secret_file=self.secret_file,
-            needs=needs,
-            insecure_api=self.insecure_api,
-        )
+        return self.open_access(self.runtime, self.say, needs=needs)
 
     def say(self, remark: Remark) -> None:
         """Add a remark to the notes of this call."""

@@ -18,9 +18,8 @@ from port_hook_cli.cli.agent_options import (
     AgentSending,
     Message,
 )
-from port_hook_cli.cli.declaration import refuse_contradictions
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import command
+from port_hook_cli.cli.option_groups import command, refuse_contradictions
 from port_hook_cli.errors import PortHookError, UsageError
 from port_hook_cli.prediction.message import Acceptance, AgentTransport
 from port_hook_cli.runtime import Runtime

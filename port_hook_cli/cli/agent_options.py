@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from port_hook_cli.cli import options
-from port_hook_cli.cli.declaration import NoEffect
-from port_hook_cli.cli.option_groups import also, argument, option, option_group
+from port_hook_cli.cli.option_groups import NoEffect, also, argument, option, option_group
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.prediction.message import AgentTransport, AgentVersion
 

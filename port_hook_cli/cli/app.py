@@ -54,8 +54,8 @@ COMMANDS = {
 }
 
 
-_MODULES = {"logout": "login"}
-"""The modules of the commands that have none of their own."""
+_MODULES = {"decrypt": "encryption", "encrypt": "encryption", "logout": "login"}
+"""The modules of commands that share one."""
 
 # Words that people type instead of an option, and the option. `help COMMAND` is `COMMAND --help`.
 _WORDS = {"help": "--help", "version": "--version"}

@@ -9,9 +9,8 @@ import typer
 
 from port_hook_cli.captures.store.reading import open_body_filter, open_captures
 from port_hook_cli.cli import options
-from port_hook_cli.cli.declaration import Trust
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import command, option
+from port_hook_cli.cli.option_groups import Trust, command, option
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.runtime import Runtime

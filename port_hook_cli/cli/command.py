@@ -12,7 +12,7 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.runtime import system_runtime
 
 if TYPE_CHECKING:
-    from port_hook_cli.cli.declaration import Declaration
+    from port_hook_cli.cli.option_groups import Declaration
 
 _COMMAND = "command_to_run"
 _TARGETS = frozenset({"--forward-to", "--to"})

@@ -221,7 +221,7 @@ def _decrypt(
     secret: Secret | None, private_key: str | None, runtime: Runtime
 ) -> Callable[[Payload], list[Decryption]] | None:
     """Return what decrypts inputs, or None without a key that can; raises KeyUnreadable for a faulty --private-key."""
-    from port_hook_cli.cli.keys import build_decrypter
+    from port_hook_cli.cli.encryption import build_decrypter
 
     if secret is None and private_key is None:
         return None

@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from port_hook_cli.cli import options
-from port_hook_cli.cli.declaration import ANY_VALUE, HANDLER_HERE, NoEffect, Trust, refuse_contradictions
 from port_hook_cli.cli.listen_values import read_delay, read_public_url, read_routes, read_tunnel
-from port_hook_cli.cli.option_groups import also, option, option_group
+from port_hook_cli.cli.option_groups import (
+    ANY_VALUE,
+    HANDLER_HERE,
+    NoEffect,
+    Trust,
+    also,
+    option,
+    option_group,
+    refuse_contradictions,
+)
 from port_hook_cli.cli.options import finite, one_of, seconds, size
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
@@ -439,7 +447,7 @@ class ListenOutput:
         """Return what decrypts the inputs that are shown, if any is; may ask for the passphrase of the key."""
         if not (self.decrypt or self.decrypt_path):
             return None
-        from port_hook_cli.cli.keys import build_decrypter
+        from port_hook_cli.cli.encryption import build_decrypter
         from port_hook_cli.javascript.paths import JsonPath
 
         paths = tuple(map(JsonPath.parse, self.decrypt_path or ()))

@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.cli import options
-from port_hook_cli.cli.declaration import NoEffect, refuse_contradictions
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import command, option
+from port_hook_cli.cli.option_groups import NoEffect, command, option, refuse_contradictions
 from port_hook_cli.errors import CREDENTIALS_IN_PORT, PortHookError, SettingsError, UsageError
 from port_hook_cli.files.settings_names import LOGINS
 from port_hook_cli.port_api import logins

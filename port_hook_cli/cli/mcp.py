@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from port_hook_cli.cli import options
-from port_hook_cli.cli.declaration import NoEffect
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import command, option
+from port_hook_cli.cli.option_groups import NoEffect, command, option
 from port_hook_cli.errors import SettingsError, UsageError
-from port_hook_cli.extras import install_hint
+from port_hook_cli.installed import install_hint
 from port_hook_cli.invocations.forwarding import read_target
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
@@ -53,15 +53,12 @@ def mcp(
     target = None if to is None else read_target(to, "--to")
     serve = _load_server()
     # Results mask the secrets that this process has read. Reading it now masks it from the first call on.
-    _ = PortAccess(
-        runtime, sayer(runtime), org=org, secret_file=secret_file, needs=ONLY_THE_SECRET, insecure_api=insecure_api
-    ).settings
+    open_access = partial(PortAccess, org=org, secret_file=secret_file, insecure_api=insecure_api)
+    _ = open_access(runtime, sayer(runtime), needs=ONLY_THE_SECRET).settings
     from port_hook_cli.assistant.catalog import offered_tools
     from port_hook_cli.assistant.workspace import Workspace
 
-    workspace = Workspace(
-        runtime=runtime, store=store, org=org, secret_file=secret_file, insecure_api=insecure_api, to=target
-    )
+    workspace = Workspace(runtime=runtime, store=store, to=target, open_access=open_access)
     asyncio.run(serve(offered_tools(allow_send=allow_send), workspace))
     return ExitCode.OK
 

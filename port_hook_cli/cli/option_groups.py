@@ -39,14 +39,99 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, dataclass_transform, get_args, get_type_hints
+import math
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar, dataclass_transform, get_args, get_type_hints
 
 import typer
 
-from port_hook_cli.cli.declaration import Declaration, NoEffect, refuse_declared
+from port_hook_cli.errors import UsageError
 
-_BY_NAME = inspect.Parameter.KEYWORD_ONLY
+
+class Trust(NamedTuple):
+    """The values of an option that files in the current directory may set: numbers from `least` to `most`.
+
+    Someone else may have written these files, so an option is trusted only if none of its values can name a file, host,
+    URL, target, tunnel, store, secret or organization, determine the content of a request or response, turn off a check
+    or a question, hide or delete anything, or loosen a limit. A switch can only be turned on. A switch that is on by
+    default, such as `--in-order`, can also be turned off. `is_handler` is for options that name a handler: a project's
+    `port-hook.toml` may name handlers on this machine.
+    """
+
+    least: float = 1.0
+    most: float = 0.0
+    is_handler: bool = False
+
+    @property
+    def allows_some(self) -> bool:
+        """Whether a file in the current directory may set a value, apart from a handler."""
+        return self.least <= self.most
+
+    def allows(self, value: str) -> bool:
+        """Return whether a file in the current directory may set this value."""
+        if self == ANY_VALUE or not self.allows_some:
+            return self.allows_some
+        try:
+            return self.least <= _number(value) <= self.most
+        except ValueError:
+            return True  # typer reports it
+
+
+NEVER = Trust()
+ANY_VALUE = Trust(-math.inf, math.inf)
+HANDLER_HERE = Trust(is_handler=True)
+
+
+def _number(value: str) -> float:
+    largest = value.rpartition("..")[2]  # of a range, as in `--delay 2s..5s`
+    try:
+        return float(largest.strip().removesuffix("s"))
+    except ValueError:
+        from port_hook_cli.http.limits import parse_size
+
+        return float(parse_size(value))
+
+
+class NoEffect(NamedTuple):
+    """Why an option has no effect: none of the options `without` is given, or one of the options `beside` is.
+
+    Beside another option, only the command line counts: a default never contradicts it.
+    """
+
+    reason: str
+    without: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+
+    def applies(self, given: Collection[str], *, is_on_command_line: bool) -> bool:
+        """Return whether an option has no effect if these options are `given`."""
+        is_lacking = bool(self.without) and not any(name in given for name in self.without)
+        return is_lacking or (is_on_command_line and any(name in given for name in self.beside))
+
+    @property
+    def sentence(self) -> str:
+        """The reason, with the options that are missing."""
+        return f"{self.reason} without {' or '.join(self.without)}" if self.without else self.reason
+
+
+class Declaration(NamedTuple):
+    """What is declared about an option or argument, apart from what Typer reads."""
+
+    name: str
+    """How messages refer to it: the option's first name, or text such as `a SOURCE` for an argument."""
+    trust: Trust = NEVER
+    excludes: tuple[str, ...] = ()
+    """The options that contradict it. Declare a contradiction at the option that the message names first."""
+    no_effect: tuple[NoEffect, ...] = ()
+    stdin: str = ""
+    """What stdin contains if the value is `-`, such as `the secret`. Only one option of a command may read stdin."""
+    completes: str = ""
+    """The values that completion offers: the name of a method of `completion.values.Surroundings`."""
+    choices: tuple[str, ...] = ()
+    """The values that completion offers, if neither the type nor the metavar contains them."""
+    may_be_empty: bool = False
+    title: str = ""
+    """The group in the help, which `command` adds."""
 
 
 def option(*names: str, **settings: Any) -> Any:
@@ -80,8 +165,8 @@ Group = TypeVar("Group")
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, eq_default=False)
-def option_group(title: str) -> Callable[[type[Group]], type[Group]]:
-    """Make a class a group of options, which the help lists under `title`.
+def option_group(title: str = "") -> Callable[[type[Group]], type[Group]]:
+    """Make a class a group of options, which the help lists under `title`, or among the other options without one.
 
     For a type checker, it is a frozen dataclass. Creating a real one takes 0.3 ms, which a command would take longer to
     start for each group.
@@ -112,12 +197,12 @@ def command(function: Callable[..., int]) -> Callable[..., int]:
     def add(name: str, hint: Any, default: Any, title: str = "") -> None:
         if hint is not typer.Context:
             declared[name] = _declaration_of(hint)._replace(title=title)
-        parameters.append(inspect.Parameter(name, _BY_NAME, default=default, annotation=hint))
+        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint))
 
     hints: dict[str, Any] = get_type_hints(function, include_extras=True)
     for name, parameter in inspect.signature(function).parameters.items():
         group = hints[name]
-        if title := getattr(group, "__title__", ""):
+        if (title := getattr(group, "__title__", None)) is not None:
             groups[name] = (group, get_type_hints(group, include_extras=True))
             for field, hint in groups[name][1].items():
                 add(field, hint, getattr(group, field, inspect.Parameter.empty), title)
@@ -147,3 +232,75 @@ def _declaration_of(hint: Any) -> Declaration:
             no_effect=(*declaration.no_effect, *rules["no_effect"]),
         )
     return declaration
+
+
+def refuse_contradictions(
+    *exclusive: Mapping[str, bool],
+    stdin: Iterable[tuple[str, str | None]] = (),
+    pointless: Mapping[str, Mapping[str, bool]] | None = None,
+) -> None:
+    """Raise UsageError for options that contradict each other.
+
+    Of each `exclusive` group, at most one option may be given. `stdin` contains inputs with their names, of which only
+    one may be `-`. `pointless` maps a reason to the options that have no effect for that reason; a reason that
+    ends with `without` and other options says which are needed. Options are mapped to whether they are given.
+    """
+    for group in exclusive:
+        given = [name for name, is_given in group.items() if is_given]
+        if len(given) > 1:
+            raise UsageError(_sentence(f"{_listed(given)} exclude each other."), hint="Give only one of them.")
+    readers = [what for what, name in stdin if name == "-"]
+    if len(readers) > 1:
+        raise UsageError(
+            _sentence(f"{_listed(readers[:2])} cannot both use stdin."), hint="Give one of them as a file."
+        )
+    for reason, group in (pointless or {}).items():
+        for name, is_given in group.items():
+            if is_given:
+                raise UsageError(_sentence(f"{reason}, so {name} has no effect."), hint=_leave_out(name, reason))
+
+
+def refuse_declared(ctx: typer.Context, declared: Mapping[str, Declaration]) -> None:
+    """Raise UsageError for options that contradict each other by their declarations; `declared` is by parameter."""
+    parameters: list[Any] = ctx.command.params
+    given = {declared[each.name].name: each for each in parameters if _has_effect(ctx, each)}
+    readers, pointless = [], defaultdict[str, dict[str, bool]](dict)
+    for name, parameter in given.items():
+        declaration, value = declared[parameter.name], ctx.params[parameter.name]
+        if declaration.stdin and (value == "-" or (isinstance(value, list | tuple) and "-" in value)):
+            readers.append((declaration.stdin, "-"))
+        for rule in declaration.no_effect:
+            if rule.applies(given, is_on_command_line=_source(ctx, parameter) == "COMMANDLINE"):
+                pointless[rule.sentence][name] = True
+    refuse_contradictions(
+        *({each: each in given for each in (name, *declared[given[name].name].excludes)} for name in given),
+        stdin=readers,
+        pointless=pointless,
+    )
+
+
+def _has_effect(ctx: typer.Context, parameter: Any) -> bool:
+    """Return whether a value differs from its default. A switch that is on by default counts on the command line."""
+    if parameter.default is True:
+        return _source(ctx, parameter) == "COMMANDLINE"
+    is_default = _source(ctx, parameter) == "DEFAULT"
+    return not is_default and ctx.params[parameter.name] not in (None, [], (), parameter.default)
+
+
+def _source(ctx: typer.Context, parameter: Any) -> str:
+    source = ctx.get_parameter_source(parameter.name)
+    return "" if source is None else source.name
+
+
+def _leave_out(name: str, reason: str) -> str:
+    needed = reason.partition(" without ")[2]
+    return f"Add {needed}, or leave out {name}." if needed else f"Leave out {name}."
+
+
+def _sentence(text: str) -> str:
+    """Return the text with a capital: names of inputs, such as `the secret`, have none."""
+    return text[0].upper() + text[1:]
+
+
+def _listed(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -9,8 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from port_hook_cli.cli.declaration import ANY_VALUE, NEVER, NoEffect, Trust
-from port_hook_cli.cli.option_groups import option
+from port_hook_cli.cli.option_groups import ANY_VALUE, NEVER, NoEffect, Trust, option
 from port_hook_cli.http.limits import parse_size
 
 

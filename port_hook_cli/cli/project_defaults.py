@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from port_hook_cli.cli.declaration import Trust
+from port_hook_cli.cli.option_groups import Trust
 from port_hook_cli.errors import SettingsError, UsageError
 from port_hook_cli.files.project_file import ProjectFile, read_project_file
 from port_hook_cli.files.settings_names import PROJECT_CONFIG

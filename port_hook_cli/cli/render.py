@@ -8,9 +8,8 @@ import typer
 
 from port_hook_cli.actions.templates import UNDEFINED, Rendering
 from port_hook_cli.cli import options
-from port_hook_cli.cli.declaration import ANY_VALUE, Trust
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import argument, command, option
+from port_hook_cli.cli.option_groups import ANY_VALUE, Trust, argument, command, option
 from port_hook_cli.errors import UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.runtime import Runtime

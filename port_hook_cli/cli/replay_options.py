@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from port_hook_cli.cli import options
-from port_hook_cli.cli.declaration import ANY_VALUE, NoEffect
-from port_hook_cli.cli.option_groups import also, option, option_group
+from port_hook_cli.cli.option_groups import ANY_VALUE, NoEffect, also, option, option_group
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.expected_status import Expectation

@@ -11,9 +11,8 @@ import typer
 
 from port_hook_cli.captures.store.reading import open_captures
 from port_hook_cli.cli import options
-from port_hook_cli.cli.declaration import refuse_contradictions
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import also, argument, command, option
+from port_hook_cli.cli.option_groups import also, argument, command, option, refuse_contradictions
 from port_hook_cli.errors import PortApiError, StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.http.limits import API_TIMEOUT_S

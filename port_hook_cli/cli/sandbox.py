@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from port_hook_cli.cli import options
-from port_hook_cli.cli.declaration import ANY_VALUE, Trust
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import command, option
+from port_hook_cli.cli.option_groups import ANY_VALUE, Trust, command, option
 from port_hook_cli.files.input import file_path
 from port_hook_cli.runs.ids import check_run_id
 from port_hook_cli.runtime import Runtime

@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from port_hook_cli.cli import options
-from port_hook_cli.cli.declaration import ANY_VALUE, NoEffect
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import also, argument, command, option
+from port_hook_cli.cli.option_groups import ANY_VALUE, NoEffect, also, argument, command, option
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.invocations.snippets import SNIPPET_FORMATS, SignedRequest, find_format, format_headers

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from port_hook_cli.cli.declaration import refuse_contradictions
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import argument, command
+from port_hook_cli.cli.option_groups import argument, command, refuse_contradictions
 from port_hook_cli.cli.trigger_options import (
     TriggerCommand,
     TriggerInPort,
@@ -93,7 +92,7 @@ async def _trigger(source: ActionLocation, asked: TriggerCommand) -> ExitCode:
     from port_hook_cli.trigger.action_files import FoundWorkflow, find_action
 
     if asked.target.brokers is not None:
-        from port_hook_cli.cli.trigger_message import trigger_captured
+        from port_hook_cli.cli.trigger_action import trigger_captured
         from port_hook_cli.trigger.publishing import find_captured
 
         if (captured := find_captured(asked.action, asked.runtime, asked.say)) is not None:

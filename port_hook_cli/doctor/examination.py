@@ -22,7 +22,7 @@ from port_hook_cli.doctor.check import CheckResult, CheckState
 from port_hook_cli.doctor.credentials import check_api, check_credentials
 from port_hook_cli.doctor.handler import check_handler
 from port_hook_cli.errors import StoreError
-from port_hook_cli.extras import install_hint
+from port_hook_cli.installed import install_hint
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.replay.sources import handler_here
 from port_hook_cli.retarget.journal import Journal, Kept

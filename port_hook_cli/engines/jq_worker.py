@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Literal, Self
 from port_hook_cli.actions.templates import UNDEFINED, JqError
 from port_hook_cli.engines import jq_process
 from port_hook_cli.errors import RenderError
-from port_hook_cli.extras import install_hint
+from port_hook_cli.installed import install_hint
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_result
 from port_hook_cli.terminal.pipes import is_broken_pipe

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from port_hook_cli.programs import find_program
+from port_hook_cli.installed import find_program
 from port_hook_cli.text.safe import printable
 
 _LEAST = 32

@@ -24,8 +24,6 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.remark import Say, plain, say_nothing, warning
 from port_hook_cli.text.secret import Secret
 
-__all__ = ["InspectorObserver", "InspectorOptions", "inspecting_listener", "inspecting_store"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectorOptions:
@@ -72,7 +70,7 @@ async def inspecting_listener(
 ) -> AsyncIterator[OpenInspector]:
     """Serve the inspector of a listener: its replays go through the listener's pipeline. Raises PortHookError."""
     destination = ThroughTheListener(context, urls()[0], takes_unsigned=options.secret is None)
-    async with _opened(options, runtime, store, "listen", destination, urls) as (inspector, _):
+    async with _opened(options, runtime, store, "listen", destination, urls) as inspector:
         observer.attach(inspector.feed.touch)
         async with _served(inspector, options, runtime, store) as running:
             yield running
@@ -93,7 +91,7 @@ async def inspecting_store(
     finally:
         await captures.close()
     async with (
-        _opened(options, runtime, store, mode, destination, lambda: (url, None)) as (inspector, _),
+        _opened(options, runtime, store, mode, destination, lambda: (url, None)) as inspector,
         _served(inspector, options, runtime, store) as running,
     ):
         yield running
@@ -137,7 +135,7 @@ async def _opened(
     mode: str,
     destination: ReplayDestination,
     urls: Callable[[], tuple[str | None, str | None]],
-) -> AsyncIterator[tuple[Inspector, CaptureReader]]:
+) -> AsyncIterator[Inspector]:
     captures = CaptureReader(store)
     await captures.open()
     try:
@@ -157,7 +155,7 @@ async def _opened(
         await captures.catch_up()
         inspector.feed.start()
         try:
-            yield inspector, captures
+            yield inspector
         finally:
             await inspector.feed.close()
     finally:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from port_hook_cli.errors import BrokerError
-from port_hook_cli.extras import install_hint
+from port_hook_cli.installed import install_hint
 from port_hook_cli.kafka.connection import KafkaConnection
 from port_hook_cli.text.safe import brief
 

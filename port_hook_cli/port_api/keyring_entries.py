@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TypeVar
 
-from port_hook_cli.extras import install_hint
+from port_hook_cli.installed import install_hint
 
 SERVICE = "port-hook"
 TIMEOUT_S = 3.0

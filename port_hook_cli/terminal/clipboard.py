@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from typing import TextIO
 
-from port_hook_cli.programs import find_program
+from port_hook_cli.installed import find_program
 
 # Each reads the text from its stdin and ends. A program that serves later pastes keeps running in the background.
 _PROGRAMS = (

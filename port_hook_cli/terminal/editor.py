@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.programs import find_program
+from port_hook_cli.installed import find_program
 
 Edited = TypeVar("Edited")
 _FALLBACK = "notepad" if os.name == "nt" else "vi"

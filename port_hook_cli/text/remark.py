@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class RemarkKind(StrEnum):
@@ -17,8 +17,7 @@ class RemarkKind(StrEnum):
     HINT = "hint"
 
 
-@dataclass(frozen=True, slots=True)
-class Remark:
+class Remark(NamedTuple):
     """One remark. `text` is one or more lines without the label; text from the network in it is already printable."""
 
     kind: RemarkKind

@@ -9,9 +9,19 @@ import pytest
 import typer
 
 from port_hook_cli.cli.command import Command
-from port_hook_cli.cli.declaration import ANY_VALUE, HANDLER_HERE, NEVER, NoEffect, Trust
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import also, argument, command, option, option_group
+from port_hook_cli.cli.option_groups import (
+    ANY_VALUE,
+    HANDLER_HERE,
+    NEVER,
+    NoEffect,
+    Trust,
+    also,
+    argument,
+    command,
+    option,
+    option_group,
+)
 from port_hook_cli.errors import UsageError
 
 VIA_PORT = NoEffect("--via-port has Port make the request", beside=("--via-port",))

@@ -15,7 +15,7 @@ import pytest
 
 from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.cli.keys import build_decrypter
+from port_hook_cli.cli.encryption import build_decrypter
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.inspector.port_side import graph
 from port_hook_cli.invocations.models import (

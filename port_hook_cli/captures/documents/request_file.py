@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
 from port_hook_cli.invocations.models import Exchange, Headers, Verdict
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.signatures.causes import with_conflict
@@ -51,8 +50,7 @@ def from_exchange(exchange: Exchange) -> SavedRequest:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Explained:
+class Explained(NamedTuple):
     """The verdict on a saved request, and notes on how it was reached, besides the remarks of the request."""
 
     verdict: Verdict
@@ -80,6 +78,8 @@ def explain(
 
 def read_request(content: bytes) -> SavedRequest:
     """Return the request in a file; raises NotARequest, or StoreError for an incomplete body."""
+    from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
+
     if is_request(content):
         try:
             request = parse_request(content)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from port_hook_cli.errors import TunnelError
-from port_hook_cli.programs import find_program
+from port_hook_cli.installed import find_program
 from port_hook_cli.text.safe import brief
 from port_hook_cli.tunnels.protocol import NotUsable, Opening, Usable
 from port_hook_cli.tunnels.supervised import SupervisedTunnel, closed_on_failure, start_supervisor

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from port_hook_cli.errors import TunnelError, UsageError
-from port_hook_cli.programs import find_programs
+from port_hook_cli.installed import find_programs
 from port_hook_cli.text.safe import printable, shorten
 from port_hook_cli.tunnels.protocol import NotUsable, Opening, Usable
 from port_hook_cli.tunnels.supervised import SupervisedTunnel, closed_on_failure, start_supervisor

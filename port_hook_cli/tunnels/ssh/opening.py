@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from port_hook_cli.errors import TunnelError
-from port_hook_cli.extras import install_hint
+from port_hook_cli.installed import install_hint
 from port_hook_cli.tunnels.protocol import NotUsable, Opening, Usable
 
 if TYPE_CHECKING:

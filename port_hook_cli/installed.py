@@ -1,4 +1,4 @@
-"""Find programs on PATH."""
+"""What is installed on this machine: programs on PATH, and how to install a package that is missing."""
 
 from __future__ import annotations
 
@@ -27,3 +27,20 @@ def find_programs(name: str, environ: Mapping[str, str], platform: str = sys.pla
             found = shutil.which(name, path=folder) if folder else None
         if found:
             yield found
+
+
+def install_hint(package: str) -> str:
+    """Return the hint to install `package` (or several, separated by spaces) where port-hook is installed."""
+    return f"Install it where port-hook is: {install_command(package, Path(sys.prefix))}"
+
+
+def install_command(packages: str, prefix: Path) -> str:
+    """Return the command that installs packages beside port-hook in the environment `prefix`.
+
+    pipx and uv leave a file in the environments that they manage. Those of uv have no pip.
+    """
+    if (prefix / "pipx_metadata.json").is_file():
+        return f"pipx inject {prefix.name} {packages}"
+    if (prefix / "uv-receipt.toml").is_file():
+        return f"uv pip install --python {sys.executable} {packages}"
+    return f"{sys.executable} -m pip install {packages}"

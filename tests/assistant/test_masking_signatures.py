@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.signatures.headers import content_without_signatures, without_signatures
+from port_hook_cli.assistant.results import content_without_signatures, without_signatures
 
 SIGNATURES = st.binary(min_size=32, max_size=32).map(lambda digest: f"v1,{b64encode(digest).decode()}")
 
