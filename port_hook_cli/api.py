@@ -278,19 +278,9 @@ async def report_run(run_id: str, *, org: str | None = None, **fields: Unpack[Re
     """
     from port_hook_cli.reporting.report import send_report
     from port_hook_cli.runs.ids import check_run_id
-    from port_hook_cli.runs.updates import LogLevel, RunReport, RunStatus, plan_report
+    from port_hook_cli.runs.updates import RunReport, plan_report
 
-    status, level = fields.get("status"), fields.get("log_level")
-    report = RunReport(
-        status=None if status is None else RunStatus(status),
-        label=fields.get("label"),
-        summary=fields.get("summary"),
-        links=tuple(fields.get("links", ())),
-        external_run_id=fields.get("external_run_id"),
-        logs=tuple(fields.get("logs", ())),
-        log_level=None if level is None else LogLevel(level),
-        output=fields.get("output"),
-    )
+    report = RunReport.of(fields)
     if report.is_empty:
         raise UsageError("There is nothing to report.", hint="Pass `status`, `logs`, or another field.")
     plan = plan_report(check_run_id(run_id), report)

@@ -28,7 +28,7 @@ from port_hook_cli.replay.sources import SIGNED, ReplaySource, captured_verdict,
 from port_hook_cli.replay.view import sent_record
 from port_hook_cli.reporting.report import send_report
 from port_hook_cli.runs.ids import check_run_id, doubt_about
-from port_hook_cli.runs.updates import LogLevel, RunReport, RunStatus, is_node_run, plan_report
+from port_hook_cli.runs.updates import RunReport, is_node_run, plan_report
 from port_hook_cli.runs.urls import run_page
 from port_hook_cli.runs.view import report_record
 from port_hook_cli.signatures.signing import Signer
@@ -154,17 +154,7 @@ def _edits(arguments: Arguments) -> Edits | None:
 
 
 def _report(arguments: Arguments) -> RunReport:
-    status, level = arguments.get("status"), arguments.get("log_level")
-    report = RunReport(
-        status=None if status is None else RunStatus(status),
-        label=arguments.get("label"),
-        summary=arguments.get("summary"),
-        links=tuple(arguments.get("links", ())),
-        external_run_id=arguments.get("external_run_id"),
-        logs=tuple(arguments.get("logs", ())),
-        log_level=None if level is None else LogLevel(level),
-        output=arguments.get("output"),
-    )
+    report = RunReport.of(arguments)
     if report.is_empty:
         raise UsageError("There is nothing to report.", hint="Give `status`, `logs`, or another argument.")
     return report

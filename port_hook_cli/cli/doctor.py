@@ -13,9 +13,8 @@ from port_hook_cli.cli.option_groups import command, option
 from port_hook_cli.doctor.check import check_record, has_problem, result_lines
 from port_hook_cli.doctor.examination import Examination, examine
 from port_hook_cli.invocations.forwarding import read_target
-from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import Output, emit, sayer
+from port_hook_cli.terminal.console import Output, emit
 
 
 @command
@@ -29,9 +28,8 @@ def doctor(
             metavar="TARGET",
         ),
     ] = None,
-    org: options.Org = None,
-    secret_file: options.SecretFile = None,
-    insecure_api: options.InsecureApi = False,
+    *,
+    credentials: options.CredentialOptions,
     store: options.Store = None,
     as_json: options.Json = False,
 ) -> ExitCode:
@@ -42,7 +40,7 @@ def doctor(
     """
     runtime: Runtime = ctx.obj
     wanted = Examination(
-        access=PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, insecure_api=insecure_api),
+        access=credentials.access(runtime),
         store=store,
         handler=None if forward_to is None else read_target(forward_to, "--forward-to"),
     )

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from port_hook_cli.cli.option_groups import ANY_VALUE, NEVER, NoEffect, Trust, option
-from port_hook_cli.http.limits import parse_size
+from port_hook_cli.cli.option_groups import ANY_VALUE, NEVER, NoEffect, Trust, option, option_group
+from port_hook_cli.http.limits import API_TIMEOUT_S, parse_size
+
+if TYPE_CHECKING:
+    from port_hook_cli.port_api.access import PortAccess
+    from port_hook_cli.runtime import Runtime
 
 
 def finite(seconds: float | None) -> float | None:
@@ -116,3 +120,32 @@ ExpectStatus = Annotated[
         trust=ANY_VALUE,
     ),
 ]
+
+
+@option_group()
+class CredentialOptions:
+    """The organization, its client secret, and whether Port's API may be reached without encryption."""
+
+    org: Org = None
+    secret_file: SecretFile = None
+    insecure_api: InsecureApi = False
+
+    def access(
+        self, runtime: Runtime, *, needs: tuple[str, ...] | None = None, timeout_s: float = API_TIMEOUT_S
+    ) -> PortAccess:
+        """Return the access to Port, by default for its API. The secret's file is read only if `needs` include it."""
+        from port_hook_cli.port_api.access import PortAccess
+        from port_hook_cli.port_api.settings import ALL_NEEDS
+        from port_hook_cli.terminal.console import sayer
+
+        needs = ALL_NEEDS if needs is None else needs
+
+        return PortAccess(
+            runtime,
+            sayer(runtime),
+            org=self.org,
+            secret_file=self.secret_file if "client_secret" in needs else None,
+            insecure_api=self.insecure_api,
+            needs=needs,
+            timeout_s=timeout_s,
+        )

@@ -12,14 +12,13 @@ import typer
 from port_hook_cli.captures.store.reading import open_captures
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import also, argument, command, option, refuse_contradictions
+from port_hook_cli.cli.option_groups import also, argument, command, option, option_group, refuse_contradictions
 from port_hook_cli.errors import PortApiError, StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.access import PortAccess
-from port_hook_cli.port_api.settings import ALL_NEEDS
 from port_hook_cli.reporting.report import planned_calls, send_report
-from port_hook_cli.reporting.stream_chunks import log_batches
+from port_hook_cli.reporting.stream_chunks import StreamChunks, log_batches
 from port_hook_cli.runs.ids import check_run_id, doubt_about
 from port_hook_cli.runs.output_options import read_output
 from port_hook_cli.runs.updates import (
@@ -49,6 +48,67 @@ _REPORTS = (
 )  # fmt: skip
 
 
+@option_group()
+class ReportOptions:
+    """What is reported."""
+
+    status: Annotated[
+        RunStatus | None,
+        option("--status", help="End the run with this status, which is sent last.", excludes=(_COMMAND,)),
+    ] = None
+    label: Annotated[
+        str | None, option("--label", help="The status label shown next to the run.", metavar="T", may_be_empty=True)
+    ] = None
+    summary: Annotated[
+        str | None,
+        option("--summary", help="The run's summary, or @FILE to read it.", metavar="T|@FILE", may_be_empty=True),
+    ] = None
+    link: Annotated[
+        list[str] | None, option("--link", help="A link for the run's page; repeatable.", metavar="URL")
+    ] = None
+    external_run_id: Annotated[
+        str | None,
+        option("--external-run-id", help="The run's id in your own system.", metavar="ID", may_be_empty=True),
+    ] = None
+    log: Annotated[list[str] | None, option("--log", help="A log message; repeatable, sent in order.", metavar="T")] = (
+        None
+    )
+    log_file: Annotated[
+        str | None,
+        option(
+            "--log-file",
+            help="A file to send as log messages, or - to send stdin as it arrives.",
+            metavar="FILE|-",
+            excludes=(_COMMAND,),
+        ),
+    ] = None
+    log_level: Annotated[
+        LogLevel | None,
+        option("--log-level", help="The level of the log messages of a workflow node run. Default: info."),
+    ] = None
+    output: Annotated[
+        list[str] | None,
+        option(
+            "--output",
+            help="The output of a workflow node run: a JSON object, or one value at a path; repeatable.",
+            metavar="JSON|@FILE|PATH=JSON",
+        ),
+    ] = None
+
+    def read(self, runtime: Runtime) -> RunReport:
+        """Return the report, without the log messages that stdin streams. Raises UsageError and StoreError."""
+        return RunReport(
+            status=self.status,
+            label=self.label,
+            summary=_text(self.summary, runtime),
+            links=tuple(self.link or ()),
+            external_run_id=self.external_run_id,
+            logs=(*(self.log or ()), *_file_logs(self.log_file, runtime)),
+            log_level=self.log_level,
+            output=read_output(_text(text, runtime) or "" for text in self.output or ()),
+        )
+
+
 @command
 def report_run(
     ctx: typer.Context,
@@ -68,48 +128,8 @@ def report_run(
             name=_COMMAND,
         ),
     ] = None,
-    status: Annotated[
-        RunStatus | None,
-        option("--status", help="End the run with this status, which is sent last.", excludes=(_COMMAND,)),
-    ] = None,
-    label: Annotated[
-        str | None, option("--label", help="The status label shown next to the run.", metavar="T", may_be_empty=True)
-    ] = None,
-    summary: Annotated[
-        str | None,
-        option("--summary", help="The run's summary, or @FILE to read it.", metavar="T|@FILE", may_be_empty=True),
-    ] = None,
-    link: Annotated[
-        list[str] | None, option("--link", help="A link for the run's page; repeatable.", metavar="URL")
-    ] = None,
-    external_run_id: Annotated[
-        str | None,
-        option("--external-run-id", help="The run's id in your own system.", metavar="ID", may_be_empty=True),
-    ] = None,
-    log: Annotated[
-        list[str] | None, option("--log", help="A log message; repeatable, sent in order.", metavar="T")
-    ] = None,
-    log_file: Annotated[
-        str | None,
-        option(
-            "--log-file",
-            help="A file to send as log messages, or - to send stdin as it arrives.",
-            metavar="FILE|-",
-            excludes=(_COMMAND,),
-        ),
-    ] = None,
-    log_level: Annotated[
-        LogLevel | None,
-        option("--log-level", help="The level of the log messages of a workflow node run. Default: info."),
-    ] = None,
-    output: Annotated[
-        list[str] | None,
-        option(
-            "--output",
-            help="The output of a workflow node run: a JSON object, or one value at a path; repeatable.",
-            metavar="JSON|@FILE|PATH=JSON",
-        ),
-    ] = None,
+    *,
+    reported: ReportOptions,
     pending: Annotated[
         bool,
         option(
@@ -121,9 +141,7 @@ def report_run(
     dry_run: Annotated[options.DryRun, also(excludes=(_COMMAND,))] = False,
     api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
     as_json: Annotated[options.Json, also(excludes=(_COMMAND,))] = False,
-    org: options.Org = None,
-    secret_file: options.SecretFile = None,
-    insecure_api: options.InsecureApi = False,
+    credentials: options.CredentialOptions,
     store: options.Store = None,
 ) -> int:
     """Report the progress and result of an action run or a workflow node run to Port.
@@ -136,46 +154,29 @@ def report_run(
     words = command_to_run or []
     refuse_contradictions(
         stdin=(
-            ("the log", log_file),
-            ("the summary", "-" if summary == "@-" else None),
-            ("the output", "-" if "@-" in (output or ()) else None),
-            ("the secret", secret_file),
+            ("the log", reported.log_file),
+            ("the summary", "-" if reported.summary == "@-" else None),
+            ("the output", "-" if "@-" in (reported.output or ()) else None),
+            ("the secret", credentials.secret_file),
             ("the command", "-" if words else None),
         ),
     )
-    access = PortAccess(
-        runtime,
-        sayer(runtime),
-        org=org,
-        secret_file=None if dry_run else secret_file,
-        insecure_api=insecure_api,
-        needs=("api_url",) if dry_run else ALL_NEEDS,
-        timeout_s=api_timeout_s,
-    )
+    access = credentials.access(runtime, needs=("api_url",) if dry_run else None, timeout_s=api_timeout_s)
     if pending:
         _ = access.settings  # read first, as for other reports
         named = None if run_id is None else _find_run(run_id, store, runtime)
         return _report_pending(named, access, runtime, as_json=as_json)
     if run_id is None:
         raise UsageError("No run is given.", hint="Name a run, such as `port-hook report-run r_…`, or last.")
-    report = RunReport(
-        status=status,
-        label=label,
-        summary=_text(summary, runtime),
-        links=tuple(link or ()),
-        external_run_id=external_run_id,
-        logs=(*(log or ()), *_file_logs(log_file, runtime)),
-        log_level=log_level,
-        output=read_output(_text(text, runtime) or "" for text in output or ()),
-    )
-    if report.is_empty and log_file is None and not words:
+    report = reported.read(runtime)
+    if report.is_empty and reported.log_file is None and not words:
         raise UsageError("There is nothing to report.", hint="Add --status success, --log TEXT, or another option.")
     plan = plan_report(_find_run(run_id, store, runtime), report)
     for remark in plan.remarks:
         _note(remark, runtime)
     if words:
         return _report_while_running(words, plan.run_id, report, access, runtime)
-    streamed = log_file == "-"
+    streamed = reported.log_file == "-"
     if dry_run:
         settings = access.settings
         _print_calls(asyncio.run(_collect(plan, runtime, streamed)), plan.run_id, settings.api_url, runtime, as_json)
@@ -256,8 +257,6 @@ def _page(access: PortAccess, run_id: str) -> str:
 
 
 async def _send(plan: ReportPlan, access: PortAccess, runtime: Runtime, streamed: bool) -> Reported:
-    from port_hook_cli.reporting.stream_chunks import StreamChunks
-
     async with access.client(on_retry=lambda words: _note(words, runtime)) as api:
         if not streamed:
             return await send_report(api, plan)
@@ -271,8 +270,6 @@ async def _send(plan: ReportPlan, access: PortAccess, runtime: Runtime, streamed
 
 
 async def _collect(plan: ReportPlan, runtime: Runtime, streamed: bool) -> list[Call]:
-    from port_hook_cli.reporting.stream_chunks import StreamChunks
-
     logs = log_batches(StreamChunks(runtime.stdin)) if streamed else None
     return [call async for call in planned_calls(plan, logs)]
 

@@ -13,14 +13,13 @@ from port_hook_cli.cli.exit_codes import ExitCode, exit_code_of
 from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
-from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.retarget.entry import End, Outcome
 from port_hook_cli.retarget.journal import Journal
 from port_hook_cli.retarget.session import Leftovers, find_leftovers
 from port_hook_cli.retarget.session import restore as restore_leftovers
 from port_hook_cli.retarget.view import conflict_lines, restore_message, restore_record
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import emit, sayer, tell
+from port_hook_cli.terminal.console import emit, tell
 from port_hook_cli.terminal.prompts import can_ask, confirm, confirm_in_loop
 from port_hook_cli.text.safe import printable
 
@@ -46,9 +45,8 @@ def restore(
     ] = False,
     api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
     as_json: options.Json = False,
-    org: options.Org = None,
-    secret_file: options.SecretFile = None,
-    insecure_api: options.InsecureApi = False,
+    *,
+    credentials: options.CredentialOptions,
 ) -> ExitCode:
     """Restore the URLs in Port that a killed listener changed.
 
@@ -65,9 +63,7 @@ def restore(
         if not codes:
             print("Nothing to restore.", file=runtime.stderr if as_json else runtime.stdout)
         return max(codes, default=ExitCode.OK)
-    access = PortAccess(
-        runtime, sayer(runtime), org=org, secret_file=secret_file, insecure_api=insecure_api, timeout_s=api_timeout_s
-    )
+    access = credentials.access(runtime, timeout_s=api_timeout_s)
     api_url = access.settings.api_url
     if not (yes or dry_run) and can_ask(runtime):
         listed = printable(", ".join(kept.entry.name for kept in leftovers.found if kept.entry))

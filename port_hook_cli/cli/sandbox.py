@@ -14,7 +14,7 @@ import typer
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import ANY_VALUE, Trust, command, option
+from port_hook_cli.cli.option_groups import ANY_VALUE, Trust, command, option, option_group
 from port_hook_cli.files.input import file_path
 from port_hook_cli.runs.ids import check_run_id
 from port_hook_cli.runtime import Runtime
@@ -52,6 +52,131 @@ def _check_rate(text: str) -> str:
     return text
 
 
+@option_group()
+class SandboxContent:
+    """What the sandbox starts with."""
+
+    actions: Annotated[
+        list[Path] | None,
+        option(
+            "--actions",
+            help="Actions as JSON or YAML: a file or a folder of them; repeatable. Default: a sample, create_vm.",
+            metavar="PATH",
+        ),
+    ] = None
+    workflows: Annotated[
+        list[Path] | None,
+        option(
+            "--workflows", help="Workflows as JSON or YAML: a file or a folder of them; repeatable.", metavar="PATH"
+        ),
+    ] = None
+    blueprints: Annotated[
+        list[Path] | None,
+        option(
+            "--blueprints", help="Blueprints as JSON or YAML: a file or a folder of them; repeatable.", metavar="PATH"
+        ),
+    ] = None
+    secrets: Annotated[
+        str | None,
+        option(
+            "--secrets", help="The organization's secrets for `.secrets` in templates: JSON or .env.", metavar="FILE"
+        ),
+    ] = None
+    kafka: Annotated[
+        str | None,
+        option(
+            "--kafka",
+            help="Publish the messages that Port publishes to Kafka to this broker; `embedded` starts one.",
+            metavar="HOST:PORT|embedded",
+        ),
+    ] = None
+    state: Annotated[
+        Path | None,
+        option("--state", help="Save everything in this file and load it at the next start.", metavar="FILE"),
+    ] = None
+    run: Annotated[list[str] | None, option("--run", help="A run that is in progress; repeatable.", metavar="ID")] = (
+        None
+    )
+
+    def read(self, runtime: Runtime) -> InitialData:
+        """Read the files. Raises UsageError and StoreError."""
+        from port_hook_cli.sandbox import InitialData
+        from port_hook_cli.sandbox.definition_files import read_actions, read_blueprints, read_workflows
+        from port_hook_cli.trigger.action_files import read_object
+        from port_hook_cli.trigger.run_data import read_secrets
+
+        initial = InitialData(
+            runs=[check_run_id(run_id) for run_id in self.run or ()],
+            blueprints=read_blueprints(runtime.cwd / path for path in self.blueprints or ()),
+            actions=read_actions(
+                (runtime.cwd / path for path in self.actions or ()),
+                notice=lambda message: tell(f"note: {printable(message)}", runtime),
+            ),
+            workflows=read_workflows(runtime.cwd / path for path in self.workflows or ()),
+            secrets=read_object(self.secrets, runtime, read_secrets, secret=True) or {},
+        )
+        for value in initial.secrets.values():
+            runtime.keep_secret(value)
+        return initial
+
+    def brokers(self) -> Sequence[str] | None:
+        """Return the user's Kafka brokers, none for the embedded broker, and None without Kafka. Raises UsageError."""
+        if self.kafka is None:
+            return None
+        from port_hook_cli.kafka.local import EMBEDDED, read_bootstrap
+
+        return () if self.kafka == EMBEDDED else read_bootstrap(self.kafka)
+
+
+@option_group()
+class SandboxBehavior:
+    """How the sandbox answers calls and sends invocations."""
+
+    strict_runs: Annotated[
+        bool, option("--strict-runs", help="Respond 404 for unknown runs instead of creating them.", trust=ANY_VALUE)
+    ] = False
+    strict: Annotated[
+        bool,
+        option(
+            "--strict",
+            help="Reject entities with unknown blueprints, properties, relations or related entities.",
+            trust=ANY_VALUE,
+        ),
+    ] = False
+    allow_remote: Annotated[bool, option("--allow-remote", help="Send invocations to other machines too.")] = False
+    delivery_timeout: Annotated[
+        float,
+        options.seconds(
+            "--delivery-timeout",
+            "Wait S seconds for a webhook's response; 0 waits indefinitely.",
+            trust=Trust(0.001, 30.0),
+        ),
+    ] = 30.0
+    timestamp_unit: Annotated[TimestampUnit, options.TIMESTAMP_UNIT] = TimestampUnit.SECONDS
+    rate_limit: Annotated[
+        str,
+        option(
+            "--rate-limit",
+            help="Respond 429 after N calls a minute, or a second with N/s; 0 disables the limit.",
+            metavar="N|N/s",
+            callback=_check_rate,
+            trust=ANY_VALUE,
+        ),
+    ] = "0"
+
+    def rules(self) -> ApiRules:
+        """Return what the API accepts."""
+        from port_hook_cli.sandbox import ApiRules
+
+        return ApiRules(strict_runs=self.strict_runs, strict=self.strict, call_rate=parse_rate(self.rate_limit))
+
+    def sending(self) -> Sending:
+        """Return how invocations are sent."""
+        from port_hook_cli.sandbox import Sending
+
+        return Sending(unit=self.timestamp_unit, timeout_s=self.delivery_timeout, allow_remote=self.allow_remote)
+
+
 @command
 def sandbox(
     ctx: typer.Context,
@@ -66,78 +191,9 @@ def sandbox(
             trust=ANY_VALUE,
         ),
     ] = 0,
-    actions: Annotated[
-        list[Path] | None,
-        option(
-            "--actions",
-            help="Actions as JSON or YAML: a file or a folder of them; repeatable. Default: a sample, create_vm.",
-            metavar="PATH",
-        ),
-    ] = None,
-    workflows: Annotated[
-        list[Path] | None,
-        option(
-            "--workflows", help="Workflows as JSON or YAML: a file or a folder of them; repeatable.", metavar="PATH"
-        ),
-    ] = None,
-    blueprints: Annotated[
-        list[Path] | None,
-        option(
-            "--blueprints", help="Blueprints as JSON or YAML: a file or a folder of them; repeatable.", metavar="PATH"
-        ),
-    ] = None,
-    secrets: Annotated[
-        str | None,
-        option(
-            "--secrets", help="The organization's secrets for `.secrets` in templates: JSON or .env.", metavar="FILE"
-        ),
-    ] = None,
-    kafka: Annotated[
-        str | None,
-        option(
-            "--kafka",
-            help="Publish the messages that Port publishes to Kafka to this broker; `embedded` starts one.",
-            metavar="HOST:PORT|embedded",
-        ),
-    ] = None,
-    state: Annotated[
-        Path | None,
-        option("--state", help="Save everything in this file and load it at the next start.", metavar="FILE"),
-    ] = None,
-    run: Annotated[
-        list[str] | None, option("--run", help="A run that is in progress; repeatable.", metavar="ID")
-    ] = None,
-    strict_runs: Annotated[
-        bool, option("--strict-runs", help="Respond 404 for unknown runs instead of creating them.", trust=ANY_VALUE)
-    ] = False,
-    strict: Annotated[
-        bool,
-        option(
-            "--strict",
-            help="Reject entities with unknown blueprints, properties, relations or related entities.",
-            trust=ANY_VALUE,
-        ),
-    ] = False,
-    allow_remote: Annotated[bool, option("--allow-remote", help="Send invocations to other machines too.")] = False,
-    delivery_timeout: Annotated[
-        float,
-        options.seconds(
-            "--delivery-timeout",
-            "Wait S seconds for a webhook's response; 0 waits indefinitely.",
-            trust=Trust(0.001, 30.0),
-        ),
-    ] = 30.0,
-    timestamp_unit: Annotated[TimestampUnit, options.TIMESTAMP_UNIT] = TimestampUnit.SECONDS,
-    rate_limit: Annotated[
-        str,
-        option(
-            "--rate-limit",
-            help="Respond 429 after N calls a minute, or a second with N/s; 0 disables the limit.",
-            metavar="N|N/s",
-            callback=_check_rate,
-            trust=ANY_VALUE,
-        ),
-    ] = "0",
+    *,
+    content: SandboxContent,
+    behavior: SandboxBehavior,
     inspect: Annotated[
         bool, option("--inspect", help="Open the inspector: a page in the browser that shows the requests and runs.")
     ] = False,
@@ -152,80 +208,47 @@ def sandbox(
     POST /v1/workflows/ID/runs one of a workflow: the sandbox signs each invocation, sends it to the URL of the action
     or node, and records it.
     """
-    from port_hook_cli.sandbox import ApiRules, InitialData, Sending
-    from port_hook_cli.sandbox.definition_files import read_actions, read_blueprints, read_workflows
-
     runtime: Runtime = ctx.obj
     plan = _Plan(
         address=("127.0.0.1", port),
-        initial=InitialData(
-            runs=[check_run_id(run_id) for run_id in run or ()],
-            blueprints=read_blueprints(runtime.cwd / path for path in blueprints or ()),
-            actions=read_actions(
-                (runtime.cwd / path for path in actions or ()),
-                notice=lambda message: tell(f"note: {printable(message)}", runtime),
-            ),
-            workflows=read_workflows(runtime.cwd / path for path in workflows or ()),
-            secrets=_read_secrets(secrets, runtime),
-        ),
-        rules=ApiRules(strict_runs=strict_runs, strict=strict, call_rate=parse_rate(rate_limit)),
-        sending=Sending(unit=timestamp_unit, timeout_s=delivery_timeout, allow_remote=allow_remote),
-        state=None if state is None else file_path("--state", state, runtime.cwd),
-        kafka=_Kafka.read(kafka),
+        initial=content.read(runtime),
+        rules=behavior.rules(),
+        sending=behavior.sending(),
+        state=None if content.state is None else file_path("--state", content.state, runtime.cwd),
+        brokers=content.brokers(),
     )
     shown = None
     if inspect:
         from port_hook_cli.cli.inspect import SandboxInspector
 
-        shown = SandboxInspector(runtime, port=inspect_port, actions=actions or [], opens=open_)
+        shown = SandboxInspector(runtime, port=inspect_port, actions=content.actions or [], opens=open_)
     asyncio.run(_serve(plan, _Teller(runtime, as_json), shown))
     return ExitCode.OK
 
 
-def _read_secrets(file: str | None, runtime: Runtime) -> dict[str, str]:
-    from port_hook_cli.trigger.action_files import read_object
-    from port_hook_cli.trigger.run_data import read_secrets
-
-    found = read_object(file, runtime, read_secrets, secret=True) or {}
-    for value in found.values():
-        runtime.keep_secret(value)
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Kafka:
-    """What --kafka says: the user's brokers, or None for the embedded one."""
-
-    brokers: tuple[str, ...] | None
-
-    @classmethod
-    def read(cls, given: str | None) -> _Kafka | None:
-        """Return what the option says, None without it; raises UsageError."""
-        if given is None:
-            return None
-        from port_hook_cli.kafka.local import EMBEDDED, read_bootstrap
-
-        return cls(None if given == EMBEDDED else read_bootstrap(given))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
-    """What the options say about the sandbox."""
+    """The sandbox to start. `brokers` is None without Kafka, and empty for the embedded broker."""
 
     address: tuple[str, int]
     initial: InitialData
     rules: ApiRules
     sending: Sending
     state: Path | None
-    kafka: _Kafka | None
+    brokers: Sequence[str] | None
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the sandbox starts its own broker."""
+        return self.brokers is not None and not self.brokers
 
     async def with_broker(self, stack: AsyncExitStack) -> _Plan:
         """Return the plan of a sandbox that publishes to its broker, if it has one."""
-        if self.kafka is None:
+        if self.brokers is None:
             return self
         from port_hook_cli.kafka.local import local_publisher
 
-        publisher, brokers = await stack.enter_async_context(local_publisher(self.kafka.brokers))
+        publisher, brokers = await stack.enter_async_context(local_publisher(tuple(self.brokers) or None))
         return replace(
             self,
             initial=replace(self.initial, kafka_brokers=brokers),
@@ -254,8 +277,7 @@ async def _serve(plan: _Plan, teller: _Teller, shown: SandboxInspector | None) -
                 )
             )
             up.append(running)
-            is_embedded = plan.kafka is not None and plan.kafka.brokers is None
-            teller.tell_ready(running, plan.initial.kafka_brokers, is_embedded=is_embedded)
+            teller.tell_ready(running, plan.initial.kafka_brokers, is_embedded=plan.is_embedded)
             if plan.rules.strict and not running.blueprints:
                 teller.tell(_NO_BLUEPRINTS)
             if shown is None:

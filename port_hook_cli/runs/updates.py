@@ -89,6 +89,20 @@ class RunReport:
     log_level: LogLevel | None = None
     output: Mapping[str, Any] | None = None
 
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> RunReport:
+        """Return the report with these fields, some of which may be missing. The status and level are texts."""
+        return cls(
+            status=RunStatus(fields["status"]) if fields.get("status") else None,
+            label=fields.get("label"),
+            summary=fields.get("summary"),
+            links=tuple(fields.get("links", ())),
+            external_run_id=fields.get("external_run_id"),
+            logs=tuple(fields.get("logs", ())),
+            log_level=LogLevel(fields["log_level"]) if fields.get("log_level") else None,
+            output=fields.get("output"),
+        )
+
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to send."""
