@@ -11,30 +11,26 @@ from typing import TYPE_CHECKING
 import typer
 
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.listen_options import (
+from port_hook_cli.cli.listen_requests import (
+    ListenResponses,
+    ListenServer,
+    ListenStorage,
+    ListenTarget,
+    ListenVerification,
+)
+from port_hook_cli.cli.listen_session import (
     ListenEnd,
     ListenInspector,
     ListenKafka,
     ListenOutput,
-    ListenResponses,
     ListenRetarget,
     ListenRuns,
-    ListenServer,
-    ListenStorage,
-    ListenTarget,
     ListenTunnel,
-    ListenVerification,
-)
-from port_hook_cli.cli.listen_values import (
-    check_max_body,
-    check_max_store,
-    read_response,
 )
 from port_hook_cli.cli.option_groups import command
 from port_hook_cli.errors import SettingsError
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.listener.policy import Policy
-from port_hook_cli.listener.responses import OK
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.runtime import Runtime
@@ -155,7 +151,7 @@ def _policy(
         allow_unverified=verification.allow_unverified,
         refuse_replays=verification.refuse_replays,
         only=frozenset(target.only or ()),
-        respond=read_response(responses.respond, runtime.cwd) if responses.respond else OK,
+        respond=responses.response(runtime.cwd),
         delay=responses.delay,
         fail_first=responses.fail_first,
         fail_rate=responses.fail_rate,
@@ -182,7 +178,7 @@ def _plan(
         port=server.port,
         store=storage.store,
         max_captures=storage.max_captures,
-        max_store=check_max_store(storage.max_store, check_max_body(storage.max_body)),
+        max_store=storage.most_on_disk(),
         keep_secrets=storage.keep_secrets,
         max_body=storage.max_body,
         forward_timeout_s=target.forward_timeout,

@@ -31,11 +31,7 @@ from port_hook_cli.trigger.action import (
 )
 from port_hook_cli.trigger.invoker import Invoker
 from port_hook_cli.trigger.open_invoker import invoking
-from port_hook_cli.trigger.publishing import (
-    captured_message,
-    open_topic,
-    publish,
-)
+from port_hook_cli.trigger.publishing import captured_message, open_topic, publish
 from port_hook_cli.trigger.records import invocation_record, message_record, unmet_record
 from port_hook_cli.trigger.remarks import action_differences, action_remarks, failed_expressions
 from port_hook_cli.trigger.run_data import RunData

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.cli.listen_values import read_routes
+from port_hook_cli.cli.listen_requests import read_routes
 from port_hook_cli.invocations.models import Payload
 from port_hook_cli.invocations.routes import BadRoute, RouteBy, Routes, split_route
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.cli.listen_values import read_routes
+from port_hook_cli.cli.listen_requests import read_routes
 from port_hook_cli.errors import UsageError
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.serving import ListenPlan, Serving, served

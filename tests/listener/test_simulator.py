@@ -11,12 +11,13 @@ from typing import Any
 
 import httpx
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.captures.view.exchange import compact_line, exchange_lines
-from port_hook_cli.cli.listen_values import read_delay
+from port_hook_cli.cli.listen_requests import read_delay
 from port_hook_cli.invocations.models import Simulated
 from port_hook_cli.invocations.records import invocation_event
 from port_hook_cli.invocations.routes import Routes
@@ -144,7 +145,7 @@ def test_delay_is_a_number_of_seconds_or_a_range(text: str, delay: tuple[float, 
     "text", ["", "x", "-1", "inf", "nan", "5..2", "1..", "..1", "1..2..3", "1..inf", "2m", "1...2m"]
 )
 def test_delay_that_is_no_range_of_seconds_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="seconds"):
+    with pytest.raises(typer.BadParameter, match="seconds"):
         read_delay(text)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.cli.listen_values import read_routes
+from port_hook_cli.cli.listen_requests import read_routes
 from port_hook_cli.invocations.models import Response
 from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.listener.policy import DelayRange, Policy, Tally

@@ -1,31 +1,27 @@
-"""The options of `listen`, in the groups of its help."""
+"""The options of `listen` about the session: tunnel, Kafka, Port, when it stops, and where it is shown."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
-
-import typer
+from urllib.parse import urlsplit
 
 from port_hook_cli.cli import options
-from port_hook_cli.cli.listen_values import read_delay, read_public_url, read_routes, read_tunnel
-from port_hook_cli.cli.option_groups import (
-    ANY_VALUE,
-    HANDLER_HERE,
-    NoEffect,
-    Trust,
-    also,
-    option,
-    option_group,
-    refuse_contradictions,
-)
-from port_hook_cli.cli.options import finite, one_of, seconds, size
+from port_hook_cli.cli.option_groups import ANY_VALUE, NoEffect, also, option, option_group
+from port_hook_cli.cli.options import one_of, seconds
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
-from port_hook_cli.listener.policy import DelayRange
-from port_hook_cli.tunnels.registry import all_values, tunnel_help
+from port_hook_cli.tunnels.registry import (
+    AUTO,
+    NO_TUNNEL,
+    TunnelChoice,
+    all_values,
+    parse_tunnel,
+    refuse_options,
+    tunnel_help,
+)
 
 if TYPE_CHECKING:
-    from port_hook_cli.invocations.routes import Routes
     from port_hook_cli.listener.public_url import TunnelOptions
     from port_hook_cli.listener.screen import Reveal
     from port_hook_cli.listener.session import Retarget
@@ -34,113 +30,9 @@ if TYPE_CHECKING:
     from port_hook_cli.terminal.prompts import Ask
     from port_hook_cli.text.secret import Secret
 
-_MIB = 1024.0 * 1024.0
-_NO_HANDLER = NoEffect("Nothing is forwarded", without=("--forward-to", "--route"))
 _NO_INSPECTOR = NoEffect("There is no inspector", without=("--inspect",))
 _NO_KAFKA = NoEffect("No messages are read", without=("--kafka",))
 _NO_GROUP = NoEffect("No group is joined", without=("--group",))
-
-
-def _delay(text: str) -> DelayRange:
-    try:
-        return read_delay(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
-@option_group("Target")
-class ListenTarget:
-    """Where requests are forwarded to."""
-
-    forward_to: Annotated[
-        str | None,
-        option(
-            "--forward-to",
-            metavar="URL|PORT",
-            help="Your handler. The path of a URL replaces Port's path.",
-            trust=HANDLER_HERE,
-        ),
-    ] = None
-    route: Annotated[
-        list[str] | None,
-        option(
-            "--route",
-            metavar="RULE=URL",
-            help="Another handler for an ACTION, blueprint:NAME, WORKFLOW#NODE or jq:EXPRESSION (repeatable; the first"
-            " match wins).",
-            trust=HANDLER_HERE,
-            completes="rules",
-        ),
-    ] = None
-    only: Annotated[
-        list[str] | None,
-        option(
-            "--only",
-            metavar="ACTION",
-            help="Show and forward only this action; others get 200 (repeatable).",
-            completes="names",
-        ),
-    ] = None
-    max_in_flight: Annotated[
-        int | None,
-        option(
-            "--max-in-flight",
-            metavar="N",
-            min=1,
-            help="Forward N requests at a time at most; the others wait for their turn.",
-            trust=ANY_VALUE,
-            no_effect=(_NO_HANDLER,),
-        ),
-    ] = None
-    in_order: Annotated[
-        bool,
-        option(
-            "--in-order/--no-in-order",
-            help="Forward the requests of one run one after the other, as they arrive.",
-            trust=ANY_VALUE,
-            no_effect=(_NO_HANDLER,),
-        ),
-    ] = True
-    forward_timeout: Annotated[
-        float,
-        seconds(
-            "--forward-timeout",
-            "Wait S seconds for the handler's response; 0 waits indefinitely.",
-            trust=Trust(0.001, 30.0),
-        ),
-    ] = 30.0
-
-    def routes(self, path: str) -> Routes:
-        """Return where the requests to `path` go; raises UsageError."""
-        return read_routes(self.forward_to, self.route or [], path)
-
-
-@option_group("Server")
-class ListenServer:
-    """Where the listener listens."""
-
-    port: Annotated[
-        int,
-        option(
-            "--port",
-            metavar="N",
-            min=0,
-            max=65535,
-            help="The port to listen on; 0 takes any free one.",
-            trust=ANY_VALUE,
-        ),
-    ] = 8787
-    host: Annotated[
-        str,
-        option(
-            "--host",
-            metavar="ADDRESS",
-            help="The address to listen on. Any address but loopback exposes it to your network.",
-        ),
-    ] = "127.0.0.1"
-    path: Annotated[
-        str, option("--path", metavar="P", help="Serve only this path and the paths below it.", trust=ANY_VALUE)
-    ] = "/"
 
 
 @option_group("Tunnel")
@@ -188,13 +80,38 @@ class ListenTunnel:
         given = {"--public-url": self.public_url, "--domain": self.domain, "--accept-host-key": self.accept_host_key}
         name = self.name if is_needed or self.name or any(given.values()) else "none"
         return TunnelOptions(
-            choice=read_tunnel(name, given),
-            public_url=read_public_url(self.public_url),
+            choice=_read_tunnel(name, given),
+            public_url=_read_public_url(self.public_url),
             domain=self.domain,
             accept_host_key=self.accept_host_key,
             probe_interval_s=self.probe_interval,
             exit_after_s=self.exit_on_tunnel_loss,
         )
+
+
+def _read_tunnel(text: str | None, options: Mapping[str, str | None]) -> TunnelChoice:
+    """Return the tunnel to open: the tunnel in `text`, else `none` when `--public-url` is given, else `auto`.
+
+    `options` maps the options that only some tunnels take to their values. Raises UsageError.
+    """
+    choice = parse_tunnel(text) if text else NO_TUNNEL if options.get("--public-url") else AUTO
+    refuse_options(choice, [name for name, value in options.items() if value])
+    return choice
+
+
+def _read_public_url(text: str | None) -> str | None:
+    """Return `--public-url`; raises UsageError if it is not a URL."""
+    if text and not _is_web_url(text):
+        raise UsageError(f"--public-url {text!r} is not a URL.", hint="Write it as https://…")
+    return text
+
+
+def _is_web_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"https", "http"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a bad port, or brackets without an IPv6 address
+        return False
 
 
 @option_group("Kafka")
@@ -280,111 +197,6 @@ class ListenRetarget:
         return Retarget(names=self.names, access=access, ask=None if self.yes else ask) if self.names else None
 
 
-@option_group("Verification")
-class ListenVerification:
-    """How signatures are verified."""
-
-    secret_file: options.SecretFile = None
-    org: options.Org = None
-    tolerance: options.Tolerance = 300.0
-    strict: Annotated[
-        bool,
-        option(
-            "--strict", help="Forward only requests whose signature matches the raw bytes ('valid').", trust=ANY_VALUE
-        ),
-    ] = False
-    refuse_replays: Annotated[
-        bool,
-        option(
-            "--refuse-replays",
-            help="Respond 401 to a signature that was used before within the tolerance.",
-            trust=ANY_VALUE,
-        ),
-    ] = False
-    allow_unverified: Annotated[
-        bool,
-        option(
-            "--allow-unverified",
-            help="Verify signatures, but forward requests that fail verification too.",
-            excludes=("--no-verify", "--strict"),
-        ),
-    ] = False
-    no_verify: Annotated[
-        bool,
-        option(
-            "--no-verify",
-            help="Verify nothing; no client secret is needed.",
-            excludes=("--strict", "--refuse-replays", "--report", "--follow"),
-        ),
-    ] = False
-
-
-@option_group("Responses")
-class ListenResponses:
-    """How the listener responds."""
-
-    respond: Annotated[
-        str | None,
-        option(
-            "--respond",
-            metavar="STATUS[:BODY|:@FILE]",
-            help="Respond with this instead of forwarding. Default: 200.",
-            excludes=("--forward-to",),
-        ),
-    ] = None
-    delay: Annotated[
-        DelayRange,
-        option(
-            "--delay",
-            metavar="S|S..S",
-            help="Wait S seconds before responding, or a random time such as 2s..5s.",
-            parser=_delay,
-            trust=Trust(0.0, 60.0),
-        ),
-    ] = "0"  # type: ignore[assignment] # its parser reads it
-    fail_first: Annotated[
-        int, option("--fail-first", metavar="N", min=0, help="Respond 500 to the first N invocations.")
-    ] = 0
-    fail_rate: Annotated[
-        float,
-        option(
-            "--fail-rate",
-            metavar="P",
-            min=0,
-            max=1,
-            help="Respond 500 to each invocation with the probability P, from 0 to 1.",
-            callback=finite,
-        ),
-    ] = 0.0
-    seed: Annotated[
-        int | None,
-        option("--seed", metavar="N", help="Repeat the random choices of --fail-rate and --delay.", trust=ANY_VALUE),
-    ] = None
-    drop: Annotated[
-        bool,
-        option(
-            "--drop",
-            help="Close the connection without a response, after saving; with --fail-first or --fail-rate, only for"
-            " invocations that fail.",
-        ),
-    ] = False
-    max_response: Annotated[
-        int,
-        option(
-            "--max-response",
-            metavar="SIZE",
-            help="Respond 502 when the handler's response is larger than SIZE, such as 500KiB.",
-            parser=size,
-        ),
-    ] = "32MiB"  # type: ignore[assignment] # its parser reads it
-
-    def refuse_seed_without_chance(self) -> None:
-        """Raise UsageError for a seed if nothing is random."""
-        is_random = self.fail_rate or self.delay.least_s < self.delay.most_s
-        reason = "Nothing is random without --fail-rate or a range in --delay"
-        refuse_contradictions(pointless={reason: {"--seed": self.seed is not None and not is_random}})
-
-
 @option_group("Runs in Port")
 class ListenRuns:
     """What happens to runs in Port after the response."""
@@ -464,35 +276,3 @@ class ListenInspector:
     inspect_port: Annotated[options.InspectPort, also(no_effect=(_NO_INSPECTOR,))] = 0
     actions: Annotated[options.InspectActions, also(no_effect=(_NO_INSPECTOR,))] = None
     open_browser: Annotated[options.OpenBrowser, also(no_effect=(_NO_INSPECTOR,))] = False
-
-
-@option_group("Storage")
-class ListenStorage:
-    """What is saved, and for how long."""
-
-    store: options.Store = None
-    max_captures: Annotated[int, option("--max-captures", metavar="N", min=1, help="Keep the newest N captures.")] = (
-        10_000
-    )
-    max_store: Annotated[
-        int,
-        option(
-            "--max-store",
-            metavar="SIZE",
-            help="Keep at most SIZE on disk, such as 512MiB. The oldest unverified captures are dropped first.",
-            parser=size,
-        ),
-    ] = "1GiB"  # type: ignore[assignment] # its parser reads it
-    max_body: Annotated[
-        int,
-        option(
-            "--max-body",
-            metavar="SIZE",
-            help="Respond 413 to bodies larger than SIZE, such as 20MiB.",
-            parser=size,
-            trust=Trust(1.0, 10 * _MIB),
-        ),
-    ] = "10MiB"  # type: ignore[assignment] # its parser reads it
-    keep_secrets: Annotated[bool, option("--keep-secrets", help="Save authorization headers and cookies unmasked.")] = (
-        False
-    )
