@@ -83,7 +83,8 @@ class _ActionTool:
         action = await self._find()
         if isinstance(action, FoundWorkflow):
             raise UsageError(
-                f"--dry-run is for actions, and {self._arguments['action']} is a workflow.", hint="Leave it out."
+                f"`render_action` is for actions, and {self._arguments['action']} is a workflow.",
+                hint="Pass an action or automation.",
             )
         data = self._data(action)
         with masked_errors(Masker(data.secret_values(action))), self._invoking() as invoker:
@@ -113,7 +114,7 @@ class _ActionTool:
                 raise UsageError(
                     f"The action {action.identifier} is invoked by Kafka: Port publishes a message and sends no "
                     "request.",
-                    hint="Publish it with --kafka HOST:PORT, or print it with --dry-run.",
+                    hint="`render_action` shows the message. `port-hook trigger --kafka` publishes it.",
                 )
             made = await self._make(action, data, invoker, target)
             if isinstance(made, Unmet):

@@ -27,7 +27,7 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command, option, refuse_contradictions
 from port_hook_cli.engines.decrypter import Decrypter
 from port_hook_cli.errors import PortHookError, StoreError, UsageError
-from port_hook_cli.files.input import read_input, read_stdin
+from port_hook_cli.files.input import is_file, read_input, read_stdin
 from port_hook_cli.invocations.models import Payload
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.javascript.paths import JsonPath
@@ -243,19 +243,12 @@ def _plaintext(value: str, runtime: Runtime) -> bytes:
 
 def _content(value: str, runtime: Runtime) -> bytes:
     """Return the bytes of the value. One line end is removed from a file or stdin: an editor or `echo` adds it."""
-    if value != "-" and not _is_file(value, runtime):
+    if value != "-" and not is_file(value, runtime.cwd):
         return value.encode("utf-8", "surrogateescape")
     if value != "-":
         tell(f"note: the content of the file {printable(value)} is encrypted", runtime)
     content = read_input(value, cwd=runtime.cwd, stdin=runtime.stdin)
     return content.removesuffix(b"\n").removesuffix(b"\r") if content.endswith(b"\n") else content
-
-
-def _is_file(name: str, runtime: Runtime) -> bool:
-    try:
-        return (runtime.cwd / name).is_file()
-    except OSError:  # a name too long for a file
-        return False
 
 
 def build_decrypter(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from port_hook_cli.actions.encrypted_inputs import Decryption
     from port_hook_cli.captures.store.capture_store import CaptureStore
     from port_hook_cli.inspector.server import OpenInspector
+    from port_hook_cli.inspector.session import InspectorOptions
     from port_hook_cli.invocations.models import Payload
     from port_hook_cli.listener.observers import Observer
     from port_hook_cli.listener.serving import ListenPlan, Serving
@@ -56,46 +57,26 @@ def inspect(
 ) -> ExitCode:
     """Show captures in the browser: search them, see why a signature failed, send them again."""
     from port_hook_cli.captures.database.opening import store_path
+    from port_hook_cli.inspector.session import InspectorOptions
 
     runtime: Runtime = ctx.obj
     chosen = partial(PortAccess, runtime, sayer(runtime), org=org, secret_file=secret_file, insecure_api=insecure_api)
     secret = chosen(needs=ONLY_THE_SECRET).settings.client_secret
-    return asyncio.run(
-        _inspect(
-            runtime,
-            store_path(store, runtime.cwd),
-            port=port,
-            actions=[runtime.cwd / path for path in actions or []],
-            secret=secret,
-            access=chosen(),
-            private_key=private_key,
-            opens=open_,
-        )
-    )
-
-
-async def _inspect(
-    runtime: Runtime,
-    store: Path,
-    *,
-    port: int,
-    actions: list[Path],
-    secret: Secret | None,
-    access: PortAccess,
-    private_key: str | None,
-    opens: bool,
-) -> ExitCode:
-    from port_hook_cli.inspector.session import InspectorOptions, inspecting_store
-    from port_hook_cli.terminal.signals import stop_signal
-
     inspector = InspectorOptions(
         port=port,
-        actions=actions,
+        actions=[runtime.cwd / path for path in actions or []],
         secret=secret,
-        access=access,
+        access=chosen(),
         say=sayer(runtime),
         decrypt=_decrypt(secret, private_key, runtime),
     )
+    return asyncio.run(_inspect(inspector, runtime, store_path(store, runtime.cwd), opens=open_))
+
+
+async def _inspect(inspector: InspectorOptions, runtime: Runtime, store: Path, *, opens: bool) -> ExitCode:
+    from port_hook_cli.inspector.session import inspecting_store
+    from port_hook_cli.terminal.signals import stop_signal
+
     with stop_signal() as stop:
         async with inspecting_store(inspector, runtime, store) as serving:
             print(serving.url, file=runtime.stdout, flush=True)

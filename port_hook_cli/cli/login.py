@@ -225,17 +225,7 @@ def logout(
     for name in chosen:
         removed = logins.remove_login(runtime.home, name)
         if as_json:
-            emit(
-                login_record(
-                    "removed",
-                    name,
-                    removed.client_id,
-                    removed.api_url,
-                    kept_in=str(removed.kept_in),
-                    is_default=name == kept.default,
-                ),
-                runtime.stdout,
-            )
+            emit(_record("removed", removed, is_default=name == kept.default), runtime.stdout)
         else:
             print(f"Logged out of organization {printable(name)!r}.", file=runtime.stdout)
     if not chosen:

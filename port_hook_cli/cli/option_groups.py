@@ -124,7 +124,7 @@ class Declaration(NamedTuple):
     """The options that contradict it. Declare a contradiction at the option that the message names first."""
     no_effect: tuple[NoEffect, ...] = ()
     stdin: str = ""
-    """What stdin contains if the value is `-`, such as `the secret`. Only one option of a command may read stdin."""
+    """What stdin contains if the value is `-` or `-#ID`, such as `the secret`. Only one option may read stdin."""
     completes: str = ""
     """The values that completion offers: the name of a method of `completion.values.Surroundings`."""
     choices: tuple[str, ...] = ()
@@ -267,7 +267,8 @@ def refuse_declared(ctx: typer.Context, declared: Mapping[str, Declaration]) -> 
     readers, pointless = [], defaultdict[str, dict[str, bool]](dict)
     for name, parameter in given.items():
         declaration, value = declared[parameter.name], ctx.params[parameter.name]
-        if declaration.stdin and (value == "-" or (isinstance(value, list | tuple) and "-" in value)):
+        texts = value if isinstance(value, list | tuple) else (value,)
+        if declaration.stdin and any(str(text).partition("#")[0] == "-" for text in texts):
             readers.append((declaration.stdin, "-"))
         for rule in declaration.no_effect:
             if rule.applies(given, is_on_command_line=_source(ctx, parameter) == "COMMANDLINE"):

@@ -146,6 +146,7 @@ class ReplayChanges:
         edits = Edits(
             unset=tuple(map(JsonPath.parse, self.unset or ())),
             assignments=tuple(map(Assignment.parse, self.set or ())),
+            dashes="--",
         )
         if not self.edit:
             return edits.apply

@@ -16,6 +16,7 @@ from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import UsageError
+from port_hook_cli.files.input import is_file
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.runtime import Runtime
 
@@ -70,7 +71,7 @@ def show(
 
 def _refuse_file(name: str, runtime: Runtime) -> None:
     """Raise UsageError if `name` is a file's path. A name that may be the start of an id is not."""
-    if name == "last" or _START_OF_ID.fullmatch(name) or not _is_file(name, runtime):
+    if name == "last" or _START_OF_ID.fullmatch(name) or not is_file(name, runtime.cwd):
         return
     path = shlex.quote(name)
     raise UsageError(
@@ -78,13 +79,6 @@ def _refuse_file(name: str, runtime: Runtime) -> None:
         hint=f"Run `port-hook verify {path}` to check a capture file, or `port-hook replay {path} --to 8000` to send "
         "the file's payload or request.",
     )
-
-
-def _is_file(name: str, runtime: Runtime) -> bool:
-    try:
-        return (runtime.cwd / name).is_file()
-    except (OSError, ValueError):  # too long for a file's name, or with a null character
-        return False
 
 
 def _write_body(exchange: Exchange, runtime: Runtime) -> ExitCode:

@@ -20,6 +20,7 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signable import CAPTURE_MARK, Signable, signable
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
 from port_hook_cli.terminal.console import emit, sayer, tell, write_bytes
+from port_hook_cli.text.safe import printable
 
 _DEFAULT_URL = "http://127.0.0.1:8000/"
 _HEADERS, _JSON = "headers", "json"
@@ -73,7 +74,7 @@ def sign(
     stamp = unit.stamp(runtime.now()) if timestamp is None else _stamp(timestamp, runtime)
     signed = _signable(read_input(payload, cwd=runtime.cwd, stdin=runtime.stdin), name=payload, raw=raw)
     if signed.difference:
-        _say("note", f"signed {payload} {signed.difference}; --raw signs the exact bytes", runtime)
+        tell(f"note: signed {printable(payload)} {signed.difference}; --raw signs the exact bytes", runtime)
     fields = (("content-type", "application/json"), *signed_headers(signed.body, secret, stamp))
     _print(SignedRequest(url=url, headers=fields, body=signed.body), output, signed.form, runtime)
     return ExitCode.OK
@@ -91,7 +92,7 @@ def _stamp(text: str, runtime: Runtime) -> str:
     if not re.fullmatch(r"[0-9A-Za-z_.+-]+", text):
         raise UsageError(f"--timestamp: {text!r} cannot be used as a header value.", hint="Give seconds since 1970.")
     if not text.isdecimal():
-        _say("warning", f"Port sends digits as the timestamp; {text} will be refused by most handlers", runtime)
+        tell(f"warning: Port sends digits as the timestamp; {text} will be refused by most handlers", runtime)
     return text
 
 
@@ -109,12 +110,6 @@ def _signable(content: bytes, *, name: str, raw: bool) -> Signable:
         raise UsageError(
             f"{name} is not JSON: {error.fault}.", hint="Fix the JSON, or sign its exact bytes with --raw."
         ) from error
-
-
-def _say(kind: str, words: str, runtime: Runtime) -> None:
-    from port_hook_cli.text.safe import printable
-
-    tell(f"{kind}: {printable(words)}", runtime)
 
 
 def _print(request: SignedRequest, output: str, form: str, runtime: Runtime) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import argument, command, refuse_contradictions
+from port_hook_cli.cli.option_groups import argument, command
 from port_hook_cli.cli.trigger_options import (
     TriggerCommand,
     TriggerInPort,
@@ -33,6 +33,7 @@ def trigger(
             help="The file of an action, automation or workflow (JSON or YAML), FILE#ID or DIRECTORY#ID for one of "
             "several, - for stdin, or its identifier, to read it from Port. WORKFLOW#NODE runs one node.",
             completes="definitions",
+            stdin="the action",
         ),
     ],
     *,
@@ -60,7 +61,6 @@ def trigger(
     if run.run_id is not None:
         check_run_id(run.run_id)
     _ = workflow.responses, target.brokers
-    refuse_contradictions(stdin=_inputs(action, run, workflow, signature))
     source = locate(action, ctx.obj)
     uses_api = port.via_port or source.file is None or workflow.outputs == "last" or target.kafka is not None
     access = PortAccess(
@@ -103,19 +103,3 @@ async def _trigger(source: ActionLocation, asked: TriggerCommand) -> ExitCode:
 
         return await trigger_workflow(found, asked)
     return await trigger_action(found, asked)
-
-
-def _inputs(
-    action: str, run: TriggerRun, workflow: TriggerWorkflow, signature: TriggerSignature
-) -> tuple[tuple[str, str | None], ...]:
-    """Return every input that is read, with the name of its file. `-` is stdin."""
-    return (
-        ("the action", action.partition("#")[0]),
-        ("the inputs", run.inputs),
-        ("the entity", run.entity),
-        ("the event", run.event),
-        ("the user", run.user),
-        ("the secrets", run.secrets),
-        ("the outputs", workflow.outputs),
-        ("the client secret", signature.secret_file),
-    )

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from port_hook_cli.actions.action import PortAction
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.trigger_options import TriggerCommand
-from port_hook_cli.cli.trigger_view import message_lines, published_lines
+from port_hook_cli.cli.trigger_options import TriggerCommand, refuse_given
+from port_hook_cli.cli.trigger_view import message_lines, published_lines, request_lines, response_lines
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Delivery, Exchange
 from port_hook_cli.runs.ids import make_run_id
-from port_hook_cli.terminal.console import Output, emit, tell, write_content
+from port_hook_cli.terminal.console import emit, tell, write_content
 from port_hook_cli.text.remark import Remark, note
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.text.secret import Masker, masked_errors
@@ -31,7 +31,6 @@ from port_hook_cli.trigger.action import (
 )
 from port_hook_cli.trigger.invoker import Invoker
 from port_hook_cli.trigger.open_invoker import invoking
-from port_hook_cli.trigger.publishing import captured_message, open_topic, publish
 from port_hook_cli.trigger.records import invocation_record, message_record, unmet_record
 from port_hook_cli.trigger.remarks import action_differences, action_remarks, failed_expressions
 from port_hook_cli.trigger.run_data import RunData
@@ -64,14 +63,9 @@ async def trigger_action(action: PortAction, asked: TriggerCommand) -> ExitCode:
 def _refuse_options_of_workflows(asked: TriggerCommand) -> None:
     if asked.port.wait_s and not asked.port.via_port:
         raise UsageError("--wait follows a run in Port.", hint="Add --via-port, or leave it out.")
-    given: Mapping[str, object] = {
-        "--outputs": asked.workflow.outputs,
-        "--output": asked.workflow.output_of,
-        "--respond": asked.workflow.respond,
-    }
-    for option, value in given.items():
-        if value:
-            raise UsageError(f"{option} is for workflows, and {asked.action} is an action.", hint="Leave it out.")
+    workflow = asked.workflow
+    given = {"--outputs": workflow.outputs, "--output": workflow.output_of, "--respond": workflow.respond}
+    refuse_given(given, f"is for workflows, and {asked.action} is an action.")
 
 
 def _visible_secrets(action: PortAction, asked: TriggerCommand) -> Iterator[Remark]:
@@ -110,8 +104,7 @@ async def _send(made: Made, asked: TriggerCommand) -> ExitCode:
     if not sends:
         _print_request(ready, asked)
         return ExitCode.OK
-    if not asked.output.json:
-        _show_request(ready, asked)
+    asked.show(request_lines(ready))
     from port_hook_cli.http.client import HttpClient
 
     async with HttpClient(timeout_s=asked.target.timeout_s) as client:
@@ -156,21 +149,11 @@ def _print_request(ready: RunRequest, asked: TriggerCommand) -> None:
     write_content(content, runtime.stdout, environ=runtime.environ, end="\n")
 
 
-def _show_request(ready: RunRequest, asked: TriggerCommand) -> None:
-    from port_hook_cli.cli.trigger_view import request_lines
-
-    screen = Output(asked.runtime.stdout, asked.runtime.environ)
-    screen.print(*screen.fit(request_lines(ready)))
-
-
 def _show_response(ready: RunRequest, delivery: Delivery, asked: TriggerCommand) -> None:
     if asked.output.json:
         emit(invocation_record(ready, delivery), asked.runtime.stdout)
         return
-    from port_hook_cli.cli.trigger_view import response_lines
-
-    screen = Output(asked.runtime.stdout, asked.runtime.environ)
-    screen.print(*screen.fit(response_lines(ready, delivery, conflict=asked.signature.conflict(asked.access))))
+    asked.show(response_lines(ready, delivery, conflict=asked.signature.conflict(asked.access)))
 
 
 def _exit_code(delivery: Delivery) -> ExitCode:
@@ -190,26 +173,23 @@ async def publish_message(made: MadeMessage, asked: TriggerCommand) -> ExitCode:
 async def trigger_captured(captured: Exchange, asked: TriggerCommand) -> ExitCode:
     """Publish or print a captured body, newly signed, instead of an action's message."""
     _refuse_options_of_actions(asked)
+    from port_hook_cli.trigger.publishing import captured_message
+
     made = captured_message(captured)
     signer = asked.signature.signer(asked.access)
     return await _publish(made.signed(signer(), now=asked.runtime.now()), asked)
 
 
 async def _publish(message: SignedMessage, asked: TriggerCommand) -> ExitCode:
-    for option, value in asked.target.chosen.items():
-        if value:
-            raise UsageError(
-                f"{option} has no effect: a message is published to a topic, and no request is sent.",
-                hint=f"Leave out {option}.",
-            )
+    refuse_given(asked.target.chosen, "has no effect: a message is published to a topic, and no request is sent.")
     if not asked.output.sends:
         _print_message(message, asked)
         return ExitCode.OK
+    from port_hook_cli.trigger.publishing import open_topic, publish
+
     brokers = asked.target.brokers or ()
     async with open_topic(brokers, asked.access, asked.runtime, timeout_s=asked.target.timeout_s) as topic:
-        screen = Output(asked.runtime.stdout, asked.runtime.environ)
-        if not asked.output.json:
-            screen.print(*screen.fit(message_lines(message, topic.name)))
+        asked.show(message_lines(message, topic.name))
         published = await publish(message, topic, None if asked.signature.no_sign else asked.access.announce)
     _show_published(message, published, asked)
     return ExitCode.OK
@@ -230,13 +210,12 @@ def _show_published(message: SignedMessage, published: Published, asked: Trigger
         place = {"brokers": list(asked.target.brokers or ()), **asdict(published)}
         emit(message_record(message, place), asked.runtime.stdout)
         return
-    screen = Output(asked.runtime.stdout, asked.runtime.environ)
-    screen.print(*screen.fit(published_lines(message.made, published)))
+    asked.show(published_lines(message.made, published))
 
 
 def _refuse_options_of_actions(asked: TriggerCommand) -> None:
     run, workflow = asked.run, asked.workflow
-    given: dict[str, object] = {
+    given = {
         "--input": run.input_,
         "--inputs": run.inputs,
         "--entity": run.entity,
@@ -250,9 +229,4 @@ def _refuse_options_of_actions(asked: TriggerCommand) -> None:
         "--respond": workflow.respond,
         "--wait": asked.port.wait_s,
     }
-    for option, value in given.items():
-        if value:
-            raise UsageError(
-                f"{option} has no effect: {brief(asked.action)} is a capture, which is published as it was captured.",
-                hint="Leave it out.",
-            )
+    refuse_given(given, f"has no effect: {brief(asked.action)} is a capture, which is published as it was captured.")

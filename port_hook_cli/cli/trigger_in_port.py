@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from port_hook_cli.actions.action import PortAction
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.trigger_options import TriggerCommand
+from port_hook_cli.cli.trigger_options import TriggerCommand, refuse_given
 from port_hook_cli.cli.trigger_view import (
     end_line,
     log_line,
@@ -20,7 +20,7 @@ from port_hook_cli.cli.trigger_view import (
 from port_hook_cli.errors import UsageError
 from port_hook_cli.runs.updates import ended_status
 from port_hook_cli.runs.urls import run_page
-from port_hook_cli.terminal.console import Output, emit, tell
+from port_hook_cli.terminal.console import emit, tell
 from port_hook_cli.text.remark import Remark, note
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.text.secret import Masker
@@ -93,11 +93,7 @@ class _ActionScreen:
             self._print(run_line(event.run))
 
     def _print(self, line: str) -> None:
-        if not self._asked.output.json:
-            runtime = self._asked.runtime
-            output = Output(runtime.stdout, runtime.environ)
-            output.print(*output.fit([Styled(line)], indent=_CONTINUED))
-            runtime.stdout.flush()
+        self._asked.show([Styled(line)], indent=_CONTINUED)
 
 
 def _email(data: RunData, asked: TriggerCommand) -> str | None:
@@ -119,11 +115,10 @@ async def run_workflow_in_port(found: FoundWorkflow, data: RunData, asked: Trigg
 
     The exit code is 1 for a run that failed, was cancelled, or did not end within --wait.
     """
-    for option, given in {"--entity": asked.run.entity, "--user": asked.run.user}.items():
-        if given is not None:
-            raise UsageError(
-                f"{option} has no effect: Port's API takes only inputs for a run of a workflow.", hint="Leave it out."
-            )
+    refuse_given(
+        {"--entity": asked.run.entity, "--user": asked.run.user},
+        "has no effect: Port's API takes only inputs for a run of a workflow.",
+    )
     form = form_of_workflow(found.workflow, startable_trigger(found).identifier)
     screen = _WorkflowScreen(found, Masker(data.secret_values(form)), asked)
     async with asked.access.client(on_retry=lambda text: asked.say(note(printable(text)))) as api:
@@ -145,7 +140,6 @@ class _WorkflowScreen:
         self._masker = masker
         self._asked = asked
         self._is_json = asked.output.json
-        self._output = Output(asked.runtime.stdout, asked.runtime.environ)
         self._begun: set[str] = set()
         self._ended: set[str] = set()
         self._logs: list[str] = []
@@ -153,7 +147,7 @@ class _WorkflowScreen:
 
     def begin(self, run: ShownRun) -> None:
         """Print which run was started."""
-        self._print([port_headline(self._workflow, run, self._version)])
+        self._asked.show([port_headline(self._workflow, run, self._version)])
 
     def event(self, event: WorkflowSeen | LogLine | Remark) -> None:
         """Print what is new in the run."""
@@ -170,7 +164,7 @@ class _WorkflowScreen:
         if self._is_json:
             emit(workflow_run_record(self._workflow, run, self._logs), self._asked.runtime.stdout)
         elif self._asked.port.wait_s:
-            self._print([end_line(run)])
+            self._asked.show([end_line(run)])
 
     def _show(self, run: ShownRun) -> None:
         for node_run in run.node_runs:
@@ -185,16 +179,16 @@ class _WorkflowScreen:
 
     def _begin_node(self, node_run: ShownNodeRun) -> None:
         node = self._workflow.nodes.get(node_run.node)
-        self._print([node_line(node_run, node_run.type or ("" if node is None else node.type))])
+        self._asked.show([node_line(node_run, node_run.type or ("" if node is None else node.type))])
         is_asynchronous = node is not None and node.type == NodeType.WEBHOOK and not node.is_synchronized
         if is_asynchronous and not node_run.has_ended:
-            self._print(waiting_lines(node_run.id))
+            self._asked.show(waiting_lines(node_run.id))
 
     def _end_node(self, run: ShownRun, node_run: ShownNodeRun) -> None:
         node = self._workflow.nodes.get(node_run.node)
         is_trigger = node is not None and node.is_trigger
         if not self._is_json:
-            self._print(result_lines(node_run, self._masker, is_trigger=is_trigger))
+            self._asked.show(result_lines(node_run, self._masker, is_trigger=is_trigger))
         elif not is_trigger:
             emit(node_record(self._workflow, run.id, node_run, self._masker), self._asked.runtime.stdout)
 
@@ -203,13 +197,9 @@ class _WorkflowScreen:
         new, self._new_logs = self._new_logs, []
         for entry in new:
             if node_run_id in {None, str(entry.get("nodeRunIdentifier"))}:
-                self._print([port_log_line(entry, self._masker)])
+                self._asked.show([port_log_line(entry, self._masker)])
             else:
                 self._new_logs.append(entry)
-
-    def _print(self, lines: Iterable[Styled]) -> None:
-        if not self._is_json:
-            self._output.print(*self._output.fit(lines))
 
 
 def _exit_code(run: ShownRun, asked: TriggerCommand) -> ExitCode:

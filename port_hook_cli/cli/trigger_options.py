@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,12 +13,14 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.snippets import SNIPPET_FORMATS, SnippetFormat, find_format
 from port_hook_cli.signatures.signing import Signer, TimestampUnit
+from port_hook_cli.terminal.console import Output
 
 if TYPE_CHECKING:
     from port_hook_cli.actions.action import PortAction
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.runtime import Runtime
     from port_hook_cli.text.remark import Say
+    from port_hook_cli.text.styled import Styled
     from port_hook_cli.trigger.action import RunTarget
     from port_hook_cli.trigger.run_data import RunData
     from port_hook_cli.workflows.workflow import Workflow
@@ -117,15 +119,29 @@ class TriggerRun:
     ] = None
     inputs: Annotated[
         str | None,
-        option("--inputs", metavar="FILE", help="Inputs as JSON or YAML, or a payload that contains them."),
+        option(
+            "--inputs",
+            metavar="FILE",
+            help="Inputs as JSON or YAML, or a payload that contains them.",
+            stdin="the inputs",
+        ),
     ] = None
-    entity: Annotated[str | None, option("--entity", metavar="FILE", help="The entity that the action runs on.")] = None
+    entity: Annotated[
+        str | None, option("--entity", metavar="FILE", help="The entity that the action runs on.", stdin="the entity")
+    ] = None
     event: Annotated[
         str | None,
-        option("--event", metavar="FILE", help="The event that an automation runs for.", no_effect=_IN_PORT),
+        option(
+            "--event",
+            metavar="FILE",
+            help="The event that an automation runs for.",
+            no_effect=_IN_PORT,
+            stdin="the event",
+        ),
     ] = None
     user: Annotated[
-        str | None, option("--user", metavar="FILE", help="The user who runs it. Default: a sample user.")
+        str | None,
+        option("--user", metavar="FILE", help="The user who runs it. Default: a sample user.", stdin="the user"),
     ] = None
     operation: Annotated[
         Operation | None, option("--operation", help="Default: the action's own operation.", no_effect=_IN_PORT)
@@ -143,6 +159,7 @@ class TriggerRun:
             metavar="FILE",
             help="The organization's secrets for `.secrets`: JSON or .env.",
             no_effect=_IN_PORT,
+            stdin="the secrets",
         ),
     ] = None
     strict: Annotated[
@@ -192,6 +209,7 @@ class TriggerWorkflow:
             metavar="FILE|last",
             help="The outputs of nodes that should not run: a map, or a run as Port shows it. last: the newest run.",
             no_effect=_IN_PORT,
+            stdin="the outputs",
         ),
     ] = None
     output_of: Annotated[
@@ -320,3 +338,17 @@ class TriggerCommand:
     runtime: Runtime
     access: PortAccess
     say: Say
+
+    def show(self, lines: Iterable[Styled], *, indent: int | None = None) -> None:
+        """Print lines for people, none with --json."""
+        if not self.output.json:
+            screen = Output(self.runtime.stdout, self.runtime.environ)
+            screen.print(*screen.fit(lines, indent=indent))
+            self.runtime.stdout.flush()
+
+
+def refuse_given(options: Mapping[str, object], reason: str) -> None:
+    """Raise UsageError for an option that has a value."""
+    for name, value in options.items():
+        if value:
+            raise UsageError(f"{name} {reason}", hint="Leave it out.")

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.trigger_options import TriggerCommand
+from port_hook_cli.cli.trigger_options import TriggerCommand, refuse_given
 from port_hook_cli.cli.trigger_view import end_line, headline, sending_line, step_lines
-from port_hook_cli.errors import UsageError
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import Output, emit, tell
+from port_hook_cli.terminal.console import emit, tell
 from port_hook_cli.terminal.prompts import ask_in_loop, can_ask
 from port_hook_cli.text.remark import Remark
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.text.secret import Masker, masked_errors
-from port_hook_cli.text.styled import Styled
 from port_hook_cli.trigger.action_files import FoundWorkflow, find_in_port
 from port_hook_cli.trigger.open_invoker import invoking
 from port_hook_cli.trigger.records import step_record, workflow_run_record
@@ -91,7 +89,6 @@ class _Shower:
         self._asked = asked
         self._is_json = asked.output.json
         self._stdout = asked.runtime.stdout
-        self._screen = Output(asked.runtime.stdout, asked.runtime.environ)
 
     def event(self, event: WorkflowEvent) -> None:
         """Print what has happened."""
@@ -106,35 +103,29 @@ class _Shower:
         else:
             has_response = event.delivery is not None
             conflict = self._asked.signature.conflict(self._asked.access) if has_response else ""
-            self._print(step_lines(event, self._masker, conflict))
+            self._asked.show(step_lines(event, self._masker, conflict))
 
     def end(self, run: WorkflowRun) -> None:
         """Print how the run has ended, or where it waits."""
         if self._is_json:
             emit(workflow_run_record(run.workflow, show_run(run)), self._stdout)
         else:
-            self._print([end_line(show_run(run))])
+            self._asked.show([end_line(show_run(run))])
 
     def _begin(self, run: WorkflowRun) -> None:
-        if not self._is_json:
-            self._print([headline(run)])
-            for node_run in run.node_runs:
-                if node_run.result is not None:
-                    self._print(step_lines(Step(run=run, node_run=node_run), self._masker))
+        self._asked.show([headline(run)])
+        for node_run in run.node_runs:
+            if node_run.result is not None:
+                self._asked.show(step_lines(Step(run=run, node_run=node_run), self._masker))
 
     def _send(self, step: Step) -> None:
-        if step.request is not None and not self._is_json:  # the next step says where a message was published
-            self._print([sending_line(step, step.request, self._masker)])
-
-    def _print(self, lines: Iterable[Styled]) -> None:
-        self._screen.print(*self._screen.fit(lines))
+        if step.request is not None:  # the next step says where a message was published
+            self._asked.show([sending_line(step, step.request, self._masker)])
 
 
 def _refuse_options_of_actions(asked: TriggerCommand) -> None:
-    given = {"--dry-run": asked.output.dry_run, "--format": asked.output.output is not None}
-    for option, is_given in given.items():
-        if is_given:
-            raise UsageError(f"{option} is for actions, and {asked.action} is a workflow.", hint="Leave it out.")
+    given = {"--dry-run": asked.output.dry_run, "--format": asked.output.output}
+    refuse_given(given, f"is for actions, and {asked.action} is a workflow.")
 
 
 def _exit_code(run: WorkflowRun, asked: TriggerCommand) -> ExitCode:

@@ -83,6 +83,14 @@ def documents_in(folder: Path) -> list[Path]:
     return found
 
 
+def is_file(name: str, cwd: Path) -> bool:
+    """Return whether `name` is a file, in the folder `cwd` unless it is absolute."""
+    try:
+        return bool(name) and (cwd / name).is_file()
+    except (OSError, ValueError):  # the name is too long, or invalid for a file
+        return False
+
+
 def is_directory(path: Path) -> bool:
     """Return whether `path` is a directory, False for a name that is too long for a file."""
     try:

@@ -1,4 +1,4 @@
-"""Changes a JSON body: `--set`, `--unset`, and the text that an editor shows."""
+"""Changes a JSON body: values that are set or removed, and the text that an editor shows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TOO_DEEP = "Edit a copy by hand (`port-hook show ID --body`) and replay that fi
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One `--set`: a path and its new value."""
+    """A path and its new value."""
 
     path: JsonPath
     value: Any
@@ -48,10 +48,14 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edits:
-    """The changes to a body: removals, then assignments, each in order."""
+    """The changes to a body: removals, then assignments, each in order. Notes call them `set` and `unset`.
+
+    The command line passes the `dashes` of its options, which come before these names.
+    """
 
     unset: Sequence[JsonPath] = ()
     assignments: Sequence[Assignment] = ()
+    dashes: str = ""
 
     def __bool__(self) -> bool:
         return bool(self.unset or self.assignments)
@@ -59,7 +63,7 @@ class Edits:
     def apply(self, body: bytes) -> tuple[bytes, tuple[str, ...]]:
         """Return the edited body in `JSON.stringify` form, and notes.
 
-        A note is about an `--unset` that found nothing, or a `--set` that added a name. Raises UsageError when the
+        A note is about a removal that found nothing, or an assignment that added a name. Raises UsageError when the
         body is not JSON or a path does not fit it.
         """
         document = captured = load_body(body)
@@ -67,11 +71,11 @@ class Edits:
         for path in self.unset:
             shorter = unset_at(document, path)
             if shorter is document:
-                notes.append(f"--unset {path}: the body had no such value, so nothing was removed")
+                notes.append(f"{self.dashes}unset {path}: the body had no such value, so nothing was removed")
             document = shorter
         for assignment in self.assignments:
             if _added_depth(captured, assignment.path) is not None:
-                notes += _notes_on_added_name(document, assignment.path)
+                notes += (f"{self.dashes}{text}" for text in _notes_on_added_name(document, assignment.path))
             document = set_at(document, assignment.path, assignment.value)
         return _write(document), tuple(notes)
 
@@ -91,11 +95,11 @@ def _added_depth(document: Any, path: JsonPath) -> int | None:
 
 
 def _notes_on_added_name(document: Any, path: JsonPath) -> list[str]:
-    """Return a note if `--set` adds a name to `document`, with the most similar name that is there."""
+    """Return a note if setting `path` adds a name to `document`, with the most similar name that is there."""
     depth = _added_depth(document, path)
     if depth is None:
         return []
-    note = f"--set {path}: the body had no {path.prefix(depth + 1)}, so it was added"
+    note = f"set {path}: the body had no {path.prefix(depth + 1)}, so it was added"
     before = path.steps[:depth]
     near = _most_similar(path.steps[depth], get_at(document, JsonPath(before)))
     return [note if near is None else f"{note}; did you mean {brief(str(JsonPath((*before, near))))}?"]
@@ -119,7 +123,7 @@ def load_body(body: bytes) -> Any:
 
 
 def _not_json(problem: Exception) -> UsageError:
-    return UsageError(f"The body cannot be edited: {problem}.", hint="Replay it without --set, --unset and --edit.")
+    return UsageError(f"The body cannot be edited: {problem}.", hint="Replay it without editing it.")
 
 
 def for_editor(body: bytes) -> str:

@@ -25,20 +25,13 @@ from port_hook_cli.actions.action import (
 )
 from port_hook_cli.errors import PortApiError, StoreError, UsageError
 from port_hook_cli.files.documents import read_document, read_secrets_file
-from port_hook_cli.files.input import DOCUMENT_SUFFIXES, documents_in, read_input, require_name
+from port_hook_cli.files.input import DOCUMENT_SUFFIXES, documents_in, is_file, read_input, require_name
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.remark import Remark, Say, note
 from port_hook_cli.text.safe import printable
 from port_hook_cli.trigger.run_data import BadDocument
-from port_hook_cli.workflows.workflow import (
-    BadWorkflow,
-    Workflow,
-    identifier_of,
-    is_workflow,
-    read_workflow,
-    unwrapped,
-)
+from port_hook_cli.workflows.workflow import BadWorkflow, Workflow, identifier_of, is_workflow, read_workflow, unwrapped
 
 _Read = TypeVar("_Read")
 _NOT_IN_PORT = (
@@ -71,11 +64,11 @@ def locate(name: str, runtime: Runtime) -> ActionLocation:
     A workflow in Port is `ID` or `ID#NODE`. A bare name means a directory only where it is written as a path:
     `actions/`. Raises StoreError for a missing file, and UsageError for an empty name.
     """
-    if name == "-" or is_file(name, runtime) or (_is_path(name) and _is_directory(name, runtime)):
+    if name == "-" or is_file(name, runtime.cwd) or (_is_path(name) and _is_directory(name, runtime)):
         return ActionLocation(name, name)
     require_name(name)
     file, mark, identifier = name.rpartition("#")
-    if mark and (file == "-" or is_file(file, runtime) or _is_directory(file, runtime)):
+    if mark and (file == "-" or is_file(file, runtime.cwd) or _is_directory(file, runtime)):
         return ActionLocation(name, file, identifier)
     directory, _, inside = name.partition("#")
     if mark and _is_directory(directory, runtime):
@@ -187,14 +180,6 @@ def _named(name: str) -> Iterator[None]:
         yield
     except BadDocument as error:
         raise UsageError(f"{name} {error}.", hint="Correct it.") from error
-
-
-def is_file(name: str, runtime: Runtime) -> bool:
-    """Return whether `name` is a file of the working folder."""
-    try:
-        return bool(name) and (runtime.cwd / name).is_file()
-    except (OSError, ValueError):  # the name is too long, or invalid for a file
-        return False
 
 
 def _is_directory(name: str, runtime: Runtime) -> bool:

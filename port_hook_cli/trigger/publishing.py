@@ -13,7 +13,7 @@ from port_hook_cli.captures.documents.exchange_fields import require_whole
 from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.errors import BrokerError, SettingsError, StoreError, TargetError, UsageError
-from port_hook_cli.files.input import read_input
+from port_hook_cli.files.input import is_file, read_input
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.javascript.stringify import NotJson
@@ -25,7 +25,6 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.remark import Say
 from port_hook_cli.text.secret import Masker, masked_errors
 from port_hook_cli.trigger.action import Announce, MadeMessage, SignedMessage, Unmet, announcement, find_unmet
-from port_hook_cli.trigger.action_files import is_file
 from port_hook_cli.trigger.invoker import Invoker
 from port_hook_cli.trigger.run_data import RunData
 
@@ -149,7 +148,7 @@ def _as_target() -> Iterator[None]:
 
 def find_captured(name: str, runtime: Runtime, say: Say) -> Exchange | None:
     """Return the capture that `name` means, None if it means an action. Raises StoreError."""
-    if is_file(name, runtime):
+    if is_file(name, runtime.cwd):
         try:
             return capture_in(read_input(name, cwd=runtime.cwd, stdin=runtime.stdin))
         except NotARequest as problem:

@@ -88,7 +88,7 @@ def test_unset_is_applied_before_set() -> None:
 def test_unset_of_a_missing_value_adds_a_note() -> None:
     body, notes = Edits(unset=[JsonPath.parse("b.c")]).apply(b'{"a":1}')
     assert body == b'{"a":1}'
-    assert notes == ("--unset b.c: the body had no such value, so nothing was removed",)
+    assert notes == ("unset b.c: the body had no such value, so nothing was removed",)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_unset_of_a_missing_value_adds_a_note() -> None:
 def test_set_notes_a_name_that_was_not_in_the_body(assignment: str, note: str) -> None:
     body = b'{"payload":{"cpu":2,"a.b":1},"tags":[{"name":1}],"none":null}'
     _, notes = Edits(assignments=[Assignment.parse(assignment)]).apply(body)
-    assert notes == (f"--set {assignment.rpartition('=')[0]}: {note}",)
+    assert notes == (f"set {assignment.rpartition('=')[0]}: {note}",)
 
 
 def test_set_notes_nothing_when_the_body_has_the_name() -> None:
@@ -120,7 +120,7 @@ def test_set_notes_nothing_when_the_body_has_the_name() -> None:
 
 def test_set_notes_an_added_name_only_once() -> None:
     edits = Edits(assignments=[Assignment.parse(text) for text in ("new=[]", "new[]=1", "new[]=2")])
-    assert edits.apply(b"{}")[1] == ("--set new: the body had no new, so it was added",)
+    assert edits.apply(b"{}")[1] == ("set new: the body had no new, so it was added",)
 
 
 def test_set_compares_a_bounded_number_of_short_names() -> None:
