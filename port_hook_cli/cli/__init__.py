@@ -1,1 +1,1 @@
-"""The command line: one module for each command, their shared options, and the error boundary."""
+"""The command line: the commands, their shared options, and the error boundary."""

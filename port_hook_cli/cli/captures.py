@@ -1,20 +1,37 @@
-"""`port-hook captures`."""
+"""`port-hook captures`, `port-hook show` and `port-hook diff`: look at captures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Annotated
+import json
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from port_hook_cli.captures.store.reading import open_body_filter, open_captures
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import Trust, command, option
+from port_hook_cli.cli.option_groups import Trust, argument, command, option
+from port_hook_cli.errors import UsageError
+from port_hook_cli.files.input import is_file
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import Output, emit, sayer, tell, write_content
 
+if TYPE_CHECKING:
+    from port_hook_cli.captures.store.capture_store import CaptureStore
+    from port_hook_cli.text.styled import Styled
+
+_MOST_REPLAYS = 10
+_START_OF_ID = re.compile(r"[0-9a-f]{1,12}")
+# `diff` leaves them out: every request has its own, and the verdict says whether they are right.
+_SIGNATURES = ("x-port-signature", "x-port-timestamp")
+_COMPLETES = "captures_and_files"
+_NAME = "a capture's id, the start of one, `last`, or a file (capture, raw HTTP request, payload; - for stdin)."
 _NONE = ("There are no captures yet.", "hint: Start `port-hook listen` in this folder and run an action in Port.")
 _NO_MATCH = ("No captures match.", "hint: Run `port-hook captures` without filters to list the latest.")
 
@@ -87,8 +104,6 @@ def captures(
         response=None if status_code is None else Expectation.parse(status_code),
         failed=failed,
     )
-    from port_hook_cli.terminal.console import sayer
-
     with (
         open_captures(store, runtime, sayer(runtime), show_only=True) as kept,
         open_body_filter(jq, sayer(runtime), name="the expression of --jq") as bodies,
@@ -96,16 +111,19 @@ def captures(
         found = kept.select(wanted, limit=limit or None, bodies=bodies)
         count = _emit_all(found, runtime) if as_json else _list_all(list(found), runtime, pager=not no_pager)
     if not count:
-        from port_hook_cli.terminal.console import tell
-
         for line in _NONE if wanted == StoreFilter() and jq is None else _NO_MATCH:
             tell(line, runtime)
     return ExitCode.OK
 
 
+def _print_paged(lines: Iterable[Styled], runtime: Runtime, *, wanted: bool) -> None:
+    from port_hook_cli.terminal.pager import print_paged  # slow to import, and not needed for records
+
+    print_paged(lines, runtime, wanted=wanted)
+
+
 def _emit_all(found: Iterable[Exchange], runtime: Runtime) -> int:
     from port_hook_cli.captures.documents.capture_file import capture_summary
-    from port_hook_cli.terminal.console import emit
 
     count = 0
     for count, exchange in enumerate(found, 1):  # noqa: B007 - the count is the result
@@ -115,12 +133,136 @@ def _emit_all(found: Iterable[Exchange], runtime: Runtime) -> int:
 
 def _list_all(found: Sequence[Exchange], runtime: Runtime, *, pager: bool) -> int:
     from port_hook_cli.captures.view.captures import captures_lines, captures_table
-    from port_hook_cli.terminal.console import Output
-    from port_hook_cli.terminal.pager import print_paged
 
     output = Output(runtime.stdout, runtime.environ)
     if found and output.is_terminal:
-        print_paged(captures_table(found, now=runtime.now(), width=output.width), runtime, wanted=pager)
+        _print_paged(captures_table(found, now=runtime.now(), width=output.width), runtime, wanted=pager)
     elif found:
         print(*captures_lines(found), sep="\n", file=runtime.stdout)
     return len(found)
+
+
+@command
+def show(
+    ctx: typer.Context,
+    capture: Annotated[
+        str,
+        argument(
+            help="A capture's id, the start of one, or 'last'.",
+            metavar="ID|last",
+            show_default=False,
+            completes="captures",
+        ),
+    ],
+    body: Annotated[
+        bool,
+        option(
+            "--body",
+            help="Write the body's exact bytes to stdout; on a terminal, its printable form.",
+            excludes=("--file", "--json"),
+        ),
+    ] = False,
+    as_file: Annotated[
+        bool, option("--file", help="Write a capture file to stdout, for `replay` and `verify`.", excludes=("--json",))
+    ] = False,
+    store: options.Store = None,
+    no_pager: options.NoPager = False,
+    as_json: options.Json = False,
+) -> ExitCode:
+    """Show one capture in full."""
+    from port_hook_cli.captures.store.finder import CaptureUse, Finder
+
+    runtime: Runtime = ctx.obj
+    _refuse_file(capture, runtime)
+    with closing(Finder(store, runtime, CaptureUse.SHOW, sayer(runtime), reads_files=False)) as finder:
+        exchange = finder.find(capture).exchange
+        replays = [] if body or as_file or as_json else list(_replays(exchange, finder.store()))
+    if body:
+        return _write_body(exchange, runtime)
+    if as_file or as_json:
+        return _write_document(exchange, runtime, indented=as_file)
+    return _show(exchange, replays, runtime, pager=not no_pager)
+
+
+def _refuse_file(name: str, runtime: Runtime) -> None:
+    """Raise UsageError if `name` is a file's path. A name that may be the start of an id is not."""
+    if name == "last" or _START_OF_ID.fullmatch(name) or not is_file(name, runtime.cwd):
+        return
+    path = shlex.quote(name)
+    raise UsageError(
+        f"{name} is a file; `show` reads the capture store only.",
+        hint=f"Run `port-hook verify {path}` to check a capture file, or `port-hook replay {path} --to 8000` to send "
+        "the file's payload or request.",
+    )
+
+
+def _write_body(exchange: Exchange, runtime: Runtime) -> ExitCode:
+    truncated = exchange.invocation.truncated
+    if truncated is not None:
+        kept = f"the first {len(exchange.invocation.body):,} of {truncated.size:,} bytes"
+        tell(f"note: the body is truncated: only {kept} were kept", runtime)
+    write_content(exchange.invocation.body, runtime.stdout, environ=runtime.environ, end="\n")
+    return ExitCode.OK
+
+
+def _write_document(exchange: Exchange, runtime: Runtime, *, indented: bool) -> ExitCode:
+    """Write the capture as ASCII, because it may contain any text, and the stream may have any encoding."""
+    from port_hook_cli.captures.documents.capture_file import to_capture
+
+    if indented:
+        print(json.dumps(to_capture(exchange), indent=2), file=runtime.stdout)
+    else:
+        emit(to_capture(exchange), runtime.stdout)
+    return ExitCode.OK
+
+
+def _replays(exchange: Exchange, kept: CaptureStore) -> Iterator[Exchange]:
+    """Return the latest replays of a capture, newest first."""
+    from port_hook_cli.captures.store.statements import StoreFilter
+
+    return kept.select(StoreFilter(replay_of=exchange.invocation.id), limit=_MOST_REPLAYS)
+
+
+def _show(exchange: Exchange, replays: Sequence[Exchange], runtime: Runtime, *, pager: bool) -> ExitCode:
+    from port_hook_cli.captures.view.captures import capture_lines
+
+    output = Output(runtime.stdout, runtime.environ)
+    _print_paged(output.fit(capture_lines(exchange, replays)), runtime, wanted=pager)
+    return ExitCode.OK
+
+
+@command
+def diff(
+    ctx: typer.Context,
+    a: Annotated[str, argument(metavar="A", help=f"The capture before: {_NAME}", stdin="A", completes=_COMPLETES)],
+    b: Annotated[str, argument(metavar="B", help="The capture after, likewise.", stdin="B", completes=_COMPLETES)],
+    ignore: Annotated[
+        list[str] | None,
+        option(
+            "--ignore", metavar="PATH|header:NAME", help="Leave out a value of the bodies, or a header (repeatable)."
+        ),
+    ] = None,
+    store: options.Store = None,
+    no_pager: options.NoPager = False,
+    as_json: options.Json = False,
+) -> ExitCode:
+    """Compare two captures: bodies, headers, verdicts and responses.
+
+    Exit with code 0 if they are the same, and 1 if they differ. The signature and timestamp headers are left out.
+    """
+    from port_hook_cli.captures.comparison import Ignoring, compare, diff_lines, diff_record, is_same, without_ignored
+    from port_hook_cli.captures.store.finder import CaptureUse, Finder
+
+    runtime: Runtime = ctx.obj
+    ignoring = Ignoring.parse(ignore or (), headers=_SIGNATURES)
+    with closing(Finder(store, runtime, CaptureUse.SHOW, sayer(runtime))) as finder:
+        one, other = finder.find(a), finder.find(b)
+    bodies_only = one.is_body_only or other.is_body_only
+    found = without_ignored(compare(one.exchange, other.exchange), ignoring, bodies_only=bodies_only)
+    names = (one.shown, other.shown)
+    if as_json:
+        emit(diff_record(names, found), runtime.stdout)
+    else:
+        output = Output(runtime.stdout, runtime.environ)
+        _print_paged(output.fit(diff_lines(names, found)), runtime, wanted=not no_pager)
+    return ExitCode.OK if is_same(found) else ExitCode.FAILED
