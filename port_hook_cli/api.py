@@ -241,9 +241,9 @@ async def replay(
     from port_hook_cli.captures.database.opening import store_path
     from port_hook_cli.captures.store.finder import CaptureUse, Finder
     from port_hook_cli.http.client import HttpClient
-    from port_hook_cli.replay.finding import find_source
     from port_hook_cli.replay.rewriting import Rewriter
-    from port_hook_cli.replay.sending import announce, keep_in_thread, send
+    from port_hook_cli.replay.sending import announce, send
+    from port_hook_cli.replay.store import find_source, keep_in_thread
     from port_hook_cli.text.remark import say_nothing
 
     runtime = silent_runtime()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from port_hook_cli.agent.inputs import read_document
+from port_hook_cli.agent.predictor import read_document
 from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.errors import PortHookError, UsageError
 from port_hook_cli.files.input import read_input

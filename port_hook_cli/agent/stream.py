@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol, TypeAlias
 
-from port_hook_cli.agent.inputs import AgentInput
 from port_hook_cli.agent.mappings import StreamMappings, WatchedMappings
 from port_hook_cli.agent.performing import AgentSender, Performed, PerformingEvent, perform
-from port_hook_cli.agent.predictor import Predictor
+from port_hook_cli.agent.predictor import AgentInput, Predictor
 from port_hook_cli.errors import PortHookError, UsageError
 from port_hook_cli.prediction.prediction import ShownPrediction
 

@@ -23,9 +23,10 @@ from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.replay.editing import Assignment, Edits
 from port_hook_cli.replay.rewriting import ReadyReplay, Rewriter, UnsignedReplay, parse_method
-from port_hook_cli.replay.sending import announce, keep_in_thread, send
+from port_hook_cli.replay.sending import announce, send
 from port_hook_cli.replay.sources import SIGNED, ReplaySource, captured_verdict, from_exchange
-from port_hook_cli.replay.view import sent_record
+from port_hook_cli.replay.store import keep_in_thread
+from port_hook_cli.replay.tally import sent_record
 from port_hook_cli.reporting.report import send_report
 from port_hook_cli.runs.ids import check_run_id, doubt_about
 from port_hook_cli.runs.updates import RunReport, is_node_run, plan_report

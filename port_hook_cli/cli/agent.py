@@ -27,8 +27,7 @@ from port_hook_cli.text.remark import hint
 from port_hook_cli.text.safe import printable
 
 if TYPE_CHECKING:
-    from port_hook_cli.agent.inputs import AgentInput
-    from port_hook_cli.agent.predictor import Predictor
+    from port_hook_cli.agent.predictor import AgentInput, Predictor
     from port_hook_cli.cli.agent_screen import AgentScreen
 
 _WATCH_INTERVAL_S = 0.3
@@ -118,7 +117,7 @@ def _check(name: str, runtime: Runtime, *, json: bool) -> ExitCode:
 
 def _show_message(name: str, given: AgentOptions) -> ExitCode:
     """Predict one message, show it, and if asked to, send its request and report."""
-    from port_hook_cli.agent.inputs import read_message
+    from port_hook_cli.agent.predictor import read_message
     from port_hook_cli.terminal.console import sayer, tell
 
     runtime, sender = given.runtime, given.sending.sender()

@@ -333,8 +333,7 @@ class AgentOptions:
         self, access: PortAccess, beginning: Sequence[Remark] = ()
     ) -> Iterator[tuple[Predictor, AgentScreen]]:
         """Yield what predicts messages, and what shows the predictions."""
-        from port_hook_cli.agent.inputs import read_response, read_variables
-        from port_hook_cli.agent.predictor import Predictor, agent_settings
+        from port_hook_cli.agent.predictor import Predictor, agent_settings, read_response, read_variables
         from port_hook_cli.cli.agent_screen import AgentScreen
         from port_hook_cli.engines.agent_jq import AgentJq
         from port_hook_cli.prediction.response import default_responses

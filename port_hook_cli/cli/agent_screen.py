@@ -19,9 +19,9 @@ from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.text.styled import Styled
 
 if TYPE_CHECKING:
-    from port_hook_cli.agent.inputs import AgentInput
     from port_hook_cli.agent.mappings import CheckedMappings
     from port_hook_cli.agent.performing import AboutToSend, Performed
+    from port_hook_cli.agent.predictor import AgentInput
     from port_hook_cli.agent.stream import AgentEvent, ClaimLeft, Unfinished, Unsent
 
 _MOST_OF_A_TITLE = 300

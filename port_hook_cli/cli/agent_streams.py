@@ -9,9 +9,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from port_hook_cli.agent.claims import ClaimedRuns, ListedRuns, polling_interval_s
 from port_hook_cli.agent.mappings import stream_mappings
 from port_hook_cli.agent.performing import AgentSender, Performed, perform, require_reportable
+from port_hook_cli.agent.sources import ClaimedRuns, ListedRuns, polling_interval_s
 from port_hook_cli.agent.stream import StreamEnd, stream
 from port_hook_cli.cli.agent_options import AgentOptions
 from port_hook_cli.cli.agent_screen import AgentScreen
@@ -46,7 +46,7 @@ def send_once(shown: ShownPrediction, sender: AgentSender, access: PortAccess | 
 
 def follow_topics(given: AgentOptions) -> ExitCode:
     """Show the messages of the topics as they arrive, and if asked to, send their requests."""
-    from port_hook_cli.agent.topics import TopicMessages
+    from port_hook_cli.agent.sources import TopicMessages
     from port_hook_cli.kafka.opening import KafkaOptions, kafka_opening, load_kafka_settings
 
     since_s = given.arrivals.since_s(given.runtime.now())

@@ -44,12 +44,12 @@ class RunWatching:
     def observers(self, access: PortAccess, screen: Observer, settled: set[str]) -> Iterator[Observer]:
         """Yield the observers. Reports come first, so that a run is followed to its end; `settled` gets ended runs."""
         if self.report is not None:
-            from port_hook_cli.listener.run_reporter import RunReporter
+            from port_hook_cli.listener.port_runs import RunReporter
             from port_hook_cli.runs.updates import RunStatus
 
             yield RunReporter(RunStatus(self.report), access.client, screen, settled)
         if self.follow_s is not None:
-            from port_hook_cli.listener.run_follower import RunFollower
+            from port_hook_cli.listener.port_runs import RunFollower
 
             yield RunFollower(access.client, screen, settled, timeout_s=self.follow_s)
 

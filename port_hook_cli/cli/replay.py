@@ -31,11 +31,10 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET
-from port_hook_cli.replay.finding import find_failed, find_source
-from port_hook_cli.replay.lambda_client import LambdaClient
 from port_hook_cli.replay.rewriting import ReadyReplay, Rewriter, UnsignedReplay
-from port_hook_cli.replay.sending import ReplayKeeper, announce, send_series
+from port_hook_cli.replay.sending import LambdaClient, announce, send_series
 from port_hook_cli.replay.sources import KINDS, ReplaySource
+from port_hook_cli.replay.store import ReplayKeeper, find_failed, find_source
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import Signer
 from port_hook_cli.terminal.console import sayer, tell

@@ -14,8 +14,9 @@ from port_hook_cli.invocations.hints import REPLAY_OPTIONS, delivery_hints
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.view import BODY_INDENT, delivery_lines, request_text
 from port_hook_cli.replay.rewriting import MASKED, ReadyReplay
-from port_hook_cli.replay.tally import DeliveryCounter, DeliveryTally
-from port_hook_cli.replay.view import (
+from port_hook_cli.replay.tally import (
+    DeliveryCounter,
+    DeliveryTally,
     format_latencies,
     histogram_lines,
     sent_record,
@@ -59,7 +60,7 @@ def tell_failed(*, found: int, done: int, unforwarded: int, runtime: Runtime) ->
 
 def print_requests(requests: Sequence[tuple[Invocation, str]], runtime: Runtime, *, as_lambda: bool) -> None:
     """Print requests and their URLs as HTTP, or the events of a Lambda function."""
-    from port_hook_cli.replay.lambda_client import event_of
+    from port_hook_cli.replay.sending import event_of
 
     written = event_of if as_lambda else request_text
     content = _SEPARATOR.join(written(request, url) for request, url in requests)

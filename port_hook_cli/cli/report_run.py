@@ -17,8 +17,7 @@ from port_hook_cli.errors import PortApiError, StoreError, UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.access import PortAccess
-from port_hook_cli.reporting.report import planned_calls, send_report
-from port_hook_cli.reporting.stream_chunks import StreamChunks, log_batches
+from port_hook_cli.reporting.report import log_batches, planned_calls, send_report
 from port_hook_cli.runs.ids import check_run_id, doubt_about
 from port_hook_cli.runs.output_options import read_output
 from port_hook_cli.runs.updates import (
@@ -257,6 +256,8 @@ def _page(access: PortAccess, run_id: str) -> str:
 
 
 async def _send(plan: ReportPlan, access: PortAccess, runtime: Runtime, streamed: bool) -> Reported:
+    from port_hook_cli.reporting.report import StreamChunks
+
     async with access.client(on_retry=lambda words: _note(words, runtime)) as api:
         if not streamed:
             return await send_report(api, plan)
@@ -270,6 +271,8 @@ async def _send(plan: ReportPlan, access: PortAccess, runtime: Runtime, streamed
 
 
 async def _collect(plan: ReportPlan, runtime: Runtime, streamed: bool) -> list[Call]:
+    from port_hook_cli.reporting.report import StreamChunks
+
     logs = log_batches(StreamChunks(runtime.stdin)) if streamed else None
     return [call async for call in planned_calls(plan, logs)]
 

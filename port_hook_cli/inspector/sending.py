@@ -22,11 +22,10 @@ from port_hook_cli.replay.rewriting import CONTRADICTION, ReadyReplay, Rewriter,
 from port_hook_cli.replay.sending import (
     ListenerRecipient,
     announce,
-    keep_in_thread,
-    kept_by_listener,
     send,
 )
 from port_hook_cli.replay.sources import default_target, from_exchange
+from port_hook_cli.replay.store import keep_in_thread, kept_by_listener
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import Signer
 from port_hook_cli.text.secret import Secret

@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+from port_hook_cli.actions.templates import UNDEFINED, JqError
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.captures.store.writer import StoreWriter
-from port_hook_cli.errors import StoreError, UsageError
+from port_hook_cli.errors import RenderError, StoreError, UsageError
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.http.limits import MAX_RESPONSE_BYTES
 from port_hook_cli.invocations.expected_status import Expectation
@@ -26,6 +28,7 @@ from port_hook_cli.listener.server import HttpSource
 from port_hook_cli.listener.turns import Turns
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.verification import signature_key
+from port_hook_cli.text.safe import brief
 from port_hook_cli.tunnels.report import ProbeEndpoint
 
 DRAIN_S = 2.0
@@ -178,8 +181,6 @@ async def _start_jq(expressions: Sequence[str], observer: Observer) -> IsTrue | 
     """Start jq for the routes that need it, and return what evaluates their expressions; raises UsageError."""
     if not expressions:
         return None
-    from port_hook_cli.listener.route_expressions import RouteExpressions
-
     evaluating = RouteExpressions(observer.notice)
     await evaluating.check(expressions)
     return evaluating.is_true
@@ -233,3 +234,48 @@ def _recent_signatures(store: CaptureStore, since_s: float) -> dict[bytes, float
 
 def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class RouteExpressions:
+    """Evaluates one expression at a time, so that the requests that wait for jq hold one thread together.
+
+    `notice` is called once for each expression that fails.
+    """
+
+    def __init__(self, notice: Callable[[str], None]) -> None:
+        self._notice = notice
+        self._turn = asyncio.Lock()
+        self._reported: set[str] = set()
+
+    async def check(self, expressions: Sequence[str]) -> None:
+        """Start jq; raises UsageError for an expression that is not jq."""
+        for expression in expressions:
+            outcome = await self._evaluate(expression, None)
+            if isinstance(outcome, JqError) and outcome.kind == "compile":
+                raise UsageError(f"--route jq:{expression}: {outcome.message}.", hint="Correct the jq expression.")
+
+    async def is_true(self, expression: str, document: Any) -> bool:
+        """Return whether the first result is neither null nor false. An expression that fails is not true."""
+        outcome = await self._evaluate(expression, document)
+        if not isinstance(outcome, JqError):
+            return outcome is not UNDEFINED and outcome is not None and outcome is not False
+        if expression not in self._reported:
+            self._reported.add(expression)
+            self._notice(
+                f"note: --route jq:{brief(expression)} failed and did not match: {brief(outcome.message)}; "
+                "later failures of this route are not shown."
+            )
+        return False
+
+    async def _evaluate(self, expression: str, document: Any) -> Any:
+        from port_hook_cli.engines.renderer import shared_renderer
+
+        async with self._turn:
+            try:
+                return (await shared_renderer().aevaluate([expression], document))[0]
+            except RenderError as error:
+                return JqError(expression, "run-time", error.message.rstrip("."))
+            except OSError as error:
+                return JqError(expression, "run-time", f"jq could not be started: {error.strerror or error}")
+            except RecursionError:
+                return JqError(expression, "run-time", "the body is nested too deeply")

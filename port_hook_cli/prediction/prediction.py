@@ -9,11 +9,20 @@ from typing import Any
 
 from port_hook_cli.invocations.models import MessageOrigin
 from port_hook_cli.prediction.calls import AgentCall, AgentOutcome, Reporter, taking_calls
-from port_hook_cli.prediction.decrypted import AgentMasker, Decipher, DecryptedPath, decrypt_paths
 from port_hook_cli.prediction.expressions import AgentStopped, EnvironmentUse, Evaluate, Evaluated
 from port_hook_cli.prediction.mapping import AgentMapping
 from port_hook_cli.prediction.message import Acceptance, AgentMessage, AgentTransport, AgentVersion, Subject
-from port_hook_cli.prediction.request import MappedField, MappedRequest, map_request, sign_request, to_wire
+from port_hook_cli.prediction.request import (
+    AgentMasker,
+    Decipher,
+    DecryptedPath,
+    MappedField,
+    MappedRequest,
+    decrypt_paths,
+    map_request,
+    sign_request,
+    to_wire,
+)
 from port_hook_cli.prediction.response import AgentResponse, quoted
 from port_hook_cli.prediction.wire import AgentFault, WireRequest
 from port_hook_cli.text.secret import Secret

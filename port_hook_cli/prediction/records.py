@@ -10,11 +10,10 @@ from typing import Any
 from port_hook_cli.invocations.models import Delivery, MessageOrigin
 from port_hook_cli.invocations.records import delivery_fields, origin_fields
 from port_hook_cli.prediction.calls import AgentCall, AgentOutcome
-from port_hook_cli.prediction.decrypted import AgentMasker
 from port_hook_cli.prediction.expressions import Evaluated
 from port_hook_cli.prediction.mapping import MappingProblem, Severity
 from port_hook_cli.prediction.prediction import MappingTry, ShownPrediction
-from port_hook_cli.prediction.request import MappedField
+from port_hook_cli.prediction.request import AgentMasker, MappedField
 from port_hook_cli.prediction.wire import WireRequest, signed_content
 
 AGENT = "port-hook/agent/1"

@@ -7,12 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from port_hook_cli.invocations.view import MOST_OF_A_URL
 from port_hook_cli.prediction.calls import TOKEN_PATH, AgentCall, AgentOutcome
-from port_hook_cli.prediction.decrypted import AgentMasker
 from port_hook_cli.prediction.expressions import EnvironmentUse, Evaluated, correction
 from port_hook_cli.prediction.mapping import MappingProblem, Severity
 from port_hook_cli.prediction.message import AgentMessage, AgentTransport, AgentVersion, Subject
 from port_hook_cli.prediction.prediction import MappingTry, ShownPrediction
-from port_hook_cli.prediction.request import MappedField
+from port_hook_cli.prediction.request import AgentMasker, MappedField
 from port_hook_cli.prediction.wire import WireRequest, signed_content
 from port_hook_cli.text.layout import INDENT
 from port_hook_cli.text.safe import brief, printable, shorten

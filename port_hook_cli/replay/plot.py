@@ -10,8 +10,15 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from math import log10
 
-from port_hook_cli.replay.tally import Bucket, DeliveryTally, at_most, latency_buckets
-from port_hook_cli.replay.view import PERCENTILES, format_bound, percentile_texts
+from port_hook_cli.replay.tally import (
+    PERCENTILES,
+    Bucket,
+    DeliveryTally,
+    at_most,
+    format_bound,
+    latency_buckets,
+    percentile_texts,
+)
 
 _WIDTH, _HEIGHT = 760, 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 24, 96, 56

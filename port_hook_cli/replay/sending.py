@@ -1,25 +1,28 @@
-"""Send one replay, or a series with a limit on concurrency and rate, and save replays in the store."""
+"""Send one replay, or a series with a limit on concurrency and rate: over HTTP, to a Lambda function, or a listener."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from pathlib import Path
+from dataclasses import replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from urllib.parse import urlsplit
 
-from port_hook_cli.captures.store.reading import LateStore
-from port_hook_cli.errors import StoreError, UsageError
+from port_hook_cli.captures.exports.lambda_event import NotAnAnswer, lambda_event, read_answer
+from port_hook_cli.errors import UsageError
 from port_hook_cli.heap import tune_heap
-from port_hook_cli.invocations.models import Delivery, Invocation
+from port_hook_cli.invocations.forwarding import target_url
+from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.replay.rewriting import NOT_KEPT, KeptReplay, ReadyReplay, SentReplay, announced_runs
-from port_hook_cli.text.secret import Secret
 
 if TYPE_CHECKING:
-    from port_hook_cli.captures.store.capture_store import CaptureStore
     from port_hook_cli.invocations.source import Recipient, SourceContext
     from port_hook_cli.port_api.access import PortAccess
+
 
 MOST_SENDS = 1_000_000
 """The most requests of one series. Exact percentiles need all latencies, which take up to 50 MB for this many."""
@@ -133,58 +136,6 @@ class Pace:
             await self._sleep(due - now)
 
 
-class ReplayKeeper:
-    """Adds replays with their outcomes to a store, which it opens when it first saves. Close it after use.
-
-    After a failure, it stops saving and does not report the failure again.
-    """
-
-    def __init__(self, store: Path, secret: Secret | None) -> None:
-        self._path, self._secret = store, secret
-        self._store = LateStore(self._open)
-        self.close = self._store.close
-        self._is_broken = False
-
-    async def keep(self, request: Invocation, delivery: Delivery) -> KeptReplay:
-        """Save a replay in this thread, unless a listener with the same store has captured it."""
-        return self.save(request, delivery)
-
-    def save(self, request: Invocation, delivery: Delivery) -> KeptReplay:
-        """Save a replay as `keep` does."""
-        from port_hook_cli.captures.store.replays import save_replay
-
-        if self._is_broken:
-            return NOT_KEPT
-        try:
-            return KeptReplay(save_replay(self._store.open(), request, delivery, secret=self._secret))
-        except StoreError as problem:
-            self._is_broken = True
-            return KeptReplay(problem=problem.message)
-
-    def _open(self) -> CaptureStore:
-        from port_hook_cli.captures.store.replays import open_for_replays
-
-        return open_for_replays(self._path)
-
-
-async def kept_by_listener(request: Invocation, _: Delivery) -> KeptReplay:
-    """Return the id of a request that a listener of this process has captured."""
-    return KeptReplay(request.id)
-
-
-async def keep_in_thread(store: Path, secret: Secret | None, request: Invocation, delivery: Delivery) -> KeptReplay:
-    """Save one replay in a store without blocking the event loop."""
-
-    def save() -> KeptReplay:
-        keeper = ReplayKeeper(store, secret)
-        try:
-            return keeper.save(request, delivery)
-        finally:
-            keeper.close()
-
-    return await asyncio.to_thread(save)
-
-
 class ListenerRecipient:
     """Sends to the listener of this process: the request is verified, saved, forwarded and shown like any other."""
 
@@ -208,3 +159,41 @@ class ListenerRecipient:
         return Delivery(
             url=url, status=response.status, latency_ms=latency_ms, headers=response.headers, body=response.body
         )
+
+
+DEFAULT_ENDPOINT = "http://127.0.0.1:9000"
+_PATH = "/2015-03-31/functions/function/invocations"
+_HEADERS = Headers((("content-type", "application/json"),))
+
+
+def endpoint_url(to: str | None) -> str:
+    """Return the URL at which a function is invoked: `to`, with the path of Lambda's API if it has none."""
+    return target_url(to or DEFAULT_ENDPOINT, _PATH)
+
+
+def event_of(request: Invocation, endpoint: str) -> bytes:
+    """Return the event that a function gets for a request; its path and query are those of the request."""
+    parts = urlsplit(endpoint)
+    url = target_url(f"{parts.scheme}://{parts.netloc}", request.target)
+    headers = Headers((("host", parts.netloc), *request.headers.without("host")))
+    return json.dumps(lambda_event(replace(request, headers=headers), url)).encode()
+
+
+class LambdaClient:
+    """Invokes a function with the event of a request, and returns its answer as the response."""
+
+    def __init__(self, http: Recipient) -> None:
+        self._http = http
+
+    async def send(self, invocation: Invocation, url: str) -> Delivery:
+        """Invoke the function at `url`."""
+        call = replace(invocation, method="POST", headers=_HEADERS, body=event_of(invocation, url))
+        delivery = await self._http.send(call, url)
+        if delivery.status != HTTPStatus.OK:  # the runtime's own error, or no response
+            return delivery
+        try:
+            answer = read_answer(delivery.body)
+        except NotAnAnswer as problem:
+            error = f"the function's answer cannot be sent as a response: {problem}"
+            return replace(delivery, status=None, headers=Headers(), body=b"", fault="broken", error=error)
+        return replace(delivery, status=answer.status, headers=answer.headers, body=answer.body)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from port_hook_cli.sandbox.delivering import Sending
 from port_hook_cli.sandbox.limits import CallRate
-from port_hook_cli.sandbox.request_maker import Asked, RequestMaker, SandboxRequest
+from port_hook_cli.sandbox.recipients import Asked, RequestMaker, SandboxRequest
 from port_hook_cli.sandbox.run import SandboxRun
 from port_hook_cli.sandbox.server import EventHandlers, Sandbox
 from port_hook_cli.sandbox.state import ApiEvent, ApiRules, InitialData, RunEvent

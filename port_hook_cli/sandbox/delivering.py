@@ -21,8 +21,7 @@ from port_hook_cli.invocations.records import format_time
 from port_hook_cli.invocations.url_text import masked_url, sendable_url
 from port_hook_cli.javascript.nesting import nests_too_deep
 from port_hook_cli.runs.urls import is_in_ports_own
-from port_hook_cli.sandbox.recipients import Publishes, RunsTopic
-from port_hook_cli.sandbox.request_maker import RequestMaker, SandboxRequest, message_and_hint
+from port_hook_cli.sandbox.recipients import Publishes, RequestMaker, RunsTopic, SandboxRequest, message_and_hint
 from port_hook_cli.sandbox.run import Phase, SandboxRun
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.signatures.signing import Signer, TimestampUnit

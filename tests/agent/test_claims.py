@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from port_hook_cli.agent.claims import ClaimedRuns, ListedRuns
 from port_hook_cli.agent.mappings import StreamMappings
 from port_hook_cli.agent.performing import AgentSender, AgentTarget, Performed
 from port_hook_cli.agent.predictor import Predictor
+from port_hook_cli.agent.sources import ClaimedRuns, ListedRuns
 from port_hook_cli.agent.stream import (
     AgentEvent,
     Arrived,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from port_hook_cli.agent.topics import MAX_MESSAGE, read_value
+from port_hook_cli.agent.sources import MAX_MESSAGE, read_value
 from port_hook_cli.invocations.models import MessageOrigin
 
 ORIGIN = MessageOrigin("org_1.runs", 2, 41, None)

@@ -14,7 +14,7 @@ from port_hook_cli.files.yaml_documents import MOST_ADDED, MOST_LEVELS
 from port_hook_cli.http.response_body import SHOWN_BYTES
 from port_hook_cli.javascript.stringify import MAX_DEPTH
 from port_hook_cli.kafka.progress import MAX_BYTES, MAX_MESSAGES
-from port_hook_cli.listener.run_follower import MAX_FOLLOWED
+from port_hook_cli.listener.port_runs import MAX_FOLLOWED
 from port_hook_cli.listener.server import FIRST_HEAD_S, MAX_CONNECTIONS, MIN_CAPACITY
 from port_hook_cli.port_api.retries import MAX_TRIES, MAX_WAIT_S
 from port_hook_cli.reporting.spool import MAX_KEPT_BYTES

@@ -10,8 +10,7 @@ import pytest
 
 from port_hook_cli.invocations.models import Delivery, Exchange, Response, Status, Verdict
 from port_hook_cli.listener.observers import Observer
-from port_hook_cli.listener.run_follower import MAX_FOLLOWED, RunFollower
-from port_hook_cli.listener.run_reporter import RunReporter
+from port_hook_cli.listener.port_runs import MAX_FOLLOWED, RunFollower, RunReporter
 from port_hook_cli.port_api.client import PortApi
 from port_hook_cli.runs.updates import RunStatus
 from port_hook_cli.signatures.causes import REPLAYED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from port_hook_cli.prediction.decrypted import DecryptedPath, decrypted_secrets
+from port_hook_cli.prediction.request import DecryptedPath, decrypted_secrets
 
 
 def test_each_string_in_a_decrypted_document_is_a_separate_secret() -> None:

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.errors import PortApiError, RunEndedError
-from port_hook_cli.reporting.report import planned_calls, send_report
-from port_hook_cli.reporting.stream_chunks import log_batches
+from port_hook_cli.reporting.report import log_batches, planned_calls, send_report
 from port_hook_cli.runs.updates import Call, Reported, RunReport, RunStatus, plan_report
 from tests.factories import RUN_ID
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.reporting.stream_chunks import StreamChunks
+from port_hook_cli.reporting.report import StreamChunks
 
 
 async def test_stream_returns_chunks_as_written_and_then_the_end_repeatedly() -> None:

@@ -19,8 +19,7 @@ from port_hook_cli.javascript.nesting import MOST_LEVELS, value_nests_too_deep
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox.entities import STRICT, check_entity
 from port_hook_cli.sandbox.messages import Refused, full
-from port_hook_cli.sandbox.recipients import RunsTopic
-from port_hook_cli.sandbox.request_maker import message_and_hint
+from port_hook_cli.sandbox.recipients import RunsTopic, message_and_hint
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.sandbox.workflows.book import NodeReport
 from port_hook_cli.text.safe import brief

@@ -1,6 +1,6 @@
-"""The runs that the agent gets by polling, as sources of messages: listed without claiming them, or claimed.
+"""Where messages come from: the agent's Kafka topics, without consuming them, or the runs that it gets by polling.
 
-Port's documented list of runs has no runs of workflow nodes.
+Runs are listed without claiming them, or claimed. Port's documented list has no runs of workflow nodes.
 """
 
 from __future__ import annotations
@@ -13,10 +13,14 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from port_hook_cli.agent.inputs import AgentInput
+from port_hook_cli.agent.predictor import AgentInput, read_document
 from port_hook_cli.agent.stream import DRAIN_S, ClaimLeft, ClaimState, MessageStream, Watching
-from port_hook_cli.errors import PortApiError
+from port_hook_cli.captures.view.exchange import clock_time
+from port_hook_cli.errors import PortApiError, UsageError
+from port_hook_cli.http.limits import MIB, format_size
 from port_hook_cli.invocations.forwarding import is_on_this_machine
+from port_hook_cli.invocations.models import Invocation, MessageOrigin, Response
+from port_hook_cli.invocations.source import OpenSource, SourceContext
 from port_hook_cli.prediction.calls import (
     LIST_PATH,
     MOST_LISTED,
@@ -31,10 +35,68 @@ from port_hook_cli.prediction.calls import (
     listed_runs,
 )
 from port_hook_cli.prediction.message import AgentTransport
-from port_hook_cli.text.remark import Remark, note, warning
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.remark import Remark, note, plain, warning
+from port_hook_cli.text.safe import printable
 
 if TYPE_CHECKING:
     from port_hook_cli.port_api.client import PortApi
+
+
+MAX_MESSAGE = 10 * MIB
+"""The largest message that is read: as many bytes as `listen` accepts by default."""
+
+_ANY_SIZE = 2**31
+
+
+@dataclass(frozen=True, slots=True)
+class TopicMessages:
+    """The messages of the topics that `opening` opens, a `KafkaOpening`."""
+
+    opening: OpenSource
+    runtime: Runtime
+
+    async def feed(self, messages: MessageStream) -> None:
+        """Pass on each message until the end of the stream; raises PortHookError."""
+        source = await self.opening(self._context(messages))
+        messages.on_event(Watching())
+        try:
+            await messages.wait()
+        finally:
+            messages.end()
+            await source.close(DRAIN_S)
+
+    def _context(self, messages: MessageStream) -> SourceContext:
+        async def receive(invocation: Invocation, _: str) -> Response | None:
+            assert invocation.origin is not None
+            source = read_value(invocation.origin, invocation.body)
+            await messages.take(source, f"{clock_time(invocation.compared_at)}  {source.name}")
+            return None
+
+        return SourceContext(
+            receive=receive,
+            notice=lambda line: messages.on_event(plain(printable(line))),
+            now=self.runtime.now,
+            new_id=self.runtime.new_id,
+            max_body=_ANY_SIZE,  # messages larger than MAX_MESSAGE are shown, with that reason
+            is_counted=True,  # one at a time
+        )
+
+
+def read_value(origin: MessageOrigin, value: bytes) -> AgentInput:
+    """Return a message of a topic, or why it cannot be read."""
+    document, problem = None, ""
+    if len(value) > MAX_MESSAGE:
+        problem = f"{origin.name} has {len(value):,} bytes, more than {format_size(MAX_MESSAGE)}."
+    else:
+        try:
+            document = read_document(value, origin.name, hint="")
+        except UsageError as error:
+            problem = error.message
+    return AgentInput(
+        name=origin.name, document=document, transport=AgentTransport.KAFKA, origin=origin, problem=problem
+    )
+
 
 # The agent waits 10 s between its calls. A sandbox does not limit calls.
 _INTERVAL_S, _SANDBOX_INTERVAL_S = 10.0, 0.5

@@ -1,0 +1,134 @@
+"""What a replay reads from the capture store, or from Port instead, and what it adds to the store."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from port_hook_cli.captures.store.finder import Finder, FoundRequest
+from port_hook_cli.captures.store.reading import LateStore
+from port_hook_cli.captures.store.statements import StoreFilter
+from port_hook_cli.errors import StoreError
+from port_hook_cli.invocations.http_text import RawRequest
+from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Response
+from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.replay.rewriting import NOT_KEPT, KeptReplay
+from port_hook_cli.replay.sources import ReplaySource, from_exchange, from_payload, from_request, from_run
+from port_hook_cli.signatures.verification import UNCHECKED, verify_signature
+from port_hook_cli.text.secret import Secret
+
+if TYPE_CHECKING:
+    from port_hook_cli.captures.store.capture_store import CaptureStore
+    from port_hook_cli.port_api.access import PortAccess
+
+
+_FAILED = 500
+_MOST_BYTES = 256 * 1024 * 1024
+# A replay drops no captures: only the listener enforces limits.
+_NO_LIMIT = 2**50
+
+
+async def find_source(name: str, finder: Finder, access: PortAccess) -> ReplaySource:
+    """Return what `name` names as a source. Raises UsageError, StoreError, SettingsError and PortApiError."""
+    return source_of(await finder.find_or_get(name, access), finder)
+
+
+def source_of(found: FoundRequest, finder: Finder) -> ReplaySource:
+    """Return what the finder found as a source. Raises StoreError for content that cannot be sent."""
+    name, content = found.name, found.content
+    if isinstance(content, Exchange):
+        last_target = finder.last_target() if found.is_stored else None
+        return from_exchange(name, content, last_target=last_target, is_stored=found.is_stored)
+    if isinstance(content, RawRequest):
+        return from_request(name, content)
+    return from_payload(name, content) if isinstance(content, bytes) else from_run(name, content)
+
+
+class FailedSources(NamedTuple):
+    """The captures to send again, and how many were left out because a replay of them did not fail."""
+
+    sources: list[ReplaySource]
+    done: int
+
+
+def find_failed(captures: CaptureStore, since_s: float | None) -> FailedSources:
+    """Return the captures that the handler failed, oldest first, without those whose latest replay did not fail.
+
+    Replays themselves are left out. Raises StoreError, even for captures that would take too much memory.
+    """
+    replayed, last_target = captures.replayed(), captures.last_target()
+    sources: list[ReplaySource] = []
+    done = size = 0
+    for exchange in captures.select(StoreFilter(failed=True, originals=True, since_s=since_s), oldest=True):
+        if (replayed.get(exchange.invocation.id) or _FAILED) < _FAILED:
+            done += 1
+            continue
+        size += len(exchange.invocation.body)
+        if size > _MOST_BYTES:
+            raise StoreError("The captures that failed have more than 256 MiB.", hint="Send fewer with --since.")
+        sources.append(from_exchange(exchange.invocation.id, exchange, last_target=last_target, is_stored=True))
+    return FailedSources(sources, done)
+
+
+class ReplayKeeper:
+    """Adds replays with their outcomes to a store, which it opens when it first saves. Close it after use.
+
+    After a failure, it stops saving and does not report the failure again.
+    """
+
+    def __init__(self, store: Path, secret: Secret | None) -> None:
+        self._path, self._secret = store, secret
+        self._store = LateStore(self._open)
+        self.close = self._store.close
+        self._is_broken = False
+
+    async def keep(self, request: Invocation, delivery: Delivery) -> KeptReplay:
+        """Save a replay in this thread, unless a listener with the same store has captured it."""
+        return self.save(request, delivery)
+
+    def save(self, request: Invocation, delivery: Delivery) -> KeptReplay:
+        """Save a replay as `keep` does."""
+        if self._is_broken:
+            return NOT_KEPT
+        try:
+            return KeptReplay(save_replay(self._store.open(), request, delivery, secret=self._secret))
+        except StoreError as problem:
+            self._is_broken = True
+            return KeptReplay(problem=problem.message)
+
+    def _open(self) -> CaptureStore:
+        from port_hook_cli.captures.store.capture_store import open_store
+
+        return open_store(self._path, self._path.parent, max_captures=_NO_LIMIT, max_size=_NO_LIMIT)
+
+
+async def kept_by_listener(request: Invocation, _: Delivery) -> KeptReplay:
+    """Return the id of a request that a listener of this process has captured."""
+    return KeptReplay(request.id)
+
+
+async def keep_in_thread(store: Path, secret: Secret | None, request: Invocation, delivery: Delivery) -> KeptReplay:
+    """Save one replay in a store without blocking the event loop."""
+
+    def save() -> KeptReplay:
+        with closing(ReplayKeeper(store, secret)) as keeper:
+            return keeper.save(request, delivery)
+
+    return await asyncio.to_thread(save)
+
+
+def save_replay(store: CaptureStore, request: Invocation, delivery: Delivery, *, secret: Secret | None) -> str:
+    """Add a replay and return its id, or "" if a listener with this store has captured it; raises StoreError."""
+    if store.has_received(request.headers, request.received_at):
+        return ""
+    verdict = UNCHECKED
+    if secret is not None:
+        verdict = verify_signature(request.headers, request.body, secret, now=request.received_at)
+    response = None
+    if delivery.status is not None:
+        response = Response(status=delivery.status, headers=delivery.headers, body=delivery.body)
+    payload = read_payload(request.body, request.headers)
+    store.add([Exchange(invocation=request, verdict=verdict, payload=payload, delivery=delivery, response=response)])
+    return request.id
