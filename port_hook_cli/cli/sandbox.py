@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,17 +18,8 @@ from port_hook_cli.cli.option_groups import ANY_VALUE, Trust, command, option, o
 from port_hook_cli.files.input import file_path
 from port_hook_cli.runs.ids import check_run_id
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.sandbox.events import format_exports, kafka_fields, kafka_lines, sandbox_ready_record
 from port_hook_cli.sandbox.limits import parse_rate
-from port_hook_cli.sandbox.view import (
-    format_api_event,
-    format_exports,
-    format_run_event,
-    kafka_fields,
-    kafka_lines,
-    sandbox_call_record,
-    sandbox_ready_record,
-    sandbox_run_record,
-)
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.terminal.console import emit, tell
 from port_hook_cli.terminal.signals import stop_signal
@@ -264,7 +255,7 @@ async def _serve(plan: _Plan, teller: _Teller, shown: SandboxInspector | None) -
     with stop_signal() as stop, invoking(lambda: up[0].client_secret) as invoker:
         async with AsyncExitStack() as stack:
             plan = await plan.with_broker(stack)
-            handlers = EventHandlers(on_event=teller.tell_call, on_run=teller.tell_run)
+            handlers = EventHandlers(on_event=teller.tell_event, on_run=teller.tell_event)
             running = await stack.enter_async_context(
                 Sandbox.start(
                     plan.initial,
@@ -314,21 +305,11 @@ class _Teller:
     def tell(self, line: str) -> None:
         print(line, file=self.runtime.stderr, flush=True)
 
-    def tell_call(self, event: ApiEvent) -> None:
-        fields = (event.at, event.method, event.path, event.status)
-        self._print(
-            sandbox_call_record(*fields, run_id=event.run_id, note=event.note), format_api_event(*fields, event.note)
-        )
-
-    def tell_run(self, event: RunEvent) -> None:
-        fields = (event.at, event.run_id, event.action, event.status, event.note)
-        self._print(sandbox_run_record(*fields), format_run_event(*fields))
-
-    def _print(self, record: dict[str, Any], line: str) -> None:
+    def tell_event(self, event: ApiEvent | RunEvent) -> None:
         # If the reader of stdout has ended, the caller's request must not fail.
         with contextlib.suppress(OSError):
             if self.as_json:
-                emit(record, self.runtime.stdout)
+                emit(event.record, self.runtime.stdout)
             else:
-                tell(line, self.runtime)
+                tell(event.line, self.runtime)
                 self.runtime.stderr.flush()

@@ -46,9 +46,11 @@ TRIGGER_OPTIONS = SenderOptions(
 )
 
 _SIGNATURE = "If the handler verifies signatures, give it the same secret, and let it verify the raw body."
-_SECONDS = (
+SECONDS_HINT = (
     "If the handler divides x-port-timestamp by 1000, it expects milliseconds, and Port sends seconds: try {unit}."
 )
+"""What to do if a handler refuses the timestamp; `unit` is how to send it in milliseconds."""
+
 _MESSAGE = (
     "If the handler verifies signatures, let it verify the message without the two signature headers in its `headers`, "
     "written as compact JSON without escapes (`json.dumps(message, separators=(',', ':'), ensure_ascii=False)`)."
@@ -62,9 +64,9 @@ _HINTS: Mapping[str | int, tuple[str, ...]] = {
     "broken": ("Check the handler's log for the reason.",),
     307: (f"{_REDIRECTED} A trailing slash is the usual cause.",),
     308: (f"{_REDIRECTED} A trailing slash is the usual cause.",),
-    400: (_SECONDS,),
-    401: (_SIGNATURE, _SECONDS),
-    403: (_SIGNATURE, _SECONDS),
+    400: (SECONDS_HINT,),
+    401: (_SIGNATURE, SECONDS_HINT),
+    403: (_SIGNATURE, SECONDS_HINT),
     404: ("The handler has no route for this path. Set the path in {target}.",),
     405: ("The handler has a route for this path, but not for this method.",),
     413: ("Raise the size limit of the handler, or of the proxy in front of it.",),

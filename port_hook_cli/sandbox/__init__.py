@@ -7,11 +7,12 @@ no invocation method but WEBHOOK; its own messages where Port's reference shows 
 from __future__ import annotations
 
 from port_hook_cli.sandbox.delivering import Sending
-from port_hook_cli.sandbox.limits import CallRate
-from port_hook_cli.sandbox.recipients import Asked, RequestMaker, SandboxRequest
+from port_hook_cli.sandbox.events import ApiEvent, RunEvent
+from port_hook_cli.sandbox.invocations import Asked, RequestMaker, SandboxRequest
+from port_hook_cli.sandbox.limits import ApiRules, CallRate
 from port_hook_cli.sandbox.run import SandboxRun
 from port_hook_cli.sandbox.server import EventHandlers, Sandbox
-from port_hook_cli.sandbox.state import ApiEvent, ApiRules, InitialData, RunEvent
+from port_hook_cli.sandbox.state import InitialData
 
 __all__ = [
     "ApiEvent",

@@ -20,6 +20,7 @@ from port_hook_cli.sandbox.messages import (
     invalid,
     not_found,
     not_found_in,
+    ok,
     read_body,
     taken,
 )
@@ -59,7 +60,7 @@ def _matches(action: Mapping[str, Any], query: Mapping[str, str]) -> bool:
 
 def create_action(state: SandboxState, request: ApiRequest) -> ApiResponse:
     """Add an action or automation; 409 for an identifier that is taken."""
-    return _create(state, read_body(request, {}, ("identifier", "invocationMethod"), others=True))
+    return _create(state, _read_action(request))
 
 
 def delete_action(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
@@ -67,7 +68,7 @@ def delete_action(state: SandboxState, _: ApiRequest, identifier: str) -> ApiRes
     find_action(state, identifier)
     state.remove_action(identifier)
     _move_permissions(state, identifier, None)
-    return ApiResponse(status=200, document={"ok": True}, note=brief(f"deleted {identifier}"))
+    return ok(note=brief(f"deleted {identifier}"))
 
 
 def list_actions_of(state: SandboxState, _: ApiRequest, blueprint: str) -> ApiResponse:
@@ -80,7 +81,7 @@ def list_actions_of(state: SandboxState, _: ApiRequest, blueprint: str) -> ApiRe
 
 def create_action_of(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
     """Add an action to a blueprint."""
-    return _create(state, _with_blueprint(request, blueprint))
+    return _create(state, _read_action(request, blueprint))
 
 
 def show_action_of(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
@@ -92,7 +93,7 @@ def show_action_of(state: SandboxState, request: ApiRequest, blueprint: str, ide
 def replace_action_of(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
     """Replace an action of a blueprint."""
     find_action_of(state, blueprint, identifier)
-    return _replace(state, identifier, _with_blueprint(request, blueprint))
+    return _replace(state, identifier, _read_action(request, blueprint))
 
 
 def delete_action_of(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
@@ -103,7 +104,7 @@ def delete_action_of(state: SandboxState, request: ApiRequest, blueprint: str, i
 
 def show_action(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
     """Return the response to a GET; raises Refused with 404 for an unknown action."""
-    return ApiResponse(status=200, document={"ok": True, "action": find_action(state, identifier)})
+    return ok({"action": find_action(state, identifier)})
 
 
 def replace_action(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
@@ -119,13 +120,13 @@ def list_own_permissions(state: SandboxState, _: ApiRequest) -> ApiResponse:
         for identifier, action in state.actions.items()
         if value_at(action, ("trigger", "type")) == "self-service"
     ]
-    return ApiResponse(status=200, document={"ok": True, "permissions": permissions})
+    return ok({"permissions": permissions})
 
 
 def show_permissions(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
     """Return the response to a GET of an action's permissions."""
     find_action(state, identifier)
-    return ApiResponse(status=200, document={"ok": True, "permissions": _of_action(state, identifier)})
+    return ok({"permissions": _of_action(state, identifier)})
 
 
 def update_permissions(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
@@ -139,7 +140,7 @@ def update_permissions(state: SandboxState, request: ApiRequest, identifier: str
     changed = {part: {**known[part], **body.get(part, {})} for part in _PARTS}
     state.set_resource(("permissions", identifier), changed)
     note = f"saved the permissions of {identifier}, which the sandbox does not check"
-    return ApiResponse(status=200, document={"ok": True, "permissions": changed}, note=note)
+    return ok({"permissions": changed}, note)
 
 
 def _of_action(state: SandboxState, identifier: str) -> dict[str, Any]:
@@ -198,31 +199,26 @@ def _move_permissions(state: SandboxState, identifier: str, named: str | None) -
             state.set_resource(("permissions", named), permissions)
 
 
-def _create(state: SandboxState, body: Mapping[str, Any]) -> ApiResponse:
-    action = _current(body)
-    if fault := checks.find_fault(action, checks.ACTION, required=_REQUIRED):
-        raise invalid(fault)
+def _create(state: SandboxState, action: Mapping[str, Any]) -> ApiResponse:
     if fault := find_method_fault(action["invocationMethod"]):
         raise invalid(fault)
     _refuse_taken(state, action["identifier"])
     return _saved(state.add_action(action), "created", status=201)
 
 
-def _current(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the action in a body, converted if it is in the format before version 2."""
-    if not is_version1(body):
-        return dict(body)
-    try:
-        return converted(body)
-    except BadAction as fault:
-        raise invalid(f"body {fault}") from None
+def _read_action(request: ApiRequest, blueprint: str | None = None) -> dict[str, Any]:
+    """Return the action in a body, converted if it is in the format before version 2.
 
-
-def _with_blueprint(request: ApiRequest, blueprint: str) -> dict[str, Any]:
-    """Return the action in a body of an old route, whose path names the blueprint."""
-    action = _current(read_body(request, {}, ("identifier", "invocationMethod"), others=True))
-    if isinstance(action.get("trigger"), Mapping):
-        action["trigger"] = {**action["trigger"], "blueprintIdentifier": blueprint}
+    The path of an old route names the `blueprint`.
+    """
+    action = read_body(request, {}, ("identifier", "invocationMethod"), others=True)
+    if is_version1(action):
+        try:
+            action = converted(action)
+        except BadAction as bad:
+            raise invalid(f"body {bad}") from None
+    if blueprint is not None and isinstance(action.get("trigger"), Mapping):
+        action = {**action, "trigger": {**action["trigger"], "blueprintIdentifier": blueprint}}
     if fault := checks.find_fault(action, checks.ACTION, required=_REQUIRED):
         raise invalid(fault)
     return action
@@ -238,10 +234,10 @@ def _blueprint_of(action: Mapping[str, Any]) -> Any:
 
 
 def _listed(actions: list[dict[str, Any]]) -> ApiResponse:
-    return ApiResponse(status=200, document={"ok": True, "actions": actions}, note=f"{len(actions)} actions")
+    return ok({"actions": actions}, f"{len(actions)} actions")
 
 
 def _saved(action: Mapping[str, Any], verb: str, *, status: int) -> ApiResponse:
     url = value_at(action, ("invocationMethod", "url"))
     note = f"{verb} {action['identifier']}" + (f", its URL is {url}" if url else "")
-    return ApiResponse(status=status, document={"ok": True, "action": action}, note=brief(note))
+    return ok({"action": action}, brief(note), status=status)

@@ -12,7 +12,7 @@ from typing import Any
 
 from port_hook_cli.runs.updates import is_node_run
 from port_hook_cli.sandbox import checks
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, read_body
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, ok, read_body
 from port_hook_cli.sandbox.run import Phase, RunInvocation, SandboxRun
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.text.safe import brief
@@ -43,9 +43,7 @@ def claim_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
     claimed = claim_matching(state, body, is_wanted)
     claimer = "the agent" if is_agent else f"the integration {brief(body['installationId'])}"
     note = f"{claimer} claimed {', '.join(run.id for run in claimed)}" if claimed else _no_runs(state, installation)
-    return ApiResponse(
-        status=200, document={"ok": True, "runs": [run.claimed_document() for run in claimed]}, note=note
-    )
+    return ok({"runs": [run.claimed_document() for run in claimed]}, note)
 
 
 def _no_runs(state: SandboxState, installation: str | None) -> str:
@@ -75,7 +73,7 @@ def acknowledge_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
         state.record_change("run", run.id, run)
         who = "agent" if run.invocation.integration is None else "integration"
         state.add_event(run, f"acknowledged by the {who} {brief(run.invocation.installation_id or '')}")
-    return ApiResponse(status=200, document={"ok": True, "ackedCount": len(acked)}, note=f"acknowledged {len(acked)}")
+    return ok({"ackedCount": len(acked)}, f"acknowledged {len(acked)}")
 
 
 def claim_matching(

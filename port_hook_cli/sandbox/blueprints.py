@@ -12,7 +12,7 @@ from typing import Any
 
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.sandbox import checks
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, not_found, read_body, taken
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, not_found, ok, read_body, taken
 from port_hook_cli.sandbox.state import ResourceKey, SandboxState
 
 _REQUIRED = ("identifier", "schema")
@@ -22,7 +22,7 @@ _SCORECARD_FIELDS = ("identifier", "title", "rules")
 def list_blueprints(state: SandboxState, _: ApiRequest) -> ApiResponse:
     """Return the response to a GET of all blueprints."""
     found = list(state.blueprints.values())
-    return ApiResponse(status=200, document={"ok": True, "blueprints": found}, note=f"{len(found)} blueprints")
+    return ok({"blueprints": found}, f"{len(found)} blueprints")
 
 
 def create_blueprint(state: SandboxState, request: ApiRequest) -> ApiResponse:
@@ -34,7 +34,7 @@ def create_blueprint(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 def show_blueprint(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
     """Return the response to a GET of a blueprint."""
-    return ApiResponse(status=200, document={"ok": True, "blueprint": _find(state, ("blueprint", identifier))})
+    return ok({"blueprint": _find(state, ("blueprint", identifier))})
 
 
 def replace_blueprint(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
@@ -58,7 +58,7 @@ def delete_blueprint(state: SandboxState, _: ApiRequest, identifier: str) -> Api
     if any(blueprint == identifier for blueprint, _ in state.entities):
         raise Refused(409, "has_dependents", f'Blueprint "{identifier}" has entities; delete them first')
     state.set_blueprint(identifier, None)
-    return ApiResponse(status=200, document={"ok": True}, note=f"deleted the blueprint {identifier}")
+    return ok(note=f"deleted the blueprint {identifier}")
 
 
 def require_known(state: SandboxState, identifier: str) -> None:
@@ -85,19 +85,18 @@ def _put_blueprint(
             state.set_resource(("scorecard", named, card["identifier"]), {**card, "blueprint": named})
         state.set_blueprint(identifier, None)
     blueprint = state.add_blueprint({**known, **changes, "identifier": named})
-    document = {"ok": True, "blueprint": blueprint}
-    return ApiResponse(status=status, document=document, note=f"{verb} the blueprint {named}")
+    return ok({"blueprint": blueprint}, f"{verb} the blueprint {named}", status=status)
 
 
 def list_scorecards(state: SandboxState, _: ApiRequest) -> ApiResponse:
     """Return the scorecards of all blueprints."""
-    return ApiResponse(status=200, document={"ok": True, "scorecards": state.resources_of("scorecard")})
+    return ok({"scorecards": state.resources_of("scorecard")})
 
 
 def list_scorecards_of(state: SandboxState, _: ApiRequest, blueprint: str) -> ApiResponse:
     """Return the scorecards of a blueprint that the sandbox knows."""
     require_known(state, blueprint)
-    return ApiResponse(status=200, document={"ok": True, "scorecards": state.resources_of("scorecard", blueprint)})
+    return ok({"scorecards": state.resources_of("scorecard", blueprint)})
 
 
 def create_scorecard(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
@@ -112,7 +111,7 @@ def create_scorecard(state: SandboxState, request: ApiRequest, blueprint: str) -
 def show_scorecard(state: SandboxState, _: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
     """Return the response to a GET of a scorecard."""
     known = _find(state, ("scorecard", blueprint, identifier))
-    return ApiResponse(status=200, document={"ok": True, "scorecard": known})
+    return ok({"scorecard": known})
 
 
 def replace_scorecard(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
@@ -143,7 +142,7 @@ def create_page(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 def show_page(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
     """Return the response to a GET of a page."""
-    return ApiResponse(status=200, document={"ok": True, "page": _find(state, ("page", identifier))})
+    return ok({"page": _find(state, ("page", identifier))})
 
 
 def delete_page(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
@@ -169,10 +168,10 @@ def _save(state: SandboxState, key: ResourceKey, fields: Mapping[str, Any], *, s
     set_here = {"id": f"{key[0]}_{secrets.token_hex(8)}", "createdAt": at, "createdBy": state.client_id}
     saved = {**set_here, **fields, "updatedAt": at, "updatedBy": state.client_id}
     state.set_resource(key, saved)
-    return ApiResponse(status=status, document={"ok": True, key[0]: saved}, note=f"saved the {key[0]} {key[-1]}")
+    return ok({key[0]: saved}, f"saved the {key[0]} {key[-1]}", status=status)
 
 
 def _delete(state: SandboxState, key: ResourceKey) -> ApiResponse:
     _find(state, key)
     state.set_resource(key, None)
-    return ApiResponse(status=200, document={"ok": True}, note=f"deleted the {key[0]} {key[-1]}")
+    return ok(note=f"deleted the {key[0]} {key[-1]}")

@@ -17,8 +17,27 @@ def _one_of(*allowed: str) -> Rule:
     return (lambda value: value in allowed), f"must be equal to one of the allowed values: {', '.join(allowed)}"
 
 
-def _is_list_of_strings(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+def _whole(least: int, most: int | None = None) -> Rule:
+    """Return the rule for a whole number from `least` to `most`."""
+
+    def is_right(value: Any) -> bool:
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        return is_whole and value >= least and (most is None or value <= most)
+
+    return is_right, f"must be a whole number >= {least}{'' if most is None else f' and <= {most}'}"
+
+
+def _written(pattern: str, message: str) -> Rule:
+    """Return the rule for a string that matches a pattern as a whole."""
+    matches = re.compile(pattern).fullmatch
+    return (lambda value: isinstance(value, str) and matches(value) is not None), message
+
+
+def _list_of(is_right: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(map(is_right, value))
+
+
+is_list_of_strings = _list_of(lambda item: isinstance(item, str))
 
 
 _LEVELS = ("INFO", "WARN", "ERROR", "DEBUG")
@@ -46,14 +65,14 @@ def _is_logged(value: Any) -> bool:
 
 _STRING: Rule = (lambda value: isinstance(value, str)), "must be string"
 _OBJECT: Rule = (lambda value: isinstance(value, dict)), "must be object"
-_STRINGS: Rule = _is_list_of_strings, "must be array of strings"
+_STRINGS: Rule = is_list_of_strings, "must be array of strings"
 _ENDS = _one_of("SUCCESS", "FAILURE")
 
 CREDENTIALS: Fields = {"clientId": _STRING, "clientSecret": _STRING}
 RUN_PATCH: Fields = {
     "status": _ENDS,
     "statusLabel": _STRING,
-    "link": ((lambda value: isinstance(value, str) or _is_list_of_strings(value)), "must be string or array"),
+    "link": ((lambda value: isinstance(value, str) or is_list_of_strings(value)), "must be string or array"),
     "message": _OBJECT,
     "summary": _STRING,
     "externalRunId": _STRING,
@@ -74,13 +93,13 @@ NODE_PATCH: Fields = {
         "must be object with a text",
     ),
     "logs": (
-        (lambda value: isinstance(value, list) and all(map(_is_logged, value))),
+        _list_of(_is_logged),
         "must be array of logs, each with a logLevel of INFO, WARN, ERROR or DEBUG, and a log",
     ),
 }
 NODE_LOGS: Fields = {
     "logs": (
-        (lambda value: isinstance(value, list) and all(map(_is_log, value))),
+        _list_of(_is_log),
         "must be array of logs, each with a message and a level of INFO, WARN, ERROR or DEBUG",
     )
 }
@@ -122,30 +141,18 @@ WEBHOOK: Fields = {
 }
 NEW_RUN: Fields = {"properties": _OBJECT, "entity": _STRING}
 APPROVAL: Fields = {"status": _one_of("APPROVE", "DECLINE"), "description": _STRING}
-_COUNT: Rule = (
-    (lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 1),
-    "must be a whole number >= 1",
-)
-_VISIBILITY: Rule = (
-    # Port's draft of its API has these bounds.
-    (lambda value: isinstance(value, int) and not isinstance(value, bool) and 1000 <= value <= 600_000),  # noqa: PLR2004
-    "must be a whole number >= 1000 and <= 600000",
-)
 CLAIM: Fields = {
     "installationId": _STRING,
-    "limit": _COUNT,
-    "visibilityTimeoutMs": _VISIBILITY,
+    "limit": _whole(1),
+    "visibilityTimeoutMs": _whole(1000, 600_000),  # the bounds in Port's draft of its API
     "exclude": _STRINGS,
     "invocationMethod": _one_of("WEBHOOK"),
 }
 ACK: Fields = {"runIds": _STRINGS, "runId": _STRING}
-OTHERS_ALLOWED = True
-"""A workflow may have fields that port-hook does not know."""
 _LIST: Rule = (lambda value: isinstance(value, list)), "must be array"
 WORKFLOW: Fields = {"identifier": _STRING, "nodes": _LIST, "connections": _LIST}
 NEW_WORKFLOW_RUN: Fields = {"inputs": _OBJECT, "nodeIdentifier": _STRING}
 INPUT_RESPONSE: Fields = {"buttonIdentifier": _STRING, "inputs": _OBJECT}
-CLAIM_NODES: Fields = CLAIM
 ACK_NODE: Fields = {"nodeRunIdentifier": _STRING}
 ORGANIZATION: Fields = {"name": _STRING, "settings": _OBJECT}
 
@@ -176,7 +183,7 @@ def _or_null(rule: Rule) -> Rule:
 
 _MAX_NAME_CHARACTERS = 1000
 _TEAM: Rule = (
-    (lambda value: isinstance(value, str) or _is_list_of_strings(value) or _is_search(value)),
+    (lambda value: isinstance(value, str) or is_list_of_strings(value) or _is_search(value)),
     "must be string, array of strings or search query",
 )
 ENTITY: Fields = {
@@ -195,14 +202,9 @@ ENTITY: Fields = {
 }
 ENTITY_PATCH: Fields = {**ENTITY, **{name: _or_null(ENTITY[name]) for name in ("title", "icon", "team")}}
 SEARCH: Fields = {"combinator": _one_of("and", "or"), "rules": _LIST}
-_PAGE: Rule = (
-    (lambda value: isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MAX_PAGE),
-    "must be a whole number >= 1 and <= 1000",
-)
-_MAX_PAGE = 1000
 BLUEPRINT_SEARCH: Fields = {
     "query": _OBJECT,
-    "limit": _PAGE,
+    "limit": _whole(1, 1000),
     "from": _STRING,
     "include": _STRINGS,
     "exclude": _STRINGS,
@@ -212,7 +214,7 @@ BULK_DELETE: Fields = {"entities": _STRINGS}
 DATASOURCE: Fields = {
     "datasource_prefix": _STRING,
     "datasource_suffix": _STRING,
-    "limit": _COUNT,
+    "limit": _whole(1),
     "from": _STRING,
     "before": _STRING,
 }
@@ -234,25 +236,16 @@ DELIVERY: Fields = {
     "entity": _or_null(_STRING),
     "properties": _OBJECT,
 }
-_is_secret_name = re.compile(r"[A-Za-z0-9_-]{1,50}").fullmatch
-_DESCRIPTION: Rule = (
-    (lambda value: isinstance(value, str) and len(value) <= _MAX_DESCRIPTION),
-    "must be string of at most 200 characters",
-)
-_MAX_DESCRIPTION = 200
+_DESCRIPTION = _written(r"[\s\S]{0,200}", "must be string of at most 200 characters")
 SECRET: Fields = {
-    "secretName": (
-        (lambda value: isinstance(value, str) and _is_secret_name(value) is not None),
-        "must be 1 to 50 letters, digits, - and _",
-    ),
+    "secretName": _written(r"[A-Za-z0-9_-]{1,50}", "must be 1 to 50 letters, digits, - and _"),
     "secretValue": _STRING,
     "description": _DESCRIPTION,
 }
 SECRET_PATCH: Fields = {"secretValue": _STRING, "description": _DESCRIPTION}
-_is_team_name = re.compile(r"[^;#/?\s](?:[^;#/?]*[^;#/?\s])").fullmatch
 TEAM: Fields = {
-    "name": (
-        (lambda value: isinstance(value, str) and _is_team_name(value) is not None),
+    "name": _written(
+        r"[^;#/?\s](?:[^;#/?]*[^;#/?\s])",
         "must be at least 2 characters without ; # / ? and without outer white space",
     ),
     "users": _STRINGS,
@@ -265,7 +258,7 @@ _POLICY: Rule = (
             or (
                 isinstance(value, dict)
                 and isinstance(value.get("queries"), dict)
-                and _is_list_of_strings(value.get("conditions"))
+                and is_list_of_strings(value.get("conditions"))
                 and not value.keys() - {"queries", "conditions"}
             )
         )

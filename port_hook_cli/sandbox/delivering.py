@@ -16,12 +16,13 @@ from urllib.parse import urlsplit
 
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.forwarding import is_on_this_machine
+from port_hook_cli.invocations.hints import SECONDS_HINT
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.invocations.url_text import masked_url, sendable_url
 from port_hook_cli.javascript.nesting import nests_too_deep
 from port_hook_cli.runs.urls import is_in_ports_own
-from port_hook_cli.sandbox.recipients import Publishes, RequestMaker, RunsTopic, SandboxRequest, message_and_hint
+from port_hook_cli.sandbox.invocations import Publishes, RequestMaker, RunsTopic, SandboxRequest, message_and_hint
 from port_hook_cli.sandbox.run import Phase, SandboxRun
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.signatures.signing import Signer, TimestampUnit
@@ -35,10 +36,7 @@ if TYPE_CHECKING:
 _CONTENT_TYPE = ("content-type", "application/json")
 _BY = "port-hook"
 _REFUSALS = frozenset({400, 401, 403})
-_UNIT_HINT = (
-    "; if the handler divides x-port-timestamp by 1000, it expects milliseconds: "
-    "start the sandbox with --timestamp-unit ms"
-)
+_UNIT_HINT = f". {SECONDS_HINT.format(unit='`port-hook sandbox --timestamp-unit ms`')}"
 _LOST = "The sandbox stopped while it sent the request; it is not known whether the request arrived."
 
 
@@ -132,7 +130,7 @@ class Courier:
         self._try_to_commit()
 
     def unit_hint(self, delivery: Delivery) -> str:
-        """Return what to try when a handler may have refused a timestamp in seconds, to follow a note; else ""."""
+        """Return what to try if the handler may have refused a timestamp in seconds, to follow a note, or ""."""
         is_refused = delivery.status in _REFUSALS and self._sending.unit is TimestampUnit.SECONDS
         return _UNIT_HINT if is_refused else ""
 

@@ -21,6 +21,7 @@ from port_hook_cli.sandbox.messages import (
     invalid,
     not_found,
     not_found_in,
+    ok,
     read_body,
     taken,
 )
@@ -49,7 +50,7 @@ def create(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiRespo
     check_entity(state, blueprint, {**body, "identifier": identifier}, creates_missing=_creates_missing(request))
     entity = _merge(merged, {**body, "identifier": identifier})
     if request.query.get("validation_only") == "true":
-        return ApiResponse(status=201, document={"ok": True, "entity": entity}, note="checked but not saved")
+        return ok({"entity": entity}, "checked but not saved", status=201)
     verb = "created" if known is None else "changed"
     return _save(state, request, blueprint, entity, run, verb, status=201)
 
@@ -68,7 +69,7 @@ def show(state: SandboxState, request: ApiRequest, blueprint: str, identifier: s
     """Return the response to a GET of an entity."""
     check_query(request, max_limit=_MAX_LIMIT)
     entity = shown(request, _find(state, blueprint, identifier))
-    return ApiResponse(status=200, document={"ok": True, "entity": entity})
+    return ok({"entity": entity})
 
 
 def shown(request: ApiRequest, entity: Mapping[str, Any]) -> dict[str, Any]:

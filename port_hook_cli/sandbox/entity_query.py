@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from port_hook_cli.sandbox.checks import is_list_of_strings
+
 Entity = Mapping[str, Any]
 """An entity in the format of Port's API, with its `blueprint` and its `datasource`: the user agent that saved it."""
 
@@ -78,7 +80,7 @@ def _check_related(rule: Mapping[str, Any], place: str) -> None:
     if not isinstance(rule.get("blueprint"), str):
         raise BadQuery(f"{place}/blueprint must be string")
     value = rule.get("value")
-    if not isinstance(value, str) and not _is_list_of_strings(value):
+    if not isinstance(value, str) and not is_list_of_strings(value):
         raise BadQuery(f"{place}/value must be string or array of strings")
     for name in ("required", "direction"):
         if name in rule:
@@ -106,10 +108,6 @@ def _related(entity: Entity) -> set[str]:
     for value in (entity.get("relations") or {}).values():
         found.update(each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str))
     return found
-
-
-def _is_list_of_strings(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def _equal(held: Any, value: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +14,16 @@ from port_hook_cli.sandbox import checks, entities
 from port_hook_cli.sandbox.blueprints import require_known
 from port_hook_cli.sandbox.entity_query import BadQuery, matches
 from port_hook_cli.sandbox.entity_query import check_query as check_search
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, check_query, invalid, not_found, read_body
+from port_hook_cli.sandbox.messages import (
+    ApiRequest,
+    ApiResponse,
+    Refused,
+    check_query,
+    invalid,
+    not_found,
+    ok,
+    read_body,
+)
 from port_hook_cli.sandbox.state import SandboxState
 
 MAX_BULK = 20
@@ -29,7 +38,7 @@ def list_entities(state: SandboxState, request: ApiRequest, blueprint: str) -> A
     check_query(request, max_limit=_MAX_LIMIT)
     require_known(state, blueprint)
     found = [entities.shown(request, entity) for entity in _all(state) if entity["blueprint"] == blueprint]
-    return ApiResponse(status=200, document={"ok": True, "entities": found}, note=f"{len(found)} entities")
+    return ok({"entities": found}, f"{len(found)} entities")
 
 
 def search(state: SandboxState, request: ApiRequest) -> ApiResponse:
@@ -39,8 +48,7 @@ def search(state: SandboxState, request: ApiRequest) -> ApiResponse:
     found = _found(state, body, _all(state))
     blueprints = list(dict.fromkeys(entity["blueprint"] for entity in found))
     shown = [entities.shown(request, entity) for entity in found]
-    document = {"ok": True, "matchingBlueprints": blueprints, "entities": shown}
-    return ApiResponse(status=200, document=document, note=f"{len(found)} entities")
+    return ok({"matchingBlueprints": blueprints, "entities": shown}, f"{len(found)} entities")
 
 
 def search_in(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
@@ -50,11 +58,7 @@ def search_in(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiRe
     found = [entity for entity in _all(state) if entity["blueprint"] == blueprint]
     if "query" in body:
         found = _found(state, body["query"], found)
-    start, limit = _start(body.get("from")), body.get("limit", _MAX_LIMIT)
-    page = [entities.only(entity, body.get("include"), body.get("exclude")) for entity in found[start : start + limit]]
-    following = {"next": str(start + limit)} if start + limit < len(found) else {}
-    document = {"ok": True, "entities": page, **following}
-    return ApiResponse(status=200, document=document, note=f"{len(page)} of {len(found)} entities")
+    return _page(found, body, lambda entity: entities.only(entity, body.get("include"), body.get("exclude")))
 
 
 def list_of_datasource(state: SandboxState, request: ApiRequest) -> ApiResponse:
@@ -64,19 +68,14 @@ def list_of_datasource(state: SandboxState, request: ApiRequest) -> ApiResponse:
     before that time.
     """
     body = read_body(request, checks.DATASOURCE, required=("datasource_prefix", "datasource_suffix"))
-    known = [(entity, _with_origin(state, entity)) for entity in _all(state)]
     found = [
-        {"identifier": entity["identifier"], "blueprint": entity["blueprint"]}
-        for entity, origin in known
-        if origin["datasource"].startswith(body["datasource_prefix"])
-        and origin["datasource"].endswith(body["datasource_suffix"])
-        and _is_before(origin["updatedAt"], body.get("before"))
+        entity
+        for entity in (_with_origin(state, entity) for entity in _all(state))
+        if entity["datasource"].startswith(body["datasource_prefix"])
+        and entity["datasource"].endswith(body["datasource_suffix"])
+        and _is_before(entity["updatedAt"], body.get("before"))
     ]
-    start, limit = _start(body.get("from")), body.get("limit", _MAX_LIMIT)
-    page = found[start : start + limit]
-    following = {"next": str(start + limit)} if start + limit < len(found) else {}
-    document = {"ok": True, "entities": page, **following}
-    return ApiResponse(status=200, document=document, note=f"{len(page)} of {len(found)} entities")
+    return _page(found, body, lambda entity: {name: entity[name] for name in ("identifier", "blueprint")})
 
 
 def delete_several(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
@@ -89,8 +88,7 @@ def delete_several(state: SandboxState, request: ApiRequest, blueprint: str) -> 
     known = [name for name in dict.fromkeys(body["entities"]) if (blueprint, name) in state.entities]
     for name in known:
         entities.delete(state, request, blueprint, name)
-    document = {"ok": True, "deletedEntities": known}
-    return ApiResponse(status=200, document=document, note=f"deleted {len(known)} entities of {blueprint}")
+    return ok({"deletedEntities": known}, f"deleted {len(known)} entities of {blueprint}")
 
 
 def delete_all(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
@@ -113,8 +111,7 @@ def delete_all(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiR
     for old in [key for key in state.resources if key[0] == "migration"][: 1 - MAX_MIGRATIONS]:
         state.set_resource(old, None)
     state.set_resource(("migration", identifier), migration)
-    document = {"ok": True, "migrationId": identifier}
-    return ApiResponse(status=200, document=document, note=f"deleted {len(names)} entities of {blueprint}")
+    return ok({"migrationId": identifier}, f"deleted {len(names)} entities of {blueprint}")
 
 
 def show_migration(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
@@ -122,7 +119,7 @@ def show_migration(state: SandboxState, _: ApiRequest, identifier: str) -> ApiRe
     migration = state.resources.get(("migration", identifier))
     if migration is None:
         raise not_found("Migration with identifier", identifier)
-    return ApiResponse(status=200, document={"ok": True, "migration": migration})
+    return ok({"migration": migration})
 
 
 def create_several(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
@@ -146,8 +143,17 @@ def create_several(state: SandboxState, request: ApiRequest, blueprint: str) -> 
         created.append({"identifier": done.document["entity"]["identifier"], "index": index, "created": is_new})
     saved = f"saved {len(created)} of {len(body['entities'])} entities of {blueprint}"
     note = "; ".join((saved, *notes[:1]))
-    document = {"ok": True, "entities": created, "errors": errors}
-    return ApiResponse(status=207 if errors else 200, document=document, note=note)
+    return ok({"entities": created, "errors": errors}, note, status=207 if errors else 200)
+
+
+def _page(
+    found: Sequence[dict[str, Any]], body: Mapping[str, Any], show: Callable[[dict[str, Any]], dict[str, Any]]
+) -> ApiResponse:
+    """Return the page of entities that a body asks for with `from` and `limit`."""
+    start, limit = _start(body.get("from")), body.get("limit", _MAX_LIMIT)
+    page = [show(entity) for entity in found[start : start + limit]]
+    following = {"next": str(start + limit)} if start + limit < len(found) else {}
+    return ok({"entities": page, **following}, f"{len(page)} of {len(found)} entities")
 
 
 def _all(state: SandboxState) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.sandbox import checks
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, not_found, read_body
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, not_found, ok, read_body
 from port_hook_cli.sandbox.state import SandboxState
 
 _INGEST = "/v1/sandbox/ingest"
@@ -29,9 +29,7 @@ def create(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 def show(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
     """Return the response to a GET of an integration."""
-    return ApiResponse(
-        status=200, document={"ok": True, "integration": _shown(state, identifier, _find(state, identifier))}
-    )
+    return ok({"integration": _shown(state, identifier, _find(state, identifier))})
 
 
 def update(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
@@ -61,25 +59,25 @@ def delete(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
     state.set_integration(identifier, None)
     for key in [key for key in state.resources if key[:2] == ("cursor", identifier)]:
         state.set_resource(key, None)
-    return ApiResponse(status=200, document={"ok": True}, note=f"deleted the integration {identifier}")
+    return ok(note=f"deleted the integration {identifier}")
 
 
 def list_provisioned(_: SandboxState, __: ApiRequest) -> ApiResponse:
     """Return an empty list: unlike Port, the sandbox does not create default blueprints and mappings."""
-    return ApiResponse(status=200, document={"ok": True, "integrations": []})
+    return ok({"integrations": []})
 
 
 def show_resync_request(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
     """Return that the sandbox does not request a synchronization."""
     _find(state, identifier)
-    return ApiResponse(status=200, document={"ok": True, "request": None})
+    return ok({"request": None})
 
 
 def show_cursor(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
     """Return the cursor of a `kind` and `index`, or null if it is not set."""
     _find(state, identifier)
     cursor = state.resources.get(_cursor(request, identifier))
-    return ApiResponse(status=200, document={"ok": True, "cursor": cursor})
+    return ok({"cursor": cursor})
 
 
 def create_cursor(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
@@ -87,7 +85,7 @@ def create_cursor(state: SandboxState, request: ApiRequest, identifier: str) -> 
     _find(state, identifier)
     cursor = read_body(request, checks.CURSOR, required=("primary",))
     state.set_resource(_cursor(request, identifier), cursor)
-    return ApiResponse(status=200, document={"ok": True, "cursor": cursor}, note="saved the cursor")
+    return ok({"cursor": cursor}, "saved the cursor")
 
 
 def replace_cursor(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
@@ -101,7 +99,7 @@ def replace_cursor(state: SandboxState, request: ApiRequest, identifier: str) ->
 def ignore(state: SandboxState, _: ApiRequest, identifier: str, *__: str) -> ApiResponse:
     """Accept what an integration sends for Port's own use, without saving it."""
     _find(state, identifier)
-    return ApiResponse(status=200, document={"ok": True}, note="not saved")
+    return ok(note="not saved")
 
 
 def _find(state: SandboxState, identifier: str) -> dict[str, Any]:
@@ -122,8 +120,9 @@ def _save(state: SandboxState, identifier: str, fields: Mapping[str, Any], *, st
     at = format_time(state.now())
     integration = {"config": {}, "createdAt": at, **fields, "updatedAt": at}
     state.set_integration(identifier, integration)
-    document = {"ok": True, "integration": _shown(state, identifier, integration)}
-    return ApiResponse(status=status, document=document, note=f"saved the integration {identifier}")
+    return ok(
+        {"integration": _shown(state, identifier, integration)}, f"saved the integration {identifier}", status=status
+    )
 
 
 def _shown(state: SandboxState, identifier: str, integration: Mapping[str, Any]) -> dict[str, Any]:

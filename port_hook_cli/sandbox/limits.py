@@ -1,4 +1,4 @@
-"""The limits of a sandbox: who may call it, how often, and how much it holds."""
+"""The rules and limits of a sandbox: who may call it and how often, what it accepts, and how much it holds."""
 
 from __future__ import annotations
 
@@ -72,6 +72,26 @@ def parse_rate(text: str) -> CallRate:
     if found is None:
         raise ValueError(f"{text!r} is not N, N/m or N/s")
     return CallRate(int(found[1]), _PERIODS_S[found[2] or ""])
+
+
+TOKEN_LIFETIME_S = 3 * 60 * 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiRules:
+    """What the sandbox's API accepts.
+
+    Any well-formed run id creates a run when it is first used, unless `strict_runs` is set. With `strict`, entities are
+    checked against their blueprints. A token is valid for the `token_lifetime_s` of the rules.
+    """
+
+    strict_runs: bool = False
+    strict: bool = False
+    token_lifetime_s: float = TOKEN_LIFETIME_S
+    call_rate: CallRate = NO_LIMIT
+
+
+DEFAULT_RULES = ApiRules()
 
 
 class RateLimit:

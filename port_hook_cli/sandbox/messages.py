@@ -70,6 +70,20 @@ class ApiResponse:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+def ok(
+    fields: Mapping[str, Any] | None = None,
+    note: str = "",
+    *,
+    status: int = 200,
+    run_id: str | None = None,
+    invokes: str | None = None,
+    walks: str | None = None,
+) -> ApiResponse:
+    """Return the response to a call that succeeded; its document has `ok` and these `fields`."""
+    document = {"ok": True, **(fields or {})}
+    return ApiResponse(status=status, document=document, run_id=run_id, note=note, invokes=invokes, walks=walks)
+
+
 class Refused(Exception):
     """An error response of Port's API. `remark` is for observers only: it is not in the response."""
 

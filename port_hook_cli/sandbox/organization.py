@@ -11,7 +11,7 @@ from typing import Any
 
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.sandbox import checks
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, not_found, read_body, taken
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, not_found, ok, read_body, taken
 from port_hook_cli.sandbox.state import SandboxState
 
 _TEAM = "platform"
@@ -21,7 +21,7 @@ _USERS = (("you@example.com", "Sandbox", "User", "Admin"), ("member@example.com"
 
 def show_organization(state: SandboxState, _: ApiRequest) -> ApiResponse:
     """Return the response to a GET of the organization."""
-    return ApiResponse(status=200, document={"ok": True, "organization": state.organization})
+    return ok({"organization": state.organization})
 
 
 def update_organization(state: SandboxState, request: ApiRequest) -> ApiResponse:
@@ -30,28 +30,26 @@ def update_organization(state: SandboxState, request: ApiRequest) -> ApiResponse
     settings = {**state.organization["settings"], **body.pop("settings", {})}
     state.organization.update({**body, "settings": settings})
     state.record_change("organization", "", state.organization)
-    return ApiResponse(
-        status=200, document={"ok": True, "organization": state.organization}, note="changed the organization"
-    )
+    return ok({"organization": state.organization}, "changed the organization")
 
 
 def list_users(_: SandboxState, __: ApiRequest) -> ApiResponse:
     """Return the response to a GET of all users."""
-    return ApiResponse(status=200, document={"ok": True, "users": _users()})
+    return ok({"users": _users()})
 
 
 def show_user(_: SandboxState, __: ApiRequest, email: str) -> ApiResponse:
     """Return the response to a GET of a user."""
     for user in _users():
         if user["email"] == email:
-            return ApiResponse(status=200, document={"ok": True, "user": user})
+            return ok({"user": user})
     raise not_found("User with email", email)
 
 
 def list_teams(state: SandboxState, _: ApiRequest) -> ApiResponse:
     """Return the response to a GET of all teams."""
     teams = [*(_team(name) for name in _TEAMS), *state.resources_of("team")]
-    return ApiResponse(status=200, document={"ok": True, "teams": teams})
+    return ok({"teams": teams})
 
 
 def create_team(state: SandboxState, request: ApiRequest) -> ApiResponse:
@@ -71,7 +69,7 @@ def create_team(state: SandboxState, request: ApiRequest) -> ApiResponse:
         "updatedAt": at,
     }
     state.set_resource(("team", name), team)
-    return ApiResponse(status=200, document={"ok": True, "team": team}, note=f"created the team {name}")
+    return ok({"team": team}, f"created the team {name}")
 
 
 def show_team(state: SandboxState, _: ApiRequest, name: str) -> ApiResponse:
@@ -79,19 +77,19 @@ def show_team(state: SandboxState, _: ApiRequest, name: str) -> ApiResponse:
     team = _team(name) if name in _TEAMS else state.resources.get(("team", name))
     if team is None:
         raise not_found("Team with name", name)
-    return ApiResponse(status=200, document={"ok": True, "team": team})
+    return ok({"team": team})
 
 
 def list_secrets(state: SandboxState, _: ApiRequest) -> ApiResponse:
     """Return the names of the organization's secrets."""
     found = [_secret(state, name) for name in state.secrets]
-    return ApiResponse(status=200, document={"ok": True, "secrets": found}, note=f"{len(found)} names")
+    return ok({"secrets": found}, f"{len(found)} names")
 
 
 def show_secret(state: SandboxState, _: ApiRequest, name: str) -> ApiResponse:
     """Return a secret without its value."""
     _check_secret(state, name)
-    return ApiResponse(status=200, document={"ok": True, "secret": _secret(state, name)})
+    return ok({"secret": _secret(state, name)})
 
 
 def create_secret(state: SandboxState, request: ApiRequest) -> ApiResponse:
@@ -113,7 +111,7 @@ def delete_secret(state: SandboxState, _: ApiRequest, name: str) -> ApiResponse:
     """Delete a secret."""
     _check_secret(state, name)
     state.set_secret(name, None)
-    return ApiResponse(status=200, document={"ok": True}, note=f"deleted the secret {name}")
+    return ok(note=f"deleted the secret {name}")
 
 
 def show_kafka_credentials(state: SandboxState, _: ApiRequest) -> ApiResponse:
@@ -126,7 +124,7 @@ def show_kafka_credentials(state: SandboxState, _: ApiRequest) -> ApiResponse:
         "username": state.organization["id"],
         "password": state.client_secret.reveal(),
     }
-    return ApiResponse(status=200, document={"ok": True, "credentials": credentials}, note="issued Kafka credentials")
+    return ok({"credentials": credentials}, "issued Kafka credentials")
 
 
 def _users() -> list[dict[str, Any]]:
@@ -167,5 +165,4 @@ def _save_secret(state: SandboxState, name: str, body: Mapping[str, Any], *, sta
         state.set_secret(name, body["secretValue"])
     if "description" in body:
         state.secret_descriptions[name] = body["description"]
-    document = {"ok": True, "secret": _secret(state, name)}
-    return ApiResponse(status=status, document=document, note=f"saved the secret {name}")
+    return ok({"secret": _secret(state, name)}, f"saved the secret {name}", status=status)

@@ -21,7 +21,7 @@ from port_hook_cli.sandbox import (
     organization,
     runs,
 )
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, full, no_ai, read_body
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, full, no_ai, ok, read_body
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.sandbox.workflows import calls, node_runs
 from port_hook_cli.text.safe import brief
@@ -37,7 +37,7 @@ def issue_token(state: SandboxState, request: ApiRequest) -> ApiResponse:
     if body["clientId"] != state.client_id or not hmac.compare_digest(given, secret):
         raise Refused(401, "invalid_credentials", "The client id or client secret is wrong")
     token = {"accessToken": state.issue_token(), "expiresIn": state.rules.token_lifetime_s, "tokenType": "Bearer"}
-    return ApiResponse(status=200, document={"ok": True, **token}, note="issued a token")
+    return ok(token, "issued a token")
 
 
 def add_delivery(state: SandboxState, request: ApiRequest) -> ApiResponse:
@@ -45,15 +45,14 @@ def add_delivery(state: SandboxState, request: ApiRequest) -> ApiResponse:
     body = read_body(request, checks.DELIVERY, required=("runId", "action", "properties"))
     run = state.runs.get(body["runId"])
     if run is not None and not run.made_up:
-        document = {"ok": True, "run": run.document()}
-        return ApiResponse(status=200, document=document, run_id=run.id, note="the run is not changed")
+        return ok({"run": run.document()}, "the run is not changed", run_id=run.id)
     status, verb = (201, "created") if run is None else (200, "updated")
     run = run or state.add_run(body["runId"], made_up=True)
     run.start.action, run.start.properties = body["action"], body["properties"]
     run.start.blueprint, run.start.entity = body.get("blueprint"), body.get("entity")
     state.record_change("run", run.id, run)
     note = brief(f"{verb} {run.id} of {run.start.action}")
-    return ApiResponse(status=status, document={"ok": True, "run": run.document()}, run_id=run.id, note=note)
+    return ok({"run": run.document()}, note, status=status, run_id=run.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +144,8 @@ ROUTES = (
     Route("GET", "/v1/workflows/runs", calls.list_runs),
     Route("POST", "/v1/workflows/runs/claim-pending", node_runs.claim),
     Route("PATCH", "/v1/workflows/runs/ack", node_runs.acknowledge),
-    Route("POST", "/v1/org/{org}/workflows/runs/claim-pending", node_runs.claim_in),
-    Route("PATCH", "/v1/org/{org}/workflows/runs/ack", node_runs.acknowledge_in),
+    Route("POST", "/v1/org/{org}/workflows/runs/claim-pending", node_runs.claim),
+    Route("PATCH", "/v1/org/{org}/workflows/runs/ack", node_runs.acknowledge),
     Route("GET", "/v1/workflows/nodes/runs", node_runs.list_node_runs),
     Route("GET", _NODE, node_runs.show_node_run),
     Route("PATCH", _NODE, node_runs.update_node_run),

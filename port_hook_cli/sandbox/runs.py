@@ -18,7 +18,16 @@ from port_hook_cli.engines.json_schema import find_faults
 from port_hook_cli.runs.updates import is_node_run
 from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.actions import find_action, find_action_of
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, check_query, invalid, not_found, read_body
+from port_hook_cli.sandbox.messages import (
+    ApiRequest,
+    ApiResponse,
+    Refused,
+    check_query,
+    invalid,
+    not_found,
+    ok,
+    read_body,
+)
 from port_hook_cli.sandbox.run import DECLINED, IN_PROGRESS, WAITING_FOR_APPROVAL, Phase, SandboxRun
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.text.safe import brief, shorten
@@ -41,7 +50,7 @@ def list_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
     runs = [run for run in state.runs.values() if not is_node_run(run.id) and _matches(run, wanted)]
     given = runs[: int(float(wanted.get("limit", _MAX_RUNS)))]
     documents = [run.document() for run in given]
-    return ApiResponse(status=200, document={"ok": True, "runs": documents}, note=f"{len(given)} runs")
+    return ok({"runs": documents}, f"{len(given)} runs")
 
 
 def _matches(run: SandboxRun, wanted: Mapping[str, str]) -> bool:
@@ -121,7 +130,7 @@ def _start(state: SandboxState, request: ApiRequest, action: dict[str, Any], ent
     body = read_body(request, checks.NEW_RUN, required=("properties",))
     if value_at(action, ("trigger", "type")) != "self-service":
         raise invalid(f'"{identifier}" is an automation; only a self-service action can be run')
-    properties = _fill_inputs(action, body["properties"])
+    properties = {**plain_defaults(_declared(action) or {}, body["properties"]), **body["properties"]}
     if fault := _find_input_fault(action, properties):
         raise invalid(f"body/{fault}")
     waits = action.get("requiredApproval") or False
@@ -144,11 +153,11 @@ def _start(state: SandboxState, request: ApiRequest, action: dict[str, Any], ent
     note = f"started {run.id} for {brief(run.start.user_email)}"
     if not _invokes(state, kind):
         note += f"; no request is sent, because its invocation method is {kind}"
-    return ApiResponse(
+    return ok(
+        {"run": run.document()},
+        note,
         status=202,
-        document={"ok": True, "run": run.document()},
         run_id=run.id,
-        note=note,
         invokes=run.id if run.invocation.phase is Phase.PENDING else None,
     )
 
@@ -156,11 +165,6 @@ def _start(state: SandboxState, request: ApiRequest, action: dict[str, Any], ent
 def _invokes(state: SandboxState, kind: Any) -> bool:
     """Return whether the sandbox sends, publishes or offers something for an invocation method of this type."""
     return kind in {WEBHOOK, INTEGRATION_ACTION} or (kind == KAFKA and state.has_topic)
-
-
-def _fill_inputs(action: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the inputs, with fixed defaults for missing inputs."""
-    return {**plain_defaults(_declared(action) or {}, given), **given}
 
 
 def _find_input_fault(action: Mapping[str, Any], given: Mapping[str, Any]) -> str | None:
@@ -211,11 +215,11 @@ def decide(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse
     if approved:
         run.invocation.phase = Phase.PENDING if sends else Phase.NONE
     state.update_run(run, {"status": IN_PROGRESS if approved else DECLINED})
-    return ApiResponse(
+    return ok(
+        {"run": run.document()},
+        "approved" if approved else "declined",
         status=201,
-        document={"ok": True, "run": run.document()},
         run_id=run.id,
-        note="approved" if approved else "declined",
         invokes=run.id if sends else None,
     )
 
@@ -259,9 +263,7 @@ def run_response(
 ) -> ApiResponse:
     """Return a successful response about a run."""
     notes = (note, "created the unknown run" if is_new else "")
-    return ApiResponse(
-        status=status, document={"ok": True, **document}, run_id=run.id, note="; ".join(filter(None, notes))
-    )
+    return ok(document, "; ".join(filter(None, notes)), status=status, run_id=run.id)
 
 
 def describe_update(body: Mapping[str, Any]) -> str:

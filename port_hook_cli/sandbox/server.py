@@ -15,11 +15,13 @@ from aiohttp import web
 
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.invocations.forwarding import is_loopback
-from port_hook_cli.invocations.models import Delivery, Invocation
+from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.runs.updates import REQUEST_LIMIT
 from port_hook_cli.sandbox.delivering import Courier, OnDelivery, Sending
 from port_hook_cli.sandbox.entities import put_entity
-from port_hook_cli.sandbox.limits import RateLimit
+from port_hook_cli.sandbox.events import ApiEvent, RunEvent
+from port_hook_cli.sandbox.invocations import OwnApi, RunsTopic
+from port_hook_cli.sandbox.limits import DEFAULT_RULES, ApiRules, RateLimit
 from port_hook_cli.sandbox.listening import listening, read_call, url_of
 from port_hook_cli.sandbox.messages import (
     ApiRequest,
@@ -31,10 +33,9 @@ from port_hook_cli.sandbox.messages import (
     too_many,
     without_version,
 )
-from port_hook_cli.sandbox.recipients import OwnApi, RunsTopic
 from port_hook_cli.sandbox.routes import respond
 from port_hook_cli.sandbox.run import SandboxRun
-from port_hook_cli.sandbox.state import DEFAULT_RULES, ApiEvent, ApiRules, InitialData, RunEvent, SandboxState
+from port_hook_cli.sandbox.state import InitialData, SandboxState
 from port_hook_cli.sandbox.workflows.book import NodeReport
 from port_hook_cli.sandbox.workflows.walking import WorkflowWalker, upsert_entity
 from port_hook_cli.text.secret import Secret
@@ -66,7 +67,12 @@ _UNOBSERVED = EventHandlers()
 
 
 class Sandbox:
-    """A running sandbox. Make it with `async with Sandbox.start() as sandbox:`."""
+    """A running sandbox. Make it with `async with Sandbox.start() as sandbox:`.
+
+    `runs`, `actions`, `blueprints`, `entities`, `workflows` and `workflow_runs` are what it has at the moment.
+    `add_run`, `add_action` and `add_blueprint` add to it. `answer_run` answers the request of a run whose URL is Port's
+    own API with the sandbox's credentials, as in Port.
+    """
 
     def __init__(
         self,
@@ -79,10 +85,16 @@ class Sandbox:
     ) -> None:
         self.url = ""
         self._state = state
+        self.runs, self.add_run = state.runs, state.add_run
+        self.actions, self.add_action = state.actions, state.add_action
+        self.blueprints, self.add_blueprint = state.blueprints, state.add_blueprint
+        self.entities = state.entities
+        self.workflows, self.workflow_runs = state.workflows.documents, state.workflows.runs
         self._initial = initial
         self._topic = None if sending.publisher is None else RunsTopic(state, sending.publisher, sending.unit)
         state.has_topic = sending.publisher is not None
         self._own_api = OwnApi(state, self._answer_run)
+        self.answer_run = self._own_api.deliver
         self._courier = Courier(state, sending, self._commit, self._own_api.deliver, handlers.on_delivery, self._topic)
         self._walker = WorkflowWalker(
             state, sending.renders, self._deliver, self._commit, self._courier.unit_hint, self._topic
@@ -151,33 +163,6 @@ class Sandbox:
         """The Kafka topic of the invocations, or None if nothing is published."""
         return None if self._topic is None else self._topic.name
 
-    @property
-    def runs(self) -> dict[str, SandboxRun]:
-        """The runs by id."""
-        return self._state.runs
-
-    def add_run(self, run_id: str, **fields: Any) -> SandboxRun:
-        """Add or restart a run in progress. `fields` are fields of `SandboxRun` and its parts, such as `action`."""
-        return self._state.add_run(run_id, **fields)
-
-    @property
-    def actions(self) -> dict[str, dict[str, Any]]:
-        """The actions and automations by identifier."""
-        return self._state.actions
-
-    def add_action(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Add or replace an action or automation. `fields` are the fields of Port's API."""
-        return self._state.add_action(fields)
-
-    @property
-    def blueprints(self) -> dict[str, dict[str, Any]]:
-        """The blueprints by identifier."""
-        return self._state.blueprints
-
-    def add_blueprint(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Add or replace a blueprint. `fields` are the fields of Port's API."""
-        return self._state.add_blueprint(fields)
-
     def add_entity(self, blueprint: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Add or replace an entity. `fields` are the fields of Port's API. Raises UsageError if it is not accepted."""
         try:
@@ -207,27 +192,19 @@ class Sandbox:
 
     async def wait_for_end(self, run_id: str) -> SandboxRun:
         """Wait until the run has ended and return it. The run may be created later."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: run_id in self.runs and self.runs[run_id].ended)
+        await self._wait_for(lambda: run_id in self.runs and self.runs[run_id].ended)
         return self.runs[run_id]
-
-    @property
-    def workflows(self) -> dict[str, dict[str, Any]]:
-        """The workflows by identifier, as Port shows them."""
-        return self._state.workflows.documents
-
-    @property
-    def workflow_runs(self) -> dict[str, WorkflowRun]:
-        """The runs of workflows by id, as they stand."""
-        return self._state.workflows.runs
 
     async def wait_for_workflow_run(
         self, run_id: str, is_so: Callable[[WorkflowRun], bool] = lambda run: run.result is not None
     ) -> WorkflowRun:
         """Wait until a workflow's run has ended, or `is_so` is true of it, and return it."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: run_id in self.workflow_runs and is_so(self.workflow_runs[run_id]))
+        await self._wait_for(lambda: run_id in self.workflow_runs and is_so(self.workflow_runs[run_id]))
         return self.workflow_runs[run_id]
+
+    async def _wait_for(self, is_so: Callable[[], bool]) -> None:
+        async with self._changed:
+            await self._changed.wait_for(is_so)
 
     def keep_workflow_run(self, run: WorkflowRun, definition: Mapping[str, Any] | None = None) -> None:
         """Record a run that the caller walks, so that its nodes can be reported. Give `definition` the first time."""
@@ -237,12 +214,11 @@ class Sandbox:
 
     def node_report(self, node_run_id: str) -> NodeReport:
         """Return what was reported about a node run: its logs, links and outcome."""
-        return self._state.workflows.reports.get(node_run_id, NodeReport())
+        return self._state.workflows.report_on(node_run_id)
 
     async def wait_for_node_report(self, node_run_id: str) -> NodeOutcome:
         """Wait until a report ends a node run, and return its outcome."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self.node_report(node_run_id).outcome is not None)
+        await self._wait_for(lambda: self.node_report(node_run_id).outcome is not None)
         outcome = self.node_report(node_run_id).outcome
         assert outcome is not None
         return outcome
@@ -251,22 +227,10 @@ class Sandbox:
         """Save the entity of an UPSERT_ENTITY node with this rendered config, and return the node's outcome."""
         return upsert_entity(self._state, config)
 
-    def answer_run(self, run_id: str, invocation: Invocation, url: str) -> Delivery:
-        """Answer the request of a run whose URL is Port's own API with the sandbox's credentials, as in Port.
-
-        Raises PortHookError if runs have started one another too often.
-        """
-        return self._own_api.deliver(run_id, invocation, url)
-
     async def _deliver(self, run_id: str, request: RenderedRequest) -> Delivery:
         # A rendered field is the wire's bytes as Latin-1; the courier writes text in UTF-8.
         headers = ((name, value.encode("latin-1").decode("utf-8")) for name, value in request.headers)
         return await self._courier.deliver(run_id, request.method, request.url, headers, request.content)
-
-    @property
-    def entities(self) -> dict[tuple[str, str], dict[str, Any]]:
-        """The entities by blueprint and identifier."""
-        return self._state.entities
 
     def _commit(self) -> None:
         """Save the changes and publish the events; raises StoreError."""

@@ -14,42 +14,19 @@ from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.runs.ids import make_run_id
-from port_hook_cli.sandbox.limits import MAX_STATE_BYTES, NO_LIMIT, CallRate, StateSize, read_token, signed_token
-from port_hook_cli.sandbox.run import IN_PROGRESS as IN_PROGRESS  # noqa: PLC0414 - a re-export
+from port_hook_cli.sandbox.events import RunEvent
+from port_hook_cli.sandbox.limits import DEFAULT_RULES, MAX_STATE_BYTES, ApiRules, StateSize, read_token, signed_token
 from port_hook_cli.sandbox.run import MAX_RUNS, UNKNOWN_ACTION, Phase, SandboxRun
 from port_hook_cli.sandbox.workflows.book import WorkflowBook
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.secret import Masker, Secret
+from port_hook_cli.workflows.run import WorkflowRun
 
-TOKEN_LIFETIME_S = 3 * 60 * 60
 _UNDER_WAY = frozenset({Phase.PENDING, Phase.SENDING})
 ResourceKey = tuple[str, ...]
 """The kind of a resource, and its place: `("team", name)`."""
 Row = tuple[str, str, Any]
 """A part of the state as a file stores it: kind, key, and a JSON value, or None if the part was deleted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiEvent:
-    """One call and its response. `at` is seconds since the epoch; `note` describes what the call did."""
-
-    at: float
-    method: str
-    path: str
-    status: int
-    run_id: str | None = None
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEvent:
-    """One step of a run that the sandbox started. `at` is seconds since the epoch."""
-
-    at: float
-    run_id: str
-    action: str
-    status: str
-    note: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,23 +43,6 @@ class InitialData:
     blueprints: Sequence[Mapping[str, Any]] = ()
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     kafka_brokers: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiRules:
-    """What the sandbox's API accepts.
-
-    Any well-formed run id creates a run when it is first used, unless `strict_runs` is set. With `strict`, entities are
-    checked against their blueprints. A token is valid for the `token_lifetime_s` of the rules.
-    """
-
-    strict_runs: bool = False
-    strict: bool = False
-    token_lifetime_s: float = TOKEN_LIFETIME_S
-    call_rate: CallRate = NO_LIMIT
-
-
-DEFAULT_RULES = ApiRules()
 
 
 class SandboxState:
@@ -227,13 +187,14 @@ class SandboxState:
 
     def add_event(self, run: SandboxRun, note: str) -> None:
         """Record a step of a run, for observers."""
-        self._events.append(
-            RunEvent(at=self.now(), run_id=run.id, action=run.start.action, status=run.report.status, note=note)
-        )
+        self._add_event(run.id, run.start.action, run.report.status, note)
 
-    def add_workflow_event(self, run_id: str, workflow: str, status: str, note: str) -> None:
+    def add_workflow_event(self, run: WorkflowRun, note: str) -> None:
         """Record a step of a workflow's run, for observers."""
-        self._events.append(RunEvent(at=self.now(), run_id=run_id, action=workflow, status=status, note=note))
+        self._add_event(run.id, run.workflow.identifier, str(run.result or run.status), note)
+
+    def _add_event(self, run_id: str, action: str, status: str, note: str) -> None:
+        self._events.append(RunEvent(at=self.now(), run_id=run_id, action=action, status=status, note=note))
 
     def take_events(self) -> list[RunEvent]:
         """Return the steps that were recorded since the last call."""
@@ -272,7 +233,7 @@ class SandboxState:
         run = self.runs[run_id] = SandboxRun.of(id=run_id, created_at=now, updated_at=now, **fields)
         self.record_change("run", run_id, run)
         if len(self.runs) > MAX_RUNS:
-            self._drop_one(run)
+            self._drop_ended(run)
         return run
 
     def new_run_id(self) -> str:
@@ -318,8 +279,7 @@ class SandboxState:
 
     def remove_action(self, identifier: str) -> None:
         """Delete an action."""
-        del self.actions[identifier]
-        self.record_change("action", identifier, None)
+        self._set("action", self.actions, identifier, None)
 
     def set_entity(
         self, blueprint: str, identifier: str, entity: dict[str, Any] | None, *, datasource: str = ""
@@ -396,17 +356,13 @@ class SandboxState:
             return self.add_run(name, action=UNKNOWN_ACTION, made_up=True), True
         return run, False
 
-    def _drop_one(self, newest: SandboxRun) -> None:
-        others = [run for run in self.runs.values() if run is not newest and run.invocation.phase not in _UNDER_WAY]
-        dropped = next((run for run in others if run.ended), others[0] if others else None)
-        if dropped is not None:
-            self._drop(dropped)
+    def _drop_ended(self, newest: SandboxRun | None = None) -> bool:
+        """Delete the oldest run that has ended, or with `newest` the oldest other run if none has ended.
 
-    def _drop_ended(self) -> bool:
-        """Delete the oldest run that has ended. Return whether there was one."""
-        dropped = next(
-            (run for run in self.runs.values() if run.ended and run.invocation.phase not in _UNDER_WAY), None
-        )
+        Return whether there was one.
+        """
+        others = [run for run in self.runs.values() if run is not newest and run.invocation.phase not in _UNDER_WAY]
+        dropped = next((run for run in others if run.ended), others[0] if newest and others else None)
         if dropped is not None:
             self._drop(dropped)
         return dropped is not None

@@ -39,7 +39,7 @@ from port_hook_cli.retarget.entry import End, Entry, Outcome
 from port_hook_cli.retarget.view import restore_record
 from port_hook_cli.runs import view as run_view
 from port_hook_cli.runs.updates import Reported
-from port_hook_cli.sandbox import view as sandbox_records
+from port_hook_cli.sandbox import events as sandbox_records
 from port_hook_cli.signatures import view as signature_records
 from port_hook_cli.signatures.verification import verify_signature
 from port_hook_cli.text.secret import Masker
@@ -234,7 +234,7 @@ def every_record() -> Iterator[dict[str, Any]]:
     yield sandbox_records.sandbox_ready_record("u", "i", "s")
     yield login_records.login_record("listed", "n", "i", "u", kept_in="file", is_default=True)
     yield check_record(CheckResult(check="clock", state=CheckState.OK, message="m"))
-    yield sandbox_records.sandbox_call_record(0.0, "GET", "/", 200, run_id=None, note="")
+    yield sandbox_records.ApiEvent(at=0.0, method="GET", path="/", status=200).record
 
 
 def trigger_records_of_each_type() -> Iterator[dict[str, Any]]:

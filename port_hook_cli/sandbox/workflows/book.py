@@ -117,16 +117,20 @@ class WorkflowBook:
                 self._run_of[each.id] = run.id
                 self.keep("node_run", each.id, {"run": run.id, "number": index, "nodeRun": saved_node_run(each)})
         if len(self.runs) > MAX_RUNS:
-            self._drop_one(run)
+            self.drop_ended(run)
 
     def report(self, node_run_id: str, **fields: Any) -> NodeReport:
         """Set fields of the reports on a node run, and return them. Only the latest logs are retained (`MAX_LOGS`)."""
         if "logs" in fields:
             fields["logs"] = _newest(fields["logs"])
-        found = replace(self.reports.get(node_run_id, NodeReport()), **fields)
+        found = replace(self.report_on(node_run_id), **fields)
         self.reports[node_run_id] = found
         self.keep("node_report", node_run_id, _saved_report(found))
         return found
+
+    def report_on(self, node_run_id: str) -> NodeReport:
+        """Return what was reported about a node run so far."""
+        return self.reports.get(node_run_id, NodeReport())
 
     def find_node_run(self, node_run_id: str) -> tuple[WorkflowRun, NodeRun] | None:
         """Return a node run and the run that it belongs to, None for an unknown id."""
@@ -153,17 +157,16 @@ class WorkflowBook:
         for node_run_id in list(self.reports):
             self._drop_report(node_run_id)
 
-    def _drop_one(self, newest: WorkflowRun) -> None:
-        """Drop the oldest run that has ended, or the oldest if all are in progress, but never `newest`."""
-        others = [run for run in self.runs.values() if run.id != newest.id]
-        self._drop(next((run for run in others if run.result is not None), others[0]))
+    def drop_ended(self, newest: WorkflowRun | None = None) -> bool:
+        """Delete the oldest run that has ended, or with `newest` the oldest other run if none has ended.
 
-    def drop_ended(self) -> bool:
-        """Delete the oldest run that has ended. Return whether there was one."""
-        ended = next((run for run in self.runs.values() if run.result is not None), None)
-        if ended is not None:
-            self._drop(ended)
-        return ended is not None
+        Return whether there was one.
+        """
+        others = [run for run in self.runs.values() if newest is None or run.id != newest.id]
+        dropped = next((run for run in others if run.result is not None), others[0] if newest and others else None)
+        if dropped is not None:
+            self._drop(dropped)
+        return dropped is not None
 
     def _drop(self, run: WorkflowRun) -> None:
         del self.runs[run.id]
@@ -272,7 +275,7 @@ def node_run_document(
     book: WorkflowBook, run: WorkflowRun, node_run: NodeRun, *, with_output: bool = True, with_config: bool = False
 ) -> dict[str, Any]:
     """Return a node run."""
-    node, report = run.node(node_run), book.reports.get(node_run.id, NodeReport())
+    node, report = run.node(node_run), book.report_on(node_run.id)
     shown = report.output if node_run.result is None and report.output is not None else node_run.output
     return {
         "identifier": node_run.id,

@@ -8,10 +8,10 @@ from typing import Any
 
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.runs.ids import make_run_id
-from port_hook_cli.sandbox.checks import NEW_WORKFLOW_RUN, OTHERS_ALLOWED, WORKFLOW
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, not_found, read_body, taken
+from port_hook_cli.sandbox.checks import NEW_WORKFLOW_RUN, WORKFLOW
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, not_found, ok, read_body, taken
 from port_hook_cli.sandbox.state import SandboxState
-from port_hook_cli.sandbox.workflows.book import NodeReport, run_document
+from port_hook_cli.sandbox.workflows.book import run_document
 from port_hook_cli.workflows.run import WorkflowRun, cancel, start
 from port_hook_cli.workflows.workflow import BadWorkflow, Node, NodeType, read_workflow
 
@@ -22,12 +22,12 @@ _BY = {"email": "you@example.com", "firstName": "Sandbox", "lastName": "User"}
 def list_workflows(state: SandboxState, _: ApiRequest) -> ApiResponse:
     """Return the response to a GET of all workflows."""
     found = list(state.workflows.documents.values())
-    return ApiResponse(status=200, document={"ok": True, "workflows": found}, note=f"{len(found)} workflows")
+    return ok({"workflows": found}, f"{len(found)} workflows")
 
 
 def create_workflow(state: SandboxState, request: ApiRequest) -> ApiResponse:
     """Add a workflow; 409 for an identifier that is taken."""
-    body = read_body(request, WORKFLOW, required=("identifier",), others=OTHERS_ALLOWED)
+    body = read_body(request, WORKFLOW, required=("identifier",), others=True)
     if body["identifier"] in state.workflows.documents:
         raise taken("A workflow with identifier", body["identifier"])
     return _put(state, body, status=201, note="created the workflow")
@@ -35,13 +35,13 @@ def create_workflow(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 def show_workflow(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
     """Return the response to a GET of a workflow."""
-    return ApiResponse(status=200, document={"ok": True, "workflow": find_workflow(state, identifier)})
+    return ok({"workflow": find_workflow(state, identifier)})
 
 
 def replace_workflow(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
     """Make a new version of a workflow."""
     find_workflow(state, identifier)
-    body = read_body(request, WORKFLOW, required=("identifier",), others=OTHERS_ALLOWED)
+    body = read_body(request, WORKFLOW, required=("identifier",), others=True)
     if body["identifier"] != identifier:
         raise invalid("body/identifier must be the identifier in the path: the sandbox does not rename workflows")
     return _put(state, body, status=200, note="replaced the workflow")
@@ -51,14 +51,14 @@ def delete_workflow(state: SandboxState, _: ApiRequest, identifier: str) -> ApiR
     """Delete a workflow; its runs go on."""
     found = find_workflow(state, identifier)
     state.workflows.remove(identifier)
-    return ApiResponse(status=200, document={"ok": True, "workflow": found}, note="deleted the workflow")
+    return ok({"workflow": found}, "deleted the workflow")
 
 
 def show_node(state: SandboxState, _: ApiRequest, identifier: str, node: str) -> ApiResponse:
     """Return the response to a GET of a node, under both names that clients read."""
     for found in find_workflow(state, identifier)["nodes"]:
         if found["identifier"] == node:
-            return ApiResponse(status=200, document={"ok": True, "node": found, "workflow": found})
+            return ok({"node": found, "workflow": found})
     raise not_found("The node with identifier", node)
 
 
@@ -70,7 +70,7 @@ def list_triggers(state: SandboxState, _: ApiRequest) -> ApiResponse:
         for node in workflow["nodes"]
         if node["config"]["type"] == NodeType.SELF_SERVE_TRIGGER
     ]
-    return ApiResponse(status=200, document={"ok": True, "triggers": found})
+    return ok({"triggers": found})
 
 
 def find_workflow(state: SandboxState, identifier: str) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def _put(state: SandboxState, body: dict[str, Any], *, status: int, note: str) -
     except BadWorkflow as problem:
         raise invalid(f"The workflow {problem}") from problem
     shown = state.workflows.put(body, org=state.organization["id"], by=state.client_id)
-    return ApiResponse(status=status, document={"ok": True, "workflow": shown}, note=f"{note} {shown['identifier']}")
+    return ok({"workflow": shown}, f"{note} {shown['identifier']}", status=status)
 
 
 def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
@@ -110,12 +110,12 @@ def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiR
         by=_BY,
     )
     state.workflows.save(run, definition=document)
-    state.add_workflow_event(run.id, identifier, run.status, "was started")
-    return ApiResponse(
+    state.add_workflow_event(run, "was started")
+    return ok(
+        {"workflowRun": run_document(state.workflows, run)},
+        f"started a run of {identifier}",
         status=201,
-        document={"ok": True, "workflowRun": run_document(state.workflows, run)},
         run_id=run.id,
-        note=f"started a run of {identifier}",
         walks=run.id,
     )
 
@@ -127,15 +127,13 @@ def list_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
     offset = _number(query, "offset", 0)
     page = found[offset : offset + min(_number(query, "limit", _MOST_RUNS), _MOST_RUNS)]
     documents = [run_document(state.workflows, run, with_output=False) for run in page]
-    return ApiResponse(status=200, document={"ok": True, "workflowRuns": documents}, note=f"{len(page)} runs")
+    return ok({"workflowRuns": documents}, f"{len(page)} runs")
 
 
 def show_run(state: SandboxState, _: ApiRequest, run_id: str) -> ApiResponse:
     """Return the response to a GET of a run."""
     run = find_run(state, run_id)
-    return ApiResponse(
-        status=200, document={"ok": True, "workflowRun": run_document(state.workflows, run)}, run_id=run.id
-    )
+    return ok({"workflowRun": run_document(state.workflows, run)}, run_id=run.id)
 
 
 def list_logs(state: SandboxState, _: ApiRequest, run_id: str) -> ApiResponse:
@@ -144,9 +142,9 @@ def list_logs(state: SandboxState, _: ApiRequest, run_id: str) -> ApiResponse:
     logs = [
         {**log, "nodeRunIdentifier": each.id}
         for each in run.node_runs
-        for log in state.workflows.reports.get(each.id, NodeReport()).logs
+        for log in state.workflows.report_on(each.id).logs
     ]
-    return ApiResponse(status=200, document={"ok": True, "logs": logs}, run_id=run.id)
+    return ok({"logs": logs}, run_id=run.id)
 
 
 def cancel_run(state: SandboxState, _: ApiRequest, run_id: str) -> ApiResponse:
@@ -156,8 +154,8 @@ def cancel_run(state: SandboxState, _: ApiRequest, run_id: str) -> ApiResponse:
         raise Refused(422, "run_ended", f'Workflow run "{run_id}" already finished execution')
     ended = cancel(run, at=format_time(state.now()))
     state.workflows.save(ended)
-    state.add_workflow_event(run_id, run.workflow.identifier, str(ended.result), "was cancelled")
-    return ApiResponse(status=200, document={"ok": True}, run_id=run_id, note="cancelled the run")
+    state.add_workflow_event(ended, "was cancelled")
+    return ok(note="cancelled the run", run_id=run_id)
 
 
 def find_run(state: SandboxState, run_id: str) -> WorkflowRun:

@@ -14,11 +14,11 @@ from port_hook_cli.invocations.records import format_time
 from port_hook_cli.runs.updates import is_node_run
 from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.agent import AGENT, CLAIM_S, DEFAULT_CLAIMED, claim_matching
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, not_found, read_body
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, not_found, ok, read_body
 from port_hook_cli.sandbox.run import SandboxRun
 from port_hook_cli.sandbox.runs import describe_update, find_run, run_response, update
 from port_hook_cli.sandbox.state import SandboxState
-from port_hook_cli.sandbox.workflows.book import NodeReport, claimed_document, node_run_document
+from port_hook_cli.sandbox.workflows.book import claimed_document, node_run_document
 from port_hook_cli.text.safe import brief
 from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
 from port_hook_cli.workflows.run import COMPLETED, NodeRun, Progress, WorkflowRun
@@ -37,7 +37,7 @@ def update_node_run(state: SandboxState, request: ApiRequest, node_run_id: str) 
     _check_open(run, node_run)
     if body.get("status") == COMPLETED and "result" not in body:
         raise invalid("body must have required property 'result' when the status is COMPLETED")
-    report = state.workflows.reports.get(node_run_id, NodeReport())
+    report = state.workflows.report_on(node_run_id)
     output = body.get("output", report.output)
     fields: dict[str, Any] = {
         "output": output,
@@ -53,13 +53,7 @@ def update_node_run(state: SandboxState, request: ApiRequest, node_run_id: str) 
         fields["outcome"] = NodeOutcome(result=NodeResult(body["result"]), output=output or {})
     state.workflows.report(node_run_id, **fields)
     note = describe_update(body)
-    return ApiResponse(
-        status=200,
-        document={"ok": True, "run": node_run_document(state.workflows, run, node_run)},
-        run_id=node_run_id,
-        note=note,
-        walks=run.id,
-    )
+    return ok({"run": node_run_document(state.workflows, run, node_run)}, note, run_id=node_run_id, walks=run.id)
 
 
 def update_node_run_in(state: SandboxState, request: ApiRequest, run_id: str, node_run_id: str) -> ApiResponse:
@@ -80,7 +74,7 @@ def show_node_run(state: SandboxState, _: ApiRequest, node_run_id: str) -> ApiRe
     if found is None:
         return _show_made_up(state, node_run_id)
     document = node_run_document(state.workflows, *found)
-    return ApiResponse(status=200, document={"ok": True, "nodeRun": document}, run_id=node_run_id)
+    return ok({"nodeRun": document}, run_id=node_run_id)
 
 
 def list_node_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
@@ -90,9 +84,9 @@ def list_node_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
         node_run_document(state.workflows, run, each, with_config=with_config)
         for run in state.workflows.runs.values()
         for each in run.node_runs
-        if wanted in (None, state.workflows.reports.get(each.id, NodeReport()).external_run_id)
+        if wanted in (None, state.workflows.report_on(each.id).external_run_id)
     ]
-    return ApiResponse(status=200, document={"ok": True, "nodeRuns": found}, note=f"{len(found)} node runs")
+    return ok({"nodeRuns": found}, f"{len(found)} node runs")
 
 
 def add_logs(state: SandboxState, request: ApiRequest, node_run_id: str) -> ApiResponse:
@@ -103,17 +97,17 @@ def add_logs(state: SandboxState, request: ApiRequest, node_run_id: str) -> ApiR
     body = read_body(request, checks.NODE_LOGS, required=("logs",))
     at = format_time(state.now())
     logs = [{"level": log.get("level", "INFO"), "message": log["message"], "createdAt": at} for log in body["logs"]]
-    known = state.workflows.reports.get(node_run_id, NodeReport()).logs
+    known = state.workflows.report_on(node_run_id).logs
     state.workflows.report(node_run_id, logs=(*known, *logs))
-    return ApiResponse(status=201, document={"ok": True, "logs": logs}, run_id=node_run_id, note=_counted(len(logs)))
+    return ok({"logs": logs}, _counted(len(logs)), status=201, run_id=node_run_id)
 
 
 def list_logs(state: SandboxState, _: ApiRequest, node_run_id: str) -> ApiResponse:
     """Return the log of a node run."""
     if state.workflows.find_node_run(node_run_id) is None:
         return _list_logs_of_made_up(state, node_run_id)
-    logs = list(state.workflows.reports.get(node_run_id, NodeReport()).logs)
-    return ApiResponse(status=200, document={"ok": True, "logs": logs}, run_id=node_run_id)
+    logs = list(state.workflows.report_on(node_run_id).logs)
+    return ok({"logs": logs}, run_id=node_run_id)
 
 
 def respond(state: SandboxState, request: ApiRequest, node_run_id: str) -> ApiResponse:
@@ -127,25 +121,22 @@ def respond(state: SandboxState, request: ApiRequest, node_run_id: str) -> ApiRe
         raise Refused(409, "run_exhausted", f'The node run "{node_run_id}" takes no more responses')
     if body["buttonIdentifier"] not in {outlet.identifier for outlet in node.outlets}:
         raise invalid("body/buttonIdentifier must be the identifier of an outlet")
-    known = state.workflows.reports.get(node_run_id, NodeReport()).responses
+    known = state.workflows.report_on(node_run_id).responses
     response = {
         "buttonIdentifier": body["buttonIdentifier"],
         "inputs": body.get("inputs", {}),
         "submitterInfo": {"submittedBy": state.client_id},
     }
     state.workflows.report(node_run_id, responses=(*known, response))
-    return ApiResponse(
-        status=200,
-        document={"ok": True},
-        run_id=node_run_id,
-        note=f"responded {body['buttonIdentifier']}",
-        walks=run.id,
-    )
+    return ok(note=f"responded {body['buttonIdentifier']}", run_id=node_run_id, walks=run.id)
 
 
-def claim(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Return the node runs that wait for the agent, or for one integration, the oldest first."""
-    body = read_body(request, checks.CLAIM_NODES, required=("installationId",))
+def claim(state: SandboxState, request: ApiRequest, *_: str) -> ApiResponse:
+    """Return the node runs that wait for the agent, or for one integration, the oldest first.
+
+    The path may name the organization, as in `acknowledge`.
+    """
+    body = read_body(request, checks.CLAIM, required=("installationId",))
     now = state.now()
     until = now + body.get("visibilityTimeoutMs", CLAIM_S * 1000) / 1000
     claimed: list[dict[str, Any]] = []
@@ -156,36 +147,23 @@ def claim(state: SandboxState, request: ApiRequest) -> ApiResponse:
             claimed.append(claimed_document(state.workflows, run, node_run))
     left = body.get("limit", DEFAULT_CLAIMED) - len(claimed)
     made = _claimed_made_up(state, body, left) if installation == AGENT else []
-    document = {"ok": True, "nodeRuns": [*claimed, *made]}
     count = len(claimed) + len(made)
     claimer = "the agent" if installation == AGENT else f"the integration {brief(installation)}"
     note = f"{claimer} claimed {count} node runs" if count else f"no node run waits for {claimer}"
-    return ApiResponse(status=200, document=document, note=note)
+    return ok({"nodeRuns": [*claimed, *made]}, note)
 
 
-def acknowledge(state: SandboxState, request: ApiRequest) -> ApiResponse:
+def acknowledge(state: SandboxState, request: ApiRequest, *_: str) -> ApiResponse:
     """Record that the agent took a node run; 409 if it was taken already."""
     body = read_body(request, checks.ACK_NODE, required=("nodeRunIdentifier",))
     node_run_id = body["nodeRunIdentifier"]
-    run, _ = _known(state, node_run_id)
-    report = state.workflows.reports.get(node_run_id, NodeReport())
+    run = _known(state, node_run_id)[0]
+    report = state.workflows.report_on(node_run_id)
     if report.is_acked or report.claimed_until is None:
         raise Refused(409, "already_acknowledged", f'The node run "{node_run_id}" was taken already')
     state.workflows.report(node_run_id, is_acked=True, claimed_until=None)
-    state.add_workflow_event(
-        run.id, run.workflow.identifier, run.status, f"{node_run_id} was taken by {report.installation_id}"
-    )
-    return ApiResponse(status=200, document={"ok": True, "acked": True}, run_id=node_run_id, note="acknowledged")
-
-
-def claim_in(state: SandboxState, request: ApiRequest, _: str) -> ApiResponse:
-    """Do what `claim` does, under a path with the organization."""
-    return claim(state, request)
-
-
-def acknowledge_in(state: SandboxState, request: ApiRequest, _: str) -> ApiResponse:
-    """Do what `acknowledge` does, under a path with the organization."""
-    return acknowledge(state, request)
+    state.add_workflow_event(run, f"{node_run_id} was taken by {report.installation_id}")
+    return ok({"acked": True}, "acknowledged", run_id=node_run_id)
 
 
 def _waiting(state: SandboxState, now: float, excluded: Any, installation: str) -> list[tuple[WorkflowRun, NodeRun]]:
@@ -194,7 +172,7 @@ def _waiting(state: SandboxState, now: float, excluded: Any, installation: str) 
         node_run = run.current
         if node_run is None or node_run.progress is not Progress.WAITING:
             continue
-        report = state.workflows.reports.get(node_run.id, NodeReport())
+        report = state.workflows.report_on(node_run.id)
         is_free = report.claimed_until is None or now >= report.claimed_until
         uid = f"{run.workflow.identifier}:{node_run.node}"
         is_own = report.is_for_agent if installation == AGENT else report.offered_to == installation

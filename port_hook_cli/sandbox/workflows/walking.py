@@ -18,10 +18,9 @@ from port_hook_cli.invocations.records import format_time
 from port_hook_cli.javascript.nesting import MOST_LEVELS, value_nests_too_deep
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox.entities import STRICT, check_entity
+from port_hook_cli.sandbox.invocations import RunsTopic, message_and_hint
 from port_hook_cli.sandbox.messages import Refused, full
-from port_hook_cli.sandbox.recipients import RunsTopic, message_and_hint
 from port_hook_cli.sandbox.state import SandboxState
-from port_hook_cli.sandbox.workflows.book import NodeReport
 from port_hook_cli.text.safe import brief
 from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult, failed
 from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, end_node
@@ -173,7 +172,7 @@ class _SandboxEffects:
 
     def _log(self, node_run_id: str, level: str, message: str) -> None:
         """Add an entry to the log of a node run. Port does not document the entries of a verbose node."""
-        known = self._state.workflows.reports.get(node_run_id, NodeReport()).logs
+        known = self._state.workflows.report_on(node_run_id).logs
         entry = {"level": level, "message": message, "createdAt": self.now()}
         self._state.workflows.report(node_run_id, logs=(*known, entry))
 
@@ -215,8 +214,7 @@ class _SandboxEffects:
         return NodeOutcome(result=None, remarks=(f"published to {place}", WRAPPER_REMARK))
 
     async def reported(self, run: WorkflowRun, node_run: NodeRun) -> NodeOutcome | None:  # noqa: ARG002
-        report = self._state.workflows.reports.get(node_run.id)
-        return None if report is None else report.outcome
+        return self._state.workflows.report_on(node_run.id).outcome
 
     async def observe(self, step: Step) -> None:
         known = self._state.workflows.runs.get(step.run.id)
@@ -225,25 +223,20 @@ class _SandboxEffects:
         self._state.workflows.save(step.run)
         if self.has_agent and _is_for_agent(step) and step.request is not None:
             self._state.workflows.report(step.node_run.id, is_for_agent=True, config=agent_config(step.request))
-        self._tell(
-            step.run,
-            f"{_told(step, self._state.masker().text)}{'' if step.delivery is None else self._hint(step.delivery)}",
-        )
+        note = _told(step, self._state.masker().text)
+        hint = "" if step.delivery is None else self._hint(step.delivery)
+        self._state.add_workflow_event(step.run, f"{note}{hint}")
         self._commit()
 
     def _response(self, run: WorkflowRun, node: Node) -> Resolution | None:
         assert run.current is not None
-        report = self._state.workflows.reports.get(run.current.id)
-        responses = report.responses if report is not None else ()
+        responses = self._state.workflows.report_on(run.current.id).responses
         for outlet in node.outlets:
             if sum(each["buttonIdentifier"] == outlet.identifier for each in responses) >= outlet.responders:
                 output = {"selectedOutlet": {"identifier": outlet.identifier}, "responses": list(responses)}
                 outcome = NodeOutcome(result=NodeResult.SUCCESS, output=output)
                 return Resolution(outcome=outcome, outlet=outlet.identifier)
         return None
-
-    def _tell(self, run: WorkflowRun, note: str) -> None:
-        self._state.add_workflow_event(run.id, run.workflow.identifier, str(run.result or run.status), note)
 
 
 def upsert_entity(state: SandboxState, config: Mapping[str, Any]) -> NodeOutcome:

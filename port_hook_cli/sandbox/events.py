@@ -1,9 +1,13 @@
-"""What `sandbox` prints: shell lines that configure a backend, and a line or record for each call and step of a run."""
+"""What happens in a sandbox, and how `sandbox` prints it: each call, each step of a run, and its start.
+
+The start has shell lines that configure a backend.
+"""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +19,55 @@ EMBEDDED_LIMITS = (
     "The embedded broker is for this machine, and for one consumer in each group: it has no TLS and no "
     "passwords, it forgets its messages when the sandbox ends, and it cannot find messages by time."
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiEvent:
+    """One call and its response. `at` is seconds since the epoch; `note` describes what the call did."""
+
+    at: float
+    method: str
+    path: str
+    status: int
+    run_id: str | None = None
+    note: str = ""
+
+    @property
+    def line(self) -> str:
+        """The line for a terminal, with the time of day in UTC."""
+        suffix = f"  {printable(self.note)}" if self.note else ""
+        return f"{_time(self.at)} {printable(self.method)} {printable(self.path)} {self.status}{suffix}"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The record of `sandbox --json`."""
+        return {"schema": SANDBOX, "type": "call", **asdict(self), "at": format_time(self.at)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEvent:
+    """One step of a run that the sandbox started. `at` is seconds since the epoch."""
+
+    at: float
+    run_id: str
+    action: str
+    status: str
+    note: str
+
+    @property
+    def line(self) -> str:
+        """The line for a terminal, with the time of day in UTC."""
+        named = f"{printable(self.run_id)} {brief(self.action, 40)} {printable(self.status)}"
+        return f"{_time(self.at)} run {named}  {printable(self.note)}"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The record of `sandbox --json`."""
+        return {"schema": SANDBOX, "type": "run", **asdict(self), "at": format_time(self.at)}
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S")
 
 
 def format_exports(url: str, client_id: str, client_secret: str, organization: str | None = None) -> str:
@@ -39,21 +92,6 @@ def kafka_lines(topic: str, brokers: Sequence[str], *, is_embedded: bool) -> Ite
         yield EMBEDDED_LIMITS
 
 
-def format_api_event(at: float, method: str, path: str, status: int, note: str) -> str:
-    """Return the line for one call; `at`, in seconds since the epoch, is shown as the time of day in UTC."""
-    suffix = f"  {printable(note)}" if note else ""
-    return f"{_time(at)} {printable(method)} {printable(path)} {status}{suffix}"
-
-
-def format_run_event(at: float, run_id: str, action: str, status: str, note: str) -> str:
-    """Return the line for one step of a run; `at` is seconds since the epoch."""
-    return f"{_time(at)} run {printable(run_id)} {brief(action, 40)} {printable(status)}  {printable(note)}"
-
-
-def _time(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S")
-
-
 def sandbox_ready_record(
     url: str, client_id: str, client_secret: str, *, kafka: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
@@ -71,32 +109,3 @@ def sandbox_ready_record(
 def kafka_fields(topic: str, brokers: Sequence[str], *, is_embedded: bool) -> dict[str, Any]:
     """Return where the invocations are published, for the `ready` record."""
     return {"brokers": list(brokers), "topic": topic, "embedded": is_embedded}
-
-
-def sandbox_call_record(
-    at: float, method: str, path: str, status: int, *, run_id: str | None, note: str
-) -> dict[str, Any]:
-    """Return the record of one call and its response; `at` is seconds since the epoch."""
-    return {
-        "schema": SANDBOX,
-        "type": "call",
-        "at": format_time(at),
-        "method": method,
-        "path": path,
-        "status": status,
-        "run_id": run_id,
-        "note": note,
-    }
-
-
-def sandbox_run_record(at: float, run_id: str, action: str, status: str, note: str) -> dict[str, Any]:
-    """Return the record of one step of a run that the sandbox started; `at` is seconds since the epoch."""
-    return {
-        "schema": SANDBOX,
-        "type": "run",
-        "at": format_time(at),
-        "run_id": run_id,
-        "action": action,
-        "status": status,
-        "note": note,
-    }

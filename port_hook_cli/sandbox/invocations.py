@@ -1,9 +1,4 @@
-"""Where invocations go besides to a web server: the Kafka topic, and Port's own API.
-
-Port calls its own API "with automatic authentication", with the organization's own credentials (docs, webhook page).
-The sandbox answers such a request itself, so that nothing leaves this machine. Port does not document what an
-`authorization` header of the action does then. Here it has no effect.
-"""
+"""The invocation of a run: its request, who makes it, and where it goes if not to a web server."""
 
 from __future__ import annotations
 
@@ -26,103 +21,6 @@ from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, read_request
 from port_hook_cli.sandbox.run import MAX_RUNS
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.signatures.signing import TimestampUnit, signed_message
-
-
-class Publishes(Protocol):
-    """Publishes messages, as `kafka.producer.KafkaPublisher` does."""
-
-    async def find(self, topic: str) -> None:
-        """Create a topic, or raise BrokerError if no broker responds."""
-        ...
-
-    async def publish(self, topic: str, message: bytes) -> object:
-        """Publish a message; the result says where it is. Raises BrokerError if it is not confirmed."""
-        ...
-
-
-class RunsTopic:
-    """The topic of an organization's invocations. Its messages are signed like Port's."""
-
-    def __init__(self, state: SandboxState, publisher: Publishes, unit: TimestampUnit) -> None:
-        self._state = state
-        self._publisher = publisher
-        self._unit = unit
-
-    @property
-    def name(self) -> str:
-        """The name of the topic."""
-        return f"{self._state.organization['id']}{RUNS_SUFFIX}"
-
-    async def open(self) -> None:
-        """Make sure that a consumer finds the topic and the topic of the change log; raises BrokerError."""
-        for name in (self.name, f"{self._state.organization['id']}{CHANGE_LOG_SUFFIX}"):
-            await self._publisher.find(name)
-
-    async def publish(self, document: Any) -> str:
-        """Publish a message and return where it is; raises BrokerError if it is not confirmed."""
-        stamp = self._unit.stamp(self._state.now())
-        return str(await self._publisher.publish(self.name, signed_message(document, self._state.client_secret, stamp)))
-
-
-MAX_CHAIN = 100
-"""How many runs a run, and the runs that it starts through Port's API, may start. Port does not document a limit."""
-
-
-@dataclass(slots=True)
-class _Chain:
-    """A run that a user or client started, and all the runs that it led to."""
-
-    started: int = 0
-
-
-class OwnApi:
-    """Answers requests to Port's own API.
-
-    `answer` takes a request, its path and query, and the id of the run that makes it.
-    """
-
-    def __init__(self, state: SandboxState, answer: Callable[[ApiRequest, str, str], ApiResponse]) -> None:
-        self._state = state
-        self._answer = answer
-        self._chains: dict[str, _Chain] = {}
-
-    def reset(self) -> None:
-        """Forget which runs started others."""
-        self._chains.clear()
-
-    def deliver(self, run_id: str, invocation: Invocation, url: str) -> Delivery:
-        """Return the response to the invocation of a run. Raises PortHookError after `MAX_CHAIN` runs in a chain."""
-        parts = urlsplit(sendable_url(url))
-        target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
-        fields = {name.lower(): value for name, value in reversed(tuple(invocation.headers))}
-        request = replace(
-            read_request(invocation.method, target, fields, invocation.body), token=self._state.issue_token()
-        )
-        chain, starts = self._chain_of(run_id), request.method == "POST" and request.segments[-1:] == ("runs",)
-        if starts and chain.started >= MAX_CHAIN:
-            raise PortHookError(
-                f"The sandbox stops runs that start one another through Port's API after {MAX_CHAIN} runs."
-            )
-        began = time.perf_counter()
-        given = self._answer(request, target, run_id)
-        if starts and given.run_id is not None:
-            chain.started += 1
-            self._chains[given.run_id] = chain
-        return Delivery(
-            url=url,
-            status=given.status,
-            latency_ms=(time.perf_counter() - began) * 1000,
-            headers=Headers((("content-type", "application/json"), *given.headers.items())),
-            body=json.dumps(given.document).encode()[:SHOWN_BYTES],
-        )
-
-    def _chain_of(self, run_id: str) -> _Chain:
-        found = self._state.workflows.find_node_run(run_id) if is_node_run(run_id) else None
-        caller = run_id if found is None else found[0].id
-        if len(self._chains) > 2 * MAX_RUNS:
-            known = self._state.runs.keys() | self._state.workflows.runs.keys()
-            self._chains = {name: chain for name, chain in self._chains.items() if name in known}
-        return self._chains.setdefault(caller, _Chain())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,3 +101,104 @@ def _as_document(body: bytes) -> Any:
 def message_and_hint(problem: PortHookError) -> str:
     """Return an error's message and hint on one line."""
     return f"{problem.message} {problem.hint}".strip()
+
+
+class Publishes(Protocol):
+    """Publishes messages, as `kafka.producer.KafkaPublisher` does."""
+
+    async def find(self, topic: str) -> None:
+        """Create a topic, or raise BrokerError if no broker responds."""
+        ...
+
+    async def publish(self, topic: str, message: bytes) -> object:
+        """Publish a message; the result says where it is. Raises BrokerError if it is not confirmed."""
+        ...
+
+
+class RunsTopic:
+    """The topic of an organization's invocations. Its messages are signed like Port's."""
+
+    def __init__(self, state: SandboxState, publisher: Publishes, unit: TimestampUnit) -> None:
+        self._state = state
+        self._publisher = publisher
+        self._unit = unit
+
+    @property
+    def name(self) -> str:
+        """The name of the topic."""
+        return f"{self._state.organization['id']}{RUNS_SUFFIX}"
+
+    async def open(self) -> None:
+        """Make sure that a consumer finds the topic and the topic of the change log; raises BrokerError."""
+        for name in (self.name, f"{self._state.organization['id']}{CHANGE_LOG_SUFFIX}"):
+            await self._publisher.find(name)
+
+    async def publish(self, document: Any) -> str:
+        """Publish a message and return where it is; raises BrokerError if it is not confirmed."""
+        stamp = self._unit.stamp(self._state.now())
+        return str(await self._publisher.publish(self.name, signed_message(document, self._state.client_secret, stamp)))
+
+
+MAX_CHAIN = 100
+"""How many runs a run, and the runs that it starts through Port's API, may start. Port does not document a limit."""
+
+
+@dataclass(slots=True)
+class _Chain:
+    """A run that a user or client started, and all the runs that it led to."""
+
+    started: int = 0
+
+
+class OwnApi:
+    """Answers requests to Port's own API.
+
+    Port calls its own API "with automatic authentication", with the organization's own credentials (docs, webhook
+    page). The sandbox answers such a request itself, so that nothing leaves this machine. Port does not document what
+    an `authorization` header of the action does then. Here it has no effect.
+
+    `answer` takes a request, its path and query, and the id of the run that makes it.
+    """
+
+    def __init__(self, state: SandboxState, answer: Callable[[ApiRequest, str, str], ApiResponse]) -> None:
+        self._state = state
+        self._answer = answer
+        self._chains: dict[str, _Chain] = {}
+
+    def reset(self) -> None:
+        """Forget which runs started others."""
+        self._chains.clear()
+
+    def deliver(self, run_id: str, invocation: Invocation, url: str) -> Delivery:
+        """Return the response to the invocation of a run. Raises PortHookError after `MAX_CHAIN` runs in a chain."""
+        parts = urlsplit(sendable_url(url))
+        target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
+        fields = {name.lower(): value for name, value in reversed(tuple(invocation.headers))}
+        request = replace(
+            read_request(invocation.method, target, fields, invocation.body), token=self._state.issue_token()
+        )
+        chain, starts = self._chain_of(run_id), request.method == "POST" and request.segments[-1:] == ("runs",)
+        if starts and chain.started >= MAX_CHAIN:
+            raise PortHookError(
+                f"The sandbox stops runs that start one another through Port's API after {MAX_CHAIN} runs."
+            )
+        began = time.perf_counter()
+        given = self._answer(request, target, run_id)
+        if starts and given.run_id is not None:
+            chain.started += 1
+            self._chains[given.run_id] = chain
+        return Delivery(
+            url=url,
+            status=given.status,
+            latency_ms=(time.perf_counter() - began) * 1000,
+            headers=Headers((("content-type", "application/json"), *given.headers.items())),
+            body=json.dumps(given.document).encode()[:SHOWN_BYTES],
+        )
+
+    def _chain_of(self, run_id: str) -> _Chain:
+        found = self._state.workflows.find_node_run(run_id) if is_node_run(run_id) else None
+        caller = run_id if found is None else found[0].id
+        if len(self._chains) > 2 * MAX_RUNS:
+            known = self._state.runs.keys() | self._state.workflows.runs.keys()
+            self._chains = {name: chain for name, chain in self._chains.items() if name in known}
+        return self._chains.setdefault(caller, _Chain())
