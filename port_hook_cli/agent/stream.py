@@ -86,11 +86,8 @@ class ClaimLeft:
 AgentEvent: TypeAlias = PerformingEvent | Watching | Arrived | Unread | Predicted | Unsent | Unfinished | ClaimLeft
 
 
-@dataclass(frozen=True, slots=True)
-class StreamEnd:
-    """The end of a stream. `failure` is the first request without a 2xx response, or the error that prevented it."""
-
-    failure: Performed | PortHookError | None
+AgentFailure: TypeAlias = Performed | PortHookError
+"""A request without a 2xx response, or the error that prevented it."""
 
 
 class MessageSource(Protocol):
@@ -101,29 +98,15 @@ class MessageSource(Protocol):
         ...
 
 
-async def stream(
-    source: MessageSource,
-    predictor: Predictor,
-    mappings: StreamMappings,
-    sender: AgentSender | None,
-    count: int | None,
-    on_event: Callable[[AgentEvent], None],
-) -> StreamEnd:
-    """Handle the messages of a source until `count` were handled, or until it is cancelled. Raises PortHookError.
-
-    Without a `sender`, nothing is sent.
-    """
-    messages = MessageStream(predictor, mappings, sender, count, on_event)
-    await source.feed(messages)
-    return StreamEnd(messages.failure)
-
-
 async def _allowed() -> bool:
     return True
 
 
 class MessageStream:
-    """Handles one message at a time. `ended` is done after the last message, or has the error that ended the stream."""
+    """Handles one message at a time, until `count` were handled. Without a `sender`, nothing is sent.
+
+    `ended` is done after the last message, or has the error that ended the stream.
+    """
 
     def __init__(
         self,
@@ -139,8 +122,16 @@ class MessageStream:
         self._lock = asyncio.Lock()
         self._taken = 0
         self.on_event = on_event
-        self.failure: Performed | PortHookError | None = None
+        self._failure: AgentFailure | None = None
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def take_all(self, source: MessageSource) -> AgentFailure | None:
+        """Handle the messages of a source until the end or a cancellation; return the first failure of a request.
+
+        Raises PortHookError.
+        """
+        await source.feed(self)
+        return self._failure
 
     async def wait(self) -> None:
         """Wait for the end or a cancellation; raises the error that ended the stream."""
@@ -233,7 +224,7 @@ class MessageStream:
             url = self._sender.url_for(shown)
         except UsageError as problem:
             self.on_event(Unsent(shown, problem))
-            self.failure = self.failure or problem
+            self._failure = self._failure or problem
             return False
         if not await before_sending():
             self.on_event(Predicted(shown))
@@ -242,8 +233,8 @@ class MessageStream:
             performed = await perform(shown, url, self._sender.send, self._sender.port, self.on_event)
         except PortHookError as problem:
             self.on_event(Unfinished(problem))
-            self.failure = self.failure or problem
+            self._failure = self._failure or problem
             return False
         if not performed.delivery.ok:
-            self.failure = self.failure or performed
+            self._failure = self._failure or performed
         return True

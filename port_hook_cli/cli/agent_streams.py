@@ -12,7 +12,7 @@ from typing import Any
 from port_hook_cli.agent.mappings import stream_mappings
 from port_hook_cli.agent.performing import AgentSender, Performed, perform, require_reportable
 from port_hook_cli.agent.sources import ClaimedRuns, ListedRuns, polling_interval_s
-from port_hook_cli.agent.stream import StreamEnd, stream
+from port_hook_cli.agent.stream import AgentFailure, MessageSource, MessageStream
 from port_hook_cli.cli.agent_options import AgentOptions
 from port_hook_cli.cli.agent_screen import AgentScreen
 from port_hook_cli.cli.exit_codes import ExitCode, exit_code_of
@@ -59,10 +59,11 @@ def follow_topics(given: AgentOptions) -> ExitCode:
     with given.predictor(access, (beginning,)) as (predictor, screen):
         mappings = stream_mappings(given.mappings(), watch=given.mapping.watch)
 
-        async def work() -> StreamEnd:
+        async def work() -> AgentFailure | None:
             async with access.client() if reports else nullcontext() as port:
                 reporting = None if sender is None else replace(sender, port=port)
-                return await stream(source, predictor, mappings, reporting, given.arrivals.count, screen.on_event)
+                messages = MessageStream(predictor, mappings, reporting, given.arrivals.count, screen.on_event)
+                return await messages.take_all(source)
 
         return _until_stopped(work)
 
@@ -76,16 +77,17 @@ def follow_runs(given: AgentOptions) -> ExitCode:
     with given.predictor(access, _beginning(api_url, claims=sender is not None)) as (predictor, screen):
         mappings = stream_mappings(given.mappings(), watch=given.mapping.watch)
 
-        async def work() -> StreamEnd:
+        async def work() -> AgentFailure | None:
             if sender is not None:
                 await _confirm(api_url, given)
             async with access.client() as api:
-                if sender is None:
-                    listed = ListedRuns(api, polling_interval_s(api_url), since_s=since_s)
-                    return await stream(listed, predictor, mappings, None, given.arrivals.count, screen.on_event)
-                claimed = ClaimedRuns(api, polling_interval_s(api_url), reports=reports)
-                reporting = replace(sender, port=api) if reports else sender
-                return await stream(claimed, predictor, mappings, reporting, given.arrivals.count, screen.on_event)
+                source: MessageSource = ListedRuns(api, polling_interval_s(api_url), since_s=since_s)
+                reporting = sender
+                if sender is not None:
+                    source = ClaimedRuns(api, polling_interval_s(api_url), reports=reports)
+                    reporting = replace(sender, port=api) if reports else sender
+                messages = MessageStream(predictor, mappings, reporting, given.arrivals.count, screen.on_event)
+                return await messages.take_all(source)
 
         return _until_stopped(work)
 
@@ -125,7 +127,7 @@ async def confirm_claims(
         raise UsageError("No run was claimed.", hint="Leave out --send to only show the runs.")
 
 
-def _until_stopped(work: Callable[[], Coroutine[Any, Any, StreamEnd]]) -> ExitCode:
+def _until_stopped(work: Callable[[], Coroutine[Any, Any, AgentFailure | None]]) -> ExitCode:
     """Do `work` until it ends, or until Ctrl-C or SIGTERM, which cancels it. Return the exit code."""
 
     async def run() -> ExitCode:
@@ -137,7 +139,7 @@ def _until_stopped(work: Callable[[], Coroutine[Any, Any, StreamEnd]]) -> ExitCo
             if not working.done():
                 working.cancel()
             try:
-                return _code_of((await working).failure)
+                return _code_of(await working)
             except asyncio.CancelledError:
                 return ExitCode.OK
 

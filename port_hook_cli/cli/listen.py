@@ -77,8 +77,9 @@ def listen(
     responses.refuse_seed_without_chance()
     from port_hook_cli.cli.listen_process import RunWatching, run_session
     from port_hook_cli.listener.screen import Display
-    from port_hook_cli.listener.session import Session
+    from port_hook_cli.listener.session import Interaction, Session
     from port_hook_cli.terminal.prompts import asker
+    from port_hook_cli.tunnels.protocol import decline
 
     tunnel_options = tunnel.read(is_needed=not kafka.is_read)
     # The ready lines say where the secret comes from.
@@ -102,11 +103,11 @@ def listen(
     session = Session(
         plan=plan,
         tunnel=tunnel_options,
-        ask=ask,
-        copy=tunnel.copy,
-        secret_place=settings.secret_place if settings else "",
         retarget=retarget.with_access(access, ask),
         sources=(_kafka_source(kafka, target, retarget, access, ask, runtime),) if kafka.is_read else (),
+    )
+    interaction = Interaction(
+        ask=ask or decline, copies_url=tunnel.copy, secret_place=settings.secret_place if settings else ""
     )
     display = Display(
         compact=output.compact,
@@ -130,9 +131,9 @@ def listen(
         )
         observers.append(observer)
         session = replace(session, companions=(companion,))
-    watching = RunWatching(report=runs.report, follow_s=runs.follow_timeout if runs.follow else None)
+    watching = RunWatching(access=access, report=runs.report, follow_s=runs.follow_timeout if runs.follow else None)
     shown_as = None if output.json else display
-    return asyncio.run(run_session(session, runtime, shown_as, watching, access, observers, open_page))
+    return asyncio.run(run_session(session, runtime, shown_as, interaction, watching, observers, open_page))
 
 
 def _policy(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,18 +14,16 @@ from port_hook_cli.heap import tune_heap
 from port_hook_cli.listener.ending import EndReason
 from port_hook_cli.listener.keys import KeyCommands
 from port_hook_cli.listener.screen import Display, JsonScreen, TextScreen
-from port_hook_cli.listener.session import Session, StoppedEarly, listening
+from port_hook_cli.listener.session import Interaction, Session, StoppedEarly, listening
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.signals import stop_signal
-from port_hook_cli.terminal.threads import UnwaitedThreads
+from port_hook_cli.terminal.threads import UnwaitedThreads, switching_often
 
 if TYPE_CHECKING:
     from port_hook_cli.listener.observers import Observer
     from port_hook_cli.port_api.access import PortAccess
 
 _REPEAT_S = 10.0
-# Rendering for a terminal takes milliseconds in a thread. Python's default lets a thread run for 5 ms at a time.
-_SWITCH_INTERVAL_S = 0.001
 _EXIT_CODES = {
     EndReason.STOPPED: ExitCode.OK,
     EndReason.UNMET: ExitCode.FAILED,
@@ -38,28 +35,29 @@ _EXIT_CODES = {
 class RunWatching:
     """What to do with runs in Port after the handler has responded: `report` their end, follow them for `follow_s`."""
 
+    access: PortAccess
     report: str | None = None
     follow_s: float | None = None
 
-    def observers(self, access: PortAccess, screen: Observer, settled: set[str]) -> Iterator[Observer]:
+    def observers(self, screen: Observer, settled: set[str]) -> Iterator[Observer]:
         """Yield the observers. Reports come first, so that a run is followed to its end; `settled` gets ended runs."""
         if self.report is not None:
             from port_hook_cli.listener.port_runs import RunReporter
             from port_hook_cli.runs.updates import RunStatus
 
-            yield RunReporter(RunStatus(self.report), access.client, screen, settled)
+            yield RunReporter(RunStatus(self.report), self.access.client, screen, settled)
         if self.follow_s is not None:
             from port_hook_cli.listener.port_runs import RunFollower
 
-            yield RunFollower(access.client, screen, settled, timeout_s=self.follow_s)
+            yield RunFollower(self.access.client, screen, settled, timeout_s=self.follow_s)
 
 
 async def run_session(
     session: Session,
     runtime: Runtime,
     display: Display | None,
+    interaction: Interaction,
     watching: RunWatching,
-    access: PortAccess,
     observers: Sequence[Observer],
     open_page: Callable[[], None] | None,
 ) -> ExitCode:
@@ -85,12 +83,12 @@ async def run_session(
         settled: set[str] = set()
         if isinstance(screen, TextScreen):
             secret = session.plan.policy.secret
-            keys = KeyCommands(runtime, secret, access, toggle=screen.toggle, open_page=open_page)
-            session, observers = replace(session, keys=keys), [*observers, keys]
+            keys = KeyCommands(runtime, secret, watching.access, toggle=screen.toggle, open_page=open_page)
+            interaction, observers = replace(interaction, keys=keys), [*observers, keys]
         session = replace(session, settled=settled)
-        everyone = [screen, *observers, *watching.observers(access, screen, settled)]
+        everyone = [screen, *observers, *watching.observers(screen, settled)]
         try:
-            async with listening(session, runtime, everyone, stop) as listener:
+            async with listening(session, runtime, everyone, stop, interaction) as listener:
                 ended = await listener.wait()
         except StoppedEarly:
             return ExitCode.OK
@@ -104,12 +102,8 @@ def _tuned() -> Iterator[None]:
     # Objects from the start-up live until the end, and requests create no cycles: garbage collection can be rare.
     gc.freeze()
     gc.set_threshold(20_000)
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    try:
+    with switching_often():  # rendering for a terminal takes milliseconds in a thread
         yield
-    finally:
-        sys.setswitchinterval(interval)
 
 
 class _LoopProblems:

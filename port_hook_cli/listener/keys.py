@@ -83,7 +83,7 @@ class KeyCommands(Observer):
             "f": lambda: notice("Showing one line per invocation." if self._toggle() else "Showing everything."),
             "i": lambda: self._inspect(notice),
             "p": lambda: notice(pause_line(_pause_or_resume(turns))),
-            "?": lambda: _tell_all(_help(turns), notice),
+            "?": lambda: self._help(turns, notice),
             "q": stop.set,
         }
 
@@ -99,7 +99,8 @@ class KeyCommands(Observer):
                 return
             # `typed` is empty if Ctrl-C or Ctrl-Z discarded the keys after the terminal became readable.
             for key in dict.fromkeys(typed.decode("ascii", "ignore")):  # a key that is held down counts once
-                does.get(key, _nothing)()
+                if key in does:
+                    does[key]()
 
         waiting: deque[asyncio.TimerHandle] = deque(maxlen=1)
         loop.add_reader(descriptor, read)
@@ -151,6 +152,11 @@ class KeyCommands(Observer):
         environ, terminal = self._runtime.environ, self._runtime.stderr
         notice(await asyncio.to_thread(lambda: copy_text(url, environ=environ, terminal=terminal)))
 
+    @staticmethod
+    def _help(turns: Turns, notice: Callable[[str], None]) -> None:
+        for key, meaning in KEYS.items():
+            notice(f"{key}  {meaning}" + (f" ({turns.waiting} held)" if key == "p" and turns.is_paused else ""))
+
     def _inspect(self, notice: Callable[[str], None]) -> None:
         if self._open_page is None:
             notice("There is no inspector: start `listen` with --inspect.")
@@ -165,17 +171,3 @@ def _pause_or_resume(turns: Turns) -> int | None:
         return turns.resume()
     turns.pause()
     return None
-
-
-def _help(turns: Turns) -> Iterator[str]:
-    for key, meaning in KEYS.items():
-        yield f"{key}  {meaning}" + (f" ({turns.waiting} held)" if key == "p" and turns.is_paused else "")
-
-
-def _tell_all(lines: Iterator[str], notice: Callable[[str], None]) -> None:
-    for line in lines:
-        notice(line)
-
-
-def _nothing() -> None:
-    return

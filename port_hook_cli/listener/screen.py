@@ -37,7 +37,25 @@ class Display:
     conflict: str = ""
 
 
-class TextScreen(Observer):
+class _Screen(Observer):
+    """Writes in the background, so that a slow terminal or pipe does not slow the listener."""
+
+    def __init__(self, out: BackgroundWriter, stderr: TextIO) -> None:
+        self._out = out
+        self._err = BackgroundWriter(stderr, summarize=lambda _: "", on_broken=lambda: None)
+
+    def tunnel(self, report: TunnelReport) -> None:
+        """Show a change of the tunnel."""
+        for line in tunnel_lines(report):
+            self.notice(line)
+
+    def close(self) -> None:
+        """Write what is waiting to be written."""
+        self._out.close(_CLOSE_S)
+        self._err.close(_CLOSE_S)
+
+
+class TextScreen(_Screen):
     """Shows invocations on stdout, everything else on stderr. `on_broken` is called when stdout has no reader."""
 
     def __init__(
@@ -53,8 +71,7 @@ class TextScreen(Observer):
         self._messages = Output(stderr, environ)
         self._display = display
         self._compact = display.compact
-        self._out = BackgroundWriter(stdout, summarize=_and_more, on_broken=on_broken)
-        self._err = BackgroundWriter(stderr, summarize=_nothing, on_broken=_ignore)
+        super().__init__(BackgroundWriter(stdout, summarize=_and_more, on_broken=on_broken), stderr)
 
     def exchanged(self, exchange: Exchange) -> None:
         """Show an exchange."""
@@ -72,16 +89,6 @@ class TextScreen(Observer):
         messages = self._messages
         self._err.put(lambda _: messages.paint(messages.wrap(message_lines(printable(text)))))
 
-    def tunnel(self, report: TunnelReport) -> None:
-        """Show a change of the tunnel."""
-        for line in tunnel_lines(report):
-            self.notice(line)
-
-    def close(self) -> None:
-        """Write what is waiting to be written."""
-        self._out.close(_CLOSE_S)
-        self._err.close(_CLOSE_S)
-
     def _show(self, exchange: Exchange, *, compact: bool) -> str:
         output = self._output
         if compact:
@@ -94,12 +101,11 @@ class TextScreen(Observer):
         return output.paint(output.fit(lines)) + "\n"
 
 
-class JsonScreen(Observer):
+class JsonScreen(_Screen):
     """Prints one record per line on stdout, and nothing else there; messages go to stderr."""
 
     def __init__(self, stdout: TextIO, stderr: TextIO, *, on_broken: Callable[[], None]) -> None:
-        self._out = BackgroundWriter(stdout, summarize=_dropped, on_broken=on_broken, lossless=True)
-        self._err = BackgroundWriter(stderr, summarize=_nothing, on_broken=_ignore)
+        super().__init__(BackgroundWriter(stdout, summarize=_dropped, on_broken=on_broken, lossless=True), stderr)
 
     def exchanged(self, exchange: Exchange) -> None:
         """Print an exchange as an `invocation` record."""
@@ -112,19 +118,13 @@ class JsonScreen(Observer):
 
     def tunnel(self, report: TunnelReport) -> None:
         """Show a change of the tunnel on stderr, and print it as a `tunnel` record."""
-        for line in tunnel_lines(report):
-            self.notice(line)
+        super().tunnel(report)
         self.event(tunnel_event(report))
 
     def event(self, record: Mapping[str, Any]) -> None:
         """Print a record."""
         line = json.dumps(record, separators=(",", ":")) + "\n"
         self._out.put(lambda _: line)
-
-    def close(self) -> None:
-        """Write what is waiting to be written."""
-        self._out.close(_CLOSE_S)
-        self._err.close(_CLOSE_S)
 
 
 def _and_more(count: int) -> str:
@@ -133,11 +133,3 @@ def _and_more(count: int) -> str:
 
 def _dropped(count: int) -> str:
     return json.dumps({"schema": EVENT, "type": "dropped", "count": count}, separators=(",", ":")) + "\n"
-
-
-def _nothing(count: int) -> str:  # noqa: ARG001 - the shape of a summary
-    return ""
-
-
-def _ignore() -> None:
-    return None

@@ -21,10 +21,9 @@ from port_hook_cli.prediction.request import (
     decrypt_paths,
     map_request,
     sign_request,
-    to_wire,
 )
 from port_hook_cli.prediction.response import AgentResponse, quoted
-from port_hook_cli.prediction.wire import AgentFault, WireRequest
+from port_hook_cli.prediction.wire import AgentFault, WireRequest, wire_request
 from port_hook_cli.text.secret import Secret
 
 
@@ -135,7 +134,8 @@ def predict(message: AgentMessage, world: AgentWorld) -> Prediction:
     prediction = Prediction(message=message, tries=tries)
     mapping = prediction.mapping
     if mapping is None:
-        return replace(prediction, reason=_no_mapping(tries), unsent=reporter.untouched())
+        reason = "no mapping is enabled for it" if tries else "there is no mapping"
+        return replace(prediction, reason=reason, unsent=reporter.untouched())
     reporter = replace(reporter, mapping=mapping)
     decrypted = decrypt_paths(message.document, mapping.decrypt_paths, world.decipher)
     prediction = replace(prediction, decrypted=decrypted, reporter=reporter)
@@ -196,10 +196,6 @@ def _try(mapping: AgentMapping, message: AgentMessage, world: AgentWorld) -> Map
     return MappingTry(mapping=mapping, is_enabled=result.value is True, result=result)
 
 
-def _no_mapping(tries: Sequence[MappingTry]) -> str:
-    return "no mapping is enabled for it" if tries else "there is no mapping"
-
-
 def _prepared(prediction: Prediction, mapping: AgentMapping, reporter: Reporter, world: AgentWorld) -> Prediction:
     """Return the prediction with the request, or with the exception that prevents it."""
     was_sending = False
@@ -207,7 +203,9 @@ def _prepared(prediction: Prediction, mapping: AgentMapping, reporter: Reporter,
         request, fields = map_request(prediction.message, mapping, world.evaluate)
         prediction, was_sending = replace(prediction, fields=fields), True
         request = sign_request(request, world.settings.secret, world.timestamp)
-        wire = to_wire(request)
+        wire = wire_request(
+            request.method, request.url, headers=request.headers, query=request.query, body=request.body
+        )
     except AgentStopped as stop:
         unsent = reporter.stopped(str(stop))
         return replace(prediction, reason=f"the agent stops: {stop}", unsent=unsent)

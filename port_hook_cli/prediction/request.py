@@ -17,7 +17,7 @@ from typing import Any
 from port_hook_cli.prediction.expressions import Evaluate, Evaluated
 from port_hook_cli.prediction.mapping import AgentMapping, texts_in
 from port_hook_cli.prediction.message import AgentMessage
-from port_hook_cli.prediction.wire import AgentFault, WireRequest, signed_content, wire_request
+from port_hook_cli.prediction.wire import AgentFault, signed_content
 from port_hook_cli.signatures.signing import MESSAGE_SIGNATURE, MESSAGE_TIMESTAMP, sign
 from port_hook_cli.text.secret import MASK, SHORTEST_SECRET, Masker, Secret
 
@@ -109,17 +109,6 @@ def sign_request(request: MappedRequest, secret: Secret, timestamp: str) -> Mapp
         raise AgentFault(f"TypeError: {kind!r} object does not support item assignment")
     signature = sign(signed_content(request.body), secret, timestamp)
     return replace(request, headers={**request.headers, MESSAGE_TIMESTAMP: timestamp, MESSAGE_SIGNATURE: signature})
-
-
-def to_wire(request: MappedRequest) -> WireRequest:
-    """Return the bytes of a signed request; raises AgentFault if the agent's HTTP library refuses it."""
-    return wire_request(
-        request.method,
-        request.url,
-        headers=request.headers,
-        query=request.query,
-        body=request.body,
-    )
 
 
 Decipher = Callable[[bytes], bytes | None]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from port_hook_cli.runs.fate import command_end
 from port_hook_cli.runs.updates import Reported, ReportPlan, RunReport, plan_report
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.shown_command import PassedSignals, ShownCommand
+from port_hook_cli.terminal.threads import switching_often
 from port_hook_cli.text.remark import Say, note
 
 SEND_EVERY_S = 0.5
@@ -28,7 +28,6 @@ _TAIL_BYTES = 8 * 1024
 NOT_FOUND_CODE = 127
 NOT_EXECUTABLE_CODE = 126
 """The exit codes of a shell for a command that it cannot start."""
-_SWITCH_INTERVAL_S = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +54,9 @@ class ReportedCommand:
     given: RunReport
     api_url: str
 
-    def first_report(self) -> RunReport:
-        """Return what is reported before the command's lines."""
-        given = self.given
-        return replace(given, summary=None, output=None)
+    def plan_first(self) -> ReportPlan:
+        """Return the calls before the command's lines."""
+        return plan_report(self.run_id, replace(self.given, summary=None, output=None))
 
     def plan_last(self, exit_code: int, tail: bytes, *, is_interrupted: bool, problem: str) -> ReportPlan:
         """Return the calls that end the run."""
@@ -78,7 +76,7 @@ async def report_command(
     """Run a command and report it; raises StoreError before it starts if the report cannot be saved on disk."""
     report = KeptReports(runtime.home).create(_first_state(command, runtime), runtime.new_id())
     live = LiveReport(report, open_api, say)
-    with _switching_often(), PassedSignals() as signals:
+    with switching_often(), PassedSignals() as signals:
         log = CommandLog(report)
         exit_code, problem, sending = await _run(command, runtime, log, signals, live)
         signals.end()
@@ -111,7 +109,7 @@ async def _run(
 
 
 def _first_state(command: ReportedCommand, runtime: Runtime) -> ReportState:
-    plan = plan_report(command.run_id, command.first_report())
+    plan = command.plan_first()
     return ReportState(
         run_id=command.run_id,
         api_url=command.api_url,
@@ -155,22 +153,11 @@ def _close(report: KeptReport, live: LiveReport, exit_code: int, problem: PortHo
     )
 
 
-@contextmanager
-def _switching_often() -> Iterator[None]:
-    """Let the threads that show the output wait at most 1 ms, not 5, for the thread that reports it."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(interval)
-
-
 class LiveReport:
     """Sends a kept report while it grows. Use it as a task: `run` returns when Port has all of it.
 
-    While the command runs, a failure is noted once, and tried again after a pause. After `finish`, `run` raises
-    PortApiError, or OSError, if the rest cannot be sent.
+    `delivery` says what Port has so far. While the command runs, a failure is noted once, and tried again after a
+    pause. After `finish`, `run` raises PortApiError, or OSError, if the rest cannot be sent.
     """
 
     def __init__(
@@ -182,17 +169,11 @@ class LiveReport:
         first_pause_s: float = FIRST_PAUSE_S,
     ) -> None:
         self._first_pause_s = first_pause_s
-        self._delivery = ReportDelivery(report)
-        self._report = report
+        self.delivery = ReportDelivery(report)
         self._open_api = open_api
         self._say = say
         self._finished = asyncio.Event()
         self._has_noted = False
-
-    @property
-    def delivery(self) -> ReportDelivery:
-        """What Port has so far."""
-        return self._delivery
 
     def finish(self) -> None:
         """Send the rest now: the report is complete."""
@@ -202,7 +183,7 @@ class LiveReport:
         """Send the report until all of it is sent."""
         async with self._open_api() as api:
             pause_s = self._first_pause_s
-            while not self._delivery.is_complete:
+            while not self.delivery.is_complete:
                 is_last = self._finished.is_set()
                 try:
                     await self._send(api, is_last=is_last)
@@ -214,10 +195,10 @@ class LiveReport:
                     pause_s = min(2 * pause_s, MAX_PAUSE_S)
 
     async def _send(self, api: DeliveryApi, *, is_last: bool) -> None:
-        await self._delivery.begin(api)
-        await self._delivery.send_lines(api)
+        await self.delivery.begin(api)
+        await self.delivery.send_lines(api)
         if is_last:
-            await self._delivery.finish(api)
+            await self.delivery.finish(api)
         else:
             await self._pause(SEND_EVERY_S)
 
@@ -246,13 +227,16 @@ def _what_now(problem: PortApiError) -> str:
 
 
 class CommandLog:
-    """Takes the output of a command in threads and appends its whole lines to a report. Never raises."""
+    """Takes the output of a command in threads and appends its whole lines to a report. Never raises.
+
+    `tail` has the last lines, about 8 KiB of them.
+    """
 
     def __init__(self, report: KeptReport) -> None:
         self._spool = report.spool
         self._lock = threading.Lock()
         self._splitters: dict[int, LineSplitter] = {}
-        self._tail = b""
+        self.tail = b""
         self._is_closed = False
 
     def add(self, stream: int, chunk: bytes) -> None:
@@ -270,12 +254,7 @@ class CommandLog:
                 self._append(splitter.take_rest())
             self._is_closed = True
 
-    @property
-    def tail(self) -> bytes:
-        """The last lines, about 8 KiB of them."""
-        return self._tail
-
     def _append(self, lines: bytes) -> None:
         if lines:
             self._spool.add_lines(lines)
-            self._tail = (self._tail + lines[-_TAIL_BYTES:])[-_TAIL_BYTES:]
+            self.tail = (self.tail + lines[-_TAIL_BYTES:])[-_TAIL_BYTES:]

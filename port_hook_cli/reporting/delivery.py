@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum, unique
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TypeAlias
 from port_hook_cli.errors import PortApiError, RunEndedError, StoreError
 from port_hook_cli.port_api.responses import run_ended
 from port_hook_cli.reporting.kept_report import KeptReport, KeptReports, kept_call
-from port_hook_cli.reporting.report import DeliveryApi
+from port_hook_cli.reporting.report import DeliveryApi, reported_by
 from port_hook_cli.runs.updates import Call, Purpose, Reported, ended_status, is_node_run, log_calls
 from port_hook_cli.text.safe import plain_output
 
@@ -43,12 +43,7 @@ class ReportDelivery:
         state = self._report.state
         made = (*state.first[: state.first_made], *(state.last or ())[: state.last_made])
         calls = [kept_call(self._run_id, record) for record in made]
-        return Reported(
-            run_id=self._run_id,
-            logs_sent=state.entries_sent,
-            fields=tuple(name for call in calls if call.purpose is Purpose.FIELDS for name in call.body or ()),
-            status=next((call.wanted for call in calls if call.wanted), None),
-        )
+        return replace(reported_by(self._run_id, calls), logs_sent=state.entries_sent)
 
     async def begin(self, api: DeliveryApi) -> None:
         """Check that the run takes reports, and make the calls that come before the log lines."""

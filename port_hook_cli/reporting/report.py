@@ -28,12 +28,8 @@ class RunApi(Protocol):
         ...
 
 
-class DeliveryApi(Protocol):
+class DeliveryApi(RunApi, Protocol):
     """The part of Port's API that a kept report needs. All methods raise PortApiError or RunEndedError."""
-
-    async def get_run(self, run_id: str, /) -> Mapping[str, Any]:
-        """Return the action run as Port shows it."""
-        ...
 
     async def run_logs(self, run_id: str, /, *, offset: int = 0) -> Sequence[Mapping[str, Any]]:
         """Return a page of the run's log entries, without the first `offset`; none at the end."""
@@ -66,7 +62,7 @@ async def send_report(api: RunApi, plan: ReportPlan, streamed: AsyncIterator[str
             sent.append(call)
     except PortApiError as problem:
         raise type(problem)(f"{problem.message} {_sent_before(sent)}", hint=problem.hint) from problem
-    return _reported(plan.run_id, sent)
+    return reported_by(plan.run_id, sent)
 
 
 async def planned_calls(plan: ReportPlan, streamed: AsyncIterator[str] | None = None) -> AsyncIterator[Call]:
@@ -99,12 +95,12 @@ def _sent_before(sent: Sequence[Call]) -> str:
     return f"Sent before: {' and '.join(parts)}."
 
 
-def _reported(run_id: str, sent: Sequence[Call]) -> Reported:
-    fields = [name for call in sent if call.purpose is Purpose.FIELDS for name in call.body or ()]
+def reported_by(run_id: str, sent: Sequence[Call]) -> Reported:
+    """Return what these calls have reported."""
     return Reported(
         run_id=run_id,
         logs_sent=sum(call.purpose is Purpose.LOG for call in sent),
-        fields=tuple(fields),
+        fields=tuple(name for call in sent if call.purpose is Purpose.FIELDS for name in call.body or ()),
         status=next((call.wanted for call in sent if call.wanted), None),
     )
 

@@ -11,12 +11,16 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from port_hook_cli.actions.retargeting import Refusal, Standing
 from port_hook_cli.errors import PortApiError, PortHookError, RetargetError
 from port_hook_cli.retarget.entry import End, Entry, Outcome, PlannedChange, split_name
+from port_hook_cli.retarget.journal import Journal, JournalClaim
 from port_hook_cli.workflows.retargeting import workflow_version
+
+if TYPE_CHECKING:
+    from port_hook_cli.port_api.client import PortApi
 
 RESTORE_WITHIN_S = 10.0
 # One GET and one PUT, with their retries, of another listener that replaces the same workflow.
@@ -26,69 +30,9 @@ _KEPT_ENDS = {Standing.ANOTHER: End.ANOTHER, Standing.REMOVED: End.REMOVED}
 T = TypeVar("T")
 
 
-class RetargetApi(Protocol):
-    """The part of Port's API that changes actions and workflows. All methods raise PortApiError."""
-
-    async def get_action(self, identifier: str, /) -> Mapping[str, Any]:
-        """Return the action as Port shows it."""
-        ...
-
-    async def put_action(self, identifier: str, body: Mapping[str, Any], /) -> Mapping[str, Any]:
-        """Replace the action and return it as Port shows it afterward."""
-        ...
-
-    async def get_workflow(self, identifier: str, /) -> Mapping[str, Any]:
-        """Return the workflow as Port shows it."""
-        ...
-
-    async def put_workflow(self, identifier: str, body: Mapping[str, Any], /) -> Mapping[str, Any]:
-        """Replace the workflow with a new version and return it as Port shows it afterward."""
-        ...
-
-
-class RetargetTurn(Protocol):
-    """The exclusive right on this machine to replace a workflow."""
-
-    def release(self) -> None:
-        """Let other listeners replace the workflow."""
-        ...
-
-
-class RetargetClaim(Protocol):
-    """The exclusive right to change one action or node, and its entry. All methods but `release` raise StoreError."""
-
-    def read(self) -> Entry | None:
-        """Return the entry, or None if there is none."""
-        ...
-
-    def write(self, entry: Entry, /) -> None:
-        """Write the entry and sync it to the disk."""
-        ...
-
-    def finish(self) -> None:
-        """Delete the entry and release the claim."""
-        ...
-
-    def take_turn(self, entry: Entry, /) -> RetargetTurn | None:
-        """Return the right to replace the workflow of `entry`, or None while another listener has it."""
-        ...
-
-    def release(self) -> None:
-        """Release the claim; a written entry stays."""
-        ...
-
-
-class RetargetJournal(Protocol):
-    """The journal that has each change before it is made in Port."""
-
-    def claim(self, api_url: str, owner_id: str, name: str, /) -> RetargetClaim:
-        """Return the claim on an action or node; raises RetargetError if another process has it."""
-        ...
-
-
 @dataclass(slots=True)
 class _Held:
-    claim: RetargetClaim
+    claim: JournalClaim
     entry: Entry
     seen: Any
     is_written: bool = False
@@ -96,8 +40,8 @@ class _Held:
 
 
 async def restore_entry(
-    api: RetargetApi,
-    claim: RetargetClaim,
+    api: PortApi,
+    claim: JournalClaim,
     entry: Entry,
     *,
     overwrite: bool = False,
@@ -140,8 +84,8 @@ class Retargeting:
     def __init__(
         self,
         *,
-        api: RetargetApi,
-        journal: RetargetJournal,
+        api: PortApi,
+        journal: Journal,
         api_url: str,
         now: Callable[[], float],
         pid: int = 0,
@@ -288,16 +232,16 @@ class Retargeting:
         self._on_outcome(outcome)
 
 
-async def _read(api: RetargetApi, entry: Entry) -> Mapping[str, Any]:
+async def _read(api: PortApi, entry: Entry) -> Mapping[str, Any]:
     return await (api.get_workflow if entry.node else api.get_action)(entry.identifier)
 
 
-async def _put(api: RetargetApi, entry: Entry, body: Mapping[str, Any]) -> Mapping[str, Any]:
+async def _put(api: PortApi, entry: Entry, body: Mapping[str, Any]) -> Mapping[str, Any]:
     return await (api.put_workflow if entry.node else api.put_action)(entry.identifier, body)
 
 
 @contextlib.asynccontextmanager
-async def _turn(claim: RetargetClaim, entry: Entry, within_s: float = TURN_WITHIN_S) -> AsyncIterator[None]:
+async def _turn(claim: JournalClaim, entry: Entry, within_s: float = TURN_WITHIN_S) -> AsyncIterator[None]:
     """Let no other listener on this machine replace the workflow of `entry` between its GET and its PUT.
 
     Each retargeted action has a claim of its own, so an action needs no turn.

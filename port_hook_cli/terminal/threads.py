@@ -1,9 +1,11 @@
-"""Threads that the process does not wait for when it ends."""
+"""Threads that the process does not wait for when it ends, and how often it switches between threads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from threading import Thread
 from typing import Any
@@ -37,3 +39,14 @@ def _work(future: Future[Any], work: Callable[[], Any]) -> None:
         future.set_exception(error)
     else:
         future.set_result(result)
+
+
+@contextmanager
+def switching_often() -> Iterator[None]:
+    """Let a thread that shows something wait at most 1 ms, not 5, for another thread, until the context ends."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(0.001)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)

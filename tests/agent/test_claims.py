@@ -14,14 +14,14 @@ from port_hook_cli.agent.predictor import Predictor
 from port_hook_cli.agent.sources import ClaimedRuns, ListedRuns
 from port_hook_cli.agent.stream import (
     AgentEvent,
+    AgentFailure,
     Arrived,
     ClaimLeft,
     ClaimState,
+    MessageStream,
     Predicted,
-    StreamEnd,
     Unfinished,
     Unsent,
-    stream,
 )
 from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.errors import PortApiError
@@ -55,7 +55,7 @@ LOCAL = "http://127.0.0.1:1/"
 class Followed:
     """What a stream did. `sent` are the URLs of its requests."""
 
-    end: StreamEnd = field(default_factory=lambda: StreamEnd(None))
+    failure: AgentFailure | None = None
     events: list[AgentEvent] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)
 
@@ -88,7 +88,8 @@ async def follow(
             target = AgentTarget()
             sender = AgentSender(target=target, send=followed.send, port=api if reports else None) if sends else None
             source = ClaimedRuns(api, pause_s, reports=reports) if sends else ListedRuns(api, pause_s)
-            followed.end = await stream(source, predictor, MAPPINGS, sender, count, followed.events.append)
+            messages = MessageStream(predictor, MAPPINGS, sender, count, followed.events.append)
+            followed.failure = await messages.take_all(source)
     return followed
 
 
@@ -102,7 +103,7 @@ async def test_polling_continues_and_reports_each_outage_once_when_port_cannot_b
     script = [runs(first), LOST, LOST, LOST, runs(first), LOST, 403, 403, runs(first, second)]
     with scripted_port({LIST: script}) as port:
         followed = await follow(port, world, count=2)
-    assert (followed.end.failure, followed.predicted) == (None, [RUN, OTHER])
+    assert (followed.failure, followed.predicted) == (None, [RUN, OTHER])
     lost = f"warning: Port's API at {port.url} could not be reached: Server disconnected without sending a response."
     assert followed.remarks[:2] == [f"{lost} Trying again."] * 2
     assert [" 403" in line for line in followed.remarks[2:]] == [True]
@@ -143,7 +144,7 @@ async def test_run_is_sent_after_its_acknowledgment_and_reported_after_its_respo
         followed = await follow(port, world, count=1, sends=True, reports=True)
     log, status = f"POST /v1/actions/runs/{RUN}/logs", f"PATCH /v1/actions/runs/{RUN}"
     assert port.moments[ACK][0] < port.moments[log][0] < port.moments[status][0]
-    assert (followed.end.failure, followed.sent, followed.left) == (None, [LOCAL], [])
+    assert (followed.failure, followed.sent, followed.left) == (None, [LOCAL], [])
     kinds = [type(event) for event in followed.events if not isinstance(event, Remark)]
     assert kinds.index(Arrived) < kinds.index(Performed)
     # The agent continues after a call that Port refuses.
@@ -155,7 +156,7 @@ async def test_run_for_another_machine_is_left_without_an_acknowledgment(world: 
         followed = await follow(port, world, count=1, sends=True)
     assert (followed.sent, port.moments[ACK], followed.left) == ([], [], [ClaimState.CLAIMED])
     (unsent,) = (event for event in followed.events if isinstance(event, Unsent))
-    assert followed.end.failure is unsent.problem
+    assert followed.failure is unsent.problem
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ async def test_run_for_another_machine_is_left_without_an_acknowledgment(world: 
 async def test_run_that_cannot_be_acknowledged_is_not_sent(world: Runtime, response: object, state: ClaimState) -> None:
     with scripted_port({CLAIM: [runs(a_run(LOCAL))], ACK: [response]}) as port:
         followed = await follow(port, world, count=1, sends=True)
-    assert (followed.end.failure, followed.sent, followed.left, followed.predicted) == (None, [], [state], [RUN])
+    assert (followed.failure, followed.sent, followed.left, followed.predicted) == (None, [], [state], [RUN])
 
 
 async def test_acknowledgment_whose_response_is_lost_is_not_repeated_as_if_another_agent_had_the_run(
@@ -187,7 +188,7 @@ async def test_run_whose_report_is_lost_is_left_acknowledged(world: Runtime) -> 
         followed = await follow(port, world, count=1, sends=True, reports=True)
     assert (followed.sent, followed.left) == ([LOCAL], [ClaimState.ACKNOWLEDGED])
     (unfinished,) = (event for event in followed.events if isinstance(event, Unfinished))
-    assert followed.end.failure is unfinished.problem
+    assert followed.failure is unfinished.problem
 
 
 async def test_run_that_was_sent_is_not_sent_again_if_port_hands_it_out_again(world: Runtime) -> None:
