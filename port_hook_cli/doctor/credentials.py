@@ -175,7 +175,7 @@ def _place(source: str) -> str:
 
 
 def _contradictions(settings: Settings, access: PortAccess, runtime: Runtime) -> Iterator[str]:
-    """Yield the places that have other values than those in use, unless the user chose one."""
+    """Yield the places with values that differ from the values in use, unless the user chose a place."""
     if access.is_chosen:
         return
     used = {

@@ -212,7 +212,7 @@ def _head(response: Response, *, is_head: bool, stays_open: bool) -> bytes:
     return _head_for(response.status, response.headers, len(response.body), is_head, stays_open)
 
 
-# Most of a listener's responses are the same. The bodies are not kept.
+# Most of a listener's responses are the same. Their bodies are not retained.
 @lru_cache(maxsize=64)
 def _head_for(status: int, headers: Headers, size: int, is_head: bool, stays_open: bool) -> bytes:
     lines = [f"HTTP/1.1 {status} {_reason(status)}"]

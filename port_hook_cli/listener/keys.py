@@ -59,7 +59,7 @@ class KeyCommands(Observer):
         self._running: dict[str, asyncio.Task[None]] = {}
 
     def exchanged(self, exchange: Exchange) -> None:
-        """Remember the exchange. One that was refused is not: signed again, a stranger's request would be forwarded."""
+        """Remember the exchange, unless it was refused: signed again, an untrusted request would be forwarded."""
         if not exchange.refused:
             self._last = exchange
 

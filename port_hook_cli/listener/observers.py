@@ -14,7 +14,8 @@ from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.runs.fate import OPEN_FATES, run_fate
 from port_hook_cli.tunnels.report import TunnelReport
 
-_VERIFIED = frozenset({Status.VALID, Status.REENCODED})
+VERIFIED = frozenset({Status.VALID, Status.REENCODED})
+"""The verdicts on requests whose signature is valid now."""
 
 
 class Observer(Protocol):
@@ -23,23 +24,23 @@ class Observer(Protocol):
     A method that is not overridden ignores what it is told.
     """
 
-    def exchanged(self, exchange: Exchange) -> None:  # noqa: ARG002 - for those who override it
+    def exchanged(self, exchange: Exchange) -> None:  # noqa: ARG002 - for observers that override it
         """Handle an exchange whose response is being sent."""
         return
 
-    def notice(self, text: str) -> None:  # noqa: ARG002 - for those who override it
+    def notice(self, text: str) -> None:  # noqa: ARG002 - for observers that override it
         """Handle a message that is not about one invocation."""
         return
 
-    def tunnel(self, report: TunnelReport) -> None:  # noqa: ARG002 - for those who override it
+    def tunnel(self, report: TunnelReport) -> None:  # noqa: ARG002 - for observers that override it
         """Handle a change of the tunnel."""
         return
 
-    def event(self, record: Mapping[str, Any]) -> None:  # noqa: ARG002 - for those who override it
+    def event(self, record: Mapping[str, Any]) -> None:  # noqa: ARG002 - for observers that override it
         """Handle the first or the last record of the session (`ready` and `summary`)."""
         return
 
-    async def finish(self, interrupted: asyncio.Event) -> None:  # noqa: ARG002 - for those who override it
+    async def finish(self, interrupted: asyncio.Event) -> None:  # noqa: ARG002 - for observers that override it
         """Finish what the exchanges have begun, after the last of them; within seconds once `interrupted` is set."""
         return
 
@@ -104,7 +105,7 @@ def open_run(exchange: Exchange) -> str | None:
     or got no response.
     """
     verdict, response = exchange.verdict, exchange.response
-    if exchange.refused or response is None or verdict.status not in _VERIFIED or "replayed" in verdict.slugs:
+    if exchange.refused or response is None or verdict.status not in VERIFIED or "replayed" in verdict.slugs:
         return None
     return (
         exchange.payload.run_id

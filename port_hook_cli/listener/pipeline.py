@@ -7,7 +7,6 @@ and the response waits for both.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol, TypeAlias
@@ -26,22 +25,18 @@ from port_hook_cli.invocations.models import (
 )
 from port_hook_cli.invocations.routes import RouteBy
 from port_hook_cli.listener import responses
-from port_hook_cli.listener.observers import Observer
+from port_hook_cli.listener.observers import VERIFIED, Observer
 from port_hook_cli.listener.policy import Policy, PublicAddress, Tally
-from port_hook_cli.listener.reader import Reader, Reading
+from port_hook_cli.listener.reader import Reader
 from port_hook_cli.listener.simulator import Simulator
 from port_hook_cli.listener.turns import SenderLeft, Turn, Turns
 from port_hook_cli.listener.view import held_line
 from port_hook_cli.runs.fate import OPEN_FATES, run_fate
-from port_hook_cli.signatures.causes import REPLAYED
-from port_hook_cli.signatures.verification import signature_key
 
-# These bound the memory of a listener that runs for a long time.
-_MOST_SIGNATURES = 10_000
 _FAILED = 500
+# It bounds the memory of a listener that runs for a long time.
 _MOST_WAITING_RUNS = 1_000
 _HALF_CLOSE_S = 0.1
-_VERIFIED = frozenset({Status.VALID, Status.REENCODED})
 IsTrue: TypeAlias = Callable[[str, Any], Awaitable[bool]]
 """Evaluates the jq expression of a route over a body. Never raises."""
 
@@ -52,7 +47,7 @@ class Saving(Protocol):
     def save(self, exchange: Exchange) -> Awaitable[None]:
         """Start to save `exchange`. Await the result for the commit; it raises StoreError.
 
-        Of a refused request, only the beginning of the body may be kept.
+        The store may save only the beginning of a refused request's body.
         """
 
     def complete(self, exchange: Exchange) -> None:
@@ -90,8 +85,7 @@ class Pipeline:
         self._is_true = is_true
         self.turns = Turns(policy.max_in_flight, in_order=policy.in_order)
         self._queued: dict[str, Turn] = {}
-        self._reader = Reader(policy.secret, tolerance_s=policy.tolerance_s)
-        self._seen = _SeenSignatures(policy.tolerance_s, seen or {})
+        self._reader = Reader(policy.secret, tolerance_s=policy.tolerance_s, seen=seen)
         self._simulator = Simulator(policy) if policy.simulates else None
         self._answered: list[tuple[Exchange, Response | None]] = []
 
@@ -100,7 +94,7 @@ class Pipeline:
 
         None means that the connection is to be closed without a response.
         """
-        verdict, payload = await self._read(invocation)
+        verdict, payload = await self._reader.read(invocation)
         self.tally.received += 1
         refusal = self._refusal(verdict)
         is_wanted = refusal is None and self._is_wanted(payload)
@@ -126,7 +120,7 @@ class Pipeline:
             self._unsaved(exchange, error)
             raise
         if response is None or response.status >= _FAILED:
-            self._seen.forget(signature_key(invocation.headers))
+            self._reader.forget(invocation)
         if simulated is not None and simulated.delay_s:
             await asyncio.sleep(simulated.delay_s)
         if not self._answered:
@@ -134,16 +128,6 @@ class Pipeline:
             asyncio.get_running_loop().call_soon(self._observe_answered)
         self._answered.append((exchange, response))
         return response
-
-    async def _read(self, invocation: Invocation) -> Reading:
-        key, now = signature_key(invocation.headers), invocation.received_at
-        seen = self._seen.has(key, now)
-        reading = self._reader.at_once(invocation, seen=seen) or await self._reader.in_time(invocation, seen=seen)
-        verdict, payload = reading
-        # Reading a large body takes time: another request with this signature may have arrived meanwhile.
-        if verdict.status in _VERIFIED and not seen and not self._seen.note(key, now, verdict.age_s or 0.0):
-            return Reading(replace(verdict, causes=(REPLAYED, *verdict.causes)), payload)
-        return reading
 
     def leave(self, invocation_id: str) -> None:
         """Take a request that waits for its turn out of the queue, as its sender has disconnected.
@@ -173,7 +157,7 @@ class Pipeline:
         if exchange.refused:
             self.tally.refused += 1
         else:
-            self.tally.verified += exchange.verdict.status in _VERIFIED
+            self.tally.verified += exchange.verdict.status in VERIFIED
         if exchange.refused or self._is_wanted(exchange.payload):
             if not exchange.refused:
                 self._count(exchange, response)
@@ -282,7 +266,7 @@ class Pipeline:
         saved.cancel()
         event = "the handler responded" if url else "the request was forwarded"
         cut_off = self._cut_off(exchange, f"the listener was stopped before {event}; Port got no response either", url)
-        self.tally.verified += exchange.verdict.status in _VERIFIED
+        self.tally.verified += exchange.verdict.status in VERIFIED
         self.tally.handler_failures += 1
         self._store.complete(cut_off)
         self._observer.exchanged(cut_off)
@@ -296,7 +280,7 @@ class Pipeline:
         return _with(exchange, None, Delivery(url=targets[0], fault="interrupted", error=error))
 
     def _unsaved(self, exchange: Exchange, error: StoreError) -> None:
-        self._seen.forget(signature_key(exchange.invocation.headers))
+        self._reader.forget(exchange.invocation)
         if exchange.invocation.origin is not None:  # its source reports it, and tries again
             self.tally.received -= 1
             return
@@ -345,42 +329,3 @@ def _relay(delivery: Delivery) -> Response:
     if delivery.status is None:
         return responses.undelivered(delivery)
     return Response(status=delivery.status, headers=relayed_headers(delivery.headers), body=delivery.body)
-
-
-class _SeenSignatures:
-    """The verified signatures that would still be accepted, the latest 10,000 of them.
-
-    Each is kept for the tolerance after its arrival, or after its timestamp where the sender's clock is ahead: until
-    then the same request would be within the tolerance. Repeats change nothing. Only verified signatures are kept, so
-    that a sender without the secret cannot push them out. A request that got a server error is
-    forgotten: the sender is expected to send it again.
-    """
-
-    def __init__(self, tolerance_s: float, known: Mapping[bytes, float]) -> None:
-        self._tolerance_s = tolerance_s
-        # When these were signed is unknown, but no signature can be accepted for longer than this after its arrival.
-        self._kept_until = OrderedDict((key, received_at + 2 * tolerance_s) for key, received_at in known.items())
-
-    def has(self, key: bytes | None, now: float) -> bool:
-        """Return whether a signature is remembered at `now` (seconds since the epoch)."""
-        until = None if key is None else self._kept_until.get(key)
-        return until is not None and now <= until
-
-    def forget(self, key: bytes | None) -> None:
-        """Forget a signature, if it was remembered."""
-        if key is not None:
-            self._kept_until.pop(key, None)
-
-    def note(self, key: bytes | None, now: float, age_s: float) -> bool:
-        """Remember a verified signature made `age_s` before `now`; return whether it is new."""
-        if key is None:
-            return True
-        until = self._kept_until.get(key)
-        if until is not None:
-            if now <= until:
-                return False
-            del self._kept_until[key]  # an expired one must move to the end
-        self._kept_until[key] = now + max(0.0, -age_s) + self._tolerance_s
-        if len(self._kept_until) > _MOST_SIGNATURES:
-            self._kept_until.popitem(last=False)
-        return True

@@ -1,8 +1,8 @@
 """Read and verify requests without blocking the event loop.
 
-Checking a signature over a small body takes microseconds and is done at once. Longer work goes to one of three threads:
-one hashes large bodies, one reads requests that Port has signed, and one, with a short queue, diagnoses the others. So
-the sender of an unsigned request waits only for other unsigned requests.
+Checking a signature over a small body takes microseconds and is done immediately. Longer work goes to one of three
+threads: one hashes large bodies, one reads requests that Port has signed, and one, with a short queue, diagnoses the
+others. So the sender of an unsigned request waits only for other unsigned requests.
 
 The threads share the interpreter with the event loop, so none of their steps may take long. That is why the diagnosis
 has limits: see `signatures.budget` and `signatures.forms`.
@@ -11,15 +11,18 @@ has limits: see `signatures.budget` and `signatures.forms`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from port_hook_cli.invocations.models import Invocation, Payload, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.listener.observers import VERIFIED
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.messages import verify_received, verify_received_without_diagnosis
-from port_hook_cli.signatures.verification import UNCHECKED
+from port_hook_cli.signatures.verification import UNCHECKED, signature_key
 from port_hook_cli.text.secret import Secret
 
 T = TypeVar("T")
@@ -29,6 +32,8 @@ _QUICK_BYTES = 16 * 1024
 # An unsigned body larger than this is not parsed, and no more requests than this wait for a diagnosis.
 _MOST_UNSIGNED_BYTES = 1024 * 1024
 _MOST_WAITING = 16
+# It bounds the memory of a listener that runs for a long time.
+_MOST_SIGNATURES = 10_000
 
 UNDIAGNOSED = Verdict(status=Status.INVALID, causes=(causes.UNDIAGNOSED,))
 _UNSIGNED = frozenset({Status.MISSING, Status.MALFORMED, Status.INVALID})
@@ -45,15 +50,34 @@ class Reading(NamedTuple):
 
 
 class Reader:
-    """Verifies invocations and reads their payloads. With `secret` None, nothing is verified."""
+    """Verifies invocations and reads their payloads. With `secret` None, nothing is verified.
 
-    def __init__(self, secret: Secret | None, *, tolerance_s: float) -> None:
+    `seen` are verified signatures of an earlier session, and when their requests arrived.
+    """
+
+    def __init__(self, secret: Secret | None, *, tolerance_s: float, seen: Mapping[bytes, float] | None = None) -> None:
         self._secret = secret
         self._tolerance_s = tolerance_s
         self._signed = ThreadPoolExecutor(1, "reader")
         self._unsigned = ThreadPoolExecutor(1, "diagnosis")
         self._checks = ThreadPoolExecutor(1, "check")
         self._waiting = 0
+        self._seen = _SeenSignatures(tolerance_s, seen or {})
+
+    async def read(self, invocation: Invocation) -> Reading:
+        """Return the reading of a request. Its verdict says whether it repeats an earlier one."""
+        key, now = signature_key(invocation.headers), invocation.received_at
+        seen = self._seen.has(key, now)
+        reading = self.at_once(invocation, seen=seen) or await self.in_time(invocation, seen=seen)
+        verdict, payload = reading
+        # Reading a large body takes time: another request with this signature may have arrived meanwhile.
+        if verdict.status in VERIFIED and not seen and not self._seen.note(key, now, verdict.age_s or 0.0):
+            return Reading(replace(verdict, causes=(causes.REPLAYED, *verdict.causes)), payload)
+        return reading
+
+    def forget(self, invocation: Invocation) -> None:
+        """Forget the signature of a request that its sender is expected to send again."""
+        self._seen.forget(signature_key(invocation.headers))
 
     def at_once(self, invocation: Invocation, *, seen: bool) -> Reading | None:
         """Return the reading of a request that is quick to read and verify, None for any other.
@@ -123,3 +147,41 @@ class Reader:
 def _is_cheap(body: bytes) -> bool:
     """Return whether an unsigned body takes no more than a few milliseconds to parse."""
     return len(body) <= _MOST_UNSIGNED_BYTES and sum(map(body.count, b",:[{")) <= _MOST_UNSIGNED_MARKS
+
+
+class _SeenSignatures:
+    """The verified signatures that would still be accepted, the latest 10,000 of them.
+
+    Each is kept for the tolerance after its arrival, or after its timestamp where the sender's clock is ahead: until
+    then the same request would be within the tolerance. Repeats change nothing. Only verified signatures are kept, so
+    that a sender without the secret cannot push them out.
+    """
+
+    def __init__(self, tolerance_s: float, known: Mapping[bytes, float]) -> None:
+        self._tolerance_s = tolerance_s
+        # When these were signed is unknown, but no signature can be accepted for longer than this after its arrival.
+        self._kept_until = OrderedDict((key, received_at + 2 * tolerance_s) for key, received_at in known.items())
+
+    def has(self, key: bytes | None, now: float) -> bool:
+        """Return whether a signature is remembered at `now` (seconds since the epoch)."""
+        until = None if key is None else self._kept_until.get(key)
+        return until is not None and now <= until
+
+    def forget(self, key: bytes | None) -> None:
+        """Forget a signature, if it was remembered."""
+        if key is not None:
+            self._kept_until.pop(key, None)
+
+    def note(self, key: bytes | None, now: float, age_s: float) -> bool:
+        """Remember a verified signature made `age_s` before `now`; return whether it is new."""
+        if key is None:
+            return True
+        until = self._kept_until.get(key)
+        if until is not None:
+            if now <= until:
+                return False
+            del self._kept_until[key]  # an expired one must move to the end
+        self._kept_until[key] = now + max(0.0, -age_s) + self._tolerance_s
+        if len(self._kept_until) > _MOST_SIGNATURES:
+            self._kept_until.popitem(last=False)
+        return True

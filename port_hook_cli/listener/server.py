@@ -211,8 +211,8 @@ class HttpSource:
         )
         connection = request.protocol
         if isinstance(connection, ServerConnection):
-            # A client that closes its side right after the request still waits for the response; one that does so
-            # later has left.
+            # A client that closes its side right after the request still waits for the response. A client that closes
+            # it later has left.
             connection.on_left = partial(self._context.leave, invocation.id)
         try:
             response: Response | None = await self._context.receive(invocation, request.remote or "unknown")

@@ -141,8 +141,8 @@ async def _open_pipeline(
 ) -> tuple[Pipeline, MessageLog]:
     """Open the store, what writes to it, what forwards, and the pipeline in front of them; `stack` closes them.
 
-    With `with_messages`, what the store has of messages of Kafka is read, too, for the sources that need it.
-    The writer is closed last, so that everything from the pipeline is in the store.
+    With `with_messages`, the saved Kafka messages are read for the sources that need them. The writer is closed last,
+    so that everything from the pipeline is in the store.
     """
     store = open_store(
         plan.store,

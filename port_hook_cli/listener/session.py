@@ -274,7 +274,7 @@ class Listening:
 
 
 def _local_url_for_sandbox(api_url: str, local_url: str) -> str:
-    """Return the listener's local URL if Port's API is on this machine (the sandbox); else raise UsageError."""
+    """Return the listener's local URL if Port's API is on this machine (the sandbox). Otherwise raise UsageError."""
     if is_on_this_machine(api_url):
         return local_url
     raise UsageError("--retarget needs a public URL, and there is none.", hint="Choose a tunnel with --tunnel.")

@@ -28,8 +28,8 @@ class Turn:
 class Turns:
     """Requests take turns, in order of arrival. How many may wait is limited where they are received.
 
-    At most `limit` are forwarded at once; None means any number. With `in_order`, a request waits until the response
-    to the previous one of its run has arrived. A request that waits for its run takes no place from the others.
+    At most `limit` are forwarded concurrently; None means any number. With `in_order`, a request waits until the
+    response to the previous request of its run has arrived. Meanwhile, it takes no place from the others.
     """
 
     def __init__(self, limit: int | None, *, in_order: bool) -> None:

@@ -310,7 +310,9 @@ def _from_topic(
         return message if is_change else _verified(message, secret)
     if agent is not None and not agent:
         return replace(message, acceptance=Acceptance.NOT_FOR_AGENT)
-    return replace(message, notes=("it has no signature headers, so it is treated as one that the agent has accepted",))
+    return replace(
+        message, notes=("it has no signature headers, so it is treated as a message that the agent has accepted",)
+    )
 
 
 def _method_in(document: Mapping[str, Any]) -> Any:

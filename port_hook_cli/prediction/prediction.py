@@ -92,7 +92,7 @@ class Prediction:
 
     @property
     def before(self) -> tuple[AgentCall, ...]:
-        """The calls before the request is sent; they are part of each outcome, too. None if nothing is sent."""
+        """The calls before the request is sent; each outcome contains them. None if nothing is sent."""
         return () if self.wire is None or self.reporter is None else self.reporter.before_sending()
 
     def outcome(self, response: AgentResponse) -> AgentOutcome:

@@ -35,7 +35,7 @@ class AgentResponse:
 
     @property
     def is_ok(self) -> bool:
-        """Whether `raise_for_status` raises nothing. A redirect without a location is fine, too."""
+        """Whether `raise_for_status` raises nothing. It accepts a redirect without a location."""
         return not self.failure and not _FIRST_ERROR <= self.status < _AFTER_ERRORS
 
     @property

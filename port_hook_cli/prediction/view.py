@@ -153,7 +153,9 @@ def _environment_lines(environment: EnvironmentUse, given: Sequence[str]) -> Ite
         fact = "given" if name in given else f"not given, so null here: add --env {name}"
         yield _line("reads", Styled(f"the variable {printable(name)} ({printable(fact)})"))
     if environment.is_open:
-        yield _line("reads", Styled("variables whose names the file computes; it can read only those of --env here"))
+        yield _line(
+            "reads", Styled("variables whose names the file computes; here it can read only the variables of --env")
+        )
 
 
 def _request_lines(wire: WireRequest, masker: AgentMasker) -> Iterator[Styled]:

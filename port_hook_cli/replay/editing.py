@@ -140,7 +140,7 @@ def from_editor(text: str) -> bytes:
 
 
 def _load(text: str) -> Any:
-    # After JSON.stringify, no number is one that Python refuses (5,000 digits) or JSON cannot express (1e400).
+    # After JSON.stringify, Python accepts every number (not 5,000 digits), and JSON can express it (not 1e400).
     try:
         return json.loads(stringify(text))
     except RecursionError:

@@ -172,7 +172,7 @@ def endpoint_url(to: str | None) -> str:
 
 
 def event_of(request: Invocation, endpoint: str) -> bytes:
-    """Return the event that a function gets for a request; its path and query are those of the request."""
+    """Return the event that a function gets for a request; its path and query come from the request."""
     parts = urlsplit(endpoint)
     url = target_url(f"{parts.scheme}://{parts.netloc}", request.target)
     headers = Headers((("host", parts.netloc), *request.headers.without("host")))

@@ -33,7 +33,7 @@ class ReplaySource:
     """A request to replay. `name` is the name that the user gave, and `notes` are shown to the user.
 
     `invocation.replay_of` is the id of the capture that it comes from, if any. `forwarded_to` is the URL that the
-    capture was forwarded to, and `listener_target` the one that the store's last listener forwarded to. Both are None
+    capture was forwarded to, and `listener_target` the URL that the store's last listener forwarded to. Both are None
     unless they are URLs on this machine: a store may come from someone else, who must not choose another machine.
     `recorded` is the outcome of the capture at its handler, and `is_stored` says that it is in the store. `is_message`
     says that it was a Kafka message, whose signature is inside its body. `verdict` is the capture's verdict, which may

@@ -89,7 +89,7 @@ class ReplayKeeper:
         return self.save(request, delivery)
 
     def save(self, request: Invocation, delivery: Delivery) -> KeptReplay:
-        """Save a replay as `keep` does."""
+        """Do what `keep` does, for a thread."""
         if self._is_broken:
             return NOT_KEPT
         try:

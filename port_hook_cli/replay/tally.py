@@ -32,7 +32,7 @@ class DeliveryTally:
     """The summary of a series of deliveries.
 
     `statuses` counts the responses by status, `errors` the requests without a response by message, and `unreachable`
-    those of them whose target was not reached. `latencies_ms` are those of the responses, in milliseconds, ascending.
+    the requests whose target was not reached. `latencies_ms` are the latencies of the responses in ascending order.
     `elapsed_s` is the duration of the series, in seconds.
     """
 
@@ -99,14 +99,6 @@ class DeliveryCounter:
             elapsed_s=elapsed_s,
             unreachable=self._unreachable,
         )
-
-
-def tally_deliveries(deliveries: Iterable[Delivery], *, elapsed_s: float) -> DeliveryTally:
-    """Return the tally of `deliveries`."""
-    counter = DeliveryCounter()
-    for delivery in deliveries:
-        counter.add(delivery)
-    return counter.tally(elapsed_s)
 
 
 def percentile(ascending: Sequence[float], percent: float) -> float | None:

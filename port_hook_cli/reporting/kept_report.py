@@ -33,7 +33,7 @@ class ReportState:
     """How far a report is. Its calls are made in this order: `first`, the log lines, `last`.
 
     `first_made` and `last_made` count the calls that Port has taken, `lines_sent` the bytes of the log lines. `unsure`
-    means that Port may have taken the next call, too. `entries_before` is the number of log entries that the run had
+    means that Port may have taken the next call already. `entries_before` is the number of log entries that the run had
     before the first of this report, None if it is not known, and `entries_sent` the number that this report has added.
     `last` is None while the command runs.
     """

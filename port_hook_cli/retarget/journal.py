@@ -125,7 +125,7 @@ class Journal:
         return None if lock is None else JournalClaim(kept.path, lock)
 
     def kept(self) -> tuple[Kept, ...]:
-        """Return all files of the journal, sorted by name; `is_held` marks those in use.
+        """Return all files of the journal, sorted by name; `is_held` marks the files in use.
 
         An unreadable folder, such as a folder that `sudo port-hook` made, is returned as if it were a file.
         """

@@ -33,7 +33,7 @@ async def retargeted(
 
     `names` are identifiers of actions, and nodes as `WORKFLOW#NODE`. `confirm` is asked before anything is changed.
     Raises RetargetError if it declines or something cannot be retargeted, SettingsError, PortApiError and StoreError.
-    On exit, also after an exception or a cancellation, everything is restored within 10 s. `on_event` gets the outcome
+    On exit, even after an exception or a cancellation, everything is restored within 10 s. `on_event` gets the outcome
     of each restored action and node, and a message before each retry of a call.
     """
     async with access.client(on_retry=on_event) as api:

@@ -1,7 +1,7 @@
 """Actions and automations in the sandbox, and their permissions: list, create, show, replace, delete.
 
 Fields and errors: Port's API reference, "Get an action/automation" and "Change an action/automation". The functions
-that end with `_of` are for the old routes below a blueprint, which accept actions in the format before version 2, too.
+that end with `_of` are for the old routes below a blueprint, which also accept actions in the format before version 2.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Sending:
 
 
 OnDelivery = Callable[[Invocation, Delivery], None]
-"""Called with each request as it was sent, and with its outcome. It must not block."""
+"""Called with each sent request and its outcome. It must not block."""
 
 
 class Courier:

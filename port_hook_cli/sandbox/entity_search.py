@@ -1,4 +1,4 @@
-"""Several entities at once: the list of a blueprint, searches, and `entities/bulk`."""
+"""Several entities in one call: the list of a blueprint, searches, and `entities/bulk`."""
 
 from __future__ import annotations
 

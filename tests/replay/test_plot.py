@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.replay.plot import latency_plot
-from port_hook_cli.replay.tally import DeliveryTally, tally_deliveries
+from port_hook_cli.replay.tally import DeliveryTally
+from tests.replay.tallies import tally_deliveries
 
 SVG = "{http://www.w3.org/2000/svg}"
 

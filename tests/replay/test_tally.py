@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import Delivery
-from port_hook_cli.replay.tally import percentile, tally_deliveries
+from port_hook_cli.replay.tally import percentile
+from tests.replay.tallies import tally_deliveries
 
 LATENCIES = st.lists(st.floats(0, 1e6), min_size=1, max_size=200).map(sorted)
 

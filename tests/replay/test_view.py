@@ -11,8 +11,9 @@ from rich.console import Console, RenderableType
 from port_hook_cli.invocations.http_text import parse_request
 from port_hook_cli.invocations.models import Delivery, Headers
 from port_hook_cli.invocations.view import SHOWN_BYTES, delivery_lines, format_status, request_text
-from port_hook_cli.replay.tally import DeliveryTally, format_latencies, histogram_lines, tally_deliveries, tally_view
+from port_hook_cli.replay.tally import DeliveryTally, format_latencies, histogram_lines, tally_view
 from tests.factories import an_invocation
+from tests.replay.tallies import tally_deliveries
 
 URL = "http://127.0.0.1:8000/hook?a=1"
 

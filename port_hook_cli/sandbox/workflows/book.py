@@ -25,7 +25,7 @@ from port_hook_cli.workflows.run import (
 from port_hook_cli.workflows.workflow import Workflow, read_workflow
 
 MAX_LOGS = 1000
-"""How many entries the log of a node run keeps, the newest."""
+"""How many entries the log of a node run retains: the newest."""
 MAX_LOG_CHARACTERS = 4 * 1024 * 1024
 """How many characters the messages of these entries may have. The latest entry is always retained."""
 
@@ -100,7 +100,7 @@ class WorkflowBook:
         self.keep("workflow", identifier, None)
 
     def save(self, run: WorkflowRun, *, definition: Mapping[str, Any] | None = None) -> None:
-        """Set a run as it is now. Its `definition` is kept with it, since the workflow may change while it runs.
+        """Set the current state of a run. Its `definition` is saved with it, since the workflow may change meanwhile.
 
         If there are then more than `MAX_RUNS` runs, another one is dropped with its node runs and their logs.
         """
