@@ -92,10 +92,10 @@ def is_file(name: str, cwd: Path) -> bool:
 
 
 def is_directory(path: Path) -> bool:
-    """Return whether `path` is a directory, False for a name that is too long for a file."""
+    """Return whether `path` is a directory, False for a name that is too long or invalid for a file."""
     try:
         return path.is_dir()
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 

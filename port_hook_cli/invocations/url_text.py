@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from itertools import takewhile
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from port_hook_cli.text.secret import MASK
 
@@ -34,6 +34,15 @@ def sendable_url(url: str) -> str:
     That is percent-encoded and without its fragment.
     """
     return percent_encoded(url.partition("#")[0])
+
+
+def path_and_query(url: str) -> str:
+    """Return the path and query of a URL, `/` for a text that is not a URL."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "/"
+    return f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
 
 
 def request_target(url: str) -> bytes:

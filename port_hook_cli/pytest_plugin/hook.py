@@ -10,8 +10,9 @@ from port_hook_cli import api
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Delivery, Headers
 from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.invocations.url_text import path_and_query
 from port_hook_cli.pytest_plugin.actions import ActionSource
-from port_hook_cli.pytest_plugin.requests import RunOptions, make_request, path_of, record, send, url_to
+from port_hook_cli.pytest_plugin.requests import RunOptions, make_request, record, send, url_to
 from port_hook_cli.pytest_plugin.runs import PortRequest, Run, WorkflowOutcome
 from port_hook_cli.pytest_plugin.sandbox import PortSandbox, is_in_event_loop
 from port_hook_cli.pytest_plugin.workflows import (
@@ -177,7 +178,7 @@ class PortHook:
         __tracebackhide__ = True
         seconds = self._world.timeout_s if timeout_s is None else timeout_s
         url = url_to(request.url, to, by_agent=self._world.sandbox.runs[request.run_id].invocation.is_for_agent)
-        backend_response = await send(self._world, replace(request, url=url, path=path_of(url)), seconds)
+        backend_response = await send(self._world, replace(request, url=url, path=path_and_query(url)), seconds)
         run = self._world.sandbox.runs[request.run_id]
         if backend_response is None and not run.ended:
             raise self._sandbox.not_ended(run.id, f"after {seconds:g} s without a response", blocks=blocks)

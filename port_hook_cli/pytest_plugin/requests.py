@@ -9,13 +9,13 @@ import asyncio
 import secrets
 from collections.abc import Mapping
 from typing import Any, TypedDict
-from urllib.parse import urlsplit
 
 from port_hook_cli.actions.action import ActionKind, webhook_action
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.errors import TargetError, UsageError
 from port_hook_cli.invocations.forwarding import is_on_this_machine, parse_target
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
+from port_hook_cli.invocations.url_text import path_and_query
 from port_hook_cli.pytest_plugin.runs import BackendResponse, PortRequest
 from port_hook_cli.pytest_plugin.world import World
 from port_hook_cli.runs.ids import make_run_id
@@ -97,18 +97,12 @@ def port_request(action: str, request: RenderedRequest, url: str, world: World) 
         action=action,
         method=request.method,
         url=url,
-        path=path_of(url),
+        path=path_and_query(url),
         headers={name: value.encode("latin-1").decode() for name, value in sent.headers},
         body=sent.body,
         synchronized=request.synchronized,
         errors=request.errors,
     )
-
-
-def path_of(url: str) -> str:
-    """Return a URL's path and query."""
-    parts = urlsplit(url)
-    return f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
 
 
 def url_to(url: str, to: str | int | None, *, by_agent: bool, owner: str = "The action") -> str:

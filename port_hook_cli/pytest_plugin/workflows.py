@@ -28,7 +28,7 @@ from port_hook_cli.pytest_plugin.world import World
 from port_hook_cli.runs.urls import is_in_ports_own
 from port_hook_cli.sandbox.definition_files import read_workflows
 from port_hook_cli.trigger.workflow_start import WorkflowStart, begin_run, new_node_run_id
-from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
+from port_hook_cli.workflows.outcome import NodeOutcome
 from port_hook_cli.workflows.run import NodeRun, WorkflowRun
 from port_hook_cli.workflows.walk import Resolution, Step, walk
 from port_hook_cli.workflows.workflow import (
@@ -103,16 +103,8 @@ async def run_whole(
         trigger = workflow.trigger(name)
     except BadWorkflow as problem:
         raise UsageError(f"The workflow {workflow.identifier} {problem}.", hint="Name one: FILE#TRIGGER.") from problem
-    settings = _settings(world, workflow, options)
-    run = await _begin(world, workflow, trigger, inputs, options)
-    world.sandbox.keep_workflow_run(run, document)
-    run = await walk(run, world.invoker.renderer, TestedWorkflow(world, settings))
-    outcome = snapshot(world, run)
-    if run.current is not None:
-        raise WorkflowNotEnded(
-            describe_workflow_not_ended(outcome, _why(run, run.current, settings), tuple(world.calls)), outcome
-        )
-    return outcome
+    run = await _walked(world, document, workflow, trigger, inputs, options)
+    return snapshot(world, run)
 
 
 async def run_node(
@@ -128,17 +120,30 @@ async def run_node(
         raise UsageError(f"The workflow {workflow.identifier} has no node {name}; it has: {', '.join(workflow.nodes)}.")
     if node.type != NodeType.WEBHOOK:
         raise UsageError(f"The node {node.identifier} is of the type {node.type}; invoke runs WEBHOOK nodes.")
+    run = await _walked(world, document, workflow, node, inputs, options)
+    return node_snapshot(world, run, run.node_runs[-1])
+
+
+async def _walked(
+    world: World,
+    document: Mapping[str, Any],
+    workflow: Workflow,
+    node: Node,
+    inputs: Mapping[str, Any],
+    options: WorkflowArguments,
+) -> WorkflowRun:
+    """Return the run from a trigger, or of another node alone, when it has ended. Raises WorkflowNotEnded."""
     settings = _settings(world, workflow, options)
     run = await _begin(world, workflow, node, inputs, options)
     world.sandbox.keep_workflow_run(run, document)
-    own = {name: output for name, output in settings.outputs.items() if name == node.identifier}
-    run = await walk(run, world.invoker.renderer, TestedWorkflow(world, replace(settings, outputs=own)))
+    if not node.is_trigger:
+        own = {name: output for name, output in settings.outputs.items() if name == node.identifier}
+        settings = replace(settings, outputs=own)
+    run = await walk(run, world.invoker.renderer, TestedWorkflow(world, settings))
     if run.current is not None:
-        outcome = snapshot(world, run)
-        raise WorkflowNotEnded(
-            describe_workflow_not_ended(outcome, _why(run, run.current, settings), tuple(world.calls)), outcome
-        )
-    return node_snapshot(world, run, run.node_runs[-1])
+        outcome, why = snapshot(world, run), _why(run, run.current, settings)
+        raise WorkflowNotEnded(describe_workflow_not_ended(outcome, why, tuple(world.calls)), outcome)
+    return run
 
 
 async def _begin(
@@ -271,11 +276,7 @@ class TestedWorkflow:
             return None
         if button not in (names := [outlet.identifier for outlet in node.outlets]):
             raise UsageError(f"The node {node.identifier} has no outlet {button}, but {', '.join(names)}.")
-        output = {
-            "selectedOutlet": {"identifier": button},
-            "responses": [{"buttonIdentifier": button, "inputs": {}}],
-        }
-        return Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, output=output), outlet=button)
+        return Resolution.chosen(button)
 
 
 def snapshot(world: World, run: WorkflowRun) -> WorkflowOutcome:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
-from urllib.parse import urlsplit
 
 from port_hook_cli.captures.documents.exchange_fields import require_whole
 from port_hook_cli.errors import PortApiError, StoreError
@@ -15,6 +14,7 @@ from port_hook_cli.invocations.forwarding import BadTarget, is_on_this_machine, 
 from port_hook_cli.invocations.http_text import RawRequest
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, Delivery, Exchange, Headers, Invocation, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.invocations.url_text import path_and_query
 from port_hook_cli.javascript.stringify import NotJson, stringify
 from port_hook_cli.signatures.messages import verify_received, verify_received_without_diagnosis
 from port_hook_cli.signatures.signable import as_port_sends
@@ -142,7 +142,7 @@ def from_run(name: str, run: Mapping[str, Any]) -> ReplaySource:
         invocation=_request(
             _kept_body(name, kept["body"]),
             method=str(kept.get("method") or "POST").upper(),
-            target=_path_and_query(str(kept.get("url") or "")),
+            target=path_and_query(str(kept.get("url") or "")),
             headers=_kept_headers(kept.get("headers")),
         ),
     )
@@ -192,11 +192,3 @@ def _kept_headers(fields: Any) -> Headers:
         (name.encode("utf-8", "replace"), str(value).encode("utf-8", "replace")) for name, value in items
     )
     return headers if headers.get("content-type") else Headers((_CONTENT_TYPE, *headers))
-
-
-def _path_and_query(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "/"
-    return f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"

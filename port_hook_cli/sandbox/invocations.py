@@ -7,14 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypedDict, Unpack
-from urllib.parse import urlsplit
 
 from port_hook_cli.actions.action import KAFKA, WEBHOOK
 from port_hook_cli.actions.kafka_messages import agent_message
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.http.response_body import SHOWN_BYTES
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
-from port_hook_cli.invocations.url_text import sendable_url
+from port_hook_cli.invocations.url_text import path_and_query, sendable_url
 from port_hook_cli.kafka.connection import CHANGE_LOG_SUFFIX, RUNS_SUFFIX
 from port_hook_cli.runs.updates import is_node_run
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, read_request
@@ -171,8 +170,7 @@ class OwnApi:
 
     def deliver(self, run_id: str, invocation: Invocation, url: str) -> Delivery:
         """Return the response to the invocation of a run. Raises PortHookError after `MAX_CHAIN` runs in a chain."""
-        parts = urlsplit(sendable_url(url))
-        target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
+        target = path_and_query(sendable_url(url))
         fields = {name.lower(): value for name, value in reversed(tuple(invocation.headers))}
         request = replace(
             read_request(invocation.method, target, fields, invocation.body), token=self._state.issue_token()

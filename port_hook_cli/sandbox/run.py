@@ -15,7 +15,7 @@ IN_PROGRESS = "IN_PROGRESS"
 WAITING_FOR_APPROVAL = "WAITING_FOR_APPROVAL"
 DECLINED = "DECLINED"
 MAX_RUNS = 1000
-"""How many action runs and how many workflow runs are retained: as many as one call can list. Older runs are dropped."""
+"""How many action runs and how many workflow runs are retained: as many as one call can list. The oldest go first."""
 UNKNOWN_ACTION = "unknown"
 """The action of a run that the sandbox created for a report, until a delivery names it."""
 

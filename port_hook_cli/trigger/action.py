@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from port_hook_cli.actions.action import ActionKind, PortAction
 from port_hook_cli.actions.request import RenderedRequest, is_url
@@ -18,7 +17,7 @@ from port_hook_cli.invocations.forwarding import is_on_this_machine, target_url
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation, Payload, Response
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.records import format_time
-from port_hook_cli.invocations.url_text import sendable_url
+from port_hook_cli.invocations.url_text import path_and_query, sendable_url
 from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.runs.urls import is_in_ports_own
 from port_hook_cli.signatures.signing import Signer, signed_message
@@ -60,8 +59,7 @@ class RunTarget:
         sandbox, can add the credentials to a call of Port's own API.
         """
         if (to := self.chosen(identifier)) is not None:
-            parts = urlsplit(url if is_url(url) else "")
-            return target_url(to, f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}")
+            return target_url(to, path_and_query(url if is_url(url) else ""))
         if self.to_its_url or is_on_this_machine(url):
             return url
         if is_in_ports_own(url):

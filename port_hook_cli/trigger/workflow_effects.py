@@ -182,12 +182,7 @@ class HandlerEffects:
             button = await self._outside.ask(node)
         if not button:
             return None
-        outlet = _outlet(node, button)
-        output = {
-            "selectedOutlet": {"identifier": outlet.identifier},
-            "responses": [{"buttonIdentifier": outlet.identifier, "inputs": {}}],
-        }
-        return Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, output=output), outlet=outlet.identifier)
+        return Resolution.chosen(_outlet(node, button).identifier)
 
     async def _upsert(self, config: Mapping[str, Any]) -> Resolution:
         mapping = config.get("mapping")

@@ -6,7 +6,7 @@ and the pytest plugin walk the same way. The caller observes every step before t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -37,6 +37,13 @@ class Resolution:
 
     outcome: NodeOutcome
     outlet: str | None = None
+
+    @classmethod
+    def chosen(cls, outlet: str, responses: Sequence[Mapping[str, Any]] = ()) -> Resolution:
+        """Return the end of an INPUT node whose responders chose an outlet, by default with one response."""
+        given = list(responses) or [{"buttonIdentifier": outlet, "inputs": {}}]
+        output = {"selectedOutlet": {"identifier": outlet}, "responses": given}
+        return cls(outcome=NodeOutcome(result=NodeResult.SUCCESS, output=output), outlet=outlet)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -233,9 +233,7 @@ class _SandboxEffects:
         responses = self._state.workflows.report_on(run.current.id).responses
         for outlet in node.outlets:
             if sum(each["buttonIdentifier"] == outlet.identifier for each in responses) >= outlet.responders:
-                output = {"selectedOutlet": {"identifier": outlet.identifier}, "responses": list(responses)}
-                outcome = NodeOutcome(result=NodeResult.SUCCESS, output=output)
-                return Resolution(outcome=outcome, outlet=outlet.identifier)
+                return Resolution.chosen(outlet.identifier, responses)
         return None
 
 
