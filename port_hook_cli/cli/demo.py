@@ -79,7 +79,7 @@ async def _stage(runtime: Runtime, folder: Path) -> AsyncIterator[tuple[Sandbox,
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.port_api.settings import Settings
     from port_hook_cli.sandbox import Sandbox
-    from port_hook_cli.sandbox.sample_handler import sample_handler
+    from port_hook_cli.sandbox.listening import sample_handler
 
     class Shown(Observer):
         def exchanged(self, exchange: Exchange) -> None:

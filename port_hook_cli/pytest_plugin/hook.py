@@ -11,14 +11,12 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Delivery, Headers
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.url_text import path_and_query
-from port_hook_cli.pytest_plugin.actions import ActionSource
+from port_hook_cli.pytest_plugin.definitions import ActionSource, load_workflow, names_a_node
 from port_hook_cli.pytest_plugin.requests import RunOptions, make_request, record, send, url_to
 from port_hook_cli.pytest_plugin.runs import PortRequest, Run, WorkflowOutcome
 from port_hook_cli.pytest_plugin.sandbox import PortSandbox, is_in_event_loop
 from port_hook_cli.pytest_plugin.workflows import (
     WorkflowArguments,
-    load_workflow,
-    names_a_node,
     run_node,
     run_whole,
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.pytest_plugin.actions import ActionSource, load_action, load_blueprint
+from port_hook_cli.pytest_plugin.definitions import ActionSource, load_action, load_blueprint
 from port_hook_cli.pytest_plugin.runs import Run, RunNotEnded, describe_not_ended, summarize
 from port_hook_cli.pytest_plugin.workflows import node_runs
 from port_hook_cli.pytest_plugin.world import World, at_the_test

@@ -1,4 +1,4 @@
-"""Workflows in a test: read, started, taken along their graphs, and what their nodes meet.
+"""Workflows in a test: started, taken along their graphs, and what their nodes meet.
 
 Call `run_whole` and `run_node` in the event loop's thread.
 """
@@ -6,16 +6,14 @@ Call `run_whole` and `run_node` in the event loop's thread.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePath
 from typing import Any, TypedDict
 
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.records import format_time
-from port_hook_cli.pytest_plugin.actions import ActionSource, find_file
 from port_hook_cli.pytest_plugin.requests import deliver, port_request, run_data, url_to
 from port_hook_cli.pytest_plugin.runs import (
     BackendResponse,
@@ -26,7 +24,6 @@ from port_hook_cli.pytest_plugin.runs import (
 )
 from port_hook_cli.pytest_plugin.world import World
 from port_hook_cli.runs.urls import is_in_ports_own
-from port_hook_cli.sandbox.definition_files import read_workflows
 from port_hook_cli.trigger.workflow_start import WorkflowStart, begin_run, new_node_run_id
 from port_hook_cli.workflows.outcome import NodeOutcome
 from port_hook_cli.workflows.run import NodeRun, WorkflowRun
@@ -36,8 +33,6 @@ from port_hook_cli.workflows.workflow import (
     Node,
     NodeType,
     Workflow,
-    read_workflow,
-    unwrapped,
 )
 
 
@@ -61,34 +56,6 @@ class WorkflowArguments(TypedDict, total=False):
 
 
 _KNOWN = WorkflowArguments.__annotations__.keys()
-
-
-def load_workflow(source: ActionSource, folders: Sequence[Path]) -> tuple[Mapping[str, Any], Workflow, str | None]:
-    """Return a workflow's document, the workflow, and the node that FILE#NODE names. Raises UsageError."""
-    if isinstance(source, Mapping):
-        document, node = unwrapped(source), None
-    else:
-        name, mark, last = str(source).rpartition("#")
-        file = find_file(Path(name if mark else last), folders)
-        documents = read_workflows([file])
-        if len(documents) != 1:
-            raise UsageError(f"{file} has {len(documents)} workflows; a test needs a file with one.")
-        document, node = documents[0], last if mark else None
-    try:
-        return document, read_workflow(document), node
-    except BadWorkflow as problem:
-        raise UsageError(f"The workflow {problem}.") from problem
-
-
-def names_a_node(source: ActionSource, folders: Sequence[Path]) -> bool:
-    """Whether `source` is FILE#NODE of a workflow, and not an action. Raises UsageError for a file that is missing."""
-    if not isinstance(source, (str, PurePath)) or "#" not in str(source):
-        return False
-    file = find_file(Path(str(source).rpartition("#")[0]), folders)
-    try:
-        return bool(read_workflows([file]))
-    except UsageError:
-        return False  # it is reported as an action
 
 
 async def run_whole(

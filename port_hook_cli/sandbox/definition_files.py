@@ -93,8 +93,7 @@ def _actions(file: Path, notice: Callable[[str], None]) -> Iterator[dict[str, An
 
 
 def _workflows(file: Path) -> Iterator[dict[str, Any]]:
-    document = _read(file)
-    for each in document if isinstance(document, list) else [document]:
+    for each in _read_all_in(file):
         found = unwrapped(each)
         try:
             read_workflow(found)
@@ -104,14 +103,18 @@ def _workflows(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def _blueprints(file: Path) -> Iterator[dict[str, Any]]:
-    document = _read(file)
-    for each in document if isinstance(document, list) else [document]:
+    for each in _read_all_in(file):
         found = each["blueprint"] if isinstance(each, dict) and isinstance(each.get("blueprint"), dict) else each
         required = ("identifier", "schema")
         fault = checks.find_fault(found, checks.BLUEPRINT, required=required, others=True, name_of="the blueprint")
         if fault:
             raise UsageError(f"{file}: {fault}.", hint=_HINT)
         yield found
+
+
+def _read_all_in(file: Path) -> list[Any]:
+    document = _read(file)
+    return document if isinstance(document, list) else [document]
 
 
 def _read(file: Path) -> Any:

@@ -1,4 +1,4 @@
-"""HTTP for the sandbox: listening at an address, and reading calls. Calls that a web page may have made are refused."""
+"""HTTP for the sandbox: its API at an address, which refuses calls from web pages, and the handler of the demo."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from port_hook_cli.errors import ListenError
 from port_hook_cli.http.idle_connections import limited
 from port_hook_cli.http.servers import affordable_connections, describe_owner, disabled_logger, stop_accepting
 from port_hook_cli.http.web_pages import find_foreign
+from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.runs.updates import REQUEST_LIMIT
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, foreign, read_request, too_large
 
@@ -81,3 +83,30 @@ async def read_call(request: web.Request, *, checks_host: bool) -> ApiRequest | 
         return ApiResponse(status=400, document={"ok": False}, note="the caller disconnected during its request")
     fields = {name.lower(): value for name, value in reversed(tuple(request.headers.items()))}  # the first counts
     return read_request(request.method, request.raw_path, fields, body)
+
+
+@asynccontextmanager
+async def sample_handler(work: Callable[[str], Awaitable[None]]) -> AsyncIterator[str]:
+    """Serve a typical asynchronous backend on a free loopback port, and yield its URL.
+
+    It accepts an invocation immediately. `work` then gets the run's id, logs to the run and reports it as SUCCESS.
+    """
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def accept(request: web.BaseRequest) -> web.StreamResponse:
+        payload = read_payload(await request.read(), Headers.from_raw(request.raw_headers))
+        if payload.run_id is None:
+            return web.json_response({"ok": False, "error": "no run id"}, status=422)
+        task = asyncio.ensure_future(work(payload.run_id))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        return web.json_response({"accepted": payload.run_id}, status=202)
+
+    runner = web.ServerRunner(web.Server(accept, access_log=None, logger=disabled_logger()))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await runner.cleanup()

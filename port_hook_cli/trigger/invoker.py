@@ -177,12 +177,9 @@ class Invoker:
         if self._strict and filled.errors:
             error = filled.errors[0]
             raise RenderError(f"{error.expression}: {error.message}", hint="Correct the `jqQuery` of the input.")
-        self._refuse_violations(action, filled)
-        return self._encrypted(run, filled), filled.errors
-
-    def _refuse_violations(self, action: PortAction, filled: Filled) -> None:
         if action.inputs is not None and (violations := filled.violations(self._check)):
             raise InvalidInputs(action.identifier, violations)
+        return self._encrypted(run, filled), filled.errors
 
     def _encrypted(self, run: RunContext, filled: Filled) -> RunContext:
         seen, sent, encrypted = {}, {}, []
@@ -226,15 +223,10 @@ class Filled:
     computed: frozenset[str] = frozenset()
 
     def violations(self, check: Check) -> list[Violation]:
-        """Return all faults for which Port would reject the inputs.
+        """Return all faults for which Port would reject the inputs. Null counts as no value.
 
         If a given value is faulty, faults of computed defaults are left out: the given value may be their cause.
         """
-        found = self._all_violations(check)
-        return [each for each in found if each.input not in self.computed] or found
-
-    def _all_violations(self, check: Check) -> list[Violation]:
-        """Return the violations of all inputs. Null counts as no value."""
         found = list(missing(self.rules, self.values))
         for name, value in self.values.items():
             rules = self.rules.declared.get(name)
@@ -245,7 +237,7 @@ class Filled:
             except BadAction as error:
                 raise BadAction(f"declares its input {name} incorrectly, {error}") from error
             found += [Violation(name, fault_message(fault)) for fault in faults]
-        return found
+        return [each for each in found if each.input not in self.computed] or found
 
 
 async def fill(action: PortAction, given: Mapping[str, Any], *, data: Mapping[str, Any], evaluate: Evaluate) -> Filled:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from port_hook_cli.invocations.records import format_time
@@ -220,20 +220,8 @@ def _in_order(document: Mapping[str, Any], workflow: Workflow) -> list[Any]:
 
 def _saved_report(report: NodeReport) -> dict[str, Any]:
     outcome = report.outcome
-    return {
-        "external_run_id": report.external_run_id,
-        "links": list(report.links),
-        "output": report.output,
-        "outcome": None if outcome is None else {"result": outcome.result, "output": outcome.output},
-        "logs": list(report.logs),
-        "responses": list(report.responses),
-        "claimed_until": report.claimed_until,
-        "installation_id": report.installation_id,
-        "is_acked": report.is_acked,
-        "is_for_agent": report.is_for_agent,
-        "offered_to": report.offered_to,
-        "status_label": report.status_label,
-    }
+    kept = {each.name: getattr(report, each.name) for each in fields(report) if each.name != "config"}
+    return {**kept, "outcome": None if outcome is None else {"result": outcome.result, "output": outcome.output}}
 
 
 def _restored_report(value: Mapping[str, Any]) -> NodeReport:

@@ -1,4 +1,4 @@
-"""Actions and blueprints in a test: a file, a mapping, or the identifier of an action in the sandbox."""
+"""Actions, blueprints and workflows in a test: a file, a mapping, or the identifier of an action in the sandbox."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 from port_hook_cli.actions.action import BadAction, pick_action, webhook_action
 from port_hook_cli.errors import UsageError
 from port_hook_cli.sandbox.checks import BLUEPRINT, find_fault
-from port_hook_cli.sandbox.definition_files import read_actions, read_blueprints
+from port_hook_cli.sandbox.definition_files import read_actions, read_blueprints, read_workflows
+from port_hook_cli.workflows.workflow import BadWorkflow, Workflow, read_workflow, unwrapped
 
 ActionSource = str | PurePath | Mapping[str, Any]
 _SUFFIXES = frozenset({".json", ".yaml", ".yml"})
@@ -51,6 +52,34 @@ def load_blueprint(source: ActionSource, folders: Sequence[Path]) -> Mapping[str
     if len(documents) != 1:
         raise UsageError(f"{file} has {len(documents)} blueprints. Use a file with one.")
     return documents[0]
+
+
+def load_workflow(source: ActionSource, folders: Sequence[Path]) -> tuple[Mapping[str, Any], Workflow, str | None]:
+    """Return a workflow's document, the workflow, and the node that FILE#NODE names. Raises UsageError."""
+    if isinstance(source, Mapping):
+        document, node = unwrapped(source), None
+    else:
+        name, mark, last = str(source).rpartition("#")
+        file = find_file(Path(name if mark else last), folders)
+        documents = read_workflows([file])
+        if len(documents) != 1:
+            raise UsageError(f"{file} has {len(documents)} workflows; a test needs a file with one.")
+        document, node = documents[0], last if mark else None
+    try:
+        return document, read_workflow(document), node
+    except BadWorkflow as problem:
+        raise UsageError(f"The workflow {problem}.") from problem
+
+
+def names_a_node(source: ActionSource, folders: Sequence[Path]) -> bool:
+    """Whether `source` is FILE#NODE of a workflow, and not an action. Raises UsageError for a file that is missing."""
+    if not isinstance(source, (str, PurePath)) or "#" not in str(source):
+        return False
+    file = find_file(Path(str(source).rpartition("#")[0]), folders)
+    try:
+        return bool(read_workflows([file]))
+    except UsageError:
+        return False  # it is reported as an action
 
 
 def find_file(path: Path, folders: Sequence[Path]) -> Path:
