@@ -178,13 +178,18 @@ def _section(slug: str) -> str:
 
 
 def _told(slug: str) -> list[Cause]:
-    return [cause for cause in _CONSTANTS if cause.slug == slug] or _EXAMPLES[slug]
+    said = [cause for cause in _CONSTANTS if cause.slug == slug] or _EXAMPLES.get(slug)
+    if not said:
+        sys.exit(f"add an example of {slug} to _EXAMPLES in docs/generate.py, or a constant to signatures/causes.py")
+    return said
 
 
 def _shown(slug: str) -> str:
     command = tomllib.loads((ROOT / "docs" / "reproductions.toml").read_text("utf-8")).get(slug)
-    if command is None:
+    if slug == "undiagnosed":
         return "It takes many large requests at once without a good signature, so no single command shows it."
+    if command is None:
+        sys.exit(f"add a command that shows {slug} to docs/reproductions.toml")
     before = f"{_LISTENING}\n\n" if slug == "replayed" else ""
     return f"{before}```sh\n{command.strip()}\n```"
 

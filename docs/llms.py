@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,8 @@ def llms_page(told: Callable[[str], list[Cause]]) -> str:
 
 
 def _command(name: str) -> str:
+    if name not in EXAMPLES:
+        sys.exit(f"add an example of {name} to EXAMPLES in docs/llms.py")
     return f"### {name}\n\n{load(name).help}\n\n```sh\n{EXAMPLES[name]}\n```"
 
 
