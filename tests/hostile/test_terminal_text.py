@@ -17,7 +17,9 @@ from aiohttp import web
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.captures.documents.capture_file import to_capture
+from port_hook_cli.captures.exports.formats import EXPORT_FORMATS
 from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.cli.app import COMMANDS as CLI_COMMANDS
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.invocations.models import Cause, Delivery, Headers, Response, Status, Verdict
 from port_hook_cli.text.safe import is_visible
@@ -26,6 +28,7 @@ from tests.factories import RUN_ID, SECRET, a_document, an_exchange, an_invocati
 from tests.hostile.terminals import HOSTILE, HOSTILE_FIELD, Shown, on_terminal
 from tests.installed import each, needs
 from tests.port_clients import authorized
+from tests.prediction.worlds import topic_message
 from tests.processes import environment
 from tests.servers import Handler, application, handler
 
@@ -69,6 +72,7 @@ def planted(folder: Path) -> Path:
             json.dumps(document, ensure_ascii=False).encode(),
             target=f"/{HOSTILE}",
             headers=Headers((("Host", field), ("x-odd", field), ("x-port-signature", field))),
+            id=HOSTILE,
         ),
         verdict=Verdict(status=Status.INVALID, reading=HOSTILE, causes=(Cause(HOSTILE, HOSTILE, HOSTILE),)),
         delivery=Delivery(url=f"http://h/{HOSTILE}", error=HOSTILE, fault=HOSTILE, body=BODY),
@@ -91,6 +95,8 @@ def planted(folder: Path) -> Path:
     write(folder, "event.json", {"action": "UPDATE", "resourceType": "entity", "x": HOSTILE})
     write(folder, "template.json", {HOSTILE: [HOSTILE, "{{ .x }}"]})
     write(folder, "data.json", BODY)
+    write(folder, "message.json", {**topic_message(HOSTILE, name=HOSTILE), "headers": {"X-Odd": HOSTILE}})
+    write(folder, "map.json", [{"enabled": True, "body": {HOSTILE: f'"{HOSTILE_FIELD}"'}}])
     (folder / ".env").write_text(f"PORT_HOOK_REPORT_RUN_STATUS='{HOSTILE_FIELD}'\n")
     return folder
 
@@ -141,10 +147,38 @@ COMMANDS = [
     ("report-run", RUN_ID),
     ("report-run", RUN_ID, "--status", "success"),
     ("report-run", RUN_ID, "--status", "success", "--summary", HOSTILE, "--dry-run"),
+    ("agent", "message.json", "--mapping", "map.json"),
+    ("agent", "last", "--mapping", "map.json"),
+    ("diff", "last", "capture.json"),
+    ("diff", "last", "request.http"),
+    ("diff", "last", "request.http", "--json"),
+    *(("export", "last", "--format", row.name) for row in EXPORT_FORMATS),
+    ("prune", "--keep", "0", "--dry-run"),
+    ("encrypt", "a", "--secret-file", HOSTILE),
+    ("restore", HOSTILE),
+    ("restore", "--dry-run"),
+    ("login", "--org", HOSTILE),
+    ("login", "--client-id", "id"),
+    ("logout", "--org", HOSTILE),
+    ("doctor", "--forward-to", "URL"),
+    ("doctor", "--forward-to", "URL", "--json"),
+    ("init", "--forward-to", HOSTILE),
+    ("inspect", "--store", f"{HOSTILE}/"),
+    ("mcp", "--allow-send", "--to", HOSTILE),
     ("listen", "--port", HOSTILE),
     ("listen",),
     (HOSTILE,),
 ]
+# Commands that are not in the list, and why.
+WITHOUT = {
+    "demo": "shows only its own requests",
+    "sandbox": "test_a_sandbox_shows_calls_and_runs_in_visible_text runs it",
+}
+
+
+def test_every_command_is_tried_with_hostile_text() -> None:
+    tried = {args[0] for args in COMMANDS} - {HOSTILE}
+    assert tried | WITHOUT.keys() == CLI_COMMANDS.keys(), "add the command to COMMANDS in this file, with hostile input"
 
 
 @pytest.mark.parametrize("args", COMMANDS, ids=[ascii(" ".join(args))[:70] for args in COMMANDS])
