@@ -96,17 +96,22 @@ def _number(value: str) -> float:
 class NoEffect(NamedTuple):
     """Why an option has no effect: none of the options `without` is given, or one of the options `beside` is.
 
-    Beside another option, only the command line counts: a default never contradicts it.
+    Beside another option, only the command line counts: a default from a file or a variable yields, and the command
+    gets the option's own default. With `defaults_count`, such a default is refused too.
     """
 
     reason: str
     without: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+    defaults_count: bool = False
 
-    def applies(self, given: Collection[str], *, is_on_command_line: bool) -> bool:
-        """Return whether an option has no effect if these options are `given`."""
-        is_lacking = bool(self.without) and not any(name in given for name in self.without)
-        return is_lacking or (is_on_command_line and any(name in given for name in self.beside))
+    def lacks(self, given: Collection[str]) -> bool:
+        """Return whether none of the options that it needs is `given`."""
+        return bool(self.without) and not any(name in given for name in self.without)
+
+    def is_beside(self, given: Collection[str]) -> bool:
+        """Return whether one of the options that silence it is `given`."""
+        return any(name in given for name in self.beside)
 
     @property
     def sentence(self) -> str:
@@ -209,9 +214,11 @@ def command(function: Callable[..., int]) -> Callable[..., int]:
         else:
             add(name, group, parameter.default)
 
+    own_defaults = {parameter.name: parameter.default for parameter in parameters}
+
     @functools.wraps(function)
     def run(**values: Any) -> int:
-        refuse_declared(values["ctx"], declared)
+        values |= {name: own_defaults[name] for name in refuse_declared(values["ctx"], declared)}
         made = {
             name: group(**{field: values.pop(field) for field in fields}) for name, (group, fields) in groups.items()
         }
@@ -260,24 +267,31 @@ def refuse_contradictions(
                 raise UsageError(_sentence(f"{reason}, so {name} has no effect."), hint=_leave_out(name, reason))
 
 
-def refuse_declared(ctx: typer.Context, declared: Mapping[str, Declaration]) -> None:
-    """Raise UsageError for options that contradict each other by their declarations; `declared` is by parameter."""
+def refuse_declared(ctx: typer.Context, declared: Mapping[str, Declaration]) -> set[str]:
+    """Raise UsageError for options that contradict each other by their declarations; `declared` is by parameter.
+
+    Returns the parameters whose defaults, from a file or a variable, yield to another option.
+    """
     parameters: list[Any] = ctx.command.params
     given = {declared[each.name].name: each for each in parameters if _has_effect(ctx, each)}
-    readers, pointless = [], defaultdict[str, dict[str, bool]](dict)
+    readers, pointless, yielding = [], defaultdict[str, dict[str, bool]](dict), set[str]()
     for name, parameter in given.items():
         declaration, value = declared[parameter.name], ctx.params[parameter.name]
         texts = value if isinstance(value, list | tuple) else (value,)
         if declaration.stdin and any(str(text).partition("#")[0] == "-" for text in texts):
             readers.append((declaration.stdin, "-"))
         for rule in declaration.no_effect:
-            if rule.applies(given, is_on_command_line=_source(ctx, parameter) == "COMMANDLINE"):
+            is_silenced = rule.is_beside(given)
+            if rule.lacks(given) or (is_silenced and (rule.defaults_count or _source(ctx, parameter) == "COMMANDLINE")):
                 pointless[rule.sentence][name] = True
+            elif is_silenced:
+                yielding.add(parameter.name)
     refuse_contradictions(
         *({each: each in given for each in (name, *declared[given[name].name].excludes)} for name in given),
         stdin=readers,
         pointless=pointless,
     )
+    return yielding
 
 
 def _has_effect(ctx: typer.Context, parameter: Any) -> bool:

@@ -43,6 +43,8 @@ class RunOrigin(StrEnum):
 
 _COMMANDS = tuple(row.name for row in SNIPPET_FORMATS if row.is_command)
 _IN_PORT = (NoEffect("--via-port has Port make the request", beside=("--via-port",)),)
+# A dry run that is set as a default must not start a run.
+_DRY_IN_PORT = (_IN_PORT[0]._replace(defaults_count=True),)
 
 
 @option_group("Target")
@@ -300,7 +302,7 @@ class TriggerInPort:
 class TriggerOutput:
     """What is printed."""
 
-    dry_run: Annotated[options.DryRun, also(no_effect=_IN_PORT)] = False
+    dry_run: Annotated[options.DryRun, also(no_effect=_DRY_IN_PORT)] = False
     output: Annotated[
         str | None,
         option(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from port_hook_cli.actions.encrypted_inputs import Decryption
+from port_hook_cli.captures.database.files import check_files
 from port_hook_cli.inspector.api import Inspector, InspectorSetup
 from port_hook_cli.inspector.door import recall, remember
 from port_hook_cli.inspector.port_side import PortSide
@@ -82,8 +83,10 @@ async def inspecting_store(
 ) -> AsyncIterator[OpenInspector]:
     """Serve the inspector of a store: its replays go straight to the handler. Raises PortHookError.
 
-    `mode` and `url` tell the page whose store it is.
+    `mode` and `url` tell the page whose store it is. A store of another user is refused like by other commands that
+    send: its captures would be signed with this user's secret.
     """
+    await asyncio.to_thread(check_files, store, show_only=False)
     captures = CaptureReader(store)
     await captures.open()
     try:

@@ -94,7 +94,7 @@ def test_sandbox_says_how_to_start_it_for_a_handler_of_milliseconds(
         run_id = start(client, title="x")
         note = until(sandbox, run_id, lambda note: note.startswith("responded"))
     assert note.startswith("responded 400")
-    assert note.endswith("start the sandbox with --timestamp-unit ms")
+    assert note.endswith("try `port-hook sandbox --timestamp-unit ms`.")
     with (
         a_sandbox_process(tmp_path, "--timestamp-unit", "ms") as other,
         other.client() as its_client,

@@ -138,7 +138,7 @@ def test_a_node_whose_handler_wants_milliseconds_gets_the_hint_and_works_with_it
     ):
         run_id = start_workflow(client, one_webhook(url), **INPUTS)
         note = until(sandbox, run_id, has_ended)
-    assert note.endswith("start the sandbox with --timestamp-unit ms")
+    assert note.endswith("try `port-hook sandbox --timestamp-unit ms`.")
 
 
 # Port's execution agent in its polling mode.

@@ -190,6 +190,14 @@ def test_replay_as_captured_sends_the_exact_request_without_a_secret(run: Run, f
     assert "captured timestamp" in result.err
 
 
+def test_replay_as_captured_ignores_changes_that_a_variable_sets(run: Run, folder: Path, target: Handler) -> None:
+    store(
+        folder, body=b'{"a":1}', headers=Headers((("x-port-signature", "v1,old="), ("x-port-timestamp", "1700000000")))
+    )
+    assert run("replay", "last", "--to", target.url, "--as-captured", env={"PORT_HOOK_REPLAY_SET": "a=2"}).code == 0
+    assert target.requests[0].body == b'{"a":1}'
+
+
 def test_replay_refuses_as_captured_when_there_is_no_signature(run: Run, folder: Path) -> None:
     result = run("replay", payload_file(folder), "--to", "1", "--as-captured")
     assert result.code == 2

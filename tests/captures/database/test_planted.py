@@ -518,7 +518,9 @@ def test_an_empty_store_is_shown_on_a_read_only_mount_and_stays_empty(folder: Pa
 
 
 @ROOT
-def test_a_read_only_store_of_another_user_is_shown_with_a_note_and_not_replayed(path: Path, folder: Path) -> None:
+def test_a_read_only_store_of_another_user_is_shown_with_a_note_and_neither_replayed_nor_inspected(
+    path: Path, folder: Path
+) -> None:
     for file in (path.parent, *path.parent.iterdir()):
         os.chown(file, STRANGER, STRANGER)
         file.chmod(0o755 if file.is_dir() else 0o644)
@@ -529,6 +531,9 @@ def test_a_read_only_store_of_another_user_is_shown_with_a_note_and_not_replayed
     replayed = read_only(folder, "replay", "last", "--to", "1", "--as-captured")
     assert replayed.returncode == 8
     assert "belongs to another user" in replayed.stderr
+    inspected = read_only(folder, "inspect")
+    assert inspected.returncode == 8
+    assert "belongs to another user" in inspected.stderr
 
 
 @ROOT
