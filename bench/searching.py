@@ -12,8 +12,8 @@ from bench.measuring import row
 from port_hook_cli.captures.store.body_filter import JqBodyFilter
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.captures.store.statements import StoreFilter
-from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import Response
+from port_hook_cli.invocations.statuses import Expectation
 from tests.factories import a_body, a_document, an_exchange, an_invocation
 
 _CAPTURES = 10_000

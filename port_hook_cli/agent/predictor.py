@@ -16,6 +16,7 @@ from port_hook_cli.engines.encryption import open_aes_gcm
 from port_hook_cli.errors import UsageError
 from port_hook_cli.files.input import read_input
 from port_hook_cli.invocations.models import Headers, MessageOrigin
+from port_hook_cli.invocations.payload import content_type_of
 from port_hook_cli.javascript.nesting import nests_too_deep
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.prediction.expressions import environment_use
@@ -85,16 +86,8 @@ def read_response(file: str | None, status: int | None, runtime: Runtime) -> Age
         return None
     body = b"" if file is None else read_input(file, cwd=runtime.cwd, stdin=runtime.stdin)
     status = status or 200
-    headers = Headers((("Content-Type", _content_type(body)),)) if body else Headers()
+    headers = Headers((("Content-Type", content_type_of(body)),)) if body else Headers()
     return AgentResponse(name=str(status), status=status, headers=headers, body=body)
-
-
-def _content_type(body: bytes) -> str:
-    try:
-        json.loads(body)
-    except (ValueError, RecursionError):
-        return "text/plain; charset=utf-8"
-    return "application/json"
 
 
 def read_variables(names: Sequence[str], runtime: Runtime) -> dict[str, str]:

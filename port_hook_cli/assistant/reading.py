@@ -32,8 +32,8 @@ from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.captures.store.reading import open_body_filter
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status
+from port_hook_cli.invocations.statuses import Expectation
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET

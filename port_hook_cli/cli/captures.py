@@ -17,8 +17,8 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import Trust, argument, command, option
 from port_hook_cli.errors import UsageError
 from port_hook_cli.files.input import is_file
-from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import Exchange, Status
+from port_hook_cli.invocations.statuses import Expectation
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, sayer, tell, write_content
 

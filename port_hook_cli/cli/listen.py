@@ -29,7 +29,7 @@ from port_hook_cli.cli.listen_session import (
 )
 from port_hook_cli.cli.option_groups import command
 from port_hook_cli.errors import SettingsError
-from port_hook_cli.invocations.expected_status import Expectation
+from port_hook_cli.invocations.statuses import Expectation
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET

@@ -29,7 +29,7 @@ from port_hook_cli.text.safe import printable
 
 if TYPE_CHECKING:
     from port_hook_cli.captures.comparison import Ignoring
-    from port_hook_cli.invocations.expected_status import Expectation
+    from port_hook_cli.invocations.statuses import Expectation
     from port_hook_cli.replay.rewriting import SentReplay
 
 _SEPARATOR = b"\n\n"

@@ -11,7 +11,8 @@ from port_hook_cli.captures.view.exchange import payload_lines, what_it_is
 from port_hook_cli.invocations.hints import TRIGGER_OPTIONS, delivery_hints
 from port_hook_cli.invocations.models import Delivery, Headers
 from port_hook_cli.invocations.payload import read_payload
-from port_hook_cli.invocations.view import MOST_OF_A_URL, bytes_text, format_status
+from port_hook_cli.invocations.statuses import format_status
+from port_hook_cli.invocations.view import MOST_OF_A_URL, STATUS_STYLES, bytes_text
 from port_hook_cli.javascript.values import write_json
 from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.view import report_command
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 _MAX_LINES = 24
 _MAX_EXCERPT_CHARACTERS = 2048
 _OK = 2  # the class of 2xx
-_STYLES = {2: "green", 3: "yellow", 4: "red", 5: "red"}
 _RESULTS = {"SUCCESS": "green", "FAILED": "red", "CANCELLED": "yellow"}
 _MOST_OF_AN_OUTPUT = 300
 _LOG_NAMES = (("level", "logLevel"), ("message", "log"))
@@ -64,7 +64,7 @@ def response_lines(ready: RunRequest, delivery: Delivery, *, conflict: str = "")
         # The error contains the host, which a template may have made from a secret.
         yield _line("failed", Text(brief(masker.text(delivery.error or "it failed")), style="red"))
     else:
-        style = _STYLES.get(delivery.status // 100, "")
+        style = STATUS_STYLES.get(delivery.status // 100, "")
         outcome = (format_status(delivery.status), style)
         yield _line("responded", Text.assemble(outcome, f" in {format_latency(delivery.latency_ms)}"))
         yield from _excerpt(masker.content(delivery.body))

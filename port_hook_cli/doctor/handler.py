@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from port_hook_cli.doctor.check import CheckResult, CheckState
 from port_hook_cli.invocations.forwarding import is_loopback
+from port_hook_cli.invocations.url_text import http_url
 from port_hook_cli.listener.handler_check import connection_problem, handler_address
 
 _LOOPBACK = {"IPv4": "127.0.0.1", "IPv6": "::1"}
@@ -79,8 +80,8 @@ def _reached(target: str, problems: Mapping[str, str]) -> CheckResult:
 
 def _failed(target: str, problems: Mapping[str, str], reason: str, *, is_chosen: bool, other: str = "") -> CheckResult:
     if other:
-        host = f"[{other}]" if ":" in other else other
-        step = f"Something listens on {other} at this port: forward to http://{host}:{handler_address(target)[1]}."
+        url = http_url(other, handler_address(target)[1])
+        step = f"Something listens on {other} at this port: forward to {url}."
     else:
         step = "Start your handler, or name another one with --forward-to."
     return CheckResult(

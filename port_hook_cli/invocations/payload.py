@@ -273,3 +273,12 @@ def _same(before: Any, after: Any) -> bool:
         return bool(before == after)
     except RecursionError:
         return False
+
+
+def content_type_of(content: bytes) -> str:
+    """Return the content type of a body that someone wrote: JSON, or plain text."""
+    try:
+        json.loads(content)
+    except (ValueError, RecursionError):
+        return "text/plain; charset=utf-8"
+    return "application/json"

@@ -36,6 +36,11 @@ def sendable_url(url: str) -> str:
     return percent_encoded(url.partition("#")[0])
 
 
+def http_url(host: str, port: int) -> str:
+    """Return the URL of a server at an address."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def path_and_query(url: str) -> str:
     """Return the path and query of a URL, `/` for a text that is not a URL."""
     try:

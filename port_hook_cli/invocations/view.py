@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from codecs import getincrementaldecoder
 from collections.abc import Iterator
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
 from port_hook_cli.invocations.headers import mask_headers
 from port_hook_cli.invocations.models import Delivery, Invocation, Payload
+from port_hook_cli.invocations.statuses import format_status
 from port_hook_cli.invocations.url_text import percent_encoded, request_target
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.safe import brief, printable_lines
@@ -25,7 +25,7 @@ BODY_INDENT = 2
 MOST_OF_A_URL = 1000
 """How many characters of a URL are shown."""
 
-_STYLES = {2: "green", 3: "yellow", 4: "red", 5: "red"}
+STATUS_STYLES = {2: "green", 3: "yellow", 4: "red", 5: "red"}
 _VALUE_LIMIT = 200
 _MAX_PARSED_BYTES = 64 * 1024
 _MAX_BYTES_PER_CHARACTER = 4
@@ -51,17 +51,9 @@ def delivery_lines(delivery: Delivery) -> Iterator[Styled]:
     """
     status = delivery.status or 0
     rest = f"  {format_latency(delivery.latency_ms)}  {brief(delivery.url, MOST_OF_A_URL)}"
-    yield Styled.assemble((format_status(status), _STYLES.get(status // 100, "")), rest)
+    yield Styled.assemble((format_status(status), STATUS_STYLES.get(status // 100, "")), rest)
     if body := _body_text(delivery.body):
         yield from (Styled.assemble(" " * BODY_INDENT, (line, JSON)) for line in body.split("\n"))
-
-
-def format_status(status: int) -> str:
-    """Return a status with its reason phrase."""
-    try:
-        return f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return str(status)
 
 
 def _body_text(body: bytes) -> str:

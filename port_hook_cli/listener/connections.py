@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import lru_cache
-from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
@@ -15,6 +14,7 @@ from port_hook_cli.http.idle_connections import Room
 from port_hook_cli.http.request_parser import RequestParser
 from port_hook_cli.invocations.forwarding import fields_with_length
 from port_hook_cli.invocations.models import Headers, Response
+from port_hook_cli.invocations.statuses import reason_phrase
 from port_hook_cli.listener import responses
 
 # Port's own header fields are small, but a proxy may add long ones (tokens, traces), and a debugger should show them.
@@ -215,15 +215,8 @@ def _head(response: Response, *, is_head: bool, stays_open: bool) -> bytes:
 # Most of a listener's responses are the same. Their bodies are not retained.
 @lru_cache(maxsize=64)
 def _head_for(status: int, headers: Headers, size: int, is_head: bool, stays_open: bool) -> bytes:
-    lines = [f"HTTP/1.1 {status} {_reason(status)}"]
+    lines = [f"HTTP/1.1 {status} {reason_phrase(status) or 'Unknown'}"]
     lines.extend(f"{name}: {value}" for name, value in fields_with_length(status, headers, size, is_head=is_head))
     if not stays_open:
         lines.append("connection: close")
     return "\r\n".join((*lines, "", "")).encode("latin-1", "replace")
-
-
-def _reason(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"

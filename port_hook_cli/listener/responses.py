@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from port_hook_cli.http.web_pages import Foreign
 from port_hook_cli.invocations.models import Delivery, Headers, Response, Status, Verdict
+from port_hook_cli.invocations.payload import content_type_of
 
 _JSON = Headers((("content-type", "application/json"),))
 ReadFile = Callable[[str], bytes]
@@ -102,7 +103,7 @@ def parse_response(text: str, read_file: ReadFile) -> Response:
     if not colon:
         return Response(status=int(status), headers=_JSON, body=b"{}")
     content = read_file(body[1:]) if body.startswith("@") else _encode(body)
-    return Response(status=int(status), headers=_content_type(content), body=content)
+    return Response(status=int(status), headers=Headers((("content-type", content_type_of(content)),)), body=content)
 
 
 def _encode(text: str) -> bytes:
@@ -110,14 +111,6 @@ def _encode(text: str) -> bytes:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
         raise BadResponse(f"the body has a character that cannot be sent (at {error.start})") from None
-
-
-def _content_type(content: bytes) -> Headers:
-    try:
-        json.loads(content)
-    except (ValueError, RecursionError):
-        return Headers((("content-type", "text/plain; charset=utf-8"),))
-    return _JSON
 
 
 def _problem(status: int, error: str, message: str, hint: str = "") -> Response:

@@ -16,10 +16,11 @@ from port_hook_cli.captures.store.writer import StoreWriter
 from port_hook_cli.errors import RenderError, StoreError, UsageError
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.http.limits import MAX_RESPONSE_BYTES
-from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.forwarding import may_be_on_this_machine
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, Headers, Invocation, Response
 from port_hook_cli.invocations.source import MessageLog, OpenSource, Source, SourceContext
+from port_hook_cli.invocations.statuses import Expectation
+from port_hook_cli.invocations.url_text import http_url
 from port_hook_cli.listener.handler_check import handler_address
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.pipeline import IsTrue, Pipeline
@@ -112,8 +113,8 @@ async def served(
         running: list[Source] = [server]
         stack.push_async_callback(_drain, running, flow.turns)
         _refuse_to_loop(plan, host, port)
-        url = _url(host, port) + plan.policy.routes.mount
-        origin = _url(_NEAREST.get(host, host), port)
+        url = http_url(host, port) + plan.policy.routes.mount
+        origin = http_url(_NEAREST.get(host, host), port)
         waiting = _WaitingPipeline(flow)
         source_context = replace(context, receive=waiting.receive)
         for open_source in sources:
@@ -230,10 +231,6 @@ def _recent_signatures(store: CaptureStore, since_s: float) -> dict[bytes, float
     known = store.recent_signatures(since_s)
     keys = ((signature_key(Headers(((SIGNATURE_HEADER, text),))), received_at) for text, received_at in known)
     return {key: received_at for key, received_at in keys if key is not None}
-
-
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class RouteExpressions:

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from port_hook_cli.errors import CREDENTIALS_IN_PORT, PortApiError, RunEndedError
+from port_hook_cli.invocations.statuses import format_status
 from port_hook_cli.javascript.nesting import nests_too_deep
 from port_hook_cli.runs.updates import Call
 
@@ -103,7 +104,7 @@ def problem_of(status: int, body: bytes, call: Call | None = None) -> PortApiErr
         return run_ended(call.run_id, None)
     hint = _SYNCHRONIZED if slug == "run_synchronized_error" else _hint(status)
     doing = f" to {call.method} {call.path}" if call else ""
-    message = f"Port's API responded with {_name(status)}{doing}: {_explanation(document, body)}"
+    message = f"Port's API responded with {format_status(status)}{doing}: {_explanation(document, body)}"
     return PortApiError(message, hint=hint, status=status)
 
 
@@ -192,13 +193,6 @@ def backoff_s(tries: int, chance: float) -> float:
     """
     pause: float = min(FIRST_BACKOFF_S * 2 ** (tries - 1), MAX_BACKOFF_S)
     return pause * (0.5 + chance / 2)
-
-
-def _name(status: int) -> str:
-    try:
-        return f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return str(status)
 
 
 def _explanation(document: dict[str, Any], body: bytes) -> str:

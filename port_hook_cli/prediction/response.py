@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from http import HTTPStatus
 from typing import Any
 
 from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.statuses import reason_phrase
 from port_hook_cli.prediction.wire import AgentFault
 from port_hook_cli.text.secret import Secret
 
@@ -44,7 +44,7 @@ class AgentResponse:
         if self.is_ok or self.failure:
             return ""
         side = "Client" if self.status < _FIRST_SERVER_ERROR else "Server"
-        return f"HTTPError: {self.status} {side} Error: {_phrase(self.status)}".rstrip(": ")
+        return f"HTTPError: {self.status} {side} Error: {reason_phrase(self.status)}".rstrip(": ")
 
     @property
     def text(self) -> str:
@@ -106,13 +106,6 @@ def default_responses() -> tuple[AgentResponse, ...]:
         AgentResponse(name="refused", failure="ConnectionError: the connection was refused"),
         AgentResponse(name="timeout", failure="ReadTimeout: no response within WEBHOOK_INVOKER_TIMEOUT (30 s)"),
     )
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""
 
 
 REDACTED = "***REDACTED***"

@@ -64,11 +64,6 @@ def _reason(error: OSError, host: str, port: int) -> str:
     return f"the port is taken by {owner}" if owner else "the port is taken"
 
 
-def url_of(host: str, port: int) -> str:
-    """Return the URL of a server."""
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
-
 async def read_call(request: web.Request, *, checks_host: bool) -> ApiRequest | ApiResponse:
     """Return the call in a request, or the response to a request that is refused."""
     names = ("host", "origin", "sec-fetch-site")

@@ -16,13 +16,14 @@ from aiohttp import web
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.invocations.forwarding import is_loopback
 from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.invocations.url_text import http_url
 from port_hook_cli.runs.updates import REQUEST_LIMIT
 from port_hook_cli.sandbox.delivering import Courier, OnDelivery, Sending
 from port_hook_cli.sandbox.entities import put_entity
 from port_hook_cli.sandbox.events import ApiEvent, RunEvent
 from port_hook_cli.sandbox.invocations import OwnApi, RunsTopic
 from port_hook_cli.sandbox.limits import DEFAULT_RULES, ApiRules, RateLimit
-from port_hook_cli.sandbox.listening import listening, read_call, url_of
+from port_hook_cli.sandbox.listening import listening, read_call
 from port_hook_cli.sandbox.messages import (
     ApiRequest,
     ApiResponse,
@@ -134,7 +135,7 @@ class Sandbox:
                 await sandbox._topic.open()
             try:
                 async with listening(sandbox._respond, address) as served:
-                    known.url = sandbox.url = url_of(address[0], served[0][1])
+                    known.url = sandbox.url = http_url(address[0], served[0][1])
                     sandbox._is_on_loopback = all(is_loopback(str(each[0])) for each in served)
                     sandbox._courier.resume()
                     sandbox._walker.resume()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import Response
+from port_hook_cli.invocations.statuses import Expectation
 from port_hook_cli.listener.ending import EndReason, Watcher
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.public_url import TunnelOptions

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.invocations.statuses import Expectation
 from port_hook_cli.replay.tally import percentile
 from tests.replay.tallies import tally_deliveries
 

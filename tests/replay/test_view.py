@@ -10,7 +10,8 @@ from rich.console import Console, RenderableType
 
 from port_hook_cli.invocations.http_text import parse_request
 from port_hook_cli.invocations.models import Delivery, Headers
-from port_hook_cli.invocations.view import SHOWN_BYTES, delivery_lines, format_status, request_text
+from port_hook_cli.invocations.statuses import format_status
+from port_hook_cli.invocations.view import SHOWN_BYTES, delivery_lines, request_text
 from port_hook_cli.replay.tally import DeliveryTally, format_latencies, histogram_lines, tally_view
 from tests.factories import an_invocation
 from tests.replay.tallies import tally_deliveries

@@ -31,8 +31,8 @@ from port_hook_cli.captures.database.rows import (
     outcome_weight,
     text_column,
 )
-from port_hook_cli.invocations.expected_status import Expectation
 from port_hook_cli.invocations.models import Status
+from port_hook_cli.invocations.statuses import Expectation
 
 Statement = tuple[str, Sequence[Any]]
 

@@ -1,8 +1,9 @@
-"""The statuses that `--expect-status` accepts: one (`200`) or a class (`2xx`)."""
+"""HTTP statuses: their reason phrases, and what `--expect-status` accepts: one status (`200`) or a class (`2xx`)."""
 
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from typing import NamedTuple
 
 from port_hook_cli.errors import UsageError
@@ -31,3 +32,16 @@ class Expectation(NamedTuple):
     def met_by(self, status: int | None) -> bool:
         """Return whether `status` is one of them. None, which means no response, is not."""
         return status is not None and self.lowest <= status <= self.highest
+
+
+def format_status(status: int) -> str:
+    """Return a status with its reason phrase."""
+    return f"{status} {reason_phrase(status)}".rstrip()
+
+
+def reason_phrase(status: int) -> str:
+    """Return the reason phrase of a status, "" for an unknown one."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.expected_status import Expectation
+from port_hook_cli.invocations.statuses import Expectation
 
 
 @given(st.integers(100, 599), st.integers(100, 599))
