@@ -15,7 +15,7 @@ Trace = Callable[[FrameType, str, Any], Any]
 
 
 class KilledAtLine:
-    """Counts the lines that this process runs of some modules, such as `files/locks.py`."""
+    """Counts the lines that this process runs of some modules, such as `files/own_files.py`."""
 
     def __init__(self, *modules: str) -> None:
         self._files = tuple(str(Path(port_hook_cli.__file__).parent / module) for module in modules)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from port_hook_cli.agent.predictor import read_document
 from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.errors import PortHookError, UsageError
-from port_hook_cli.files.input import read_input
+from port_hook_cli.files.user_files import read_input
 from port_hook_cli.prediction.expressions import correction
 from port_hook_cli.prediction.jq15 import agent_program
 from port_hook_cli.prediction.mapping import (

@@ -15,7 +15,7 @@ from port_hook_cli.assistant.results import ToolOutput, without_signature
 from port_hook_cli.assistant.sending import DEFAULT_TIMEOUT_S, allowed_target
 from port_hook_cli.assistant.workspace import Arguments, Workspace
 from port_hook_cli.errors import UsageError
-from port_hook_cli.files.input import DOCUMENT_SUFFIXES, documents_in
+from port_hook_cli.files.user_files import DOCUMENT_SUFFIXES, documents_in
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET

@@ -28,8 +28,7 @@ from port_hook_cli.assistant.workspace import Arguments, Workspace
 from port_hook_cli.captures.documents.request_file import SavedRequest, explain, from_exchange
 from port_hook_cli.captures.index.capture_index import CaptureIndex
 from port_hook_cli.captures.index.query import CaptureQuery
-from port_hook_cli.captures.store.finder import CaptureUse, Finder
-from port_hook_cli.captures.store.reading import open_body_filter
+from port_hook_cli.captures.store.finder import CaptureUse, Finder, open_body_filter
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.assistant.results import ToolOutput
 from port_hook_cli.captures.database.opening import store_path
-from port_hook_cli.captures.store.reading import open_captures
+from port_hook_cli.captures.store.finder import open_captures
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ALL_NEEDS
 from port_hook_cli.runtime import Runtime

@@ -177,7 +177,7 @@ def _tell_of_leftovers(runtime: Runtime) -> None:
 
 def _output_failed(error: OSError, runtime: Runtime) -> ExitCode:
     """Return the exit code after an error of writing to stdout; raise any other error again."""
-    from port_hook_cli.terminal.pipes import is_broken_pipe
+    from port_hook_cli.terminal.signals import is_broken_pipe
 
     if is_broken_pipe(error):  # the reader has ended, such as `head`
         _let_go_of_stdout()

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from port_hook_cli.captures.store.reading import open_body_filter, open_captures
+from port_hook_cli.captures.store.finder import open_body_filter, open_captures
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import Trust, argument, command, option
 from port_hook_cli.errors import UsageError
-from port_hook_cli.files.input import is_file
+from port_hook_cli.files.user_files import is_file
 from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.invocations.statuses import Expectation
 from port_hook_cli.runtime import Runtime

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from port_hook_cli.actions.encrypted_inputs import (
+    Decrypter,
     Decryption,
     decryption_lines,
     decryption_record,
@@ -25,9 +26,8 @@ from port_hook_cli.actions.encryption import KeyUnreadable, Problem, Scheme, aes
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command, option, refuse_contradictions
-from port_hook_cli.engines.decrypter import Decrypter
 from port_hook_cli.errors import PortHookError, StoreError, UsageError
-from port_hook_cli.files.input import is_file, read_input, read_stdin
+from port_hook_cli.files.user_files import is_file, read_input, read_stdin
 from port_hook_cli.invocations.models import Payload
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.javascript.paths import JsonPath

@@ -14,8 +14,7 @@ from port_hook_cli.cli.option_groups import NoEffect, command, option, refuse_co
 from port_hook_cli.errors import CREDENTIALS_IN_PORT, PortHookError, SettingsError, UsageError
 from port_hook_cli.files.settings_names import LOGINS
 from port_hook_cli.port_api import logins
-from port_hook_cli.port_api.login_records import login_record
-from port_hook_cli.port_api.logins import KeptIn, Login, Logins
+from port_hook_cli.port_api.logins import KeptIn, Login, Logins, login_record
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET, load_settings
 from port_hook_cli.port_api.settings_places import read_secret_file
 from port_hook_cli.runs.urls import DEFAULT_API_URL, REGIONS, parse_api_url, sends_in_the_clear
@@ -95,7 +94,7 @@ def login(
     addresses = _addresses(region, api_url)
     identity, secret = _client_id(client_id, runtime), _secret(secret_file, runtime)
 
-    from port_hook_cli.port_api.regions import find_api
+    from port_hook_cli.port_api.access import find_api
 
     address = asyncio.run(find_api(identity, secret, addresses, runtime, timeout_s=api_timeout_s))
     checked = Login(name=name, client_id=identity, api_url=address, kept_in=KeptIn.FILE, secret=secret)

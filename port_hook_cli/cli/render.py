@@ -11,7 +11,7 @@ from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import ANY_VALUE, Trust, argument, command, option
 from port_hook_cli.errors import UsageError
-from port_hook_cli.files.input import read_input
+from port_hook_cli.files.user_files import read_input
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import emit, tell, write_json_text
 

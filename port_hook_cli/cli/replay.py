@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from port_hook_cli.captures.database.opening import store_path
-from port_hook_cli.captures.store.finder import CaptureUse, Finder
-from port_hook_cli.captures.store.reading import open_captures
+from port_hook_cli.captures.store.finder import CaptureUse, Finder, open_captures
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command
 from port_hook_cli.cli.replay_options import (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.errors import UsageError
-from port_hook_cli.files.output import check_new_file, write_new_file
+from port_hook_cli.files.user_files import check_new_file, write_new_file
 from port_hook_cli.invocations.hints import REPLAY_OPTIONS, delivery_hints
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.view import BODY_INDENT, delivery_lines, request_text

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from port_hook_cli.captures.store.reading import open_captures
+from port_hook_cli.captures.store.finder import open_captures
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import also, argument, command, option, option_group, refuse_contradictions
 from port_hook_cli.errors import PortApiError, StoreError, UsageError
-from port_hook_cli.files.input import read_input
+from port_hook_cli.files.user_files import read_input
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.reporting.report import log_batches, planned_calls, send_report

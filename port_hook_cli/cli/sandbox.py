@@ -15,7 +15,7 @@ import typer
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import ANY_VALUE, Trust, command, option, option_group
-from port_hook_cli.files.input import file_path
+from port_hook_cli.files.user_files import file_path
 from port_hook_cli.runs.ids import check_run_id
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.sandbox.events import format_exports, kafka_fields, kafka_lines, sandbox_ready_record
@@ -114,7 +114,7 @@ class SandboxContent:
         """Return the user's Kafka brokers, none for the embedded broker, and None without Kafka. Raises UsageError."""
         if self.kafka is None:
             return None
-        from port_hook_cli.kafka.local import EMBEDDED, read_bootstrap
+        from port_hook_cli.kafka.producer import EMBEDDED, read_bootstrap
 
         return () if self.kafka == EMBEDDED else read_bootstrap(self.kafka)
 
@@ -237,7 +237,7 @@ class _Plan:
         """Return the plan of a sandbox that publishes to its broker, if it has one."""
         if self.brokers is None:
             return self
-        from port_hook_cli.kafka.local import local_publisher
+        from port_hook_cli.kafka.producer import local_publisher
 
         publisher, brokers = await stack.enter_async_context(local_publisher(tuple(self.brokers) or None))
         return replace(

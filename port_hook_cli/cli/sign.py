@@ -11,14 +11,13 @@ from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import ANY_VALUE, NoEffect, also, argument, command, option
 from port_hook_cli.errors import StoreError, UsageError
-from port_hook_cli.files.input import read_input
+from port_hook_cli.files.user_files import read_input
 from port_hook_cli.invocations.snippets import SNIPPET_FORMATS, SignedRequest, find_format, format_headers
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.signatures.signable import CAPTURE_MARK, Signable, signable
-from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
+from port_hook_cli.signatures.signing import CAPTURE_MARK, Signable, TimestampUnit, signable, signed_headers
 from port_hook_cli.terminal.console import emit, sayer, tell, write_bytes
 from port_hook_cli.text.safe import printable
 

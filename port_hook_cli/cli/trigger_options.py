@@ -97,7 +97,7 @@ class TriggerTarget:
         """The brokers that messages are published to. Raises UsageError."""
         if self.kafka is None:
             return None
-        from port_hook_cli.kafka.local import read_bootstrap
+        from port_hook_cli.kafka.producer import read_bootstrap
 
         return read_bootstrap(self.kafka)
 

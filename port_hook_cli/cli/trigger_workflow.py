@@ -19,7 +19,7 @@ from port_hook_cli.trigger.records import step_record, workflow_run_record
 from port_hook_cli.trigger.workflow import Begun, WorkflowEvent, walk_workflow
 from port_hook_cli.trigger.workflow_effects import Outside
 from port_hook_cli.trigger.workflow_start import WorkflowStart, form_of_workflow
-from port_hook_cli.workflows.outcome import NodeResult
+from port_hook_cli.workflows.nodes import NodeResult
 from port_hook_cli.workflows.run import WorkflowRun
 from port_hook_cli.workflows.shown_run import show_run
 from port_hook_cli.workflows.walk import Step

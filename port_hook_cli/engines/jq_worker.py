@@ -21,7 +21,7 @@ from port_hook_cli.errors import RenderError
 from port_hook_cli.installed import install_hint
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_result
-from port_hook_cli.terminal.pipes import is_broken_pipe
+from port_hook_cli.terminal.signals import is_broken_pipe
 
 DEFAULT_TIMEOUT_S = 5.0
 """The limit in seconds for all expressions of one template."""

@@ -15,8 +15,7 @@ from aiohttp import web
 
 from port_hook_cli.captures.index.capture_index import AmbiguousCapture, NoSuchCapture
 from port_hook_cli.errors import ListenError, PortApiError, PortHookError, StoreError
-from port_hook_cli.http.idle_connections import limited
-from port_hook_cli.http.servers import disabled_logger, stop_accepting
+from port_hook_cli.http.servers import disabled_logger, limited, stop_accepting
 from port_hook_cli.inspector.access import (
     CHANGE_HEADER,
     SECURITY_HEADERS,

@@ -16,7 +16,7 @@ from port_hook_cli.invocations.models import Partition
 from port_hook_cli.kafka.client import Consumer, KafkaException, Message, TopicPartition, error_text
 from port_hook_cli.kafka.connection import KafkaPlan, TopicPart
 from port_hook_cli.kafka.link import BrokerLink
-from port_hook_cli.kafka.progress import ReadPositions
+from port_hook_cli.kafka.messages import ReadPositions
 
 CALL_TIMEOUT_S = 10.0
 _ASK_AGAIN_S = 1.0

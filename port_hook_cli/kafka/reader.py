@@ -18,8 +18,7 @@ from port_hook_cli.kafka.assignment import PartitionAssignment, ReaderEvents, Re
 from port_hook_cli.kafka.client import Message
 from port_hook_cli.kafka.connection import KafkaConnection, KafkaPlan, TopicPart
 from port_hook_cli.kafka.link import READER_TIMES, BrokerLink, ReaderTimes
-from port_hook_cli.kafka.message import part_of, size_of
-from port_hook_cli.kafka.progress import MessageCapacity
+from port_hook_cli.kafka.messages import MessageCapacity, part_of, size_of
 from port_hook_cli.text.safe import brief
 
 _BATCH = 500

@@ -20,8 +20,14 @@ from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.kafka.assignment import GivenPartitions
 from port_hook_cli.kafka.client import Message
 from port_hook_cli.kafka.connection import KafkaConnection, KafkaPlan, TopicPart, is_loopback_broker
-from port_hook_cli.kafka.message import message_headers, origin_of, part_of, size_of
-from port_hook_cli.kafka.progress import MessageCapacity, PartitionProgress
+from port_hook_cli.kafka.messages import (
+    MessageCapacity,
+    PartitionProgress,
+    message_headers,
+    origin_of,
+    part_of,
+    size_of,
+)
 from port_hook_cli.kafka.reader import MessageReader, ReaderFactory, TopicReader
 from port_hook_cli.text.safe import brief
 

@@ -10,8 +10,8 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser
 
-from port_hook_cli.http.idle_connections import Room
 from port_hook_cli.http.request_parser import RequestParser
+from port_hook_cli.http.servers import Room
 from port_hook_cli.invocations.forwarding import fields_with_length
 from port_hook_cli.invocations.models import Headers, Response
 from port_hook_cli.invocations.statuses import reason_phrase

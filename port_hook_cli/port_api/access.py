@@ -1,4 +1,4 @@
-"""Access to Port: settings that are read once, the secret, and clients of the API."""
+"""Access to Port: settings that are read once, the secret, clients of the API, and the region that accepts a login."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from port_hook_cli.errors import PortHookError
+from port_hook_cli.errors import CREDENTIALS_IN_PORT, LoginRefusedError, PortApiError, PortHookError
 from port_hook_cli.files.settings_names import PROJECT_FILE
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.settings import ALL_NEEDS, Settings, load_settings
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DELIVERIES = "/v1/sandbox/deliveries"
 _ANNOUNCE_TIMEOUT_S = 2.0
+_UNAUTHORIZED = 401
 
 
 class PortAccess:
@@ -146,3 +147,33 @@ class PortAccess:
     def _say_once(self, remark: Remark) -> None:
         if self._runtime.memory.is_new(remark.line):
             self._say(remark)
+
+
+async def find_api(
+    client_id: str, secret: Secret, addresses: Sequence[str], runtime: Runtime, *, timeout_s: float
+) -> str:
+    """Return the first of `addresses` that accepts the credentials; raises LoginRefusedError if none does.
+
+    The next address is tried only if an address refuses them, so an unreachable address ends the search.
+    """
+    for address in addresses:
+        settings = Settings(client_id=client_id, client_secret=secret, api_url=address)
+        try:
+            async with PortAccess.known(settings, runtime, timeout_s=timeout_s).client(retries=False) as api:
+                await api.check_access()
+        except PortApiError as problem:
+            if problem.status != _UNAUTHORIZED:
+                problem.hint = _with_options(problem.hint)
+                raise
+        else:
+            return address
+    raise LoginRefusedError(
+        f"These credentials were not accepted by {' or '.join(addresses)}.",
+        hint=f"Copy the client id and the client secret again; you find them {CREDENTIALS_IN_PORT}.",
+        status=_UNAUTHORIZED,
+    )
+
+
+def _with_options(hint: str) -> str:
+    """Return a hint of the API client with the options of `login`, which ignores the variables."""
+    return hint.replace("PORT_API_URL", "--api-url").replace("PORT_REGION", "--region")

@@ -18,13 +18,18 @@ from typing import Any
 
 from port_hook_cli.errors import SettingsError, UsageError
 from port_hook_cli.files.dotenv import exposure_warning
-from port_hook_cli.files.input import is_directory
-from port_hook_cli.files.locks import lock_file
-from port_hook_cli.files.own_files import NotPrivateError, check_own_folder, make_own_folder, replace_own_file
+from port_hook_cli.files.own_files import (
+    NotPrivateError,
+    check_own_folder,
+    lock_file,
+    make_own_folder,
+    replace_own_file,
+)
 from port_hook_cli.files.settings_file import read_settings_file
 from port_hook_cli.files.settings_names import LOGINS
+from port_hook_cli.files.user_files import is_directory
 from port_hook_cli.port_api.keyring_entries import KeyringUnusable, delete_entry, load_entry, save_entry
-from port_hook_cli.runs.urls import parse_api_url
+from port_hook_cli.runs.urls import REGIONS, parse_api_url
 from port_hook_cli.text.secret import Secret
 
 SCHEMA = "port-hook/logins/1"
@@ -368,3 +373,22 @@ def _unwritable(path: Path, error: OSError) -> SettingsError:
 def _fields(login: Login) -> dict[str, str]:
     fields = {"client_id": login.client_id, "api_url": login.api_url, "kept_in": str(login.kept_in)}
     return fields if login.secret is None else {**fields, "client_secret": login.secret.reveal()}
+
+
+LOGIN = "port-hook/login/1"
+
+
+def login_record(
+    kind: str, name: str, client_id: str, api_url: str, *, kept_in: str, is_default: bool
+) -> dict[str, Any]:
+    """Return the record of a login that was kept, listed or removed (`kind`). It has no secret."""
+    return {
+        "schema": LOGIN,
+        "type": kind,
+        "organization": name,
+        "client_id": client_id,
+        "api_url": api_url,
+        "region": next((region for region, url in REGIONS.items() if url == api_url.lower()), None),
+        "kept_in": kept_in,
+        "is_default": is_default,
+    }

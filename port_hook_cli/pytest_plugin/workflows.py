@@ -25,7 +25,7 @@ from port_hook_cli.pytest_plugin.runs import (
 from port_hook_cli.pytest_plugin.world import World
 from port_hook_cli.runs.urls import is_in_ports_own
 from port_hook_cli.trigger.workflow_start import WorkflowStart, begin_run, new_node_run_id
-from port_hook_cli.workflows.outcome import NodeOutcome
+from port_hook_cli.workflows.nodes import NodeOutcome
 from port_hook_cli.workflows.run import NodeRun, WorkflowRun
 from port_hook_cli.workflows.walk import Resolution, Step, walk
 from port_hook_cli.workflows.workflow import (

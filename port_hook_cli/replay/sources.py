@@ -17,7 +17,7 @@ from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.url_text import path_and_query
 from port_hook_cli.javascript.stringify import NotJson, stringify
 from port_hook_cli.signatures.messages import verify_received, verify_received_without_diagnosis
-from port_hook_cli.signatures.signable import as_port_sends
+from port_hook_cli.signatures.signing import as_port_sends
 from port_hook_cli.text.secret import Secret
 
 SIGNED = frozenset({Status.VALID, Status.REENCODED, Status.STALE})

@@ -7,8 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from port_hook_cli.captures.store.finder import Finder, FoundRequest
-from port_hook_cli.captures.store.reading import LateStore
+from port_hook_cli.captures.store.finder import Finder, FoundRequest, LateStore
 from port_hook_cli.captures.store.statements import StoreFilter
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.http_text import RawRequest

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from port_hook_cli.errors import StoreError
-from port_hook_cli.files.locks import lock_file
-from port_hook_cli.files.own_files import check_own_folder, make_own_folder, read_own_file, replace_own_file
+from port_hook_cli.files.own_files import check_own_folder, lock_file, make_own_folder, read_own_file, replace_own_file
 from port_hook_cli.reporting.spool import Spool
 from port_hook_cli.runs.updates import Call, LogLevel, Purpose, log_calls, patch_call
 

@@ -17,8 +17,14 @@ from pathlib import Path
 from typing import Self
 
 from port_hook_cli.errors import RetargetError, StoreError
-from port_hook_cli.files.locks import lock_file, sync_folder
-from port_hook_cli.files.own_files import check_own_folder, make_own_folder, read_own_file, replace_own_file
+from port_hook_cli.files.own_files import (
+    check_own_folder,
+    lock_file,
+    make_own_folder,
+    read_own_file,
+    replace_own_file,
+    sync_folder,
+)
 from port_hook_cli.retarget.entry import BadEntry, Entry, read_entry, write_entry
 
 FOLDER = Path(".port-hook", "retargets")

@@ -11,7 +11,7 @@ from port_hook_cli.actions.action import CONVERTED, BadAction, converted, is_ver
 from port_hook_cli.actions.retargeting import settable
 from port_hook_cli.errors import UsageError
 from port_hook_cli.files.documents import read_yaml
-from port_hook_cli.files.input import MAX_DOCUMENT_BYTES, documents_in, is_directory
+from port_hook_cli.files.user_files import MAX_DOCUMENT_BYTES, documents_in, is_directory
 from port_hook_cli.javascript.values import read_json
 from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.actions import find_method_fault

@@ -31,7 +31,7 @@ from port_hook_cli.text.safe import brief
 
 if TYPE_CHECKING:
     from port_hook_cli.http.client import HttpClient
-    from port_hook_cli.workflows.steps import Renders
+    from port_hook_cli.workflows.nodes import Renders
 
 _CONTENT_TYPE = ("content-type", "application/json")
 _BY = "port-hook"

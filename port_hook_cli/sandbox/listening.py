@@ -11,8 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from port_hook_cli.errors import ListenError
-from port_hook_cli.http.idle_connections import limited
-from port_hook_cli.http.servers import affordable_connections, describe_owner, disabled_logger, stop_accepting
+from port_hook_cli.http.servers import affordable_connections, describe_owner, disabled_logger, limited, stop_accepting
 from port_hook_cli.http.web_pages import find_foreign
 from port_hook_cli.invocations.models import Headers
 from port_hook_cli.invocations.payload import read_payload

@@ -40,7 +40,7 @@ from port_hook_cli.sandbox.state import InitialData, SandboxState
 from port_hook_cli.sandbox.workflows.book import NodeReport
 from port_hook_cli.sandbox.workflows.walking import WorkflowWalker, upsert_entity
 from port_hook_cli.text.secret import Secret
-from port_hook_cli.workflows.outcome import NodeOutcome
+from port_hook_cli.workflows.nodes import NodeOutcome
 from port_hook_cli.workflows.run import WorkflowRun
 
 if TYPE_CHECKING:

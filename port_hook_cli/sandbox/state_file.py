@@ -19,8 +19,8 @@ from port_hook_cli.captures.database.files import check_files, close_to_others
 from port_hook_cli.captures.database.opening import distrust, end_at_ctrl_c, portable
 from port_hook_cli.captures.database.schema import PlantedSchema, check_definitions
 from port_hook_cli.errors import StoreError
-from port_hook_cli.files.input import MAX_INPUT_BYTES
 from port_hook_cli.files.own_files import make_folders
+from port_hook_cli.files.user_files import MAX_INPUT_BYTES
 from port_hook_cli.javascript.nesting import MOST_MARKS, count_marks
 from port_hook_cli.sandbox.state import Row
 

@@ -1,15 +1,18 @@
-"""Handle Ctrl-C and SIGTERM: while a server starts, while it runs, and in commands without a server."""
+"""Handle Ctrl-C, SIGTERM and broken pipes: while a server starts, while it runs, and in commands without a server."""
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import asyncio  # imported when a server starts: `sign` and `--help` do not need it
+
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 _TERMINATED = 128 + signal.SIGTERM
@@ -98,3 +101,10 @@ def _install(number: signal.Signals, handler: object) -> None:
     except (TypeError, ValueError):
         # Not the main thread (a test), or a handler that Python did not install.
         return
+
+
+def is_broken_pipe(error: OSError, platform: str = sys.platform) -> bool:
+    """Return whether the reader of a pipe has ended. On Windows, that error is EINVAL, without a file name."""
+    if isinstance(error, BrokenPipeError):
+        return True
+    return platform == "win32" and error.errno == errno.EINVAL and error.filename is None

@@ -25,7 +25,14 @@ from port_hook_cli.actions.action import (
 )
 from port_hook_cli.errors import PortApiError, StoreError, UsageError
 from port_hook_cli.files.documents import read_document, read_secrets_file
-from port_hook_cli.files.input import DOCUMENT_SUFFIXES, documents_in, is_directory, is_file, read_input, require_name
+from port_hook_cli.files.user_files import (
+    DOCUMENT_SUFFIXES,
+    documents_in,
+    is_directory,
+    is_file,
+    read_input,
+    require_name,
+)
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.remark import Remark, Say, note

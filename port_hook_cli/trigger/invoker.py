@@ -39,7 +39,7 @@ from port_hook_cli.javascript.values import same
 from port_hook_cli.trigger.run_data import RunData
 
 if TYPE_CHECKING:
-    from port_hook_cli.workflows.steps import Renders
+    from port_hook_cli.workflows.nodes import Renders
 
 Evaluate = Callable[[Sequence[str], Any], Awaitable[Sequence[Any]]]
 """Runs jq programs over a JSON value. Returns a value, UNDEFINED or a JqError for each."""

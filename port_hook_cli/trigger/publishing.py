@@ -13,7 +13,7 @@ from port_hook_cli.captures.documents.exchange_fields import require_whole
 from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.errors import BrokerError, SettingsError, StoreError, TargetError, UsageError
-from port_hook_cli.files.input import is_file, read_input
+from port_hook_cli.files.user_files import is_file, read_input
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.javascript.stringify import NotJson
@@ -109,8 +109,7 @@ async def open_topic(
     `timeout_s` is how long a broker may take to confirm a message; 0 means the default. Raises SettingsError,
     PortApiError and TargetError.
     """
-    from port_hook_cli.kafka.local import local_publisher
-    from port_hook_cli.kafka.producer import PUBLISH_TIMEOUT_S
+    from port_hook_cli.kafka.producer import PUBLISH_TIMEOUT_S, local_publisher
 
     name = await _topic_name(access, runtime)
     async with local_publisher(brokers, timeout_s=timeout_s or PUBLISH_TIMEOUT_S) as (publisher, _):

@@ -25,7 +25,7 @@ from port_hook_cli.text.safe import brief
 from port_hook_cli.trigger.action import RunTarget, signed, signed_content
 from port_hook_cli.trigger.remarks import request_remarks
 from port_hook_cli.trigger.workflow_start import WorkflowStart, new_node_run_id
-from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
+from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult
 from port_hook_cli.workflows.run import COMPLETED, NodeRun, WorkflowRun
 from port_hook_cli.workflows.walk import Resolution, Step
 from port_hook_cli.workflows.workflow import Node, NodeType, Outlet

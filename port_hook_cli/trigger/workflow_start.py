@@ -13,7 +13,7 @@ from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.text.secret import Masker
 from port_hook_cli.trigger.invoker import Invoker
 from port_hook_cli.trigger.run_data import RunData
-from port_hook_cli.workflows.outcome import NodeResult
+from port_hook_cli.workflows.nodes import NodeResult
 from port_hook_cli.workflows.run import NodeRun, WorkflowRun, start
 from port_hook_cli.workflows.shown_run import chosen_outlet
 from port_hook_cli.workflows.workflow import BadWorkflow, Node, NodeType, Workflow

@@ -10,8 +10,7 @@ from pkgutil import resolve_name
 from typing import Protocol
 
 from port_hook_cli.errors import TunnelError, UsageError
-from port_hook_cli.tunnels.prober import probe
-from port_hook_cli.tunnels.protocol import NotUsable, Opening, Tunnel, Usable
+from port_hook_cli.tunnels.protocol import NotUsable, Opening, Tunnel, Usable, probe
 from port_hook_cli.tunnels.registry import Automatic, TunnelChoice, automatic, find_provider
 from port_hook_cli.tunnels.report import ProbeResult
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from port_hook_cli.text.safe import brief
-from port_hook_cli.tunnels.prober import probe
+from port_hook_cli.tunnels.protocol import probe
 from port_hook_cli.tunnels.report import ProbeResult
 from port_hook_cli.tunnels.supervisor import taskkill
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
+from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult
 from port_hook_cli.workflows.workflow import Node, Workflow
 
 IN_PROGRESS = "IN_PROGRESS"

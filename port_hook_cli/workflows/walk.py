@@ -15,15 +15,18 @@ from port_hook_cli.actions.templates import JqError
 from port_hook_cli.errors import RenderError
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.text.secret import Masker
-from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult, failed, webhook_outcome
-from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, end_node, progressed, template_data
-from port_hook_cli.workflows.steps import (
+from port_hook_cli.workflows.nodes import (
+    NodeOutcome,
+    NodeResult,
     Renders,
     choose_outlet,
+    failed,
     rendered_config,
+    webhook_outcome,
     webhook_request,
     with_variables,
 )
+from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, end_node, progressed, template_data
 from port_hook_cli.workflows.workflow import Node, NodeType
 
 _LOST = "The process ended while it sent the request; whether the request arrived is unknown."

@@ -20,7 +20,7 @@ from port_hook_cli.invocations.models import (
     Truncation,
     Verdict,
 )
-from port_hook_cli.kafka.message import message_headers
+from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.causes import WRONG_SECRET
 from tests.assistant.assistants import Assistant

@@ -14,7 +14,7 @@ from port_hook_cli.assistant.sending import allowed_target
 from port_hook_cli.assistant.server import ToolAnswer
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Headers, MessageOrigin, Status, Verdict
-from port_hook_cli.kafka.message import message_headers
+from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import signed_message
 from tests.assistant.assistants import Assistant, is_signed

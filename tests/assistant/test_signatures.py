@@ -11,7 +11,7 @@ import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, MessageOrigin, Response, Status, Verdict
-from port_hook_cli.kafka.message import message_headers
+from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import signed_message
 from port_hook_cli.signatures.verification import UNCHECKED

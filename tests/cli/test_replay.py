@@ -25,7 +25,7 @@ from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Delivery, Headers, MessageOrigin, Status, Verdict
-from port_hook_cli.kafka.message import message_headers
+from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.signatures.messages import verify_received
 from port_hook_cli.signatures.signing import signed_message
 from port_hook_cli.text.secret import Secret

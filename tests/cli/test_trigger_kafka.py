@@ -15,8 +15,8 @@ from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Status
-from port_hook_cli.kafka.local import embedded_broker
-from port_hook_cli.kafka.message import message_headers
+from port_hook_cli.kafka.messages import message_headers
+from port_hook_cli.kafka.producer import embedded_broker
 from port_hook_cli.signatures.messages import verify_received
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation

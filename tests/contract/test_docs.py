@@ -33,7 +33,7 @@ from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.listener import view as listener_view
 from port_hook_cli.listener.policy import Tally
-from port_hook_cli.port_api import login_records
+from port_hook_cli.port_api.logins import login_record
 from port_hook_cli.replay.comparing import ResponseComparison, comparison_fields
 from port_hook_cli.retarget.entry import End, Entry, Outcome
 from port_hook_cli.retarget.view import restore_record
@@ -232,7 +232,7 @@ def every_record() -> Iterator[dict[str, Any]]:
     yield encrypted_inputs.encryption_record(Scheme.AES_GCM, "v")
     yield from trigger_records_of_each_type()
     yield sandbox_records.sandbox_ready_record("u", "i", "s")
-    yield login_records.login_record("listed", "n", "i", "u", kept_in="file", is_default=True)
+    yield login_record("listed", "n", "i", "u", kept_in="file", is_default=True)
     yield check_record(CheckResult(check="clock", state=CheckState.OK, message="m"))
     yield sandbox_records.ApiEvent(at=0.0, method="GET", path="/", status=200).record
 

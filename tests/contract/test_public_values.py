@@ -15,7 +15,7 @@ from port_hook_cli.runs.updates import LogLevel, RunStatus
 from port_hook_cli.sandbox.run import Phase
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.tunnels.report import TunnelState
-from port_hook_cli.workflows.outcome import NodeResult
+from port_hook_cli.workflows.nodes import NodeResult
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from port_hook_cli.actions.encrypted_inputs import Decrypter
 from port_hook_cli.actions.encryption import Problem, Scheme
-from port_hook_cli.engines.decrypter import Decrypter
 from port_hook_cli.engines.encryption import decrypt_aes_gcm, decrypt_client_side, encrypt_aes_gcm, encrypt_client_side
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.javascript.paths import JsonPath

@@ -8,7 +8,7 @@ import pytest
 
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.errors import UsageError
-from port_hook_cli.files.input import MAX_DOCUMENT_BYTES, documents_in
+from port_hook_cli.files.user_files import MAX_DOCUMENT_BYTES, documents_in
 from port_hook_cli.sandbox.definition_files import read_actions
 from tests.conftest import Run
 from tests.factories import SECRET

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.errors import TunnelError
-from port_hook_cli.tunnels.prober import probe
-from port_hook_cli.tunnels.protocol import Opening
+from port_hook_cli.tunnels.protocol import Opening, probe
 from port_hook_cli.tunnels.report import Connectivity
 from port_hook_cli.tunnels.smee.channel import SmeeChannel, open_smee
 from port_hook_cli.tunnels.supervised import SupervisedTunnel

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from aiohttp import web
 
-from port_hook_cli.http.idle_connections import limited
+from port_hook_cli.http.servers import limited
 from port_hook_cli.inspector.server import MAX_CONNECTIONS
 from port_hook_cli.runtime import Runtime
 from tests.factories import an_exchange

@@ -28,7 +28,7 @@ from port_hook_cli.invocations.models import (
     Status,
     Verdict,
 )
-from port_hook_cli.kafka.message import message_headers
+from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime

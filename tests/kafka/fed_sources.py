@@ -14,7 +14,7 @@ from port_hook_cli.invocations.models import MessageOrigin, Partition
 from port_hook_cli.invocations.source import MessageLog, SourceContext
 from port_hook_cli.kafka.assignment import GivenPartitions, ReaderEvents
 from port_hook_cli.kafka.connection import KafkaConnection, KafkaPlan, SecurityProtocol, TopicPart
-from port_hook_cli.kafka.progress import MessageCapacity
+from port_hook_cli.kafka.messages import MessageCapacity
 from port_hook_cli.kafka.source import KafkaSource, open_kafka
 from tests.kafka.kafka_sources import Pipeline
 

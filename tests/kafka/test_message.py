@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.kafka.message import message_headers
+from port_hook_cli.kafka.messages import message_headers
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20),

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from port_hook_cli.errors import BrokerError, UsageError
 from port_hook_cli.kafka.connection import is_loopback_broker
-from port_hook_cli.kafka.local import embedded_broker, local_publisher, read_bootstrap
-from port_hook_cli.kafka.producer import KafkaPublisher
+from port_hook_cli.kafka.producer import KafkaPublisher, embedded_broker, local_publisher, read_bootstrap
 from tests.kafka_clusters import running_tansu, tansu_program
 from tests.sockets import LOOPBACK, bound_addresses, free_port
 from tests.topics import plain, reading

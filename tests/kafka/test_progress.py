@@ -5,7 +5,7 @@ from threading import Thread
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.kafka.progress import MessageCapacity, PartitionProgress, ReadPositions
+from port_hook_cli.kafka.messages import MessageCapacity, PartitionProgress, ReadPositions
 
 
 @given(st.sets(st.integers(0, 200), min_size=1), st.randoms(use_true_random=False))

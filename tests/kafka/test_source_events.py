@@ -11,7 +11,7 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_NOT_AVAILABLE
 from port_hook_cli.errors import BrokerError, PortApiError, PortHookError, StoreError
 from port_hook_cli.invocations.models import LATEST_TIMESTAMP_MS, MessageOrigin, Partition
 from port_hook_cli.kafka.connection import KafkaConnection
-from port_hook_cli.kafka.progress import MAX_BYTES, MAX_MESSAGES
+from port_hook_cli.kafka.messages import MAX_BYTES, MAX_MESSAGES
 from tests.kafka.fed_sources import GROUP, NOW, RUNS, A, B, Recorder, fed, received
 from tests.kafka.kafka_sources import Pipeline
 

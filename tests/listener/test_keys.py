@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from port_hook_cli.invocations.models import Exchange, Headers, Invocation, MessageOrigin, Response, Status
 from port_hook_cli.invocations.source import SourceContext
-from port_hook_cli.kafka.message import message_headers
+from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.listener.keys import KeyCommands
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.runtime import Runtime

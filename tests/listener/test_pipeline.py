@@ -13,7 +13,7 @@ import pytest
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation, MessageOrigin, Response, Status
 from port_hook_cli.invocations.routes import Routes
-from port_hook_cli.kafka.message import message_headers
+from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.pipeline import Pipeline
 from port_hook_cli.listener.policy import Policy, PublicAddress

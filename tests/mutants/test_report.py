@@ -19,7 +19,7 @@ def test_table_has_a_row_for_each_folder_and_for_modules_without_a_folder() -> N
         *verdicts("signatures/signing.py", 2, 1),
         *verdicts("kafka/source.py", 1, 0),
         *verdicts("errors.py", 0, 1),
-        *verdicts("kafka/message.py", 1, 0),
+        *verdicts("kafka/messages.py", 1, 0),
     ]
     assert table(mixed).splitlines() == [
         "folder      tried  caught       %",

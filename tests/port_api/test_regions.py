@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from port_hook_cli.errors import PortApiError
-from port_hook_cli.port_api.regions import find_api
+from port_hook_cli.port_api.access import find_api
 from port_hook_cli.runs.urls import REGIONS
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.secret import Secret

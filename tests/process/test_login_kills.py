@@ -32,7 +32,7 @@ from port_hook_cli.port_api.logins import KeptIn, Login, keep_login
 from port_hook_cli.text.secret import Secret
 from tests.tracing import KilledAtLine
 
-lines = KilledAtLine("port_api/logins.py", "files/own_files.py", "files/locks.py")
+lines = KilledAtLine("port_api/logins.py", "files/own_files.py", "files/own_files.py")
 
 def log_in(number):
     secret = Secret(f"secret-{number}." + "x" * 9_000)

@@ -16,9 +16,8 @@ from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.errors import BrokerError
 from port_hook_cli.invocations.models import Delivery, Invocation, Status
-from port_hook_cli.kafka.local import local_publisher
-from port_hook_cli.kafka.message import message_headers
-from port_hook_cli.kafka.producer import KafkaPublisher
+from port_hook_cli.kafka.messages import message_headers
+from port_hook_cli.kafka.producer import KafkaPublisher, local_publisher
 from port_hook_cli.sandbox import ApiEvent, CallRate, Sandbox, Sending
 from port_hook_cli.sandbox.run import Phase
 from port_hook_cli.signatures.messages import verify_received

@@ -17,7 +17,7 @@ from port_hook_cli.sandbox.run import Phase
 from port_hook_cli.sandbox.state import InitialData, SandboxState
 from port_hook_cli.sandbox.state_file import MOST_FILE_MARKS
 from port_hook_cli.sandbox.workflows.walking import upsert_entity
-from port_hook_cli.workflows.outcome import NodeResult
+from port_hook_cli.workflows.nodes import NodeResult
 from tests.factories import RUN_ID
 
 LIMIT = 20_000

@@ -15,7 +15,7 @@ from port_hook_cli.sandbox.run import MAX_RUNS, Phase
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.sandbox.state_file import StateFile
 from port_hook_cli.sandbox.workflows.book import MAX_LOGS
-from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
+from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult
 from port_hook_cli.workflows.run import cancel, end_node
 from tests.long_workflows import a_chain
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.invocations.models import Status, Verdict
-from port_hook_cli.kafka.message import message_headers
+from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.signatures.messages import signed_value, verify_received, verify_received_without_diagnosis
 from port_hook_cli.signatures.signing import Signer, signed_message
 from port_hook_cli.text.secret import Secret

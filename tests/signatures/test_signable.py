@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.javascript.stringify import NotJson
-from port_hook_cli.signatures.signable import as_port_sends, signable
+from port_hook_cli.signatures.signing import as_port_sends, signable
 
 
 def test_payload_already_serialized_as_node_does_is_signed_unchanged() -> None:

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from port_hook_cli.terminal.pipes import is_broken_pipe
+from port_hook_cli.terminal.signals import is_broken_pipe
 
 
 @pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from port_hook_cli.tunnels.prober import probe
+from port_hook_cli.tunnels.protocol import probe
 from port_hook_cli.tunnels.report import Connectivity, TunnelReport, TunnelState, tunnel_lines, tunnel_summary
 from tests.servers import handler
 

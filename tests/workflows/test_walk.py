@@ -14,7 +14,7 @@ import pytest
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.invocations.models import Delivery
-from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
+from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult
 from port_hook_cli.workflows.run import (
     NodeRun,
     Progress,

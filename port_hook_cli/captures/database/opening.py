@@ -24,7 +24,7 @@ from port_hook_cli.captures.database.schema import (
     read_version,
 )
 from port_hook_cli.errors import StoreError
-from port_hook_cli.files.input import file_path
+from port_hook_cli.files.user_files import file_path
 
 BUSY_TIMEOUT_S = 5.0
 

@@ -18,10 +18,18 @@ from typing import Any, NamedTuple
 
 from port_hook_cli.captures.database.conditions import TARGET_OF_THE_LAST_SESSION, Condition, joined, text_condition
 from port_hook_cli.captures.database.rows import read_row, text_column
+from port_hook_cli.captures.documents.exchange_fields import LAST
 from port_hook_cli.captures.index.counting import Histogram, Spans, count_over_time, find_spans, spans_of
 from port_hook_cli.captures.index.filling import FilledIndex, IndexPoint
-from port_hook_cli.captures.index.query import AFTER_ANY, CaptureQuery, index_conditions, match_expression
-from port_hook_cli.captures.index.tables import ROW_COLUMNS, SIZE, WHOLE_COLUMNS
+from port_hook_cli.captures.index.query import (
+    AFTER_ANY,
+    ROW_COLUMNS,
+    SIZE,
+    WHOLE_COLUMNS,
+    CaptureQuery,
+    index_conditions,
+    match_expression,
+)
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Exchange, Headers, Invocation, Payload, Status, Verdict
 
@@ -171,7 +179,7 @@ class CaptureIndex(FilledIndex):
 
     def get(self, name: str) -> tuple[int, Exchange]:
         """Return number and exchange of the capture whose id is, or begins with, `name`; the newest for `last`."""
-        if name == "last":
+        if name == LAST:
             rows = self._all(f"SELECT seq, {WHOLE_COLUMNS} FROM main.captures ORDER BY seq DESC LIMIT 1")  # noqa: S608
         else:
             rows = self._all(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from port_hook_cli.captures.database.files import Files, regrow
 from port_hook_cli.captures.database.opening import Access, connect, portable, store_problem
 from port_hook_cli.captures.database.schema import NEWEST
-from port_hook_cli.captures.index.tables import (
+from port_hook_cli.captures.index.query import (
     COUNT_BETWEEN,
     DROP_TEXTS,
     FILL_NEW,

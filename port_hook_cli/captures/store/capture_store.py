@@ -31,6 +31,7 @@ from port_hook_cli.captures.database.rows import (
     read_row,
     text_column,
 )
+from port_hook_cli.captures.documents.exchange_fields import LAST
 from port_hook_cli.captures.store import statements
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, Exchange, Headers, MessageOrigin, Partition, Status
@@ -38,8 +39,6 @@ from port_hook_cli.invocations.payload import is_run_id
 
 if TYPE_CHECKING:
     from port_hook_cli.captures.store.deleting import PruneCount, PruneRule
-
-LAST = "last"
 
 # The limits are enforced after this many captures or a twentieth of the limit, whichever is more, or this many bytes.
 # It takes half a millisecond, which fewer than one request in a hundred should wait for.

@@ -13,7 +13,7 @@ from typing import Any
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox.run import MAX_RUNS
-from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
+from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult
 from port_hook_cli.workflows.run import (
     NodeRun,
     WorkflowRun,

@@ -20,7 +20,7 @@ from port_hook_cli.sandbox.runs import describe_update, find_run, run_response, 
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.sandbox.workflows.book import claimed_document, node_run_document
 from port_hook_cli.text.safe import brief
-from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult
+from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult
 from port_hook_cli.workflows.run import COMPLETED, NodeRun, Progress, WorkflowRun
 from port_hook_cli.workflows.workflow import NodeType
 

@@ -22,9 +22,8 @@ from port_hook_cli.sandbox.invocations import RunsTopic, message_and_hint
 from port_hook_cli.sandbox.messages import Refused, full
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.text.safe import brief
-from port_hook_cli.workflows.outcome import NodeOutcome, NodeResult, failed
+from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult, Renders, failed
 from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, end_node
-from port_hook_cli.workflows.steps import Renders
 from port_hook_cli.workflows.walk import Resolution, Step, walk
 from port_hook_cli.workflows.workflow import Node, NodeType
 

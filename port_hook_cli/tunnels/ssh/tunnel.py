@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import asyncssh
 
 from port_hook_cli.text.safe import brief
-from port_hook_cli.tunnels.prober import probe
+from port_hook_cli.tunnels.protocol import probe
 from port_hook_cli.tunnels.report import Connectivity, ProbeResult
 from port_hook_cli.tunnels.ssh.destination import last_line
 from port_hook_cli.tunnels.ssh.known_hosts import UnknownKey
