@@ -95,8 +95,9 @@ _DELIVERY_FIELDS = ("url", "status", "latency_ms", "fault", "error")
 T = TypeVar("T", Delivery, Response)
 Row = tuple[Any, ...]
 
-# One encoder for all calls: `json.dumps` with options builds a new one each time.
+# One encoder and one decoder for all calls: `json.dumps` with options builds a new one each time.
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_decode = json.JSONDecoder().decode
 
 
 def capture_weight(row: Row) -> int:
@@ -195,7 +196,7 @@ def _parsed(columns: Fields, name: str) -> Any:
     """Return the JSON in a column, or None if the column is empty."""
     if columns[name] is None:
         return None
-    found = json.loads(read_text(columns[name], name))
+    found = _decode(read_text(columns[name], name))
     if found is None:
         raise NotACapture(f'its "{name}" is null')
     return found

@@ -40,6 +40,7 @@ Loader = Callable[[Any, str], Any]
 """Returns the value of a field from its JSON and its name; raises NotACapture."""
 
 _REQUIRED = object()
+_PAIR = [str, str]
 
 
 class NotACapture(ValueError):
@@ -62,6 +63,8 @@ class Shape(Generic[T]):
 
     def __init__(self, make: Callable[..., T], *fields: Field) -> None:
         self.make, self.fields = make, fields
+        # Plain tuples, because commands and the page load thousands of rows.
+        self._loaders = [(field.name, field.key or field.name, field.load, field.default) for field in fields]
 
     def dump(self, value: T) -> dict[str, Any]:
         """Return the JSON object for a value."""
@@ -70,16 +73,14 @@ class Shape(Generic[T]):
 
     def load(self, written: Fields, **others: Any) -> T:
         """Return the value with these fields and the attributes `others`; raises NotACapture."""
-        for field in self.fields:
-            key = field.key or field.name
+        for name, key, load, default in self._loaders:
             part = written.get(key)
             if part is not None:
-                part = field.load(part, key)
-            elif field.default is _REQUIRED:
+                others[name] = load(part, key)
+            elif default is _REQUIRED:
                 raise NotACapture(f'it has no "{key}"')
             else:
-                part = field.default
-            others[field.name] = part
+                others[name] = default
         return self.make(**others)
 
     def maybe(self, written: Any, name: str, **others: Any) -> T | None:
@@ -167,18 +168,14 @@ def _verdict_status(value: Any, _: str) -> Status:
 def _headers(value: Any, name: str) -> Headers:
     if not isinstance(value, list):
         raise NotACapture(f'its "{name}" is not a list')
-    return Headers(tuple(_header(pair) for pair in value))
-
-
-def _header(pair: Any) -> tuple[str, str]:
-    if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(part, str) for part in pair):  # noqa: PLR2004
-        raise NotACapture('its "headers" are not a list of [name, value]')
-    name, value = pair
+    for pair in value:
+        if not isinstance(pair, list) or list(map(type, pair)) != _PAIR:
+            raise NotACapture('its "headers" are not a list of [name, value]')
     try:
-        f"{name}{value}".encode("latin-1")
+        "".join([text for pair in value for text in pair]).encode("latin-1")
     except UnicodeEncodeError as error:
         raise NotACapture("a header has characters beyond Latin-1; write its UTF-8 bytes as one each") from error
-    return name, value
+    return Headers(tuple(map(tuple, value)))
 
 
 def _causes(value: Any, name: str) -> tuple[Cause, ...]:

@@ -11,13 +11,13 @@ import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from typing import NamedTuple
 
 from port_hook_cli.captures.database.conditions import Condition, joined
 from port_hook_cli.captures.index.query import CaptureQuery, index_conditions
 
-_NUMBERS_PER_PART = 10_000
+_NUMBERS_PER_PART = 5_000
 _COUNTS = "count(*), count(CASE WHEN NOT rows.is_verified OR rows.response >= 400 OR rows.fault THEN 1 END)"
 _ABOVE_ANY = 2**63
 _BOUNDS = "SELECT (SELECT count(*) FROM seen.rows), (SELECT max(seq) FROM seen.rows), (SELECT min(seq) FROM seen.rows)"
@@ -43,12 +43,26 @@ class Histogram:
 
 def find_spans(connection: sqlite3.Connection, query: CaptureQuery, max_spans: int) -> Spans:
     """Return the numbers of all matches of a query without text, run or id."""
-    conditions = index_conditions(query)
-    if not conditions:  # usually a single span
-        count, newest, oldest = connection.execute(_BOUNDS).fetchone()
-        if count and newest - oldest + 1 == count:
-            return Spans(((newest, oldest),), count, is_complete=True)
-    return spans_of(_numbers(connection, joined(conditions)), max_spans)
+    where = joined(index_conditions(query))
+    count, newest, oldest = connection.execute(_BOUNDS).fetchone()
+    seqs = _numbers(connection, where)
+    first = list(islice(seqs, _NUMBERS_PER_PART))
+    # Usually no number is missing. If most captures match, it takes less time to read the numbers of the others.
+    if first and newest - oldest + 1 == count and 2 * len(first) > newest - first[-1]:
+        others = _numbers(connection, Condition(f"({where.sql}) IS NOT TRUE", where.values))
+        return _spans_between(others, newest, oldest, max_spans)
+    return spans_of(chain(first, seqs), max_spans)
+
+
+def _spans_between(others: Iterable[int], newest: int, oldest: int, max_spans: int) -> Spans:
+    """Return the numbers from `newest` to `oldest` without `others`, which are in this order, as spans."""
+    spans = []
+    for other in chain(others, [oldest - 1]):
+        if other < newest:
+            spans.append((newest, other + 1))
+        newest = other - 1
+    kept = tuple(spans[:max_spans])
+    return Spans(kept, sum(high - low + 1 for high, low in kept), len(spans) <= max_spans)
 
 
 def spans_of(seqs: Iterable[int], max_spans: int) -> Spans:
