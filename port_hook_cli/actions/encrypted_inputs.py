@@ -12,11 +12,11 @@ import math
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 from port_hook_cli.actions.encryption import CannotDecrypt, Problem, Scheme, looks_encrypted
 from port_hook_cli.invocations.models import Exchange, Payload
-from port_hook_cli.javascript.nesting import nests_too_deep
+from port_hook_cli.javascript.nesting import nests_too_deep, strict_json
 from port_hook_cli.javascript.paths import MISSING, JsonPath, Step, get_at, set_at
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.text.styled import JSON, Styled
@@ -185,20 +185,18 @@ def _object_in(text: str) -> dict[str, Any] | None:
     if not text.lstrip(" \t\r\n").startswith("{") or nests_too_deep(text):
         return None
     try:
-        document = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        document = strict_json(text, parse_float=_finite)
         json.dumps(document)
     except (RecursionError, ValueError):
         return None
     return document if isinstance(document, dict) else None
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
-
-
 def _finite(text: str) -> float:
     number = float(text)
-    return number if math.isfinite(number) else _refuse(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is too large for a double")
+    return number
 
 
 def decryption_lines(decryptions: Sequence[Decryption]) -> Iterator[Styled]:

@@ -1,4 +1,4 @@
-"""Limit what JSON text costs before it is parsed: its levels and its values.
+"""Limit what JSON text costs before it is parsed (its levels and its values), and parse only what JSON allows.
 
 Python's own limit of levels differs between versions, and ours must not.
 """
@@ -50,3 +50,12 @@ def has_too_many_values(text: str) -> bool:
 def count_marks(text: str) -> int:
     """Return the number of commas, colons and opening brackets. JSON text with n of them has at most n + 1 values."""
     return sum(map(text.count, ",:[{"))
+
+
+def strict_json(text: str | bytes, **options: Any) -> Any:
+    """Return `json.loads(text)`, but raise ValueError for NaN and Infinity: Python reads them, and JSON lacks them."""
+    return json.loads(text, parse_constant=_refuse_constant, **options)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON number")

@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from http import HTTPStatus
 from typing import Any, NoReturn, Self
 from urllib.parse import quote
@@ -21,15 +20,14 @@ from port_hook_cli.http.limits import API_TIMEOUT_S, MAX_API_BYTES, format_size
 from port_hook_cli.http.proxies import BadProxy, open_client
 from port_hook_cli.invocations.forwarding import is_on_this_machine
 from port_hook_cli.port_api.responses import (
-    action_problem,
     asked_wait_s,
+    definition_problem,
     is_server_trouble,
     is_worth_another_try,
     problem_of,
     read_object,
     read_token,
     run_ended,
-    workflow_problem,
 )
 from port_hook_cli.port_api.retries import FailedAttempt, RetryPolicy
 from port_hook_cli.port_api.settings import ApiCredentials
@@ -149,33 +147,25 @@ class PortApi:
 
     async def get_action(self, identifier: str) -> dict[str, Any]:
         """Return the action or automation as Port shows it."""
-        response = await self._send_definition(action_path(identifier), "GET", partial(action_problem, identifier))
-        action: dict[str, Any] = self._part(response, "action", dict)
-        return action
+        return await self._get_definition("action", identifier)
 
     async def put_action(self, identifier: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Replace the action or automation with `body`, and return it as Port shows it afterward.
 
         It is sent again if the response is lost: sending it twice has the same effect.
         """
-        explain = partial(action_problem, identifier)
-        shown = (await self._send_definition(action_path(identifier), "PUT", explain, body)).get("action")
-        return shown if isinstance(shown, dict) else dict(body)
+        return await self._put_definition("action", identifier, body)
 
     async def get_workflow(self, identifier: str) -> dict[str, Any]:
         """Return the workflow as Port shows it."""
-        response = await self._send_definition(workflow_path(identifier), "GET", partial(workflow_problem, identifier))
-        workflow: dict[str, Any] = self._part(response, "workflow", dict)
-        return workflow
+        return await self._get_definition("workflow", identifier)
 
     async def put_workflow(self, identifier: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Replace the workflow with a new version, and return it as Port shows it afterward.
 
         It is sent again if the response is lost: that may make another version, with the same content.
         """
-        explain = partial(workflow_problem, identifier)
-        shown = (await self._send_definition(workflow_path(identifier), "PUT", explain, body)).get("workflow")
-        return shown if isinstance(shown, dict) else dict(body)
+        return await self._put_definition("workflow", identifier, body)
 
     async def start_run(self, identifier: str, body: Mapping[str, Any], *, run_as: str | None = None) -> dict[str, Any]:
         """Run the action with `properties` and `entity` of `body`, and return the new run as Port shows it.
@@ -192,7 +182,7 @@ class PortApi:
                 ) from outcome.problem
             problem = outcome.problem
             if outcome.status == HTTPStatus.NOT_FOUND:
-                problem = action_problem(identifier, outcome.status, problem, changing=False)
+                problem = definition_problem("action", identifier, (outcome.status, problem), changing=False)
             await retries.wait(replace(outcome, problem=problem))
         run: dict[str, Any] = self._part(outcome, "run", dict)
         if not _is_id(run.get("id")):
@@ -222,12 +212,23 @@ class PortApi:
             await retries.wait(outcome)
         return outcome
 
+    async def _get_definition(self, kind: str, identifier: str) -> dict[str, Any]:
+        definition: dict[str, Any] = self._part(await self._send_definition(kind, identifier), kind, dict)
+        return definition
+
+    async def _put_definition(self, kind: str, identifier: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        shown = (await self._send_definition(kind, identifier, body)).get(kind)
+        return shown if isinstance(shown, dict) else dict(body)
+
     async def _send_definition(
-        self, path: str, method: str, explain: Callable[..., PortApiError], body: Mapping[str, Any] | None = None
+        self, kind: str, identifier: str, body: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
+        path = action_path(identifier) if kind == "action" else workflow_path(identifier)
+        method = "GET" if body is None else "PUT"
         retries = self._retries.begin()
         while isinstance(outcome := await self._try_authorized(method, path, body), FailedAttempt):
-            problem = explain(outcome.status, outcome.problem, changing=body is not None)
+            failed = (outcome.status, outcome.problem)
+            problem = definition_problem(kind, identifier, failed, changing=body is not None)
             await retries.wait(replace(outcome, problem=problem))
         return outcome
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -11,7 +10,7 @@ from typing import Any
 
 from port_hook_cli.errors import CREDENTIALS_IN_PORT, PortApiError, RunEndedError
 from port_hook_cli.invocations.statuses import format_status
-from port_hook_cli.javascript.nesting import nests_too_deep
+from port_hook_cli.javascript.nesting import nests_too_deep, strict_json
 from port_hook_cli.runs.updates import Call
 
 FIRST_BACKOFF_S = 0.5
@@ -52,7 +51,7 @@ def read_object(body: bytes) -> dict[str, Any]:
     """
     try:
         text = body.decode("utf-8-sig")
-        document = {} if nests_too_deep(text) else json.loads(text, parse_constant=_refuse_constant)
+        document = {} if nests_too_deep(text) else strict_json(text)
     except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
@@ -91,10 +90,6 @@ def read_token(response: Mapping[str, Any]) -> tuple[str, float] | None:
     return token, float(lifetime_s)
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
 def problem_of(status: int, body: bytes, call: Call | None = None) -> PortApiError:
     """Return the error for an error response, with Port's own message if there is one."""
     document = read_object(body)
@@ -108,22 +103,14 @@ def problem_of(status: int, body: bytes, call: Call | None = None) -> PortApiErr
     return PortApiError(message, hint=hint, status=status)
 
 
-def action_problem(identifier: str, status: int | None, problem: PortApiError, *, changing: bool) -> PortApiError:
-    """Return an error about an action or automation, from the `problem` of the call.
-
-    `status` is None if there was no response; `changing` is True for a PUT and False for a GET.
-    """
-    return _definition_problem("action", identifier, status, problem, changing=changing)
-
-
-def workflow_problem(identifier: str, status: int | None, problem: PortApiError, *, changing: bool) -> PortApiError:
-    """Return an error about a workflow, as `action_problem` does about an action."""
-    return _definition_problem("workflow", identifier, status, problem, changing=changing)
-
-
-def _definition_problem(
-    kind: str, identifier: str, status: int | None, problem: PortApiError, *, changing: bool
+def definition_problem(
+    kind: str, identifier: str, failed: tuple[int | None, PortApiError], *, changing: bool
 ) -> PortApiError:
+    """Return the error about a definition of the kind `action` (an automation too) or `workflow`.
+
+    `failed` is the status of the call, None without a response, and its problem. `changing` says that it was a PUT.
+    """
+    status, problem = failed
     doing = "change" if changing else "read"
     match status:
         case HTTPStatus.FORBIDDEN:

@@ -15,7 +15,7 @@ from port_hook_cli.runtime import Runtime
 
 if TYPE_CHECKING:
     from port_hook_cli.files.dotenv import DotenvFile
-    from port_hook_cli.port_api.logins import Login
+    from port_hook_cli.port_api.logins import Login, Logins
 
 _API_URL_VARIABLES = ("PORT_API_URL", "PORT_API_BASE_URL", "PORT_REGION")
 
@@ -64,12 +64,8 @@ class SettingsPlaces:
 
     def default_login(self, *, with_secret: bool) -> PlaceReading:
         """Return what the default login has; its secret, which may be in the keyring, only `with_secret`."""
-        if self._org or not os.path.lexists(self._runtime.home / LOGINS):
+        if self._org or (logins := self._logins()) is None:
             return {}, ()
-        from port_hook_cli.port_api.logins import read_logins
-
-        logins = read_logins(self._runtime.home)
-        self.warnings += (logins.warning,) if logins.warning else ()
         if logins.is_refused:
             return {}, (f"{logins.path} was not used.",)
         if logins.default is not None:
@@ -79,18 +75,22 @@ class SettingsPlaces:
 
     def _named_login(self, name: str) -> PlaceReading | None:
         """Return what the login `name` has, or None. Raises CredentialsError for one without a secret."""
+        logins = self._logins()
+        if logins is None or name not in logins.by_name:
+            return None
+        found, gaps = self._login(logins.by_name[name], with_secret=not self._secret_file)
+        if not found:
+            raise CredentialsError(gaps[0], hint=f"Or log in again: port-hook login --org {name} --keep-in file")
+        return found, gaps
+
+    def _logins(self) -> Logins | None:
         if not os.path.lexists(self._runtime.home / LOGINS):
             return None
         from port_hook_cli.port_api.logins import read_logins
 
         logins = read_logins(self._runtime.home)
         self.warnings += (logins.warning,) if logins.warning else ()
-        if name not in logins.by_name:
-            return None
-        found, gaps = self._login(logins.by_name[name], with_secret=not self._secret_file)
-        if not found:
-            raise CredentialsError(gaps[0], hint=f"Or log in again: port-hook login --org {name} --keep-in file")
-        return found, gaps
+        return logins
 
     def _login(self, login: Login, *, with_secret: bool) -> PlaceReading:
         """Return what a login has: all of it, or nothing if its secret is needed and cannot be read."""

@@ -6,15 +6,13 @@ than most expressions.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from port_hook_cli.actions.templates import JqError
 from port_hook_cli.engines.jq_worker import DEFAULT_TIMEOUT_S, JqWorker
 from port_hook_cli.errors import RenderError, UsageError
-from port_hook_cli.javascript.nesting import has_too_many_values
+from port_hook_cli.javascript.nesting import has_too_many_values, strict_json
 
 # The first batches are small, because most users look for the latest captures.
 _FIRST_BATCH, _LARGEST_BATCH = 64, 1024
@@ -56,9 +54,7 @@ class JqBodyFilter:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._worker.close()
 
     def __call__(self, bodies: Iterable[tuple[int, Any]]) -> Iterator[int]:
@@ -115,20 +111,10 @@ def _as_json_line(body: Any) -> str | None:
         text = body.decode("utf-8")
         if has_too_many_values(text):
             return None
-        json.loads(text, parse_constant=_refuse_constant)
-    except (AttributeError, json.JSONDecodeError, UnicodeDecodeError, RecursionError, _NotAJsonNumber):
-        return None
-    except ValueError:  # an integer of more than 4,300 digits
+        strict_json(text)
+    except (AttributeError, RecursionError, ValueError):
         return None
     return str(text).replace("\n", " ")
-
-
-class _NotAJsonNumber(Exception):
-    """NaN or Infinity, which Python reads and JSON does not have."""
-
-
-def _refuse_constant(text: str) -> Any:
-    raise _NotAJsonNumber(text)
 
 
 def _batches(bodies: Iterable[_Body]) -> Iterator[list[_Body]]:
