@@ -300,7 +300,7 @@ def _find_run(name: str, store: Path | None, runtime: Runtime) -> str:
             _note(doubt, runtime)
         return run_id
     with open_captures(store, runtime, sayer(runtime)) as captures:
-        newest = next(iter(captures.find(with_run=True, limit=1)), None)
+        newest = captures.newest(with_run=True)
     if newest is None or newest.payload.run_id is None:
         raise StoreError(
             "No capture in the store has a run id.", hint="Name the run, such as `port-hook report-run r_…`."

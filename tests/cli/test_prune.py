@@ -36,7 +36,7 @@ def fill(folder: Path, count: int) -> None:
 
 def left(folder: Path) -> list[int]:
     with open_store(None, folder) as store:
-        return [int(exchange.invocation.id, 16) for exchange in store.find()]
+        return [int(exchange.invocation.id, 16) for exchange in store.select()]
 
 
 @pytest.mark.parametrize(

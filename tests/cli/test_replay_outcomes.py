@@ -51,7 +51,7 @@ def keep(folder: Path, *exchanges: Exchange) -> None:
 
 def kept(folder: Path) -> list[Exchange]:
     with open_store(None, folder) as store:
-        return list(store.find())
+        return list(store.select())
 
 
 def paths(target: Handler) -> list[str]:
@@ -226,7 +226,7 @@ def test_replay_drops_no_captures_of_a_larger_store(run: Run, folder: Path) -> N
         store.add([an_exchange(an_invocation(b"{}", id=f"{number:012x}")) for number in range(10_050)])
         store.add([forwarded("aa0000000001", target, 200)])
         assert run("replay", "aa00", env=ENV).code == 0
-        assert sum(1 for _ in store.find()) == 10_052
+        assert sum(1 for _ in store.select()) == 10_052
 
 
 def test_compare_prints_what_differs_and_exits_with_1(run: Run, folder: Path) -> None:

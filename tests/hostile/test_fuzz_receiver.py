@@ -242,7 +242,7 @@ def check_backend(backend: Backend, round_: Round) -> None:
 def check_store(folder: Path, round_: Round) -> None:
     kept: Counter[str] = Counter()
     with open_store(None, folder) as store:
-        for capture in store.find():
+        for capture in store.select():
             invocation = capture.invocation
             fields = invocation.headers.items
             expected = oracle.is_valid(fields, invocation.body, SECRET.reveal(), now=invocation.received_at)

@@ -136,7 +136,7 @@ def test_listener_indents_text_from_outside(planted: Path) -> None:
     from port_hook_cli.captures.view.exchange import exchange_lines
 
     with open_store(None, planted) as store:
-        for exchange in store.find():
+        for exchange in store.select():
             lines = [line.plain for line in exchange_lines(exchange, app_url=None)]
             assert not any(IMITATED.match(line) for line in lines)
             assert any("error: EVIL" in line for line in lines)

@@ -357,7 +357,7 @@ async def until_saved(world: Runtime, count: int) -> None:
     async with asyncio.timeout(20):
         while True:
             with open_store(None, world.cwd) as store:
-                if len(list(store.find(limit=10))) == count:
+                if len(list(store.select(limit=10))) == count:
                     return
             await asyncio.sleep(0.01)  # no event reports it
 

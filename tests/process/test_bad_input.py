@@ -43,7 +43,7 @@ class Listening:
         status, answer = self.listener.post(body, headers or now_signed(body), target=target)
         assert json.loads(answer)["ok"] is (status == 200)
         with open_store(None, self.folder) as store:
-            (capture,) = (found for found in store.find(limit=3) if found.invocation.target == target)
+            (capture,) = (found for found in store.select(limit=3) if found.invocation.target == target)
         return status, capture
 
     def is_alive(self) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.captures.store.statements import StoreFilter
 from port_hook_cli.invocations.models import Status
 from tests.factories import signed
 from tests.hostile.fuzzing import SECONDS, chance, how_to_repeat, report, rounds
@@ -63,7 +64,7 @@ def await_message(running: Listener, offset: int) -> None:
 def saved(folder: Path) -> Counter[bytes]:
     """Return the bodies of the captures whose signature is good."""
     with open_store(folder / ".port-hook" / "captures.db", folder) as store:
-        return Counter(exchange.invocation.body for exchange in store.find(status=Status.VALID))
+        return Counter(exchange.invocation.body for exchange in store.select(StoreFilter(status=Status.VALID)))
 
 
 def test_listener_that_a_broker_ends_has_saved_what_it_acknowledged_and_resumes(

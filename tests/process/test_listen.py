@@ -248,7 +248,7 @@ def test_options_for_routes_turns_and_failures_reach_the_listener(folder: Path) 
     assert dropped["answer"] is None
     assert 0.01 <= delayed["simulated"]["delay_s"] <= 0.02
     with open_store(None, folder) as store:
-        kept = [exchange.simulated for exchange in store.find()]
+        kept = [exchange.simulated for exchange in store.select()]
     assert kept[1] == Simulated(failure="fail-first", dropped=True, delay_s=kept[1].delay_s if kept[1] else 0)
 
 
@@ -324,7 +324,7 @@ def test_two_listeners_share_a_store(folder: Path) -> None:
             assert first.post(body, now_signed(body))[0] == 200
             assert second.post(body, now_signed(body))[0] == 200
     with open_store(None, folder) as store:
-        assert len(list(store.find())) == 20
+        assert len(list(store.select())) == 20
 
 
 def test_blocked_output_does_not_delay_responses(folder: Path) -> None:
@@ -368,7 +368,7 @@ def test_a_full_disk_causes_a_500_and_a_notice(folder: Path) -> None:
     assert 200 in statuses
     assert statuses[-1] == 500
     with open_store(None, folder) as store:
-        assert len(list(store.find())) == statuses.count(200)
+        assert len(list(store.select())) == statuses.count(200)
 
 
 def test_a_target_that_is_the_listener_itself_is_refused(run: Run) -> None:

@@ -60,4 +60,4 @@ def test_a_killed_listener_resumes_and_names_repeated_messages(
 
 def _captured(folder: Path) -> list[bytes]:
     with open_store(folder / ".port-hook" / "captures.db", folder) as store:
-        return [exchange.invocation.body for exchange in store.find()]
+        return [exchange.invocation.body for exchange in store.select()]

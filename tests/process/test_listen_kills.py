@@ -134,7 +134,7 @@ async def kill_under_load(folder: Path, load: Load) -> None:
 def saved_bodies(folder: Path) -> Counter[bytes]:
     kept: Counter[bytes] = Counter()
     with open_store(None, folder) as captures:
-        for capture in captures.find():
+        for capture in captures.select():
             assert capture.verdict.status is Status.VALID, capture
             kept[capture.invocation.body] += 1
     return kept

@@ -181,7 +181,7 @@ class TestATunnelThroughSsh:
         assert summary["tunnel"]["state"] == "reachable"
         assert "lost 1 time" in told.err
         with open_store(None, folder) as store:
-            assert burst.acknowledged <= {capture.invocation.body for capture in store.find()}
+            assert burst.acknowledged <= {capture.invocation.body for capture in store.select()}
 
     def test_tunnel_is_replaced_when_the_server_stops_responding(self, folder: Path, sshd: Sshd) -> None:
         with (

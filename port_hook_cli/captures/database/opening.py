@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -283,3 +284,12 @@ def store_problem(error: sqlite3.Error, path: Path) -> StoreError:
     words, hint = _WORDS.get(code, _ANY_OTHER)
     kind = StoreLocked if code == sqlite3.SQLITE_BUSY else StoreError
     return kind(words.format(path=path, error=error), hint=hint)
+
+
+@contextmanager
+def sqlite_problems(path: Path) -> Iterator[None]:
+    """Raise SQLite's errors in the block as `store_problem` returns them."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise store_problem(error, path) from error

@@ -17,6 +17,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from port_hook_cli.captures.database.conditions import TARGET_OF_THE_LAST_SESSION, Condition, joined, text_condition
+from port_hook_cli.captures.database.opening import sqlite_problems
 from port_hook_cli.captures.database.rows import read_row, text_column
 from port_hook_cli.captures.documents.exchange_fields import LAST
 from port_hook_cli.captures.index.counting import Histogram, Spans, count_over_time, find_spans, spans_of
@@ -152,7 +153,7 @@ class CaptureIndex(FilledIndex):
     def spans(self, query: CaptureQuery, search: CaptureSearch | None = None, *, max_spans: int = MAX_SPANS) -> Spans:
         """Return the numbers of all matches as spans; `search` has looked for all of them, if that was needed."""
         if not self.needs_search(query):
-            with self._problems():
+            with sqlite_problems(self.path):
                 return find_spans(self._connection, query, max_spans)
         seqs = (search or self._search_all(query)).seqs
         found = spans_of(seqs[:MAX_MATCHES], max_spans)
@@ -163,7 +164,7 @@ class CaptureIndex(FilledIndex):
     ) -> Histogram:
         """Return matches over time, from the query's `since_s` (or the oldest match) to its `until_s` (or `now`)."""
         seqs = (search or self._search_all(query)).seqs[:MAX_MATCHES] if self.needs_search(query) else None
-        with self._problems():
+        with sqlite_problems(self.path):
             return count_over_time(self._connection, query, seqs, now=now, buckets=buckets)
 
     def listed(self, seqs: Sequence[int]) -> list[Listed]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
 
 from port_hook_cli.captures.database.files import Files, regrow
-from port_hook_cli.captures.database.opening import Access, connect, portable, store_problem
+from port_hook_cli.captures.database.opening import Access, connect, portable, sqlite_problems, store_problem
 from port_hook_cli.captures.database.schema import NEWEST
 from port_hook_cli.captures.index.query import (
     COUNT_BETWEEN,
@@ -122,7 +121,7 @@ class FilledIndex:
 
     def catch_up(self, *, rows: int = ROWS_PER_STEP, texts: int = TEXTS_PER_STEP) -> IndexStep:
         """Bring the index up to date with the store in one bounded step."""
-        with self._problems():
+        with sqlite_problems(self.path):
             return self._step(rows, texts)
 
     def catch_up_rows(self) -> None:
@@ -265,24 +264,17 @@ class FilledIndex:
 
     def _rows_of(self, sql: str, values: Sequence[Any]) -> Iterator[Any]:
         self._keep_readable()
-        with self._problems():
+        with sqlite_problems(self.path):
             yield from self._connection.execute(portable(sql), values)
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         self._keep_readable()
-        with self._problems():
+        with sqlite_problems(self.path):
             return self._connection.execute(portable(sql), values).fetchall()
 
     def _value(self, sql: str, values: Sequence[Any] = ()) -> Any:
         row = self._all(sql, values)
         return row[0][0] if row else None
-
-    @contextmanager
-    def _problems(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise store_problem(error, self.path) from error
 
 
 def _make_texts(connection: sqlite3.Connection) -> bool:

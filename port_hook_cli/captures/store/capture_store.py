@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from port_hook_cli.captures.database.files import Files, regrow
@@ -17,6 +16,7 @@ from port_hook_cli.captures.database.opening import (
     Access,
     StoreLocked,
     connect,
+    sqlite_problems,
     store_path,
     store_problem,
 )
@@ -34,7 +34,7 @@ from port_hook_cli.captures.database.rows import (
 from port_hook_cli.captures.documents.exchange_fields import LAST
 from port_hook_cli.captures.store import statements
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.models import SIGNATURE_HEADER, Exchange, Headers, MessageOrigin, Partition, Status
+from port_hook_cli.invocations.models import SIGNATURE_HEADER, Exchange, Headers, MessageOrigin, Partition
 from port_hook_cli.invocations.payload import is_run_id
 
 if TYPE_CHECKING:
@@ -145,41 +145,19 @@ class CaptureStore:
 
     def get(self, name: str) -> Exchange:
         """Return one capture by id, by a prefix that only one id has, or the newest as `last`; raises StoreError."""
-        if name == LAST:
-            found = next(self.find(limit=1), None)
-        else:
-            found = next(self._read((statements.BY_NUMBER, [self._number(name)])), None)
+        found = self.newest() if name == LAST else next(self._read((statements.BY_NUMBER, [self._number(name)])), None)
         if found is None:
             raise self._empty()
         return found
 
-    def find(
-        self,
-        *,
-        action: str | None = None,
-        status: Status | None = None,
-        run_id: str | None = None,
-        since_s: float | None = None,
-        with_run: bool = False,
-        text: str = "",
-        limit: int | None = None,
-        originals: bool = False,
-    ) -> Iterator[Exchange]:
-        """Yield captures, newest first; raises StoreError. `StoreFilter` describes the parameters."""
-        wanted = statements.StoreFilter(
-            action=action,
-            status=status,
-            run_id=run_id,
-            since_s=since_s,
-            with_run=with_run,
-            text=text,
-            originals=originals,
-        )
-        return self.select(wanted, limit=limit)
+    def newest(self, *, run_id: str | None = None, with_run: bool = False, originals: bool = False) -> Exchange | None:
+        """Return the newest capture, if there is one; raises StoreError. `StoreFilter` describes the parameters."""
+        wanted = statements.StoreFilter(run_id=run_id, with_run=with_run, originals=originals)
+        return next(self.select(wanted, limit=1), None)
 
     def select(
         self,
-        wanted: statements.StoreFilter,
+        wanted: statements.StoreFilter = statements.EVERYTHING,
         *,
         limit: int | None = None,
         bodies: BodyFilter | None = None,
@@ -195,11 +173,9 @@ class CaptureStore:
 
     def _read_kept(self, wanted: statements.StoreFilter, bodies: BodyFilter, *, oldest: bool) -> Iterator[Exchange]:
         sql, values = statements.search(wanted, columns=statements.NUMBER_AND_BODY, oldest=oldest)
-        try:
+        with sqlite_problems(self.path):
             for number in bodies(self._connection.execute(sql, values)):
                 yield from self._read((statements.BY_NUMBER, [number]))
-        except sqlite3.Error as error:
-            raise store_problem(error, self.path) from error
 
     def replayed(self) -> dict[str, int | None]:
         """Return the response's status of the latest replay of each capture by the capture's id; raises StoreError."""
@@ -210,26 +186,15 @@ class CaptureStore:
         """Return how many captures `prune` would delete and leave; raises StoreError."""
         from port_hook_cli.captures.store.deleting import count_prunable
 
-        with self._sqlite_problems():
+        with sqlite_problems(self.path):
             return count_prunable(self._connection, rule)
 
     def prune(self, rule: PruneRule) -> PruneCount:
         """Delete captures, and return how many were deleted and are left; raises StoreError."""
         from port_hook_cli.captures.store.deleting import delete_captures
 
-        with self._sqlite_problems():
+        with sqlite_problems(self.path):
             return delete_captures(self._connection, rule)
-
-    @contextmanager
-    def _sqlite_problems(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise store_problem(error, self.path) from error
-
-    def seen(self, signature: str, since_s: float) -> bool:
-        """Return whether a request with this signature header was captured at `since_s` (epoch seconds) or later."""
-        return bool(self._rows(statements.SEEN, [since_s, text_column(signature)]))
 
     def has_received(self, headers: Headers, since_s: float) -> bool:
         """Return whether a request with the same signature arrived at `since_s` (epoch seconds) or later."""
@@ -244,10 +209,8 @@ class CaptureStore:
     def record_session(self, forward_to: str | None) -> None:
         """Record where the listener that begins forwards to, in place of the listener before; raises StoreError."""
         steps = [(statements.FORGET_SESSION, ()), (statements.RECORD_SESSION, [text_column(forward_to)])]
-        try:
+        with sqlite_problems(self.path):
             self._transact(steps, trimming=False)
-        except sqlite3.Error as error:
-            raise store_problem(error, self.path) from error
 
     def last_target(self) -> str | None:
         """Return where the last listener with this store forwarded to; raises StoreError.
@@ -332,9 +295,7 @@ class CaptureStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _transact(self, steps: Sequence[statements.Statement], *, trimming: bool) -> int:
@@ -485,17 +446,14 @@ class CaptureStore:
             self._log = None
 
     def _rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        try:
+        with sqlite_problems(self.path):
             return self._connection.execute(sql, values).fetchall()
-        except sqlite3.Error as error:
-            raise store_problem(error, self.path) from error
 
     def _read(self, query: statements.Statement) -> Iterator[Exchange]:
         try:
-            for row in self._connection.execute(*query):
-                yield read_row(row)
-        except sqlite3.Error as error:
-            raise store_problem(error, self.path) from error
+            with sqlite_problems(self.path):
+                for row in self._connection.execute(*query):
+                    yield read_row(row)
         except ValueError as error:
             raise StoreError(f"A capture in {self.path} is damaged: {error}.", hint="Was it edited by hand?") from error
 

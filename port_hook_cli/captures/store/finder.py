@@ -128,7 +128,7 @@ class Finder:
         if found := self._file(name, can_be_missing=True):
             return found
         captures = None if self._has_no_store() else self.store()
-        captured = None if captures is None else next(captures.find(run_id=name, limit=1, originals=True), None)
+        captured = None if captures is None else captures.newest(run_id=name, originals=True)
         if captured is not None:
             return FoundRequest(name, captured, is_stored=True)
         if is_node_run(name):
@@ -190,7 +190,7 @@ class Finder:
         if self._purpose is not CaptureUse.SEND:
             return self.store().get(name)
         if name == LAST:
-            return next(self.store().find(limit=1, originals=True), None) or self.store().get(LAST)
+            return self.store().newest(originals=True) or self.store().get(LAST)
         if len(name) < LEAST_PREFIX:
             raise UsageError(
                 f"{name} is too short for a capture's id.",

@@ -60,8 +60,6 @@ BY_PREFIX = portable(f"""
     ORDER BY id = ? DESC, received_at DESC LIMIT ?
 """)  # noqa: S608 - as above
 
-SEEN = "SELECT 1 FROM captures INDEXED BY arrivals WHERE received_at >= ? AND signature = ? LIMIT 1"
-
 RECEIVED = """
     SELECT 1 FROM captures INDEXED BY arrivals
     WHERE received_at >= ? AND signature = ? AND replay_of IS NULL LIMIT 1
@@ -144,6 +142,9 @@ class StoreFilter:
     failed: bool = False
     originals: bool = False
     replay_of: str | None = None
+
+
+EVERYTHING = StoreFilter()
 
 
 def search(

@@ -170,6 +170,9 @@ class StoreWriter:
         batch, self._batch = self._batch, _Batch()
         batch.outcomes = outcomes
         batch.size += sum(map(outcome_weight, outcomes))
+        self._commit_or_queue(batch)
+
+    def _commit_or_queue(self, batch: _Batch) -> None:
         if self._in_thread or batch.size > _QUICK_BYTES or not self._commit([batch], patient=False):
             self._in_thread += 1
             self._queue.put(batch)
@@ -182,9 +185,7 @@ class StoreWriter:
             return
         batch = _Batch()
         batch.positions, self._positions = self._positions, {}
-        if self._in_thread or not self._commit([batch], patient=False):
-            self._in_thread += 1
-            self._queue.put(batch)
+        self._commit_or_queue(batch)
 
     def _run(self) -> None:
         while self._work():

@@ -394,7 +394,7 @@ def store(folder: Path) -> CaptureStore:
 
 def found(folder: Path) -> list[str]:
     with open_store(None, folder) as reader:
-        return sorted(exchange.invocation.id for exchange in reader.find())
+        return sorted(exchange.invocation.id for exchange in reader.select())
 
 
 @POSIX

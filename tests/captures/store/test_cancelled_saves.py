@@ -20,7 +20,7 @@ def a_capture(number: int) -> Exchange:
 def saved(folder: Path) -> set[str]:
     """Return the IDs of the captures in the store."""
     with open_store(None, folder) as store:
-        return {exchange.invocation.id for exchange in store.find()}
+        return {exchange.invocation.id for exchange in store.select()}
 
 
 async def test_save_canceled_before_its_commit_does_not_affect_other_saves(folder: Path) -> None:

@@ -10,7 +10,7 @@ from tests.factories import an_exchange, an_invocation
 
 def ids(folder: Path) -> list[str]:
     with open_store(None, folder) as store:
-        return sorted(exchange.invocation.id for exchange in store.find())
+        return sorted(exchange.invocation.id for exchange in store.select())
 
 
 def test_close_drops_the_oldest_captures_over_the_limit(folder: Path) -> None:

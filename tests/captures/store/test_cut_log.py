@@ -42,7 +42,7 @@ def add(store: CaptureStore, *ids: str, size: int = 300) -> None:
 
 def found(folder: Path) -> list[str]:
     with open_store(None, folder) as reader:
-        return [exchange.invocation.id for exchange in reader.find(limit=None)][::-1]
+        return [exchange.invocation.id for exchange in reader.select(limit=None)][::-1]
 
 
 def ids(prefix: str, count: int) -> list[str]:

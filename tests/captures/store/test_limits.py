@@ -40,7 +40,7 @@ def refuse(store: CaptureStore, *exchanges: Exchange) -> None:
 
 def kept(store: CaptureStore) -> tuple[list[int], list[int]]:
     """The numbers of the verified captures and of the others, oldest first."""
-    ids = [exchange.invocation.id for exchange in store.find()][::-1]
+    ids = [exchange.invocation.id for exchange in store.select()][::-1]
     first, second = ([int(name[2:]) for name in ids if name[:2] == start] for start in ("ff", "00"))
     return first, second
 

@@ -76,7 +76,7 @@ def a_capture(number: int) -> Exchange:
 
 def saved(folder: Path) -> dict[str, Exchange]:
     with open_store(None, folder) as reader:
-        return {exchange.invocation.id: exchange for exchange in reader.find()}
+        return {exchange.invocation.id: exchange for exchange in reader.select()}
 
 
 async def test_save_returns_after_the_capture_is_readable_by_others(writer: StoreWriter, folder: Path) -> None:
@@ -308,7 +308,7 @@ async def main():
     report["failures"] = writer.failures
     await writer.close()
     with open_store(None, folder) as store:
-        report["found"] = sorted(int(exchange.invocation.id) for exchange in store.find())
+        report["found"] = sorted(int(exchange.invocation.id) for exchange in store.select())
     assert mount("-o", "remount,ro")
     try:
         open_store(None, folder, create=True)
