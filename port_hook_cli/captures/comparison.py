@@ -210,10 +210,7 @@ def _response_json(exchange: Exchange) -> JsonBody:
 
 
 def _handler(exchange: Exchange) -> str | None:
-    delivery = exchange.delivery
-    if delivery is None:
-        return None
-    return str(delivery.status) if delivery.status is not None else delivery.fault or "failed"
+    return None if exchange.delivery is None else exchange.delivery.outcome
 
 
 def _response(exchange: Exchange) -> str | None:

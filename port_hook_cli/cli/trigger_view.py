@@ -12,7 +12,7 @@ from port_hook_cli.invocations.hints import TRIGGER_OPTIONS, delivery_hints
 from port_hook_cli.invocations.models import Delivery, Headers
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.statuses import format_status
-from port_hook_cli.invocations.view import MOST_OF_A_URL, STATUS_STYLES, bytes_text
+from port_hook_cli.invocations.view import MOST_OF_A_URL, bytes_text, status_style
 from port_hook_cli.javascript.values import write_json
 from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.view import report_command
@@ -64,7 +64,7 @@ def response_lines(ready: RunRequest, delivery: Delivery, *, conflict: str = "")
         # The error contains the host, which a template may have made from a secret.
         yield _line("failed", Text(brief(masker.text(delivery.error or "it failed")), style="red"))
     else:
-        style = STATUS_STYLES.get(delivery.status // 100, "")
+        style = status_style(delivery.status)
         outcome = (format_status(delivery.status), style)
         yield _line("responded", Text.assemble(outcome, f" in {format_latency(delivery.latency_ms)}"))
         yield from _excerpt(masker.content(delivery.body))

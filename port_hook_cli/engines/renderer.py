@@ -60,10 +60,6 @@ class Renderer(JqOwner):
                 hint="Correct the expression; without --strict it becomes null, as it does in Port.",
             ) from error
 
-    async def arender(self, template: Any, data: Any, *, strict: bool = False) -> Any:
-        """Like `render`, without blocking the event loop. A cancellation stops jq immediately."""
-        return (await self.arender_and_tell(template, data, strict=strict)).value
-
     async def arender_and_tell(self, template: Any, data: Any, *, strict: bool = False) -> Rendering:
         """Like `render_and_tell`, without blocking the event loop. A cancellation stops jq immediately."""
         return await self._aside(partial(self._render, template, data, strict=strict))

@@ -16,22 +16,7 @@ def read_template(text: str, *, name: str) -> Any:
 
     Raises UsageError for a text that begins like JSON but is not valid, and for a text that is not a template.
     """
-    text = text.removeprefix("\ufeff")
-    try:
-        return read_json(text)
-    except NotJson as error:
-        begins_as_json = text.lstrip()[:1] in {"{", "["} and not text.lstrip().startswith("{{")
-        if begins_as_json:
-            raise UsageError(f"{name} is not JSON: {error.fault}.", hint="Fix the JSON.") from error
-    try:
-        return read_yaml(text)
-    except NotJson as error:
-        if "{{" in text:
-            return text.removesuffix("\n")
-        raise UsageError(
-            f"{name} is neither JSON nor YAML: {error.fault}.",
-            hint="Give a JSON or YAML file. In YAML, a value that begins with {{ needs quotes.",
-        ) from error
+    return _read(text.removeprefix("\ufeff"), name, is_template=True)
 
 
 def read_data(content: bytes, *, name: str) -> Any:
@@ -64,20 +49,7 @@ def _place_of(error: Any) -> str:
 
 def read_document(content: bytes, *, name: str) -> Any:
     """Return the JSON or YAML document in `content`; raises UsageError that says where it is wrong."""
-    text = _text(content, name)
-    begins_as_json = text.lstrip()[:1] in {"{", "["}
-    try:
-        return read_json(text)
-    except NotJson as error:
-        if begins_as_json:
-            raise UsageError(f"{name} is not JSON: {error.fault}.", hint="Fix the JSON.") from error
-    try:
-        return read_yaml(text)
-    except NotJson as error:
-        raise UsageError(
-            f"{name} is neither JSON nor YAML: {error.fault}.",
-            hint="Give a JSON or YAML file. In YAML, a value that begins with {{ needs quotes.",
-        ) from error
+    return _read(_text(content, name), name, is_template=False)
 
 
 def read_secrets_file(content: bytes, *, name: str) -> Any:
@@ -90,6 +62,24 @@ def read_secrets_file(content: bytes, *, name: str) -> Any:
         lines = ", ".join(map(str, bad_lines))
         raise UsageError(f"{name} is neither JSON nor a .env file: line {lines}.", hint="Write NAME=VALUE lines.")
     return values
+
+
+def _read(text: str, name: str, *, is_template: bool) -> Any:
+    start = text.lstrip()
+    try:
+        return read_json(text)
+    except NotJson as error:
+        if start[:1] in {"{", "["} and not (is_template and start.startswith("{{")):
+            raise UsageError(f"{name} is not JSON: {error.fault}.", hint="Fix the JSON.") from error
+    try:
+        return read_yaml(text)
+    except NotJson as error:
+        if is_template and "{{" in text:
+            return text.removesuffix("\n")
+        raise UsageError(
+            f"{name} is neither JSON nor YAML: {error.fault}.",
+            hint="Give a JSON or YAML file. In YAML, a value that begins with {{ needs quotes.",
+        ) from error
 
 
 def _text(content: bytes, name: str) -> str:

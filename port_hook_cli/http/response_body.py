@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from typing import Protocol
 
 from port_hook_cli.http.failures import ResponseTooLarge, UnreadableResponse, body_too_large
 from port_hook_cli.invocations.models import Headers
 
 SHOWN_BYTES = 64 * 1024
 """How much of a body is kept if it is only shown; the rest is read and dropped."""
-
-
-class ResponseBody(Protocol):
-    """Collects a body. `take` raises ResponseTooLarge for more than the limit."""
-
-    def take(self, part: bytes) -> None:
-        """Take the next part, as it was sent."""
-
-    def content(self, headers: Headers) -> bytes:
-        """Return what is kept of the complete body of a response with `headers`; raises UnreadableResponse."""
 
 
 class WholeBody:

@@ -174,6 +174,11 @@ class Payload:
     problem: str | None = None
 
 
+def is_2xx(status: int | None) -> bool:
+    """Return whether there is a status, of the class 2xx."""
+    return status is not None and status // 100 == 2  # noqa: PLR2004
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """One attempt to send a request to a target.
@@ -195,7 +200,12 @@ class Delivery:
     @property
     def ok(self) -> bool:
         """Whether the target responded with a 2xx status."""
-        return self.status is not None and self.status // 100 == 2  # noqa: PLR2004 - the class of 2xx
+        return is_2xx(self.status)
+
+    @property
+    def outcome(self) -> str:
+        """The target's status, or the slug of why there is none."""
+        return self.fault or "failed" if self.status is None else str(self.status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +215,11 @@ class Response:
     status: int
     headers: Headers = field(default_factory=Headers)
     body: bytes = b""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it has a 2xx status."""
+        return is_2xx(self.status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from port_hook_cli.invocations.models import EventChange, Headers, Kind, Payload
@@ -247,17 +248,12 @@ def find_changes(before: Any, after: Any) -> tuple[EventChange, ...]:
 
     If a side is null because the entity was created or deleted, each top-level key of the other side is a difference.
     """
-    changes = []
-    for change in _walk("", before, after):
-        changes.append(change)
-        if len(changes) == _MAX_CHANGES:
-            break
-    return tuple(changes)
+    return tuple(islice(_changes(before, after), _MAX_CHANGES))
 
 
-def _walk(path: str, before: Any, after: Any) -> Iterator[EventChange]:
+def _changes(before: Any, after: Any) -> Iterator[EventChange]:
     # A stack instead of recursion, because the sender chooses the depth.
-    stack = [(path, before, after)]
+    stack = [("", before, after)]
     while stack:
         path, before, after = stack.pop()
         if isinstance(before, dict) and isinstance(after, dict):

@@ -25,7 +25,7 @@ BODY_INDENT = 2
 MOST_OF_A_URL = 1000
 """How many characters of a URL are shown."""
 
-STATUS_STYLES = {2: "green", 3: "yellow", 4: "red", 5: "red"}
+_STYLES = {2: "green", 3: "yellow", 4: "red", 5: "red"}
 _VALUE_LIMIT = 200
 _MAX_PARSED_BYTES = 64 * 1024
 _MAX_BYTES_PER_CHARACTER = 4
@@ -51,9 +51,14 @@ def delivery_lines(delivery: Delivery) -> Iterator[Styled]:
     """
     status = delivery.status or 0
     rest = f"  {format_latency(delivery.latency_ms)}  {brief(delivery.url, MOST_OF_A_URL)}"
-    yield Styled.assemble((format_status(status), STATUS_STYLES.get(status // 100, "")), rest)
+    yield Styled.assemble((format_status(status), status_style(status)), rest)
     if body := _body_text(delivery.body):
         yield from (Styled.assemble(" " * BODY_INDENT, (line, JSON)) for line in body.split("\n"))
+
+
+def status_style(status: int) -> str:
+    """Return the color of a status."""
+    return _STYLES.get(status // 100, "")
 
 
 def _body_text(body: bytes) -> str:

@@ -36,7 +36,6 @@ _key_at = re.compile(rf'{_SPACE}(?:({_STRING}){_SPACE}:|("))').match
 _colon_at = re.compile(rf"{_SPACE}:").match
 _delimiter_at = re.compile(rf"{_SPACE}([,\]}}])").match
 _end_at = re.compile(rf"{_SPACE}\Z").match
-_number = re.compile(_NUMBER).fullmatch
 _index = re.compile(r'"(0|[1-9][0-9]{0,9})"').fullmatch
 
 _SAME_AS_READ, _OTHER_NUMBER, _ESCAPED_STRING, _ARRAY, _OBJECT = 1, 2, 3, 4, 5
@@ -69,16 +68,6 @@ def stringify(text: str, indent: str = "", *, limit: int = MAX_CHARACTERS) -> st
     if len(result) > limit:
         raise NotJson(f"more than {limit} characters")
     return result
-
-
-def format_number(text: str) -> str:
-    """Return the text of a JSON number as JSON.stringify writes it: `null` if it is beyond the range of a double.
-
-    Raises NotJson if `text` is not a JSON number.
-    """
-    if not _number(text):
-        raise NotJson("not a JSON number")
-    return format_double(float(text))
 
 
 def _flat(pieces: list[Piece]) -> Iterator[str]:

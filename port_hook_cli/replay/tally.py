@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.records import delivery_record
 from port_hook_cli.invocations.statuses import Expectation, format_status
-from port_hook_cli.invocations.view import STATUS_STYLES
+from port_hook_cli.invocations.view import status_style
 from port_hook_cli.text.durations import format_duration, format_latency
 from port_hook_cli.text.safe import brief
 
@@ -180,7 +180,7 @@ def tally_view(tally: DeliveryTally) -> Table:
     table.add_column("response", footer=Text(f"{format_duration(tally.elapsed_s)}, {tally.rate_per_s:.1f}/s"))
     table.add_column("requests", justify="right", footer=Text(str(tally.sent)))
     for status, count in tally.statuses.items():
-        table.add_row(Text(format_status(status), style=STATUS_STYLES.get(status // 100, "")), Text(str(count)))
+        table.add_row(Text(format_status(status), style=status_style(status)), Text(str(count)))
     for error, count in tally.errors.items():
         table.add_row(Text(brief(error), style="red"), Text(str(count)))
     return table

@@ -42,7 +42,6 @@ def run_fate(payload: Payload, response: Response, *, is_message: bool = False) 
     """
     if payload.run_id is None or payload.kind is Kind.CHANGE_LOG:
         return RunFate.NO_RUN
-    is_good = response.status // 100 == 2  # noqa: PLR2004 - the class of 2xx
     is_node = payload.kind is Kind.WORKFLOW_NODE
     if payload.via_agent and response.status >= 400:  # noqa: PLR2004 - requests follows redirects, the rest are errors
         return RunFate.FAILURE
@@ -51,8 +50,8 @@ def run_fate(payload: Payload, response: Response, *, is_message: bool = False) 
     if payload.synchronized is None:
         return RunFate.NODE_DEPENDS if is_node else RunFate.DEPENDS
     if payload.synchronized:
-        return RunFate.SUCCESS if is_good else RunFate.FAILURE
-    return RunFate.UNDOCUMENTED if is_node and not is_good else RunFate.WAITS
+        return RunFate.SUCCESS if response.ok else RunFate.FAILURE
+    return RunFate.UNDOCUMENTED if is_node and not response.ok else RunFate.WAITS
 
 
 def command_end(

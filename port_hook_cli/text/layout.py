@@ -94,3 +94,9 @@ def _broken(plain: str, begin: int, end: int, width: int) -> Iterator[tuple[int,
             begin, used = position, 0
         used += cells
     yield begin, end
+
+
+def labeled(label: str, text: Styled | str, style: str = "") -> Styled:
+    """Return a line with a value and its label; `style` is for a string. `fit` continues it below the value."""
+    value = text if isinstance(text, Styled) else Styled(text, style)
+    return Styled.assemble("  ", (label.ljust(INDENT - 2), "dim"), value, no_wrap=value.no_wrap)

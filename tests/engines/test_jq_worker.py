@@ -225,26 +225,26 @@ def test_threads_can_share_a_worker(worker: JqWorker) -> None:
 
 async def test_renderer_does_not_block_the_event_loop() -> None:
     with Renderer(timeout_s=0.5) as renderer:
-        stopped = asyncio.create_task(renderer.arender(f"{{{{ {ENDLESS} }}}}", {}))
+        stopped = asyncio.create_task(renderer.arender_and_tell(f"{{{{ {ENDLESS} }}}}", {}))
         ticks = 0
         while not stopped.done():
             await asyncio.sleep(0.01)
             ticks += 1
         assert ticks > 10
         assert isinstance(stopped.exception(), RenderError)
-        assert await renderer.arender({"a": "{{ .x }}"}, {"x": [1.0]}) == {"a": [1]}
+        assert (await renderer.arender_and_tell({"a": "{{ .x }}"}, {"x": [1.0]})).value == {"a": [1]}
 
 
 async def test_canceled_rendering_ends_immediately_without_affecting_others() -> None:
     with Renderer(timeout_s=30) as renderer:
-        assert await renderer.arender("{{ .a }}", {"a": 0}) == 0
+        assert (await renderer.arender_and_tell("{{ .a }}", {"a": 0})).value == 0
         started = time.monotonic()
-        endless = [asyncio.create_task(renderer.arender(f"{{{{ {ENDLESS} }}}}", {})) for _ in range(2)]
-        others = [asyncio.create_task(renderer.arender("{{ .a }} b", {"a": number})) for number in range(20)]
+        endless = [asyncio.create_task(renderer.arender_and_tell(f"{{{{ {ENDLESS} }}}}", {})) for _ in range(2)]
+        others = [asyncio.create_task(renderer.arender_and_tell("{{ .a }} b", {"a": number})) for number in range(20)]
         await asyncio.sleep(0)
         for task in endless:
             task.cancel()
-        assert await asyncio.gather(*others) == [f"{number} b" for number in range(20)]
+        assert [each.value for each in await asyncio.gather(*others)] == [f"{number} b" for number in range(20)]
         assert time.monotonic() - started < 25  # guards against a hang, and is less than the time-out
 
 

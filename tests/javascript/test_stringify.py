@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import example, given, settings
 
-from port_hook_cli.javascript.stringify import MAX_DEPTH, NotJson, format_number, stringify
+from port_hook_cli.javascript.stringify import MAX_DEPTH, NotJson, stringify
 from tests.javascript.json_texts import JSON_TEXTS, NUMBERS, nearly_json
 from tests.javascript.node import Node, running_node
 
@@ -49,8 +49,8 @@ def test_stringify_refuses_the_text_that_node_refuses(node: Node, text: str) -> 
 
 @settings(max_examples=80, deadline=None)
 @given(NUMBERS)
-def test_format_number_writes_every_number_as_node_does(node: Node, text: str) -> None:
-    assert format_number(text) == node.stringify(text)
+def test_stringify_writes_every_number_as_node_does(node: Node, text: str) -> None:
+    assert stringify(text) == node.stringify(text)
 
 
 @settings(max_examples=40, deadline=None)
@@ -83,8 +83,8 @@ def test_stringify_does_not_change_its_own_result(text: str) -> None:
         (f"0.{'3' * 5_000}", "0.3333333333333333"),
     ],
 )
-def test_format_number_uses_the_notation_of_javascript(text: str, written: str) -> None:
-    assert format_number(text) == written
+def test_stringify_writes_numbers_in_the_notation_of_javascript(text: str, written: str) -> None:
+    assert stringify(text) == written
     assert stringify(f"[{text}]") == f"[{written}]"
 
 
@@ -127,12 +127,6 @@ def test_stringify_with_indent_writes_a_value_per_line_and_empty_containers_on_o
 def test_stringify_raises_not_json_when_json_parse_throws(text: str) -> None:
     with pytest.raises(NotJson):
         stringify(text)
-
-
-@pytest.mark.parametrize("text", ["", "1 ", "01", "NaN", "1e", "0x1", "1\n"])
-def test_format_number_refuses_text_that_is_not_a_json_number(text: str) -> None:
-    with pytest.raises(NotJson):
-        format_number(text)
 
 
 def test_stringify_accepts_nesting_up_to_the_limit_and_refuses_more() -> None:

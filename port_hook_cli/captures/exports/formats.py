@@ -15,14 +15,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.captures.exports.lambda_event import lambda_event
-from port_hook_cli.captures.exports.postman import postman_collection
+from port_hook_cli.captures.exports.postman import NOT_SENT, postman_collection
 from port_hook_cli.invocations.headers import mask_headers
 from port_hook_cli.invocations.models import Exchange, Headers, Invocation, Response
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.invocations.snippets import SignedRequest, format_curl, format_httpie, format_python, python_bytes
 from port_hook_cli.invocations.view import request_text
-
-_HOP_BY_HOP = ("host", "content-length", "connection", "transfer-encoding", "accept-encoding", "expect")
 
 
 class Exported(NamedTuple):
@@ -47,20 +45,12 @@ class ExportFormat:
 
 def _signed_request(one: Exported) -> SignedRequest:
     invocation = one.exchange.invocation
-    headers = mask_headers(invocation.headers).without(*_HOP_BY_HOP)
+    headers = mask_headers(invocation.headers).without(*NOT_SENT)
     return SignedRequest(url=one.url, headers=headers.items, body=invocation.body, method=invocation.method)
 
 
-def _curl(captures: Sequence[Exported]) -> str:
-    return "\n\n".join(format_curl(_signed_request(one)) for one in captures) + "\n"
-
-
-def _httpie(captures: Sequence[Exported]) -> str:
-    return "\n\n".join(format_httpie(_signed_request(one)) for one in captures) + "\n"
-
-
-def _python(captures: Sequence[Exported]) -> str:
-    return "\n\n".join(format_python(_signed_request(one)) for one in captures) + "\n"
+def _snippets(write: Callable[[SignedRequest], str]) -> Callable[[Sequence[Exported]], str]:
+    return lambda captures: "\n\n".join(write(_signed_request(one)) for one in captures) + "\n"
 
 
 def _http(captures: Sequence[Exported]) -> str:
@@ -209,9 +199,9 @@ def _postman(captures: Sequence[Exported]) -> str:
 
 
 EXPORT_FORMATS = (
-    ExportFormat("curl", "sh", _curl),
-    ExportFormat("httpie", "sh", _httpie),
-    ExportFormat("python", "py", _python),
+    ExportFormat("curl", "sh", _snippets(format_curl)),
+    ExportFormat("httpie", "sh", _snippets(format_httpie)),
+    ExportFormat("python", "py", _snippets(format_python)),
     ExportFormat("http", "http", _http, takes_many=False),
     ExportFormat("har", "har", _har),
     ExportFormat("pytest", "py", _pytest),

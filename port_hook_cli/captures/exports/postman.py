@@ -18,8 +18,10 @@ from port_hook_cli.invocations.models import Exchange, Headers, Invocation, Resp
 
 SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 
+NOT_SENT = ("host", "content-length", "connection", "transfer-encoding", "accept-encoding", "expect")
+"""The header fields that another client sets itself."""
+
 _BRACES = re.compile(r"\{(?=\{)")
-_NOT_SENT = ("host", "content-length", "connection", "transfer-encoding", "accept-encoding", "expect")
 _SIGNING = f"""\
 // Without PORT_CLIENT_SECRET in the environment, the captured signature is sent.
 const secret = pm.environment.get("PORT_CLIENT_SECRET");
@@ -68,7 +70,7 @@ def _response(response: Response, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fields(headers: Headers) -> list[dict[str, str]]:
-    kept = headers.without(*_NOT_SENT)
+    kept = headers.without(*NOT_SENT)
     return [{"key": name, "value": value} for name, value in kept if "{{" not in f"{name}\n{value}"]
 
 

@@ -10,6 +10,7 @@ from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invoca
 from port_hook_cli.invocations.records import format_time
 from port_hook_cli.invocations.view import body_text, bytes_text
 from port_hook_cli.text.durations import format_duration, format_latency
+from port_hook_cli.text.layout import labeled
 from port_hook_cli.text.safe import brief, shorten, wire_text
 from port_hook_cli.text.styled import JSON, Styled, cell_width
 
@@ -29,7 +30,6 @@ _CELL_LIMIT = 40
 _HEX_LIMIT = 256
 _HASH_LIMIT = 64
 _HEX_WIDTH = 16
-_LABEL_WIDTH = 11
 
 
 def captures_table(exchanges: Iterable[Exchange], *, now: float, width: int) -> Iterator[Styled]:
@@ -79,15 +79,15 @@ def captures_lines(exchanges: Iterable[Exchange]) -> list[str]:
 def capture_lines(exchange: Exchange, replays: Iterable[Exchange] = ()) -> Iterator[Styled]:
     """Yield one capture in full, line by line, and then its replays in a line each."""
     invocation, payload = exchange.invocation, exchange.payload
-    yield _line("capture", brief(invocation.id), "bold")
-    yield _line("received", f"{format_time(invocation.received_at)} ({_local_time(invocation.received_at)} here)")
+    yield labeled("capture", brief(invocation.id), "bold")
+    yield labeled("received", f"{format_time(invocation.received_at)} ({_local_time(invocation.received_at)} here)")
     if invocation.replay_of:
-        yield _line("replay of", brief(invocation.replay_of))
+        yield labeled("replay of", brief(invocation.replay_of))
     if invocation.origin:
-        yield _line("message", brief(invocation.origin.name))
+        yield labeled("message", brief(invocation.origin.name))
         if invocation.origin.timestamp_ms is not None:
-            yield _line("in Kafka", format_time(invocation.origin.timestamp_ms / 1000))
-    yield _line("request", f"{brief(invocation.method)} {brief(invocation.target, _TARGET_LIMIT)}")
+            yield labeled("in Kafka", format_time(invocation.origin.timestamp_ms / 1000))
+    yield labeled("request", f"{brief(invocation.method)} {brief(invocation.target, _TARGET_LIMIT)}")
     yield from _headers(invocation.headers)
     event = "arrived" if invocation.compared_at == invocation.received_at else "was sent to Kafka"
     yield from _verdict(exchange.verdict, event)
@@ -96,12 +96,12 @@ def capture_lines(exchange: Exchange, replays: Iterable[Exchange] = ()) -> Itera
     if exchange.delivery is not None:
         yield from _delivery(exchange.delivery)
     if exchange.simulated is not None:
-        yield _line("simulated", simulated_text(exchange.simulated), "yellow")
+        yield labeled("simulated", simulated_text(exchange.simulated), "yellow")
     yield from _response(exchange)
     for replay in replays:
         sent = _local_time(replay.invocation.received_at)
         outcome = "no response" if replay.response is None else str(replay.response.status)
-        yield _line("replayed", f"{sent} as {brief(replay.invocation.id)}: {outcome}")
+        yield labeled("replayed", f"{sent} as {brief(replay.invocation.id)}: {outcome}")
 
 
 def _cells(exchange: Exchange, time: str) -> Sequence[str]:
@@ -114,7 +114,7 @@ def _cells(exchange: Exchange, time: str) -> Sequence[str]:
         what_it_is(payload) + (" (body truncated)" if invocation.truncated else ""),
         payload.run_id or "-",
         _response_cell(exchange),
-        "-" if exchange.delivery is None else _outcome(exchange.delivery),
+        "-" if exchange.delivery is None else brief(exchange.delivery.outcome),
     )
     return [brief(cell, _CELL_LIMIT) for cell in cells]
 
@@ -143,10 +143,6 @@ def _local(epoch_s: float) -> datetime:
     return datetime.fromtimestamp(epoch_s).astimezone()
 
 
-def _outcome(delivery: Delivery) -> str:
-    return brief(delivery.fault or "failed") if delivery.status is None else str(delivery.status)
-
-
 def _verdict(verdict: Verdict, event: str) -> Iterator[Styled]:
     reading = f", matches the {brief(verdict.reading)} form of the body" if verdict.reading else ""
     age = (
@@ -154,7 +150,7 @@ def _verdict(verdict: Verdict, event: str) -> Iterator[Styled]:
         if verdict.age_s is None
         else f", signed {format_duration(abs(verdict.age_s))} {_side(verdict.age_s)} it {event}"
     )
-    yield _line("verdict", f"{verdict.status}{reading}{age}", "bold")
+    yield labeled("verdict", f"{verdict.status}{reading}{age}", "bold")
     yield from cause_lines(verdict)
 
 
@@ -163,38 +159,38 @@ def _side(age_s: float) -> str:
 
 
 def _fields(payload: Payload) -> Iterator[Styled]:
-    yield _line("kind", str(payload.kind))
+    yield labeled("kind", str(payload.kind))
     for label, value in (("action", payload.action), ("operation", payload.operation), ("event", payload.event)):
         if value:
-            yield _line(label, brief(value))
+            yield labeled(label, brief(value))
     if payload.synchronized is not None:
-        yield _line("sync", "the response ends the run" if payload.synchronized else "the run waits for a report")
+        yield labeled("sync", "the response ends the run" if payload.synchronized else "the run waits for a report")
     if payload.document is not None and payload.kind is not Kind.UNKNOWN:
         yield from payload_lines(payload, b"", app_url=None)
     elif payload.run_id:
-        yield _line("run", brief(payload.run_id))
+        yield labeled("run", brief(payload.run_id))
 
 
 def _body(invocation: Invocation, payload: Payload) -> Iterator[Styled]:
     body, truncated = invocation.body, invocation.truncated
     if payload.problem:
-        yield _line("problem", brief(payload.problem), "yellow")
+        yield labeled("problem", brief(payload.problem), "yellow")
     if truncated is None:
-        yield _line("body", f"{len(body):,} bytes")
+        yield labeled("body", f"{len(body):,} bytes")
     else:
         kept = f"the first {len(body):,} of {truncated.size:,} bytes; the request was refused, so the rest was not kept"
-        yield _line("body", kept, "yellow")
-        yield _line("sha-256", f"{brief(truncated.sha256, _HASH_LIMIT)} of the whole body")
+        yield labeled("body", kept, "yellow")
+        yield labeled("sha-256", f"{brief(truncated.sha256, _HASH_LIMIT)} of the whole body")
     yield from _block(body, body_text(payload, body, limit=_BODY_LIMIT), "--body")
 
 
 def _delivery(delivery: Delivery) -> Iterator[Styled]:
-    yield _line(
+    yield labeled(
         "forwarded",
-        f"{brief(delivery.url, _TARGET_LIMIT)} {_outcome(delivery)} in {format_latency(delivery.latency_ms)}",
+        f"{brief(delivery.url, _TARGET_LIMIT)} {brief(delivery.outcome)} in {format_latency(delivery.latency_ms)}",
     )
     if delivery.error:
-        yield _line("error", brief(delivery.error), "red")
+        yield labeled("error", brief(delivery.error), "red")
     yield from _headers(delivery.headers)
     yield from _block(delivery.body, bytes_text(delivery.body, limit=_BODY_LIMIT), "--json")
 
@@ -202,18 +198,18 @@ def _delivery(delivery: Delivery) -> Iterator[Styled]:
 def _response(exchange: Exchange) -> Iterator[Styled]:
     response = exchange.response
     if exchange.invocation.origin is not None:  # no one waits for a response to a message
-        yield from [_line("refused", "not forwarded")] if exchange.refused else ()
+        yield from [labeled("refused", "not forwarded")] if exchange.refused else ()
         return
     if response is None:
         return
-    yield _line("responded", str(response.status))
+    yield labeled("responded", str(response.status))
     yield from _headers(response.headers)
     yield from _block(response.body, bytes_text(response.body, limit=_BODY_LIMIT), "--json")
 
 
 def _headers(headers: Headers) -> Iterator[Styled]:
     for name, value in headers:
-        yield _line("", f"{brief(name)}: {shorten(wire_text(value), _HEADER_LIMIT)}")
+        yield labeled("", f"{brief(name)}: {shorten(wire_text(value), _HEADER_LIMIT)}")
 
 
 def _hex_lines(body: bytes) -> Iterator[str]:
@@ -230,10 +226,6 @@ def _block(body: bytes, text: str | None, option: str) -> Iterator[Styled]:
     lines = _hex_lines(body) if text is None else shorten(text, _BODY_LIMIT).splitlines()
     style = "dim" if text is None else f"dim {JSON}"
     for line in lines:
-        yield _line("", line, style)
+        yield labeled("", line, style)
     if text is not None and len(text) > _BODY_LIMIT:
-        yield _line("", f"and more; {option} has all {len(body):,} bytes", "dim")
-
-
-def _line(label: str, text: str, style: str = "") -> Styled:
-    return Styled.assemble("  ", (label.ljust(_LABEL_WIDTH), "dim"), (text, style))
+        yield labeled("", f"and more; {option} has all {len(body):,} bytes", "dim")

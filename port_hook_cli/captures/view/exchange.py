@@ -31,14 +31,13 @@ from port_hook_cli.runs.view import fate_message, message_fate, report_command
 from port_hook_cli.signatures.causes import with_conflict
 from port_hook_cli.signatures.view import MAX_EXPLANATION, status_color
 from port_hook_cli.text.durations import format_latency
-from port_hook_cli.text.layout import INDENT, wrap
+from port_hook_cli.text.layout import labeled, wrap
 from port_hook_cli.text.safe import brief, shorten
 from port_hook_cli.text.styled import JSON, Styled
 
 if TYPE_CHECKING:
     from port_hook_cli.actions.encrypted_inputs import Decryption
 
-_LABEL_WIDTH = INDENT - 2
 _CLOCK_WIDTH = len("12:00:00  ")
 _MOST_LINES = 24
 _BODY_EXCERPT = 2048
@@ -94,7 +93,7 @@ def exchange_lines(
     if exchange.delivery is not None:
         yield from _delivery(exchange.delivery, conflict, is_message=exchange.is_message)
     if exchange.simulated is not None:
-        yield _line("simulated", Styled(simulated_text(exchange.simulated), style="yellow"))
+        yield labeled("simulated", simulated_text(exchange.simulated), "yellow")
     yield from _response(exchange)
 
 
@@ -121,14 +120,14 @@ def fate_of_stored(exchange: Exchange) -> str | None:
     if exchange.delivery is None and response.status == _UNAUTHORIZED:
         return None
     fate = run_fate(exchange.payload, response, is_message=exchange.is_message)
-    return None if fate is RunFate.NO_RUN else fate_message(fate, exchange.payload, is_good=_is_2xx(response))
+    return None if fate is RunFate.NO_RUN else fate_message(fate, exchange.payload, is_good=response.ok)
 
 
 def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iterator[Styled]:
     """Yield what was read from a body; a body of an unknown shape is shown as it is."""
     if payload.run_id:
         link = run_page(app_url, payload.run_id) if app_url and is_run_id(payload.run_id) else ""
-        yield _line("run", Styled(brief(payload.run_id), link=link))
+        yield labeled("run", Styled(brief(payload.run_id), link=link))
     who = " from ".join(part for part in (payload.user, payload.origin) if part)
     for label, value in (
         ("of run", payload.workflow_run),
@@ -137,16 +136,16 @@ def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iter
         ("entity", payload.entity),
     ):
         if value:
-            yield _line(label, Styled(brief(value)))
+            yield labeled(label, brief(value))
     yield from _table("inputs", payload.inputs)
     if payload.censored:
-        yield _line("encrypted", Styled(brief(", ".join(payload.censored))))
+        yield labeled("encrypted", brief(", ".join(payload.censored)))
     for index, change in enumerate(payload.changes[:_MOST_CHANGES]):
         before, after = ((value_text(value), JSON) for value in (change.before, change.after))
         text = Styled.assemble(f"{brief(change.path)}: ", before, " -> ", after)
-        yield _line("" if index else "changes", text)
+        yield labeled("" if index else "changes", text)
     if payload.problem:
-        yield _line("body", Styled(brief(payload.problem), style="yellow"))
+        yield labeled("body", brief(payload.problem), "yellow")
         yield from _block("", body, bytes_text(body, limit=_BODY_EXCERPT))
     elif payload.kind is Kind.UNKNOWN and not payload.inputs:
         yield from _block("body", body, body_text(payload, body, limit=_BODY_EXCERPT))
@@ -156,11 +155,9 @@ def cause_lines(verdict: Verdict) -> Iterator[Styled]:
     """Yield the causes found for a signature, each with its fix; for a good signature they are warnings."""
     is_good = verdict.status in {Status.VALID, Status.REENCODED}
     for cause in verdict.causes:
-        words = Styled(
-            f"{brief(cause.slug)}: {brief(cause.explanation, MAX_EXPLANATION)}", "yellow" if is_good else "red"
-        )
-        yield _line("warning" if is_good else "cause", words)
-        yield _line("fix", Styled(brief(cause.fix, MAX_EXPLANATION)))
+        words = f"{brief(cause.slug)}: {brief(cause.explanation, MAX_EXPLANATION)}"
+        yield labeled(*(("warning", words, "yellow") if is_good else ("cause", words, "red")))
+        yield labeled("fix", brief(cause.fix, MAX_EXPLANATION))
 
 
 def _head(exchange: Exchange) -> Styled:
@@ -187,22 +184,22 @@ def _place(invocation: Invocation, limit: int) -> str:
 
 def _verdict(verdict: Verdict) -> Iterator[Styled]:
     if verdict.status is Status.REENCODED and verdict.reading:
-        yield _line("signature", Styled(f"matches another form of the same JSON: {brief(verdict.reading)}"))
+        yield labeled("signature", f"matches another form of the same JSON: {brief(verdict.reading)}")
     yield from cause_lines(verdict)
 
 
 def _delivery(delivery: Delivery, conflict: str, *, is_message: bool) -> Iterator[Styled]:
     style = "green" if delivery.ok else "red"
-    yield _line("forwarded", Styled.assemble(brief(delivery.url), "  ", (_outcome(delivery), style)))
+    yield labeled("forwarded", Styled.assemble(brief(delivery.url), "  ", (_outcome(delivery), style)))
     if delivery.ok:
         return
     if delivery.error:
-        yield _line("", Styled(brief(delivery.error), style=style))
+        yield labeled("", brief(delivery.error), style)
     if delivery.body:
         yield from _block("", delivery.body, bytes_text(delivery.body, limit=_BODY_EXCERPT))
     hints = delivery_hints(delivery, LISTEN_OPTIONS, is_message=is_message, conflict=conflict)
     for number, hint in enumerate(hints):
-        yield _line("" if number else "hint", Styled(hint))
+        yield labeled("" if number else "hint", hint)
 
 
 def simulated_text(simulated: Simulated) -> str:
@@ -223,36 +220,32 @@ def _response(exchange: Exchange) -> Iterator[Styled]:
         yield from _message_outcome(exchange)
         return
     refused = " and not forwarded" if exchange.refused else ""
-    yield _line("responded", Styled(f"{exchange.response.status}{refused}"))
+    yield labeled("responded", f"{exchange.response.status}{refused}")
     fate = run_fate(exchange.payload, exchange.response, is_message=exchange.is_message)
     if fate is RunFate.NO_RUN or exchange.refused:
         return
-    is_good = _is_2xx(exchange.response)
-    yield _line("in Port", Styled(fate_message(fate, exchange.payload, is_good=is_good)))
+    is_good = exchange.response.ok
+    yield labeled("in Port", fate_message(fate, exchange.payload, is_good=is_good))
     if fate in OPEN_FATES:
         command = report_command(exchange.payload.run_id or "", failed=not is_good)
         if command:
-            yield _line("", Styled(command, style="cyan", no_wrap=True))
+            yield labeled("", Styled(command, style="cyan", no_wrap=True))
 
 
 def _message_outcome(exchange: Exchange) -> Iterator[Styled]:
     """Yield what ends the run of a message: no one waits for a response to it."""
     payload, response = exchange.payload, exchange.response
     if exchange.refused or response is None:
-        yield _line("refused", Styled("not forwarded"))
+        yield labeled("refused", "not forwarded")
     elif fate := message_fate(payload):
-        yield _line("in Port", Styled(fate))
-        command = "" if payload.synchronized else report_command(payload.run_id or "", failed=not _is_2xx(response))
+        yield labeled("in Port", fate)
+        command = "" if payload.synchronized else report_command(payload.run_id or "", failed=not response.ok)
         if command:
-            yield _line("", Styled(command, style="cyan", no_wrap=True))
+            yield labeled("", Styled(command, style="cyan", no_wrap=True))
 
 
 def _response_style(response: Response) -> str:
-    return "bold green" if _is_2xx(response) else "bold red"
-
-
-def _is_2xx(response: Response) -> bool:
-    return response.status // 100 == 2  # noqa: PLR2004 - the class of 2xx
+    return "bold green" if response.ok else "bold red"
 
 
 def _table(label: str, values: dict[str, Any]) -> Iterator[Styled]:
@@ -260,9 +253,9 @@ def _table(label: str, values: dict[str, Any]) -> Iterator[Styled]:
     width = max((len(name) for name, _ in shown), default=0)
     for index, (name, value) in enumerate(shown):
         text = Styled.assemble((name.ljust(width), "bold"), "  ", (value_text(value), JSON))
-        yield _line("" if index else label, text)
+        yield labeled("" if index else label, text)
     if len(values) > len(shown):
-        yield _line("", Styled(f"and {len(values) - len(shown)} more; `port-hook show ID` lists them all", style="dim"))
+        yield labeled("", f"and {len(values) - len(shown)} more; `port-hook show ID` lists them all", "dim")
 
 
 def _decrypted(decryptions: Sequence[Decryption]) -> Iterator[Styled]:
@@ -270,7 +263,7 @@ def _decrypted(decryptions: Sequence[Decryption]) -> Iterator[Styled]:
     width = max(map(len, names), default=0)
     for index, (name, decryption) in enumerate(zip(names, decryptions, strict=True)):
         text = Styled.assemble((name.ljust(width), "bold"), "  ", _decrypted_value(decryption))
-        yield _line("" if index else "decrypted", text)
+        yield labeled("" if index else "decrypted", text)
 
 
 def _decrypted_value(decryption: Decryption) -> Styled:
@@ -285,19 +278,14 @@ def _decrypted_value(decryption: Decryption) -> Styled:
 def _block(label: str, body: bytes, text: str | None) -> Iterator[Styled]:
     """Yield the beginning of a body's text: at most 2 kB and 24 lines. Of a body that is not text, yield the size."""
     if text is None:
-        yield _line(label, Styled(f"({len(body):,} bytes that are not UTF-8 text)", style="dim"))
+        yield labeled(label, f"({len(body):,} bytes that are not UTF-8 text)", "dim")
         return
     lines = shorten(text, _BODY_EXCERPT).splitlines()
     for index, line in enumerate(lines[:_MOST_LINES]):
-        yield _line("" if index else label, Styled(line, style=f"dim {JSON}"))
+        yield labeled("" if index else label, line, f"dim {JSON}")
     if len(text) > _BODY_EXCERPT or len(lines) > _MOST_LINES:
-        yield _line("", Styled("and more; `port-hook show ID` shows it", style="dim"))
-
-
-def _line(label: str, text: Styled) -> Styled:
-    return Styled.assemble("  ", (label.ljust(_LABEL_WIDTH), "dim"), text, no_wrap=text.no_wrap)
+        yield labeled("", "and more; `port-hook show ID` shows it", "dim")
 
 
 def _outcome(delivery: Delivery) -> str:
-    outcome = brief(delivery.fault or "failed", 20) if delivery.status is None else str(delivery.status)
-    return f"{outcome} in {format_latency(delivery.latency_ms)}"
+    return f"{brief(delivery.outcome, 20)} in {format_latency(delivery.latency_ms)}"
