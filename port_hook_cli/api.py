@@ -365,7 +365,7 @@ def _secret(secret: str | None, access: PortAccess) -> Secret:
 
 
 def _target(to: str | int | None) -> RunTarget:
-    from port_hook_cli.invocations.forwarding import read_target
+    from port_hook_cli.invocations.targets import read_target
     from port_hook_cli.trigger.action import RunTarget
 
     return RunTarget(to=None if to is None else read_target(str(to), "`to`"))

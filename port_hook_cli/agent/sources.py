@@ -18,9 +18,9 @@ from port_hook_cli.agent.stream import DRAIN_S, ClaimLeft, ClaimState, MessageSt
 from port_hook_cli.captures.view.exchange import clock_time
 from port_hook_cli.errors import PortApiError, UsageError
 from port_hook_cli.http.limits import MIB, format_size
-from port_hook_cli.invocations.forwarding import is_on_this_machine
 from port_hook_cli.invocations.models import Invocation, MessageOrigin, Response
 from port_hook_cli.invocations.source import OpenSource, SourceContext
+from port_hook_cli.invocations.targets import is_on_this_machine
 from port_hook_cli.prediction.calls import (
     LIST_PATH,
     MOST_LISTED,

@@ -17,7 +17,7 @@ from port_hook_cli.assistant.workspace import Arguments, Workspace
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.client import HttpClient
-from port_hook_cli.invocations.forwarding import is_on_this_machine, read_target
+from port_hook_cli.invocations.targets import is_on_this_machine, read_target
 from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET

@@ -236,7 +236,7 @@ class AgentSending:
         if not self.send:
             return None
         from port_hook_cli.agent.performing import AgentSender, AgentTarget, over_new_connections
-        from port_hook_cli.invocations.forwarding import read_target
+        from port_hook_cli.invocations.targets import read_target
 
         target = AgentTarget(None if self.to is None else read_target(self.to, "--to"), self.to_its_url)
         return AgentSender(target=target, send=over_new_connections(self.timeout_s))

@@ -17,7 +17,7 @@ from port_hook_cli.cli.agent_options import AgentOptions
 from port_hook_cli.cli.agent_screen import AgentScreen
 from port_hook_cli.cli.exit_codes import ExitCode, exit_code_of
 from port_hook_cli.errors import PortHookError, UsageError
-from port_hook_cli.invocations.forwarding import is_on_this_machine
+from port_hook_cli.invocations.targets import is_on_this_machine
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.prediction.prediction import ShownPrediction
 from port_hook_cli.terminal.prompts import can_ask, confirm_in_loop

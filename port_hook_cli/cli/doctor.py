@@ -12,7 +12,7 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import command, option
 from port_hook_cli.doctor.check import check_record, has_problem, result_lines
 from port_hook_cli.doctor.examination import Examination, examine
-from port_hook_cli.invocations.forwarding import read_target
+from port_hook_cli.invocations.targets import read_target
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit
 

@@ -14,7 +14,7 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.user_files import write_new_file
-from port_hook_cli.invocations.forwarding import read_target, target_url
+from port_hook_cli.invocations.targets import read_target, target_url
 from port_hook_cli.replay.sources import default_target
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import sayer, write_content

@@ -22,9 +22,9 @@ from port_hook_cli.cli.option_groups import (
 from port_hook_cli.cli.options import finite, seconds, size
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import format_size
-from port_hook_cli.invocations.forwarding import read_target
 from port_hook_cli.invocations.models import Response
 from port_hook_cli.invocations.routes import BadRoute, RouteRule, Routes, split_route
+from port_hook_cli.invocations.targets import read_target
 from port_hook_cli.listener.policy import DelayRange
 from port_hook_cli.listener.responses import BadResponse, parse_response
 

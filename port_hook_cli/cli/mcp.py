@@ -14,7 +14,7 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import NoEffect, command, option
 from port_hook_cli.errors import SettingsError, UsageError
 from port_hook_cli.installed import install_hint
-from port_hook_cli.invocations.forwarding import read_target
+from port_hook_cli.invocations.targets import read_target
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.runtime import Runtime

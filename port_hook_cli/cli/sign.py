@@ -82,7 +82,7 @@ def sign(
 def _url(to: str) -> str:
     if to == _DEFAULT_URL:
         return to
-    from port_hook_cli.invocations.forwarding import read_target
+    from port_hook_cli.invocations.targets import read_target
 
     return read_target(to, "--to")
 

@@ -81,7 +81,7 @@ class TriggerTarget:
 
     def read(self) -> RunTarget:
         """Return the targets as URLs. Raises UsageError."""
-        from port_hook_cli.invocations.forwarding import read_target
+        from port_hook_cli.invocations.targets import read_target
         from port_hook_cli.trigger.action import RunTarget
 
         to, routes = None if self.to is None else read_target(self.to, "--to"), {}

@@ -7,7 +7,7 @@ import ssl
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from port_hook_cli.invocations.forwarding import may_be_on_this_machine
+from port_hook_cli.invocations.targets import may_be_on_this_machine
 
 if TYPE_CHECKING:
     import httpx

@@ -14,7 +14,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from port_hook_cli.invocations.forwarding import is_loopback
+from port_hook_cli.invocations.targets import is_loopback
 
 # `none`: the user typed the address or opened a bookmark.
 _OWN_SITES = frozenset({"none", "same-origin"})

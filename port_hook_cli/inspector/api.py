@@ -21,8 +21,8 @@ from port_hook_cli.inspector.reading import CaptureReader
 from port_hook_cli.inspector.records import body_record, delivery_record, message
 from port_hook_cli.inspector.sending import ReplayDestination, kept_notes, page_rewriter, resend
 from port_hook_cli.inspector.triggering import Actions
-from port_hook_cli.invocations.forwarding import target_url
 from port_hook_cli.invocations.models import Exchange, Payload
+from port_hook_cli.invocations.targets import target_url
 from port_hook_cli.javascript.paths import NoSuchValue
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.replay.rewriting import SentReplay

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from port_hook_cli.errors import SettingsError, UsageError
 from port_hook_cli.http.client import HttpClient
-from port_hook_cli.invocations.forwarding import BadTarget, is_below, is_on_this_machine, parse_target, target_url
 from port_hook_cli.invocations.models import Exchange, Invocation
 from port_hook_cli.invocations.source import SourceContext
+from port_hook_cli.invocations.targets import BadTarget, is_below, is_on_this_machine, parse_target, target_url
 from port_hook_cli.javascript.paths import NoSuchValue
 from port_hook_cli.javascript.stringify import NotJson, stringify
 from port_hook_cli.port_api.access import PortAccess

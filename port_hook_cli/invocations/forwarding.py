@@ -1,17 +1,10 @@
-"""Forward a request unchanged: to which URL, whether that is on this machine, and with which headers.
-
-RFC 9110, section 7.6.1, and the `Connection` header list the hop-by-hop headers.
-"""
+"""Which header fields a forwarded request and a relayed response keep: RFC 9110, section 7.6.1."""
 
 from __future__ import annotations
 
-import re
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
-from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Headers, Invocation
-from port_hook_cli.invocations.url_text import percent_encoded
 
 HOP_BY_HOP = frozenset(
     {
@@ -28,74 +21,6 @@ HOP_BY_HOP = frozenset(
 )
 # `expect` asks for a "100 Continue", which the listener has already sent.
 _REPLACED = frozenset({"expect", "x-forwarded-for"})
-_PORT_HERE = re.compile(r":?(?P<port>[0-9]+)(?P<rest>(?:[/?].*)?)")
-
-
-class BadTarget(ValueError):
-    """A target is not a URL, `host:port` or a port. The message says why."""
-
-
-def parse_target(text: str) -> str:
-    """Return a target as a URL. `8000`, `:8000` and `8000/path` are on this machine; `host:8000` uses http.
-
-    Raises BadTarget for anything else.
-    """
-    text = text.strip()
-    if port_here := _PORT_HERE.fullmatch(text):
-        text = f"http://127.0.0.1:{port_here['port']}{port_here['rest']}"
-    elif "://" not in text:
-        text = f"http://{text}"
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        raise BadTarget(f"'{text}' is not a URL with a port from 1 to 65535") from None
-    if parts.scheme not in {"http", "https"}:
-        raise BadTarget(f"'{text}' does not start with http:// or https://")
-    if not parts.hostname or port == 0:
-        raise BadTarget(f"'{text}' has no host or port to connect to")
-    if parts.fragment or "@" in parts.netloc:
-        raise BadTarget(f"'{text}' has a fragment or credentials, which cannot be sent")
-    if not text.isprintable() or " " in text:
-        raise BadTarget(f"'{text}' has a space or a control character; write a space as %20")
-    return percent_encoded(text)
-
-
-def read_target(text: str, option: str) -> str:
-    """Return the value of the command-line option `option` as a URL (see `parse_target`); raises UsageError."""
-    if not text.strip():
-        raise UsageError(f"{option}: the target is empty.", hint="Check whether a shell variable is unset.")
-    try:
-        return parse_target(text)
-    except BadTarget as error:
-        hint = "Give a URL like http://127.0.0.1:8000/hook, host:port, or a port."
-        raise UsageError(f"{option}: {error}.", hint=hint) from error
-
-
-def join_target(base: str, target: str, *, mount: str = "/") -> str:
-    """Return the URL for `target` (path and query of the request) at `base`.
-
-    If `base` has no path, `target` is appended unchanged. Otherwise the part of `target` below `mount` is appended:
-    with the mount `/hooks` and the base `http://localhost:8000/api`, `/hooks?a=1` becomes `/api?a=1`.
-    """
-    parts = urlsplit(base)
-    origin = f"{parts.scheme}://{parts.netloc}"
-    # The sender's target is always a path: no part of it may become part of the host.
-    path, mark, query = (target if target.startswith("/") else f"/{target}").partition("?")
-    if parts.path not in {"", "/"}:
-        below = path[len(mount.rstrip("/")) :] if is_below(target, mount) else path
-        path = parts.path if below in {"", "/"} else parts.path.rstrip("/") + below
-    query = "&".join(part for part in (parts.query, query) if part)
-    return f"{origin}{path}{'?' if query else mark}{query}"
-
-
-def is_below(target: str, mount: str) -> bool:
-    """Return whether the path of `target` is `mount` or below it."""
-    prefix = mount.rstrip("/")
-    if not prefix:
-        return True
-    path = target.partition("?")[0]
-    return path == prefix or path.startswith(f"{prefix}/")
 
 
 def forwarded_headers(invocation: Invocation, url: str, *, client: str, scheme: str) -> Headers:
@@ -167,75 +92,3 @@ def _hop_by_hop(headers: Headers) -> frozenset[str]:
     return (
         HOP_BY_HOP.union(name.strip().lower() for value in named for name in value.split(",")) if named else HOP_BY_HOP
     )
-
-
-_ABSOLUTE_FORM = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")  # the form of a request to a proxy
-
-
-def target_url(to: str, target: str) -> str:
-    """Return the URL to send to: `to` unchanged if it has a path or query, else `to` with the captured `target`."""
-    parts = urlsplit(to)
-    if parts.path or parts.query:
-        return to
-    path = _ABSOLUTE_FORM.sub("", target, count=1)
-    return f"{to}{path}" if path.startswith("/") else f"{to}/{path}"
-
-
-_HTTP_HOST = re.compile(
-    r"https?://(?:(?P<name>[A-Z0-9.-]+)|\[(?P<address>[0-9A-F:]+)\])(?::[0-9]{0,5})?(?:[/?#]|\Z)",
-    re.IGNORECASE | re.ASCII,
-).match
-
-
-def is_on_this_machine(url: str) -> bool:
-    """Return whether a URL certainly leads to this machine: http or https, and a host that `is_loopback` accepts.
-
-    Use it to allow what only this machine may receive. It accepts only URLs in which every parser finds the same host,
-    so none with user information, a backslash or a control character.
-    """
-    found = _HTTP_HOST(url)
-    return found is not None and is_loopback(found["name"] or found["address"])
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host, without brackets, certainly is this machine: `localhost`, 127.0.0.0/8 or ::1.
-
-    Resolvers, systems and Python versions disagree about `localhost.`, names below `localhost`, `127.1`, `0.0.0.0`,
-    IPv4-mapped addresses and zone IDs, so these do not count.
-    """
-    if host.lower() == "localhost":
-        return True
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    return address.is_loopback if isinstance(address, IPv4Address) else str(address) == "::1"
-
-
-def may_be_on_this_machine(url: str) -> bool:
-    """Return whether some resolver finds this machine for the host of `url`, in any notation.
-
-    Use it to keep requests away from a proxy, or from port-hook's own ports.
-    """
-    try:
-        host = (urlsplit(url).hostname or "").rstrip(".")
-    except ValueError:
-        return False
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        address = _classic_ipv4(host) if _CLASSIC_IPV4(host) else ip_address(host)
-    except (ValueError, OverflowError):
-        return False
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    return address.is_loopback or address.is_unspecified
-
-
-_CLASSIC_IPV4 = re.compile(r"[0-9][0-9a-fx]*(?:\.[0-9][0-9a-fx]*){0,3}", re.ASCII).fullmatch
-
-
-def _classic_ipv4(host: str) -> IPv4Address:
-    """Return the address in the notation of inet_aton(3), such as `127.1`; raises ValueError or OverflowError."""
-    *first, rest = (int(part, 16 if "x" in part else 8 if part.startswith("0") else 10) for part in host.split("."))
-    return IPv4Address(bytes(first) + rest.to_bytes(4 - len(first), "big"))

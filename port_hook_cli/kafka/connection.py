@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from port_hook_cli.errors import BrokerError, SettingsError, UsageError
-from port_hook_cli.invocations.forwarding import is_on_this_machine
+from port_hook_cli.invocations.targets import is_on_this_machine
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import Secret
 

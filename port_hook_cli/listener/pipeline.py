@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Protocol, TypeAlias
 
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.forwarding import forwarded_headers, join_target, relayed_headers
+from port_hook_cli.invocations.forwarding import forwarded_headers, relayed_headers
 from port_hook_cli.invocations.models import (
     Delivery,
     Exchange,
@@ -24,6 +24,7 @@ from port_hook_cli.invocations.models import (
     Verdict,
 )
 from port_hook_cli.invocations.routes import RouteBy
+from port_hook_cli.invocations.targets import join_target
 from port_hook_cli.listener import responses
 from port_hook_cli.listener.observers import VERIFIED, Observer
 from port_hook_cli.listener.policy import Policy, PublicAddress, Tally

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.forwarding import is_on_this_machine
 from port_hook_cli.invocations.source import OpenSource
+from port_hook_cli.invocations.targets import is_on_this_machine
 from port_hook_cli.listener.ending import Ended, Watcher
 from port_hook_cli.listener.handler_check import check_handlers
 from port_hook_cli.listener.keys import KeyCommands

@@ -131,7 +131,7 @@ class PortAccess:
         # Imported here, so that commands that only need the secret start faster.
         from asyncio import timeout
 
-        from port_hook_cli.invocations.forwarding import is_on_this_machine
+        from port_hook_cli.invocations.targets import is_on_this_machine
 
         with contextlib.suppress(PortHookError, TimeoutError):
             settings = self.settings

@@ -18,7 +18,7 @@ from port_hook_cli.actions.retargeting import action_path
 from port_hook_cli.errors import PortApiError, RunEndedError
 from port_hook_cli.http.limits import API_TIMEOUT_S, MAX_API_BYTES, format_size
 from port_hook_cli.http.proxies import BadProxy, open_client
-from port_hook_cli.invocations.forwarding import is_on_this_machine
+from port_hook_cli.invocations.targets import is_on_this_machine
 from port_hook_cli.port_api.responses import (
     asked_wait_s,
     definition_problem,

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.forwarding import HOP_BY_HOP, target_url
+from port_hook_cli.invocations.forwarding import HOP_BY_HOP
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
 from port_hook_cli.invocations.models import Delivery, Invocation, Kind
 from port_hook_cli.invocations.payload import is_run_id, read_payload
+from port_hook_cli.invocations.targets import target_url
 from port_hook_cli.replay.sources import ReplaySource, contradiction
 from port_hook_cli.signatures.signing import Signer
 from port_hook_cli.text.secret import MASK

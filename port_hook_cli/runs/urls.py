@@ -72,7 +72,7 @@ def sends_in_the_clear(api_url: str) -> bool:
     """Return whether requests to an API URL cross a network unencrypted, that is, by http to another machine."""
     if not api_url.lower().startswith("http://"):
         return False
-    from port_hook_cli.invocations.forwarding import is_on_this_machine
+    from port_hook_cli.invocations.targets import is_on_this_machine
 
     return not is_on_this_machine(api_url)
 

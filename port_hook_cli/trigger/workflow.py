@@ -11,8 +11,8 @@ from port_hook_cli.actions.inputs import form_queries
 from port_hook_cli.actions.jq_differences import jq_differences
 from port_hook_cli.actions.request import is_url
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.forwarding import is_on_this_machine
 from port_hook_cli.invocations.records import format_time
+from port_hook_cli.invocations.targets import is_on_this_machine
 from port_hook_cli.text.remark import Remark, note
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import Masker, masked_errors

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.invocations.forwarding import is_loopback, is_on_this_machine, may_be_on_this_machine
+from port_hook_cli.invocations.targets import is_loopback, is_on_this_machine, may_be_on_this_machine
 
 CERTAIN = [
     "localhost",

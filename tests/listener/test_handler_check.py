@@ -9,8 +9,8 @@ from contextlib import suppress
 import pytest
 
 from port_hook_cli.cli.listen_requests import read_routes
-from port_hook_cli.invocations.forwarding import parse_target
 from port_hook_cli.invocations.routes import Routes
+from port_hook_cli.invocations.targets import parse_target
 from port_hook_cli.listener.handler_check import TIMEOUT_S, check_handlers
 from tests.sockets import free_port
 

@@ -19,7 +19,7 @@ from port_hook_cli import Status, verify
 from port_hook_cli.actions.inputs import InvalidInputs
 from port_hook_cli.engines.encryption import decrypt_aes_gcm
 from port_hook_cli.errors import RenderError, TargetError, UsageError
-from port_hook_cli.invocations.forwarding import BadTarget
+from port_hook_cli.invocations.targets import BadTarget
 from port_hook_cli.pytest_plugin import PortHook, PortSandbox, RunNotEnded
 from port_hook_cli.text.secret import Secret
 from tests.port_clients import authorized
