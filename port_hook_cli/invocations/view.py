@@ -12,6 +12,7 @@ from port_hook_cli.invocations.headers import mask_headers
 from port_hook_cli.invocations.models import Delivery, Invocation, Payload
 from port_hook_cli.invocations.statuses import format_status
 from port_hook_cli.invocations.url_text import percent_encoded, request_target
+from port_hook_cli.javascript.nesting import json_beginning
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.safe import brief, printable_lines
 from port_hook_cli.text.styled import JSON, Styled
@@ -71,7 +72,7 @@ def body_text(payload: Payload, body: bytes, *, limit: int) -> str | None:
     """Return a payload's body as `bytes_text` does, but with its JSON indented whatever its size is."""
     if payload.document is None:
         return bytes_text(body, limit=limit)
-    return printable_lines(_beginning(payload.document, limit, indent=2))
+    return printable_lines(json_beginning(payload.document, limit, indent=2))
 
 
 def bytes_text(body: bytes, *, limit: int) -> str | None:
@@ -87,7 +88,7 @@ def bytes_text(body: bytes, *, limit: int) -> str | None:
         return None
     if is_whole:
         try:
-            return printable_lines(_beginning(json.loads(text), limit, indent=2))
+            return printable_lines(json_beginning(json.loads(text), limit, indent=2))
         except (RecursionError, ValueError):
             pass
     return printable_lines(text[: limit + 1])
@@ -95,18 +96,4 @@ def bytes_text(body: bytes, *, limit: int) -> str | None:
 
 def value_text(value: Any) -> str:
     """Return a JSON value on one line, truncated if it is long."""
-    return brief(_beginning(value, _VALUE_LIMIT), _VALUE_LIMIT)
-
-
-def _beginning(document: Any, limit: int, *, indent: int | None = None) -> str:
-    """Return a document's JSON, or its first `limit + 1` characters.
-
-    Each level takes at least one character, so a deep document reaches the limit before Python's recursion limit.
-    """
-    parts, length = [], 0
-    for part in json.JSONEncoder(ensure_ascii=False, indent=indent).iterencode(document):
-        parts.append(part[: limit + 1])
-        length += len(part)
-        if length > limit:
-            break
-    return "".join(parts)[: limit + 1]
+    return brief(json_beginning(value, _VALUE_LIMIT), _VALUE_LIMIT)

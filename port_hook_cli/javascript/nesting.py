@@ -59,3 +59,18 @@ def strict_json(text: str | bytes, **options: Any) -> Any:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def json_beginning(value: Any, limit: int, *, indent: int | None = None, compact: bool = False) -> str:
+    """Return a value's JSON, or its first `limit + 1` characters.
+
+    Each level takes at least one character, so a deep value reaches the limit before Python's recursion limit.
+    """
+    encoder = json.JSONEncoder(ensure_ascii=False, indent=indent, separators=(",", ":") if compact else None)
+    parts, length = [], 0
+    for part in encoder.iterencode(value):
+        parts.append(part[: limit + 1])
+        length += len(part)
+        if length > limit:
+            break
+    return "".join(parts)[: limit + 1]

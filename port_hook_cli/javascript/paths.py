@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Any, Final
 
 from port_hook_cli.errors import UsageError
+from port_hook_cli.javascript.nesting import json_beginning
 
 
 class Append(Enum):
@@ -231,15 +232,6 @@ def escaped(key: str) -> str:
 
 
 def short_text(value: Any, limit: int) -> str:
-    """Return the beginning of a value's JSON, at most `limit` characters and an ellipsis.
-
-    Each level takes a character, so that a deep document reaches the limit before Python's recursion limit.
-    """
-    parts: list[str] = []
-    length = 0
-    for part in json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).iterencode(value):
-        parts.append(part[: limit + 1])
-        length += len(part)
-        if length > limit:
-            return "".join(parts)[:limit] + "…"
-    return "".join(parts)
+    """Return the beginning of a value's JSON, at most `limit` characters and an ellipsis."""
+    text = json_beginning(value, limit, compact=True)
+    return text if len(text) <= limit else text[:limit] + "…"

@@ -12,6 +12,7 @@ from port_hook_cli.errors import CREDENTIALS_IN_PORT, PortApiError, RunEndedErro
 from port_hook_cli.invocations.statuses import format_status
 from port_hook_cli.javascript.nesting import nests_too_deep, strict_json
 from port_hook_cli.runs.updates import Call
+from port_hook_cli.text.safe import shorten
 
 FIRST_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 8.0
@@ -185,7 +186,7 @@ def backoff_s(tries: int, chance: float) -> float:
 def _explanation(document: dict[str, Any], body: bytes) -> str:
     parts = [str(document[key]) for key in ("error", "message") if document.get(key)]
     text = ": ".join(parts) or body.decode("utf-8", "replace").strip() or "no explanation"
-    return text if len(text) <= _MAX_QUOTED_CHARACTERS else text[: _MAX_QUOTED_CHARACTERS - 1] + "…"
+    return shorten(text, _MAX_QUOTED_CHARACTERS)
 
 
 def _hint(status: int) -> str:

@@ -217,7 +217,10 @@ def _refuse_what_only_nodes_have(report: RunReport) -> None:
 
 
 def _plan_node_run(run_id: str, report: RunReport) -> ReportPlan:
-    _check_node(report)
+    if len(report.links) > MAX_NODE_LINKS:
+        raise UsageError(
+            f"A workflow node run takes {MAX_NODE_LINKS} links, not {len(report.links)}.", hint="Leave some out."
+        )
     told = [f"{name}: {text}" for name, text in (("Label", report.label), ("Summary", report.summary)) if text]
     # The API reference requires a status in every update. A node that is still running is IN_PROGRESS.
     fields = {
@@ -245,13 +248,6 @@ def _check(report: RunReport) -> None:
         raise UsageError("A log message is empty.", hint="Give --log some text, or omit it.")
     for link in report.links:
         _check_link(link)
-
-
-def _check_node(report: RunReport) -> None:
-    if len(report.links) > MAX_NODE_LINKS:
-        raise UsageError(
-            f"A workflow node run takes {MAX_NODE_LINKS} links, not {len(report.links)}.", hint="Leave some out."
-        )
 
 
 def _check_link(link: str) -> None:

@@ -29,8 +29,8 @@ def confirm(question: str, runtime: Runtime, *, default: bool) -> bool:
     Enter means `default`; the end of stdin and any other text mean no. In a running event loop, use `confirm_in_loop`:
     there, Ctrl-C would take effect only after the answer.
     """
-    _put(question, runtime, default=default)
-    return _meaning(runtime.stdin.readline(), runtime, default=default)
+    _put(_with_choice(question, default=default), runtime)
+    return _is_yes(_ended(runtime.stdin.readline(), runtime), default=default)
 
 
 def ask_for(question: str, read: Callable[[str], _Value], runtime: Runtime, *, default: str) -> _Value:
@@ -40,7 +40,8 @@ def ask_for(question: str, read: Callable[[str], _Value], runtime: Runtime, *, d
     answer is invalid, or if stdin ends after an invalid one.
     """
     for tries_left in reversed(range(_TRIES)):
-        line = _line(f"{question} [{default}]:", runtime)
+        _put(f"{question} [{default}]:", runtime)
+        line = _ended(runtime.stdin.readline(), runtime)
         if not line and tries_left < _TRIES - 1:
             break
         try:
@@ -53,19 +54,10 @@ def ask_for(question: str, read: Callable[[str], _Value], runtime: Runtime, *, d
     raise UsageError("No valid answer was given.", hint="Run the command again.")
 
 
-def _line(question: str, runtime: Runtime) -> bytes:
-    print(f"{question} ", end="", file=runtime.stderr, flush=True)
-    line = runtime.stdin.readline()
-    if not line.endswith(b"\n"):
-        print(file=runtime.stderr)
-    return line
-
-
 async def confirm_in_loop(question: str, runtime: Runtime, *, default: bool) -> bool:
     """Return the answer as `confirm` does, without blocking the event loop."""
-    _put(question, runtime, default=default)
-    line = await _line_in_loop(runtime)
-    return _meaning(line, runtime, default=default)
+    _put(_with_choice(question, default=default), runtime)
+    return _is_yes(_ended(await _line_in_loop(runtime), runtime), default=default)
 
 
 def asker(runtime: Runtime) -> Ask | None:
@@ -81,11 +73,8 @@ def asker(runtime: Runtime) -> Ask | None:
 
 async def ask_in_loop(question: str, runtime: Runtime) -> str:
     """Return the line that the user types, or "" for an empty line or the end of stdin. `question` is printable."""
-    print(f"{question} ", end="", file=runtime.stderr, flush=True)
-    line = await _line_in_loop(runtime)
-    if not line.endswith(b"\n"):
-        print(file=runtime.stderr)
-    return line.decode("utf-8", "replace").strip()
+    _put(question, runtime)
+    return _ended(await _line_in_loop(runtime), runtime).decode("utf-8", "replace").strip()
 
 
 async def _line_in_loop(runtime: Runtime) -> bytes:
@@ -102,12 +91,21 @@ async def _line_in_loop(runtime: Runtime) -> bytes:
     return runtime.stdin.readline()
 
 
-def _put(question: str, runtime: Runtime, *, default: bool) -> None:
-    print(f"{question} [{'Y/n' if default else 'y/N'}] ", end="", file=runtime.stderr, flush=True)
+def _with_choice(question: str, *, default: bool) -> str:
+    return f"{question} [{'Y/n' if default else 'y/N'}]"
 
 
-def _meaning(line: bytes, runtime: Runtime, *, default: bool) -> bool:
+def _put(question: str, runtime: Runtime) -> None:
+    print(f"{question} ", end="", file=runtime.stderr, flush=True)
+
+
+def _ended(line: bytes, runtime: Runtime) -> bytes:
+    """Return a line that was read. At the end of stdin, there was no Enter, so the terminal needs a line end."""
     if not line.endswith(b"\n"):
         print(file=runtime.stderr)
+    return line
+
+
+def _is_yes(line: bytes, *, default: bool) -> bool:
     answer = line.strip().lower()
     return answer in {b"y", b"yes"} or (default and line.endswith(b"\n") and not answer)

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,11 @@ class SupervisedTunnel:
     async def _read_all(self) -> None:
         while await self.next_report():
             pass
+
+
+def quoted_output(lines: Sequence[str]) -> str:
+    """Return a program's last lines as an error quotes them after its sentence; "" without lines."""
+    return " Its last output:" + "".join(f"\n  {line}" for line in lines) if lines else ""
 
 
 @contextlib.asynccontextmanager

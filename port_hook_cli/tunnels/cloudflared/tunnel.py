@@ -13,7 +13,7 @@ from port_hook_cli.errors import TunnelError
 from port_hook_cli.installed import find_program
 from port_hook_cli.text.safe import brief
 from port_hook_cli.tunnels.protocol import NotUsable, Opening, Usable
-from port_hook_cli.tunnels.supervised import SupervisedTunnel, closed_on_failure, start_supervisor
+from port_hook_cli.tunnels.supervised import SupervisedTunnel, closed_on_failure, quoted_output, start_supervisor
 
 _SUPERVISOR = Path(__file__).parents[1] / "supervisor.py"
 # The ingress rules in the user's own config.yml, which are for other tunnels, would apply to this one too.
@@ -26,6 +26,7 @@ _ENVIRONMENT = frozenset(
 )
 _METRICS = re.compile(r"Starting metrics server on (127\.0\.0\.1):(\d{1,5})/metrics")
 _HOST = re.compile(r"(https?://)?[a-z0-9.-]{1,253}(:\d{1,5})?", re.IGNORECASE)
+_READY, _NOT_CONNECTED = 200, 503
 _POLL_AT_START_S = 0.05
 _POLL_S = 1.0
 _RESPONSE_TIMEOUT_S = 1.0
@@ -34,15 +35,10 @@ _MAX_RESPONSE_BYTES = 65536
 _GRACE_S = 1.0
 
 
-def find_cloudflared(environ: Mapping[str, str]) -> str | None:
-    """Return the path of cloudflared on PATH, or None."""
-    return find_program("cloudflared", environ)
-
-
 def check_usable(environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Usable | NotUsable:
     """Return why `--tunnel auto` can use cloudflared, or why not."""
     del home, can_ask
-    program = find_cloudflared(environ)
+    program = find_program("cloudflared", environ)
     return Usable(f"{program} is installed") if program else NotUsable("cloudflared is not on PATH")
 
 
@@ -52,7 +48,7 @@ async def open_cloudflared(opening: Opening) -> CloudflaredTunnel:
     The program ends when the tunnel is closed or this process ends. Raises TunnelError. Cancelling this ends the
     program.
     """
-    path = find_cloudflared(opening.environ)
+    path = find_program("cloudflared", opening.environ)
     if not path:
         raise not_found()
     request = {"command": [path, "tunnel", *_options(opening.local_url)], "grace_s": _GRACE_S}
@@ -113,25 +109,22 @@ class CloudflaredTunnel(SupervisedTunnel):
             self._metrics.set_result((match[1], int(match[2])))
 
     def last_line(self) -> str:
-        """Return the last line of the log that is not empty."""
-        return last_line(self.log)
+        """Return the last line of the log that is not empty, printable; "" if there is none."""
+        return next(reversed(_messages(self.log)), "")
 
     async def _open(self) -> str:
         """Return the public URL when the edge is connected; it is known earlier, but does not work until then."""
         metrics = await self._metrics
-        while (await self._get(metrics, "/ready"))[0] != _READY:  # noqa: ASYNC110 - another process becomes ready
+        while (await _get(metrics, "/ready", self.response_timeout_s))[0] != _READY:  # noqa: ASYNC110 - another process becomes ready
             await asyncio.sleep(_POLL_AT_START_S)
-        return _url((await self._get(metrics, "/quicktunnel"))[1])
+        return _url((await _get(metrics, "/quicktunnel", self.response_timeout_s))[1])
 
     async def _keep_watch(self) -> None:
         problems = {_READY: "", _NOT_CONNECTED: "cloudflared has no connection to its edge"}
         while self._supervisor.returncode is None:
             await asyncio.sleep(self.poll_s)
-            status, _ = await self._get(self._metrics.result(), "/ready")
+            status, _ = await _get(self._metrics.result(), "/ready", self.response_timeout_s)
             self._problem = problems.get(status, "cloudflared's metrics server does not respond")
-
-    async def _get(self, metrics: tuple[str, int], path: str) -> tuple[int, bytes]:
-        return await _get(metrics, path, self.response_timeout_s)
 
 
 def _options(local_url: str) -> tuple[str, ...]:
@@ -261,20 +254,10 @@ def explain(log: Iterable[str], *, timeout_s: float | None = None) -> TunnelErro
     )
 
 
-def last_line(log: Iterable[str]) -> str:
-    """Return the last line of the log that is not empty, printable; "" if there is none."""
-    lines = _messages(log)
-    return lines[-1] if lines else ""
-
-
 def _last_output(log: Iterable[str]) -> str:
-    lines = [f"\n  {line}" for line in _messages(log)[-_LAST_LINES:]]
-    return " Its last output:" + "".join(lines) if lines else ""
+    return quoted_output(_messages(log)[-_LAST_LINES:])
 
 
 def _messages(log: Iterable[str]) -> list[str]:
     lines = (_TIME.sub("", line).strip() for line in log if not _DISCLAIMER.search(line))
     return [brief(line, 200) for line in lines if line]
-
-
-_READY, _NOT_CONNECTED = 200, 503

@@ -14,7 +14,7 @@ from port_hook_cli.errors import TunnelError, UsageError
 from port_hook_cli.installed import find_programs
 from port_hook_cli.text.safe import printable, shorten
 from port_hook_cli.tunnels.protocol import NotUsable, Opening, Usable
-from port_hook_cli.tunnels.supervised import SupervisedTunnel, closed_on_failure, start_supervisor
+from port_hook_cli.tunnels.supervised import SupervisedTunnel, closed_on_failure, quoted_output, start_supervisor
 
 # pyngrok installs a script named `ngrok` next to Python. The agent itself is about 30 MB.
 _MAX_SCRIPT_BYTES = 1 << 20
@@ -364,5 +364,4 @@ def _outcome(failure: AgentFailure) -> str:
 
 
 def _last_output(log: Sequence[str]) -> str:
-    lines = [f"\n  {shorten(printable(line), 200)}" for line in log[-_LAST_LINES:]]
-    return " Its last output:" + "".join(lines) if lines else ""
+    return quoted_output([shorten(printable(line), 200) for line in log[-_LAST_LINES:]])
