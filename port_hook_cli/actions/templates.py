@@ -122,7 +122,7 @@ class Prepared:
     def assemble(self, outcomes: Sequence[Outcome], *, strict: bool = False) -> Rendering:
         """Put the outcomes of `programs` into their places; raises what `render` raises.
 
-        Values are rendered in the order of Port's engine, so that of several mistakes, the same one is reported. The
+        Values are rendered in the order of Port's engine, which reports the first mistake. The
         values of dropped keys are not rendered.
         """
         assembly = _Assembly(self.texts, dict(zip(self.expressions, outcomes, strict=True)), strict=strict)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from port_hook_cli.cli import options
 from port_hook_cli.cli.option_groups import ANY_VALUE, NoEffect, also, option, option_group
 from port_hook_cli.errors import UsageError
-from port_hook_cli.http.limits import API_TIMEOUT_S, Expectation
-from port_hook_cli.invocations.forwarding import read_target
+from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.statuses import Expectation
 from port_hook_cli.invocations.targets import read_target
 from port_hook_cli.replay.rewriting import Edit, parse_header, parse_method

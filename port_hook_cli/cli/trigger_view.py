@@ -64,8 +64,7 @@ def response_lines(ready: RunRequest, delivery: Delivery, *, conflict: str = "")
         # The error contains the host, which a template may have made from a secret.
         yield _line("failed", Text(brief(masker.text(delivery.error or "it failed")), style="red"))
     else:
-        style = status_style(delivery.status)
-        outcome = (format_status(delivery.status), style)
+        outcome = (format_status(delivery.status), status_style(delivery.status))
         yield _line("responded", Text.assemble(outcome, f" in {format_latency(delivery.latency_ms)}"))
         yield from _excerpt(masker.content(delivery.body))
     for number, hint in enumerate(delivery_hints(delivery, TRIGGER_OPTIONS, conflict=conflict)):

@@ -9,7 +9,6 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from port_hook_cli.doctor.check import CheckResult, CheckState
-from port_hook_cli.invocations.forwarding import is_loopback
 from port_hook_cli.invocations.targets import is_loopback
 from port_hook_cli.invocations.url_text import http_url
 from port_hook_cli.listener.handler_check import connection_problem, handler_address

@@ -86,7 +86,7 @@ def delivery_hints(
     """Return what to do about a delivery that failed, each hint for a line of its own.
 
     The result is empty if the delivery did not fail, or if the cause is unknown. `is_message` says that the request
-    was a Kafka message, whose signature is not that of its bytes. `conflict` says that two places have different
+    was a Kafka message, whose signature does not cover its raw bytes. `conflict` says that two places have different
     secrets. It is added if the handler may have refused the signature.
     """
     status = delivery.status

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 LARGEST_VALUE = 64 * 1024 * 1024
@@ -54,12 +54,11 @@ class Condition(NamedTuple):
     values: tuple[Any, ...] = ()
 
 
-def joined(conditions: Sequence[Condition]) -> Condition:
+def joined(conditions: Iterable[Condition]) -> Condition:
     """Return one condition that is true if all are."""
-    if not conditions:
-        return Condition("1")
-    values = tuple(value for condition in conditions for value in condition.values)
-    return Condition(" AND ".join(condition.sql for condition in conditions), values)
+    found = list(conditions)
+    values = tuple(value for condition in found for value in condition.values)
+    return Condition(" AND ".join(condition.sql for condition in found) or "1", values)
 
 
 def text_condition(text: str) -> Condition:

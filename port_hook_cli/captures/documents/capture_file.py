@@ -35,8 +35,6 @@ CAPTURE = f"{_PREFIX}1"
 
 SUMMARY = "port-hook/capture-summary/1"
 
-__all__ = ["CAPTURE", "SUMMARY", "NotACapture", "capture_summary", "is_capture", "read_capture", "to_capture"]
-
 
 def is_capture(document: Any) -> bool:
     """Return whether a parsed JSON document says that it is a capture, of any version."""

@@ -94,7 +94,8 @@ def read_request(content: bytes) -> SavedRequest:
 
 def capture_in(content: bytes) -> Exchange | None:
     """Return the capture in a file, or None for another file; raises NotARequest for a damaged one."""
-    from port_hook_cli.captures.documents.capture_file import NotACapture, is_capture, read_capture
+    from port_hook_cli.captures.documents.capture_file import is_capture, read_capture
+    from port_hook_cli.captures.documents.exchange_fields import NotACapture
 
     document = _document(content)
     if not is_capture(document):

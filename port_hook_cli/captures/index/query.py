@@ -45,22 +45,8 @@ class CaptureQuery:
     id_prefix: str | None = None
 
 
-def index_conditions(query: CaptureQuery) -> list[Condition]:
-    """Return the conditions of `query` on the columns of the index; all but that on the text."""
-    return list(_conditions(query))
-
-
-def match_expression(text: str) -> str | None:
-    """Return the FTS5 expression for every capture that may have `text`; None for a text that is too short.
-
-    The index has no positions, so it finds captures that have all trigrams of the text; `text_condition` decides.
-    """
-    trigrams = {text[start : start + TRIGRAM] for start in range(len(text) - TRIGRAM + 1)}
-    quoted = ['"' + trigram.replace('"', '""') + '"' for trigram in sorted(trigrams) if "\0" not in trigram]
-    return " AND ".join(quoted) or None
-
-
-def _conditions(query: CaptureQuery) -> Iterator[Condition]:
+def index_conditions(query: CaptureQuery) -> Iterator[Condition]:
+    """Yield the conditions of `query` on the columns of the index: all except the condition on the text."""
     if query.verdicts:
         marks = ", ".join("?" * len(query.verdicts))
         yield Condition(f"rows.verdict IN ({marks})", tuple(status.value for status in query.verdicts))
@@ -79,6 +65,16 @@ def _conditions(query: CaptureQuery) -> Iterator[Condition]:
     if query.id_prefix is not None:
         first, last = (text_column(text) for text in (query.id_prefix, query.id_prefix + AFTER_ANY))
         yield Condition("(rows.id >= ? AND rows.id < ? OR rows.replay_of = ?)", (first, last, first))
+
+
+def match_expression(text: str) -> str | None:
+    """Return the FTS5 expression for every capture that may have `text`; None for a text that is too short.
+
+    The index has no positions, so it finds captures that have all trigrams of the text; `text_condition` decides.
+    """
+    trigrams = {text[start : start + TRIGRAM] for start in range(len(text) - TRIGRAM + 1)}
+    quoted = ['"' + trigram.replace('"', '""') + '"' for trigram in sorted(trigrams) if "\0" not in trigram]
+    return " AND ".join(quoted) or None
 
 
 def _handler_condition(handler: str) -> Condition:

@@ -151,8 +151,7 @@ def search(
     wanted: StoreFilter, *, limit: int | None = None, columns: str = _BOUNDED, oldest: bool = False
 ) -> Statement:
     """Return the statement that finds captures, the newest first unless `oldest` is set."""
-    conditions = list(_conditions(wanted))
-    where = joined(conditions)
+    where = joined(_conditions(wanted))
     order = "ASC" if oldest else "DESC"
     # A negative limit means no limit.
     sql = f"SELECT {columns} FROM captures WHERE {where.sql} ORDER BY seq {order} LIMIT ?"  # noqa: S608 - names of our own

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from port_hook_cli.captures.documents.capture_file import (
     CAPTURE,
-    NotACapture,
     capture_summary,
     is_capture,
     read_capture,
     to_capture,
 )
+from port_hook_cli.captures.documents.exchange_fields import NotACapture
 from port_hook_cli.invocations.models import Delivery, Exchange, Response, Status
 from tests.captures.exchange_strategies import exchanges
 from tests.factories import RUN_ID, a_body, an_exchange

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.captures.documents.capture_file import NotACapture, capture_summary, read_capture, to_capture
-from port_hook_cli.captures.documents.exchange_fields import REFUSED_BODY_LIMIT, require_whole, truncate
+from port_hook_cli.captures.documents.capture_file import capture_summary, read_capture, to_capture
+from port_hook_cli.captures.documents.exchange_fields import REFUSED_BODY_LIMIT, NotACapture, require_whole, truncate
 from port_hook_cli.captures.documents.request_file import from_exchange as saved_request
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Truncation

@@ -12,7 +12,7 @@ from port_hook_cli.invocations.models import Status
 
 
 def test_query_without_filters_has_no_conditions() -> None:
-    assert index_conditions(CaptureQuery(text="text")) == []
+    assert list(index_conditions(CaptureQuery(text="text"))) == []
     assert joined([]).sql == "1"
 
 
@@ -29,7 +29,7 @@ def test_values_are_parameters_and_never_part_of_the_sql() -> None:
         since_s=1.0,
         until_s=2.0,
     )
-    for condition in (*index_conditions(query), text_condition(hostile)):
+    for condition in (*list(index_conditions(query)), text_condition(hostile)):
         assert hostile not in condition.sql
         assert condition.sql.count("?") == len(condition.values)
 

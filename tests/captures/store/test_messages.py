@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.captures.database.rows import CAPTURE_COLUMNS, capture_row, read_row
-from port_hook_cli.captures.documents.capture_file import NotACapture, capture_summary, read_capture, to_capture
+from port_hook_cli.captures.documents.capture_file import capture_summary, read_capture, to_capture
+from port_hook_cli.captures.documents.exchange_fields import NotACapture
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.captures.store.writer import StoreWriter
 from port_hook_cli.captures.view.captures import capture_lines, captures_lines
