@@ -12,14 +12,16 @@ import math
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.actions.encryption import CannotDecrypt, Problem, Scheme, looks_encrypted
 from port_hook_cli.invocations.models import Exchange, Payload
 from port_hook_cli.javascript.nesting import nests_too_deep, strict_json
 from port_hook_cli.javascript.paths import MISSING, JsonPath, Step, get_at, set_at
 from port_hook_cli.text.safe import brief, printable
-from port_hook_cli.text.styled import JSON, Styled
+
+if TYPE_CHECKING:
+    from port_hook_cli.text.styled import Styled
 
 DECRYPTION = "port-hook/decryption/1"
 ENCRYPTION = "port-hook/encryption/1"
@@ -201,6 +203,8 @@ def _finite(text: str) -> float:
 
 def decryption_lines(decryptions: Sequence[Decryption]) -> Iterator[Styled]:
     """Yield a line for each decrypted property: its path and its whole value, with control characters as escapes."""
+    from port_hook_cli.text.styled import JSON, Styled  # `encrypt` starts faster without
+
     opened = [decryption for decryption in decryptions if decryption.plaintext is not None]
     names = [brief(str(decryption.path), _PATH_LIMIT) for decryption in opened]
     width = max(map(len, names), default=0)

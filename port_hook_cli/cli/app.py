@@ -54,7 +54,7 @@ COMMANDS = {
 }
 
 
-_MODULES = {"decrypt": "encryption", "diff": "captures", "encrypt": "encryption", "logout": "login", "show": "captures"}
+_MODULES = {"decrypt": "encryption", "encrypt": "encryption", "logout": "login", "show": "captures"}
 """The modules of commands that share one."""
 
 # Words that people type instead of an option, and the option. `help COMMAND` is `COMMAND --help`.

@@ -1,10 +1,8 @@
-"""`port-hook captures`, `port-hook show` and `port-hook diff`: look at captures."""
+"""`port-hook captures` and `port-hook show`."""
 
 from __future__ import annotations
 
-import json
 import re
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
@@ -28,10 +26,6 @@ if TYPE_CHECKING:
 
 _MOST_REPLAYS = 10
 _START_OF_ID = re.compile(r"[0-9a-f]{1,12}")
-# `diff` leaves them out: every request has its own, and the verdict says whether they are right.
-_SIGNATURES = ("x-port-signature", "x-port-timestamp")
-_COMPLETES = "captures_and_files"
-_NAME = "a capture's id, the start of one, `last`, or a file (capture, raw HTTP request, payload; - for stdin)."
 _NONE = ("There are no captures yet.", "hint: Start `port-hook listen` in this folder and run an action in Port.")
 _NO_MATCH = ("No captures match.", "hint: Run `port-hook captures` without filters to list the latest.")
 
@@ -186,6 +180,8 @@ def show(
 
 def _refuse_file(name: str, runtime: Runtime) -> None:
     """Raise UsageError if `name` is a file's path. A name that may be the start of an id is not."""
+    import shlex
+
     if name == "last" or _START_OF_ID.fullmatch(name) or not is_file(name, runtime.cwd):
         return
     path = shlex.quote(name)
@@ -207,6 +203,8 @@ def _write_body(exchange: Exchange, runtime: Runtime) -> ExitCode:
 
 def _write_document(exchange: Exchange, runtime: Runtime, *, indented: bool) -> ExitCode:
     """Write the capture as ASCII, because it may contain any text, and the stream may have any encoding."""
+    import json
+
     from port_hook_cli.captures.documents.capture_file import to_capture
 
     if indented:
@@ -229,40 +227,3 @@ def _show(exchange: Exchange, replays: Sequence[Exchange], runtime: Runtime, *, 
     output = Output(runtime.stdout, runtime.environ)
     _print_paged(output.fit(capture_lines(exchange, replays)), runtime, wanted=pager)
     return ExitCode.OK
-
-
-@command
-def diff(
-    ctx: typer.Context,
-    a: Annotated[str, argument(metavar="A", help=f"The capture before: {_NAME}", stdin="A", completes=_COMPLETES)],
-    b: Annotated[str, argument(metavar="B", help="The capture after, likewise.", stdin="B", completes=_COMPLETES)],
-    ignore: Annotated[
-        list[str] | None,
-        option(
-            "--ignore", metavar="PATH|header:NAME", help="Leave out a value of the bodies, or a header (repeatable)."
-        ),
-    ] = None,
-    store: options.Store = None,
-    no_pager: options.NoPager = False,
-    as_json: options.Json = False,
-) -> ExitCode:
-    """Compare two captures: bodies, headers, verdicts and responses.
-
-    Exit with code 0 if they are the same, and 1 if they differ. The signature and timestamp headers are left out.
-    """
-    from port_hook_cli.captures.comparison import Ignoring, compare, diff_lines, diff_record, is_same, without_ignored
-    from port_hook_cli.captures.store.finder import CaptureUse, Finder
-
-    runtime: Runtime = ctx.obj
-    ignoring = Ignoring.parse(ignore or (), headers=_SIGNATURES)
-    with closing(Finder(store, runtime, CaptureUse.SHOW, sayer(runtime))) as finder:
-        one, other = finder.find(a), finder.find(b)
-    bodies_only = one.is_body_only or other.is_body_only
-    found = without_ignored(compare(one.exchange, other.exchange), ignoring, bodies_only=bodies_only)
-    names = (one.shown, other.shown)
-    if as_json:
-        emit(diff_record(names, found), runtime.stdout)
-    else:
-        output = Output(runtime.stdout, runtime.environ)
-        _print_paged(output.fit(diff_lines(names, found)), runtime, wanted=not no_pager)
-    return ExitCode.OK if is_same(found) else ExitCode.FAILED

@@ -29,7 +29,6 @@ from port_hook_cli.cli.option_groups import argument, command, option, refuse_co
 from port_hook_cli.errors import PortHookError, StoreError, UsageError
 from port_hook_cli.files.user_files import is_file, read_input, read_stdin
 from port_hook_cli.invocations.models import Payload
-from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.javascript.stringify import NotJson, stringify
 from port_hook_cli.port_api.access import PortAccess
@@ -39,7 +38,6 @@ from port_hook_cli.terminal.console import Output, emit, sayer, tell, write_byte
 from port_hook_cli.terminal.prompts import can_ask
 from port_hook_cli.text.safe import printable, printable_lines
 from port_hook_cli.text.secret import Secret
-from port_hook_cli.text.styled import JSON, Styled
 
 _MOST_LIKELY = 5
 _BOM = b"\xef\xbb\xbf"
@@ -115,6 +113,7 @@ def decrypt(
 def _read(name: str, store: Path | None, runtime: Runtime) -> Payload:
     """Return the payload of a file or a capture; raises StoreError if there is none."""
     from port_hook_cli.captures.store.finder import CaptureUse, Finder  # `encrypt` needs no database
+    from port_hook_cli.invocations.payload import read_payload
 
     with closing(Finder(store, runtime, CaptureUse.CHECK, sayer(runtime), kinds=_KINDS)) as finder:
         found = finder.find(name)
@@ -153,6 +152,8 @@ def _show(decryptions: Sequence[Decryption], runtime: Runtime, *, alone: bool) -
     if decryption.plaintext is None:
         return
     if runtime.stdout.isatty():
+        from port_hook_cli.text.styled import JSON, Styled
+
         style = "" if isinstance(decryption.value, str) else JSON
         lines = printable_lines(plain_value(decryption)).split("\n")
         Output(runtime.stdout, runtime.environ).print(*(Styled(line, style) for line in lines))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -116,5 +115,7 @@ def masked_errors(masker: Masker) -> Iterator[None]:
 
 
 def _forms(value: str) -> set[str]:
+    import json  # not at the top: most commands that have secrets need it later or never
+
     written = {json.dumps(value, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
     return {value, quote(value, safe="", errors="replace"), quote(value, errors="replace"), *written}
