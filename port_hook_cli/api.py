@@ -61,7 +61,7 @@ _JSON = ("content-type", "application/json")
 
 @runtime_checkable
 class HasItems(Protocol):
-    """Header fields in a mapping or another class that returns them from `items()`, as those of web frameworks do."""
+    """Header fields in a mapping or another class with `items()`, such as the header classes of web frameworks."""
 
     def items(self) -> Iterable[tuple[str, str]]:
         """Return the fields' names and values."""

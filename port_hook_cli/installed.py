@@ -17,7 +17,7 @@ def find_program(name: str, environ: Mapping[str, str], platform: str = sys.plat
 def find_programs(name: str, environ: Mapping[str, str], platform: str = sys.platform) -> Iterator[str]:
     """Yield the paths of all programs of this name on PATH.
 
-    On Windows, `shutil.which` would look in the working folder first, where a file may come from a stranger. So each
+    On Windows, `shutil.which` would look in the working folder first, where someone else may have put a file. So each
     folder is searched by its full name there.
     """
     for folder in environ.get("PATH", os.defpath).split(os.pathsep):
@@ -37,7 +37,7 @@ def install_hint(package: str) -> str:
 def install_command(packages: str, prefix: Path) -> str:
     """Return the command that installs packages beside port-hook in the environment `prefix`.
 
-    pipx and uv leave a file in the environments that they manage. Those of uv have no pip.
+    pipx and uv leave a file in the environments that they manage. Environments of uv have no pip.
     """
     if (prefix / "pipx_metadata.json").is_file():
         return f"pipx inject {prefix.name} {packages}"

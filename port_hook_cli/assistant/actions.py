@@ -1,4 +1,4 @@
-"""The tools that make the request of an action: one shows it, and one sends it, which `--allow-send` must allow.
+"""The tools that make the request of an action: `render_action` shows it, and `trigger_action` sends it.
 
 A tool reads files of the working folder only, and what Port has under an identifier.
 """
@@ -79,7 +79,7 @@ class _ActionTool:
         self._strict: bool = arguments.get("strict", False)
 
     async def render(self) -> Record:
-        """Return the record of a request that is not sent."""
+        """Return the record of the request, without sending it."""
         action = await self._find()
         if isinstance(action, FoundWorkflow):
             raise UsageError(
@@ -204,9 +204,9 @@ def require_file(action: str, workspace: Workspace) -> None:
 
 
 def refuse_other_files(action: str, runtime: Runtime) -> None:
-    """Raise UsageError for a file outside the working folder, and for one that is neither JSON nor YAML.
+    """Raise UsageError for a file outside the working folder, and for a file that is neither JSON nor YAML.
 
-    An agent that was deceived by what it reads must not be able to read other files of the user.
+    A deceived agent must not be able to read other files of the user.
     """
     file = locate(action, runtime).file
     if file is None:
@@ -222,7 +222,7 @@ def refuse_other_files(action: str, runtime: Runtime) -> None:
 
 
 def _refuse_links(directory: Path, folder: Path) -> None:
-    """Raise UsageError if one of the files that are read with a directory is a link to a file that may not be read."""
+    """Raise UsageError if a document in a directory is a link to a file that a tool may not read."""
     for file in documents_in(directory):
         target = file.resolve()
         if not (target.is_relative_to(folder) and _is_document(target)):

@@ -273,5 +273,5 @@ TOOLS: tuple[AssistantTool, ...] = (
 
 
 def offered_tools(*, allow_send: bool) -> dict[str, AssistantTool]:
-    """Return the tools by name: those that send only if the user allows it."""
+    """Return the tools by name. Tools that send are included only with `allow_send`."""
     return {tool.name: tool for tool in TOOLS if allow_send or not tool.sends}

@@ -53,7 +53,7 @@ MAX_WAIT_S = 55
 
 # As often as `inspect` does. If nothing is new, a look reads only one number from SQLite.
 _POLL_S = 0.2
-# A capture is saved before its response. A connection that was dropped never has one.
+# A capture is saved before its response. A dropped connection never gets a response.
 _OUTCOME_S = 10.0
 _LIST_CHARACTERS = 30_000
 _TIMEOUT_S = 5.0

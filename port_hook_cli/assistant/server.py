@@ -101,7 +101,7 @@ async def serve(tools: Mapping[str, AssistantTool], workspace: Workspace) -> Non
 
 
 def _streams(runtime: Runtime) -> dict[str, anyio.AsyncFile[str]]:
-    """Return the streams of a runtime; none for those of the process, which the SDK keeps free of other output."""
+    """Return the streams of a runtime. The SDK opens the streams of the process itself, and keeps other output away."""
     if sys.stdin and runtime.stdin is sys.stdin.buffer:
         return {}
     read = TextIOWrapper(runtime.stdin, encoding="utf-8", errors="replace")

@@ -291,7 +291,7 @@ class AgentOutput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentOptions:
-    """The options of one call, and the values that are made of several groups."""
+    """The options of one call, and the values that several groups determine."""
 
     runtime: Runtime
     reading: AgentReading

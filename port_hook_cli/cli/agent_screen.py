@@ -207,7 +207,7 @@ def _response_remarks(performed: Performed) -> Iterator[Remark]:
 
 
 def claim_remarks(left: ClaimLeft) -> Iterator[Remark]:
-    """Yield what happens to a run that was claimed and is not reported."""
+    """Yield what happens to a claimed run that port-hook does not report."""
     from port_hook_cli.agent.stream import ClaimState
 
     name = brief(left.run_id)

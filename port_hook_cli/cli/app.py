@@ -57,7 +57,7 @@ COMMANDS = {
 _MODULES = {"decrypt": "encryption", "encrypt": "encryption", "logout": "login", "show": "captures"}
 """The modules of commands that share one."""
 
-# Words that people type instead of an option, and the option. `help COMMAND` is `COMMAND --help`.
+# Words that people type instead of options. `help COMMAND` is `COMMAND --help`.
 _WORDS = {"help": "--help", "version": "--version"}
 # The folder of retarget/journal.py in the home folder. Repeated here, so that checking it needs no import.
 _RETARGETS = ".port-hook/retargets"
@@ -241,7 +241,7 @@ def root(
 def main(argv: Sequence[str] | None = None, runtime: Runtime | None = None) -> int:
     """Run port-hook and return its exit code. No exception leaves this function."""
     words = list(sys.argv[1:] if argv is None else argv)
-    # A listener that is stopped while its modules are imported ends as it does later: with code 0 and no traceback.
+    # Stopping a listener while its modules are imported ends it with code 0 and without a traceback, as at any time.
     # `mcp` has nothing to clean up, and its thread that reads stdin would not end with an exception.
     with stopping_at_once() if _command_of(words) in {"listen", "mcp"} else nullcontext():
         try:

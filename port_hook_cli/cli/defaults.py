@@ -65,7 +65,7 @@ def name_variable(wrong: Any, runtime: Runtime) -> None:
 
 
 def find_variable(command: str, parameter: Any, variables: Mapping[str, str]) -> str | None:
-    """Return the variable that is set for a parameter, or None; arguments have none."""
+    """Return the name of the variable that sets a parameter, or None. Arguments have no variables."""
     return next((name for name in _names(command, parameter) if variables.get(name)), None)
 
 

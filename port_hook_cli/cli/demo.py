@@ -129,7 +129,7 @@ def _invocation(runtime: Runtime, sandbox: Sandbox) -> Invocation:
 
 
 def _where_it_is(runtime: Runtime) -> str:
-    """Return how to make the commands above work if `port-hook` is not on the PATH, else an empty string."""
+    """Return how to make the commands above work if `port-hook` is not on PATH, or ""."""
     if shutil.which("port-hook", path=runtime.environ.get("PATH")):
         return ""
     return f"\nport-hook is in {Path(sys.executable).parent}; add that folder to your PATH to use the commands above.\n"

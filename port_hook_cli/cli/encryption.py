@@ -223,7 +223,7 @@ def encrypt(
 
 
 def _plaintext(value: str, runtime: Runtime) -> bytes:
-    """Return the text to encrypt, as UTF-8: a string unchanged, an object as JSON.stringify writes it."""
+    """Return the text to encrypt, as UTF-8: a string unchanged, an object in the form of JSON.stringify."""
     if not value:
         raise UsageError(
             "The value is empty.", hint="Check whether a shell variable is unset. With -, stdin may be empty."

@@ -51,7 +51,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
 
 
 def help_text(command: Any, ctx: Any, output: Output) -> str:
-    """Return a command's help as it is written to `output`."""
+    """Return a command's help for `output`."""
     page = HelpPage(max(_FEWEST_COLUMNS, min(output.width, _MOST_COLUMNS) - _MARGIN))
     command.format_help(ctx, page)
     return output.paint(page.lines).rstrip("\n")

@@ -140,7 +140,7 @@ class SandboxInspector:
         self._sent: asyncio.Queue[tuple[Invocation, Delivery]] = asyncio.Queue(_MOST_UNSAVED)
 
     def add(self, invocation: Invocation, delivery: Delivery) -> None:
-        """Record a request that was sent; if too many wait to be saved, it is left out."""
+        """Record a sent request, unless too many are waiting to be saved."""
         with suppress(asyncio.QueueFull):
             self._sent.put_nowait((invocation, delivery))
 

@@ -38,7 +38,7 @@ class KeepIn(StrEnum):
 
     @property
     def only(self) -> KeptIn | None:
-        """The one place that is allowed, or None."""
+        """The only allowed place, or None."""
         return None if self is KeepIn.AUTO else KeptIn(self.value)
 
 
@@ -138,7 +138,7 @@ def _client_id(given: str | None, runtime: Runtime) -> str:
 
 
 def _secret(secret_file: str | None, runtime: Runtime) -> Secret:
-    """Return the secret from a file, or as it is typed on the terminal, without white space around it."""
+    """Return the secret from a file or from the terminal, without white space around it."""
     if secret_file is not None:
         text = read_secret_file(secret_file, runtime)
     elif can_ask(runtime):

@@ -115,7 +115,7 @@ class NoEffect(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """The reason, with the options that are missing."""
+        """The reason, with the missing options."""
         return f"{self.reason} without {' or '.join(self.without)}" if self.without else self.reason
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def finite(seconds: float | None) -> float | None:
-    """Return an option's value; raises BadParameter for `inf` and `nan`, which Python reads as floats, too."""
+    """Return an option's value; raises BadParameter for `inf` and `nan`, which are floats in Python."""
     if seconds is not None and not math.isfinite(seconds):
         raise typer.BadParameter(f"{seconds} is not a number of seconds.")
     return seconds

@@ -1,7 +1,7 @@
 """Defaults of options from `port-hook.toml`, or `[tool.port-hook]` in `pyproject.toml`, in the working folder.
 
-A stranger may have written the file. It may set the harmless options that a project's `.env` may set, and name handlers
-on this machine. This module is imported only if one of the two files exists.
+Someone else may have written the file. It may set the harmless options that a project's `.env` may set, and name
+handlers on this machine. This module is imported only if one of the two files exists.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def project_defaults(
     given: Collection[str],
     profile: str | None = None,
 ) -> ProjectDefaults:
-    """Return the defaults in the working folder's file, without those of options that are `given` in another way.
+    """Return the defaults in the working folder's file, except for options that are `given` in another way.
 
     Raises SettingsError for a file that is not valid or has an unknown key, and UsageError for an unknown profile.
     """
@@ -83,7 +83,7 @@ def _refuse_profile(profile: str, file: ProjectFile | None) -> None:
 
 
 def _table_of(command: str, file: ProjectFile, commands: Collection[str], profile: str | None) -> Mapping[str, Any]:
-    """Return the options of a command, those of the profile first; all names of tables are checked."""
+    """Return the options of a command. The profile's values override the others. All names of tables are checked."""
     profiles = _table(file.tables.get(PROFILES, {}), PROFILES, file)
     tables = {name: table for name, table in file.tables.items() if name != PROFILES}
     _check_commands(tables, (*commands, PROFILES), "", file)

@@ -198,7 +198,7 @@ def _report_while_running(
 
 
 def _report_pending(run_id: str | None, access: PortAccess, runtime: Runtime, *, as_json: bool) -> ExitCode:
-    """Send the reports that were saved, print what happened to each, and return the exit code."""
+    """Send the saved reports, print what happened to each, and return the exit code."""
     from port_hook_cli.reporting.delivery import PendingOutcome, send_pending
     from port_hook_cli.reporting.kept_report import KeptReports
 

@@ -272,7 +272,7 @@ class TriggerSignature:
     ] = False
 
     def signer(self, access: PortAccess) -> Callable[[], Signer | None]:
-        """Return what gives the signer when the first request is signed: before, a run may need no secret."""
+        """Return a function that returns the signer. It reads the secret, so it is called when a request is signed."""
         return lambda: None if self.no_sign else Signer(access.secret, self.unit)
 
     def conflict(self, access: PortAccess) -> str:

@@ -212,11 +212,11 @@ class Inspector:
         return message({"values": [_decrypted(decryption) for decryption in found]})
 
     async def run(self, run_id: str, parameters: Parameters) -> dict[str, Any]:
-        """Return a run as Port has it."""
+        """Return what Port says about a run."""
         return await self._setup.port.show(run_id, parameters.get("workflow_run"))
 
     async def report(self, run_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Report a run, and return it as Port has it afterwards."""
+        """Report a run, and return what Port says about it afterwards."""
         workflow_run = body.get("workflow_run")
         await self._setup.port.report(run_id, read_report(run_id, body))
         return await self._setup.port.show(run_id, workflow_run if isinstance(workflow_run, str) else None)

@@ -129,7 +129,7 @@ def recall(home: Path, store: Path) -> InspectorAddress | None:
 
 
 def remember(home: Path, store: Path, address: InspectorAddress) -> None:
-    """Keep the address for the next inspector of the store; best effort, as everything works without it."""
+    """Save the address for the next inspector of the store, if possible: everything works without it."""
     file = _file(home, store)
     with suppress(OSError):
         make_own_folder(home, FOLDER)

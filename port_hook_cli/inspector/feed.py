@@ -1,7 +1,7 @@
 """Server-sent events that tell each open page what happens in the store.
 
-A page gets what the store has after the number it knows, so one that slept, or reads slowly, catches up from the store
-and costs no memory here.
+A page gets what the store has after the number that the page knows. So a page that slept or reads slowly catches up
+from the store, and no events are queued for it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Position(NamedTuple):
 
 @dataclass(slots=True)
 class _Place:
-    """What a page knows: captures up to number `at`, and changes up to `version`."""
+    """What a page knows: captures up to the number `at`, and changes up to `version`."""
 
     at: int
     version: int

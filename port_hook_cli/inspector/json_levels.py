@@ -96,7 +96,7 @@ def _plain(value: Any) -> str:
 def _walk(document: Any) -> Iterator[tuple[Sequence[str], Any]]:
     """Yield the keys and the value of all members in the document's order; the keys change with the next one.
 
-    It does without recursion, and makes no pointer on the way: the sender chooses depth and keys.
+    It does not recurse or build pointers on the way, because the sender chooses depth and keys.
     """
     keys: list[str] = []
     stack = [_members(document)]

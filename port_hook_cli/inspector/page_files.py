@@ -1,4 +1,4 @@
-"""The files of the inspector's page, in memory.
+"""The inspector's page: its files, in memory, and the addresses that lead to it.
 
 Browsers may cache `/page/VERSION/NAME` indefinitely, so a reload does not request the files. The version changes with
 the files and with the token, so a program that used this port earlier cannot have left files for it in the browser's
@@ -8,12 +8,22 @@ scripts.
 
 from __future__ import annotations
 
+import asyncio
+import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from hmac import new as keyed_hash
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import Any
+
+from aiohttp import web
+
+from port_hook_cli.inspector.access import SECURITY_HEADERS, AccessRefusal, proof
+from port_hook_cli.inspector.door import CodeUse, Door
+from port_hook_cli.inspector.records import SCHEMA
 
 _TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -24,6 +34,18 @@ _TYPES = {
 }
 _ENTRY = "index.html"
 _VERSION_LENGTH = 22
+_NONCE = re.compile(r"[0-9a-f]{32,128}")
+_KEPT_BY_BROWSERS = {"cache-control": "private, max-age=31536000, immutable"}
+_USED_BEFORE = AccessRefusal(
+    403,
+    "This address was opened before, so someone else may have read it. The inspector has a new token now.",
+    "Open the URL that port-hook printed last.",
+)
+_USED_UP = AccessRefusal(
+    403,
+    "This address has expired: it opens the inspector once, within 60 seconds.",
+    "Open the URL that port-hook printed last.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +84,60 @@ def _files_in(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Page
 def _version(found: Mapping[str, PageFile], token: str) -> str:
     digests = "".join(f"{name} {sha256(file.content).hexdigest()}\n" for name, file in found.items())
     return keyed_hash(token.encode(), digests.encode(), "sha256").hexdigest()[:_VERSION_LENGTH]
+
+
+class PageRoutes:
+    """Handlers for the page, its files, and the addresses that lead to it."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self.files = load_page_files(door.token)
+        door.on_replaced(self._load)
+
+    def _load(self) -> None:
+        self.files = load_page_files(self._door.token)
+
+    async def entry(self, request: web.Request) -> web.StreamResponse:
+        """Return the page's HTML."""
+        if request.path != self._door.entry:
+            raise web.HTTPNotFound
+        return _file_response(self.files.entry)
+
+    async def file(self, request: web.Request) -> web.StreamResponse:
+        """Return a file of the page, which browsers may cache; other paths are not found."""
+        file = self.files.by_name.get(request.match_info["name"])
+        if file is None or request.match_info["version"] != self.files.version:
+            raise web.HTTPNotFound
+        response = _file_response(file)
+        response.headers.update(_KEPT_BY_BROWSERS)
+        return response
+
+    async def once(self, request: web.Request) -> web.StreamResponse:
+        """Redirect to the page with the token the first time."""
+        opening = self._door.open(request.match_info["code"])
+        if opening is CodeUse.OPENED:
+            return web.Response(status=303, headers={"location": self._door.page})
+        return refusal_page(_USED_BEFORE if opening is CodeUse.USED_BEFORE else _USED_UP)
+
+    async def hello(self, request: web.Request) -> web.StreamResponse:
+        """Prove to a page that this server knows the token, before the page sends it."""
+        nonce = request.query.get("nonce", "")
+        if not _NONCE.fullmatch(nonce):
+            raise web.HTTPBadRequest(reason="The nonce is not 32 to 128 hexadecimal digits")
+        return await json_response({"schema": SCHEMA, "proof": proof(self._door.token, nonce)})
+
+
+def _file_response(file: PageFile) -> web.Response:
+    return web.Response(body=file.content, headers={"content-type": file.content_type})
+
+
+def refusal_page(refused: AccessRefusal) -> web.Response:
+    """Return the page that says why a request is refused."""
+    text = f"port-hook's inspector\n\n{refused.message}\n{refused.hint}\n"
+    return web.Response(status=refused.status, text=text, headers=dict(SECURITY_HEADERS))
+
+
+async def json_response(document: Mapping[str, Any]) -> web.Response:
+    """Return a response; large documents are written in a thread."""
+    text = await asyncio.to_thread(json.dumps, document, allow_nan=False)
+    return web.Response(text=text, content_type="application/json")

@@ -74,7 +74,7 @@ class PortSide:
 
 
 def _unnamed(run_id: str, workflow_run: str | None) -> dict[str, Any] | None:
-    """Return the response for ids that name no run that Port could show, or None."""
+    """Return the response for ids of runs that Port cannot show, or None."""
     if not (is_run_id(run_id) or WORKFLOW_RUN_ID.match(run_id)):
         return _unavailable(f"{run_id[:80]} is not the id of a run in Port.", "Look at the payload.")
     if workflow_run is not None and not WORKFLOW_RUN_ID.match(workflow_run):

@@ -188,7 +188,7 @@ def _verdict(exchange: Exchange, secret: Secret | None) -> dict[str, Any]:
 
 
 def _parts(exchange: Exchange, secret: Secret | None) -> dict[str, Any]:
-    """Return the signature as it was computed: timestamp, signed text, received and expected signature."""
+    """Return how the signature is computed: timestamp, signed text, received and expected signature."""
     invocation = exchange.invocation
     timestamp = invocation.headers.get(TIMESTAMP_HEADER)
     is_whole = invocation.truncated is None

@@ -1,4 +1,4 @@
-"""Sends a capture again, as it was or edited: through the listener's pipeline, or straight to the handler."""
+"""Sends a capture again, unchanged or edited: through the listener's pipeline, or straight to the handler."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TIMEOUT_S = 40.0
 class Resend:
     """How to send a capture again. `body` replaces the body, `values` single values by JSON Pointer, `to` the target.
 
-    Without `is_signed`, body, timestamp and signature are sent as they were captured.
+    Without `is_signed`, the captured body, timestamp and signature are sent.
     """
 
     body: str | None = None
@@ -81,7 +81,7 @@ class ThroughTheListener:
     async def send(self, request: Invocation, url: str) -> SentReplay:
         """Send a request through the pipeline. Raises StoreError, and UsageError for a body that is too large.
 
-        A request for a path that the listener does not serve is sent to the one that it serves.
+        A request for a path that the listener does not serve is sent to the path that it serves.
         """
         if not is_below(request.target, self._context.mount):
             request = replace(request, target=self._context.mount)
@@ -133,7 +133,7 @@ async def resend(
 ) -> tuple[SentReplay, list[str]]:
     """Send a capture again, and return notes. Raises UsageError, StoreError and BadJson.
 
-    `refused_ports` are those of the inspector itself on this machine.
+    `refused_ports` are the inspector's own ports.
     """
     source = from_exchange(exchange.invocation.id, exchange, is_stored=True)
     url = _target(to, destination.default_url(exchange), source.invocation, refused_ports)

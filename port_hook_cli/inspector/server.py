@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -22,14 +21,12 @@ from port_hook_cli.inspector.access import (
     AccessRefusal,
     Asker,
     foreign_refusal,
-    proof,
     refusal,
 )
 from port_hook_cli.inspector.api import Inspector
-from port_hook_cli.inspector.door import ONCE, CodeUse, Door, InspectorAddress
-from port_hook_cli.inspector.page_files import PageFile, load_page_files
+from port_hook_cli.inspector.door import ONCE, Door, InspectorAddress
+from port_hook_cli.inspector.page_files import PageRoutes, json_response, refusal_page
 from port_hook_cli.inspector.parameters import read_query
-from port_hook_cli.inspector.records import SCHEMA
 from port_hook_cli.inspector.sending import BadJson
 from port_hook_cli.javascript.paths import NoSuchValue
 
@@ -43,21 +40,9 @@ MAX_URL = 8_190
 
 # The first kind of an error decides its status; any other is a 400.
 _STATUSES = ((NoSuchCapture, 404), (AmbiguousCapture, 409), (StoreError, 503), (PortApiError, 502))
-_USED_BEFORE = AccessRefusal(
-    403,
-    "This address was opened before, so someone else may have read it. The inspector has a new token now.",
-    "Open the URL that port-hook printed last.",
-)
-_USED_UP = AccessRefusal(
-    403,
-    "This address has expired: it opens the inspector once, within 60 seconds.",
-    "Open the URL that port-hook printed last.",
-)
 _MAX_DIGITS = 15
-_NONCE = re.compile(r"[0-9a-f]{32,128}")
 _WRITE_TIMEOUT_S = 10.0
 _DRAIN_S = 0.2
-_KEPT_BY_BROWSERS = {"cache-control": "private, max-age=31536000, immutable"}
 _READING = frozenset({"GET", "HEAD"})
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -144,7 +129,7 @@ async def _serving(inspector: Inspector, token: str, port: int) -> AsyncIterator
 
 
 def _application(inspector: Inspector, door: Door) -> web.Application:
-    page, routes = _PageRoutes(door), _Routes(inspector)
+    page, routes = PageRoutes(door), _Routes(inspector)
     app = web.Application(middlewares=[_guard(door, page)], client_max_size=MAX_BODY)
     app.on_cleanup.append(routes.close)
     door.on_replaced(routes.end_streams)
@@ -174,7 +159,7 @@ def _application(inspector: Inspector, door: Door) -> web.Application:
     return app
 
 
-def _guard(door: Door, page: _PageRoutes) -> Any:
+def _guard(door: Door, page: PageRoutes) -> Any:
     """Return the middleware that refuses everyone but the user's browser, and adds the security headers."""
 
     @web.middleware
@@ -183,7 +168,7 @@ def _guard(door: Door, page: _PageRoutes) -> Any:
         if refused and (request.method not in _READING or request.path.startswith("/api/")):
             return _error(refused.status, refused.message, refused.hint)
         if refused:
-            return _note(refused)
+            return refusal_page(refused)
         response = await _told(request, handler)
         if not response.prepared:
             _secure(response)
@@ -192,7 +177,7 @@ def _guard(door: Door, page: _PageRoutes) -> Any:
     return guard
 
 
-def _refusal(request: web.Request, door: Door, page: _PageRoutes) -> AccessRefusal | None:
+def _refusal(request: web.Request, door: Door, page: PageRoutes) -> AccessRefusal | None:
     """Return why a request is refused, or None. The page and its files need no token: they are in the package."""
     asker = _asker(request)
     if request.method in _READING:
@@ -205,13 +190,13 @@ def _refusal(request: web.Request, door: Door, page: _PageRoutes) -> AccessRefus
 
 
 def _secure(response: web.StreamResponse) -> None:
-    """Add the security headers to a response, except for those that it already has."""
+    """Add the security headers that a response lacks."""
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
 
 
 async def _told(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Return the handler's response, or one that says what is wrong."""
+    """Return the handler's response, or a response that says what is wrong."""
     try:
         return await handler(request)
     except web.HTTPException as error:
@@ -247,65 +232,9 @@ def _asker(request: web.Request) -> Asker:
     )
 
 
-def _note(refused: AccessRefusal) -> web.Response:
-    text = f"port-hook's inspector\n\n{refused.message}\n{refused.hint}\n"
-    return web.Response(status=refused.status, text=text, headers=dict(SECURITY_HEADERS))
-
-
 def _error(status: int, text: str, hint: str, **fields: Any) -> web.Response:
     content = json.dumps({"error": text, "hint": hint, **fields})
     return web.Response(status=status, text=content, content_type="application/json", headers=dict(SECURITY_HEADERS))
-
-
-async def _json(document: Mapping[str, Any]) -> web.Response:
-    """Return a response; large documents are written in a thread."""
-    text = await asyncio.to_thread(json.dumps, document, allow_nan=False)
-    return web.Response(text=text, content_type="application/json")
-
-
-class _PageRoutes:
-    """Handlers for the page, its files, and the addresses that lead to it."""
-
-    def __init__(self, door: Door) -> None:
-        self._door = door
-        self.files = load_page_files(door.token)
-        door.on_replaced(self._load)
-
-    def _load(self) -> None:
-        self.files = load_page_files(self._door.token)
-
-    async def entry(self, request: web.Request) -> web.StreamResponse:
-        """Return the page's HTML."""
-        if request.path != self._door.entry:
-            raise web.HTTPNotFound
-        return _file_response(self.files.entry)
-
-    async def file(self, request: web.Request) -> web.StreamResponse:
-        """Return a file of the page, which browsers may cache; other paths are not found."""
-        file = self.files.by_name.get(request.match_info["name"])
-        if file is None or request.match_info["version"] != self.files.version:
-            raise web.HTTPNotFound
-        response = _file_response(file)
-        response.headers.update(_KEPT_BY_BROWSERS)
-        return response
-
-    async def once(self, request: web.Request) -> web.StreamResponse:
-        """Redirect to the page with the token the first time."""
-        opening = self._door.open(request.match_info["code"])
-        if opening is CodeUse.OPENED:
-            return web.Response(status=303, headers={"location": self._door.page})
-        return _note(_USED_BEFORE if opening is CodeUse.USED_BEFORE else _USED_UP)
-
-    async def hello(self, request: web.Request) -> web.StreamResponse:
-        """Prove to a page that this server knows the token, before the page sends it."""
-        nonce = request.query.get("nonce", "")
-        if not _NONCE.fullmatch(nonce):
-            raise web.HTTPBadRequest(reason="The nonce is not 32 to 128 hexadecimal digits")
-        return await _json({"schema": SCHEMA, "proof": proof(self._door.token, nonce)})
-
-
-def _file_response(file: PageFile) -> web.Response:
-    return web.Response(body=file.content, headers={"content-type": file.content_type})
 
 
 class _Routes:
@@ -331,7 +260,7 @@ class _Routes:
         """Return the handler for a method that takes query parameters."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            return await _json(await method(request.query))
+            return await json_response(await method(request.query))
 
         return handle
 
@@ -339,7 +268,7 @@ class _Routes:
         """Return the handler for a method that takes an id and query parameters."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            return await _json(await method(request.match_info["id"], request.query))
+            return await json_response(await method(request.match_info["id"], request.query))
 
         return handle
 
@@ -354,7 +283,7 @@ class _Routes:
                 raise web.HTTPBadRequest(reason="The body is not JSON") from error
             if not isinstance(body, dict):
                 raise web.HTTPBadRequest(reason="The body is not a JSON object")
-            return await _json(await self._to_its_end(method(request.match_info["id"], body)))
+            return await json_response(await self._to_its_end(method(request.match_info["id"], body)))
 
         return handle
 
@@ -378,7 +307,7 @@ class _Routes:
         found = await self._inspector.export(request.match_info["id"], request.match_info["format"])
         if found is None:
             raise web.HTTPNotFound(reason="There is no such format")
-        return await _json(found)
+        return await json_response(found)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Stream server-sent events until the page goes away or reads nothing for 10 seconds."""

@@ -40,7 +40,7 @@ class Actions:
         return [_form(action) for action in await asyncio.to_thread(self._read)]
 
     async def request(self, identifier: str, inputs: Mapping[str, Any]) -> tuple[Made, Invocation]:
-        """Return the request of a run of an action, and as it is signed.
+        """Return the request of a run of an action, unsigned and signed.
 
         Raises UsageError for inputs that Port would refuse, and for an automation, which needs an event.
         """

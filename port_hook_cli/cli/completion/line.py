@@ -130,8 +130,8 @@ class _Words:
         return "-", start
 
 
-# A stranger may have written a store or an action file. Only what every shell reads as one plain word is offered, and a
-# description has nothing that a shell or a terminal could interpret.
+# Someone else may have written a store or an action file. Only what every shell reads as one plain word is offered, and
+# a description has nothing that a shell or a terminal could interpret.
 _WORD = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.#@/+-]{0,199}=?")
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9 _.,:/#@+=-]+")
 _MAX_DESCRIPTION = 72

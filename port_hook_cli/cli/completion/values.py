@@ -44,7 +44,7 @@ class Surroundings:
                 yield Candidate(capture.id, _describe(capture))
 
     def captures_and_files(self) -> Iterator[Candidate]:
-        """Yield captures, and files of this folder if a name was begun, because then the shell offers none itself."""
+        """Yield captures, and files of this folder if a name was begun, because then the shell does not offer files."""
         yield from self.captures()
         yield from self.files()
 
