@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_hook_cli.text.secret import Secret
@@ -108,8 +108,7 @@ def signed_message(document: Any, secret: Secret | None, timestamp: str) -> byte
     return write_json({**document, "headers": headers}).encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Signer:
+class Signer(NamedTuple):
     """Signs with one secret. A verb that gets None in its place sends requests unsigned, or as they were captured.
 
     `unit` is the unit of the timestamps. With `inside`, the signature inside a Kafka message is renewed.

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 import port_hook_cli
-from port_hook_cli.installed import find_program, find_programs
+from port_hook_cli.installed import find_program, find_programs, install_command
 from port_hook_cli.tunnels.supervisor import taskkill
 
 
@@ -59,3 +60,18 @@ def test_programs_are_searched_in_one_place() -> None:
     }
     assert searching == {"installed.py", "terminal/pager.py", "cli/demo.py"}  # the demo does not start what it finds
     assert 'if os.name == "nt":' in (package / "terminal" / "pager.py").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("mark", "command"),
+    [
+        ("pipx_metadata.json", "pipx inject port-hook jq jsonschema"),
+        ("uv-receipt.toml", f"uv pip install --python {sys.executable} jq jsonschema"),
+        ("pyvenv.cfg", f"{sys.executable} -m pip install jq jsonschema"),
+    ],
+)
+def test_install_command_matches_how_port_hook_was_installed(tmp_path: Path, mark: str, command: str) -> None:
+    prefix = tmp_path / "port-hook"
+    prefix.mkdir()
+    (prefix / mark).touch()
+    assert install_command("jq jsonschema", prefix) == command
