@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from port_hook_cli.assistant.catalog import TOOLS
+from port_hook_cli.assistant.workspace import AssistantTool
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, MessageOrigin, Response, Status, Verdict
 from port_hook_cli.kafka.messages import message_headers
@@ -35,16 +38,44 @@ def a_message(secret: Secret = SECRET) -> tuple[Exchange, str]:
     return an_exchange(captured, verdict=UNCHECKED), json.loads(value)["headers"]["X-Port-Signature"]
 
 
+# Tools that neither send nor show captures.
+WITHOUT_CAPTURES = {"render_template", "render_action"}
+# Arguments with which each tool shows the latest capture; there is one before it.
+ARGUMENTS: dict[str, Any] = {"capture": "last", "a": "last", "b": "aaaa", "after": "aaaa", "timeout_s": 0.05}
+IN_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
+
+
+def calls_of(tool: AssistantTool) -> Iterator[dict[str, Any]]:
+    """Yield arguments with which a tool shows the latest capture: with each choice, and from several offsets."""
+    named = {name: value for name, value in ARGUMENTS.items() if name in tool.parameters}
+    choices = {name: tuple(schema["enum"]) for name, schema in tool.parameters.items() if "enum" in schema}
+    needed = {name: choices[name][0] for name in tool.required if name in choices}
+    unknown = set(tool.required) - named.keys() - needed.keys()
+    assert not unknown, f"add {unknown} of {tool.name} to ARGUMENTS in this file, or {tool.name} to WITHOUT_CAPTURES"
+    yield {**named, **needed}
+    if "capture" in named:  # in the other tools, choices are filters
+        for name, values in choices.items():
+            yield from ({**named, **needed, name: value} for value in values)
+    if "offset" in tool.parameters:
+        yield from (
+            {**named, "body_as": body_as, "offset": offset} for body_as in ("json", "text") for offset in (1, 900)
+        )
+
+
 def everything_shown(assistant: Assistant) -> str:
-    """Return everything that the reading tools show about the latest capture."""
-    found: list[Any] = [
-        assistant.document("list_captures"),
-        assistant.document("explain_verdict"),
-        assistant.document("diff_captures", a="last", b="aaaa"),
-    ]
-    for body_as in ("json", "text"):
-        found += [assistant.document("show_capture", body_as=body_as, offset=offset) for offset in (0, 1, 900)]
-    return "\n".join(json.dumps(document, ensure_ascii=False) for document in found)
+    """Return everything that the reading tools show about the latest capture, and what is in it in base64."""
+    tools = [tool for tool in TOOLS if not tool.sends and tool.name not in WITHOUT_CAPTURES]
+    found = [assistant.document(tool.name, **arguments) for tool in tools for arguments in calls_of(tool)]
+    shown = "\n".join(json.dumps(document, ensure_ascii=False) for document in found)
+    return "\n".join((shown, *map(decoded, IN_BASE64.findall(shown))))
+
+
+def decoded(text: str) -> str:
+    """Return what a text in base64 contains, wherever it begins, as latin-1, which has a character for each byte."""
+    digits = text.rstrip("=").translate({ord("-"): "+", ord("_"): "/"})
+    tails = (digits[start:] for start in range(4))
+    parts = (tail[:-1] if len(tail) % 4 == 1 else tail for tail in tails)
+    return "\n".join(base64.b64decode(part + "=" * (-len(part) % 4)).decode("latin-1") for part in parts)
 
 
 @pytest.mark.parametrize("status", Status)
@@ -148,6 +179,17 @@ def test_signature_in_a_body_that_is_not_text_is_not_shown(assistant: Assistant)
     assistant.save(an_exchange(an_invocation(b"\xff" + signature.encode())))
     shown = base64.b64decode(assistant.result("show_capture")["request"]["body"]["base64"])
     assert shown == b"\xff***"
+
+
+@pytest.mark.parametrize("secret", [SECRET, OTHER])
+def test_signature_in_a_body_is_shown_by_no_tool_in_base64(assistant: Assistant, secret: Secret) -> None:
+    signature = a_signature(secret=secret)
+    assistant.save(an_exchange(an_invocation(id="a" * 12)))
+    for body in (b"\xff " + signature.encode(), b'{"repeated":"%s"}' % signature.encode()):
+        delivery = Delivery(url="http://127.0.0.1:1/", status=200, body=body)
+        response = Response(status=200, body=body)
+        assistant.save(an_exchange(an_invocation(body), delivery=delivery, response=response))
+        assert signature.removeprefix("v1,") not in everything_shown(assistant)
 
 
 @pytest.mark.parametrize("status", [Status.VALID, Status.REENCODED, Status.STALE])

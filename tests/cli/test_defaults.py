@@ -93,7 +93,8 @@ LISTEN = ("listen", "--port", "0", "--tunnel", "none", "--timeout", "0", "--no-v
 
 def test_folder_can_set_only_the_listed_options() -> None:
     found = {name: {option: trust[:2] for option, trust in trusted_options(name).items()} for name in COMMANDS}
-    assert {name: trusted for name, trusted in found.items() if trusted} == FOLDER_OPTIONS
+    trusted = {name: options for name, options in found.items() if options}
+    assert trusted == FOLDER_OPTIONS, "list the option in tests/cli/folder_options.py, if it is harmless"
 
 
 def test_folder_sets_each_listed_option(runtime: Callable[..., Runtime], folder: Path) -> None:
@@ -115,7 +116,7 @@ def test_folder_cannot_exceed_the_listed_limits(runtime: Callable[..., Runtime],
         for option, (least, most) in listed.items()
         if (least, most) != ANY
     ]
-    assert len(limits) == 10
+    assert limits
     for command, option, least, most in limits:
         [variable, *_] = variables(command, option)
         for value, is_used in ((least, True), (most, True), (least - 1, False), (most + 1, False)):

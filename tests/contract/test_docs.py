@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import shlex
 import subprocess
@@ -21,8 +22,10 @@ from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.actions.templates import JqError, Rendering, rendering_record
+from port_hook_cli.assistant.catalog import TOOLS
 from port_hook_cli.captures.comparison import compare, diff_record
 from port_hook_cli.captures.documents.capture_file import capture_summary, to_capture
+from port_hook_cli.captures.exports.formats import EXPORT_FORMATS
 from port_hook_cli.captures.store.deleting import PruneCount
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.prune import prune_record
@@ -189,6 +192,25 @@ def test_every_test_in_the_threat_model_exists() -> None:
     named = set(re.findall(r"`(test_\w+)`", page))
     assert len(named) > 80
     assert [name for name in sorted(named) if not re.search(rf"def {name}\b", tests)] == []
+
+
+def table(page: str, heading: str) -> set[str]:
+    """Return the names in the first column of the table whose first heading is given."""
+    rows = (ROOT / "docs" / page).read_text("utf-8").split(f"\n| {heading} |", 1)[1].partition("\n\n")[0]
+    return {name for row in rows.splitlines()[2:] for name in re.findall("`([^`]+)`", row.split("|")[1])}
+
+
+def test_pages_list_every_export_format() -> None:
+    formats = [row.name for row in EXPORT_FORMATS]
+    assert table("how-to/work-with-captures.md", "format") == set(formats), "list it in how-to/work-with-captures.md"
+    page = (ROOT / "docs" / "reference" / "inspector-api.md").read_text("utf-8")
+    exports = re.findall(r'"exports": (\[.*\])', page)
+    assert [json.loads(each) for each in exports] == [formats], "list it in `exports` of reference/inspector-api.md"
+
+
+def test_page_of_records_describes_the_result_of_every_tool() -> None:
+    tools = {tool.name for tool in TOOLS}
+    assert table("reference/json-records.md", "tool") == tools, "describe it in reference/json-records.md"
 
 
 def test_the_changelog_has_this_version() -> None:

@@ -47,7 +47,7 @@ console.log(JSON.stringify(sent));
 def test_each_format_has_its_name_and_the_ending_of_its_files() -> None:
     endings = {"curl": "sh", "httpie": "sh", "python": "py", "http": "http", "har": "har", "pytest": "py"}
     endings |= {"lambda": "json", "postman": "json", "capture": "json"}
-    assert {each.name: each.ending for each in EXPORT_FORMATS} == endings
+    assert {each.name: each.ending for each in EXPORT_FORMATS} == endings, "list the format, and test what it writes"
 
 
 def an_example(body: bytes = BODY, *, status: int = 200) -> Exchange:
