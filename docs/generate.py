@@ -31,7 +31,7 @@ from typing import Any
 
 import port_hook_cli
 from port_hook_cli.assistant.catalog import TOOLS
-from port_hook_cli.assistant.workspace import AssistantTool
+from port_hook_cli.assistant.tool import AssistantTool
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.option_groups import ANY_VALUE
 from port_hook_cli.invocations.models import Cause

@@ -1,4 +1,4 @@
-"""The tools that make the request of an action: `render_action` shows it, and `trigger_action` sends it.
+"""The tools that render a template, and the request of an action; sending the request needs `--allow-send`.
 
 A tool reads files of the working folder only, and what Port has under an identifier.
 """
@@ -6,14 +6,20 @@ A tool reads files of the working folder only, and what Port has under an identi
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from port_hook_cli.actions.action import PortAction
+from port_hook_cli.actions.jq_differences import template_differences
+from port_hook_cli.actions.templates import rendering_record
+from port_hook_cli.assistant.reading import as_in_node
 from port_hook_cli.assistant.results import ToolOutput, without_signature
-from port_hook_cli.assistant.sending import DEFAULT_TIMEOUT_S, allowed_target
-from port_hook_cli.assistant.workspace import Arguments, Workspace
+from port_hook_cli.assistant.sending import DEFAULT_TIMEOUT_S, TIMEOUT, TO, allowed_target
+from port_hook_cli.assistant.tool import UNTRUSTED, Arguments, Schema, a_flag, a_text, an_object, one_of, tool
+from port_hook_cli.assistant.workspace import Workspace
+from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.errors import UsageError
 from port_hook_cli.files.user_files import DOCUMENT_SUFFIXES, documents_in
 from port_hook_cli.http.client import HttpClient
@@ -22,8 +28,8 @@ from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET
 from port_hook_cli.runs.ids import check_run_id, make_run_id
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import Signer
-from port_hook_cli.text.remark import Remark
-from port_hook_cli.text.safe import brief
+from port_hook_cli.text.remark import Remark, note
+from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.text.secret import Masker, masked_errors
 from port_hook_cli.trigger.action import Made, RunTarget, Unmet, address, dispatch, make, require_event
 from port_hook_cli.trigger.action_files import FoundWorkflow, find_action, locate, read_value
@@ -45,21 +51,79 @@ from port_hook_cli.workflows.shown_run import show_run
 from port_hook_cli.workflows.walk import Step
 
 Record = dict[str, Any]
+_RENDER_TIMEOUT_S = 5.0
+
+_ACTION_INPUTS: Mapping[str, Schema] = {
+    "inputs": an_object("The inputs by name."),
+    "entity": an_object("The entity that the action runs on."),
+    "event": an_object("The event that an automation runs for."),
+    "operation": one_of("Default: the action's own operation.", ("CREATE", "DAY-2", "DELETE")),
+    "run_id": a_text("The run's id. Default: a new one.", minLength=1),
+    "strict": a_flag("Fail if a jq expression fails, instead of using null."),
+}
 
 
+@tool(
+    title="Render a template",
+    description="Render a template of an action with jq as Port does, as `render` does. An expression that fails "
+    "becomes null and is listed in `errors`.",
+    parameters={
+        "template": {"description": "The template: any JSON value. Expressions are in {{ }}."},
+        "data": {"description": "The JSON that the expressions see.", "default": None},
+        "strict": a_flag("Fail if an expression fails, instead of using null."),
+    },
+    required=("template",),
+)
+async def render_template(arguments: Arguments, workspace: Workspace) -> ToolOutput:
+    """Render a template with data, as `render` does."""
+    template, data = (as_in_node(f"`{name}`", arguments.get(name)) for name in ("template", "data"))
+    with Renderer(timeout_s=_RENDER_TIMEOUT_S) as renderer:
+        rendering = await renderer.arender_and_tell(template, data, strict=arguments.get("strict", False))
+    for difference in template_differences(template):
+        workspace.say(note(printable(difference.message)))
+    return ToolOutput(rendering_record(rendering))
+
+
+@tool(
+    title="Render the request of an action",
+    description="Show the request that Port would send for an action or automation in a file, without a "
+    "signature, as `trigger --dry-run` does. Nothing is sent.",
+    parameters={
+        "action": a_text("A JSON or YAML file in this folder, FILE#ID or DIRECTORY#ID.", minLength=1),
+        **_ACTION_INPUTS,
+    },
+    required=("action",),
+)
 async def render_action(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     """Make the request of an action in a file, as `trigger --dry-run` does, without a signature."""
     require_file(arguments["action"], workspace)
-    tool = _ActionTool(arguments, workspace)
-    return ToolOutput([await tool.render()])
+    call = _ActionCall(arguments, workspace)
+    return ToolOutput([await call.render()])
 
 
+@tool(
+    title="Trigger an action",
+    description="Invoke an action, automation or workflow as Port does: check, render, sign, and send it to a "
+    f"handler on this machine, as `trigger` does. {UNTRUSTED}",
+    parameters={
+        "action": a_text(
+            "A JSON or YAML file in this folder, FILE#ID, DIRECTORY#ID, or an identifier in Port. "
+            "WORKFLOW#NODE runs one node.",
+            minLength=1,
+        ),
+        "to": a_text(f"{TO}, or else the action's own URL, if it is on this machine.", minLength=1),
+        **_ACTION_INPUTS,
+        "timeout_s": TIMEOUT,
+    },
+    required=("action",),
+    sends=True,
+)
 async def trigger_action(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     """Invoke an action, an automation or a workflow, as `trigger` does."""
     refuse_other_files(arguments["action"], workspace.runtime)
-    tool = _ActionTool(arguments, workspace)
+    call = _ActionCall(arguments, workspace)
     target = RunTarget(to=allowed_target(arguments.get("to"), workspace))
-    return ToolOutput([_without_signature(record) for record in await tool.trigger(target)])
+    return ToolOutput([_without_signature(record) for record in await call.trigger(target)])
 
 
 def _without_signature(record: Record) -> Record:
@@ -67,7 +131,7 @@ def _without_signature(record: Record) -> Record:
     return {**record, "headers": dict(without_signature(headers.items()))} if isinstance(headers, dict) else record
 
 
-class _ActionTool:
+class _ActionCall:
     """One call of a tool that makes the request of an action."""
 
     def __init__(self, arguments: Arguments, workspace: Workspace) -> None:

@@ -1,22 +1,18 @@
-"""The tools that read: list, show, explain and compare captures, wait for the next one, and render a template."""
+"""The tools that read: list, show, explain and compare captures."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from base64 import b64decode
 from binascii import Error as NotBase64
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
-from functools import partial, wraps
+from functools import partial
 from itertools import islice
-from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from port_hook_cli.actions.jq_differences import template_differences
-from port_hook_cli.actions.templates import rendering_record
 from port_hook_cli.assistant.results import (
+    PARTS,
     ToolOutput,
     capture_details,
     content_without_signatures,
@@ -24,12 +20,25 @@ from port_hook_cli.assistant.results import (
     masked,
     short_summary,
 )
-from port_hook_cli.assistant.workspace import Arguments, Workspace
+from port_hook_cli.assistant.tool import (
+    ACTION,
+    CAPTURE,
+    RUN_ID,
+    SEARCH,
+    UNTRUSTED,
+    VERDICT,
+    Arguments,
+    a_count,
+    a_flag,
+    a_text,
+    an_object,
+    one_of,
+    some_texts,
+    tool,
+)
+from port_hook_cli.assistant.workspace import Workspace
 from port_hook_cli.captures.documents.request_file import SavedRequest, explain, from_exchange
-from port_hook_cli.captures.index.capture_index import CaptureIndex
-from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.captures.store.finder import CaptureUse, Finder, open_body_filter
-from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status
 from port_hook_cli.invocations.statuses import Expectation
@@ -38,7 +47,6 @@ from port_hook_cli.javascript.values import read_json
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.text.durations import parse_since
 from port_hook_cli.text.remark import note, plain
-from port_hook_cli.text.safe import printable
 from port_hook_cli.text.secret import Masker
 
 if TYPE_CHECKING:
@@ -47,30 +55,27 @@ if TYPE_CHECKING:
 
 
 DEFAULT_LIMIT = 20
-DEFAULT_WAIT_S = 30
-MAX_WAIT_S = 55
-"""Some clients cancel a call after 60 seconds."""
-
-# As often as `inspect` does. If nothing is new, a look reads only one number from SQLite.
-_POLL_S = 0.2
-# A capture is saved before its response. A dropped connection never gets a response.
-_OUTCOME_S = 10.0
 _LIST_CHARACTERS = 30_000
-_TIMEOUT_S = 5.0
 _SIGNATURES = (SIGNATURE_HEADER, TIMESTAMP_HEADER)
+_PATTERN_OF_STATUS = "^[1-5]([0-9][0-9]|xx)$"
 
 
-def _in_thread(work: Callable[[Arguments, Workspace], ToolOutput]) -> Callable[..., Awaitable[ToolOutput]]:
-    """Return the tool that does this work in a thread, so that the server can do other work meanwhile."""
-
-    @wraps(work)
-    async def tool(arguments: Arguments, workspace: Workspace) -> ToolOutput:
-        return await asyncio.to_thread(work, arguments, workspace)
-
-    return tool
-
-
-@_in_thread
+@tool(
+    title="List captures",
+    description=f"List the requests that `port-hook listen` has saved, newest first, as `captures` does. {UNTRUSTED}",
+    parameters={
+        "search": SEARCH,
+        "jq": a_text("Find captures for whose body this jq expression is neither false nor null.", minLength=1),
+        "action": ACTION,
+        "run_id": RUN_ID,
+        "verdict": VERDICT,
+        "status_code": a_text("Find captures with this response status only: 500, or 5xx.", pattern=_PATTERN_OF_STATUS),
+        "failed": a_flag("Find captures that the handler did not answer, or with a 5xx or no response, only."),
+        "since": a_text("Find captures since this time only: 10m, 2h, 3d, or 2026-05-01T13:30.", minLength=1),
+        "limit": a_count("List at most this many.", 1, 100, DEFAULT_LIMIT),
+        "skip": a_count("Leave out this many of the newest matches.", 0, 1_000_000, 0),
+    },
+)
 def list_captures(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     """List captures, newest first, as `captures` does."""
     limit, skip = arguments.get("limit", DEFAULT_LIMIT), arguments.get("skip", 0)
@@ -127,7 +132,17 @@ def _wanted(arguments: Arguments, workspace: Workspace) -> StoreFilter:
     )
 
 
-@_in_thread
+@tool(
+    title="Show a capture",
+    description="Show one capture: header fields with credentials masked, the body as JSON or text, the verdict "
+    f"with its causes and fixes, and the responses. Long bodies are shown in parts. {UNTRUSTED}",
+    parameters={
+        "capture": a_text(CAPTURE, default="last", minLength=1),
+        "part": one_of("Show more of the body of this part. Default: request.", PARTS),
+        "offset": a_count("Start here in the body of `part`: characters, or bytes if it is not text.", 0, 2**40, 0),
+        "body_as": one_of("Show JSON bodies as JSON (the default), or as the text that arrived.", ("json", "text")),
+    },
+)
 def show_capture(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     """Show a capture with header fields, bodies, verdict and outcome."""
     return capture_details(
@@ -147,7 +162,34 @@ def find_capture(name: str, workspace: Workspace) -> Exchange:
         return finder.find(name).exchange
 
 
-@_in_thread
+@tool(
+    title="Explain a verdict",
+    description="Check a signature and explain why it does not match, with a fix for each cause, as `verify` does. "
+    f"Give a capture, or a body with its headers. {UNTRUSTED}",
+    parameters={
+        "capture": a_text(f"{CAPTURE} Default: `last`, unless a body is given.", minLength=1),
+        "body": a_text("The body's exact text, instead of a capture."),
+        "body_base64": a_text("The body's exact bytes in base64, instead of `body`."),
+        "headers": {
+            **an_object("The request's header fields by name, with x-port-signature and x-port-timestamp."),
+            "additionalProperties": {"type": "string"},
+        },
+        "now": {
+            "type": "number",
+            "description": "Check the age at this time, in seconds since 1970. Default: when the capture arrived, "
+            "or a message was sent to Kafka.",
+            "minimum": 0,
+            "maximum": 2**40,
+        },
+        "tolerance_s": {
+            "type": "number",
+            "description": "Accept timestamps that are at most this many seconds off.",
+            "minimum": 0,
+            "maximum": 2**40,
+            "default": 300,
+        },
+    },
+)
 def explain_verdict(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     """Verify a capture or a given request, as `verify` does."""
     from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
@@ -199,7 +241,16 @@ def _on_the_wire(text: str) -> str:
     return text.encode("utf-8", "surrogatepass").decode("latin-1")
 
 
-@_in_thread
+@tool(
+    title="Compare two captures",
+    description=f"Compare bodies, headers, verdicts and responses of two captures, as `diff` does. {UNTRUSTED}",
+    parameters={
+        "a": a_text(f"The capture before. {CAPTURE}", minLength=1),
+        "b": a_text(f"The capture after. {CAPTURE}", minLength=1),
+        "ignore": some_texts("Ignore these values of the bodies (a path) and headers (header:NAME)."),
+    },
+    required=("a", "b"),
+)
 def diff_captures(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     """Compare two captures, as `diff` does."""
     from port_hook_cli.captures.comparison import Ignoring, compare, diff_record, without_ignored
@@ -211,115 +262,6 @@ def diff_captures(arguments: Arguments, workspace: Workspace) -> ToolOutput:
         diff_record((a.invocation.id, b.invocation.id), found),
         "" if found["complete"] else "Not all changes are listed: use `ignore` to leave out those that you know.",
     )
-
-
-async def wait_for_invocation(arguments: Arguments, workspace: Workspace) -> ToolOutput:
-    """Wait until a listener saves a capture that matches, and show it."""
-    timeout_s = arguments.get("timeout_s", DEFAULT_WAIT_S)
-    text, masker = arguments.get("search", ""), workspace.masker
-    watch = StoreWatch(
-        workspace.store_file,
-        _query(arguments),
-        arguments.get("after"),
-        lambda exchange: not text or has_text(exchange, text, masker),
-    )
-    found: Exchange | None = None
-    try:
-        async with asyncio.timeout(timeout_s):
-            while found is None:
-                found = await asyncio.to_thread(watch.look)
-                await asyncio.sleep(0 if found else _POLL_S)
-            async with asyncio.timeout(_OUTCOME_S):
-                while found.response is None:
-                    await asyncio.sleep(_POLL_S)
-                    found = await asyncio.to_thread(watch.look) or found
-    except TimeoutError:
-        pass
-    finally:
-        watch.close()
-    if found is None:
-        workspace.say(note(f"no invocation arrived within {timeout_s:g} s; call again to keep waiting"))
-        return ToolOutput(None)
-    return capture_details(found, workspace.masker)
-
-
-def _query(arguments: Arguments) -> CaptureQuery:
-    verdict = arguments.get("verdict")
-    return CaptureQuery(
-        action=arguments.get("action"),
-        run_id=arguments.get("run_id"),
-        text=arguments.get("search", ""),
-        verdicts=() if verdict is None else (Status(verdict),),
-    )
-
-
-class StoreWatch:
-    """Finds the oldest capture that is new. It may be used in several threads, by one at a time.
-
-    New is what arrived after the capture `after`, or else after the first look. A capture is found if it matches the
-    query and `is_wanted` returns True for it.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        query: CaptureQuery,
-        after: str | None,
-        is_wanted: Callable[[Exchange], bool] = lambda _: True,
-    ) -> None:
-        self._path, self._query, self._after, self._is_wanted = path, query, after, is_wanted
-        self._index: CaptureIndex | None = None
-        self._known = 0
-        self._has_looked = False
-        self._lock = Lock()
-
-    def look(self) -> Exchange | None:
-        """Return the oldest new capture that matches, or None; raises StoreError."""
-        with self._lock:
-            index = self._opened()
-            self._has_looked = True
-            if index is None:
-                return None
-            if index.catch_up(texts=0).is_reset:
-                self._known = 0
-            while listed := index.listed(index.page(self._query, after=self._known, limit=1, oldest_first=True)):
-                exchange = index.get(listed[0].exchange.invocation.id)[1]
-                if self._is_wanted(exchange):
-                    return exchange
-                self._known = listed[0].seq
-            return None
-
-    def close(self) -> None:
-        """Close the store, after a look that another thread has begun."""
-        with self._lock:
-            if self._index is not None:
-                self._index.close()
-                self._index = None
-
-    def _opened(self) -> CaptureIndex | None:
-        """Return the index; None until the store and the capture to begin after exist."""
-        if self._index is None:
-            if self._after is None and not self._path.exists():
-                return None
-            self._index = CaptureIndex(self._path, uses_texts=False)
-            self._known = self._first_known(self._index)
-        return self._index
-
-    def _first_known(self, index: CaptureIndex) -> int:
-        if self._after is not None:
-            index.catch_up_rows()
-            return index.get(self._after)[0]
-        return 0 if self._has_looked else index.newest
-
-
-async def render_template(arguments: Arguments, workspace: Workspace) -> ToolOutput:
-    """Render a template with data, as `render` does."""
-    template, data = (as_in_node(f"`{name}`", arguments.get(name)) for name in ("template", "data"))
-    with Renderer(timeout_s=_TIMEOUT_S) as renderer:
-        rendering = await renderer.arender_and_tell(template, data, strict=arguments.get("strict", False))
-    for difference in template_differences(template):
-        workspace.say(note(printable(difference.message)))
-    return ToolOutput(rendering_record(rendering))
 
 
 def as_in_node(what: str, value: Any) -> Any:

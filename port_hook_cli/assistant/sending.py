@@ -13,7 +13,19 @@ from urllib.parse import urlsplit
 
 from port_hook_cli.assistant.reading import as_in_node
 from port_hook_cli.assistant.results import ToolOutput
-from port_hook_cli.assistant.workspace import Arguments, Workspace
+from port_hook_cli.assistant.tool import (
+    CAPTURE,
+    UNTRUSTED,
+    Arguments,
+    Schema,
+    a_flag,
+    a_text,
+    an_object,
+    one_of,
+    some_texts,
+    tool,
+)
+from port_hook_cli.assistant.workspace import Workspace
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.client import HttpClient
@@ -29,7 +41,7 @@ from port_hook_cli.replay.store import keep_in_thread
 from port_hook_cli.replay.tally import sent_record
 from port_hook_cli.reporting.report import send_report
 from port_hook_cli.runs.ids import check_run_id, doubt_about
-from port_hook_cli.runs.updates import RunReport, is_node_run, plan_report
+from port_hook_cli.runs.updates import LogLevel, RunReport, RunStatus, is_node_run, plan_report
 from port_hook_cli.runs.urls import run_page
 from port_hook_cli.runs.view import report_record
 from port_hook_cli.signatures.signing import Signer
@@ -39,6 +51,17 @@ from port_hook_cli.text.secret import Secret
 
 DEFAULT_TIMEOUT_S = 30
 MAX_TIMEOUT_S = 55
+TO = (
+    "The target on this machine, or the one that the user allows: a port or a URL. Without a path, the request's own "
+    "path and query are used. Default: the user's"
+)
+TIMEOUT: Schema = {
+    "type": "number",
+    "description": "Wait this many seconds for the response.",
+    "exclusiveMinimum": 0,
+    "maximum": MAX_TIMEOUT_S,
+    "default": DEFAULT_TIMEOUT_S,
+}
 
 
 def allowed_target(text: str | None, workspace: Workspace) -> str | None:
@@ -57,6 +80,23 @@ def allowed_target(text: str | None, workspace: Workspace) -> str | None:
     )
 
 
+@tool(
+    title="Replay a capture",
+    description="Send a capture again to a handler on this machine, newly signed, as `replay` does. The record's "
+    "`capture` is the id under which the replay was saved: show_capture shows its response. A capture whose "
+    f"signature does not match the client secret is sent only as it was captured. {UNTRUSTED}",
+    parameters={
+        "capture": a_text(CAPTURE, minLength=1),
+        "to": a_text(f"{TO}; required if the user has set none.", minLength=1),
+        "set": an_object('Values to set in the body, by path: {"payload.properties.cpu": 4}.'),
+        "unset": some_texts("Paths of values to remove from the body, before any are set."),
+        "method": a_text("Send with another method.", minLength=1),
+        "as_captured": a_flag("Send body, timestamp and signature as captured."),
+        "timeout_s": TIMEOUT,
+    },
+    required=("capture",),
+    sends=True,
+)
 async def replay_capture(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     """Send a capture of the store again, newly signed, as `replay` does."""
     ready, rewriter, access = await asyncio.to_thread(_prepared, arguments, workspace)
@@ -72,6 +112,24 @@ async def replay_capture(arguments: Arguments, workspace: Workspace) -> ToolOutp
     return ToolOutput([sent_record(ready, sent)])
 
 
+@tool(
+    title="Report on a run to Port",
+    description="Report logs, fields and the status of an action run or a workflow node run to Port, as "
+    "`report-run` does. The status ends the run and is sent last. Report only what the user asked for.",
+    parameters={
+        "run_id": a_text("The run's id.", minLength=1),
+        "status": one_of("End the run with this status.", tuple(map(str, RunStatus))),
+        "label": a_text("The status label shown next to the run."),
+        "summary": a_text("The run's summary."),
+        "links": some_texts("Links for the run's page."),
+        "external_run_id": a_text("The run's id in another system."),
+        "logs": some_texts("Log messages, sent in order."),
+        "log_level": one_of("The level of the log messages of a workflow node run.", tuple(map(str, LogLevel))),
+        "output": an_object("The output of a workflow node run."),
+    },
+    required=("run_id",),
+    sends=True,
+)
 async def report_run(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     """Report on a run to Port, as `report-run` does."""
     plan = plan_report(_run_id(arguments["run_id"], workspace), _report(arguments))

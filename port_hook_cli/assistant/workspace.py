@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from port_hook_cli.assistant.results import ToolOutput
 from port_hook_cli.captures.database.opening import store_path
 from port_hook_cli.captures.store.finder import open_captures
 from port_hook_cli.port_api.access import PortAccess
@@ -67,32 +66,3 @@ class Workspace:
     def say(self, remark: Remark) -> None:
         """Add a remark to the notes of this call."""
         self.said.append(remark)
-
-
-Arguments = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssistantTool:
-    """A tool. `parameters` are JSON Schemas by name; `sends` says that it sends requests, which the user must allow.
-
-    `run` gets arguments that match the parameters, and raises PortHookError.
-    """
-
-    name: str
-    title: str
-    description: str
-    parameters: Mapping[str, Mapping[str, Any]]
-    run: Callable[[Arguments, Workspace], Awaitable[ToolOutput]]
-    required: tuple[str, ...] = ()
-    sends: bool = False
-
-    @property
-    def input_schema(self) -> dict[str, Any]:
-        """The JSON Schema of the arguments."""
-        return {
-            "type": "object",
-            "properties": {name: dict(schema) for name, schema in self.parameters.items()},
-            "required": list(self.required),
-            "additionalProperties": False,
-        }

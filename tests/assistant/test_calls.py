@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
@@ -12,15 +14,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from port_hook_cli import assistant as package
 from port_hook_cli.assistant.catalog import TOOLS, offered_tools
 from port_hook_cli.assistant.results import MAX_CHARACTERS, ToolOutput, error_text, result_text
 from port_hook_cli.assistant.server import call_tool
-from port_hook_cli.assistant.workspace import Arguments, AssistantTool, Workspace
+from port_hook_cli.assistant.tool import Arguments, AssistantTool
+from port_hook_cli.assistant.workspace import Workspace
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.secret import Masker
 from tests.assistant.assistants import Assistant
 
 READING = offered_tools(allow_send=False)
+
+
+def test_every_declared_tool_is_offered() -> None:
+    names = [module.name for module in iter_modules(package.__path__, "port_hook_cli.assistant.")]
+    declared = {
+        id(value) for name in names for value in vars(import_module(name)).values() if isinstance(value, AssistantTool)
+    }
+    assert declared == {id(tool) for tool in TOOLS}, "list the module in _MODULES of assistant/catalog.py"
+    assert len({tool.name for tool in TOOLS}) == len(TOOLS) == len(declared)
 
 
 @pytest.mark.parametrize(

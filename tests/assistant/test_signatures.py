@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from port_hook_cli.assistant.catalog import TOOLS
-from port_hook_cli.assistant.workspace import AssistantTool
+from port_hook_cli.assistant.tool import AssistantTool
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Delivery, Exchange, Headers, MessageOrigin, Response, Status, Verdict
 from port_hook_cli.kafka.messages import message_headers

@@ -1,0 +1,145 @@
+"""The tool that waits for the next capture."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+
+from port_hook_cli.assistant.results import ToolOutput, capture_details, has_text
+from port_hook_cli.assistant.tool import ACTION, RUN_ID, SEARCH, UNTRUSTED, VERDICT, Arguments, a_text, tool
+from port_hook_cli.assistant.workspace import Workspace
+from port_hook_cli.captures.index.capture_index import CaptureIndex
+from port_hook_cli.captures.index.query import CaptureQuery
+from port_hook_cli.invocations.models import Exchange, Status
+from port_hook_cli.text.remark import note
+
+DEFAULT_WAIT_S = 30
+MAX_WAIT_S = 55
+"""Some clients cancel a call after 60 seconds."""
+
+# As often as `inspect` does. If nothing is new, a look reads only one number from SQLite.
+_POLL_S = 0.2
+# A capture is saved before its response. A connection that was dropped never has one.
+_OUTCOME_S = 10.0
+
+
+@tool(
+    title="Wait for the next invocation",
+    description="Wait until a running `port-hook listen` saves a request that matches, and show it with its "
+    f"response. Without `after`, only requests that arrive during this call count. {UNTRUSTED}",
+    parameters={
+        "timeout_s": {
+            "type": "number",
+            "description": "Wait at most this many seconds.",
+            "exclusiveMinimum": 0,
+            "maximum": MAX_WAIT_S,
+            "default": DEFAULT_WAIT_S,
+        },
+        "after": a_text(
+            "The newest capture that you know. If one arrived after it, that is returned at once.", minLength=1
+        ),
+        "action": ACTION,
+        "run_id": RUN_ID,
+        "verdict": VERDICT,
+        "search": SEARCH,
+    },
+)
+async def wait_for_invocation(arguments: Arguments, workspace: Workspace) -> ToolOutput:
+    """Wait until a listener saves a capture that matches, and show it."""
+    timeout_s = arguments.get("timeout_s", DEFAULT_WAIT_S)
+    text, masker = arguments.get("search", ""), workspace.masker
+    watch = StoreWatch(
+        workspace.store_file,
+        _query(arguments),
+        arguments.get("after"),
+        lambda exchange: not text or has_text(exchange, text, masker),
+    )
+    found: Exchange | None = None
+    try:
+        async with asyncio.timeout(timeout_s):
+            while found is None:
+                found = await asyncio.to_thread(watch.look)
+                await asyncio.sleep(0 if found else _POLL_S)
+            async with asyncio.timeout(_OUTCOME_S):
+                while found.response is None:
+                    await asyncio.sleep(_POLL_S)
+                    found = await asyncio.to_thread(watch.look) or found
+    except TimeoutError:
+        pass
+    finally:
+        watch.close()
+    if found is None:
+        workspace.say(note(f"no invocation arrived within {timeout_s:g} s; call again to keep waiting"))
+        return ToolOutput(None)
+    return capture_details(found, workspace.masker)
+
+
+def _query(arguments: Arguments) -> CaptureQuery:
+    verdict = arguments.get("verdict")
+    return CaptureQuery(
+        action=arguments.get("action"),
+        run_id=arguments.get("run_id"),
+        text=arguments.get("search", ""),
+        verdicts=() if verdict is None else (Status(verdict),),
+    )
+
+
+class StoreWatch:
+    """Finds the oldest capture that is new. It may be used in several threads, by one at a time.
+
+    New is what arrived after the capture `after`, or else after the first look. A capture is found if it matches the
+    query and `is_wanted` returns True for it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        query: CaptureQuery,
+        after: str | None,
+        is_wanted: Callable[[Exchange], bool] = lambda _: True,
+    ) -> None:
+        self._path, self._query, self._after, self._is_wanted = path, query, after, is_wanted
+        self._index: CaptureIndex | None = None
+        self._known = 0
+        self._has_looked = False
+        self._lock = Lock()
+
+    def look(self) -> Exchange | None:
+        """Return the oldest new capture that matches, or None; raises StoreError."""
+        with self._lock:
+            index = self._opened()
+            self._has_looked = True
+            if index is None:
+                return None
+            if index.catch_up(texts=0).is_reset:
+                self._known = 0
+            while listed := index.listed(index.page(self._query, after=self._known, limit=1, oldest_first=True)):
+                exchange = index.get(listed[0].exchange.invocation.id)[1]
+                if self._is_wanted(exchange):
+                    return exchange
+                self._known = listed[0].seq
+            return None
+
+    def close(self) -> None:
+        """Close the store, after a look that another thread has begun."""
+        with self._lock:
+            if self._index is not None:
+                self._index.close()
+                self._index = None
+
+    def _opened(self) -> CaptureIndex | None:
+        """Return the index; None until the store and the capture to begin after exist."""
+        if self._index is None:
+            if self._after is None and not self._path.exists():
+                return None
+            self._index = CaptureIndex(self._path, uses_texts=False)
+            self._known = self._first_known(self._index)
+        return self._index
+
+    def _first_known(self, index: CaptureIndex) -> int:
+        if self._after is not None:
+            index.catch_up_rows()
+            return index.get(self._after)[0]
+        return 0 if self._has_looked else index.newest
