@@ -27,7 +27,7 @@ def first_column(heading: str) -> set[str]:
 
 
 def test_signatures_page_lists_exactly_the_existing_causes() -> None:
-    assert first_column("Causes") == set(CAUSES)
+    assert first_column("Causes") == set(CAUSES), "list the cause in docs/reference/signatures.md"
 
 
 def test_signatures_page_lists_exactly_the_existing_statuses() -> None:
