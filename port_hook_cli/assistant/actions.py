@@ -1,4 +1,4 @@
-"""The tools that render a template, and the request of an action; sending the request needs `--allow-send`.
+"""The tools that render templates and the requests of actions. Sending a request needs `--allow-send`.
 
 A tool reads files of the working folder only, and what Port has under an identifier.
 """

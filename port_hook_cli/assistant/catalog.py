@@ -15,7 +15,7 @@ INSTRUCTIONS = (
 _MODULES = (reading, waiting, actions, sending)
 _DECLARED = [each for module in _MODULES for each in vars(module).values() if isinstance(each, AssistantTool)]
 TOOLS: tuple[AssistantTool, ...] = tuple(sorted(_DECLARED, key=lambda each: each.sends))
-"""All tools: in the order of their modules, and those that send after the others."""
+"""All tools, in the order of their modules. Tools that send come last."""
 
 
 def offered_tools(*, allow_send: bool) -> dict[str, AssistantTool]:

@@ -1,6 +1,6 @@
 """What a tool is: a function with the description and the JSON Schemas that a model reads.
 
-To add a tool, write a function with `@tool` in the module of its topic; `catalog.py` collects it. Captures go through
+To add a tool, write a function with `@tool` in the module of its topic. `catalog.py` collects it. Captures go through
 `capture_details` or `masked` (`results.py`) before they are returned. Decision 14 says what no tool may do.
 """
 
