@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from http import HTTPStatus
 from typing import NamedTuple
 
 from port_hook_cli.errors import UsageError
@@ -41,6 +40,8 @@ def format_status(status: int) -> str:
 
 def reason_phrase(status: int) -> str:
     """Return the reason phrase of a status, "" for an unknown one."""
+    from http import HTTPStatus  # takes a millisecond, and commands that expect a status need no phrase
+
     try:
         return HTTPStatus(status).phrase
     except ValueError:

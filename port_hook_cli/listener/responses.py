@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from port_hook_cli.http.web_pages import Foreign
 from port_hook_cli.invocations.models import Delivery, Headers, Response, Status, Verdict
-from port_hook_cli.invocations.payload import content_type_of
 
 _JSON = Headers((("content-type", "application/json"),))
 ReadFile = Callable[[str], bytes]
@@ -102,6 +101,8 @@ def parse_response(text: str, read_file: ReadFile) -> Response:
         return Response(status=int(status))
     if not colon:
         return Response(status=int(status), headers=_JSON, body=b"{}")
+    from port_hook_cli.invocations.payload import content_type_of  # `--help` starts faster without
+
     content = read_file(body[1:]) if body.startswith("@") else _encode(body)
     return Response(status=int(status), headers=Headers((("content-type", content_type_of(content)),)), body=content)
 
