@@ -2,8 +2,8 @@
 
 The names in `__all__` are as stable as the command line: see docs/reference/python.md. Everything else in the package
 is internal. The functions that send requests are coroutines; they print nothing and ask nothing, and problems that a
-user can fix are PortHookErrors with a `message`, a `hint` and a `code`. Without `secret` or `org`, settings are read
-from the same places as for the command line.
+user can fix, such as an argument that cannot be used, are PortHookErrors with a `message`, a `hint` and a `code`.
+Without `secret` or `org`, settings are read from the same places as for the command line.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, Unpack, runtime_checkable
 
 from port_hook_cli.actions.templates import UNDEFINED
@@ -22,18 +22,18 @@ from port_hook_cli.javascript.stringify import stringify
 from port_hook_cli.runtime import Runtime, silent_runtime
 from port_hook_cli.signatures.signing import Signer, TimestampUnit, signed_headers
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S, verify_signature
+from port_hook_cli.text.remark import Remark
 from port_hook_cli.text.secret import Secret
 
 if TYPE_CHECKING:
-    import asyncio
-
     from port_hook_cli.actions.action import PortAction
     from port_hook_cli.invocations.models import Invocation
     from port_hook_cli.listener.session import Listening
+    from port_hook_cli.listener.unread import UnreadExchanges
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.replay.rewriting import Edit
     from port_hook_cli.runs.updates import Reported
-    from port_hook_cli.trigger.action import RunTarget
+    from port_hook_cli.text.remark import Say
 
 __all__ = [
     "UNDEFINED",
@@ -81,7 +81,7 @@ def sign(payload: object, secret: str, *, timestamp: int | None = None) -> tuple
 
 
 def verify(
-    headers: HasItems | Iterable[tuple[str, str]],
+    headers: Headers | HasItems | Iterable[tuple[str, str]],
     body: bytes,
     secret: str,
     *,
@@ -90,11 +90,13 @@ def verify(
 ) -> Verdict:
     """Return the verdict on a request: its `status` and, unless that is `valid`, the `causes` with their fixes.
 
-    Accept a request only if `verdict.status == "valid"`. `headers` are pairs or an object with `items()`; the names may
-    have any case. `body` is the exact bytes. `now` is seconds since the epoch; the default is the current time. No
-    request raises an exception; an empty secret raises ValueError, because anyone could sign with it.
+    Accept a request only if `verdict.status == "valid"`. `headers` are the headers of an invocation, pairs, or an
+    object with `items()`; the names may have any case. `body` is the exact bytes. `now` is seconds since the epoch; the
+    default is the current time. No request raises an exception; an empty secret raises ValueError, because anyone could
+    sign with it.
     """
-    pairs = headers.items() if isinstance(headers, HasItems) else headers
+    # In `Headers`, `items` is not a method. Iterating it yields pairs.
+    pairs = headers.items() if not isinstance(headers, Headers) and isinstance(headers, HasItems) else headers
     fields = Headers(tuple((str(name), str(value)) for name, value in pairs))
     moment = time.time() if now is None else now
     return verify_signature(fields, body, _key(secret), now=moment, tolerance_s=tolerance_s)
@@ -104,8 +106,8 @@ def render(template: object, data: object, *, strict: bool = False) -> Any:
     """Return the JSON value that Port renders from a template (`{{ … }}` with jq) and `data`, or UNDEFINED.
 
     An expression that fails becomes None. With `strict` it raises RenderError. A number beyond the range of a double is
-    None, as in JSON.stringify. Needs the extra `render`. All calls of a process share one process of jq, which starts
-    with the first call; threads may call it.
+    None, as in JSON.stringify. All calls of a process share one process of jq, which starts with the first call.
+    Threads may call it.
     """
     from port_hook_cli.engines.renderer import shared_renderer
 
@@ -131,7 +133,8 @@ class RunAbout(TypedDict, total=False):
 class ReportFields(TypedDict, total=False):
     """What to report on a run, for `report_run`.
 
-    `status` ends the run. `log_level` and `output` are for runs of workflow nodes.
+    `status` ends the run. `cancelled`, `log_level` and `output` are for runs of workflow nodes. `failure` and `failed`
+    mean the same.
     """
 
     status: Literal["success", "failure", "failed", "cancelled"]
@@ -181,28 +184,34 @@ async def trigger(
 
     Raises PortHookError: for inputs that Port would refuse, an automation that does not run for its event, a file
     without an action, a missing secret, and a URL on another machine. A handler that does not respond is a delivery.
+    Raises TypeError for an unknown argument.
     """
     import secrets
 
+    from port_hook_cli import api_arguments as arguments
     from port_hook_cli.http.client import HttpClient
     from port_hook_cli.runs.ids import make_run_id
-    from port_hook_cli.trigger.action import Unmet, address, dispatch, make
+    from port_hook_cli.trigger.action import RunTarget, Unmet, address, dispatch, make
     from port_hook_cli.trigger.open_invoker import invoking
     from port_hook_cli.trigger.run_data import RunData, default_starter, read_by
 
-    runtime, target = silent_runtime(), _target(to)
-    found, access = await _find_action(action, runtime)
+    said = list[Remark]()
+    runtime, target = silent_runtime(), RunTarget(to=arguments.read_address("to", to))
+    timeout_s = arguments.read_seconds("timeout_s", timeout_s)
+    properties = {} if inputs is None else arguments.read_object("inputs", inputs)
+    given = arguments.read_all(about, arguments.ABOUT_A_RUN)
+    found, access = await _find_action(action, runtime, said.append)
     signer = Signer(_secret(secret, access))
     data = RunData(
-        properties=inputs or {},
-        by=read_by(about["by"]) if "by" in about else default_starter(found, about.get("event")),
-        entity=about.get("entity"),
-        event=about.get("event"),
-        secrets=about.get("secrets") or {},
+        properties=properties,
+        by=read_by(given["by"]) if "by" in given else default_starter(found, given.get("event")),
+        entity=given.get("entity"),
+        event=given.get("event"),
+        secrets=given.get("secrets", {}),
         origin="API",
-        operation=about.get("operation"),
+        operation=given.get("operation"),
     )
-    run_id, now = about.get("run_id") or make_run_id(secrets.choice), runtime.now()
+    run_id, now = given.get("run_id") or make_run_id(secrets.choice), runtime.now()
     with invoking(lambda: signer.secret) as invoker:
         made = await make(found, data, invoker, run_id=run_id, now=now, any_url=target.to is not None)
     if isinstance(made, Unmet):
@@ -211,18 +220,18 @@ async def trigger(
     ready = address(made, target, lambda: signer, id=runtime.new_id(), now=now)
     async with HttpClient(timeout_s=timeout_s) as client:
         delivery = await dispatch(ready, client, access.announce if secret is None else None)
-    notes = tuple(remark.text for remark in made.remarks)
+    notes = tuple(remark.text for remark in (*said, *made.remarks))
     return _sent(run_id, ready.invocation, delivery, notes=notes)
 
 
 async def replay(
-    source: str = "last",
+    source: str | PurePath = "last",
     *,
     to: str | int | None = None,
     changes: Mapping[str, Any] | None = None,
     secret: str | None = None,
     as_captured: bool = False,
-    store: Path | None = None,
+    store: str | PurePath | None = None,
     timeout_s: float = 40.0,
 ) -> Sent:
     """Send a captured request again, newly signed, and return it with its delivery.
@@ -238,34 +247,37 @@ async def replay(
     from contextlib import closing
     from functools import partial
 
+    from port_hook_cli import api_arguments as arguments
     from port_hook_cli.captures.database.opening import store_path
     from port_hook_cli.captures.store.finder import CaptureUse, Finder
     from port_hook_cli.http.client import HttpClient
     from port_hook_cli.replay.rewriting import Rewriter
     from port_hook_cli.replay.sending import announce, send
     from port_hook_cli.replay.store import find_source, keep_in_thread
-    from port_hook_cli.text.remark import say_nothing
 
-    runtime = silent_runtime()
-    access = _access(runtime)
+    said = list[Remark]()
+    runtime, target = silent_runtime(), arguments.read_address("to", to)
+    file, timeout_s = arguments.read_path("store", store), arguments.read_seconds("timeout_s", timeout_s)
+    name = arguments.read_name("source", source)
+    access = _access(runtime, said.append)
     signer = None if as_captured else Signer(_secret(secret, access))
-    edit = _edit(changes) if changes else None
+    edit = None if changes is None else _edit(arguments.read_object("changes", changes))
     if edit is not None and as_captured:
         raise UsageError("`as_captured` sends the body as it was captured.", hint="Leave out `changes`.")
     rewriter = Rewriter(signer=signer, now=runtime.now, new_id=runtime.new_id, edit=edit)
-    with closing(Finder(store, runtime, CaptureUse.SEND, say_nothing)) as finder:
-        found = await find_source(source, finder, access)
-    url = _target(to).to or found.forwarded_to or found.listener_target
+    with closing(Finder(file, runtime, CaptureUse.SEND, said.append)) as finder:
+        found = await find_source(name, finder, access)
+    url = target or found.forwarded_to or found.listener_target
     if url is None:
         raise UsageError(f"{found.name} was not forwarded to a handler on this machine.", hint="Pass `to`.")
     ready = rewriter.prepare(found, url)
     if secret is None and signer is not None:
         await announce([ready], access)
-    keep = partial(keep_in_thread, store_path(store, runtime.cwd), signer.secret if signer else None)
+    keep = partial(keep_in_thread, store_path(file, runtime.cwd), signer.secret if signer else None)
     async with HttpClient(timeout_s=timeout_s) as client:
         request = rewriter.finish(ready.draft)
         sent = await send(request, ready.url, client, keep if found.is_stored else None)
-    notes = tuple(note.text for note in ready.notes)
+    notes = (*(remark.text for remark in said), *(note.text for note in ready.notes))
     return _sent(ready.run_id, sent.request, sent.delivery, capture=sent.kept.capture, notes=notes)
 
 
@@ -274,26 +286,29 @@ async def report_run(run_id: str, *, org: str | None = None, **fields: Unpack[Re
 
     `run_id` is the id of an action run or of a workflow node's run. The status ends the run and is sent last. `org` is
     an organization of `port-hook login`. Raises PortHookError: for values that Port does not accept, missing
-    credentials, and when Port refuses the report or cannot be reached (`code` "port-api" or "run-ended").
+    credentials, and when Port refuses the report or cannot be reached (`code` "port-api" or "run-ended"). Raises
+    ValueError for an unknown status or log level, and TypeError for an unknown argument and for `logs` or `links` that
+    are not iterables of strings.
     """
+    from port_hook_cli import api_arguments as arguments
     from port_hook_cli.reporting.report import send_report
-    from port_hook_cli.runs.ids import check_run_id
     from port_hook_cli.runs.updates import RunReport, plan_report
+    from port_hook_cli.text.remark import say_nothing
 
-    report = RunReport.of(fields)
+    report = RunReport.of(arguments.read_all(fields, arguments.REPORT))
     if report.is_empty:
         raise UsageError("There is nothing to report.", hint="Pass `status`, `logs`, or another field.")
-    plan = plan_report(check_run_id(run_id), report)
-    async with _access(silent_runtime(), org=org, only_the_secret=False).client() as port:
+    plan = plan_report(arguments.read_run_id("run_id", run_id), report)
+    chosen = None if org is None else arguments.read_text("org", org)
+    async with _access(silent_runtime(), say_nothing, org=chosen, only_the_secret=False).client() as port:
         return await send_report(port, plan)
 
 
 class Listener:
     """A running listener, which `listen` opens."""
 
-    def __init__(self, running: Listening, arrived: asyncio.Queue[Exchange]) -> None:
-        self._running = running
-        self._arrived = arrived
+    def __init__(self, running: Listening, unread: UnreadExchanges) -> None:
+        self._running, self._unread = running, unread
 
     @property
     def url(self) -> str:
@@ -303,12 +318,15 @@ class Listener:
     async def next(self, timeout_s: float | None = None) -> Exchange:
         """Return the next exchange: its `invocation`, `verdict`, `payload` and `response`.
 
-        Raises TimeoutError if none arrives within `timeout_s` seconds; None waits indefinitely.
+        Raises TimeoutError if none arrives within `timeout_s` seconds; None waits indefinitely. If more than 1,000
+        exchanges or 64 MiB of bodies wait to be read, the oldest are dropped. They stay in the capture store.
         """
         import asyncio
 
-        async with asyncio.timeout(timeout_s):
-            return await self._arrived.get()
+        from port_hook_cli.api_arguments import read_seconds
+
+        async with asyncio.timeout(None if timeout_s is None else read_seconds("timeout_s", timeout_s)):
+            return await self._unread.next()
 
 
 @asynccontextmanager
@@ -317,7 +335,7 @@ async def listen(
     forward_to: str | int | None = None,
     secret: str | None = None,
     port: int = 0,
-    store: Path | None = None,
+    store: str | PurePath | None = None,
     forward_timeout_s: float = 30.0,
 ) -> AsyncIterator[Listener]:
     """Receive invocations on 127.0.0.1: verify, save and forward them. A context manager that yields the listener.
@@ -331,56 +349,55 @@ async def listen(
     """
     import asyncio
 
+    from port_hook_cli import api_arguments as arguments
     from port_hook_cli.invocations.routes import Routes
-    from port_hook_cli.listener.observers import Observer
     from port_hook_cli.listener.policy import Policy
     from port_hook_cli.listener.serving import ListenPlan
     from port_hook_cli.listener.session import Session, listening
-
-    arrived: asyncio.Queue[Exchange] = asyncio.Queue()
-
-    class Arrivals(Observer):
-        """Passes exchanges on."""
-
-        def exchanged(self, exchange: Exchange) -> None:
-            arrived.put_nowait(exchange)
-
-    runtime = silent_runtime()
-    policy = Policy(secret=_secret(secret, _access(runtime)), routes=Routes(default=_target(forward_to).to))
-    plan = ListenPlan(policy=policy, port=port, store=store, forward_timeout_s=forward_timeout_s)
-    async with listening(Session(plan=plan), runtime, [Arrivals()], asyncio.Event()) as running:
-        yield Listener(running, arrived)
-
-
-def _access(runtime: Runtime, *, org: str | None = None, only_the_secret: bool = True) -> PortAccess:
-    from port_hook_cli.port_api.access import PortAccess
-    from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET
+    from port_hook_cli.listener.unread import UnreadExchanges
     from port_hook_cli.text.remark import say_nothing
 
-    return PortAccess(runtime, say_nothing, org=org, needs=ONLY_THE_SECRET if only_the_secret else ALL_NEEDS)
+    runtime, unread = silent_runtime(), UnreadExchanges()
+    routes = Routes(default=arguments.read_address("forward_to", forward_to))
+    plan = ListenPlan(
+        policy=Policy(secret=_secret(secret, _access(runtime, say_nothing)), routes=routes),
+        port=arguments.read_port("port", port),
+        store=arguments.read_path("store", store),
+        forward_timeout_s=arguments.read_seconds("forward_timeout_s", forward_timeout_s),
+    )
+    async with listening(Session(plan=plan), runtime, [unread], asyncio.Event()) as running:
+        yield Listener(running, unread)
+
+
+def _access(runtime: Runtime, say: Say, *, org: str | None = None, only_the_secret: bool = True) -> PortAccess:
+    from port_hook_cli.port_api.access import PortAccess
+    from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET
+
+    return PortAccess(runtime, say, org=org, needs=ONLY_THE_SECRET if only_the_secret else ALL_NEEDS)
 
 
 def _secret(secret: str | None, access: PortAccess) -> Secret:
-    return access.secret if secret is None else _key(secret)
+    if secret is None:
+        return access.secret
+    from port_hook_cli.api_arguments import read_text
+
+    if not read_text("secret", secret):
+        raise UsageError("`secret` is empty.", hint="Check whether PORT_CLIENT_SECRET is set.")
+    return Secret(secret)
 
 
-def _target(to: str | int | None) -> RunTarget:
-    from port_hook_cli.invocations.targets import read_target
-    from port_hook_cli.trigger.action import RunTarget
-
-    return RunTarget(to=None if to is None else read_target(str(to), "`to`"))
-
-
-async def _find_action(action: str | PurePath | Mapping[str, Any], runtime: Runtime) -> tuple[PortAction, PortAccess]:
+async def _find_action(
+    action: str | PurePath | Mapping[str, Any], runtime: Runtime, say: Say
+) -> tuple[PortAction, PortAccess]:
     from port_hook_cli.actions.action import PortAction, webhook_action
-    from port_hook_cli.text.remark import say_nothing
+    from port_hook_cli.api_arguments import read_name, read_object
     from port_hook_cli.trigger.action_files import find_action, locate
 
     if isinstance(action, Mapping):
-        return webhook_action(action), _access(runtime)
-    source = locate(str(action), runtime)
-    access = _access(runtime, only_the_secret=source.file is not None)
-    found = await find_action(source, access, runtime, say_nothing)
+        return webhook_action(read_object("action", action)), _access(runtime, say)
+    source = locate(read_name("action", action), runtime)
+    access = _access(runtime, say, only_the_secret=source.file is not None)
+    found = await find_action(source, access, runtime, say)
     if not isinstance(found, PortAction) or found.is_message:
         raise UsageError(
             f"{action} is not an action with a webhook.", hint="Pass an action or automation that has one."
@@ -388,14 +405,12 @@ async def _find_action(action: str | PurePath | Mapping[str, Any], runtime: Runt
     return found, access
 
 
-def _edit(changes: Mapping[str, Any]) -> Edit:
+def _edit(changes: Mapping[str, Any]) -> Edit | None:
     from port_hook_cli.javascript.paths import JsonPath
-    from port_hook_cli.javascript.values import read_json, write_json
     from port_hook_cli.replay.editing import Assignment, Edits
 
-    return Edits(
-        assignments=[Assignment(JsonPath.parse(path), read_json(write_json(value))) for path, value in changes.items()]
-    ).apply
+    assignments = [Assignment(JsonPath.parse(path), value) for path, value in changes.items()]
+    return Edits(assignments=assignments).apply if assignments else None
 
 
 def _sent(

@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 import subprocess
 import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from email.message import Message
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import port_hook_cli
-from port_hook_cli import UNDEFINED, Status, api, render, sign, verify
+from port_hook_cli import UNDEFINED, Status, api, api_arguments, render, sign, verify
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.api import PortHookError, listen, replay, trigger
 from port_hook_cli.engines.renderer import shared_renderer
+from port_hook_cli.invocations.source import OpenSource, SourceContext
+from port_hook_cli.listener import unread
+from port_hook_cli.listener.policy import Policy
+from port_hook_cli.listener.serving import ListenPlan
+from port_hook_cli.listener.session import Session, listening
+from port_hook_cli.runtime import silent_runtime
+from port_hook_cli.text.secret import Secret
 from tests.processes import environment_without_coverage
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import handler
 
 SECRET = "a-secret"
+RUN_ID = "r_QOz6WoOB1Q2lmhZZ"
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -146,6 +156,17 @@ async def test_triggered_request_is_received_verified_and_replayed_with_changes(
         saved = await replay(again.run_id or "", to=backend.url, secret=SECRET, store=store)
     assert (sent.delivery.status, received.verdict.status, received.payload.run_id) == (200, "valid", sent.run_id)
     assert received.invocation.body == sent.body
+    for request in (received.invocation, changed.invocation):
+        assert verify(request.headers, request.body, SECRET).status is Status.VALID
+    headers = received.invocation.headers
+    assert (headers["Content-Type"], "X-PORT-signature" in headers, "x-nope" in headers, len(headers)) == (
+        "application/json",
+        True,
+        False,
+        len(list(headers)),
+    )
+    with pytest.raises(KeyError, match="x-nope"):
+        headers["x-nope"]
     assert (again.delivery.ok, again.run_id, again.capture) == (True, sent.run_id, "")
     assert (saved.delivery.ok, len(saved.capture), saved.body) == (True, 12, again.body)
     assert changed.verdict.status == "valid"
@@ -194,6 +215,132 @@ async def test_replay_needs_a_target_and_changes_only_what_is_newly_signed(tmp_p
         await replay(str(tmp_path / "payload.json"), secret=SECRET)
     with pytest.raises(PortHookError, match="sends the body as it was captured"):
         await replay("last", changes={"a": 1}, as_captured=True)
+
+
+async def calls(name: str, arguments: dict[str, Any]) -> None:
+    """Call a coroutine of the API by name, or open and close `listen`, without reaching anything."""
+    if name == "listen":
+        async with listen(**{"secret": SECRET, **arguments}):
+            return
+    required: dict[str, dict[str, Any]] = {
+        "trigger": {"action": create_vm_action(), "inputs": {"title": "a"}, "to": 1, "secret": SECRET},
+        "replay": {"source": "payload.json", "to": 1, "secret": SECRET},
+        "report_run": {"run_id": RUN_ID},
+    }
+    await getattr(api, name)(**{**required[name], **arguments})
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        *(("trigger", {name: 5}) for name in ("action", "inputs", "entity", "event", "by", "secrets", "secret")),
+        *(("trigger", {name: {"a": object()}}) for name in ("inputs", "entity", "event", "by", "secrets")),
+        ("trigger", {"action": {**create_vm_action(), "title": object()}}),
+        ("trigger", {"entity": []}),
+        ("trigger", {"secrets": {"a": 5}}),
+        ("trigger", {"operation": "UPDATE"}),
+        ("trigger", {"operation": []}),
+        ("trigger", {"run_id": 5}),
+        *((name, {"to": to}) for name in ("trigger", "replay") for to in (0, -1, 65536, True, 1.5, b"", "x:70000")),
+        *((name, {"timeout_s": s}) for name in ("trigger", "replay") for s in (-1, math.nan, math.inf, 10**400, "1")),
+        *(("replay", {name: 5}) for name in ("source", "changes", "secret", "store")),
+        ("replay", {"changes": {"a": object()}}),
+        *((name, {"store": f"a{char}b"}) for name in ("replay", "listen") for char in "\0\ud800"),
+        ("replay", {"source": "\ud800"}),
+        *((name, {"secret": ""}) for name in ("trigger", "replay", "listen")),
+        *(("report_run", {name: 5}) for name in ("run_id", "org", "label", "summary", "external_run_id", "output")),
+        ("report_run", {"output": {"a": object()}}),
+        *(("listen", {"port": port}) for port in (-1, 65536, True, "80", None)),
+        *(("listen", {"forward_to": to}) for to in (0, 65536, True, 1.5)),
+        *(("listen", {name: value}) for name, value in (("store", 5), ("secret", 5), ("forward_timeout_s", math.nan))),
+    ],
+)
+async def test_value_that_cannot_be_used_is_a_usage_error_that_names_the_argument(
+    name: str, arguments: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {"status": "success", **arguments} if name == "report_run" else arguments
+    with pytest.raises(PortHookError, match=f"`{next(iter(arguments))}") as refused:
+        await calls(name, given)
+    assert refused.value.code == "usage"
+    assert len(refused.value.message) < 300
+
+
+@pytest.mark.parametrize("run_id", ["", "r_a b", "https://app.port.io/run?runId=r_QOz6WoOB1Q2lmhZZ"])
+async def test_run_id_is_checked_as_on_the_command_line(run_id: str) -> None:
+    with pytest.raises(PortHookError, match="run id"):
+        await calls("trigger", {"run_id": run_id})
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "error", "message"),
+    [
+        ("trigger", {"entitty": {}}, TypeError, "unknown arguments: entitty; known are entity, event, by"),
+        ("report_run", {"link": "x", "log": "y"}, TypeError, "unknown arguments: link, log; known are status, label"),
+        ("report_run", {"logs": "done"}, TypeError, "`logs` must be an iterable of strings, not str"),
+        ("report_run", {"links": 5}, TypeError, "`links` must be an iterable of strings, not int"),
+        ("report_run", {"logs": ["a", b"b"]}, TypeError, "`logs` must contain only strings, not bytes"),
+        ("report_run", {"status": "done"}, ValueError, "must be success, failure, failed or cancelled, not 'done'"),
+        ("report_run", {"log_level": "x"}, ValueError, "`log_level` must be debug, info, warn or error, not 'x'"),
+    ],
+)
+async def test_mistake_in_a_call_names_what_is_known(
+    name: str, arguments: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        await calls(name, arguments)
+
+
+def test_every_argument_of_a_run_and_a_report_is_read() -> None:
+    assert list(api_arguments.ABOUT_A_RUN) == list(api.RunAbout.__annotations__)
+    assert list(api_arguments.REPORT) == list(api.ReportFields.__annotations__)
+
+
+async def test_notes_are_what_the_command_line_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PORT_CLIENT_SECRET", raising=False)
+    (tmp_path / ".env").write_text(f"PORT_CLIENT_SECRET={SECRET}\n")
+    (tmp_path / "payload.json").write_text("{}")
+    with handler() as backend:
+        sent = await trigger(create_vm_action(), {"title": "a"}, to=backend.port)
+        again = await replay(PurePath("payload.json"), to=backend.port, store="captures.db")
+    assert [each.notes[0] for each in (sent, again)] == ["client secret from ./.env"] * 2
+
+
+async def test_unread_exchanges_are_dropped_beyond_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unread, "MAX_UNREAD", 3)
+    monkeypatch.setattr(unread, "MAX_UNREAD_BYTES", 4_000)
+    async with listen(secret=SECRET, store=str(tmp_path / "captures.db")) as listener:
+        long = "x" * 5_000
+        for titles, left in (("abcde", ["c", "d", "e"]), (["f", long], [long])):
+            for title in titles:
+                await trigger(create_vm_action(), {"title": title}, to=listener.url, secret=SECRET)
+            assert [(await listener.next(20)).payload.inputs["title"] for _ in left] == left
+        with pytest.raises(TimeoutError):
+            await listener.next(0.01)
+        with pytest.raises(PortHookError, match="`timeout_s`"):
+            await listener.next(math.nan)
+
+
+async def never_opens(_: SourceContext) -> Any:
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("sources", [[never_opens], []], ids=["while it opens", "while it waits"])
+async def test_canceled_listener_leaves_no_task(sources: list[OpenSource], tmp_path: Path) -> None:
+    plan = ListenPlan(policy=Policy(secret=Secret(SECRET)), port=0, store=tmp_path / "captures.db")
+    before = asyncio.all_tasks()
+
+    async def run() -> None:
+        async with listening(Session(plan=plan, sources=sources), silent_runtime(), [], asyncio.Event()) as running:
+            await running.wait()
+
+    task = asyncio.create_task(run())
+    await asyncio.sleep(0.3)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert asyncio.all_tasks() == before
 
 
 async def test_run_is_reported_with_the_settings_of_the_process() -> None:

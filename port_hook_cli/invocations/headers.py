@@ -49,6 +49,20 @@ class Headers:
         wanted = name.lower()
         return self.items[self.names.index(wanted)][1] if wanted in self.names else None
 
+    def __getitem__(self, name: str) -> str:
+        """Return the first value of the field `name`; raises KeyError if there is none."""
+        value = self.get(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether there is a field `name`."""
+        return name.lower() in self.names
+
+    def __len__(self) -> int:
+        return len(self.items)
+
     def without(self, *names: str) -> Headers:
         """Return these headers without the fields named in `names`."""
         dropped = {name.lower() for name in names}

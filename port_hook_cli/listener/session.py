@@ -238,10 +238,10 @@ class Listening:
     async def wait(self) -> Ended:
         """Wait until the session is stopped or over, end it, and return how it ended."""
         waits = [asyncio.create_task(event.wait()) for event in (self.stop, self._watcher.over)]
-        timeout_s = self._session.plan.timeout_s
-        _, pending = await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        for task in pending:
-            task.cancel()
+        try:
+            await asyncio.wait(waits, timeout=self._session.plan.timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await _cancel(*waits)
         return await self.end()
 
     async def end(self) -> Ended:
@@ -283,14 +283,21 @@ def _local_url_for_sandbox(api_url: str, local_url: str) -> str:
 async def _unless_stopped(opening: Coroutine[Any, Any, None], listener: Listening) -> None:
     """Await `opening`, or raise StoppedEarly if the user presses Ctrl-C first: opening a tunnel may take seconds."""
     task, stopped = asyncio.create_task(opening), asyncio.create_task(listener.stop.wait())
-    await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if task.done():
-        return task.result()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)  # its errors do not matter any more
+    try:
+        await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+    finally:
+        await _cancel(task, stopped)
     listener.observer.notice("Stopped before it was ready.")
     raise StoppedEarly
+
+
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks and wait until they have ended. Their errors do not matter any more."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _stopping_lines(flow: Pipeline) -> Iterator[str]:

@@ -16,6 +16,7 @@ from port_hook_cli.javascript.stringify import MAX_DEPTH
 from port_hook_cli.kafka.messages import MAX_BYTES, MAX_MESSAGES
 from port_hook_cli.listener.port_runs import MAX_FOLLOWED
 from port_hook_cli.listener.server import FIRST_HEAD_S, MAX_CONNECTIONS, MIN_CAPACITY
+from port_hook_cli.listener.unread import MAX_UNREAD, MAX_UNREAD_BYTES
 from port_hook_cli.port_api.retries import MAX_TRIES, MAX_WAIT_S
 from port_hook_cli.reporting.spool import MAX_KEPT_BYTES
 from port_hook_cli.runs.updates import REQUEST_LIMIT
@@ -49,6 +50,8 @@ KIB, MIB = 1024, 1024 * 1024
         ("how-to/report-a-run.md", "Port's limit of 1 MiB for a request", REQUEST_LIMIT, MIB),
         ("how-to/report-a-run.md", "It watches 20 runs at the same time", MAX_FOLLOWED, 20),
         ("reference/mcp.md", "A result has at most 40,000 characters", MAX_CHARACTERS, 40_000),
+        ("reference/python.md", "more than 1,000 exchanges", MAX_UNREAD, 1_000),
+        ("reference/python.md", "64 MiB of bodies", MAX_UNREAD_BYTES, 64 * MIB),
         ("reference/sandbox.md", "a body over 1 MiB", REQUEST_LIMIT, MIB),
         ("reference/sandbox.md", "retains 1,000 action runs, 1,000 workflow runs", MAX_RUNS, 1_000),
         ("reference/sandbox.md", "the latest 1,000 log entries of each node run", MAX_LOGS, 1_000),

@@ -1,0 +1,157 @@
+"""Reads the arguments of the Python API: the only place that checks their types.
+
+A reader gets the name of an argument and its value. It returns the value to use, or raises UsageError, whose message
+names the argument.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path, PurePath
+from typing import Any, NoReturn, TypeAlias
+
+from port_hook_cli.actions.action import OPERATIONS
+from port_hook_cli.errors import UsageError
+from port_hook_cli.invocations.targets import read_target
+from port_hook_cli.javascript.stringify import NotJson
+from port_hook_cli.javascript.values import read_json, write_json
+from port_hook_cli.runs.ids import check_run_id
+from port_hook_cli.runs.updates import LogLevel, RunStatus
+from port_hook_cli.text.safe import brief
+
+Reader: TypeAlias = Callable[[str, Any], Any]
+
+_LARGEST_PORT = 65535
+
+
+def read_all(given: Mapping[str, Any], readers: Mapping[str, Reader]) -> dict[str, Any]:
+    """Return what the readers return for the arguments that are not None. Raises TypeError for unknown arguments."""
+    if unknown := given.keys() - readers.keys():
+        raise TypeError(f"unknown arguments: {', '.join(sorted(unknown))}; known are {', '.join(readers)}")
+    return {name: readers[name](name, value) for name, value in given.items() if value is not None}
+
+
+def read_text(name: str, value: object) -> str:
+    """Return a string."""
+    return value if isinstance(value, str) else _refuse(name, "a string", value)
+
+
+def read_texts(name: str, value: object) -> tuple[str, ...]:
+    """Return an iterable of strings. Raises TypeError for a single string, whose characters nobody means."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(f"`{name}` must be an iterable of strings, not {type(value).__name__}")
+    texts = tuple(value)
+    for each in texts:
+        if not isinstance(each, str):
+            raise TypeError(f"`{name}` must contain only strings, not {type(each).__name__}")
+    return texts
+
+
+def read_name(name: str, value: object) -> str:
+    """Return the name of something that can be in a file: a string or a path."""
+    text = str(value) if isinstance(value, str | PurePath) else _refuse(name, "a string or a path", value)
+    try:
+        can_be_file = b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        can_be_file = False
+    if not can_be_file:
+        raise UsageError(f"`{name}` has a character that no file's name can have: {brief(repr(text))}.")
+    return text
+
+
+def read_path(name: str, value: object) -> Path | None:
+    """Return the path of a file, or None."""
+    return None if value is None else Path(read_name(name, value))
+
+
+def read_seconds(name: str, value: object) -> float:
+    """Return a duration in seconds."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= sys.float_info.max:
+        return float(value)
+    raise UsageError(f"`{name}` must be a finite number of seconds, 0 or more, not {brief(repr(value))}.")
+
+
+def read_port(name: str, value: object, *, least: int = 0) -> int:
+    """Return a port from `least` to 65535."""
+    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= _LARGEST_PORT:
+        return value
+    raise UsageError(f"`{name}` must be a port from {least} to {_LARGEST_PORT}, not {_shown(value)}.")
+
+
+def read_address(name: str, value: object) -> str | None:
+    """Return the URL of a target: a URL, or a port on this machine."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return read_target(value, f"`{name}`")
+    if isinstance(value, bool) or not isinstance(value, int):
+        _refuse(name, "a URL or a port", value)
+    return read_target(str(read_port(name, value, least=1)), f"`{name}`")
+
+
+def read_object(name: str, value: object) -> dict[str, Any]:
+    """Return a mapping as a JSON object."""
+    if not isinstance(value, Mapping):
+        _refuse(name, "a mapping", value)
+    try:
+        found: dict[str, Any] = read_json(write_json(dict(value)))
+    except NotJson as problem:
+        raise UsageError(f"`{name}` is not JSON: {brief(problem.fault)}.") from problem
+    return found
+
+
+def read_choice(*choices: str, error: type[Exception] = UsageError) -> Reader:
+    """Return a reader of one of several strings, which raises `error` for anything else."""
+
+    def read(name: str, value: object) -> str:
+        if isinstance(value, str) and value in choices:
+            return value
+        *first, last = choices
+        raise error(f"`{name}` must be {', '.join(first)} or {last}, not {_shown(value)}.")
+
+    return read
+
+
+def read_secrets(name: str, value: object) -> dict[str, str]:
+    """Return secrets by name."""
+    secrets = read_object(name, value)
+    return {key: read_text(f"{name}[{brief(repr(key))}]", secret) for key, secret in secrets.items()}
+
+
+def read_run_id(name: str, value: object) -> str:
+    """Return the id of a run."""
+    return check_run_id(read_text(name, value))
+
+
+ABOUT_A_RUN: Mapping[str, Reader] = {
+    "entity": read_object,
+    "event": read_object,
+    "by": read_object,
+    "secrets": read_secrets,
+    "operation": read_choice(*OPERATIONS),
+    "run_id": read_run_id,
+}
+"""What a run is about, for `trigger`."""
+
+REPORT: Mapping[str, Reader] = {
+    "status": read_choice(*RunStatus, error=ValueError),
+    "label": read_text,
+    "summary": read_text,
+    "links": read_texts,
+    "external_run_id": read_text,
+    "logs": read_texts,
+    "log_level": read_choice(*LogLevel, error=ValueError),
+    "output": read_object,
+}
+"""What to report on a run, for `report_run`."""
+
+
+def _refuse(name: str, wanted: str, value: object) -> NoReturn:
+    # The value may be a secret, so only its type is shown.
+    raise UsageError(f"`{name}` must be {wanted}, not {type(value).__name__}.")
+
+
+def _shown(value: object) -> str:
+    return brief(repr(value)) if isinstance(value, str | int | float) else type(value).__name__
