@@ -36,7 +36,7 @@ export const Detail = memo(({ id, tab, against, session, version, replayed, acti
         aria-controls="panel" tabindex=${shown === name ? 0 : -1} onClick=${() => actions.tab(name)} onKeyDown=${(event) => onTabKey(event, name, actions)}>${label}</button>`)}
       ${against && html`<button type="button" role="tab" id="tab-compare" aria-selected="true" aria-controls="panel">Comparison</button>`}
     </div>
-    <div class="panel" id="panel" role="tabpanel" aria-labeledby=${`tab-${shown}`} tabindex="0">
+    <div class="panel" id="panel" role="tabpanel" aria-labelledby=${`tab-${shown}`} tabindex="0">
       ${replayed && shown !== "edit" && html`<${Replayed} capture=${capture} replayed=${replayed} actions=${actions} />`}
       ${shown === "summary" && html`<${Summary} capture=${capture} session=${session} actions=${actions} />`}
       ${shown === "body" && html`<${Body} id=${capture.row.id} part="request" body=${capture.request.body} headers=${capture.request.headers} />`}
