@@ -30,4 +30,8 @@ async def approve(port: int, count: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(approve(int(sys.argv[1]), int(sys.argv[2])))
+    try:
+        port, count = map(int, sys.argv[1:])
+    except ValueError:
+        sys.exit(__doc__)
+    asyncio.run(approve(port, count))

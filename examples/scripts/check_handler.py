@@ -28,9 +28,13 @@ async def check(action: str, to: str, inputs: dict[str, str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    name, target, *pairs = sys.argv[1:]
     try:
-        found = asyncio.run(check(name, target, dict(pair.split("=", 1) for pair in pairs)))
+        name, target, *pairs = sys.argv[1:]
+        inputs = dict(pair.split("=", 1) for pair in pairs)
+    except ValueError:
+        sys.exit(__doc__)
+    try:
+        found = asyncio.run(check(name, target, inputs))
     except PortHookError as problem:
         sys.exit(f"error: {problem.message}\nhint: {problem.hint}")
     sys.exit("\n".join(found) or None)

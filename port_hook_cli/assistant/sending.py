@@ -52,8 +52,8 @@ from port_hook_cli.text.secret import Secret
 DEFAULT_TIMEOUT_S = 30
 MAX_TIMEOUT_S = 55
 TO = (
-    "The target on this machine, or the one that the user allows: a port or a URL. Without a path, the request's own "
-    "path and query are used. Default: the user's"
+    "The target on this machine, or the target that the user allows: a port or a URL. Without a path, the request's "
+    "own path and query are used. Default: the user's"
 )
 TIMEOUT: Schema = {
     "type": "number",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
@@ -102,7 +103,7 @@ def captures(
         open_captures(store, runtime, sayer(runtime), show_only=True) as kept,
         open_body_filter(jq, sayer(runtime), name="the expression of --jq") as bodies,
     ):
-        found = kept.select(wanted, limit=limit or None, bodies=bodies)
+        found = kept.select(wanted, limit=min(limit, sys.maxsize) or None, bodies=bodies)
         count = _emit_all(found, runtime) if as_json else _list_all(list(found), runtime, pager=not no_pager)
     if not count:
         for line in _NONE if wanted == StoreFilter() and jq is None else _NO_MATCH:

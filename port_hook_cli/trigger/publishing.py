@@ -155,6 +155,9 @@ def find_captured(name: str, runtime: Runtime, say: Say) -> Exchange | None:
     if name != _LAST and not _is_id(name):
         return None
     with closing(Finder(None, runtime, CaptureUse.SEND, say)) as captures:
+        if name != _LAST and captures.has_no_store():
+            return None
+        captures.store()  # a store that cannot be used, such as another user's, is an error and not an unknown id
         try:
             return captures.find(name).exchange
         except StoreError:

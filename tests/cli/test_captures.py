@@ -175,6 +175,11 @@ def test_captures_json_prints_one_summary_per_line(run: Run, kept: None) -> None
     assert second["received_at"] == "2023-11-14T22:13:20.000Z"
 
 
+def test_captures_lists_all_when_the_limit_exceeds_every_store(run: Run, kept: None) -> None:
+    result = run("captures", "--limit", "99999999999999999999", "--json")
+    assert (result.code, result.out) == (0, run("captures", "--json").out)
+
+
 def test_captures_lists_the_latest_20_by_default(run: Run, folder: Path) -> None:
     with open_store(None, folder, create=True) as store:
         store.add([an_exchange(an_invocation(id=f"{number:012x}")) for number in range(30)])

@@ -71,6 +71,16 @@ async def test_scripts_check_a_handler_and_report_its_runs(tmp_path: Path) -> No
     assert (ended.report.status, ended.report.summary) == ("SUCCESS", "Approved by a script.")
 
 
+@pytest.mark.parametrize("arguments", [["approve_runs.py"], ["check_handler.py", "a.json", "8000", "title"]])
+def test_scripts_print_how_they_are_used_when_an_argument_is_missing(arguments: list[str]) -> None:
+    name, *others = arguments
+    command = [sys.executable, str(EXAMPLES / "scripts" / name), *others]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert result.returncode == 1
+    assert f"examples/scripts/{name}" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_the_python_handler_refuses_a_request_signed_with_another_secret(run: Run) -> None:
     with running(
         sys.executable, str(EXAMPLES / "handler.py"), "0", env={"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "a"}

@@ -127,7 +127,7 @@ class Finder:
 
         if found := self._file(name, can_be_missing=True):
             return found
-        captures = None if self._has_no_store() else self.store()
+        captures = None if self.has_no_store() else self.store()
         captured = None if captures is None else captures.newest(run_id=name, originals=True)
         if captured is not None:
             return FoundRequest(name, captured, is_stored=True)
@@ -198,7 +198,8 @@ class Finder:
             )
         return self.store().get(name)
 
-    def _has_no_store(self) -> bool:
+    def has_no_store(self) -> bool:
+        """Return whether no store is named and the current directory has none."""
         from port_hook_cli.captures.database.opening import store_path
 
         return self._option is None and not store_path(None, self._runtime.cwd).exists()

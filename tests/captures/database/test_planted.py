@@ -531,6 +531,9 @@ def test_a_read_only_store_of_another_user_is_shown_with_a_note_and_neither_repl
     replayed = read_only(folder, "replay", "last", "--to", "1", "--as-captured")
     assert replayed.returncode == 8
     assert "belongs to another user" in replayed.stderr
+    published = read_only(folder, "trigger", "0123456789ab", "--kafka", "127.0.0.1:1", "--no-sign")
+    assert published.returncode == 8
+    assert "belongs to another user" in published.stderr
     inspected = read_only(folder, "inspect")
     assert inspected.returncode == 8
     assert "belongs to another user" in inspected.stderr
