@@ -28,8 +28,8 @@ from port_hook_cli.text.secret import Secret
 if TYPE_CHECKING:
     from port_hook_cli.actions.action import PortAction
     from port_hook_cli.invocations.models import Invocation
+    from port_hook_cli.listener.observers import UnreadExchanges
     from port_hook_cli.listener.session import Listening
-    from port_hook_cli.listener.unread import UnreadExchanges
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.replay.rewriting import Edit
     from port_hook_cli.runs.updates import Reported
@@ -351,10 +351,10 @@ async def listen(
 
     from port_hook_cli import api_arguments as arguments
     from port_hook_cli.invocations.routes import Routes
+    from port_hook_cli.listener.observers import UnreadExchanges
     from port_hook_cli.listener.policy import Policy
     from port_hook_cli.listener.serving import ListenPlan
     from port_hook_cli.listener.session import Session, listening
-    from port_hook_cli.listener.unread import UnreadExchanges
     from port_hook_cli.text.remark import say_nothing
 
     runtime, unread = silent_runtime(), UnreadExchanges()

@@ -24,7 +24,7 @@ from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.api import PortHookError, listen, replay, trigger
 from port_hook_cli.engines.renderer import shared_renderer
 from port_hook_cli.invocations.source import OpenSource, SourceContext
-from port_hook_cli.listener import unread
+from port_hook_cli.listener import observers
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.serving import ListenPlan
 from port_hook_cli.listener.session import Session, listening
@@ -308,8 +308,8 @@ async def test_notes_are_what_the_command_line_says(tmp_path: Path, monkeypatch:
 
 
 async def test_unread_exchanges_are_dropped_beyond_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unread, "MAX_UNREAD", 3)
-    monkeypatch.setattr(unread, "MAX_UNREAD_BYTES", 4_000)
+    monkeypatch.setattr(observers, "MAX_UNREAD", 3)
+    monkeypatch.setattr(observers, "MAX_UNREAD_BYTES", 4_000)
     async with listen(secret=SECRET, store=str(tmp_path / "captures.db")) as listener:
         long = "x" * 5_000
         for titles, left in (("abcde", ["c", "d", "e"]), (["f", long], [long])):

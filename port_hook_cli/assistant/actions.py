@@ -17,8 +17,17 @@ from port_hook_cli.actions.templates import rendering_record
 from port_hook_cli.assistant.reading import as_in_node
 from port_hook_cli.assistant.results import ToolOutput, without_signature
 from port_hook_cli.assistant.sending import DEFAULT_TIMEOUT_S, TIMEOUT, TO, allowed_target
-from port_hook_cli.assistant.tool import UNTRUSTED, Arguments, Schema, a_flag, a_text, an_object, one_of, tool
-from port_hook_cli.assistant.workspace import Workspace
+from port_hook_cli.assistant.tool import (
+    UNTRUSTED,
+    Arguments,
+    Schema,
+    Workspace,
+    a_flag,
+    a_text,
+    an_object,
+    one_of,
+    tool,
+)
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.errors import UsageError
 from port_hook_cli.files.user_files import DOCUMENT_SUFFIXES, documents_in

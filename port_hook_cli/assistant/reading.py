@@ -28,6 +28,7 @@ from port_hook_cli.assistant.tool import (
     UNTRUSTED,
     VERDICT,
     Arguments,
+    Workspace,
     a_count,
     a_flag,
     a_text,
@@ -36,7 +37,6 @@ from port_hook_cli.assistant.tool import (
     some_texts,
     tool,
 )
-from port_hook_cli.assistant.workspace import Workspace
 from port_hook_cli.captures.documents.request_file import SavedRequest, explain, from_exchange
 from port_hook_cli.captures.store.finder import CaptureUse, Finder, open_body_filter
 from port_hook_cli.errors import UsageError

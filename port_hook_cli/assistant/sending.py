@@ -18,6 +18,7 @@ from port_hook_cli.assistant.tool import (
     UNTRUSTED,
     Arguments,
     Schema,
+    Workspace,
     a_flag,
     a_text,
     an_object,
@@ -25,7 +26,6 @@ from port_hook_cli.assistant.tool import (
     some_texts,
     tool,
 )
-from port_hook_cli.assistant.workspace import Workspace
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.client import HttpClient

@@ -16,8 +16,7 @@ from mcp.server.stdio import stdio_server
 from port_hook_cli import __version__
 from port_hook_cli.assistant.catalog import INSTRUCTIONS
 from port_hook_cli.assistant.results import error_text, result_text
-from port_hook_cli.assistant.tool import AssistantTool
-from port_hook_cli.assistant.workspace import Workspace
+from port_hook_cli.assistant.tool import AssistantTool, Workspace
 from port_hook_cli.engines.json_schema import argument_faults
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.runtime import Runtime

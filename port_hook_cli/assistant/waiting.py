@@ -8,8 +8,7 @@ from pathlib import Path
 from threading import Lock
 
 from port_hook_cli.assistant.results import ToolOutput, capture_details, has_text
-from port_hook_cli.assistant.tool import ACTION, RUN_ID, SEARCH, UNTRUSTED, VERDICT, Arguments, a_text, tool
-from port_hook_cli.assistant.workspace import Workspace
+from port_hook_cli.assistant.tool import ACTION, RUN_ID, SEARCH, UNTRUSTED, VERDICT, Arguments, Workspace, a_text, tool
 from port_hook_cli.captures.index.capture_index import CaptureIndex
 from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.invocations.models import Exchange, Status

@@ -120,7 +120,7 @@ class AgentScreen:
     def _emit(
         self, shown: ShownPrediction, outcomes: Sequence[AgentOutcome], performed: Performed | None = None
     ) -> None:
-        from port_hook_cli.prediction.records import prediction_record
+        from port_hook_cli.prediction.view import prediction_record
 
         record = prediction_record(shown, outcomes, None if performed is None else performed.delivery)
         emit(record, self._runtime.stdout)
@@ -160,7 +160,7 @@ class AgentScreen:
             case AgentForm.BYTES:
                 raise PortHookError(f"The agent sends nothing: {reason}")
             case AgentForm.RECORD:
-                from port_hook_cli.prediction.records import unpredicted_record
+                from port_hook_cli.prediction.view import unpredicted_record
 
                 emit(unpredicted_record(source.name, reason, origin=source.origin), self._runtime.stdout)
             case AgentForm.TEXT:
@@ -244,7 +244,7 @@ def _how_to_report(left: ClaimLeft) -> Iterator[Remark]:
 def show_check(name: str, checked: CheckedMappings, runtime: Runtime, *, json: bool) -> None:
     """Print what is wrong with a mapping file."""
     if json:
-        from port_hook_cli.prediction.records import check_record
+        from port_hook_cli.prediction.view import check_record
 
         emit(check_record(name, len(checked.mappings), checked.problems), runtime.stdout)
         return

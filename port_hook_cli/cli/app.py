@@ -20,7 +20,7 @@ from port_hook_cli.cli.command import Command, empty_value, styled_help
 from port_hook_cli.cli.defaults import PROJECT_DEFAULTS, default_map, given_options, name_variable, tell_ignored
 from port_hook_cli.cli.exit_codes import ExitCode, exit_code_of
 from port_hook_cli.errors import PortHookError
-from port_hook_cli.files.settings_names import PROJECT_CONFIG, PYPROJECT
+from port_hook_cli.files.settings_file import PROJECT_CONFIG, PYPROJECT
 from port_hook_cli.runtime import Runtime, system_runtime
 from port_hook_cli.terminal.signals import stopping_at_once
 
@@ -268,7 +268,7 @@ def _run(words: list[str], runtime: Runtime) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception as bug:  # noqa: BLE001 - the last resort: users never see a traceback
-        from port_hook_cli.cli.crash import report_crash
+        from port_hook_cli.cli.failures import report_crash
 
         return report_crash(bug, environ=runtime.environ, secrets=runtime.memory.secrets, stderr=runtime.stderr)
 
@@ -276,7 +276,7 @@ def _run(words: list[str], runtime: Runtime) -> int:
 def _refuse(wrong: Any, words: Sequence[str], runtime: Runtime) -> int:
     """Print what is wrong with the command line, or the help if it is empty, and return the exit code."""
     if words:
-        from port_hook_cli.cli.usage import usage_problem
+        from port_hook_cli.cli.failures import usage_problem
 
         print_problem(usage_problem(wrong), runtime)
     else:

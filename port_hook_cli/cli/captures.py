@@ -112,7 +112,7 @@ def captures(
 
 
 def _print_paged(lines: Iterable[Styled], runtime: Runtime, *, wanted: bool) -> None:
-    from port_hook_cli.terminal.pager import print_paged  # slow to import, and not needed for records
+    from port_hook_cli.terminal.programs import print_paged  # slow to import, and not needed for records
 
     print_paged(lines, runtime, wanted=wanted)
 

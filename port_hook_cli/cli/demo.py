@@ -19,7 +19,7 @@ import typer
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import command
 from port_hook_cli.invocations.models import Exchange, Headers, Invocation
-from port_hook_cli.invocations.records import format_time
+from port_hook_cli.invocations.view import format_time
 from port_hook_cli.runtime import Runtime
 
 if TYPE_CHECKING:

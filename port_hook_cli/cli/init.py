@@ -11,7 +11,7 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import command, option
 from port_hook_cli.errors import UsageError
 from port_hook_cli.files.project_file import check_no_project_file, write_project_file
-from port_hook_cli.files.settings_names import PROJECT_CONFIG
+from port_hook_cli.files.settings_file import PROJECT_CONFIG
 from port_hook_cli.invocations.targets import is_on_this_machine, read_target
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.prompts import ask_for, can_ask, confirm

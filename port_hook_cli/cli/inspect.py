@@ -21,8 +21,7 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import command
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Response
-from port_hook_cli.invocations.targets import is_on_this_machine
-from port_hook_cli.invocations.url_text import request_target
+from port_hook_cli.invocations.targets import is_on_this_machine, request_target
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.runtime import Runtime

@@ -12,7 +12,7 @@ from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import NoEffect, command, option, refuse_contradictions
 from port_hook_cli.errors import CREDENTIALS_IN_PORT, PortHookError, SettingsError, UsageError
-from port_hook_cli.files.settings_names import LOGINS
+from port_hook_cli.files.settings_file import LOGINS
 from port_hook_cli.port_api import logins
 from port_hook_cli.port_api.logins import KeptIn, Login, Logins, login_record
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET, load_settings

@@ -56,7 +56,7 @@ def mcp(
     open_access = partial(PortAccess, org=org, secret_file=secret_file, insecure_api=insecure_api)
     _ = open_access(runtime, sayer(runtime), needs=ONLY_THE_SECRET).settings
     from port_hook_cli.assistant.catalog import offered_tools
-    from port_hook_cli.assistant.workspace import Workspace
+    from port_hook_cli.assistant.tool import Workspace
 
     workspace = Workspace(runtime=runtime, store=store, to=target, open_access=open_access)
     asyncio.run(serve(offered_tools(allow_send=allow_send), workspace))

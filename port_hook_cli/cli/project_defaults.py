@@ -13,7 +13,7 @@ from typing import Any
 from port_hook_cli.cli.option_groups import Trust
 from port_hook_cli.errors import SettingsError, UsageError
 from port_hook_cli.files.project_file import ProjectFile, read_project_file
-from port_hook_cli.files.settings_names import PROJECT_CONFIG
+from port_hook_cli.files.settings_file import PROJECT_CONFIG
 from port_hook_cli.invocations.targets import BadTarget, is_on_this_machine, parse_target
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import tell

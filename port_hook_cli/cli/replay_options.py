@@ -140,7 +140,7 @@ class ReplayChanges:
             return None
         from port_hook_cli.javascript.paths import JsonPath
         from port_hook_cli.replay.editing import Assignment, Edits, for_editor, from_editor
-        from port_hook_cli.terminal.editor import edit
+        from port_hook_cli.terminal.programs import edit
 
         edits = Edits(
             unset=tuple(map(JsonPath.parse, self.unset or ())),

@@ -128,7 +128,7 @@ def _tell_unmet(unmet: Unmet, asked: TriggerCommand) -> ExitCode:
 def _print_request(ready: RunRequest, asked: TriggerCommand) -> None:
     """Print a request instead of sending it: as HTTP, as a record, or as a shell command."""
     from port_hook_cli.invocations.snippets import SignedRequest
-    from port_hook_cli.invocations.url_text import masked_url, sendable_url
+    from port_hook_cli.invocations.targets import masked_url, sendable_url
     from port_hook_cli.terminal.console import write_bytes, write_content
 
     runtime, shown, url = asked.runtime, ready.shown, masked_url(ready.url, ready.made.masker.text)

@@ -15,7 +15,7 @@ from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import StoreError, UsageError
-from port_hook_cli.files.settings_names import PROJECT_FILE
+from port_hook_cli.files.settings_file import PROJECT_FILE
 from port_hook_cli.files.user_files import read_input
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status, Verdict
 from port_hook_cli.port_api.access import PortAccess

@@ -28,7 +28,7 @@ from port_hook_cli.replay.sources import handler_here
 from port_hook_cli.retarget.journal import Journal, Kept
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.threads import UnwaitedThreads
-from port_hook_cli.tunnels.opening import check_provider
+from port_hook_cli.tunnels.keeper import check_provider
 from port_hook_cli.tunnels.protocol import NotUsable, Usable
 from port_hook_cli.tunnels.registry import PROVIDERS, Provider
 

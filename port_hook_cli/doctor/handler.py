@@ -9,8 +9,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from port_hook_cli.doctor.check import CheckResult, CheckState
-from port_hook_cli.invocations.targets import is_loopback
-from port_hook_cli.invocations.url_text import http_url
+from port_hook_cli.invocations.targets import http_url, is_loopback
 from port_hook_cli.listener.handler_check import connection_problem, handler_address
 
 _LOOPBACK = {"IPv4": "127.0.0.1", "IPv6": "::1"}

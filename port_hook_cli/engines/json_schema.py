@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from port_hook_cli.actions.action import BadAction
-from port_hook_cli.actions.schema import Fault, python_pattern, schema_of
-from port_hook_cli.files.yaml_documents import is_yaml
+from port_hook_cli.actions.inputs import Fault, python_pattern, schema_of
+from port_hook_cli.files.documents import is_yaml
 from port_hook_cli.text.safe import brief
 
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)+")

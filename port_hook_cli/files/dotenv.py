@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from port_hook_cli.errors import SettingsError
-from port_hook_cli.files.settings_file import SettingsFile, read_settings_file
-from port_hook_cli.files.settings_names import PROJECT_FILE, SECRET_VARIABLE
+from port_hook_cli.files.settings_file import PROJECT_FILE, SECRET_VARIABLE, SettingsFile, read_settings_file
 
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 

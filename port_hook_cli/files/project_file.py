@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from port_hook_cli.errors import SettingsError, StoreError
-from port_hook_cli.files.settings_file import SettingsFile, read_settings_file
-from port_hook_cli.files.settings_names import PROJECT_CONFIG, PYPROJECT
+from port_hook_cli.files.settings_file import PROJECT_CONFIG, PYPROJECT, SettingsFile, read_settings_file
 
 _TOOL = "port-hook"
 # The time that tomllib takes for a key grows faster than the square of its parts: 64 KiB of them take half a minute.

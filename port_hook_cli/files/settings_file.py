@@ -122,3 +122,13 @@ def is_private_group(gid: int, *, owner: int) -> bool:
             user, group = pwd.getpwuid(owner), grp.getgrgid(gid)
             return user.pw_gid == gid and group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name}
     return False
+
+
+ENVIRONMENT = "the environment"
+# The file of the working folder, which a stranger may have written.
+PROJECT_FILE = "./.env"
+SECRET_VARIABLE = "PORT_CLIENT_SECRET"  # noqa: S105 - a variable's name
+# The list of what `port-hook login` keeps, in the home folder.
+LOGINS = ".port-hook/logins.json"
+PROJECT_CONFIG = "port-hook.toml"
+PYPROJECT = "pyproject.toml"

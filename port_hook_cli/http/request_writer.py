@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from port_hook_cli.http.failures import UnsendableRequest
 from port_hook_cli.invocations.models import Headers, Invocation
-from port_hook_cli.invocations.url_text import request_target
+from port_hook_cli.invocations.targets import request_target
 
 _PORTS = {"http": 80, "https": 443}
 # RFC 9110, section 8.6: requests with these methods have a content-length even if they have no body.

@@ -25,7 +25,7 @@ from port_hook_cli.invocations.models import (
     Simulated,
     Verdict,
 )
-from port_hook_cli.invocations.records import format_time
+from port_hook_cli.invocations.view import format_time
 from port_hook_cli.javascript.paths import short_text
 from port_hook_cli.signatures.messages import signed_value
 from port_hook_cli.signatures.signing import sign

@@ -147,7 +147,7 @@ class KeyCommands(Observer):
         await send(request, url, ListenerRecipient(context))
 
     async def _copy(self, url: str, notice: Callable[[str], None]) -> None:
-        from port_hook_cli.terminal.clipboard import copy_text
+        from port_hook_cli.terminal.programs import copy_text
 
         environ, terminal = self._runtime.environ, self._runtime.stderr
         notice(await asyncio.to_thread(lambda: copy_text(url, environ=environ, terminal=terminal)))

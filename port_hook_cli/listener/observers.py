@@ -112,3 +112,34 @@ def open_run(exchange: Exchange) -> str | None:
         if run_fate(exchange.payload, response, is_message=exchange.is_message) in OPEN_FATES
         else None
     )
+
+
+MAX_UNREAD = 1_000
+MAX_UNREAD_BYTES = 64 * 1024 * 1024
+"""The limit of the bodies of all requests and responses that wait. The newest exchange always waits."""
+
+
+class UnreadExchanges(Observer):
+    """Keeps exchanges in memory until they are read, and drops the oldest when a limit is reached."""
+
+    def __init__(self) -> None:
+        self._waiting = asyncio.Queue[Exchange]()
+        self._size = 0
+
+    def exchanged(self, exchange: Exchange) -> None:
+        """Add an exchange."""
+        self._waiting.put_nowait(exchange)
+        self._size += _body_size(exchange)
+        while (count := self._waiting.qsize()) > MAX_UNREAD or (self._size > MAX_UNREAD_BYTES and count > 1):
+            self._size -= _body_size(self._waiting.get_nowait())
+
+    async def next(self) -> Exchange:
+        """Remove the oldest exchange and return it. Waits for one if there is none."""
+        exchange = await self._waiting.get()
+        self._size -= _body_size(exchange)
+        return exchange
+
+
+def _body_size(exchange: Exchange) -> int:
+    delivery, response = exchange.delivery, exchange.response
+    return sum(len(each.body) for each in (exchange.invocation, delivery, response) if each is not None)

@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.listener.policy import PublicAddress
 from port_hook_cli.listener.serving import Serving
-from port_hook_cli.tunnels.keeper import Keeper
-from port_hook_cli.tunnels.opening import UserTunnel, open_first_usable, open_tunnel
+from port_hook_cli.tunnels.keeper import Keeper, UserTunnel, open_first_usable, open_tunnel
 from port_hook_cli.tunnels.protocol import Opening, Tunnel, decline
 from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, TunnelChoice, is_relay
 from port_hook_cli.tunnels.report import TunnelReport

@@ -10,7 +10,7 @@ from typing import Any, TextIO, TypeAlias
 from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.captures.view.exchange import compact_line, compact_lines, exchange_lines
 from port_hook_cli.invocations.models import Exchange
-from port_hook_cli.invocations.records import EVENT, invocation_event
+from port_hook_cli.invocations.view import EVENT, invocation_event
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.terminal.console import Output, message_lines
 from port_hook_cli.terminal.printer import BackgroundWriter

@@ -19,8 +19,7 @@ from port_hook_cli.http.limits import MAX_RESPONSE_BYTES
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, Headers, Invocation, Response
 from port_hook_cli.invocations.source import MessageLog, OpenSource, Source, SourceContext
 from port_hook_cli.invocations.statuses import Expectation
-from port_hook_cli.invocations.targets import may_be_on_this_machine
-from port_hook_cli.invocations.url_text import http_url
+from port_hook_cli.invocations.targets import http_url, may_be_on_this_machine
 from port_hook_cli.listener.handler_check import handler_address
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.pipeline import IsTrue, Pipeline

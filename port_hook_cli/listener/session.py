@@ -220,7 +220,7 @@ class Listening:
             observer.notice("This relay responds to Port itself: Port does not get the responses of your handler.")
             observer.notice("")
         if user.copies_url:
-            from port_hook_cli.terminal.clipboard import copy_text
+            from port_hook_cli.terminal.programs import copy_text
 
             environ, terminal = self._runtime.environ, self._runtime.stderr
             observer.notice(copy_text(self.public_url or self.url, environ=environ, terminal=terminal))

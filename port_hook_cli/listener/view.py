@@ -10,7 +10,7 @@ from typing import Any
 
 from port_hook_cli.captures.view.exchange import what_it_is
 from port_hook_cli.invocations.models import Exchange
-from port_hook_cli.invocations.records import EVENT
+from port_hook_cli.invocations.view import EVENT
 from port_hook_cli.listener.policy import Policy, Tally
 from port_hook_cli.listener.responses import OK
 from port_hook_cli.runs.view import report_command

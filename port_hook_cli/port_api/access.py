@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from port_hook_cli.errors import CREDENTIALS_IN_PORT, LoginRefusedError, PortApiError, PortHookError
-from port_hook_cli.files.settings_names import PROJECT_FILE
+from port_hook_cli.files.settings_file import PROJECT_FILE
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.settings import ALL_NEEDS, Settings, load_settings
 from port_hook_cli.runtime import Runtime

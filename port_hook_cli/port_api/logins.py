@@ -25,8 +25,7 @@ from port_hook_cli.files.own_files import (
     make_own_folder,
     replace_own_file,
 )
-from port_hook_cli.files.settings_file import read_settings_file
-from port_hook_cli.files.settings_names import LOGINS
+from port_hook_cli.files.settings_file import LOGINS, read_settings_file
 from port_hook_cli.files.user_files import is_directory
 from port_hook_cli.port_api.keyring_entries import KeyringUnusable, delete_entry, load_entry, save_entry
 from port_hook_cli.runs.urls import REGIONS, parse_api_url

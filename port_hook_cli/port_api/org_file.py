@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from port_hook_cli.errors import CredentialsError
+from port_hook_cli.files.documents import YamlLimit, load_yaml
 from port_hook_cli.files.dotenv import exposure_warning
 from port_hook_cli.files.settings_file import read_settings_file
-from port_hook_cli.files.yaml_documents import YamlLimit, load_yaml
 
 _FIELDS = ("client_id", "client_secret", "api_url")
 _NOTHING = {"", "~", "null", "Null", "NULL"}

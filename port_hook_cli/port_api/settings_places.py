@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from port_hook_cli.errors import CredentialsError, SettingsError
-from port_hook_cli.files.settings_names import ENVIRONMENT, LOGINS, PROJECT_FILE, SECRET_VARIABLE
+from port_hook_cli.files.settings_file import ENVIRONMENT, LOGINS, PROJECT_FILE, SECRET_VARIABLE
 from port_hook_cli.files.user_files import read_stdin
 from port_hook_cli.runs.urls import DEFAULT_API_URL, parse_api_url, region_api_url
 from port_hook_cli.runtime import Runtime

@@ -10,7 +10,7 @@ from port_hook_cli import api
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Delivery, Headers
 from port_hook_cli.invocations.payload import read_payload
-from port_hook_cli.invocations.url_text import path_and_query
+from port_hook_cli.invocations.targets import path_and_query
 from port_hook_cli.pytest_plugin.definitions import ActionSource, load_workflow, names_a_node
 from port_hook_cli.pytest_plugin.requests import RunOptions, make_request, record, send, url_to
 from port_hook_cli.pytest_plugin.runs import PortRequest, Run, WorkflowOutcome

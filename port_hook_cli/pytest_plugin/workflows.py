@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Delivery
-from port_hook_cli.invocations.records import format_time
+from port_hook_cli.invocations.view import format_time
 from port_hook_cli.pytest_plugin.requests import deliver, port_request, run_data, url_to
 from port_hook_cli.pytest_plugin.runs import (
     BackendResponse,

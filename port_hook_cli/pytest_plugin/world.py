@@ -20,8 +20,7 @@ from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.models import Delivery, Invocation
-from port_hook_cli.invocations.targets import BadTarget
-from port_hook_cli.invocations.url_text import sendable_url
+from port_hook_cli.invocations.targets import BadTarget, sendable_url
 from port_hook_cli.pytest_plugin.runs import BackendResponse, PortRequest, RunNotEnded, WorkflowNotEnded
 from port_hook_cli.runs.urls import is_in_ports_own
 from port_hook_cli.sandbox import (

@@ -13,8 +13,7 @@ from port_hook_cli.errors import PortApiError, StoreError
 from port_hook_cli.invocations.http_text import RawRequest
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, Delivery, Exchange, Headers, Invocation, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
-from port_hook_cli.invocations.targets import BadTarget, is_on_this_machine, parse_target
-from port_hook_cli.invocations.url_text import path_and_query
+from port_hook_cli.invocations.targets import BadTarget, is_on_this_machine, parse_target, path_and_query
 from port_hook_cli.javascript.stringify import NotJson, stringify
 from port_hook_cli.signatures.messages import verify_received, verify_received_without_diagnosis
 from port_hook_cli.signatures.signing import as_port_sends

@@ -11,9 +11,8 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.invocations.models import Delivery
-from port_hook_cli.invocations.records import delivery_record
 from port_hook_cli.invocations.statuses import Expectation, format_status
-from port_hook_cli.invocations.view import status_style
+from port_hook_cli.invocations.view import delivery_record, status_style
 from port_hook_cli.text.durations import format_duration, format_latency
 from port_hook_cli.text.safe import brief
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from port_hook_cli.actions.action import BadAction, converted, is_version1
 from port_hook_cli.actions.retargeting import WEBHOOK, value_at
-from port_hook_cli.invocations.records import format_time
+from port_hook_cli.invocations.view import format_time
 from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.blueprints import require_known
 from port_hook_cli.sandbox.messages import (

@@ -17,9 +17,8 @@ from urllib.parse import urlsplit
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.hints import SECONDS_HINT
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation
-from port_hook_cli.invocations.records import format_time
-from port_hook_cli.invocations.targets import is_on_this_machine
-from port_hook_cli.invocations.url_text import masked_url, sendable_url
+from port_hook_cli.invocations.targets import is_on_this_machine, masked_url, sendable_url
+from port_hook_cli.invocations.view import format_time
 from port_hook_cli.javascript.nesting import nests_too_deep
 from port_hook_cli.runs.urls import is_in_ports_own
 from port_hook_cli.sandbox.invocations import Publishes, RequestMaker, RunsTopic, SandboxRequest, message_and_hint

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from port_hook_cli.invocations.records import format_time
+from port_hook_cli.invocations.view import format_time
 from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, not_found, ok, read_body
 from port_hook_cli.sandbox.state import SandboxState

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from port_hook_cli.actions.action import INTEGRATION_ACTION
-from port_hook_cli.invocations.records import format_time
+from port_hook_cli.invocations.view import format_time
 from port_hook_cli.runs.updates import is_node_run
 
 IN_PROGRESS = "IN_PROGRESS"

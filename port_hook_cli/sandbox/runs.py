@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from port_hook_cli.actions.action import INTEGRATION_ACTION, KAFKA, WEBHOOK, BadAction
-from port_hook_cli.actions.inputs import as_sent, plain_defaults, settle
+from port_hook_cli.actions.inputs import as_sent, fault_message, plain_defaults, settle
 from port_hook_cli.actions.retargeting import value_at
-from port_hook_cli.actions.schema import fault_message
 from port_hook_cli.engines.json_schema import find_faults
 from port_hook_cli.runs.updates import is_node_run
 from port_hook_cli.sandbox import checks

@@ -15,8 +15,7 @@ from aiohttp import web
 
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.invocations.models import Delivery
-from port_hook_cli.invocations.targets import is_loopback
-from port_hook_cli.invocations.url_text import http_url
+from port_hook_cli.invocations.targets import http_url, is_loopback
 from port_hook_cli.runs.updates import REQUEST_LIMIT
 from port_hook_cli.sandbox.delivering import Courier, OnDelivery, Sending
 from port_hook_cli.sandbox.entities import put_entity

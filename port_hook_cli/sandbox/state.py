@@ -12,7 +12,7 @@ from typing import Any
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.payload import is_run_id
-from port_hook_cli.invocations.records import format_time
+from port_hook_cli.invocations.view import format_time
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox.events import RunEvent
 from port_hook_cli.sandbox.limits import DEFAULT_RULES, MAX_STATE_BYTES, ApiRules, StateSize, read_token, signed_token

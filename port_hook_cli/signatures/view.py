@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.invocations.models import KAFKA_READING, SIGNATURE_HEADER, TIMESTAMP_HEADER, Status, Verdict
-from port_hook_cli.invocations.records import verdict_fields
+from port_hook_cli.invocations.view import verdict_fields
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.styled import Styled

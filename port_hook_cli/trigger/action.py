@@ -15,9 +15,8 @@ from port_hook_cli.actions.templates import JqError
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Delivery, Headers, Invocation, Payload, Response
 from port_hook_cli.invocations.payload import read_payload
-from port_hook_cli.invocations.records import format_time
-from port_hook_cli.invocations.targets import is_on_this_machine, target_url
-from port_hook_cli.invocations.url_text import path_and_query, sendable_url
+from port_hook_cli.invocations.targets import is_on_this_machine, path_and_query, sendable_url, target_url
+from port_hook_cli.invocations.view import format_time
 from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.runs.urls import is_in_ports_own
 from port_hook_cli.signatures.signing import Signer, signed_message

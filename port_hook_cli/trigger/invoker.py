@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from port_hook_cli.actions.action import ActionKind, BadAction, PortAction
 from port_hook_cli.actions.inputs import (
     Encryption,
+    Fault,
     InvalidInputs,
     Rules,
     Violation,
@@ -16,6 +17,7 @@ from port_hook_cli.actions.inputs import (
     as_sent,
     default_queries,
     encryption_of,
+    fault_message,
     missing,
     plain_defaults,
     plaintext_of,
@@ -32,7 +34,6 @@ from port_hook_cli.actions.request import (
     request_template,
     template_data,
 )
-from port_hook_cli.actions.schema import Fault, fault_message
 from port_hook_cli.actions.templates import JqError, Rendering, Undefined
 from port_hook_cli.errors import RenderError, UsageError
 from port_hook_cli.javascript.values import same

@@ -13,7 +13,7 @@ from port_hook_cli.runs.output_options import set_path
 from port_hook_cli.text.remark import Say, note
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.trigger.port_workflows import PortWorkflows
-from port_hook_cli.workflows.expressions import used_outputs
+from port_hook_cli.workflows.nodes import used_outputs
 from port_hook_cli.workflows.run import COMPLETED
 from port_hook_cli.workflows.workflow import Workflow
 

@@ -15,7 +15,7 @@ from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.errors import BrokerError, SettingsError, StoreError, TargetError, UsageError
 from port_hook_cli.files.user_files import is_file, read_input
 from port_hook_cli.invocations.models import Exchange
-from port_hook_cli.invocations.records import format_time
+from port_hook_cli.invocations.view import format_time
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
 from port_hook_cli.kafka.connection import RUNS_SUFFIX

@@ -11,8 +11,8 @@ from port_hook_cli.actions.inputs import form_queries
 from port_hook_cli.actions.jq_differences import jq_differences
 from port_hook_cli.actions.request import is_url
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.records import format_time
 from port_hook_cli.invocations.targets import is_on_this_machine
+from port_hook_cli.invocations.view import format_time
 from port_hook_cli.text.remark import Remark, note
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import Masker, masked_errors
@@ -21,7 +21,7 @@ from port_hook_cli.trigger.invoker import Invoker
 from port_hook_cli.trigger.remarks import difference_remarks, placeholder_remark
 from port_hook_cli.trigger.workflow_effects import HandlerEffects, Outside
 from port_hook_cli.trigger.workflow_start import WorkflowStart, begin_run
-from port_hook_cli.workflows.expressions import node_expressions, reads_response
+from port_hook_cli.workflows.nodes import node_expressions, reads_response
 from port_hook_cli.workflows.run import WorkflowRun
 from port_hook_cli.workflows.walk import Step, walk
 from port_hook_cli.workflows.workflow import NodeType, Workflow

@@ -13,9 +13,9 @@ from port_hook_cli.actions.kafka_messages import WRAPPER_REMARK, agent_config, a
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.errors import PortApiError, PortHookError, UsageError
 from port_hook_cli.invocations.models import Delivery
-from port_hook_cli.invocations.records import format_time
 from port_hook_cli.invocations.source import Recipient
-from port_hook_cli.invocations.url_text import sendable_url
+from port_hook_cli.invocations.targets import sendable_url
+from port_hook_cli.invocations.view import format_time
 from port_hook_cli.port_api.access import DELIVERIES, PortAccess
 from port_hook_cli.runs.updates import run_path
 from port_hook_cli.runtime import Runtime

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from port_hook_cli.invocations.records import EVENT
+from port_hook_cli.invocations.view import EVENT
 from port_hook_cli.text.safe import brief
 
 # Status codes of a tunnel's server that cannot forward: the codes of gateways, and Cloudflare's own.

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.actions.schema import Fault, fault_message, python_pattern, schema_of
+from port_hook_cli.actions.inputs import Fault, fault_message, python_pattern, schema_of
 
 
 def test_only_json_schema_keywords_are_checked() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from port_hook_cli.assistant.catalog import offered_tools
 from port_hook_cli.assistant.server import ToolAnswer, call_tool
-from port_hook_cli.assistant.workspace import Workspace
+from port_hook_cli.assistant.tool import Workspace
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Exchange, Headers, Status
 from port_hook_cli.runtime import Runtime

@@ -18,8 +18,7 @@ from port_hook_cli import assistant as package
 from port_hook_cli.assistant.catalog import TOOLS, offered_tools
 from port_hook_cli.assistant.results import MAX_CHARACTERS, ToolOutput, error_text, result_text
 from port_hook_cli.assistant.server import call_tool
-from port_hook_cli.assistant.tool import Arguments, AssistantTool
-from port_hook_cli.assistant.workspace import Workspace
+from port_hook_cli.assistant.tool import Arguments, AssistantTool, Workspace
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.secret import Masker
 from tests.assistant.assistants import Assistant

@@ -20,7 +20,7 @@ import anyio.from_thread
 import pytest
 
 from port_hook_cli.assistant.catalog import offered_tools
-from port_hook_cli.assistant.workspace import Workspace
+from port_hook_cli.assistant.tool import Workspace
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.secret import Secret
 from tests.conftest import Run

@@ -27,10 +27,10 @@ PLACES = {
     ("reporting/spool.py", "os.open"): {HOME},
     ("files/user_files.py", "os.open"): {OUTPUT},
     ("files/project_file.py", "os.open"): {TOML},
-    ("cli/crash.py", "mkstemp"): {TEMPORARY},
+    ("cli/failures.py", "mkstemp"): {TEMPORARY},
     ("cli/demo.py", "TemporaryDirectory"): {TEMPORARY},
     ("cli/inspect.py", "TemporaryDirectory"): {TEMPORARY},
-    ("terminal/editor.py", "mkstemp"): {TEMPORARY},
+    ("terminal/programs.py", "mkstemp"): {TEMPORARY},
     ("tunnels/ngrok/supervisor.py", "mkdtemp"): {TEMPORARY},
     ("tunnels/ngrok/supervisor.py", "os.open"): {TEMPORARY},
 }

@@ -30,7 +30,7 @@ from port_hook_cli.captures.store.deleting import PruneCount
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.prune import prune_record
 from port_hook_cli.doctor.check import CheckResult, CheckState, check_record
-from port_hook_cli.invocations import records
+from port_hook_cli.invocations import view as records
 from port_hook_cli.invocations.models import Delivery, Exchange, Payload, Response, Status
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.javascript.paths import JsonPath

@@ -9,14 +9,14 @@ from port_hook_cli.assistant.results import MAX_CHARACTERS
 from port_hook_cli.captures.comparison import MAX_CHANGES
 from port_hook_cli.captures.documents.exchange_fields import REFUSED_BODY_LIMIT
 from port_hook_cli.engines.jq_worker import MAX_RESULT_BYTES
+from port_hook_cli.files.documents import MOST_ADDED, MOST_LEVELS
 from port_hook_cli.files.user_files import MAX_INPUT_BYTES
-from port_hook_cli.files.yaml_documents import MOST_ADDED, MOST_LEVELS
 from port_hook_cli.http.response_body import SHOWN_BYTES
 from port_hook_cli.javascript.stringify import MAX_DEPTH
 from port_hook_cli.kafka.messages import MAX_BYTES, MAX_MESSAGES
+from port_hook_cli.listener.observers import MAX_UNREAD, MAX_UNREAD_BYTES
 from port_hook_cli.listener.port_runs import MAX_FOLLOWED
 from port_hook_cli.listener.server import FIRST_HEAD_S, MAX_CONNECTIONS, MIN_CAPACITY
-from port_hook_cli.listener.unread import MAX_UNREAD, MAX_UNREAD_BYTES
 from port_hook_cli.port_api.retries import MAX_TRIES, MAX_WAIT_S
 from port_hook_cli.reporting.spool import MAX_KEPT_BYTES
 from port_hook_cli.runs.updates import REQUEST_LIMIT

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from port_hook_cli.actions.action import BadAction
-from port_hook_cli.actions.schema import fault_message
+from port_hook_cli.actions.inputs import fault_message
 from port_hook_cli.engines.json_schema import find_faults
 
 

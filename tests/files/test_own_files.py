@@ -18,7 +18,7 @@ from port_hook_cli.doctor.check import CheckState
 from port_hook_cli.doctor.examination import check_retargets
 from port_hook_cli.errors import StoreError
 from port_hook_cli.files.own_files import NotPrivateError, make_folders, make_own_folder, read_own_file
-from port_hook_cli.files.settings_names import LOGINS
+from port_hook_cli.files.settings_file import LOGINS
 from port_hook_cli.inspector.door import InspectorAddress, recall, remember
 from port_hook_cli.port_api.logins import KeptIn, Login, keep_login, read_logins
 from port_hook_cli.reporting.kept_report import KeptReports, ReportState

@@ -8,8 +8,7 @@ import pytest
 
 from port_hook_cli.engines.json_schema import find_faults
 from port_hook_cli.errors import PortHookError
-from port_hook_cli.files.documents import read_document, read_template
-from port_hook_cli.files.yaml_documents import load_yaml
+from port_hook_cli.files.documents import load_yaml, read_document, read_template
 from port_hook_cli.port_api.org_file import read_org_file
 from port_hook_cli.sandbox.definition_files import read_actions
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.invocations import records
+from port_hook_cli.invocations import view as records
 from port_hook_cli.invocations.models import Cause, Delivery, Headers, Response, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.snippets import SignedRequest

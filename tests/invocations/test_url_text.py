@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.invocations.url_text import masked_url, percent_encoded, request_target, sendable_url
+from port_hook_cli.invocations.targets import masked_url, percent_encoded, request_target, sendable_url
 from port_hook_cli.text.safe import is_visible
 from port_hook_cli.text.secret import Masker
 

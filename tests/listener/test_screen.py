@@ -30,7 +30,7 @@ from port_hook_cli.invocations.models import (
     Status,
     Verdict,
 )
-from port_hook_cli.invocations.records import invocation_event
+from port_hook_cli.invocations.view import invocation_event
 from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.listener.responses import OK
 from port_hook_cli.listener.screen import Display, JsonScreen, TextScreen

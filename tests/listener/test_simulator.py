@@ -19,8 +19,8 @@ from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.captures.view.exchange import compact_line, exchange_lines
 from port_hook_cli.cli.listen_requests import read_delay
 from port_hook_cli.invocations.models import Simulated
-from port_hook_cli.invocations.records import invocation_event
 from port_hook_cli.invocations.routes import Routes
+from port_hook_cli.invocations.view import invocation_event
 from port_hook_cli.listener.policy import DelayRange, Policy
 from port_hook_cli.listener.serving import ListenPlan, Serving, served
 from port_hook_cli.listener.simulator import Simulator

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from port_hook_cli.errors import SettingsError
 from port_hook_cli.files.own_files import lock_file
-from port_hook_cli.files.settings_names import LOGINS
+from port_hook_cli.files.settings_file import LOGINS
 from port_hook_cli.port_api.logins import KeptIn, Login, Logins, keep_login, read_logins, remove_login
 from port_hook_cli.text.secret import Secret
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.files.settings_names import LOGINS
+from port_hook_cli.files.settings_file import LOGINS
 from port_hook_cli.port_api.logins import KeptIn, Login, keep_login, read_logins
 from port_hook_cli.text.secret import Secret
 from tests.processes import KILLS, environment

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.terminal.clipboard import copy_text
+from port_hook_cli.terminal.programs import copy_text
 from tests.terminal_streams import Screen
 
 TEXT = "https://x.ngrok.app/ü?a=1"

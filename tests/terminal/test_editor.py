@@ -12,7 +12,7 @@ import pytest
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.replay.editing import from_editor
-from port_hook_cli.terminal.editor import edit, editor_words
+from port_hook_cli.terminal.programs import edit, editor_words
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +99,7 @@ def test_edit_fails_when_the_editor_cannot_be_started(temporary: Path, command: 
 
 def test_edit_starts_no_editor_without_a_terminal_and_a_named_editor(temporary: Path) -> None:
     # vi would throw its escape sequences into whatever reads the output.
-    program = "from port_hook_cli.terminal.editor import edit; edit('{}', str, environ={})"
+    program = "from port_hook_cli.terminal.programs import edit; edit('{}', str, environ={})"
     done = subprocess.run(
         [sys.executable, "-c", program],
         stdin=subprocess.DEVNULL,

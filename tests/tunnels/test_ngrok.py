@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from port_hook_cli.errors import TunnelError, UsageError
+from port_hook_cli.tunnels.keeper import open_tunnel
 from port_hook_cli.tunnels.ngrok.tunnel import (
     AgentFailure,
     NgrokTunnel,
@@ -25,7 +26,6 @@ from port_hook_cli.tunnels.ngrok.tunnel import (
     open_ngrok,
     session_problem,
 )
-from port_hook_cli.tunnels.opening import open_tunnel
 from port_hook_cli.tunnels.protocol import Opening, decline
 from port_hook_cli.tunnels.registry import NO_TUNNEL, TunnelChoice
 from tests.tunnels.programs import Pipe, closing, exchange, parent_of, pipe_at, until

@@ -11,7 +11,7 @@ from pkgutil import resolve_name
 import pytest
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.tunnels.opening import no_tunnel_lines
+from port_hook_cli.tunnels.keeper import no_tunnel_lines
 from port_hook_cli.tunnels.protocol import NotUsable
 from port_hook_cli.tunnels.registry import (
     AUTO,

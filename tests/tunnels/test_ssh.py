@@ -22,7 +22,7 @@ import httpx
 import pytest
 
 from port_hook_cli.errors import TunnelError
-from port_hook_cli.tunnels.opening import open_tunnel
+from port_hook_cli.tunnels.keeper import open_tunnel
 from port_hook_cli.tunnels.protocol import Opening
 from port_hook_cli.tunnels.registry import parse_tunnel
 from port_hook_cli.tunnels.report import Connectivity

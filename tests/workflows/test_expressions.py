@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.workflows.expressions import node_expressions, used_outputs
+from port_hook_cli.workflows.nodes import node_expressions, used_outputs
 from port_hook_cli.workflows.workflow import Node, Outlet
 
 

@@ -26,7 +26,7 @@ from port_hook_cli.captures.documents.exchange_fields import (
 )
 from port_hook_cli.invocations.models import Delivery, Exchange, Payload, Response, Status, Truncation, Verdict
 from port_hook_cli.invocations.payload import read_payload
-from port_hook_cli.invocations.records import format_time, invocation_fields, origin_fields
+from port_hook_cli.invocations.view import format_time, invocation_fields, origin_fields
 
 T = TypeVar("T", Delivery, Response)
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from port_hook_cli.invocations.models import Headers, Invocation, Response
-from port_hook_cli.invocations.records import format_time
+from port_hook_cli.invocations.view import format_time
 
 FUNCTION_FAILED = 502
 """The status that a function URL returns if the function raises an exception."""

@@ -14,7 +14,7 @@ from port_hook_cli.errors import PortHookError
 from port_hook_cli.http.limits import format_size
 from port_hook_cli.http.response_body import SHOWN_BYTES
 from port_hook_cli.invocations.models import Delivery
-from port_hook_cli.invocations.records import format_time
+from port_hook_cli.invocations.view import format_time
 from port_hook_cli.javascript.nesting import MOST_LEVELS, value_nests_too_deep
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox.entities import STRICT, check_entity

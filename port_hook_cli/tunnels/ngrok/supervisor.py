@@ -218,7 +218,7 @@ def _settings(request: dict[str, Any], supervisor: AgentSupervisor) -> str:
 def _read_settings(path: str) -> dict[str, Any]:
     import yaml
 
-    from port_hook_cli.files.yaml_documents import load_yaml
+    from port_hook_cli.files.documents import load_yaml
 
     try:
         config = load_yaml(Path(path).read_text(encoding="utf-8")) or {}

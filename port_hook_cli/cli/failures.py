@@ -1,11 +1,18 @@
-"""Turn typer's errors about a command line into port-hook's: a sentence and a hint. Imported only for an error."""
+"""What the error boundary writes: usage errors as a sentence and a hint, and the crash report. Imported only then."""
 
 from __future__ import annotations
 
+import os
 import re
-from typing import Any
+import tempfile
+import traceback
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, TextIO
 
+from port_hook_cli import __version__
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.errors import UsageError
+from port_hook_cli.text.secret import Masker
 
 _NOT_A = re.compile(r" is not a valid (int|float)(?: range)?\.$")
 _RANGE = re.compile(r"not in the range (?:(?P<least>[^<>x]+)<=)?x(?:(?P<side>[<>])=(?P<limit>\S+))?\.$")
@@ -63,3 +70,39 @@ def _range_words(found: re.Match[str]) -> str:
     if found["least"]:
         return f"not from {found['least']} to {found['limit']}."
     return f"not {found['limit']} or {'more' if found['side'] == '>' else 'less'}."
+
+
+_SECRET_WORDS = ("SECRET", "TOKEN", "PASSWORD", "KEY")
+
+
+def report_crash(bug: Exception, *, environ: Mapping[str, str], secrets: Collection[str], stderr: TextIO) -> ExitCode:
+    """Write a crash report (mode 0600), point to it, and return the code for a bug.
+
+    `secrets` and the variables of the environment that look like secrets are masked in it. With `PORT_HOOK_DEBUG` set
+    the exception is raised again instead.
+    """
+    if environ.get("PORT_HOOK_DEBUG"):
+        raise bug
+    handle, path = tempfile.mkstemp(prefix="port-hook-crash-", suffix=".md")
+    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(Masker([*secrets, *_secrets_of(environ)]).text(_describe(bug)))
+    print(
+        f"error: port-hook hit a bug of its own ({type(bug).__name__}). Your input did not cause it.\n"
+        f"hint: The details are in {path}. Please attach that file to an issue.",
+        file=stderr,
+    )
+    return ExitCode.BUG
+
+
+def _describe(bug: Exception) -> str:
+    import platform
+
+    trace = "".join(traceback.format_exception(bug))
+    return (
+        f"# port-hook {__version__} crashed\n\n"
+        f"Python {platform.python_version()} on {platform.platform()}\n\n```\n{trace}```\n"
+    )
+
+
+def _secrets_of(environ: Mapping[str, str]) -> Iterator[str]:
+    return (value for name, value in environ.items() if any(word in name.upper() for word in _SECRET_WORDS))

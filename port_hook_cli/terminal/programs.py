@@ -1,0 +1,238 @@
+"""The user's programs: the pager for long output, the editor on a temporary file, and the clipboard."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO, TypeVar
+
+from port_hook_cli.errors import UsageError
+from port_hook_cli.installed import find_program
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import Output, tell
+from port_hook_cli.text.safe import printable
+from port_hook_cli.text.styled import Styled, cell_width
+
+# Quit if it fits on the screen, show colors, leave the text on the screen.
+_LESS = "FRX"
+
+
+def print_paged(lines: Iterable[Styled], runtime: Runtime, *, wanted: bool = True) -> None:
+    """Write lines to stdout, through the pager if they do not fit on the terminal and the pager is `wanted`."""
+    output = Output(runtime.stdout, runtime.environ)
+    shown = list(lines)
+    pager = _pager(runtime) if wanted and not _fits(shown, output, runtime) else ()
+    if not (pager and _page(pager, output.paint(shown), runtime)):
+        output.print(*shown)
+
+
+def _pager(runtime: Runtime) -> Sequence[str]:
+    """Return the words of $PAGER, or `less` if it is installed; nothing for an empty PAGER and for `cat`."""
+    named = runtime.environ.get("PAGER")
+    if named is None:
+        if os.name == "nt":  # Windows would start a `less` of the working folder, whose author may be a stranger
+            return ()
+        return ("less",) if shutil.which("less", path=runtime.environ.get("PATH", os.defpath)) else ()
+    try:
+        words = shlex.split(named, posix=os.name != "nt")
+    except ValueError as problem:
+        tell(f"note: PAGER {printable(named)} cannot be read ({problem}), so it was not used", runtime)
+        return ()
+    return () if words == ["cat"] else words
+
+
+def _fits(lines: Sequence[Styled], output: Output, runtime: Runtime) -> bool:
+    """Return whether lines fit on the terminal; true where no pager can be used."""
+    if not output.is_terminal or runtime.environ.get("TERM") == "dumb":
+        return True
+    try:
+        size = os.get_terminal_size(runtime.stdout.fileno())
+    except (OSError, ValueError):
+        return True
+    if not size.lines or not size.columns:  # unknown
+        return True
+    # One row is left for the prompt of the shell.
+    return sum(max(1, -(-cell_width(line.plain) // size.columns)) for line in lines) < size.lines
+
+
+def _page(pager: Sequence[str], text: str, runtime: Runtime) -> bool:
+    """Show a text in the pager; return False, with a note, if the pager cannot be started."""
+    runtime.stdout.flush()
+    environ = {"LESS": _LESS, "LV": "-c", **runtime.environ}
+    try:
+        process = subprocess.Popen(  # noqa: S603 - the user's own pager
+            pager, stdin=subprocess.PIPE, stdout=runtime.stdout.fileno(), env=environ, cwd=runtime.cwd
+        )
+    except OSError as problem:
+        tell(
+            f"note: the pager {printable(pager[0])} cannot be started ({problem.strerror}), so it was not used", runtime
+        )
+        return False
+    with _ignoring_ctrl_c():
+        process.communicate(text.encode("utf-8", "backslashreplace"))  # it may end before it has read everything
+    return True
+
+
+@contextmanager
+def _ignoring_ctrl_c() -> Iterator[None]:
+    """Leave Ctrl-C to the pager, which uses it to stop a search."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+Edited = TypeVar("Edited")
+_FALLBACK = "notepad" if os.name == "nt" else "vi"
+
+
+def edit(text: str, read: Callable[[str], Edited], *, environ: Mapping[str, str]) -> Edited:
+    """Let the user edit `text` in $VISUAL, $EDITOR or vi, and return `read` of the edited text.
+
+    The text is in a temporary file with mode 0600, which is deleted, unless `read` raises ValueError: then the hint of
+    the UsageError names the file, so that the user's text is not lost. Also raises UsageError if the editor fails.
+    """
+    path = _private_file(text)
+    try:
+        _run_editor(path, environ)
+        edited = read(_text_of(path))
+    except ValueError as problem:
+        raise UsageError(
+            f"The edited text is not JSON: {_position(path) or problem}.",
+            hint=f"Your text is kept in {path}: fix it and replay that file.",
+        ) from problem
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    path.unlink(missing_ok=True)
+    return edited
+
+
+def _private_file(text: str) -> Path:
+    handle, name = tempfile.mkstemp(prefix="port-hook-", suffix=".json")
+    with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+    return Path(name)
+
+
+def _run_editor(path: Path, environ: Mapping[str, str]) -> None:
+    named = environ.get("VISUAL") or environ.get("EDITOR")
+    if not named and not (sys.stdin and sys.stdin.isatty()):
+        raise UsageError("There is no terminal for the editor.", hint="Set EDITOR, or change it with --set.")
+    command = named or _FALLBACK
+    try:
+        words = editor_words(command, environ)
+        ended = subprocess.run([*words, str(path)], check=False)  # noqa: S603 - the user's own editor
+    except (OSError, ValueError) as problem:
+        raise UsageError(f"The editor {command!r} cannot be started: {problem}.", hint="Set EDITOR.") from problem
+    if ended.returncode:
+        raise UsageError(
+            f"The editor {command!r} ended with code {ended.returncode}.", hint="Nothing was sent; try again."
+        )
+
+
+def editor_words(command: str, environ: Mapping[str, str], platform: str = sys.platform) -> list[str]:
+    """Return the words of the editor's command line; ValueError for an unbalanced quotation mark.
+
+    Windows starts a script such as `code.cmd` only under its whole name, and backslashes are not escapes there.
+    """
+    if platform != "win32":
+        return shlex.split(command)
+    name, *options = [word.strip('"') for word in shlex.split(command, posix=False)]
+    return [find_program(name, environ, platform) or name, *options]
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as problem:
+        raise UsageError(
+            f"The edited file cannot be read: {problem}.", hint="Save it under the same name."
+        ) from problem
+
+
+def _position(path: Path) -> str:
+    """Return where the JSON in `path` stops being valid, as an editor shows positions; empty if it is valid."""
+    try:
+        json.loads(_text_of(path))
+    except json.JSONDecodeError as problem:
+        return f"line {problem.lineno} column {problem.colno}, {problem.msg}"
+    except (ValueError, RecursionError):
+        return ""
+    return ""
+
+
+# Each reads the text from its stdin and ends. A program that serves later pastes keeps running in the background.
+_PROGRAMS = (
+    ("pbcopy",),
+    ("wl-copy",),
+    ("xclip", "-selection", "clipboard"),
+    ("xsel", "--clipboard", "--input"),
+    ("clip.exe",),
+)
+_TIMEOUT_S = 3
+
+
+def copy_text(text: str, *, environ: Mapping[str, str], terminal: TextIO | None = None) -> str:
+    """Copy `text` to the clipboard with the first program on PATH that succeeds, else through `terminal` (stderr).
+
+    Returns the outcome as a sentence. The terminal gets the sequence OSC 52, which not every terminal supports and none
+    confirms. Never raises; may take 3 seconds for each program that hangs.
+    """
+    for name, *options in _PROGRAMS:
+        path = find_program(name, environ)
+        if path and _fed([path, *options], text, environ):
+            return "Copied to the clipboard."
+    if terminal and terminal.isatty() and environ.get("TERM") != "dumb" and _sent(text, terminal):
+        return "Asked the terminal to copy it to the clipboard."
+    names = ", ".join(name for name, *_ in _PROGRAMS)
+    return f"Nothing was copied: none of {names} works here."
+
+
+def _fed(command: list[str], text: str, environ: Mapping[str, str]) -> bool:
+    """Return whether the program accepted the text."""
+    try:
+        # A program that stays in the background keeps its streams open. If they were pipes, we would wait for it.
+        done = subprocess.run(  # noqa: S603 - a program found on PATH under one of the names above
+            command,
+            input=_encoded(text, command[0]),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=dict(environ),
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+def _encoded(text: str, program: str) -> bytes:
+    """Return the bytes for the program: clip.exe reads others than ASCII in the console's code page, or as UTF-16."""
+    is_clip = program.lower().endswith("clip.exe")
+    return text.encode("utf-16-le" if is_clip and not text.isascii() else "utf-8")
+
+
+def _sent(text: str, terminal: TextIO) -> bool:
+    """Return whether the terminal could be written to."""
+    try:
+        terminal.write(f"\x1b]52;c;{base64.b64encode(text.encode()).decode()}\x07")
+        terminal.flush()
+    except (OSError, ValueError):
+        return False
+    return True
