@@ -15,9 +15,10 @@ from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.models import Exchange, Invocation
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.invocations.targets import BadTarget, is_below, is_on_this_machine, parse_target, target_url
-from port_hook_cli.javascript.paths import NoSuchValue
+from port_hook_cli.javascript.paths import NoSuchValue, path_to, set_at
 from port_hook_cli.javascript.stringify import NotJson, stringify
 from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.replay.editing import load_body, write_body
 from port_hook_cli.replay.rewriting import CONTRADICTION, ReadyReplay, Rewriter, SentReplay, masked_fields
 from port_hook_cli.replay.sending import (
     ListenerRecipient,
@@ -170,37 +171,15 @@ def edited_body(body: bytes, wanted: Resend) -> bytes:
         body = _stringified(wanted.body)
     if not wanted.values:
         return body
-    import json
-
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise UsageError("The body is not JSON, so no value in it can be set.", hint="Edit it as text.") from error
+    document = load_body(body)
     for pointer, value in wanted.values.items():
-        document = _with_value(document, pointer, value)
-    return _stringified(json.dumps(document))
-
-
-def _with_value(document: Any, pointer: str, value: Any) -> Any:
-    from port_hook_cli.javascript.paths import is_index, value_at
-
-    if not pointer:
-        return value
-    parent, slash, token = pointer.rpartition("/")
-    try:
-        container = value_at(document, parent if slash else pointer)
-    except NoSuchValue as error:
-        raise UsageError(
-            f"The body has nothing at {pointer[:200]}.", hint="Use the path that the page shows."
-        ) from error
-    key = token.replace("~1", "/").replace("~0", "~")
-    if isinstance(container, dict):
-        container[key] = value
-    elif isinstance(container, list) and is_index(key, container):
-        container[int(key)] = value
-    else:
-        raise UsageError(f"The body has nothing at {pointer[:200]}.", hint="Use the path that the page shows.")
-    return document
+        try:
+            path = path_to(document, pointer)
+        except NoSuchValue as error:
+            message = f"The body has nothing at {pointer[:200]}."
+            raise UsageError(message, hint="Use the path that the page shows.") from error
+        document = set_at(document, path, value)
+    return write_body(document)
 
 
 def _stringified(text: str) -> bytes:

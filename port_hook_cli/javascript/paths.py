@@ -205,23 +205,37 @@ class NoSuchValue(ValueError):
     """A pointer that leads nowhere in the document."""
 
 
-def value_at(document: Any, pointer: str) -> Any:
-    """Return the value at a JSON Pointer (RFC 6901); raises NoSuchValue."""
+def path_to(document: Any, pointer: str) -> JsonPath:
+    """Return the path that a JSON Pointer (RFC 6901) describes in a document; raises NoSuchValue.
+
+    Its last step may be a name that the object does not have.
+    """
     if pointer and not pointer.startswith("/"):
         raise NoSuchValue(pointer)
-    value = document
+    steps: list[Step] = []
+    inner = document
     for token in pointer.split("/")[1:]:
         key = token.replace("~1", "/").replace("~0", "~")
-        if isinstance(value, dict) and key in value:
-            value = value[key]
-        elif isinstance(value, list) and is_index(key, value):
-            value = value[int(key)]
+        if isinstance(inner, dict):
+            steps.append(key)
+            inner = inner.get(key, MISSING)
+        elif isinstance(inner, list) and _is_index(key, inner):
+            steps.append(int(key))
+            inner = inner[int(key)]
         else:
             raise NoSuchValue(pointer)
+    return JsonPath(tuple(steps))
+
+
+def value_at(document: Any, pointer: str) -> Any:
+    """Return the value at a JSON Pointer (RFC 6901); raises NoSuchValue."""
+    value = get_at(document, path_to(document, pointer))
+    if value is MISSING:
+        raise NoSuchValue(pointer)
     return value
 
 
-def is_index(key: str, values: list[Any]) -> bool:
+def _is_index(key: str, values: list[Any]) -> bool:
     """Return whether a token of a JSON Pointer is the number of a member of `values`."""
     return key.isascii() and key.isdigit() and len(key) <= _MAX_DIGITS and int(key) < len(values)
 

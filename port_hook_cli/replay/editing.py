@@ -77,7 +77,7 @@ class Edits:
             if _added_depth(captured, assignment.path) is not None:
                 notes += (f"{self.dashes}{text}" for text in _notes_on_added_name(document, assignment.path))
             document = set_at(document, assignment.path, assignment.value)
-        return _write(document), tuple(notes)
+        return write_body(document), tuple(notes)
 
 
 def _added_depth(document: Any, path: JsonPath) -> int | None:
@@ -147,7 +147,8 @@ def _load(text: str) -> Any:
         raise UsageError("The JSON is nested too deeply to be edited.", hint=_TOO_DEEP) from None
 
 
-def _write(document: Any) -> bytes:
+def write_body(document: Any) -> bytes:
+    """Return a document in `JSON.stringify` form. Raises UsageError when it is nested too deeply."""
     try:
         return stringify(json.dumps(document)).encode()
     except (NotJson, RecursionError):

@@ -31,6 +31,7 @@ from port_hook_cli.invocations.models import (
 from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.replay.editing import Assignment, Edits
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.messages import verify_received
 from port_hook_cli.signatures.signing import signed_message
@@ -300,6 +301,17 @@ async def test_replay_with_an_edited_body_is_sent_as_json_stringify_writes_it(
     first, second = (request.body for request in target.requests)
     assert first == '{"1":1e+21,"2":"é","b":1}'.encode()
     assert json.loads(second)["payload"]["properties"]["cpu"] == 8
+
+
+async def test_changed_value_gives_the_body_that_replay_set_gives(runtime: MakeRuntime, store: Path) -> None:
+    body = b'{"payload": {"cpu": 2}, "huge": 1e400, "digits": ' + b"9" * 5_000 + b"}"
+    keep(store, [an_exchange(an_invocation(body))])
+    with handler() as target:
+        async with beside_listener(runtime(), store, forward_to=target.url) as client:
+            changes = {"/payload/cpu": 8, "/payload/tags": [1.0]}
+            await client.post(f"/api/captures/{an_invocation(body).id}/replay", {"set": changes})
+    edits = Edits(assignments=[Assignment.parse("payload.cpu=8"), Assignment.parse("payload.tags=[1.0]")])
+    assert [request.body for request in target.requests] == [edits.apply(body)[0]]
 
 
 async def test_replay_of_an_edited_message_of_kafka_is_signed_inside_too(runtime: MakeRuntime, store: Path) -> None:
