@@ -15,7 +15,8 @@ from port_hook_cli.errors import UsageError
 WEBHOOK = "WEBHOOK"
 KAFKA = "KAFKA"
 INTEGRATION_ACTION = "INTEGRATION_ACTION"
-_FIELDS = frozenset({"invocationMethod", "trigger"})
+# A document with one of these is a definition, not a response of Port's API around it.
+_FIELDS = frozenset({"identifier", "invocationMethod", "nodes", "schema", "trigger"})
 # Without the name of an option, because pytest shows it too.
 _SENDS_NO_REQUEST = (
     "Use a WEBHOOK action here. To run a KAFKA action or an INTEGRATION_ACTION, start `port-hook sandbox` and send it "
@@ -84,7 +85,7 @@ def read_action(document: Any, *, methods: Sequence[str] = (WEBHOOK,)) -> PortAc
 
     `methods` are the types of invocation methods that the caller can do something with.
     """
-    action = _unwrapped(document)
+    action = unwrapped(document, "action")
     if not isinstance(action, Mapping):
         raise BadAction(f"is {_noun(action)}; an action is an object")
     identifier = action.get("identifier")
@@ -132,19 +133,33 @@ def pick_action(document: Any, identifier: str | None) -> Any:
 
     None means the only action.
     """
-    listed = document.get("actions") if isinstance(document, Mapping) else document
-    if not isinstance(listed, list):
-        found = _unwrapped(document)
-        if identifier is not None and _name(found) != identifier:
-            raise BadAction(f"has the action {_name(found)}, not {identifier}")
-        return found
-    names = [_name(_unwrapped(each)) for each in listed]
+    listed = definitions_in(document, "action")
+    names = [_name(each) for each in listed]
     if identifier is None and len(listed) == 1:
         return listed[0]
-    if identifier is None or identifier not in names:
-        which = f"has {len(names)} actions, but not {identifier}" if identifier else f"has {len(names)} actions"
-        raise BadAction(f"{which}: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}")  # noqa: PLR2004 - a line
-    return listed[names.index(identifier)]
+    if identifier in names:
+        return listed[names.index(identifier)]
+    if len(listed) == 1:
+        raise BadAction(f"has the action {names[0]}, not {identifier}")
+    which = f"has {len(names)} actions, but not {identifier}" if identifier else f"has {len(names)} actions"
+    raise BadAction(f"{which}: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}")  # noqa: PLR2004 - a line
+
+
+def definitions_in(document: Any, noun: str) -> list[Any]:
+    """Return the definitions in a document: one, an array of them, or a response of Port's API with either.
+
+    Port's API returns `{"ok": true, "action": …}` and `{"ok": true, "actions": […]}`. `noun` is `action`, `workflow` or
+    `blueprint`.
+    """
+    listed = document.get(f"{noun}s") if isinstance(document, Mapping) else document
+    return [unwrapped(each, noun) for each in (listed if isinstance(listed, list) else [document])]
+
+
+def unwrapped(document: Any, noun: str) -> Any:
+    """Return the definition in a response of Port's API (`{"ok": true, "action": …}`), else the document itself."""
+    if isinstance(document, Mapping) and isinstance(document.get(noun), Mapping) and not _FIELDS & document.keys():
+        return document[noun]
+    return document
 
 
 def _method(method: Mapping[str, Any], known: Sequence[str]) -> Mapping[str, Any]:
@@ -154,13 +169,6 @@ def _method(method: Mapping[str, Any], known: Sequence[str]) -> Mapping[str, Any
     if kind == WEBHOOK and method.get("url") is None:
         raise BadAction("has no `url` in its `invocationMethod`")
     return method
-
-
-def _unwrapped(document: Any) -> Any:
-    """Return the action in a response of Port's API (`{"ok": true, "action": …}`), and any other document unchanged."""
-    if isinstance(document, Mapping) and not _FIELDS & document.keys() and isinstance(document.get("action"), Mapping):
-        return document["action"]
-    return document
 
 
 def _part(action: Mapping[str, Any], name: str) -> Mapping[str, Any]:

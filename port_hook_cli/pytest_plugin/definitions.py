@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from port_hook_cli.actions.action import BadAction, pick_action, webhook_action
+from port_hook_cli.actions.action import BadAction, pick_action, unwrapped, webhook_action
 from port_hook_cli.errors import UsageError
 from port_hook_cli.sandbox.checks import BLUEPRINT, find_fault
 from port_hook_cli.sandbox.definition_files import read_actions, read_blueprints, read_workflows
-from port_hook_cli.workflows.workflow import BadWorkflow, Workflow, read_workflow, unwrapped
+from port_hook_cli.workflows.workflow import BadWorkflow, Workflow, read_workflow
 
 ActionSource = str | PurePath | Mapping[str, Any]
 _SUFFIXES = frozenset({".json", ".yaml", ".yml"})
@@ -57,7 +57,7 @@ def load_blueprint(source: ActionSource, folders: Sequence[Path]) -> Mapping[str
 def load_workflow(source: ActionSource, folders: Sequence[Path]) -> tuple[Mapping[str, Any], Workflow, str | None]:
     """Return a workflow's document, the workflow, and the node that FILE#NODE names. Raises UsageError."""
     if isinstance(source, Mapping):
-        document, node = unwrapped(source), None
+        document, node = unwrapped(source, "workflow"), None
     else:
         name, mark, last = str(source).rpartition("#")
         file = find_file(Path(name if mark else last), folders)

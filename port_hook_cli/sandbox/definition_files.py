@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from port_hook_cli.actions.action import CONVERTED, BadAction, converted, is_version1
+from port_hook_cli.actions.action import CONVERTED, BadAction, converted, definitions_in, is_version1
 from port_hook_cli.actions.retargeting import settable
 from port_hook_cli.errors import UsageError
 from port_hook_cli.files.documents import read_yaml
@@ -15,7 +15,7 @@ from port_hook_cli.files.user_files import MAX_DOCUMENT_BYTES, documents_in, is_
 from port_hook_cli.javascript.values import read_json
 from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.actions import find_method_fault
-from port_hook_cli.workflows.workflow import BadWorkflow, read_workflow, unwrapped
+from port_hook_cli.workflows.workflow import BadWorkflow, read_workflow
 
 _YAML = frozenset({".yaml", ".yml"})
 _HINT = (
@@ -75,8 +75,9 @@ def _converted(file: Path, action: dict[str, Any]) -> dict[str, Any]:
 
 def _actions(file: Path, notice: Callable[[str], None]) -> Iterator[dict[str, Any]]:
     document = _read(file)
-    several = isinstance(document, list)
-    for number, action in enumerate(document if several else [document], start=1):
+    listed = definitions_in(document, "action")
+    several = len(listed) > 1 or isinstance(document, list)
+    for number, action in enumerate(listed, start=1):
         name = f"action {number}" if several else "the action"
         if is_version1(action):
             action = _converted(file, action)  # noqa: PLW2901
@@ -93,8 +94,7 @@ def _actions(file: Path, notice: Callable[[str], None]) -> Iterator[dict[str, An
 
 
 def _workflows(file: Path) -> Iterator[dict[str, Any]]:
-    for each in _read_all_in(file):
-        found = unwrapped(each)
+    for found in definitions_in(_read(file), "workflow"):
         try:
             read_workflow(found)
         except BadWorkflow as problem:
@@ -103,18 +103,12 @@ def _workflows(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def _blueprints(file: Path) -> Iterator[dict[str, Any]]:
-    for each in _read_all_in(file):
-        found = each["blueprint"] if isinstance(each, dict) and isinstance(each.get("blueprint"), dict) else each
+    for found in definitions_in(_read(file), "blueprint"):
         required = ("identifier", "schema")
         fault = checks.find_fault(found, checks.BLUEPRINT, required=required, others=True, name_of="the blueprint")
         if fault:
             raise UsageError(f"{file}: {fault}.", hint=_HINT)
         yield found
-
-
-def _read_all_in(file: Path) -> list[Any]:
-    document = _read(file)
-    return document if isinstance(document, list) else [document]
 
 
 def _read(file: Path) -> Any:

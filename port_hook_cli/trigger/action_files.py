@@ -19,9 +19,11 @@ from port_hook_cli.actions.action import (
     OtherMethod,
     PortAction,
     converted,
+    definitions_in,
     is_version1,
     pick_action,
     read_action,
+    unwrapped,
 )
 from port_hook_cli.errors import PortApiError, StoreError, UsageError
 from port_hook_cli.files.documents import read_document, read_secrets_file
@@ -38,7 +40,7 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.remark import Remark, Say, note
 from port_hook_cli.text.safe import printable
 from port_hook_cli.trigger.run_data import BadDocument
-from port_hook_cli.workflows.workflow import BadWorkflow, Workflow, identifier_of, is_workflow, read_workflow, unwrapped
+from port_hook_cli.workflows.workflow import BadWorkflow, Workflow, identifier_of, is_workflow, read_workflow
 
 _Read = TypeVar("_Read")
 _NOT_IN_PORT = (
@@ -142,7 +144,7 @@ def _pick_workflow(document: Any, identifier: str | None) -> FoundWorkflow | Non
     if is_workflow(document):
         return FoundWorkflow(read_workflow(document), identifier)
     name, _, node = (identifier or "").partition("#")
-    listed = document if isinstance(document, list) else []
+    listed = definitions_in(document, "workflow")
     for each in listed:
         if is_workflow(each) and (name == identifier_of(each) or (len(listed) == 1 and not node)):
             return FoundWorkflow(read_workflow(each), node or (None if name == identifier_of(each) else name or None))
@@ -158,8 +160,7 @@ def _read_directory(name: str, runtime: Runtime) -> list[Any]:
     for path in files:
         shown = str(PurePath(name) / path.name)
         document = read_document(read_input(shown, cwd=runtime.cwd, stdin=runtime.stdin), name=shown)
-        listed = document.get("actions") if isinstance(document, dict) else document
-        found += listed if isinstance(listed, list) else [document]
+        found += definitions_in(document, "action")
     return found
 
 
@@ -236,6 +237,6 @@ async def find_in_port(found: FoundWorkflow, access: PortAccess) -> FoundWorkflo
 
 
 def _version(document: Any) -> int | None:
-    found = unwrapped(document)
+    found = unwrapped(document, "workflow")
     version = found.get("version") if isinstance(found, Mapping) else None
     return version if isinstance(version, int) else None

@@ -12,6 +12,8 @@ from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from port_hook_cli.actions.action import unwrapped
+
 MAX_NODES = 100
 """Nodes that Port accepts in one workflow."""
 
@@ -137,19 +139,19 @@ class Workflow:
 
 def is_workflow(document: Any) -> bool:
     """Whether a document is meant as a workflow: an object with `nodes`, also inside a response of Port's API."""
-    found = unwrapped(document)
+    found = unwrapped(document, "workflow")
     return isinstance(found, Mapping) and isinstance(found.get("nodes"), list)
 
 
 def identifier_of(document: Any) -> str:
     """Return the identifier of a document that is meant as a workflow, or ""."""
-    found = unwrapped(document)
+    found = unwrapped(document, "workflow")
     return _text(found.get("identifier")) if isinstance(found, Mapping) else ""
 
 
 def read_workflow(document: Any) -> Workflow:
     """Return the workflow in a document as Port's API takes or shows one; raises BadWorkflow."""
-    found = unwrapped(document)
+    found = unwrapped(document, "workflow")
     if not isinstance(found, Mapping):
         raise BadWorkflow("is not an object")
     identifier = _identifier(found, "the workflow")
@@ -173,13 +175,6 @@ def read_workflow(document: Any) -> Workflow:
         nodes=_sorted(nodes, connections),
         connections=connections,
     )
-
-
-def unwrapped(document: Any) -> Any:
-    """Return the workflow in a response of Port's API (`{"ok": true, "workflow": …}`), else the document itself."""
-    if isinstance(document, Mapping) and "nodes" not in document and isinstance(document.get("workflow"), Mapping):
-        return document["workflow"]
-    return document
 
 
 def _read_node(document: Any, where: str) -> Node:

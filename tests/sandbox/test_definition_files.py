@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,9 @@ def a_workflow(identifier: str = "deploy") -> dict[str, Any]:
     return {"identifier": identifier, "nodes": [{"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}}]}
 
 
-def test_blueprints_are_read_from_files_folders_and_responses_of_the_api(tmp_path: Path) -> None:
+def test_blueprints_are_read_from_files_and_folders(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps([{"identifier": "vm", "schema": {"properties": {}}}]))
-    (tmp_path / "b.json").write_text(json.dumps({"ok": True, "blueprint": {"identifier": "team", "schema": {}}}))
+    (tmp_path / "b.json").write_text(json.dumps({"identifier": "team", "schema": {}}))
     (tmp_path / "c.yaml").write_text("{identifier: host, schema: {}, icon: Server}")
     assert [each["identifier"] for each in read_blueprints([tmp_path])] == ["vm", "team", "host"]
 
@@ -99,9 +100,9 @@ def test_faulty_blueprint_is_refused_with_the_file_and_the_reason(tmp_path: Path
     assert fault in found.value.message
 
 
-def test_workflows_are_read_from_files_folders_and_responses_of_the_api(tmp_path: Path) -> None:
+def test_workflows_are_read_from_files_and_folders(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps([a_workflow("a"), a_workflow("b")]), "utf-8")
-    (tmp_path / "c.json").write_text(json.dumps({"ok": True, "workflow": a_workflow("c")}), "utf-8")
+    (tmp_path / "c.json").write_text(json.dumps(a_workflow("c")), "utf-8")
     assert [each["identifier"] for each in read_workflows([tmp_path])] == ["a", "b", "c"]
 
 
@@ -113,3 +114,22 @@ def test_invalid_workflow_is_refused_with_the_file_and_the_reason(tmp_path: Path
     file.write_text(json.dumps([a_workflow(), a_workflow()]), "utf-8")
     with pytest.raises(UsageError, match=r"the workflow deploy is already in .*bad\.json"):
         read_workflows([file])
+
+
+@pytest.mark.parametrize(
+    ("read", "noun", "definition"),
+    [
+        (read_actions, "action", GOOD),
+        (read_blueprints, "blueprint", {"identifier": "vm", "schema": {}}),
+        (read_workflows, "workflow", a_workflow()),
+    ],
+)
+def test_responses_of_ports_api_are_read_like_the_definitions_in_them(
+    tmp_path: Path, read: Callable[[list[Path]], list[dict[str, Any]]], noun: str, definition: dict[str, Any]
+) -> None:
+    other = {**definition, "identifier": "other"}
+    for document in ({"ok": True, noun: definition}, {"ok": True, f"{noun}s": [definition]}, [{noun: definition}]):
+        (tmp_path / "a.json").write_text(json.dumps(document))
+        assert read([tmp_path / "a.json"]) == [definition]
+    (tmp_path / "a.json").write_text(json.dumps({"ok": True, f"{noun}s": [definition, other]}))
+    assert read([tmp_path]) == [definition, other]
