@@ -260,7 +260,7 @@ def diff_captures(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     found = without_ignored(compare(a, b), ignoring, bodies_only=False)
     return ToolOutput(
         diff_record((a.invocation.id, b.invocation.id), found),
-        "" if found["complete"] else "Not all changes are listed: use `ignore` to leave out those that you know.",
+        "" if found["complete"] else "Not all changes are listed: use `ignore` to leave out known changes.",
     )
 
 

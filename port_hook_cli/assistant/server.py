@@ -36,7 +36,7 @@ async def call_tool(
     """Run a tool and return its answer, which can be an error. Raises no exception except for a cancellation."""
     own = workspace.for_call()
     if name not in tools:
-        hint = f"The tools are: {', '.join(tools)}. Those that send need `port-hook mcp --allow-send`."
+        hint = f"The tools are: {', '.join(tools)}. Tools that send need `port-hook mcp --allow-send`."
         return _failed(f"There is no tool {brief(name)}.", hint, own)
     if faults := _faults(tools[name], arguments):
         return _failed(f"The arguments of {name} are not valid: {'; '.join(faults)}.", "Correct them.", own)

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 _WATCH_INTERVAL_S = 0.3
 _OTHER_SECRET = hint(
-    "Another client secret may have signed it: without --state, each start of a sandbox makes a new one. To see what "
-    "would be sent, remove the two signature headers from the message."
+    "Another client secret may have signed it: without --state, each start of a sandbox makes a new secret. To see "
+    "what would be sent, remove the two signature headers from the message."
 )
 
 

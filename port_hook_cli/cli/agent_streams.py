@@ -27,7 +27,7 @@ from port_hook_cli.text.remark import Remark, note, plain
 from port_hook_cli.text.safe import printable
 
 _STOP = plain("Stop with Ctrl-C.")
-_NEW_ONLY = "Only new messages are shown; --since 10m also shows those of the last 10 minutes."
+_NEW_ONLY = "Only new messages are shown; --since 10m also shows messages of the last 10 minutes."
 _MAY_BE_HANDLED = note("the agent may have handled these runs already; Port's list has no runs of workflow nodes")
 
 

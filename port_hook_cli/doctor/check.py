@@ -71,7 +71,7 @@ def clock_result(skew_s: float | None, api_url: str) -> CheckResult:
         return CheckResult(check="clock", state=CheckState.SKIPPED, message=f"{api_url} did not say what time it is.")
     details = {"skew_s": round(skew_s, 3)}
     if abs(skew_s) < _NOTABLE_S:
-        message = "The clock agrees with that of the API."
+        message = "The clock agrees with the API's clock."
         return CheckResult(check="clock", state=CheckState.OK, message=message, details=details)
     side = "ahead of" if skew_s > 0 else "behind"
     is_large = abs(skew_s) > _TOLERANCE_S
@@ -81,7 +81,7 @@ def clock_result(skew_s: float | None, api_url: str) -> CheckResult:
     return CheckResult(
         check="clock",
         state=CheckState.PROBLEM if is_large else CheckState.WARNING,
-        message=f"The clock is {format_duration(abs(skew_s))} {side} that of the API. {effect}",
+        message=f"The clock is {format_duration(abs(skew_s))} {side} the API's clock. {effect}",
         next_step="Synchronize the clock of this machine, for example with NTP.",
         details=details,
     )

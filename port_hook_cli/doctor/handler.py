@@ -82,7 +82,7 @@ def _failed(target: str, problems: Mapping[str, str], reason: str, *, is_chosen:
         url = http_url(other, handler_address(target)[1])
         step = f"Something listens on {other} at this port: forward to {url}."
     else:
-        step = "Start your handler, or name another one with --forward-to."
+        step = "Start your handler, or choose another handler with --forward-to."
     return CheckResult(
         check="handler",
         state=CheckState.PROBLEM if is_chosen or other else CheckState.WARNING,

@@ -171,7 +171,7 @@ class KafkaSource:
 
     def refused(self, reason: str) -> None:
         """Handle credentials that the brokers do not accept any more: get new ones."""
-        self._context.notice(f"Kafka: the brokers refuse the credentials: {reason}. Getting new ones.")
+        self._context.notice(f"Kafka: the brokers refuse the credentials: {reason}. Getting new credentials.")
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.create_task(self._refresh())
 
@@ -325,8 +325,8 @@ class KafkaSource:
             yield f"Kafka: starting {_count(assignment.lag)} before the end."
         elif assignment.finds_none:
             yield (
-                "Kafka: the broker finds no message since the time of --since; only new ones are shown. The embedded"
-                " broker of a sandbox cannot find messages by time."
+                "Kafka: the broker finds no message since the time of --since; only new messages are shown. The"
+                " embedded broker of a sandbox cannot find messages by time."
             )
         yield from self._repeated_lines(assignment)
 

@@ -33,7 +33,7 @@ _HINTS = {
     " names the region of your organization.",
     HTTPStatus.FORBIDDEN: "These credentials do not have the permission; check their organization and role.",
     HTTPStatus.NOT_FOUND: "This organization has no such run. Check the id, and that the credentials and the region"
-    " (PORT_REGION, PORT_API_URL) are those of the organization that started it.",
+    " (PORT_REGION, PORT_API_URL) belong to the organization that started it.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Port accepts at most 1 MiB per request: shorten the summary.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "Port does not accept these values for this run; see its message above.",
     HTTPStatus.TOO_MANY_REQUESTS: "Port limits the rate of calls to its API; wait, then run the command again.",
@@ -123,7 +123,7 @@ def definition_problem(
             return PortApiError(
                 f"Port has no {'action or automation' if kind == 'action' else kind} {identifier}.",
                 hint="Give its identifier, not its title, and check that the credentials and the region (PORT_REGION,"
-                " PORT_API_URL) are those of its organization.",
+                " PORT_API_URL) belong to its organization.",
                 status=status,
             )
         case HTTPStatus.UNPROCESSABLE_ENTITY:

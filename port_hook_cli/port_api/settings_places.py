@@ -119,7 +119,7 @@ class SettingsPlaces:
         """
         if used is None or (other := self._other_place(used)) is None:
             return None
-        return f"{used.source} differs from the client secret in {other}; the one in {used.place} is used"
+        return f"{used.source} differs from the client secret in {other}; the secret in {used.place} is used"
 
     def _other_place(self, used: Found) -> str | None:
         if used.place == ENVIRONMENT:

@@ -154,7 +154,7 @@ def _settings(world: World, workflow: Workflow, options: WorkflowArguments) -> W
 def _why(run: WorkflowRun, node_run: NodeRun, settings: WorkflowSettings) -> str:
     node = run.node(node_run)
     if node.type == NodeType.INPUT:
-        return f"the INPUT node {node.identifier} waits for a response; give one in `responses`."
+        return f"the INPUT node {node.identifier} waits for a response; pass the response in `responses`."
     return f"{node.identifier} ({node_run.id}) was not reported within {settings.timeout_s:g} s."
 
 

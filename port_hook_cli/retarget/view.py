@@ -28,7 +28,7 @@ def change_lines(entry: Entry, now: Mapping[str, Any], change: UrlChange) -> lis
         before, after = _value(each.keys, each.before), _value(each.keys, each.after)
         lines.append(f"  {_path(each.keys)}: {before} -> {after}")
     if entry.node:
-        lines.append("  (makes a new version of the workflow, and another one when the listener ends)")
+        lines.append("  (makes a new version of the workflow, and another version when the listener ends)")
     if entry.urls:
         url = brief(entry.original_url)
         lines.append(f"  (an earlier listener changed it; when this listener ends, it is restored to {url})")

@@ -11,7 +11,7 @@ from port_hook_cli.invocations.payload import is_run_id
 
 _ANYWHERE = re.compile(r"(?<![A-Za-z0-9])(?:r_[A-Za-z0-9]{16}|wfnr_[A-Za-z0-9]+)(?![A-Za-z0-9])")
 _CHARACTERS = string.ascii_letters + string.digits
-_FORM = "The id of an action run is r_ and 16 letters and digits; that of a workflow node's run begins with wfnr_."
+_FORM = "The id of an action run is r_ and 16 letters and digits; the id of a workflow node's run begins with wfnr_."
 
 
 def make_run_id(choose: Callable[[str], str], prefix: str = "r_") -> str:

@@ -47,8 +47,8 @@ WRONG_SECRET = Cause(
     "wrong-secret",
     "The signature matches neither the body as it arrived nor any other form of it: it was made with another secret, "
     "or the body or the timestamp was changed on the way.",
-    f"Compare the client secret with that of the organization that sent this ({CREDENTIALS_IN_PORT}). If they are the "
-    "same, look for a proxy or middleware that rewrites the body.",
+    f"Check that the client secret belongs to the organization that sent this ({CREDENTIALS_IN_PORT}). If it does, "
+    "look for a proxy or middleware that rewrites the body.",
 )
 UNDIAGNOSED = Cause(
     "undiagnosed",
@@ -88,7 +88,7 @@ RESERIALIZED_PYTHON = Cause(
 RESERIALIZED_PYTHON_COMPACT = Cause(
     "reserialized-python-compact",
     "The signature matches the body as json.dumps(body, separators=(',', ':')) writes it. Port's execution agent signs "
-    "that form, but sends one with spaces.",
+    "that form, but sends JSON with spaces.",
     "If requests come from the agent, verify json.dumps(json.loads(body), separators=(',', ':')). Otherwise sign the "
     "bytes that are sent.",
 )
@@ -208,7 +208,7 @@ CHARSET = Cause(
 )
 CHARSET_UNDECLARED = Cause(
     "charset",
-    "The body arrived in a character set that is neither UTF-8 nor the one that its content-type declares. The "
+    "The body arrived neither in UTF-8 nor in the character set that its content-type declares. The "
     "signature covers its UTF-8 form.",
     "Send the body as UTF-8.",
 )
@@ -225,7 +225,7 @@ HEADER_REPEATED = Cause(
 )
 HEADER_AMBIGUOUS = Cause(
     "header-doubled",
-    "The signature or the timestamp was sent more than once, with different values. port-hook uses the first ones; "
+    "The signature or the timestamp was sent more than once, with different values. port-hook uses the first; "
     "other programs may use the last.",
     "Send each header once. If a proxy sets it, let the proxy replace the header instead of adding one.",
 )

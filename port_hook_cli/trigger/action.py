@@ -148,7 +148,9 @@ async def make(
 def require_event(action: PortAction, data: RunData) -> None:
     """Raise UsageError for an automation without an event."""
     if action.kind is ActionKind.AUTOMATION and data.event is None:
-        raise UsageError(f"The automation {action.identifier} needs an event.", hint="Give one with --event FILE.")
+        raise UsageError(
+            f"The automation {action.identifier} needs an event.", hint="Pass the event with --event FILE."
+        )
 
 
 async def find_unmet(action: PortAction, data: RunData, invoker: Invoker) -> Unmet | None:

@@ -82,7 +82,7 @@ async def last_outputs(
             hint=f"Start one with `port-hook trigger {workflow.identifier} --via-port`, or give --outputs FILE.",
         )
     state = "  ".join(filter(None, (run.result or run.status, run.created_at)))
-    say(note(f"the outputs are those of the run {brief(run.id)}  {brief(state)}"))
+    say(note(f"the outputs come from the run {brief(run.id)}  {brief(state)}"))
     return run.id, {name: output for name, output in run.outputs.items() if name in workflow.nodes}
 
 

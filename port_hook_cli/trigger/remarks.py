@@ -21,7 +21,7 @@ def action_remarks(action: PortAction, data: RunData) -> Iterator[Remark]:
     """Yield what the run of an action lacks, and what Port does and `trigger` does not."""
     operation = data.operation or action.operation
     if action.kind is ActionKind.SELF_SERVICE and operation in _ON_AN_ENTITY and data.entity is None:
-        yield note(f"a {operation} action needs an entity, and `.entity` is empty; give one with --entity FILE")
+        yield note(f"a {operation} action needs an entity, and `.entity` is empty; pass the entity with --entity FILE")
     if action.approval:
         yield note("Port sends this after an approval; trigger sends it immediately")
     if action.condition and action.condition.get("type") != "JQ":

@@ -93,7 +93,9 @@ async def _trigger_output(begin: WorkflowStart, trigger: Node, invoker: Invoker,
         return {**given, **await _inputs_instead(begin, trigger, invoker, at)}
     if trigger.type == NodeType.EVENT_TRIGGER:
         if data.event is None:
-            raise UsageError(f"The trigger {trigger.identifier} runs for an event.", hint="Give one with --event FILE.")
+            raise UsageError(
+                f"The trigger {trigger.identifier} runs for an event.", hint="Pass the event with --event FILE."
+            )
         return data.event
     if trigger.type != NodeType.SELF_SERVE_TRIGGER:
         return {}

@@ -179,7 +179,9 @@ async def open_tunnel(choice: TunnelChoice, opening: Opening) -> Tunnel:
     """Open the chosen tunnel; raises TunnelError when it does not open in time, UsageError for a choice without one."""
     provider = find_provider(choice)
     if provider is None:
-        raise UsageError(f"--tunnel {choice.name} does not name a tunnel to open.", hint="Name one with `--tunnel`.")
+        raise UsageError(
+            f"--tunnel {choice.name} does not name a tunnel to open.", hint="Choose a provider with `--tunnel`."
+        )
     open_: Callable[[Opening], Awaitable[Tunnel]] = resolve_name(provider.opener)
     return await open_(replace(opening, address=choice.address))
 

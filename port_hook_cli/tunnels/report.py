@@ -45,7 +45,7 @@ def read_probe(status: int, body: bytes, *, token: str, latency_ms: float) -> Pr
     if status in _OVERLOADED:
         return _unreachable(f"the tunnel's server responds with {status}: it gets too many requests")
     if status == _MISDIRECTED:
-        return _unreachable("the listener responds with 421: the `host` that arrives is not that of the public URL")
+        return _unreachable("the listener responds with 421: the `host` that arrives is not the public URL's host")
     return ProbeResult(Connectivity.TAKEN, None, f"another server responds there, with status {status}")
 
 
@@ -110,7 +110,7 @@ def tunnel_lines(report: TunnelReport) -> Iterator[str]:
     """Yield the lines that report a change. A changed URL is set off, because the user must act on it."""
     if report.previous_url:
         yield ""
-        yield "*** The public URL has changed. Actions that use the old one can no longer call this listener. ***"
+        yield "*** The public URL has changed. Actions that use the old URL can no longer call this listener. ***"
         yield f"    old  {report.previous_url}"
         yield f"    new  {report.url}   <- paste this as the webhook URL of your action"
         yield ""

@@ -116,7 +116,7 @@ def test_agent_reads_a_capture_and_stdin(run: Run, folder: Path) -> None:
 def test_agent_says_why_a_message_of_an_earlier_sandbox_is_dropped(run: Run, folder: Path) -> None:
     result = run("agent", write(folder, "m.json", topic_message(secret=OTHER_SECRET)), env=ENV)
     assert "the agent drops it" in result.out
-    assert "each start of a sandbox makes a new one" in result.err
+    assert "each start of a sandbox makes a new secret" in result.err
 
 
 def test_agent_gets_its_settings_by_the_names_of_the_agent(run: Run, folder: Path) -> None:

@@ -141,7 +141,7 @@ def test_doctor_reports_a_clock_that_is_minutes_off(run: Run) -> None:
     with handler(token_answer(at_s=time.time() - 900)) as port:
         found = checks(run, env=environ(port))
     assert found["clock"]["state"] == "problem"
-    assert "ahead of that of the API" in found["clock"]["message"]
+    assert "ahead of the API's clock" in found["clock"]["message"]
     assert 890 < found["clock"]["details"]["skew_s"] < 930
 
 

@@ -210,7 +210,7 @@ def test_listen_prints_the_source_of_its_secret_once(
 def test_a_folder_secret_that_differs_from_the_environment_is_reported(run: Run, folder: Path) -> None:
     write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\n")
     result = run("sign", "-", stdin=b"{}", env={"PORT_CLIENT_SECRET": REAL})
-    told = "differs from the client secret in ./.env; the one in the environment is used\n"
+    told = "differs from the client secret in ./.env; the secret in the environment is used\n"
     assert result.err == f"warning: PORT_CLIENT_SECRET in the environment {told}"
 
 
@@ -218,7 +218,7 @@ def test_a_folder_secret_that_differs_from_the_home_is_reported(run: Run, folder
     write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\n")
     write(port_home / ".env", f"PORT_CLIENT_SECRET={REAL}\n")
     result = run("sign", "-", stdin=b"{}")
-    told = f"differs from the client secret in {port_home / '.env'}; the one in ./.env is used\n"
+    told = f"differs from the client secret in {port_home / '.env'}; the secret in ./.env is used\n"
     assert f"warning: PORT_CLIENT_SECRET in ./.env {told}" in result.err
 
 

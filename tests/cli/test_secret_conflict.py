@@ -16,7 +16,9 @@ from tests.servers import handler
 
 CURRENT = "the-secret-that-port-uses-now"
 STALE = "the-secret-of-last-year"
-CONFLICT = "PORT_CLIENT_SECRET in the environment differs from the client secret in ./.env; the one in the environment"
+CONFLICT = (
+    "PORT_CLIENT_SECRET in the environment differs from the client secret in ./.env; the secret in the environment"
+)
 UNAUTHORIZED = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\n{}"
 ENV = {"PORT_CLIENT_SECRET": STALE, "PORT_CLIENT_ID": "an-id"}
 

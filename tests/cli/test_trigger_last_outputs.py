@@ -71,7 +71,7 @@ def test_a_node_runs_over_the_outputs_of_the_newest_run(run: Run, backend: Repor
     result = run("trigger", f"{workflow}#ship", "--outputs", "last", "--to", backend.url, env=backend.api)
     assert (result.code, backend.paths) == (0, ["/ship"])
     assert json.loads(backend.requests[0][1]) == {"version": "2", "ready": "soon"}
-    assert f"note: the outputs are those of the run {newest}  SUCCESS  20" in result.err
+    assert f"note: the outputs come from the run {newest}  SUCCESS  20" in result.err
 
 
 def test_an_input_and_an_output_replace_those_of_the_last_run(run: Run, backend: Reporting) -> None:

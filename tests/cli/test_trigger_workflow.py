@@ -182,7 +182,7 @@ def test_workflow_with_an_event_trigger_needs_an_event(run: Run, folder: Path, b
     (folder / "on_update.json").write_text(json.dumps(document), "utf-8")
     (folder / "event.json").write_text('{"action": "UPDATE", "diff": {"after": {"title": "New"}}}', "utf-8")
     without = run("trigger", "on_update.json", "--to", backend.url, env=ENV)
-    assert (without.code, "Give one with --event FILE" in without.err) == (ExitCode.USAGE, True)
+    assert (without.code, "Pass the event with --event FILE" in without.err) == (ExitCode.USAGE, True)
     assert run("trigger", "on_update.json", "--to", backend.url, "--event", "event.json", env=ENV).code == 0
     assert json.loads(backend.requests[0][1]) == {"after": "New"}
 

@@ -308,8 +308,8 @@ ASSIGNED = f"Kafka: the group {GROUP} gave this listener {RUNS}[0]."
 WATCHED = f"Kafka: watching {RUNS}[0] at 127.0.0.1:9092; nothing is committed."
 RESUMED = "Kafka: resuming where the last listener with this store stopped, 2 messages ago (--from-end skips them)."
 FOUND_NONE = (
-    "Kafka: the broker finds no message since the time of --since; only new ones are shown. The embedded broker of a"
-    " sandbox cannot find messages by time."
+    "Kafka: the broker finds no message since the time of --since; only new messages are shown. The embedded broker of"
+    " a sandbox cannot find messages by time."
 )
 
 
@@ -457,7 +457,7 @@ async def test_refused_credentials_are_renewed_until_the_brokers_accept_them() -
         assert len(asked) == 3
     assert others() == set()  # a closed source doesn't ask for credentials
 
-    refused = "Kafka: the brokers refuse the credentials: wrong password. Getting new ones."
+    refused = "Kafka: the brokers refuse the credentials: wrong password. Getting new credentials."
     assert pipeline.notices[:4] == [
         refused,
         refused,

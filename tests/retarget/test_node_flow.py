@@ -72,7 +72,7 @@ async def test_nodes_get_each_url_and_are_restored_in_a_new_version(sandbox: San
     before, outcomes = text(sandbox), list[Outcome]()
     async with a_retargeting(home=tmp_path, on_outcome=outcomes.append, **of_sandbox(sandbox)) as flow:
         await flow.prepare([CHECK, DEPLOY, CHECK])
-        version = "  (makes a new version of the workflow, and another one when the listener ends)"
+        version = "  (makes a new version of the workflow, and another version when the listener ends)"
         assert planned_lines(flow.changes(ONE)) == [
             f"{CHECK}:",
             f"  config.url: {ORIGINAL} -> {ONE}",

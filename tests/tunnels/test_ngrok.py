@@ -272,7 +272,7 @@ async def test_a_tunnel_that_ends_by_itself_is_reported(agent: Standin) -> None:
     [
         ("105", "does not accept the authtoken (ERR_NGROK_105)", "NGROK_AUTHTOKEN"),
         ("107", "does not accept the authtoken (ERR_NGROK_107)", "NGROK_AUTHTOKEN"),
-        ("108", "another one is already running (ERR_NGROK_108)", "pgrep -af ngrok"),
+        ("108", "another agent is already running (ERR_NGROK_108)", "pgrep -af ngrok"),
         ("334", "already in use elsewhere (ERR_NGROK_334)", "https://dashboard.ngrok.com/endpoints"),
         ("9999", "ngrok refused to open the tunnel (ERR_NGROK_9999)", "errors/err_ngrok_9999"),
         ("old", "is version 3.9.0; port-hook needs 3.16", "ngrok update"),

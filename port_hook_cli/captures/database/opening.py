@@ -116,17 +116,18 @@ def _open(path: Path, access: Access, patience_s: float) -> Opened:
         raise store_problem(error, path) from error
     except ForeignDatabase as error:
         raise StoreError(
-            f"{path} is a database of another program.", hint="Name another file with --store; this one was left alone."
+            f"{path} is a database of another program.",
+            hint="Choose another file with --store; this file was not changed.",
         ) from error
     except PlantedSchema as error:
         raise StoreError(
             f"{path} has a {error} that port-hook did not make, so someone else has changed it.",
-            hint="Move it away, or name another store with --store; this one was not changed.",
+            hint="Move it away, or choose another store with --store; this store was not changed.",
         ) from error
     except UnreleasedSchema as error:
         raise StoreError(
             f"{path} was written by a port-hook before the first release ({error}), and cannot be read.",
-            hint="Move it away, or name another store with --store; this one was not changed.",
+            hint="Move it away, or choose another store with --store; this store was not changed.",
         ) from error
     except NewerSchema as error:
         raise StoreError(
@@ -262,7 +263,7 @@ _WORDS = {
         "Another program kept {path} locked for too long.",
         "Close the program that uses it (a database browser?), or " + _ANOTHER + ".",
     ),
-    sqlite3.SQLITE_CORRUPT: ("{path} is damaged: {error}.", "Move it away. port-hook then creates a new one."),
+    sqlite3.SQLITE_CORRUPT: ("{path} is damaged: {error}.", "Move it away. port-hook then creates a new store."),
     sqlite3.SQLITE_TOOBIG: (
         "{path} has a value that is larger than any value that port-hook saves.",
         "Someone else has changed it: move it away, or " + _ANOTHER + ".",

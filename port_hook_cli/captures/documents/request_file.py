@@ -12,8 +12,8 @@ from port_hook_cli.signatures.causes import with_conflict
 from port_hook_cli.signatures.messages import verify_received
 from port_hook_cli.text.secret import Secret
 
-_RECEIPT = "at the time of receipt"
-_SENT = "when the message was sent to Kafka"
+_RECEIPT = "the time of receipt"
+_SENT = "the time when the message was sent to Kafka"
 
 
 class NotARequest(ValueError):
@@ -72,7 +72,7 @@ def explain(
     verdict = verify_received(
         saved.headers, saved.body, secret, is_message=saved.is_message, now=now, tolerance_s=tolerance_s
     )
-    age = (f"the age is the one {saved.event}, {format_time(now)}",) if now == saved.compared_at else ()
+    age = (f"the age is relative to {saved.event}, {format_time(now)}",) if now == saved.compared_at else ()
     return Explained(with_conflict(verdict, conflict), age)
 
 

@@ -436,7 +436,7 @@ class CaptureStore:
             self._connection.close()
             raise StoreError(
                 f"{self.path} is damaged because another program has cut SQLite's log.",
-                hint="Move it away. port-hook then creates a new one.",
+                hint="Move it away. port-hook then creates a new store.",
             )
         self._is_suspect = False
 
@@ -481,7 +481,7 @@ class CaptureStore:
                 hint=f"`port-hook captures --run {name}` lists its captures.",
             )
         dropped = (
-            f"; {ever - now} older ones have been dropped (--max-captures, --max-store, prune)" if ever > now else ""
+            f"; {ever - now} older captures were dropped (--max-captures, --max-store, prune)" if ever > now else ""
         )
         return StoreError(
             f"No capture in {self.path} has an id that starts with '{name}'{dropped}.",

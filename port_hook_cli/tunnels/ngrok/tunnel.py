@@ -222,7 +222,7 @@ _WRONG_TOKEN = (
     f"Copy it again from {_AUTHTOKEN_PAGE}. NGROK_AUTHTOKEN in the environment overrides ngrok's settings.",
 )
 _DOMAINS_PAGE = "https://dashboard.ngrok.com/domains"
-_OTHER_DOMAIN = "or leave out the domain (`--domain`, or `url` in ngrok's settings) and use the one that ngrok chooses"
+_OTHER_DOMAIN = "or leave out the domain (`--domain`, or `url` in ngrok's settings) and let ngrok choose the domain"
 _NOT_YOURS = (
     "The domain is not reserved for this ngrok account",
     f"Reserve it at {_DOMAINS_PAGE}, with the account of the authtoken, {_OTHER_DOMAIN}.",
@@ -239,8 +239,8 @@ _CODES = {
     "106": _WRONG_TOKEN,
     "107": _WRONG_TOKEN,
     "108": (
-        "The ngrok account allows no more agents: another one is already running",
-        "Stop it: `pgrep -af ngrok` lists those on this machine, and https://dashboard.ngrok.com/agents lists all.",
+        "The ngrok account allows no more agents: another agent is already running",
+        "Stop it: `pgrep -af ngrok` lists agents on this machine, and https://dashboard.ngrok.com/agents lists all.",
     ),
     "120": _TOO_OLD,
     "121": _TOO_OLD,
@@ -250,7 +250,7 @@ _CODES = {
     "320": _NOT_YOURS,
     "334": (
         "The account's ngrok domain is already in use elsewhere",
-        "Stop the agent that uses it: `pgrep -af ngrok` or https://dashboard.ngrok.com/endpoints shows which one.",
+        "Stop the agent that uses it: `pgrep -af ngrok` or https://dashboard.ngrok.com/endpoints shows the agent.",
     ),
     "354": _NOT_YOURS,
     "3200": (

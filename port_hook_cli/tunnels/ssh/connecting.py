@@ -325,7 +325,7 @@ def not_forwarded(host: str, port: int) -> TunnelError:
     if port:
         return TunnelError(
             f"{host} does not forward its port {port}.",
-            hint="Choose another port, or leave it out: this one may be in use, or reserved for root if it is below "
+            hint="Choose another port, or leave it out: this port may be in use, or reserved for root if it is below "
             "1024. AllowTcpForwarding and PermitListen in the server's sshd_config can also forbid it.",
         )
     return TunnelError(

@@ -129,9 +129,9 @@ def _changed(key: UnknownKey, file: Path) -> TunnelError:
     name = _name(key.host, key.port)
     return TunnelError(
         f"The key of the SSH server {printable(key.host)} has changed: it is now {key.description}, "
-        f"but {file} contains another one. The server may have been reinstalled, or an attacker may intercept the "
+        f"but {file} contains another key. The server may have been reinstalled, or an attacker may intercept the "
         "connection.",
-        hint="Ask the server's administrator. If the new key is correct, remove the old one: "
+        hint="Ask the server's administrator. If the new key is correct, remove the old key: "
         f"`ssh-keygen -R '{printable(name)}' -f {file}`.",
     )
 
@@ -146,7 +146,7 @@ def _question(key: UnknownKey) -> str:
 def _not_accepted(key: UnknownKey) -> TunnelError:
     return TunnelError(
         f"The SSH server {printable(key.host)} is unknown, and its key was not accepted: {key.description}.",
-        hint=f"Compare the fingerprint with the one that the server's administrator gives you. If they match, use "
+        hint="Ask the server's administrator for the fingerprint. If it matches, use "
         f"`--accept-host-key {key.fingerprint}`, or connect once with `ssh` and accept the key there.",
     )
 
@@ -154,7 +154,7 @@ def _not_accepted(key: UnknownKey) -> TunnelError:
 def _wrong_fingerprint(key: UnknownKey, wanted: str) -> TunnelError:
     return TunnelError(
         f"The SSH server {printable(key.host)} has the key {key.description}, "
-        f"not the one in --accept-host-key: {printable(wanted)}.",
+        f"not the key in --accept-host-key: {printable(wanted)}.",
         hint="Ask the server's administrator for the fingerprint that `ssh-keygen -lf` prints: SHA256:…",
     )
 

@@ -49,7 +49,7 @@ def an_error(code: int, kind: type[sqlite3.Error] = sqlite3.OperationalError) ->
         (
             sqlite3.SQLITE_CORRUPT_INDEX,
             f"{PATH} is damaged: SQLite's words.",
-            "Move it away. port-hook then creates a new one.",
+            "Move it away. port-hook then creates a new store.",
         ),
         (
             sqlite3.SQLITE_NOTADB,

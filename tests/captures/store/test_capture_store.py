@@ -417,7 +417,7 @@ def test_an_empty_store_raises_store_error(store: CaptureStore, name: str) -> No
 def test_unknown_id_error_says_how_many_captures_have_been_dropped(folder: Path) -> None:
     with open_store(None, folder, create=True, max_captures=2) as store:
         store.add([a_capture(f"{number:04x}") for number in range(5)])
-    with open_store(None, folder) as store, pytest.raises(StoreError, match="3 older ones have been dropped"):
+    with open_store(None, folder) as store, pytest.raises(StoreError, match="3 older captures were dropped"):
         store.get("0000")
 
 
