@@ -1,8 +1,8 @@
 """Write the pictures of the inspector, docs/images/inspector-light.png and inspector-dark.png: `make screenshots`.
 
-A real listener with a real inspector receives the requests of an afternoon: valid ones, one signed with a wrong
-secret, a stale one, a re-encoded one, one whose handler fails, one of a workflow's node, and a replay. Chromium shows
-them. The clock and the ids are fixed; ports and latencies are replaced in the page before each picture.
+A real listener with a real inspector receives the requests of an afternoon: valid requests, and requests that are
+signed with a wrong secret, stale, re-encoded, failed by the handler, made by a workflow's node, and replayed. Chromium
+shows them. The clock and the ids are fixed; ports and latencies are replaced in the page before each picture.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Sent:
 
 
 def story() -> list[Sent]:
-    """Return the requests of the story, the first one first."""
+    """Return the requests of the story, the oldest first."""
     quoted = f'"{SECRET}"'
     return [
         Sent(ago=2650, document=_scale("cart", 3, "blair@example.com")),
@@ -150,7 +150,7 @@ class Demo:
 
 
 def show(use: Callable[[Demo], None]) -> None:
-    """Run a listener with the story in this thread, and `use` it in another one; raises what `use` raises."""
+    """Run a listener with the story in this thread, and `use` it in another thread; raises what `use` raises."""
     problems: list[BaseException] = []
 
     def work() -> None:
@@ -240,7 +240,7 @@ def _handler() -> Iterator[int]:
 
 
 def chromium() -> str | None:
-    """Return the path of the machine's Chromium, None for the one that Playwright installs."""
+    """Return the path of the machine's Chromium, None for the Chromium that Playwright installs."""
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -268,7 +268,7 @@ def _take(demo: Demo) -> None:
 
 
 def _replay_and_open(page: Page, demo: Demo, *, is_first: bool) -> None:
-    """Replay the newest request, once, and open the newest one that was refused."""
+    """Replay the newest request, once, and open the newest request that was refused."""
     page.goto(demo.inspector)
     page.locator(".row").first.wait_for()
     if is_first:

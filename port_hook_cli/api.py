@@ -1,9 +1,9 @@
 """The Python API: what the tests and scripts of a backend may call.
 
 The names in `__all__` are as stable as the command line: see docs/reference/python.md. Everything else in the package
-is internal. The functions that send requests are coroutines; they print nothing and ask nothing, and problems that a
-user can fix, such as an argument that cannot be used, are PortHookErrors with a `message`, a `hint` and a `code`.
-Without `secret` or `org`, settings are read from the same places as for the command line.
+is internal. The functions that send requests are coroutines. They print nothing and ask nothing. Problems that a user
+can fix, such as an argument that cannot be used, are PortHookErrors with a `message`, a `hint` and a `code`. Without
+`secret` or `org`, settings are read from the same places as for the command line.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class RunAbout(TypedDict, total=False):
 
     `entity` is the entity that the action runs on, `event` the event of an automation, `by` the user who starts the run
     (a user, or all of `trigger.by`), and `secrets` are the organization's secrets by name. `operation` is CREATE, DAY-2
-    or DELETE; the default is the action's own. `run_id` is the run's id; the default is a new one.
+    or DELETE; the default is the action's own. `run_id` is the run's id; the default is a new id.
     """
 
     entity: Mapping[str, Any]
@@ -341,9 +341,9 @@ async def listen(
     """Receive invocations on 127.0.0.1: verify, save and forward them. A context manager that yields the listener.
 
     `forward_to` is the URL of a handler, or its port on this machine. Without it, the response to each verified request
-    is 200. Requests that fail verification are saved, get 401, and are not forwarded. `port` 0 takes any free one.
-    `store` is the capture store's file, by default the store of the current directory. `forward_timeout_s` is the limit
-    for the handler's response in seconds. No tunnel is opened.
+    is 200. Requests that fail verification are saved, get 401, and are not forwarded. With `port` 0, the listener uses
+    any free port. `store` is the capture store's file, by default the store of the current directory.
+    `forward_timeout_s` is the limit for the handler's response in seconds. No tunnel is opened.
 
     Raises PortHookError: for a port that is in use, a store that cannot be written, and a missing secret.
     """

@@ -39,7 +39,7 @@ class SettingsError(PortHookError):
 
 
 class CredentialsError(SettingsError):
-    """Credentials that a command needs are missing, or what is set for them cannot be used."""
+    """Credentials that a command needs are missing, or their values cannot be used."""
 
     is_for_doctor = True  # it checks all places of credentials
 

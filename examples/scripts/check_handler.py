@@ -1,4 +1,4 @@
-"""Check that a running handler accepts an action's request, and rejects one with a wrong signature.
+"""Check that a running handler accepts an action's request, and rejects a request with a wrong signature.
 
     PORT_CLIENT_SECRET=… python3 examples/scripts/check_handler.py examples/actions/create_vm.json 8000 title=dev-env
 

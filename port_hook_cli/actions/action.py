@@ -15,7 +15,7 @@ from port_hook_cli.errors import UsageError
 WEBHOOK = "WEBHOOK"
 KAFKA = "KAFKA"
 INTEGRATION_ACTION = "INTEGRATION_ACTION"
-# A document with one of these is a definition, not a response of Port's API around it.
+# A document with one of these keys is a definition, not a response of Port's API that contains it.
 _FIELDS = frozenset({"identifier", "invocationMethod", "nodes", "schema", "trigger"})
 # Without the name of an option, because pytest shows it too.
 _SENDS_NO_REQUEST = (
@@ -30,11 +30,11 @@ _MOVED = frozenset({"trigger", "userInputs", "blueprint", "order"})
 
 
 class BadAction(ValueError):
-    """A document is not an action or automation that is invoked. The message continues a sentence that names it."""
+    """A document is not an action or automation that Port invokes. The message continues a sentence that names it."""
 
 
 class OtherMethod(BadAction):
-    """The caller cannot do anything with the type of an action's invocation method."""
+    """The caller does not support the type of an action's invocation method."""
 
 
 class ActionKind(StrEnum):
@@ -83,7 +83,7 @@ class PortAction:
 def read_action(document: Any, *, methods: Sequence[str] = (WEBHOOK,)) -> PortAction:
     """Return the action in a document that Port's API accepts or returns; raises BadAction.
 
-    `methods` are the types of invocation methods that the caller can do something with.
+    `methods` are the types of invocation methods that the caller supports.
     """
     action = unwrapped(document, "action")
     if not isinstance(action, Mapping):

@@ -32,7 +32,7 @@ _MAX_VALUES_SEARCHED = 10_000
 _PATH_LIMIT = 200
 
 
-# A hostile payload may list thousands of encrypted inputs; a screen shows only the first ones.
+# A hostile payload may list thousands of encrypted inputs; a screen shows only the first few.
 _MAX_SHOWN = 40
 # If no key decrypts a value, the first of these that occurred is reported, as the most informative one.
 _BY_INFORMATION = (Problem.WRONG_KEY, Problem.TRUNCATED, Problem.NOT_ENCRYPTED)
@@ -183,7 +183,7 @@ def _path(queue: Sequence[tuple[int, Step, Any]], number: int) -> JsonPath:
 
 
 def _object_in(text: str) -> dict[str, Any] | None:
-    """Return the object of which `text` is the JSON, or None if `text` is not the JSON of an object."""
+    """Return the object that `text` contains as JSON, or None if `text` is not a JSON object."""
     if not text.lstrip(" \t\r\n").startswith("{") or nests_too_deep(text):
         return None
     try:

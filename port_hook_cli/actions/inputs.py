@@ -1,4 +1,4 @@
-"""The inputs of a run: as they are given, as an action declares them, and what is wrong with them.
+"""The inputs of a run: the given values, the action's declarations, and the violations.
 
 The rules are in Port's pages "User inputs" and "Advanced input configurations". A declaration is JSON Schema with
 Port's own formats. A `default`, `enum`, `visible` and others, and the list of required inputs, may be
@@ -29,7 +29,7 @@ _ENTITY = "entity"
 class Violation:
     """What is wrong with one input.
 
-    `message` continues a sentence that begins with its name, and never has its value.
+    `message` continues a sentence that begins with the input's name. It never contains the input's value.
     """
 
     input: str
@@ -149,7 +149,7 @@ def secret_texts(declared: Mapping[str, Any], values: Mapping[str, Any]) -> Iter
 
 
 def as_sent(rules: Mapping[str, Any], value: Any) -> Any:
-    """Return a value as the properties of a run have it: an entity as its identifier."""
+    """Return a value in the form of a run's properties: an entity becomes its identifier."""
     if isinstance(value, list) and isinstance(rules.get("items"), Mapping):
         return [as_sent(rules["items"], element) for element in value]
     if rules.get("format") == _ENTITY and isinstance(value, Mapping) and isinstance(value.get("identifier"), str):
@@ -158,7 +158,7 @@ def as_sent(rules: Mapping[str, Any], value: Any) -> Any:
 
 
 def as_seen(rules: Mapping[str, Any], value: Any) -> Any:
-    """Return a value as templates see it: an entity as an object, of which only the identifier may be known."""
+    """Return a value as templates see it: an entity becomes an object, which may have only an identifier."""
     if isinstance(value, list) and isinstance(rules.get("items"), Mapping):
         return [as_seen(rules["items"], element) for element in value]
     if rules.get("format") == _ENTITY and isinstance(value, str):

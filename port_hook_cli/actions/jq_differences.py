@@ -1,4 +1,4 @@
-"""What jq 1.8 does here and Port's engine may not do: found in expressions without running them.
+"""Find what jq 1.8 does and Port's engine may not do, without running the expressions.
 
 Port's engine is built on a jq between 1.7.1 and 1.8; docs/reference/templates.md lists the differences.
 """

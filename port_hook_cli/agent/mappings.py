@@ -33,7 +33,7 @@ FileVersion: TypeAlias = tuple[int | None, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MappingChoice:
-    """The mappings that a user chooses: the file `named`, or with None the agent's choice.
+    """The mappings that a user chooses: the file `named`, or the agent's choice if it is None.
 
     `sends` says that the mappings decide what is sent. `say` gets the problems of the file, and which file is read if
     the user did not name it; each once.
@@ -45,7 +45,7 @@ class MappingChoice:
     say: Say
 
     def find(self) -> str | None:
-        """Return the file to read: the named file, the environment's, or the current directory's. None without any.
+        """Return the file to read: the named file, the environment's or the current directory's; None if there is none.
 
         With `sends`, raises UsageError for a file that is not named but is in the current directory: someone else may
         have written it.
@@ -164,7 +164,7 @@ class CheckedMappings:
 
     @property
     def worst(self) -> Severity | None:
-        """The severity of the worst problem, None without any."""
+        """The severity of the worst problem, or None."""
         found = {problem.severity for problem in self.problems}
         return next((each for each in Severity if each in found), None)
 

@@ -1,4 +1,4 @@
-"""Predicts what the agent does with a message, and reads what that needs from a user: message, response, variables."""
+"""Predicts what the agent does with a message. Reads the user's message, response and variables for it."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentInput:
-    """A message that may be one for the agent. `name` is for the user.
+    """A message that may be for the agent. `name` is shown to the user.
 
-    `transport` is how the agent gets it, or None for what it shows. `origin` is set if it was read from a topic.
-    `problem` says why there is no document, or is "".
+    `transport` is how the agent gets it. None means that the message itself shows it. `origin` is set if it was read
+    from a topic. `problem` says why there is no document, or is "".
     """
 
     name: str
@@ -72,7 +72,7 @@ def read_document(content: bytes, name: str, *, hint: str) -> Any:
         if nests_too_deep(text):
             raise UsageError(f"{name} is nested too deep.", hint=hint)
         return json.loads(text, parse_constant=_refuse_constant)
-    except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are such errors
+    except ValueError as error:  # includes UnicodeDecodeError and JSONDecodeError
         raise UsageError(f"{name} is not JSON: {error}.", hint=hint) from error
 
 
@@ -81,7 +81,7 @@ def _refuse_constant(name: str) -> Any:
 
 
 def read_response(file: str | None, status: int | None, runtime: Runtime) -> AgentResponse | None:
-    """Return a response with a file's content as its body and a status, 200 by default; None without both."""
+    """Return a response with a file's content as its body and a status, by default 200. None if neither is given."""
     if file is None and status is None:
         return None
     body = b"" if file is None else read_input(file, cwd=runtime.cwd, stdin=runtime.stdin)

@@ -226,7 +226,7 @@ class ClaimedRuns(_PolledRuns):
         for queue in tuple(self._queues):
             if messages.ended.done():
                 break
-            # One at a time: no claimed run waits for another, and none is claimed after the last one of a count.
+            # One at a time: no claimed run waits for another, and no run is claimed after the last of a count.
             for run in await self._claim_from(queue, messages):
                 run_id = str(run[queue.id_key])
                 has_new = has_new or run_id not in self._handed_out
@@ -260,7 +260,7 @@ class ClaimedRuns(_PolledRuns):
         except asyncio.CancelledError:
             self._leave(claim, messages)
             raise
-        if claim.state is not ClaimState.UNCLEAR:  # if Port hands that out again, it can be acknowledged
+        if claim.state is not ClaimState.UNCLEAR:  # if Port hands the run out again, it can be acknowledged
             self._known.keep([claim.run_id])
         if not is_sent or not self._reports:
             self._leave(claim, messages)
@@ -268,7 +268,7 @@ class ClaimedRuns(_PolledRuns):
     async def _acknowledge(self, claim: _Claim, messages: MessageStream) -> bool:
         """Acknowledge a run, and return whether that succeeded. Like the agent, continue if it did not.
 
-        The call is not repeated if its response is lost: a second one could look as if another agent had the run.
+        The call is not repeated if its response is lost: a second call could look as if another agent had the run.
         """
         claim.state = ClaimState.UNCLEAR
         try:

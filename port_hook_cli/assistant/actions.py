@@ -1,6 +1,6 @@
 """The tools that render templates and the requests of actions. Sending a request needs `--allow-send`.
 
-A tool reads files of the working folder only, and what Port has under an identifier.
+A tool reads only files in the working folder, and definitions that Port has under an identifier.
 """
 
 from __future__ import annotations

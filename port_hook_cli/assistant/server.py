@@ -50,9 +50,10 @@ async def call_tool(
 
 
 def _faults(tool: AssistantTool, arguments: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with the arguments of a tool. The parser of the protocol takes NaN, and 1e999 as infinite.
+    """Return what is wrong with the arguments of a tool.
 
-    Neither is more or less than a limit, or a value that could be sent.
+    The protocol's parser accepts NaN, and reads 1e999 as infinity. A limit does not reject NaN, and neither can be
+    sent.
     """
     if _has_number_without_json(arguments):
         return ["a number is too large, or is not a number"]

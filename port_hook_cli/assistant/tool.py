@@ -44,7 +44,7 @@ class Workspace:
     said: list[Remark] = field(default_factory=list)
 
     def for_call(self) -> Workspace:
-        """Return the workspace of a new call. Its stdin is empty: the protocol alone reads that of the process."""
+        """Return the workspace of a new call. Its stdin is empty: only the protocol reads the process's stdin."""
         return replace(self, runtime=replace(self.runtime, stdin=io.BytesIO()), said=[])
 
     @property

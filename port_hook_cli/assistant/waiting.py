@@ -18,7 +18,7 @@ DEFAULT_WAIT_S = 30
 MAX_WAIT_S = 55
 """Some clients cancel a call after 60 seconds."""
 
-# As often as `inspect` does. If nothing is new, a look reads only one number from SQLite.
+# The same interval as in `inspect`. If nothing is new, a look reads only one number from SQLite.
 _POLL_S = 0.2
 # A capture is saved before its response. A connection that was dropped never has one.
 _OUTCOME_S = 10.0
@@ -86,10 +86,10 @@ def _query(arguments: Arguments) -> CaptureQuery:
 
 
 class StoreWatch:
-    """Finds the oldest capture that is new. It may be used in several threads, by one at a time.
+    """Finds the oldest new capture. Several threads may use it, one at a time.
 
-    New is what arrived after the capture `after`, or else after the first look. A capture is found if it matches the
-    query and `is_wanted` returns True for it.
+    A capture is new if it arrived after the capture `after`, or without `after`, after the first look. A capture is
+    found if it matches the query and `is_wanted` returns True for it.
     """
 
     def __init__(

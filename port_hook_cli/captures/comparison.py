@@ -91,7 +91,7 @@ def compare_bodies(one: JsonBody, other: JsonBody) -> BodyChanges:
 def _with_moves(changes: list[Change]) -> list[Change]:
     """Return changes in which a value that was removed at one path and added at another is one change, `moved`.
 
-    Only a value that occurs once on each side counts, and none that says little: null, a boolean, an empty one.
+    Only values that occur once on each side count. Null, booleans and empty values do not: they say too little.
     """
     removed, added = (_by_value(changes, kind, side) for kind, side in (("removed", "before"), ("added", "after")))
     moved = {id(added[text]): removed[text] for text in added if text in removed}
@@ -160,7 +160,7 @@ class _Place(NamedTuple):
 
 
 def _pointer(place: _Place | None) -> str:
-    """Return a place as a JSON Pointer; one over 4,096 characters is cut."""
+    """Return a place as a JSON Pointer, cut after 4,096 characters."""
     tokens: list[str] = []
     while place is not None:
         tokens.append(f"/{escaped(place.key[:MAX_POINTER])}")
@@ -284,7 +284,7 @@ def diff_record(names: tuple[str, str], found: Mapping[str, Any]) -> dict[str, A
 
 
 def is_same(found: Mapping[str, Any]) -> bool:
-    """Return whether a comparison found nothing. One that stopped early has found something, even if it is ignored."""
+    """Return whether a comparison found nothing. If it stopped early, it found something, even if that is ignored."""
     return found["complete"] and not any(found[name] for name, _ in _SECTIONS)
 
 

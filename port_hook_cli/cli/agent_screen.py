@@ -193,7 +193,7 @@ class AgentScreen:
 
 
 def _response_remarks(performed: Performed) -> Iterator[Remark]:
-    """Yield what the user has to know about the response."""
+    """Yield what the user should know about the response."""
     from port_hook_cli.http.response_body import SHOWN_BYTES
     from port_hook_cli.text.remark import RemarkKind
 

@@ -254,7 +254,7 @@ def main(argv: Sequence[str] | None = None, runtime: Runtime | None = None) -> i
 
 
 def _command_of(words: Sequence[str]) -> str:
-    """Return the command that these words run: the first word, or the one after `--profile NAME`."""
+    """Return the command that these words run: the first word, or the word after `--profile NAME`."""
     rest = words[2:] if words[:1] == ["--profile"] else words[1:] if "".join(words[:1])[:10] == "--profile=" else words
     return "".join(rest[:1])
 

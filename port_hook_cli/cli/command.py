@@ -63,7 +63,7 @@ class Command(TyperCommand):
         return words, order
 
     def _refuse_second_targets(self, order: list[Any]) -> None:
-        """Raise UsageError for a target given twice: typer would use only the last one."""
+        """Raise UsageError for a target given twice: typer would use only the last."""
         for name in (name for parameter in self.params for name in _TARGETS.intersection(parameter.opts)):
             if sum(name in parameter.opts for parameter in order) > 1:
                 raise UsageError(f"{name} is given more than once.", hint="Give one target; see --route for others.")

@@ -1,4 +1,4 @@
-"""Options in groups, and the decorator that makes a function with such groups a command.
+"""Options in groups, and the decorator that makes a function with option groups a command.
 
 An option is declared once. The parser, the help, the defaults from files and variables, completion, the refusal of
 contradictory options, and the generated pages read its declaration. To add an option, add a parameter to the command,
@@ -97,7 +97,7 @@ class NoEffect(NamedTuple):
     """Why an option has no effect: none of the options `without` is given, or one of the options `beside` is.
 
     Beside another option, only the command line counts: a default from a file or a variable yields, and the command
-    gets the option's own default. With `defaults_count`, such a default is refused too.
+    gets the option's own default. With `defaults_count`, defaults are refused too.
     """
 
     reason: str
@@ -173,8 +173,8 @@ Group = TypeVar("Group")
 def option_group(title: str = "") -> Callable[[type[Group]], type[Group]]:
     """Make a class a group of options, which the help lists under `title`, or among the other options without one.
 
-    For a type checker, it is a frozen dataclass. Creating a real one takes 0.3 ms, which a command would take longer to
-    start for each group.
+    For a type checker, it is a frozen dataclass. Creating a real dataclass takes 0.3 ms, which would slow down the
+    start of a command for each group.
     """
 
     def make(group: type[Group]) -> type[Group]:
@@ -190,7 +190,7 @@ def _set_options(self: object, **values: Any) -> None:
 
 
 def command(function: Callable[..., int]) -> Callable[..., int]:
-    """Return a function whose parameters are the options in the groups that `function` takes, which Typer can read.
+    """Return a function that Typer can read. Its parameters are the options in the groups that `function` takes.
 
     Options that contradict each other are refused before `function` is called. The attribute `declared` of the result
     maps the parameters to their declarations.
@@ -248,9 +248,9 @@ def refuse_contradictions(
 ) -> None:
     """Raise UsageError for options that contradict each other.
 
-    Of each `exclusive` group, at most one option may be given. `stdin` contains inputs with their names, of which only
-    one may be `-`. `pointless` maps a reason to the options that have no effect for that reason; a reason that
-    ends with `without` and other options says which are needed. Options are mapped to whether they are given.
+    At most one option of each `exclusive` group may be given. `stdin` contains inputs with their names. Only one of
+    them may be `-`. `pointless` maps a reason to the options that have no effect for that reason. A reason that ends
+    with `without` and other options says which are needed. Options are mapped to whether they are given.
     """
     for group in exclusive:
         given = [name for name, is_given in group.items() if is_given]

@@ -1,4 +1,4 @@
-"""The options of `replay`, in the groups of its help, and the values that they are for the verb."""
+"""The options of `replay`, in the groups of its help, and the values that the verb gets from them."""
 
 from __future__ import annotations
 

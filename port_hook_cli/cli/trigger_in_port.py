@@ -111,7 +111,7 @@ def _email(data: RunData, asked: TriggerCommand) -> str | None:
 
 
 async def run_workflow_in_port(found: FoundWorkflow, data: RunData, asked: TriggerCommand) -> ExitCode:
-    """Run a workflow that Port has through its API, which checks the inputs. Raises UsageError and PortApiError.
+    """Run a workflow in Port through its API, which checks the inputs. Raises UsageError and PortApiError.
 
     The exit code is 1 for a run that failed, was cancelled, or did not end within --wait.
     """

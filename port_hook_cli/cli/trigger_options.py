@@ -175,7 +175,7 @@ class TriggerRun:
     ] = False
 
     def read(self, form: PortAction, runtime: Runtime) -> RunData:
-        """Return the data of a run of an action, or of a workflow as the action that its form is.
+        """Return the data of a run. `form` is the action, or the workflow's form as an action.
 
         Its secrets are remembered, so that a crash report masks them. Raises UsageError and StoreError.
         """
@@ -328,7 +328,7 @@ class TriggerOutput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriggerCommand:
-    """A call of `trigger`: the action's name and the options, with what they are carried out with."""
+    """A call of `trigger`: the action's name, the options, and what carries them out."""
 
     action: str
     target: TriggerTarget

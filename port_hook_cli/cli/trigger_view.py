@@ -157,7 +157,7 @@ def step_lines(step: Step, masker: Masker, conflict: str = "") -> Iterator[Text]
 
 
 def node_line(node_run: ShownNodeRun, kind: str) -> Text:
-    """Return the line of a node that a run has come to. `kind` is its type."""
+    """Return the line of a node that a run has reached. `kind` is its type."""
     return Text.assemble((brief(node_run.node), "bold"), f"  {brief(kind)}".rstrip())
 
 

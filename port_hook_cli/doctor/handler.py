@@ -19,9 +19,9 @@ _FAMILIES = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
 async def check_handler(target: str | None, *, is_chosen: bool, has_store: bool = True) -> CheckResult:
     """Return whether something accepts connections at the URL `target`. No request is sent.
 
-    On this machine, both protocols are tried, even if the target names an address: a handler that listens on the
-    other one is a frequent mistake. `is_chosen` means that the user named the target. Without a store, no
-    `listen` has run.
+    On this machine, both protocols are tried, even if the target names an address: a handler that listens on the other
+    protocol is a frequent mistake. `is_chosen` means that the user named the target. Without a store, no `listen` has
+    run.
     """
     if target is None:
         last = "the last `listen` with this store forwarded to none on this machine"

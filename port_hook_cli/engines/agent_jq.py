@@ -24,7 +24,7 @@ _OPEN = ".environment as $__ph_environment | .document | "
 _DOUBLES = f"{_OPEN}{definitions_of(frozenset({'__ph_doubles'}))}__ph_doubles | "
 # Without a result, the program ran `halt`: jq 1.5 crashes or hangs there.
 _FAILED = 'def __ph_failed: error(if type == "string" then . else "the message is not text" end); '
-# Takes all results, because an error after the first one counts.
+# Takes all results, because an error after the first result counts.
 _ALL = "(try [(%s)%s] catch __ph_failed)"
 _CRASH, _NO_CRASH = "def __ph_crash: halt;", 'def __ph_crash: error("it crashes");'
 _NOTHING = '{"document": null, "environment": {}}'
@@ -62,7 +62,7 @@ class AgentJq(JqOwner):
         try:
             data = _text({"document": document, "environment": self._environment})
             opening = _OPEN if fits_in_a_double(document) else _DOUBLES
-        except (UnicodeEncodeError, OverflowError) as error:  # pyjq cannot read a lone surrogate, or such a number
+        except (UnicodeEncodeError, OverflowError) as error:  # pyjq cannot read a lone surrogate or this number
             reason = error.reason if isinstance(error, UnicodeEncodeError) else str(error)
             fault = f"{type(error).__name__}: {reason}"
             return [Evaluated(expression=each, error=fault) for each in expressions]

@@ -32,7 +32,7 @@ _MAX_ALARM_S = 1_000_000
 _LARGE = 100_000
 _NOTHING = object()
 _UNDEFINED = '["u"]'
-# Ends a program inside another one, also if it ends with a comment that a backslash continues on the next line.
+# Ends a program inside another program, even if it ends with a comment that a backslash continues on the next line.
 _END = "\n\n"
 _CAUGHT = '{error: (if type == "string" then . else null end)}'
 

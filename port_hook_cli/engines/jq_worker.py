@@ -1,4 +1,4 @@
-"""Runs jq in a separate process. To stop an expression, the process is killed; the next one starts a new process."""
+"""Runs jq in a separate process. Killing the process stops an expression. The next expression starts a new process."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MARGIN = len(jq_process.CLOSED_ENVIRONMENT)
 
 
 class JqWorker:
-    """Evaluates jq programs in a process that starts with the first one. Thread-safe."""
+    """Evaluates jq programs in a process that starts with the first program. Thread-safe."""
 
     def __init__(self, *, timeout_s: float = DEFAULT_TIMEOUT_S, memory: int = MAX_MEMORY_BYTES) -> None:
         """Prepare the process without starting it."""
@@ -73,7 +73,7 @@ class JqWorker:
                 self._send(process, programs, data)
                 responses = [self._read_response(process, program) for program in programs]
             except BaseException:
-                # Otherwise the next call would read the remaining responses of this one.
+                # Otherwise the next call would read the remaining responses of this call.
                 self._end()
                 raise
             finally:

@@ -75,7 +75,7 @@ def check_own_folder(home: Path, folder: Path) -> None:
 def open_own_file(path: Path, flags: int = _READ) -> int:
     """Return a descriptor of a file of this user, for reading by default. Links are not followed.
 
-    Raises NotPrivateError for a file that another user owns or can write, or that has another name elsewhere, and
+    Raises NotPrivateError for a file that another user owns or can write, or that has another hard link, and
     OSError.
     """
     handle = os.open(path, flags | _NO_FOLLOW, 0o600)

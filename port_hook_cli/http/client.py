@@ -1,6 +1,6 @@
-"""The one client that sends requests to the code under development: forwarded, replayed, or made by port-hook.
+"""The only client that sends requests to the code under development: forwarded, replayed, or made by port-hook.
 
-A request is sent exactly as it is given: method, target, header fields in their order and case, doubled fields, body.
+A request is sent exactly as it is given: method, target, header fields in their order and case, repeated fields, body.
 Nothing is retried, no redirect is followed, and no proxy is used. See docs/decisions/0007-our-own-client.md.
 """
 
@@ -100,7 +100,7 @@ class HttpClient:
         while connections:
             connection = connections.pop()
             if not connection.can_poll:
-                # Wait for two turns of the event loop: the first one reads data that has already arrived.
+                # Wait for two turns of the event loop: the first turn reads data that has already arrived.
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
             is_fresh = time.monotonic() - connection.idle_since < _MAX_IDLE_S
@@ -177,7 +177,7 @@ class Connection(asyncio.Protocol):
     def can_reuse(self) -> bool:
         """Whether the connection is open, and the latest request was sent completely.
 
-        A target may respond before it has read the request; the rest of it would be read as the next one.
+        A target may respond before it has read the whole request. It would read the rest as the next request.
         """
         return not (self._is_lost or self._transport.is_closing() or self._transport.get_write_buffer_size())
 
@@ -189,8 +189,8 @@ class Connection(asyncio.Protocol):
     def has_input(self) -> bool:
         """Return whether the target has sent something that was not read yet, usually the end of the connection.
 
-        The event loop handles it in its next turn, which is too late for a request that is sent in this one. Always
-        False on Windows, and with TLS, where it may be a part of the protocol.
+        The event loop handles it in its next turn, which is too late for a request that is sent in the current turn.
+        Always False on Windows, and with TLS, where it may be a part of the protocol.
         """
         if self._poll is None:
             return False

@@ -1,8 +1,8 @@
 """What port-hook's HTTP servers share: the limit of their connections, the end of accepting, no log, busy ports.
 
-At the limit, the oldest idle connection makes room for a new one. A connection is idle while it waits for the head of a
-request. Anyone can open many idle connections, so these must not block other clients. A connection with a request in
-progress is never closed.
+At the limit, the oldest idle connection makes room for a new connection. A connection is idle while it waits for the
+head of a request. Anyone can open many idle connections, so these must not block other clients. A connection with a
+request in progress is never closed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def affordable_connections(wanted: int) -> int:
 if sys.platform == "win32":
 
     def allow_open_files(wanted: int) -> int:
-        """Return `wanted`: Windows has no such limit."""
+        """Return `wanted`: Windows does not limit open files."""
         return wanted
 
 else:
@@ -94,14 +94,14 @@ def disabled_logger() -> logging.Logger:
     return logger
 
 
-# For so long, or a tenth of its wait, a connection is new: its head may be on its way.
+# A connection is new for this many seconds, or a tenth of its wait: its head may be on its way.
 _NEW_S, _NEW_SHARE = 1.0, 0.1
 
 
 def limited(server: web.Server, most: int) -> Callable[[], asyncio.Protocol]:
     """Return a factory for the protocol of a new connection: the server's protocol, if there is room.
 
-    At `most` connections, the oldest idle one is closed. If none is idle, the new one is.
+    At `most` connections, the oldest idle connection is closed. If none is idle, the new connection is closed.
     """
     room = Room(most)
     return lambda: server() if room.admits(server.connections) else _Closing()
@@ -110,8 +110,8 @@ def limited(server: web.Server, most: int) -> Callable[[], asyncio.Protocol]:
 class Room:
     """Makes room for `most` connections of a server, by closing idle connections.
 
-    `first_wait_s` is how long the server waits for the head of a connection's first request, if that is not how long
-    it waits for later ones. Connections that the system accepts together may exceed the limit until the next
+    `first_wait_s` is how long the server waits for the head of a connection's first request, if it waits longer or
+    shorter for later requests. Connections that the system accepts together may exceed the limit until the next
     connection.
     """
 
@@ -174,7 +174,7 @@ def _close(link: Link) -> None:
 if sys.platform == "win32":
 
     def _has_input(link: Link) -> bool:  # noqa: ARG001 - the signature for every system
-        """Return False: it cannot be told."""
+        """Return False: Windows does not show it."""
         return False
 
 else:

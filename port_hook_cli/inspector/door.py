@@ -112,7 +112,7 @@ class InspectorAddress:
 
 
 def recall(home: Path, store: Path) -> InspectorAddress | None:
-    """Return the address that the store's last inspector had, or None if there is none that can be trusted."""
+    """Return the address of the store's last inspector, or None if no saved address can be trusted."""
     file = _file(home, store)
     try:
         if not _is_private(file.parent.lstat(), is_folder=True):

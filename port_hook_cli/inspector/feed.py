@@ -125,7 +125,7 @@ class Feed:
 
     async def _refresh(self) -> None:
         async with self._refreshing:
-            self._next_refresh = None  # later requests need a new one, which may see more
+            self._next_refresh = None  # later requests need a new refresh, which may see more
             await self._catch_up(texts=0)
 
     async def stream(

@@ -94,7 +94,7 @@ def _plain(value: Any) -> str:
 
 
 def _walk(document: Any) -> Iterator[tuple[Sequence[str], Any]]:
-    """Yield the keys and the value of all members in the document's order; the keys change with the next one.
+    """Yield the keys and the value of all members in the document's order; the keys change with the next member.
 
     It does not recurse or build pointers on the way, because the sender chooses depth and keys.
     """

@@ -33,7 +33,7 @@ class Page(NamedTuple):
 
 
 class News(NamedTuple):
-    """Rows for a page that is open. `is_more` says that there are too many new ones for one event.
+    """Rows for a page that is open. `is_more` says that there are too many new rows for one event.
 
     `is_moved` says that captures which the page knows match its filter now, or do not match it any more. `newest` is
     the number up to which the page is up to date then.

@@ -98,7 +98,7 @@ class ToTheHandler:
         self._store, self._secret, self._last_target = store, secret, last_target
 
     def default_url(self, exchange: Exchange) -> str | None:
-        """Return the handler on this machine that got the capture, or else that of the store's last listener."""
+        """Return the handler on this machine that got the capture, or else the handler of the store's last listener."""
         to = default_target(exchange, self._last_target)
         return target_url(to, exchange.invocation.target) if to else None
 

@@ -34,7 +34,7 @@ HOST = "127.0.0.1"
 MAX_BODY = 16 * 1024 * 1024
 MAX_STREAMS = 16
 MAX_CONNECTIONS = 100
-"""Connections at once; a browser has six. More would take the files that the listener needs for its own."""
+"""The most concurrent connections. A browser opens six. More would use file descriptors that the listener needs."""
 
 MAX_URL = 8_190
 
@@ -75,8 +75,8 @@ async def serving(
 ) -> AsyncIterator[OpenInspector]:
     """Serve the page on loopback until the context ends; raises ListenError.
 
-    Port 0 is the remembered one, or any other if that is taken. The remembered token is used with its own port only:
-    at any other, a page that is still open may have sent it to the program that has that port now.
+    Port 0 means the remembered port, or any other port if that is taken. The remembered token is used on that port
+    only: a page that is still open may have sent the token to the program that has taken the port.
     """
     wanted = remembered if remembered is not None and port in {0, remembered.port} else None
     if wanted is not None:

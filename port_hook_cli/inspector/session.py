@@ -104,7 +104,7 @@ async def inspecting_store(
 async def _served(
     inspector: Inspector, options: InspectorOptions, runtime: Runtime, store: Path
 ) -> AsyncIterator[OpenInspector]:
-    """Serve at the address that the store's last inspector had, if that is possible, and remember this one's."""
+    """Serve at the address of the store's last inspector if possible, and remember the new address."""
     known = recall(runtime.home, store) if options.remembers else None
     if known is not None and known.port in options.avoided_ports:
         known = None

@@ -24,7 +24,7 @@ _REPLACED = frozenset({"expect", "x-forwarded-for"})
 
 
 def forwarded_headers(invocation: Invocation, url: str, *, client: str, scheme: str) -> Headers:
-    """Return the headers for the handler: those received, in order, without hop-by-hop headers, and `x-forwarded-*`.
+    """Return the headers for the handler: the received headers without hop-by-hop headers, and `x-forwarded-*`.
 
     `Host` names the handler, as local frameworks expect. The host that Port called is in `x-forwarded-host`.
     """

@@ -83,7 +83,7 @@ def _word(text: str) -> str:
 def _sendable(request: SignedRequest) -> Iterator[tuple[str, str]]:
     """Yield the fields that HTTP can send, with values as the text whose UTF-8 is sent.
 
-    A store that a stranger made may have other ones: they would name files, be options or add further fields.
+    A store that a stranger made may have other fields, which would name files, be options or add further fields.
     """
     for name, value in _carried(request):
         yield name, _as_bytes(value)
@@ -109,7 +109,7 @@ def _has_content_type(request: SignedRequest) -> bool:
 
 
 def _joined(request: SignedRequest) -> Iterator[tuple[str, str]]:
-    """Yield the fields with the values of a repeated one in one: Python's urllib sends each name once."""
+    """Yield the fields, with the values of repeated fields joined: Python's urllib sends each name once."""
     values: dict[str, tuple[str, list[str]]] = {}
     for name, value in _carried(request):
         values.setdefault(name.lower(), (name, []))[1].append(value)
@@ -125,7 +125,7 @@ def shell_quoted(text: str) -> str:
     """Return `text` as one word of a POSIX shell, written with visible characters and line ends.
 
     `printf` writes the other characters, because not every shell has `$'...'`. A command substitution removes line ends
-    at the end of its output, so those are added after it.
+    at the end of its output, so they are added after it.
     """
     if is_visible(text):
         return _in_quotes(text)

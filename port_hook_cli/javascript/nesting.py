@@ -43,7 +43,7 @@ def value_nests_too_deep(value: Any) -> bool:
 
 
 def has_too_many_values(text: str) -> bool:
-    """Return whether JSON text has so many values that parsing it would take hundreds of MB. Never slow."""
+    """Return whether JSON text has too many values, so that parsing it would take hundreds of MB. Never slow."""
     return len(text) > MOST_MARKS and count_marks(text) > MOST_MARKS
 
 

@@ -162,7 +162,7 @@ def _write(container: Any, spot: str | int, value: Any) -> None:
 
 
 def _opened(value: Any, path: JsonPath, depth: int) -> Any:
-    """Return a copy of the object or array that step `depth` needs, or a new one instead of null."""
+    """Return a copy of the object or array that step `depth` needs, or a new object or array instead of null."""
     wanted = dict if isinstance(path.steps[depth], str) else list
     if value is None:
         return wanted()

@@ -1,4 +1,4 @@
-"""The partitions of a reader: where each one starts, what was read and saved, and what the reader reports.
+"""The partitions of a reader: where each starts, what was read and saved, and what the reader reports.
 
 Only the thread of the reader finds, assigns and reads partitions. It reports in the event loop.
 """
@@ -26,7 +26,7 @@ _ASK_AGAIN_S = 1.0
 class GivenPartitions:
     """The partitions of this reader, each with the offset of its next message. `lag` is how many messages wait.
 
-    `shortened` are partitions that end before the position that was kept, `lost` how many messages the broker deleted
+    `shortened` are partitions that end before the saved position, `lost` how many messages the broker deleted
     before they were read. `finds_none` says that there are messages, but none since the plan's time.
     """
 

@@ -78,7 +78,7 @@ class PartitionProgress:
         return len(self._started)
 
     def start(self, offset: int) -> None:
-        """Record a message, whose offset is larger than those before it."""
+        """Record a message, whose offset is larger than all offsets before it."""
         self._started.append(offset)
 
     def finish(self, offset: int) -> int | None:

@@ -137,7 +137,7 @@ def _producer(settings: dict[str, Any], timeout_s: float, note: Callable[[KafkaE
 
 
 def read_bootstrap(text: str) -> tuple[str, ...]:
-    """Return the brokers in `HOST:PORT,…`; raises UsageError for others and for brokers on other machines.
+    """Return the brokers in `HOST:PORT,…`; raises UsageError for other text and for brokers on other machines.
 
     Messages contain what a user entered, and they are neither encrypted on the way nor protected by a password.
     """

@@ -1,8 +1,8 @@
 """The source of invocations that reads the topics of Port's execution agent.
 
 A message is acknowledged after it was saved: its position is kept in the store, or committed in the consumer group. The
-position never passes a message that is not saved yet. So a listener that was killed gets some messages again, and says
-which ones.
+position never passes a message that is not saved yet. So a listener that was killed gets some messages again, and
+reports them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from port_hook_cli.kafka.reader import MessageReader, ReaderFactory, TopicReader
 from port_hook_cli.text.safe import brief
 
 GetConnection: TypeAlias = Callable[[], Awaitable[KafkaConnection]]
-"""Returns the brokers and credentials to use, new ones each time; raises PortHookError."""
+"""Returns the brokers and newly requested credentials; raises PortHookError."""
 
 _WORKERS = 64
 _MIN_PAUSE_S, _MAX_PAUSE_S = 0.5, 10.0
@@ -104,7 +104,7 @@ class KafkaSource:
     async def open(self) -> None:
         """Connect, and start to read; raises PortHookError."""
         await self._reader.open()
-        # A session that ends after some invocations takes no more messages than those.
+        # A session that ends after some invocations does not take more messages.
         count = 1 if self._context.is_counted else _WORKERS
         self._workers = [asyncio.create_task(self._work()) for _ in range(count)]
 
@@ -170,7 +170,7 @@ class KafkaSource:
         self._context.notice(lost)
 
     def refused(self, reason: str) -> None:
-        """Handle credentials that the brokers do not accept any more: get new ones."""
+        """Handle credentials that the brokers no longer accept: get new credentials."""
         self._context.notice(f"Kafka: the brokers refuse the credentials: {reason}. Getting new credentials.")
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.create_task(self._refresh())
@@ -220,7 +220,7 @@ class KafkaSource:
                 await asyncio.sleep(0)
 
     async def _process_next(self) -> None:
-        """Process a message. A worker that waits for the next one must not keep it, because it can be large."""
+        """Process a message. A worker that waits for the next message must not keep it, because it can be large."""
         item = self._waiting.popleft()
         self.in_progress += 1
         try:
@@ -356,7 +356,7 @@ def _deleted(number: int) -> str:
 
 
 def _names(parts: Sequence[TopicPart]) -> str:
-    """Return partitions by topic: `org.runs (4 partitions)`, or `org.runs[2]` for a single one."""
+    """Return partitions by topic: `org.runs (4 partitions)`, or `org.runs[2]` for a single partition."""
     by_topic: dict[str, list[int]] = {}
     for topic, number in parts:
         by_topic.setdefault(topic, []).append(number)

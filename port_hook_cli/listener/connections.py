@@ -34,9 +34,9 @@ _NO_BODY = frozenset({204, 304})
 class Server(web.Server):
     """aiohttp's server, except that malformed requests are reported to the terminal instead of the log.
 
-    It has at most `limit` connections. The oldest idle one is closed for a new one. If none is idle, the new client
-    gets a 503 and is disconnected. `crowded` is called once for each period in which this happens. A connection is
-    closed if the head of its first request has not arrived after `first_head_timeout_s` seconds.
+    It has at most `limit` connections. The oldest idle connection is closed for a new connection. If none is idle, the
+    new client gets a 503 and is disconnected. `crowded` is called once for each period in which this happens. A
+    connection is closed if the head of its first request has not arrived after `first_head_timeout_s` seconds.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class ServerConnection(web.RequestHandler):
 
     @property
     def is_over(self) -> bool:
-        """Whether the client sends nothing more, and the request being served is its last one."""
+        """Whether the client sends nothing more, and the request being served is its last."""
         return self._has_ended and not self._messages
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

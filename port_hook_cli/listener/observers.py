@@ -21,7 +21,7 @@ VERIFIED = frozenset({Status.VALID, Status.REENCODED})
 class Observer(Protocol):
     """An observer is told what a listener does. Observers must not block: the response does not wait for them.
 
-    A method that is not overridden ignores what it is told.
+    A method that is not overridden does nothing.
     """
 
     def exchanged(self, exchange: Exchange) -> None:  # noqa: ARG002 - for observers that override it
@@ -41,7 +41,7 @@ class Observer(Protocol):
         return
 
     async def finish(self, interrupted: asyncio.Event) -> None:  # noqa: ARG002 - for observers that override it
-        """Finish what the exchanges have begun, after the last of them; within seconds once `interrupted` is set."""
+        """Finish what exchanges have begun, after the last exchange, and within seconds once `interrupted` is set."""
         return
 
     def close(self) -> None:

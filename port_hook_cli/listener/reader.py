@@ -65,7 +65,7 @@ class Reader:
         self._seen = _SeenSignatures(tolerance_s, seen or {})
 
     async def read(self, invocation: Invocation) -> Reading:
-        """Return the reading of a request. Its verdict says whether it repeats an earlier one."""
+        """Return the reading of a request. Its verdict says whether it repeats an earlier request."""
         key, now = signature_key(invocation.headers), invocation.received_at
         seen = self._seen.has(key, now)
         reading = self.at_once(invocation, seen=seen) or await self.in_time(invocation, seen=seen)
@@ -180,7 +180,7 @@ class _SeenSignatures:
         if until is not None:
             if now <= until:
                 return False
-            del self._kept_until[key]  # an expired one must move to the end
+            del self._kept_until[key]  # an expired signature must move to the end
         self._kept_until[key] = now + max(0.0, -age_s) + self._tolerance_s
         if len(self._kept_until) > _MOST_SIGNATURES:
             self._kept_until.popitem(last=False)

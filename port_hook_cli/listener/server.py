@@ -100,11 +100,11 @@ class Share:
 class HttpSource:
     """An HTTP server that turns requests into invocations; see `port_hook_cli.invocations.source.Source`.
 
-    Durations are in seconds: `first_head_timeout_s` until the head of a connection's first request has arrived,
-    `head_timeout_s` until the head of each later one has, and `body_timeout_s` for a body. `probe_endpoint` is the path
-    at which the server responds to the listener's own probes, which go nowhere else. `names` are the host names of its
-    public URLs. They are looked up for each request, so they may change. On loopback, a request for another name is
-    refused if a public DNS server could point it here.
+    Durations are in seconds: `first_head_timeout_s` for the head of a connection's first request, `head_timeout_s` for
+    the head of each later request, and `body_timeout_s` for a body. `probe_endpoint` is the path at which the server
+    responds to the listener's own probes, which go nowhere else. `names` are the host names of its public URLs. They
+    are looked up for each request, so they may change. On loopback, a request for another name is refused if a public
+    DNS server could point it here.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class HttpSource:
         self._sockets: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
-        """Listen on `host`:`port` (0: any free one) and return where; raises ListenError."""
+        """Listen on `host`:`port` (0: any free port) and return where; raises ListenError."""
         loop = asyncio.get_running_loop()
         self._max_connections = affordable_connections(self._max_connections)
         self._http = Server(

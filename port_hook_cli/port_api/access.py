@@ -24,7 +24,7 @@ _UNAUTHORIZED = 401
 
 
 class PortAccess:
-    """What a verb needs of Port. A face creates it from its options and passes it down.
+    """What a verb needs from Port. A face creates it from its options and passes it down.
 
     Nothing is read before it is used, and everything is read once: the secret may come from stdin. `say` gets warnings
     and notes about settings from the current directory's `.env`, each once per process. Without `tells_secret_place`,

@@ -291,7 +291,7 @@ class PortApi:
         call: Call | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any] | FailedAttempt:
-        """Try once; if Port rejects a token that it accepted before, try again with a new one."""
+        """Try once; if Port rejects a token that it accepted before, try again with a new token."""
         had = self._token is not None and self._now() < self._token.expires_at
         outcome = await self._try(method, path, body, await self._bearer(), call, headers)
         if not had or not isinstance(outcome, FailedAttempt) or outcome.status != HTTPStatus.UNAUTHORIZED:

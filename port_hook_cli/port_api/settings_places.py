@@ -63,7 +63,7 @@ class SettingsPlaces:
             yield self._organization(None)
 
     def default_login(self, *, with_secret: bool) -> PlaceReading:
-        """Return what the default login has; its secret, which may be in the keyring, only `with_secret`."""
+        """Return the settings of the default login. Its secret may be in the keyring; it is read only `with_secret`."""
         if self._org or (logins := self._logins()) is None:
             return {}, ()
         if logins.is_refused:
@@ -74,7 +74,7 @@ class SettingsPlaces:
         return {}, (f"There are several logins ({names}) and no default.",) if names else ()
 
     def _named_login(self, name: str) -> PlaceReading | None:
-        """Return what the login `name` has, or None. Raises CredentialsError for one without a secret."""
+        """Return the settings of the login `name`, or None. Raises CredentialsError for a login without a secret."""
         logins = self._logins()
         if logins is None or name not in logins.by_name:
             return None
@@ -93,7 +93,7 @@ class SettingsPlaces:
         return logins
 
     def _login(self, login: Login, *, with_secret: bool) -> PlaceReading:
-        """Return what a login has: all of it, or nothing if its secret is needed and cannot be read."""
+        """Return the settings of a login, or nothing if its secret is needed and cannot be read."""
         from port_hook_cli.port_api import logins
         from port_hook_cli.port_api.keyring_entries import KeyringUnusable
 

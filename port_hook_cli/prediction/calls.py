@@ -63,7 +63,7 @@ class AgentCall:
 
     @property
     def log(self) -> str | None:
-        """The text of the log entry that the call adds, None for another call."""
+        """The text of the log entry that the call adds, None for other calls."""
         if not self.path.endswith("/logs"):
             return None
         return str(self.body["logs"][0]["message"] if "logs" in self.body else self.body["message"])

@@ -21,7 +21,7 @@ REPORT_KEYS = ("status", "link", "summary", "externalRunId")
 class AgentMapping:
     """One mapping. `place` is its position in the file, such as `[0]`; a field that it does not set is not in `fields`.
 
-    The strings in `fields` and `report` are expressions. `enabled` is one too, unless it is a bool.
+    The strings in `fields` and `report` are expressions. `enabled` is an expression too, unless it is a bool.
     """
 
     place: str
@@ -150,7 +150,7 @@ class _Reader:
         )
 
     def _enabled(self, value: Any, place: str) -> bool | str:
-        """Return a bool for what pydantic reads as one, such as "yes" and 1."""
+        """Return a bool for values that pydantic reads as a bool, such as "yes" and 1."""
         if isinstance(value, bool):
             return value
         if not isinstance(value, str | int | float):

@@ -27,7 +27,7 @@ _EVENT = ("context", "payload", "trigger")
 
 
 class AgentVersion(StrEnum):
-    """Which agent is predicted. Its releases have no numbers that its source shows.
+    """Which agent is predicted. Its source shows no version numbers.
 
     MAY_2026 makes the invocation method from five fields of a claimed run. AFTER_MAY_2026 also uses the event in the
     run's body, and the whole configuration of a node. LATEST does the same, but its message contains the node's body
@@ -101,7 +101,7 @@ def version_of_run(kept: Mapping[str, Any]) -> AgentVersion | None:
 def version_that_sent(document: Mapping[str, Any], method: Mapping[str, Any], *, is_node: bool) -> AgentVersion | None:
     """Return the version of the agent whose request has this body, None if each can have sent it.
 
-    A message that Port published has `agent` in its invocation method; the agent's request has not.
+    A message that Port published has `agent` in its invocation method; the agent's request does not.
     """
     if not method or "agent" in method:
         return None
@@ -213,7 +213,7 @@ def take_topic_message(document: Any, secret: Secret) -> AgentMessage:
 
 
 def _unwrapped(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the run in a response of Port's API: the first one of several."""
+    """Return the run in a response of Port's API: the first of several."""
     for name in ("run", "runs", "nodeRuns"):
         found = document.get(name)
         if isinstance(found, list) and found:

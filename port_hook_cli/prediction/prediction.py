@@ -64,7 +64,7 @@ class MappingTry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """What the agent does with `message`, whose document is the decrypted one.
+    """What the agent does with `message`, whose document is decrypted.
 
     `tries` end with the mapping that is used, if any. `wire` is None if nothing is sent; then `reason` says why, and
     `unsent` is what the agent reports.

@@ -26,7 +26,7 @@ _FIELDS = ("method", "url", "body", "headers", "query")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MappedRequest:
-    """A request as the mapping makes it: any value that an expression gives can be in any field."""
+    """The request that the mapping makes. Any field can have any value that an expression returns."""
 
     method: Any
     url: Any
@@ -180,7 +180,7 @@ def _plaintext(value: Any, decipher: Decipher) -> str:
 
 
 class AgentMasker:
-    """Masks secrets in text and JSON. One of less than 8 characters is masked only where it is a whole value."""
+    """Masks secrets in text and JSON. A secret of less than 8 characters is masked only as a whole value."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         values = set(secrets)

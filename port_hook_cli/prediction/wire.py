@@ -353,7 +353,7 @@ def _basic(user: str, password: str) -> str:
 
 
 def _in_wire_order(fields: _FieldSet, address: AgentAddress) -> tuple[tuple[str, str], ...]:
-    """Return the fields as urllib3 writes them: first, it adds its own that the request lacks."""
+    """Return the fields as urllib3 writes them: it begins with its own fields that the request lacks."""
     first = [] if "host" in fields else [("Host", address.authority)]
     if "accept-encoding" not in fields:
         first.append(("Accept-Encoding", "identity"))

@@ -90,8 +90,8 @@ class PortHook:
         run does not end within `timeout_s` seconds, TargetError if there is no response, and the exceptions of
         `request`.
 
-        `FILE#NODE` invokes one WEBHOOK node of a workflow; `outputs` are those of the nodes before it. The run that is
-        returned then has `result` and `output`. Raises WorkflowNotEnded if the node is not reported in time.
+        `FILE#NODE` invokes one WEBHOOK node of a workflow; `outputs` are the outputs of the nodes before it. The run
+        that is returned then has `result` and `output`. Raises WorkflowNotEnded if the node is not reported in time.
         """
         __tracebackhide__ = True
         if names_a_node(action, self._sandbox.folders):
@@ -125,8 +125,8 @@ class PortHook:
     ) -> WorkflowOutcome:
         """Run a whole workflow against the backend, and return the outcome with the run of each node.
 
-        `workflow` is a file, `FILE#TRIGGER` for one with several triggers, or a mapping. Asynchronous nodes wait until
-        the backend reports them to the sandbox. A failed run is returned, with the result FAILED. Raises
+        `workflow` is a file, `FILE#TRIGGER` for a workflow with several triggers, or a mapping. Asynchronous nodes wait
+        until the backend reports them to the sandbox. A failed run is returned, with the result FAILED. Raises
         WorkflowNotEnded if a node is not reported in time or waits for a response, UsageError and InvalidInputs.
         """
         __tracebackhide__ = True

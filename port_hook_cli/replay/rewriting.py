@@ -174,7 +174,7 @@ def announced_runs(readies: Iterable[ReadyReplay]) -> list[dict[str, Any]]:
 
 
 def parse_method(text: str) -> str:
-    """Return an HTTP method in capitals. Raises UsageError for an invalid one."""
+    """Return an HTTP method in capitals. Raises UsageError for an invalid method."""
     if not _TOKEN.fullmatch(text):
         raise UsageError(f"{text!r} is not an HTTP method.", hint="Use a method such as POST or PUT.")
     return text.upper()

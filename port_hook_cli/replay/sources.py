@@ -20,7 +20,7 @@ from port_hook_cli.signatures.signing import as_port_sends
 from port_hook_cli.text.secret import Secret
 
 SIGNED = frozenset({Status.VALID, Status.REENCODED, Status.STALE})
-"""The verdicts on requests that the owner of the secret signed. The timestamp of the last one is too old."""
+"""The verdicts on requests that the owner of the secret signed. `STALE` means that the timestamp is too old."""
 
 _CONTENT_TYPE = ("content-type", "application/json")
 _HEADERS = Headers((_CONTENT_TYPE,))
@@ -156,7 +156,7 @@ def default_target(exchange: Exchange, last_target: str | None) -> str | None:
 
 
 def handler_here(target: str | None) -> str | None:
-    """Return a URL that a store has if it is one on this machine, or None."""
+    """Return a store's URL if it is on this machine, or None."""
     try:
         url = parse_target(target or "")
     except BadTarget:

@@ -108,7 +108,7 @@ def percentile(ascending: Sequence[float], percent: float) -> float | None:
     return ascending[min(max(rank, 1), len(ascending)) - 1]
 
 
-# Ten for each power of ten: each is about a quarter larger than the one before (the preferred numbers R10, rounded).
+# Ten for each power of ten: each is about a quarter larger than the previous (the preferred numbers R10, rounded).
 _STEPS = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.3, 8.0)
 _COARSER = ((1.0, 2.0, 5.0), (1.0,))
 # From 10 microseconds to a day.
@@ -156,7 +156,7 @@ def _merged(buckets: Sequence[Bucket], bounds: Sequence[float]) -> Iterator[Buck
 
 
 def _trimmed(buckets: Sequence[Bucket]) -> tuple[Bucket, ...]:
-    """Return the buckets without empty ones at the two ends."""
+    """Return the buckets without empty buckets at either end."""
     filled = [number for number, bucket in enumerate(buckets) if bucket.count]
     return tuple(buckets[filled[0] : filled[-1] + 1]) if filled else ()
 

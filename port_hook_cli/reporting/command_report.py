@@ -240,7 +240,7 @@ class CommandLog:
         self._is_closed = False
 
     def add(self, stream: int, chunk: bytes) -> None:
-        """Add a chunk of a stream; an empty one ends it."""
+        """Add a chunk of a stream; an empty chunk ends it."""
         with self._lock:
             if self._is_closed:
                 return

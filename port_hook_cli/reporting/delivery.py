@@ -109,7 +109,7 @@ class ReportDelivery:
     async def _check_in_progress(self, api: DeliveryApi) -> None:
         """Raise RunEndedError if the run has ended, unless it was this report that ended it."""
         if is_node_run(self._run_id):
-            return  # Port has no route that shows a node's run; a call for an ended one fails
+            return  # Port has no route that shows a node's run; a call for an ended run fails
         status = ended_status(await api.get_run(self._run_id))
         if status is None:
             return

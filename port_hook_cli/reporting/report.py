@@ -79,7 +79,7 @@ async def planned_calls(plan: ReportPlan, streamed: AsyncIterator[str] | None = 
 
 async def _check_in_progress(api: RunApi, run_id: str) -> None:
     if is_node_run(run_id):
-        return  # Port has no route that shows a node's run; a call for an ended one fails
+        return  # Port has no route that shows a node's run; a call for an ended run fails
     status = ended_status(await api.get_run(run_id))
     if status is not None:
         raise run_ended(run_id, status)

@@ -55,7 +55,7 @@ def _no_runs(state: SandboxState, installation: str | None) -> str:
 def acknowledge_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
     """Mark claimed runs as acknowledged, so that no agent can claim them again.
 
-    Port's agent names them in `runIds`; its integrations name one in `runId`, which is 409 when another has taken it.
+    Port's agent sends `runIds`. An integration sends one `runId`, and gets a 409 if another has taken the run.
     """
     _check_reserved(request)
     body = read_body(request, checks.ACK)

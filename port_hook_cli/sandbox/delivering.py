@@ -1,7 +1,7 @@
 """Sending the invocations of runs, one task each, and recording their outcomes as Port does.
 
 An invocation is sent at most once. Each step is saved before it is taken. When a sandbox that was killed starts again,
-it sends the invocations that it had not begun to send, and reports those whose outcome is unknown.
+it sends the invocations that it had not begun to send, and reports the invocations whose outcome is unknown.
 """
 
 from __future__ import annotations

@@ -32,13 +32,13 @@ from port_hook_cli.sandbox.state import SandboxState
 _MERGED = ("properties", "relations")
 _MAX_LIMIT = 1000
 BUILT_IN = frozenset({"_user", "_team"})
-"""Blueprints that every organization has. Their entities are not checked: the sandbox has no such blueprints."""
+"""Blueprints that every organization has. Their entities are not checked: the sandbox lacks these blueprints."""
 STRICT = "the sandbox is strict"
 """The beginning of the remark on an entity that was rejected because it does not match its blueprint."""
 
 
 def create(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
-    """Create an entity. `upsert` replaces an existing one; `upsert` with `merge` updates it."""
+    """Create an entity. `upsert` replaces an existing entity; `upsert` with `merge` updates it."""
     check_query(request, max_limit=_MAX_LIMIT)
     body = read_body(request, checks.ENTITY, others=True)
     identifier = body.get("identifier") or secrets.token_hex(8)

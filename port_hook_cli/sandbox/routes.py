@@ -57,7 +57,7 @@ def add_delivery(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route: `handle` takes the state, the request and what the path has in place of each `{name}`."""
+    """One route: `handle` takes the state, the request and the path's value for each `{name}`."""
 
     method: str
     path: str

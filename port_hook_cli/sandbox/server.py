@@ -69,7 +69,7 @@ _UNOBSERVED = EventHandlers()
 class Sandbox:
     """A running sandbox. Make it with `async with Sandbox.start() as sandbox:`.
 
-    `runs`, `actions`, `blueprints`, `entities`, `workflows` and `workflow_runs` are what it has at the moment.
+    `runs`, `actions`, `blueprints`, `entities`, `workflows` and `workflow_runs` are its current contents.
     `add_run`, `add_action` and `add_blueprint` add to it. `answer_run` answers the request of a run whose URL is Port's
     own API with the sandbox's credentials, as in Port.
     """
@@ -119,7 +119,7 @@ class Sandbox:
         handlers: EventHandlers = _UNOBSERVED,
         now: Callable[[], float] = time.time,
     ) -> AsyncIterator[Sandbox]:
-        """Serve on `address` (host and port; port 0: any free one) until the block ends.
+        """Serve on `address` (host and port; port 0: any free port) until the block ends.
 
         `state` is the file that stores the state. `now` returns seconds since the epoch. Raises ListenError if the
         sandbox cannot listen, StoreError if the file cannot be used, and BrokerError if no broker of the publisher

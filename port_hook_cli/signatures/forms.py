@@ -291,7 +291,7 @@ def _indented(js: str | None, compact: str | None, budget: Budget) -> Iterator[S
     unescaped = node if compact == js else _with_tabs(compact, budget)
     escaped = None if unescaped is None else _beyond_ascii(_escape, unescaped)
     for name, (indent, indentation) in _INDENTS.items():
-        # If styles write the same text, the last one counts.
+        # If several styles write the same text, the last style counts.
         styles = {
             unescaped: (
                 "python-indented-unescaped",

@@ -75,7 +75,7 @@ MESSAGE_TIMESTAMP = "X-Port-Timestamp"
 _OURS = frozenset({MESSAGE_SIGNATURE, MESSAGE_TIMESTAMP})
 
 
-@lru_cache(maxsize=1)  # the source and the verification read the same message, one after the other
+@lru_cache(maxsize=1)  # the source and the verification read the same message, one after another
 def headers_in(value: bytes) -> Mapping[str, Any] | None:
     """Return the object `headers` in a message's value, or None if there is none. Never raises."""
     if b'"headers"' not in value:
@@ -125,8 +125,8 @@ class Signer(NamedTuple):
     def message(self, captured: bytes, edited: bytes, now: float) -> bytes:
         """Return an edited Kafka message with a new signature inside it, signed at `now` (seconds since the epoch).
 
-        Without `inside`, return `edited`, as well as for a message that has no signature or was not edited, and for one
-        whose signature or timestamp was edited.
+        Return `edited` unchanged without `inside`, for a message that has no signature or was not edited, and for a
+        message whose signature or timestamp was edited.
         """
         kept = _inner_signature(edited)
         if not self.inside or edited == captured or MESSAGE_SIGNATURE not in kept or kept != _inner_signature(captured):

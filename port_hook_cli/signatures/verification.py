@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TOLERANCE_S = 300.0
 MILLISECONDS_FROM = 10**11
-"""Timestamps from this one on are milliseconds: as seconds they would be after the year 5138."""
+"""Timestamps of at least this value are milliseconds: as seconds, they would be after the year 5138."""
 
 UNCHECKED = Verdict(status=Status.UNCHECKED)
 """The verdict on requests that are not verified because the user asked for that."""

@@ -60,9 +60,9 @@ class BackgroundWriter:
         self._thread.start()
 
     def put(self, part: Part, *, held: int = 0) -> None:
-        """Queue an item that keeps `held` bytes in memory. If it does not fit, the oldest ones are only counted.
+        """Queue an item that keeps `held` bytes in memory. If it does not fit, the oldest items are only counted.
 
-        A `lossless` writer only counts this one instead.
+        A `lossless` writer only counts the new item instead.
         """
         with self._lock:
             while self._pending and (len(self._pending) >= self._room or self._held + held > _MOST_HELD_BYTES):
@@ -125,8 +125,9 @@ class BackgroundWriter:
 def _writer(stream: TextIO, platform: str) -> Callable[[str], None]:
     """Return a function that writes text to `stream` without Python's buffers.
 
-    A thread that is blocked in a buffered write would keep the interpreter from ending; one in `write(2)` does not.
-    A console of Windows is an exception: it would read the bytes in its code page, but Python's stream writes UTF-16.
+    A thread that is blocked in a buffered write would keep the interpreter from ending. A thread in `write(2)` does
+    not. A console of Windows is an exception: it would read the bytes in its code page, but Python's stream writes
+    UTF-16.
     """
     if platform == "win32" and stream.isatty():
         return _buffered_writer(stream)

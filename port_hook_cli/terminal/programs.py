@@ -223,7 +223,7 @@ def _fed(command: list[str], text: str, environ: Mapping[str, str]) -> bool:
 
 
 def _encoded(text: str, program: str) -> bytes:
-    """Return the bytes for the program: clip.exe reads others than ASCII in the console's code page, or as UTF-16."""
+    """Return the bytes for the program: clip.exe reads non-ASCII text in the console's code page, or as UTF-16."""
     is_clip = program.lower().endswith("clip.exe")
     return text.encode("utf-16-le" if is_clip and not text.isascii() else "utf-8")
 

@@ -43,7 +43,7 @@ def _parts(span: Span, *, is_within: bool) -> Iterable[Span]:
 
 
 def json_spans(text: str, base: str = "") -> list[Span]:
-    """Return a text of JSON in parts by their kind, those between values in the style `base`.
+    """Return JSON text in parts by their kind. Text between values has the style `base`.
 
     The list is empty if the text is anything else.
     """

@@ -77,7 +77,7 @@ def _whole_words(plain: str, start: int, width: int) -> Iterator[tuple[int, int]
 
 
 def _words(plain: str, start: int, width: int, *, breaks_words: bool) -> Iterator[tuple[int, int]]:
-    """Yield where the words after `start` begin and end, with those broken that are wider than `width`."""
+    """Yield where the words after `start` begin and end. Words wider than `width` are broken."""
     for begin, end in _whole_words(plain, start, width):
         if breaks_words and cell_width(plain[begin:end]) > width:
             yield from _broken(plain, begin, end, width)

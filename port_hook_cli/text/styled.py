@@ -54,7 +54,7 @@ class Styled:
         return Styled._of(self._cut(start, len(self.plain) if end is None else end), no_wrap=self.no_wrap)
 
     def replaced(self, spans: Iterable[Span]) -> Styled:
-        """Return a text of other spans that is wrapped as this one is."""
+        """Return a text of other spans that is wrapped like this text."""
         return Styled._of(spans, no_wrap=self.no_wrap)
 
     def _cut(self, start: int, end: int) -> Iterator[Span]:

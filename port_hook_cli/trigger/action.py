@@ -50,7 +50,7 @@ class RunTarget:
         return self.routes.get(identifier, self.to)
 
     def url_for(self, identifier: str, url: str, *, owner: str = "The action") -> str:
-        """Return the URL to send to: the chosen one, with the path and query of `url` unless it has its own, or `url`.
+        """Return the URL to send to: the chosen URL, with the path and query of `url` unless it has its own, or `url`.
 
         With a chosen target, `url` can be any text, such as a placeholder. `owner` begins an error's sentence.
 

@@ -59,7 +59,7 @@ _OTHER_METHOD = (
 class ActionLocation:
     """Where an action or a workflow is: in a file or a directory of files, or in Port if `file` is None.
 
-    `identifier` is the action's, where it is one of several, or the node's of a workflow.
+    `identifier` selects one of several actions, or a node of a workflow.
     """
 
     name: str
@@ -93,7 +93,7 @@ def locate(name: str, runtime: Runtime) -> ActionLocation:
 class FoundWorkflow:
     """A workflow that was read, and the selected node, or None for the whole workflow.
 
-    `version` is that in Port, None for a workflow in a file or without a version.
+    `version` is the version in Port, or None for a workflow in a file or without a version.
     """
 
     workflow: Workflow

@@ -87,7 +87,7 @@ def require_startable(action: PortAction) -> None:
 
 
 async def start_workflow_in_port(port: PortWorkflows, found: FoundWorkflow, data: RunData) -> ShownRun:
-    """Start a run of a workflow that Port has, which checks the inputs. Raises UsageError and PortApiError."""
+    """Start a run of a workflow in Port, which checks the inputs. Raises UsageError and PortApiError."""
     from port_hook_cli.trigger.workflow_start import form_of_workflow
 
     trigger = startable_trigger(found)

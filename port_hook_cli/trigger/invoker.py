@@ -48,7 +48,7 @@ Evaluate = Callable[[Sequence[str], Any], Awaitable[Sequence[Any]]]
 Check = Callable[[Mapping[str, Any], Any], Sequence[Fault]]
 """Checks a value against a declaration. Raises BadAction for a declaration that is not a valid schema."""
 
-# A default may depend on another default, which may depend on a third one.
+# A default may depend on another default, which may depend on a third.
 _MAX_ROUNDS = 5
 
 
@@ -70,7 +70,7 @@ class Invoker:
     """Makes the requests that Port sends for runs of actions and automations.
 
     An invoker may make several requests at once. With `strict`, an expression that fails raises RenderError instead of
-    becoming null. trigger/open_invoker.py creates one with its engines.
+    becoming null. trigger/open_invoker.py creates an invoker with its engines.
     """
 
     def __init__(self, renderer: Renders, *, check: Check, encrypt: Encrypt, strict: bool = False) -> None:

@@ -163,7 +163,7 @@ def find_captured(name: str, runtime: Runtime, say: Say) -> Exchange | None:
         except StoreError:
             if name == _LAST:
                 raise
-            return None  # an action can have such an identifier
+            return None  # an action can have this identifier
 
 
 def captured_message(captured: Exchange) -> MadeMessage:

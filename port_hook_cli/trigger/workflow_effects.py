@@ -1,4 +1,4 @@
-"""What a workflow's run meets outside when `trigger` walks it: handlers, a broker, the sandbox, the user."""
+"""What a workflow's run needs from outside when `trigger` walks it: handlers, a broker, the sandbox, the user."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ _UNKNOWN_OUTPUT = "Port does not document the output of an UPSERT_ENTITY node"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
-    """What a workflow's run on this machine meets.
+    """What a workflow's run on this machine needs from outside.
 
-    `recipient` gets the requests, which `signer` signs: it is called for the first one, and returns None for requests
-    without a signature. `responses` are the outlets of INPUT nodes; for another one, `ask` asks the user. `brokers`
-    (`HOST:PORT`) get the messages that Port publishes. `wait_s` is how long each report is waited for, and `timeout_s`
-    how long a broker may take, in seconds.
+    `recipient` gets the requests. `signer` is called for the first request. It returns what signs them, or None for
+    requests without a signature. `responses` are the outlets of INPUT nodes. For other INPUT nodes, `ask` asks the
+    user. `brokers` (`HOST:PORT`) get the messages that Port publishes. `wait_s` is how long each report is waited for,
+    and `timeout_s` how long a broker may take, in seconds.
     """
 
     runtime: Runtime
@@ -99,7 +99,7 @@ class HandlerEffects:
         return new_node_run_id()
 
     def given_output(self, node: Node) -> Mapping[str, Any] | None:
-        """Return what --outputs and --output say of a node."""
+        """Return what --outputs and --output say about a node."""
         return self._outputs.get(node.identifier)
 
     async def observe(self, step: Step) -> None:

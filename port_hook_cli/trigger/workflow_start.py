@@ -80,7 +80,7 @@ async def begin_run(begin: WorkflowStart, invoker: Invoker, *, at: str) -> Workf
 
 
 def _trigger(begin: WorkflowStart, node: Node | None) -> Node:
-    """Return the trigger. For a single node, it is a trigger with an output, or else the first one."""
+    """Return the trigger. For a single node, it is a trigger with an output, or else the first trigger."""
     if node is None:
         return begin.workflow.trigger()
     triggers = begin.workflow.triggers
@@ -113,7 +113,7 @@ async def _inputs_instead(begin: WorkflowStart, trigger: Node, invoker: Invoker,
 
 
 def _only(run: WorkflowRun, node: Node, outputs: Mapping[str, Mapping[str, Any]]) -> WorkflowRun:
-    """Return a run of one node: what is given is the output of all others, and nothing follows."""
+    """Return a run of one node: all other nodes have the given outputs, and nothing follows."""
     if node.type not in {NodeType.WEBHOOK, NodeType.KAFKA}:
         raise UsageError(f"The node {node.identifier} is of the type {node.type}.", hint=_NODE_TYPES)
     trigger = run.node_runs[0]

@@ -22,7 +22,7 @@ from port_hook_cli.tunnels.report import ProbeResult, TunnelReport, TunnelState
 # The interval between probes while the tunnel is not known to work, and between checks of the tunnel's own health.
 _UNSURE_S = 0.5
 _HEALTH_S = 0.25
-# A tunnel counts as unreachable after this many failed probes in a row: a single one may be lost.
+# A tunnel counts as unreachable after this many failed probes in a row: a single probe may be lost.
 _FAILURES_TO_REPORT = 2
 # A tunnel that worked, reports that it still works, and lets no probe through for this long is reopened.
 _GIVE_UP_S = 60.0
@@ -38,9 +38,9 @@ Open = Callable[[str | None], Awaitable[Tunnel]]
 class Keeper:
     """Keeps one tunnel open. With `probe_interval_s` 0, nothing is sent through it.
 
-    `open_` takes the previous public URL and opens the tunnel again. It is None for a tunnel that the user runs: that
-    one is probed, and never reopened. `report` gets each change. `notice` gets the reason why a tunnel cannot be
-    reopened. `moved` is awaited with each public URL after the first. `lost_count` is how often the tunnel ended.
+    `open_` takes the previous public URL and opens the tunnel again. It is None for a tunnel that the user runs, which
+    is probed but never reopened. `report` gets each change. `notice` gets the reason why a tunnel cannot be reopened.
+    `moved` is awaited with each public URL after the first. `lost_count` is how often the tunnel ended.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Keeper:
             self._report_change(TunnelReport(state=TunnelState.LOST, url=self._tunnel.url, reason=reason))
             try:
                 await self._tunnel.close()
-            except Exception as error:  # noqa: BLE001 - the tunnel is lost in any case; the next one matters
+            except Exception as error:  # noqa: BLE001 - the tunnel is lost in any case; the next tunnel matters
                 self._notice(f"The lost tunnel could not be closed: {_describe(error)}")
             await self._reopen()
 

@@ -56,7 +56,7 @@ class Opening:
     is chosen by name. `notice` prints a sentence to stderr, for example before a download. `ask` asks the user a
     yes-or-no question; it is `decline` when there is no terminal. `timeout_s` limits how long opening may take.
     `public_url`, `domain` and `accept_host_key` are the options of the same names. `previous_url` is the public URL of
-    the tunnel that this one replaces; a provider reuses it if it can. `keepalive_s` is the interval of keepalive
+    the tunnel that the new tunnel replaces. A provider reuses it if it can. `keepalive_s` is the interval of keepalive
     messages, for providers that send them. `source` is for a relay, which is a source of invocations: it feeds the
     pipeline itself instead of sending requests to `local_url`.
     """

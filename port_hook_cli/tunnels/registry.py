@@ -235,7 +235,7 @@ def _options(choice: TunnelChoice) -> frozenset[str]:
     provider = find_provider(choice)
     if provider:
         return provider.options
-    # A user who gives the public URL of their own tunnel needs no other one.
+    # A user who gives the public URL of their own tunnel needs no other tunnel.
     return frozenset({"--public-url"}) if choice == NO_TUNNEL else frozenset()
 
 

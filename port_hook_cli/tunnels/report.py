@@ -83,7 +83,7 @@ class TunnelState(StrEnum):
 class TunnelReport:
     """A new state of a tunnel. `latency_ms` is the latency of the probe, `reason` a clause that explains the state.
 
-    `previous_url` is the public URL before this one, or None if it has not changed.
+    `previous_url` is the previous public URL, or None if it has not changed.
     """
 
     state: TunnelState

@@ -50,7 +50,7 @@ def write_report(reports: IO[bytes], **fields: Any) -> None:
 
 
 def take_streams() -> tuple[IO[bytes], IO[bytes]]:
-    """Return private copies of stdin and stdout; the processes that this one starts inherit neither."""
+    """Return private copies of stdin and stdout; the processes that this process starts inherit neither."""
     port_hook, reports = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)

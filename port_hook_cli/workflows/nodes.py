@@ -32,7 +32,7 @@ class NodeResult(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeOutcome:
-    """What a node's run has come to. `result` None means that it stays IN_PROGRESS until it is reported.
+    """The outcome of a node's run. `result` None means that it stays IN_PROGRESS until it is reported.
 
     `output` is what later nodes see as `.outputs["id"]`; `remarks` say what Port does not document about this case.
     """
@@ -50,7 +50,7 @@ def failed(message: str, *, remarks: tuple[str, ...] = ()) -> NodeOutcome:
 def webhook_outcome(node: Node, delivery: Delivery, *, synchronized: bool) -> NodeOutcome:
     """Return what Port makes of the response to a WEBHOOK node's request.
 
-    `synchronized` is the node's rendered flag. A synchronized node succeeds with a 2xx. An asynchronous one waits for
+    `synchronized` is the node's rendered flag. A synchronized node succeeds with a 2xx. An asynchronous node waits for
     a report.
     """
     if delivery.fault == "timeout":
@@ -68,7 +68,7 @@ def webhook_outcome(node: Node, delivery: Delivery, *, synchronized: bool) -> No
 
 
 def response_data(body: bytes) -> Any:
-    """Return a response's body as `.response.data`: JSON where it is JSON, else text; `{}` for none, as the agent."""
+    """Return a response's body as `.response.data`: its JSON value, or text; `{}` for an empty body, like the agent."""
     text = body.decode("utf-8", "replace")
     try:
         value = read_json(text)
@@ -110,7 +110,7 @@ async def webhook_request(
 ) -> RenderedRequest:
     """Return the request of a WEBHOOK node, all but its signature; raises RenderError.
 
-    A node without a `body` sends none: Port does not document what it sends then.
+    A node without a `body` sends no body: Port does not document what it sends then.
     """
     template = {name: node.config[name] for name in TEMPLATED if node.config.get(name) is not None}
     rendering = await renders.arender_and_tell(template, data, strict=strict)

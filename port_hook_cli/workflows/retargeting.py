@@ -91,7 +91,7 @@ def node_standing(
 ) -> Standing:
     """Return the state of `node` in the workflow `now`.
 
-    `original` and `left` are its `node_settings` before the first change and after the last one; `urls` are the URLs
+    `original` and `left` are its `node_settings` before the first change and after the last change. `urls` are the URLs
     that port-hook may have set.
     """
     organizations = (now.get("orgId"), original.get("orgId"))

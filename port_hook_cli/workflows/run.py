@@ -107,7 +107,7 @@ def end_node(
     outlet: str | None = None,
     links: tuple[str, ...] = (),
 ) -> WorkflowRun:
-    """Return the run with its current node ended by `outcome` and the next one begun; a run that has ended stays.
+    """Return the run with its current node ended by `outcome` and the next node begun; a run that has ended stays.
 
     `outlet` is the outlet that a CONDITION or INPUT node chose, None for its fallback. An outcome without a result only
     sets the output: the node stays in progress.

@@ -1,7 +1,7 @@
-"""A run taken along its workflow, node by node, until it ends or waits for a report, a response or Port's agent.
+"""Walks a run along its workflow, node by node, until it ends or waits for a report, a response or Port's agent.
 
 What a node does to the world (a request, an entity, a question) is the caller's `RunEffects`, so `trigger`, the sandbox
-and the pytest plugin walk the same way. The caller observes every step before the next one begins, and can keep it.
+and the pytest plugin walk the same way. The caller observes every step before the next step begins, and can save it.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class RunEffects(Protocol):
         ...
 
     async def observe(self, step: Step) -> None:
-        """Record a step; the next one begins when this returns."""
+        """Record a step. The next step begins when this returns."""
         ...
 
 

@@ -127,7 +127,7 @@ class Workflow:
         return None
 
     def trigger(self, identifier: str | None = None) -> Node:
-        """Return the trigger called `identifier`, or the only one; raises BadWorkflow, which lists them."""
+        """Return the trigger called `identifier`, or the only trigger; raises BadWorkflow, which lists them."""
         found = [node for node in self.triggers if identifier in (None, node.identifier)]
         if len(found) == 1:
             return found[0]

@@ -1,4 +1,4 @@
-"""The files of a store: whether they can be trusted, and whether they are still the ones that were opened.
+"""The files of a store: whether they can be trusted, and whether they are still the files that were opened.
 
 A folder may come from an archive, a repository or another user of the machine. So a store's files must be regular
 files that belong to this user, and no other user may read or write them.
@@ -42,8 +42,8 @@ def beside(path: Path, suffix: str) -> Path:
 def check_files(path: Path, *, show_only: bool) -> list[str]:
     """Return what the user should know about the store's files, without changing them.
 
-    Raises StoreError for a path without a name, for symbolic links, and for files of another user: with `show_only`
-    those are only reported, unless others may write them.
+    Raises StoreError for a path without a name, for symbolic links, and for files of another user. With `show_only`,
+    files of another user are only reported, unless others may write them.
     """
     if not path.name:
         raise _unusable(path, "is not the name of a file")
@@ -197,8 +197,8 @@ class Files(NamedTuple):
 def regrow(path: Path) -> None:
     """Restore the size of an index that was emptied.
 
-    SQLite maps the index into memory, so reading beyond its end would end the process (SIGBUS). The zeros are
-    no valid index, and SQLite makes a new one from the log.
+    SQLite maps the index into memory, so reading beyond its end would end the process (SIGBUS). The zeros are not a
+    valid index, so SQLite makes a new index from the log.
     """
     if os.name == "posix":
         with suppress(OSError):

@@ -31,8 +31,8 @@ BUSY_TIMEOUT_S = 5.0
 
 _OLDEST_SQLITE = (3, 33)  # UPDATE … FROM
 
-# A checkpoint costs one or two fsyncs. With one every 16 MiB instead of 4 MiB, it does not affect the 99th percentile,
-# and a listener's thread has done most of the work by then (see `writer`).
+# A checkpoint costs one or two fsyncs. With a checkpoint every 16 MiB instead of 4 MiB, it does not affect the 99th
+# percentile, and a listener's thread has done most of the work by then (see `writer`).
 _CHECKPOINT_PAGES = 4000
 _OCTET_LENGTH = (3, 43)
 _OCTETS = re.compile(r"\boctet_length\(([\w.]+)\)")
@@ -194,7 +194,7 @@ def distrust(connection: sqlite3.Connection) -> None:
 def portable(sql: str) -> str:
     """Return a statement with `octet_length(COLUMN)` as this SQLite can execute it.
 
-    Before SQLite 3.43, there is no such function, and SQLite has to read a text to find its length in bytes.
+    SQLite before 3.43 does not have the function, and has to read a text to find its length in bytes.
     """
     return sql if sqlite3.sqlite_version_info >= _OCTET_LENGTH else _OCTETS.sub(r"length(CAST(\1 AS BLOB))", sql)
 

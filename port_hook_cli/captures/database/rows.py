@@ -96,7 +96,7 @@ _DELIVERY_FIELDS = ("url", "status", "latency_ms", "fault", "error")
 T = TypeVar("T", Delivery, Response)
 Row = tuple[Any, ...]
 
-# One encoder and one decoder for all calls: `json.dumps` with options builds a new one each time.
+# One encoder and one decoder for all calls: `json.dumps` with options builds a new encoder each time.
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _decode = json.JSONDecoder().decode
 
@@ -148,7 +148,7 @@ def outcome_row(exchange: Exchange, *, keep_secrets: bool) -> Row:
 
 
 def read_row(row: Sequence[Any]) -> Exchange:
-    """Return the exchange of a row in the order of CAPTURE_COLUMNS; raises ValueError for a damaged one.
+    """Return the exchange of a row in the order of CAPTURE_COLUMNS; raises ValueError if it is damaged.
 
     Any program may have written the row, so every column is checked.
     """

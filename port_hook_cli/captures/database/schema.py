@@ -81,12 +81,13 @@ _STATE = """
 """
 
 
-# The exact definitions that ANALYZE uses. Any other object with such a name may be harmful.
+# The exact definitions that ANALYZE uses. Any other object with one of these names may be harmful.
 _STATISTICS = {
     ("table", "sqlite_stat1"): "CREATE TABLE sqlite_stat1(tbl,idx,stat)",
     ("table", "sqlite_stat4"): "CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)",
 }
-# Numbers count up from 1. From the largest possible one SQLite goes on with random ones, and the order is lost.
+# Numbers count up from 1. After the largest possible number, SQLite continues with random numbers, and the order is
+# lost.
 _LARGEST_NUMBER = 2**53
 # As one query, it would read an index, and with it any value that was planted there.
 _NUMBERS = "SELECT (SELECT min(seq) FROM captures), (SELECT max(seq) FROM captures)"
@@ -113,7 +114,7 @@ class UnreleasedSchema(Exception):
 
 
 def read_version(connection: sqlite3.Connection, known: int = NEWEST) -> int:
-    """Return the file's schema version, 0 for an empty one.
+    """Return the file's schema version, 0 for an empty file.
 
     Raises ForeignDatabase, NewerSchema and UnreleasedSchema.
     """

@@ -1,7 +1,7 @@
 """The capture as a portable JSON document: what `show --file` writes, and `replay` and `verify` take.
 
-`body_base64` has the exact body. If the body is UTF-8, `body` has the same as text, for people. A document that is
-written by hand may have only `body`. If both are there they must agree, because it is unknown which one was edited.
+`body_base64` has the exact body. If the body is UTF-8, `body` has the same as text, for people. A document written by
+hand may have only `body`. If it has both, they must agree, because it is unknown which of them was edited.
 """
 
 from __future__ import annotations

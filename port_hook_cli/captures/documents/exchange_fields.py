@@ -2,7 +2,7 @@
 
 A `Shape` is a value of the program and the JSON object for it. Rows and files are read through the same shapes. Any
 program may have written them, so every field is checked. `database.rows` writes rows without the shapes, because that
-is on the listener's hot path; a test compares the two. Of a refused request's large body, only the beginning is saved.
+is on the listener's hot path; a test compares the two. Only the beginning of a refused request's large body is saved.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class NotACapture(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """An attribute of a value. `key` is its name in JSON if it has another one; `default` stands for null."""
+    """An attribute of a value. `key` is its name in JSON if that differs. `default` stands for null."""
 
     name: str
     load: Loader

@@ -22,10 +22,10 @@ class NotARequest(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedRequest:
-    """The parts of a request that are verified. `compared_at` is the time with which its timestamp is compared.
+    """The parts of a request that are verified.
 
-    That is when `event` happened, in seconds since the epoch, None if it is unknown. `is_message` says that it is a
-    message of Kafka.
+    `compared_at` is the time with which the timestamp is compared, in seconds since the epoch, or None if it is
+    unknown. `event` describes that time. `is_message` says that it is a Kafka message.
     """
 
     headers: Headers
@@ -93,7 +93,7 @@ def read_request(content: bytes) -> SavedRequest:
 
 
 def capture_in(content: bytes) -> Exchange | None:
-    """Return the capture in a file, or None for another file; raises NotARequest for a damaged one."""
+    """Return the capture in a file, or None for another file; raises NotARequest if it is damaged."""
     from port_hook_cli.captures.documents.capture_file import is_capture, read_capture
     from port_hook_cli.captures.documents.exchange_fields import NotACapture
 

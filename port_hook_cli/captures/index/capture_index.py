@@ -36,7 +36,7 @@ from port_hook_cli.invocations.models import Exchange, Headers, Invocation, Payl
 
 MAX_SPANS = 100_000
 MAX_MATCHES = 20_000
-"""How many matches of a text are counted: each is read to be sure of it."""
+"""How many matches of a text are counted. Each is read to confirm it."""
 
 ENOUGH = MAX_MATCHES + 1
 """How many matches a search finds to know whether there are more than are counted."""
@@ -54,7 +54,7 @@ class NoSuchCapture(StoreError):
 
 
 class AmbiguousCapture(StoreError):
-    """Several captures have ids that begin so."""
+    """Several captures have ids with this prefix."""
 
 
 class Listed(NamedTuple):
@@ -69,7 +69,7 @@ class Listed(NamedTuple):
 class CaptureSearch:
     """The numbers of captures that match, found in bounded steps by `CaptureIndex.advance`.
 
-    `seqs` are those found so far, newest first unless `oldest_first`. `newest` and `after` bound what is left to
+    `seqs` are the numbers found so far, newest first unless `oldest_first`. `newest` and `after` bound what is left to
     search, and `top` is the newest capture that the index had when it began.
     """
 
@@ -104,7 +104,7 @@ class CaptureIndex(FilledIndex):
     def page(
         self, query: CaptureQuery, *, newest: int | None = None, after: int = 0, limit: int, oldest_first: bool = False
     ) -> list[int]:
-        """Return the numbers of at most `limit` matches, newest first: those up to `newest` and above `after`."""
+        """Return the numbers of at most `limit` matches, newest first, up to `newest` and above `after`."""
         search = self.search(query, newest=newest, after=after, oldest_first=oldest_first)
         while not self.advance(search, limit):
             pass
@@ -113,7 +113,7 @@ class CaptureIndex(FilledIndex):
     def search(
         self, query: CaptureQuery, *, newest: int | None = None, after: int = 0, oldest_first: bool = False
     ) -> CaptureSearch:
-        """Begin a search for matches up to `newest` and above `after`; one for all matches is begun once."""
+        """Begin a search for matches up to `newest` and above `after`. A search for all matches is begun once."""
         point = self.point
         top = point.high if newest is None else min(newest, point.high)
         search = CaptureSearch(query, top, after, oldest_first, point=point)
@@ -204,7 +204,7 @@ class CaptureIndex(FilledIndex):
         return [seq for (seq,) in self._all(sql, (text_column(capture_id), limit))]
 
     def last_target(self) -> str | None:
-        """Return where the store's last listener forwarded to, as any program may have written it."""
+        """Return where the store's last listener forwarded to. Any program may have written it."""
         found = self._all(TARGET_OF_THE_LAST_SESSION)
         return found[0][0] if found and isinstance(found[0][0], str) else None
 

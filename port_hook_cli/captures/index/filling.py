@@ -86,7 +86,7 @@ class IndexPoint(NamedTuple):
 
 
 class FilledIndex:
-    """An open index that follows its store. It may be used in several threads, by one at a time.
+    """An open index that follows its store. Several threads may use it, one at a time.
 
     Without `uses_texts`, it has no full-text part, as where SQLite has no FTS5. All methods raise StoreError.
     """
@@ -244,7 +244,7 @@ class FilledIndex:
         self._has_history = added < limit
 
     def _fill_texts(self, limit: int) -> None:
-        """Index the text of at most `limit` captures: new ones first, then older ones."""
+        """Index the text of at most `limit` captures: new captures first, then older captures."""
         texts, rows, end = self._texts, self._rows, monotonic() + _STEP_S
         for part in _parts(limit):
             high, low = min(texts.high + part, rows.high), max(texts.low - part, rows.low)
@@ -280,13 +280,13 @@ class FilledIndex:
 def _make_texts(connection: sqlite3.Connection) -> bool:
     try:
         connection.execute(TEXTS)
-    except sqlite3.OperationalError:  # no FTS5, or one without trigrams
+    except sqlite3.OperationalError:  # no FTS5, or FTS5 without trigrams
         return False
     return True
 
 
 def _latest(known: Files, found: Files) -> Files:
-    """Return what is known of a store's files: SQLite makes those beside the store when they are needed."""
+    """Return what is known of a store's files: SQLite creates the files beside the store when it needs them."""
     return found._replace(log_id=found.log_id or known.log_id, index_id=found.index_id or known.index_id)
 
 

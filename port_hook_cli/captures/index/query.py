@@ -97,7 +97,7 @@ SEARCHABLE = "searchable"
 
 # A row shows who invoked it, which is in the body. Larger bodies are not read for a row of a list.
 _LARGEST_BODY_OF_A_ROW = 256 * 1024
-# Target, header fields and body are indexed up to here. The rest of a longer one is searched in the store itself.
+# Target, header fields and body are indexed up to here. The rest of a longer text is searched in the store itself.
 _INDEXED_BYTES = 1024 * 1024
 _MAX_ID = 200
 _MAX_NAME = 1_000

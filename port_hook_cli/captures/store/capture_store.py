@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from port_hook_cli.captures.store.deleting import PruneCount, PruneRule
 
 # The limits are enforced after this many captures or a twentieth of the limit, whichever is more, or this many bytes.
-# It takes half a millisecond, which fewer than one request in a hundred should wait for.
+# That takes half a millisecond. Fewer than one request in a hundred should wait for it.
 _TRIM_EVERY, _TRIM_SHARE = 64, 20
 _TRIM_EVERY_BYTES = 16 * 1024 * 1024
 _NAMED = 5
@@ -55,7 +55,7 @@ BodyFilter = Callable[[Iterable[tuple[int, Any]]], Iterator[int]]
 class CaptureStore:
     """An open store: `open_store` makes one.
 
-    It may be opened in one thread and used in another, by one thread at a time. Other stores, in this process or
+    One thread may open it and others use it, one at a time. Other stores, in this process or
     another, may have the same file open.
     """
 
@@ -119,7 +119,7 @@ class CaptureStore:
         """Commit rows and outcomes together; raises StoreError, and then nothing is written.
 
         `size` is the sum of their weights, for a caller that knows it. Without `patient`, StoreLocked is raised
-        at once for a file that another program has locked, instead of after five seconds.
+        immediately for a file that another program has locked, instead of after five seconds.
         """
         if not rows and not outcomes:
             return
@@ -165,7 +165,7 @@ class CaptureStore:
     ) -> Iterator[Exchange]:
         """Yield the captures that match, newest first unless `oldest` is set; raises StoreError.
 
-        `bodies` takes the numbers and bodies of captures, and yields the numbers of those to keep, in the same order.
+        `bodies` takes the numbers and bodies of captures, and yields the numbers to keep, in the same order.
         """
         if bodies is None:
             return self._read(statements.search(wanted, limit=limit, oldest=oldest))
@@ -207,7 +207,7 @@ class CaptureStore:
         return [(text, at) for text, at in found if isinstance(text, str) and isinstance(at, float)]
 
     def record_session(self, forward_to: str | None) -> None:
-        """Record where the listener that begins forwards to, in place of the listener before; raises StoreError."""
+        """Record where a new listener forwards to, in place of the previous listener; raises StoreError."""
         steps = [(statements.FORGET_SESSION, ()), (statements.RECORD_SESSION, [text_column(forward_to)])]
         with sqlite_problems(self.path):
             self._transact(steps, trimming=False)
@@ -243,7 +243,7 @@ class CaptureStore:
     def saved_messages(self, limit: int = 10_000) -> Iterator[MessageOrigin]:
         """Yield the places in Kafka of the latest messages in the store; raises StoreError."""
         for (written,) in self._rows(statements.SAVED_MESSAGES, [limit]):
-            with suppress(ValueError):  # damaged ones are reported when they are shown
+            with suppress(ValueError):  # damaged captures are reported when they are shown
                 yield parse_origin(str(written))
 
     def number_of_captures(self) -> int:
@@ -413,7 +413,7 @@ class CaptureStore:
         self._log = Log(self.path)
         known, known_at, numbered = self._newest, self._newest_at, self._numbered
         self._read_newest()
-        # The numbers begin anew when `prune` has deleted all captures. Then only later ones can be left.
+        # The numbers begin anew when `prune` has deleted all captures. Then only later captures can be left.
         is_shorter = gap is not Gap.NONE or (self._newest > 0 and self._newest_at <= known_at)
         count = max(0, known - self._newest) if is_shorter and self._numbered == numbered else 0
         if gap is Gap.NONE and not count:

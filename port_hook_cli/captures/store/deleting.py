@@ -1,9 +1,9 @@
 """Delete captures: over a store's limits, or because a user prunes them.
 
 Over the limits, unverified captures are dropped before verified ones, and the oldest first. A verified capture is
-dropped only if the verified ones alone exceed a limit, so a sender without the secret cannot push one out. The newest
-unverified captures, up to a hundredth of each limit, stay even if verified ones fill the store, so that a user can look
-at a recent failure.
+dropped only if verified captures alone exceed a limit, so a sender without the secret cannot push it out. The newest
+unverified captures, up to a hundredth of each limit, stay even if verified captures fill the store, so that a user can
+look at a recent failure.
 
 Pruning works in small steps, because a listener may write to the store at the same time.
 """

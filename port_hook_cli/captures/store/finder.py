@@ -132,7 +132,8 @@ class Finder:
         if captured is not None:
             return FoundRequest(name, captured, is_stored=True)
         if is_node_run(name):
-            # Port's API reference has routes that update node runs and their logs, but none that returns their request.
+            # Port's API reference has routes that update node runs and their logs, but no route that returns their
+            # request.
             raise StoreError(
                 f"There is no file {name} and no capture of that run here, and Port's API does not return a "
                 "node run's request: runs of workflow nodes are replayed from captures only.",

@@ -18,7 +18,7 @@ COLUMNS = ("id", "time", "signature", "method", "action", "run id", "response", 
 _ACTION = COLUMNS.index("action")
 # Left out in this order until there is room for the actions. `show` has all of it.
 _LEFT_OUT = tuple(COLUMNS.index(name) for name in ("method", "handler", "response", "time"))
-# What the longest action gets before columns are left out, and what it keeps when all of these are.
+# Columns are left out to give the longest action up to the first width. It keeps the second when all are left out.
 _MOST_OF_AN_ACTION = 24
 _LEAST_OF_AN_ACTION = 10
 

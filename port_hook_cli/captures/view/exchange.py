@@ -110,7 +110,7 @@ def what_it_is(payload: Payload) -> str:
 
 
 def fate_of_stored(exchange: Exchange) -> str | None:
-    """Return what Port makes of a capture's response; None if it gets none, there is no run, or it was refused.
+    """Return what Port does with a capture's response. None if it gets none, there is no run, or it was refused.
 
     No one gets a response to a message. The store does not save that a request was refused; the outcome shows it.
     """
@@ -276,7 +276,7 @@ def _decrypted_value(decryption: Decryption) -> Styled:
 
 
 def _block(label: str, body: bytes, text: str | None) -> Iterator[Styled]:
-    """Yield the beginning of a body's text: at most 2 kB and 24 lines. Of a body that is not text, yield the size."""
+    """Yield the beginning of a body's text: at most 2 kB and 24 lines. For a body that is not text, yield the size."""
     if text is None:
         yield labeled(label, f"({len(body):,} bytes that are not UTF-8 text)", "dim")
         return

@@ -19,7 +19,7 @@ _BREAKS = re.compile(r"[=:]+")
 
 
 class CompletionRequest(NamedTuple):
-    """What a shell asks about: the complete words, the start of the next one, and what it adds by itself.
+    """What a shell asks about: the complete words, the start of the next word, and what it adds by itself.
 
     `kept` is the part of `start` that the shell does not replace; `only_whether` asks for the exit code only.
     """
@@ -77,7 +77,7 @@ def _read_bash(environ: Mapping[str, str]) -> CompletionRequest:
 
 
 def _joined(words: Sequence[str]) -> list[str]:
-    """Return words with those joined again that bash has split at `=` and `:`."""
+    """Return words, joining again what bash has split at `=` and `:`."""
     joined: list[str] = []
     glues = False
     for word in words:

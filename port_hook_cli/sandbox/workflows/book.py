@@ -102,7 +102,7 @@ class WorkflowBook:
     def save(self, run: WorkflowRun, *, definition: Mapping[str, Any] | None = None) -> None:
         """Set the current state of a run. Its `definition` is saved with it, since the workflow may change meanwhile.
 
-        If there are then more than `MAX_RUNS` runs, another one is dropped with its node runs and their logs.
+        If there are then more than `MAX_RUNS` runs, another run is dropped with its node runs and their logs.
         """
         known = self.runs.get(run.id)
         if definition is not None:
@@ -183,7 +183,7 @@ class WorkflowBook:
         self.keep("node_report", node_run_id, None)
 
     def load(self, kind: str, key: str, value: Any) -> None:
-        """Load a row of the state file; raises KeyError, TypeError or ValueError for a damaged one."""
+        """Load a row of the state file; raises KeyError, TypeError or ValueError for a damaged row."""
         if kind == "workflow":
             read_workflow(value)
             self.documents[key] = value

@@ -1,7 +1,7 @@
 """Calls about the runs of workflow nodes: reports, logs, input responses, and the agent's claim and acknowledgment.
 
 A node run that belongs to no workflow of the sandbox is created when its id is first used, so that a handler can be
-tried without a workflow. The functions at the end are for such node runs.
+tried without a workflow. The functions at the end are for these node runs.
 """
 
 from __future__ import annotations
@@ -228,7 +228,7 @@ def _add_logs_to_made_up(state: SandboxState, request: ApiRequest, run_id: str) 
 
 
 def _list_logs_of_made_up(state: SandboxState, run_id: str) -> ApiResponse:
-    """Return the log of a node run, with the name that Port's own CLI reads; a log of an action run has another."""
+    """Return the log of a node run, with the name that Port's own CLI reads; an action run's log has another name."""
     run, is_new = find_run(state, run_id)
     return run_response(run, is_new, {"logs": run.logs})
 

@@ -16,9 +16,9 @@ from port_hook_cli.tunnels.protocol import NotUsable, Opening, Usable
 from port_hook_cli.tunnels.supervised import SupervisedTunnel, closed_on_failure, quoted_output, start_supervisor
 
 _SUPERVISOR = Path(__file__).parents[1] / "supervisor.py"
-# The ingress rules in the user's own config.yml, which are for other tunnels, would apply to this one too.
+# The ingress rules in the user's own config.yml, which are for other tunnels, would apply to this tunnel too.
 _CONFIG = Path(__file__).with_name("cloudflared.yml")
-# cloudflared gets no other variables: TUNNEL_TOKEN and similar ones are secrets, or change which tunnel is opened.
+# cloudflared gets no other variables: TUNNEL_TOKEN and similar variables are secrets, or change which tunnel is opened.
 _ENVIRONMENT = frozenset(
     {"PATH", "HOME", "USERPROFILE", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "LANG", "TZ", "GODEBUG"}
     | {"SSL_CERT_DIR", "SSL_CERT_FILE"}

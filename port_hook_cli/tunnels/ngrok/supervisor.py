@@ -35,7 +35,8 @@ from port_hook_cli.tunnels.supervisor import MAX_LINE, kill_child_with_parent, k
 
 # pyngrok 9 uses the agent's endpoint API, which this version introduced.
 MIN_AGENT_VERSION = (3, 16)
-# If the user's ngrok settings define an endpoint with this name, such as one with a static domain, pyngrok uses it.
+# If the user's ngrok settings define an endpoint with this name, such as an endpoint with a static domain, pyngrok uses
+# it.
 ENDPOINT = "port-hook"
 MASK = "***"
 _DELETE_TIMEOUT_S = 1

@@ -55,7 +55,7 @@ _NOTICE_INTERVAL_S = 10.0
 
 
 async def open_smee(opening: Opening, *, silence_timeout_s: float = SILENCE_TIMEOUT_S) -> SmeeChannel:
-    """Connect to the channel `opening.address`, or to a new one at smee.io, and feed `opening.source` with its events.
+    """Connect to the channel `opening.address`, or to a new smee.io channel, and feed `opening.source` with its events.
 
     A URL that ends in `/new` makes a channel at another server. `opening.previous_url` is used again instead of a new
     channel if its server still has it. A stream without any event for `silence_timeout_s` seconds counts as lost.

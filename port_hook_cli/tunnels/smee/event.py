@@ -92,7 +92,7 @@ def probe_body(token: str) -> bytes:
 
 
 def probe_token(body: bytes) -> str | None:
-    """Return the token of a probe, by this listener or another one on the same channel; None for other requests."""
+    """Return the token of a probe by this listener or another on the same channel; None for other requests."""
     if len(body) > _MAX_PROBE_BYTES or not body.startswith(f'{{"{_PROBE}":'.encode()):
         return None
     try:

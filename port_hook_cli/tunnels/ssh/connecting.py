@@ -40,7 +40,7 @@ _MISSED_KEEPALIVES = 2
 _HTTPS_GRACE_S = 2.0
 # All interfaces of the server. With `GatewayPorts no`, sshd silently listens on loopback instead.
 _ALL_INTERFACES = ""
-# The address that `ssh -R 80:…` sends; localhost.run treats any other one as a domain.
+# The address that `ssh -R 80:…` sends; localhost.run treats any other address as a domain.
 _DEFAULT_ADDRESS = "localhost"
 
 

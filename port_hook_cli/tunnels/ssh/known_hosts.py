@@ -1,4 +1,4 @@
-"""The keys of SSH servers: which ones are known, and how the user accepts another one.
+"""The keys of SSH servers: which keys are known, and how the user accepts another key.
 
 The known_hosts files of the user and the system are read, but never written. A key that the user accepts is saved in
 port-hook's own file, so that other programs do not trust it.
