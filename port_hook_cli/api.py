@@ -117,9 +117,9 @@ def render(template: object, data: object, *, strict: bool = False) -> Any:
 class RunAbout(TypedDict, total=False):
     """What a run is about, for `trigger`.
 
-    `entity` is the entity that the action runs on, `event` the event of an automation, `by` the user who starts the run
-    (a user, or all of `trigger.by`), and `secrets` are the organization's secrets by name. `operation` is CREATE, DAY-2
-    or DELETE; the default is the action's own. `run_id` is the run's id; the default is a new id.
+    `entity` is the entity that the action runs on. `event` is the event of an automation. `by` is the user who starts
+    the run: a user, or all of `trigger.by`. `secrets` are the organization's secrets by name. `operation` is CREATE,
+    DAY-2 or DELETE; the default is the action's own. `run_id` is the run's id; the default is a new id.
     """
 
     entity: Mapping[str, Any]

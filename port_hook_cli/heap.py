@@ -17,7 +17,7 @@ def tune_heap() -> None:
 
     By default glibc shrinks the heap whenever its end is free, so each `recv` may grow and shrink it: that costs 12 µs
     per request, or nothing, depending on which block is last. Blocks of 1 MiB and more, such as large bodies, come from
-    the system and return to it at once.
+    the system and return to it immediately.
     """
     for option, value in ((_M_TRIM_THRESHOLD, 16 * _MIB), (_M_TOP_PAD, _MIB), (_M_MMAP_THRESHOLD, _MIB)):
         _call("mallopt", option, value)

@@ -3,7 +3,7 @@
     set -a; . ./.env; set +a    # PORT_CLIENT_ID, PORT_CLIENT_SECRET and, for the sandbox, PORT_API_URL
     python3 examples/scripts/approve_runs.py 8000 1
 
-Point an action at http://127.0.0.1:8000 in the sandbox, or send one with `port-hook trigger --to 8000`.
+Point an action at http://127.0.0.1:8000 in the sandbox, or send a request with `port-hook trigger --to 8000`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Read an action or automation of Port: what starts it, which inputs it takes, and which request it sends.
+"""Read one of Port's actions or automations: what starts it, which inputs it takes, and which request it sends.
 
 The fields are in Port's API reference, "Change an action/automation".
 """

@@ -1,7 +1,7 @@
 """The request of a run: the data for the action's templates, and the request that Port makes of the rendered templates.
 
 `url`, `method`, `headers`, `body`, `synchronized` and `agent` of the invocation method are templates. Without a `body`,
-Port sends its default payload. The body is written as JSON.stringify writes it.
+Port sends its default payload. The body has the form of JSON.stringify.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Handles messages as they arrive, one after the other: predicts each, and sends its request if asked to."""
+"""Handles messages as they arrive, one after another: predicts each, and sends its request if asked to."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The capture store: one SQLite file that several listeners may write at once."""
+"""The capture store: one SQLite file that several listeners may write concurrently."""

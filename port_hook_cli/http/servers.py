@@ -83,7 +83,7 @@ async def stop_accepting(server: asyncio.Server) -> None:
     try:
         for _ in range(_ROUNDS):
             await asyncio.sleep(0)
-    finally:  # also if this task is canceled
+    finally:  # even if this task is canceled
         server.close()
 
 

@@ -226,7 +226,7 @@ class Inspector:
         return message({"actions": await self._setup.actions.forms()})
 
     async def _sent(self, sent: SentReplay, notes: list[str]) -> dict[str, Any]:
-        await self.feed.refresh()  # so that the page can load the new capture at once
+        await self.feed.refresh()  # so that the page can load the new capture immediately
         request = sent.request
         return message(
             {

@@ -133,7 +133,7 @@ class Feed:
     ) -> None:
         """Send events until cancelled or `send` raises.
 
-        They begin after capture `after`, or else where a list with this position ends, or else now.
+        They begin after capture `after`, otherwise where a list with this position ends, otherwise now.
         """
         self._open += 1
         self._touched.set()

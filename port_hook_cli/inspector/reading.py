@@ -183,7 +183,7 @@ class CaptureReader:
         return self._documents[key]
 
     async def _count(self, query: CaptureQuery, read: Callable[[CaptureIndex, CaptureSearch], T]) -> T:
-        """Return the result of `read` over all matches; one such reader at a time."""
+        """Return the result of `read` over all matches, for one reader at a time."""
         async with self._slow_lock:
             return await self._search(
                 lambda index: index.search(query), ENOUGH, read, is_needed=lambda index: index.needs_search(query)

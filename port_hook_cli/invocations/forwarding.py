@@ -60,8 +60,8 @@ def fields_with_length(status: int, headers: Headers, size: int, *, is_head: boo
     `size` is the size of the body in bytes. `is_head` says that the response is for a HEAD request.
 
     The size of the body replaces a received content length. A response to HEAD or with status 304 has no body, but may
-    have the content length of the omitted body (RFC 9110, section 8.6): the handler's own, or for a response that the
-    listener made, `size`.
+    have the content length of the omitted body (RFC 9110, section 8.6). That is the handler's own length, or `size` for
+    a response that the listener made.
     """
     length = _length(status, headers, size, is_head=is_head)
     received, lengths = headers.items, headers.all("content-length")

@@ -42,7 +42,7 @@ class Headers:
         return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.items]
 
     def all(self, name: str) -> tuple[str, ...]:
-        """Return all values of the field `name`, in the order of the fields."""
+        """Return all values of the header `name`, in order."""
         wanted = name.lower()
         count = self.names.count(wanted)
         if count <= 1:  # the usual case, and the listener calls this for every request
@@ -50,12 +50,12 @@ class Headers:
         return tuple([item[1] for key, item in zip(self.names, self.items, strict=True) if key == wanted])
 
     def get(self, name: str) -> str | None:
-        """Return the first value of the field `name`, or None."""
+        """Return the first value of the header `name`, or None."""
         wanted = name.lower()
         return self.items[self.names.index(wanted)][1] if wanted in self.names else None
 
     def __getitem__(self, name: str) -> str:
-        """Return the first value of the field `name`; raises KeyError if there is none."""
+        """Return the first value of the header `name`; raises KeyError if there is none."""
         value = self.get(name)
         if value is None:
             raise KeyError(name)

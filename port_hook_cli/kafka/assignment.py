@@ -87,8 +87,8 @@ class StartFinder:
     ) -> tuple[dict[TopicPart, int], list[TopicPart]] | None:
         """Return where a member of a group starts, and which partitions have no commit.
 
-        Ask until the brokers respond, because messages would be missed or read again from a start that is guessed;
-        `tell` gets the first reason why they do not. None if `stopping` is set first.
+        Ask until the brokers respond, because messages would be missed or read again from a guessed start. `tell` gets
+        the first reason why they do not. None if `stopping` is set first.
         """
         is_told = False
         while not stopping.is_set():

@@ -40,7 +40,7 @@ class SecurityProtocol(StrEnum):
 class KafkaConnection:
     """A Kafka cluster, and the credentials for it.
 
-    `brokers` are `HOST:PORT`. `mechanism`, `username`, `password` and `ca_file` are for SASL_SSL only; without
+    `brokers` are `HOST:PORT`. `mechanism`, `username`, `password` and `ca_file` are for SASL_SSL only. Without
     `ca_file`, the system's certificate authorities are trusted.
     """
 
@@ -148,11 +148,11 @@ class KafkaPlan:
     """The topics to read, and how.
 
     Without a `group`, all partitions are watched: nothing is taken from other consumers, and nothing is committed.
-    Reading starts where the last listener with the same store stopped, or at the end if there was none; `since_s`
-    (seconds since the epoch) starts with the messages from then on, and `from_end` always at the end. A group starts
-    where it has committed. A partition without a commit starts at the end, or where `since_s` says. A watcher looks for
-    new partitions and topics every `look_for_partitions_s` seconds. The brokers remove a group
-    member after `session_timeout_s` seconds without a heartbeat.
+    Reading starts where the last listener with the same store stopped, or at the end if there was none. With `since_s`
+    (seconds since the epoch), it starts with the first message from then on, and with `from_end`, always at the end. A
+    group starts where it has committed. A partition without a commit starts at the end, or where `since_s` says. A
+    watcher looks for new partitions and topics every `look_for_partitions_s` seconds. The brokers remove a group member
+    after `session_timeout_s` seconds without a heartbeat.
     """
 
     org_id: str

@@ -1,4 +1,4 @@
-"""The settings of Kafka, under the names that Port's execution agent reads.
+"""Kafka settings, under the names that Port's execution agent reads.
 
 They come from the environment or from `~/.port/.env`, never from the working folder: they decide where a password and
 Port's messages go.

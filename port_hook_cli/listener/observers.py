@@ -88,7 +88,7 @@ class Observers(Observer):
             observer.event(record)
 
     async def finish(self, interrupted: asyncio.Event) -> None:
-        """Finish all observers, one after the other."""
+        """Finish all observers, one after another."""
         for observer in self._observers:
             await observer.finish(interrupted)
 

@@ -35,9 +35,9 @@ INTERRUPTED_S = 5.0
 class RunReporter(Observer):
     """Reports each run once its handler has responded, in a task of its own.
 
-    With `status` success, a run ends as SUCCESS if the handler responded with a 2xx status, else as FAILURE; with
-    failure, it always ends as FAILURE. `screen` shows what was reported. The ids of the runs that have ended are
-    added to `settled`.
+    With `status` success, a run ends as SUCCESS if the handler responded with a 2xx status, else as FAILURE. With
+    failure, it always ends as FAILURE. `screen` shows what was reported. The ids of the runs that have ended are added
+    to `settled`.
     """
 
     def __init__(

@@ -235,7 +235,7 @@ class PortApi:
     async def send(self, call: Call, *, is_taken: Callable[[], Awaitable[bool]] | None = None) -> dict[str, Any]:
         """Make one call of a report and return Port's response, or `{}` if Port already has what it reports.
 
-        If the response to a call without a status is lost, `is_taken` says whether Port has taken it; without
+        If the response to a call without a status is lost, `is_taken` says whether Port has taken it. Without
         `is_taken`, the call is sent again.
         """
         retries = self._retries.begin()

@@ -142,7 +142,8 @@ def keep_login(home: Path, login: Login, *, only: KeptIn | None = None, wait_s: 
     """Keep a login that has its secret, in the keyring or else in the file.
 
     Returns the login as it is kept, and the name of the keyring or why it is not in one. `only` allows one place.
-    Raises SettingsError, and then nothing was kept; also if another process changes the logins for `wait_s` seconds.
+    Raises SettingsError if nothing was kept, for example because another process changes the logins for `wait_s`
+    seconds.
     """
     with _locked(home / LOGINS, wait_s):
         return _keep(read_logins(home), login, only)

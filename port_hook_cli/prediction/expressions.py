@@ -1,7 +1,7 @@
 """The results of the agent's jq expressions, as pyjq 2.6, which contains jq 1.5, returns them.
 
-Two differences from jq itself: the agent uses only the first result, but an error after it also makes the result null;
-and the results are Python values (`Script.first` and `jv_to_pyobj` in pyjq).
+There are two differences from jq itself. The agent uses only the first result, but an error after it also makes the
+result null. And the results are Python values (`Script.first` and `jv_to_pyobj` in pyjq).
 """
 
 from __future__ import annotations

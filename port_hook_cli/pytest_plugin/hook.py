@@ -1,4 +1,4 @@
-"""The fixture `port_hook`, which invokes actions as Port does."""
+"""The `port_hook` fixture, which invokes actions as Port does."""
 
 from __future__ import annotations
 

@@ -28,9 +28,9 @@ from port_hook_cli.trigger.run_data import SAMPLE_STARTER, RunData, read_by
 class RunOptions(TypedDict, total=False):
     """Optional properties of a run.
 
-    `entity` is the entity of the run, `event` the event of an automation, `by` the user who started it (a user, or the
-    whole `trigger.by`), `secrets` the organization's secrets by name, for templates. `outputs` are the outputs of other
-    nodes, for a node of a workflow.
+    `entity` is the entity of the run. `event` is the event of an automation. `by` is the user who started it: a user,
+    or the whole `trigger.by`. `secrets` are the organization's secrets by name, for templates. `outputs` are the
+    outputs of other nodes, for a node of a workflow.
     """
 
     entity: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""The fixture `port_sandbox`: a test's view of the sandbox."""
+"""The `port_sandbox` fixture: a test's view of the sandbox."""
 
 from __future__ import annotations
 

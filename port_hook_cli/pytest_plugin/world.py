@@ -96,7 +96,7 @@ class World:
 
     @property
     def invoker(self) -> Invoker:
-        """The maker of requests. It starts jq for the first one."""
+        """The maker of requests. It starts jq for the first request."""
         if self._invoker is None:
             self._invoker = self._stack.enter_context(invoking(lambda: self.sandbox.client_secret))
         return self._invoker

@@ -53,7 +53,7 @@ class FailedSources(NamedTuple):
 
 
 def find_failed(captures: CaptureStore, since_s: float | None) -> FailedSources:
-    """Return the captures that the handler failed, oldest first, without those whose latest replay did not fail.
+    """Return the captures that the handler failed, oldest first, unless their latest replay did not fail.
 
     Replays themselves are left out. Raises StoreError, even for captures that would take too much memory.
     """

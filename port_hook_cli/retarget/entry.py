@@ -39,7 +39,7 @@ class EntryKind(StrEnum):
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Return the identifiers in `ACTION` or `WORKFLOW#NODE`; the second one is empty for an action.
+    """Return the identifiers in `ACTION` or `WORKFLOW#NODE`; the second is empty for an action.
 
     Raises UsageError if one of them is missing.
     """

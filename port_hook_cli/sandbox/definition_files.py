@@ -1,4 +1,4 @@
-"""Actions, workflows and blueprints in a user's files: JSON or YAML, one or an array, or a folder of such files."""
+"""Actions, workflows and blueprints in a user's JSON or YAML files, alone or in arrays, or in a folder."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Calls about action runs: to read, list, start, approve and update them, and their logs.
 
-An update of an ended run gets 422 `run_exhausted`. Port's page on action runs says that such a run can no longer be
-modified; the OpenAPI document lists no 409 for it, and the integration test of Port's GitHub action expects 422.
+An update of an ended run gets 422 `run_exhausted`. Port's page on action runs says that an ended run can no longer be
+modified. The OpenAPI document lists no 409 for it, and the integration test of Port's GitHub action expects 422.
 """
 
 from __future__ import annotations

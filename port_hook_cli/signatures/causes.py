@@ -100,8 +100,8 @@ RESERIALIZED_PYTHON_UNESCAPED = Cause(
 )
 MEANING_CHANGED = Cause(
     "meaning-changed",
-    "The document that arrived is not the signed one: the value of a number changed, as happens beyond the precision "
-    "or range of a double.",
+    "The document that arrived is not the signed document: the value of a number changed, as happens beyond the "
+    "precision or range of a double.",
     "Send such numbers as strings, or sign the bytes that are sent.",
 )
 KEY_REPEATED = Cause(

@@ -1,4 +1,4 @@
-"""Search for what a signature matches if it does not match the request as it arrived.
+"""Search for what a signature matches if it does not match the received request.
 
 Four things can deviate, alone or together: the notation of the header, the secret, the text of the timestamp, and the
 form of the body. Each combination costs one HMAC over the body. All secrets and timestamps are tried with the body as

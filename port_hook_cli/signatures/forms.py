@@ -94,7 +94,7 @@ class Form:
 
 
 def unwrap(body: bytes, headers: Headers, budget: Budget) -> tuple[Form, ...]:
-    """Return `body` and the results of undoing its encodings one after the other. Never raises."""
+    """Return `body` and the results of undoing its encodings one after another. Never raises."""
     inflated = _decompressed(body, headers, budget)
     steps = [Form(RAW, (), body), *([inflated] if inflated else [])]
     for step in (_in_utf8, _without_bom):

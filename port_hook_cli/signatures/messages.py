@@ -74,7 +74,7 @@ def verify_received(
     tolerance_s: float = DEFAULT_TOLERANCE_S,
     seen: bool = False,
 ) -> Verdict:
-    """Return the verdict of `verify_signature` on a request, or on a message of Kafka in its form. Never raises."""
+    """Return the verdict of `verify_signature` on a request, or on a Kafka message in its form. Never raises."""
     signed = signed_value(body) if is_message else body
     verdict = verify_signature(headers, signed, secret, now=now, tolerance_s=tolerance_s, seen=seen)
     return _named(verdict) if is_message else verdict

@@ -77,7 +77,7 @@ def verify_signature(
     """Return the verdict on a request received at `now` (seconds since the epoch). Never raises.
 
     `seen` means that this signature was valid before. An empty secret matches nothing. The cause is searched for only
-    if the signature does not match the body as it arrived; `diagnosis` describes its cost.
+    if the signature does not match the raw body; `diagnosis` describes its cost.
     """
     plain = verify_without_diagnosis(headers, body, secret, now=now, tolerance_s=tolerance_s, seen=seen)
     if plain is not None:

@@ -194,7 +194,7 @@ def rich_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
         emoji=False,
         highlight=False,
         soft_wrap=not terminal,
-        # rich would take a COLUMNS that is not a number of columns, too: with 0, it shows nothing.
+        # rich would also accept a COLUMNS that is not a number of columns: with 0, it shows nothing.
         _environ={name: value for name, value in environ.items() if name != "COLUMNS"},
     )
 

@@ -109,7 +109,7 @@ class _Pump:
                 self._on_output(self._number, chunk)
                 self._show(chunk)
                 if not self._is_shown and self._pipe.terminal is None:
-                    break  # the command gets a broken pipe, too
+                    break  # the command also gets a broken pipe
         finally:
             self._on_output(self._number, b"")
             with suppress(OSError):

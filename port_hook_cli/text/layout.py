@@ -14,7 +14,7 @@ _NARROWEST = 24
 _WORD = re.compile(r"\S+")
 # The parts of a heading are two spaces apart: `signature valid  -> 202`.
 _PART = re.compile(r"\S+(?: \S+)*")
-# A command in backticks stays whole, too, so that it can be copied.
+# A command in backticks also stays whole, so that it can be copied.
 _WORD_OR_COMMAND = re.compile(r"\S*`[^`]+`\S*|\S+")
 
 

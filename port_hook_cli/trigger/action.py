@@ -203,7 +203,7 @@ async def dispatch(ready: RunRequest, recipient: Recipient, announce: Announce |
 
 
 def announcement(action: PortAction, data: RunData, run_id: str, properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a sandbox is told of a run, so that it has an action and inputs."""
+    """Return what a sandbox is told about a run, so that it has an action and inputs."""
     entity = data.entity or {}
     return {
         "runId": run_id,
@@ -225,7 +225,7 @@ class MadeMessage:
     """The message of a run without its signature, and how its run ends.
 
     With `agent`, Port's execution agent sends the request in the message. With `synchronized`, the response ends the
-    run. `announcement` is what a sandbox is told of the run, or None.
+    run. `announcement` is what a sandbox is told about the run, or None.
     """
 
     action: str

@@ -69,8 +69,8 @@ class UnmetExpression:
 class Invoker:
     """Makes the requests that Port sends for runs of actions and automations.
 
-    An invoker may make several requests at once. With `strict`, an expression that fails raises RenderError instead of
-    becoming null. trigger/open_invoker.py creates an invoker with its engines.
+    An invoker may make several requests concurrently. With `strict`, an expression that fails raises RenderError
+    instead of becoming null. trigger/open_invoker.py creates an invoker with its engines.
     """
 
     def __init__(self, renderer: Renders, *, check: Check, encrypt: Encrypt, strict: bool = False) -> None:

@@ -91,8 +91,8 @@ class Automatic:
     """How `--tunnel auto` uses a provider.
 
     `check` is the import path of a function that takes `environ`, `home` and `can_ask` and returns a `Usable`, or a
-    `NotUsable` when the provider is not set up here; it opens and downloads nothing. `address` is the address that
-    `auto` opens. `setup` says how the user makes the provider usable.
+    `NotUsable` when the provider is not set up here. It does not open or download anything. `address` is the address
+    that `auto` opens. `setup` says how the user makes the provider usable.
     """
 
     check: str
@@ -104,12 +104,12 @@ class Automatic:
 class Provider:
     """One provider of tunnels.
 
-    `opener` is the import path of an async function that takes an `Opening` and returns a `Tunnel`; it is imported
-    when the tunnel is opened. `values` are the values of `--tunnel` for the help and the docs. `read_address` returns
-    the address in a value, or None for a value that is not an address of this provider; it raises UsageError.
-    `options` are the options of `listen` that only some providers take. `auto` is None for a provider that must be
-    chosen. A relay responds to Port itself, and feeds `Opening.source` with the requests that it received. `page`,
-    `needs` and `notes` are for the docs.
+    `opener` is the import path of an async function that takes an `Opening` and returns a `Tunnel`. It is imported when
+    the tunnel is opened. `values` are the values of `--tunnel` for the help and the docs. `read_address` returns the
+    address in a value, or None for a value that is not an address of this provider; it raises UsageError. `options` are
+    the options of `listen` that only some providers take. `auto` is None for a provider that must be chosen. A relay
+    responds to Port itself, and feeds `Opening.source` with the requests that it received. `page`, `needs` and `notes`
+    are for the docs.
     """
 
     name: str

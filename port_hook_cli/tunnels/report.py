@@ -146,6 +146,6 @@ def tunnel_event(report: TunnelReport) -> dict[str, Any]:
 
 
 def tunnel_fields(report: TunnelReport) -> dict[str, Any]:
-    """Return the part of a tunnel's record that the summary of a session shows, too."""
+    """Return the part of a tunnel's record that the summary of a session also shows."""
     latency_ms = None if report.latency_ms is None else round(report.latency_ms, 3)
     return {"state": str(report.state), "url": report.url, "latency_ms": latency_ms, "reason": report.reason or None}

@@ -1,4 +1,4 @@
-"""Change the URL of a WEBHOOK node in a workflow of Port and restore it: what is sent, and who changed the node last.
+"""Change the URL of a WEBHOOK node in a Port workflow and restore it: what is sent, and who changed the node last.
 
 A PUT replaces the whole workflow as a new version. So each change starts from the workflow as Port shows it now, and
 replaces only the node's fields that port-hook sets: `url`, and `agent` if it was true. Only these fields are compared

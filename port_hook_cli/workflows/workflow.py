@@ -1,7 +1,7 @@
-"""A workflow of Port, read: its nodes, its connections, and which node follows which.
+"""A Port workflow: its nodes, its connections, and which node follows which.
 
 Fields and rules: Port's Terraform provider and its skill files; docs/reference/workflows.md names the source of each.
-A node or outlet has at most one connection, so a run is a path through the graph, never several at once.
+A node or outlet has at most one connection, so a run is a path through the graph, never several concurrent paths.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def identifier_of(document: Any) -> str:
 
 
 def read_workflow(document: Any) -> Workflow:
-    """Return the workflow in a document as Port's API takes or shows one; raises BadWorkflow."""
+    """Return the workflow in a document that Port's API accepts or returns; raises BadWorkflow."""
     found = unwrapped(document, "workflow")
     if not isinstance(found, Mapping):
         raise BadWorkflow("is not an object")

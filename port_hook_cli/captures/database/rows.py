@@ -209,7 +209,7 @@ def _read_outcome(shape: Shape[T], columns: Fields, name: str, body: str) -> T |
 
 
 def parse_origin(written: str) -> MessageOrigin:
-    """Return where a message was, from the column `kafka`; raises ValueError."""
+    """Return where a message was, from the `kafka` column; raises ValueError."""
     try:
         origin = ORIGIN.maybe(json.loads(written), "kafka")
     except RecursionError as error:

@@ -136,7 +136,7 @@ def _har_response(response: Response | None) -> dict[str, Any]:
 
 
 def _har_text(body: bytes, encoding: str) -> dict[str, str]:
-    """Return a body as text, or in base64 and with the field `encoding`. For a request, HAR has no such field."""
+    """Return a body as text, or in base64 with the `encoding` field. HAR has no such field for requests."""
     try:
         return {"text": body.decode("utf-8")}
     except UnicodeDecodeError:

@@ -1,7 +1,7 @@
 """Captures whose body a jq expression accepts.
 
-jq runs in the process that renders templates use, and gets many bodies at once: a request to that process takes longer
-than most expressions.
+jq runs in the process that renders templates use, and gets many bodies per request: a request to that process takes
+longer than most expressions.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ class StoreWriter:
     def save(self, exchange: Exchange) -> asyncio.Future[None]:
         """Begin to save `exchange`. The future is done when it is committed; a StoreError is its exception.
 
-        The caller must await it, at once or later. Only the beginning of a large refused body is kept.
+        The caller must await it, now or later. Only the beginning of a large refused body is kept.
         """
         saved: asyncio.Future[None] = self._loop.create_future()
         if self._closed:
@@ -123,7 +123,7 @@ class StoreWriter:
             self._later = self._loop.call_later(_OUTCOME_DELAY_S, self._turn_over)
 
     def keep_position(self, partition: Partition, next_offset: int) -> None:
-        """Record how far a partition of Kafka is saved, at the latest after 100 ms; a failure is kept in `problem`.
+        """Record how far a Kafka partition is saved, after at most 100 ms; a failure is kept in `problem`.
 
         Call it after the messages before `next_offset` were saved: what is recorded is never ahead of the captures.
         """

@@ -124,7 +124,7 @@ def fate_of_stored(exchange: Exchange) -> str | None:
 
 
 def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iterator[Styled]:
-    """Yield what was read from a body; a body of an unknown shape is shown as it is."""
+    """Yield what was read from a body; a body of an unknown shape is shown unchanged."""
     if payload.run_id:
         link = run_page(app_url, payload.run_id) if app_url and is_run_id(payload.run_id) else ""
         yield labeled("run", Styled(brief(payload.run_id), link=link))

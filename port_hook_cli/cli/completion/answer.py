@@ -14,7 +14,7 @@ from port_hook_cli.cli.completion.values import takes_files, values_of
 from port_hook_cli.cli.completion.words import COMMANDS
 
 _LINE = "_TYPER_COMPLETE_ARGS"
-# Bash splits words at these characters, too.
+# Bash also splits words at these characters.
 _BREAKS = re.compile(r"[=:]+")
 
 

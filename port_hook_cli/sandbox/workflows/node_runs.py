@@ -220,7 +220,7 @@ def _show_made_up(state: SandboxState, run_id: str) -> ApiResponse:
 
 
 def _add_logs_to_made_up(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
-    """Add entries to the log of a node run, even of an ended one, as `add_logs` does."""
+    """Add entries to the log of a node run, even after it has ended, as `add_logs` does."""
     run, is_new = find_run(state, run_id)
     body = read_body(request, checks.NODE_LOGS, required=("logs",))
     logs = [state.add_log(run, log) for log in body["logs"]]

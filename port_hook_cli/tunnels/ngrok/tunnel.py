@@ -76,8 +76,8 @@ async def open_ngrok(opening: Opening) -> NgrokTunnel:
     """Open an ngrok tunnel to `opening.local_url`; the agent ends when the tunnel is closed or this process dies.
 
     The authtoken comes from NGROK_AUTHTOKEN or the user's ngrok settings, and reaches the agent in a file with mode
-    0600. If this machine has no `ngrok` program, pyngrok downloads one after the user agrees; this does not count
-    toward `opening.timeout_s`. `opening.domain` is the requested host name of the public URL. Raises TunnelError, and
+    0600. If this machine has no `ngrok` program, pyngrok downloads it after the user agrees. This does not count toward
+    `opening.timeout_s`. `opening.domain` is the requested host name of the public URL. Raises TunnelError, and
     UsageError for an invalid domain. Cancelling this ends the agent.
     """
     request = _start_request(opening)

@@ -60,7 +60,7 @@ class RelayStream:
 
 
 async def make_channel(client: httpx.AsyncClient, new_url: str) -> str:
-    """Return the URL of a new channel: `/new` of smee redirects to it (307), `/new` of gosmee returns it (200, text).
+    """Return the URL of a new channel: smee's `/new` redirects to it (307), gosmee's `/new` returns it (200, text).
 
     The URL must have the host of `new_url`, and only its path is used. Raises StreamError and httpx.HTTPError.
     """

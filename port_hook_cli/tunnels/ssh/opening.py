@@ -20,7 +20,7 @@ async def open_ssh(opening: Opening) -> SshTunnel:
     """Open a tunnel through `opening.address`, an `ssh://` URL or the name of a service.
 
     A keepalive message is sent every `opening.keepalive_s` seconds; the tunnel is lost after three without a response.
-    Raises TunnelError, also if asyncssh is not installed. Cancelling this disconnects.
+    Raises TunnelError, including when asyncssh is not installed. Cancelling this disconnects.
     """
     try:
         import asyncssh  # noqa: F401 - it may be missing, which must be reported first
