@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -42,7 +42,7 @@ def paths(target: Handler) -> list[str]:
     return [request.line.split()[1] for request in target.requests]
 
 
-async def test_invocations_are_forwarded_by_blueprint_node_and_expression(runtime: Callable[..., Runtime]) -> None:
+async def test_invocations_are_forwarded_by_blueprint_node_and_expression(plain_runtime: Runtime) -> None:
     node = {"nodeRunId": "wfnr_1234567890abcdef", "workflow": "deploy", "node": "check"}
     with handler(CLOSING) as target:
         routes = [
@@ -50,7 +50,7 @@ async def test_invocations_are_forwarded_by_blueprint_node_and_expression(runtim
             f"blueprint:vm={target.url}/vm",
             f"deploy#check={target.url}/node",
         ]
-        async with routed(runtime(), routes, default=f"{target.url}/rest") as (serving, client):
+        async with routed(plain_runtime, routes, default=f"{target.url}/rest") as (serving, client):
             await post(serving, client, a_document(context={"runId": "r_QOz6WoOB1Q2lmhZZ", "blueprint": "vm"}))
             await post(serving, client, {"run": {"id": node["nodeRunId"]}, **node})
             await post(serving, client, a_document(payload={"properties": {"env": "prod"}}))
@@ -58,15 +58,15 @@ async def test_invocations_are_forwarded_by_blueprint_node_and_expression(runtim
     assert paths(target) == ["/vm", "/node", "/prod", "/rest"]
 
 
-async def test_listener_responds_itself_when_no_expression_is_true(runtime: Callable[..., Runtime]) -> None:
-    world, seen = runtime(), Seen()
+async def test_listener_responds_itself_when_no_expression_is_true(plain_runtime: Runtime) -> None:
+    seen = Seen()
     with handler(CLOSING) as target:
-        async with routed(world, [f"jq:.wanted={target.url}"], seen=seen) as (serving, client):
+        async with routed(plain_runtime, [f"jq:.wanted={target.url}"], seen=seen) as (serving, client):
             contents = [(await post(serving, client, {"wanted": wanted})).content for wanted in (False, None, 0)]
             contents.append((await client.post(serving.url, content=b"not JSON")).content)
     own = b'{"ok": true}'
     assert contents == [own, own, b"ok", own]
-    with open_store(None, world.cwd) as store:
+    with open_store(None, plain_runtime.cwd) as store:
         kept = [store.get(exchange.invocation.id) for exchange in seen.exchanges]
     assert [(it.response and it.response.body, it.delivery is None) for it in kept] == [
         (own, True),
@@ -76,11 +76,11 @@ async def test_listener_responds_itself_when_no_expression_is_true(runtime: Call
     ]
 
 
-async def test_a_failing_expression_does_not_match_and_is_reported_once(runtime: Callable[..., Runtime]) -> None:
+async def test_a_failing_expression_does_not_match_and_is_reported_once(plain_runtime: Runtime) -> None:
     seen = Seen()
     with handler(CLOSING) as target:
         routes = [f"jq:.a | keys={target.url}/never"]
-        async with routed(runtime(), routes, default=target.url, seen=seen) as (serving, client):
+        async with routed(plain_runtime, routes, default=target.url, seen=seen) as (serving, client):
             for _ in range(2):
                 assert (await post(serving, client, {"a": 1})).status_code == 200
     assert paths(target) == ["/", "/"]
@@ -88,17 +88,17 @@ async def test_a_failing_expression_does_not_match_and_is_reported_once(runtime:
     assert "jq:.a | keys failed and did not match: jq: error" in notice
 
 
-async def test_a_wrong_expression_is_refused_before_the_first_request(runtime: Callable[..., Runtime]) -> None:
+async def test_a_wrong_expression_is_refused_before_the_first_request(plain_runtime: Runtime) -> None:
     with pytest.raises(UsageError, match=r"--route jq:\.a \| nothing_like_it: jq: compile error"):
-        async with routed(runtime(), ["jq:.a | nothing_like_it=8001"]):
+        async with routed(plain_runtime, ["jq:.a | nothing_like_it=8001"]):
             pass
 
 
-async def test_other_requests_are_answered_while_an_expression_runs(runtime: Callable[..., Runtime]) -> None:
+async def test_other_requests_are_answered_while_an_expression_runs(plain_runtime: Runtime) -> None:
     seen = Seen()
     with handler(CLOSING) as target:
         routes = [f"scale={target.url}", f"jq:if .slow then {ENDLESS} else true end={target.url}"]
-        async with routed(runtime(), routes, seen=seen) as (serving, client):
+        async with routed(plain_runtime, routes, seen=seen) as (serving, client):
             slow = asyncio.create_task(post(serving, client, {"slow": True}))
             for _ in range(3):
                 assert (await post(serving, client, a_document(action="scale"))).status_code == 200
@@ -111,11 +111,11 @@ async def test_other_requests_are_answered_while_an_expression_runs(runtime: Cal
 
 
 async def test_expressions_see_neither_the_environment_nor_files(
-    runtime: Callable[..., Runtime], monkeypatch: pytest.MonkeyPatch
+    plain_runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PORT_CLIENT_SECRET", "hidden")
     with handler(CLOSING) as target:
         routes = [f"jq:env.PORT_CLIENT_SECRET // $ENV.PORT_CLIENT_SECRET={target.url}/leaked"]
-        async with routed(runtime(), routes, default=target.url) as (serving, client):
+        async with routed(plain_runtime, routes, default=target.url) as (serving, client):
             await post(serving, client, {})
     assert paths(target) == ["/"]

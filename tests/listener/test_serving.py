@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,33 +27,31 @@ from tests.sockets import LOOPBACK, bound_addresses
 CLOSING = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
 
 
-async def test_a_restarted_listener_refuses_a_replay_when_the_senders_clock_is_ahead(
-    runtime: Callable[..., Runtime],
-) -> None:
+async def test_a_restarted_listener_refuses_a_replay_when_the_senders_clock_is_ahead(plain_runtime: Runtime) -> None:
     plan = ListenPlan(policy=Policy(secret=SECRET, tolerance_s=300, refuse_replays=True), port=0)
     ahead = dict(signed(a_body(), timestamp=str(int(NOW) + 300)))
     statuses = []
     for now in (NOW, NOW + 599):
-        at_that_time = replace(runtime(), now=partial(float, now))
+        at_that_time = replace(plain_runtime, now=partial(float, now))
         async with served(plan, at_that_time, Observers([])) as serving, httpx.AsyncClient() as client:
             statuses.append((await client.post(serving.url, content=a_body(), headers=ahead)).status_code)
     assert statuses == [200, 401]
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's table of sockets")
-async def test_listener_listens_only_on_loopback_by_default(runtime: Callable[..., Runtime]) -> None:
+async def test_listener_listens_only_on_loopback_by_default(plain_runtime: Runtime) -> None:
     plan = ListenPlan(policy=Policy(secret=SECRET), port=0)
-    async with served(plan, runtime(), Observers([])) as serving:
+    async with served(plan, plain_runtime, Observers([])) as serving:
         assert bound_addresses(urlsplit(serving.url).port or 0) == {LOOPBACK}
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "[0:0:0:0:0:0:0:1]", "localhost.", "127.1", "0.0.0.0"])  # noqa: S104
-async def test_target_that_may_be_the_listener_itself_is_refused(host: str, runtime: Callable[..., Runtime]) -> None:
+async def test_target_that_may_be_the_listener_itself_is_refused(host: str, plain_runtime: Runtime) -> None:
     with open_port() as probe:
         port = probe.getsockname()[1]
     plan = ListenPlan(policy=Policy(secret=SECRET, routes=Routes(default=f"http://{host}:{port}/hook")), port=port)
     with pytest.raises(UsageError, match="is this listener itself"):
-        async with served(plan, runtime(), Observers([])):
+        async with served(plan, plain_runtime, Observers([])):
             pass
 
 
@@ -80,19 +77,17 @@ async def schemes_of(
     ],
 )
 async def test_each_request_is_forwarded_with_the_current_scheme_of_the_public_url(
-    runtime: Callable[..., Runtime], public_url: str | None, moves: list[str], schemes: list[str]
+    plain_runtime: Runtime, public_url: str | None, moves: list[str], schemes: list[str]
 ) -> None:
     with handler(CLOSING) as target:
         plan = ListenPlan(policy=Policy(secret=None, routes=Routes(default=target.url)), port=0)
-        assert await schemes_of(target, plan, runtime(), moves, public_url) == schemes
+        assert await schemes_of(target, plan, plain_runtime, moves, public_url) == schemes
 
 
-async def test_the_users_public_url_is_accepted_from_the_first_request_on(
-    runtime: Callable[..., Runtime],
-) -> None:
+async def test_the_users_public_url_is_accepted_from_the_first_request_on(plain_runtime: Runtime) -> None:
     plan = ListenPlan(policy=Policy(secret=None), port=0)
     async with (
-        served(plan, runtime(), Observers([]), public_url="https://own.example") as serving,
+        served(plan, plain_runtime, Observers([]), public_url="https://own.example") as serving,
         httpx.AsyncClient() as client,
     ):
         statuses = [
@@ -142,7 +137,7 @@ class Seen(Observer):
         self.bodies.append(exchange.invocation.body)
 
 
-async def test_invocations_of_every_source_reach_the_same_pipeline(runtime: Callable[..., Runtime]) -> None:
+async def test_invocations_of_every_source_reach_the_same_pipeline(plain_runtime: Runtime) -> None:
     opened, seen = [], Seen()
 
     async def open_list(context: SourceContext, *bodies: bytes) -> Source:
@@ -157,7 +152,7 @@ async def test_invocations_of_every_source_reach_the_same_pipeline(runtime: Call
             lambda context: open_list(context, bodies[1]),
         ]
         async with (
-            served(plan, replace(runtime(), now=partial(float, NOW)), seen, sources=sources) as serving,
+            served(plan, replace(plain_runtime, now=partial(float, NOW)), seen, sources=sources) as serving,
             httpx.AsyncClient() as client,
         ):
             response = await client.post(serving.url, content=bodies[2], headers=dict(signed(bodies[2])))
@@ -170,9 +165,7 @@ async def test_invocations_of_every_source_reach_the_same_pipeline(runtime: Call
         assert sorted(request.body for request in target.requests) == sorted(bodies)
 
 
-async def test_a_source_that_cannot_open_ends_the_listener_and_closes_the_others(
-    runtime: Callable[..., Runtime],
-) -> None:
+async def test_a_source_that_cannot_open_ends_the_listener_and_closes_the_others(plain_runtime: Runtime) -> None:
     opened: list[ListSource] = []
 
     async def open_list(context: SourceContext) -> Source:
@@ -184,6 +177,6 @@ async def test_a_source_that_cannot_open_ends_the_listener_and_closes_the_others
 
     plan = ListenPlan(policy=Policy(secret=None), port=0)
     with pytest.raises(TunnelError, match="No broker"):
-        async with served(plan, runtime(), Seen(), sources=[open_list, refuse]):
+        async with served(plan, plain_runtime, Seen(), sources=[open_list, refuse]):
             pass
     assert opened[0].drain_s == 2.0

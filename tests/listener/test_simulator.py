@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -49,33 +49,24 @@ async def exchange_bytes(serving: Serving, count: int = 1) -> bytes:
         writer.close()
 
 
-async def test_drop_closes_the_connection_without_a_response_after_saving(runtime: Callable[..., Runtime]) -> None:
-    world, shown = runtime(), Seen()
+async def test_drop_closes_the_connection_without_a_response_after_saving(plain_runtime: Runtime) -> None:
+    shown = Seen()
     with handler() as target:
         routes = Routes(default=target.url)
-        async with simulating(world, shown, routes=routes, drop=True) as (serving, _):
+        async with simulating(plain_runtime, shown, routes=routes, drop=True) as (serving, _):
             assert await exchange_bytes(serving, 2) == b""
             assert serving.flow.tally.received == 1
         assert target.requests == []
     (exchange,) = shown.exchanges
     assert exchange.response is None
     assert exchange.simulated == Simulated(failure="drop", dropped=True)
-    with open_store(None, world.cwd) as store:
+    with open_store(None, plain_runtime.cwd) as store:
         assert store.get(exchange.invocation.id).response is None
 
 
-async def test_drop_closes_only_the_connections_that_fail_first(runtime: Callable[..., Runtime]) -> None:
-    async with simulating(runtime(), Seen(), drop=True, fail_first=1) as (serving, client):
-        with pytest.raises(httpx.RemoteProtocolError):
-            await client.post(serving.url, content=b"{}")
-        assert (await client.post(serving.url, content=b"{}")).status_code == 200
-
-
-async def test_refused_request_is_not_dropped_and_does_not_count_for_fail_first(
-    runtime: Callable[..., Runtime],
-) -> None:
+async def test_refused_request_is_not_dropped_and_does_not_count_for_fail_first(plain_runtime: Runtime) -> None:
     shown = Seen()
-    async with simulating(runtime(), shown, secret=SECRET, drop=True, fail_first=1) as (serving, client):
+    async with simulating(plain_runtime, shown, secret=SECRET, drop=True, fail_first=1) as (serving, client):
         assert (await client.post(serving.url, content=b"{}")).status_code == 401
         headers = dict(signed(a_body(), timestamp=str(int(NOW))))
         with pytest.raises(httpx.RemoteProtocolError):
@@ -83,18 +74,18 @@ async def test_refused_request_is_not_dropped_and_does_not_count_for_fail_first(
     assert [exchange.refused for exchange in shown.exchanges] == [True, False]
 
 
-async def test_dropped_request_is_accepted_again_with_refuse_replays(runtime: Callable[..., Runtime]) -> None:
+async def test_dropped_request_is_accepted_again_with_refuse_replays(plain_runtime: Runtime) -> None:
     options = {"secret": SECRET, "drop": True, "fail_first": 1, "refuse_replays": True}
     headers = dict(signed(a_body(), timestamp=str(int(NOW))))
-    async with simulating(runtime(), Seen(), **options) as (serving, client):
+    async with simulating(plain_runtime, Seen(), **options) as (serving, client):
         with pytest.raises(httpx.RemoteProtocolError):
             await client.post(serving.url, content=a_body(), headers=headers)
         assert (await client.post(serving.url, content=a_body(), headers=headers)).status_code == 200
 
 
-async def test_fail_rate_fails_the_same_invocations_with_the_same_seed(runtime: Callable[..., Runtime]) -> None:
+async def test_fail_rate_fails_the_same_invocations_with_the_same_seed(plain_runtime: Runtime) -> None:
     async def statuses(seed: int) -> list[int]:
-        async with simulating(runtime(), Seen(), fail_rate=0.5, seed=seed) as (serving, client):
+        async with simulating(plain_runtime, Seen(), fail_rate=0.5, seed=seed) as (serving, client):
             return [(await client.post(serving.url, content=b"{}")).status_code for _ in range(20)]
 
     first = await statuses(1)
@@ -103,9 +94,9 @@ async def test_fail_rate_fails_the_same_invocations_with_the_same_seed(runtime: 
     assert await statuses(2) != first
 
 
-async def test_response_is_delayed_by_a_time_in_the_range(runtime: Callable[..., Runtime]) -> None:
+async def test_response_is_delayed_by_a_time_in_the_range(plain_runtime: Runtime) -> None:
     shown, clock = Seen(), asyncio.get_running_loop().time
-    async with simulating(runtime(), shown, delay=DelayRange(0.05, 0.1)) as (serving, client):
+    async with simulating(plain_runtime, shown, delay=DelayRange(0.05, 0.1)) as (serving, client):
         started = clock()
         await client.post(serving.url, content=b"{}")
         assert clock() - started >= 0.05

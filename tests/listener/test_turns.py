@@ -120,11 +120,9 @@ async def gated(runtime: Runtime, gate: Gate, **policy: Any) -> AsyncIterator[Se
         await runner.cleanup()
 
 
-async def test_requests_of_one_run_are_forwarded_one_after_the_other(
-    runtime: Callable[..., Runtime],
-) -> None:
+async def test_requests_of_one_run_are_forwarded_one_after_the_other(plain_runtime: Runtime) -> None:
     gate = Gate()
-    async with gated(runtime(), gate) as sender:
+    async with gated(plain_runtime, gate) as sender:
         for name, run_id in (("a1", ONE), ("a2", ONE), ("a3", ONE), ("b1", OTHER), ("none", None), ("none", None)):
             await sender.send(name, run_id)
         await gate.has("a1", "b1", "none", "none")
@@ -136,20 +134,18 @@ async def test_requests_of_one_run_are_forwarded_one_after_the_other(
         assert await sender.statuses() == [200] * 6
 
 
-async def test_requests_of_one_run_are_forwarded_at_once_with_no_in_order(runtime: Callable[..., Runtime]) -> None:
+async def test_requests_of_one_run_are_forwarded_at_once_with_no_in_order(plain_runtime: Runtime) -> None:
     gate = Gate()
-    async with gated(runtime(), gate, in_order=False) as sender:
+    async with gated(plain_runtime, gate, in_order=False) as sender:
         for name in ("a1", "a2"):
             await sender.send(name, ONE)
             gate.release(name)
         assert await sender.statuses() == [200, 200]
 
 
-async def test_max_in_flight_forwards_the_others_in_order_when_a_response_arrives(
-    runtime: Callable[..., Runtime],
-) -> None:
+async def test_max_in_flight_forwards_the_others_in_order_when_a_response_arrives(plain_runtime: Runtime) -> None:
     gate, names = Gate(), ["1", "2", "3", "4"]
-    async with gated(runtime(), gate, max_in_flight=2) as sender:
+    async with gated(plain_runtime, gate, max_in_flight=2) as sender:
         for name in names:
             await sender.send(name, None)
         await gate.has("1", "2")
@@ -163,9 +159,9 @@ async def test_max_in_flight_forwards_the_others_in_order_when_a_response_arrive
         assert await sender.statuses() == [200] * 4
 
 
-async def test_requests_that_wait_for_their_run_leave_the_slots_to_others(runtime: Callable[..., Runtime]) -> None:
+async def test_requests_that_wait_for_their_run_leave_the_slots_to_others(plain_runtime: Runtime) -> None:
     gate = Gate()
-    async with gated(runtime(), gate, max_in_flight=2) as sender:
+    async with gated(plain_runtime, gate, max_in_flight=2) as sender:
         for name, run_id in (("a1", ONE), ("a2", ONE), ("b1", OTHER)):
             await sender.send(name, run_id)
         await gate.has("a1", "b1")
@@ -174,17 +170,15 @@ async def test_requests_that_wait_for_their_run_leave_the_slots_to_others(runtim
         assert await sender.statuses() == [200] * 3
 
 
-async def test_request_that_waits_at_the_end_of_the_listener_is_kept_as_interrupted(
-    runtime: Callable[..., Runtime],
-) -> None:
-    gate, world = Gate(), runtime()
-    async with gated(world, gate, max_in_flight=1) as sender:
+async def test_request_that_waits_at_the_end_of_the_listener_is_kept_as_interrupted(plain_runtime: Runtime) -> None:
+    gate = Gate()
+    async with gated(plain_runtime, gate, max_in_flight=1) as sender:
         await sender.send("1", ONE)
         await sender.send("2", OTHER)
         await gate.has("1")
     await asyncio.gather(*sender.tasks, return_exceptions=True)
     assert gate.arrived == ["1"]
-    with open_store(None, world.cwd) as store:
+    with open_store(None, plain_runtime.cwd) as store:
         kept = [store.get(exchange.invocation.id) for exchange in gate.shown]
     errors = {exchange.invocation.target: exchange.delivery and exchange.delivery.error for exchange in kept}
     assert errors == {
@@ -193,48 +187,11 @@ async def test_request_that_waits_at_the_end_of_the_listener_is_kept_as_interrup
     }
 
 
-async def test_a_run_whose_requests_are_canceled_is_forgotten() -> None:
-    turns, first_is_in = Turns(None, in_order=True), asyncio.Event()
-
-    async def take() -> None:
-        turn = turns.take(ONE)
-        try:
-            if turn.called:
-                await turn.called
-            first_is_in.set()
-            await asyncio.Event().wait()
-        finally:
-            turns.end(turn)
-
-    tasks = [asyncio.create_task(take()) for _ in range(3)]
-    await first_is_in.wait()
-    assert turns.runs == 1
-    for task in reversed(tasks):
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    assert turns.runs == 0
-
-
-async def test_hanging_handler_of_one_run_does_not_delay_the_other_runs(runtime: Callable[..., Runtime]) -> None:
-    gate = Gate()
-    async with gated(runtime(), gate) as sender:
-        for name in ("a1", "a2"):
-            await sender.send(name, ONE)
-        for number in range(5):
-            gate.release(f"b{number}")
-            await sender.send(f"b{number}", OTHER)
-        await gate.has("a1", "b0", "b1", "b2", "b3", "b4")
-        assert sender.serving.flow.turns.waiting == 1
-        gate.release("a1")
-        gate.release("a2")
-        assert await sender.statuses() == [200] * 7
-
-
 async def test_request_whose_sender_disconnects_while_it_waits_is_kept_and_not_forwarded(
-    runtime: Callable[..., Runtime],
+    plain_runtime: Runtime,
 ) -> None:
-    gate, world = Gate(), runtime()
-    async with gated(world, gate) as sender:
+    gate = Gate()
+    async with gated(plain_runtime, gate) as sender:
         for name in ("a1", "a2", "a3"):
             await sender.send(name, ONE)
         await gate.has("a1")
@@ -245,16 +202,16 @@ async def test_request_whose_sender_disconnects_while_it_waits_is_kept_and_not_f
         gate.release("a3")
         await gate.has("a1", "a3")
         assert await sender.statuses() == [200, 200]
-    with open_store(None, world.cwd) as store:
+    with open_store(None, plain_runtime.cwd) as store:
         kept = store.get(gate.shown[0].invocation.id)
     assert (kept.invocation.target, kept.response) == ("/a2", None)
     assert kept.delivery
     assert kept.delivery.error == "the sender disconnected before the request was forwarded"
 
 
-async def test_client_that_half_closes_right_after_its_request_keeps_its_turn(runtime: Callable[..., Runtime]) -> None:
+async def test_client_that_half_closes_right_after_its_request_keeps_its_turn(plain_runtime: Runtime) -> None:
     gate, body = Gate(), a_body(a_document(context={"runId": ONE}))
-    async with gated(runtime(), gate) as sender:
+    async with gated(plain_runtime, gate) as sender:
         await sender.send("a1", ONE)
         parts = urlsplit(sender.serving.url)
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
@@ -270,13 +227,13 @@ async def test_client_that_half_closes_right_after_its_request_keeps_its_turn(ru
 
 
 async def test_requests_of_a_pause_are_saved_and_forwarded_in_order_of_arrival_when_it_ends(
-    runtime: Callable[..., Runtime],
+    plain_runtime: Runtime,
 ) -> None:
-    gate, world = Gate(), runtime()
+    gate = Gate()
     names = ["a1", "b1", "none", "a2"]
     for name in names:
         gate.release(name)
-    async with gated(world, gate) as sender:
+    async with gated(plain_runtime, gate) as sender:
         turns = sender.serving.flow.turns
         turns.pause()
         for name, run_id in zip(names, (ONE, OTHER, None, ONE), strict=True):
@@ -285,7 +242,7 @@ async def test_requests_of_a_pause_are_saved_and_forwarded_in_order_of_arrival_w
         assert [text.split("; ")[1] for text in gate.told if "Holding" in text] == [
             f"{count} held. Press p to release them." for count in (1, 2, 3, 4)
         ]
-        await until_saved(world, 4)
+        await until_saved(plain_runtime, 4)
         assert turns.resume() == 4
         assert await sender.statuses() == [200] * 4
     assert sorted(gate.arrived[:3]) == ["a1", "b1", "none"]
@@ -293,10 +250,10 @@ async def test_requests_of_a_pause_are_saved_and_forwarded_in_order_of_arrival_w
 
 
 async def test_pause_holds_responses_without_a_handler_but_not_those_to_refused_requests(
-    runtime: Callable[..., Runtime],
+    plain_runtime: Runtime,
 ) -> None:
     gate = Gate()
-    async with gated(runtime(), gate, routes=Routes(), secret=SECRET) as sender:
+    async with gated(plain_runtime, gate, routes=Routes(), secret=SECRET) as sender:
         turns = sender.serving.flow.turns
         turns.pause()
         await sender.send("refused", ONE)
@@ -308,9 +265,9 @@ async def test_pause_holds_responses_without_a_handler_but_not_those_to_refused_
         assert await sender.statuses() == [401, 200]
 
 
-async def test_pause_holds_a_simulated_failure(runtime: Callable[..., Runtime]) -> None:
+async def test_pause_holds_a_simulated_failure(plain_runtime: Runtime) -> None:
     gate = Gate()
-    async with gated(runtime(), gate, fail_first=2, drop=True) as sender:
+    async with gated(plain_runtime, gate, fail_first=2, drop=True) as sender:
         sender.serving.flow.turns.pause()
         await sender.send("dropped", ONE)
         assert sender.serving.flow.turns.waiting == 1
@@ -321,10 +278,10 @@ async def test_pause_holds_a_simulated_failure(runtime: Callable[..., Runtime]) 
 
 
 async def test_requests_that_are_held_at_the_end_of_the_listener_get_no_response_at_once(
-    runtime: Callable[..., Runtime],
+    plain_runtime: Runtime,
 ) -> None:
-    gate, world = Gate(), runtime()
-    async with gated(world, gate) as sender:
+    gate = Gate()
+    async with gated(plain_runtime, gate) as sender:
         sender.serving.flow.turns.pause()
         for name, run_id in (("a1", ONE), ("a2", ONE), ("none", None)):
             await sender.send(name, run_id)
@@ -337,11 +294,9 @@ async def test_requests_that_are_held_at_the_end_of_the_listener_get_no_response
     assert len(gate.shown) == 3
 
 
-async def test_held_request_without_a_handler_is_reported_when_its_sender_disconnects(
-    runtime: Callable[..., Runtime],
-) -> None:
-    gate, world = Gate(), runtime()
-    async with gated(world, gate, routes=Routes()) as sender:
+async def test_held_request_without_a_handler_is_reported_when_its_sender_disconnects(plain_runtime: Runtime) -> None:
+    gate = Gate()
+    async with gated(plain_runtime, gate, routes=Routes()) as sender:
         sender.serving.flow.turns.pause()
         await sender.send("a1", ONE)
         await asyncio.sleep(NOT_WITH_ITS_REQUEST_S)
@@ -349,14 +304,14 @@ async def test_held_request_without_a_handler_is_reported_when_its_sender_discon
         await gate.has_shown(1)
     (told,) = [text for text in gate.told if "No response" in text]
     assert told.endswith(": the sender disconnected before the request was forwarded.")
-    with open_store(None, world.cwd) as store:
+    with open_store(None, plain_runtime.cwd) as store:
         assert store.get("last").response is None
 
 
-async def until_saved(world: Runtime, count: int) -> None:
+async def until_saved(runtime: Runtime, count: int) -> None:
     async with asyncio.timeout(20):
         while True:
-            with open_store(None, world.cwd) as store:
+            with open_store(None, runtime.cwd) as store:
                 if len(list(store.select(limit=10))) == count:
                     return
             await asyncio.sleep(0.01)  # no event reports it
