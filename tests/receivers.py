@@ -25,7 +25,7 @@ class World:
     notices: list[str] = field(default_factory=list)
     answer: Response = FINE
     hold: asyncio.Event | None = None
-    fails: bool = False
+    problem: Exception | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def receive(self, invocation: Invocation, client: str) -> Response:
@@ -33,8 +33,8 @@ class World:
         self.changed.set()
         if self.hold:
             await self.hold.wait()
-        if self.fails:
-            raise ZeroDivisionError("a bug")
+        if self.problem:
+            raise self.problem
         return self.answer
 
     def tell(self, notice: str) -> None:

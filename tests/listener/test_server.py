@@ -277,27 +277,17 @@ async def test_server_responds_400_to_a_complete_head_above_the_limit() -> None:
 
 async def test_server_responds_500_without_a_traceback_when_the_pipeline_fails() -> None:
     async with receiving() as world:
-
-        async def fail(invocation: Invocation, client: str) -> Response:
-            raise ZeroDivisionError("a bug")
-
-        server = HttpSource(a_context(fail, world.notices.append))
-        _, world.port = await server.start("127.0.0.1", 0)
+        world.problem = ZeroDivisionError("a bug")
         answer = await world.exchange(request())
-        await server.close(1)
     assert answer.startswith(b"HTTP/1.1 500 ")
     assert b"Traceback" not in answer
     assert "a bug" in world.notices[0]
 
 
 async def test_server_responds_500_when_a_request_could_not_be_saved() -> None:
-    async def fail(invocation: Invocation, client: str) -> Response:
-        raise StoreError("There is no space left.")
-
-    server = HttpSource(a_context(fail))
-    _, port = await server.start("127.0.0.1", 0)
-    answer = await World(port).exchange(request())
-    await server.close(1)
+    async with receiving() as world:
+        world.problem = StoreError("There is no space left.")
+        answer = await world.exchange(request())
     assert answer.startswith(b"HTTP/1.1 500 ")
     assert b"There is no space left." in answer
 

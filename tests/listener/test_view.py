@@ -46,28 +46,40 @@ def test_ready_lines_show_the_public_url_as_a_word_of_its_own() -> None:
     assert line.split()[0] == "https://x.ngrok.app/hooks"
 
 
-def test_ready_lines_show_that_everything_is_forwarded_to_the_only_handler() -> None:
-    assert beside("Forwarding", ready(routes=Routes(default="http://h:1"))) == ["everything -> http://h:1"]
+BY_ROUTE = ["scale=http://h:2", "blueprint:vm=http://h:3"]
 
 
-def test_ready_lines_show_that_everything_else_is_forwarded_to_the_default_handler() -> None:
-    routes = read_routes("http://h:1", ["scale=http://h:2", "blueprint:vm=http://h:3"], "/")
-    assert beside("Forwarding", ready(routes=routes)) == [
-        "scale -> http://h:2",
-        "blueprint:vm -> http://h:3",
-        "everything else -> http://h:1",
-    ]
-
-
-def test_ready_lines_show_the_listeners_own_response_when_there_are_only_routes() -> None:
-    lines = ready(routes=read_routes(None, ["scale=http://h:2"], "/"))
-    assert beside("Forwarding", lines) == ["scale -> http://h:2"]
-    assert beside("Responding", lines)[0].startswith("200 ")
-
-
-def test_ready_lines_show_the_status_but_not_a_binary_body_of_the_response() -> None:
-    lines = ready(respond=Response(status=503, body=b"\xff\x1b[2J"))
-    assert beside("Responding", lines) == ["503 (no --forward-to)"]
+@pytest.mark.parametrize(
+    ("policy", "label", "lines"),
+    [
+        ({"routes": Routes(default="http://h:1")}, "Forwarding", ["everything -> http://h:1"]),
+        (
+            {"routes": read_routes("http://h:1", BY_ROUTE, "/")},
+            "Forwarding",
+            ["scale -> http://h:2", "blueprint:vm -> http://h:3", "everything else -> http://h:1"],
+        ),
+        ({"routes": read_routes(None, BY_ROUTE[:1], "/")}, "Forwarding", ["scale -> http://h:2"]),
+        ({"routes": read_routes(None, BY_ROUTE[:1], "/")}, "Responding", ['200 {"ok": true} (no --forward-to)']),
+        ({"respond": Response(status=503, body=b"\xff\x1b[2J")}, "Responding", ["503 (no --forward-to)"]),
+        ({"max_in_flight": 3}, "In flight", ["3 at most; other requests wait (--max-in-flight)"]),
+        (
+            {"in_order": False, "routes": Routes(default="http://h")},
+            "Not in order",
+            ["requests of one run are forwarded at the same time (--no-in-order)"],
+        ),
+        ({"fail_first": 2}, "Failing", ["the first 2 invocations with 500 (--fail-first)"]),
+        (
+            {"fail_rate": 0.3, "seed": 7, "drop": True},
+            "Failing",
+            ["0.3 of invocations by closing the connection (--fail-rate, --seed 7)"],
+        ),
+        ({"drop": True}, "Failing", ["every invocation by closing the connection (--drop)"]),
+        ({"delay": DelayRange(1.5, 1.5)}, "Delaying", ["each response by 1.5 s (--delay)"]),
+        ({"delay": DelayRange(2, 5), "seed": 7}, "Delaying", ["each response by 2 to 5 s (--delay, --seed 7)"]),
+    ],
+)
+def test_ready_lines_describe_what_is_done_with_requests(policy: dict[str, Any], label: str, lines: list[str]) -> None:
+    assert beside(label, ready(**policy)) == lines
 
 
 @pytest.mark.parametrize(
@@ -91,47 +103,22 @@ def waiting(count: int) -> OrderedDict[str, bool]:
     return OrderedDict((f"r_{number:016}", False) for number in range(count))
 
 
-def test_summary_is_one_line_of_counts_when_no_run_waits() -> None:
-    tally = Tally(received=7, verified=4, refused=3, handler_failures=1)
-    assert list(summary_lines(tally)) == ["7 received, 4 verified, 3 refused, 1 handler failure"]
-
-
-@pytest.mark.parametrize("count", [0, 2])
-def test_summary_uses_the_plural_of_handler_failures(count: int) -> None:
-    (line,) = summary_lines(Tally(handler_failures=count))
-    assert line.endswith(f", {count} handler failures")
-
-
-def test_ready_lines_describe_the_limit_and_the_order_of_forwarded_requests() -> None:
-    lines = ready(max_in_flight=3, in_order=False, routes=Routes(default="http://h"))
-    assert beside("In flight", lines) == ["3 at most; other requests wait (--max-in-flight)"]
-    assert beside("Not in order", lines) == ["requests of one run are forwarded at the same time (--no-in-order)"]
-    assert beside("In flight", ready()) == beside("In order", ready()) == []
-
-
-def test_ready_lines_describe_fail_first_and_delay() -> None:
-    lines = ready(fail_first=2, delay=DelayRange(1.5, 1.5))
-    assert beside("Failing", lines) == ["the first 2 invocations with 500 (--fail-first)"]
-    assert beside("Delaying", lines) == ["each response by 1.5 s (--delay)"]
-    assert beside("Failing", ready()) == beside("Delaying", ready()) == []
-
-
-def test_ready_lines_name_the_seed_of_random_failures_and_delays() -> None:
-    lines = ready(fail_rate=0.3, seed=7, drop=True, delay=DelayRange(2, 5))
-    assert beside("Failing", lines) == ["0.3 of invocations by closing the connection (--fail-rate, --seed 7)"]
-    assert beside("Delaying", lines) == ["each response by 2 to 5 s (--delay, --seed 7)"]
-    assert beside("Failing", ready(drop=True)) == ["every invocation by closing the connection (--drop)"]
-
-
-def test_summary_counts_ignored_requests() -> None:
-    (line,) = summary_lines(Tally(received=1, passed_over=1))
-    assert line.endswith(", 1 ignored (--only)")
-
-
-def test_summary_has_the_report_run_command_of_a_waiting_run() -> None:
-    _, told, line = summary_lines(Tally(waiting=waiting(1)))
-    assert told == "1 run may still be waiting for a report of success or failure:"
-    assert line == "  port-hook report-run r_0000000000000000 --status success"
+@pytest.mark.parametrize(
+    ("tally", "line"),
+    [
+        (Tally(), "0 received, 0 verified, 0 refused, 0 handler failures"),
+        (
+            Tally(received=7, verified=4, refused=3, handler_failures=1),
+            "7 received, 4 verified, 3 refused, 1 handler failure",
+        ),
+        (
+            Tally(received=1, handler_failures=2, passed_over=1),
+            "1 received, 0 verified, 0 refused, 2 handler failures, 1 ignored (--only)",
+        ),
+    ],
+)
+def test_summary_is_one_line_of_counts_when_no_run_waits(tally: Tally, line: str) -> None:
+    assert list(summary_lines(tally)) == [line]
 
 
 def test_summary_suggests_status_failure_for_a_run_whose_handler_failed() -> None:
