@@ -132,6 +132,8 @@ class RequestParser:
     def _read_again(self, refusal: BadHttpMessage) -> _Found:
         """Return what a second parser reads from the whole head, or no messages while the head is incomplete."""
         head, end, rest = (self._head or b"").lstrip(b"\r\n").partition(_END)
+        if not end and self._refusal is not None:
+            return (), False, b""  # it was read before, and repeated fields stay repeated
         replaced, names = _replace_repeated(head)
         if not names:
             self._head = None
