@@ -27,15 +27,14 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
-import socketserver
 import sys
 import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
+
+from byte_forwarder import ByteForwarder  # type: ignore[import-not-found] # it is beside this file
 
 FOLDER = Path(sys.argv[1])
 API = "https://api.trycloudflare.com/tunnel"
@@ -63,39 +62,6 @@ def log(words: str) -> None:
     stamp = "" if words.startswith("failed") else "2026-01-01T00:00:00Z "
     sys.stderr.write(f"{stamp}{words}\n")
     sys.stderr.flush()
-
-
-class Forwarding(socketserver.BaseRequestHandler):
-    """One connection to the public port, passed on byte for byte."""
-
-    server: Forwarder
-
-    def handle(self) -> None:
-        """Copy in both directions until both ends are closed."""
-        with socket.create_connection(self.server.origin) as origin:
-            pump = threading.Thread(target=copy, args=(self.request, origin))
-            pump.start()
-            copy(origin, self.request)
-            pump.join()
-
-
-def copy(source: socket.socket, sink: socket.socket) -> None:
-    """Copy until the source is closed."""
-    while chunk := source.recv(65536):
-        sink.sendall(chunk)
-    sink.shutdown(socket.SHUT_WR)
-
-
-class Forwarder(socketserver.ThreadingTCPServer):
-    """The public side of the tunnel."""
-
-    daemon_threads = True
-
-    def __init__(self, url: str) -> None:
-        at = urlsplit(url)
-        self.origin = (at.hostname or "", at.port or 80)
-        super().__init__(("127.0.0.1", 0), Forwarding)
-        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
 
 def metrics_handler(hostname: str, is_ready: Callable[[], bool]) -> type[BaseHTTPRequestHandler]:
@@ -159,7 +125,7 @@ def run(options: dict[str, str]) -> None:
     if mode() in REFUSALS:
         refuse(REFUSALS[mode()])
     host = (FOLDER / "host").read_text() if (FOLDER / "host").exists() else "127.0.0.1"
-    hostname = f"http://{host}:{Forwarder(options['--url']).server_address[1]}"
+    hostname = f"http://{host}:{ByteForwarder(options['--url']).server_address[1]}"
     log("INF |  Your quick Tunnel has been created! Visit it at (it may take some time to be reachable):  |")
     log(f"INF |  {hostname}  |")
     host, port = options["--metrics"].rsplit(":", 1)

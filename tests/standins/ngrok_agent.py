@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
-import socketserver
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
-from urllib.parse import urlsplit
+
+from byte_forwarder import ByteForwarder  # type: ignore[import-not-found] # it is beside this file
 
 MODE = os.environ.get("NGROK_STANDIN", "")
 ACCOUNT = "Your account is limited to 1 simultaneous ngrok agent sessions.\\nYou can view your current agent sessions"
@@ -60,44 +59,11 @@ def wait_for_ever() -> None:
     threading.Event().wait()
 
 
-class Forwarding(socketserver.BaseRequestHandler):
-    """One connection to the public port, passed on byte for byte."""
-
-    server: Forwarder
-
-    def handle(self) -> None:
-        """Copy in both directions until both ends are closed."""
-        with socket.create_connection(self.server.upstream) as upstream:
-            pump = threading.Thread(target=copy, args=(self.request, upstream))
-            pump.start()
-            copy(upstream, self.request)
-            pump.join()
-
-
-def copy(source: socket.socket, sink: socket.socket) -> None:
-    """Copy until the source is closed."""
-    while chunk := source.recv(65536):
-        sink.sendall(chunk)
-    sink.shutdown(socket.SHUT_WR)
-
-
-class Forwarder(socketserver.ThreadingTCPServer):
-    """The public side of one endpoint."""
-
-    daemon_threads = True
-
-    def __init__(self, upstream: str) -> None:
-        at = urlsplit(upstream)
-        self.upstream = (at.hostname or "", at.port or 80)
-        super().__init__(("127.0.0.1", 0), Forwarding)
-        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
-
-
 class Api(BaseHTTPRequestHandler):
     """The agent's API on its web interface."""
 
     endpoints: ClassVar[dict[str, dict[str, Any]]] = {}
-    forwarders: ClassVar[dict[str, Forwarder]] = {}
+    forwarders: ClassVar[dict[str, ByteForwarder]] = {}
 
     def answer(self, status: int, document: Any = None) -> None:
         """Respond with JSON."""
@@ -122,7 +88,7 @@ class Api(BaseHTTPRequestHandler):
             err = f"failed to start tunnel: {ENDPOINT_REFUSALS[MODE]}\r\n\r\nERR_NGROK_{MODE}"
             self.answer(502, {"error_code": 103, "status_code": 502, "msg": "failed", "details": {"err": err}})
             return
-        forwarder = self.forwarders[wanted["name"]] = Forwarder(wanted["upstream"]["url"])
+        forwarder = self.forwarders[wanted["name"]] = ByteForwarder(wanted["upstream"]["url"])
         url = wanted.get("url") or f"http://127.0.0.1:{forwarder.server_address[1]}"
         if MODE in {"huge-answer", "long-url"}:
             self.answer(201, {**wanted, "url": url + "/" + "x" * (2**21 if MODE == "huge-answer" else 100_000)})

@@ -66,6 +66,13 @@ class Standin:
             await self.open(**options)
         return caught.value
 
+    def write_settings(self, text: str) -> Path:
+        """Write the user's settings of ngrok, and return the path."""
+        path = self.home / ".config" / "ngrok" / "ngrok.yml"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        return path
+
     def private_files(self) -> list[Path]:
         return list(Path(self.environ["TMPDIR"]).iterdir())
 
@@ -161,17 +168,13 @@ async def test_the_token_is_on_no_command_line_and_in_no_environment(agent: Stan
 
 async def test_the_token_in_the_users_settings_is_used_and_the_file_is_unchanged(agent: Standin) -> None:
     del agent.environ["NGROK_AUTHTOKEN"]
-    settings = agent.home / ".config" / "ngrok" / "ngrok.yml"
-    settings.parent.mkdir(parents=True)
-    settings.write_text('version: "2"\nauthtoken: mine\n')
+    settings = agent.write_settings('version: "2"\nauthtoken: mine\n')
     await (await agent.open()).close()
     assert settings.read_text() == 'version: "2"\nauthtoken: mine\n'
 
 
 async def test_an_endpoint_named_port_hook_in_the_users_settings_is_used(agent: Standin) -> None:
-    settings = agent.home / ".config" / "ngrok" / "ngrok.yml"
-    settings.parent.mkdir(parents=True)
-    settings.write_text('version: "3"\nendpoints: [{name: port-hook, url: "https://mine.ngrok.app"}]\n')
+    agent.write_settings('version: "3"\nendpoints: [{name: port-hook, url: "https://mine.ngrok.app"}]\n')
     await (await agent.open()).close()
     assert (agent.home.parent / "deleted").read_text() == "port-hook-api"
 
@@ -184,9 +187,7 @@ async def test_the_users_domain_becomes_the_public_url(agent: Standin, domain: s
 
 
 async def test_the_domain_option_overrides_the_endpoint_in_the_users_settings(agent: Standin) -> None:
-    settings = agent.home / ".config" / "ngrok" / "ngrok.yml"
-    settings.parent.mkdir(parents=True)
-    settings.write_text('version: "3"\nendpoints: [{name: port-hook, url: "https://mine.ngrok.app"}]\n')
+    agent.write_settings('version: "3"\nendpoints: [{name: port-hook, url: "https://mine.ngrok.app"}]\n')
     tunnel = await agent.open(domain="hooks.ngrok.app")
     async with closing(tunnel):
         assert tunnel.url == "https://hooks.ngrok.app"

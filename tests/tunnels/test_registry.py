@@ -120,12 +120,7 @@ def test_an_option_of_another_tunnel_is_refused(tunnel: str, option: str, hint: 
     ],
 )
 def test_the_options_of_a_tunnel_are_accepted(tunnel: str, options: list[str]) -> None:
-    refused = []
-    try:
-        refuse_options(parse_tunnel(tunnel), options)
-    except UsageError as error:
-        refused.append(error.message)
-    assert refused == []
+    refuse_options(parse_tunnel(tunnel), options)
 
 
 def test_listen_refuses_an_option_of_another_tunnel_and_exits_2(run: Run) -> None:

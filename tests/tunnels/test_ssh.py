@@ -22,9 +22,7 @@ import httpx
 import pytest
 
 from port_hook_cli.errors import TunnelError
-from port_hook_cli.tunnels.keeper import open_tunnel
 from port_hook_cli.tunnels.protocol import Opening
-from port_hook_cli.tunnels.registry import parse_tunnel
 from port_hook_cli.tunnels.report import Connectivity
 from port_hook_cli.tunnels.ssh.destination import find_url, last_line, ports_to_request, read_destination, url_of
 from port_hook_cli.tunnels.ssh.opening import open_ssh
@@ -474,13 +472,6 @@ def read_to_the_end(connection: socket.socket) -> None:
     with contextlib.suppress(ConnectionError):
         while connection.recv(65536):
             pass
-
-
-async def test_open_tunnel_opens_an_ssh_tunnel(user: User) -> None:
-    with ssh_server(SshServer("own")) as server:
-        opening = user.opening(accept_host_key=server.fingerprint)
-        async with closing(await open_tunnel(parse_tunnel(server.address), opening)) as tunnel:
-            assert tunnel.url == "http://127.0.0.1:8"
 
 
 WITHOUT = """
