@@ -80,14 +80,6 @@ def test_embedded_brokers_are_independent_of_each_other() -> None:
         assert one != other
 
 
-@pytest.mark.parametrize(
-    ("text", "brokers"),
-    [("127.0.0.1:9092", ("127.0.0.1:9092",)), ("localhost:9092, [::1]:9093", ("localhost:9092", "[::1]:9093"))],
-)
-def test_bootstrap_is_read_as_a_list_of_brokers(text: str, brokers: tuple[str, ...]) -> None:
-    assert read_bootstrap(text) == brokers
-
-
 @pytest.mark.parametrize("text", ["", "9092", "127.0.0.1", "kafka://127.0.0.1:9092", "127.0.0.1:x", "127.0.0.1:1,"])
 def test_bootstrap_that_is_not_an_address_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="not the address of a Kafka broker") as caught:
