@@ -20,9 +20,9 @@ from port_hook_cli.http.failures import ResponseTooLarge, UnreadableResponse
 from port_hook_cli.http.response_parser import MAX_HEAD_BYTES, MAX_INTERIM, ResponseParser
 
 
-def parse(*parts: bytes, is_head: bool = False, at_end: bool = False) -> tuple[ResponseParser, bytes]:
+def parse(*parts: bytes, at_end: bool = False) -> tuple[ResponseParser, bytes]:
     body = bytearray()
-    parser = ResponseParser(body.extend, is_head=is_head)
+    parser = ResponseParser(body.extend)
     for part in parts:
         parser.feed(part)
     if at_end:
@@ -30,10 +30,10 @@ def parse(*parts: bytes, is_head: bool = False, at_end: bool = False) -> tuple[R
     return parser, bytes(body)
 
 
-def read(*parts: bytes, at_end: bool = False, is_head: bool = False) -> tuple[int, bytes] | str:
+def read(*parts: bytes, at_end: bool = False) -> tuple[int, bytes] | str:
     """Return status and body of a complete response, `incomplete`, or the kind of error."""
     try:
-        parser, body = parse(*parts, at_end=at_end, is_head=is_head)
+        parser, body = parse(*parts, at_end=at_end)
     except (UnreadableResponse, ResponseTooLarge) as error:
         return type(error).__name__
     return (parser.status, body) if parser.is_complete else "incomplete"
@@ -121,33 +121,6 @@ def test_a_parser_is_freed_without_a_garbage_collection(data: bytes) -> None:
         assert freed() is None
     finally:
         gc.enable()
-
-
-def test_a_response_to_head_has_no_body() -> None:
-    parser, body = parse(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", is_head=True)
-    assert (parser.is_complete, parser.can_reuse, body) == (True, True, b"")
-
-
-@pytest.mark.parametrize(
-    ("head", "can_reuse"),
-    [
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n", True),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: x, Close\r\n", False),
-        (b"HTTP/1.0 200 OK\r\ncontent-length: 0\r\n", False),
-    ],
-)
-def test_the_head_says_whether_the_connection_can_be_reused(head: bytes, can_reuse: bool) -> None:
-    assert parse(head + b"\r\n")[0].can_reuse == can_reuse
-
-
-def test_a_second_response_keeps_the_connection_from_being_reused() -> None:
-    parser, body = parse(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 500 Unasked\r\n\r\n")
-    assert (parser.is_complete, parser.can_reuse, body) == (True, False, b"ok")
-
-
-def test_a_body_after_a_response_that_has_none_is_ignored() -> None:
-    parser, body = parse(b"HTTP/1.1 204 No Content\r\n\r\nstill", is_head=False)
-    assert (parser.is_complete, parser.can_reuse, body) == (True, False, b"")
 
 
 def feed_again(parser: ResponseParser, piece: bytes) -> None:
@@ -269,6 +242,7 @@ def test_parser_raises_only_its_own_exceptions_for_any_bytes(parts: list[bytes],
     ("head", "can_reuse"),
     [
         (b"HTTP/1.1 204 No Content\r\n\r\n", True),
+        (b"HTTP/1.1 204 No Content\r\n\r\nstill", False),
         (b"HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n", True),
         (b"HTTP/1.1 204 No Content\r\ncontent-length: 38\r\n\r\n", False),
         (b"HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n", False),
@@ -276,9 +250,9 @@ def test_parser_raises_only_its_own_exceptions_for_any_bytes(parts: list[bytes],
         (b"HTTP/1.1 304 Not Modified\r\ntransfer-encoding: chunked\r\n\r\n", False),
     ],
 )
-def test_a_connection_is_not_reused_when_a_response_without_a_body_announces_one(head: bytes, can_reuse: bool) -> None:
-    parser, _ = parse(head)
-    assert (parser.is_complete, parser.can_reuse) == (True, can_reuse)
+def test_a_connection_is_not_reused_after_a_body_that_a_response_must_not_have(head: bytes, can_reuse: bool) -> None:
+    parser, body = parse(head)
+    assert (parser.is_complete, parser.can_reuse, body) == (True, can_reuse, b"")
 
 
 @pytest.mark.parametrize("end", [b"\r\n", b"\n"])
