@@ -93,6 +93,11 @@ async def a_retargeting(
         )
 
 
+async def retarget(flow: Retargeting, *names: str, url: str = ONE) -> None:
+    await flow.prepare(names)
+    await flow.apply(url)
+
+
 def of_sandbox(sandbox: Sandbox) -> dict[str, Any]:
     """Return the arguments of `a_retargeting` for `sandbox`."""
     return {"api_url": sandbox.url, "client_id": sandbox.client_id, "client_secret": sandbox.client_secret}

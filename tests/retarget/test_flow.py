@@ -14,11 +14,23 @@ from port_hook_cli.errors import PortApiError, PortHookError, RetargetError
 from port_hook_cli.retarget.entry import End, Outcome
 from port_hook_cli.retarget.flow import Retargeting
 from port_hook_cli.retarget.journal import Journal
-from port_hook_cli.retarget.view import planned_lines
+from port_hook_cli.retarget.view import planned_lines, restore_message
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.text.secret import Secret
 from tests.flaky_port import Fault, FlakyPort
-from tests.retargets import ONE, TWO, MortalJournal, a_retargeting, an_action, journal_files, of_sandbox
+from tests.retargets import (
+    ONE,
+    TWO,
+    MortalJournal,
+    a_retargeting,
+    a_workflow,
+    an_action,
+    journal_files,
+    of_sandbox,
+    retarget,
+)
+
+CHECK = "deploy_service#check"
 
 
 @pytest.fixture
@@ -33,6 +45,19 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 async def retargeting(sandbox: Sandbox, home: Path, **options: Any) -> AsyncIterator[Retargeting]:
     async with a_retargeting(home=home, **of_sandbox(sandbox), **options) as made:
         yield made
+
+
+@asynccontextmanager
+async def flaky_port(*script: Fault | None) -> AsyncIterator[FlakyPort]:
+    """Run a Port with an action and a workflow to retarget, which fails as scripted."""
+    async with FlakyPort(script).serve() as port:
+        port.actions["create_vm"] = {"id": "a", **an_action()}
+        port.workflows["deploy_service"] = a_workflow()
+        yield port
+
+
+def documents(port: FlakyPort) -> str:
+    return json.dumps([port.actions, port.workflows])
 
 
 def text(sandbox: Sandbox, identifier: str = "create_vm") -> str:
@@ -69,12 +94,13 @@ async def test_actions_get_each_url_and_are_restored_at_the_end(sandbox: Sandbox
 
 
 async def test_journal_has_original_and_url_before_port_is_changed(tmp_path: Path) -> None:
-    async with FlakyPort((None, None, Fault(status=422))).serve() as port:
-        port.actions["create_vm"] = {"id": "a", **an_action()}
-        async with a_retargeting(port.url, tmp_path, client_secret=Secret("a-secret-of-the-test")) as flow:
-            await flow.prepare(["create_vm"])
-            with pytest.raises(PortApiError) as problem:
-                await flow.apply(ONE)
+    async with (
+        flaky_port(None, None, Fault(status=422)) as port,
+        a_retargeting(port.url, tmp_path, client_secret=Secret("a-secret-of-the-test")) as flow,
+    ):
+        await flow.prepare(["create_vm"])
+        with pytest.raises(PortApiError) as problem:
+            await flow.apply(ONE)
         (kept,) = Journal(tmp_path).kept()
         assert kept.entry is not None
         assert (kept.entry.original, kept.entry.urls) == (port.actions["create_vm"], (ONE,))
@@ -84,49 +110,53 @@ async def test_journal_has_original_and_url_before_port_is_changed(tmp_path: Pat
 
 
 @pytest.mark.parametrize("fault", [Fault(status=503, after=True), Fault(lose=True, after=True), Fault(lose=True)])
-async def test_action_is_restored_when_the_response_to_the_change_was_lost(tmp_path: Path, fault: Fault) -> None:
-    original = {"id": "a", **an_action()}
-    async with FlakyPort((None, None, fault, None, None, fault)).serve() as port:
-        port.actions["create_vm"] = original
-        async with a_retargeting(port.url, tmp_path) as flow:
-            await flow.prepare(["create_vm"])
-            await flow.apply(ONE)
-            assert port.actions["create_vm"]["invocationMethod"]["url"] == ONE
-            assert [outcome.end for outcome in await flow.restore()] == [End.RESTORED]
-        assert json.dumps(port.actions["create_vm"]) == json.dumps(original)
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("create_vm", "is restored to https://example.com"),
+        (CHECK, "is restored to https://example.com, in a new version of the workflow"),
+    ],
+)
+async def test_change_whose_response_was_lost_is_restored(
+    tmp_path: Path, name: str, message: str, fault: Fault
+) -> None:
+    async with flaky_port(None, None, fault, None, None, fault) as port, a_retargeting(port.url, tmp_path) as flow:
+        original = documents(port)
+        await retarget(flow, name)
+        assert documents(port).count(ONE) == 1
+        (outcome,) = await flow.restore()
+        assert (outcome.end, restore_message(outcome)) == (End.RESTORED, message)
+        assert documents(port) == original
 
 
 @pytest.mark.parametrize(
-    ("fault", "expected"),
+    ("name", "status", "at_put", "expected"),
     [
-        (Fault(status=401), "401"),
-        (Fault(status=403), "have no permission to read the action create_vm"),
-        (Fault(status=404), "has no action"),
+        ("create_vm", 401, False, "401"),
+        ("create_vm", 403, False, "have no permission to read the action create_vm"),
+        ("create_vm", 404, False, "has no action"),
+        ("create_vm", 403, True, "have no permission to change the action create_vm"),
+        (CHECK, 403, False, "have no permission to read the workflow deploy_service"),
+        (CHECK, 404, False, "Port has no workflow deploy_service."),
+        (CHECK, 403, True, "have no permission to change the workflow deploy_service"),
+        (CHECK, 422, True, "Port does not accept the changed workflow deploy_service."),
     ],
 )
-async def test_prepare_fails_without_an_entry_when_port_does_not_show_the_action(
-    tmp_path: Path, fault: Fault, expected: str
+async def test_retargeting_leaves_no_entry_when_port_rejects_it(
+    tmp_path: Path, name: str, status: int, at_put: bool, expected: str
 ) -> None:
-    async with FlakyPort((fault, fault)).serve() as port, a_retargeting(port.url, tmp_path) as flow:
+    fault = Fault(status=status)
+    script = (None, None, fault) if at_put else (fault, fault)  # a token that is refused is replaced once
+    async with flaky_port(*script) as port, a_retargeting(port.url, tmp_path) as flow:
+        original = documents(port)
         with pytest.raises(PortApiError) as problem:
-            await flow.prepare(["create_vm"])
-        assert await flow.restore() == ()
+            await retarget(flow, name)
+        assert [outcome.end for outcome in await flow.restore()] == [End.UNTOUCHED] * at_put
+        assert documents(port) == original
     assert expected in problem.value.message
     assert problem.value.code == "port-api"
     assert problem.value.hint
-    assert {call.method for call in port.calls} == {"GET"}
-    assert journal_files(tmp_path) == []
-
-
-async def test_apply_fails_without_an_entry_when_port_rejects_the_change(tmp_path: Path) -> None:
-    async with FlakyPort((None, None, Fault(status=403))).serve() as port:
-        port.actions["create_vm"] = {"id": "a", **an_action()}
-        async with a_retargeting(port.url, tmp_path) as flow:
-            await flow.prepare(["create_vm"])
-            with pytest.raises(PortApiError) as problem:
-                await flow.apply(ONE)
-            assert [outcome.end for outcome in await flow.restore()] == [End.UNTOUCHED]
-    assert "have no permission to change the action create_vm" in problem.value.message
+    assert ("PUT" in {call.method for call in port.calls}) is at_put
     assert journal_files(tmp_path) == []
 
 
@@ -145,8 +175,7 @@ async def test_prepare_fails_for_all_actions_when_one_cannot_be_retargeted(sandb
 
 async def test_second_listener_is_rejected_until_the_first_has_ended(sandbox: Sandbox, tmp_path: Path) -> None:
     async with retargeting(sandbox, tmp_path) as first, retargeting(sandbox, tmp_path) as second:
-        await first.prepare(["create_vm"])
-        await first.apply(ONE)
+        await retarget(first, "create_vm")
         with pytest.raises(RetargetError) as refusal:
             await second.prepare(["delete_vm", "create_vm"])
         assert "create_vm" in refusal.value.message
@@ -161,8 +190,7 @@ async def test_second_listener_is_rejected_until_the_first_has_ended(sandbox: Sa
 
 async def test_restore_does_not_overwrite_the_change_of_someone_else(sandbox: Sandbox, tmp_path: Path) -> None:
     async with retargeting(sandbox, tmp_path) as flow:
-        await flow.prepare(["create_vm"])
-        await flow.apply(ONE)
+        await retarget(flow, "create_vm")
         sandbox.actions["create_vm"]["title"] = "Theirs"
         (outcome,) = await flow.restore()
     assert (outcome.end, outcome.now) == (End.CHANGED, sandbox.actions["create_vm"])
@@ -176,8 +204,7 @@ async def test_apply_does_not_overwrite_the_change_of_someone_else(
 ) -> None:
     original = dict(sandbox.actions["create_vm"])
     async with retargeting(sandbox, tmp_path) as flow:
-        await flow.prepare(["create_vm", "delete_vm"])
-        await flow.apply(ONE)
+        await retarget(flow, "create_vm", "delete_vm")
         sandbox.actions["create_vm"] = original if restored else {**sandbox.actions["create_vm"], "title": "Theirs"}
         theirs = text(sandbox)
         with pytest.raises(RetargetError) as problem:
@@ -204,8 +231,7 @@ async def test_restore_does_not_change_another_action_with_the_same_identifier(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
     async with retargeting(sandbox, tmp_path) as flow:
-        await flow.prepare(["create_vm"])
-        await flow.apply(ONE)
+        await retarget(flow, "create_vm")
         sandbox.actions["create_vm"]["id"] = "action_of_another_organization"
         (outcome,) = await flow.restore()
     assert outcome.end is End.ANOTHER
@@ -216,8 +242,7 @@ async def test_leftover_of_a_killed_listener_is_restored_to_its_original(sandbox
     before = text(sandbox)
     mortal = MortalJournal(tmp_path)
     async with retargeting(sandbox, tmp_path, journal=mortal) as killed:
-        await killed.prepare(["create_vm"])
-        await killed.apply(ONE)
+        await retarget(killed, "create_vm")
         mortal.die()
         async with retargeting(sandbox, tmp_path) as flow:
             await flow.prepare(["create_vm"])
@@ -232,8 +257,7 @@ async def test_leftover_of_a_killed_listener_is_restored_to_its_original(sandbox
 async def test_prepare_rejects_a_leftover_that_was_changed(sandbox: Sandbox, tmp_path: Path) -> None:
     mortal = MortalJournal(tmp_path)
     async with retargeting(sandbox, tmp_path, journal=mortal) as killed:
-        await killed.prepare(["create_vm"])
-        await killed.apply(ONE)
+        await retarget(killed, "create_vm")
         mortal.die()
         sandbox.actions["create_vm"]["title"] = "Theirs"
         async with retargeting(sandbox, tmp_path) as flow:
@@ -258,39 +282,35 @@ async def test_action_that_already_has_the_url_is_not_changed(sandbox: Sandbox, 
 
 
 async def test_canceled_change_is_finished_and_then_restored(tmp_path: Path) -> None:
-    original = {"id": "a", **an_action()}
-    async with FlakyPort().serve() as port:
-        port.actions["create_vm"] = original
-        async with a_retargeting(port.url, tmp_path) as flow:
-            await flow.prepare(["create_vm"])
-            for steps in range(40):
-                applying = asyncio.create_task(flow.apply(ONE if steps % 2 else TWO))
-                for _ in range(steps):
-                    await asyncio.sleep(0)
-                applying.cancel()
-                with suppress(asyncio.CancelledError):
-                    await applying
-            assert [outcome.end for outcome in await flow.restore()] in ([End.RESTORED], [End.UNTOUCHED])
-        assert json.dumps(port.actions["create_vm"]) == json.dumps(original)
+    async with flaky_port() as port, a_retargeting(port.url, tmp_path) as flow:
+        original = documents(port)
+        await flow.prepare(["create_vm"])
+        for steps in range(40):
+            applying = asyncio.create_task(flow.apply(ONE if steps % 2 else TWO))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            applying.cancel()
+            with suppress(asyncio.CancelledError):
+                await applying
+        assert [outcome.end for outcome in await flow.restore()] in ([End.RESTORED], [End.UNTOUCHED])
+        assert documents(port) == original
     assert journal_files(tmp_path) == []
 
 
 async def test_restore_waits_for_a_change_in_progress(tmp_path: Path) -> None:
-    original = {"id": "a", **an_action()}
     gate = asyncio.Event()
-    async with FlakyPort((None, None, Fault(gate=gate))).serve() as port:
-        port.actions["create_vm"] = original
-        async with a_retargeting(port.url, tmp_path) as flow:
-            await flow.prepare(["create_vm"])
-            applying = asyncio.create_task(flow.apply(ONE))
-            await port.hanging.wait()
-            applying.cancel()
-            restoring = asyncio.create_task(flow.restore())
-            with pytest.raises(asyncio.CancelledError):
-                await applying
-            asyncio.get_running_loop().call_later(0.1, gate.set)  # time for a look at Port that would be too early
-            assert [outcome.end for outcome in await restoring] == [End.RESTORED]
-        assert json.dumps(port.actions["create_vm"]) == json.dumps(original)
+    async with flaky_port(None, None, Fault(gate=gate)) as port, a_retargeting(port.url, tmp_path) as flow:
+        original = documents(port)
+        await flow.prepare(["create_vm"])
+        applying = asyncio.create_task(flow.apply(ONE))
+        await port.hanging.wait()
+        applying.cancel()
+        restoring = asyncio.create_task(flow.restore())
+        with pytest.raises(asyncio.CancelledError):
+            await applying
+        asyncio.get_running_loop().call_later(0.1, gate.set)  # time for a look at Port that would be too early
+        assert [outcome.end for outcome in await restoring] == [End.RESTORED]
+        assert documents(port) == original
 
 
 async def test_apply_reports_the_problem_of_each_action(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -307,20 +327,17 @@ async def test_apply_reports_the_problem_of_each_action(sandbox: Sandbox, tmp_pa
 
 
 async def test_restore_finishes_before_it_raises_a_cancellation(tmp_path: Path) -> None:
-    original = {"id": "a", **an_action()}
-    async with FlakyPort().serve() as port:
-        port.actions["create_vm"] = original
-        async with a_retargeting(port.url, tmp_path) as flow:
-            await flow.prepare(["create_vm"])
-            await flow.apply(ONE)
-            ending = asyncio.create_task(flow.restore())
+    async with flaky_port() as port, a_retargeting(port.url, tmp_path) as flow:
+        original = documents(port)
+        await retarget(flow, "create_vm")
+        ending = asyncio.create_task(flow.restore())
+        await asyncio.sleep(0)
+        for _ in range(3):
+            ending.cancel()
             await asyncio.sleep(0)
-            for _ in range(3):
-                ending.cancel()
-                await asyncio.sleep(0)
-            with pytest.raises(asyncio.CancelledError):
-                await ending
-        assert json.dumps(port.actions["create_vm"]) == json.dumps(original)
+        with pytest.raises(asyncio.CancelledError):
+            await ending
+        assert documents(port) == original
     assert journal_files(tmp_path) == []
 
 
@@ -328,29 +345,27 @@ async def test_restore_finishes_before_it_raises_a_cancellation(tmp_path: Path) 
 async def test_restore_stops_after_its_timeout_and_keeps_the_entry(tmp_path: Path, at_put: bool) -> None:
     hang = Fault(hang=True)
     script = (None, None, hang) if at_put else (None, None, None, hang)
-    async with FlakyPort(script).serve() as port:
-        port.actions["create_vm"] = {"id": "a", **an_action()}
-        async with a_retargeting(port.url, tmp_path) as flow:
-            await flow.prepare(["create_vm"])
-            applying = asyncio.create_task(flow.apply(ONE))
-            if not at_put:
-                await applying
-            else:
-                await port.hanging.wait()
-            (outcome,) = await flow.restore(within_s=0.05)
-            with suppress(asyncio.CancelledError, PortHookError):
-                await applying
+    async with flaky_port(*script) as port, a_retargeting(port.url, tmp_path) as flow:
+        await flow.prepare(["create_vm"])
+        applying = asyncio.create_task(flow.apply(ONE))
+        if not at_put:
+            await applying
+        else:
+            await port.hanging.wait()
+        (outcome,) = await flow.restore(within_s=0.05)
+        with suppress(asyncio.CancelledError, PortHookError):
+            await applying
     assert outcome.end is End.FAILED
     assert "0.05 s" in str(outcome.problem)
     assert Journal(tmp_path).count_leftovers() == 1
 
 
 async def test_restore_keeps_the_entry_when_port_is_down(tmp_path: Path) -> None:
-    async with FlakyPort((None, None, None, *[Fault(status=503)] * 5)).serve() as port:
-        port.actions["create_vm"] = {"id": "a", **an_action()}
-        async with a_retargeting(port.url, tmp_path) as flow:
-            await flow.prepare(["create_vm"])
-            await flow.apply(ONE)
-            (outcome,) = await flow.restore()
+    async with (
+        flaky_port(None, None, None, *[Fault(status=503)] * 5) as port,
+        a_retargeting(port.url, tmp_path) as flow,
+    ):
+        await retarget(flow, "create_vm")
+        (outcome,) = await flow.restore()
     assert outcome.end is End.FAILED
     assert Journal(tmp_path).count_leftovers() == 1

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from port_hook_cli.errors import RetargetError, StoreError
-from port_hook_cli.retarget.entry import Entry
+from port_hook_cli.retarget.entry import Entry, write_entry
 from port_hook_cli.retarget.journal import FOLDER, Journal
 from tests.retargets import ONE, an_action, journal_files
 
@@ -64,13 +66,16 @@ def test_claim_is_rejected_when_another_listener_has_the_action(tmp_path: Path) 
     Journal(tmp_path).claim(*KEY).release()
 
 
-def test_released_entry_is_a_leftover_and_can_be_reclaimed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_lock_file", [True, False])
+def test_released_entry_is_a_leftover_and_can_be_reclaimed(tmp_path: Path, has_lock_file: bool) -> None:
     journal = Journal(tmp_path)
     claim = journal.claim(*KEY)
     claim.write(ENTRY)
     assert (journal.count_leftovers(), [kept.is_held for kept in journal.kept()]) == (0, [True])
     assert journal.reclaim(journal.kept()[0]) is None
     claim.release()
+    if not has_lock_file:
+        claim.path.with_suffix(".lock").unlink()
     assert (journal.count_leftovers(), [kept.is_held for kept in journal.kept()]) == (1, [False])
     (kept,) = journal.kept()
     assert kept.entry == ENTRY
@@ -152,3 +157,63 @@ def test_only_one_of_many_threads_has_the_claim(tmp_path: Path) -> None:
         claimed = sum(future.result() for future in [threads.submit(listen) for _ in range(4)])
     assert claimed > 4
     assert set(seen) == {1}
+
+
+def test_release_deletes_all_files_when_no_entry_was_written(tmp_path: Path) -> None:
+    claim = Journal(tmp_path).claim(*KEY)
+    claim.path.with_suffix(".new").write_text("{")
+    claim.release()
+    assert list((tmp_path / FOLDER).iterdir()) == []
+
+
+# A power cut: when the operating system is asked to write which files to the disk.
+
+
+@dataclass
+class Syncs:
+    """The calls of `os.fsync`: for a file its bytes at that moment, for a folder the names in it."""
+
+    folder: Path
+    calls: list[bytes | set[str]] = field(default_factory=list)
+
+    def __call__(self, handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            self.calls.append({path.suffix for path in self.folder.iterdir()} if self.folder.exists() else set())
+            return
+        # On Linux, the file has no name yet.
+        named = [path for path in self.folder.iterdir() if path.stat().st_ino == os.fstat(handle).st_ino]
+        (written,) = named or [Path(f"/proc/self/fd/{handle}")]
+        self.calls.append(written.read_bytes())
+
+
+@pytest.fixture
+def syncs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Syncs:
+    if sys.platform == "win32":
+        pytest.skip("Windows cannot sync folders")
+    recorder = Syncs(tmp_path / FOLDER)
+    monkeypatch.setattr(os, "fsync", recorder)
+    return recorder
+
+
+def test_entry_is_synced_before_it_is_renamed_and_its_folder_after(tmp_path: Path, syncs: Syncs) -> None:
+    with Journal(tmp_path).claim(*KEY) as claim:
+        syncs.calls.clear()
+        claim.write(ENTRY)
+        content, names = syncs.calls
+        assert content == write_entry(ENTRY).encode() == claim.path.read_bytes()
+        assert names == {".json", ".lock"}
+
+
+def test_finish_syncs_the_folder_of_a_deleted_entry(tmp_path: Path, syncs: Syncs) -> None:
+    claim = Journal(tmp_path).claim(*KEY)
+    claim.write(ENTRY)
+    syncs.calls.clear()
+    claim.finish()
+    assert syncs.calls == [{".lock"}]
+
+
+def test_claim_syncs_the_parents_of_new_folders(tmp_path: Path, syncs: Syncs) -> None:
+    Journal(tmp_path).claim(*KEY).release()
+    assert len(syncs.calls) == 2
+    Journal(tmp_path).claim(*KEY).release()
+    assert len(syncs.calls) == 2

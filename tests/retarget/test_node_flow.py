@@ -12,7 +12,7 @@ import pytest
 
 from port_hook_cli.errors import PortApiError, RetargetError, UsageError
 from port_hook_cli.retarget.entry import End, Outcome
-from port_hook_cli.retarget.flow import Retargeting, restore_entry
+from port_hook_cli.retarget.flow import restore_entry
 from port_hook_cli.retarget.journal import Journal
 from port_hook_cli.retarget.view import planned_lines, restore_message
 from port_hook_cli.sandbox import Sandbox
@@ -29,6 +29,7 @@ from tests.retargets import (
     journal_files,
     node_config,
     of_sandbox,
+    retarget,
 )
 from tests.sandboxes import sandbox_with
 
@@ -55,16 +56,11 @@ def urls(sandbox: Sandbox) -> tuple[str, str]:
     return check, deploy
 
 
-async def retargeted(flow: Retargeting, *names: str, url: str = ONE) -> None:
-    await flow.prepare(names)
-    await flow.apply(url)
-
-
 async def left_behind(sandbox: Sandbox, home: Path, *names: str) -> None:
     """Retarget nodes to ONE as a listener does that is killed then."""
     mortal = MortalJournal(home)
     async with a_retargeting(home=home, journal=mortal, **of_sandbox(sandbox)) as flow:
-        await retargeted(flow, *names)
+        await retarget(flow, *names)
     mortal.die()
 
 
@@ -96,7 +92,7 @@ async def test_nodes_get_each_url_and_are_restored_in_a_new_version(sandbox: San
 
 async def test_restore_keeps_what_someone_else_changed_in_the_workflow(sandbox: Sandbox, tmp_path: Path) -> None:
     async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
-        await retargeted(flow, CHECK)
+        await retarget(flow, CHECK)
         workflow(sandbox)["title"] = "Theirs"
         node_config(workflow(sandbox), "check")["method"] = "PUT"
         await flow.apply(TWO)
@@ -109,7 +105,7 @@ async def test_restore_keeps_what_someone_else_changed_in_the_workflow(sandbox: 
 
 async def test_restore_does_not_overwrite_the_url_of_someone_else(sandbox: Sandbox, tmp_path: Path) -> None:
     async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
-        await retargeted(flow, CHECK)
+        await retarget(flow, CHECK)
         node_config(workflow(sandbox), "check")["url"] = "https://theirs.example"
         with pytest.raises(RetargetError) as problem:
             await flow.apply(TWO)
@@ -124,7 +120,7 @@ async def test_restore_keeps_the_entry_when_the_node_is_no_longer_there(
     sandbox: Sandbox, tmp_path: Path, change: str
 ) -> None:
     async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
-        await retargeted(flow, CHECK)
+        await retarget(flow, CHECK)
         node = workflow(sandbox)["nodes"][1]
         if change == "removed":
             workflow(sandbox)["nodes"].remove(node)
@@ -139,7 +135,7 @@ async def test_restore_keeps_the_entry_when_the_node_is_no_longer_there(
 
 async def test_restore_keeps_the_entry_when_the_workflow_was_deleted(sandbox: Sandbox, tmp_path: Path) -> None:
     async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
-        await retargeted(flow, CHECK)
+        await retarget(flow, CHECK)
         del sandbox.workflows["deploy_service"]
         (outcome,) = await flow.restore()
     assert outcome.end is End.FAILED
@@ -150,7 +146,7 @@ async def test_restore_keeps_the_entry_when_the_workflow_was_deleted(sandbox: Sa
 
 async def test_restore_does_not_change_a_workflow_of_another_organization(sandbox: Sandbox, tmp_path: Path) -> None:
     async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
-        await retargeted(flow, CHECK)
+        await retarget(flow, CHECK)
         workflow(sandbox)["orgId"] = "org_of_someone_else"
         (outcome,) = await flow.restore()
     assert (outcome.end, urls(sandbox)[0]) == (End.ANOTHER, ONE)
@@ -195,49 +191,13 @@ async def test_an_action_and_a_workflow_may_have_the_same_identifier(sandbox: Sa
     sandbox.add_action(an_action("deploy_service"))
     before = text(sandbox)
     async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
-        await retargeted(flow, "deploy_service", DEPLOY)
+        await retarget(flow, "deploy_service", DEPLOY)
         assert sandbox.actions["deploy_service"]["invocationMethod"]["url"] == ONE
         assert urls(sandbox) == (ORIGINAL, ONE)
         names = {outcome.entry.name: outcome.end for outcome in await flow.restore()}
     assert names == {"deploy_service": End.RESTORED, DEPLOY: End.RESTORED}
     assert sandbox.actions["deploy_service"]["invocationMethod"]["url"] == ORIGINAL
     assert text(sandbox) == before
-
-
-@pytest.mark.parametrize("fault", [Fault(status=503, after=True), Fault(lose=True, after=True), Fault(lose=True)])
-async def test_node_is_restored_when_the_response_to_the_change_was_lost(tmp_path: Path, fault: Fault) -> None:
-    async with FlakyPort((None, None, fault, None, None, fault)).serve() as port:
-        port.workflows["deploy_service"] = a_workflow()
-        async with a_retargeting(port.url, tmp_path) as flow:
-            await retargeted(flow, CHECK)
-            assert node_config(port.workflows["deploy_service"], "check")["url"] == ONE
-            (outcome,) = await flow.restore()
-        assert json.dumps(port.workflows["deploy_service"]) == json.dumps(a_workflow())
-    assert outcome.end is End.RESTORED
-    assert restore_message(outcome) == f"is restored to {ORIGINAL}, in a new version of the workflow"
-
-
-@pytest.mark.parametrize(
-    ("fault", "at_put", "expected"),
-    [
-        (Fault(status=403), False, "have no permission to read the workflow deploy_service"),
-        (Fault(status=404), False, "Port has no workflow deploy_service."),
-        (Fault(status=403), True, "have no permission to change the workflow deploy_service"),
-        (Fault(status=422), True, "Port does not accept the changed workflow deploy_service."),
-    ],
-)
-async def test_retargeting_leaves_no_entry_when_port_rejects_it(
-    tmp_path: Path, fault: Fault, at_put: bool, expected: str
-) -> None:
-    async with FlakyPort((None, None, fault) if at_put else (fault,)).serve() as port:
-        port.workflows["deploy_service"] = a_workflow()
-        async with a_retargeting(port.url, tmp_path) as flow:
-            with pytest.raises(PortApiError) as problem:
-                await retargeted(flow, CHECK)
-            assert [outcome.end for outcome in await flow.restore()] == [End.UNTOUCHED] * at_put
-    assert expected in problem.value.message
-    assert problem.value.hint
-    assert journal_files(tmp_path) == []
 
 
 async def test_prepare_fails_for_a_node_that_cannot_be_retargeted(sandbox: Sandbox, tmp_path: Path) -> None:

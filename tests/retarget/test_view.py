@@ -9,7 +9,7 @@ import pytest
 
 from port_hook_cli.actions.retargeting import plan_change
 from port_hook_cli.retarget.entry import Entry
-from port_hook_cli.retarget.view import change_lines, conflict_lines, leftover_line
+from port_hook_cli.retarget.view import conflict_lines, leftover_line
 from tests.retargets import ONE, TWO, a_workflow, an_action
 
 
@@ -19,29 +19,6 @@ def an_entry(original: dict[str, Any], *urls: str) -> Entry:
 
 def change(action: dict[str, Any], url: str) -> Any:
     return plan_change(action, url)
-
-
-def test_change_lines_show_each_changed_field_before_and_after() -> None:
-    action = an_action(url="https://backend.example/")
-    name, *fields = change_lines(an_entry(action), action, change(action, ONE))
-    assert name == "create_vm:"
-    assert f"  invocationMethod.url: https://backend.example/ -> {ONE}" in fields
-    assert all(line.startswith("  invocationMethod.") for line in fields)
-
-
-def test_change_lines_are_one_line_when_the_action_already_has_the_url() -> None:
-    action = an_action(url=ONE, agent=False)
-    (line,) = change_lines(an_entry(action), action, change(action, ONE))
-    assert line.startswith("create_vm ")
-
-
-def test_change_lines_name_the_original_url_when_an_ended_listener_left_the_action() -> None:
-    original = an_action(url="https://backend.example/")
-    now = {**original, "invocationMethod": change(original, ONE).body["invocationMethod"]}
-    *_, last = change_lines(an_entry(original, ONE), now, change(now, TWO))
-    assert "https://backend.example/" in last
-    *_, last = change_lines(an_entry(original), now, change(now, TWO))
-    assert "https://backend.example/" not in last
 
 
 def test_conflict_lines_show_the_original_retargeted_and_current_value() -> None:
