@@ -68,7 +68,10 @@ def of_run(run_id: str) -> Exchange:
     return exchange_of({"context": {"runId": run_id}})
 
 
-async def finish(observer: Observer) -> None:
+async def finish(observer: Observer, *exchanges: Exchange) -> None:
+    """Tell the observer of exchanges, and wait until it has finished."""
+    for exchange in exchanges:
+        observer.exchanged(exchange)
     async with asyncio.timeout(30):
         await observer.finish(asyncio.Event())
 
@@ -89,8 +92,7 @@ async def test_reporter_ends_a_run_after_the_response(
 ) -> None:
     screen = Screen()
     observer = reporter(port, screen, wanted)
-    observer.exchanged(an_exchange(response=response))
-    await finish(observer)
+    await finish(observer, an_exchange(response=response))
     assert port.run["status"] == status
     assert screen.notices == [f"Reported {RUN_ID}: {status} (--report)"]
     assert screen.events == [{"type": "report", "run_id": RUN_ID, "status": status, "error": None}]
@@ -99,8 +101,7 @@ async def test_reporter_ends_a_run_after_the_response(
 async def test_reporter_says_in_the_summary_why_the_handler_failed(port: FlakyPort) -> None:
     observer = reporter(port, Screen())
     delivery = Delivery(url="http://127.0.0.1:1", fault="unreachable", error="nothing listens there")
-    observer.exchanged(an_exchange(response=Response(status=502), delivery=delivery))
-    await finish(observer)
+    await finish(observer, an_exchange(response=Response(status=502), delivery=delivery))
     bodies = [call.body for call in port.calls if call.method == "PATCH"]
     assert bodies[0] == {"summary": "The handler did not respond: nothing listens there."}
 
@@ -124,8 +125,7 @@ async def test_no_run_of_a_request_that_failed_verification_is_reported_or_follo
 ) -> None:
     observers = [reporter(port, Screen()), RunFollower(lambda: client(port), Screen(), set(), timeout_s=9)]
     for observer in observers:
-        observer.exchanged(exchange)
-        await finish(observer)
+        await finish(observer, exchange)
     assert port.calls == []
 
 
@@ -133,8 +133,7 @@ async def test_reporter_does_not_report_a_synchronized_run(port: FlakyPort) -> N
     document = a_document()
     document["payload"]["action"]["invocationMethod"]["synchronized"] = True
     observer = reporter(port, Screen())
-    observer.exchanged(exchange_of(document))
-    await finish(observer)
+    await finish(observer, exchange_of(document))
     assert port.calls == []
 
 
@@ -142,8 +141,7 @@ async def test_reporter_says_that_the_handler_has_reported_itself(port: FlakyPor
     port.run["status"] = "SUCCESS"
     screen, settled = Screen(), set[str]()
     observer = RunReporter(RunStatus.FAILURE, lambda: client(port), screen, settled)
-    observer.exchanged(an_exchange(response=FINE))
-    await finish(observer)
+    await finish(observer, an_exchange(response=FINE))
     assert "has already ended with SUCCESS" in screen.notices[0]
     assert settled == {RUN_ID}
 
@@ -152,9 +150,7 @@ async def test_reporter_shows_a_failure_and_reports_the_next_run(port: FlakyPort
     port.script.append(Fault(status=404))
     screen = Screen()
     observer = reporter(port, screen)
-    for _ in range(2):
-        observer.exchanged(an_exchange(response=FINE))
-    await finish(observer)
+    await finish(observer, *[an_exchange(response=FINE)] * 2)
     assert screen.notices[0].startswith(f"error: {RUN_ID} was not reported: Port's API responded with 404")
     assert screen.notices[1] == f"Reported {RUN_ID}: SUCCESS (--report)"
 
@@ -188,8 +184,7 @@ async def test_follower_shows_logs_and_status_until_the_run_ends(port: FlakyPort
 async def test_follower_names_the_runs_that_never_got_a_report(port: FlakyPort) -> None:
     screen = Screen()
     observer = follower(port, screen, timeout_s=0.2)
-    observer.exchanged(an_exchange(response=FINE))
-    await finish(observer)
+    await finish(observer, an_exchange(response=FINE))
     assert screen.notices == [
         f"{RUN_ID} has not ended within 0.2 s (--follow-timeout).",
         f"Followed, but never reported: {RUN_ID}",
@@ -198,8 +193,7 @@ async def test_follower_names_the_runs_that_never_got_a_report(port: FlakyPort) 
 
 async def test_follower_does_not_follow_a_run_whose_handler_failed(port: FlakyPort) -> None:
     observer = follower(port, Screen())
-    observer.exchanged(an_exchange(response=BROKEN))
-    await finish(observer)
+    await finish(observer, an_exchange(response=BROKEN))
     assert port.calls == []
 
 
@@ -218,8 +212,7 @@ async def test_follower_watches_20_runs_at_the_same_time_and_counts_the_others(p
     observer = follower(port, screen, timeout_s=0.1)
     for number in range(MAX_FOLLOWED + 3):
         observer.exchanged(of_run(f"r_{number:016d}"))
-    observer.exchanged(of_run("r_0000000000000000"))
-    await finish(observer)
+    await finish(observer, of_run("r_0000000000000000"))
     assert "note: 3 runs were not followed: --follow watches 20 at the same time." in screen.notices
     assert len({call.path for call in port.calls if not call.path.partition("?")[0].endswith("/logs")}) == MAX_FOLLOWED
 
@@ -228,16 +221,14 @@ async def test_follower_shows_the_failure_of_port_and_stops(port: FlakyPort) -> 
     port.script.append(Fault(status=404))
     screen = Screen()
     observer = follower(port, screen)
-    observer.exchanged(an_exchange(response=FINE))
-    await finish(observer)
+    await finish(observer, an_exchange(response=FINE))
     assert f"error: {RUN_ID} is no longer followed: Port's API responded with 404" in screen.notices[0]
 
 
 async def test_follower_says_that_a_node_run_without_its_workflow_run_is_not_followed(port: FlakyPort) -> None:
     screen = Screen()
     observer = follower(port, screen)
-    observer.exchanged(exchange_of({"nodeRunId": "wfnr_0123456789abcdef"}))
-    await finish(observer)
+    await finish(observer, exchange_of({"nodeRunId": "wfnr_0123456789abcdef"}))
     assert [notice.partition(":")[2] for notice in screen.notices] == [
         " wfnr_0123456789abcdef is not followed: the payload does not name its workflow run."
     ]

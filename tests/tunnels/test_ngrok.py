@@ -120,8 +120,7 @@ async def test_requests_to_the_public_url_arrive_byte_for_byte(
     agent: Standin, upstream: tuple[str, list[bytes]]
 ) -> None:
     request = b"POST /a?b=%20 HTTP/1.1\r\nx-Port-Signature: v1,=\r\nX-A:  1\r\nX-A: 2\r\n\r\n" + bytes(range(256))
-    tunnel = await agent.open(upstream[0])
-    async with closing(tunnel):
+    async with closing(await agent.open(upstream[0])) as tunnel:
         answer = await exchange(tunnel.url, request)
     assert upstream[1] == [request]
     assert answer.startswith(b"HTTP/1.1 201 Made\r\nX-Odd:  two  spaces\r\n")
@@ -148,16 +147,14 @@ async def test_closing_kills_a_supervisor_that_does_not_end(agent: Standin) -> N
 
 async def test_a_log_with_invalid_utf8_and_long_lines_is_read_in_parts(agent: Standin) -> None:
     agent.environ["NGROK_STANDIN"] = "odd-log"
-    tunnel = await agent.open()
-    async with closing(tunnel):
+    async with closing(await agent.open()) as tunnel:
         assert max(map(len, tunnel.log)) == 4096
 
 
 @linux_only
 async def test_the_token_is_on_no_command_line_and_in_no_environment(agent: Standin) -> None:
     agent.environ["PORT_CLIENT_SECRET"] = "sesame"
-    tunnel = await agent.open()
-    async with closing(tunnel):
+    async with closing(await agent.open()):
         pid = await agent.pipe.pid()
         for process in (pid, parent_of(pid)):
             visible = visible_to_other_users(process)
@@ -181,15 +178,13 @@ async def test_an_endpoint_named_port_hook_in_the_users_settings_is_used(agent: 
 
 @pytest.mark.parametrize("domain", ["hooks.ngrok.app", "https://Hooks.ngrok.app/"])
 async def test_the_users_domain_becomes_the_public_url(agent: Standin, domain: str) -> None:
-    tunnel = await agent.open(domain=domain)
-    async with closing(tunnel):
+    async with closing(await agent.open(domain=domain)) as tunnel:
         assert tunnel.url == "https://hooks.ngrok.app"
 
 
 async def test_the_domain_option_overrides_the_endpoint_in_the_users_settings(agent: Standin) -> None:
     agent.write_settings('version: "3"\nendpoints: [{name: port-hook, url: "https://mine.ngrok.app"}]\n')
-    tunnel = await agent.open(domain="hooks.ngrok.app")
-    async with closing(tunnel):
+    async with closing(await agent.open(domain="hooks.ngrok.app")) as tunnel:
         assert tunnel.url == "https://hooks.ngrok.app"
 
 
@@ -217,8 +212,7 @@ async def test_a_domain_that_the_account_cannot_use_is_reported(agent: Standin, 
 
 
 async def test_health_reports_a_lost_session_until_there_is_another(agent: Standin) -> None:
-    tunnel = await agent.open()
-    async with closing(tunnel):
+    async with closing(await agent.open()) as tunnel:
         pid = await agent.pipe.pid()
         assert tunnel.health() == ""
         os.kill(pid, signal.SIGUSR1)
@@ -254,14 +248,12 @@ async def test_nothing_is_printed_or_written_to_the_users_home(
 
 async def test_pyngrok_uses_no_proxy_for_the_agent(agent: Standin) -> None:
     agent.environ["http_proxy"] = "http://127.0.0.1:9"
-    tunnel = await agent.open()
-    async with closing(tunnel):
+    async with closing(await agent.open()) as tunnel:
         assert tunnel.url.startswith("http://127.0.0.1:")
 
 
 async def test_a_tunnel_that_ends_by_itself_is_reported(agent: Standin) -> None:
-    tunnel = await agent.open()
-    async with closing(tunnel):
+    async with closing(await agent.open()) as tunnel:
         os.kill(await agent.pipe.pid(), signal.SIGTERM)
         reason = await asyncio.wait_for(tunnel.lost(), 5)
     assert reason.startswith("The ngrok agent has ended")
@@ -479,16 +471,14 @@ async def test_the_agent_does_not_outlive_port_hook_when_that_is_killed_during_t
 
 @linux_only
 async def test_the_agent_does_not_outlive_its_supervisor_on_linux(agent: Standin) -> None:
-    tunnel = await agent.open()
-    async with closing(tunnel):
+    async with closing(await agent.open()):
         os.kill(parent_of(await agent.pipe.pid()), signal.SIGKILL)
         await agent.pipe.gone()
 
 
 async def test_open_tunnel_opens_an_ngrok_tunnel(agent: Standin) -> None:
     opening = Opening(local_url=UNUSED, environ=agent.environ, home=agent.home, notice=agent.notices.append)
-    tunnel = await open_tunnel(TunnelChoice("ngrok"), opening)
-    async with closing(tunnel):
+    async with closing(await open_tunnel(TunnelChoice("ngrok"), opening)) as tunnel:
         assert tunnel.url.startswith("http://127.0.0.1:")
     with pytest.raises(UsageError):
         await open_tunnel(NO_TUNNEL, opening)
