@@ -13,9 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from port_hook_cli.sandbox import Sandbox
+from tests.conftest import Run
 from tests.sandboxes import a_sandbox, environ_of
 from tests.sockets import free_port
 
@@ -60,3 +62,19 @@ def behind(prism: Path, document: Path, **options: Any) -> Iterator[tuple[Sandbo
         serving(prism, "proxy", sandbox.url, "--errors", document=document) as url,
     ):
         yield sandbox, {**environ_of(sandbox), "PORT_API_URL": url}
+
+
+def check_report(prism: Path, document: Path, run: Run, run_id: str, *flags: str) -> None:
+    """Fail if the document does not allow what `report-run` sends about a run.
+
+    The mock's runs have ended, at random, and report-run would say so: what it would send is sent one by one.
+    """
+    with serving(prism, "mock", document=document) as url:
+        env = {"PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": "secret", "PORT_API_URL": url}
+        (record,) = run("report-run", run_id, *flags, "--dry-run", "--json", env=env).records
+        assert record["calls"]
+        for call in record["calls"]:
+            response = httpx.request(
+                call["method"], call["url"], json=call["body"], headers={"authorization": "Bearer x"}, timeout=30
+            )
+            assert response.is_success, response.text

@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +79,13 @@ def with_undocumented(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def with_known_paths(document: dict[str, Any]) -> dict[str, Any]:
+def with_known_paths(document: dict[str, Any], known: Mapping[str, Any] = KNOWN_PATHS) -> dict[str, Any]:
+    """Return the document with the schemas of `known` for the parameters in its paths."""
     document = copy.deepcopy(document)
     for operation in operations(document):
         for parameter in operation.get("parameters", ()):
             if parameter["in"] == "path":
-                parameter["schema"] = KNOWN_PATHS[parameter["name"]]
+                parameter["schema"] = known[parameter["name"]]
     return document
 
 
@@ -132,11 +134,8 @@ def with_known_workflows(document: dict[str, Any], sandbox: Sandbox) -> dict[str
         "identifier": {"type": "string", "enum": [run.id for run in to_cancel]},
         "node_run_identifier": {"type": "string", "enum": waiting},
     }
+    document = with_known_paths(document, known)
     del document["paths"]["/v1/workflows/{workflow_identifier}"]["delete"]
-    for operation in operations(document):
-        for parameter in operation.get("parameters", ()):
-            if parameter["in"] == "path":
-                parameter["schema"] = known[parameter["name"]]
     acknowledged = document["paths"]["/v1/workflows/runs/ack"]["patch"]["requestBody"]["content"]["application/json"]
     acknowledged["schema"]["properties"]["nodeRunIdentifier"] = known["node_run_identifier"]
     return document

@@ -18,7 +18,7 @@ import pytest
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.sandbox import Sandbox
 from tests.conformance.approved_workflow import approved_deployment
-from tests.conformance.prism import behind, serving
+from tests.conformance.prism import behind, check_report
 from tests.conftest import Run
 from tests.port_clients import authorized
 from tests.port_workflows_openapi import require_workflows_openapi
@@ -61,15 +61,7 @@ def document(tmp_path: Path) -> Path:
 def test_the_document_allows_what_report_run_sends_about_a_node_run(
     prism: Path, document: Path, run: Run, flags: tuple[str, ...]
 ) -> None:
-    with serving(prism, "mock", document=document) as url:
-        env = {"PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": "secret", "PORT_API_URL": url}
-        (record,) = run("report-run", NODE_RUN_ID, *flags, "--dry-run", "--json", env=env).records
-        assert record["calls"]
-        for call in record["calls"]:
-            answer = httpx.request(
-                call["method"], call["url"], json=call["body"], headers={"authorization": "Bearer x"}, timeout=30
-            )
-            assert answer.is_success, answer.text
+    check_report(prism, document, run, NODE_RUN_ID, *flags)
 
 
 @pytest.mark.parametrize("flags", REPORTS[:9], ids=range(9))

@@ -159,10 +159,6 @@ def test_missing_client_id_error_names_the_places(load: Load) -> None:
     assert "--secret-file" not in error.value.hint
 
 
-def test_require_access_returns_the_settings(load: Load) -> None:
-    assert load({"PORT_CLIENT_ID": "me"}).require_client_id() == "me"
-
-
 # --- the API's address ----------------------------------------------------------------------------------------------
 
 

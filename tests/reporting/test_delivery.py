@@ -14,7 +14,7 @@ import pytest
 from port_hook_cli.errors import PortApiError, RunEndedError, StoreError
 from port_hook_cli.reporting.command_report import LiveReport
 from port_hook_cli.reporting.delivery import ReportDelivery, may_succeed_later
-from port_hook_cli.reporting.kept_report import KeptReports, ReportState, call_record
+from port_hook_cli.reporting.kept_report import KeptReport, KeptReports, ReportState, call_record
 from port_hook_cli.reporting.spool import MAX_BATCH_BYTES
 from port_hook_cli.runs.updates import Call, LogLevel, Purpose, RunReport, RunStatus, plan_report
 from port_hook_cli.text.remark import Remark
@@ -80,11 +80,17 @@ def keep(home: Path, lines: int, run_id: str = RUN_ID) -> KeptReports:
     return reports
 
 
-async def send(reports: KeptReports, api: Api) -> bool:
-    """Send what is left of the only report; return whether all of it was sent."""
+def opened(reports: KeptReports) -> KeptReport:
+    """Open the only report."""
     (folder,) = reports.folders()
     report = reports.open(folder)
     assert report is not None
+    return report
+
+
+async def send(reports: KeptReports, api: Api) -> bool:
+    """Send what is left of the only report; return whether all of it was sent."""
+    report = opened(reports)
     delivery = ReportDelivery(report)
     try:
         await delivery.begin(api)
@@ -121,9 +127,7 @@ async def test_status_of_a_node_run_that_port_may_have_taken_is_sent_once(tmp_pa
 
 async def test_blank_lines_are_not_sent_alone(tmp_path: Path) -> None:
     reports = keep(tmp_path / "kept", 0)
-    (folder,) = reports.folders()
-    report = reports.open(folder)
-    assert report is not None
+    report = opened(reports)
     report.spool.add_lines(b"\n \n")
     report.release()
     api = Api()
@@ -133,9 +137,7 @@ async def test_blank_lines_are_not_sent_alone(tmp_path: Path) -> None:
 
 async def test_lines_after_blank_lines_are_sent_once_when_the_report_is_cut_off(tmp_path: Path) -> None:
     reports = keep(tmp_path / "kept", 0)
-    (folder,) = reports.folders()
-    report = reports.open(folder)
-    assert report is not None
+    report = opened(reports)
     lines = b"a\n" * (MAX_BATCH_BYTES // 2)
     for batch in (b"\n" * MAX_BATCH_BYTES, lines, b"b\n"):
         report.spool.add_lines(batch)
@@ -149,10 +151,8 @@ async def test_lines_after_blank_lines_are_sent_once_when_the_report_is_cut_off(
 
 def test_report_that_is_sent_is_not_opened_by_another_process(tmp_path: Path) -> None:
     reports = keep(tmp_path / "kept", 1)
-    (folder,) = reports.folders()
-    first = reports.open(folder)
-    assert first is not None
-    assert reports.open(folder) is None
+    first = opened(reports)
+    assert reports.open(*reports.folders()) is None
     first.release()
 
 
@@ -185,10 +185,7 @@ class Live:
 
     def __init__(self, home: Path, fates: Sequence[PortApiError]) -> None:
         self.notes, self.noted = list[str](), asyncio.Event()
-        self.reports = keep(home, 0)
-        (folder,) = self.reports.folders()
-        self.report = self.reports.open(folder)
-        assert self.report is not None
+        self.report = opened(keep(home, 0))
         self.report.spool.add_lines(b"one\n")
         self.api = Api(self._fate)
         self._fates = list(fates)

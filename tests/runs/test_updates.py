@@ -179,13 +179,6 @@ def test_a_log_of_exactly_the_limit_is_one_request() -> None:
     assert [len(part) for part in split_log(message + "y")] == [len(message), 1]
 
 
-def test_a_log_is_never_split_inside_a_character() -> None:
-    smileys = "\U0001f600" * 300_000
-    parts = split_log(smileys)
-    assert len(parts) == 2
-    assert b"".join(part.encode() for part in parts) == smileys.encode()
-
-
 def test_log_of_a_node_run_is_split_with_regard_to_its_envelope() -> None:
     sizes = [len(encode_body(call.body or {})) for call in log_calls(NODE_RUN, "x" * 3_000_000)]
     assert len(sizes) == 3

@@ -19,25 +19,19 @@ from port_hook_cli.runs.urls import (
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "url"),
     [
-        "https://api.port.io",
-        "https://api.port.io/",
-        "https://api.port.io/v1",
-        "https://api.port.io/v1/",
-        "  https://api.port.io/v1\n",
+        ("https://api.port.io", "https://api.port.io"),
+        ("https://api.port.io/", "https://api.port.io"),
+        ("https://api.port.io/v1", "https://api.port.io"),
+        ("https://api.port.io/v1/", "https://api.port.io"),
+        ("  https://api.port.io/v1\n", "https://api.port.io"),
+        ("http://127.0.0.1:8080/port/v1/", "http://127.0.0.1:8080/port"),
+        ("http://127.0.0.1/dev1", "http://127.0.0.1/dev1"),
     ],
 )
-def test_parse_api_url_removes_the_version_and_trailing_slashes(text: str) -> None:
-    assert parse_api_url(text) == "https://api.port.io"
-
-
-def test_parse_api_url_keeps_a_path_before_the_version() -> None:
-    assert parse_api_url("http://127.0.0.1:8080/port/v1/") == "http://127.0.0.1:8080/port"
-
-
-def test_parse_api_url_keeps_a_path_that_only_ends_like_a_version() -> None:
-    assert parse_api_url("http://127.0.0.1/dev1") == "http://127.0.0.1/dev1"
+def test_parse_api_url_removes_only_the_version_and_trailing_slashes(text: str, url: str) -> None:
+    assert parse_api_url(text) == url
 
 
 @pytest.mark.parametrize(
