@@ -60,9 +60,10 @@ def a_sandbox_process(folder: Path, *options: str) -> Iterator[Records]:
         process.communicate()
 
 
-def point(client: httpx.Client, url: str, **method: Any) -> None:
+def point(client: httpx.Client, url: str, operation: str = "CREATE", **method: Any) -> None:
     """Point the sample action at `url`, as its owner does in Port."""
     action = create_vm_action()
+    action["trigger"]["operation"] = operation
     action["invocationMethod"] |= {"url": url, **method}
     assert client.put("/v1/actions/create_vm", json=action).status_code == 200
 

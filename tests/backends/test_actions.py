@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 
-from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.cli.exit_codes import ExitCode
 from tests.backends.backends import (
     ACTION,
@@ -34,29 +33,26 @@ def shown_run(client: Any, run_id: str) -> dict[str, Any]:
     return found
 
 
+def responded(sandbox: Records, client: httpx.Client, **inputs: Any) -> tuple[str, dict[str, Any]]:
+    """Start a run of the sample action; return what the sandbox notes about the response, and the run."""
+    run_id = start(client, **inputs)
+    note = until(sandbox, run_id, lambda note: note.startswith("responded"))
+    return note, shown_run(client, run_id)
+
+
 # The operation and the inputs, where published handlers read them: `payload.action.trigger`, `payload.properties`.
 
 
 def test_sandbox_sends_the_operation_and_the_inputs_where_handlers_read_them(
     sandbox: Records, client: httpx.Client
 ) -> None:
-    with (
-        a_program("operation_and_properties.py") as url,
-    ):
+    with a_program("operation_and_properties.py") as url:
         point(client, url, synchronized=True)
-        created = start(client, title="zoë", cpu=4)
-        until(sandbox, created, lambda note: note.startswith("responded"))
-        assert (shown_run(client, created)["status"], shown_run(client, created)["response"]) == (
-            "SUCCESS",
-            {"created": "zoë", "cpu": 4},
-        )
-        action = create_vm_action()
-        action["trigger"]["operation"] = "DAY-2"
-        action["invocationMethod"] |= {"url": url, "synchronized": True}
-        client.put("/v1/actions/create_vm", json=action).raise_for_status()
-        changed = start(client, title="zoë")
-        until(sandbox, changed, lambda note: note.startswith("responded"))
-        assert shown_run(client, changed)["response"] == {"error": "cannot do DAY-2"}
+        _, created = responded(sandbox, client, title="zoë", cpu=4)
+        assert (created["status"], created["response"]) == ("SUCCESS", {"created": "zoë", "cpu": 4})
+        point(client, url, operation="DAY-2", synchronized=True)
+        _, changed = responded(sandbox, client, title="zoë")
+        assert changed["response"] == {"error": "cannot do DAY-2"}
 
 
 @pytest.mark.parametrize(("operation", "code"), [("CREATE", ExitCode.OK), ("DELETE", ExitCode.FAILED)])
@@ -91,8 +87,7 @@ def test_sandbox_says_how_to_start_it_for_a_handler_of_milliseconds(
 ) -> None:
     with a_program("millisecond_clock.py", env=environ_for(sandbox.ready)) as url:
         point(client, url, synchronized=True)
-        run_id = start(client, title="x")
-        note = until(sandbox, run_id, lambda note: note.startswith("responded"))
+        note, _ = responded(sandbox, client, title="x")
     assert note.startswith("responded 400")
     assert note.endswith("try `port-hook sandbox --timestamp-unit ms`.")
     with (
@@ -101,8 +96,7 @@ def test_sandbox_says_how_to_start_it_for_a_handler_of_milliseconds(
         a_program("millisecond_clock.py", env=environ_for(other.ready)) as url,
     ):
         point(its_client, url, synchronized=True)
-        run_id = start(its_client, title="x")
-        note = until(other, run_id, lambda note: note.startswith("responded"))
+        note, _ = responded(other, its_client, title="x")
         assert note.startswith("responded 200")
         assert "--timestamp-unit" not in note
 
@@ -111,9 +105,7 @@ def test_sandbox_says_how_to_start_it_for_a_handler_of_milliseconds(
 
 
 def test_sandbox_ends_the_run_that_a_handler_reports_by_context_run_id(sandbox: Records, client: httpx.Client) -> None:
-    with (
-        a_program("reports_by_ids.py", "reference", env=environ_for(sandbox.ready)) as url,
-    ):
+    with a_program("reports_by_ids.py", "reference", env=environ_for(sandbox.ready)) as url:
         point(client, url)
         run_id = start(client, title="x")
         until(sandbox, run_id, lambda note: note.startswith("ended"))
@@ -140,13 +132,9 @@ def test_a_run_of_trigger_is_reported_to_the_sandbox_with_its_action_and_inputs(
 def test_sandbox_ends_a_synchronized_run_by_the_response_of_a_lambda_function(
     sandbox: Records, client: httpx.Client, title: str, status: str
 ) -> None:
-    with (
-        a_program("lambda_runtime.py", env=environ_for(sandbox.ready)) as url,
-    ):
+    with a_program("lambda_runtime.py", env=environ_for(sandbox.ready)) as url:
         point(client, f"{url}/vms?stage=dev", synchronized=True)
-        run_id = start(client, title=title)
-        until(sandbox, run_id, lambda note: note.startswith("responded"))
-        found = shown_run(client, run_id)
+        _, found = responded(sandbox, client, title=title)
     response = {"arn": "arn:vm/zoë"} if status == "SUCCESS" else "the name is taken"
     assert (found["status"], found["response"]) == (status, response)
 
@@ -167,13 +155,10 @@ def test_trigger_and_listen_reach_a_lambda_function(folder: Path, run: Run) -> N
 def test_node_verifies_and_reserializes_what_sandbox_trigger_and_listen_send(
     sandbox: Records, client: httpx.Client, tmp_path: Path, run: Run
 ) -> None:
-    with (
-        a_program("express_like.js", env=environ_for(sandbox.ready)) as url,
-    ):
+    with a_program("express_like.js", env=environ_for(sandbox.ready)) as url:
         point(client, url, synchronized=True)
-        run_id = start(client, title="zoë \u2028", cpu=2)
-        until(sandbox, run_id, lambda note: note.startswith("responded"))
-        assert shown_run(client, run_id)["response"] == {"title": "zoë \u2028", "isStable": True}
+        _, found = responded(sandbox, client, title="zoë \u2028", cpu=2)
+        assert found["response"] == {"title": "zoë \u2028", "isStable": True}
         triggered = run("trigger", ACTION, "--to", url, *VM, env=environ_for(sandbox.ready))
         assert (triggered.code, '"isStable": true' in triggered.out) == (0, True)
     with (
@@ -225,9 +210,7 @@ def test_the_agent_claims_sends_and_reports_the_runs_of_an_action(
 
 
 def test_listen_recognizes_what_the_agent_sends(sandbox: Records, client: httpx.Client, folder: Path) -> None:
-    with (
-        listener(folder, env={"PORT_CLIENT_SECRET": sandbox.ready["client_secret"]}) as listening,
-    ):
+    with listener(folder, env={"PORT_CLIENT_SECRET": sandbox.ready["client_secret"]}) as listening:
         point(client, str(listening.ready["url"]), agent=True, synchronized=True)
         run_id = start(client, title="zoë")
         until(sandbox, run_id, lambda note: "agent" in note)

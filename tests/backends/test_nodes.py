@@ -51,9 +51,7 @@ def has_ended(note: str) -> bool:
 def test_sandbox_ends_the_node_that_a_handler_reports_by_either_documented_route(
     sandbox: Records, client: httpx.Client, route: str
 ) -> None:
-    with (
-        a_program("reports_by_ids.py", route, env=environ_for(sandbox.ready)) as url,
-    ):
+    with a_program("reports_by_ids.py", route, env=environ_for(sandbox.ready)) as url:
         run_id = start_workflow(client, one_webhook(url, **WAITS), **INPUTS)
         until(sandbox, run_id, has_ended)
         found = workflow_run(client, run_id)
@@ -133,9 +131,7 @@ def test_a_node_whose_handler_wants_milliseconds_gets_the_hint_and_works_with_it
     assert (refused.code, accepted.code) == (ExitCode.FAILED, ExitCode.OK)
     assert "it expects milliseconds, and Port sends seconds: try --timestamp-unit ms" in " ".join(refused.out.split())
     assert "--timestamp-unit" not in accepted.out
-    with (
-        a_program("millisecond_clock.py", env=environ_for(sandbox.ready)) as url,
-    ):
+    with a_program("millisecond_clock.py", env=environ_for(sandbox.ready)) as url:
         run_id = start_workflow(client, one_webhook(url), **INPUTS)
         note = until(sandbox, run_id, has_ended)
     assert note.endswith("try `port-hook sandbox --timestamp-unit ms`.")

@@ -52,9 +52,7 @@ def has_ended(note: str) -> bool:
 
 
 def test_trigger_runs_the_workflow_to_its_end(sandbox: Records, run: Run) -> None:
-    with (
-        a_program("deploying.py", env=environ_for(sandbox.ready)) as url,
-    ):
+    with a_program("deploying.py", env=environ_for(sandbox.ready)) as url:
         arguments = ("--to", url, "--input", "service=cart", "--wait", "20", "--json")
         result = run("trigger", str(EXAMPLE), *arguments, env=environ_for(sandbox.ready))
     assert (result.code, result.err.count("error")) == (0, 0)
@@ -64,9 +62,7 @@ def test_trigger_runs_the_workflow_to_its_end(sandbox: Records, run: Run) -> Non
 
 
 def test_the_sandbox_runs_the_workflow_to_its_end(sandbox: Records, client: httpx.Client, tmp_path: Path) -> None:
-    with (
-        a_program("deploying.py", env=environ_for(sandbox.ready)) as url,
-    ):
+    with a_program("deploying.py", env=environ_for(sandbox.ready)) as url:
         run_id = started(sandbox, client, json.loads(Path(written(tmp_path, url)).read_text("utf-8")))
         until(sandbox, run_id, has_ended)
         assert outcome(client, run_id) == ("SUCCESS", EXPECTED, [LINK])
