@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count
 
-from port_hook_cli.invocations.models import Invocation, MessageOrigin, Partition, Response
+from port_hook_cli.invocations.models import Invocation, Partition, Response
 from port_hook_cli.invocations.source import MessageLog, SourceContext
 from port_hook_cli.kafka.connection import KafkaConnection, KafkaPlan, SecurityProtocol
 from port_hook_cli.kafka.link import ReaderTimes
@@ -93,10 +93,7 @@ class Topics:
         group: str | None = None,
         from_end: bool = False,
         since_s: float | None = None,
-        max_body: int = 1_000_000,
-        is_counted: bool = False,
         positions: dict[Partition, int] | None = None,
-        saved: tuple[MessageOrigin, ...] = (),
         look_for_partitions_s: float = 30.0,
         times: ReaderTimes = _TIMES,
     ) -> AsyncIterator[KafkaSource]:
@@ -107,9 +104,7 @@ class Topics:
             now=time.time,
             new_id=lambda: f"id{next(numbers)}",
             mount="/port",
-            max_body=max_body,
-            is_counted=is_counted,
-            messages=MessageLog(positions=positions or {}, saved=saved, keep=pipeline.keep),
+            messages=MessageLog(positions=positions or {}, keep=pipeline.keep),
         )
         plan = KafkaPlan(
             org_id=self._org,

@@ -17,6 +17,7 @@ from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.kafka.environment import read_kafka_settings
 from port_hook_cli.kafka.opening import KafkaOpening, KafkaOptions
 from port_hook_cli.port_api.client import PortApi
+from port_hook_cli.sandbox import Sandbox
 from tests.factories import SECRET
 from tests.kafka_clusters import Cluster, a_message
 from tests.port_clients import port_client
@@ -26,6 +27,10 @@ from tests.servers import application
 
 def no_api() -> PortApi:
     raise SettingsError("No client id is set.")
+
+
+def api_of(sandbox: Sandbox) -> PortApi:
+    return port_client(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
 
 
 class Asked:
@@ -73,25 +78,17 @@ async def opened(one: KafkaOpening) -> list[str]:
 
 async def test_brokers_and_organization_come_from_ports_api(cluster: Cluster, tmp_path: Path) -> None:
     with a_sandbox(kafka_brokers=[cluster.address]) as sandbox:
-        org_id = (await _organization(sandbox.url, sandbox.client_id, sandbox)).removesuffix("\n")
+        async with api_of(sandbox) as api:
+            org_id = (await api.call("GET", "/v1/organization"))["organization"]["id"]
         cluster.make(f"{org_id}.runs")
         taken: asyncio.Queue[Invocation] = asyncio.Queue()
-
-        def open_api() -> PortApi:
-            return port_client(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
-
-        source = await opening({}, tmp_path, open_api=open_api)(a_context(taken, []))
+        source = await opening({}, tmp_path, open_api=partial(api_of, sandbox))(a_context(taken, []))
         try:
             message = a_message()
             await asyncio.to_thread(cluster.send, f"{org_id}.runs", message)
             assert (await asyncio.wait_for(taken.get(), 30)).body == message
         finally:
             await source.close(2)
-
-
-async def _organization(url: str, client_id: str, sandbox: object) -> str:
-    async with port_client(api_url=url, client_id=client_id, client_secret=sandbox.client_secret) as api:  # type: ignore[attr-defined]
-        return str((await api.call("GET", "/v1/organization"))["organization"]["id"])
 
 
 async def test_an_organization_that_is_not_known_is_an_error(tmp_path: Path) -> None:
@@ -143,13 +140,8 @@ async def test_credentials_that_are_needed_in_any_case_are_asked_for_instead_of_
 
 
 async def test_an_organization_without_kafka_is_told_what_to_do_instead(tmp_path: Path) -> None:
-    with a_sandbox() as sandbox:
-
-        def open_api() -> PortApi:
-            return port_client(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
-
-        with pytest.raises(PortApiError, match="404") as caught:
-            await opened(opening({}, tmp_path, open_api=open_api))
+    with a_sandbox() as sandbox, pytest.raises(PortApiError, match="404") as caught:
+        await opened(opening({}, tmp_path, open_api=partial(api_of, sandbox)))
     assert "agent --poll" in caught.value.hint
 
 

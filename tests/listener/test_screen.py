@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,23 +92,23 @@ def _close(streams: Streams) -> None:
             stream.close()
 
 
-def text_screen(
-    streams: Streams,
-    *,
-    compact: bool = False,
-    reveal: Callable[[Exchange], Sequence[Decryption]] | None = None,
-) -> TextScreen:
+def text_screen(streams: Streams, **display: Any) -> TextScreen:
     return TextScreen(
-        streams.stdout,
-        streams.stderr,
-        environ={},
-        display=Display(compact=compact, reveal=reveal),
-        on_broken=streams.broken.set,
+        streams.stdout, streams.stderr, environ={}, display=Display(**display), on_broken=streams.broken.set
     )
 
 
 def json_screen(streams: Streams) -> JsonScreen:
     return JsonScreen(streams.stdout, streams.stderr, on_broken=streams.broken.set)
+
+
+def printed(streams: Streams, screen: TextScreen | JsonScreen, *exchanges: Exchange) -> tuple[str, str]:
+    """Show exchanges, close the screen, and return what it wrote to stdout and to stderr."""
+    streams.start_reading()
+    for exchange in exchanges:
+        screen.exchanged(exchange)
+    screen.close()
+    return streams.end()
 
 
 def numbered(number: int) -> Exchange:
@@ -120,25 +120,17 @@ def in_full(exchange: Exchange) -> str:
 
 
 def test_text_screen_prints_an_exchange_without_escape_sequences_to_a_pipe(streams: Streams) -> None:
-    streams.start_reading()
-    screen = text_screen(streams)
     exchange = an_exchange(response=OK)
-    screen.exchanged(exchange)
-    screen.close()
-    out, err = streams.end()
+    out, err = printed(streams, text_screen(streams), exchange)
     assert out == in_full(exchange)
     assert "\x1b" not in out
     assert err == ""
 
 
 def test_compact_screen_prints_one_line_for_each_exchange(streams: Streams) -> None:
-    streams.start_reading()
-    screen = text_screen(streams, compact=True)
     exchanges = [numbered(number) for number in range(3)]
-    for exchange in exchanges:
-        screen.exchanged(exchange)
-    screen.close()
-    assert streams.end()[0].splitlines() == [compact_line(exchange).plain for exchange in exchanges]
+    out, _ = printed(streams, text_screen(streams, compact=True), *exchanges)
+    assert out.splitlines() == [compact_line(exchange).plain for exchange in exchanges]
 
 
 def test_decrypted_inputs_are_shown_on_the_screen_and_not_added_to_the_exchange(
@@ -150,12 +142,9 @@ def test_decrypted_inputs_are_shown_on_the_screen_and_not_added_to_the_exchange(
         threads.append(threading.current_thread().name)
         return [Decryption(path=JsonPath.parse("password"), plaintext=exchange.invocation.id.encode() + b" s3cret")]
 
-    streams.start_reading()
     exchange = an_exchange(response=OK)
-    screen = text_screen(streams, reveal=reveal)
-    screen.exchanged(exchange)
-    screen.close()
-    assert '  decrypted  password  "0123456789ab s3cret"\n' in streams.end()[0]
+    out, _ = printed(streams, text_screen(streams, reveal=reveal), exchange)
+    assert '  decrypted  password  "0123456789ab s3cret"\n' in out
     assert threads == ["printer"]
     assert b"s3cret" not in json.dumps(invocation_event(exchange)).encode()
     with open_store(tmp_path / "captures.db", tmp_path, create=True) as store:
@@ -170,11 +159,8 @@ def test_compact_screen_decrypts_nothing(streams: Streams) -> None:
         revealed.append(exchange)
         return []
 
-    streams.start_reading()
-    screen = text_screen(streams, compact=True, reveal=reveal)
-    screen.exchanged(numbered(1))
-    screen.close()
-    assert len(streams.end()[0].splitlines()) == 1
+    out, _ = printed(streams, text_screen(streams, compact=True, reveal=reveal), numbered(1))
+    assert len(out.splitlines()) == 1
     assert revealed == []
 
 
@@ -215,12 +201,8 @@ def test_json_screen_prints_only_one_record_per_line_on_stdout(streams: Streams)
 
 
 def test_json_screen_prints_every_record_of_a_burst(streams: Streams) -> None:
-    streams.start_reading()
-    screen = json_screen(streams)
-    for number in range(3000):
-        screen.exchanged(numbered(number))
-    screen.close()
-    assert [json.loads(line)["id"] for line in streams.end()[0].splitlines()] == [f"{n:012}" for n in range(3000)]
+    out, _ = printed(streams, json_screen(streams), *map(numbered, range(3000)))
+    assert [json.loads(line)["id"] for line in out.splitlines()] == [f"{n:012}" for n in range(3000)]
 
 
 def test_json_screen_prints_a_record_of_dropped_records_when_the_reader_stalls(streams: Streams) -> None:
@@ -481,17 +463,7 @@ def refused_by_the_listener() -> Exchange:
 
 
 def shown_with_conflict(streams: Streams, exchange: Exchange) -> str:
-    screen = TextScreen(
-        streams.stdout,
-        streams.stderr,
-        environ={},
-        display=Display(conflict=CONFLICT),
-        on_broken=lambda: None,
-    )
-    streams.start_reading()
-    screen.exchanged(exchange)
-    screen.close()
-    return streams.end()[0]
+    return printed(streams, text_screen(streams, conflict=CONFLICT), exchange)[0]
 
 
 def test_a_wrong_secret_is_shown_with_the_conflict_between_two_secrets(streams: Streams) -> None:
