@@ -12,14 +12,15 @@ import httpx
 import pytest
 
 from port_hook_cli.errors import TunnelError, UsageError
-from port_hook_cli.invocations.models import Exchange, Invocation, Response, Status
+from port_hook_cli.invocations.models import Invocation, Response, Status
 from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.invocations.source import Source, SourceContext
-from port_hook_cli.listener.observers import Observer, Observers
+from port_hook_cli.listener.observers import Observers
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.serving import ListenPlan, served
 from port_hook_cli.runtime import Runtime
 from tests.factories import NOW, SECRET, a_body, a_document, signed
+from tests.receivers import Seen
 from tests.servers import Handler, handler, open_port
 from tests.sockets import LOOPBACK, bound_addresses
 
@@ -126,15 +127,8 @@ class ListSource:
         self._feeding.cancel()
 
 
-class Seen(Observer):
-    """What an observer was told."""
-
-    def __init__(self) -> None:
-        self.bodies: list[bytes] = []
-
-    def exchanged(self, exchange: Exchange) -> None:
-        assert exchange.verdict.status is Status.VALID
-        self.bodies.append(exchange.invocation.body)
+def bodies_of(seen: Seen) -> list[bytes]:
+    return [exchange.invocation.body for exchange in seen.exchanges]
 
 
 async def test_invocations_of_every_source_reach_the_same_pipeline(plain_runtime: Runtime) -> None:
@@ -157,11 +151,14 @@ async def test_invocations_of_every_source_reach_the_same_pipeline(plain_runtime
         ):
             response = await client.post(serving.url, content=bodies[2], headers=dict(signed(bodies[2])))
             assert response.status_code == 200
-            assert seen.bodies == [bodies[2]]  # the other sources wait until the session has started
+            assert [exchange.invocation.body for exchange in seen.exchanges] == [
+                bodies[2]
+            ]  # the other sources wait until the session has started
             serving.accept()
         assert [source.drain_s for source in opened] == [2.0, 2.0]
         assert [[answer.status for answer in source.responses] for source in opened] == [[200], [200]]
-        assert sorted(seen.bodies) == sorted(bodies)
+        assert {exchange.verdict.status for exchange in seen.exchanges} == {Status.VALID}
+        assert sorted(bodies_of(seen)) == sorted(bodies)
         assert sorted(request.body for request in target.requests) == sorted(bodies)
 
 

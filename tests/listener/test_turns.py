@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -24,7 +23,7 @@ from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.serving import ListenPlan, Serving, served
 from port_hook_cli.listener.turns import Turn, Turns
 from port_hook_cli.runtime import Runtime
-from tests.factories import SECRET, a_body, a_document, signed
+from tests.factories import SECRET, a_body, a_document, now_signed
 from tests.servers import NO_TLS
 
 # When the end of a sender does not count as a part of its request any more.
@@ -258,7 +257,7 @@ async def test_pause_holds_responses_without_a_handler_but_not_those_to_refused_
         turns.pause()
         await sender.send("refused", ONE)
         assert await sender.statuses() == [401]
-        fields = signed(a_body(a_document(context={"runId": ONE})), timestamp=str(int(time.time())))
+        fields = now_signed(a_body(a_document(context={"runId": ONE})))
         await sender.send("held", ONE, **dict(fields.items[1:]))
         assert (turns.waiting, sender.tasks[1].done()) == (1, False)
         assert turns.resume() == 1

@@ -17,7 +17,7 @@ import pytest
 from port_hook_cli.errors import TunnelError
 from port_hook_cli.tunnels.cloudflared.tunnel import CloudflaredTunnel, explain, open_cloudflared
 from port_hook_cli.tunnels.protocol import Opening
-from tests.factories import SECRET, a_body, signed
+from tests.factories import a_body, now_signed
 from tests.processes import Listener, listener
 from tests.servers import handler
 from tests.tunnels.programs import Pipe, closing, exchange, parent_of, pipe_at, until
@@ -72,10 +72,6 @@ async def agent(tmp_path: Path) -> AsyncIterator[Standin]:
         standin.program.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
         standin.program.chmod(0o755)
         yield standin
-
-
-def now_signed(body: bytes) -> Any:
-    return signed(body, secret=SECRET, timestamp=str(int(time.time())))
 
 
 async def test_requests_to_the_public_url_arrive_byte_for_byte(agent: Standin) -> None:

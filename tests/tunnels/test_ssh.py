@@ -10,7 +10,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,7 +25,7 @@ from port_hook_cli.tunnels.protocol import Opening
 from port_hook_cli.tunnels.report import Connectivity
 from port_hook_cli.tunnels.ssh.destination import find_url, last_line, ports_to_request, read_destination, url_of
 from port_hook_cli.tunnels.ssh.opening import open_ssh
-from tests.factories import SECRET, a_body, signed
+from tests.factories import a_body, now_signed
 from tests.processes import listener
 from tests.servers import Handler, handler
 from tests.sshd import Sshd, needs_sshd, sshd_for
@@ -260,8 +259,7 @@ class TestAnOpensshServer:
             public = it.ready["public_url"]
             assert public != it.ready["url"]
             it.port = int(urlsplit(public).port or 0)
-            headers = signed(a_body(), secret=SECRET, timestamp=str(int(time.time())))
-            assert it.post(a_body(), headers) == (202, b"done")
+            assert it.post(a_body(), now_signed(a_body())) == (202, b"done")
             record = it.record()
             while record["type"] != "invocation":  # records of the tunnel may come in between
                 record = it.record()
