@@ -13,6 +13,7 @@ import pytest
 from port_hook_cli.http import servers
 from port_hook_cli.http.servers import describe_owner, stop_accepting
 from tests.installed import needs
+from tests.sockets import free_port
 
 LISTENER = """
 import socket, sys
@@ -59,9 +60,7 @@ def test_a_listener_on_another_address_does_not_occupy_the_port() -> None:
 
 
 def test_a_free_port_has_no_owner() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    assert describe_owner("127.0.0.1", port) is None
+    assert describe_owner("127.0.0.1", free_port()) is None
 
 
 @needs_lsof
@@ -75,9 +74,7 @@ def test_lsof_names_the_process_where_there_is_no_proc(listener: tuple[int, int]
 
 @needs_lsof
 def test_lsof_names_no_process_for_a_free_port() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    assert servers.by_lsof(port, os.environ) is None
+    assert servers.by_lsof(free_port(), os.environ) is None
 
 
 class _Greeting(asyncio.Protocol):

@@ -19,6 +19,7 @@ from port_hook_cli.text.secret import Secret
 from tests.factories import NOW, RUN_ID, SECRET
 from tests.flaky_port import Fault, FlakyPort
 from tests.port_clients import port_client
+from tests.sockets import free_port
 
 LOST = Fault(lose=True)
 LOST_BUT_TAKEN = Fault(lose=True, after=True)
@@ -278,8 +279,7 @@ async def test_status_of_a_node_run_is_not_sent_twice() -> None:
 
 async def test_status_that_was_not_sent_is_retried_without_a_check() -> None:
     pauses = Pauses()
-    async with FlakyPort().serve() as port:
-        url = port.url
+    url = f"http://127.0.0.1:{free_port()}"
     async with port_client(api_url=url, client_id="id", client_secret=SECRET, sleep=pauses.sleep) as api:
         with pytest.raises(PortApiError, match="could not be reached") as caught:
             await api.patch_run(RUN_ID, {"status": "SUCCESS"})

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-
-import pytest
+from typing import Any
 
 from port_hook_cli.errors import TunnelError
 from port_hook_cli.tunnels.keeper import Keeper
@@ -99,24 +98,23 @@ class Watched:
         return [(await self.next()).state for _ in range(count)]
 
 
-@pytest.fixture
-def watch() -> Callable[..., tuple[Watched, Keeper]]:
-    def begin(
-        interval_s: float = 0.01, result: ProbeResult = REACHABLE, *, is_ours: bool = True
-    ) -> tuple[Watched, Keeper]:
-        watched = Watched(FakeTunnel(result=result))
-        keeper = watched.keeper(interval_s, is_ours=is_ours)
-        watched.keeping = asyncio.create_task(keeper.keep())  # the end of the loop cancels it
-        return watched, keeper
-
-    return begin
+def watch(interval_s: float = 0.01, result: ProbeResult = REACHABLE, *, is_ours: bool = True) -> tuple[Watched, Keeper]:
+    """Start a keeper. The end of the loop cancels it."""
+    watched = Watched(FakeTunnel(result=result))
+    keeper = watched.keeper(interval_s, is_ours=is_ours)
+    watched.keeping = asyncio.create_task(keeper.keep())
+    return watched, keeper
 
 
-Watch = Callable[..., tuple[Watched, Keeper]]
+async def working(**options: Any) -> tuple[Watched, Keeper]:
+    """Watch a tunnel that works."""
+    watched, keeper = watch(**options)
+    assert await watched.states(1) == [TunnelState.REACHABLE]
+    return watched, keeper
 
 
 @with_fast_clock
-async def test_keeper_reports_a_working_tunnel_once(watch: Watch) -> None:
+async def test_keeper_reports_a_working_tunnel_once() -> None:
     watched, keeper = watch()
     report = await watched.next()
     assert (report.state, report.latency_ms, report.url) == (TunnelState.REACHABLE, 12.0, "https://one.example")
@@ -127,9 +125,8 @@ async def test_keeper_reports_a_working_tunnel_once(watch: Watch) -> None:
 
 
 @with_fast_clock
-async def test_keeper_reports_an_unreachable_tunnel_after_two_failed_probes(watch: Watch) -> None:
-    watched, _ = watch()
-    assert await watched.states(1) == [TunnelState.REACHABLE]
+async def test_keeper_reports_an_unreachable_tunnel_after_two_failed_probes() -> None:
+    watched, _ = await working()
     watched.tunnel.result = UNREACHABLE
     report = await watched.next()
     assert (report.state, report.reason) == (TunnelState.UNREACHABLE, "no response")
@@ -138,9 +135,8 @@ async def test_keeper_reports_an_unreachable_tunnel_after_two_failed_probes(watc
 
 
 @with_fast_clock
-async def test_keeper_reports_a_change_of_health_at_once_when_probes_are_rare(watch: Watch) -> None:
-    watched, _ = watch(interval_s=3600)
-    assert await watched.states(1) == [TunnelState.REACHABLE]
+async def test_keeper_reports_a_change_of_health_at_once_when_probes_are_rare() -> None:
+    watched, _ = await working(interval_s=3600)
     watched.tunnel.problem = "it has no connection"
     async with asyncio.timeout(30):
         report = await watched.next()
@@ -151,9 +147,8 @@ async def test_keeper_reports_a_change_of_health_at_once_when_probes_are_rare(wa
 
 
 @with_fast_clock
-async def test_keeper_reopens_a_lost_tunnel_until_it_succeeds(watch: Watch) -> None:
-    watched, keeper = watch()
-    assert await watched.states(1) == [TunnelState.REACHABLE]
+async def test_keeper_reopens_a_lost_tunnel_until_it_succeeds() -> None:
+    watched, keeper = await working()
     first = watched.tunnel
     watched.following = [TunnelError("not yet"), TunnelError("not yet"), FakeTunnel()]
     first.end("The agent has ended.")
@@ -167,9 +162,8 @@ async def test_keeper_reopens_a_lost_tunnel_until_it_succeeds(watch: Watch) -> N
 
 
 @with_fast_clock
-async def test_keeper_reports_and_announces_a_changed_url(watch: Watch) -> None:
-    watched, keeper = watch()
-    assert await watched.states(1) == [TunnelState.REACHABLE]
+async def test_keeper_reports_and_announces_a_changed_url() -> None:
+    watched, keeper = await working()
     watched.following = [FakeTunnel("https://two.example")]
     watched.tunnel.end("It ended.")
     assert (await watched.next()).state is TunnelState.LOST
@@ -181,16 +175,15 @@ async def test_keeper_reports_and_announces_a_changed_url(watch: Watch) -> None:
 
 
 @with_fast_clock
-async def test_keeper_reopens_a_tunnel_when_another_server_responds_at_its_url(watch: Watch) -> None:
-    watched, _ = watch()
-    assert await watched.states(1) == [TunnelState.REACHABLE]
+async def test_keeper_reopens_a_tunnel_when_another_server_responds_at_its_url() -> None:
+    watched, _ = await working()
     watched.following = [FakeTunnel("https://two.example")]
     watched.tunnel.result = TAKEN
     assert await watched.states(3) == [TunnelState.TAKEN, TunnelState.LOST, TunnelState.OPEN]
 
 
 @with_fast_clock
-async def test_keeper_does_not_reopen_a_tunnel_that_never_worked(watch: Watch) -> None:
+async def test_keeper_does_not_reopen_a_tunnel_that_never_worked() -> None:
     watched, _ = watch(result=TAKEN)
     assert await watched.states(1) == [TunnelState.TAKEN]
     watched.tunnel.result = REACHABLE
@@ -199,7 +192,7 @@ async def test_keeper_does_not_reopen_a_tunnel_that_never_worked(watch: Watch) -
 
 
 @with_fast_clock
-async def test_keeper_relies_on_the_tunnels_health_without_probes(watch: Watch) -> None:
+async def test_keeper_relies_on_the_tunnels_health_without_probes() -> None:
     watched, keeper = watch(interval_s=0)
     watched.tunnel.problem = "it has no connection"
     assert (await watched.next()).state is TunnelState.UNREACHABLE
@@ -211,9 +204,8 @@ async def test_keeper_relies_on_the_tunnels_health_without_probes(watch: Watch) 
 
 
 @with_fast_clock
-async def test_keeper_reports_an_unexpected_exception_of_a_provider_and_continues(watch: Watch) -> None:
-    watched, _ = watch()
-    assert await watched.states(1) == [TunnelState.REACHABLE]
+async def test_keeper_reports_an_unexpected_exception_of_a_provider_and_continues() -> None:
+    watched, _ = await working()
     watched.following = [FakeTunnel()]
     watched.tunnel.result = None  # type: ignore[assignment] # a defect in a provider
     lost = await watched.next()
@@ -223,9 +215,8 @@ async def test_keeper_reports_an_unexpected_exception_of_a_provider_and_continue
 
 
 @with_fast_clock
-async def test_keeper_reports_each_reason_for_a_failed_reopening_once(watch: Watch) -> None:
-    watched, _ = watch()
-    assert await watched.states(1) == [TunnelState.REACHABLE]
+async def test_keeper_reports_each_reason_for_a_failed_reopening_once() -> None:
+    watched, _ = await working()
     refusal = TunnelError("The key\n  has changed.", hint="Ask.")
     watched.following = [
         refusal,
@@ -242,9 +233,8 @@ async def test_keeper_reports_each_reason_for_a_failed_reopening_once(watch: Wat
 
 
 @with_fast_clock
-async def test_keeper_watches_a_new_url_when_announcing_it_fails(watch: Watch) -> None:
-    watched, _ = watch()
-    assert await watched.states(1) == [TunnelState.REACHABLE]
+async def test_keeper_watches_a_new_url_when_announcing_it_fails() -> None:
+    watched, _ = await working()
     watched.move_problem = KeyError("what")
     watched.following = [FakeTunnel("https://two.example")]
     watched.tunnel.end("It ended.")
@@ -253,9 +243,8 @@ async def test_keeper_watches_a_new_url_when_announcing_it_fails(watch: Watch) -
 
 
 @with_fast_clock
-async def test_keeper_replaces_a_lost_tunnel_when_closing_it_fails(watch: Watch) -> None:
-    watched, _ = watch()
-    assert await watched.states(1) == [TunnelState.REACHABLE]
+async def test_keeper_replaces_a_lost_tunnel_when_closing_it_fails() -> None:
+    watched, _ = await working()
     watched.tunnel.close_problem = OSError("gone")
     watched.following = [FakeTunnel()]
     watched.tunnel.end("It ended.")
@@ -264,9 +253,8 @@ async def test_keeper_replaces_a_lost_tunnel_when_closing_it_fails(watch: Watch)
 
 
 @with_fast_clock
-async def test_keeper_never_reopens_the_users_own_tunnel(watch: Watch) -> None:
-    watched, _ = watch(is_ours=False)
-    assert await watched.states(1) == [TunnelState.REACHABLE]
+async def test_keeper_never_reopens_the_users_own_tunnel() -> None:
+    watched, _ = await working(is_ours=False)
     watched.tunnel.result = TAKEN
     assert await watched.states(1) == [TunnelState.TAKEN]
     watched.tunnel.result = REACHABLE

@@ -28,6 +28,7 @@ from port_hook_cli.tunnels.ssh.opening import open_ssh
 from tests.factories import a_body, now_signed
 from tests.processes import listener
 from tests.servers import Handler, handler
+from tests.sockets import free_port
 from tests.sshd import Sshd, needs_sshd, sshd_for
 from tests.standins.ssh_server import BANNERS, SshServer, ssh_server
 from tests.tunnels.programs import closing
@@ -181,8 +182,7 @@ class TestAnOpensshServer:
     async def test_openssh_server_forwards_the_port_behind_the_users_public_url(self, sshd: Sshd, user: User) -> None:
         problem = await user.problem(sshd.address, user.opening(public_url="https://hooks.example.com"))
         assert "--tunnel ssh://127.0.0.1/PORT" in problem.hint
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         with handler() as local:
             opening = user.opening(local.url, public_url="https://hooks.example.com/")
             async with closing(await open_ssh(replace(opening, address=f"{sshd.address}/{port}"))) as tunnel:
@@ -416,8 +416,7 @@ class TestAService:
 
 class TestConnectionErrors:
     async def test_a_port_where_nothing_listens_is_reported(self, user: User) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         problem = await user.problem(f"ssh://me@127.0.0.1:{port}")
         assert problem.message == f"Nothing listens on port {port} of 127.0.0.1."
 
