@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 from port_hook_cli.sandbox import ApiRules, EventHandlers, InitialData, Sandbox, Sending
@@ -42,6 +43,11 @@ def a_sandbox(**options: Any) -> Iterator[Sandbox]:
 
     with in_thread(start):
         yield started[0]
+
+
+def saved_state(folder: Path) -> bytes:
+    """Return all bytes of the state file in `folder`."""
+    return b"".join(file.read_bytes() for file in folder.glob("state.db*"))
 
 
 def environ_of(sandbox: Sandbox) -> dict[str, str]:

@@ -17,7 +17,7 @@ from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.sandbox import RunEvent, Sandbox
 from port_hook_cli.trigger.open_invoker import SandboxInvoker, invoking
-from tests.port_workflows_openapi import check_response
+from tests.sandbox.workflow_runs import ended, run_workflow, running, started, waiting
 from tests.sandbox_clients import a_client, refusal, token_of
 from tests.sandboxes import one_node, sandbox_with
 
@@ -55,7 +55,7 @@ def a_workflow(**config: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def running(
+async def sandbox_of(
     *actions: dict[str, Any],
 ) -> AsyncIterator[tuple[Sandbox, httpx.AsyncClient, asyncio.Queue[RunEvent]]]:
     """Yield a sandbox, a client, and the steps of its runs."""
@@ -70,10 +70,10 @@ async def running(
 
 async def start(client: httpx.AsyncClient, steps: asyncio.Queue[RunEvent], action: str) -> str:
     """Start a run and return its id when it can be claimed."""
-    started = await client.post(f"/v1/actions/{action}/runs", json={"properties": {"title": "shop", "cpu": 2}})
+    response = await client.post(f"/v1/actions/{action}/runs", json={"properties": {"title": "shop", "cpu": 2}})
     while not (await asyncio.wait_for(steps.get(), 10)).note.startswith("waiting for"):
         pass
-    return str(started.json()["run"]["id"])
+    return str(response.json()["run"]["id"])
 
 
 async def claim(client: httpx.AsyncClient, installation: str, **fields: Any) -> list[dict[str, Any]]:
@@ -85,7 +85,7 @@ async def claim(client: httpx.AsyncClient, installation: str, **fields: Any) -> 
 
 
 async def test_each_claimer_gets_only_its_own_runs() -> None:
-    async with running(dispatch("mine"), dispatch("theirs", "other"), by_agent()) as (_, client, steps):
+    async with sandbox_of(dispatch("mine"), dispatch("theirs", "other"), by_agent()) as (_, client, steps):
         mine = await start(client, steps, "dispatch")
         theirs = await start(client, steps, "other")
         agents = await start(client, steps, "create_vm")
@@ -98,7 +98,7 @@ async def test_each_claimer_gets_only_its_own_runs() -> None:
 
 
 async def test_claimed_run_has_the_rendered_invocation_method_and_ends_with_a_report() -> None:
-    async with running(dispatch("mine")) as (sandbox, client, steps):
+    async with sandbox_of(dispatch("mine")) as (sandbox, client, steps):
         run_id = await start(client, steps, "dispatch")
         (run,) = await claim(client, "mine", visibilityTimeoutMs=60000)
         assert run["payload"] == {
@@ -119,37 +119,11 @@ async def test_claimed_run_has_the_rendered_invocation_method_and_ends_with_a_re
 async def test_run_fails_when_its_action_names_no_installation() -> None:
     action = dispatch("mine")
     del action["invocationMethod"]["installationId"]
-    async with running(action) as (sandbox, client, _):
-        started = await client.post("/v1/actions/dispatch/runs", json={"properties": {"title": "a"}})
-        run = await asyncio.wait_for(sandbox.wait_for_end(started.json()["run"]["id"]), 10)
+    async with sandbox_of(action) as (sandbox, client, _):
+        response = await client.post("/v1/actions/dispatch/runs", json={"properties": {"title": "a"}})
+        run = await asyncio.wait_for(sandbox.wait_for_end(response.json()["run"]["id"]), 10)
     assert run.report.status == "FAILURE"
     assert "installationId" in (run.report.summary or "")
-
-
-@asynccontextmanager
-async def walking(
-    renderer: Renderer, document: dict[str, Any], **options: Any
-) -> AsyncIterator[tuple[Sandbox, httpx.AsyncClient]]:
-    async with (
-        sandbox_with(renders=renderer, workflows=[document], **options) as sandbox,
-        httpx.AsyncClient(base_url=sandbox.url, event_hooks={"response": [check_response]}) as client,
-    ):
-        client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
-        yield sandbox, client
-
-
-async def waiting(sandbox: Sandbox, client: httpx.AsyncClient) -> tuple[str, str]:
-    """Start a run and return its id, and that of its node run when that waits."""
-    started = await client.post("/v1/workflows/one/runs", json={"inputs": {}})
-    run_id = started.json()["workflowRun"]["identifier"]
-    run = await asyncio.wait_for(
-        sandbox.wait_for_workflow_run(
-            run_id,
-            lambda run: run.result is not None or (run.current is not None and run.current.progress == "waiting"),
-        ),
-        10,
-    )
-    return run_id, run.node_runs[-1].id
 
 
 async def claim_nodes(client: httpx.AsyncClient, installation: str) -> list[dict[str, Any]]:
@@ -159,8 +133,9 @@ async def claim_nodes(client: httpx.AsyncClient, installation: str) -> list[dict
 
 
 async def test_node_is_claimed_by_its_integration_alone_and_ends_with_its_report(renderer: Renderer) -> None:
-    async with walking(renderer, a_workflow()) as (sandbox, client):
-        run_id, node_run_id = await waiting(sandbox, client)
+    async with running(renderer, a_workflow()) as (sandbox, client):
+        run_id = await started(client)
+        node_run_id = await waiting(sandbox, run_id)
         assert sandbox.workflow_runs[run_id].result is None
         for other in (AGENT, "theirs"):
             assert await claim_nodes(client, other) == []
@@ -176,15 +151,13 @@ async def test_node_is_claimed_by_its_integration_alone_and_ends_with_its_report
         assert sandbox.workflow_runs[run_id].result is None
         report = {"status": "COMPLETED", "result": "SUCCESS", "output": {"id": 1}, "statusLabel": {"text": "Done"}}
         assert (await client.patch(path, json=report)).status_code == 200
-        run = await asyncio.wait_for(sandbox.wait_for_workflow_run(run_id), 10)
-    assert (str(run.result), run.node_runs[-1].output) == ("SUCCESS", {"id": 1})
+        run = await ended(sandbox, run_id)
+    assert (run.result, run.node_runs[-1].output) == ("SUCCESS", {"id": 1})
 
 
 async def test_node_fails_when_it_names_no_installation(renderer: Renderer) -> None:
-    async with walking(renderer, a_workflow(installationId="")) as (sandbox, client):
-        run_id, _ = await waiting(sandbox, client)
-        run = sandbox.workflow_runs[run_id]
-    assert str(run.result) == "FAILED"
+    run, _ = await run_workflow(renderer, a_workflow(installationId=""))
+    assert run.result == "FAILED"
     assert "installationId" in run.node_runs[-1].output["error"]["message"]
 
 
@@ -192,25 +165,25 @@ async def test_node_can_be_claimed_after_a_restart_and_keeps_its_status_label(
     renderer: Renderer, tmp_path: Path
 ) -> None:
     state = tmp_path / "state.db"
-    async with walking(renderer, a_workflow(), state=state) as (sandbox, client):
-        _, node_run_id = await waiting(sandbox, client)
+    async with running(renderer, a_workflow(), state=state) as (sandbox, client):
+        node_run_id = await waiting(sandbox, await started(client))
         label = {"statusLabel": {"text": "Rate limited"}}
         assert (await client.patch(f"/v1/workflows/nodes/runs/{node_run_id}", json=label)).status_code == 200
-    async with walking(renderer, a_workflow(), state=state) as (_, client):
+    async with running(renderer, a_workflow(), state=state) as (_, client):
         (claimed,) = await claim_nodes(client, "mine")
     assert (claimed["identifier"], claimed["statusLabel"]) == (node_run_id, {"text": "Rate limited"})
 
 
 @pytest.mark.parametrize("label", ["Done", {}, {"text": 1}, None])
 async def test_status_label_of_a_node_run_needs_a_text(renderer: Renderer, label: Any) -> None:
-    async with walking(renderer, a_workflow()) as (sandbox, client):
-        _, node_run_id = await waiting(sandbox, client)
+    async with running(renderer, a_workflow()) as (sandbox, client):
+        node_run_id = await waiting(sandbox, await started(client))
         call = client.patch(f"/v1/workflows/nodes/runs/{node_run_id}", json={"statusLabel": label})
         assert (await refusal(call))[2] == "body/statusLabel must be object with a text"
 
 
 async def test_status_label_of_an_unknown_node_run_is_shown(renderer: Renderer) -> None:
-    async with walking(renderer, a_workflow()) as (_, client):
+    async with running(renderer, a_workflow()) as (_, client):
         path = "/v1/workflows/nodes/runs/wfnr_0123456789abcdef"
         assert (await client.patch(path, json={"statusLabel": {"text": "Running"}})).status_code == 200
         assert (await client.get(path)).json()["nodeRun"]["statusLabel"] == {"text": "Running"}

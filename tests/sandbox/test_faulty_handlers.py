@@ -13,6 +13,7 @@ from port_hook_cli.sandbox import RunEvent, Sending
 from port_hook_cli.workflows.run import WorkflowRun
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox.faulty_handlers import FAULTS, faulty_handler
+from tests.sandbox.workflow_runs import run_workflow, running, started
 from tests.sandbox_clients import a_client
 from tests.sandboxes import one_node, sandbox_with
 
@@ -35,8 +36,8 @@ async def test_run_ends_as_documented(fault: str, synchronized: bool) -> None:
         action["invocationMethod"] = {"type": "WEBHOOK", "url": url, "synchronized": synchronized}
         options: dict[str, Any] = {"invoker": PlainInvoker(), "sending": SENDING, "on_run": on_run}
         async with sandbox_with(actions=[action], **options) as sandbox, a_client(sandbox) as client:
-            started = await client.post("/v1/actions/create_vm/runs", json={"properties": {"title": "x"}})
-            run_id = started.json()["run"]["id"]
+            response = await client.post("/v1/actions/create_vm/runs", json={"properties": {"title": "x"}})
+            run_id = response.json()["run"]["id"]
             if fault in RESPONDED and not synchronized:
                 await asyncio.wait_for(logged.wait(), 10)
                 run = sandbox.runs[run_id]
@@ -55,14 +56,8 @@ async def test_run_ends_as_documented(fault: str, synchronized: bool) -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_synchronized_node_ends_as_documented(renderer: Renderer, fault: str, on_timeout: str) -> None:
     async with faulty_handler(fault) as url:
-        documents = [one_node(type="WEBHOOK", url=url, onTimeout=on_timeout)]
-        async with (
-            sandbox_with(workflows=documents, renders=renderer, sending=SENDING) as sandbox,
-            a_client(sandbox) as client,
-        ):
-            started = await client.post("/v1/workflows/one/runs", json={"inputs": {}})
-            run_id = started.json()["workflowRun"]["identifier"]
-            run = await asyncio.wait_for(sandbox.wait_for_workflow_run(run_id), 10)
+        document = one_node(type="WEBHOOK", url=url, onTimeout=on_timeout)
+        run, _ = await run_workflow(renderer, document, sending=SENDING)
     node = next(each for each in run.node_runs if each.node == "do")
     if fault in LATE and on_timeout == "continue":
         assert (str(node.result), node.output, str(run.result)) == ("SUCCESS", {"timeout": True}, "SUCCESS")
@@ -76,12 +71,8 @@ async def test_asynchronous_node_waits_for_a_report_only_after_a_timeout(rendere
         return run.result is not None or (run.current is not None and run.current.progress == "waiting")
 
     async with faulty_handler(fault) as url:
-        documents = [one_node(type="WEBHOOK", url=url, onTimeout="continue", synchronized=False)]
-        async with (
-            sandbox_with(workflows=documents, renders=renderer, sending=SENDING) as sandbox,
-            a_client(sandbox) as client,
-        ):
-            started = await client.post("/v1/workflows/one/runs", json={"inputs": {}})
-            run_id = started.json()["workflowRun"]["identifier"]
+        document = one_node(type="WEBHOOK", url=url, onTimeout="continue", synchronized=False)
+        async with running(renderer, document, sending=SENDING) as (sandbox, client):
+            run_id = await started(client)
             run = await asyncio.wait_for(sandbox.wait_for_workflow_run(run_id, is_settled), 10)
     assert (str(run.result) == "FAILED") is (fault not in LATE)

@@ -25,6 +25,7 @@ from tests.factories import NOW, RUN_ID
 from tests.kafka_clusters import running_tansu, tansu_program
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox.test_run_starts import Steps
+from tests.sandbox.workflow_runs import ended, run_workflow, started, waiting
 from tests.sandbox_clients import a_client
 from tests.sandboxes import one_node, sandbox_with
 from tests.servers import handler
@@ -154,46 +155,36 @@ async def test_array_is_published_without_a_signature() -> None:
         assert await asyncio.to_thread(topic.next) == b"[1,2]"
 
 
-async def test_kafka_node_publishes_its_payload_and_ends_with_a_report() -> None:
+async def test_kafka_node_publishes_its_payload_and_ends_with_a_report(renderer: Renderer) -> None:
     workflow = one_node(type="KAFKA", payload={"service": "{{ .outputs.trigger.service }}"})
-    with Renderer() as renders:
-        async with publishing(workflows=[workflow], renders=renders) as (sandbox, client, topic, steps):
-            run_id, node_run_id = await start_workflow(sandbox, client)
-            message = await next_message(sandbox, topic)
-            assert message["payload"] == {"service": "cart"}
-            assert message["context"] == {"workflowRunId": run_id, "nodeRunId": node_run_id}
-            step = await steps.reach("waits for a report")
-            assert "published to" in step.note
-            assert "Port does not document what it puts around the payload" in step.note
-            await report(client, node_run_id, output={"ok": True})
-            run = await sandbox.wait_for_workflow_run(run_id)
-            assert (str(run.result), run.node_runs[-1].output) == ("SUCCESS", {"ok": True})
+    async with publishing(workflows=[workflow], renders=renderer) as (sandbox, client, topic, steps):
+        run_id = await started(client, service="cart")
+        node_run_id = await waiting(sandbox, run_id)
+        message = await next_message(sandbox, topic)
+        assert message["payload"] == {"service": "cart"}
+        assert message["context"] == {"workflowRunId": run_id, "nodeRunId": node_run_id}
+        step = await steps.reach("waits for a report")
+        assert "published to" in step.note
+        assert "Port does not document what it puts around the payload" in step.note
+        await report(client, node_run_id, output={"ok": True})
+        run = await ended(sandbox, run_id)
+        assert (run.result, run.node_runs[-1].output) == ("SUCCESS", {"ok": True})
 
 
-async def test_webhook_node_for_the_agent_is_published_and_ends_with_its_report() -> None:
+async def test_webhook_node_for_the_agent_is_published_and_ends_with_its_report(renderer: Renderer) -> None:
     workflow = one_node(type="WEBHOOK", url="http://127.0.0.1:1/do", agent=True, body={"cpu": 2})
-    with Renderer() as renders:
-        async with publishing(workflows=[workflow], renders=renders) as (sandbox, client, topic, steps):
-            run_id, node_run_id = await start_workflow(sandbox, client)
-            message = await next_message(sandbox, topic)
-            assert message["context"]["runId"] == node_run_id
-            assert message["context"]["nodeConfig"]["body"] == {"cpu": 2}
-            assert message["payload"]["action"]["invocationMethod"]["agent"] is True
-            await steps.reach("waits for Port's agent")
-            claimed = await client.post("/v1/workflows/runs/claim-pending", json={"installationId": "a", "limit": 5})
-            assert claimed.json()["nodeRuns"] == []
-            await report(client, node_run_id)
-            assert str((await sandbox.wait_for_workflow_run(run_id)).result) == "SUCCESS"
-
-
-async def start_workflow(sandbox: Sandbox, client: httpx.AsyncClient) -> tuple[str, str]:
-    """Start a run of the workflow `one`; return its id and that of its second node's run."""
-    started = await client.post("/v1/workflows/one/runs", json={"inputs": {"service": "cart"}})
-    run_id = str(started.json()["workflowRun"]["identifier"])
-    async with asyncio.timeout(25):
-        run = await sandbox.wait_for_workflow_run(run_id, lambda run: run.current is not None)
-    assert run.current is not None
-    return run_id, run.current.id
+    async with publishing(workflows=[workflow], renders=renderer) as (sandbox, client, topic, steps):
+        run_id = await started(client, service="cart")
+        node_run_id = await waiting(sandbox, run_id)
+        message = await next_message(sandbox, topic)
+        assert message["context"]["runId"] == node_run_id
+        assert message["context"]["nodeConfig"]["body"] == {"cpu": 2}
+        assert message["payload"]["action"]["invocationMethod"]["agent"] is True
+        await steps.reach("waits for Port's agent")
+        claimed = await client.post("/v1/workflows/runs/claim-pending", json={"installationId": "a", "limit": 5})
+        assert claimed.json()["nodeRuns"] == []
+        await report(client, node_run_id)
+        assert (await ended(sandbox, run_id)).result == "SUCCESS"
 
 
 async def report(client: httpx.AsyncClient, node_run_id: str, **fields: Any) -> None:
@@ -224,17 +215,11 @@ async def test_run_fails_when_its_message_is_not_confirmed(method: Mapping[str, 
 
 
 @pytest.mark.parametrize("config", [{"type": "KAFKA"}, {"type": "WEBHOOK", "url": "http://127.0.0.1:1", "agent": True}])
-async def test_node_fails_when_its_message_is_not_confirmed(config: Mapping[str, Any]) -> None:
-    with Renderer() as renders:
-        async with (
-            AwayAfterStart(plain(f"127.0.0.1:{free_port()}"), timeout_s=0.5) as publisher,
-            sandbox_with(publisher=publisher, renders=renders, workflows=[one_node(**config)]) as sandbox,
-            a_client(sandbox) as client,
-        ):
-            run_id, _ = await start_workflow(sandbox, client)
-            run = await sandbox.wait_for_workflow_run(run_id)
-            assert str(run.result) == "FAILED"
-            assert "did not confirm the message" in str(run.node_runs[-1].output)
+async def test_node_fails_when_its_message_is_not_confirmed(renderer: Renderer, config: Mapping[str, Any]) -> None:
+    async with AwayAfterStart(plain(f"127.0.0.1:{free_port()}"), timeout_s=0.5) as publisher:
+        run, _ = await run_workflow(renderer, one_node(**config), publisher=publisher)
+    assert run.result == "FAILED"
+    assert "did not confirm the message" in str(run.node_runs[-1].output)
 
 
 async def test_sandbox_does_not_start_without_its_broker() -> None:
@@ -278,8 +263,8 @@ async def run_of(actions: list[dict[str, Any]], **options: Any) -> tuple[dict[st
     options = {"invoker": PlainInvoker(), **options}
     async with sandbox_with(actions=actions, **options) as sandbox, a_client(sandbox) as client:
         path = f"/v1/actions/{actions[0]['identifier']}/runs"
-        started = await client.post(path, json={"properties": {"title": "dev-env"}})
-        run_id = started.json()["run"]["id"]
+        response = await client.post(path, json={"properties": {"title": "dev-env"}})
+        run_id = response.json()["run"]["id"]
         run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)
         return run.document(), sandbox
 
@@ -334,8 +319,8 @@ async def test_action_starts_a_run_of_another_one_as_the_user_that_its_url_names
         outer = own_api_action("outer", url, body={"properties": {"title": "from outer"}})
         options: dict[str, Any] = {"invoker": PlainInvoker()}
         async with sandbox_with(actions=[outer, notify], **options) as sandbox, a_client(sandbox) as client:
-            started = await client.post("/v1/actions/outer/runs", json={"properties": {"title": "dev-env"}})
-            first = await asyncio.wait_for(sandbox.wait_for_end(started.json()["run"]["id"]), 10)
+            response = await client.post("/v1/actions/outer/runs", json={"properties": {"title": "dev-env"}})
+            first = await asyncio.wait_for(sandbox.wait_for_end(response.json()["run"]["id"]), 10)
             second = await asyncio.wait_for(sandbox.wait_for_end(first.report.response["run"]["id"]), 10)
         assert (second.start.action, second.report.status, second.start.user_email) == (
             "notify",
@@ -396,9 +381,7 @@ async def test_allow_remote_does_not_let_a_call_of_ports_own_api_leave_the_machi
 async def test_node_of_a_workflow_calls_ports_own_api_and_its_output_is_the_response(renderer: Renderer) -> None:
     body = {"identifier": "{{ .workflow.identifier }}"}
     document = one_node(type="WEBHOOK", url=f"{OURS}/blueprints/vm/entities", body=body)
-    async with sandbox_with(renders=renderer, workflows=[document]) as sandbox, a_client(sandbox) as client:
-        started = await client.post("/v1/workflows/one/runs", json={"inputs": {}})
-        run = await asyncio.wait_for(sandbox.wait_for_workflow_run(started.json()["workflowRun"]["identifier"]), 10)
-    assert str(run.result) == "SUCCESS"
+    run, _ = await run_workflow(renderer, document)
+    assert run.result == "SUCCESS"
     response = run.node_runs[-1].output["response"]
     assert (response["status"], response["data"]["entity"]["identifier"]) == (201, "one")

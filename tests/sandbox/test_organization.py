@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,9 +13,10 @@ import pytest
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.sandbox import ApiEvent, Sandbox
+from tests.sandbox.workflow_runs import ended, running, started
 from tests.sandbox_clients import a_client, refusal
-from tests.sandboxes import one_node, sandbox_with
-from tests.servers import handler
+from tests.sandboxes import one_node, sandbox_with, saved_state
+from tests.servers import Handler
 
 
 @pytest.fixture
@@ -99,15 +99,12 @@ async def test_invalid_secret_is_rejected(client: httpx.AsyncClient, body: Any, 
     assert fault in message
 
 
-async def test_workflow_sees_a_secret_that_was_created_through_the_api() -> None:
-    with Renderer() as renderer, handler() as backend:
-        document = one_node(type="WEBHOOK", url=backend.url, body={"key": "{{ .secrets.LATER }}"})
-        async with sandbox_with(renders=renderer, workflows=[document]) as sandbox, a_client(sandbox) as client:
-            await client.post("/v1/organization/secrets", json={"secretName": "LATER", "secretValue": "hush"})
-            started = await client.post("/v1/workflows/one/runs", json={"inputs": {}})
-            run_id = started.json()["workflowRun"]["identifier"]
-            await asyncio.wait_for(sandbox.wait_for_workflow_run(run_id), 10)
-    assert json.loads(backend.requests[0].body) == {"key": "hush"}
+async def test_workflow_sees_a_secret_that_was_created_through_the_api(renderer: Renderer, webhook: Handler) -> None:
+    document = one_node(type="WEBHOOK", url=webhook.url, body={"key": "{{ .secrets.LATER }}"})
+    async with running(renderer, document) as (sandbox, client):
+        await client.post("/v1/organization/secrets", json={"secretName": "LATER", "secretValue": "hush"})
+        await ended(sandbox, await started(client))
+    assert json.loads(webhook.requests[0].body) == {"key": "hush"}
 
 
 async def test_team_is_created_once_with_known_and_unknown_users(client: httpx.AsyncClient) -> None:
@@ -247,17 +244,13 @@ async def test_page_is_created_and_deleted(client: httpx.AsyncClient) -> None:
     assert (await refusal(client.delete("/v1/pages/home")))[0] == 404
 
 
-def content_of(folder: Path) -> bytes:
-    return b"".join(each.read_bytes() for each in folder.glob("state.db*"))
-
-
 async def test_state_file_keeps_teams_and_permissions_but_no_secrets(tmp_path: Path) -> None:
     file = tmp_path / "state.db"
     async with Sandbox.start(state=file) as sandbox, a_client(sandbox) as client:
         await client.post("/v1/teams", json={"name": "data"})
         await client.patch("/v1/actions/create_vm/permissions", json={"execute": {"roles": ["Member"]}})
         await client.post("/v1/organization/secrets", json={"secretName": "KEY", "secretValue": "hush-hush"})
-    assert b"hush-hush" not in content_of(tmp_path)
+    assert b"hush-hush" not in saved_state(tmp_path)
     async with Sandbox.start(state=file) as sandbox, a_client(sandbox) as client:
         assert (await client.get("/v1/teams/data")).status_code == 200
         permissions = (await client.get("/v1/actions/create_vm/permissions")).json()["permissions"]

@@ -23,7 +23,7 @@ from port_hook_cli.trigger.open_invoker import SandboxInvoker, invoking
 from tests.factories import NOW
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox_clients import a_client, refusal
-from tests.sandboxes import sandbox_with
+from tests.sandboxes import sandbox_with, saved_state
 from tests.servers import Handler, handler
 
 RUNS = "/v1/actions/create_vm/runs"
@@ -472,10 +472,6 @@ def serving(
     return sandbox_with(actions=[action], invoker=invoker, secrets=secrets, **options)
 
 
-def saved(folder: Path) -> bytes:
-    return b"".join(path.read_bytes() for path in folder.glob("state.db*"))
-
-
 async def test_secrets_are_sent_in_url_headers_and_body_and_masked_elsewhere(
     invoker: SandboxInvoker, tmp_path: Path
 ) -> None:
@@ -497,7 +493,7 @@ async def test_secrets_are_sent_in_url_headers_and_body_and_masked_elsewhere(
     assert payload["body"] == {"key": "***"}
     assert any(event.note == "sending POST ***/api/now?k=***" for event in events)
     assert KEY not in repr(events)
-    assert KEY.encode() not in saved(tmp_path)
+    assert KEY.encode() not in saved_state(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -520,7 +516,7 @@ async def test_failure_of_a_run_quotes_no_secret(
     assert (run.report.status, f"and {host} is another one" in (run.report.summary or "")) == ("FAILURE", True)
     hidden = secret.removeprefix("https://")
     assert hidden not in logs
-    assert hidden.encode() not in saved(tmp_path)
+    assert hidden.encode() not in saved_state(tmp_path)
 
 
 async def test_agent_claims_a_request_with_its_secrets(invoker: SandboxInvoker, tmp_path: Path) -> None:
@@ -536,4 +532,4 @@ async def test_agent_claims_a_request_with_its_secrets(invoker: SandboxInvoker, 
         shown = (await client.get(f"/v1/actions/runs/{run_id}")).json()["run"]
     assert [run["payload"]["headers"]["X-Key"] for run in claimed.json()["runs"]] == [KEY]
     assert shown["payload"]["headers"]["X-Key"] == "***"
-    assert KEY.encode() not in saved(tmp_path)
+    assert KEY.encode() not in saved_state(tmp_path)

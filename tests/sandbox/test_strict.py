@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,6 +12,7 @@ from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.errors import UsageError
 from port_hook_cli.sandbox import Sandbox
 from tests.factories import RUN_ID
+from tests.sandbox.workflow_runs import run_workflow
 from tests.sandbox_clients import a_client, refusal
 from tests.sandboxes import one_node, sandbox_with
 
@@ -142,12 +142,8 @@ async def test_upsert_entity_node_fails_when_a_part_of_its_entity_is_not_an_obje
 async def test_upsert_entity_node_fails_when_its_entity_does_not_match_the_blueprint(renderer: Renderer) -> None:
     mapping = {"identifier": "dev", "properties": {"ram": 1}}
     document = one_node(type="UPSERT_ENTITY", blueprintIdentifier="vm", mapping=mapping)
-    serving = sandbox_with(strict=True, blueprints=[TEAM, VM], workflows=[document], renders=renderer)
-    async with serving as sandbox, a_client(sandbox) as client:
-        started = await client.post("/v1/workflows/one/runs", json={"inputs": {}})
-        run_id = started.json()["workflowRun"]["identifier"]
-        run = await asyncio.wait_for(sandbox.wait_for_workflow_run(run_id), 10)
-    assert str(run.result) == "FAILED"
+    run, _ = await run_workflow(renderer, document, strict=True, blueprints=[TEAM, VM])
+    assert run.result == "FAILED"
     assert "found 'ram'" in run.node_runs[-1].output["error"]["message"]
 
 

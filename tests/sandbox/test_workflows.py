@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from aiohttp import web
 
 from port_hook_cli.engines.renderer import Renderer
-from port_hook_cli.sandbox import Sandbox
-from tests.port_workflows_openapi import check_response, faults, require_workflows_openapi
-from tests.sandbox_clients import refusal, token_of
-from tests.sandboxes import one_node, sandbox_with
+from tests.port_workflows_openapi import faults, require_workflows_openapi
+from tests.sandbox.workflow_runs import ended, run_workflow, running, started, waiting
+from tests.sandbox_clients import refusal
+from tests.sandboxes import one_node, saved_state
 from tests.servers import application
 
 OURS = "https://api.getport.io/v1"
@@ -105,443 +102,318 @@ def backend() -> Iterator[Backend]:
         yield found
 
 
-@asynccontextmanager
-async def running(
-    renderer: Renderer, *workflows: Any, **options: Any
-) -> AsyncIterator[tuple[Sandbox, httpx.AsyncClient]]:
-    hooks = {"response": [check_response]}
-    async with (
-        sandbox_with(renders=renderer, workflows=workflows, **options) as sandbox,
-        httpx.AsyncClient(base_url=sandbox.url, event_hooks=hooks) as client,
-    ):
-        client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
-        yield sandbox, client
+async def test_a_workflow_is_created_read_replaced_and_deleted(renderer: Renderer) -> None:
+    async with running(renderer) as (_, client):
+        made = (await client.post("/v1/workflows", json=deploy("http://127.0.0.1:1"))).json()["workflow"]
+        assert (made["identifier"], made["version"]) == ("deploy", 1)
+        assert (await refusal(client.post("/v1/workflows", json=deploy("x://"))))[:2] == (409, "identifier_taken")
+        changed = {**deploy("http://127.0.0.1:2"), "title": "Other"}
+        replaced = (await client.put("/v1/workflows/deploy", json=changed)).json()["workflow"]
+        assert (replaced["title"], replaced["version"], replaced["createdAt"]) == ("Other", 2, made["createdAt"])
+        listed = (await client.get("/v1/workflows")).json()["workflows"]
+        assert [each["identifier"] for each in listed] == ["deploy"]
+        node = (await client.get("/v1/workflows/deploy/nodes/check")).json()["node"]
+        assert node["config"]["url"] == "http://127.0.0.1:2/check"
+        triggers = (await client.get("/v1/workflows/self-service-triggers")).json()["triggers"]
+        assert [each["node"]["identifier"] for each in triggers] == ["start"]
+        assert (await client.delete("/v1/workflows/deploy")).status_code == 200
+        assert (await refusal(client.get("/v1/workflows/deploy")))[:2] == (404, "not_found")
 
 
-async def started(client: httpx.AsyncClient, workflow: str = "one", **inputs: Any) -> str:
-    response = await client.post(f"/v1/workflows/{workflow}/runs", json={"inputs": inputs})
-    assert response.status_code == 201, response.text
-    return str(response.json()["workflowRun"]["identifier"])
+async def test_sandbox_responds_422_with_the_reason_to_a_workflow_that_port_would_reject(renderer: Renderer) -> None:
+    async with running(renderer) as (_, client):
+        document = deploy("http://127.0.0.1:1")
+        document["connections"][0]["targetIdentifier"] = "nowhere"
+        status, _, message = await refusal(client.post("/v1/workflows", json=document))
+        assert (status, "a node that it does not have: nowhere" in message) == (422, True)
 
 
-async def logs_of(client: httpx.AsyncClient, run_id: str) -> list[str]:
-    """Return the messages of all logs of a run."""
-    logs = (await client.get(f"/v1/workflows/runs/{run_id}/logs")).json()["logs"]
-    return [str(log["message"]) for log in logs]
-
-
-async def waiting(sandbox: Sandbox, run_id: str, node: str) -> str:
-    """Return the id of the node run that waits."""
-    run = await asyncio.wait_for(
-        sandbox.wait_for_workflow_run(
-            run_id,
-            lambda run: run.current is not None and (run.current.node, run.current.progress) == (node, "waiting"),
-        ),
-        10,
-    )
-    assert run.current is not None
-    return run.current.id
-
-
-async def ended(sandbox: Sandbox, run_id: str) -> str:
-    run = await asyncio.wait_for(sandbox.wait_for_workflow_run(run_id), 10)
-    return str(run.result)
-
-
-def test_a_workflow_is_created_read_replaced_and_deleted(renderer: Renderer) -> None:
-    async def check() -> None:
-        async with running(renderer) as (_, client):
-            made = (await client.post("/v1/workflows", json=deploy("http://127.0.0.1:1"))).json()["workflow"]
-            assert (made["identifier"], made["version"]) == ("deploy", 1)
-            assert (await refusal(client.post("/v1/workflows", json=deploy("x://"))))[:2] == (409, "identifier_taken")
-            changed = {**deploy("http://127.0.0.1:2"), "title": "Other"}
-            replaced = (await client.put("/v1/workflows/deploy", json=changed)).json()["workflow"]
-            assert (replaced["title"], replaced["version"], replaced["createdAt"]) == ("Other", 2, made["createdAt"])
-            listed = (await client.get("/v1/workflows")).json()["workflows"]
-            assert [each["identifier"] for each in listed] == ["deploy"]
-            node = (await client.get("/v1/workflows/deploy/nodes/check")).json()["node"]
-            assert node["config"]["url"] == "http://127.0.0.1:2/check"
-            triggers = (await client.get("/v1/workflows/self-service-triggers")).json()["triggers"]
-            assert [each["node"]["identifier"] for each in triggers] == ["start"]
-            assert (await client.delete("/v1/workflows/deploy")).status_code == 200
-            assert (await refusal(client.get("/v1/workflows/deploy")))[:2] == (404, "not_found")
-
-    asyncio.run(check())
-
-
-def test_sandbox_responds_422_with_the_reason_to_a_workflow_that_port_would_reject(renderer: Renderer) -> None:
-    async def check() -> None:
-        async with running(renderer) as (_, client):
-            document = deploy("http://127.0.0.1:1")
-            document["connections"][0]["targetIdentifier"] = "nowhere"
-            status, _, message = await refusal(client.post("/v1/workflows", json=document))
-            assert (status, "a node that it does not have: nowhere" in message) == (422, True)
-
-    asyncio.run(check())
-
-
-def test_run_follows_its_graph_and_ends_when_its_asynchronous_node_is_reported(
+async def test_run_follows_its_graph_and_ends_when_its_asynchronous_node_is_reported(
     renderer: Renderer, backend: Backend
 ) -> None:
-    async def check() -> None:
-        async with running(renderer, deploy(backend.url), secrets={"HOOK": "k1"}) as (sandbox, client):
-            run_id = await started(client, "deploy", service="cart")
-            node_run_id = await waiting(sandbox, run_id, "ship")
-            assert backend.requests == [
-                ("/check", {"service": "cart"}, "k1"),
-                ("/ship", {"nodeRunId": node_run_id}, None),
-            ]
-            path = f"/v1/workflows/nodes/runs/{node_run_id}"
-            begun = {"status": "IN_PROGRESS", "externalRunId": "job-7", "output": {"id": "d1"}}
-            assert (await client.patch(path, json=begun)).status_code == 200
-            logs = {"logs": [{"level": "INFO", "message": "shipping"}]}
-            assert (await client.post(f"{path}/logs", json=logs)).status_code == 201
-            found = (await client.get("/v1/workflows/nodes/runs", params={"external_run_id": "job-7"})).json()
-            assert [each["identifier"] for each in found["nodeRuns"]] == [node_run_id]
-            assert (await client.patch(path, json={"status": "COMPLETED", "result": "SUCCESS"})).status_code == 200
-            assert await ended(sandbox, run_id) == "SUCCESS"
-            shown = (await client.get(f"/v1/workflows/runs/{run_id}")).json()["workflowRun"]
-            assert [each["node"]["identifier"] for each in shown["nodeRuns"]] == [
-                "start", "check", "is_ready", "ship", "record",
-            ]  # fmt: skip
-            assert shown["workflow"]["identifier"] == shown["workflowVersion"]["workflow"]["identifier"] == "deploy"
-            assert [each["nodeTitle"] for each in shown["nodeRuns"][:3]] == [None, "Check the service", None]
-            assert shown["nodeRuns"][1]["output"] == {"response": {"status": 200, "data": {"ready": True}}}
-            assert sandbox.entities["deployment", "d1"]["properties"] == {"ok": True}
-            messages = (await client.get(f"/v1/workflows/runs/{run_id}/logs")).json()["logs"]
-            assert [each["message"] for each in messages] == ["shipping"]
-            assert (await client.patch(path, json={"status": "IN_PROGRESS"})).status_code == 422
-
-    asyncio.run(check())
+    async with running(renderer, deploy(backend.url), secrets={"HOOK": "k1"}) as (sandbox, client):
+        run_id = await started(client, "deploy", service="cart")
+        node_run_id = await waiting(sandbox, run_id, "ship")
+        assert backend.requests == [
+            ("/check", {"service": "cart"}, "k1"),
+            ("/ship", {"nodeRunId": node_run_id}, None),
+        ]
+        path = f"/v1/workflows/nodes/runs/{node_run_id}"
+        begun = {"status": "IN_PROGRESS", "externalRunId": "job-7", "output": {"id": "d1"}}
+        assert (await client.patch(path, json=begun)).status_code == 200
+        logs = {"logs": [{"level": "INFO", "message": "shipping"}]}
+        assert (await client.post(f"{path}/logs", json=logs)).status_code == 201
+        found = (await client.get("/v1/workflows/nodes/runs", params={"external_run_id": "job-7"})).json()
+        assert [each["identifier"] for each in found["nodeRuns"]] == [node_run_id]
+        assert (await client.patch(path, json={"status": "COMPLETED", "result": "SUCCESS"})).status_code == 200
+        assert (await ended(sandbox, run_id)).result == "SUCCESS"
+        shown = (await client.get(f"/v1/workflows/runs/{run_id}")).json()["workflowRun"]
+        assert [each["node"]["identifier"] for each in shown["nodeRuns"]] == [
+            "start", "check", "is_ready", "ship", "record",
+        ]  # fmt: skip
+        assert shown["workflow"]["identifier"] == shown["workflowVersion"]["workflow"]["identifier"] == "deploy"
+        assert [each["nodeTitle"] for each in shown["nodeRuns"][:3]] == [None, "Check the service", None]
+        assert shown["nodeRuns"][1]["output"] == {"response": {"status": 200, "data": {"ready": True}}}
+        assert sandbox.entities["deployment", "d1"]["properties"] == {"ok": True}
+        messages = (await client.get(f"/v1/workflows/runs/{run_id}/logs")).json()["logs"]
+        assert [each["message"] for each in messages] == ["shipping"]
+        assert (await client.patch(path, json={"status": "IN_PROGRESS"})).status_code == 422
 
 
-def test_report_of_completed_without_a_result_is_rejected(renderer: Renderer, backend: Backend) -> None:
-    async def check() -> None:
-        document = one_node(type="WEBHOOK", url=f"{backend.url}/do", synchronized=False, body={})
-        async with running(renderer, document) as (sandbox, client):
-            node_run_id = await waiting(sandbox, await started(client), "do")
-            path = f"/v1/workflows/nodes/runs/{node_run_id}"
-            status, _, message = await refusal(client.patch(path, json={"status": "COMPLETED"}))
-            assert (status, "'result'" in message) == (422, True)
-
-    asyncio.run(check())
+async def test_report_of_completed_without_a_result_is_rejected(renderer: Renderer, backend: Backend) -> None:
+    document = one_node(type="WEBHOOK", url=f"{backend.url}/do", synchronized=False, body={})
+    async with running(renderer, document) as (sandbox, client):
+        node_run_id = await waiting(sandbox, await started(client))
+        path = f"/v1/workflows/nodes/runs/{node_run_id}"
+        status, _, message = await refusal(client.patch(path, json={"status": "COMPLETED"}))
+        assert (status, "'result'" in message) == (422, True)
 
 
-def test_start_responds_422_to_invalid_inputs_and_404_to_an_unknown_workflow(renderer: Renderer) -> None:
-    async def check() -> None:
-        async with running(renderer, deploy("http://127.0.0.1:1")) as (_, client):
-            path = "/v1/workflows/deploy/runs"
-            assert (await refusal(client.post(path, json={"inputs": {}})))[0] == 422
-            assert (await refusal(client.post(path, json={"inputs": {"service": "a", "x": 1}})))[0] == 422
-            assert (await refusal(client.post("/v1/workflows/other/runs", json={})))[0] == 404
-
-    asyncio.run(check())
+async def test_start_responds_422_to_invalid_inputs_and_404_to_an_unknown_workflow(renderer: Renderer) -> None:
+    async with running(renderer, deploy("http://127.0.0.1:1")) as (_, client):
+        path = "/v1/workflows/deploy/runs"
+        assert (await refusal(client.post(path, json={"inputs": {}})))[0] == 422
+        assert (await refusal(client.post(path, json={"inputs": {"service": "a", "x": 1}})))[0] == 422
+        assert (await refusal(client.post("/v1/workflows/other/runs", json={})))[0] == 404
 
 
-def test_run_list_is_filtered_and_sorted_newest_first_without_outputs(renderer: Renderer, backend: Backend) -> None:
-    async def check() -> None:
-        document = one_node(type="WEBHOOK", url=f"{backend.url}/do", body={})
-        async with running(renderer, document, deploy(backend.url)) as (sandbox, client):
-            first, second = await started(client), await started(client)
-            for run_id in (first, second):
-                assert await ended(sandbox, run_id) == "SUCCESS"
-            other = await started(client, "deploy", service="cart")
-            query = {"workflowIdentifiers": "one", "results": "SUCCESS", "unknown": "x"}
-            listed = (await client.get("/v1/workflows/runs", params=query)).json()["workflowRuns"]
-            assert [each["identifier"] for each in listed] == [second, first]
-            assert listed[0]["nodeRuns"][1]["output"] == {}
-            assert listed[0]["workflowVersion"]["workflow"]["identifier"] == "one"
-            page = (await client.get("/v1/workflows/runs", params={"limit": 1, "offset": 0})).json()["workflowRuns"]
-            assert [each["identifier"] for each in page] == [other]
-            for limit in ("x", "-1", "\u00b2", "1" * 10):
-                refused = await client.get("/v1/workflows/runs", params={"limit": limit})
-                assert refused.status_code == 422
-                assert "querystring/limit must be a whole number" in refused.text
-
-    asyncio.run(check())
-
-
-def test_canceled_run_ends_and_accepts_no_updates(renderer: Renderer, backend: Backend) -> None:
-    async def check() -> None:
-        document = one_node(type="WEBHOOK", url=f"{backend.url}/do", synchronized=False, body={})
-        async with running(renderer, document) as (sandbox, client):
-            run_id = await started(client)
-            node_run_id = await waiting(sandbox, run_id, "do")
-            assert (await client.post(f"/v1/workflows/runs/{run_id}/cancel")).status_code == 200
-            assert await ended(sandbox, run_id) == "CANCELLED"
-            assert (await client.post(f"/v1/workflows/runs/{run_id}/cancel")).status_code == 422
-            path = f"/v1/workflows/nodes/runs/{node_run_id}"
-            assert (await client.patch(path, json={"status": "IN_PROGRESS"})).status_code == 422
-
-    asyncio.run(check())
+async def test_run_list_is_filtered_and_sorted_newest_first_without_outputs(
+    renderer: Renderer, backend: Backend
+) -> None:
+    document = one_node(type="WEBHOOK", url=f"{backend.url}/do", body={})
+    async with running(renderer, document, deploy(backend.url)) as (sandbox, client):
+        first, second = await started(client), await started(client)
+        for run_id in (first, second):
+            assert (await ended(sandbox, run_id)).result == "SUCCESS"
+        other = await started(client, "deploy", service="cart")
+        query = {"workflowIdentifiers": "one", "results": "SUCCESS", "unknown": "x"}
+        listed = (await client.get("/v1/workflows/runs", params=query)).json()["workflowRuns"]
+        assert [each["identifier"] for each in listed] == [second, first]
+        assert listed[0]["nodeRuns"][1]["output"] == {}
+        assert listed[0]["workflowVersion"]["workflow"]["identifier"] == "one"
+        page = (await client.get("/v1/workflows/runs", params={"limit": 1, "offset": 0})).json()["workflowRuns"]
+        assert [each["identifier"] for each in page] == [other]
+        for limit in ("x", "-1", "\u00b2", "1" * 10):
+            refused = await client.get("/v1/workflows/runs", params={"limit": limit})
+            assert refused.status_code == 422
+            assert "querystring/limit must be a whole number" in refused.text
 
 
-def test_input_node_waits_for_the_number_of_responders_of_its_outlet(renderer: Renderer) -> None:
-    async def check() -> None:
-        outlets = [{"identifier": "approve", "title": "Approve", "numOfResponders": 2}]
-        async with running(renderer, one_node(type="INPUT", outlets=outlets)) as (sandbox, client):
-            run_id = await started(client)
-            run = await asyncio.wait_for(
-                sandbox.wait_for_workflow_run(run_id, lambda run: run.current is not None and run.current.node == "do"),
-                10,
-            )
-            assert run.current is not None
-            path = f"/v1/workflows/nodes/runs/{run.current.id}/responses"
-            assert (await refusal(client.post(path, json={"buttonIdentifier": "maybe"})))[0] == 422
-            for _ in range(2):
-                response = await client.post(path, json={"buttonIdentifier": "approve", "inputs": {"reason": "ok"}})
-                assert response.status_code == 200
-            assert await ended(sandbox, run_id) == "SUCCESS"
-            assert (await client.post(path, json={"buttonIdentifier": "approve"})).status_code == 409
-            output = sandbox.workflow_runs[run_id].node_runs[-1].output
-            assert output["selectedOutlet"] == {"identifier": "approve"}
-            assert len(output["responses"]) == 2
+async def test_canceled_run_ends_and_accepts_no_updates(renderer: Renderer, backend: Backend) -> None:
+    document = one_node(type="WEBHOOK", url=f"{backend.url}/do", synchronized=False, body={})
+    async with running(renderer, document) as (sandbox, client):
+        run_id = await started(client)
+        node_run_id = await waiting(sandbox, run_id)
+        assert (await client.post(f"/v1/workflows/runs/{run_id}/cancel")).status_code == 200
+        assert (await ended(sandbox, run_id)).result == "CANCELLED"
+        assert (await client.post(f"/v1/workflows/runs/{run_id}/cancel")).status_code == 422
+        path = f"/v1/workflows/nodes/runs/{node_run_id}"
+        assert (await client.patch(path, json={"status": "IN_PROGRESS"})).status_code == 422
 
-    asyncio.run(check())
+
+async def test_input_node_waits_for_the_number_of_responders_of_its_outlet(renderer: Renderer) -> None:
+    outlets = [{"identifier": "approve", "title": "Approve", "numOfResponders": 2}]
+    async with running(renderer, one_node(type="INPUT", outlets=outlets)) as (sandbox, client):
+        run_id = await started(client)
+        run = await sandbox.wait_for_workflow_run(run_id, lambda run: run.current is not None)
+        assert run.current is not None
+        path = f"/v1/workflows/nodes/runs/{run.current.id}/responses"
+        assert (await refusal(client.post(path, json={"buttonIdentifier": "maybe"})))[0] == 422
+        for _ in range(2):
+            response = await client.post(path, json={"buttonIdentifier": "approve", "inputs": {"reason": "ok"}})
+            assert response.status_code == 200
+        run = await ended(sandbox, run_id)
+        assert run.result == "SUCCESS"
+        assert (await client.post(path, json={"buttonIdentifier": "approve"})).status_code == 409
+        output = run.node_runs[-1].output
+        assert output["selectedOutlet"] == {"identifier": "approve"}
+        assert len(output["responses"]) == 2
 
 
 @pytest.mark.parametrize("base", ["/v1/workflows/runs", "/v1/org/org_1/workflows/runs"])
-def test_the_agent_claims_acknowledges_and_reports_a_node(renderer: Renderer, base: str) -> None:
-    async def check() -> None:
-        document = one_node(
-            type="WEBHOOK", url="https://internal.example/do", agent=True, body={"n": "{{ .workflow.identifier }}"}
-        )
-        async with running(renderer, document) as (sandbox, client):
-            run_id = await started(client)
-            node_run_id = await waiting(sandbox, run_id, "do")
-            body = {"installationId": "_PORT_EXEC_AGENT", "limit": 100}
-            (claimed,) = (await client.post(f"{base}/claim-pending", json=body, headers=RESERVED)).json()["nodeRuns"]
-            assert (claimed["identifier"], claimed["config"]["url"]) == (node_run_id, "https://internal.example/do")
-            assert claimed["config"]["body"] == {"n": "one"}
-            again = (await client.post(f"{base}/claim-pending", json=body, headers=RESERVED)).json()["nodeRuns"]
-            assert again == []
-            ack = {"nodeRunIdentifier": node_run_id}
-            first = await client.patch(f"{base}/ack", json=ack, headers=RESERVED)
-            assert (first.status_code, first.json()["acked"]) == (200, True)
-            assert (await client.patch(f"{base}/ack", json=ack, headers=RESERVED)).status_code == 409
-            report = {"status": "COMPLETED", "result": "FAILED"}
-            assert (await client.patch(f"/v1/workflows/nodes/runs/{node_run_id}", json=report)).status_code == 200
-            assert await ended(sandbox, run_id) == "FAILED"
-
-    asyncio.run(check())
+async def test_the_agent_claims_acknowledges_and_reports_a_node(renderer: Renderer, base: str) -> None:
+    document = one_node(
+        type="WEBHOOK", url="https://internal.example/do", agent=True, body={"n": "{{ .workflow.identifier }}"}
+    )
+    async with running(renderer, document) as (sandbox, client):
+        run_id = await started(client)
+        node_run_id = await waiting(sandbox, run_id)
+        body = {"installationId": "_PORT_EXEC_AGENT", "limit": 100}
+        (claimed,) = (await client.post(f"{base}/claim-pending", json=body, headers=RESERVED)).json()["nodeRuns"]
+        assert (claimed["identifier"], claimed["config"]["url"]) == (node_run_id, "https://internal.example/do")
+        assert claimed["config"]["body"] == {"n": "one"}
+        again = (await client.post(f"{base}/claim-pending", json=body, headers=RESERVED)).json()["nodeRuns"]
+        assert again == []
+        ack = {"nodeRunIdentifier": node_run_id}
+        first = await client.patch(f"{base}/ack", json=ack, headers=RESERVED)
+        assert (first.status_code, first.json()["acked"]) == (200, True)
+        assert (await client.patch(f"{base}/ack", json=ack, headers=RESERVED)).status_code == 409
+        report = {"status": "COMPLETED", "result": "FAILED"}
+        assert (await client.patch(f"/v1/workflows/nodes/runs/{node_run_id}", json=report)).status_code == 200
+        assert (await ended(sandbox, run_id)).result == "FAILED"
 
 
-def test_a_node_for_the_agent_is_told_and_can_be_claimed_after_a_restart(renderer: Renderer, tmp_path: Path) -> None:
-    async def check() -> None:
-        told: list[str] = []
-        document = one_node(type="WEBHOOK", url="https://internal.example/do", agent=True)
-        state = tmp_path / "state.db"
-        async with running(renderer, document, state=state, on_run=lambda event: told.append(event.note)) as (
-            sandbox,
-            client,
-        ):
-            node_run_id = await waiting(sandbox, await started(client), "do")
-            assert told[-1] == f"do ({node_run_id}) waits for Port's agent"
-        async with running(renderer, state=state) as (_, client):
-            path, body = "/v1/workflows/runs/claim-pending", {"installationId": "_PORT_EXEC_AGENT"}
-            (claimed,) = (await client.post(path, json=body, headers=RESERVED)).json()["nodeRuns"]
-            assert claimed["identifier"] == node_run_id
-
-    asyncio.run(check())
+async def test_a_node_for_the_agent_is_told_and_can_be_claimed_after_a_restart(
+    renderer: Renderer, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    document = one_node(type="WEBHOOK", url="https://internal.example/do", agent=True)
+    state = tmp_path / "state.db"
+    async with running(renderer, document, state=state, on_run=lambda event: told.append(event.note)) as (
+        sandbox,
+        client,
+    ):
+        node_run_id = await waiting(sandbox, await started(client))
+        assert told[-1] == f"do ({node_run_id}) waits for Port's agent"
+    async with running(renderer, state=state) as (_, client):
+        path, body = "/v1/workflows/runs/claim-pending", {"installationId": "_PORT_EXEC_AGENT"}
+        (claimed,) = (await client.post(path, json=body, headers=RESERVED)).json()["nodeRuns"]
+        assert claimed["identifier"] == node_run_id
 
 
 @pytest.mark.parametrize("milliseconds", [999, 600_001, 10**400, True])
-def test_a_claim_lasts_from_one_second_to_ten_minutes(renderer: Renderer, milliseconds: int) -> None:
-    async def check() -> None:
-        async with running(renderer) as (_, client):
-            body = {"installationId": "a", "visibilityTimeoutMs": milliseconds}
-            status, _, message = await refusal(client.post("/v1/workflows/runs/claim-pending", json=body))
-            assert (status, "visibilityTimeoutMs" in message) == (422, True)
-
-    asyncio.run(check())
+async def test_a_claim_lasts_from_one_second_to_ten_minutes(renderer: Renderer, milliseconds: int) -> None:
+    async with running(renderer) as (_, client):
+        body = {"installationId": "a", "visibilityTimeoutMs": milliseconds}
+        status, _, message = await refusal(client.post("/v1/workflows/runs/claim-pending", json=body))
+        assert (status, "visibilityTimeoutMs" in message) == (422, True)
 
 
 @pytest.mark.parametrize("is_known", [True, False])
-def test_a_report_may_have_logs_in_the_older_form(renderer: Renderer, backend: Backend, is_known: bool) -> None:
-    async def check() -> None:
-        document = one_node(type="WEBHOOK", url=f"{backend.url}/do", synchronized=False, body={})
-        async with running(renderer, document) as (sandbox, client):
-            known = await waiting(sandbox, await started(client), "do")
-            path = f"/v1/workflows/nodes/runs/{known if is_known else 'wfnr_QOz6WoOB1Q2lmhZZ'}"
-            logs = [{"logLevel": "WARN", "log": "slow", "tags": {"step": "1"}}, {"logLevel": "INFO"}]
-            assert (await client.patch(path, json={"status": "IN_PROGRESS", "logs": logs})).status_code == 200
-            kept = (await client.get(f"{path}/logs")).json()["logs"]
-            assert [(log["level"], log["message"]) for log in kept] == [("WARN", "slow"), ("INFO", "")]
-            wrong = {"logs": [{"level": "INFO", "message": "x"}]}
-            assert (await refusal(client.patch(path, json=wrong)))[0] == 422
-
-    asyncio.run(check())
+async def test_a_report_may_have_logs_in_the_older_form(renderer: Renderer, backend: Backend, is_known: bool) -> None:
+    document = one_node(type="WEBHOOK", url=f"{backend.url}/do", synchronized=False, body={})
+    async with running(renderer, document) as (sandbox, client):
+        known = await waiting(sandbox, await started(client))
+        path = f"/v1/workflows/nodes/runs/{known if is_known else 'wfnr_QOz6WoOB1Q2lmhZZ'}"
+        logs = [{"logLevel": "WARN", "log": "slow", "tags": {"step": "1"}}, {"logLevel": "INFO"}]
+        assert (await client.patch(path, json={"status": "IN_PROGRESS", "logs": logs})).status_code == 200
+        kept = (await client.get(f"{path}/logs")).json()["logs"]
+        assert [(log["level"], log["message"]) for log in kept] == [("WARN", "slow"), ("INFO", "")]
+        wrong = {"logs": [{"level": "INFO", "message": "x"}]}
+        assert (await refusal(client.patch(path, json=wrong)))[0] == 422
 
 
-def test_unacknowledged_claim_is_offered_again_after_its_visibility_timeout(renderer: Renderer) -> None:
-    async def check() -> None:
-        clock = [1_700_000_000.0]
-        document = one_node(type="WEBHOOK", url="https://internal.example/do", agent=True)
-        async with running(renderer, document, now=lambda: clock[0]) as (sandbox, client):
-            await waiting(sandbox, await started(client), "do")
-            path, body = "/v1/workflows/runs/claim-pending", {"installationId": AGENT, "visibilityTimeoutMs": 2000}
-            assert len((await client.post(path, json=body)).json()["nodeRuns"]) == 1
-            clock[0] += 1.9
-            assert (await client.post(path, json=body)).json()["nodeRuns"] == []
-            clock[0] += 0.2
-            assert (await client.post(path, json={**body, "exclude": ["one:do"]})).json()["nodeRuns"] == []
-            assert len((await client.post(path, json=body)).json()["nodeRuns"]) == 1
-
-    asyncio.run(check())
+async def test_unacknowledged_claim_is_offered_again_after_its_visibility_timeout(renderer: Renderer) -> None:
+    clock = [1_700_000_000.0]
+    document = one_node(type="WEBHOOK", url="https://internal.example/do", agent=True)
+    async with running(renderer, document, now=lambda: clock[0]) as (sandbox, client):
+        await waiting(sandbox, await started(client))
+        path, body = "/v1/workflows/runs/claim-pending", {"installationId": AGENT, "visibilityTimeoutMs": 2000}
+        assert len((await client.post(path, json=body)).json()["nodeRuns"]) == 1
+        clock[0] += 1.9
+        assert (await client.post(path, json=body)).json()["nodeRuns"] == []
+        clock[0] += 0.2
+        assert (await client.post(path, json={**body, "exclude": ["one:do"]})).json()["nodeRuns"] == []
+        assert len((await client.post(path, json=body)).json()["nodeRuns"]) == 1
 
 
-def test_restarted_sandbox_continues_its_workflow_runs(renderer: Renderer, backend: Backend, tmp_path: Path) -> None:
-    async def check() -> None:
-        state = tmp_path / "state.db"
-        async with running(renderer, deploy(backend.url), state=state) as (sandbox, client):
-            run_id = await started(client, "deploy", service="cart")
-            node_run_id = await waiting(sandbox, run_id, "ship")
-        async with running(renderer, state=state) as (sandbox, client):
-            report = {"status": "COMPLETED", "result": "SUCCESS", "output": {"id": "d2"}}
-            assert (await client.patch(f"/v1/workflows/nodes/runs/{node_run_id}", json=report)).status_code == 200
-            assert await ended(sandbox, run_id) == "SUCCESS"
-            assert ("deployment", "d2") in sandbox.entities
-            assert [path for path, _, _ in backend.requests] == ["/check", "/ship"]
-
-    asyncio.run(check())
-
-
-def test_run_keeps_the_workflow_version_that_it_was_started_with(renderer: Renderer, backend: Backend) -> None:
-    async def check() -> None:
-        async with running(renderer, deploy(backend.url)) as (sandbox, client):
-            run_id = await started(client, "deploy", service="cart")
-            node_run_id = await waiting(sandbox, run_id, "ship")
-            await client.put(
-                "/v1/workflows/deploy",
-                json={**one_node(type="WEBHOOK", url="http://127.0.0.1:1/"), "identifier": "deploy"},
-            )
-            report = {"status": "COMPLETED", "result": "SUCCESS", "output": {"id": "d3"}}
-            await client.patch(f"/v1/workflows/nodes/runs/{node_run_id}", json=report)
-            assert await ended(sandbox, run_id) == "SUCCESS"
-            assert (await client.get(f"/v1/workflows/runs/{run_id}")).json()["workflowRun"]["workflow"]["version"] == 1
-
-    asyncio.run(check())
+async def test_restarted_sandbox_continues_its_workflow_runs(
+    renderer: Renderer, backend: Backend, tmp_path: Path
+) -> None:
+    state = tmp_path / "state.db"
+    async with running(renderer, deploy(backend.url), state=state) as (sandbox, client):
+        run_id = await started(client, "deploy", service="cart")
+        node_run_id = await waiting(sandbox, run_id, "ship")
+    async with running(renderer, state=state) as (sandbox, client):
+        report = {"status": "COMPLETED", "result": "SUCCESS", "output": {"id": "d2"}}
+        assert (await client.patch(f"/v1/workflows/nodes/runs/{node_run_id}", json=report)).status_code == 200
+        assert (await ended(sandbox, run_id)).result == "SUCCESS"
+        assert ("deployment", "d2") in sandbox.entities
+        assert [path for path, _, _ in backend.requests] == ["/check", "/ship"]
 
 
-def test_node_fails_when_its_url_is_on_another_machine(renderer: Renderer) -> None:
-    async def check() -> None:
-        document = one_node(type="WEBHOOK", url="https://hooks.example.com/do", body={})
-        async with running(renderer, document) as (sandbox, client):
-            run_id = await started(client)
-            assert await ended(sandbox, run_id) == "FAILED"
-            message = sandbox.workflow_runs[run_id].node_runs[-1].output["error"]["message"]
-            assert "hooks.example.com" in message
+async def test_run_keeps_the_workflow_version_that_it_was_started_with(renderer: Renderer, backend: Backend) -> None:
+    async with running(renderer, deploy(backend.url)) as (sandbox, client):
+        run_id = await started(client, "deploy", service="cart")
+        node_run_id = await waiting(sandbox, run_id, "ship")
+        await client.put(
+            "/v1/workflows/deploy",
+            json={**one_node(type="WEBHOOK", url="http://127.0.0.1:1/"), "identifier": "deploy"},
+        )
+        report = {"status": "COMPLETED", "result": "SUCCESS", "output": {"id": "d3"}}
+        await client.patch(f"/v1/workflows/nodes/runs/{node_run_id}", json=report)
+        assert (await ended(sandbox, run_id)).result == "SUCCESS"
+        assert (await client.get(f"/v1/workflows/runs/{run_id}")).json()["workflowRun"]["workflow"]["version"] == 1
 
-    asyncio.run(check())
+
+async def test_node_fails_when_its_url_is_on_another_machine(renderer: Renderer) -> None:
+    run, _ = await run_workflow(renderer, one_node(type="WEBHOOK", url="https://hooks.example.com/do", body={}))
+    assert run.result == "FAILED"
+    assert "hooks.example.com" in run.node_runs[-1].output["error"]["message"]
 
 
 @pytest.mark.parametrize("is_on_the_node", [True, False])
-def test_verbose_node_logs_the_bodies_of_its_request_and_response(
+async def test_verbose_node_logs_the_bodies_of_its_request_and_response(
     renderer: Renderer, backend: Backend, is_on_the_node: bool
 ) -> None:
-    async def check() -> None:
-        document = one_node(type="WEBHOOK", url=f"{backend.url}/check", body={"service": "zo\u00eb"})
-        place = document["nodes"][1] if is_on_the_node else document["nodes"][1]["config"]
-        place["verbose"] = True
-        async with running(renderer, document) as (sandbox, client):
-            run_id = await started(client)
-            assert await ended(sandbox, run_id) == "SUCCESS"
-            node_run_id = sandbox.workflow_runs[run_id].node_runs[-1].id
-            logs = (await client.get(f"/v1/workflows/nodes/runs/{node_run_id}/logs")).json()["logs"]
-            assert [(log["level"], log["message"]) for log in logs] == [
-                ("INFO", 'Request body: {"service":"zo\u00eb"}'),
-                ("INFO", 'Response body (status 200): {"ready": true}'),
-            ]
-
-    asyncio.run(check())
+    document = one_node(type="WEBHOOK", url=f"{backend.url}/check", body={"service": "zo\u00eb"})
+    place = document["nodes"][1] if is_on_the_node else document["nodes"][1]["config"]
+    place["verbose"] = True
+    run, logs = await run_workflow(renderer, document)
+    assert run.result == "SUCCESS"
+    assert [(log["level"], log["message"]) for log in logs] == [
+        ("INFO", 'Request body: {"service":"zo\u00eb"}'),
+        ("INFO", 'Response body (status 200): {"ready": true}'),
+    ]
 
 
-def test_node_that_is_not_verbose_logs_no_bodies(renderer: Renderer, backend: Backend) -> None:
-    async def check() -> None:
-        async with running(renderer, one_node(type="WEBHOOK", url=f"{backend.url}/check", body={})) as (
-            sandbox,
-            client,
-        ):
-            run_id = await started(client)
-            assert await ended(sandbox, run_id) == "SUCCESS"
-            assert (await client.get(f"/v1/workflows/runs/{run_id}/logs")).json()["logs"] == []
-
-    asyncio.run(check())
+async def test_node_that_is_not_verbose_logs_no_bodies(renderer: Renderer, backend: Backend) -> None:
+    run, logs = await run_workflow(renderer, one_node(type="WEBHOOK", url=f"{backend.url}/check", body={}))
+    assert (run.result, logs) == ("SUCCESS", [])
 
 
-def test_verbose_node_without_a_response_logs_why(renderer: Renderer) -> None:
-    async def check() -> None:
-        document = one_node(type="WEBHOOK", url="http://127.0.0.1:9/", method="GET", verbose=True)
-        async with running(renderer, document) as (sandbox, client):
-            run_id = await started(client)
-            assert await ended(sandbox, run_id) == "FAILED"
-            logs = (await client.get(f"/v1/workflows/runs/{run_id}/logs")).json()["logs"]
-            assert logs[0]["message"] == "Request body: (empty)"
-            assert logs[1]["level"] == "ERROR"
-            assert logs[1]["message"].startswith("No response: nothing listens on 127.0.0.1:9")
-
-    asyncio.run(check())
+async def test_verbose_node_without_a_response_logs_why(renderer: Renderer) -> None:
+    document = one_node(type="WEBHOOK", url="http://127.0.0.1:9/", method="GET", verbose=True)
+    run, logs = await run_workflow(renderer, document)
+    assert run.result == "FAILED"
+    assert logs[0]["message"] == "Request body: (empty)"
+    assert logs[1]["level"] == "ERROR"
+    assert logs[1]["message"].startswith("No response: nothing listens on 127.0.0.1:9")
 
 
-def test_verbose_node_logs_the_beginning_of_a_long_body(renderer: Renderer, backend: Backend) -> None:
-    async def check() -> None:
-        body = {"text": "\u00eb" * 50_000}
-        document = one_node(type="WEBHOOK", url=f"{backend.url}/check", body=body, verbose=True)
-        async with running(renderer, document) as (sandbox, client):
-            run_id = await started(client)
-            assert await ended(sandbox, run_id) == "SUCCESS"
-            logs = (await client.get(f"/v1/workflows/runs/{run_id}/logs")).json()["logs"]
-            size = len(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
-            assert logs[0]["message"].endswith(f"\u00eb\u2026 (64 KiB of {size} bytes)")
-            assert len(logs[0]["message"].encode()) < 66_000
-
-    asyncio.run(check())
+async def test_verbose_node_logs_the_beginning_of_a_long_body(renderer: Renderer, backend: Backend) -> None:
+    body = {"text": "\u00eb" * 50_000}
+    run, logs = await run_workflow(
+        renderer, one_node(type="WEBHOOK", url=f"{backend.url}/check", body=body, verbose=True)
+    )
+    assert run.result == "SUCCESS"
+    size = len(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+    assert logs[0]["message"].endswith(f"\u00eb\u2026 (64 KiB of {size} bytes)")
+    assert len(logs[0]["message"].encode()) < 66_000
 
 
-def test_log_of_a_verbose_node_contains_no_secrets_of_the_organization(
+async def test_log_of_a_verbose_node_contains_no_secrets_of_the_organization(
     renderer: Renderer, backend: Backend, tmp_path: Path
 ) -> None:
-    async def check() -> None:
-        secrets = {"HOOK": "a-very-secret-value"}
-        body = {"service": "billing", "key": "{{ .secrets.HOOK }}"}
-        document = one_node(type="WEBHOOK", url=f"{backend.url}/check", body=body, verbose=True)
-        options: Any = {"state": tmp_path / "state.db", "secrets": secrets}
-        async with running(renderer, document, **options) as (sandbox, client):
-            run_id = await started(client)
-            assert await ended(sandbox, run_id) == "SUCCESS"
-            logs = (await client.get(f"/v1/workflows/runs/{run_id}/logs")).json()["logs"]
-            assert logs[0]["message"] == 'Request body: {"service":"billing","key":"***"}'
-        assert backend.requests[0][1]["key"] == "a-very-secret-value"
-
-    asyncio.run(check())
-    kept = b"".join(file.read_bytes() for file in tmp_path.glob("state.db*"))
-    assert b"a-very-secret-value" not in kept
+    body = {"service": "billing", "key": "{{ .secrets.HOOK }}"}
+    document = one_node(type="WEBHOOK", url=f"{backend.url}/check", body=body, verbose=True)
+    secrets = {"HOOK": "a-very-secret-value"}
+    run, logs = await run_workflow(renderer, document, state=tmp_path / "state.db", secrets=secrets)
+    assert run.result == "SUCCESS"
+    assert logs[0]["message"] == 'Request body: {"service":"billing","key":"***"}'
+    assert backend.requests[0][1]["key"] == "a-very-secret-value"
+    assert b"a-very-secret-value" not in saved_state(tmp_path)
 
 
-def test_log_of_a_verbose_node_contains_no_credentials_and_no_secret_that_is_cut_off(renderer: Renderer) -> None:
-    async def check() -> None:
-        secret = "a-very-secret-value"
-        app = web.Application()
+async def test_log_of_a_verbose_node_contains_no_credentials_and_no_secret_that_is_cut_off(renderer: Renderer) -> None:
+    secret = "a-very-secret-value"
+    app = web.Application()
 
-        async def echo(_: web.Request) -> web.Response:
-            return web.Response(body=b"." * (64 * 1024 - 6) + secret.encode())  # 64 KiB of a response are read
+    async def echo(_: web.Request) -> web.Response:
+        return web.Response(body=b"." * (64 * 1024 - 6) + secret.encode())  # 64 KiB of a response are read
 
-        app.router.add_post("/echo", echo)
-        with application(app) as url:
-            document = one_node(type="WEBHOOK", url=f"{url}/echo", verbose=True)
-            async with running(renderer, document, secrets={"HOOK": secret}) as (sandbox, client):
-                run_id = await started(client)
-                assert await ended(sandbox, run_id) == "SUCCESS"
-                (log,) = [each for each in await logs_of(client, run_id) if each.startswith("Response body")]
-                assert log.endswith("...***")
-                assert "a-ve" not in log
-        credentials = one_node(type="WEBHOOK", url=f"{OURS}/kafka-credentials", method="GET", verbose=True)
-        async with running(renderer, credentials, kafka_brokers=["127.0.0.1:9"]) as (sandbox, client):
-            run_id = await started(client)
-            assert await ended(sandbox, run_id) == "SUCCESS"
-            assert '"password": "***"' in (await logs_of(client, run_id))[1]
-
-    asyncio.run(check())
+    app.router.add_post("/echo", echo)
+    with application(app) as url:
+        document = one_node(type="WEBHOOK", url=f"{url}/echo", verbose=True)
+        run, logs = await run_workflow(renderer, document, secrets={"HOOK": secret})
+    assert run.result == "SUCCESS"
+    (log,) = [each["message"] for each in logs if each["message"].startswith("Response body")]
+    assert log.endswith("...***")
+    assert "a-ve" not in log
+    credentials = one_node(type="WEBHOOK", url=f"{OURS}/kafka-credentials", method="GET", verbose=True)
+    run, logs = await run_workflow(renderer, credentials, kafka_brokers=["127.0.0.1:9"])
+    assert run.result == "SUCCESS"
+    assert '"password": "***"' in logs[1]["message"]
 
 
 @pytest.mark.parametrize(
@@ -553,25 +425,19 @@ def test_log_of_a_verbose_node_contains_no_credentials_and_no_secret_that_is_cut
         ({"type": "UPSERT_ENTITY", "blueprintIdentifier": "{{ .secrets.HOOK }}"}, "was not found"),
     ],
 )
-def test_secret_in_a_url_or_error_is_neither_shown_nor_saved(
+async def test_secret_in_a_url_or_error_is_neither_shown_nor_saved(
     renderer: Renderer, tmp_path: Path, config: dict[str, Any], shown: str
 ) -> None:
-    async def check() -> None:
-        told: list[Any] = []
-        document = one_node(**{"type": "WEBHOOK", "mapping": {"identifier": "a"}, **config})
-        options: Any = {"state": tmp_path / "state.db", "secrets": {"HOOK": "a-very-secret-value"}, "strict": True}
-        options |= {"on_event": told.append, "on_run": told.append}
-        async with running(renderer, document, **options) as (sandbox, client):
-            run_id = await started(client)
-            assert await ended(sandbox, run_id) == "FAILED"
-            error = sandbox.workflow_runs[run_id].node_runs[-1].output["error"]["message"]
-        assert shown in error
-        assert "a-very" not in f"{error} {told}"
-        assert "***" in f"{error} {told}"
-
-    asyncio.run(check())
-    kept = b"".join(file.read_bytes() for file in tmp_path.glob("state.db*"))
-    assert b"a-very-secret-value" not in kept
+    told: list[Any] = []
+    document = one_node(**{"type": "WEBHOOK", "mapping": {"identifier": "a"}, **config})
+    options: Any = {"state": tmp_path / "state.db", "secrets": {"HOOK": "a-very-secret-value"}, "strict": True}
+    run, _ = await run_workflow(renderer, document, on_event=told.append, on_run=told.append, **options)
+    assert run.result == "FAILED"
+    error = run.node_runs[-1].output["error"]["message"]
+    assert shown in error
+    assert "a-very" not in f"{error} {told}"
+    assert "***" in f"{error} {told}"
+    assert b"a-very-secret-value" not in saved_state(tmp_path)
 
 
 def test_schemas_of_the_workflows_openapi_document_detect_an_invalid_run() -> None:
@@ -580,19 +446,16 @@ def test_schemas_of_the_workflows_openapi_document_detect_an_invalid_run() -> No
     assert faults(document, {"identifier": "wfr_short", "status": "IN_PROGRESS"}, schema) != []
 
 
-def test_state_file_does_not_contain_secrets_of_the_organization(renderer: Renderer, tmp_path: Path) -> None:
-    async def check() -> None:
-        headers = {"Authorization": "Bearer {{ .secrets.HOOK }}"}
-        document = one_node(type="WEBHOOK", url="https://internal.example/do", agent=True, headers=headers)
-        secrets = {"HOOK": "a-very-secret-value"}
-        async with running(renderer, document, state=tmp_path / "state.db", secrets=secrets) as (sandbox, client):
-            await waiting(sandbox, await started(client), "do")
-            body = {"installationId": "_PORT_EXEC_AGENT"}
-            response = await client.post("/v1/workflows/runs/claim-pending", json=body, headers=RESERVED)
-            config = response.json()["nodeRuns"][0]["config"]
-            assert config["headers"]["Authorization"] == "Bearer a-very-secret-value"
-
-    asyncio.run(check())
-    kept = {file.name: file.read_bytes() for file in tmp_path.glob("state.db*")}
-    assert b"internal.example" in b"".join(kept.values())
-    assert [name for name, content in kept.items() if b"a-very-secret-value" in content] == []
+async def test_state_file_does_not_contain_secrets_of_the_organization(renderer: Renderer, tmp_path: Path) -> None:
+    headers = {"Authorization": "Bearer {{ .secrets.HOOK }}"}
+    document = one_node(type="WEBHOOK", url="https://internal.example/do", agent=True, headers=headers)
+    secrets = {"HOOK": "a-very-secret-value"}
+    async with running(renderer, document, state=tmp_path / "state.db", secrets=secrets) as (sandbox, client):
+        await waiting(sandbox, await started(client))
+        body = {"installationId": "_PORT_EXEC_AGENT"}
+        response = await client.post("/v1/workflows/runs/claim-pending", json=body, headers=RESERVED)
+        config = response.json()["nodeRuns"][0]["config"]
+        assert config["headers"]["Authorization"] == "Bearer a-very-secret-value"
+    kept = saved_state(tmp_path)
+    assert b"internal.example" in kept
+    assert b"a-very-secret-value" not in kept
