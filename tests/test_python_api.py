@@ -128,12 +128,6 @@ def test_a_forked_process_renders_with_its_own_jq_and_the_parent_continues() -> 
     assert (done.stdout, done.stderr) == ("done\n", "")
 
 
-def test_importing_the_package_loads_none_of_its_modules() -> None:
-    program = "import sys, port_hook_cli; print(sorted(n for n in sys.modules if n.startswith('port_hook_cli')))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['port_hook_cli']"
-
-
 def test_an_unknown_name_of_the_package_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="nope"):
         port_hook_cli.__getattr__("nope")

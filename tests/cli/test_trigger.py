@@ -419,6 +419,12 @@ def test_trigger_reads_an_action_from_stdin(run: Run, backend: Handler) -> None:
     assert sent(backend)[1]["action"] == "create_vm"
 
 
+def test_error_about_an_invalid_action_on_stdin_names_stdin(run: Run) -> None:
+    result = run("trigger", "-", "--to", "http://127.0.0.1:9", stdin=b"{}", env=ENV)
+    assert result.code == ExitCode.USAGE
+    assert result.err.startswith("error: stdin ")
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

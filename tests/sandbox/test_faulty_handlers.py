@@ -18,6 +18,13 @@ from tests.sandbox_clients import a_client
 from tests.sandboxes import one_node, sandbox_with
 
 SENDING = Sending(timeout_s=0.5)
+SUMMARIES = {
+    "refused": "The webhook could not be invoked: nothing listens on 127.0.0.1:",
+    "silent": "The webhook could not be invoked: no response within 0.5 s.",
+    "endless": "The webhook could not be invoked: no response within 0.5 s.",
+    "reset": "reset the connection before its response was complete.",
+    "unavailable": "The webhook responded with 503.",
+}
 RESPONDED = ("unavailable",)
 LATE = ("silent", "endless")
 
@@ -48,8 +55,9 @@ async def test_run_ends_as_documented(fault: str, synchronized: bool) -> None:
                 return
             run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)
     assert run.report.status == "FAILURE"
-    assert run.report.summary
-    assert len(run.logs) == (0 if fault in RESPONDED else 1)
+    assert SUMMARIES[fault] in (run.report.summary or "")
+    assert [log["message"] for log in run.logs] == ([] if fault in RESPONDED else [run.report.summary])
+    assert (run.invocation.payload or {})["url"] == url
 
 
 @pytest.mark.parametrize("on_timeout", ["fail", "continue"])

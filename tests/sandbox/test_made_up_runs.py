@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from port_hook_cli.sandbox import ApiEvent
+from port_hook_cli.sandbox import ApiEvent, Sandbox
 from tests.sandbox_clients import a_client, refusal
 from tests.sandboxes import sandbox_with
 
@@ -23,9 +23,11 @@ DELIVERY: dict[str, Any] = {
 }
 
 
-async def test_unknown_run_is_created_without_an_action(client: httpx.AsyncClient) -> None:
+async def test_unknown_run_is_created_without_an_action(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
     run = (await client.get(RUN)).json()["run"]
-    assert (run["madeUp"], run["action"]["identifier"], run["properties"]) == (True, "unknown", {})
+    assert (run["status"], run["action"]["identifier"], run["properties"]) == ("IN_PROGRESS", "unknown", {})
+    assert run["madeUp"] is True
+    assert UNKNOWN in sandbox.runs
 
 
 @pytest.mark.parametrize("reported_first", [True, False])

@@ -169,30 +169,6 @@ async def test_synchronized_run_accepts_logs_but_no_status(webhook: Handler, ste
             assert (await refusal(call))[:2] == (422, "run_synchronized_error")
 
 
-async def test_run_fails_with_the_reason_when_nothing_listens() -> None:
-    with handler() as gone:
-        url = gone.url
-    async with running(an_action(url)) as (sandbox, client):
-        run = await ended(sandbox, await start(client))
-        logs = await logs_of(client, run.id)
-    assert run.report.status == "FAILURE"
-    assert run.report.summary
-    assert "nothing listens" in run.report.summary
-    assert logs == [run.report.summary]
-    assert run.invocation.payload
-    assert run.invocation.payload["url"] == url
-
-
-async def test_run_fails_when_the_webhook_does_not_respond_in_time(webhook: Handler) -> None:
-    webhook.delay_s = 20
-    async with running(an_action(webhook.url), sending=Sending(timeout_s=0.05)) as (sandbox, client):
-        run = await ended(sandbox, await start(client))
-    assert (run.report.status, run.report.summary) == (
-        "FAILURE",
-        "The webhook could not be invoked: no response within 0.05 s.",
-    )
-
-
 async def test_report_before_the_response_ends_the_run(webhook: Handler, steps: Steps) -> None:
     webhook.delay_s = 0.2
     async with running(an_action(webhook.url), on_run=steps) as (_, client):
