@@ -11,6 +11,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,8 @@ ENDLESS = "last(repeat(1))"
 
 @pytest.fixture(scope="module")
 def worker() -> Iterator[JqWorker]:
-    worker = JqWorker()
-    yield worker
-    worker.close()
+    with closing(JqWorker()) as worker:
+        yield worker
 
 
 def one(worker: JqWorker, program: str, data: str = '{"a":1}') -> Any:
@@ -71,11 +71,8 @@ def test_comment_in_an_expression_does_not_affect_the_next_one(worker: JqWorker,
 
 
 def test_worker_accepts_a_practically_infinite_timeout() -> None:
-    worker = JqWorker(timeout_s=1e300)
-    try:
+    with closing(JqWorker(timeout_s=1e300)) as worker:
         assert one(worker, ".a") == 1
-    finally:
-        worker.close()
 
 
 @pytest.mark.parametrize(
@@ -132,18 +129,13 @@ def test_expressions_cannot_read_files_or_the_environment(
     (tmp_path / ".jq").write_text('def leaked: "secret";')
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PORT_CLIENT_SECRET", "secret")
-    fresh = JqWorker()
-    try:
-        assert "secret" not in json.dumps(
-            str(one(fresh, program.replace("FOLDER", str(tmp_path)))).replace("leaked", "")
-        )
-    finally:
-        fresh.close()
+    with closing(JqWorker()) as fresh:
+        result = one(fresh, program.replace("FOLDER", str(tmp_path)))
+    assert "secret" not in json.dumps(str(result).replace("leaked", ""))
 
 
 def test_endless_expression_is_stopped_and_the_next_one_runs() -> None:
-    worker = JqWorker(timeout_s=0.3)
-    try:
+    with closing(JqWorker(timeout_s=0.3)) as worker:
         started = time.monotonic()
         for programs in ([".a", ENDLESS, ".a"], [ENDLESS]):
             with pytest.raises(RenderError) as stopped:
@@ -151,20 +143,15 @@ def test_endless_expression_is_stopped_and_the_next_one_runs() -> None:
             assert f"{{{{ {ENDLESS} }}}} was stopped: rendering took longer than 0.3 s" in stopped.value.message
             assert one(worker, ".a") == 1
         assert time.monotonic() - started < 20  # guards against a hang
-    finally:
-        worker.close()
 
 
 @posix_only
 @pytest.mark.parametrize("program", ["def f: 1 + f; f", '[range(200000) | "x" * (. % 7 + 9999)] | length'])
 def test_expression_is_stopped_when_it_exceeds_the_memory_limit(program: str) -> None:
-    worker = JqWorker(timeout_s=20, memory=2**28)
-    try:
+    with closing(JqWorker(timeout_s=20, memory=2**28)) as worker:
         with pytest.raises(RenderError, match="jq ran out of memory"):
             one(worker, program)
         assert one(worker, ".a") == 1
-    finally:
-        worker.close()
 
 
 @posix_only
@@ -205,16 +192,13 @@ def _is_running(pid: int) -> bool:
 
 @posix_only
 def test_idle_process_that_was_killed_is_restarted() -> None:
-    worker = JqWorker()
-    try:
+    with closing(JqWorker()) as worker:
         assert one(worker, ".a") == 1
         process = worker._process  # noqa: SLF001 - there is no public access to the process
         assert process is not None
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         assert one(worker, ".a") == 1
-    finally:
-        worker.close()
 
 
 def test_threads_can_share_a_worker(worker: JqWorker) -> None:

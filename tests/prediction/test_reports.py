@@ -18,6 +18,7 @@ from port_hook_cli.prediction.response import AgentResponse
 from port_hook_cli.text.secret import Secret
 from tests.prediction.worlds import NODE_RUN, RUN, action_run, mappings_of, node_run, predicted, topic_message
 
+MAY, LATEST = AgentVersion.MAY_2026, AgentVersion.LATEST
 JSON = Headers((("Content-Type", "application/json"),))
 RESPONSES = {
     "200": AgentResponse(name="200", status=200, headers=JSON, body=b'{"id": 7}'),
@@ -111,6 +112,12 @@ def shown(call: AgentCall) -> str:
     return " ".join(str(value) for value in body.values())
 
 
+def unsent(prediction: Prediction) -> tuple[AgentCall, ...]:
+    """Return what the agent reports about a message that it does not send."""
+    assert prediction.unsent is not None
+    return prediction.unsent.calls
+
+
 def reports(calls: tuple[AgentCall, ...]) -> list[str]:
     return [shown(call) for call in calls if call.log is None]
 
@@ -143,16 +150,14 @@ def test_agent_reports_a_node_run_only_when_no_mapping_is_enabled(
     mappings = mappings_of({"enabled": False}, {"enabled": '.action == "other"'}, {"enabled": ".a +"})
     prediction = predicted(jq, a_message(transport, run, synchronized=True), mappings)
     assert (prediction.wire, prediction.reason) == (None, "no mapping is enabled for it")
-    assert prediction.unsent is not None
-    assert (reports(prediction.unsent.calls), logs(prediction.unsent.calls)) == (expected, [])
+    assert (reports(unsent(prediction)), logs(unsent(prediction))) == (expected, [])
 
 
 @pytest.mark.parametrize(("run_id", "expected"), [(RUN, []), (NODE_RUN, [NODE_FAILED])])
 def test_agent_drops_a_message_with_another_signature(jq: AgentJq, run_id: str, expected: list[str]) -> None:
     prediction = predicted(jq, topic_message(run_id, secret=Secret("another")))
     assert "signature does not match" in prediction.reason
-    assert prediction.unsent is not None
-    assert reports(prediction.unsent.calls) == expected
+    assert reports(unsent(prediction)) == expected
 
 
 @pytest.mark.parametrize("transport", ["polling", "kafka"])
@@ -160,63 +165,53 @@ def test_agent_drops_a_message_with_another_signature(jq: AgentJq, run_id: str, 
 def test_agent_drops_a_message_that_is_not_for_it(jq: AgentJq, transport: str, run: str) -> None:
     prediction = predicted(jq, a_message(transport, run, synchronized=True, agent=False))
     assert prediction.reason == "`agent` is not true, so the agent drops it"
-    assert prediction.unsent is not None
-    assert prediction.unsent.calls == ()
+    assert unsent(prediction) == ()
     assert len(prediction.taking) == (2 if transport == "polling" else 0)  # it is claimed and acknowledged
 
 
-@pytest.mark.parametrize(
-    ("changes", "fault"),
-    [
-        ({"body": None}, "AttributeError: 'NoneType' object has no attribute 'copy'"),
-        ({"body": ["a"]}, "TypeError: list indices must be integers or slices, not str"),
-        ({"url": None}, "ValidationError: 1 validation error for RequestPayload: url: none is not an allowed value"),
-    ],
-)
-def test_agent_of_may_2026_gives_up_a_run_that_it_cannot_read(jq: AgentJq, changes: dict[str, Any], fault: str) -> None:
-    prediction = predicted(jq, action_run(**changes), version=AgentVersion.MAY_2026)
-    assert prediction.reason == f"the agent fails: {fault}"
-    assert prediction.unsent is not None
-    assert reports(prediction.unsent.calls) == [GIVEN_UP]
+INVALID = "ValidationError: 1 validation error for RequestPayload"
 
 
 @pytest.mark.parametrize(
-    ("changes", "fault"),
+    ("version", "changes", "fault"),
     [
-        ({"body": None}, "AttributeError: 'NoneType' object has no attribute 'setdefault'"),
-        ({"body": []}, "AttributeError: 'list' object has no attribute 'setdefault'"),
-        ({"body": ["a"]}, "AttributeError: 'list' object has no attribute 'get'"),
-        ({"body": {"payload": None}}, "AttributeError: 'NoneType' object has no attribute 'get'"),
-        ({"body": {"context": None}}, "TypeError: 'NoneType' object does not support item assignment"),
-        ({"body": {"payload": {"action": {"invocationMethod": 1}}}}, "TypeError: 'int' object is not a mapping"),
+        (MAY, {"body": None}, "AttributeError: 'NoneType' object has no attribute 'copy'"),
+        (MAY, {"body": ["a"]}, "TypeError: list indices must be integers or slices, not str"),
+        (MAY, {"url": None}, f"{INVALID}: url: none is not an allowed value"),
+        (LATEST, {"body": None}, "AttributeError: 'NoneType' object has no attribute 'setdefault'"),
+        (LATEST, {"body": []}, "AttributeError: 'list' object has no attribute 'setdefault'"),
+        (LATEST, {"body": ["a"]}, "AttributeError: 'list' object has no attribute 'get'"),
+        (LATEST, {"body": {"payload": None}}, "AttributeError: 'NoneType' object has no attribute 'get'"),
+        (LATEST, {"body": {"context": None}}, "TypeError: 'NoneType' object does not support item assignment"),
         (
-            {"method": None},
-            "ValidationError: 1 validation error for RequestPayload: method: none is not an allowed value",
+            LATEST,
+            {"body": {"payload": {"action": {"invocationMethod": 1}}}},
+            "TypeError: 'int' object is not a mapping",
         ),
+        (LATEST, {"method": None}, f"{INVALID}: method: none is not an allowed value"),
     ],
 )
-def test_newest_agent_gives_up_a_run_that_it_cannot_read(jq: AgentJq, changes: dict[str, Any], fault: str) -> None:
-    prediction = predicted(jq, action_run(**changes))
+def test_agent_gives_up_a_run_that_it_cannot_read(
+    jq: AgentJq, version: AgentVersion, changes: dict[str, Any], fault: str
+) -> None:
+    prediction = predicted(jq, action_run(**changes), version=version)
     assert prediction.reason == f"the agent fails: {fault}"
-    assert prediction.unsent is not None
-    assert reports(prediction.unsent.calls) == [GIVEN_UP]
+    assert reports(unsent(prediction)) == [GIVEN_UP]
 
 
 def test_node_without_a_url_fails_before_the_agent_of_may_2026_sends(jq: AgentJq) -> None:
     run = node_run()
     del run["config"]["url"]
-    prediction = predicted(jq, run, version=AgentVersion.MAY_2026)
+    prediction = predicted(jq, run, version=MAY)
     assert "url: none is not an allowed value" in prediction.reason
-    assert prediction.unsent is not None
-    assert logs(prediction.unsent.calls) == NODE_LOGS[:1]
+    assert logs(unsent(prediction)) == NODE_LOGS[:1]
 
 
 @pytest.mark.parametrize("run_id", [RUN, NODE_RUN])
 def test_agent_reports_nothing_for_a_message_of_a_topic_that_it_cannot_verify(jq: AgentJq, run_id: str) -> None:
     prediction = predicted(jq, topic_message(run_id, name="\ud800"))
     assert prediction.reason.startswith("the agent fails: UnicodeEncodeError: 'utf-8' codec can't encode")
-    assert prediction.unsent is not None
-    assert prediction.unsent.calls == ()
+    assert unsent(prediction) == ()
 
 
 @pytest.mark.parametrize(
@@ -245,9 +240,8 @@ def test_agent_says_that_it_sends_before_its_request_fails(
 ) -> None:
     prediction = predicted(jq, a_message(transport, run, synchronized=True), mappings_of(mapping))
     assert (prediction.wire, prediction.reason) == (None, f"the agent fails: {fault}")
-    assert prediction.unsent is not None
-    assert reports(prediction.unsent.calls) == expected
-    assert logs(prediction.unsent.calls)[-1] == "Sending the request"
+    assert reports(unsent(prediction)) == expected
+    assert logs(unsent(prediction))[-1] == "Sending the request"
 
 
 ACTION_LOGS = ["An action message has been received", "Preparing the payload for the request", "Sending the request"]

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import stat
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -75,81 +76,72 @@ async def test_given_actions_replace_those_in_the_state_file(tmp_path: Path) -> 
     assert after["id"] == before["id"]
 
 
+async def create(file: Path) -> Path:
+    """Start and end a sandbox that creates the state file, and return the file."""
+    async with Sandbox.start(state=file):
+        return file
+
+
+async def require_refusal(file: Path, words: str) -> None:
+    """Fail unless a sandbox refuses the state file, with these words."""
+    with pytest.raises(StoreError, match=words):
+        await create(file)
+
+
+def change(file: Path, statement: str) -> None:
+    """Change the state file with a statement in SQL."""
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(statement)
+
+
 async def test_file_of_another_kind_is_rejected_and_unchanged(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("my notes")
     other = tmp_path / "other.db"
-    with sqlite3.connect(other) as connection:
-        connection.execute("CREATE TABLE mine (a)")
-    connection.close()
+    change(other, "CREATE TABLE mine (a)")
     before = other.read_bytes()
     for file in (text, other, tmp_path):
-        with pytest.raises(StoreError, match=str(file)):
-            async with Sandbox.start(state=file):
-                pass
+        await require_refusal(file, str(file))
     assert (text.read_text(), other.read_bytes()) == ("my notes", before)
 
 
 async def test_state_file_with_a_trigger_is_rejected(tmp_path: Path) -> None:
-    file = tmp_path / "state.db"
-    async with Sandbox.start(state=file):
-        pass
-    with sqlite3.connect(file) as connection:
-        connection.execute("CREATE TRIGGER t AFTER INSERT ON part BEGIN DELETE FROM part; END")
-    connection.close()
-    with pytest.raises(StoreError, match="triggers or views that port-hook did not create: trigger t"):
-        async with Sandbox.start(state=file):
-            pass
+    file = await create(tmp_path / "state.db")
+    change(file, "CREATE TRIGGER t AFTER INSERT ON part BEGIN DELETE FROM part; END")
+    await require_refusal(file, "triggers or views that port-hook did not create: trigger t")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="symbolic links")
 async def test_symbolic_link_as_a_state_file_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "link.db").symlink_to(tmp_path / "victim")
-    with pytest.raises(StoreError, match=r"link\.db is a symbolic link"):
-        async with Sandbox.start(state=tmp_path / "link.db"):
-            pass
+    await require_refusal(tmp_path / "link.db", r"link\.db is a symbolic link")
     assert not (tmp_path / "victim").exists()
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give a file away")
 async def test_state_file_of_another_user_is_rejected(tmp_path: Path) -> None:
-    file = tmp_path / "state.db"
-    async with Sandbox.start(state=file):
-        pass
+    file = await create(tmp_path / "state.db")
     os.chown(file, 4242, 4242)
-    with pytest.raises(StoreError, match="belongs to another user"):
-        async with Sandbox.start(state=file):
-            pass
+    await require_refusal(file, "belongs to another user")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="hard links")
 async def test_state_file_with_a_second_hard_link_is_rejected(tmp_path: Path) -> None:
-    file = tmp_path / "state.db"
-    async with Sandbox.start(state=file):
-        pass
+    file = await create(tmp_path / "state.db")
     os.link(file, tmp_path / "second.db")
-    with pytest.raises(StoreError, match="hard link"):
-        async with Sandbox.start(state=file):
-            pass
+    await require_refusal(file, "hard link")
 
 
 async def test_state_file_of_another_version_or_with_damaged_rows_is_rejected(tmp_path: Path) -> None:
-    file = tmp_path / "sandbox.db"
-    async with Sandbox.start(state=file):
-        pass
-    for change, expected in (
+    file = await create(tmp_path / "sandbox.db")
+    for statement, expected in (
         ("UPDATE part SET document = '{' WHERE kind = 'action'", "damaged"),
         ("UPDATE part SET document = '[]', kind = 'run' WHERE kind = 'action'", "damaged"),
         ("UPDATE part SET kind = 'idea' WHERE kind = 'run'", "damaged"),
         ("PRAGMA user_version = 7", "another version"),
     ):
-        connection = sqlite3.connect(file)
-        connection.execute(change)
-        connection.commit()
-        connection.close()
-        with pytest.raises(StoreError, match=expected):
-            async with Sandbox.start(state=file):
-                pass
+        change(file, statement)
+        await require_refusal(file, expected)
 
 
 def nested(levels: int) -> str:
@@ -183,11 +175,8 @@ async def test_node_whose_entity_is_nested_too_deeply_fails() -> None:
 
 
 def format_of(file: Path) -> int:
-    connection = sqlite3.connect(file)
-    try:
+    with closing(sqlite3.connect(file)) as connection:
         return int(connection.execute("PRAGMA user_version").fetchone()[0])
-    finally:
-        connection.close()
 
 
 async def test_state_file_with_resources_has_format_2(tmp_path: Path) -> None:
@@ -202,11 +191,8 @@ async def test_state_file_of_format_1_is_loaded_and_converted(tmp_path: Path) ->
     async with Sandbox.start(state=file) as sandbox, a_client(sandbox) as client:
         await client.post("/v1/blueprints/vm/entities", json={"identifier": "vm-1"})
         client_id = sandbox.client_id
-    connection = sqlite3.connect(file)
-    connection.execute("DELETE FROM part WHERE kind = 'resource'")  # format 1 has none
-    connection.execute("PRAGMA user_version = 1")
-    connection.commit()
-    connection.close()
+    change(file, "DELETE FROM part WHERE kind = 'resource'")  # format 1 has none
+    change(file, "PRAGMA user_version = 1")
     async with Sandbox.start(state=file) as sandbox, a_client(sandbox) as client:
         assert sandbox.client_id == client_id
         assert (await client.delete("/v1/blueprints/vm/entities/vm-1")).status_code == 200
@@ -216,11 +202,8 @@ async def test_state_file_of_format_1_is_loaded_and_converted(tmp_path: Path) ->
 async def test_state_file_is_rejected_when_another_sandbox_uses_it(tmp_path: Path) -> None:
     file = tmp_path / "sandbox.db"
     async with Sandbox.start(state=file):
-        with pytest.raises(StoreError, match="open in another sandbox"):
-            async with Sandbox.start(state=file):
-                pass
-    async with Sandbox.start(state=file):
-        pass
+        await require_refusal(file, "open in another sandbox")
+    await create(file)
 
 
 async def test_call_fails_when_its_change_cannot_be_saved(tmp_path: Path) -> None:
