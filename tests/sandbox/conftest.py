@@ -8,6 +8,7 @@ import pytest
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.sandbox import Sandbox
 from tests.factories import RUN_ID
+from tests.sandbox.action_runs import Steps
 from tests.sandbox_clients import a_client
 from tests.sandboxes import sandbox_with
 from tests.servers import Handler, handler
@@ -23,6 +24,11 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 async def client(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
     async with a_client(sandbox) as client:
         yield client
+
+
+@pytest.fixture
+def steps() -> Steps:
+    return Steps()
 
 
 @pytest.fixture(scope="module")

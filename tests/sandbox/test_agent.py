@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -11,14 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
-from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.invocations.models import Headers, Status
-from port_hook_cli.sandbox import RunEvent, Sandbox
+from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.sandbox.run import Phase
 from port_hook_cli.signatures.signing import sign
 from port_hook_cli.signatures.verification import verify_signature
 from tests.factories import NOW, RUN_ID
-from tests.plain_invoker import PlainInvoker
+from tests.sandbox.action_runs import Steps, an_action, running, start
 from tests.sandbox_clients import a_client, refusal, token_of
 from tests.sandboxes import sandbox_with
 from tests.servers import handler
@@ -27,31 +25,16 @@ CLAIM = {"installationId": "_PORT_EXEC_AGENT", "limit": 10, "invocationMethod": 
 RESERVED = {"x-port-reserved-usage": "true"}
 
 
-def an_agent_action(url: str, *, synchronized: bool = True) -> dict[str, Any]:
-    action = create_vm_action()
-    method = {**action["invocationMethod"], "url": url, "agent": True, "synchronized": synchronized}
-    return {**action, "invocationMethod": {**method, "headers": {"X-Team": "a"}}}
-
-
 @asynccontextmanager
 async def waiting(url: str, clock: list[float] | None = None) -> AsyncIterator[tuple[Sandbox, httpx.AsyncClient, str]]:
     """Yield a sandbox with a run that waits for the agent."""
-    ready = asyncio.Event()
+    steps = Steps()
     now = clock or [NOW]
-
-    def on_run(event: RunEvent) -> None:
-        if "agent" in event.note:
-            ready.set()
-
-    async with (
-        sandbox_with(
-            invoker=PlainInvoker(), actions=[an_agent_action(url)], now=lambda: now[0], on_run=on_run
-        ) as sandbox,
-        a_client(sandbox) as client,
-    ):
-        started = await client.post("/v1/actions/create_vm/runs", json={"properties": {"title": "zoë"}})
-        await asyncio.wait_for(ready.wait(), 10)
-        yield sandbox, client, started.json()["run"]["id"]
+    action = an_action(url, method={"agent": True, "synchronized": True, "headers": {"X-Team": "a"}})
+    async with running(action, now=lambda: now[0], on_run=steps) as (sandbox, client):
+        run_id = await start(client, body={"properties": {"title": "zoë"}})
+        await steps.reach("agent")
+        yield sandbox, client, run_id
 
 
 async def claim(client: httpx.AsyncClient) -> list[dict[str, Any]]:
@@ -221,23 +204,15 @@ async def test_claimed_node_run_contains_its_node() -> None:
 
 
 @pytest.mark.parametrize(("limit", "counts"), [(1, [1, 1, 1, 0]), (2, [2, 1, 0]), (3, [3, 0])])
-async def test_claim_returns_the_oldest_runs_up_to_the_requested_limit(limit: int, counts: list[int]) -> None:
-    waiting: asyncio.Queue[str] = asyncio.Queue()
-
-    def on_run(event: RunEvent) -> None:
-        if sandbox.runs[event.run_id].invocation.phase is Phase.CLAIMABLE:
-            waiting.put_nowait(event.run_id)
-
-    action: dict[str, Any] = create_vm_action()
-    action["invocationMethod"] |= {"url": "http://127.0.0.1:9", "agent": True}
-    async with (
-        sandbox_with(actions=[action], invoker=PlainInvoker(), on_run=on_run) as sandbox,
-        a_client(sandbox) as client,
-    ):
+async def test_claim_returns_the_oldest_runs_up_to_the_requested_limit(
+    limit: int, counts: list[int], steps: Steps
+) -> None:
+    action = an_action("http://127.0.0.1:9", method={"agent": True})
+    async with running(action, on_run=steps) as (_, client):
         started = []
         for _ in range(3):
-            await client.post("/v1/actions/create_vm/runs", json={"properties": {"title": "x"}})
-            started.append(await asyncio.wait_for(waiting.get(), 10))
+            started.append(await start(client))
+            await steps.reach("agent")
         body = {"installationId": "_PORT_EXEC_AGENT", "limit": limit, "invocationMethod": "WEBHOOK"}
         claimed = []
         for count in counts:

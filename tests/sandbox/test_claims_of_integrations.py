@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -15,11 +14,14 @@ import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.engines.renderer import Renderer
-from port_hook_cli.sandbox import RunEvent, Sandbox
+from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.trigger.open_invoker import SandboxInvoker, invoking
+from tests.factories import SECRET
+from tests.sandbox import action_runs
+from tests.sandbox.action_runs import Steps
 from tests.sandbox.workflow_runs import ended, run_workflow, running, started, waiting
-from tests.sandbox_clients import a_client, refusal, token_of
-from tests.sandboxes import one_node, sandbox_with
+from tests.sandbox_clients import refusal, token_of
+from tests.sandboxes import one_node
 
 AGENT = "_PORT_EXEC_AGENT"
 RESERVED = {"x-port-reserved-usage": "true"}
@@ -55,25 +57,20 @@ def a_workflow(**config: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def sandbox_of(
-    *actions: dict[str, Any],
-) -> AsyncIterator[tuple[Sandbox, httpx.AsyncClient, asyncio.Queue[RunEvent]]]:
-    """Yield a sandbox, a client, and the steps of its runs."""
-    steps: asyncio.Queue[RunEvent] = asyncio.Queue()
-    up: list[Sandbox] = []
-    with invoking(lambda: up[0].client_secret) as invoker:
-        serving = sandbox_with(actions=actions, invoker=SandboxInvoker(invoker), on_run=steps.put_nowait)
-        async with serving as sandbox, a_client(sandbox) as client:
-            up.append(sandbox)
+async def sandbox_of(*actions: dict[str, Any]) -> AsyncIterator[tuple[Sandbox, httpx.AsyncClient, Steps]]:
+    """Yield a sandbox that renders templates, a client, and the steps of its runs."""
+    steps = Steps()
+    with invoking(lambda: SECRET) as invoker:
+        serving = action_runs.running(*actions, invoker=SandboxInvoker(invoker), on_run=steps)
+        async with serving as (sandbox, client):
             yield sandbox, client, steps
 
 
-async def start(client: httpx.AsyncClient, steps: asyncio.Queue[RunEvent], action: str) -> str:
+async def start(client: httpx.AsyncClient, steps: Steps, action: str) -> str:
     """Start a run and return its id when it can be claimed."""
-    response = await client.post(f"/v1/actions/{action}/runs", json={"properties": {"title": "shop", "cpu": 2}})
-    while not (await asyncio.wait_for(steps.get(), 10)).note.startswith("waiting for"):
-        pass
-    return str(response.json()["run"]["id"])
+    run_id = await action_runs.start(client, f"/v1/actions/{action}/runs")
+    await steps.reach("waiting for")
+    return run_id
 
 
 async def claim(client: httpx.AsyncClient, installation: str, **fields: Any) -> list[dict[str, Any]]:
@@ -105,7 +102,7 @@ async def test_claimed_run_has_the_rendered_invocation_method_and_ends_with_a_re
             "type": "INTEGRATION_ACTION",
             "installationId": "mine",
             "integrationActionType": "dispatch_workflow",
-            "integrationActionExecutionProperties": {"repo": "shop", "cpu": 2},
+            "integrationActionExecutionProperties": {"repo": "dev-env", "cpu": 2},
         }
         assert {"identityToken", "portAccessToken", "executionIdentity"}.isdisjoint(run)
         assert await claim(client, "mine") == []
@@ -113,15 +110,15 @@ async def test_claimed_run_has_the_rendered_invocation_method_and_ends_with_a_re
         assert acked.json()["ackedCount"] == 1
         await client.patch(f"/v1/actions/runs/{run_id}", json={"link": "https://x", "externalRunId": "e1"})
         await client.patch(f"/v1/actions/runs/{run_id}", json={"status": "SUCCESS", "statusLabel": "Done"})
-        assert (await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)).report.status == "SUCCESS"
+        assert (await action_runs.ended(sandbox, run_id)).report.status == "SUCCESS"
 
 
 async def test_run_fails_when_its_action_names_no_installation() -> None:
     action = dispatch("mine")
     del action["invocationMethod"]["installationId"]
     async with sandbox_of(action) as (sandbox, client, _):
-        response = await client.post("/v1/actions/dispatch/runs", json={"properties": {"title": "a"}})
-        run = await asyncio.wait_for(sandbox.wait_for_end(response.json()["run"]["id"]), 10)
+        run_id = await action_runs.start(client, "/v1/actions/dispatch/runs")
+        run = await action_runs.ended(sandbox, run_id)
     assert run.report.status == "FAILURE"
     assert "installationId" in (run.report.summary or "")
 

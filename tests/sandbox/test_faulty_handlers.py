@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
-from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.engines.renderer import Renderer
-from port_hook_cli.sandbox import RunEvent, Sending
+from port_hook_cli.sandbox import Sending
 from port_hook_cli.workflows.run import WorkflowRun
-from tests.plain_invoker import PlainInvoker
+from tests.sandbox import action_runs
+from tests.sandbox.action_runs import Steps, an_action, ended, start
 from tests.sandbox.faulty_handlers import FAULTS, faulty_handler
 from tests.sandbox.workflow_runs import run_workflow, running, started
-from tests.sandbox_clients import a_client
-from tests.sandboxes import one_node, sandbox_with
+from tests.sandboxes import one_node
 
 SENDING = Sending(timeout_s=0.5)
 SUMMARIES = {
@@ -31,29 +29,20 @@ LATE = ("silent", "endless")
 
 @pytest.mark.parametrize("synchronized", [True, False])
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_run_ends_as_documented(fault: str, synchronized: bool) -> None:
-    logged = asyncio.Event()
-
-    def on_run(event: RunEvent) -> None:
-        if event.note.startswith("responded"):
-            logged.set()
-
+async def test_run_ends_as_documented(fault: str, synchronized: bool, steps: Steps) -> None:
     async with faulty_handler(fault) as url:
-        action = create_vm_action()
-        action["invocationMethod"] = {"type": "WEBHOOK", "url": url, "synchronized": synchronized}
-        options: dict[str, Any] = {"invoker": PlainInvoker(), "sending": SENDING, "on_run": on_run}
-        async with sandbox_with(actions=[action], **options) as sandbox, a_client(sandbox) as client:
-            response = await client.post("/v1/actions/create_vm/runs", json={"properties": {"title": "x"}})
-            run_id = response.json()["run"]["id"]
+        action = an_action(url, method={"synchronized": synchronized})
+        async with action_runs.running(action, sending=SENDING, on_run=steps) as (sandbox, client):
+            run_id = await start(client)
             if fault in RESPONDED and not synchronized:
-                await asyncio.wait_for(logged.wait(), 10)
+                await steps.reach("responded")
                 run = sandbox.runs[run_id]
                 assert (run.report.status, [log["message"] for log in run.logs]) == (
                     "IN_PROGRESS",
                     ["The webhook responded with 503."],
                 )
                 return
-            run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)
+            run = await ended(sandbox, run_id)
     assert run.report.status == "FAILURE"
     assert SUMMARIES[fault] in (run.report.summary or "")
     assert [log["message"] for log in run.logs] == ([] if fault in RESPONDED else [run.report.summary])

@@ -24,7 +24,8 @@ from port_hook_cli.signatures.messages import verify_received
 from tests.factories import NOW, RUN_ID
 from tests.kafka_clusters import running_tansu, tansu_program
 from tests.plain_invoker import PlainInvoker
-from tests.sandbox.test_run_starts import Steps
+from tests.sandbox import action_runs
+from tests.sandbox.action_runs import Steps
 from tests.sandbox.workflow_runs import ended, run_workflow, started, waiting
 from tests.sandbox_clients import a_client
 from tests.sandboxes import one_node, sandbox_with
@@ -75,9 +76,7 @@ async def next_message(sandbox: Sandbox, topic: Topic) -> dict[str, Any]:
 
 
 async def start(client: httpx.AsyncClient) -> str:
-    response = await client.post(RUNS, json=INPUTS)
-    assert response.status_code == 202
-    return str(response.json()["run"]["id"])
+    return await action_runs.start(client, body=INPUTS)
 
 
 async def test_run_for_the_agent_is_published_and_ends_with_its_reports() -> None:
@@ -260,13 +259,9 @@ def own_api_action(identifier: str, url: str, **method: Any) -> dict[str, Any]:
 
 async def run_of(actions: list[dict[str, Any]], **options: Any) -> tuple[dict[str, Any], Sandbox]:
     """Return the ended run of the first action."""
-    options = {"invoker": PlainInvoker(), **options}
-    async with sandbox_with(actions=actions, **options) as sandbox, a_client(sandbox) as client:
-        path = f"/v1/actions/{actions[0]['identifier']}/runs"
-        response = await client.post(path, json={"properties": {"title": "dev-env"}})
-        run_id = response.json()["run"]["id"]
-        run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)
-        return run.document(), sandbox
+    async with action_runs.running(*actions, **options) as (sandbox, client):
+        run_id = await action_runs.start(client, f"/v1/actions/{actions[0]['identifier']}/runs")
+        return (await action_runs.ended(sandbox, run_id)).document(), sandbox
 
 
 @pytest.mark.parametrize(
@@ -317,11 +312,9 @@ async def test_action_starts_a_run_of_another_one_as_the_user_that_its_url_names
         notify = own_api_action("notify", receiver.url)
         url = f"{OURS}/actions/notify/runs?run_as=jo%40example.com"
         outer = own_api_action("outer", url, body={"properties": {"title": "from outer"}})
-        options: dict[str, Any] = {"invoker": PlainInvoker()}
-        async with sandbox_with(actions=[outer, notify], **options) as sandbox, a_client(sandbox) as client:
-            response = await client.post("/v1/actions/outer/runs", json={"properties": {"title": "dev-env"}})
-            first = await asyncio.wait_for(sandbox.wait_for_end(response.json()["run"]["id"]), 10)
-            second = await asyncio.wait_for(sandbox.wait_for_end(first.report.response["run"]["id"]), 10)
+        async with action_runs.running(outer, notify) as (sandbox, client):
+            first = await action_runs.ended(sandbox, await action_runs.start(client, "/v1/actions/outer/runs"))
+            second = await action_runs.ended(sandbox, first.report.response["run"]["id"])
         assert (second.start.action, second.report.status, second.start.user_email) == (
             "notify",
             "SUCCESS",
@@ -330,18 +323,11 @@ async def test_action_starts_a_run_of_another_one_as_the_user_that_its_url_names
         assert json.loads(receiver.requests[0].body)["payload"]["properties"]["title"] == "from outer"
 
 
-async def test_runs_that_start_one_another_without_end_are_stopped() -> None:
+async def test_runs_that_start_one_another_without_end_are_stopped(steps: Steps) -> None:
     again = own_api_action("again", f"{OURS}/actions/again/runs", body={"properties": {"title": "again"}})
-    stopped = asyncio.Event()
-    options: dict[str, Any] = {"invoker": PlainInvoker()}
-
-    def watch(event: Any) -> None:
-        if "start one another" in event.note:
-            stopped.set()
-
-    async with sandbox_with(actions=[again], on_run=watch, **options) as sandbox, a_client(sandbox) as client:
-        await client.post("/v1/actions/again/runs", json={"properties": {"title": "dev-env"}})
-        await asyncio.wait_for(stopped.wait(), 30)
+    async with action_runs.running(again, on_run=steps) as (sandbox, client):
+        await action_runs.start(client, "/v1/actions/again/runs")
+        await steps.reach("start one another")
         assert len(sandbox.runs) <= 101
         assert [run.report.status for run in sandbox.runs.values()].count("FAILURE") == 1
 

@@ -9,8 +9,8 @@ from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.sandbox import CallRate, Sandbox
 from tests.factories import RUN_ID
-from tests.plain_invoker import PlainInvoker
-from tests.sandbox.test_run_starts import INPUTS, RUNS, SYNCHRONIZED, Held, an_action
+from tests.sandbox.action_runs import INPUTS, RUNS, SYNCHRONIZED, an_action, ended, running, start
+from tests.sandbox.test_run_starts import Held
 from tests.sandbox_clients import a_client
 from tests.sandboxes import sandbox_with
 from tests.servers import Handler
@@ -46,7 +46,7 @@ async def test_reset_restores_the_initial_state(tmp_path: Path) -> None:
 async def test_reset_cancels_an_invocation_in_progress() -> None:
     held = Held()
     async with sandbox_with(invoker=held) as sandbox, a_client(sandbox) as client:
-        await client.post(RUNS, json=INPUTS)
+        await start(client)
         await asyncio.wait_for(held.asked.wait(), 10)
         await sandbox.reset()
         assert held.given_up
@@ -54,11 +54,9 @@ async def test_reset_cancels_an_invocation_in_progress() -> None:
 
 
 async def test_sandbox_sends_invocations_after_a_reset(webhook: Handler) -> None:
-    action = an_action(webhook.url, method=SYNCHRONIZED)
-    async with sandbox_with(actions=[action], invoker=PlainInvoker()) as sandbox, a_client(sandbox) as client:
+    async with running(an_action(webhook.url, method=SYNCHRONIZED)) as (sandbox, client):
         await sandbox.reset()
-        run_id = (await client.post(RUNS, json=INPUTS)).json()["run"]["id"]
-        assert (await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)).report.status == "SUCCESS"
+        assert (await ended(sandbox, await start(client))).report.status == "SUCCESS"
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,60 +15,17 @@ from port_hook_cli.errors import RenderError
 from port_hook_cli.invocations.models import Headers, Status
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.replay.sources import from_run
-from port_hook_cli.sandbox import RunEvent, Sandbox, SandboxRequest, SandboxRun, Sending
+from port_hook_cli.sandbox import RunEvent, Sandbox, SandboxRequest, Sending
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.signatures.verification import verify_signature
 from port_hook_cli.text.secret import Secret
 from port_hook_cli.trigger.open_invoker import SandboxInvoker, invoking
 from tests.factories import NOW
 from tests.plain_invoker import PlainInvoker
+from tests.sandbox.action_runs import INPUTS, RUNS, SYNCHRONIZED, Steps, an_action, ended, running, start
 from tests.sandbox_clients import a_client, refusal
 from tests.sandboxes import sandbox_with, saved_state
 from tests.servers import Handler, handler
-
-RUNS = "/v1/actions/create_vm/runs"
-INPUTS = {"properties": {"title": "dev-env", "cpu": 2}}
-SYNCHRONIZED = {"synchronized": True}
-
-
-def an_action(url: str, *, method: Mapping[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
-    action = create_vm_action()
-    return {**action, **fields, "invocationMethod": {**action["invocationMethod"], "url": url, **(method or {})}}
-
-
-class Steps:
-    """Records the steps of runs. `reach` waits for the next step whose note contains a text, and returns it."""
-
-    def __init__(self) -> None:
-        self.seen: list[RunEvent] = []
-        self._news: asyncio.Queue[RunEvent] = asyncio.Queue()
-
-    def __call__(self, event: RunEvent) -> None:
-        self.seen.append(event)
-        self._news.put_nowait(event)
-
-    async def reach(self, words: str) -> RunEvent:
-        while words not in (step := await asyncio.wait_for(self._news.get(), 25)).note:
-            pass
-        return step
-
-
-@pytest.fixture
-def steps() -> Steps:
-    return Steps()
-
-
-@asynccontextmanager
-async def running(action: Mapping[str, Any], **options: Any) -> AsyncIterator[tuple[Sandbox, httpx.AsyncClient]]:
-    options = {"invoker": PlainInvoker(), **options}
-    async with sandbox_with(actions=[action], **options) as sandbox, a_client(sandbox) as client:
-        yield sandbox, client
-
-
-async def start(client: httpx.AsyncClient, path: str = RUNS, body: Any = INPUTS) -> str:
-    answer = await client.post(path, json=body)
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["run"]["id"])
 
 
 async def run_of(client: httpx.AsyncClient, run_id: str) -> dict[str, Any]:
@@ -78,10 +35,6 @@ async def run_of(client: httpx.AsyncClient, run_id: str) -> dict[str, Any]:
 
 async def logs_of(client: httpx.AsyncClient, run_id: str) -> list[str]:
     return [log["message"] for log in (await client.get(f"/v1/actions/runs/{run_id}/logs")).json()["runLogs"]]
-
-
-async def ended(sandbox: Sandbox, run_id: str) -> SandboxRun:
-    return await asyncio.wait_for(sandbox.wait_for_end(run_id), 30)
 
 
 def answering(status: str, body: str = "", kind: str = "application/json") -> bytes:
@@ -385,13 +338,13 @@ async def approve(client: Any, run_id: str) -> None:
 async def test_approved_run_that_was_not_sent_is_sent_after_a_restart(tmp_path: Path, webhook: Handler) -> None:
     file, held = tmp_path / "sandbox.db", Held()
     action = an_action(webhook.url, method=SYNCHRONIZED, requiredApproval=True)
-    async with sandbox_with(state=file, actions=[action], invoker=held) as sandbox, a_client(sandbox) as client:
+    async with running(action, state=file, invoker=held) as (sandbox, client):
         run_id = await start(client)
         await approve(client, run_id)
         await asyncio.wait_for(held.asked.wait(), 10)
     assert webhook.requests == []
     async with sandbox_with(state=file, invoker=PlainInvoker()) as sandbox:
-        run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)
+        run = await ended(sandbox, run_id)
     assert run.report.status == "SUCCESS"
     assert [json.loads(request.body)["context"]["runId"] for request in webhook.requests] == [run_id]
 
@@ -401,16 +354,13 @@ async def test_run_waiting_for_approval_still_waits_after_a_restart_and_is_sent_
 ) -> None:
     file = tmp_path / "sandbox.db"
     action = an_action(webhook.url, method=SYNCHRONIZED, requiredApproval=True)
-    async with (
-        sandbox_with(state=file, actions=[action], invoker=PlainInvoker()) as sandbox,
-        a_client(sandbox) as client,
-    ):
+    async with running(action, state=file) as (sandbox, client):
         run_id = await start(client)
-    async with sandbox_with(state=file, invoker=PlainInvoker()) as sandbox, a_client(sandbox) as client:
+    async with running(state=file) as (sandbox, client):
         assert sandbox.runs[run_id].report.status == "WAITING_FOR_APPROVAL"
         assert webhook.requests == []
         await approve(client, run_id)
-        run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)
+        run = await ended(sandbox, run_id)
         assert run.report.status == "SUCCESS"
     assert len(webhook.requests) == 1
 
@@ -422,7 +372,7 @@ async def test_run_fails_with_the_reason_when_its_action_is_gone_at_approval(web
         renamed = {key: action[key] for key in ("trigger", "invocationMethod")} | {"identifier": "other"}
         assert (await client.put("/v1/actions/create_vm", json=renamed)).status_code == 200
         await approve(client, run_id)
-        run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)
+        run = await ended(sandbox, run_id)
         logs = (await client.get(f"/v1/actions/runs/{run_id}/logs")).json()["runLogs"]
     assert (run.report.status, run.report.summary) == ("FAILURE", "The action create_vm no longer exists.")
     assert [log["message"] for log in logs] == ["The action create_vm no longer exists."]
@@ -458,7 +408,7 @@ async def test_secrets_are_sent_in_url_headers_and_body_and_masked_elsewhere(
         options: dict[str, Any] = {"state": tmp_path / "state.db", "on_run": events.append}
         async with serving(invoker, method, secrets, **options) as sandbox, a_client(sandbox) as client:
             run_id = await start(client)
-            run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 30)
+            run = await ended(sandbox, run_id)
             shown = (await client.get(f"/v1/actions/runs/{run_id}")).json()["run"]
     (request,) = webhook.requests
     assert request.line == f"POST /api/now?k={KEY} HTTP/1.1"
@@ -487,7 +437,7 @@ async def test_failure_of_a_run_quotes_no_secret(
         a_client(sandbox) as client,
     ):
         run_id = await start(client)
-        run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 30)
+        run = await ended(sandbox, run_id)
         logs = (await client.get(f"/v1/actions/runs/{run_id}/logs")).text
     assert (run.report.status, f"and {host} is another one" in (run.report.summary or "")) == ("FAILURE", True)
     hidden = secret.removeprefix("https://")
@@ -495,15 +445,13 @@ async def test_failure_of_a_run_quotes_no_secret(
     assert hidden.encode() not in saved_state(tmp_path)
 
 
-async def test_agent_claims_a_request_with_its_secrets(invoker: SandboxInvoker, tmp_path: Path) -> None:
-    waiting: asyncio.Queue[str] = asyncio.Queue()
-    options: dict[str, Any] = {"state": tmp_path / "state.db", "on_run": lambda event: waiting.put_nowait(event.note)}
+async def test_agent_claims_a_request_with_its_secrets(invoker: SandboxInvoker, tmp_path: Path, steps: Steps) -> None:
+    options: dict[str, Any] = {"state": tmp_path / "state.db", "on_run": steps}
     method = {"url": "https://x.example/", "agent": True}
     reserved = {"x-port-reserved-usage": "true"}
     async with serving(invoker, method, {"KEY": KEY}, **options) as sandbox, a_client(sandbox) as client:
         run_id = await start(client)
-        while "waiting for Port's agent" not in await asyncio.wait_for(waiting.get(), 30):
-            pass
+        await steps.reach("waiting for Port's agent")
         claimed = await client.post("/v1/actions/runs/claim-pending", json=CLAIM, headers=reserved)
         shown = (await client.get(f"/v1/actions/runs/{run_id}")).json()["run"]
     assert [run["payload"]["headers"]["X-Key"] for run in claimed.json()["runs"]] == [KEY]

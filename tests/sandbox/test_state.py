@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sqlite3
@@ -18,16 +17,12 @@ from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.sandbox.run import Phase
 from tests.factories import RUN_ID
 from tests.plain_invoker import PlainInvoker
+from tests.sandbox.action_runs import SYNCHRONIZED, an_action, ended
 from tests.sandbox_clients import a_client, refusal
 from tests.sandboxes import sandbox_with
 from tests.servers import handler
 
 RUN = f"/v1/actions/runs/{RUN_ID}"
-
-
-def webhook_action(url: str, **method: Any) -> dict[str, Any]:
-    action = create_vm_action()
-    return {**action, "invocationMethod": {**action["invocationMethod"], "url": url, **method}}
 
 
 async def test_state_file_restores_everything(tmp_path: Path) -> None:
@@ -68,9 +63,9 @@ async def test_state_file_is_readable_only_by_its_owner(tmp_path: Path) -> None:
 
 async def test_given_actions_replace_those_in_the_state_file(tmp_path: Path) -> None:
     file = tmp_path / "sandbox.db"
-    async with sandbox_with(state=file, actions=[webhook_action("http://127.0.0.1:1")]) as sandbox:
+    async with sandbox_with(state=file, actions=[an_action("http://127.0.0.1:1")]) as sandbox:
         before = sandbox.actions["create_vm"]
-    async with sandbox_with(state=file, actions=[webhook_action("http://127.0.0.1:2")]) as sandbox:
+    async with sandbox_with(state=file, actions=[an_action("http://127.0.0.1:2")]) as sandbox:
         after = sandbox.actions["create_vm"]
     assert after["invocationMethod"]["url"] == "http://127.0.0.1:2"
     assert after["id"] == before["id"]
@@ -231,9 +226,9 @@ async def left(file: Path, phase: Phase, action: dict[str, Any], **fields: Any) 
 async def test_pending_invocation_is_sent_after_a_restart(tmp_path: Path) -> None:
     file = tmp_path / "sandbox.db"
     with handler() as webhook:
-        await left(file, Phase.PENDING, webhook_action(webhook.url, synchronized=True))
+        await left(file, Phase.PENDING, an_action(webhook.url, method=SYNCHRONIZED))
         async with sandbox_with(state=file, invoker=PlainInvoker()) as sandbox:
-            run = await asyncio.wait_for(sandbox.wait_for_end(RUN_ID), 10)
+            run = await ended(sandbox, RUN_ID)
             assert run.report.status == "SUCCESS"
     assert [json.loads(request.body)["context"]["runId"] for request in webhook.requests] == [RUN_ID]
 
@@ -242,7 +237,7 @@ async def test_pending_invocation_is_sent_after_a_restart(tmp_path: Path) -> Non
 async def test_interrupted_invocation_is_not_sent_again(tmp_path: Path, synchronized: bool, status: str) -> None:
     file = tmp_path / "sandbox.db"
     with handler() as webhook:
-        action = webhook_action(webhook.url)
+        action = an_action(webhook.url)
         await left(file, Phase.SENDING, action, payload={"synchronized": synchronized})
         async with Sandbox.start(state=file) as sandbox:
             run = sandbox.runs[RUN_ID]
