@@ -8,13 +8,10 @@ from port_hook_cli.actions.action import BadAction
 from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.actions.inputs import (
     Encryption,
-    Rules,
-    Violation,
     as_seen,
     as_sent,
     default_queries,
     encryption_of,
-    missing,
     parse_input,
     plain_defaults,
     plaintext_of,
@@ -85,14 +82,21 @@ def test_secret_texts_returns_the_strings_of_encrypted_inputs() -> None:
     assert list(secret_texts(declared, values)) == ["x", "y", "z"]
 
 
-def test_enum_computed_as_empty_allows_no_value() -> None:
-    assert settle({"a": {"enum": JQ}}, (), {".form.cpu": []}).declared == {"a": {"enum": []}}
-
-
 def test_settle_replaces_jq_programs_by_their_results() -> None:
-    declared = {"a": {"type": "string", "enum": JQ}, "b": {"items": {"enum": JQ}}, "c": {"enum": {"jqQuery": "bad"}}}
-    rules = settle(declared, {"jqQuery": "req"}, {".form.cpu": ["x"], "req": ["a", 7, "no"], "bad": None})
-    assert rules.declared == {"a": {"type": "string", "enum": ["x"]}, "b": {"items": {"enum": ["x"]}}, "c": {}}
+    declared = {
+        "a": {"type": "string", "enum": JQ},
+        "b": {"items": {"enum": JQ}},
+        "c": {"enum": {"jqQuery": "bad"}},
+        "d": {"enum": {"jqQuery": "none"}},
+    }
+    results = {".form.cpu": ["x"], "req": ["a", 7, "no"], "bad": None, "none": []}
+    rules = settle(declared, {"jqQuery": "req"}, results)
+    assert rules.declared == {
+        "a": {"type": "string", "enum": ["x"]},
+        "b": {"items": {"enum": ["x"]}},
+        "c": {},
+        "d": {"enum": []},
+    }
     assert rules.required == ("a",)
 
 
@@ -118,14 +122,6 @@ def test_an_input_is_not_required_when_it_is_hidden_or_disabled(rules: dict[str,
 def test_an_input_can_declare_itself_required() -> None:
     declared = {"a": {"required": {"jqQuery": "yes"}}, "b": {"required": {"jqQuery": "no"}}, "c": {"required": True}}
     assert settle(declared, (), {"yes": True, "no": False}).required == ("a", "c")
-
-
-def test_null_input_counts_as_missing_and_undeclared_input_is_a_violation() -> None:
-    rules = Rules(declared={"a": {}, "b": {}}, required=("a", "b"))
-    assert list(missing(rules, {"a": None, "b": 0, "c": 1})) == [
-        Violation("a", "is required"),
-        Violation("c", "is not an input of this action, which has a, b"),
-    ]
 
 
 def test_entity_input_is_an_object_in_templates_and_an_identifier_in_the_payload() -> None:

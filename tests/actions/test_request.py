@@ -35,11 +35,6 @@ def rendered(**fields: Any) -> RenderedRequest:
     return assemble(action, RUN, request_template(action))
 
 
-def test_an_action_without_a_body_sends_the_default_payload() -> None:
-    assert rendered().body == SAMPLE
-    assert rendered().content.startswith(b'{"action":"create_vm","resourceType":"run","status":"TRIGGERED",')
-
-
 def test_an_automation_without_a_body_sends_the_event_and_the_run() -> None:
     trigger = {"type": "automation", "event": {"type": "ENTITY_UPDATED", "blueprintIdentifier": "service"}}
     method = {"type": "WEBHOOK", "url": "https://example.com"}

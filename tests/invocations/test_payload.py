@@ -43,12 +43,14 @@ def test_entity_object_is_reduced_to_its_identifier() -> None:
         ({"context": {"runId": RUN_ID}, "port_context": {"runId": "r_other"}}, NONE, RUN_ID),
         ({"port_context": {"run_id": RUN_ID}}, NONE, RUN_ID),
         ({"x": "r_0000000000000000"}, Headers((("RUN_ID", RUN_ID),)), RUN_ID),
+        ({"context": {"runId": RUN_ID}}, Headers((("RUN_ID", "r_0000000000000000"),)), RUN_ID),
         ({"deep": [{"er": [f"see {RUN_ID}", RUN_ID]}]}, NONE, RUN_ID),
         ({"node": "wfnr_Abc123"}, NONE, "wfnr_Abc123"),
         ({"inputs": {"linked": "r_linkedlinked1234"}, "run": {"id": RUN_ID}}, NONE, RUN_ID),
         ({"note": "r_linkedlinked1234", "run_id": RUN_ID}, NONE, RUN_ID),
         ({"inputs": {"linked": RUN_ID}}, NONE, RUN_ID),
         ({"event": {"action": "UPDATE", "diff": {"after": {"id": RUN_ID}}}, "inputs": None}, NONE, None),
+        ({"changelogDestination": {}, "diff": {"before": None, "after": {}}, "x": RUN_ID}, NONE, None),
         ({"x": f"{RUN_ID}x", "y": "r_short"}, Headers((("RUN_ID", "nonsense"),)), None),
     ],
 )
@@ -77,12 +79,6 @@ def test_automation_payload_has_its_event_and_the_changed_values() -> None:
     assert (payload.event, payload.blueprint, payload.entity) == ("UPDATE", "service", "checkout")
     assert (payload.user, payload.origin) == ("auth0|1", "API")
     assert payload.changes == (EventChange("properties.tier", "silver", "gold"),)
-
-
-def test_change_log_payload_has_no_run_id() -> None:
-    payload = read({"changelogDestination": {"type": "WEBHOOK"}, "diff": {"before": None, "after": {}}, "x": RUN_ID})
-    assert payload.kind is Kind.CHANGE_LOG
-    assert payload.run_id is None
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.invocations import view as records
-from port_hook_cli.invocations.models import Cause, Delivery, Headers, Response, Status, Verdict
+from port_hook_cli.invocations.models import Cause, Delivery, Response, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.snippets import SignedRequest
 from port_hook_cli.listener import view as listener_view
@@ -187,8 +187,3 @@ def test_tunnel_change_is_a_record_and_the_last_one_is_in_the_summary() -> None:
         "previous_url": "https://one.example/",
     }
     assert listener_view.summary_event(Tally(), tunnel=report)["tunnel"] == fields
-
-
-def test_run_id_of_a_record_comes_from_the_body_before_the_header() -> None:
-    invocation = an_invocation(headers=Headers((("run_id", "r_0000000000000000"),)))
-    assert records.invocation_event(an_exchange(invocation))["run_id"] == RUN_ID

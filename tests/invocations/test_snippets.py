@@ -80,11 +80,6 @@ def test_snippets_contain_only_visible_characters(body: bytes) -> None:
     assert is_visible(python_bytes(body))
 
 
-@given(st.one_of(st.binary(), st.text().map(str.encode)))
-def test_python_expression_evaluates_to_the_body(body: bytes) -> None:
-    assert eval(python_bytes(body), {"__builtins__": {}}) == body  # noqa: S307 - the text is our own
-
-
 def test_printf_argument_has_json_unescaped() -> None:
     assert printf_arguments('{"name":"Zoë"}'.encode()) == """'%s' '{"name":"Zoë"}'"""
 
@@ -168,7 +163,7 @@ def test_python_program_joins_repeated_fields() -> None:
     assert ast.literal_eval(assigned.value) == {"content-type": "application/json", "x-a": "1, 2"}
 
 
-@given(st.binary(max_size=20))
+@given(st.one_of(st.binary(), st.text().map(str.encode)))
 def test_python_program_is_valid_and_has_the_body(body: bytes) -> None:
     _, _, assigned, *_ = ast.parse(format_python(a_request(body))).body
     assert isinstance(assigned, ast.Assign)
@@ -195,8 +190,3 @@ def test_format_writes_the_whole_request_in_visible_characters(row: SnippetForma
 
 def test_find_format_returns_the_row_of_each_name() -> None:
     assert [find_format(row.name) for row in SNIPPET_FORMATS] == list(SNIPPET_FORMATS)
-
-
-def test_find_format_raises_for_an_unknown_name() -> None:
-    with pytest.raises(KeyError):
-        find_format("xml")

@@ -28,10 +28,6 @@ def event(**method: Any) -> dict[str, Any]:
     }
 
 
-def test_latest_agent_is_the_default() -> None:
-    assert "onTimeout" in taken(node_run(onTimeout="fail")).method
-
-
 def test_latest_agent_passes_the_whole_configuration_of_a_node() -> None:
     run = node_run(onTimeout="fail", responseTimeout=3)
     method = taken(run, LATEST).method
@@ -149,7 +145,7 @@ def test_body_that_is_not_an_event_is_a_warning_of_the_latest_agent() -> None:
         assert taken(action_run(body={name: {}}), LATEST).notes == ()
 
 
-def test_skipped_run_is_a_warning_of_the_latest_agent() -> None:
+def test_run_without_the_flag_is_skipped_by_the_latest_agent_and_a_fault_of_an_older_one() -> None:
     run = action_run()
     del run["payload"]["agent"]
     message = taken(run, LATEST)

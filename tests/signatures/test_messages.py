@@ -41,10 +41,6 @@ def test_a_message_is_valid_in_the_form_that_port_signs() -> None:
     assert (verdict.status, verdict.reading, verdict.age_s, verdict.causes) == (Status.VALID, "kafka", 2.0, ())
 
 
-def test_a_message_without_other_headers_is_valid() -> None:
-    assert verdict_on(a_message(at=NOW)).status is Status.VALID
-
-
 def test_the_same_bytes_as_a_request_are_not_valid() -> None:
     value = a_message(at=NOW)
 

@@ -35,12 +35,6 @@ def any_invoker(request: pytest.FixtureRequest) -> Iterator[Invoker]:
         yield found
 
 
-@pytest.fixture(scope="module")
-def invoker() -> Iterator[Invoker]:
-    with invoking(lambda: SECRET) as found:
-        yield found
-
-
 class Handler:
     """A recipient that keeps what it gets."""
 

@@ -32,12 +32,6 @@ AT = "2023-11-14T22:13:20.000Z"
 BY = create_vm("", at="")["trigger"]["by"]
 
 
-@pytest.fixture(scope="module")
-def invoker() -> Iterator[Invoker]:
-    with invoking(lambda: SECRET) as made:
-        yield made
-
-
 @pytest.fixture
 def strict() -> Iterator[Invoker]:
     with invoking(lambda: SECRET, strict=True) as made:
@@ -81,6 +75,7 @@ async def test_request_of_create_vm_has_the_documented_payload(invoker: Invoker)
     sample = create_vm(RUN_ID, at=AT)
     made = await request(invoker, read_action(create_vm_action()), properties=sample["payload"]["properties"])
     assert made.body == sample
+    assert made.content.startswith(b'{"action":"create_vm","resourceType":"run","status":"TRIGGERED",')
     assert (made.method, made.url, made.synchronized, made.agent) == ("POST", "https://example.com", False, False)
 
 
@@ -152,12 +147,14 @@ def test_request_verifies_for_any_inputs(invoker: Invoker, inputs: Any, is_defau
 
 
 async def test_request_names_every_violation_with_its_input(invoker: Invoker) -> None:
-    action = an_action({"a": {"type": "number"}, "b": {"enum": ["x"]}, "c": {"type": "string"}}, required=["c"])
+    declared = {"a": {"type": "number"}, "b": {"enum": ["x"]}, "c": {"type": "string"}, "e": {}, "f": {}}
+    action = an_action(declared, required=["c", "e", "f"])
     with pytest.raises(UsageError) as refused:
-        await request(invoker, action, properties={"a": "1", "b": "s3cret", "d": 1})
+        await request(invoker, action, properties={"a": "1", "b": "s3cret", "d": 1, "e": None, "f": 0})
     assert refused.value.message.splitlines()[1:] == [
         "  c is required",
-        "  d is not an input of this action, which has a, b, c",
+        "  e is required",
+        "  d is not an input of this action, which has a, b, c, e, f",
         "  a must be number",
         "  b must be equal to one of the allowed values: x",
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +18,6 @@ from port_hook_cli.signatures.verification import verify_signature
 from port_hook_cli.text.remark import Remark, say_nothing
 from port_hook_cli.trigger.action import RunTarget
 from port_hook_cli.trigger.invoker import Invoker
-from port_hook_cli.trigger.open_invoker import invoking
 from port_hook_cli.trigger.records import step_record
 from port_hook_cli.trigger.run_data import RunData
 from port_hook_cli.trigger.workflow import Begun, WorkflowEvent, walk_workflow
@@ -30,12 +29,6 @@ from port_hook_cli.workflows.workflow import Node, Workflow, read_workflow
 from tests.factories import SECRET
 
 KEY = "a-very-secret-value"
-
-
-@pytest.fixture(scope="module")
-def invoker() -> Iterator[Invoker]:
-    with invoking(lambda: SECRET) as found:
-        yield found
 
 
 class Handler:
