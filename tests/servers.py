@@ -34,6 +34,10 @@ class RawRequest:
         return [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines if line)]
 
     @property
+    def content(self) -> bytes:
+        return self.head + self.body
+
+    @property
     def closes(self) -> bool:
         return "close" in (self.value("connection") or "").lower()
 
@@ -45,8 +49,8 @@ class RawRequest:
 class Handler:
     """A handler that keeps what it got, byte for byte, and answers with fixed bytes.
 
-    It reads bodies by content-length only. A connection stays open if the answer tells where it ends: a client that
-    sends the next request before it notices the end of the connection would lose it.
+    It reads a body by its content-length or to its last chunk. A connection stays open if the answer tells where it
+    ends: a client that sends the next request before it notices the end of the connection would lose it.
     """
 
     answer: bytes = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -63,8 +67,11 @@ class Handler:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 request = RawRequest(head, b"")
-                length = int(request.value("content-length") or 0)
-                self.requests.append(RawRequest(head, await reader.readexactly(length)))
+                if request.value("transfer-encoding"):
+                    body = await reader.readuntil(b"0\r\n\r\n")
+                else:
+                    body = await reader.readexactly(int(request.value("content-length") or 0))
+                self.requests.append(RawRequest(head, body))
                 await asyncio.sleep(self.delay_s)
                 writer.write(self.answer)
                 await writer.drain()

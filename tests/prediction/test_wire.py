@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import socket
-import threading
 from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
@@ -18,6 +16,7 @@ from hypothesis import strategies as st
 from urllib3.connection import HTTPConnection
 
 from port_hook_cli.prediction.wire import AgentFault, json_content, read_address, signed_content, wire_request
+from tests.servers import Handler, handler
 
 USER_AGENT = requests.utils.default_user_agent()
 TEXT = st.text(max_size=8)
@@ -103,36 +102,9 @@ def _target(prepared: requests.PreparedRequest) -> str:
 
 
 @pytest.fixture
-def receiver() -> Iterator[tuple[str, list[bytes]]]:
-    received: list[bytes] = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=_serve, args=(server, received))
-        thread.start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}", received
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join(30)
-
-
-def _serve(server: socket.socket, received: list[bytes]) -> None:
-    while True:
-        try:
-            connection, _ = server.accept()
-        except OSError:
-            return
-        with connection:
-            content = b""
-            while not _is_whole(content):
-                content += connection.recv(65536)
-            received.append(content)
-            connection.sendall(b"HTTP/1.1 204 \r\nConnection: close\r\n\r\n")
-
-
-def _is_whole(content: bytes) -> bool:
-    head, end, body = content.partition(b"\r\n\r\n")
-    if b"chunked" in head:
-        return body.endswith(b"0\r\n\r\n")
-    lengths = [int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")]
-    return bool(end) and len(body) == sum(lengths)
+def receiver() -> Iterator[Handler]:
+    with handler(b"HTTP/1.1 204 \r\nConnection: close\r\n\r\n") as it:
+        yield it
 
 
 @pytest.mark.parametrize(
@@ -147,21 +119,22 @@ def _is_whole(content: bytes) -> bool:
     ],
 )
 def test_bytes_on_the_wire_are_those_of_requests(
-    receiver: tuple[str, list[bytes]], method: str, path: str, headers: Any, query: Any, body: Any
+    receiver: Handler, method: str, path: str, headers: Any, query: Any, body: Any
 ) -> None:
-    url, received = receiver
+    url = receiver.url + path
     with _Unset() as session:
-        session.request(method, url + path, json=body, headers=headers, params=query, timeout=20)
-    made = wire_request(method, url + path, headers=headers, query=query, body=body, user_agent=USER_AGENT)
-    assert made.content.replace(b"python-urllib3/2.4.0", f"python-urllib3/{version('urllib3')}".encode()) == received[0]
+        session.request(method, url, json=body, headers=headers, params=query, timeout=20)
+    made = wire_request(method, url, headers=headers, query=query, body=body, user_agent=USER_AGENT)
+    own_urllib3 = f"python-urllib3/{version('urllib3')}".encode()
+    assert made.content.replace(b"python-urllib3/2.4.0", own_urllib3) == receiver.requests[0].content
 
 
-def test_user_and_password_of_a_url_become_an_authorization_field(receiver: tuple[str, list[bytes]]) -> None:
-    url, received = receiver
-    url = url.replace("://", "://me:p%40ss@") + "/x"
+def test_user_and_password_of_a_url_become_an_authorization_field(receiver: Handler) -> None:
+    url = receiver.url.replace("://", "://me:p%40ss@") + "/x"
     with _Unset() as session:
         session.request("POST", url, json={"a": 1}, timeout=20)
-    assert wire_request("POST", url, headers={}, query={}, body={"a": 1}, user_agent=USER_AGENT).content == received[0]
+    made = wire_request("POST", url, headers={}, query={}, body={"a": 1}, user_agent=USER_AGENT)
+    assert made.content == receiver.requests[0].content
 
 
 @pytest.mark.parametrize(
@@ -243,11 +216,10 @@ def test_host_that_has_no_address_is_a_fault(host: str) -> None:
     [("GET", "/a?b=c", {"Transfer-Encoding": "chunked"}), ("POST", "\\a", {}), ("POST", "/a", {"X": "a\t"})],
 )
 def test_unusual_request_is_what_requests_sends(
-    method: str, url: str, headers: dict[str, str], receiver: tuple[str, list[bytes]]
+    method: str, url: str, headers: dict[str, str], receiver: Handler
 ) -> None:
-    base, received = receiver
+    url = receiver.url + url
     with _Unset() as session:
-        session.request(method, base + url, headers=headers, timeout=30)
-
-    made = wire_request(method, base + url, headers=headers, query={}, body=None, user_agent=USER_AGENT)
-    assert made.content == received[0]
+        session.request(method, url, headers=headers, timeout=30)
+    made = wire_request(method, url, headers=headers, query={}, body=None, user_agent=USER_AGENT)
+    assert made.content == receiver.requests[0].content
