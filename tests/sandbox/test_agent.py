@@ -17,12 +17,10 @@ from port_hook_cli.signatures.signing import sign
 from port_hook_cli.signatures.verification import verify_signature
 from tests.factories import NOW, RUN_ID
 from tests.sandbox.action_runs import Steps, an_action, running, start
+from tests.sandbox.claims import AGENT, CLAIM, RESERVED, claim, claim_nodes
 from tests.sandbox_clients import a_client, refusal, token_of
 from tests.sandboxes import sandbox_with
 from tests.servers import handler
-
-CLAIM = {"installationId": "_PORT_EXEC_AGENT", "limit": 10, "invocationMethod": "WEBHOOK"}
-RESERVED = {"x-port-reserved-usage": "true"}
 
 
 @asynccontextmanager
@@ -35,13 +33,6 @@ async def waiting(url: str, clock: list[float] | None = None) -> AsyncIterator[t
         run_id = await start(client, body={"properties": {"title": "zoë"}})
         await steps.reach("agent")
         yield sandbox, client, run_id
-
-
-async def claim(client: httpx.AsyncClient) -> list[dict[str, Any]]:
-    answer = await client.post("/v1/actions/runs/claim-pending", json=CLAIM, headers=RESERVED)
-    assert answer.status_code == 200
-    runs: list[dict[str, Any]] = answer.json()["runs"]
-    return runs
 
 
 async def ack(client: httpx.AsyncClient, *run_ids: str) -> int:
@@ -119,24 +110,24 @@ async def test_agent_claims_acknowledges_and_ends_a_run() -> None:
 async def test_claim_expires_when_it_is_not_acknowledged() -> None:
     clock = [NOW]
     async with waiting("https://example.com/hook", clock) as (_, client, run_id):
-        (run,) = await claim(client)
+        (run,) = await claim(client, **CLAIM)
         assert (run["id"], run["pendingExecution"], run["installationId"]) == (run_id, True, "_PORT_EXEC_AGENT")
         assert run["claimedUntil"]
         assert run["payload"]["agent"] is True
-        assert await claim(client) == []
+        assert await claim(client, **CLAIM) == []
         clock[0] += 60
-        assert [run["id"] for run in await claim(client)] == [run_id]
+        assert [run["id"] for run in await claim(client, **CLAIM)] == [run_id]
         assert await ack(client, run_id, run_id, "r_unknown") == 1
         assert await ack(client, run_id) == 0
         clock[0] += 60
-        assert await claim(client) == []
+        assert await claim(client, **CLAIM) == []
         assert "pendingExecution" not in (await client.get(f"/v1/actions/runs/{run_id}")).json()["run"]
 
 
 async def test_ended_run_cannot_be_claimed() -> None:
     async with waiting("http://127.0.0.1:1") as (_, client, run_id):
         await client.patch(f"/v1/actions/runs/{run_id}", json={"status": "FAILURE"})
-        assert await claim(client) == []
+        assert await claim(client, **CLAIM) == []
 
 
 async def test_acknowledged_run_is_not_offered_again_after_a_restart(tmp_path: Path) -> None:
@@ -144,12 +135,12 @@ async def test_acknowledged_run_is_not_offered_again_after_a_restart(tmp_path: P
     payload = {"url": "http://127.0.0.1:1", "agent": True}
     async with Sandbox.start(state=file) as sandbox, a_client(sandbox) as client:
         sandbox.add_run(RUN_ID, phase=Phase.CLAIMABLE, payload=payload)
-        assert [run["id"] for run in await claim(client)] == [RUN_ID]
+        assert [run["id"] for run in await claim(client, **CLAIM)] == [RUN_ID]
         assert await ack(client, RUN_ID) == 1
     late = time.time() + 3600
     async with sandbox_with(state=file, now=lambda: late) as sandbox, a_client(sandbox) as client:
         assert sandbox.runs[RUN_ID].invocation.phase is Phase.ACKED
-        assert await claim(client) == []
+        assert await claim(client, **CLAIM) == []
 
 
 async def test_an_integration_claims_for_a_time_of_its_own_and_acknowledges_one_run() -> None:
@@ -157,8 +148,7 @@ async def test_an_integration_claims_for_a_time_of_its_own_and_acknowledges_one_
     own = CLAIM | {"installationId": "my-ocean", "visibilityTimeoutMs": 2000}
 
     async def claimed(**change: Any) -> list[str]:
-        answer = await client.post("/v1/actions/runs/claim-pending", json=own | change, headers=RESERVED)
-        return [run["id"] for run in answer.json()["runs"]]
+        return [run["id"] for run in await claim(client, **own | change)]
 
     async with waiting("https://example.com/hook", clock) as (_, client, run_id):
         assert await claimed(exclude=["create_vm"]) == []
@@ -195,12 +185,11 @@ async def test_claimed_node_run_contains_its_node() -> None:
     async with Sandbox.start() as sandbox, a_client(sandbox) as client:
         config = {"type": "WEBHOOK", "url": "http://127.0.0.1:1", "agent": True, "body": {"a": 1}}
         sandbox.add_run("wfnr_1", phase=Phase.CLAIMABLE, payload={**config, "workflowRun": "wfr_9"})
-        body = {"installationId": "_PORT_EXEC_AGENT", "limit": 100}
-        (run,) = (await client.post("/v1/workflows/runs/claim-pending", json=body)).json()["nodeRuns"]
+        (run,) = await claim_nodes(client, installationId=AGENT, limit=100)
         assert (run["identifier"], run["node"], run["workflowRun"]) == (
             "wfnr_1", {"config": config}, {"identifier": "wfr_9"},
         )  # fmt: skip
-        assert await claim(client) == []
+        assert await claim(client, **CLAIM) == []
 
 
 @pytest.mark.parametrize(("limit", "counts"), [(1, [1, 1, 1, 0]), (2, [2, 1, 0]), (3, [3, 0])])
@@ -213,11 +202,9 @@ async def test_claim_returns_the_oldest_runs_up_to_the_requested_limit(
         for _ in range(3):
             started.append(await start(client))
             await steps.reach("agent")
-        body = {"installationId": "_PORT_EXEC_AGENT", "limit": limit, "invocationMethod": "WEBHOOK"}
         claimed = []
         for count in counts:
-            response = await client.post("/v1/actions/runs/claim-pending", json=body, headers=RESERVED)
-            runs = response.json()["runs"]
+            runs = await claim(client, **CLAIM | {"limit": limit})
             assert len(runs) == count
             claimed += [run["id"] for run in runs]
     assert claimed == started

@@ -19,14 +19,10 @@ from port_hook_cli.trigger.open_invoker import SandboxInvoker, invoking
 from tests.factories import SECRET
 from tests.sandbox import action_runs
 from tests.sandbox.action_runs import Steps
+from tests.sandbox.claims import AGENT, RESERVED, claim, claim_nodes
 from tests.sandbox.workflow_runs import ended, run_workflow, running, started, waiting
 from tests.sandbox_clients import refusal, token_of
 from tests.sandboxes import one_node
-
-AGENT = "_PORT_EXEC_AGENT"
-RESERVED = {"x-port-reserved-usage": "true"}
-CLAIM = "/v1/actions/runs/claim-pending"
-CLAIM_NODES = "/v1/workflows/runs/claim-pending"
 
 
 def dispatch(installation: str, identifier: str = "dispatch") -> dict[str, Any]:
@@ -73,31 +69,23 @@ async def start(client: httpx.AsyncClient, steps: Steps, action: str) -> str:
     return run_id
 
 
-async def claim(client: httpx.AsyncClient, installation: str, **fields: Any) -> list[dict[str, Any]]:
-    body = {"installationId": installation, "limit": 10, **fields}
-    answer = await client.post(CLAIM, json=body, headers=RESERVED)
-    assert answer.status_code == 200, answer.text
-    runs: list[dict[str, Any]] = answer.json()["runs"]
-    return runs
-
-
 async def test_each_claimer_gets_only_its_own_runs() -> None:
     async with sandbox_of(dispatch("mine"), dispatch("theirs", "other"), by_agent()) as (_, client, steps):
         mine = await start(client, steps, "dispatch")
         theirs = await start(client, steps, "other")
         agents = await start(client, steps, "create_vm")
-        (claimed,) = await claim(client, "mine")
+        (claimed,) = await claim(client, installationId="mine")
         assert claimed["id"] == mine
-        assert await claim(client, "unknown") == []
-        assert [run["id"] for run in await claim(client, AGENT, invocationMethod="WEBHOOK")] == [agents]
-        assert await claim(client, AGENT) == []
-        assert [run["id"] for run in await claim(client, "theirs")] == [theirs]
+        assert await claim(client, installationId="unknown") == []
+        assert [run["id"] for run in await claim(client, installationId=AGENT, invocationMethod="WEBHOOK")] == [agents]
+        assert await claim(client, installationId=AGENT) == []
+        assert [run["id"] for run in await claim(client, installationId="theirs")] == [theirs]
 
 
 async def test_claimed_run_has_the_rendered_invocation_method_and_ends_with_a_report() -> None:
     async with sandbox_of(dispatch("mine")) as (sandbox, client, steps):
         run_id = await start(client, steps, "dispatch")
-        (run,) = await claim(client, "mine", visibilityTimeoutMs=60000)
+        (run,) = await claim(client, installationId="mine", visibilityTimeoutMs=60000)
         assert run["payload"] == {
             "type": "INTEGRATION_ACTION",
             "installationId": "mine",
@@ -105,7 +93,7 @@ async def test_claimed_run_has_the_rendered_invocation_method_and_ends_with_a_re
             "integrationActionExecutionProperties": {"repo": "dev-env", "cpu": 2},
         }
         assert {"identityToken", "portAccessToken", "executionIdentity"}.isdisjoint(run)
-        assert await claim(client, "mine") == []
+        assert await claim(client, installationId="mine") == []
         acked = await client.patch("/v1/actions/runs/ack", json={"runId": run_id}, headers=RESERVED)
         assert acked.json()["ackedCount"] == 1
         await client.patch(f"/v1/actions/runs/{run_id}", json={"link": "https://x", "externalRunId": "e1"})
@@ -123,23 +111,17 @@ async def test_run_fails_when_its_action_names_no_installation() -> None:
     assert "installationId" in (run.report.summary or "")
 
 
-async def claim_nodes(client: httpx.AsyncClient, installation: str) -> list[dict[str, Any]]:
-    answer = await client.post(CLAIM_NODES, json={"installationId": installation, "limit": 5}, headers=RESERVED)
-    nodes: list[dict[str, Any]] = answer.json()["nodeRuns"]
-    return nodes
-
-
 async def test_node_is_claimed_by_its_integration_alone_and_ends_with_its_report(renderer: Renderer) -> None:
     async with running(renderer, a_workflow()) as (sandbox, client):
         run_id = await started(client)
         node_run_id = await waiting(sandbox, run_id)
         assert sandbox.workflow_runs[run_id].result is None
         for other in (AGENT, "theirs"):
-            assert await claim_nodes(client, other) == []
-        (claimed,) = await claim_nodes(client, "mine")
+            assert await claim_nodes(client, installationId=other) == []
+        (claimed,) = await claim_nodes(client, installationId="mine")
         assert (claimed["identifier"], claimed["installationId"]) == (node_run_id, "mine")
         assert claimed["config"]["integrationActionExecutionProperties"] == {"name": "one"}
-        assert await claim_nodes(client, "mine") == []
+        assert await claim_nodes(client, installationId="mine") == []
         ack = await client.patch("/v1/workflows/runs/ack", json={"nodeRunIdentifier": node_run_id}, headers=RESERVED)
         assert ack.status_code == 200
         path = f"/v1/workflows/nodes/runs/{node_run_id}"
@@ -167,7 +149,7 @@ async def test_node_can_be_claimed_after_a_restart_and_keeps_its_status_label(
         label = {"statusLabel": {"text": "Rate limited"}}
         assert (await client.patch(f"/v1/workflows/nodes/runs/{node_run_id}", json=label)).status_code == 200
     async with running(renderer, a_workflow(), state=state) as (_, client):
-        (claimed,) = await claim_nodes(client, "mine")
+        (claimed,) = await claim_nodes(client, installationId="mine")
     assert (claimed["identifier"], claimed["statusLabel"]) == (node_run_id, {"text": "Rate limited"})
 
 

@@ -26,6 +26,7 @@ from tests.kafka_clusters import running_tansu, tansu_program
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox import action_runs
 from tests.sandbox.action_runs import Steps
+from tests.sandbox.claims import CLAIM, claim, claim_nodes
 from tests.sandbox.workflow_runs import ended, run_workflow, started, waiting
 from tests.sandbox_clients import a_client
 from tests.sandboxes import one_node, sandbox_with
@@ -35,7 +36,6 @@ from tests.topics import Topic, plain, reading
 
 RUNS = "/v1/actions/create_vm/runs"
 INPUTS = {"properties": {"title": "zoë"}}
-CLAIM = {"installationId": "_PORT_EXEC_AGENT", "limit": 10, "invocationMethod": "WEBHOOK"}
 
 
 def an_action(**method: Any) -> dict[str, Any]:
@@ -110,10 +110,7 @@ async def test_agent_cannot_claim_a_run_that_was_published() -> None:
     async with publishing(actions=[an_action()], on_event=calls.append) as (_, client, _, steps):
         await start(client)
         await steps.reach("published to")
-        answer = await client.post(
-            "/v1/actions/runs/claim-pending", json=CLAIM, headers={"x-port-reserved-usage": "true"}
-        )
-        assert answer.json()["runs"] == []
+        assert await claim(client, **CLAIM) == []
     assert [call.note for call in calls if call.path.endswith("claim-pending")] == [
         "no runs to claim: with --kafka, they are published"
     ]
@@ -180,8 +177,7 @@ async def test_webhook_node_for_the_agent_is_published_and_ends_with_its_report(
         assert message["context"]["nodeConfig"]["body"] == {"cpu": 2}
         assert message["payload"]["action"]["invocationMethod"]["agent"] is True
         await steps.reach("waits for Port's agent")
-        claimed = await client.post("/v1/workflows/runs/claim-pending", json={"installationId": "a", "limit": 5})
-        assert claimed.json()["nodeRuns"] == []
+        assert await claim_nodes(client, installationId="a", limit=5) == []
         await report(client, node_run_id)
         assert (await ended(sandbox, run_id)).result == "SUCCESS"
 

@@ -23,6 +23,7 @@ from port_hook_cli.trigger.open_invoker import SandboxInvoker, invoking
 from tests.factories import NOW
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox.action_runs import INPUTS, RUNS, SYNCHRONIZED, Steps, an_action, ended, running, start
+from tests.sandbox.claims import CLAIM, claim
 from tests.sandbox_clients import a_client, refusal
 from tests.sandboxes import sandbox_with, saved_state
 from tests.servers import Handler, handler
@@ -380,7 +381,6 @@ async def test_run_fails_with_the_reason_when_its_action_is_gone_at_approval(web
 
 
 KEY = "a-very-secret-value"
-CLAIM = {"installationId": "_PORT_EXEC_AGENT", "invocationMethod": "WEBHOOK"}
 
 
 @pytest.fixture(scope="module")
@@ -448,12 +448,11 @@ async def test_failure_of_a_run_quotes_no_secret(
 async def test_agent_claims_a_request_with_its_secrets(invoker: SandboxInvoker, tmp_path: Path, steps: Steps) -> None:
     options: dict[str, Any] = {"state": tmp_path / "state.db", "on_run": steps}
     method = {"url": "https://x.example/", "agent": True}
-    reserved = {"x-port-reserved-usage": "true"}
     async with serving(invoker, method, {"KEY": KEY}, **options) as sandbox, a_client(sandbox) as client:
         run_id = await start(client)
         await steps.reach("waiting for Port's agent")
-        claimed = await client.post("/v1/actions/runs/claim-pending", json=CLAIM, headers=reserved)
+        claimed = await claim(client, **CLAIM)
         shown = (await client.get(f"/v1/actions/runs/{run_id}")).json()["run"]
-    assert [run["payload"]["headers"]["X-Key"] for run in claimed.json()["runs"]] == [KEY]
+    assert [run["payload"]["headers"]["X-Key"] for run in claimed] == [KEY]
     assert shown["payload"]["headers"]["X-Key"] == "***"
     assert KEY.encode() not in saved_state(tmp_path)

@@ -12,14 +12,13 @@ from aiohttp import web
 
 from port_hook_cli.engines.renderer import Renderer
 from tests.port_workflows_openapi import faults, require_workflows_openapi
+from tests.sandbox.claims import AGENT, RESERVED, claim_nodes
 from tests.sandbox.workflow_runs import ended, run_workflow, running, started, waiting
 from tests.sandbox_clients import refusal
 from tests.sandboxes import one_node, saved_state
 from tests.servers import application
 
 OURS = "https://api.getport.io/v1"
-RESERVED = {"x-port-reserved-usage": "true"}
-AGENT = "_PORT_EXEC_AGENT"
 
 
 def deploy(url: str) -> dict[str, Any]:
@@ -238,12 +237,10 @@ async def test_the_agent_claims_acknowledges_and_reports_a_node(renderer: Render
     async with running(renderer, document) as (sandbox, client):
         run_id = await started(client)
         node_run_id = await waiting(sandbox, run_id)
-        body = {"installationId": "_PORT_EXEC_AGENT", "limit": 100}
-        (claimed,) = (await client.post(f"{base}/claim-pending", json=body, headers=RESERVED)).json()["nodeRuns"]
+        (claimed,) = await claim_nodes(client, base, installationId=AGENT, limit=100)
         assert (claimed["identifier"], claimed["config"]["url"]) == (node_run_id, "https://internal.example/do")
         assert claimed["config"]["body"] == {"n": "one"}
-        again = (await client.post(f"{base}/claim-pending", json=body, headers=RESERVED)).json()["nodeRuns"]
-        assert again == []
+        assert await claim_nodes(client, base, installationId=AGENT, limit=100) == []
         ack = {"nodeRunIdentifier": node_run_id}
         first = await client.patch(f"{base}/ack", json=ack, headers=RESERVED)
         assert (first.status_code, first.json()["acked"]) == (200, True)
@@ -266,8 +263,7 @@ async def test_a_node_for_the_agent_is_told_and_can_be_claimed_after_a_restart(
         node_run_id = await waiting(sandbox, await started(client))
         assert told[-1] == f"do ({node_run_id}) waits for Port's agent"
     async with running(renderer, state=state) as (_, client):
-        path, body = "/v1/workflows/runs/claim-pending", {"installationId": "_PORT_EXEC_AGENT"}
-        (claimed,) = (await client.post(path, json=body, headers=RESERVED)).json()["nodeRuns"]
+        (claimed,) = await claim_nodes(client, installationId=AGENT)
         assert claimed["identifier"] == node_run_id
 
 
@@ -298,13 +294,13 @@ async def test_unacknowledged_claim_is_offered_again_after_its_visibility_timeou
     document = one_node(type="WEBHOOK", url="https://internal.example/do", agent=True)
     async with running(renderer, document, now=lambda: clock[0]) as (sandbox, client):
         await waiting(sandbox, await started(client))
-        path, body = "/v1/workflows/runs/claim-pending", {"installationId": AGENT, "visibilityTimeoutMs": 2000}
-        assert len((await client.post(path, json=body)).json()["nodeRuns"]) == 1
+        body: dict[str, Any] = {"installationId": AGENT, "visibilityTimeoutMs": 2000}
+        assert len(await claim_nodes(client, **body)) == 1
         clock[0] += 1.9
-        assert (await client.post(path, json=body)).json()["nodeRuns"] == []
+        assert await claim_nodes(client, **body) == []
         clock[0] += 0.2
-        assert (await client.post(path, json={**body, "exclude": ["one:do"]})).json()["nodeRuns"] == []
-        assert len((await client.post(path, json=body)).json()["nodeRuns"]) == 1
+        assert await claim_nodes(client, **body, exclude=["one:do"]) == []
+        assert len(await claim_nodes(client, **body)) == 1
 
 
 async def test_restarted_sandbox_continues_its_workflow_runs(
@@ -452,9 +448,8 @@ async def test_state_file_does_not_contain_secrets_of_the_organization(renderer:
     secrets = {"HOOK": "a-very-secret-value"}
     async with running(renderer, document, state=tmp_path / "state.db", secrets=secrets) as (sandbox, client):
         await waiting(sandbox, await started(client))
-        body = {"installationId": "_PORT_EXEC_AGENT"}
-        response = await client.post("/v1/workflows/runs/claim-pending", json=body, headers=RESERVED)
-        config = response.json()["nodeRuns"][0]["config"]
+        (claimed,) = await claim_nodes(client, installationId=AGENT)
+        config = claimed["config"]
         assert config["headers"]["Authorization"] == "Bearer a-very-secret-value"
     kept = saved_state(tmp_path)
     assert b"internal.example" in kept

@@ -1,0 +1,28 @@
+"""Claims of runs, as Port's execution agent and integrations make them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+AGENT = "_PORT_EXEC_AGENT"
+CLAIM = {"installationId": AGENT, "limit": 10, "invocationMethod": "WEBHOOK"}
+RESERVED = {"x-port-reserved-usage": "true"}
+
+
+async def claim(client: httpx.AsyncClient, **body: Any) -> list[dict[str, Any]]:
+    """Claim runs of actions, and return them."""
+    return await _claimed(client, "/v1/actions/runs", "runs", body)
+
+
+async def claim_nodes(client: httpx.AsyncClient, base: str = "/v1/workflows/runs", **body: Any) -> list[dict[str, Any]]:
+    """Claim runs of nodes, and return them."""
+    return await _claimed(client, base, "nodeRuns", body)
+
+
+async def _claimed(client: httpx.AsyncClient, base: str, name: str, body: Any) -> list[dict[str, Any]]:
+    answer = await client.post(f"{base}/claim-pending", json=body, headers=RESERVED)
+    assert answer.status_code == 200, answer.text
+    claimed: list[dict[str, Any]] = answer.json()[name]
+    return claimed
