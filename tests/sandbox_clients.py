@@ -43,6 +43,13 @@ async def refusal(answering: Any) -> tuple[int, str, str]:
     return response.status_code, document["error"], document["message"]
 
 
+async def require_invalid(answering: Any, words: str) -> None:
+    """Fail unless the sandbox refuses a call as invalid, with these words."""
+    status, slug, message = await refusal(answering)
+    assert (status, slug) == (422, "invalid_request")
+    assert words in message
+
+
 async def require_documented(response: httpx.Response) -> None:
     """Fail if Port's document has the route, but not a response like this."""
     await response.aread()

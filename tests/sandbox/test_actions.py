@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.sandbox_clients import refusal
+from tests.sandbox_clients import refusal, require_invalid
 
 METHOD = {"type": "WEBHOOK", "url": "http://127.0.0.1:9"}
 CURRENT: dict[str, Any] = {
@@ -83,9 +83,7 @@ async def test_actions_are_listed_by_filters(client: httpx.AsyncClient, query: s
     ],
 )
 async def test_invalid_action_is_not_created(client: httpx.AsyncClient, body: Any, expected: str) -> None:
-    status, slug, message = await refusal(client.post("/v1/actions", json=body))
-    assert (status, slug) == (422, "invalid_request")
-    assert expected in message
+    await require_invalid(client.post("/v1/actions", json=body), expected)
 
 
 async def test_old_routes_take_actions_in_the_old_format(client: httpx.AsyncClient) -> None:

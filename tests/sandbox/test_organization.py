@@ -14,7 +14,7 @@ from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.sandbox import ApiEvent, Sandbox
 from tests.sandbox.workflow_runs import ended, running, started
-from tests.sandbox_clients import a_client, refusal
+from tests.sandbox_clients import a_client, refusal, require_invalid
 from tests.sandboxes import one_node, sandbox_with, saved_state
 from tests.servers import Handler
 
@@ -94,9 +94,7 @@ async def test_secret_is_created_changed_and_deleted_and_its_value_is_never_show
     ],
 )
 async def test_invalid_secret_is_rejected(client: httpx.AsyncClient, body: Any, fault: str) -> None:
-    status, slug, message = await refusal(client.post("/v1/organization/secrets", json=body))
-    assert (status, slug) == (422, "invalid_request")
-    assert fault in message
+    await require_invalid(client.post("/v1/organization/secrets", json=body), fault)
 
 
 async def test_workflow_sees_a_secret_that_was_created_through_the_api(renderer: Renderer, webhook: Handler) -> None:
@@ -155,9 +153,7 @@ async def test_permissions_of_an_action_keep_what_a_patch_does_not_name(client: 
     ],
 )
 async def test_invalid_permissions_are_rejected(client: httpx.AsyncClient, body: Any, fault: str) -> None:
-    status, _, message = await refusal(client.patch("/v1/actions/create_vm/permissions", json=body))
-    assert status == 422
-    assert fault in message
+    await require_invalid(client.patch("/v1/actions/create_vm/permissions", json=body), fault)
 
 
 async def test_permissions_of_a_deleted_action_are_gone(client: httpx.AsyncClient) -> None:

@@ -24,7 +24,7 @@ from tests.factories import NOW
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox.action_runs import INPUTS, RUNS, SYNCHRONIZED, Steps, an_action, ended, running, start
 from tests.sandbox.claims import CLAIM, claim
-from tests.sandbox_clients import a_client, refusal
+from tests.sandbox_clients import a_client, refusal, require_invalid
 from tests.sandboxes import sandbox_with, saved_state
 from tests.servers import Handler, handler
 
@@ -213,9 +213,7 @@ async def test_approval_is_rejected_when_the_run_does_not_wait_for_it(webhook: H
 )
 async def test_start_run_rejects_invalid_inputs(body: Any, expected: str) -> None:
     async with running(an_action("http://127.0.0.1:1")) as (sandbox, client):
-        status, slug, message = await refusal(client.post(RUNS, json=body))
-        assert (status, slug) == (422, "invalid_request")
-        assert expected in message
+        await require_invalid(client.post(RUNS, json=body), expected)
         assert sandbox.runs == {}
 
 
