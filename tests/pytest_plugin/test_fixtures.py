@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import threading
@@ -20,7 +21,7 @@ from port_hook_cli.actions.inputs import InvalidInputs
 from port_hook_cli.engines.encryption import decrypt_aes_gcm
 from port_hook_cli.errors import RenderError, TargetError, UsageError
 from port_hook_cli.invocations.targets import BadTarget
-from port_hook_cli.pytest_plugin import PortHook, PortSandbox, RunNotEnded
+from port_hook_cli.pytest_plugin import PortHook, PortSandbox, Run, RunNotEnded
 from port_hook_cli.text.secret import Secret
 from tests.port_clients import authorized
 from tests.servers import application
@@ -62,7 +63,7 @@ def a_backend(environ: Mapping[str, str], *, status: int = 202, reports: bool = 
             return web.json_response({"error": verdict.slugs}, status=401)
         name = request.headers["x-name"].encode("utf-8", "surrogateescape").decode()
         if reports:
-            await report(environ, request.headers["RUN_ID"], name)
+            await asyncio.to_thread(report, environ, request.headers["RUN_ID"], name)
         return web.json_response({"path": request.path_qs, "name": name}, status=status)
 
     app = web.Application()
@@ -70,14 +71,15 @@ def a_backend(environ: Mapping[str, str], *, status: int = 202, reports: bool = 
     return app
 
 
-async def report(environ: Mapping[str, str], run_id: str, name: str) -> None:
-    async with httpx.AsyncClient(base_url=f"{environ['PORT_API_URL']}/v1") as port:
-        credentials = {"clientId": environ["PORT_CLIENT_ID"], "clientSecret": environ["PORT_CLIENT_SECRET"]}
-        token = (await port.post("/auth/access_token", json=credentials)).json()["accessToken"]
-        port.headers["authorization"] = f"Bearer {token}"
-        await port.post(f"/actions/runs/{run_id}/logs", json={"message": f"scaling for {name}"})
-        fields = {"status": "SUCCESS", "summary": "scaled", "link": "https://ci.example.com/1", "statusLabel": "done"}
-        (await port.patch(f"/actions/runs/{run_id}", json=fields)).raise_for_status()
+def report(environ: Mapping[str, str], run_id: str, name: str) -> None:
+    fields = {"status": "SUCCESS", "summary": "scaled", "link": "https://ci.example.com/1", "statusLabel": "done"}
+    with authorized(environ) as port:
+        port.post(f"/v1/actions/runs/{run_id}/logs", json={"message": f"scaling for {name}"}).raise_for_status()
+        port.patch(f"/v1/actions/runs/{run_id}", json=fields).raise_for_status()
+
+
+def status_responded(run: Run) -> int | None:
+    return None if run.backend_response is None else run.backend_response.status
 
 
 @contextmanager
@@ -262,23 +264,15 @@ class TestAnswered:
 
     def test_answered_does_not_end_an_asynchronous_run(self, port_hook: PortHook) -> None:
         run = port_hook.answered(port_hook.request(SCALE), 200, "{}")
-        assert (run.status, run.ended, run.backend_response and run.backend_response.status) == (
-            "IN_PROGRESS",
-            False,
-            200,
-        )
+        assert (run.status, run.ended, status_responded(run)) == ("IN_PROGRESS", False, 200)
 
 
 class TestInvoke:
     def test_invoke_returns_the_ended_run(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         with serving(port_sandbox) as url:
             run = port_hook.invoke(SCALE, {"replicas": 2}, to=url)
-        assert (run.status, run.status_label, run.summary, run.logs) == (
-            "SUCCESS",
-            "done",
-            "scaled",
-            ("scaling for zoë",),
-        )
+        assert (run.status, run.status_label, run.summary) == ("SUCCESS", "done", "scaled")
+        assert run.logs == ("scaling for zoë",)
         assert run.link == "https://ci.example.com/1"
         assert run.backend_response is not None
         assert run.backend_response.json() == {"path": "/scale?by=zo%C3%AB@example.com", "name": "zoë"}
@@ -329,13 +323,7 @@ class TestInvoke:
         wrong = {**port_sandbox.environ, "PORT_CLIENT_SECRET": "another"}
         with application(a_backend(wrong)) as url, pytest.raises(RunNotEnded) as caught:
             port_hook.invoke(SCALE, to=url)
-        assert (
-            caught.value.run.status,
-            caught.value.run.backend_response and caught.value.run.backend_response.status,
-        ) == (
-            "IN_PROGRESS",
-            401,
-        )
+        assert (caught.value.run.status, status_responded(caught.value.run)) == ("IN_PROGRESS", 401)
         expected = str(caught.value)
         assert "stays so: the backend responded with 401" in expected
         assert "wrong-secret" in expected
@@ -364,7 +352,7 @@ class TestInvoke:
     ) -> None:
         with serving(port_sandbox, status=500, reports=False) as url:
             run = port_hook.invoke(SCALE, to=url, wait=False)
-        assert (run.status, run.backend_response and run.backend_response.status) == ("IN_PROGRESS", 500)
+        assert (run.status, status_responded(run)) == ("IN_PROGRESS", 500)
 
     def test_error_says_that_the_backend_reported_nothing(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         with serving(port_sandbox, reports=False) as url, pytest.raises(RunNotEnded, match=r"after 0\.1 s") as caught:

@@ -169,27 +169,23 @@ async def test_an_integration_claims_for_a_time_of_its_own_and_acknowledges_one_
     ("method", "path", "body"),
     [("POST", "/v1/actions/runs/claim-pending", CLAIM), ("PATCH", "/v1/actions/runs/ack", {"runIds": []})],
 )
-async def test_agent_routes_require_its_header(method: str, path: str, body: Any) -> None:
-    async with Sandbox.start() as sandbox, a_client(sandbox) as client:
-        assert "x-port-reserved-usage" in (await refusal(client.request(method, path, json=body)))[2]
+async def test_agent_routes_require_its_header(client: httpx.AsyncClient, method: str, path: str, body: Any) -> None:
+    assert "x-port-reserved-usage" in (await refusal(client.request(method, path, json=body)))[2]
 
 
 @pytest.mark.parametrize("change", [{"limit": 0}, {"limit": "x"}, {"invocationMethod": "KAFKA"}, {"installationId": 1}])
-async def test_invalid_claim_is_rejected(change: dict[str, Any]) -> None:
-    async with Sandbox.start() as sandbox, a_client(sandbox) as client:
-        call = client.post("/v1/actions/runs/claim-pending", json=CLAIM | change, headers=RESERVED)
-        assert (await refusal(call))[:2] == (422, "invalid_request")
+async def test_invalid_claim_is_rejected(client: httpx.AsyncClient, change: dict[str, Any]) -> None:
+    call = client.post("/v1/actions/runs/claim-pending", json=CLAIM | change, headers=RESERVED)
+    assert (await refusal(call))[:2] == (422, "invalid_request")
 
 
-async def test_claimed_node_run_contains_its_node() -> None:
-    async with Sandbox.start() as sandbox, a_client(sandbox) as client:
-        config = {"type": "WEBHOOK", "url": "http://127.0.0.1:1", "agent": True, "body": {"a": 1}}
-        sandbox.add_run("wfnr_1", phase=Phase.CLAIMABLE, payload={**config, "workflowRun": "wfr_9"})
-        (run,) = await claim_nodes(client, installationId=AGENT, limit=100)
-        assert (run["identifier"], run["node"], run["workflowRun"]) == (
-            "wfnr_1", {"config": config}, {"identifier": "wfr_9"},
-        )  # fmt: skip
-        assert await claim(client, **CLAIM) == []
+async def test_claimed_node_run_contains_its_node(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+    config = {"type": "WEBHOOK", "url": "http://127.0.0.1:1", "agent": True, "body": {"a": 1}}
+    sandbox.add_run("wfnr_1", phase=Phase.CLAIMABLE, payload={**config, "workflowRun": "wfr_9"})
+    (run,) = await claim_nodes(client, installationId=AGENT, limit=100)
+    assert (run["identifier"], run["node"]) == ("wfnr_1", {"config": config})
+    assert run["workflowRun"] == {"identifier": "wfr_9"}
+    assert await claim(client, **CLAIM) == []
 
 
 @pytest.mark.parametrize(("limit", "counts"), [(1, [1, 1, 1, 0]), (2, [2, 1, 0]), (3, [3, 0])])

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
@@ -158,15 +159,14 @@ async def test_deeply_nested_bodies_do_not_keep_later_calls_from_being_saved(tmp
             assert (await client.get("/v1/teams/team 5000")).status_code == 200
 
 
-async def test_node_whose_entity_is_nested_too_deeply_fails() -> None:
+async def test_node_whose_entity_is_nested_too_deeply_fails(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
     value: Any = "a"
     for _ in range(950):
         value = [value]
-    async with Sandbox.start() as sandbox, a_client(sandbox) as client:
-        entity = {"identifier": "a", "properties": {"x": value}}
-        outcome = sandbox.upsert_entity({"blueprintIdentifier": "vm", "mapping": entity})
-        assert "nested too deeply" in outcome.output["error"]["message"]
-        assert (await client.post("/v1/teams", json={"name": "data"})).status_code == 200
+    entity = {"identifier": "a", "properties": {"x": value}}
+    outcome = sandbox.upsert_entity({"blueprintIdentifier": "vm", "mapping": entity})
+    assert "nested too deeply" in outcome.output["error"]["message"]
+    assert (await client.post("/v1/teams", json={"name": "data"})).status_code == 200
 
 
 def format_of(file: Path) -> int:
