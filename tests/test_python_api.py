@@ -30,17 +30,14 @@ from port_hook_cli.listener.serving import ListenPlan
 from port_hook_cli.listener.session import Session, listening
 from port_hook_cli.runtime import silent_runtime
 from port_hook_cli.text.secret import Secret
+from tests.json_values import json_values
 from tests.processes import environment_without_coverage
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import handler
 
 SECRET = "a-secret"
 RUN_ID = "r_QOz6WoOB1Q2lmhZZ"
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=10,
-)
+JSON = json_values(st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text())
 
 
 @given(JSON.filter(lambda value: not isinstance(value, str)))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from port_hook_cli.actions.template_braces import BadTemplate, requote, split_template
 from port_hook_cli.actions.templates import UNDEFINED, ExpressionFailed, JqError, prepare, render
 from port_hook_cli.javascript.values import js_entries, read_json, write_json
+from tests.json_values import json_values
 
 RESULTS: dict[str, Any] = {
     "s": "text", "n": 12, "list": [1, {"a": None}], "obj": {"2": "two", "1": "one", "x": None}, "null": None,
@@ -142,10 +143,8 @@ def test_a_template_is_refused_when_it_is_nested_too_deeply() -> None:
 
 
 _WITHOUT_BRACES = st.text().filter(lambda text: "{{" not in text and "}}" not in text)
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | _WITHOUT_BRACES,
-    lambda values: st.lists(values, max_size=3) | st.dictionaries(_WITHOUT_BRACES.filter(bool), values, max_size=3),
-    max_leaves=8,
+JSON = json_values(
+    st.integers() | st.floats(allow_nan=False) | _WITHOUT_BRACES, _WITHOUT_BRACES.filter(bool), max_size=3, max_leaves=8
 )
 
 

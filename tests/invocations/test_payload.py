@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from port_hook_cli.invocations.models import EventChange, Headers, Kind, Payload
 from port_hook_cli.invocations.payload import find_changes, is_run_id, read_payload
 from tests.factories import RUN_ID, a_document
+from tests.json_values import json_values
 
 NONE = Headers()
 
@@ -118,16 +119,12 @@ def test_payload_with_a_number_of_5000_digits_is_read() -> None:
     assert read_payload(body, NONE).run_id == RUN_ID
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=8,
-)
+JSON = json_values(st.integers() | st.floats(allow_nan=False) | st.text(), max_leaves=8)
 known_keys = st.sampled_from(
     ["action", "context", "port_context", "payload", "event", "diff", "before", "after", "trigger", "by", "inputs",
      "runId", "entity", "blueprint", "properties", "censoredProperties", "invocationMethod", "synchronized"]
 )  # fmt: skip
-port_like = st.recursive(json_values, lambda inner: st.dictionaries(known_keys, inner), max_leaves=20)
+port_like = st.recursive(JSON, lambda inner: st.dictionaries(known_keys, inner), max_leaves=20)
 
 
 @given(st.binary())
@@ -145,7 +142,7 @@ def test_read_payload_never_raises_for_documents_with_ports_keys(document: Any) 
     assert (payload.document, payload.problem) == (document, None)
 
 
-@given(json_values)
+@given(JSON)
 def test_find_changes_finds_nothing_between_a_document_and_itself(document: Any) -> None:
     assert find_changes(document, document) == ()
 
@@ -333,14 +330,10 @@ def test_documents_of_any_depth_are_compared() -> None:
     assert len(find_changes(nested(100_000, 1, list), nested(100_000, 2, list))) == 1
 
 
-values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
-    max_leaves=15,
-)
+SMALL = json_values(st.integers() | st.text(max_size=5), st.text(max_size=3), max_size=3, max_leaves=15)
 
 
-@given(values, values)
+@given(SMALL, SMALL)
 def test_find_changes_swaps_each_change_when_its_arguments_are_swapped(before: Any, after: Any) -> None:
     there, back = find_changes(before, after), find_changes(after, before)
     assert sorted((c.path, repr(c.before), repr(c.after)) for c in there) == sorted(

@@ -13,12 +13,9 @@ from hypothesis import strategies as st
 from port_hook_cli.invocations.models import Headers, Payload
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.view import body_text, bytes_text, value_text
+from tests.json_values import json_values
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=20,
-)
+JSON = json_values(st.integers() | st.text(), max_size=4, max_leaves=20)
 
 
 def nested(depth: int) -> Any:
@@ -32,7 +29,7 @@ def of(document: Any) -> Payload:
     return Payload(document=document)
 
 
-@given(json_values.filter(lambda value: value is not None), st.integers(1, 100))
+@given(JSON.filter(lambda value: value is not None), st.integers(1, 100))
 def test_body_text_shows_the_beginning_of_an_indented_document(document: Any, limit: int) -> None:
     shown = body_text(of(document), b"", limit=limit)
     assert shown is not None

@@ -19,13 +19,10 @@ from port_hook_cli.prediction.calls import (
     listed_runs,
 )
 from port_hook_cli.prediction.message import Acceptance, Subject, take_topic_message
+from tests.json_values import json_values
 from tests.prediction.worlds import NODE_RUN, RUN, SECRET, action_run, node_run, topic_message
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["id", "runs", "payload", "x"]) | st.text(), inner),
-    max_leaves=6,
-)
+JSON = json_values(st.integers() | st.text(), st.sampled_from(["id", "runs", "payload", "x"]) | st.text(), max_leaves=6)
 
 
 def ids(runs: list[dict[str, Any]]) -> list[str]:
@@ -71,7 +68,7 @@ def test_full_list_is_recognized() -> None:
 
 
 @settings(max_examples=20)
-@given(json_values)
+@given(JSON)
 def test_reading_runs_accepts_any_response(value: Any) -> None:
     for response in ({"runs": value, "nodeRuns": value}, value if isinstance(value, dict) else {}):
         for run in (*listed_runs(response, since_s=0), *claimed_runs(RunQueue.ACTIONS, response)):
@@ -140,7 +137,7 @@ def test_value_that_the_agent_cannot_read_is_an_error(document: Any) -> None:
 
 
 @settings(max_examples=20)
-@given(json_values)
+@given(JSON)
 def test_any_value_of_a_topic_is_a_message_or_a_value_error(value: Any) -> None:
     try:
         message = take_topic_message(value, SECRET)

@@ -15,6 +15,7 @@ from port_hook_cli.prediction.message import AgentVersion
 from port_hook_cli.prediction.prediction import Prediction
 from port_hook_cli.prediction.wire import WireRequest
 from port_hook_cli.signatures.signing import sign
+from tests.json_values import json_values
 from tests.prediction.worlds import (
     NODE_RUN,
     RUN,
@@ -32,6 +33,7 @@ WORDS = st.sampled_from(
     ["id", "identifier", "payload", "config", "action", "invocationMethod", "agent", "url", "type", "context", "runId",
      "headers", "X-Port-Signature", "X-Port-Timestamp", "changelogDestination", "body", "method", "run", "nodeRuns"]
 )  # fmt: skip
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from(["wfnr_1", "http://h/", "POST"]),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(WORDS, inner, max_size=5),
@@ -191,18 +193,7 @@ def test_value_encrypted_with_another_secret_stays(jq: AgentJq) -> None:
     assert body_of(prediction)["payload"]["properties"]["token"] == encrypted
 
 
-@given(
-    document=st.recursive(
-        st.none()
-        | st.booleans()
-        | st.integers(-(2**31), 2**31 - 1)
-        | st.text(st.characters(codec="utf-8", exclude_characters="\0")),
-        lambda inner: (
-            st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8", exclude_characters="\0")), inner)
-        ),
-        max_leaves=8,
-    )
-)
+@given(document=json_values(st.integers(-(2**31), 2**31 - 1) | TEXT, TEXT, max_leaves=8))
 def test_identity_keeps_any_document_and_the_order_of_its_keys(jq: AgentJq, document: Any) -> None:
     (result,) = jq.evaluate(["."], document)
     assert json.dumps(result.value) == json.dumps(document)

@@ -16,6 +16,7 @@ from port_hook_cli.prediction.message import AgentVersion
 from port_hook_cli.prediction.response import AgentResponse, quoted
 from port_hook_cli.prediction.wire import AgentFault
 from port_hook_cli.text.secret import Secret
+from tests.json_values import json_values
 from tests.prediction.worlds import SECRET, action_run, node_run, predicted, topic_message
 
 KNOWN = (Secret("client-id-1"), Secret("client-secret-1"))
@@ -71,11 +72,7 @@ def test_long_response_is_quoted_quickly(text: str) -> None:
     assert time.process_time() - start < 5
 
 
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
-    )
-)
+@given(json_values(st.floats() | st.text(), max_leaves=100))
 def test_quoted_json_is_json_of_the_same_form(document: Any) -> None:
     text = quoted(json.dumps([document]), KNOWN)
     assert isinstance(json.loads(text), list)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.sandbox.entity_query import OPERATORS, BadQuery, check_query, matches
+from tests.json_values import json_values
 from tests.sandbox_clients import a_client, refusal, require_invalid
 
 VMS = "/v1/blueprints/vm/entities"
@@ -147,10 +148,8 @@ async def test_bulk_takes_from_1_to_20_entities(client: httpx.AsyncClient, count
     assert (await refusal(client.post(f"{VMS}/bulk", json={"entities": [{}] * count})))[0] == 422
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["from", "to", "x"]), inner),
-    max_leaves=5,
+JSON = json_values(
+    st.integers() | st.floats() | st.text(max_size=5), st.sampled_from(["from", "to", "x"]), max_size=3, max_leaves=5
 )
 RULE = st.fixed_dictionaries(
     {"operator": st.sampled_from(OPERATORS)},
