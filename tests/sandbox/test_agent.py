@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,17 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-from port_hook_cli.invocations.models import Headers, Status
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.sandbox.run import Phase
-from port_hook_cli.signatures.signing import sign
-from port_hook_cli.signatures.verification import verify_signature
 from tests.factories import NOW, RUN_ID
 from tests.sandbox.action_runs import Steps, an_action, running, start
-from tests.sandbox.claims import AGENT, CLAIM, RESERVED, claim, claim_nodes
-from tests.sandbox_clients import a_client, refusal, token_of
+from tests.sandbox.claims import AGENT, CLAIM, RESERVED, claim
+from tests.sandbox_clients import a_client, refusal
 from tests.sandboxes import sandbox_with
-from tests.servers import handler
 
 
 @asynccontextmanager
@@ -39,72 +34,6 @@ async def ack(client: httpx.AsyncClient, *run_ids: str) -> int:
     body = {"runIds": list(run_ids)}
     answer = await client.patch("/v1/actions/runs/ack", json=body, headers=RESERVED)
     return int(answer.json()["ackedCount"])
-
-
-class Agent:
-    """Port's execution agent in its polling mode, one round of it, written after what the published one sends.
-
-    Its limits: no mapping, no back-off, no Kafka. It fetches a token for every call, as the published one does.
-    """
-
-    def __init__(self, sandbox: Sandbox, client: httpx.AsyncClient) -> None:
-        self.sandbox = sandbox
-        self.client = client
-
-    async def call(self, method: str, path: str, body: Any, **headers: str) -> Any:
-        headers |= {"authorization": f"Bearer {await token_of(self.client, self.sandbox)}", "user-agent": "port-agent"}
-        answer = await self.client.request(method, path, json=body, headers=headers)
-        answer.raise_for_status()
-        return answer.json()
-
-    async def work(self) -> None:
-        await self.call("PATCH", "/v1/organization", {"settings": {"portAgentStreamerName": "POLLING"}})
-        claimed = await self.call("POST", "/v1/actions/runs/claim-pending", CLAIM, **RESERVED)
-        for run in claimed["runs"]:
-            if (await self.call("PATCH", "/v1/actions/runs/ack", {"runIds": [run["id"]]}, **RESERVED))["ackedCount"]:
-                await self.invoke(run)
-        nodes = {"installationId": "_PORT_EXEC_AGENT", "limit": 100}
-        assert (await self.call("POST", "/v1/workflows/runs/claim-pending", nodes))["nodeRuns"] == []
-
-    async def invoke(self, run: dict[str, Any]) -> None:
-        path, payload = f"/v1/actions/runs/{run['id']}", run["payload"]
-        for message in ("An action message has been received", "Sending the request"):
-            await self.call("POST", f"{path}/logs", {"message": message})
-        method = {name: payload[name] for name in ("type", "url", "synchronized", "method", "headers")}
-        body = {**payload["body"], "headers": payload["headers"], "context": {"runId": run["id"]}}
-        body["payload"] = {"action": {"invocationMethod": method}}
-        compact = json.dumps(body, separators=(",", ":")).encode()
-        answer = await self.client.request(
-            payload["method"],
-            payload["url"],
-            content=json.dumps(body).encode(),
-            headers={
-                "Content-Type": "application/json",
-                "X-Port-Timestamp": str(int(NOW)),
-                "X-Port-Signature": sign(compact, self.sandbox.client_secret, str(int(NOW))),
-            },
-        )
-        await self.call("PATCH", f"{path}/response", {"response": answer.json()})
-        await self.call("PATCH", path, {"status": "SUCCESS" if answer.is_success else "FAILURE"})
-
-
-async def test_agent_claims_acknowledges_and_ends_a_run() -> None:
-    body = b'{"ip":"10.0.0.1"}'
-    with handler(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)) as webhook:
-        async with waiting(webhook.url) as (sandbox, client, run_id):
-            assert webhook.requests == []
-            await Agent(sandbox, client).work()
-            run = sandbox.runs[run_id]
-            assert (run.report.status, run.report.response) == ("SUCCESS", {"ip": "10.0.0.1"})
-            assert [log["message"] for log in run.logs][-1] == "Sending the request"
-            organization = (await client.get("/v1/organization")).json()["organization"]
-            assert organization["settings"]["portAgentStreamerName"] == "POLLING"
-            (request,) = webhook.requests
-            headers = Headers(tuple(request.fields))
-            verdict = verify_signature(headers, request.body, sandbox.client_secret, now=NOW, tolerance_s=1)
-            assert verdict.status is Status.REENCODED
-            await Agent(sandbox, client).work()
-            assert len(webhook.requests) == 1
 
 
 async def test_claim_expires_when_it_is_not_acknowledged() -> None:
@@ -182,7 +111,8 @@ async def test_invalid_claim_is_rejected(client: httpx.AsyncClient, change: dict
 async def test_claimed_node_run_contains_its_node(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
     config = {"type": "WEBHOOK", "url": "http://127.0.0.1:1", "agent": True, "body": {"a": 1}}
     sandbox.add_run("wfnr_1", phase=Phase.CLAIMABLE, payload={**config, "workflowRun": "wfr_9"})
-    (run,) = await claim_nodes(client, installationId=AGENT, limit=100)
+    body = {"installationId": AGENT, "limit": 100}  # as the agent asks, without the header that runs of actions need
+    (run,) = (await client.post("/v1/workflows/runs/claim-pending", json=body)).json()["nodeRuns"]
     assert (run["identifier"], run["node"]) == ("wfnr_1", {"config": config})
     assert run["workflowRun"] == {"identifier": "wfr_9"}
     assert await claim(client, **CLAIM) == []
