@@ -101,7 +101,7 @@ async def test_run_for_the_agent_is_published_and_ends_with_its_reports() -> Non
         assert sandbox.runs[run_id].report.status == "IN_PROGRESS"
         await client.patch(f"/v1/actions/runs/{run_id}/response", json={"response": {"ip": "10.0.0.1"}})
         await client.patch(f"/v1/actions/runs/{run_id}", json={"status": "SUCCESS"})
-        run = await sandbox.wait_for_end(run_id)
+        run = await action_runs.ended(sandbox, run_id)
         assert (run.report.status, run.report.response) == ("SUCCESS", {"ip": "10.0.0.1"})
 
 
@@ -134,7 +134,7 @@ async def test_kafka_action_is_published_and_waits_for_its_consumer() -> None:
         shown = (await client.get(f"/v1/actions/runs/{run_id}")).json()["run"]
         assert shown["payload"] == {"type": "KAFKA", "payload": {"do": "create", "headers": {"X-Team": "a"}}}
         await client.patch(f"/v1/actions/runs/{run_id}", json={"status": "FAILURE", "summary": "no quota"})
-        assert (await sandbox.wait_for_end(run_id)).report.summary == "no quota"
+        assert (await action_runs.ended(sandbox, run_id)).report.summary == "no quota"
 
 
 async def test_kafka_action_is_published_after_its_approval() -> None:
@@ -202,7 +202,7 @@ async def test_run_fails_when_its_message_is_not_confirmed(method: Mapping[str, 
         sandbox_with(invoker=PlainInvoker(), publisher=publisher, actions=[an_action(**method)]) as sandbox,
         a_client(sandbox) as client,
     ):
-        run = await sandbox.wait_for_end(await start(client))
+        run = await action_runs.ended(sandbox, await start(client))
         assert run.report.status == "FAILURE"
         assert run.report.summary is not None
         assert run.report.summary.startswith(f"Kafka at {address} did not confirm the message: ")
@@ -231,7 +231,7 @@ async def test_kafka_run_of_an_earlier_sandbox_fails_when_there_is_no_broker_now
         sandbox.add_run(RUN_ID, action="create_vm", phase=Phase.PENDING)
         await client.get("/v1/organization")  # a call saves what has changed
     async with sandbox_with(invoker=PlainInvoker(), state=state) as sandbox:
-        run = await sandbox.wait_for_end(RUN_ID)
+        run = await action_runs.ended(sandbox, RUN_ID)
         assert run.report.summary == "This sandbox has no Kafka broker. Start it with --kafka."
 
 
