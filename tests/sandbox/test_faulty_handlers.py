@@ -15,16 +15,16 @@ from tests.sandbox.faulty_handlers import FAULTS, faulty_handler
 from tests.sandbox.workflow_runs import run_workflow, running, started
 from tests.sandboxes import one_node
 
-SENDING = Sending(timeout_s=0.5)
 SUMMARIES = {
     "refused": "The webhook could not be invoked: nothing listens on 127.0.0.1:",
-    "silent": "The webhook could not be invoked: no response within 0.5 s.",
-    "endless": "The webhook could not be invoked: no response within 0.5 s.",
+    "silent": "The webhook could not be invoked: no response within 0.05 s.",
+    "endless": "The webhook could not be invoked: no response within 0.05 s.",
     "reset": "reset the connection before its response was complete.",
     "unavailable": "The webhook responded with 503.",
 }
 RESPONDED = ("unavailable",)
 LATE = ("silent", "endless")
+SENDING = {fault: Sending(timeout_s=0.05 if fault in LATE else 10) for fault in FAULTS}
 
 
 @pytest.mark.parametrize("synchronized", [True, False])
@@ -32,7 +32,7 @@ LATE = ("silent", "endless")
 async def test_run_ends_as_documented(fault: str, synchronized: bool, steps: Steps) -> None:
     async with faulty_handler(fault) as url:
         action = an_action(url, method={"synchronized": synchronized})
-        async with action_runs.running(action, sending=SENDING, on_run=steps) as (sandbox, client):
+        async with action_runs.running(action, sending=SENDING[fault], on_run=steps) as (sandbox, client):
             run_id = await start(client)
             if fault in RESPONDED and not synchronized:
                 await steps.reach("responded")
@@ -54,7 +54,7 @@ async def test_run_ends_as_documented(fault: str, synchronized: bool, steps: Ste
 async def test_synchronized_node_ends_as_documented(renderer: Renderer, fault: str, on_timeout: str) -> None:
     async with faulty_handler(fault) as url:
         document = one_node(type="WEBHOOK", url=url, onTimeout=on_timeout)
-        run, _ = await run_workflow(renderer, document, sending=SENDING)
+        run, _ = await run_workflow(renderer, document, sending=SENDING[fault])
     node = next(each for each in run.node_runs if each.node == "do")
     if fault in LATE and on_timeout == "continue":
         assert (str(node.result), node.output, str(run.result)) == ("SUCCESS", {"timeout": True}, "SUCCESS")
@@ -69,7 +69,7 @@ async def test_asynchronous_node_waits_for_a_report_only_after_a_timeout(rendere
 
     async with faulty_handler(fault) as url:
         document = one_node(type="WEBHOOK", url=url, onTimeout="continue", synchronized=False)
-        async with running(renderer, document, sending=SENDING) as (sandbox, client):
+        async with running(renderer, document, sending=SENDING[fault]) as (sandbox, client):
             run_id = await started(client)
             run = await asyncio.wait_for(sandbox.wait_for_workflow_run(run_id, is_settled), 10)
     assert (str(run.result) == "FAILED") is (fault not in LATE)
