@@ -18,6 +18,7 @@ from port_hook_cli.errors import StoreError
 from port_hook_cli.sandbox.state import InitialData, SandboxState
 from port_hook_cli.sandbox.state_file import StateFile
 from tests.conftest import Run
+from tests.databases import edit
 from tests.factories import RUN_ID
 from tests.hostile.fuzzing import chance, how_to_repeat, report, rounds
 
@@ -63,12 +64,6 @@ def file(folder: Path) -> Path:
     return path
 
 
-def edit(path: Path, *statements: str) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as editor:
-        for statement in statements:
-            editor.execute(statement)
-
-
 def take_up(path: Path) -> None:
     """Open a state file and load it, as the sandbox does; raises StoreError."""
     with StateFile.open(path) as opened:
@@ -100,8 +95,7 @@ def assert_rejected(run: Run, file: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["action", "run", "log", "entity", "organization"])
 def test_nested_json_in_a_state_file_is_an_error(run: Run, file: Path, kind: str) -> None:
-    with closing(sqlite3.connect(file, isolation_level=None)) as editor:
-        editor.execute("UPDATE part SET document = ? WHERE kind = ?", ["[" * 100_000 + "]" * 100_000, kind])
+    edit(file, "UPDATE part SET document = ? WHERE kind = ?", values=["[" * 100_000 + "]" * 100_000, kind])
     result = run("sandbox", "--port", "0", "--state", str(file))
     assert (result.code, result.out) == (ExitCode.STORE, "")
     assert "is damaged: its JSON is nested too deeply." in result.err

@@ -21,6 +21,7 @@ from port_hook_cli.inspector.reading import CaptureReader
 from port_hook_cli.inspector.server import MAX_STREAMS
 from port_hook_cli.invocations.models import Exchange, Response
 from port_hook_cli.runtime import Runtime
+from tests.databases import edit
 from tests.factories import NOW, a_body, a_document, an_exchange, an_invocation, signed
 from tests.inspectors import Events, beside_listener, keep, over_store
 
@@ -187,8 +188,7 @@ async def test_cleared_and_replaced_stores_make_the_page_load_its_list(runtime: 
     keep(store, some(5, 1))
     async with over_store(runtime(), store) as client, client.events() as events:
         await events.next("session")
-        with closing(sqlite3.connect(store, isolation_level=None)) as connection:
-            connection.execute("DELETE FROM captures")
+        edit(store, "DELETE FROM captures")
         await events.next("reset")
         assert (await client.get("/api/captures"))["captures"] == []
         other = store.with_name("other.db")

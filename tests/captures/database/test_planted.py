@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import stat
 import struct
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ import pytest
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.errors import StoreError
+from tests.databases import edit
 from tests.factories import an_exchange, an_invocation
 from tests.options import options
 from tests.processes import environment
@@ -165,8 +164,7 @@ PLANTED = {
 def test_a_database_with_unknown_objects_is_refused_and_not_changed(
     path: Path, folder: Path, statement: str, access: dict[str, bool]
 ) -> None:
-    with closing(sqlite3.connect(path)) as editor:
-        editor.execute(statement)
+    edit(path, statement)
     before = path.read_bytes()
     with pytest.raises(StoreError, match="evil that port-hook did not make"):
         open_store(None, folder, **access)
@@ -175,23 +173,19 @@ def test_a_database_with_unknown_objects_is_refused_and_not_changed(
 
 def test_database_with_a_view_instead_of_the_table_is_refused(path: Path, folder: Path) -> None:
     endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x AS seq FROM c"
-    with closing(sqlite3.connect(path)) as editor:
-        editor.execute("DROP TABLE captures")
-        editor.execute(f"CREATE VIEW captures AS {endless}")
+    edit(path, "DROP TABLE captures", f"CREATE VIEW captures AS {endless}")
     with pytest.raises(StoreError, match="captures that port-hook did not make"):
         open_store(None, folder)
 
 
 def test_a_table_with_a_generated_column_is_refused(path: Path, folder: Path) -> None:
-    with closing(sqlite3.connect(path)) as editor:
-        editor.execute("ALTER TABLE captures ADD COLUMN bomb GENERATED ALWAYS AS (zeroblob(999999999))")
+    edit(path, "ALTER TABLE captures ADD COLUMN bomb GENERATED ALWAYS AS (zeroblob(999999999))")
     with pytest.raises(StoreError, match="table captures that port-hook did not make"):
         open_store(None, folder)
 
 
 def test_statistics_of_a_database_browser_are_accepted(path: Path, folder: Path) -> None:
-    with closing(sqlite3.connect(path)) as browser:
-        browser.execute("ANALYZE")
+    edit(path, "ANALYZE")
     with open_store(None, folder) as store:
         assert store.get("last") == an_exchange()
 
@@ -251,7 +245,9 @@ def test_ctrl_c_ends_an_endless_statement() -> None:
         "status = 'fine'",
         "causes = '[1]'",
         """causes = '[{"slug":1,"words":"w","fix":"f"}]'""",
+        "simulated = '[]'",
         """simulated = '{"dropped":1}'""",
+        """simulated = '{"delay_s":1e999}'""",
         "age_s = 'old'",
         "body = 7",
         "body = 'text'",
@@ -264,9 +260,7 @@ def test_ctrl_c_ends_an_endless_statement() -> None:
     ],
 )
 def test_a_damaged_row_is_reported(path: Path, folder: Path, change: str) -> None:
-    with closing(sqlite3.connect(path)) as editor:
-        editor.execute(f"UPDATE captures SET {change}")  # noqa: S608 - the test's own
-        editor.commit()
+    edit(path, f"UPDATE captures SET {change}")  # noqa: S608 - the test's own
     with open_store(None, folder) as store, pytest.raises(StoreError, match=r"damaged|could not be read"):
         store.get("last")
 
@@ -372,9 +366,7 @@ def test_planted_value_takes_no_memory_in_any_command(folder: Path, columns: tup
 
 
 def test_signatures_of_damaged_rows_are_skipped(path: Path, folder: Path) -> None:
-    with closing(sqlite3.connect(path)) as editor:
-        editor.execute("UPDATE captures SET signature = x'00'")
-        editor.commit()
+    edit(path, "UPDATE captures SET signature = x'00'")
     with open_store(None, folder, create=True) as store:
         assert store.recent_signatures(0) == []
 
@@ -571,18 +563,16 @@ def test_a_journal_that_names_another_file_is_refused_and_deletes_nothing(
 
 @pytest.mark.parametrize("access", EVERY_ACCESS)
 def test_a_trigger_with_the_name_of_a_statistic_is_refused(path: Path, folder: Path, access: dict[str, bool]) -> None:
-    trigger = "CREATE TRIGGER sqlite_stat_x AFTER INSERT ON captures BEGIN DELETE FROM captures; END"
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("PRAGMA writable_schema = ON")
-        connection.execute("INSERT INTO sqlite_master VALUES ('trigger', 'sqlite_stat_x', 'captures', 0, ?)", [trigger])
+    planted = """INSERT INTO sqlite_master VALUES ('trigger', 'sqlite_stat_x', 'captures', 0,
+        'CREATE TRIGGER sqlite_stat_x AFTER INSERT ON captures BEGIN DELETE FROM captures; END')"""
+    edit(path, "PRAGMA writable_schema = ON", planted)
     with pytest.raises(StoreError, match="has a trigger sqlite_stat_x that port-hook did not make"):
         open_store(None, folder, **access)
 
 
 @pytest.mark.parametrize("number", [2**63 - 1, 0, -5])
 def test_capture_with_a_number_outside_the_valid_range_is_refused(path: Path, folder: Path, number: int) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("UPDATE captures SET seq = ?", [number])
+    edit(path, "UPDATE captures SET seq = ?", values=[number])
     with pytest.raises(StoreError, match=f"a capture with the number {number} that port-hook did not make"):
         open_store(None, folder)
 

@@ -19,6 +19,7 @@ from port_hook_cli.captures.database.schema import (
 )
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.errors import StoreError
+from tests.databases import edit
 from tests.factories import an_exchange
 
 # A made-up history of three versions.
@@ -110,9 +111,7 @@ def test_store_of_version_0_is_migrated_when_it_is_opened(folder: Path) -> None:
 
 def test_a_store_of_a_newer_port_hook_is_refused_with_a_hint(folder: Path) -> None:
     path = folder / "captures.db"
-    with closing(sqlite3.connect(path)) as database:
-        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        database.execute("PRAGMA user_version = 99")
+    edit(path, f"PRAGMA application_id = {APPLICATION_ID}", "PRAGMA user_version = 99")
     with pytest.raises(StoreError, match=r"newer port-hook \(schema 99") as caught:
         open_store(path, folder, create=True)
     assert "Upgrade port-hook" in caught.value.hint
@@ -122,10 +121,12 @@ def test_a_store_of_a_newer_port_hook_is_refused_with_a_hint(folder: Path) -> No
 @pytest.mark.parametrize("version", [1, UNRELEASED])
 def test_store_from_before_the_first_release_is_refused_and_not_changed(folder: Path, version: int) -> None:
     path = folder / "captures.db"
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("CREATE TABLE captures (seq INTEGER PRIMARY KEY)")
-        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        database.execute(f"PRAGMA user_version = {version}")
+    edit(
+        path,
+        "CREATE TABLE captures (seq INTEGER PRIMARY KEY)",
+        f"PRAGMA application_id = {APPLICATION_ID}",
+        f"PRAGMA user_version = {version}",
+    )
     before = path.read_bytes()
     for create in (True, False):
         with pytest.raises(StoreError, match=rf"before the first release \(schema {version}\)") as caught:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.captures.store.recent import recent_captures
+from tests.databases import edit
 from tests.factories import NOW, RUN_ID, an_exchange, an_invocation
 
 
@@ -57,14 +58,12 @@ def test_empty_store_has_no_captures_and_stays_empty(folder: Path) -> None:
 
 def test_only_the_beginning_of_a_planted_text_is_read(folder: Path) -> None:
     path = keep(folder, 1)
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE captures SET action = ?", ["a" * 1_000_000])
+    edit(path, "UPDATE captures SET action = ?", values=["a" * 1_000_000])
     (found,) = recent_captures(None, folder)
     assert found.action == "a" * 1_000
 
 
 def test_planted_view_is_not_read(folder: Path) -> None:
     path = keep(folder, 1)
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("CREATE VIEW planted AS SELECT 1")
+    edit(path, "CREATE VIEW planted AS SELECT 1")
     assert recent_captures(None, folder) == []

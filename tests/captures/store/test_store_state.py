@@ -14,13 +14,6 @@ from port_hook_cli.errors import StoreError
 from tests.factories import an_exchange
 
 
-def test_count_is_the_number_of_captures(tmp_path: Path) -> None:
-    with open_store(None, tmp_path, create=True) as store:
-        assert store.number_of_captures() == 0
-        store.add([an_exchange(), an_exchange()])
-        assert store.number_of_captures() == 2
-
-
 def test_store_that_another_program_writes_to_is_writable(tmp_path: Path) -> None:
     with open_store(None, tmp_path, create=True) as store, closing(sqlite3.connect(store.path)) as other:
         other.execute("BEGIN IMMEDIATE")

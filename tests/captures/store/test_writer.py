@@ -156,8 +156,7 @@ async def test_outcomes_are_saved_without_another_save(writer: StoreWriter, stor
     assert {exchange.response for exchange in saved(folder).values()} == {OK}
 
 
-async def test_close_writes_pending_saves_and_outcomes(store: CountedStore, folder: Path) -> None:
-    writer = StoreWriter(store, asyncio.get_running_loop())
+async def test_close_writes_pending_saves_and_outcomes(writer: StoreWriter, folder: Path) -> None:
     await writer.save(a_capture(0))
     saves = [asyncio.ensure_future(writer.save(a_capture(number))) for number in range(1, 200)]
     await asyncio.sleep(0)
@@ -168,16 +167,14 @@ async def test_close_writes_pending_saves_and_outcomes(store: CountedStore, fold
     assert saved(folder)["0000"].response == OK
 
 
-async def test_close_can_be_called_twice(store: CountedStore, folder: Path) -> None:
-    writer = StoreWriter(store, asyncio.get_running_loop())
+async def test_close_can_be_called_twice(writer: StoreWriter, folder: Path) -> None:
     await writer.save(a_capture(0))
     await writer.close()
     await writer.close()
     assert list(saved(folder)) == ["0000"]
 
 
-async def test_save_fails_after_close(store: CountedStore) -> None:
-    writer = StoreWriter(store, asyncio.get_running_loop())
+async def test_save_fails_after_close(writer: StoreWriter) -> None:
     await writer.close()
     writer.complete(a_capture(1))
     with pytest.raises(StoreError, match="closed"):
@@ -192,6 +189,20 @@ async def test_canceled_save_does_not_affect_other_saves(writer: StoreWriter, fo
     await other
     await writer.save(a_capture(3))
     assert {"0002", "0003"} <= saved(folder).keys()
+
+
+async def test_save_canceled_while_another_program_locks_the_file_does_not_affect_other_saves(
+    writer: StoreWriter, store: CountedStore, folder: Path
+) -> None:
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as locking:
+        locking.execute("BEGIN IMMEDIATE")
+        canceled, other = writer.save(a_capture(1)), writer.save(a_capture(2))
+        await asyncio.sleep(0.05)
+        assert not other.done()
+        canceled.cancel()
+        locking.execute("ROLLBACK")
+    await asyncio.wait_for(other, 20)
+    assert "0002" in saved(folder)
 
 
 async def test_failed_commit_fails_all_its_saves_and_later_saves_succeed(
@@ -355,18 +366,6 @@ async def test_writer_thread_checkpoints_the_log_during_a_long_run(writer: Store
         await asyncio.to_thread(store.has_checkpoint.wait, 10)
     assert store.path.stat().st_size > before + 100_000
     assert len(saved(store.path.parents[1])) == 700
-
-
-async def test_large_refused_body_is_truncated_and_its_hash_covers_the_whole(
-    writer: StoreWriter, store: CountedStore, folder: Path
-) -> None:
-    body = os.urandom(2_000_000)
-    await writer.save(replace(an_exchange(an_invocation(body, id="cut")), refused=True))
-    await writer.save(an_exchange(an_invocation(body, id="whole")))
-    invocation = saved(folder)["cut"].invocation
-    assert invocation.truncated is not None
-    assert (len(invocation.body), invocation.truncated.size) == (256 * 1024, 2_000_000)
-    assert saved(folder)["whole"].invocation.body == body
 
 
 async def test_pending_large_bodies_are_committed_in_several_batches(writer: StoreWriter, store: CountedStore) -> None:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from port_hook_cli.captures.documents.exchange_fields import truncate
 from port_hook_cli.captures.view.captures import COLUMNS, capture_lines, captures_lines, captures_table
 from port_hook_cli.invocations.models import (
     Cause,
@@ -61,6 +62,16 @@ def table(*exchanges: Exchange, width: int = 80, now: float = NOW) -> str:
 
 def is_harmless(text: str) -> bool:
     return not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", text)
+
+
+def value_of(label: str, exchange: Exchange) -> str | None:
+    """Return what stands behind a label."""
+    match = re.search(rf"^  {label} +(.*)$", full(exchange), re.MULTILINE)
+    return match[1] if match else None
+
+
+def with_body(body: bytes, **fields: Any) -> Exchange:
+    return an_exchange(an_invocation(body), **fields)
 
 
 def test_captures_lines_are_aligned_under_their_headers() -> None:
@@ -173,20 +184,8 @@ def test_full_view_shows_every_part_of_a_capture() -> None:
     assert text.count('"resourceType"') == 1
 
 
-def test_full_view_of_a_replay_names_the_replayed_capture() -> None:
-    assert "replay of  fedcba" in full(an_exchange(an_invocation(replay_of="fedcba")))
-
-
 def test_unknown_document_is_shown_once() -> None:
     assert full(an_exchange(an_invocation(b'{"unheard":"of"}'))).count("unheard") == 1
-
-
-@pytest.mark.parametrize("body", [b"\xff\xfe\x00binary", b"no json at all", b""])
-def test_non_json_body_is_shown_with_its_problem(body: bytes) -> None:
-    text = full(an_exchange(an_invocation(body)))
-    assert f"{len(body)} bytes" in text
-    assert "problem" in text
-    assert body.decode("ascii", "ignore").strip("\x00")[-4:] in text
 
 
 def test_run_id_is_shown_when_only_a_header_has_it() -> None:
@@ -194,16 +193,9 @@ def test_run_id_is_shown_when_only_a_header_has_it() -> None:
     assert f"  run        {RUN_ID}" in full(an_exchange(invocation))
 
 
-def test_binary_body_is_shown_as_a_truncated_hex_dump() -> None:
-    body = b"\xff" + b"\x1b[2J" + os.urandom(1000)
-    text = full(an_exchange(an_invocation(body)))
-    assert "00000000  ff 1b 5b 32 4a" in text
-    assert "..[2J" in text
-    assert "… 749 more bytes" in text
-
-
 def test_large_body_is_truncated_with_a_pointer_to_the_body_option() -> None:
     text = full(an_exchange(an_invocation(b"x" * 100_000)))
+    assert "x" * 60_000 in text
     assert len(text) < 70_000
     assert "and more; --body has all 100,000 bytes" in text
 
@@ -289,3 +281,83 @@ def test_views_escape_and_shorten_a_simulated_failure_of_a_stranger() -> None:
     text = full(an_exchange(simulated=Simulated(failure=HOSTILE[:-1] + "x" * 1000)))
     assert is_harmless(text)
     assert "xxxxxxxxxxxxxxxxxxxxxxxxx" not in text
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [(b"", "empty"), (b"hello", "not JSON (line 1, column 1)"), (b"a\xff", "not UTF-8 text (at byte 1)")],
+)
+def test_body_with_a_problem_is_shown_with_the_reason(body: bytes, problem: str) -> None:
+    assert value_of("problem", with_body(body)) == problem
+    assert value_of("body", with_body(body)) == f"{len(body):,} bytes"
+
+
+def test_a_body_that_can_be_read_has_no_problem() -> None:
+    assert value_of("problem", an_exchange()) is None
+
+
+def test_capture_shows_the_action_operation_and_run() -> None:
+    exchange = an_exchange()
+    assert value_of("action", exchange) == "create_vm"
+    assert value_of("operation", exchange) == "CREATE"
+    assert RUN_ID in full(exchange)
+    assert value_of("event", exchange) is None
+    event = {"event": {"action": "UPDATE", "diff": {"before": {}, "after": {}}}}
+    assert value_of("event", with_body(a_body(event))) == "UPDATE"
+
+
+def test_capture_shows_whether_the_run_is_synchronized_when_the_payload_says_so() -> None:
+    document = a_document()
+    method = document["payload"]["action"]["invocationMethod"]
+    lines = [value_of("sync", with_body(a_body({**document, "synchronized": None})))]
+    method["synchronized"] = True
+    lines.append(value_of("sync", with_body(a_body(document))))
+    assert None not in lines
+    assert lines[0] != lines[1]
+    del method["synchronized"]
+    assert value_of("sync", with_body(a_body(document))) is None
+
+
+@pytest.mark.parametrize(
+    ("age_s", "side"), [(2.25, "2.2 s before"), (0.0, "0(.0)? s before"), (-3.0, "3(.0)? s after")]
+)
+def test_verdict_shows_the_time_between_signing_and_receipt(age_s: float, side: str) -> None:
+    verdict = Verdict(status=Status.VALID, reading="raw", age_s=age_s)
+    line = value_of("verdict", an_exchange(verdict=verdict))
+    assert line is not None
+    assert line.startswith("valid, ")
+    assert re.search(side, line)
+    assert "raw" in line
+
+
+def test_truncated_body_shows_both_sizes_and_the_hash_of_the_whole() -> None:
+    invocation = truncate(an_invocation(b"x" * 300_000))
+    assert invocation.truncated is not None
+    exchange = an_exchange(invocation, refused=True)
+    line = value_of("body", exchange)
+    assert line is not None
+    assert "262,144" in line
+    assert "300,000" in line
+    assert (value_of("sha-256", exchange) or "").startswith(invocation.truncated.sha256)
+
+
+def test_binary_body_is_shown_as_a_hex_dump_with_printable_characters() -> None:
+    text = full(with_body(b"\xff\x00A~ \x7f" + bytes(range(16))))
+    assert "00000000  ff 00 41 7e 20 7f 00 01 02 03 04 05 06 07 08 09  ..A~ ..........." in text
+    assert "00000010  0a 0b 0c 0d 0e 0f                                ......" in text
+
+
+def test_a_delivery_is_shown_with_url_status_latency_headers_and_body() -> None:
+    delivery = Delivery(
+        url="http://127.0.0.1:8000/", status=500, latency_ms=12.34, headers=Headers((("Server", "x"),)), body=b"oops"
+    )
+    exchange = an_exchange(delivery=delivery)
+    line = value_of("forwarded", exchange)
+    assert line == "http://127.0.0.1:8000/ 500 in 12.3 ms"
+    below = full(exchange).split(line)[1]
+    assert re.search(r"^ +Server: x$", below, re.MULTILINE)
+    assert re.search(r"^ +oops$", below, re.MULTILINE)
+    assert value_of("error", exchange) is None
+    failed = replace(delivery, status=None, fault="unreachable", error="connection refused")
+    assert value_of("error", an_exchange(delivery=failed)) == "connection refused"
+    assert value_of("forwarded", an_exchange(delivery=failed)) == "http://127.0.0.1:8000/ unreachable in 12.3 ms"

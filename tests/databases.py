@@ -1,0 +1,15 @@
+"""SQLite files as another program changes them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+
+def edit(path: Path, *statements: str, values: Sequence[object] = ()) -> None:
+    """Run statements, each with `values` as its parameters, and commit."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement, values)
