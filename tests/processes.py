@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,18 @@ def environment(home: Path, **extra: str) -> dict[str, str]:
 def environment_without_coverage() -> dict[str, str]:
     """The environment of the tests, for a process whose imports are looked at: measuring coverage imports much."""
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+
+
+def python(script: str, *args: object, cwd: Path | None = None, before: Sequence[str] = ()) -> subprocess.Popen[str]:
+    """Start a Python process, with the words `before` its command, that runs a script with the tests' modules."""
+    return subprocess.Popen(
+        [*before, sys.executable, "-c", script, *map(str, args)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 # pytest as a process that loads no plugin but port-hook's: the others of this environment take seconds to import.

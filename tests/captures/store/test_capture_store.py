@@ -3,8 +3,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -25,9 +23,9 @@ from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Partit
 from tests.captures.exchange_strategies import exchanges, outcomes
 from tests.databases import edit
 from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation, signed
+from tests.processes import python
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="POSIX permissions and signals")
-TESTS_ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -42,19 +40,6 @@ def a_capture(capture_id: str, *, body: bytes | None = None, at: float = NOW, **
 
 def ids(exchanges: Iterator[Exchange]) -> list[str]:
     return [exchange.invocation.id for exchange in exchanges]
-
-
-def child(script: str, *args: object) -> subprocess.Popen[bytes]:
-    """A Python process of its own that runs `script`."""
-    return subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, args)],
-        env={**os.environ, "PYTHONPATH": str(TESTS_ROOT)},
-        stdout=subprocess.PIPE,
-    )
-
-
-def output(process: subprocess.Popen[bytes]) -> bytes:
-    return process.communicate(timeout=50)[0]
 
 
 # --- the file
@@ -426,10 +411,9 @@ with open_store(None, Path.cwd(), create=True) as store:
 """
 
 
-def test_several_processes_make_and_write_one_store_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder)
-    writers = [child(WRITE, name, 150) for name in "abc"]
-    assert [(output(writer), writer.returncode) for writer in writers] == [(b"", 0)] * 3
+def test_several_processes_make_and_write_one_store_at_once(folder: Path) -> None:
+    writers = [python(WRITE, name, 150, cwd=folder) for name in "abc"]
+    assert [(writer.communicate(timeout=50), writer.returncode) for writer in writers] == [(("", ""), 0)] * 3
     with open_store(None, folder) as store:
         assert sorted(ids(store.select())) == [f"{name}{number:04}" for name in "abc" for number in range(150)]
 
@@ -448,10 +432,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @POSIX
-def test_saved_captures_survive_a_kill(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder)
-    process = child(KILL_ITSELF)
-    output(process)
+def test_saved_captures_survive_a_kill(folder: Path) -> None:
+    process = python(KILL_ITSELF, cwd=folder)
+    process.communicate(timeout=50)
     assert process.returncode == -9
     with open_store(None, folder) as store:
         assert ids(store.select()) == [f"{number:04}" for number in range(49, -1, -1)]
@@ -494,12 +477,9 @@ print(*saved)
 
 
 @POSIX
-def test_write_beyond_the_file_size_limit_fails_and_loses_no_saved_capture(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(folder)
-    process = child(FILL_UP)
-    problem, saved = output(process).decode().splitlines()
+def test_write_beyond_the_file_size_limit_fails_and_loses_no_saved_capture(folder: Path) -> None:
+    process = python(FILL_UP, cwd=folder)
+    problem, saved = process.communicate(timeout=50)[0].splitlines()
     assert process.returncode == 0
     assert "could not be" in problem
     assert len(saved.split()) > 5

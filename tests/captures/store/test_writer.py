@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import sqlite3
-import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Sequence
@@ -22,8 +21,8 @@ from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Exchange, Response
 from tests.factories import an_exchange, an_invocation
 from tests.installed import needs
+from tests.processes import python
 
-TESTS_ROOT = Path(__file__).parents[3]
 OK = Response(status=200)
 
 
@@ -337,20 +336,13 @@ asyncio.run(main())
 @pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0, reason="changing an owner and mounting take root on Linux"
 )
-def test_saves_fail_while_the_disk_is_full_and_a_read_only_disk_is_refused(
-    folder: Path,
-) -> None:
-    result = subprocess.run(
-        ["unshare", "-m", sys.executable, "-c", FULL_DISK, str(folder)],
-        env={**os.environ, "PYTHONPATH": str(TESTS_ROOT)},
-        capture_output=True,
-        timeout=50,
-        check=False,
-    )
-    if b"cannot mount" in result.stderr or b"unshare" in result.stderr:
+def test_saves_fail_while_the_disk_is_full_and_a_read_only_disk_is_refused(folder: Path) -> None:
+    process = python(FULL_DISK, folder, before=("unshare", "-m"))
+    out, err = process.communicate(timeout=50)
+    if "cannot mount" in err or "unshare" in err:
         pytest.skip("no right to mount a file system here")
-    assert result.returncode == 0, result.stderr
-    report = json.loads(result.stdout)
+    assert process.returncode == 0, err
+    report = json.loads(out)
     assert "There is no space left for" in report["problems"][0]
     assert report["found"] == report["saved"]
     assert len(report["saved"]) > 20
@@ -425,13 +417,5 @@ asyncio.run(main(int(sys.argv[1]), range(1, int(sys.argv[2]) + 1), sys.argv[3] =
 def test_memory_is_released_after_large_bodies_in_batches_of_many_sizes(
     folder: Path, size: int, largest_batch: int, kind: str
 ) -> None:
-    result = subprocess.run(
-        [sys.executable, "-c", MEMORY, str(size), str(largest_batch), kind],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(TESTS_ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    assert int(result.stdout) <= 64
+    out, err = python(MEMORY, size, largest_batch, kind, cwd=folder).communicate(timeout=120)
+    assert int(out) <= 64, err
