@@ -18,8 +18,7 @@ from port_hook_cli.text.safe import (
     shorten,
     wire_text,
 )
-
-ANY_TEXT = st.text(st.characters(exclude_categories=[]))
+from tests.any_texts import any_texts
 
 
 @pytest.mark.parametrize(
@@ -70,7 +69,7 @@ def test_invisible_and_direction_characters_are_shown_as_escapes(first: int, las
         assert chr(code) in "\n\t" or printable_lines(chr(code)) == printable(chr(code)), hex(code)
 
 
-@given(ANY_TEXT, st.integers(1, 50))
+@given(any_texts(), st.integers(1, 50))
 def test_brief_returns_printable_text_within_the_limit(text: str, limit: int) -> None:
     short = brief(text, limit)
     assert len(short) <= limit
@@ -78,14 +77,14 @@ def test_brief_returns_printable_text_within_the_limit(text: str, limit: int) ->
     assert short == printable(text) or short.endswith("…")
 
 
-@given(ANY_TEXT)
+@given(any_texts())
 def test_printable_returns_encodable_text_without_control_characters(text: str) -> None:
     shown = printable(text)
     assert not any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in shown)
     shown.encode("utf-8")
 
 
-@given(ANY_TEXT)
+@given(any_texts())
 def test_printable_lines_keeps_only_line_feeds_and_tabs_of_the_control_characters(text: str) -> None:
     shown = printable_lines(text)
     assert shown.count("\n") == text.count("\n")

@@ -5,21 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import example, given
-
 from port_hook_cli.captures.database.rows import CAPTURE_COLUMNS, capture_row, read_row
 from port_hook_cli.captures.documents.capture_file import to_capture
-from port_hook_cli.captures.documents.exchange_fields import (
-    CAUSE,
-    DELIVERY,
-    INVOCATION,
-    ORIGIN,
-    RESPONSE,
-    SIMULATED,
-    TRUNCATION,
-    VERDICT,
-    Shape,
-)
 from port_hook_cli.invocations.models import (
     Cause,
     Delivery,
@@ -34,7 +21,6 @@ from port_hook_cli.invocations.models import (
     Truncation,
     Verdict,
 )
-from tests.captures.exchange_strategies import exchanges
 
 WHOLE = Exchange(
     invocation=Invocation(
@@ -134,33 +120,3 @@ def test_row_of_a_whole_exchange_stays_as_it_is() -> None:
 
 def test_file_of_a_whole_exchange_stays_as_it_is() -> None:
     assert json.dumps(to_capture(WHOLE)) == json.dumps(json.loads(DOCUMENT))
-
-
-@example(WHOLE)
-@given(exchanges())
-def test_row_that_is_written_by_hand_has_the_fields_of_the_table(exchange: Exchange) -> None:
-    row, invocation = columns(exchange), exchange.invocation
-    parsed = {
-        name: json.loads(row[name]) if row[name] else None
-        for name in ("headers", "kafka", "simulated", "causes", "delivery", "response")
-    }
-    request = {**INVOCATION.dump(invocation), "received_at": invocation.received_at}
-    verdict = {**VERDICT.dump(exchange.verdict), "causes": [CAUSE.dump(cause) for cause in exchange.verdict.causes]}
-    for name in ("id", "received_at", "method", "target", "replay_of"):
-        assert text_of(row[name]) == request[name]
-    assert [row["status"], row["reading"], row["age_s"]] == [verdict["status"], verdict["reading"], verdict["age_s"]]
-    assert (parsed["headers"], parsed["causes"] or []) == (request["headers"], verdict["causes"])
-    outcome: tuple[tuple[str, object, Shape[Any]], ...] = (
-        ("kafka", invocation.origin, ORIGIN),
-        ("simulated", exchange.simulated, SIMULATED),
-        ("delivery", exchange.delivery, DELIVERY),
-        ("response", exchange.response, RESPONSE),
-    )
-    for name, value, shape in outcome:
-        assert parsed[name] == (None if value is None else shape.dump(value))
-    if invocation.truncated is not None:
-        assert TRUNCATION.dump(invocation.truncated) == {name: row[name] for name in ("body_size", "body_sha256")}
-
-
-def text_of(value: Any) -> Any:
-    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value

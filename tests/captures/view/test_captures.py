@@ -22,6 +22,7 @@ from port_hook_cli.invocations.models import (
     Status,
     Verdict,
 )
+from tests.any_texts import any_texts
 from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation
 from tests.styles import plain
 
@@ -241,7 +242,7 @@ def test_control_characters_of_a_capture_are_escaped_in_every_view() -> None:
         assert r"\x1b[2J" in text
 
 
-@given(st.binary(max_size=60), st.text(st.characters() | st.characters(categories=["Cs", "Cc"]), max_size=10))
+@given(st.binary(max_size=60), any_texts(10))
 def test_any_body_and_target_are_shown_without_terminal_escapes(body: bytes, target: str) -> None:
     text = full(an_exchange(an_invocation(body, target=target)))
     assert is_harmless(text)

@@ -38,6 +38,7 @@ from port_hook_cli.listener.responses import OK
 from port_hook_cli.listener.view import summary_lines
 from port_hook_cli.signatures import causes
 from port_hook_cli.text.styled import Styled
+from tests.any_texts import any_texts
 from tests.factories import NOW, RUN_ID, SECRET, a_document, an_exchange, an_invocation
 from tests.styles import plain
 
@@ -500,9 +501,6 @@ def test_exchange_shows_neither_the_secret_nor_the_signature() -> None:
     assert not re.search("v1,", shown)
 
 
-any_text = st.text(st.characters(), max_size=8)
-
-
 def a_message(**method: Any) -> Exchange:
     document = a_document(payload={"action": {"identifier": "create_vm", "invocationMethod": method}})
     body = json.dumps(document).encode()
@@ -539,8 +537,8 @@ def test_refused_message_is_shown_without_its_run() -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | any_text,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(any_text, inner, max_size=4),
+    st.none() | st.booleans() | st.integers() | st.floats() | any_texts(8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(any_texts(8), inner, max_size=4),
     max_leaves=10,
 )
 keys = st.sampled_from(
@@ -551,15 +549,15 @@ keys = st.sampled_from(
 port_like = st.recursive(json_values, lambda inner: st.dictionaries(keys, inner, max_size=6), max_leaves=20)
 deliveries = st.builds(
     Delivery,
-    url=any_text,
+    url=any_texts(8),
     status=st.none() | st.integers(100, 999),
     body=st.binary(max_size=50),
     fault=st.sampled_from(["unreachable", "timeout", "broken"]),
-    error=st.none() | any_text,
+    error=st.none() | any_texts(8),
 )
 
 
-@given(port_like, st.sampled_from(Status), st.none() | deliveries, st.integers(100, 599), any_text)
+@given(port_like, st.sampled_from(Status), st.none() | deliveries, st.integers(100, 599), any_texts(8))
 def test_any_document_is_shown_without_terminal_escapes(
     document: Any, status: Status, delivery: Delivery | None, answered: int, target: str
 ) -> None:
