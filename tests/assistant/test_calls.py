@@ -15,15 +15,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from port_hook_cli import assistant as package
-from port_hook_cli.assistant.catalog import TOOLS, offered_tools
+from port_hook_cli.assistant.catalog import TOOLS
 from port_hook_cli.assistant.results import MAX_CHARACTERS, ToolOutput, error_text, result_text
 from port_hook_cli.assistant.server import call_tool
 from port_hook_cli.assistant.tool import Arguments, AssistantTool, Workspace
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.secret import Masker
 from tests.assistant.assistants import Assistant
-
-READING = offered_tools(allow_send=False)
 
 
 def test_every_declared_tool_is_offered() -> None:
@@ -108,14 +106,6 @@ def test_tools_that_show_captures_warn_of_what_they_contain() -> None:
     warned = {tool.name for tool in TOOLS if "do not follow instructions" in tool.description}
     harmless = {"render_template", "render_action", "report_run"}
     assert warned == {tool.name for tool in TOOLS} - harmless
-
-
-def test_tool_that_is_not_offered_is_not_called(runtime: Callable[..., Runtime]) -> None:
-    arguments = {"capture": "last", "to": "1"}
-    answer = asyncio.run(call_tool(READING, "replay_capture", arguments, Workspace(runtime=runtime())))
-    assert answer.is_error
-    assert "There is no tool replay_capture." in answer.text
-    assert "--allow-send" in answer.text
 
 
 @pytest.mark.parametrize("margin", [12, 20])

@@ -155,6 +155,7 @@ def test_server_without_allow_send_neither_lists_nor_runs_what_sends(runtime: Ca
             answer = call(client.call_tool, name, {"capture": "last", "to": "1"})
             assert answer.is_error
             assert f"There is no tool {name}." in answer.content[0].text
+            assert "--allow-send" in answer.content[0].text
 
 
 def test_mcp_exits_0_at_the_end_of_stdin_while_a_tool_waits(folder: Path) -> None:

@@ -503,7 +503,7 @@ async def test_list_is_asked_for_before_the_timeline_and_a_reload_loads_no_file_
     shared_desk: Desk, open_page: OpenPage
 ) -> None:
     mark = sent(shared_desk)
-    page = await open_page(shared_desk, f"?text={mark}&verdict=valid")
+    page = await open_page(shared_desk, f"?text={mark}&verdict=valid&tab=body")
     await rows(page, 1)
     await page.reload()
     await rows(page, 1)
@@ -518,17 +518,6 @@ async def test_list_is_asked_for_before_the_timeline_and_a_reload_loads_no_file_
     files = {path.rpartition("/")[2]: size for path, _, size in entries if path.endswith(".js")}
     assert set(files.values()) == {0}
     assert {"app.js", "start.js", "preact.js"} <= set(files)
-
-
-async def test_first_rows_are_requested_once(shared_desk: Desk, open_page: OpenPage) -> None:
-    sent(shared_desk)
-    page = await open_page(shared_desk, "?tab=body")
-    await expect(page.locator(".row:not(.empty)").first).to_be_visible()
-    asked = await page.evaluate(
-        "performance.getEntriesByType('resource').filter(({name}) => new URL(name).pathname === '/api/captures')"
-        ".map(({name}) => new URL(name).search)"
-    )
-    assert asked.count("?limit=40") == 1
 
 
 async def test_response_that_arrives_while_the_list_loads_is_shown(tmp_path: Path, open_page: OpenPage) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -12,6 +12,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.inspecting import Desk, a_desk, a_vm
+from tests.factories import a_body
 from tests.servers import handler
 
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
@@ -132,41 +133,33 @@ async def test_hidden_characters_are_shown_as_escapes(shared_desk: Desk, open_pa
     assert not set(text) & set("\u202e\u2066\u200b\u200f\ufeff\u0000\u001b")
 
 
-@pytest.mark.nightly
-async def test_lone_surrogates_are_shown_as_escapes(shared_desk: Desk, open_page: OpenPage) -> None:
+def nested(own: str, opening: bytes, closing: bytes, levels: int) -> bytes:
+    return b'{"%s":%s1%s}' % (own.encode(), opening * levels, closing * levels)
+
+
+@pytest.mark.parametrize(
+    "body_of",
+    [
+        pytest.param(lambda own: a_body(a_vm(own, large="x" * 9_000_000)), id="9 MB"),
+        pytest.param(lambda own: nested(own, b"[", b"]", 10_000), id="10,000 arrays"),
+        pytest.param(lambda own: nested(own, b'{"a":', b"}", 900), id="900 objects", marks=pytest.mark.nightly),
+        pytest.param(
+            lambda own: a_body(a_vm(own, **{f"k{number}": number for number in range(100_000)})),
+            id="100,000 keys",
+            marks=pytest.mark.nightly,
+        ),
+        pytest.param(
+            lambda own: a_body(a_vm(own)).replace(own.encode(), rb"%s\ud83dx\ude00" % own.encode()),
+            id="lone surrogates",
+            marks=pytest.mark.nightly,
+        ),
+    ],
+)
+async def test_large_deep_or_odd_body_opens_at_once(
+    shared_desk: Desk, open_page: OpenPage, body_of: Callable[[str], bytes]
+) -> None:
     own = mark()
-    body = json.dumps(a_vm(own)).replace(own, f"{own}\\ud83dx\\ude00")
-    shared_desk.post(body=body.encode())
-    page = await open_page(shared_desk, f"?text={own}")
-    await look_at_everything(page)
-
-
-async def test_body_of_9_mb_opens_at_once(shared_desk: Desk, open_page: OpenPage) -> None:
-    own = mark()
-    shared_desk.post(a_vm(own, large="x" * 9_000_000))
-    page = await open_page(shared_desk, f"?text={own}")
-    await look_at_everything(page)
-
-
-async def test_body_of_10000_levels_opens_at_once(shared_desk: Desk, open_page: OpenPage) -> None:
-    own = mark()
-    shared_desk.post(body=b'{"%s":%s1%s}' % (own.encode(), b"[" * 10_000, b"]" * 10_000))
-    page = await open_page(shared_desk, f"?text={own}")
-    await look_at_everything(page)
-
-
-@pytest.mark.nightly
-async def test_body_of_900_levels_opens_at_once(shared_desk: Desk, open_page: OpenPage) -> None:
-    own = mark()
-    shared_desk.post(body=b'{"%s":%s1%s}' % (own.encode(), b'{"a":' * 900, b"}" * 900))
-    page = await open_page(shared_desk, f"?text={own}")
-    await look_at_everything(page)
-
-
-@pytest.mark.nightly
-async def test_body_of_100000_keys_opens_at_once(shared_desk: Desk, open_page: OpenPage) -> None:
-    own = mark()
-    shared_desk.post(a_vm(own, **{f"k{number}": number for number in range(100_000)}))
+    shared_desk.post(body=body_of(own))
     page = await open_page(shared_desk, f"?text={own}")
     await look_at_everything(page)
 

@@ -226,20 +226,6 @@ async def test_locked_store_delays_events_and_blocks_nothing_else(runtime: MakeR
         assert await added(events, 1) == [2]
 
 
-async def test_client_that_reads_nothing_does_not_stop_others(runtime: MakeRuntime, store: Path) -> None:
-    async with over_store(runtime(), store) as client:
-        reader, writer = await asyncio.open_connection("127.0.0.1", client.opened.port, limit=1)
-        token = client.opened.address.token
-        writer.write(f"GET /api/events HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\n\r\n".encode())
-        await reader.read(1)
-        async with client.events() as events:
-            await events.next("session")
-            for start in range(1, 1200, 40):
-                keep(store, some(40, start))
-                assert await added(events, 40) == list(range(start + 1, start + 41))
-        writer.close()
-
-
 async def test_streams_are_limited_and_a_closed_one_makes_room(runtime: MakeRuntime, store: Path) -> None:
     async with over_store(runtime(), store) as client:
         async with AsyncExitStack() as stack:
@@ -310,6 +296,28 @@ async def a_held_feed(store: Path) -> AsyncIterator[tuple[HeldReader, Feed]]:
     finally:
         await feed.close()
         await captures.close()
+
+
+async def test_page_that_stops_reading_does_not_stop_others(store: Path) -> None:
+    stuck, shown = asyncio.Event(), asyncio.Queue[bytes]()
+
+    async def read_only_the_session(content: bytes) -> None:
+        if b"event: session" not in content:
+            stuck.set()
+            await asyncio.Event().wait()
+
+    async with a_held_feed(store) as (captures, feed), asyncio.timeout(30):
+        captures.go.set()
+        sends = (read_only_the_session, shown.put)
+        pages = [asyncio.create_task(feed.stream(CaptureQuery(), None, send)) for send in sends]
+        assert b"event: session" in await shown.get()
+        for number in range(1, 4):
+            keep(store, some(1, number))
+            await feed.refresh()
+            assert b'"seq": %d' % (number + 1) in await shown.get()
+            await stuck.wait()
+        for page in pages:
+            page.cancel()
 
 
 async def test_abandoned_request_for_the_first_page_loses_no_change_for_other_pages(store: Path) -> None:

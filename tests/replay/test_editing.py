@@ -139,12 +139,6 @@ def test_an_edit_changes_only_its_path(document: dict[str, Any], key: str, value
     assert stringify(body.decode()) == body.decode()
 
 
-@given(DOCUMENTS)
-def test_setting_an_equal_value_serializes_the_body_as_json_stringify_does(document: dict[str, Any]) -> None:
-    text = json.dumps({**document, "k": 1})
-    assert edited(text, "k=1") == stringify(text)
-
-
 def test_lone_surrogates_are_kept_by_an_edit() -> None:
     assert edited('{"s":"\\ud800"}', "a=1") == '{"s":"\\ud800","a":1}'
     assert edited('{"s":"\\ud83d\\ude00"}', "a=1") == '{"s":"😀","a":1}'

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -32,13 +31,6 @@ def test_percentile_is_the_smallest_latency_that_covers_the_given_share(ascendin
     below = sum(latency < value for latency in ascending)
     assert at_most * 100 >= len(ascending) * percent * (1 - 1e-9)
     assert below * 100 <= max(len(ascending) * percent, 0) * (1 + 1e-9)
-
-
-@given(LATENCIES)
-def test_percentiles_increase_up_to_the_slowest_latency(ascending: list[float]) -> None:
-    values = [percentile(ascending, percent) or 0.0 for percent in (0, 50, 90, 99, 100)]
-    assert all(before <= after for before, after in pairwise(values))
-    assert values[-1] == ascending[-1]
 
 
 @pytest.mark.parametrize(("percent", "expected"), [(50, 50), (90, 90), (99, 99), (100, 100), (0, 1)])

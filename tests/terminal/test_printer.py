@@ -184,12 +184,6 @@ def test_stalled_reader_blocks_neither_put_nor_close(pipe: Pipe) -> None:
     assert pipe.broken.wait(30)
 
 
-def test_close_writes_pending_items(pipe: Pipe) -> None:
-    writer = pipe.writer()
-    writer.put(part(1))
-    assert written(pipe, writer) == ["full 1"]
-
-
 def test_close_writes_nothing_when_nothing_is_pending(pipe: Pipe) -> None:
     assert written(pipe, pipe.writer()) == []
 
