@@ -13,3 +13,10 @@ def edit(path: Path, *statements: str, values: Sequence[object] = ()) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for statement in statements:
             connection.execute(statement, values)
+
+
+def replace_database(path: Path, other: Path) -> None:
+    """Put another database in the place of one that may be open."""
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    other.replace(path)

@@ -12,6 +12,7 @@ from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Response, Status, Verdict
 from tests.assistant.assistants import Assistant, document
+from tests.databases import replace_database
 from tests.factories import an_exchange, an_invocation
 
 
@@ -53,9 +54,7 @@ def test_watch_continues_with_a_store_that_was_replaced(assistant: Assistant) ->
     assert looked(watch) is None
     with open_store(path.with_name("new.db"), path.parent, create=True) as store:
         store.add([an_exchange(an_invocation(id="b" * 12))])
-    for file in path.parent.glob(f"{path.name}-*"):
-        file.unlink()
-    path.with_name("new.db").replace(path)
+    replace_database(path, path.with_name("new.db"))
     assert looked(watch) == "b"
     watch.close()
 

@@ -21,7 +21,7 @@ from port_hook_cli.inspector.reading import CaptureReader
 from port_hook_cli.inspector.server import MAX_STREAMS
 from port_hook_cli.invocations.models import Exchange, Response
 from port_hook_cli.runtime import Runtime
-from tests.databases import edit
+from tests.databases import edit, replace_database
 from tests.factories import NOW, a_body, a_document, an_exchange, an_invocation, signed
 from tests.inspectors import Events, beside_listener, keep, over_store
 
@@ -43,12 +43,6 @@ def some(count: int, start: int = 0, *, padding: int = 0, **overrides: Any) -> l
         )
         for number in range(start, start + count)
     ]
-
-
-def replace_store(store: Path, other: Path) -> None:
-    for suffix in ("-wal", "-shm"):
-        store.with_name(store.name + suffix).unlink(missing_ok=True)
-    other.replace(store)
 
 
 async def added(events: Events, count: int) -> list[int]:
@@ -193,7 +187,7 @@ async def test_cleared_and_replaced_stores_make_the_page_load_its_list(runtime: 
         assert (await client.get("/api/captures"))["captures"] == []
         other = store.with_name("other.db")
         keep(other, some(2))
-        replace_store(store, other)
+        replace_database(store, other)
         await events.next("reset")
         assert [row["seq"] for row in (await client.get("/api/captures"))["captures"]] == [2, 1]
 

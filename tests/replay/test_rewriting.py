@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +23,7 @@ from port_hook_cli.replay.sources import ReplaySource
 from port_hook_cli.signatures.signing import Signer, TimestampUnit, signed_message
 from port_hook_cli.text.secret import MASK, Secret
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_invocation
+from tests.hostile import oracle
 
 URL = "http://127.0.0.1:8000/hook"
 EXACT: dict[str, Any] = {"signer": None, "takes_unsigned": True}
@@ -34,8 +32,7 @@ EXACT: dict[str, Any] = {"signer": None, "takes_unsigned": True}
 def is_signed_with(request: Invocation, secret: str) -> bool:
     """Verify as Port documents it, by other means than the code under test."""
     timestamp = request.headers.get("x-port-timestamp") or ""
-    digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + request.body, hashlib.sha256).digest()
-    return request.headers.all("x-port-signature") == ("v1," + base64.b64encode(digest).decode(),)
+    return request.headers.all("x-port-signature") == (oracle.sign(secret, timestamp, request.body),)
 
 
 def a_rewriter(**options: Any) -> Rewriter:

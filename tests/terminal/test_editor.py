@@ -90,7 +90,7 @@ def test_edit_fails_and_deletes_the_file_when_the_editor_fails(
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["/no/such/editor", "'unbalanced"])
+@pytest.mark.parametrize("command", ["/no/such/editor", "'unbalanced", "''"])
 def test_edit_fails_when_the_editor_cannot_be_started(temporary: Path, command: str) -> None:
     with pytest.raises(UsageError, match="cannot be started"):
         edit("{}", from_editor, environ={"EDITOR": command})
@@ -125,9 +125,3 @@ def test_windows_editor_is_started_under_the_whole_name_of_its_script(tmp_path: 
 def test_windows_editor_may_have_a_path_with_spaces_and_backslashes() -> None:
     words = editor_words(r'"C:\Program Files\Code\code.exe" --wait', {"PATH": ""}, platform="win32")
     assert words == [r"C:\Program Files\Code\code.exe", "--wait"]
-
-
-def test_editor_command_of_quotation_marks_only_cannot_be_started(temporary: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be started"):
-        edit("{}", from_editor, environ={"EDITOR": "''"})
-    assert list(temporary.iterdir()) == []
