@@ -30,9 +30,9 @@ from port_hook_cli.invocations.models import (
 )
 from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.port_api.access import PortAccess
-from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.replay.editing import Assignment, Edits
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.signatures.messages import verify_received
 from port_hook_cli.signatures.signing import signed_message
 from port_hook_cli.text.remark import say_nothing
@@ -77,6 +77,11 @@ def answered(**overrides: Any) -> Exchange:
         "response": Response(status=202, headers=Headers((("x-a", "b"),)), body=b"ok"),
     }
     return an_exchange(**fields | overrides)
+
+
+def access_to(sandbox: Sandbox, runtime: MakeRuntime) -> PortAccess:
+    """Return the access of a user who has set the sandbox's credentials."""
+    return PortAccess(runtime(env=environ_of(sandbox)), say_nothing)
 
 
 async def test_rows_have_the_documented_fields_and_pages_follow_each_other(runtime: MakeRuntime, store: Path) -> None:
@@ -390,8 +395,7 @@ async def test_replay_tells_a_sandbox_on_this_machine_the_action_and_the_inputs_
     with handler() as target:
         keep(store, [answered(delivery=Delivery(url=target.url, status=200, latency_ms=1.0))])
         async with sandbox_with() as sandbox:
-            access = PortAccess(runtime(env=environ_of(sandbox)), say_nothing)
-            async with over_store(runtime(), store, access=access) as client:
+            async with over_store(runtime(), store, access=access_to(sandbox, runtime)) as client:
                 await client.post(f"/api/captures/{ID}/replay", {"set": {"/payload/properties/cpu": 8}})
             found = sandbox.runs[RUN_ID]
     assert (found.start.action, found.start.properties["cpu"]) == ("create_vm", 8)
@@ -452,10 +456,7 @@ async def test_run_is_shown_and_reported(runtime: MakeRuntime, store: Path) -> N
     with a_sandbox() as sandbox:
         run_id = "r_QOz6WoOB1Q2lmhZZ"
         sandbox.add_run(run_id, action="create_vm")
-        settings = Settings(
-            client_id=sandbox.client_id, client_secret=sandbox.client_secret, api_url=sandbox.url, app_url=""
-        )
-        async with over_store(runtime(), store, access=PortAccess.known(settings, runtime())) as client:
+        async with over_store(runtime(), store, access=access_to(sandbox, runtime)) as client:
             assert (await client.get("/api/session"))["can"]["runs"]
             found = await client.get(f"/api/runs/{run_id}")
             assert (found["available"], found["run"]["status"], found["nodes"]) == (True, "IN_PROGRESS", [])
@@ -478,8 +479,7 @@ async def test_long_log_of_a_run_is_shown_whole(runtime: MakeRuntime, store: Pat
     keep(store, [answered()])
     with a_sandbox() as sandbox:
         sandbox.add_run(RUN_ID, action="create_vm")
-        settings = Settings(client_id=sandbox.client_id, client_secret=sandbox.client_secret, api_url=sandbox.url)
-        async with over_store(runtime(), store, access=PortAccess.known(settings, runtime())) as client:
+        async with over_store(runtime(), store, access=access_to(sandbox, runtime)) as client:
             for number in range(51):  # one more than Port's API returns at once
                 await client.post(f"/api/runs/{RUN_ID}/report", {"message": f"line {number}"})
             texts = [entry["text"] for entry in (await client.get(f"/api/runs/{RUN_ID}"))["logs"]]
@@ -489,8 +489,7 @@ async def test_long_log_of_a_run_is_shown_whole(runtime: MakeRuntime, store: Pat
 async def test_name_of_a_workflow_run_cannot_lead_to_another_address_of_port(runtime: MakeRuntime, store: Path) -> None:
     keep(store, [answered()])
     with a_sandbox() as sandbox:
-        settings = Settings(client_id=sandbox.client_id, client_secret=sandbox.client_secret, api_url=sandbox.url)
-        async with over_store(runtime(), store, access=PortAccess.known(settings, runtime())) as client:
+        async with over_store(runtime(), store, access=access_to(sandbox, runtime)) as client:
             for name in ("..", "../../actions", "x", ""):
                 found = await client.get("/api/runs/wfnr_abc", workflow_run=name)
                 assert (found["available"], "is not the id" in found["reason"]) == (False, True)
@@ -553,7 +552,7 @@ async def test_triggered_action_is_sent_to_the_path_that_the_listener_serves_and
     file = tmp_path / "action.json"
     file.write_text(json.dumps(ACTION))
     with handler() as target, a_sandbox() as sandbox:
-        access = PortAccess(runtime(env=environ_of(sandbox)), say_nothing)
+        access = access_to(sandbox, runtime)
         options: dict[str, Any] = {"forward_to": target.url, "mount": "/hooks", "actions": [file], "access": access}
         async with beside_listener(runtime(), store, **options) as client:
             await client.post("/api/actions/create_vm/trigger", {"inputs": {"cpu": 2}})

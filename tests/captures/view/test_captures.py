@@ -130,6 +130,7 @@ def test_full_view_labels_each_part() -> None:
         ("request", "POST /"),
         ("kind", "action-run"),
         ("action", "create_vm"),
+        ("operation", "CREATE"),
         ("body", f"{len(a_body()):,} bytes"),
         ("forwarded", "http://127.0.0.1:8000/ 500 in 12.3 ms"),
     ):
@@ -159,22 +160,16 @@ def test_full_view_shows_every_part_of_a_capture() -> None:
         )
     )
     for part in (
-        "0123456789ab",
         "2023-11-14T22:13:20.000Z",
-        "POST /",
         "x-port-timestamp: 1700000000",
         "reencoded, matches the python form of the body, signed 2 s after it arrived",
         "reserialized-python: the body was written anew",
         "sign the bytes that are sent",
-        "action-run",
-        "create_vm",
-        "CREATE",
         "the run waits for a report",
         RUN_ID,
         "zoë@example.com",
         "eu-west-1",
         '"resourceType": "run"',
-        "http://127.0.0.1:8000/ 500 in 12.3 ms",
         "Server: sample",
         "\n  responded  500",
         '"oops": 1',
@@ -297,12 +292,8 @@ def test_a_body_that_can_be_read_has_no_problem() -> None:
     assert value_of("problem", an_exchange()) is None
 
 
-def test_capture_shows_the_action_operation_and_run() -> None:
-    exchange = an_exchange()
-    assert value_of("action", exchange) == "create_vm"
-    assert value_of("operation", exchange) == "CREATE"
-    assert RUN_ID in full(exchange)
-    assert value_of("event", exchange) is None
+def test_event_is_shown_for_an_automation_only() -> None:
+    assert value_of("event", an_exchange()) is None
     event = {"event": {"action": "UPDATE", "diff": {"before": {}, "after": {}}}}
     assert value_of("event", with_body(a_body(event))) == "UPDATE"
 
