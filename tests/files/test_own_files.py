@@ -123,17 +123,12 @@ def test_any_umask_and_any_order_of_commands_make_private_files(tmp_path: Path) 
     report(f"umask: {number + 1} rounds")
 
 
-def open_to_others(home: Path) -> Path:
-    folder = home / ".port-hook"
-    folder.chmod(0o777)
-    return folder
-
-
 def test_home_folder_that_others_can_write_is_refused_and_keeps_its_mode(tmp_path: Path, run: Run) -> None:
     home = tmp_path / "home"
     for make in MAKERS[:4]:
         make(home, tmp_path)
-    folder = open_to_others(home)
+    folder = home / ".port-hook"
+    folder.chmod(0o777)
     advice = rf"others on this machine can write it \(mode 0777\); check what is in it, then chmod 700 {folder}"
     with pytest.raises(StoreError, match=advice):
         Journal(home).claim("u", "id", "other")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
@@ -169,13 +169,8 @@ async def test_capture_that_matches_once_its_response_is_known_makes_the_page_lo
                 await added(all_of_them, 1)
             opened.complete([replace(exchange, response=Response(status=500))])
             await events.next("reset")
-        assert [row["seq"] for row in (await client_rows(runtime(), store, response="5xx"))] == [2]
-
-
-async def client_rows(world: Runtime, store: Path, **filters: str) -> Sequence[dict[str, Any]]:
-    async with over_store(world, store) as client:
-        rows: list[dict[str, Any]] = (await client.get("/api/captures", **filters))["captures"]
-        return rows
+    async with over_store(runtime(), store) as client:
+        assert [row["seq"] for row in (await client.get("/api/captures", response="5xx"))["captures"]] == [2]
 
 
 async def test_cleared_and_replaced_stores_make_the_page_load_its_list(runtime: MakeRuntime, store: Path) -> None:

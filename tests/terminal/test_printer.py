@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
@@ -45,12 +45,6 @@ class Pipe:
 
 @pytest.fixture
 def pipe() -> Iterator[Pipe]:
-    with a_pipe() as it:
-        yield it
-
-
-@contextmanager
-def a_pipe() -> Iterator[Pipe]:
     reading, writing = os.pipe()
     stream = os.fdopen(writing, "w", encoding="utf-8")
     it = Pipe(reading, stream)

@@ -38,12 +38,6 @@ def exchanges(contents: Sequence[bytes], start: int = 0) -> list[Exchange]:
     ]
 
 
-@contextmanager
-def a_store() -> Iterator[Path]:
-    with TemporaryDirectory() as folder:
-        yield Path(folder) / "captures.db"
-
-
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "captures.db"
@@ -98,7 +92,8 @@ def test_text_search_finds_what_in_finds_with_and_without_the_full_text_index(
     if body and data.draw(st.booleans()):
         start = data.draw(st.integers(0, len(body) - 1))
         needle = body[start : start + data.draw(st.integers(1, 6))].swapcase() if body.isascii() else body[start:]
-    with a_store() as path:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "captures.db"
         fill(path, exchanges(contents))
         with indexed(path) as index, indexed(path, uses_texts=False) as scan:
             assert index.state.has_texts

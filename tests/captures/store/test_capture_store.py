@@ -349,23 +349,10 @@ def test_an_unknown_id_raises_store_error(several: CaptureStore) -> None:
             several.get(name)
 
 
-def test_run_id_error_points_to_the_run_option(several: CaptureStore) -> None:
-    with pytest.raises(StoreError, match="id of a run") as caught:
-        several.get(RUN_ID)
-    assert f"captures --run {RUN_ID}" in caught.value.hint
-
-
 @pytest.mark.parametrize("name", ["last", "ab01", RUN_ID])
 def test_an_empty_store_raises_store_error(store: CaptureStore, name: str) -> None:
     with pytest.raises(StoreError, match="has no captures yet"):
         store.get(name)
-
-
-def test_unknown_id_error_says_how_many_captures_have_been_dropped(folder: Path) -> None:
-    with open_store(None, folder, create=True, max_captures=2) as store:
-        store.add([a_capture(f"{number:04x}") for number in range(5)])
-    with open_store(None, folder) as store, pytest.raises(StoreError, match="3 older captures were dropped"):
-        store.get("0000")
 
 
 def test_recent_signatures_returns_accepted_signatures_with_their_times(several: CaptureStore) -> None:

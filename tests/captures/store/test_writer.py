@@ -90,14 +90,6 @@ async def test_concurrent_saves_share_a_commit(writer: StoreWriter, store: Count
     assert len(saved(folder)) == 50
 
 
-async def test_saves_of_the_next_turn_join_the_commit_of_several(writer: StoreWriter, store: CountedStore) -> None:
-    saves = [writer.save(a_capture(number)) for number in range(2)]
-    await asyncio.sleep(0)  # one turn of the loop
-    saves.append(writer.save(a_capture(2)))
-    await asyncio.gather(*saves)
-    assert store.commits == [(3, 0)]
-
-
 async def test_commit_of_several_waits_for_one_turn_only(writer: StoreWriter, store: CountedStore) -> None:
     saves = [writer.save(a_capture(number)) for number in range(2)]
     for number in range(2, 5):
