@@ -224,28 +224,22 @@ def test_handler_failure_shows_its_body_and_a_hint() -> None:
     assert "may say which field" in value_at("hint", lines)
 
 
-def failure(body: bytes) -> list[str]:
-    """Return the lines below `forwarded` of a handler that answered 500 with `body`, up to the hint."""
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b'{"cpu":["too","many"]}', ["{", '  "cpu": [', '    "too",', '    "many"', "  ]", "}"]),
+        (b"\xff\x00" * 1024, ["(2,048 bytes that are not UTF-8 text)"]),
+        (b"line\n" * 24, ["line"] * 24),
+        (b"line\n" * 25, [*["line"] * 24, "and more; `port-hook show ID` shows it"]),
+        (b"~" * 100_000, ["~" * 2047 + "…", "and more; `port-hook show ID` shows it"]),
+    ],
+    ids=["indented JSON", "not text", "24 lines", "25 lines", "more than 2 KB"],
+)
+def test_handler_failure_shows_the_beginning_of_its_body(body: bytes, shown: list[str]) -> None:
     lines = lines_of(an_exchange(delivery=Delivery(url=URL, status=500, body=body), response=Response(status=500)))
     start = next(number for number, line in enumerate(lines) if line.startswith("  forwarded"))
-    return [line[13:] for line in lines[start + 1 : lines.index(f"  hint       {value_at('hint', lines)}")]]
-
-
-def test_handler_failure_body_is_indented_when_it_is_json() -> None:
-    assert failure(b'{"cpu":["too","many"]}') == ["{", '  "cpu": [', '    "too",', '    "many"', "  ]", "}"]
-
-
-def test_handler_failure_body_shows_only_its_size_when_it_is_not_text() -> None:
-    assert failure(b"\xff\x00" * 1024) == ["(2,048 bytes that are not UTF-8 text)"]
-
-
-def test_handler_failure_body_is_truncated_after_24_lines_with_a_pointer_to_show() -> None:
-    assert failure(b"line\n" * 24) == ["line"] * 24
-    assert failure(b"line\n" * 25) == ["line"] * 24 + ["and more; `port-hook show ID` shows it"]
-
-
-def test_handler_failure_body_is_truncated_after_2_kb() -> None:
-    assert failure(b"~" * 100_000) == ["~" * 2047 + "…", "and more; `port-hook show ID` shows it"]
+    end = lines.index(f"  hint       {value_at('hint', lines)}")
+    assert [line[13:] for line in lines[start + 1 : end]] == shown
 
 
 def test_successful_handler_response_does_not_show_its_body() -> None:
