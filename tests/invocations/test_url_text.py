@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from port_hook_cli.invocations.targets import masked_url, percent_encoded, request_target, sendable_url
 from port_hook_cli.text.safe import is_visible
 from port_hook_cli.text.secret import Masker
+from tests.any_texts import any_texts
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ def test_percent_encoded_encodes_a_url_as_it_is_sent(url: str, sent: str) -> Non
     assert percent_encoded(url) == sent
 
 
-@given(st.text(st.characters(exclude_categories=[])))
+@given(any_texts())
 def test_percent_encoded_returns_visible_ascii_and_is_idempotent(text: str) -> None:
     encoded = percent_encoded(f"http://h/{text}")
     assert encoded.isascii()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from port_hook_cli.javascript.stringify import stringify
 from port_hook_cli.javascript.values import write_json
+from tests.any_texts import any_texts
 
 _numbers = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
@@ -19,7 +20,7 @@ _numbers = st.one_of(
     st.integers(-(2**80), 2**80),
     st.integers(2**53 - 3, 2**53 + 3).map(float),
 )
-_texts = st.text(st.characters(exclude_categories=[]))
+_texts = any_texts()
 _values = st.recursive(
     st.one_of(st.none(), st.booleans(), _numbers, _texts),
     lambda inner: st.one_of(
