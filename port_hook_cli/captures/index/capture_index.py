@@ -156,7 +156,7 @@ class CaptureIndex(FilledIndex):
             with sqlite_problems(self.path):
                 return find_spans(self._connection, query, max_spans)
         seqs = (search or self._search_all(query)).seqs
-        found = spans_of(seqs[:MAX_MATCHES], max_spans)
+        found = spans_of(zip(seqs[:MAX_MATCHES], seqs, strict=False), max_spans)
         return found._replace(is_complete=found.is_complete and len(seqs) <= MAX_MATCHES)
 
     def histogram(
@@ -230,7 +230,7 @@ class CaptureIndex(FilledIndex):
     def _seqs(self, search: CaptureSearch, limit: int) -> list[int]:
         """Return the numbers of matches of a query without a text."""
         where = joined(index_conditions(search.query))
-        rows = "seen.rows AS rows" if self.needs_search(search.query) else "seen.rows AS rows INDEXED BY facts"
+        rows = "seen.rows AS rows" if self.needs_search(search.query) else "seen.rows AS rows NOT INDEXED"
         sql = (
             f"SELECT seq FROM {rows} WHERE seq <= ? AND seq > ? AND {where.sql} "  # noqa: S608
             f"ORDER BY seq {_order(search.oldest_first)} LIMIT ?"

@@ -11,7 +11,7 @@ import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice, pairwise
+from itertools import pairwise
 from typing import NamedTuple
 
 from port_hook_cli.captures.database.conditions import Condition, joined
@@ -43,40 +43,21 @@ class Histogram:
 
 def find_spans(connection: sqlite3.Connection, query: CaptureQuery, max_spans: int) -> Spans:
     """Return the numbers of all matches of a query without text, run or id."""
-    where = joined(index_conditions(query))
-    count, newest, oldest = connection.execute(_BOUNDS).fetchone()
-    seqs = _numbers(connection, where)
-    first = list(islice(seqs, _NUMBERS_PER_PART))
-    # Usually no number is missing. If most captures match, it takes less time to read the numbers of the others.
-    if first and newest - oldest + 1 == count and 2 * len(first) > newest - first[-1]:
-        others = _numbers(connection, Condition(f"({where.sql}) IS NOT TRUE", where.values))
-        return _spans_between(others, newest, oldest, max_spans)
-    return spans_of(chain(first, seqs), max_spans)
+    return spans_of(_runs(connection, joined(index_conditions(query))), max_spans)
 
 
-def _spans_between(others: Iterable[int], newest: int, oldest: int, max_spans: int) -> Spans:
-    """Return the numbers from `newest` to `oldest` without `others`, which are in this order, as spans."""
-    spans = []
-    for other in chain(others, [oldest - 1]):
-        if other < newest:
-            spans.append((newest, other + 1))
-        newest = other - 1
-    kept = tuple(spans[:max_spans])
-    return Spans(kept, sum(high - low + 1 for high, low in kept), len(spans) <= max_spans)
-
-
-def spans_of(seqs: Iterable[int], max_spans: int) -> Spans:
-    """Return the numbers of matches, newest first, as spans: at most `max_spans`."""
+def spans_of(runs: Iterable[tuple[int, int]], max_spans: int) -> Spans:
+    """Return runs (newest, oldest) of matches, newest first, as spans: at most `max_spans`."""
     newest, oldest = list[int](), list[int]()
     last, is_complete = _ABOVE_ANY, True
-    for seq in seqs:
-        if seq < last - 1:
+    for high, low in runs:
+        if high < last - 1:
             is_complete = len(newest) < max_spans
             if not is_complete:
                 break
-            newest.append(seq)
+            newest.append(high)
             oldest.append(last)
-        last = seq
+        last = low
     spans = tuple(zip(newest, [*oldest[1:], last], strict=False))
     return Spans(spans, sum(high - low + 1 for high, low in spans), is_complete)
 
@@ -91,23 +72,51 @@ def count_over_time(
     where = joined(index_conditions(query)) if seqs is None else Condition(_PICKED, (json.dumps(seqs),))
     until = now if query.until_s is None else query.until_s
     since = _oldest(connection, where) if query.since_s is None else query.since_s
-    since = until if since is None else min(since, until)
+    if since is None:
+        return Histogram(until, until, ((0, 0),) * buckets)
+    since = min(since, until)
     parts = _Parts(since, max((until - since) / buckets, 1e-9), buckets)
     counts = _count_by_index(connection, query, parts) if seqs is None else _count_grouped(connection, where, parts)
     return Histogram(since, until, tuple(counts))
 
 
-def _numbers(connection: sqlite3.Connection, where: Condition) -> Iterator[int]:
-    """Yield the numbers of matches, newest first."""
+def _runs(connection: sqlite3.Connection, where: Condition) -> Iterator[tuple[int, int]]:
+    """Yield runs (newest, oldest) of matches, newest first.
+
+    Usually no number is missing. Where most captures match, it then takes less time to read the numbers of the others.
+    """
+    count, newest, oldest = connection.execute(_BOUNDS).fetchone()
+    if not count:
+        return
+    others = Condition(f"({where.sql}) IS NOT TRUE", where.values)
+    is_whole, reads_others = newest - oldest + 1 == count, False
+    while newest >= oldest:
+        seqs = _numbers(connection, others if reads_others else where, newest)
+        end = seqs[-1] if len(seqs) == _NUMBERS_PER_PART else oldest
+        yield from _between(seqs, newest, end) if reads_others else zip(seqs, seqs, strict=True)
+        if is_whole and 2 * len(seqs) > newest - end:
+            reads_others = not reads_others
+        newest = end - 1
+
+
+def _between(others: Iterable[int], newest: int, oldest: int) -> Iterator[tuple[int, int]]:
+    """Yield the runs from `newest` to `oldest` without `others`, which are in this order."""
+    for other in others:
+        if other < newest:
+            yield newest, other + 1
+        newest = other - 1
+    if newest >= oldest:
+        yield newest, oldest
+
+
+def _numbers(connection: sqlite3.Connection, where: Condition, newest: int) -> list[int]:
+    """Return the numbers of the newest matches up to `newest`, newest first: at most `_NUMBERS_PER_PART`."""
     sql = (
-        "SELECT group_concat(seq) FROM (SELECT rows.seq FROM seen.rows AS rows INDEXED BY facts "  # noqa: S608
-        f"WHERE rows.seq < ? AND {where.sql} ORDER BY rows.seq DESC LIMIT {_NUMBERS_PER_PART})"
+        "SELECT group_concat(seq) FROM (SELECT rows.seq FROM seen.rows AS rows NOT INDEXED "  # noqa: S608
+        f"WHERE rows.seq <= ? AND {where.sql} ORDER BY rows.seq DESC LIMIT {_NUMBERS_PER_PART})"
     )
-    before: float = math.inf
-    while written := connection.execute(sql, (before, *where.values)).fetchone()[0]:
-        found = sorted(json.loads(f"[{written}]"), reverse=True)  # SQLite promises no order
-        yield from found
-        before = found[-1]
+    written = connection.execute(sql, (newest, *where.values)).fetchone()[0] or ""
+    return sorted(json.loads(f"[{written}]"), reverse=True)  # SQLite promises no order
 
 
 def _oldest(connection: sqlite3.Connection, where: Condition) -> float | None:

@@ -124,18 +124,17 @@ SETTINGS = (
     "PRAGMA seen.synchronous = OFF",
     "PRAGMA seen.cache_size = -49152",
 )
-# Queries read the two indexes `facts` and `moments` instead of the larger rows: `facts` is in the order of the
-# numbers, `moments` in the order of time.
+# Queries read the rows in the order of their numbers, or the index `moments` in the order of time. What filters compare
+# is at the beginning of a row: SQLite finds a column by passing over those before it.
 TABLES = (
     """
     CREATE TABLE seen.rows (
-        seq INTEGER PRIMARY KEY, received_at REAL, id TEXT, replay_of TEXT, run_id TEXT, action TEXT,
-        verdict TEXT, is_verified INTEGER, response INTEGER, handler INTEGER, fault INTEGER, is_long INTEGER
+        seq INTEGER PRIMARY KEY, verdict TEXT, action TEXT, response INTEGER, handler INTEGER, fault INTEGER,
+        received_at REAL, is_verified INTEGER, is_long INTEGER, id TEXT, replay_of TEXT, run_id TEXT
     )
     """,
     "CREATE INDEX seen.open_rows ON rows (seq) WHERE response IS NULL AND fault IS NULL",
     "CREATE INDEX seen.long_rows ON rows (seq) WHERE is_long",
-    "CREATE INDEX seen.facts ON rows (seq, received_at, verdict, action, response, handler, fault)",
     "CREATE INDEX seen.moments ON rows (received_at, is_verified, response, fault, verdict, action, handler)",
     "CREATE INDEX seen.ids ON rows (id)",
     "CREATE INDEX seen.runs ON rows (run_id) WHERE run_id IS NOT NULL",
@@ -145,13 +144,16 @@ TEXTS = "CREATE VIRTUAL TABLE seen.texts USING fts5(text, content='', tokenize='
 DROP_TEXTS = "DROP TABLE seen.texts"
 _FILL = f"""
     INSERT INTO seen.rows
-    SELECT seq, {_MOMENT}, {_start("id", _MAX_ID)}, {_start("replay_of", _MAX_ID)}, {_start("run_id", _MAX_NAME)},
-        {_start("action", _MAX_NAME)}, {_start("status", _MAX_ID)}, {bounded("is_verified")} IS NOT 0,
-        {RESPONSE}, {HANDLER}, {FAULT}, {_IS_LONG}
+    SELECT seq, {_start("status", _MAX_ID)}, {_start("action", _MAX_NAME)}, {RESPONSE}, {HANDLER}, {FAULT}, {_MOMENT},
+        {bounded("is_verified")} IS NOT 0, {_IS_LONG},
+        {_start("id", _MAX_ID)}, {_start("replay_of", _MAX_ID)}, {_start("run_id", _MAX_NAME)}
     FROM main.captures
 """  # noqa: S608 - names of our own
 FILL_NEW = f"{_FILL} WHERE seq > ? ORDER BY seq LIMIT ?"
-FILL_OLD = f"{_FILL} WHERE seq < ? ORDER BY seq DESC LIMIT ?"
+# In ascending order: SQLite leaves half of a page empty if each row goes before the last one.
+FILL_OLD = f"""
+    {_FILL} WHERE seq IN (SELECT seq FROM main.captures WHERE seq < ? ORDER BY seq DESC LIMIT ?) ORDER BY seq
+"""  # noqa: S608
 FILL_TEXTS = f"""
     INSERT INTO seen.texts (rowid, text)
     SELECT seq, {SEARCHABLE}(

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -156,6 +157,27 @@ def buckets_of(matches: list[Row], since: float, until: float, buckets: int) -> 
 
 
 def test_spans_end_at_their_limit() -> None:
-    assert spans_of(range(18, 0, -2), 3) == (((18, 18), (16, 16), (14, 14)), 3, False)
-    assert spans_of([18, 16, 15, 14], 2) == (((18, 18), (16, 14)), 4, True)
+    assert spans_of([(seq, seq) for seq in range(18, 0, -2)], 3) == (((18, 18), (16, 16), (14, 14)), 3, False)
+    assert spans_of([(18, 18), (16, 15), (14, 14)], 2) == (((18, 18), (16, 14)), 4, True)
     assert spans_of([], 2) == ((), 0, True)
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_spans_of_many_captures_are_read_in_parts(tmp_path: Path, *, is_whole: bool) -> None:
+    path = tmp_path / "captures.db"
+    open_store(path, tmp_path, create=True).close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "WITH RECURSIVE n (seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM n WHERE seq < 40000) "
+            "INSERT INTO captures (seq, id, method, target, headers, body, received_at, status, action, is_verified) "
+            "SELECT seq, 'x', 'POST', '/', '[]', x'', seq, 'valid', "
+            "CASE WHEN seq > 26000 THEN iif(seq % 100, 'a', 'b') WHEN seq > 13000 THEN 'b' ELSE 'a' END, 1 FROM n"
+        )
+        connection.execute("DELETE FROM captures WHERE seq = 20000 AND ?", (not is_whole,))
+    matches = [seq for seq in range(40000, 0, -1) if (seq % 100 and seq > 26000) or seq <= 13000]
+    with closing(CaptureIndex(path, uses_texts=False)) as index:
+        index.catch_up_rows()
+        assert index.spans(CaptureQuery(action="a")) == spans_of(zip(matches, matches, strict=True), 1_000)
+        others = index.spans(CaptureQuery(action="b"))
+        assert others.matches == 40000 - len(matches) - (not is_whole)
+        assert index.spans(CaptureQuery(action="a"), max_spans=3).is_complete is False
