@@ -13,16 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from port_hook_cli.invocations.models import (
-    Delivery,
-    Exchange,
-    Invocation,
-    MessageOrigin,
-    Payload,
-    Simulated,
-    Verdict,
-    mask_headers,
-)
+from port_hook_cli.invocations.headers import mask_headers
+from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, MessageOrigin, Payload, Simulated, Verdict
 from port_hook_cli.invocations.statuses import format_status
 from port_hook_cli.invocations.targets import percent_encoded, request_target
 from port_hook_cli.javascript.nesting import json_beginning

@@ -8,7 +8,8 @@ from typing import Any
 
 from port_hook_cli.captures.comparison import Change, Ignoring, JsonBody, change_lines, compare_bodies, compare_headers
 from port_hook_cli.captures.database.rows import RESPONSE_LIMIT
-from port_hook_cli.invocations.models import Delivery, mask_headers
+from port_hook_cli.invocations.headers import mask_headers
+from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.styled import Styled
 

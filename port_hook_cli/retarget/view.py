@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from port_hook_cli.actions.retargeting import UrlChange, differences, value_at
-from port_hook_cli.invocations.models import SECRET_HEADERS
+from port_hook_cli.invocations.headers import SECRET_HEADERS
 from port_hook_cli.retarget.entry import End, Entry, Outcome, PlannedChange
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.text.secret import MASK

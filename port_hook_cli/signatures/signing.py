@@ -15,7 +15,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_hook_cli.text.secret import Secret
 
 VERSION = "v1"

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.actions.templates import UNDEFINED, JqError
-from port_hook_cli.invocations.models import Delivery, mask_headers
+from port_hook_cli.invocations.headers import mask_headers
+from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.view import delivery_fields
 from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.text.secret import Masker

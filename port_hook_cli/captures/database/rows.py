@@ -27,8 +27,8 @@ from port_hook_cli.captures.documents.exchange_fields import (
     read_text_or_bytes,
     truncate,
 )
+from port_hook_cli.invocations.headers import SECRET_HEADERS, mask_headers
 from port_hook_cli.invocations.models import (
-    SECRET_HEADERS,
     SIGNATURE_HEADER,
     Delivery,
     Exchange,
@@ -37,7 +37,6 @@ from port_hook_cli.invocations.models import (
     Payload,
     Response,
     Status,
-    mask_headers,
 )
 from port_hook_cli.invocations.payload import read_payload
 

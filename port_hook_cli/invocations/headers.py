@@ -1,0 +1,82 @@
+"""Header fields: in wire order, the two that sign a request by name, and credentials masked. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+SIGNATURE_HEADER = "x-port-signature"
+TIMESTAMP_HEADER = "x-port-timestamp"
+SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"})
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """HTTP header fields in wire order, with their case and duplicates.
+
+    Names and values are the received bytes, decoded as Latin-1: that works for all bytes and can be reversed. Views try
+    UTF-8 first. Lookups ignore case (RFC 9110, section 5.1).
+    """
+
+    items: tuple[tuple[str, str], ...] = ()
+    names: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """The names of the fields in lower case, in the same order. Every lookup needs them."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple([name.lower() for name, _ in self.items]))
+
+    @classmethod
+    def from_raw(cls, raw: Iterable[tuple[bytes, bytes]]) -> Headers:
+        """Return the headers with these names and values, in bytes as received."""
+        return cls(tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]))
+
+    def raw(self) -> list[tuple[bytes, bytes]]:
+        """Return names and values as the bytes that `from_raw` takes."""
+        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.items]
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Return all values of the header `name`, in order."""
+        wanted = name.lower()
+        count = self.names.count(wanted)
+        if count <= 1:  # the usual case, and the listener calls this for every request
+            return (self.items[self.names.index(wanted)][1],) if count else ()
+        return tuple([item[1] for key, item in zip(self.names, self.items, strict=True) if key == wanted])
+
+    def get(self, name: str) -> str | None:
+        """Return the first value of the header `name`, or None."""
+        wanted = name.lower()
+        return self.items[self.names.index(wanted)][1] if wanted in self.names else None
+
+    def __getitem__(self, name: str) -> str:
+        """Return the first value of the header `name`; raises KeyError if there is none."""
+        value = self.get(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether there is a field `name`."""
+        return name.lower() in self.names
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def without(self, *names: str) -> Headers:
+        """Return these headers without the fields named in `names`."""
+        dropped = {name.lower() for name in names}
+        return Headers(tuple(item for item in self.items if item[0].lower() not in dropped))
+
+    def plus(self, *items: tuple[str, str]) -> Headers:
+        """Return these headers with `items` appended."""
+        return Headers((*self.items, *items))
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self.items)
+
+
+def mask_headers(headers: Headers) -> Headers:
+    """Return `headers` with the values of credentials replaced by `***`. Names and order do not change."""
+    from port_hook_cli.text.secret import MASK  # most commands that know header fields start without it
+
+    masked = ((name, MASK if name.lower() in SECRET_HEADERS else value) for name, value in headers)
+    return replace(headers, items=tuple(masked))
