@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -16,13 +15,9 @@ from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import ANY_VALUE, Trust, command, option, option_group
 from port_hook_cli.files.user_files import file_path
-from port_hook_cli.runs.ids import check_run_id
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.sandbox.events import format_exports, kafka_fields, kafka_lines, sandbox_ready_record
-from port_hook_cli.sandbox.limits import parse_rate
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.terminal.console import emit, tell
-from port_hook_cli.terminal.signals import stop_signal
 from port_hook_cli.text.safe import printable
 
 if TYPE_CHECKING:
@@ -36,6 +31,8 @@ _NO_BLUEPRINTS = (
 
 
 def _check_rate(text: str) -> str:
+    from port_hook_cli.sandbox.limits import parse_rate
+
     try:
         parse_rate(text)
     except ValueError as fault:
@@ -91,6 +88,7 @@ class SandboxContent:
 
     def read(self, runtime: Runtime) -> InitialData:
         """Read the files. Raises UsageError and StoreError."""
+        from port_hook_cli.runs.ids import check_run_id
         from port_hook_cli.sandbox import InitialData
         from port_hook_cli.sandbox.definition_files import read_actions, read_blueprints, read_workflows
         from port_hook_cli.trigger.action_files import read_object
@@ -158,6 +156,7 @@ class SandboxBehavior:
     def rules(self) -> ApiRules:
         """Return what the API accepts."""
         from port_hook_cli.sandbox import ApiRules
+        from port_hook_cli.sandbox.limits import parse_rate
 
         return ApiRules(strict_runs=self.strict_runs, strict=self.strict, call_rate=parse_rate(self.rate_limit))
 
@@ -199,6 +198,8 @@ def sandbox(
     POST /v1/workflows/ID/runs one of a workflow: the sandbox signs each invocation, sends it to the URL of the action
     or node, and records it.
     """
+    import asyncio
+
     runtime: Runtime = ctx.obj
     plan = _Plan(
         address=("127.0.0.1", port),
@@ -249,6 +250,7 @@ class _Plan:
 
 async def _serve(plan: _Plan, teller: _Teller, shown: SandboxInspector | None) -> None:
     from port_hook_cli.sandbox import EventHandlers, Sandbox
+    from port_hook_cli.terminal.signals import stop_signal
     from port_hook_cli.trigger.open_invoker import SandboxInvoker, invoking
 
     up: list[Sandbox] = []
@@ -287,6 +289,8 @@ class _Teller:
     as_json: bool
 
     def tell_ready(self, running: Sandbox, brokers: Sequence[str], *, is_embedded: bool) -> None:
+        from port_hook_cli.sandbox.events import format_exports, kafka_fields, kafka_lines, sandbox_ready_record
+
         # This secret may be shown: the sandbox generated it, and it is valid nowhere else.
         secret = running.client_secret.reveal()
         self.runtime.keep_secret(secret)
