@@ -20,7 +20,6 @@ from port_hook_cli.cli.command import Command, empty_value, styled_help
 from port_hook_cli.cli.defaults import PROJECT_DEFAULTS, default_map, given_options, name_variable, tell_ignored
 from port_hook_cli.cli.exit_codes import ExitCode, exit_code_of
 from port_hook_cli.errors import PortHookError
-from port_hook_cli.files.settings_file import PROJECT_CONFIG, PYPROJECT
 from port_hook_cli.runtime import Runtime, system_runtime
 from port_hook_cli.terminal.signals import stopping_at_once
 
@@ -146,6 +145,8 @@ class CommandGroup(TyperGroup):
 
 def _read_project_file(ctx: Any, command: Any, words: list[str]) -> None:
     """Add the defaults of the project's file, and say which. Without a file, this only looks for one."""
+    from port_hook_cli.files.settings_file import PROJECT_CONFIG, PYPROJECT
+
     runtime, name, profile = ctx.obj, str(command.name), ctx.params.get("profile")
     if profile == "":
         raise empty_value("--profile")

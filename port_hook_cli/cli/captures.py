@@ -10,14 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from port_hook_cli.captures.store.finder import open_body_filter, open_captures
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import Trust, argument, command, option
 from port_hook_cli.errors import UsageError
-from port_hook_cli.files.user_files import is_file
 from port_hook_cli.invocations.models import Exchange, Status
-from port_hook_cli.invocations.statuses import Expectation
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, sayer, tell, write_content
 
@@ -86,7 +83,9 @@ def captures(
     as_json: options.Json = False,
 ) -> ExitCode:
     """List captures, newest first."""
+    from port_hook_cli.captures.store.finder import open_body_filter, open_captures
     from port_hook_cli.captures.store.statements import StoreFilter
+    from port_hook_cli.invocations.statuses import Expectation
     from port_hook_cli.text.durations import parse_since
 
     runtime: Runtime = ctx.obj
@@ -182,6 +181,8 @@ def show(
 def _refuse_file(name: str, runtime: Runtime) -> None:
     """Raise UsageError if `name` is a file's path. A name that may be the start of an id is not."""
     import shlex
+
+    from port_hook_cli.files.user_files import is_file
 
     if name == "last" or _START_OF_ID.fullmatch(name) or not is_file(name, runtime.cwd):
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from enum import StrEnum, unique
 from typing import Annotated
 
@@ -15,8 +14,6 @@ from port_hook_cli.errors import CREDENTIALS_IN_PORT, PortHookError, SettingsErr
 from port_hook_cli.files.settings_file import LOGINS
 from port_hook_cli.port_api import logins
 from port_hook_cli.port_api.logins import KeptIn, Login, Logins, login_record
-from port_hook_cli.port_api.settings import ONLY_THE_SECRET, load_settings
-from port_hook_cli.port_api.settings_places import read_secret_file
 from port_hook_cli.runs.urls import DEFAULT_API_URL, REGIONS, parse_api_url, sends_in_the_clear
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import emit, tell
@@ -94,6 +91,8 @@ def login(
     addresses = _addresses(region, api_url)
     identity, secret = _client_id(client_id, runtime), _secret(secret_file, runtime)
 
+    import asyncio  # `logout` and `--list` start faster without
+
     from port_hook_cli.port_api.access import find_api
 
     address = asyncio.run(find_api(identity, secret, addresses, runtime, timeout_s=api_timeout_s))
@@ -140,6 +139,8 @@ def _client_id(given: str | None, runtime: Runtime) -> str:
 def _secret(secret_file: str | None, runtime: Runtime) -> Secret:
     """Return the secret from a file or from the terminal, without white space around it."""
     if secret_file is not None:
+        from port_hook_cli.port_api.settings_places import read_secret_file
+
         text = read_secret_file(secret_file, runtime)
     elif can_ask(runtime):
         text = _typed_secret(runtime)
@@ -171,6 +172,8 @@ def _tell_where(kept: Login, remark: str, runtime: Runtime) -> None:
 
 def _tell_what_overrides(kept: Login, runtime: Runtime) -> None:
     """Say which place comes before the login, if one has a secret."""
+    from port_hook_cli.port_api.settings import ONLY_THE_SECRET, load_settings
+
     try:
         settings = load_settings(runtime, needs=ONLY_THE_SECRET)
     except PortHookError:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from port_hook_cli.captures.store.finder import open_captures
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import command, option
@@ -45,6 +44,8 @@ def prune(
 
     A listener may use the store at the same time. The file keeps its size; new captures reuse the space.
     """
+    from port_hook_cli.captures.store.finder import open_captures
+
     runtime: Runtime = ctx.obj
     rule = _rule(older_than, keep, runtime)
     with open_captures(store, runtime, sayer(runtime)) as kept:

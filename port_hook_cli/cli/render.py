@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from port_hook_cli.actions.templates import UNDEFINED, Rendering
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import ANY_VALUE, Trust, argument, command, option
@@ -14,6 +13,9 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.files.user_files import read_input
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import emit, tell, write_json_text
+
+if TYPE_CHECKING:
+    from port_hook_cli.actions.templates import Rendering
 
 
 @command
@@ -74,8 +76,7 @@ def _name(argument: str) -> str:
 
 
 def _warn(rendering: Rendering, runtime: Runtime) -> None:
-    if not rendering.errors and rendering.value is not UNDEFINED:
-        return
+    from port_hook_cli.actions.templates import UNDEFINED
     from port_hook_cli.text.safe import printable
 
     for error in rendering.errors:
@@ -94,7 +95,7 @@ def _note_differences(template: Any, runtime: Runtime) -> None:
 
 
 def _print(rendering: Rendering, runtime: Runtime, *, json: bool) -> None:
-    from port_hook_cli.actions.templates import rendering_record
+    from port_hook_cli.actions.templates import UNDEFINED, rendering_record
 
     if json:
         emit(rendering_record(rendering), runtime.stdout)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from port_hook_cli.captures.store.finder import open_captures
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import also, argument, command, option, option_group, refuse_contradictions
@@ -299,6 +298,8 @@ def _find_run(name: str, store: Path | None, runtime: Runtime) -> str:
         if doubt := doubt_about(run_id):
             _note(doubt, runtime)
         return run_id
+    from port_hook_cli.captures.store.finder import open_captures
+
     with open_captures(store, runtime, sayer(runtime)) as captures:
         newest = captures.newest(with_run=True)
     if newest is None or newest.payload.run_id is None:

@@ -13,9 +13,6 @@ from port_hook_cli.cli.option_groups import ANY_VALUE, NoEffect, also, argument,
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.user_files import read_input
 from port_hook_cli.invocations.snippets import SNIPPET_FORMATS, SignedRequest, find_format, format_headers
-from port_hook_cli.javascript.stringify import NotJson
-from port_hook_cli.port_api.access import PortAccess
-from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import CAPTURE_MARK, Signable, TimestampUnit, signable, signed_headers
 from port_hook_cli.terminal.console import emit, sayer, tell, write_bytes
@@ -67,6 +64,9 @@ def sign(
 
     It signs the output of JSON.stringify, as Port does; with --raw, it signs the file's exact bytes.
     """
+    from port_hook_cli.port_api.access import PortAccess
+    from port_hook_cli.port_api.settings import ONLY_THE_SECRET
+
     runtime: Runtime = ctx.obj
     secret = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).secret
     url = _url(to)
@@ -96,6 +96,8 @@ def _stamp(text: str, runtime: Runtime) -> str:
 
 
 def _signable(content: bytes, *, name: str, raw: bool) -> Signable:
+    from port_hook_cli.javascript.stringify import NotJson
+
     if CAPTURE_MARK in content:
         from port_hook_cli.captures.documents.request_file import NotARequest, body_in  # a payload needs no parser
 

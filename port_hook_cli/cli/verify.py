@@ -18,8 +18,6 @@ from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.settings_file import PROJECT_FILE
 from port_hook_cli.files.user_files import read_input
 from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status, Verdict
-from port_hook_cli.port_api.access import PortAccess
-from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
 from port_hook_cli.signatures.view import verdict_record, verdict_view
@@ -74,6 +72,9 @@ def verify(
 
     Exits with code 0 for a valid signature, and with 3 for any other.
     """
+    from port_hook_cli.port_api.access import PortAccess
+    from port_hook_cli.port_api.settings import ONLY_THE_SECRET
+
     runtime: Runtime = ctx.obj
     _require_one_form(request, body, signature, timestamp)
     if body is not None:

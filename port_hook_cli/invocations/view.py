@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 from port_hook_cli.invocations.headers import mask_headers
 from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, MessageOrigin, Payload, Simulated, Verdict
 from port_hook_cli.invocations.statuses import format_status
-from port_hook_cli.invocations.targets import percent_encoded, request_target
 from port_hook_cli.javascript.nesting import json_beginning
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.safe import brief, printable_lines
@@ -39,6 +38,8 @@ _MAX_BYTES_PER_CHARACTER = 4
 
 def request_text(invocation: Invocation, url: str) -> bytes:
     """Return a request as HTTP/1.1 text, with credentials masked and the body unchanged."""
+    from port_hook_cli.invocations.targets import percent_encoded, request_target  # verdicts need no URLs
+
     headers = mask_headers(invocation.headers)
     lines = [f"{invocation.method} ".encode("utf-8", "surrogateescape") + request_target(url) + b" HTTP/1.1"]
     if headers.get("host") is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -78,6 +77,8 @@ async def ask_in_loop(question: str, runtime: Runtime) -> str:
 
 
 async def _line_in_loop(runtime: Runtime) -> bytes:
+    import asyncio  # `init` and `login` ask without a loop
+
     loop = asyncio.get_running_loop()
     is_ready = asyncio.Event()
     try:
