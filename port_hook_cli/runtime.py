@@ -45,7 +45,7 @@ class Memory:
         return not known
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)  # every command waits until it is created
 class Runtime:
     """The streams, environment, folders, clock, ids and memory of this process.
 
@@ -53,7 +53,7 @@ class Runtime:
     instead of patching.
     """
 
-    environ: Mapping[str, str] = field(repr=False)
+    environ: Mapping[str, str]
     cwd: Path
     home: Path
     stdin: BinaryIO
@@ -61,7 +61,7 @@ class Runtime:
     stderr: TextIO
     now: Callable[[], float] = time.time
     new_id: Callable[[], str] = new_capture_id
-    memory: Memory = field(default_factory=Memory, repr=False)
+    memory: Memory = field(default_factory=Memory)
 
     def keep_secret(self, value: str) -> None:
         """Remember a secret, so that this process's crash report masks it."""

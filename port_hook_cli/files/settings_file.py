@@ -8,8 +8,8 @@ import stat
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from port_hook_cli.errors import SettingsError
 
@@ -20,19 +20,21 @@ _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY", "O_NOINHERIT"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettingsFile:
+class SettingsFile(NamedTuple):
     """A file's content. `refusal` says why it must not be used, `advice` what to do about that.
 
     If `status` is None, the mode is unknown. `is_folder` means that the path is a folder, which has no content.
     """
 
-    content: bytes = field(default=b"", repr=False)
+    content: bytes = b""
     is_folder: bool = False
     refusal: str = ""
     advice: str = ""
     path: Path = Path()
     status: os.stat_result | None = None
+
+    def __repr__(self) -> str:
+        return f"SettingsFile({self.path}, {len(self.content)} bytes)"  # the content may have secrets
 
     @property
     def warning(self) -> str:

@@ -7,13 +7,14 @@ The bytes of the body are never changed.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from port_hook_cli.invocations.models import Headers
 
 _REQUEST_LINE = re.compile(rb"(?P<method>[!#$%&'*+.^_`|~0-9A-Za-z-]+) +(?P<target>\S+) +HTTP/\d(\.\d)?[ \t]*")
-_FIELD = re.compile(rb"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+):(?P<value>.*)", re.DOTALL)
-_CHUNK_SIZE = re.compile(rb"(?P<size>[0-9A-Fa-f]{1,16})[ \t]*(;[^\n]*)?\r?\n")
+# Compiled when they are first used: most files are payloads.
+_FIELD = rb"(?s)(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+):(?P<value>.*)"
+_CHUNK_SIZE = rb"(?P<size>[0-9A-Fa-f]{1,16})[ \t]*(;[^\n]*)?\r?\n"
 _BEGINNING = 40
 
 
@@ -21,8 +22,7 @@ class NotHttp(ValueError):
     """The bytes are not an HTTP request. The message says which line is wrong."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawRequest:
+class RawRequest(NamedTuple):
     """A request that was read from text. `remarks` are notes on what is inconsistent in it."""
 
     method: str
@@ -73,7 +73,7 @@ def _headers(lines: list[bytes], *, first_line: int) -> Headers:
             name, value = fields.pop()
             fields.append((name, value + b" " + line.strip(b" \t")))
             continue
-        field = _FIELD.fullmatch(line)
+        field = re.fullmatch(_FIELD, line)
         if field is None:
             raise NotHttp(f"line {number} is not a header field like 'name: value': {_beginning(line)}")
         fields.append((field["name"], field["value"].strip(b" \t")))
@@ -107,8 +107,8 @@ def _cut(body: bytes, length: int) -> tuple[bytes, tuple[str, ...]]:
 def _unchunked(body: bytes) -> bytes | None:
     """Return the content of the chunks (RFC 9112 section 7.1), or None if `body` is not completely chunked."""
     parts: list[bytes] = []
-    at = 0
-    while (size := _CHUNK_SIZE.match(body, at)) is not None:
+    chunk_size, at = re.compile(_CHUNK_SIZE), 0
+    while (size := chunk_size.match(body, at)) is not None:
         length = int(size["size"], 16)
         if length == 0:
             return b"".join(parts)

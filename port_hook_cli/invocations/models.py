@@ -90,8 +90,7 @@ class Status(StrEnum):
     UNCHECKED = "unchecked"
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(NamedTuple):
     """One reason for a verdict: a stable slug, an explanation, and a fix."""
 
     slug: str

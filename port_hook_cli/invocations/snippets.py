@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from port_hook_cli.text.safe import is_visible
 
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110
-_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")  # all but the tab, which a value may contain
+_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # a token of RFC 9110
+_CONTROL = "[\x00-\x08\x0a-\x1f\x7f]"  # all but the tab, which a value may contain
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedRequest:
+class SignedRequest(NamedTuple):
     """A request that is ready to be sent. `headers` are its fields as in `Headers`, including the signature."""
 
     url: str
     headers: tuple[tuple[str, str], ...]
-    body: bytes = field(repr=False)
+    body: bytes
     method: str = "POST"
 
 
@@ -92,7 +91,7 @@ def _sendable(request: SignedRequest) -> Iterator[tuple[str, str]]:
 def _carried(request: SignedRequest) -> Iterator[tuple[str, str]]:
     """Yield the fields whose names and values HTTP allows."""
     for name, value in request.headers:
-        if _NAME.fullmatch(name) and not _CONTROL.search(value):
+        if re.fullmatch(_NAME, name) and not re.search(_CONTROL, value):
             yield name, value
 
 
@@ -179,8 +178,7 @@ def _python_text(text: str) -> str:
     return "".join(char if is_visible(char) else f"\\U{ord(char):08x}" for char in repr(text))
 
 
-@dataclass(frozen=True, slots=True)
-class SnippetFormat:
+class SnippetFormat(NamedTuple):
     """A format. `trigger` offers only shell commands (`is_command`)."""
 
     name: str

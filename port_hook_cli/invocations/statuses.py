@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from port_hook_cli.errors import UsageError
 
-_FORM = re.compile(r"(?P<digit>[1-5])(?:xx|[0-9]{2})", re.IGNORECASE)
+_FORM = r"(?i)[1-5](?:xx|[0-9]{2})"
 
 
 class Expectation(NamedTuple):
@@ -20,7 +20,7 @@ class Expectation(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Expectation:
         """Return the statuses that `200` or `2xx` means; raises UsageError for other text."""
-        match = _FORM.fullmatch(text.strip())
+        match = re.fullmatch(_FORM, text.strip())
         if match is None:
             raise UsageError(
                 f"{text!r} is not an HTTP status.", hint="Write a status such as 200 or a class such as 2xx."

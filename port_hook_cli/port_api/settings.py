@@ -9,7 +9,8 @@ that file only if the file has the same secret. docs/reference/settings.md docum
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import NamedTuple
 
 from port_hook_cli.errors import CREDENTIALS_IN_PORT, CredentialsError
 from port_hook_cli.files.settings_file import ENVIRONMENT, PROJECT_FILE, SECRET_VARIABLE
@@ -22,8 +23,7 @@ ALL_NEEDS = ("client_id", "client_secret", "api_url")
 ONLY_THE_SECRET = ("client_secret",)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiCredentials:
+class ApiCredentials(NamedTuple):
     """What a client of Port's API needs. `api_url` has neither `/v1` nor a trailing slash.
 
     `conflict` says that another place has another secret; the client adds it to the hint of a 401 response.
@@ -35,8 +35,7 @@ class ApiCredentials:
     conflict: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):
     """Credentials and addresses. `api_url` and `app_url` have neither `/v1` nor a trailing slash.
 
     `app_url` is "" if the API has no web app (a sandbox). `sources` describes where each setting came from, by field
@@ -49,7 +48,7 @@ class Settings:
     client_secret: Secret | None = None
     api_url: str = DEFAULT_API_URL
     app_url: str = DEFAULT_APP_URL
-    sources: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = MappingProxyType({})
     gaps: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     objection: tuple[str, str] | None = None
@@ -130,8 +129,7 @@ def load_settings(
             found = {**login, **found}
             gaps += more_gaps
     conflict = places.conflict(found.get("client_secret")) if "client_secret" in needs else None
-    return replace(
-        _settings(found, gaps, places, login, insecure_api=insecure_api),
+    return _settings(found, gaps, places, login, insecure_api=insecure_api)._replace(
         warnings=(*places.warnings, *([conflict] if conflict else [])),
         conflict=f"{conflict}." if conflict else "",
     )

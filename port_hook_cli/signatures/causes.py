@@ -248,7 +248,7 @@ def with_conflict(verdict: Verdict, conflict: str) -> Verdict:
     if not conflict or WRONG_SECRET.slug not in verdict.slugs:
         return verdict
     fixes = [
-        replace(cause, fix=f"{conflict} {cause.fix}") if cause.slug == WRONG_SECRET.slug else cause
+        cause._replace(fix=f"{conflict} {cause.fix}") if cause.slug == WRONG_SECRET.slug else cause
         for cause in verdict.causes
     ]
     return replace(verdict, causes=tuple(fixes))

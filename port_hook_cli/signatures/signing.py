@@ -10,7 +10,6 @@ import hmac
 import json
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
@@ -147,11 +146,10 @@ CAPTURE_MARK = b"port-hook/capture/"
 _BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signable:
+class Signable(NamedTuple):
     """The bytes to sign, their form, and a phrase that says how they differ from the file's ("" if they do not)."""
 
-    body: bytes = field(repr=False)
+    body: bytes
     form: Form
     difference: str = ""
 

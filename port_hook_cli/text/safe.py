@@ -19,15 +19,15 @@ zero-width characters, blank letters, tags, and lone surrogates, which no stream
 U+FE0E and U+FE0F are not in it: they choose between two visible forms, and are part of ordinary emoji.
 """
 
-# Compiled by `re` when they are first used: much of what a command prints is plain ASCII and needs neither.
+# Compiled by `re` when they are first used: much of what a command prints is plain ASCII and needs none of them.
 _UNSAFE = f"[\x00-\x1f{UNSEEN}]"
 _UNSAFE_IN_LINES = f"[\x00-\x08\x0b-\x1f{UNSEEN}]"
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 # ECMA-48: control sequences such as colors, operating system commands such as window titles, and other escapes.
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-Z\\^-~])")
-_LINE_ENDS = re.compile(r"\r+\n?")
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_ESCAPES = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-Z\\^-~])"
+_LINE_ENDS = r"\r+\n?"
+_CONTROLS = "[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 
 
 def is_visible(text: str) -> bool:
@@ -102,5 +102,5 @@ def plain_output(content: bytes) -> str:
     text = content.decode("utf-8", "replace")
     if text.isprintable():
         return text
-    text = _LINE_ENDS.sub("\n", _ESCAPES.sub("", text))
-    return _CONTROLS.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
+    text = re.sub(_LINE_ENDS, "\n", re.sub(_ESCAPES, "", text))
+    return re.sub(_CONTROLS, lambda found: f"\\x{ord(found.group()):02x}", text)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import ast
 import subprocess
-from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -107,7 +106,7 @@ def the_words(command: str, program: str) -> list[str]:
 
 
 def with_fields(*fields: tuple[str, str], method: str = "POST") -> SignedRequest:
-    return replace(a_request(), headers=(("content-type", "application/json"), *fields), method=method)
+    return a_request()._replace(headers=(("content-type", "application/json"), *fields), method=method)
 
 
 @pytest.mark.parametrize("method", ["POST;echo out;", "`echo out`", "$(echo out)", "A|B", "-o", "A\nB"])
@@ -144,7 +143,7 @@ def test_commands_send_empty_fields() -> None:
 
 
 def test_commands_send_no_content_type_of_their_own() -> None:
-    request = replace(a_request(), headers=(("x-a", "1"),))
+    request = a_request()._replace(headers=(("x-a", "1"),))
     assert "content-type:" in the_words(format_curl(request), "curl")
     assert "content-type:" in the_words(format_httpie(request), "http")
 

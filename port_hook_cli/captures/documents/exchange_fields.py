@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from dataclasses import replace
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import (
@@ -47,8 +47,7 @@ class NotACapture(ValueError):
     """The document is not a capture, or a damaged one; the message says what is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """An attribute of a value. `key` is its name in JSON if that differs. `default` stands for null."""
 
     name: str

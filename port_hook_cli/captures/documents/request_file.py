@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from port_hook_cli.invocations.models import Exchange, Headers, Verdict
@@ -20,8 +19,7 @@ class NotARequest(ValueError):
     """The file does not contain a request; the message says what it contains instead."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedRequest:
+class SavedRequest(NamedTuple):
     """The parts of a request that are verified.
 
     `compared_at` is the time with which the timestamp is compared, in seconds since the epoch, or None if it is
@@ -29,7 +27,7 @@ class SavedRequest:
     """
 
     headers: Headers
-    body: bytes = field(repr=False)
+    body: bytes
     compared_at: float | None = None
     event: str = _RECEIPT
     is_message: bool = False

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from port_hook_cli.captures.documents.exchange_fields import LAST, require_whole
 from port_hook_cli.errors import PortHookError, StoreError, UsageError
@@ -42,8 +41,7 @@ class CaptureUse(Enum):
     SEND = 3
 
 
-@dataclass(frozen=True, slots=True)
-class FoundRequest:
+class FoundRequest(NamedTuple):
     """What a name means: a capture, a raw HTTP request, the bytes of another file, or an action run as Port returns it.
 
     `is_stored` says that it is a capture of the store.

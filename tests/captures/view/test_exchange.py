@@ -446,8 +446,7 @@ def test_input_name_is_truncated_to_40_columns() -> None:
 
 def test_causes_and_fixes_are_never_truncated() -> None:
     # The longest is this one, when sentences on all that was left untried follow it.
-    cause = replace(
-        causes.WRONG_SECRET,
+    cause = causes.WRONG_SECRET._replace(
         explanation=" ".join((causes.WRONG_SECRET.explanation, *["It is too large for that."] * 12)),
     )
     lines = lines_of(an_exchange(verdict=Verdict(status=Status.INVALID, causes=(cause,))))
