@@ -10,53 +10,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import port_hook_cli
 from port_hook_cli import __version__
-from port_hook_cli.actions import encrypted_inputs
-from port_hook_cli.actions.action import ActionKind, PortAction
-from port_hook_cli.actions.encrypted_inputs import Decryption
-from port_hook_cli.actions.encryption import Scheme
-from port_hook_cli.actions.request import RenderedRequest
-from port_hook_cli.actions.templates import JqError, Rendering, rendering_record
 from port_hook_cli.assistant.catalog import TOOLS
-from port_hook_cli.captures.comparison import compare, diff_record
-from port_hook_cli.captures.documents.capture_file import capture_summary, to_capture
 from port_hook_cli.captures.exports.formats import EXPORT_FORMATS
-from port_hook_cli.captures.store.deleting import PruneCount
 from port_hook_cli.cli.app import COMMANDS
-from port_hook_cli.cli.prune import prune_record
-from port_hook_cli.doctor.check import CheckResult, CheckState, check_record
-from port_hook_cli.invocations import view as records
-from port_hook_cli.invocations.models import Delivery, Exchange, Payload, Response, Status
-from port_hook_cli.invocations.payload import read_payload
-from port_hook_cli.javascript.paths import JsonPath
-from port_hook_cli.listener import view as listener_view
-from port_hook_cli.listener.policy import Tally
-from port_hook_cli.port_api.logins import login_record
-from port_hook_cli.replay.comparing import ResponseComparison, comparison_fields
-from port_hook_cli.retarget.entry import End, Entry, Outcome
-from port_hook_cli.retarget.view import restore_record
-from port_hook_cli.runs import view as run_view
-from port_hook_cli.runs.updates import Reported
-from port_hook_cli.sandbox import events as sandbox_records
-from port_hook_cli.signatures import view as signature_records
-from port_hook_cli.signatures.verification import verify_signature
-from port_hook_cli.text.secret import Masker
-from port_hook_cli.trigger import records as trigger_records
-from port_hook_cli.trigger.action import Made, RunRequest, Unmet
-from port_hook_cli.trigger.invoker import UnmetExpression
-from port_hook_cli.trigger.run_data import RunData
-from port_hook_cli.workflows.run import NodeRun, WorkflowRun
-from port_hook_cli.workflows.shown_run import show_run
-from port_hook_cli.workflows.walk import Step
-from port_hook_cli.workflows.workflow import read_workflow
 from tests.conftest import Run
-from tests.factories import NOW, SECRET, a_body, an_invocation, signed
-from tests.record_schemas import checked
 
 pytestmark = pytest.mark.once
 
@@ -218,112 +180,3 @@ def test_the_changelog_has_this_version() -> None:
     newest = re.search(r"(?m)^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"))
     assert newest
     assert newest[1] == __version__
-
-
-def every_record() -> Iterator[dict[str, Any]]:
-    invocation = an_invocation()
-    verdict = verify_signature(signed(a_body()), a_body() + b" ", SECRET, now=NOW)
-    delivery = Delivery(url="http://h", error="nothing answers")
-    exchange = Exchange(
-        invocation=invocation,
-        verdict=verdict,
-        payload=read_payload(invocation.body, invocation.headers),
-        delivery=delivery,
-        response=Response(status=200),
-    )
-    yield records.invocation_event(exchange)
-    yield listener_view.ready_event(url="u", public_url=None)
-    yield listener_view.summary_event(Tally())
-    yield signature_records.verdict_record(verdict)
-    failed = JqError("foo", "compile", "jq: compile error")
-    yield rendering_record(Rendering(value={}, errors=(failed,)))
-    yield records.delivery_record(delivery, source="s", run_id=None)
-    yield capture_summary(exchange)
-    yield dict.fromkeys(to_capture(exchange))
-    compared = compare(exchange, Exchange(invocation=invocation, verdict=verdict, payload=Payload()))
-    yield diff_record(("a", "b"), compared)
-    yield {**compared["facts"][0], "from": ""}
-    yield prune_record(PruneCount(1, 2), dry_run=False)
-    recorded = ResponseComparison(recorded=200, status=200)
-    yield {**records.delivery_record(delivery, source="s", run_id=None), **comparison_fields(recorded), "capture": None}
-    yield run_view.report_record(Reported(run_id="r", status=None, logs_sent=0, fields=()), page="")
-    yield run_view.dry_run_record("r", [], api_url="u")
-    yield restore_record(
-        Outcome(entry=Entry(identifier="a", api_url="u", original={}), end=End.RESTORED), "w", dry_run=False
-    )
-    yield encrypted_inputs.decryption_record(Decryption(path=JsonPath(("a",)), plaintext=b"\xff"))
-    yield encrypted_inputs.encryption_record(Scheme.AES_GCM, "v")
-    yield from trigger_records_of_each_type()
-    yield sandbox_records.sandbox_ready_record("u", "i", "s")
-    yield login_record("listed", "n", "i", "u", kept_in="file", is_default=True)
-    yield check_record(CheckResult(check="clock", state=CheckState.OK, message="m"))
-    yield sandbox_records.ApiEvent(at=0.0, method="GET", path="/", status=200).record
-
-
-def trigger_records_of_each_type() -> Iterator[dict[str, Any]]:
-    """One record of each type that `trigger --json` prints, with every field that can be null filled in."""
-    masker, delivery = Masker(()), Delivery(url="http://h", error="nothing answers")
-    failed = JqError("foo", "compile", "jq: compile error")
-    made = RenderedRequest(run_id="r", method="POST", url="u", headers=(), body={}, errors=(failed,))
-    action = PortAction(identifier="a", kind=ActionKind.SELF_SERVICE, method={})
-    ready = RunRequest(
-        made=Made(action=action, data=RunData(), request=made, masker=masker),
-        invocation=an_invocation(b"{}"),
-        url="u",
-    )
-    yield trigger_records.invocation_record(ready, delivery)
-    yield trigger_records.unmet_record(Unmet("a", (UnmetExpression("false", "is false"),)))
-    yield trigger_records.run_record("a", {}, page="")
-    start = {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}}
-    workflow = read_workflow({"identifier": "w", "nodes": [start]})
-    node_run = NodeRun(id="wfnr_", node="start", created_at="", updated_at="")
-    run = WorkflowRun(id="wfr_", workflow=workflow, created_at="", node_runs=(node_run,))
-    step = Step(run=run, node_run=node_run, request=made, delivery=delivery, errors=(failed,), remarks=("r",), url="u")
-    yield trigger_records.step_record(step, masker)
-    yield trigger_records.workflow_run_record(workflow, show_run(run))
-
-
-@pytest.mark.parametrize("record", list(trigger_records_of_each_type()), ids=lambda record: record["type"])
-def test_page_lists_exactly_the_fields_of_a_record_of_trigger(record: dict[str, Any]) -> None:
-    page = (ROOT / "docs" / "reference" / "json-records.md").read_text("utf-8")
-    section = page.split("## `port-hook/trigger/1`")[1].split("\n## ")[0]
-    (entry,) = re.findall(rf"(?m)^- `{record['type']}`, (.*)$", section)
-    listed = {name for name in re.findall("`([^`]+)`", entry) if not name.startswith("--")}
-    own = record.keys() - {"schema", "type"}
-    inner = (fields_of(record) | {name for item in items_of(record) for name in item}) - own
-    # What is in a delivery and in an error is described once, with the first type.
-    described_before = {"url", "status", "latency_ms", "error", "expression", "message"}
-    assert (own - listed, inner - listed - described_before, listed - own - inner) == (set(), set(), set())
-
-
-def items_of(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """The objects in the lists of a record."""
-    return [item for value in record.values() if isinstance(value, list) for item in value if isinstance(item, dict)]
-
-
-def test_every_field_of_every_record_is_described(run: Run, folder: Path) -> None:
-    page = (ROOT / "docs" / "reference" / "json-records.md").read_text("utf-8")
-    (folder / "p.json").write_text("{}")
-    sign = run("sign", "p.json", "--format", "json", env={"PORT_CLIENT_SECRET": "s"})
-    described = set(re.findall(r"`([^`]+)`", page))
-    for record in [*every_record(), *sign.records]:
-        assert record.get("schema") is None or record["schema"] in page
-        assert fields_of(record) <= described, record
-
-
-def test_every_record_matches_its_schema() -> None:
-    names = {checked(record).get("schema") for record in every_record()}
-    assert len(names - {None}) > 12
-
-
-def fields_of(record: dict[str, Any]) -> set[str]:
-    names = set(record) - {"schema", "type"}
-    for name, value in record.items():
-        if isinstance(value, dict) and name != "headers":
-            names |= fields_of(value)
-    return names
-
-
-def test_every_status_and_cause_is_on_the_page_of_signatures() -> None:
-    page = (ROOT / "docs" / "reference" / "signatures.md").read_text("utf-8")
-    assert all(f"`{status}`" in page for status in Status if status is not Status.UNCHECKED)
