@@ -8,59 +8,67 @@ import re
 import stat
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.cli.app import main
+from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.runtime import Runtime
 from tests.factories import RUN_ID, SECRET, a_body, an_exchange, an_invocation
 from tests.keys import PASSPHRASE, write_keys
 from tests.processes import environment
 from tests.servers import handler
 
 TOKEN = "an-authtoken-that-nobody-may-read"
-# port-hook as it is started, but for its clock: the one part of the world that each command takes for granted.
-BROKEN_CLOCK = """
-import os, sys
-from dataclasses import replace
-from port_hook_cli.cli.app import main
-from port_hook_cli.runtime import system_runtime
-
-def now():
-    raise ZeroDivisionError(f"no time: {os.environ['PORT_CLIENT_SECRET']} {os.environ['NGROK_AUTHTOKEN']} \\x1b[2J")
-
-sys.exit(main(sys.argv[1:], replace(system_runtime(), now=now)))
-"""
+MESSAGE = f"no time: {SECRET.reveal()} {TOKEN} \x1b[2J"
+ENV = {"PORT_CLIENT_SECRET": SECRET.reveal(), "NGROK_AUTHTOKEN": TOKEN}
+SIGN = ("sign", "payload.json")
+Crash = Callable[..., tuple[str, Path]]
 
 
-def crash(folder: Path, **env: str) -> subprocess.CompletedProcess[bytes]:
-    temporary = folder / "temporary"
-    temporary.mkdir()
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of temporary files."""
+    path = tmp_path / "temporary"
+    path.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(path))
+    return path
+
+
+@pytest.fixture
+def crash(runtime: Callable[..., Runtime], folder: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> Crash:
+    """Run a command whose clock raises an exception: `crash(MESSAGE, "sign", "payload.json") -> stderr, report`."""
     (folder / "payload.json").write_bytes(a_body())
-    return subprocess.run(
-        [sys.executable, "-c", BROKEN_CLOCK, "sign", "payload.json"],
-        cwd=folder,
-        env=environment(folder, TMPDIR=str(temporary), NGROK_AUTHTOKEN=TOKEN, **env),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=30,
-        check=False,
-    )
+    monkeypatch.chdir(folder)
+
+    def invoke(message: str, *arguments: str, env: Mapping[str, str] = ENV) -> tuple[str, Path]:
+        def now() -> float:
+            raise ZeroDivisionError(message)
+
+        world = replace(runtime(env=env), now=now)
+        assert main(arguments, world) == ExitCode.BUG
+        world.stderr.seek(0)
+        (report,) = temporary.iterdir()
+        return world.stderr.read(), report
+
+    return invoke
 
 
-def test_a_bug_prints_one_line_and_a_hint_and_exits_70(folder: Path) -> None:
-    done = crash(folder)
-    assert (done.returncode, done.stdout) == (70, b"")
-    error, hint = done.stderr.decode().splitlines()
+def test_a_bug_prints_one_line_and_a_hint_and_exits_70(crash: Crash) -> None:
+    told, _ = crash(MESSAGE, *SIGN)
+    error, hint = told.splitlines()
     assert error.startswith("error: port-hook hit a bug of its own (ZeroDivisionError)")
     assert hint.startswith("hint: ")
-    assert "Traceback" not in done.stderr.decode()
 
 
-def test_a_bug_writes_a_private_report_with_secrets_masked(folder: Path) -> None:
-    told = crash(folder).stderr.decode()
-    (report,) = (folder / "temporary").iterdir()
+def test_a_bug_writes_a_private_report_with_secrets_masked(crash: Crash) -> None:
+    told, report = crash(MESSAGE, *SIGN)
     assert str(report) in told
     if sys.platform != "win32":
         assert stat.S_IMODE(report.stat().st_mode) == 0o600
@@ -72,75 +80,50 @@ def test_a_bug_writes_a_private_report_with_secrets_masked(folder: Path) -> None
     assert TOKEN not in text + told
 
 
-# As above, but what the exception says comes from a file.
-LEAKING_CLOCK = """
-import sys
-from dataclasses import replace
-from pathlib import Path
-from port_hook_cli.cli.app import main
-from port_hook_cli.runtime import system_runtime
-
-def now():
-    raise ZeroDivisionError(Path("leak").read_text())
-
-sys.exit(main(sys.argv[1:], replace(system_runtime(), now=now)))
-"""
-
-
-def report_of(folder: Path, leak: str, *arguments: str, **env: str) -> str:
-    """Return the report of a crash whose exception says `leak`."""
-    temporary = folder / "temporary"
-    temporary.mkdir()
-    (folder / "leak").write_text(leak)
-    (folder / "payload.json").write_bytes(a_body())
-    environ = environment(folder, TMPDIR=str(temporary), **env)
-    if "PORT_CLIENT_SECRET" not in env:
-        del environ["PORT_CLIENT_SECRET"]
-    done = subprocess.run(
-        [sys.executable, "-c", LEAKING_CLOCK, *arguments],
-        cwd=folder,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=30,
-        check=False,
-    )
-    assert done.returncode == 70, done.stderr
-    (report,) = temporary.iterdir()
-    return report.read_text()
-
-
 @pytest.mark.parametrize("place", [".env", "home", "yaml", "secret-file", "other"])
-def test_a_report_masks_the_client_secret_from_any_source(folder: Path, place: str) -> None:
-    secret, options = "a-secret-of-some-file", ["sign", "payload.json"]
-    (folder / ".port").mkdir()
+def test_a_report_masks_the_client_secret_from_any_source(crash: Crash, folder: Path, home: Path, place: str) -> None:
+    secret, options = "a-secret-of-some-file", [*SIGN]
+    (home / ".port").mkdir()
     if place in {".env", "other"}:
         (folder / ".env").write_text(f"PORT_CLIENT_SECRET={secret}\n")
     elif place == "home":
-        (folder / ".port" / ".env").write_text(f"PORT_CLIENT_SECRET={secret}\n")
+        (home / ".port" / ".env").write_text(f"PORT_CLIENT_SECRET={secret}\n")
     elif place == "yaml":
         orgs = f"default_org: b\norganizations: {{a: {{client_secret: {secret}}}, b: {{client_secret: short}}}}"
-        (folder / ".port" / "config.yaml").write_text(orgs)
+        (home / ".port" / "config.yaml").write_text(orgs)
     else:
         (folder / "secret").write_text(f"{secret}\n")
         options += ["--secret-file", "secret"]
-    env = {"PORT_CLIENT_SECRET": SECRET.reveal()} if place == "other" else {}
-    assert "ZeroDivisionError: it is ***." in report_of(folder, f"it is {secret}.", *options, **env)
+    _, report = crash(f"it is {secret}.", *options, env=ENV if place == "other" else {})
+    assert "ZeroDivisionError: it is ***." in report.read_text()
 
 
-def test_a_report_masks_the_access_token(folder: Path) -> None:
+def test_a_report_masks_the_access_token(crash: Crash) -> None:
     token = b'{"ok":true,"accessToken":"a-token-of-port","expiresIn":3600}'
     with handler(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(token), token)) as port:
-        env = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": SECRET.reveal(), "PORT_API_URL": port.url}
-        text = report_of(folder, "it is a-token-of-port.", "report-run", RUN_ID, "--status", "success", **env)
-    assert "ZeroDivisionError: it is ***." in text
+        env = {**ENV, "PORT_CLIENT_ID": "i", "PORT_API_URL": port.url}
+        _, report = crash("it is a-token-of-port.", "report-run", RUN_ID, "--status", "success", env=env)
+    assert "ZeroDivisionError: it is ***." in report.read_text()
 
 
-def test_a_report_masks_the_secrets_of_a_trigger(folder: Path) -> None:
+def test_a_report_masks_the_secrets_of_a_trigger(crash: Crash, folder: Path) -> None:
     (folder / "action.json").write_text(json.dumps(create_vm_action()))
     (folder / "secrets.json").write_text('{"KEY": "a-secret-of-the-organization"}')
     arguments = ("trigger", "action.json", "--to", "9", "--input", "title=a", "--secrets", "secrets.json", "--no-sign")
-    assert "it is ***." in report_of(folder, "it is a-secret-of-the-organization.", *arguments)
+    _, report = crash("it is a-secret-of-the-organization.", *arguments, env={})
+    assert "it is ***." in report.read_text()
+
+
+def test_a_report_does_not_mask_values_too_short_to_be_secret(crash: Crash) -> None:
+    _, report = crash("a letter", *SIGN, env={"PORT_CLIENT_SECRET": "e", "NGROK_AUTHTOKEN": "a"})
+    assert "ZeroDivisionError: a letter" in report.read_text()
+    assert "***" not in report.read_text()
+
+
+def test_the_traceback_is_shown_when_the_user_asks_for_it(crash: Crash, temporary: Path) -> None:
+    with pytest.raises(ZeroDivisionError, match=re.escape(MESSAGE)):
+        crash(MESSAGE, *SIGN, env={**ENV, "PORT_HOOK_DEBUG": "1"})
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
@@ -165,20 +148,6 @@ print("masked" if sys.argv[1] in runtime.memory.secrets else "not masked")
     child.expect_exact("masked")
     assert "not " not in child.before
     child.close()
-
-
-def test_a_report_does_not_mask_values_too_short_to_be_secret(folder: Path) -> None:
-    text = report_of(folder, "a letter", "sign", "payload.json", PORT_CLIENT_SECRET="e", NGROK_AUTHTOKEN="a")
-    assert "ZeroDivisionError: a letter" in text
-    assert "***" not in text
-
-
-def test_the_traceback_is_shown_when_the_user_asks_for_it(folder: Path) -> None:
-    done = crash(folder, PORT_HOOK_DEBUG="1")
-    assert b"ZeroDivisionError" in done.stderr
-    assert b"Traceback (most recent call last)" in done.stderr
-    assert f"no time: {SECRET.reveal()} {TOKEN} \x1b[2J".encode() in done.stderr
-    assert list((folder / "temporary").iterdir()) == []
 
 
 @pytest.fixture
