@@ -53,6 +53,36 @@ def python(script: str, *args: object, cwd: Path | None = None, before: Sequence
     )
 
 
+PORT_HOOK = (sys.executable, "-m", "port_hook_cli")
+
+
+def port_hook(
+    folder: Path, *arguments: str, env: Mapping[str, str] | None = None, **options: Any
+) -> subprocess.CompletedProcess[Any]:
+    """Run port-hook in `folder` to its end. `options` are those of `subprocess.run`; by default, stdin is empty."""
+    given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 50, **options}
+    if "input" not in options:
+        given.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.run(
+        [*PORT_HOOK, *arguments], cwd=folder, env=environment(folder) if env is None else env, check=False, **given
+    )
+
+
+@contextmanager
+def running(
+    folder: Path, *arguments: str, env: Mapping[str, str] | None = None, **options: Any
+) -> Iterator[subprocess.Popen[Any]]:
+    """Run port-hook in `folder` until the end of the context, which kills it. `options` are those of `Popen`."""
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(
+        [*PORT_HOOK, *arguments], cwd=folder, env=environment(folder) if env is None else env, **(pipes | options)
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 # pytest as a process that loads no plugin but port-hook's: the others of this environment take seconds to import.
 PYTEST = (sys.executable, "-m", "pytest", "-p", "port_hook", "-p", "no:cacheprovider")
 NO_OTHER_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
@@ -117,7 +147,7 @@ def listener(
 ) -> Iterator[Listener]:
     """Run `port-hook listen --json --port 0 OPTIONS` in `folder` until the end of the context."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "port_hook_cli", "listen", "--json", "--port", "0", *options],
+        [*PORT_HOOK, "listen", "--json", "--port", "0", *options],
         cwd=folder,
         env=environment(folder, PYTHONFAULTHANDLER="1", **(env or {})),
         stdin=subprocess.DEVNULL,

@@ -22,7 +22,7 @@ from tests.factories import SECRET as OTHER_SECRET
 from tests.kafka_clusters import Cluster, a_message
 from tests.port_clients import authorized
 from tests.prediction.worlds import RUN, SECRET, topic_message
-from tests.processes import environment
+from tests.processes import environment, running
 from tests.record_schemas import checked
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import handler
@@ -67,20 +67,8 @@ class RunningAgent:
 def an_agent(folder: Path, env: Mapping[str, str], *options: str) -> Iterator[RunningAgent]:
     """Run `port-hook agent OPTIONS` in `folder`, which gets a mapping file that needs no jq."""
     (folder / "map.json").write_text("[{}]")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "port_hook_cli", "agent", *options],
-        cwd=folder,
-        env={**environment(folder), **env},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
+    with running(folder, "agent", *options, env=environment(folder, **env), text=True) as process:
         yield RunningAgent(process)
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ import json
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,7 +18,7 @@ from port_hook_cli.captures.documents.exchange_fields import truncate
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Exchange, Headers, Status
 from tests.factories import a_body, a_document, now_signed
-from tests.processes import Listener, environment
+from tests.processes import Listener, running
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x9b31m\x00\r\n[/x][bold red]\u202e\u2028\ud800"
 # Control characters but line feeds and tabs, line separators, and what turns the direction of writing.
@@ -57,14 +55,7 @@ def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listening]:
     shown = folder / "stdout.txt"
     with (
         shown.open("wb") as stdout,
-        subprocess.Popen(
-            [sys.executable, "-m", "port_hook_cli", "listen", "--port", "0"],
-            cwd=folder,
-            env=environment(folder),
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-        ) as process,
+        running(folder, "listen", "--port", "0", stdout=stdout) as process,
     ):
         assert process.stderr is not None
         match = re.match(r"Listening on\s+(http://\S+)", process.stderr.readline().decode())

@@ -22,7 +22,7 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.runtime import Runtime
 from tests.factories import RUN_ID, SECRET, a_body, an_exchange, an_invocation
 from tests.keys import PASSPHRASE, write_keys
-from tests.processes import environment
+from tests.processes import environment, port_hook
 from tests.servers import handler
 
 TOKEN = "an-authtoken-that-nobody-may-read"
@@ -166,16 +166,7 @@ def without_a_reader(folder: Path, *arguments: str) -> subprocess.CompletedProce
     env = environment(folder)
     del env["PYTHONUNBUFFERED"]
     try:
-        return subprocess.run(
-            [sys.executable, "-m", "port_hook_cli", *arguments],
-            cwd=folder,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=writing,
-            stderr=subprocess.PIPE,
-            timeout=30,
-            check=False,
-        )
+        return port_hook(folder, *arguments, env=env, stdout=writing)
     finally:
         os.close(writing)
 
@@ -214,16 +205,7 @@ def test_output_can_be_piped_to_head(captured: Path) -> None:
 @pytest.mark.parametrize("arguments", [("captures", "--json"), ("show", "last")], ids=" ".join)
 def test_a_full_disk_is_reported_and_is_not_a_bug(captured: Path, arguments: tuple[str, ...]) -> None:
     with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "port_hook_cli", *arguments],
-            cwd=captured,
-            env=environment(captured),
-            stdin=subprocess.DEVNULL,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            timeout=30,
-            check=False,
-        )
+        done = port_hook(captured, *arguments, stdout=full)
     assert done.returncode == 1
     assert b"error: The output was truncated: No space left on device.\nhint: Free some space.\n" in done.stderr
     assert b"bug" not in done.stderr

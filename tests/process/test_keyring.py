@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from port_hook_cli.cli.exit_codes import ExitCode
 from tests.port_answers import token_answer
+from tests.processes import PORT_HOOK, port_hook
 from tests.servers import Handler, handler
 
 STANDINS = Path(__file__).parents[1] / "standins"
@@ -26,29 +26,21 @@ def port() -> Iterator[Handler]:
         yield running
 
 
-def port_hook(home: Path, backend: str, *args: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "port_hook_cli", *args],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=40,
-        cwd=home,
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": str(home),
-            "PYTHONPATH": str(STANDINS),
-            "PYTHON_KEYRING_BACKEND": f"keyring_backends.{backend}",
-            "KEYRING_FILE": str(home / "keyring.json"),
-            **env,
-        },
-    )
+def with_keyring(home: Path, backend: str, *args: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "PYTHONPATH": str(STANDINS),
+        "PYTHON_KEYRING_BACKEND": f"keyring_backends.{backend}",
+        "KEYRING_FILE": str(home / "keyring.json"),
+        **env,
+    }
+    return port_hook(home, *args, env=environ, input=stdin, text=True)
 
 
 def log_in(home: Path, backend: str, port: Handler, *options: str) -> subprocess.CompletedProcess[str]:
     given = ("--client-id", "an-id", "--secret-file", "-", "--api-url", port.url)
-    return port_hook(home, backend, "login", *given, *options, stdin=SECRET)
+    return with_keyring(home, backend, "login", *given, *options, stdin=SECRET)
 
 
 def kept(home: Path) -> str:
@@ -61,15 +53,15 @@ def test_login_keeps_the_secret_in_the_keyring_with_its_id_and_address(tmp_path:
     assert SECRET not in kept(tmp_path)
     (text,) = json.loads((tmp_path / "keyring.json").read_text("utf-8")).values()
     assert json.loads(text) == {"client_id": "an-id", "api_url": port.url, "client_secret": SECRET}
-    signed = port_hook(tmp_path, "InFile", "sign", "-", "--org", "production", stdin="{}")
+    signed = with_keyring(tmp_path, "InFile", "sign", "-", "--org", "production", stdin="{}")
     assert signed.returncode == 0
-    port_hook(tmp_path, "InFile", "report-run", "r_QOz6WoOB1Q2lmhZZ", "--label", "x")
+    with_keyring(tmp_path, "InFile", "report-run", "r_QOz6WoOB1Q2lmhZZ", "--label", "x")
     assert json.loads(port.requests[1].body) == {"clientId": "an-id", "clientSecret": SECRET}
 
 
 def test_logout_deletes_the_secret_from_the_keyring(tmp_path: Path, port: Handler) -> None:
     log_in(tmp_path, "InFile", port)
-    assert port_hook(tmp_path, "InFile", "logout").returncode == 0
+    assert with_keyring(tmp_path, "InFile", "logout").returncode == 0
     assert (tmp_path / "keyring.json").read_text("utf-8") == "{}"
 
 
@@ -99,14 +91,14 @@ def test_login_uses_the_file_when_the_keyring_cannot_be_used(
 def test_login_names_the_package_that_is_missing(tmp_path: Path, port: Handler) -> None:
     (tmp_path / "keyring.py").write_text("raise ModuleNotFoundError('missing', name='keyring')")
     given = ("--client-id", "an-id", "--secret-file", "-", "--api-url", port.url)
-    done = port_hook(tmp_path, "InFile", "login", *given, stdin=SECRET, PYTHONPATH=str(tmp_path))
+    done = with_keyring(tmp_path, "InFile", "login", *given, stdin=SECRET, PYTHONPATH=str(tmp_path))
     assert done.returncode == 0
     assert "because the package keyring is not installed. Install it where port-hook is: " in done.stderr
 
 
 def test_doctor_ends_when_the_keyring_does_not_respond(tmp_path: Path, port: Handler) -> None:
     log_in(tmp_path, "InFile", port)
-    done = port_hook(tmp_path, "Hanging", "doctor", "--json", PORT_API_URL=port.url)
+    done = with_keyring(tmp_path, "Hanging", "doctor", "--json", PORT_API_URL=port.url)
     assert done.returncode == 1
     credentials, api, *_ = map(json.loads, done.stdout.splitlines())
     assert "the keyring did not respond within 3 s" in credentials["message"]
@@ -116,11 +108,11 @@ def test_doctor_ends_when_the_keyring_does_not_respond(tmp_path: Path, port: Han
 def test_keyring_that_does_not_respond_ends_a_command_after_3_s(tmp_path: Path, port: Handler) -> None:
     log_in(tmp_path, "InFile", port)
     started = time.monotonic()
-    done = port_hook(tmp_path, "Hanging", "sign", "-", stdin="{}")
+    done = with_keyring(tmp_path, "Hanging", "sign", "-", stdin="{}")
     assert done.returncode == ExitCode.SETTINGS
     assert "the keyring did not respond within 3 s" in done.stderr
     assert time.monotonic() - started < 30  # guards against a hang
-    assert port_hook(tmp_path, "Hanging", "sign", "-", stdin="{}", PORT_CLIENT_SECRET="s").returncode == 0
+    assert with_keyring(tmp_path, "Hanging", "sign", "-", stdin="{}", PORT_CLIENT_SECRET="s").returncode == 0
 
 
 def test_entry_that_was_changed_in_the_keyring_is_not_used(tmp_path: Path, port: Handler) -> None:
@@ -128,7 +120,7 @@ def test_entry_that_was_changed_in_the_keyring_is_not_used(tmp_path: Path, port:
     file = tmp_path / "keyring.json"
     file.write_text(file.read_text("utf-8").replace(port.url, "http://127.0.0.1:1"), "utf-8")
     for named in ((), ("--org", "default")):
-        done = port_hook(tmp_path, "InFile", "sign", "-", *named, stdin="{}")
+        done = with_keyring(tmp_path, "InFile", "sign", "-", *named, stdin="{}")
         assert done.returncode == ExitCode.SETTINGS
         assert "the keyring has other credentials" in done.stderr
 
@@ -141,8 +133,8 @@ def test_login_asks_on_a_terminal_and_hides_the_secret(tmp_path: Path, port: Han
         "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
     }
     child = pexpect.spawn(
-        sys.executable,
-        ["-m", "port_hook_cli", "login", "--api-url", port.url],
+        PORT_HOOK[0],
+        [*PORT_HOOK[1:], "login", "--api-url", port.url],
         env=environment, cwd=str(tmp_path), encoding="utf-8", timeout=30,
     )  # fmt: skip
     child.expect("Client id: ")

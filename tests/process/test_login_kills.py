@@ -16,7 +16,7 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.files.settings_file import LOGINS
 from port_hook_cli.port_api.logins import KeptIn, Login, keep_login, read_logins
 from port_hook_cli.text.secret import Secret
-from tests.processes import KILLS, environment
+from tests.processes import KILLS, environment, port_hook
 
 pytestmark = [pytest.mark.once, pytest.mark.skipif(sys.platform == "win32", reason="it forks, and kills with SIGKILL")]
 
@@ -124,14 +124,7 @@ def _secret(login: Login | None) -> int | None:
 
 
 def _logout(home: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "port_hook_cli", "logout", "--all"],
-        cwd=home,
-        env=environment(home, **env),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return port_hook(home, "logout", "--all", env=environment(home, **env), text=True)
 
 
 def test_logout_deletes_what_a_killed_login_left_in_the_keyring(tmp_path: Path) -> None:

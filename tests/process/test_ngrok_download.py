@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,9 +9,9 @@ import pexpect  # type: ignore[import-untyped]  # it has no types
 import pytest
 
 from port_hook_cli.cli.exit_codes import ExitCode
-from tests.processes import environment
+from tests.processes import PORT_HOOK, environment, port_hook
 
-LISTEN = [sys.executable, "-m", "port_hook_cli", "listen", "--port", "0", "--tunnel", "ngrok"]
+LISTEN = ("listen", "--port", "0", "--tunnel")
 QUESTION = (
     "No ngrok program was found. Download it from ngrok's CDN? "
     "ngrok publishes no checksum for it, so port-hook cannot verify it. [y/N] "
@@ -27,16 +26,7 @@ def without_ngrok(folder: Path) -> dict[str, str]:
 
 
 def test_listen_refuses_to_download_ngrok_when_no_one_can_answer(folder: Path) -> None:
-    done = subprocess.run(
-        LISTEN,
-        cwd=folder,
-        env=without_ngrok(folder),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        input="y\n",
-    )
+    done = port_hook(folder, *LISTEN, "ngrok", env=without_ngrok(folder), text=True, input="y\n")
     assert done.returncode == ExitCode.LISTEN
     assert "error: No ngrok program was found. port-hook downloads one only if you agree" in done.stderr
     assert "hint: Install ngrok with your package manager" in done.stderr
@@ -50,8 +40,8 @@ def test_listen_refuses_to_download_ngrok_when_no_one_can_answer(folder: Path) -
 )
 def test_listen_asks_on_a_terminal_before_it_downloads_ngrok(folder: Path, typed: str, told: str) -> None:
     child = pexpect.spawn(
-        LISTEN[0],
-        LISTEN[1:],
+        PORT_HOOK[0],
+        [*PORT_HOOK[1:], *LISTEN, "ngrok"],
         cwd=str(folder),
         env=without_ngrok(folder),
         timeout=30,
@@ -68,10 +58,7 @@ def test_listen_asks_on_a_terminal_before_it_downloads_ngrok(folder: Path, typed
 
 
 def test_tunnel_auto_downloads_nothing(folder: Path) -> None:
-    command = [*LISTEN[:-1], "auto", "--timeout", "1"]
-    done = subprocess.run(
-        command, cwd=folder, env=without_ngrok(folder), capture_output=True, text=True, timeout=30, check=False
-    )
+    done = port_hook(folder, *LISTEN, "auto", "--timeout", "1", env=without_ngrok(folder), text=True)
     assert done.returncode == ExitCode.OK
     assert "No tunnel is open, so Port cannot call this listener." in done.stderr
     assert "Downloading" not in done.stderr

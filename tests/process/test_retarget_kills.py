@@ -20,7 +20,7 @@ import pytest
 from port_hook_cli.actions.retargeting import settable
 from port_hook_cli.sandbox import ApiEvent, Sandbox
 from port_hook_cli.workflows.retargeting import settable_workflow
-from tests.processes import KILLS, environment
+from tests.processes import KILLS, environment, port_hook
 from tests.retargets import ONE, TWO, a_workflow, an_action, journal_files, node_config
 from tests.sandboxes import a_sandbox, environ_of
 
@@ -121,19 +121,6 @@ def a_driver(home: Path, **options: Any) -> Iterator[tuple[Driver, Sandbox]]:
             yield drivers[0], sandbox
 
 
-def restore(home: Path, sandbox: Sandbox) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "port_hook_cli", "restore"],
-        cwd=home,
-        env=environment(home) | environ_of(sandbox),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
-
-
 def texts(sandbox: Sandbox) -> dict[str, str]:
     """Every action and workflow as JSON text, key by key, but for what Port sets itself."""
     actions = {name: json.dumps({"id": action["id"], **settable(action)}) for name, action in sandbox.actions.items()}
@@ -179,11 +166,12 @@ def test_kills_at_any_moment_leave_every_retargeted_action_and_node_correct(tmp_
         assert sum(path.suffix == ".json" for path in journal_files(tmp_path)) > sum(
             urls(sandbox)[url] for url in (ONE, TWO)
         )
-        done = restore(tmp_path, sandbox)
+        env = environment(tmp_path, **environ_of(sandbox))
+        done = port_hook(tmp_path, "restore", env=env, text=True)
         assert (done.returncode, done.stderr) == (0, "")
         assert texts(sandbox) == before
         assert [path for path in journal_files(tmp_path) if path.suffix == ".json"] == []
-        assert restore(tmp_path, sandbox).stdout == "Nothing to restore.\n"
+        assert port_hook(tmp_path, "restore", env=env, text=True).stdout == "Nothing to restore.\n"
     wrong = found[ONE] + found[TWO]
     sys.stdout.write(
         f"\nretarget: {POINTS} kills, {wrong} actions and nodes left pointing elsewhere, 0 after `restore`\n"

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.factories import a_body
-from tests.processes import environment
+from tests.processes import environment, running
 
 ACTION = Path(__file__).parents[2] / "examples" / "actions" / "create_vm.json"
 
@@ -40,6 +40,16 @@ sys.addaudithook(on_event)
 sys.argv[1:] = sys.argv[3:]
 sys.exit(main())
 """
+
+
+def stopped(
+    folder: Path, number: int, moment: str, *arguments: str, stdin: int | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run port-hook, which gets a signal at a moment."""
+    command = [sys.executable, "-c", PROGRAM, str(int(number)), moment, *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=environment(folder), stdin=stdin, capture_output=True, check=False, timeout=30
+    )
 
 
 MOMENTS = (
@@ -67,10 +77,7 @@ MOMENTS = (
 def test_listen_exits_0_without_output_when_it_is_stopped_before_it_is_ready(
     folder: Path, number: int, moment: str
 ) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(int(number)), moment, "listen", "--json", "--port", "0", "--timeout", "5"],
-        cwd=folder, env=environment(folder), capture_output=True, check=False, timeout=30,
-    )  # fmt: skip
+    ended = stopped(folder, number, moment, "listen", "--json", "--port", "0", "--timeout", "5")
     assert ended.returncode == 0
     assert b"Traceback" not in ended.stderr
     assert ended.stderr.startswith(b"sent\n")
@@ -78,25 +85,16 @@ def test_listen_exits_0_without_output_when_it_is_stopped_before_it_is_ready(
         assert (ended.stdout, ended.stderr) == (b"", b"sent\n")
 
 
-def test_mcp_exits_0_without_output_when_it_is_stopped(folder: Path) -> None:
-    command = [sys.executable, "-c", PROGRAM, str(int(signal.SIGTERM)), "import port_hook_cli.assistant.server", "mcp"]
-    ended = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment(folder),
-        stdin=subprocess.PIPE,
-        capture_output=True,
-        check=False,
-        timeout=30,
-    )
+@pytest.mark.parametrize(
+    ("moment", "arguments"),
+    [("import port_hook_cli.assistant.server", ("mcp",)), ("import asyncio", ("--profile", "a", "listen"))],
+    ids=("mcp", "listen with a profile"),
+)
+def test_server_exits_0_without_output_when_it_is_terminated_before_it_is_ready(
+    folder: Path, moment: str, arguments: tuple[str, ...]
+) -> None:
+    ended = stopped(folder, signal.SIGTERM, moment, *arguments, stdin=subprocess.PIPE)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"sent\n")
-
-
-def test_listen_with_a_profile_exits_0_when_it_is_stopped_before_it_is_ready(folder: Path) -> None:
-    command = [sys.executable, "-c", PROGRAM, str(int(signal.SIGTERM)), "import asyncio", "--profile", "a", "listen"]
-    ended = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, check=False, timeout=30)
-    assert (ended.returncode, ended.stdout) == (0, b"")
-    assert ended.stderr == b"sent\n"
 
 
 def test_replay_deletes_the_payload_and_ends_the_editor_when_it_is_terminated(folder: Path) -> None:
@@ -106,8 +104,7 @@ def test_replay_deletes_the_payload_and_ends_the_editor_when_it_is_terminated(fo
     editor = folder / "editor.py"
     editor.write_text("import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(60)\n")
     env = environment(folder, EDITOR=f"{sys.executable} {editor}", TMPDIR=str(temporary))
-    command = [sys.executable, "-m", "port_hook_cli", "replay", "payload.json", "--to", "1", "--edit"]
-    with subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with running(folder, "replay", "payload.json", "--to", "1", "--edit", env=env) as process:
         assert process.stdout is not None
         pid = int(process.stdout.readline())
         assert len(list(temporary.iterdir())) == 1
@@ -148,11 +145,8 @@ def wait_until_it_reads(process: subprocess.Popen[bytes]) -> None:
 def test_ctrl_c_ends_a_command_that_reads_stdin(folder: Path, arguments: str) -> None:
     (folder / "payload.json").write_bytes(a_body())
     shutil.copy(ACTION, folder / "action.json")
-    command = [sys.executable, "-m", "port_hook_cli", *arguments.split()]
     env = environment(folder, PORT_CLIENT_ID="an-id")
-    with subprocess.Popen(
-        command, cwd=folder, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    with running(folder, *arguments.split(), env=env, stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
         process.stdin.write(b" ")
         process.stdin.flush()

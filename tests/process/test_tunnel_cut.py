@@ -13,7 +13,6 @@ import select
 import shlex
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -31,7 +30,7 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Headers
 from port_hook_cli.tunnels.keeper import no_tunnel_lines
 from tests.factories import a_body, a_document, now_signed
-from tests.processes import Listener, environment, listener
+from tests.processes import Listener, environment, listener, running
 from tests.servers import handler
 from tests.sshd import Sshd, needs_sshd, sshd_for
 from tests.standins.ssh_server import SshServer, ssh_server
@@ -319,10 +318,8 @@ class TestATunnelWithAnotherUrl:
             told.end()
 
     def test_changed_public_url_is_announced_on_the_terminal(self, folder: Path, cloudflared: Cloudflared) -> None:
-        command = [sys.executable, "-m", "port_hook_cli", "listen", "--port", "0", "--tunnel", "cloudflared"]
-        environ = environment(folder, **cloudflared.environ)
-        process = subprocess.Popen(command, cwd=folder, env=environ, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
-        try:
+        command = ("listen", "--port", "0", "--tunnel", "cloudflared")
+        with running(folder, *command, env=environment(folder, **cloudflared.environ), stdout=None) as process:
             assert process.stderr
             lines = iter(lambda: process.stderr.readline().decode(), "")  # type: ignore[union-attr]
             old = next(line.split()[2] for line in lines if line.startswith("Public URL"))
@@ -332,9 +329,6 @@ class TestATunnelWithAnotherUrl:
             block = [next(lines) for _ in range(5)]
             process.send_signal(signal.SIGINT)
             rest = process.communicate(timeout=30)[1].decode()
-        finally:
-            process.kill()
-            process.wait()
         assert block[0] == block[4] == "\n"
         assert block[1].startswith("*** The public URL has changed.")
         assert block[2] == f"    old  {old}\n"
