@@ -21,7 +21,7 @@ from port_hook_cli.invocations.models import Headers, Simulated
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, a_body, a_document, now_signed
 from tests.processes import NO_TUNNEL, Listener, environment, listener
-from tests.servers import handler
+from tests.servers import Handler, handler, open_port
 from tests.sockets import free_port
 
 UNSIGNED = Headers((("Host", "localhost"),))
@@ -60,11 +60,7 @@ def test_signed_invocation_is_verified_saved_and_gets_a_response(listening: List
 def test_a_stop_signal_waits_for_requests_in_progress_and_exits_0(folder: Path, number: int) -> None:
     with handler(delay_s=0.5) as target, listener(folder, "--forward-to", target.url) as running:
         with socket.create_connection((running.host, running.port)) as connection:
-            connection.sendall(raw_request(a_body(), now_signed(a_body())))
-            while not target.requests:
-                connection.settimeout(0.02)
-                with pytest.raises(TimeoutError):
-                    connection.recv(1)
+            send_until_forwarded(connection, target)
             running.process.send_signal(number)
             connection.settimeout(30)
             answer = connection.recv(1000)
@@ -73,6 +69,15 @@ def test_a_stop_signal_waits_for_requests_in_progress_and_exits_0(folder: Path, 
     assert answer.startswith(b"HTTP/1.1 200")
     assert running.process.returncode == 0
     assert json.loads(out.splitlines()[-1])["type"] == "summary"
+
+
+def send_until_forwarded(connection: socket.socket, target: Handler) -> None:
+    """Send an invocation, and wait until the handler has it and has not responded."""
+    connection.sendall(raw_request(a_body(), now_signed(a_body())))
+    while not target.requests:
+        connection.settimeout(0.02)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
 
 
 def test_listen_forwards_requests_byte_for_byte(folder: Path) -> None:
@@ -261,23 +266,25 @@ def test_listen_once_exit_code_follows_expect_status(folder: Path) -> None:
         assert (b"error: 1 of 1 responses were not 204." in told) is bool(code)
 
 
-def test_listen_exits_1_when_the_count_is_not_reached_in_time(folder: Path) -> None:
-    with listener(folder, "--count", "2", "--timeout", "0.3") as running:
-        running.process.wait(30)
-    assert running.process.returncode == 1
+def test_listen_exits_1_when_the_count_is_not_reached_in_time(run: Run) -> None:
+    assert run("listen", "--port", "0", "--no-verify", "--count", "2", "--timeout", "0", env=NO_TUNNEL).code == 1
 
 
-def test_a_port_in_use_is_reported_with_its_process(folder: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
+def test_store_has_the_target_of_the_last_listener(run: Run, folder: Path) -> None:
+    for options in (("--forward-to", "http://127.0.0.1:9001"), ()):
+        assert run("listen", "--port", "0", "--no-verify", "--timeout", "0", *options, env=NO_TUNNEL).code == 0
+        with open_store(None, folder) as store:
+            assert store.last_target() == (options[1] if options else None)
+
+
+def test_a_port_in_use_is_reported_with_its_process(run: Run) -> None:
+    with open_port() as taken:
         port = taken.getsockname()[1]
-        result = listen_and_fail(folder, "--port", str(port))
-    assert result.returncode == 5
-    assert f"Port {port} on 127.0.0.1 is taken" in result.stderr.decode()
-    assert "Traceback" not in result.stderr.decode()
+        result = run("listen", "--port", str(port), "--no-verify", env=NO_TUNNEL)
+    assert result.code == 5
+    assert f"Port {port} on 127.0.0.1 is taken" in result.err
     if sys.platform == "linux":
-        assert f"pid {os.getpid()}" in result.stderr.decode()
+        assert f"pid {os.getpid()}" in result.err
 
 
 def test_a_missing_secret_is_an_error(run: Run) -> None:
@@ -315,16 +322,6 @@ def test_listen_refuses_a_duration_that_is_not_finite(run: Run, option: str, sec
     assert option in result.err
     shown = repr(seconds) if option == "--delay" else seconds
     assert f"{shown} is not a number of seconds" in result.err
-
-
-def test_two_listeners_share_a_store(folder: Path) -> None:
-    with listener(folder) as first, listener(folder) as second:
-        for number in range(10):
-            body = a_body(a_document(number=number))
-            assert first.post(body, now_signed(body))[0] == 200
-            assert second.post(body, now_signed(body))[0] == 200
-    with open_store(None, folder) as store:
-        assert len(list(store.select())) == 20
 
 
 def test_blocked_output_does_not_delay_responses(folder: Path) -> None:
@@ -385,11 +382,7 @@ def test_a_hanging_handler_is_waited_for_and_then_interrupted(folder: Path) -> N
         listener(folder, "--forward-to", target.url) as running,
         socket.create_connection((running.host, running.port)) as connection,
     ):
-        connection.sendall(raw_request(a_body(), now_signed(a_body())))
-        while not target.requests:
-            connection.settimeout(0.02)
-            with pytest.raises(TimeoutError):
-                connection.recv(1)
+        send_until_forwarded(connection, target)
         running.process.terminate()
         out, told = running.process.communicate(timeout=30)
     assert running.process.returncode == 0
@@ -425,23 +418,3 @@ def receive(connection: socket.socket) -> bytes:
     while len(body) < length:
         body += connection.recv(65536)
     return head + b"\r\n\r\n" + body
-
-
-def listen_and_fail(folder: Path, *options: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", "port_hook_cli", "listen", "--port", "0", *options],
-        cwd=folder,
-        env=environment(folder),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=30,
-        check=False,
-    )
-
-
-def test_store_has_the_target_of_the_last_listener(folder: Path) -> None:
-    for target in ("http://127.0.0.1:9001", None):
-        with listener(folder, *(("--forward-to", target) if target else ())) as running:
-            running.stop()
-        with open_store(None, folder) as store:
-            assert store.last_target() == target

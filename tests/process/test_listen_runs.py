@@ -10,7 +10,7 @@ import pytest
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.sandbox import Sandbox
 from tests.conftest import Run
-from tests.factories import RUN_ID, a_body, now_signed, signed
+from tests.factories import RUN_ID, a_body, now_signed
 from tests.processes import listener
 from tests.sandboxes import a_sandbox, environ_of
 
@@ -32,17 +32,6 @@ def test_listen_reports_and_follows_a_run_before_it_ends(sandbox: Sandbox, folde
     types = [line.partition(b'"type":"')[2].partition(b'"')[0] for line in out.splitlines()]
     assert sorted(types) == [b"invocation", b"report", b"run", b"summary"]
     assert b'"waiting":[]' in out.splitlines()[-1]
-
-
-def test_listen_reports_nothing_for_a_request_that_fails_verification(sandbox: Sandbox, folder: Path) -> None:
-    options = ("--report", "success", "--follow", "--allow-unverified")
-    with listener(folder, *options, env=environ_of(sandbox)) as listening:
-        assert listening.post(a_body(), signed(a_body()))[0] == 200
-        assert listening.record()["verdict"]["status"] != "valid"
-        code, records = listening.stop()
-    assert code == ExitCode.OK
-    assert [record["type"] for record in records] == ["summary"]
-    assert sandbox.runs[RUN_ID].report.status == "IN_PROGRESS"
 
 
 @pytest.mark.parametrize("option", [("--report", "success"), ("--follow",)])

@@ -19,7 +19,7 @@ import pytest
 
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.invocations.models import Headers
-from tests.factories import RUN_ID, SECRET, a_body, a_document, signed
+from tests.factories import RUN_ID, SECRET, a_document, signed
 from tests.process.test_typed_keys import Terminal
 from tests.processes import Listener, environment
 
@@ -150,28 +150,6 @@ def test_an_unverified_request_cannot_control_the_terminal(folder: Path) -> None
     assert r"\x1b[2J\x1b]0;owned\x07" in left
     assert left.startswith("Listening on  ")
     assert "[/x][blink]" in left
-
-
-def test_listen_prints_plain_text_to_a_pipe(folder: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "port_hook_cli", "listen", "--port", "0", "--once"],
-        cwd=folder,
-        env=environment(folder, TERM="xterm-256color"),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    with process:
-        assert process.stderr is not None
-        url = process.stderr.readline().split()[-1].decode()
-        body = a_body()
-        assert Listener(process, {"url": url}).post(body, signed(body, timestamp=str(int(time.time()))))[0] == 200
-        out, err = process.communicate(timeout=30)
-    assert process.returncode == 0
-    assert b"\x1b" not in out + err
-    assert f"  run        {RUN_ID}\n" in out.decode()
-    assert out.decode().rstrip().endswith(REPORT)
-    assert b"1 received, 1 verified" in err
 
 
 def test_encrypted_inputs_are_decrypted_only_on_the_screen(folder: Path) -> None:

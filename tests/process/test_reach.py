@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ import pytest
 
 from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Run
-from tests.factories import a_body, signed
 from tests.processes import Listener, listener
 from tests.servers import in_thread
 
@@ -113,15 +111,6 @@ def test_another_server_at_the_public_url_is_reported_until_it_has_gone(
         assert (record["state"], "another server" in record["reason"]) == ("taken", True)
         relay.upstream = listening.port
         assert tunnel_record(listening)["state"] == "reachable"
-
-
-def test_a_request_through_the_public_url_is_verified_and_saved(listening: Listener, relay: Relay) -> None:
-    relay.upstream = listening.port
-    until_reachable(listening)
-    listening.port = relay.port
-    status, _ = listening.post(a_body(), signed(a_body(), timestamp=str(int(time.time()))))
-    assert status == 200
-    assert listening.record()["verdict"]["status"] == "valid"
 
 
 def test_listen_exits_10_when_the_tunnel_stays_lost(folder: Path, relay: Relay) -> None:
