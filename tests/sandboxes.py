@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import fields, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +60,23 @@ def environ_of(sandbox: Sandbox) -> dict[str, str]:
     }
 
 
-def one_node(**config: Any) -> dict[str, Any]:
-    """Return a workflow with one node of this config."""
+def a_sequence(
+    *nodes: Mapping[str, Any], identifier: str = "one", trigger: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return a workflow whose nodes follow one another after its trigger, which is called start."""
+    names = ["start", *(node["identifier"] for node in nodes)]
     return {
-        "identifier": "one",
-        "nodes": [
-            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
-            {"identifier": "do", "config": config},
-        ],
-        "connections": [{"sourceIdentifier": "start", "targetIdentifier": "do"}],
+        "identifier": identifier,
+        "nodes": [{"identifier": "start", "config": trigger or {"type": "SELF_SERVE_TRIGGER"}}, *nodes],
+        "connections": [{"sourceIdentifier": source, "targetIdentifier": target} for source, target in pairwise(names)],
     }
+
+
+def a_webhook(name: str, url: str = "http://127.0.0.1:1/", **config: Any) -> dict[str, Any]:
+    """Return a WEBHOOK node."""
+    return {"identifier": name, "config": {"type": "WEBHOOK", "url": url, **config}}
+
+
+def one_node(**config: Any) -> dict[str, Any]:
+    """Return a workflow with one node of this config, which is called do."""
+    return a_sequence({"identifier": "do", "config": config})

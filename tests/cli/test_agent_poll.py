@@ -24,7 +24,7 @@ from port_hook_cli.sandbox.run import Phase
 from port_hook_cli.text.secret import Secret
 from tests.agent.scripted_port import ACK, CLAIM, ELSEWHERE, LIST, LOST, RUN, a_run, acknowledged, runs, scripted_port
 from tests.conftest import Result, Run
-from tests.sandboxes import a_sandbox, environ_of
+from tests.sandboxes import a_sandbox, environ_of, one_node
 from tests.servers import NO_TLS, Handler, handler
 
 Poll: TypeAlias = Callable[..., Result]
@@ -155,15 +155,7 @@ def test_handler_that_does_not_respond_sets_the_exit_code(poll: Poll) -> None:
 
 
 def test_poll_claims_node_runs_of_workflows_only_to_send_them(poll: Poll, backend: Handler) -> None:
-    config = {"type": "WEBHOOK", "url": backend.url, "agent": True, "synchronized": True, "body": {"a": 1}}
-    workflow = {
-        "identifier": "one",
-        "nodes": [
-            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
-            {"identifier": "do", "config": config},
-        ],
-        "connections": [{"sourceIdentifier": "start", "targetIdentifier": "do"}],
-    }
+    workflow = one_node(type="WEBHOOK", url=backend.url, agent=True, synchronized=True, body={"a": 1})
     with Renderer() as renderer, a_sandbox(workflows=[workflow], renders=renderer) as sandbox:
         with a_client(sandbox) as client:
             client.post("/v1/workflows/one/runs", json={"inputs": {}})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from port_hook_cli.kafka.producer import embedded_broker
 from port_hook_cli.signatures.messages import verify_received
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation
-from tests.sandboxes import a_sandbox, environ_of
+from tests.sandboxes import a_sandbox, a_sequence, environ_of
 from tests.servers import handler
 from tests.sockets import free_port
 from tests.topics import reading
@@ -46,15 +45,6 @@ def action(folder: Path) -> str:
 def write(folder: Path, document: Any) -> str:
     (folder / "action.json").write_text(json.dumps(document), "utf-8")
     return "action.json"
-
-
-def a_workflow(*nodes: dict[str, Any]) -> dict[str, Any]:
-    names = ["start", *(node["identifier"] for node in nodes)]
-    return {
-        "identifier": "one",
-        "nodes": [{"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}}, *nodes],
-        "connections": [{"sourceIdentifier": source, "targetIdentifier": target} for source, target in pairwise(names)],
-    }
 
 
 def message_at(broker: str, topic: str, published: dict[str, Any]) -> dict[str, Any]:
@@ -185,7 +175,7 @@ def test_workflow_sends_to_a_handler_what_is_not_published(run: Run, folder: Pat
         {"identifier": "check", "config": {**WEBHOOK, "agent": False}},
         {"identifier": "tell", "config": {"type": "KAFKA", "payload": {"n": 1}}},
     )
-    workflow = write(folder, a_workflow(*nodes))
+    workflow = write(folder, a_sequence(*nodes))
     with handler() as backend:
         result = run("trigger", workflow, "--kafka", broker, "--to", backend.url, env=ENV)
     assert (result.code, len(backend.requests)) == (0, 1)
@@ -220,7 +210,7 @@ def test_organization_of_a_working_folder_does_not_choose_the_topic(
 
 def test_workflow_publishes_the_message_of_its_kafka_node_and_waits(run: Run, folder: Path, broker: str) -> None:
     node = {"identifier": "tell", "config": {"type": "KAFKA", "payload": {"n": 1}}}
-    workflow = write(folder, a_workflow(node))
+    workflow = write(folder, a_sequence(node))
     result = run("trigger", workflow, "--kafka", broker, env=ENV)
     assert result.code == 0
     for words in ("tell  KAFKA", "is IN_PROGRESS until it is reported", f"published to {TOPIC}, partition "):
@@ -231,7 +221,7 @@ def test_workflow_publishes_the_message_of_its_kafka_node_and_waits(run: Run, fo
 
 def test_workflow_publishes_the_request_of_a_node_for_the_agent(run: Run, folder: Path, broker: str) -> None:
     node = {"identifier": "do", "config": {**WEBHOOK, "body": {"n": 1}}}
-    workflow = write(folder, a_workflow(node))
+    workflow = write(folder, a_sequence(node))
     result = run("trigger", workflow, "--kafka", broker, "--json", env=ENV)
     assert result.code == 0
     *_, step, end = result.records
@@ -247,7 +237,7 @@ def test_workflow_publishes_the_request_of_a_node_for_the_agent(run: Run, folder
 
 def test_workflow_waits_for_the_report_of_its_kafka_node_in_the_sandbox(run: Run, folder: Path, broker: str) -> None:
     node = {"identifier": "tell", "config": {"type": "KAFKA", "payload": {"n": 1}}}
-    workflow = write(folder, a_workflow(node))
+    workflow = write(folder, a_sequence(node))
     with a_sandbox() as sandbox:
         result = run("trigger", workflow, "--kafka", broker, "--wait", "0.1", env=environ_of(sandbox))
     assert result.code == ExitCode.FAILED
@@ -255,7 +245,7 @@ def test_workflow_waits_for_the_report_of_its_kafka_node_in_the_sandbox(run: Run
 
 
 def test_workflow_without_a_broker_says_that_nothing_is_published(run: Run, folder: Path) -> None:
-    workflow = write(folder, a_workflow({"identifier": "tell", "config": {"type": "KAFKA", "payload": {}}}))
+    workflow = write(folder, a_sequence({"identifier": "tell", "config": {"type": "KAFKA", "payload": {}}}))
     result = run("trigger", workflow, env=ENV)
     assert result.code == 0
     assert "nothing is published without --kafka HOST:PORT; give an output with --output tell=JSON" in result.out

@@ -8,47 +8,33 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.engines.renderer import Renderer
-from tests.cli.workflow_backend import Reporting
+from tests.cli.workflow_backend import Reporting, serving
 from tests.conftest import Result, Run
 from tests.factories import SECRET
-from tests.sandboxes import a_sandbox, environ_of
-from tests.servers import application
+from tests.sandboxes import a_sandbox, a_sequence, a_webhook, environ_of
 
 
 def two_nodes(url: str) -> dict[str, Any]:
     """A workflow whose second node uses the outputs of its trigger and of its first node, and a third which fails."""
     body = {"version": "{{ .outputs.trigger.version }}", "ready": '{{ .outputs["check"].response.data.ready }}'}
-    return {
-        "identifier": "two",
-        "nodes": [
-            {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER", "userInputs": {
-                "required": ["version"], "properties": {"version": {"type": "string"}}}}},
-            {"identifier": "check", "config": {"type": "WEBHOOK", "url": f"{url}/builds/check"}},
-            {"identifier": "ship", "config": {"type": "WEBHOOK", "url": f"{url}/ship", "body": body}},
-            {"identifier": "tell", "config": {"type": "WEBHOOK", "url": f"{url}/tell", "body": {
-                "shipped": "{{ .outputs.ship.response.status }}"}}},
-        ],
-        "connections": [
-            {"sourceIdentifier": "start", "targetIdentifier": "check"},
-            {"sourceIdentifier": "check", "targetIdentifier": "ship"},
-            {"sourceIdentifier": "ship", "targetIdentifier": "tell"},
-        ],
-    }  # fmt: skip
+    inputs = {"required": ["version"], "properties": {"version": {"type": "string"}}}
+    return a_sequence(
+        a_webhook("check", f"{url}/builds/check"),
+        a_webhook("ship", f"{url}/ship", body=body),
+        a_webhook("tell", f"{url}/tell", body={"shipped": "{{ .outputs.ship.response.status }}"}),
+        identifier="two",
+        trigger={"type": "SELF_SERVE_TRIGGER", "userInputs": inputs},
+    )
 
 
 @pytest.fixture
 def backend(folder: Path) -> Iterator[Reporting]:
     """The handler; `two.json` is the workflow that the sandbox named by `api` has, too."""
-    found = Reporting()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", found.handle)
-    with application(app) as url, Renderer() as renderer:
-        found.url = url
-        workflow, other = two_nodes(url), {**two_nodes(url), "identifier": "other"}
+    with serving(Reporting()) as found, Renderer() as renderer:
+        workflow, other = two_nodes(found.url), {**two_nodes(found.url), "identifier": "other"}
         (folder / "two.json").write_text(json.dumps(workflow), "utf-8")
         with a_sandbox(workflows=[workflow, other], renders=renderer) as sandbox:
             found.api = environ_of(sandbox)

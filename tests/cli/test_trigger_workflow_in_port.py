@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +13,8 @@ from aiohttp import web
 
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.engines.renderer import Renderer
-from tests.cli.workflow_backend import Reporting
+from tests.cli.workflow_backend import Reporting, serving
 from tests.conftest import Run
-from tests.processes import environment
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import application
 
@@ -44,13 +41,10 @@ def other_triggers(url: str) -> dict[str, Any]:
 @pytest.fixture
 def backend() -> Iterator[Reporting]:
     """The handler of the workflows in a sandbox; `api` is the environment that names the sandbox."""
-    found = Reporting()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", found.handle)
-    with application(app) as url, Renderer() as renderer:
-        workflows = [deploy_service(url), other_triggers(url)]
+    with serving(Reporting()) as found, Renderer() as renderer:
+        workflows = [deploy_service(found.url), other_triggers(found.url)]
         with a_sandbox(workflows=workflows, renders=renderer) as sandbox:
-            found.url, found.api = url, environ_of(sandbox)
+            found.api = environ_of(sandbox)
             yield found
 
 
@@ -245,31 +239,3 @@ def test_no_output_shows_a_secret_input_of_a_workflow(run: Run, folder: Path) ->
     assert "*** is too long" in refused.err
     assert "https://example.com/***" in failed.out
     assert long not in refused.err + failed.out + record.out
-
-
-def test_it_works_with_a_sandbox_in_a_process_of_its_own(run: Run, tmp_path: Path, folder: Path) -> None:
-    backend = Reporting()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", backend.handle)
-    with application(app) as url:
-        (folder / "w.json").write_text(json.dumps(deploy_service(url)), "utf-8")
-        with subprocess.Popen(
-            [sys.executable, "-m", "port_hook_cli", "sandbox", "--json", "--port", "0", "--workflows", "w.json"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment(tmp_path),
-            cwd=folder,
-        ) as process:
-            assert process.stdout is not None
-            ready = json.loads(process.stdout.readline())
-            backend.api = {
-                "PORT_API_URL": ready["url"],
-                "PORT_CLIENT_ID": ready["client_id"],
-                "PORT_CLIENT_SECRET": ready["client_secret"],
-            }
-            try:
-                result = run("trigger", "w.json", *FOLLOWED, *INPUTS, env=backend.api)
-            finally:
-                process.kill()
-    assert (result.code, backend.paths) == (0, ["/builds/check", "/deploy"])
-    assert result.out.rstrip().endswith("SUCCESS")

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
-from contextlib import suppress
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
 import httpx
 from aiohttp import web
 
 from port_hook_cli.invocations.models import Headers
+from tests.servers import application
+
+_B = TypeVar("_B", bound="Backend")
+
+
+@contextmanager
+def serving(backend: _B) -> Iterator[_B]:
+    """Serve a backend at its `url` until the end of the context."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", backend.handle)
+    with application(app) as backend.url:
+        yield backend
 
 
 class Backend:
