@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from tests.conftest import Run
 from tests.factories import SECRET as OTHER_SECRET
 from tests.factories import an_exchange, an_invocation
 from tests.prediction.worlds import RUN, SECRET, action_run, node_run, topic_message
-from tests.processes import environment
+from tests.processes import environment, running
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler, handler
+from tests.stores import keep
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 MAPPING = "control_the_payload_config.json"
@@ -107,8 +107,7 @@ def test_agent_shows_the_reports_for_a_given_response(
 
 def test_agent_reads_a_capture_and_stdin(run: Run, folder: Path) -> None:
     body = json.dumps(topic_message()).encode()
-    with open_store(None, folder, create=True) as store:
-        store.add([an_exchange(an_invocation(body))])
+    keep(folder, an_exchange(an_invocation(body)))
     for name, stdin in (("last", b""), ("0123456789ab", b""), ("-", body)):
         assert RUN in run("agent", name, stdin=stdin, env=ENV).out
 
@@ -471,20 +470,10 @@ def test_agent_shows_no_control_characters_of_a_message(run: Run, folder: Path) 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="stops the process with SIGINT")
 def test_watch_shows_the_prediction_again_when_the_mapping_file_changes(folder: Path) -> None:
-    import signal
-
     write(folder, "m.json", topic_message())
     write(folder, "map.json", [{"method": '"PUT"'}])
-    command = [sys.executable, "-m", "port_hook_cli", "agent", "m.json", "--mapping", "map.json", "--watch", "--json"]
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env={**environment(folder), **ENV},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
+    watch = ("agent", "m.json", "--mapping", "map.json", "--watch", "--json")
+    with running(folder, *watch, env=environment(folder, **ENV), text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert json.loads(process.stdout.readline())["request"]["method"] == "PUT"
@@ -494,9 +483,6 @@ def test_watch_shows_the_prediction_again_when_the_mapping_file_changes(folder: 
         assert json.loads(process.stdout.readline())["request"]["method"] == "PATCH"
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == ExitCode.INTERRUPTED
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes in folders")

@@ -16,6 +16,7 @@ from port_hook_cli.invocations.models import Delivery, Exchange, Response, Statu
 from port_hook_cli.runtime import Runtime
 from tests.conftest import Run
 from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation
+from tests.stores import keep
 
 LISTENED = (
     an_exchange(an_invocation(id="aa0000000001", received_at=NOW)),
@@ -53,8 +54,7 @@ OUTCOMES = (
 
 @pytest.fixture
 def outcomes(folder: Path) -> None:
-    with open_store(None, folder, create=True) as store:
-        store.add(OUTCOMES)
+    keep(folder, *OUTCOMES)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,7 @@ def test_captures_stop_a_jq_expression_that_does_not_end(run: Run, kept: None) -
 
 @pytest.fixture
 def kept(folder: Path) -> None:
-    with open_store(None, folder, create=True) as store:
-        store.add(LISTENED)
+    keep(folder, *LISTENED)
 
 
 def shown(lines: str) -> list[str]:
@@ -181,8 +180,7 @@ def test_captures_lists_all_when_the_limit_exceeds_every_store(run: Run, kept: N
 
 
 def test_captures_lists_the_latest_20_by_default(run: Run, folder: Path) -> None:
-    with open_store(None, folder, create=True) as store:
-        store.add([an_exchange(an_invocation(id=f"{number:012x}")) for number in range(30)])
+    keep(folder, *(an_exchange(an_invocation(id=f"{number:012x}")) for number in range(30)))
     assert shown(run("captures").out) == [f"{number:012x}" for number in range(29, 9, -1)]
 
 
@@ -210,8 +208,7 @@ def test_captures_exits_8_when_there_is_no_store(run: Run, folder: Path) -> None
 
 
 def test_captures_reads_the_store_named_by_an_option(run: Run, folder: Path) -> None:
-    with open_store(Path("other.db"), folder, create=True) as store:
-        store.add(LISTENED[:1])
+    keep(folder, *LISTENED[:1], store="other.db")
     assert shown(run("captures", "--store", "other.db").out) == ["aa0000000001"]
 
 

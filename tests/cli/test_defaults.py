@@ -159,13 +159,6 @@ def test_environment_and_home_env_file_set_every_option(runtime: Callable[..., R
         (home / ".env").unlink()
 
 
-def test_folder_can_turn_off_a_switch_that_is_on_by_default(run: Run, folder: Path) -> None:
-    (folder / ".env").write_text("PORT_HOOK_LISTEN_IN_ORDER=false\n")
-    err = run(*LISTEN, "--forward-to", "1").err
-    assert "Not in order" in err
-    assert "ignored" not in err
-
-
 def test_an_ignored_variable_is_reported_in_one_line_and_the_command_continues(run: Run, folder: Path) -> None:
     (folder / ".env").write_text("PORT_HOOK_LISTEN_HOST=0.0.0.0\nPORT_HOOK_STORE=/tmp/x.db\nPORT_HOOK_SIGN_TO=9\n")
     result = run(*LISTEN)

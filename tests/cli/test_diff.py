@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.captures.documents.capture_file import to_capture
-from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Headers, Response, Status, Verdict
 from tests.conftest import Run
 from tests.factories import a_body, a_document, an_exchange, an_invocation, signed
 from tests.hostile.terminals import HOSTILE, on_terminal
+from tests.stores import keep
 
 MOVED = {**a_document(status="DONE"), "kind": "run"}
 del MOVED["resourceType"]
@@ -26,8 +26,7 @@ AFTER = an_exchange(
 
 @pytest.fixture(autouse=True)
 def _kept(folder: Path) -> None:
-    with open_store(None, folder, create=True) as store:
-        store.add([BEFORE, AFTER])
+    keep(folder, BEFORE, AFTER)
 
 
 def test_diff_lists_what_changed_and_exits_with_1(run: Run) -> None:
@@ -71,8 +70,7 @@ def test_diff_of_a_capture_with_itself_exits_with_0(run: Run, folder: Path) -> N
 
 def test_diff_leaves_out_signature_and_timestamp(run: Run, folder: Path) -> None:
     later = an_exchange(an_invocation(headers=signed(a_body(), timestamp="1700000100"), id="cc0000000003"))
-    with open_store(None, folder) as store:
-        store.add([an_exchange(an_invocation(id="dd0000000004")), later])
+    keep(folder, an_exchange(an_invocation(id="dd0000000004")), later)
     assert run("diff", "cc00", "dd00").code == 0
 
 
@@ -144,8 +142,7 @@ def test_diff_has_color_on_a_terminal_and_shows_hostile_text_as_escapes(folder: 
         an_invocation(a_body({HOSTILE: HOSTILE}), id="ee0000000005", headers=Headers((("x-h", "\x9b31m"),))),
         response=Response(status=200, body=json.dumps({HOSTILE: 1}, ensure_ascii=False).encode()),
     )
-    with open_store(None, folder) as store:
-        store.add([hostile])
+    keep(folder, hostile)
     shown = on_terminal(folder, "diff", "aa00", "last")
     assert shown.code == ExitCode.FAILED
     assert b"\x1b[32m+ " in shown.raw

@@ -17,6 +17,7 @@ from tests.conftest import Run
 from tests.factories import a_body, an_exchange, an_invocation
 from tests.installed import needs
 from tests.servers import handler
+from tests.stores import keep
 
 FORWARDED = an_exchange(
     an_invocation(id="aa0000000001", target="/a"),
@@ -29,8 +30,7 @@ REMOTE = an_exchange(
 
 @pytest.fixture(autouse=True)
 def _kept(folder: Path) -> None:
-    with open_store(None, folder, create=True) as store:
-        store.add([FORWARDED, REMOTE])
+    keep(folder, FORWARDED, REMOTE)
 
 
 def urls(archive: str) -> list[str]:
@@ -106,8 +106,7 @@ def test_export_refuses_several_captures_for_a_format_with_one(run: Run, name: s
 
 
 def test_export_refuses_a_body_that_was_not_kept_whole(run: Run, folder: Path) -> None:
-    with open_store(None, folder) as store:
-        store.add([an_exchange(an_invocation(id="cc0000000003", truncated=Truncation(9999, "0" * 64)))])
+    keep(folder, an_exchange(an_invocation(id="cc0000000003", truncated=Truncation(9999, "0" * 64))))
     result = run("export", "last", "--format", "curl")
     assert result.code == ExitCode.STORE
     assert "incomplete" in result.err

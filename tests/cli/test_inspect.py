@@ -7,7 +7,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,10 +18,8 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Run
 from tests.factories import SECRET, an_exchange
 from tests.inspectors import keep
-from tests.processes import environment
+from tests.processes import environment, running
 from tests.sockets import free_port
-
-PORT_HOOK = [sys.executable, "-m", "port_hook_cli"]
 
 
 @pytest.fixture
@@ -33,22 +30,9 @@ def kept(folder: Path) -> None:
 @contextmanager
 def inspecting(folder: Path, *options: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run `port-hook inspect`, and yield the process and the URL that it prints."""
-    process = subprocess.Popen(
-        [*PORT_HOOK, "inspect", *options],
-        cwd=folder,
-        env=environment(folder, **variables),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
+    with running(folder, "inspect", *options, env=environment(folder, **variables), text=True) as process:
         assert process.stdout is not None
         yield process, process.stdout.readline().strip()
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
 
 
 def test_inspect_prints_its_url_and_ends_with_ctrl_c(folder: Path, kept: None) -> None:

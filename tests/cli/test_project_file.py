@@ -14,7 +14,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.project_defaults import ProjectDefaults, project_defaults
@@ -24,6 +23,7 @@ from tests.cli.folder_options import FOLDER_OPTIONS, HANDLER_OPTIONS, is_listed,
 from tests.conftest import Run
 from tests.factories import SECRET, an_exchange, an_invocation
 from tests.options import options
+from tests.stores import keep
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 SIGN = ("sign", "-")
@@ -318,8 +318,7 @@ def test_project_file_that_is_too_large_is_not_used(run: Run, folder: Path) -> N
 
 
 def test_option_of_the_file_yields_to_an_option_that_excludes_it(run: Run, folder: Path) -> None:
-    with open_store(None, folder, create=True) as store:
-        store.add([an_exchange(an_invocation())])
+    keep(folder, an_exchange(an_invocation()))
     write(folder, "[show]\njson = true\n")
     assert "note: from ./port-hook.toml: --json\n" in run("show", "last").err
     chosen = run("show", "last", "--body")

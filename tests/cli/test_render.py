@@ -45,12 +45,6 @@ def test_render_refuses_yaml_whose_expanded_aliases_are_too_large(run: Run, fold
     assert "it is too large once its aliases are expanded" in result.err
 
 
-def test_render_expands_an_alias(run: Run, folder: Path) -> None:
-    (folder / "body.yaml").write_text('a: &a {id: "{{ .run.id }}"}\nb: [*a, *a]\n')
-    result = run("render", "body.yaml", "--data", "data.json", "--json")
-    assert result.records[0]["result"]["b"] == [{"id": "r_QOz6WoOB1Q2lmhZZ"}] * 2
-
-
 def test_render_takes_json_on_the_command_line_and_data_on_stdin(run: Run) -> None:
     result = run("render", '{"cpu": "{{ .inputs.cpu }}"}', "--data", "-", stdin=json.dumps(DATA).encode())
     assert json.loads(result.out) == {"cpu": 64}
@@ -80,13 +74,6 @@ def test_render_strict_fails_when_an_expression_fails(run: Run) -> None:
     result = run("render", "{{ foo }}", "--data", "data.json", "--strict")
     assert (result.code, result.out) == (ExitCode.FAILED, "")
     assert "error: {{ foo }}: jq: compile error: foo/0 is not defined" in result.err
-
-
-def test_render_strict_says_where_an_expression_does_not_compile(run: Run) -> None:
-    first = run("render", "{{foo}}", "--data", "data.json", "--strict")
-    assert "foo/0 is not defined at <top-level>, line 1, column 1" in first.err
-    later = run("render", "{{ .run | foo }}", "--data", "data.json", "--strict")
-    assert "foo/0 is not defined at <top-level>, line 1, column 9" in later.err
 
 
 def test_render_prints_a_note_when_port_may_render_an_expression_differently(run: Run) -> None:

@@ -14,14 +14,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Delivery, Headers, MessageOrigin, Status, Verdict
@@ -31,9 +30,10 @@ from port_hook_cli.signatures.signing import signed_message
 from port_hook_cli.text.secret import Secret
 from tests.conftest import Run
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation, signed
-from tests.processes import environment
+from tests.processes import environment, running
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler, RawRequest, application, handler
+from tests.stores import keep
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 OK = b'HTTP/1.1 200 OK\r\ncontent-length: 12\r\nconnection: close\r\n\r\n{"ok": true}'
@@ -61,8 +61,7 @@ def payload_file(folder: Path, content: bytes | None = None) -> str:
 def store(folder: Path, **overrides: Any) -> str:
     """Save a capture in the store of `folder`; return its id."""
     exchange = overrides.pop("exchange", None) or an_exchange(an_invocation(**overrides))
-    with open_store(None, folder, create=True) as captures:
-        captures.add([exchange])
+    keep(folder, exchange)
     return str(exchange.invocation.id)
 
 
@@ -126,20 +125,6 @@ def test_replay_sends_a_capture_to_its_path_with_its_exact_body_and_a_new_signat
     assert request.body == body
     assert accepts(request)
     assert len([key for key, _ in request.fields if key.lower().startswith("x-port-")]) == 2
-
-
-def test_replay_sends_a_capture_file(run: Run, folder: Path, target: Handler) -> None:
-    (folder / "c.json").write_text(json.dumps(to_capture(an_exchange(an_invocation(b"\xff{}")))))
-    assert run("replay", "c.json", "--to", target.url, env=ENV).code == 0
-    assert target.requests[0].body == b"\xff{}"
-    assert accepts(target.requests[0])
-
-
-def test_replay_reads_the_store_named_by_an_option(run: Run, folder: Path, target: Handler) -> None:
-    with open_store(Path("other.db"), folder, create=True) as captures:
-        captures.add([an_exchange()])
-    assert run("replay", "last", "--to", target.url, "--store", "other.db", env=ENV).code == 0
-    assert run("replay", "last", "--to", target.url, "--store", "none.db", env=ENV).code == 8
 
 
 def test_replay_prints_a_note_when_the_capture_was_not_valid(run: Run, folder: Path, target: Handler) -> None:
@@ -545,12 +530,9 @@ def test_replay_refuses_stdin_for_both_payload_and_secret(run: Run) -> None:
     assert run("replay", "-", "--to", "1", "--secret-file", "-", stdin=b"x").code == 2
 
 
-def replaying(folder: Path, *options: str) -> subprocess.Popen[bytes]:
+def replaying(folder: Path, *options: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """`port-hook replay` of a payload in `folder` as a process, very many times."""
-    command = [sys.executable, "-m", "port_hook_cli", "replay", payload_file(folder), "--times", "100000", *options]
-    return subprocess.Popen(
-        command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    return running(folder, "replay", payload_file(folder), "--times", "100000", *options)
 
 
 @contextmanager
@@ -690,12 +672,6 @@ def test_a_target_of_the_last_listener_that_is_not_text_is_not_used(run: Run, fo
     with closing(sqlite3.connect(folder / ".port-hook" / "captures.db")) as connection, connection:
         connection.execute("INSERT INTO last_session VALUES (x'38303030')")
     assert run("replay", "last", env=ENV).code == ExitCode.USAGE
-
-
-def test_replay_of_a_file_needs_a_target(run: Run, folder: Path) -> None:
-    result = run("replay", payload_file(folder), env=ENV)
-    assert result.code == ExitCode.USAGE
-    assert "Missing option --to" in result.err
 
 
 @pytest.mark.parametrize(("url", "named"), [("localhost", "localhost:80"), ("http://127.0.0.1/a", "127.0.0.1:80")])

@@ -24,6 +24,7 @@ from tests.conftest import Run
 from tests.factories import SECRET, a_body, an_exchange, an_invocation
 from tests.servers import application
 from tests.standins.lambda_runtime import LambdaRuntime
+from tests.stores import keep
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 FUNCTION = """
@@ -91,8 +92,7 @@ def test_function_in_the_real_runtime_client_accepts_the_signature_and_its_answe
         status, body = result.out.splitlines()
         assert status.startswith("202 Accepted")
         assert json.loads(body) == {"verdict": "valid", "n": 7, "query": "a=1&b=2"}
-        with open_store(None, folder) as store:
-            store.add([an_exchange(an_invocation(id="cc0000000003", target="/raise"))])
+        keep(folder, an_exchange(an_invocation(id="cc0000000003", target="/raise")))
         (record,) = run("replay", "cc00", "--as", "lambda", "--to", url, "--json", env=ENV).records
         assert record["status"] == 502
 

@@ -22,6 +22,7 @@ from port_hook_cli.runtime import Runtime
 from tests.conftest import Run
 from tests.factories import NOW, SECRET, a_body, an_exchange, an_invocation
 from tests.servers import Handler, application, handler
+from tests.stores import keep, kept
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 JSON = ("content-type", "application/json")
@@ -42,16 +43,6 @@ def forwarded(id_: str, target: Handler, status: int | None, body: bytes = b"", 
         ),
         response=Response(status=status or 502, body=body),
     )  # fmt: skip
-
-
-def keep(folder: Path, *exchanges: Exchange) -> None:
-    with open_store(None, folder, create=True) as store:
-        store.add(exchanges)
-
-
-def kept(folder: Path) -> list[Exchange]:
-    with open_store(None, folder) as store:
-        return list(store.select())
 
 
 def paths(target: Handler) -> list[str]:
@@ -161,8 +152,7 @@ def test_replay_to_a_listener_with_the_same_store_is_kept_once(run: Run, folder:
     async def receive(request: web.Request) -> web.Response:
         headers = Headers(tuple(request.headers.items()))
         received = an_invocation(await request.read(), id="ff0000000006", headers=headers, received_at=time.time())
-        with open_store(None, folder) as store:
-            store.add([an_exchange(received)])
+        keep(folder, an_exchange(received))
         return web.Response()
 
     app = web.Application()

@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -23,7 +24,7 @@ from port_hook_cli.sandbox import ApiEvent, Sandbox
 from tests.conftest import Run
 from tests.factories import RUN_ID
 from tests.flaky_port import Fault, a_flaky_port, environ_of_flaky
-from tests.processes import environment
+from tests.processes import environment, port_hook, running
 from tests.sandboxes import a_sandbox, environ_of
 
 NODE_RUN = "wfnr_abc123"
@@ -352,16 +353,9 @@ def test_log_lines_that_cannot_be_saved_are_counted(run: Run, env: dict[str, str
 # --- signals --------------------------------------------------------------------------------------------------------
 
 
-def started(sandbox: Sandbox, folder: Path, program: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "port_hook_cli", "report-run", RUN_ID, *python(program)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(folder, **environ_of(sandbox)),
-        cwd=folder,
-        start_new_session=True,
-    )
+def started(sandbox: Sandbox, folder: Path, program: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    env = environment(folder, **environ_of(sandbox))
+    return running(folder, "report-run", RUN_ID, *python(program), env=env, start_new_session=True)
 
 
 WAITS = """
@@ -397,10 +391,9 @@ sys.stdout.write(('x' * 99 + '\\n') * 50_000)
 
 def test_command_does_not_wait_for_a_port_that_hangs_and_ctrl_c_ends_the_wait_after_it(tmp_path: Path) -> None:
     with a_flaky_port((Fault(hang=True),) * 9) as port:
-        words = [sys.executable, "-m", "port_hook_cli", "report-run", RUN_ID, *python(LOUD)]
         env = environment(tmp_path, **environ_of_flaky(port))
-        with subprocess.Popen(
-            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, cwd=tmp_path, start_new_session=True
+        with running(
+            tmp_path, "report-run", RUN_ID, *python(LOUD), env=env, stdin=None, start_new_session=True
         ) as process:
             assert process.stdout
             assert process.stdout.read(5_000_000) == (b"x" * 99 + b"\n") * 50_000
@@ -416,13 +409,7 @@ def test_command_gets_a_broken_pipe_when_the_reader_of_its_output_ends(tmp_path:
     words = ["report-run", RUN_ID, "--", "sh", "-c", "while echo y; do :; done"]
     with (
         a_sandbox(runs=[RUN_ID]) as sandbox,
-        subprocess.Popen(
-            [sys.executable, "-m", "port_hook_cli", *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment(tmp_path, **environ_of(sandbox)),
-            cwd=tmp_path,
-        ) as process,
+        running(tmp_path, *words, env=environment(tmp_path, **environ_of(sandbox))) as process,
     ):
         assert process.stdout
         assert process.stderr
@@ -445,8 +432,8 @@ def test_lines_are_reported_while_the_command_runs_and_survive_a_kill(tmp_path: 
         for command in outliving:
             command.kill()
         env = environment(tmp_path, **environ_of(sandbox))
-        pending = [sys.executable, "-m", "port_hook_cli", "report-run", "--pending", "--json"]
-        done = subprocess.run(pending, env=env, cwd=tmp_path, capture_output=True, check=True, timeout=30)
+        done = port_hook(tmp_path, "report-run", "--pending", "--json", env=env)
+        assert done.returncode == 0
         assert json.loads(done.stdout)["outcome"] == "open"
         assert messages(sandbox) == ["ready"]
         assert sandbox.runs[RUN_ID].report.status == "IN_PROGRESS"

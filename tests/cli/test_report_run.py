@@ -4,9 +4,8 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -14,12 +13,12 @@ import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.invocations.models import Exchange, Status, Verdict
-from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.sandbox import ApiEvent, Sandbox
 from tests.conftest import Run
-from tests.factories import RUN_ID, an_invocation
+from tests.factories import RUN_ID, an_exchange, an_invocation
+from tests.processes import running
 from tests.sandboxes import a_sandbox, environ_of
+from tests.stores import keep
 
 NODE_RUN = "wfnr_abc123"
 
@@ -230,12 +229,11 @@ def test_report_run_last_means_the_run_of_the_newest_capture_with_a_run_id(
     run: Run, sandbox: Sandbox, env: dict[str, str], folder: Path
 ) -> None:
     bodies = {"old": b'{"context":{"runId":"r_0000000000000000"}}', "new": None, "none": b"{}"}
-    with open_store(None, folder, create=True) as store:
-        for second, (name, body) in enumerate(bodies.items()):
-            invocation = an_invocation(body, id=f"{name:x<12}", received_at=1_700_000_000.0 + second)
-            payload = read_payload(invocation.body, invocation.headers)
-            verdict = Verdict(status=Status.VALID)
-            store.add([Exchange(invocation=invocation, verdict=verdict, payload=payload)])
+    invocations = (
+        an_invocation(body, id=f"{name:x<12}", received_at=1_700_000_000.0 + second)
+        for second, (name, body) in enumerate(bodies.items())
+    )
+    keep(folder, *map(an_exchange, invocations))
     result = run("report-run", "last", "--status", "success", env=env)
     assert (result.code, result.err) == (ExitCode.OK, f"note: last is {RUN_ID}\n")
     assert sandbox.runs[RUN_ID].report.status == "SUCCESS"
@@ -253,22 +251,10 @@ def test_report_run_last_fails_when_no_capture_has_a_run(run: Run, folder: Path)
     assert "run id" in result.err
 
 
-@contextmanager
-def streaming(sandbox: Sandbox, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def streaming(sandbox: Sandbox, folder: Path) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """A real `report-run` that reads its log from a pipe."""
     options = ("report-run", RUN_ID, "--log-file", "-", "--status", "success", "--json")
-    with subprocess.Popen(
-        [sys.executable, "-m", "port_hook_cli", *options],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, **environ_of(sandbox)},
-        cwd=folder,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    return running(folder, *options, env={**os.environ, **environ_of(sandbox)}, stdin=subprocess.PIPE)
 
 
 def write(process: subprocess.Popen[bytes], text: bytes) -> None:

@@ -3,20 +3,20 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from port_hook_cli.actions.retargeting import settable
+from port_hook_cli.cli.app import main
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.retarget.journal import Journal
+from port_hook_cli.runtime import Runtime
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.workflows.retargeting import settable_workflow
 from tests.conftest import Run
-from tests.processes import environment
 from tests.retargets import (
     ONE,
     MortalJournal,
@@ -28,6 +28,7 @@ from tests.retargets import (
     of_sandbox,
 )
 from tests.sandboxes import a_sandbox, environ_of
+from tests.terminal_streams import on_a_terminal
 
 NOTE = "note: 1 action or node still has the URL of a listener that has ended; port-hook restore restores it\n"
 
@@ -38,12 +39,6 @@ def sandbox() -> Iterator[Sandbox]:
         running.add_action(an_action())
         running.add_action(an_action("delete_vm"))
         yield running
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """The home of `run`."""
-    return tmp_path / "home"
 
 
 def leave(sandbox: Sandbox, home: Path, identifiers: Sequence[str] = ("create_vm",)) -> MortalJournal:
@@ -295,24 +290,13 @@ def test_restore_error_names_a_damaged_journal_entry(home: Path, sandbox: Sandbo
     assert str(journal_files(home)[0]) in result.err
 
 
-def ask(folder: Path, sandbox: Sandbox, answers: bytes, *flags: str) -> tuple[int, bytes]:
+def ask(runtime: Callable[..., Runtime], sandbox: Sandbox, answers: bytes, *flags: str) -> tuple[int, str]:
     """Run `restore` on a terminal and type `answers`; return the exit code and stdout."""
-    ours, theirs = os.openpty()
-    try:
-        os.write(ours, answers)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "port_hook_cli", "restore", *flags],
-            cwd=folder,
-            env=environment(folder, **environ_of(sandbox)),
-            stdin=theirs,
-            stdout=subprocess.PIPE,
-            stderr=theirs,
-        )
-        out, _ = process.communicate(timeout=30)
-        return process.returncode, out
-    finally:
-        os.close(ours)
-        os.close(theirs)
+    with on_a_terminal(runtime(env=environ_of(sandbox))) as (world, person):
+        os.write(person, answers)
+        code = main(("restore", *flags), world)
+    world.stdout.seek(0)
+    return code, world.stdout.read()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
@@ -321,15 +305,15 @@ def ask(folder: Path, sandbox: Sandbox, answers: bytes, *flags: str) -> tuple[in
     [(b"n\n", 1, True), (b"\x04", 1, True), (b"\n\n", 1, True), (b"\ny\n", 0, False), (b"y\nyes\n", 0, False)],
 )
 def test_restore_asks_again_before_it_overwrites_the_change_of_another_user(
-    sandbox: Sandbox, tmp_path: Path, answers: bytes, code: int, left: bool
+    sandbox: Sandbox, home: Path, runtime: Callable[..., Runtime], answers: bytes, code: int, left: bool
 ) -> None:
-    killed(sandbox, tmp_path)
+    killed(sandbox, home)
     sandbox.actions["create_vm"]["title"] = "Theirs"
-    assert ask(tmp_path, sandbox, answers)[0] == code
+    assert ask(runtime, sandbox, answers)[0] == code
     assert (url(sandbox) == ONE) == left
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
-def test_restore_yes_does_not_ask(sandbox: Sandbox, tmp_path: Path) -> None:
-    killed(sandbox, tmp_path)
-    assert ask(tmp_path, sandbox, b"", "--yes") == (0, b"create_vm: is restored to https://example.com\n")
+def test_restore_yes_does_not_ask(sandbox: Sandbox, home: Path, runtime: Callable[..., Runtime]) -> None:
+    killed(sandbox, home)
+    assert ask(runtime, sandbox, b"", "--yes") == (0, "create_vm: is restored to https://example.com\n")

@@ -4,9 +4,8 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,7 @@ from port_hook_cli.terminal.prompts import asker
 from tests.conftest import Run
 from tests.retargets import ONE, TWO, a_workflow, an_action, journal_files
 from tests.sandboxes import a_sandbox, environ_of, sandbox_with
+from tests.terminal_streams import on_a_terminal
 
 ORIGINAL = "https://example.com"
 
@@ -147,15 +147,6 @@ def test_listen_refuses_to_retarget_when_no_one_can_confirm(run: Run) -> None:
     assert result.code == ExitCode.USAGE
     assert "needs confirmation, but there is no terminal." in result.err
     assert "--yes" in result.err
-
-
-@contextmanager
-def on_a_terminal(runtime: Runtime) -> Iterator[tuple[Runtime, int]]:
-    """Give a runtime whose stdin and stderr are a terminal, and the side of it where somebody sits."""
-    ours, theirs = os.openpty()
-    with os.fdopen(os.dup(theirs), "rb", buffering=0) as stdin, os.fdopen(theirs, "w") as stderr:
-        yield replace(runtime, stdin=stdin, stderr=stderr), ours
-    os.close(ours)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.text.secret import Secret
 from tests.conftest import Run
 from tests.factories import RUN_ID, a_body, an_exchange, an_invocation, signed
 from tests.servers import handler
+from tests.stores import keep
 
 CURRENT = "the-secret-that-port-uses-now"
 STALE = "the-secret-of-last-year"
@@ -30,8 +30,7 @@ def conflict(folder: Path) -> Path:
     path.write_text(f"PORT_CLIENT_SECRET={CURRENT}\n")
     path.chmod(0o600)
     body = a_body()
-    with open_store(None, folder, create=True) as store:
-        store.add([an_exchange(an_invocation(body, headers=signed(body, secret=Secret(CURRENT))))])
+    keep(folder, an_exchange(an_invocation(body, headers=signed(body, secret=Secret(CURRENT)))))
     return folder
 
 

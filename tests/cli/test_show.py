@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.captures.documents.capture_file import read_capture
-from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Delivery, Response
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, an_exchange, an_invocation
+from tests.stores import keep
 
 BYTES = b"\x00\r\n\xff\x1b[2J" + os.urandom(5000) + b"\n"
 EXCHANGE = an_exchange(
@@ -23,8 +23,7 @@ EXCHANGE = an_exchange(
 
 @pytest.fixture(autouse=True)
 def kept(folder: Path) -> None:
-    with open_store(None, folder, create=True) as store:
-        store.add([EXCHANGE, an_exchange(an_invocation(BYTES, id="ff0000000002"))])
+    keep(folder, EXCHANGE, an_exchange(an_invocation(BYTES, id="ff0000000002")))
 
 
 @pytest.mark.parametrize("name", ["0123456789ab", "01"])
@@ -54,8 +53,7 @@ def test_show_body_writes_only_the_exact_bytes(run: Run) -> None:
 
 def test_secret_that_a_sender_knows_is_shown_as_part_of_the_raw_body(run: Run, folder: Path) -> None:
     body = json.dumps({"leaked": SECRET.reveal()}).encode()
-    with open_store(None, folder) as store:
-        store.add([an_exchange(an_invocation(body, id="ff0000000003"))])
+    keep(folder, an_exchange(an_invocation(body, id="ff0000000003")))
     env = {"PORT_CLIENT_SECRET": SECRET.reveal()}
     assert run("show", "last", "--body", env=env).raw == body
     assert SECRET.reveal() in run("show", "last", env=env).out

@@ -11,7 +11,6 @@ import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.captures.documents.capture_file import to_capture
-from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Status
 from port_hook_cli.kafka.messages import message_headers
@@ -22,6 +21,7 @@ from tests.factories import RUN_ID, SECRET, a_body, a_document, an_exchange, an_
 from tests.sandboxes import a_sandbox, a_sequence, environ_of
 from tests.servers import handler
 from tests.sockets import free_port
+from tests.stores import keep
 from tests.topics import reading
 
 TOPIC = "org_a.runs"
@@ -258,8 +258,7 @@ def capture(run: Run, folder: Path) -> str:
     document = a_document(payload={"action": {"identifier": "create_vm", "invocationMethod": method}})
     exchange = an_exchange(an_invocation(a_body(document)))
     (folder / "capture.json").write_text(json.dumps(to_capture(exchange)))
-    with open_store(None, folder, create=True) as store:
-        store.add([exchange])
+    keep(folder, exchange)
     return exchange.invocation.id
 
 

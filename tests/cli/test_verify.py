@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from port_hook_cli.captures.documents.capture_file import to_capture
-from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Exchange, Invocation, MessageOrigin, Payload, Status, Verdict
 from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.signatures.signing import sign, signed_headers
 from port_hook_cli.text.secret import Secret
 from tests.conftest import Result, Run
-from tests.factories import NOW, SECRET, a_body, a_document, an_invocation
+from tests.factories import NOW, SECRET, a_body, an_invocation
 from tests.kafka_clusters import a_message
+from tests.stores import keep
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 AT_NOW = ("--now", str(NOW))
@@ -67,8 +67,7 @@ def test_verify_reads_a_body_from_stdin(run: Run) -> None:
 
 @pytest.mark.parametrize("name", ["last", "0123456789ab", "0123"])
 def test_verify_checks_the_age_of_a_capture_at_its_receipt(run: Run, folder: Path, name: str) -> None:
-    with open_store(None, folder, create=True) as store:
-        store.add([an_exchange(received_at=NOW + 12)])
+    keep(folder, an_exchange(received_at=NOW + 12))
     result = run("verify", name, env=ENV)
     assert result.code == ExitCode.OK
     assert "age: 12 s" in result.out
@@ -78,8 +77,7 @@ def test_verify_checks_the_age_of_a_capture_at_its_receipt(run: Run, folder: Pat
 def test_verify_checks_the_age_of_a_message_when_it_was_sent_to_kafka(run: Run, folder: Path) -> None:
     value = a_message(at=NOW)
     origin = MessageOrigin("org.runs", 0, 1, int(NOW * 1000) + 2000)
-    with open_store(None, folder, create=True) as store:
-        store.add([an_exchange(body=value, headers=message_headers(value), origin=origin, received_at=NOW + 86_400)])
+    keep(folder, an_exchange(body=value, headers=message_headers(value), origin=origin, received_at=NOW + 86_400))
     result = run("verify", "last", env=ENV)
     assert result.code == ExitCode.OK
     assert "age: 2 s" in result.out
@@ -87,12 +85,6 @@ def test_verify_checks_the_age_of_a_message_when_it_was_sent_to_kafka(run: Run, 
         "note: the age is relative to the time when the message was sent to Kafka, 2023-11-14T22:13:22.000Z"
         in result.err
     )
-
-
-def test_verify_reads_the_store_named_by_an_option(run: Run, folder: Path) -> None:
-    with open_store(Path("other.db"), folder, create=True) as store:
-        store.add([an_exchange()])
-    assert run("verify", "last", "--store", "other.db", env=ENV).code == ExitCode.OK
 
 
 def test_verify_now_overrides_the_time_of_receipt(run: Run, folder: Path) -> None:
@@ -136,14 +128,6 @@ def test_verify_prints_a_note_when_content_length_of_a_raw_request_is_wrong(run:
 
 
 # --- verdicts -------------------------------------------------------------------------------------------------------
-
-
-def test_verify_explains_a_reencoded_body_and_exits_3(written_out: Any) -> None:
-    result = written_out(*AT_NOW, body=json.dumps(a_document()).encode())
-    assert result.code == ExitCode.NOT_VALID
-    assert result.out.startswith("reencoded: ")
-    assert "reserialized-js: " in result.out
-    assert "  fix: " in result.out
 
 
 def test_verify_distinguishes_a_secret_with_white_space_from_a_wrong_one(written_out: Any, folder: Path) -> None:

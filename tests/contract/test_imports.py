@@ -10,10 +10,10 @@ from pathlib import Path
 import grimp
 import pytest
 
-from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.text.secret import Secret
 from tests.factories import a_body, an_exchange, an_invocation, signed
 from tests.processes import environment_without_coverage
+from tests.stores import keep
 
 HEAVY = {
     "aiohttp",
@@ -57,8 +57,7 @@ def test_command_that_reads_captures_imports_no_heavy_library_but_sqlite3(
     folder: Path, arguments: tuple[str, ...]
 ) -> None:
     body = a_body()
-    with open_store(None, folder, create=True) as store:
-        store.add([an_exchange(an_invocation(body, headers=signed(body, secret=Secret("a-secret"))))])
+    keep(folder, an_exchange(an_invocation(body, headers=signed(body, secret=Secret("a-secret")))))
     assert imported(folder, *arguments) & HEAVY == {"sqlite3"}
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
-from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.app import main
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.runtime import Runtime
@@ -24,6 +23,7 @@ from tests.factories import RUN_ID, SECRET, a_body, an_exchange, an_invocation
 from tests.keys import PASSPHRASE, write_keys
 from tests.processes import environment, port_hook
 from tests.servers import handler
+from tests.stores import keep
 
 TOKEN = "an-authtoken-that-nobody-may-read"
 MESSAGE = f"no time: {SECRET.reveal()} {TOKEN} \x1b[2J"
@@ -153,8 +153,7 @@ print("masked" if sys.argv[1] in runtime.memory.secrets else "not masked")
 @pytest.fixture
 def captured(folder: Path) -> Path:
     """A folder with more captures than a pipe holds, and a payload."""
-    with open_store(None, folder, create=True) as store:
-        store.add([an_exchange(an_invocation(id=f"{number:012x}")) for number in range(1000)])
+    keep(folder, *(an_exchange(an_invocation(id=f"{number:012x}")) for number in range(1000)))
     (folder / "payload.json").write_bytes(a_body())
     return folder
 
