@@ -29,8 +29,6 @@ def kafka(cluster: Cluster) -> dict[str, str]:
         (("--group", ORG, "--take-over"), "needs confirmation, but there is no terminal"),
         (("--group", f"{ORG}.agent", "--take-over"), "needs confirmation, but there is no terminal"),
         (("--group", f"{ORG}.mine", "--take-over"), "so there is nothing to take over"),
-        (("--take-over",), "--take-over"),
-        (("--since", "10m", "--from-end"), "--from-end"),
     ],
 )
 def test_a_group_that_must_not_be_joined_is_refused(

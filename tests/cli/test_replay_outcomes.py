@@ -294,9 +294,3 @@ def test_compare_is_a_difference_when_there_are_more_changes_than_it_lists(run: 
     with handler(ok(after, "content-type: application/json")) as target:
         keep(folder, forwarded("aa0000000001", target, 200, before.encode()))
         assert run("replay", "aa00", "--compare", "--ignore", "a", env=ENV).code == ExitCode.FAILED
-
-
-def test_unreachable_target_of_a_comparison_exits_with_6(run: Run, folder: Path) -> None:
-    with handler(ok("")) as target:
-        keep(folder, forwarded("aa0000000001", target, 200))
-    assert run("replay", "aa00", "--compare", env=ENV).code == ExitCode.TARGET

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from queue import SimpleQueue
+from typing import TypeAlias
 
 import psutil
 import pytest
@@ -23,11 +24,12 @@ from port_hook_cli.reporting.kept_report import KeptReports
 from port_hook_cli.sandbox import ApiEvent, Sandbox
 from tests.conftest import Run
 from tests.factories import RUN_ID
-from tests.flaky_port import Fault, a_flaky_port, environ_of_flaky
+from tests.flaky_port import Fault, FlakyPort, a_flaky_port, environ_of_flaky
 from tests.processes import environment, port_hook, running
 from tests.sandboxes import a_sandbox, environ_of
 
 NODE_RUN = "wfnr_abc123"
+Pending: TypeAlias = tuple[FlakyPort, dict[str, str]]
 BUSY = Fault(status=429, headers={"retry-after": "0"})
 GONE = Fault(status=404, body=b'{"ok":false,"error":"not_found","message":"no"}')
 LOST_AFTER = Fault(lose=True, after=True)
@@ -222,6 +224,16 @@ def test_command_keeps_its_report_when_port_does_not_know_the_run(run: Run, tmp_
     assert len(reports(tmp_path / "home")) == 1
 
 
+@pytest.fixture
+def pending(run: Run) -> Iterator[Pending]:
+    """Port, which works again after it did not get a report, and the environment that names it."""
+    with a_flaky_port((WAIT_LONG,) * 3) as port:
+        env = environ_of_flaky(port)
+        keep_a_report(run, env)
+        port.script.clear()
+        yield port, env
+
+
 def keep_a_report(run: Run, env: Mapping[str, str], *options: str) -> None:
     result = run("report-run", RUN_ID, *options, *python("print('one')"), env=env)
     assert "--pending" in result.err, result.err
@@ -251,13 +263,10 @@ def test_pending_counts_a_status_as_sent_that_port_took_without_a_response(run: 
     assert reports(tmp_path / "home") == []
 
 
-def test_pending_discards_a_report_whose_run_has_ended_otherwise(run: Run, tmp_path: Path) -> None:
-    with a_flaky_port((WAIT_LONG,) * 3) as port:
-        env = environ_of_flaky(port)
-        keep_a_report(run, env)
-        port.script.clear()
-        port.run["status"] = "FAILURE"
-        result = run("report-run", "--pending", env=env)
+def test_pending_discards_a_report_whose_run_has_ended_otherwise(run: Run, pending: Pending, tmp_path: Path) -> None:
+    port, env = pending
+    port.run["status"] = "FAILURE"
+    result = run("report-run", "--pending", env=env)
     assert (result.code, "has already ended with FAILURE" in result.err) == (ExitCode.FAILED, True)
     assert reports(tmp_path / "home") == []
 
@@ -274,15 +283,12 @@ def test_pending_sends_nothing_to_another_address(
     assert len(reports(tmp_path / "home")) == 1
 
 
-def test_pending_sends_only_the_reports_of_the_run_that_is_named(run: Run, tmp_path: Path) -> None:
-    with a_flaky_port((WAIT_LONG,) * 3) as port:
-        env = environ_of_flaky(port)
-        keep_a_report(run, env)
-        port.script.clear()
-        result = run("report-run", "r_0000000000000000", "--pending", env=env)
-        assert (result.code, result.err) == (ExitCode.OK, "note: no report is pending\n")
-        assert port.logs == []
-        assert run("report-run", RUN_ID, "--pending", env=env).code == ExitCode.OK
+def test_pending_sends_only_the_reports_of_the_run_that_is_named(run: Run, pending: Pending) -> None:
+    port, env = pending
+    result = run("report-run", "r_0000000000000000", "--pending", env=env)
+    assert (result.code, result.err) == (ExitCode.OK, "note: no report is pending\n")
+    assert port.logs == []
+    assert run("report-run", RUN_ID, "--pending", env=env).code == ExitCode.OK
     assert port.logs == ["one"]
 
 
@@ -300,36 +306,30 @@ def test_pending_names_a_report_that_cannot_be_read_and_sends_the_others(run: Ru
     assert port.logs == ["one"]
 
 
-def test_pending_skips_a_report_that_another_process_is_sending(run: Run, tmp_path: Path) -> None:
-    with a_flaky_port((WAIT_LONG,) * 3) as port:
-        env = environ_of_flaky(port)
-        keep_a_report(run, env)
-        port.script.clear()
-        (folder,) = reports(tmp_path / "home")
-        in_use = KeptReports(tmp_path / "home").open(folder)
-        assert in_use is not None
-        result = run("report-run", "--pending", env=env)
-        assert (result.code, result.out) == (ExitCode.OK, "")
-        assert result.err == "note: another process is sending a report now\n"
-        result = run("report-run", "--pending", "--json", env=env)
-        assert (result.code, [record["outcome"] for record in result.records]) == (ExitCode.OK, ["in-use"])
-        assert port.logs == []
-        in_use.release()
-        assert run("report-run", "--pending", env=env).code == ExitCode.OK
+def test_pending_skips_a_report_that_another_process_is_sending(run: Run, pending: Pending, tmp_path: Path) -> None:
+    port, env = pending
+    (folder,) = reports(tmp_path / "home")
+    in_use = KeptReports(tmp_path / "home").open(folder)
+    assert in_use is not None
+    result = run("report-run", "--pending", env=env)
+    assert (result.code, result.out) == (ExitCode.OK, "")
+    assert result.err == "note: another process is sending a report now\n"
+    result = run("report-run", "--pending", "--json", env=env)
+    assert (result.code, [record["outcome"] for record in result.records]) == (ExitCode.OK, ["in-use"])
+    assert port.logs == []
+    in_use.release()
+    assert run("report-run", "--pending", env=env).code == ExitCode.OK
     assert (port.logs, port.run["status"]) == (["one"], "SUCCESS")
 
 
-def test_pending_keeps_a_report_whose_lines_cannot_be_read(run: Run, tmp_path: Path) -> None:
-    with a_flaky_port((WAIT_LONG,) * 3) as port:
-        env = environ_of_flaky(port)
-        keep_a_report(run, env)
-        port.script.clear()
-        (folder,) = reports(tmp_path / "home")
-        (lines,) = folder.glob("log-*")
-        lines.unlink()
-        lines.mkdir()
-        (lines / "file").touch()
-        result = run("report-run", "--pending", env=env)
+def test_pending_keeps_a_report_whose_lines_cannot_be_read(run: Run, pending: Pending, tmp_path: Path) -> None:
+    port, env = pending
+    (folder,) = reports(tmp_path / "home")
+    (lines,) = folder.glob("log-*")
+    lines.unlink()
+    lines.mkdir()
+    (lines / "file").touch()
+    result = run("report-run", "--pending", env=env)
     assert (result.code, result.out) == (ExitCode.FAILED, "")
     assert result.err.splitlines() == [
         f"error: The report of {RUN_ID} cannot be read: Is a directory.",

@@ -35,16 +35,6 @@ def test_show_prints_every_part_of_a_capture(run: Run, name: str) -> None:
         assert part in result.out
 
 
-def test_show_refuses_an_empty_name(run: Run) -> None:
-    result = run("show", "")
-    assert (result.code, result.out) == (2, "")
-    assert "name is empty" in result.err
-
-
-def test_show_escapes_control_characters(run: Run) -> None:
-    assert "\x1b" not in run("show", "last").out
-
-
 def test_show_body_writes_only_the_exact_bytes(run: Run) -> None:
     result = run("show", "last", "--body")
     assert result.code == ExitCode.OK
@@ -103,7 +93,3 @@ def test_show_exits_8_when_no_capture_has_the_name(run: Run, name: str, words: s
     assert result.code == ExitCode.STORE
     assert result.out == ""
     assert words in result.err
-
-
-def test_show_exits_2_without_a_capture_name(run: Run) -> None:
-    assert run("show").code == ExitCode.USAGE

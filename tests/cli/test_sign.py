@@ -121,12 +121,6 @@ def test_sign_signs_indented_json_as_compact_json_and_prints_a_note(run: Run, fo
     )
 
 
-def test_sign_note_mentions_only_the_line_break_when_nothing_else_differs(run: Run, folder: Path) -> None:
-    result = run("sign", payload(folder, b'{"a":1}\n'), env=ENV)
-    assert "signed payload.json without the line break at the end of the file" in result.err
-    assert "JSON.stringify" not in result.err
-
-
 def test_sign_raw_signs_the_exact_bytes(run: Run, folder: Path) -> None:
     result = run("sign", payload(folder, b"\xff not json\n"), "--raw", "--timestamp", "17", env=ENV)
     assert sign(b"\xff not json\n", SECRET, "17") in result.out

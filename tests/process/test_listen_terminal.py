@@ -128,30 +128,6 @@ def test_listen_prints_no_color_when_no_color_is_set(folder: Path) -> None:
     assert color_of(terminal.screen(), "valid") == "default"
 
 
-def test_an_unverified_request_cannot_control_the_terminal(folder: Path) -> None:
-    hostile = "\x1b[2J\x1b]0;owned\x07\x1b]52;c;AAAA\x07\x9b31m\x00\r[/x][blink]\u202e\ud800"
-    document = {
-        **a_document(action=hostile, trigger={"by": {"user": {"email": hostile}}, "origin": hostile}),
-        "context": {"runId": RUN_ID, "entity": hostile, "blueprint": hostile},
-    }
-    document["payload"]["properties"] = {hostile: hostile}
-    with a_terminal(folder) as terminal:
-        assert terminal.post(document) == 200
-        assert terminal.post({**a_document(), "context": {"runId": f"r_{hostile}"}}) == 200
-        assert terminal.post(json.dumps([hostile]).encode()) == 200
-        assert terminal.post(hostile.encode("utf-8", "surrogatepass")) == 200
-        assert terminal.end() == 0
-
-    ours = re.compile(f"{STYLE}|{LINK}")
-    left = ours.sub("", terminal.text).replace("\r\n", "\n")
-    assert [character for character in left if not (character.isprintable() or character == "\n")] == []
-    assert re.findall(LINK, terminal.text) == [PAGE, ""]
-    assert "owned" not in terminal.screen().title
-    assert r"\x1b[2J\x1b]0;owned\x07" in left
-    assert left.startswith("Listening on  ")
-    assert "[/x][blink]" in left
-
-
 def test_encrypted_inputs_are_decrypted_only_on_the_screen(folder: Path) -> None:
     document = a_document()
     document["payload"]["properties"] |= {"password": encrypt_aes_gcm(SECRET, b"s3cret\x1b[2J")}
