@@ -5,6 +5,7 @@ Docker is not needed: the Dockerfile and the workflows are parsed. `make test-in
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -101,7 +102,7 @@ def test_image_runs_as_a_user_other_than_root_and_checks_its_health() -> None:
 def test_image_has_a_pinned_base_and_only_locked_packages() -> None:
     found = instructions()
     base, *stages = [value for name, value in found if name == "FROM"]
-    assert re.fullmatch(r"python:3\.\d+-slim-[a-z]+(@sha256:[0-9a-f]{64})? AS base", base)
+    assert re.fullmatch(r"python:3\.\d+-slim-[a-z]+@sha256:[0-9a-f]{64} AS base", base)
     assert stages == ["base AS build", "base"]
     assert not {"ADD", "MAINTAINER", "SHELL"} & {name for name, _ in found}
     installs = re.findall(r"pip install [^&]*", " ".join(value for name, value in found if name == "RUN"))
@@ -215,3 +216,53 @@ def test_placeholders_of_urls_are_not_published() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert project["authors"]
     assert [url for url in project["urls"].values() if re.search(r"REPOSITORY|example\.", url)] == []
+
+
+def release() -> dict[str, Any]:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text("utf-8"))["jobs"]
+    assert list(jobs) == ["build", "check", "publish"]
+    return dict(jobs)
+
+
+def commands(job: dict[str, Any]) -> str:
+    return "\n".join(step.get("run", "") for step in job["steps"])
+
+
+@needs_sources
+def test_job_that_builds_runs_no_test_and_installs_no_package_of_the_tests() -> None:
+    targets = re.findall(r"\bmake (.+)", commands(release()["build"]))
+    assert targets == ["build"]
+    rules = (ROOT / "Makefile").read_text("utf-8")
+    assert re.search(r"^build: \$\(VENV\)-build/\.done ##", rules, re.MULTILINE)
+    (installed,) = re.findall(r"^\t\$\(VENV\)-build/.*pip install (.*)$", rules, re.MULTILINE)
+    assert installed == "$(LOCKED) -r requirements-build.lock"
+
+
+@needs_sources
+def test_job_that_publishes_runs_nothing_of_the_repository() -> None:
+    publish = release()["publish"]
+    actions = [step["uses"].split("@")[0] for step in publish["steps"] if "uses" in step]
+    assert actions == ["actions/download-artifact", "pypa/gh-action-pypi-publish"]
+    assert re.findall(r"\b(make|python|pip|git)\b", commands(publish)) == []
+
+
+@needs_sources
+def test_only_files_with_the_hashes_of_the_job_that_builds_are_published() -> None:
+    jobs = release()
+    assert list(jobs["build"]["outputs"]) == ["hashes"]
+    for name in ("check", "publish"):
+        compared = [step for step in jobs[name]["steps"] if "needs.build.outputs.hashes" in str(step.get("env"))]
+        assert len(compared) == 1
+        assert "sha256sum" in compared[0]["run"]
+    assert jobs["publish"]["needs"] == ["build", "check"]
+
+
+@needs_sources
+def test_every_package_of_the_express_example_is_locked_with_its_hash() -> None:
+    folder = ROOT / "examples/express"
+    wanted = json.loads((folder / "package.json").read_text("utf-8"))["dependencies"]
+    packages = json.loads((folder / "package-lock.json").read_text("utf-8"))["packages"]
+    assert packages.pop("")["dependencies"] == wanted
+    assert len(packages) > 50
+    assert [name for name, package in packages.items() if not package["integrity"].startswith("sha512-")] == []
+    assert "npm ci " in (ROOT / ".ci/run").read_text("utf-8")
