@@ -83,6 +83,16 @@ def running(
             process.kill()
 
 
+def typed(folder: Path, *arguments: str, env: Mapping[str, str] | None = None, **options: Any) -> Any:
+    """Start port-hook in `folder` on a pseudo-terminal, for pexpect."""
+    import pexpect  # type: ignore[import-untyped]  # not on Windows
+
+    environ = environment(folder, TERM="dumb") if env is None else env
+    return pexpect.spawn(
+        PORT_HOOK[0], [*PORT_HOOK[1:], *arguments], cwd=str(folder), env=environ, timeout=30, **options
+    )
+
+
 # pytest as a process that loads no plugin but port-hook's: the others of this environment take seconds to import.
 PYTEST = (sys.executable, "-m", "pytest", "-p", "port_hook", "-p", "no:cacheprovider")
 NO_OTHER_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}

@@ -8,7 +8,6 @@ from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
-import pexpect  # type: ignore[import-untyped]
 import pytest
 
 from port_hook_cli.captures.documents.capture_file import to_capture
@@ -18,7 +17,7 @@ from tests.conftest import Run
 from tests.factories import SECRET, a_body, a_document, an_exchange, an_invocation
 from tests.hostile.terminals import on_terminal
 from tests.keys import PASSPHRASE, write_keys
-from tests.processes import environment
+from tests.processes import typed
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 OTHER = {"PORT_CLIENT_SECRET": "another-client-secret-of-thirty-two-characters"}
@@ -209,23 +208,20 @@ def test_decrypt_fails_when_a_key_needs_a_passphrase_and_there_is_no_terminal(ru
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
-@pytest.mark.parametrize(("typed", "code"), [(PASSPHRASE, 0), ("wrong", 4), ("\x04", 4)])
+@pytest.mark.parametrize(("answer", "code"), [(PASSPHRASE, 0), ("wrong", 4), ("\x04", 4)])
 def test_decrypt_asks_for_the_passphrase_without_showing_it_on_a_terminal(
-    run: Run, folder: Path, typed: str, code: int
+    run: Run, folder: Path, answer: str, code: int
 ) -> None:
     write_keys(folder, passphrase=PASSPHRASE)
     name = write(folder, payload_with(password=encrypted(run, "a\x1b[2J\nb", "--public-key", "public.pem")))
-    arguments = ["-m", "port_hook_cli", "decrypt", name, PASSWORD, "--private-key", "private.pem"]
-    child = pexpect.spawn(
-        sys.executable, arguments, cwd=str(folder), env=environment(folder) | {"TERM": "dumb"}, timeout=30
-    )
+    child = typed(folder, "decrypt", name, PASSWORD, "--private-key", "private.pem")
     child.expect_exact("Passphrase of private.pem: ")
     child.waitnoecho()
-    child.send(typed if typed == "\x04" else f"{typed}\n")
+    child.send(answer if answer == "\x04" else f"{answer}\n")
     rest = child.read().decode()
     child.close()
     assert child.exitstatus == code
-    assert typed not in rest
+    assert answer not in rest
     assert ("a\\x1b[2J\r\nb" in rest) is (code == 0)
 
 

@@ -13,20 +13,20 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.retarget.entry import Entry, write_entry
 from tests.conftest import Run
 from tests.factories import RUN_ID
+from tests.port_answers import REFUSED, token_answer
 from tests.retargets import an_action
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler, handler
 
 REAL = "the-real-client-secret-of-the-user"
 REPORT = ("report-run", RUN_ID, "--status", "success")
-TOKEN = b'{"ok":true,"accessToken":"a-token-of-the-server","expiresIn":3600}'
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")
 
 
 @pytest.fixture
 def stranger() -> Iterator[Handler]:
     """A server that takes whatever is posted to it."""
-    with handler(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(TOKEN), TOKEN)) as server:
+    with handler(token_answer()) as server:
         yield server
 
 
@@ -227,7 +227,7 @@ def test_a_folder_secret_that_differs_from_the_organization_is_reported_when_tha
 ) -> None:
     write(port_home / "config.yaml", f"organizations: {{a: {{client_id: i, client_secret: {REAL}}}}}")
     # An API that refuses at once: one that cannot be reached is tried five times.
-    with handler(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n") as port:
+    with handler(REFUSED) as port:
         write(folder / ".env", f"PORT_CLIENT_SECRET=of-the-folder\nPORT_API_URL={port.url}\n")
         assert "warning" not in run("sign", "-", stdin=b"{}").err
         result = run("trigger", "create_vm", "--via-port")

@@ -30,7 +30,7 @@ from port_hook_cli.signatures.signing import signed_message
 from port_hook_cli.text.secret import Secret
 from tests.conftest import Run
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation, signed
-from tests.processes import environment, running
+from tests.processes import environment, running, typed
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler, RawRequest, application, handler
 from tests.stores import keep
@@ -571,16 +571,14 @@ def test_terminal_shows_progress_and_escapes_control_characters_of_the_payload(f
     pexpect = pytest.importorskip("pexpect")
     env = {**environment(folder), "TERM": "xterm", "COLUMNS": "80", "NO_COLOR": "1"}
     name = payload_file(folder, '{"x":"a\u009bb"}'.encode())
-    start = [sys.executable, "-m", "port_hook_cli", "replay", name]
     with counting(1) as (url, _):
-        options = {"cwd": str(folder), "env": env, "timeout": 20}
-        series = pexpect.spawn(shlex.join([*start, "--to", url, "--times", "60", "--rate", "100/s"]), **options)
+        series = typed(folder, "replay", name, "--to", url, "--times", "60", "--rate", "100/s", env=env)
         series.expect("sending")
         series.expect_exact("100%")
         series.expect("200 OK")
         series.expect(pexpect.EOF)
         series.close()
-        dry_run = pexpect.spawn(shlex.join([*start, "--to", url, "--dry-run"]), **options)
+        dry_run = typed(folder, "replay", name, "--to", url, "--dry-run", env=env)
         dry_run.expect_exact('{"x":"a\\x9bb"}\r\n')
         dry_run.expect(pexpect.EOF)
         dry_run.close()

@@ -181,15 +181,6 @@ def test_restore_names_the_original_url_and_the_file_when_the_node_was_removed(
     )
 
 
-def test_restore_restores_an_action_from_a_journal_without_kinds(sandbox: Sandbox, home: Path, run: Run) -> None:
-    killed(sandbox, home)
-    (file,) = [path for path in journal_files(home) if path.suffix == ".json"]
-    entry = json.loads(file.read_text())
-    file.write_text(json.dumps({name: value for name, value in entry.items() if name not in {"kind", "node"}}))
-    result = run("restore", env=environ_of(sandbox))
-    assert (result.code, result.out) == (0, "create_vm: is restored to https://example.com\n")
-
-
 @pytest.mark.parametrize("flags", [(), ("--yes",), ("--dry-run", "--overwrite")])
 def test_restore_shows_and_does_not_overwrite_the_change_of_another_user(
     sandbox: Sandbox, home: Path, run: Run, flags: tuple[str, ...]

@@ -11,6 +11,7 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.text.secret import Secret
 from tests.conftest import Run
 from tests.factories import RUN_ID, a_body, an_exchange, an_invocation, signed
+from tests.port_answers import REFUSED
 from tests.servers import handler
 from tests.stores import keep
 
@@ -19,7 +20,6 @@ STALE = "the-secret-of-last-year"
 CONFLICT = (
     "PORT_CLIENT_SECRET in the environment differs from the client secret in ./.env; the secret in the environment"
 )
-UNAUTHORIZED = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\n{}"
 ENV = {"PORT_CLIENT_SECRET": STALE, "PORT_CLIENT_ID": "an-id"}
 
 
@@ -59,21 +59,21 @@ def test_verify_mentions_no_other_secret_when_the_signature_is_valid(run: Run, c
 
 
 def test_report_run_says_which_secret_it_used_when_port_responds_401(run: Run, conflict: Path) -> None:
-    with handler(UNAUTHORIZED) as port:
+    with handler(REFUSED) as port:
         result = run("report-run", RUN_ID, "--status", "success", env={**ENV, "PORT_API_URL": port.url})
     assert result.code == ExitCode.PORT_API
     assert_says_which_secret_was_used(result.err)
 
 
 def test_response_401_mentions_no_other_secret_when_only_one_is_set(run: Run, folder: Path) -> None:
-    with handler(UNAUTHORIZED) as port:
+    with handler(REFUSED) as port:
         result = run("report-run", RUN_ID, "--status", "success", env={**ENV, "PORT_API_URL": port.url})
     assert result.code == ExitCode.PORT_API
     assert "differs" not in result.err
 
 
 def test_replay_says_which_secret_it_used_when_the_target_responds_401(run: Run, conflict: Path) -> None:
-    with handler(UNAUTHORIZED) as target:
+    with handler(REFUSED) as target:
         result = run("replay", "last", "--to", target.url, env=ENV)
     assert_says_which_secret_was_used(result.err)
 
@@ -85,34 +85,27 @@ def test_trigger_says_which_secret_it_used_when_the_handler_responds_401(run: Ru
         "invocationMethod": {"type": "WEBHOOK", "url": "https://example.com", "body": {"a": 1}},
     }
     (conflict / "create_vm.json").write_text(json.dumps(action))
-    with handler(UNAUTHORIZED) as target:
+    with handler(REFUSED) as target:
         result = run("trigger", "create_vm.json", "--to", target.url, env=ENV)
     assert_says_which_secret_was_used(result.out)
 
 
 @pytest.mark.parametrize(
-    "file",
+    ("file", "is_conflict"),
     [
-        "PORT_CLIENT_SECRET={used}-and-more\n",
-        "# PORT_CLIENT_SECRET={used}\nPORT_CLIENT_SECRET=another-secret\n",
-        "PORT_CLIENT_ID={used}\nexport PORT_CLIENT_SECRET='another-secret'\n",
+        ("PORT_CLIENT_SECRET={used}-and-more", True),
+        ("# PORT_CLIENT_SECRET={used}\nPORT_CLIENT_SECRET=another-secret", True),
+        ("PORT_CLIENT_ID={used}\nexport PORT_CLIENT_SECRET='another-secret'", True),
+        ("PORT_CLIENT_SECRET={used}", False),
+        ("export PORT_CLIENT_SECRET = '{used}'", False),
+        ('  PORT_CLIENT_SECRET="{used}"', False),
     ],
 )
-def test_secret_that_is_only_part_of_the_one_in_the_file_is_a_conflict(run: Run, folder: Path, file: str) -> None:
+def test_another_secret_in_the_file_is_a_conflict_and_another_notation_is_not(
+    run: Run, folder: Path, file: str, is_conflict: bool
+) -> None:
     used = "a-secret-in-use"
-    (folder / ".env").write_text(file.format(used=used), "utf-8")
+    (folder / ".env").write_text(file.format(used=used) + "\n", "utf-8")
     (folder / ".env").chmod(0o600)
-    (folder / "payload.json").write_text("{}", "utf-8")
-    result = run("sign", "payload.json", env={"PORT_CLIENT_SECRET": used})
-    assert "differs from the client secret in ./.env" in result.err
-
-
-@pytest.mark.parametrize(
-    "line", ["PORT_CLIENT_SECRET={used}", "export PORT_CLIENT_SECRET = '{used}'", '  PORT_CLIENT_SECRET="{used}"']
-)
-def test_same_secret_in_another_notation_is_not_a_conflict(run: Run, folder: Path, line: str) -> None:
-    used = "a-secret-in-use"
-    (folder / ".env").write_text(line.format(used=used) + "\n", "utf-8")
-    (folder / ".env").chmod(0o600)
-    (folder / "payload.json").write_text("{}", "utf-8")
-    assert "differs" not in run("sign", "payload.json", env={"PORT_CLIENT_SECRET": used}).err
+    result = run("sign", "-", stdin=b"{}", env={"PORT_CLIENT_SECRET": used})
+    assert ("differs from the client secret in ./.env" in result.err) is is_conflict

@@ -171,6 +171,14 @@ def test_trigger_prints_a_note_when_a_header_is_not_ascii(run: Run, folder: Path
     assert (request.value("x-name") or "").encode("latin-1").decode() == "Zoë 日本"
 
 
+def test_trigger_needs_no_target_when_the_actions_url_is_on_this_machine(
+    run: Run, folder: Path, backend: Handler
+) -> None:
+    action = write(folder, "a.json", an_action(url=f"{backend.url}/here?a=1"))
+    assert run("trigger", action, "--input", "title=a", env=ENV).code == 0
+    assert sent(backend)[0].line == "POST /here?a=1 HTTP/1.1"
+
+
 def test_trigger_options_set_the_user_origin_operation_and_timestamp_unit(
     run: Run, folder: Path, backend: Handler
 ) -> None:

@@ -21,6 +21,8 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.runtime import Runtime
 from tests.factories import RUN_ID, SECRET, a_body, an_exchange, an_invocation
 from tests.keys import PASSPHRASE, write_keys
+from tests.port_answers import TOKEN as ACCESS_TOKEN
+from tests.port_answers import token_answer
 from tests.processes import environment, port_hook
 from tests.servers import handler
 from tests.stores import keep
@@ -99,10 +101,9 @@ def test_a_report_masks_the_client_secret_from_any_source(crash: Crash, folder: 
 
 
 def test_a_report_masks_the_access_token(crash: Crash) -> None:
-    token = b'{"ok":true,"accessToken":"a-token-of-port","expiresIn":3600}'
-    with handler(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(token), token)) as port:
+    with handler(token_answer()) as port:
         env = {**ENV, "PORT_CLIENT_ID": "i", "PORT_API_URL": port.url}
-        _, report = crash("it is a-token-of-port.", "report-run", RUN_ID, "--status", "success", env=env)
+        _, report = crash(f"it is {ACCESS_TOKEN}.", "report-run", RUN_ID, "--status", "success", env=env)
     assert "ZeroDivisionError: it is ***." in report.read_text()
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from port_hook_cli.cli.exit_codes import ExitCode
 from tests.port_answers import token_answer
-from tests.processes import PORT_HOOK, port_hook
+from tests.processes import port_hook, typed
 from tests.servers import Handler, handler
 
 STANDINS = Path(__file__).parents[1] / "standins"
@@ -132,11 +132,7 @@ def test_login_asks_on_a_terminal_and_hides_the_secret(tmp_path: Path, port: Han
         "HOME": str(tmp_path),
         "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
     }
-    child = pexpect.spawn(
-        PORT_HOOK[0],
-        [*PORT_HOOK[1:], "login", "--api-url", port.url],
-        env=environment, cwd=str(tmp_path), encoding="utf-8", timeout=30,
-    )  # fmt: skip
+    child = typed(tmp_path, "login", "--api-url", port.url, env=environment, encoding="utf-8")
     child.expect("Client id: ")
     child.sendline("an-id")
     child.expect(r"Client secret \(hidden\): ")

@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import pexpect  # type: ignore[import-untyped]  # it has no types
 import pytest
 
 from port_hook_cli.cli.exit_codes import ExitCode
-from tests.processes import PORT_HOOK, environment, port_hook
+from tests.processes import environment, port_hook, typed
 
 LISTEN = ("listen", "--port", "0", "--tunnel")
 QUESTION = (
@@ -35,25 +34,18 @@ def test_listen_refuses_to_download_ngrok_when_no_one_can_answer(folder: Path) -
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
 @pytest.mark.parametrize(
-    ("typed", "told"),
+    ("answer", "told"),
     [("n", "you declined the download"), ("y", "it could not be downloaded")],
 )
-def test_listen_asks_on_a_terminal_before_it_downloads_ngrok(folder: Path, typed: str, told: str) -> None:
-    child = pexpect.spawn(
-        PORT_HOOK[0],
-        [*PORT_HOOK[1:], *LISTEN, "ngrok"],
-        cwd=str(folder),
-        env=without_ngrok(folder),
-        timeout=30,
-        encoding="utf-8",
-        dimensions=(40, 300),
-    )
+def test_listen_asks_on_a_terminal_before_it_downloads_ngrok(folder: Path, answer: str, told: str) -> None:
+    env = without_ngrok(folder)
+    child = typed(folder, *LISTEN, "ngrok", env=env, encoding="utf-8", dimensions=(40, 300))
     child.expect_exact(QUESTION)
-    child.sendline(typed)
+    child.sendline(answer)
     rest = child.read()
     child.close()
     assert told in rest
-    assert ("Downloading ngrok to " in rest) is (typed == "y")
+    assert ("Downloading ngrok to " in rest) is (answer == "y")
     assert child.exitstatus == ExitCode.LISTEN
 
 

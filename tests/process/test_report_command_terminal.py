@@ -11,16 +11,16 @@ import pytest
 
 from port_hook_cli.sandbox import Sandbox
 from tests.factories import RUN_ID
-from tests.processes import environment
+from tests.processes import environment, typed
 from tests.sandboxes import a_sandbox, environ_of
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
 
 
 def typed_in(sandbox: Sandbox, folder: Path, program: str) -> Any:
-    words = ["-m", "port_hook_cli", "report-run", RUN_ID, "--", sys.executable, "-c", program]
     env = environment(folder, TERM="xterm", **environ_of(sandbox))
-    return pexpect.spawn(sys.executable, words, env=env, cwd=str(folder), timeout=30, dimensions=(24, 80))
+    words = ("report-run", RUN_ID, "--", sys.executable, "-c", program)
+    return typed(folder, *words, env=env, dimensions=(24, 80))
 
 
 def messages(sandbox: Sandbox) -> str:

@@ -30,7 +30,7 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Headers
 from port_hook_cli.tunnels.keeper import no_tunnel_lines
 from tests.factories import a_body, a_document, now_signed
-from tests.processes import Listener, environment, listener, running
+from tests.processes import Listener, environment, listener, running, typed
 from tests.servers import handler
 from tests.sshd import Sshd, needs_sshd, sshd_for
 from tests.standins.ssh_server import SshServer, ssh_server
@@ -406,23 +406,17 @@ class TestAuto:
         assert "with localhost.run" not in told.err
 
     @pytest.mark.parametrize(
-        ("typed", "follows"),
+        ("answer", "follows"),
         [("n", "No tunnel is open, so Port cannot call"), ("y", "The tunnel with localhost.run did not open")],
     )
     def test_auto_asks_before_it_uses_a_third_party_service(
-        self, folder: Path, cloudflared: Cloudflared, only_loopback: dict[str, str], typed: str, follows: str
+        self, folder: Path, cloudflared: Cloudflared, only_loopback: dict[str, str], answer: str, follows: str
     ) -> None:
         (cloudflared.folder / "bin" / "cloudflared").unlink()
-        child = pexpect.spawn(
-            sys.executable,
-            ["-m", "port_hook_cli", "listen", "--port", "0"],
-            cwd=str(folder),
-            env=environment(folder, **only_loopback),
-            timeout=30,
-        )
+        child = typed(folder, "listen", "--port", "0", env=environment(folder, **only_loopback))
         try:
             child.expect_exact("Open a public URL through localhost.run? It needs no account, and it can read all")
-            child.sendline(typed)
+            child.sendline(answer)
             child.expect_exact(follows)
             child.expect_exact("Stop with Ctrl-C.")
             child.sendintr()
