@@ -39,7 +39,7 @@ def read_text(name: str, value: object) -> str:
 
 
 def read_texts(name: str, value: object) -> tuple[str, ...]:
-    """Return an iterable of strings. Raises TypeError for a single string: nobody means its characters."""
+    """Return an iterable of strings. Raises TypeError for a single string, which would be read as its characters."""
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise TypeError(f"`{name}` must be an iterable of strings, not {type(value).__name__}")
     texts = tuple(value)

@@ -45,7 +45,7 @@ class Memory:
         return not known
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)  # every command waits until it is created
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)  # every command waits for this class
 class Runtime:
     """The streams, environment, folders, clock, ids and memory of this process.
 

@@ -52,8 +52,7 @@ async def call_tool(
 def _faults(tool: AssistantTool, arguments: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with the arguments of a tool.
 
-    The protocol's parser accepts NaN, and reads 1e999 as infinity. A limit does not reject NaN, and neither can be
-    sent.
+    The protocol's parser accepts NaN, and reads 1e999 as infinity. NaN passes every limit, and JSON has neither.
     """
     if _has_number_without_json(arguments):
         return ["a number is too large, or is not a number"]

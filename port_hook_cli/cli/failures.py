@@ -1,4 +1,7 @@
-"""What the error boundary writes: usage errors as a sentence and a hint, and the crash report. Imported only then."""
+"""What the error boundary writes: usage errors as a sentence and a hint, and the crash report.
+
+Imported only after a failure.
+"""
 
 from __future__ import annotations
 

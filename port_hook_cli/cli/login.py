@@ -91,7 +91,7 @@ def login(
     addresses = _addresses(region, api_url)
     identity, secret = _client_id(client_id, runtime), _secret(secret_file, runtime)
 
-    import asyncio  # `logout` and `--list` start faster without
+    import asyncio  # `logout` and `--list` start faster without it
 
     from port_hook_cli.port_api.access import find_api
 

@@ -174,7 +174,7 @@ def _close(link: Link) -> None:
 if sys.platform == "win32":
 
     def _has_input(link: Link) -> bool:  # noqa: ARG001 - the signature for every system
-        """Return False: Windows does not show it."""
+        """Return False: Windows has no way to tell."""
         return False
 
 else:

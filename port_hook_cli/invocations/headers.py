@@ -76,7 +76,7 @@ class Headers:
 
 def mask_headers(headers: Headers) -> Headers:
     """Return `headers` with the values of credentials replaced by `***`. Names and order do not change."""
-    from port_hook_cli.text.secret import MASK  # most commands that know header fields start without it
+    from port_hook_cli.text.secret import MASK  # most commands that import this module don't need it
 
     masked = ((name, MASK if name.lower() in SECRET_HEADERS else value) for name, value in headers)
     return replace(headers, items=tuple(masked))

@@ -75,14 +75,14 @@ with response:
 
 
 def _word(text: str) -> str:
-    """Return a method as one word of a shell: a capture in a store that a stranger made may have any text there."""
+    """Return a method as one word of a shell: an untrusted store may have any text there."""
     return text if text.isascii() and text.isalpha() else shell_quoted(text)
 
 
 def _sendable(request: SignedRequest) -> Iterator[tuple[str, str]]:
     """Yield the fields that HTTP can send, with values as the text whose UTF-8 is sent.
 
-    A store that a stranger made may have other fields, which would name files, be options or add further fields.
+    An untrusted store may have other fields, which commands would read as file names, options or more fields.
     """
     for name, value in _carried(request):
         yield name, _as_bytes(value)

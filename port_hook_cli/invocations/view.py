@@ -38,7 +38,7 @@ _MAX_BYTES_PER_CHARACTER = 4
 
 def request_text(invocation: Invocation, url: str) -> bytes:
     """Return a request as HTTP/1.1 text, with credentials masked and the body unchanged."""
-    from port_hook_cli.invocations.targets import percent_encoded, request_target  # verdicts need no URLs
+    from port_hook_cli.invocations.targets import percent_encoded, request_target  # showing a verdict doesn't need URLs
 
     headers = mask_headers(invocation.headers)
     lines = [f"{invocation.method} ".encode("utf-8", "surrogateescape") + request_target(url) + b" HTTP/1.1"]

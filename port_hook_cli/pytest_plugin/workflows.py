@@ -1,4 +1,4 @@
-"""Workflows in a test: starts them, walks along their graphs, and answers for what their nodes need.
+"""Runs workflows in a test: starts them, follows their graphs, and provides what their nodes need.
 
 Call `run_whole` and `run_node` in the event loop's thread.
 """

@@ -20,7 +20,7 @@ from port_hook_cli.signatures.signing import as_port_sends
 from port_hook_cli.text.secret import Secret
 
 SIGNED = frozenset({Status.VALID, Status.REENCODED, Status.STALE})
-"""The verdicts on requests that the owner of the secret signed. `STALE` means that the timestamp is too old."""
+"""The verdicts on requests that the owner of the secret signed. A `STALE` timestamp is too old or too new."""
 
 _CONTENT_TYPE = ("content-type", "application/json")
 _HEADERS = Headers((_CONTENT_TYPE,))

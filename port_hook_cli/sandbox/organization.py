@@ -117,7 +117,7 @@ def delete_secret(state: SandboxState, _: ApiRequest, name: str) -> ApiResponse:
 def show_kafka_credentials(state: SandboxState, _: ApiRequest) -> ApiResponse:
     """Return credentials for the user's own broker; raises Refused with 404 if the sandbox was given none."""
     if not state.kafka_brokers:
-        message = "The sandbox has no Kafka broker. Start it with --kafka HOST:PORT, or --kafka embedded"
+        message = "The sandbox has no Kafka broker. Start the sandbox with --kafka HOST:PORT, or --kafka embedded"
         raise Refused(404, "not_found", message)
     credentials = {
         "brokers": list(state.kafka_brokers),

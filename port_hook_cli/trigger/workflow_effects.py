@@ -99,7 +99,7 @@ class HandlerEffects:
         return new_node_run_id()
 
     def given_output(self, node: Node) -> Mapping[str, Any] | None:
-        """Return what --outputs and --output say about a node."""
+        """Return a node's output from --outputs or --output, or None."""
         return self._outputs.get(node.identifier)
 
     async def observe(self, step: Step) -> None:

@@ -83,7 +83,7 @@ def count_over_time(
 def _runs(connection: sqlite3.Connection, where: Condition) -> Iterator[tuple[int, int]]:
     """Yield runs (newest, oldest) of matches, newest first.
 
-    Usually no number is missing. Where most captures match, it then takes less time to read the numbers of the others.
+    Usually no number is missing. Then, where most captures match, it is faster to read the numbers of the others.
     """
     count, newest, oldest = connection.execute(_BOUNDS).fetchone()
     if not count:

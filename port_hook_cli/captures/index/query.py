@@ -124,8 +124,8 @@ SETTINGS = (
     "PRAGMA seen.synchronous = OFF",
     "PRAGMA seen.cache_size = -49152",
 )
-# Queries read the rows in the order of their numbers, or the index `moments` in the order of time. What filters compare
-# is at the beginning of a row: SQLite finds a column by passing over those before it.
+# Queries read the rows in the order of their numbers, or the index `moments` in the order of time. The columns that
+# filters compare come first, because SQLite reads past all earlier columns to find a column.
 TABLES = (
     """
     CREATE TABLE seen.rows (
@@ -150,7 +150,7 @@ _FILL = f"""
     FROM main.captures
 """  # noqa: S608 - names of our own
 FILL_NEW = f"{_FILL} WHERE seq > ? ORDER BY seq LIMIT ?"
-# In ascending order: SQLite leaves half of a page empty if each row goes before the last one.
+# In ascending order: SQLite leaves half of each page empty if every row is inserted before the previous row.
 FILL_OLD = f"""
     {_FILL} WHERE seq IN (SELECT seq FROM main.captures WHERE seq < ? ORDER BY seq DESC LIMIT ?) ORDER BY seq
 """  # noqa: S608

@@ -18,7 +18,7 @@ COLUMNS = ("id", "time", "signature", "method", "action", "run id", "response", 
 _ACTION = COLUMNS.index("action")
 # Left out in this order until there is room for the actions. `show` has all of it.
 _LEFT_OUT = tuple(COLUMNS.index(name) for name in ("method", "handler", "response", "time"))
-# Columns are left out to give the longest action up to the first width. It keeps the second when all are left out.
+# Columns are left out until the longest action has up to the first width. It always has at least the second.
 _MOST_OF_AN_ACTION = 24
 _LEAST_OF_AN_ACTION = 10
 

@@ -36,7 +36,7 @@ from port_hook_cli.tunnels.smee.stream import SILENCE_TIMEOUT_S, RelayStream, St
 
 _NEW_CHANNEL = "https://smee.io/new"
 _HINT = (
-    "`--tunnel smee` makes a channel at https://smee.io. A URL must belong to a channel, such as "
+    "`--tunnel smee` makes a channel at https://smee.io. A URL must be the URL of a channel, such as "
     "https://smee.io/CHANNEL."
 )
 _PROBE_TIMEOUT_S = 10.0
