@@ -1,4 +1,4 @@
-"""SQLite files as another program changes them."""
+"""Change SQLite files as another program would."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def edit(path: Path, *statements: str, values: Sequence[object] = ()) -> None:
 
 
 def replace_database(path: Path, other: Path) -> None:
-    """Put another database in the place of one that may be open."""
+    """Replace a database that may be open with `other`."""
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     other.replace(path)

@@ -1,4 +1,4 @@
-"""Values of JSON for property tests."""
+"""JSON values for property tests."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ PORT_HOOK = (sys.executable, "-m", "port_hook_cli")
 def port_hook(
     folder: Path, *arguments: str, env: Mapping[str, str] | None = None, **options: Any
 ) -> subprocess.CompletedProcess[Any]:
-    """Run port-hook in `folder` to its end. `options` are those of `subprocess.run`; by default, stdin is empty."""
+    """Run port-hook in `folder` to its end. `options` go to `subprocess.run`; by default, stdin is empty."""
     given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 50, **options}
     if "input" not in options:
         given.setdefault("stdin", subprocess.DEVNULL)
@@ -72,7 +72,7 @@ def port_hook(
 def running(
     folder: Path, *arguments: str, env: Mapping[str, str] | None = None, **options: Any
 ) -> Iterator[subprocess.Popen[Any]]:
-    """Run port-hook in `folder` until the end of the context, which kills it. `options` are those of `Popen`."""
+    """Run port-hook in `folder` until the end of the context, which kills it. `options` go to `Popen`."""
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(
         [*PORT_HOOK, *arguments], cwd=folder, env=environment(folder) if env is None else env, **(pipes | options)

@@ -44,7 +44,7 @@ async def refusal(answering: Any) -> tuple[int, str, str]:
 
 
 async def require_invalid(answering: Any, words: str) -> None:
-    """Fail unless the sandbox refuses a call as invalid, with these words."""
+    """Fail unless the sandbox rejects a call as invalid, with these words."""
     status, slug, message = await refusal(answering)
     assert (status, slug) == (422, "invalid_request")
     assert words in message

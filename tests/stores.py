@@ -1,4 +1,4 @@
-"""The captures in the store of a folder."""
+"""Add captures to a folder's store, and read them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from port_hook_cli.invocations.models import Exchange
 
 
 def keep(folder: Path, *exchanges: Exchange, store: str | None = None) -> None:
-    """Add captures to the folder's own store, or to the named one. A missing store is created."""
+    """Add captures to the folder's own store, or to `store`, and create it if it is missing."""
     with open_store(None if store is None else Path(store), folder, create=True) as opened:
         opened.add(exchanges)
 

@@ -23,7 +23,7 @@ class Screen(io.StringIO):
 
 @contextmanager
 def on_a_terminal(runtime: Runtime) -> Iterator[tuple[Runtime, int]]:
-    """Give a runtime whose stdin and stderr are a pseudo-terminal, and the side of it where somebody sits."""
+    """Yield a runtime whose stdin and stderr are a pseudo-terminal, and the user's end of it."""
     ours, theirs = os.openpty()
     with os.fdopen(os.dup(theirs), "rb", buffering=0) as stdin, os.fdopen(theirs, "w") as stderr:
         yield replace(runtime, stdin=stdin, stderr=stderr), ours

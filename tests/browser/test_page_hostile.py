@@ -155,7 +155,7 @@ def nested(own: str, opening: bytes, closing: bytes, levels: int) -> bytes:
         ),
     ],
 )
-async def test_large_deep_or_odd_body_opens_at_once(
+async def test_large_deep_or_odd_body_opens_immediately(
     shared_desk: Desk, open_page: OpenPage, body_of: Callable[[str], bytes]
 ) -> None:
     own = mark()

@@ -226,7 +226,7 @@ def test_command_keeps_its_report_when_port_does_not_know_the_run(run: Run, tmp_
 
 @pytest.fixture
 def pending(run: Run) -> Iterator[Pending]:
-    """Port, which works again after it did not get a report, and the environment that names it."""
+    """A Port that works again after it missed a report, and the environment with its URL."""
     with a_flaky_port((WAIT_LONG,) * 3) as port:
         env = environ_of_flaky(port)
         keep_a_report(run, env)

@@ -20,7 +20,7 @@ from tests.servers import NO_TLS
 
 
 def idle_connections(stack: ExitStack, port: int, count: int) -> list[socket.socket]:
-    """Open connections, no more at once than a server lets wait."""
+    """Open `count` connections, which must fit into the server's backlog."""
     return [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10)) for _ in range(count)]
 
 

@@ -250,7 +250,7 @@ def test_parser_raises_only_its_own_exceptions_for_any_bytes(parts: list[bytes],
         (b"HTTP/1.1 304 Not Modified\r\ntransfer-encoding: chunked\r\n\r\n", False),
     ],
 )
-def test_a_connection_is_not_reused_after_a_body_that_a_response_must_not_have(head: bytes, can_reuse: bool) -> None:
+def test_connection_is_not_reused_after_a_body_that_a_response_must_not_have(head: bytes, can_reuse: bool) -> None:
     parser, body = parse(head)
     assert (parser.is_complete, parser.can_reuse, body) == (True, can_reuse, b"")
 

@@ -264,7 +264,7 @@ def test_second_use_of_a_code_replaces_the_token_however_late_it_is() -> None:
 
 async def test_page_without_a_valid_token_says_in_plain_text_to_open_the_printed_url(client: InspectorClient) -> None:
     async with a_stranger(client) as browser:
-        # As a browser opens an address.
+        # The fields that a browser sends when a user opens an address.
         headers = {"sec-fetch-site": "none", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
         for path in ("/", "/?token=", "/?token=wrong", "/?token=%ED%A0%80", "/?token=%00", "/?x=1&token=é"):
             response = await browser.get(path, headers=headers)

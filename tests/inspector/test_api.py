@@ -308,7 +308,7 @@ async def test_replay_with_an_edited_body_is_sent_as_json_stringify_writes_it(
     assert json.loads(second)["payload"]["properties"]["cpu"] == 8
 
 
-async def test_changed_value_gives_the_body_that_replay_set_gives(runtime: MakeRuntime, store: Path) -> None:
+async def test_changed_value_makes_the_same_body_as_replay_set(runtime: MakeRuntime, store: Path) -> None:
     body = b'{"payload": {"cpu": 2}, "huge": 1e400, "digits": ' + b"9" * 5_000 + b"}"
     keep(store, [an_exchange(an_invocation(body))])
     with handler() as target:

@@ -34,7 +34,7 @@ def test_headers_are_those_inside_the_value() -> None:
     ],
     ids=["number", "object", "text in JSON", "non-ASCII", "half of a surrogate pair"],
 )
-def test_a_header_is_the_bytes_of_its_text_or_of_its_json(written: str, field: str) -> None:
+def test_header_value_is_the_bytes_of_its_text_or_json(written: str, field: str) -> None:
     found = message_headers(f'{{"headers":{{"who":{written}}}}}'.encode()).get("who")
     assert found == field.encode("utf-8", "surrogatepass").decode("latin-1")
 

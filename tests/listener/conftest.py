@@ -1,4 +1,4 @@
-"""What the tests of the listener share."""
+"""Fixtures that the listener's tests share."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def of_run(run_id: str) -> Exchange:
 
 
 async def finish(observer: Observer, *exchanges: Exchange) -> None:
-    """Tell the observer of exchanges, and wait until it has finished."""
+    """Tell the observer about exchanges, and wait until it has finished."""
     for exchange in exchanges:
         observer.exchanged(exchange)
     async with asyncio.timeout(30):

@@ -76,6 +76,6 @@ async def test_start_run_shows_ports_message(status: int, expected: str) -> None
 
 
 @pytest.mark.parametrize("run", [{}, {"id": ""}, {"id": 5}])
-async def test_start_run_refuses_a_response_without_the_id_of_a_run(run: dict[str, Any]) -> None:
+async def test_start_run_rejects_a_response_without_a_run_id(run: dict[str, Any]) -> None:
     problem, _ = await start(httpx.Response(202, json={"ok": True, "run": run}))
     assert "not as Port's API does" in problem.message

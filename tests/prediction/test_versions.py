@@ -145,7 +145,7 @@ def test_body_that_is_not_an_event_is_a_warning_of_the_latest_agent() -> None:
         assert taken(action_run(body={name: {}}), LATEST).notes == ()
 
 
-def test_run_without_the_flag_is_skipped_by_the_latest_agent_and_a_fault_of_an_older_one() -> None:
+def test_run_without_the_flag_is_skipped_by_the_latest_agent_and_fails_in_an_older_agent() -> None:
     run = action_run()
     del run["payload"]["agent"]
     message = taken(run, LATEST)

@@ -45,7 +45,7 @@ sys.exit(main())
 def stopped(
     folder: Path, number: int, moment: str, *arguments: str, stdin: int | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run port-hook, which gets a signal at a moment."""
+    """Run port-hook, and send it the signal `number` at the given moment."""
     command = [sys.executable, "-c", PROGRAM, str(int(number)), moment, *arguments]
     return subprocess.run(
         command, cwd=folder, env=environment(folder), stdin=stdin, capture_output=True, check=False, timeout=30

@@ -166,7 +166,7 @@ def test_release_deletes_all_files_when_no_entry_was_written(tmp_path: Path) -> 
     assert list((tmp_path / FOLDER).iterdir()) == []
 
 
-# A power cut: when the operating system is asked to write which files to the disk.
+# A power cut: which files are synced to the disk, and when.
 
 
 @dataclass

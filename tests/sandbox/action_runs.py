@@ -1,4 +1,4 @@
-"""Runs of actions in a sandbox: started over its API, and awaited."""
+"""Start action runs in a sandbox over its API, and wait for them."""
 
 from __future__ import annotations
 

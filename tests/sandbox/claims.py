@@ -1,4 +1,4 @@
-"""Claims of runs, as Port's execution agent and integrations make them."""
+"""Claim runs as Port's execution agent and integrations do."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ RESERVED = {"x-port-reserved-usage": "true"}
 
 
 async def claim(client: httpx.AsyncClient, **body: Any) -> list[dict[str, Any]]:
-    """Claim runs of actions, and return them."""
+    """Claim action runs, and return them."""
     return await _claimed(client, "/v1/actions/runs", "runs", body)
 
 
 async def claim_nodes(client: httpx.AsyncClient, base: str = "/v1/workflows/runs", **body: Any) -> list[dict[str, Any]]:
-    """Claim runs of nodes, and return them."""
+    """Claim node runs, and return them."""
     return await _claimed(client, base, "nodeRuns", body)
 
 

@@ -111,7 +111,7 @@ async def test_invalid_claim_is_rejected(client: httpx.AsyncClient, change: dict
 async def test_claimed_node_run_contains_its_node(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
     config = {"type": "WEBHOOK", "url": "http://127.0.0.1:1", "agent": True, "body": {"a": 1}}
     sandbox.add_run("wfnr_1", phase=Phase.CLAIMABLE, payload={**config, "workflowRun": "wfr_9"})
-    body = {"installationId": AGENT, "limit": 100}  # as the agent asks, without the header that runs of actions need
+    body = {"installationId": AGENT, "limit": 100}  # the agent's request, without the header that action runs need
     (run,) = (await client.post("/v1/workflows/runs/claim-pending", json=body)).json()["nodeRuns"]
     assert (run["identifier"], run["node"]) == ("wfnr_1", {"config": config})
     assert run["workflowRun"] == {"identifier": "wfr_9"}

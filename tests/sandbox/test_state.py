@@ -85,7 +85,7 @@ async def require_refusal(file: Path, words: str) -> None:
 
 
 def change(file: Path, statement: str) -> None:
-    """Change the state file with a statement in SQL."""
+    """Change the state file with an SQL statement."""
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute(statement)
 

@@ -1,4 +1,4 @@
-"""Runs of workflows in a sandbox: started over its API, and awaited."""
+"""Start workflow runs in a sandbox over its API, and wait for them."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
 
 
 class ByteForwarder(socketserver.ThreadingTCPServer):
-    """Forwards every byte from a port of its own on 127.0.0.1 to a URL, until the process ends."""
+    """Forwards every byte from its own port on 127.0.0.1 to a URL, until the process ends."""
 
     daemon_threads = True
 

@@ -67,7 +67,7 @@ class Standin:
         return caught.value
 
     def write_settings(self, text: str) -> Path:
-        """Write the user's settings of ngrok, and return the path."""
+        """Write the user's ngrok settings, and return the path."""
         path = self.home / ".config" / "ngrok" / "ngrok.yml"
         path.parent.mkdir(parents=True)
         path.write_text(text)

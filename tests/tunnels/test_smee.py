@@ -482,7 +482,7 @@ async def test_closing_waits_for_invocations_in_progress() -> None:
 
 
 @pytest.mark.parametrize("gosmee", [False, True])
-def test_a_signed_invocation_with_an_origin_is_valid_through_a_relay(tmp_path: Path, gosmee: bool) -> None:
+def test_signed_invocation_with_an_origin_is_valid_through_a_relay(tmp_path: Path, gosmee: bool) -> None:
     with (
         relay_in_thread(gosmee=gosmee) as relay,
         listener(tmp_path, "--tunnel", relay.channel, "--tolerance", "1000000000") as it,

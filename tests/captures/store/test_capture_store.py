@@ -174,7 +174,7 @@ def test_execute_patiently_raises_other_errors_at_once(two: tuple[sqlite3.Connec
 # --- what goes in comes out
 
 
-# As the listener makes them.
+# The IDs that the listener makes.
 CAPTURE_IDS = st.text("0123456789abcdef", min_size=12, max_size=12)
 
 
