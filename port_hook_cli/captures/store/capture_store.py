@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from port_hook_cli.captures.database.files import Files, regrow
-from port_hook_cli.captures.database.log import Gap, Log
-from port_hook_cli.captures.database.opening import (
-    BUSY_TIMEOUT_S,
-    Access,
-    StoreLocked,
-    connect,
-    sqlite_problems,
-    store_path,
-    store_problem,
-)
+from port_hook_cli.captures.database.opening import Access, sqlite_problems, store_path
+from port_hook_cli.captures.database.resilient import ResilientDatabase, Statement
 from port_hook_cli.captures.database.rows import (
     CAPTURE_COLUMNS,
     Row,
@@ -38,6 +28,8 @@ from port_hook_cli.invocations.models import SIGNATURE_HEADER, Exchange, Headers
 from port_hook_cli.invocations.payload import is_run_id
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from port_hook_cli.captures.store.deleting import PruneCount, PruneRule
 
 # The limits are enforced after this many captures or a twentieth of the limit, whichever is more, or this many bytes.
@@ -69,26 +61,15 @@ class CaptureStore:
         keep_secrets: bool = False,
     ) -> None:
         self.path = path
-        self._access = access
+        self._database = ResilientDatabase(path, access)
+        self.warnings = self._database.warnings
         self._max_captures = max_captures
         self._trim_every = max(_TRIM_EVERY, max_captures // _TRIM_SHARE)
         self._max_size = max_size
         self._keep_secrets = keep_secrets
-        opened = connect(path, access)
-        self.warnings = opened.warnings
-        self._connection = opened.connection
-        self._files = Files.at(path)
-        self._is_patient = True
         self._rows_until_trim = 0
         self._bytes_until_trim = 0
         self._has_added = False
-        self._has_written = False  # since the file was opened
-        self._log: Log | None = None  # of a file that was written
-        self._newest = 0  # the number of the newest capture, after the latest commit of this store
-        self._newest_at = 0.0  # and when it was received
-        self._numbered: tuple[int, int] | None = None  # the file that has this number
-        self._is_suspect = False  # the file may be damaged, and was not checked yet
-        self._losses: list[str] = []
 
     def add(self, exchanges: Sequence[Exchange]) -> None:
         """Save exchanges in one transaction; raises StoreError, and then none of them is saved."""
@@ -128,17 +109,8 @@ class CaptureStore:
         is_small = size <= statements.MOST_BYTES
         steps = [*statements.inserts(rows, small=is_small), *statements.updates(outcomes, small=is_small)]
         is_full = self._is_trim_due(len(rows), size)
-        try:
-            self._follow_the_path(patient=patient)
-            self._has_written = True
-            newest = self._transact(steps, trimming=is_full) or self._newest
-            self._check_log(newest, added=bool(rows))
-        except sqlite3.Error as error:
-            self._mend_after(error)
-            raise store_problem(error, self.path) from error
-        self._newest = newest
-        if rows:
-            self._newest_at = rows[-1][_RECEIVED_AT]
+        newest_at = rows[-1][_RECEIVED_AT] if rows else None
+        self._database.commit(steps, patient=patient, newest_at=newest_at, last=self._trim if is_full else None)
         if is_full:
             self._rows_until_trim, self._bytes_until_trim = self._trim_every, _TRIM_EVERY_BYTES
         self._has_added = self._has_added or bool(rows)
@@ -174,7 +146,7 @@ class CaptureStore:
     def _read_kept(self, wanted: statements.StoreFilter, bodies: BodyFilter, *, oldest: bool) -> Iterator[Exchange]:
         sql, values = statements.search(wanted, columns=statements.NUMBER_AND_BODY, oldest=oldest)
         with sqlite_problems(self.path):
-            for number in bodies(self._connection.execute(sql, values)):
+            for number in bodies(self._database.connection.execute(sql, values)):
                 yield from self._read((statements.BY_NUMBER, [number]))
 
     def replayed(self) -> dict[str, int | None]:
@@ -187,14 +159,14 @@ class CaptureStore:
         from port_hook_cli.captures.store.deleting import count_prunable
 
         with sqlite_problems(self.path):
-            return count_prunable(self._connection, rule)
+            return count_prunable(self._database.connection, rule)
 
     def prune(self, rule: PruneRule) -> PruneCount:
         """Delete captures, and return how many were deleted and are left; raises StoreError."""
         from port_hook_cli.captures.store.deleting import delete_captures
 
         with sqlite_problems(self.path):
-            return delete_captures(self._connection, rule)
+            return delete_captures(self._database.connection, rule)
 
     def has_received(self, headers: Headers, since_s: float) -> bool:
         """Return whether a request with the same signature arrived at `since_s` (epoch seconds) or later."""
@@ -210,7 +182,7 @@ class CaptureStore:
         """Record where a new listener forwards to, in place of the previous listener; raises StoreError."""
         steps = [(statements.FORGET_SESSION, ()), (statements.RECORD_SESSION, [text_column(forward_to)])]
         with sqlite_problems(self.path):
-            self._transact(steps, trimming=False)
+            self._database.transact(steps)
 
     def last_target(self) -> str | None:
         """Return where the last listener with this store forwarded to; raises StoreError.
@@ -232,13 +204,7 @@ class CaptureStore:
     def keep_positions(self, positions: Mapping[Partition, int], *, patient: bool = True) -> None:
         """Record the offset of the next message of partitions, in one transaction; raises StoreError."""
         steps = [(statements.KEEP_POSITION, (*partition, offset)) for partition, offset in positions.items()]
-        try:
-            self._follow_the_path(patient=patient)
-            self._transact(steps, trimming=False)
-            self._check_log(self._newest, added=False)
-        except sqlite3.Error as error:
-            self._mend_after(error)
-            raise store_problem(error, self.path) from error
+        self._database.commit(steps, patient=patient)
 
     def saved_messages(self, limit: int = 10_000) -> Iterator[MessageOrigin]:
         """Yield the places in Kafka of the latest messages in the store; raises StoreError."""
@@ -251,46 +217,20 @@ class CaptureStore:
         return int(self._rows(statements.EVER_AND_NOW, [])[0][1])
 
     def check_writable(self) -> None:
-        """Raise StoreError if nothing can be written to the store, without writing anything.
-
-        A store that another program is writing to is not an error.
-        """
-        try:
-            self._wait_for_locks(patient=False)
-            self._connection.execute("BEGIN IMMEDIATE")
-            # BEGIN succeeds even if the file is read-only. The first statement that writes fails.
-            self._connection.execute("DELETE FROM captures WHERE FALSE")
-        except sqlite3.Error as error:
-            problem = store_problem(error, self.path)
-            if not isinstance(problem, StoreLocked):
-                raise problem from error
-        finally:
-            self._connection.rollback()
+        """Raise StoreError if nothing can be written to the store. A store that is locked is not an error."""
+        self._database.check_writable()
 
     def checkpoint(self) -> None:
-        """Copy committed data from the log into the file; best effort.
-
-        It uses its own connection, so that another thread can write at the same time.
-        """
-        with suppress(sqlite3.Error), closing(sqlite3.connect(f"{self.path.as_uri()}?mode=rw", uri=True)) as beside:
-            beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        """Copy committed data from the log into the file, if possible. Another thread can write at the same time."""
+        self._database.checkpoint()
 
     def take_losses(self) -> list[str]:
         """Return sentences for the user about captures that were lost since the last call."""
-        losses, self._losses = self._losses, []
-        return losses
+        return self._database.take_losses()
 
     def close(self) -> None:
         """Drop what this store added over the limit, and close the file."""
-        # Best effort: the next listener drops the rest, and a full disk must not prevent the exit.
-        with suppress(sqlite3.Error, StoreError):
-            if self._is_cut(Files.at(self.path)):
-                self._wait_for_locks(patient=True)
-                self._mend()
-            elif self._has_added:
-                self._transact([], trimming=True)
-        self._connection.close()
-        self._close_log()
+        self._database.close(self._trim if self._has_added else None)
 
     def __enter__(self) -> Self:
         return self
@@ -298,32 +238,10 @@ class CaptureStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _transact(self, steps: Sequence[statements.Statement], *, trimming: bool) -> int:
-        """Execute statements in one transaction. Return the number of the latest row that they added, or 0."""
-        if len(steps) == 1 and not trimming:
-            return self._connection.execute(*steps[0]).lastrowid or 0  # its own transaction
-        added = 0
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            for step in steps:
-                added = max(added, self._connection.execute(*step).lastrowid or 0)
-            if trimming:
-                self._trim()
-            self._connection.execute("COMMIT")
-        except BaseException:
-            self._connection.rollback()  # does nothing if SQLite has rolled back already, because the disk was full
-            raise
-        return added
-
-    def _trim(self) -> None:
+    def _trim(self, connection: sqlite3.Connection) -> None:
         from port_hook_cli.captures.store.deleting import Limits, trim  # readers do not need it
 
-        trim(self._connection, Limits(self._max_captures, self._max_size))
-
-    def _wait_for_locks(self, *, patient: bool) -> None:
-        if patient is not self._is_patient:
-            self._connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000) if patient else 0}")
-            self._is_patient = patient
+        trim(connection, Limits(self._max_captures, self._max_size))
 
     def _is_trim_due(self, count: int, size: int) -> bool:
         """Count what is about to be written; return whether it is time to enforce the limits."""
@@ -331,128 +249,14 @@ class CaptureStore:
         self._bytes_until_trim -= size
         return self._rows_until_trim < 0 or self._bytes_until_trim < 0
 
-    def _follow_the_path(self, *, patient: bool) -> None:
-        """Reopen the file when it, or one of SQLite's files beside it, was removed, replaced, emptied or cut.
-
-        SQLite would continue to use a removed file, and the system would kill the process for reading
-        an index (`-shm`) that was emptied. With `patient`, this and later statements wait for locks. Raises
-        StoreError if captures are lost because the log was cut.
-        """
-        found = Files.at(self.path)
-        if found.index_size < self._files.index_size:
-            regrow(self.path)
-        if not found.is_same_as(self._files):
-            self._reopen()
-        elif self._is_cut(found):
-            self._wait_for_locks(patient=patient)  # a repair has to lock the file
-            lost = self._mend()
-            if lost and found.log_size:
-                raise StoreError(lost, hint="Later requests are saved again.")
-        else:
-            self._files = found
-        if self._log is None:
-            self._log = Log(self.path)
-            self._read_newest()
-        self._wait_for_locks(patient=patient)  # if it was opened again
-
-    def _is_cut(self, found: Files) -> bool:
-        """Return whether the log is shorter than it was after the latest commit of this store."""
-        if not found.is_same_as(self._files):
-            return False
-        return (self._has_written and found.log_size == 0) or (self._log is not None and found.log_size < self._log.end)
-
-    def _check_log(self, newest: int, *, added: bool) -> None:
-        """Raise StoreError if a commit is not in the log, or behind a gap, so that it may be lost.
-
-        `newest` is the number of the newest capture, and `added` whether the commit has added captures.
-        """
-        if self._log is None or self._log.follow(added=added):
-            return
-        try:
-            self._wait_for_locks(patient=True)  # it is committed, so it must not be written again
-            lost = self._mend()
-        except sqlite3.Error as error:  # another program is writing
-            self._files = Files()  # so the next write opens the store again
-            raise StoreError(f"SQLite's log of {self.path} was cut: {error}.") from error
-        if lost or self._newest < newest:
-            raise StoreError(lost or f"SQLite's log of {self.path} was cut.", hint="Later requests are saved again.")
-
-    def _mend_after(self, error: sqlite3.Error) -> None:
-        """Repair the log, if it is the reason why SQLite could not read a page."""
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT}:
-            with suppress(sqlite3.Error, StoreError):
-                self._mend()
-
-    def _read_newest(self) -> None:
-        self._newest, self._newest_at = self._connection.execute(statements.NEWEST).fetchone() or (0, 0.0)
-        self._numbered = self._files.store_id
-
-    def _mend(self) -> str:
-        """Repair a log that has become shorter, and reopen the store. Return a sentence about what was lost, or "".
-
-        Raises StoreError if the store cannot be used. The next write tries again then.
-        """
-        try:
-            gap = Gap.NONE if self._log is None else self._log.repair(self._connection)
-        except OSError as error:
-            raise StoreError(f"SQLite's log of {self.path} was cut, and cannot be repaired: {error}.") from error
-        self._is_suspect = self._is_suspect or gap is Gap.WITHIN
-        return self._reopen(gap)
-
-    def _reopen(self, gap: Gap = Gap.NONE) -> str:
-        """Open the store again. Return a sentence about what was lost because its log was cut, or ""."""
-        self._connection.close()
-        self._close_log()
-        self._files = Files()
-        self._connection = connect(self.path, self._access).connection
-        if self._is_suspect:
-            self._refuse_damage()
-        self._files = Files.at(self.path)
-        self._has_written = False
-        self._is_patient = True
-        self._log = Log(self.path)
-        known, known_at, numbered = self._newest, self._newest_at, self._numbered
-        self._read_newest()
-        # The numbers begin anew when `prune` has deleted all captures. Then only later captures can be left.
-        is_shorter = gap is not Gap.NONE or (self._newest > 0 and self._newest_at <= known_at)
-        count = max(0, known - self._newest) if is_shorter and self._numbered == numbered else 0
-        if gap is Gap.NONE and not count:
-            return ""
-        what = f"{count} saved capture{'' if count == 1 else 's'}" if count else "the latest deliveries and responses"
-        if gap is Gap.WITHIN:
-            what = f"at least {what}"
-        lost = f"Another program has cut SQLite's log of {self.path}: {what} {'is' if count == 1 else 'are'} lost."
-        self._losses.append(lost)
-        return lost
-
-    def _refuse_damage(self) -> None:
-        """Close the file and raise StoreError if SQLite finds that it is damaged."""
-        try:
-            faults = self._rows("PRAGMA integrity_check(1)", [])
-        except StoreError:
-            self._connection.close()
-            raise
-        if faults != [("ok",)]:
-            self._connection.close()
-            raise StoreError(
-                f"{self.path} is damaged because another program has cut SQLite's log.",
-                hint="Move it away. port-hook then creates a new store.",
-            )
-        self._is_suspect = False
-
-    def _close_log(self) -> None:
-        if self._log is not None:
-            self._log.close()
-            self._log = None
-
     def _rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         with sqlite_problems(self.path):
-            return self._connection.execute(sql, values).fetchall()
+            return self._database.connection.execute(sql, values).fetchall()
 
-    def _read(self, query: statements.Statement) -> Iterator[Exchange]:
+    def _read(self, query: Statement) -> Iterator[Exchange]:
         try:
             with sqlite_problems(self.path):
-                for row in self._connection.execute(*query):
+                for row in self._database.connection.execute(*query):
                     yield read_row(row)
         except ValueError as error:
             raise StoreError(f"A capture in {self.path} is damaged: {error}.", hint="Was it edited by hand?") from error

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
-from typing import Any
 
 from port_hook_cli.captures.database.conditions import (
     FAULT,
@@ -23,6 +22,7 @@ from port_hook_cli.captures.database.conditions import (
     text_condition,
 )
 from port_hook_cli.captures.database.opening import portable
+from port_hook_cli.captures.database.resilient import Statement
 from port_hook_cli.captures.database.rows import (
     CAPTURE_COLUMNS,
     OUTCOME_COLUMNS,
@@ -33,8 +33,6 @@ from port_hook_cli.captures.database.rows import (
 )
 from port_hook_cli.invocations.models import Status
 from port_hook_cli.invocations.statuses import Expectation
-
-Statement = tuple[str, Sequence[Any]]
 
 # 32 rows of 22 columns stay below 999, the number of parameters that older builds of SQLite allow.
 ROWS_PER_STATEMENT = 32
@@ -86,10 +84,6 @@ SAVED_MESSAGES = portable(
 
 # The newest capture is never dropped, so its number is how many there have ever been.
 EVER_AND_NOW = "SELECT (SELECT max(seq) FROM captures), (SELECT count(*) FROM captures)"
-NEWEST = (
-    "SELECT seq, CASE typeof(received_at) WHEN 'real' THEN received_at ELSE 0.0 END FROM captures "
-    "ORDER BY seq DESC LIMIT 1"
-)
 
 NUMBER_AND_BODY = f"seq, {bounded('body')}"
 OUTCOMES_OF_REPLAYS = portable(

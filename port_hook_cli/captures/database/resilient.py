@@ -1,0 +1,259 @@
+"""One connection to a store's file, which other programs may remove, replace, empty or cut.
+
+Before a commit, the database looks whether the file and SQLite's files beside it are still the ones that it opened.
+After the commit, it reads in SQLite's log whether the commit is there. Between the two, it counts what is lost.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+from port_hook_cli.captures.database.files import Files, regrow
+from port_hook_cli.captures.database.log import Gap, Log
+from port_hook_cli.captures.database.opening import BUSY_TIMEOUT_S, Access, StoreLocked, connect, store_problem
+from port_hook_cli.errors import StoreError
+
+Statement = tuple[str, Sequence[Any]]
+"""SQL and the values of its parameters."""
+
+LastStep = Callable[[sqlite3.Connection], object]
+"""What a transaction does after its statements."""
+
+_NEWEST = (
+    "SELECT seq, CASE typeof(received_at) WHEN 'real' THEN received_at ELSE 0.0 END FROM captures "
+    "ORDER BY seq DESC LIMIT 1"
+)
+
+
+class ResilientDatabase:
+    """An open store's file. `connection` reads from it until the next commit, which may open the file again.
+
+    `warnings` is what the user should know about the files.
+    """
+
+    def __init__(self, path: Path, access: Access) -> None:
+        self.path = path
+        opened = connect(path, access)
+        self.warnings = opened.warnings
+        self.connection = opened.connection
+        self._access = access
+        self._files = Files.at(path)
+        self._is_patient = True
+        self._has_written = False  # since the file was opened
+        self._log: Log | None = None  # of a file that was written
+        self._newest = 0  # the number of the newest capture, after the latest commit of this store
+        self._newest_at = 0.0  # and when it was received
+        self._numbered: tuple[int, int] | None = None  # the file that has this number
+        self._is_suspect = False  # the file may be damaged, and was not checked yet
+        self._losses: list[str] = []
+
+    def commit(
+        self,
+        steps: Sequence[Statement],
+        *,
+        patient: bool = True,
+        newest_at: float | None = None,
+        last: LastStep | None = None,
+    ) -> None:
+        """Execute statements in one transaction, and check that they are saved; raises StoreError.
+
+        `newest_at` is when the latest capture that they add was received, None if they add none. Without `patient`,
+        StoreLocked is raised immediately for a file that another program has locked, instead of after five seconds.
+        """
+        adds = newest_at is not None
+        try:
+            self._follow_the_path(patient=patient)
+            self._has_written = True
+            number = self.transact(steps, last=last)
+            newest = number if adds else self._newest
+            self._check_log(newest, added=adds)
+        except sqlite3.Error as error:
+            self._mend_after(error)
+            raise store_problem(error, self.path) from error
+        if newest_at is not None:
+            self._newest, self._newest_at = newest, newest_at
+
+    def transact(self, steps: Sequence[Statement], *, last: LastStep | None = None) -> int:
+        """Execute statements in one transaction. Return the number of the latest row that this connection added, or 0.
+
+        It doesn't check the files. Raises sqlite3.Error.
+        """
+        if len(steps) == 1 and last is None:
+            return self.connection.execute(*steps[0]).lastrowid or 0  # its own transaction
+        added = 0
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            for step in steps:
+                added = max(added, self.connection.execute(*step).lastrowid or 0)
+            if last is not None:
+                last(self.connection)
+            self.connection.execute("COMMIT")
+        except BaseException:
+            self.connection.rollback()  # does nothing if SQLite has rolled back already, because the disk was full
+            raise
+        return added
+
+    def check_writable(self) -> None:
+        """Raise StoreError if nothing can be written to the store, without writing anything.
+
+        A store that another program is writing to is not an error.
+        """
+        try:
+            self._wait_for_locks(patient=False)
+            self.connection.execute("BEGIN IMMEDIATE")
+            # BEGIN succeeds even if the file is read-only. The first statement that writes fails.
+            self.connection.execute("DELETE FROM captures WHERE FALSE")
+        except sqlite3.Error as error:
+            problem = store_problem(error, self.path)
+            if not isinstance(problem, StoreLocked):
+                raise problem from error
+        finally:
+            self.connection.rollback()
+
+    def checkpoint(self) -> None:
+        """Copy committed data from the log into the file; best effort.
+
+        It uses its own connection, so that another thread can write at the same time.
+        """
+        with suppress(sqlite3.Error), closing(sqlite3.connect(f"{self.path.as_uri()}?mode=rw", uri=True)) as beside:
+            beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def take_losses(self) -> list[str]:
+        """Return sentences for the user about captures that were lost since the last call."""
+        losses, self._losses = self._losses, []
+        return losses
+
+    def close(self, last: LastStep | None = None) -> None:
+        """Execute a last transaction, which a cut log leaves out, and close the file."""
+        # Best effort: the next listener drops the rest, and a full disk must not prevent the exit.
+        with suppress(sqlite3.Error, StoreError):
+            if self._is_cut(Files.at(self.path)):
+                self._wait_for_locks(patient=True)
+                self._mend()
+            elif last is not None:
+                self.transact([], last=last)
+        self.connection.close()
+        self._close_log()
+
+    def _follow_the_path(self, *, patient: bool) -> None:
+        """Reopen the file when it, or one of SQLite's files beside it, was removed, replaced, emptied or cut.
+
+        SQLite would continue to use a removed file, and the system would kill the process for reading
+        an index (`-shm`) that was emptied. With `patient`, this and later statements wait for locks. Raises
+        StoreError if captures are lost because the log was cut.
+        """
+        found = Files.at(self.path)
+        if found.index_size < self._files.index_size:
+            regrow(self.path)
+        if not found.is_same_as(self._files):
+            self._reopen()
+        elif self._is_cut(found):
+            self._wait_for_locks(patient=patient)  # a repair has to lock the file
+            lost = self._mend()
+            if lost and found.log_size:
+                raise StoreError(lost, hint="Later requests are saved again.")
+        else:
+            self._files = found
+        if self._log is None:
+            self._log = Log(self.path)
+            self._read_newest()
+        self._wait_for_locks(patient=patient)  # if it was opened again
+
+    def _is_cut(self, found: Files) -> bool:
+        """Return whether the log is shorter than it was after the latest commit of this store."""
+        if not found.is_same_as(self._files):
+            return False
+        return (self._has_written and found.log_size == 0) or (self._log is not None and found.log_size < self._log.end)
+
+    def _check_log(self, newest: int, *, added: bool) -> None:
+        """Raise StoreError if a commit is not in the log, or behind a gap, so that it may be lost.
+
+        `newest` is the number of the newest capture, and `added` whether the commit has added captures.
+        """
+        if self._log is None or self._log.follow(added=added):
+            return
+        try:
+            self._wait_for_locks(patient=True)  # it is committed, so it must not be written again
+            lost = self._mend()
+        except sqlite3.Error as error:  # another program is writing
+            self._files = Files()  # so the next write opens the store again
+            raise StoreError(f"SQLite's log of {self.path} was cut: {error}.") from error
+        if lost or self._newest < newest:
+            raise StoreError(lost or f"SQLite's log of {self.path} was cut.", hint="Later requests are saved again.")
+
+    def _mend_after(self, error: sqlite3.Error) -> None:
+        """Repair the log, if it is the reason why SQLite could not read a page."""
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT}:
+            with suppress(sqlite3.Error, StoreError):
+                self._mend()
+
+    def _mend(self) -> str:
+        """Repair a log that has become shorter, and reopen the store. Return a sentence about what was lost, or "".
+
+        Raises StoreError if the store cannot be used. The next write tries again then.
+        """
+        try:
+            gap = Gap.NONE if self._log is None else self._log.repair(self.connection)
+        except OSError as error:
+            raise StoreError(f"SQLite's log of {self.path} was cut, and cannot be repaired: {error}.") from error
+        self._is_suspect = self._is_suspect or gap is Gap.WITHIN
+        return self._reopen(gap)
+
+    def _reopen(self, gap: Gap = Gap.NONE) -> str:
+        """Open the store again. Return a sentence about what was lost because its log was cut, or ""."""
+        self.connection.close()
+        self._close_log()
+        self._files = Files()
+        self.connection = connect(self.path, self._access).connection
+        if self._is_suspect:
+            self._refuse_damage()
+        self._files = Files.at(self.path)
+        self._has_written = False
+        self._is_patient = True
+        self._log = Log(self.path)
+        known, known_at, numbered = self._newest, self._newest_at, self._numbered
+        self._read_newest()
+        # The numbers begin anew when `prune` has deleted all captures. Then only later captures can be left.
+        is_shorter = gap is not Gap.NONE or (self._newest > 0 and self._newest_at <= known_at)
+        count = max(0, known - self._newest) if is_shorter and self._numbered == numbered else 0
+        if gap is Gap.NONE and not count:
+            return ""
+        what = f"{count} saved capture{'' if count == 1 else 's'}" if count else "the latest deliveries and responses"
+        if gap is Gap.WITHIN:
+            what = f"at least {what}"
+        lost = f"Another program has cut SQLite's log of {self.path}: {what} {'is' if count == 1 else 'are'} lost."
+        self._losses.append(lost)
+        return lost
+
+    def _refuse_damage(self) -> None:
+        """Close the file and raise StoreError if SQLite finds that it is damaged."""
+        try:
+            faults = self.connection.execute("PRAGMA integrity_check(1)").fetchall()
+        except sqlite3.Error as error:
+            self.connection.close()
+            raise store_problem(error, self.path) from error
+        if faults != [("ok",)]:
+            self.connection.close()
+            raise StoreError(
+                f"{self.path} is damaged because another program has cut SQLite's log.",
+                hint="Move it away. port-hook then creates a new store.",
+            )
+        self._is_suspect = False
+
+    def _read_newest(self) -> None:
+        self._newest, self._newest_at = self.connection.execute(_NEWEST).fetchone() or (0, 0.0)
+        self._numbered = self._files.store_id
+
+    def _wait_for_locks(self, *, patient: bool) -> None:
+        if patient is not self._is_patient:
+            self.connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000) if patient else 0}")
+            self._is_patient = patient
+
+    def _close_log(self) -> None:
+        if self._log is not None:
+            self._log.close()
+            self._log = None
