@@ -1,13 +1,11 @@
-"""Port's API over httpx: tokens, retries and rate limits, and errors with messages."""
+"""Port's API: a method for each route that port-hook calls, and when a call is repeated."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, NoReturn, Self
 from urllib.parse import quote
@@ -16,65 +14,24 @@ import httpx
 
 from port_hook_cli.actions.retargeting import action_path
 from port_hook_cli.errors import PortApiError, RunEndedError
-from port_hook_cli.http.limits import API_TIMEOUT_S, MAX_API_BYTES, format_size
-from port_hook_cli.http.proxies import BadProxy, open_client
-from port_hook_cli.invocations.targets import is_on_this_machine
-from port_hook_cli.port_api.responses import (
-    asked_wait_s,
-    definition_problem,
-    is_server_trouble,
-    is_worth_another_try,
-    problem_of,
-    read_object,
-    read_token,
-    run_ended,
-)
+from port_hook_cli.http.limits import API_TIMEOUT_S
+from port_hook_cli.port_api.connection import PortConnection
+from port_hook_cli.port_api.responses import definition_problem, run_ended
 from port_hook_cli.port_api.retries import FailedAttempt, RetryPolicy
 from port_hook_cli.port_api.settings import ApiCredentials
 from port_hook_cli.runs.updates import (
     Call,
     Purpose,
-    encode_body,
     ended_status,
     is_node_run,
     log_calls,
     patch_call,
     run_path,
 )
-from port_hook_cli.text.safe import brief
-from port_hook_cli.text.secret import MASK, SHORTEST_SECRET, Secret
 from port_hook_cli.workflows.retargeting import workflow_path
 
-# A token is renewed this many seconds before it expires, so that it does not expire during a request.
-_EXPIRY_MARGIN_S = 30.0
-_ERROR_NUMBER = re.compile(r"^\[Errno -?[0-9]+\] ")
-_NO_SANDBOX = "Start the sandbox with `port-hook sandbox`, or correct PORT_API_URL."
-_UNREACHABLE = "Check the connection, and PORT_API_URL or PORT_REGION."
 _MAX_ID_CHARACTERS = 200
-_CHECK_ADDRESS = "Check PORT_API_URL and any proxy in between."
 _DEFAULT_RETRIES = RetryPolicy()
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    value: Secret
-    expires_at: float
-
-
-class _UnusableResponse(Exception):
-    """A response that is not read completely; the message is a phrase that follows "responded, but"."""
-
-
-class _Progress:
-    """Records whether the sending of a request has started, from httpcore's `trace` extension."""
-
-    def __init__(self) -> None:
-        self.is_sent = False
-
-    async def on_event(self, name: str, _: object) -> None:
-        """Handle an event."""
-        self.is_sent = self.is_sent or name.endswith("send_request_headers.started")
 
 
 class PortApi:
@@ -99,28 +56,26 @@ class PortApi:
         on_token: Callable[[str], None] = lambda _: None,
         on_headers: Callable[[Mapping[str, str]], None] = lambda _: None,
     ) -> None:
-        self._api_url = credentials.api_url
-        self._credentials = credentials
         self._retries = retries
-        self._timeout_s = timeout_s
-        self._now = now
-        self._on_token = on_token
-        self._on_headers = on_headers
-        try:
-            self._client = open_client(self._api_url, transport=transport, timeout=None)
-        except BadProxy as bad:
-            raise PortApiError(f"Port's API cannot be reached: {bad}.", hint="Correct or unset it.") from bad
-        self._token: _Token | None = None
+        self._connection = PortConnection(
+            credentials,
+            retries=retries,
+            timeout_s=timeout_s,
+            now=now,
+            transport=transport,
+            on_token=on_token,
+            on_headers=on_headers,
+        )
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._client.aclose()
+        await self._connection.close()
 
     async def check_access(self) -> None:
         """Get a token, if there is none yet: raises PortApiError if Port does not accept the credentials."""
-        await self._bearer()
+        await self._connection.authorize()
 
     async def get_run(self, run_id: str) -> dict[str, Any]:
         """Return the action run as Port shows it; its `payload` is the request that Port sent."""
@@ -133,7 +88,7 @@ class PortApi:
         response = await self.send(self._read(run_id, f"{run_path(run_id)}/logs?limit=50&offset={offset}"))
         logs: list[dict[str, Any]] = self._part(response, "runLogs", list)
         if not all(isinstance(entry, dict) for entry in logs):
-            raise self._not_port()
+            raise self._connection.not_port()
         return logs
 
     async def patch_run(self, run_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,7 +129,7 @@ class PortApi:
         """
         path = f"{action_path(identifier)}/runs{f'?run_as={quote(run_as)}' if run_as else ''}"
         retries = self._retries.begin()
-        while isinstance(outcome := await self._try_authorized("POST", path, body), FailedAttempt):
+        while isinstance(outcome := await self._connection.attempt("POST", path, body), FailedAttempt):
             if outcome.unclear:
                 raise PortApiError(
                     f"It is not known whether Port started a run of {identifier}. {outcome.problem.message}",
@@ -186,7 +141,7 @@ class PortApi:
             await retries.wait(replace(outcome, problem=problem))
         run: dict[str, Any] = self._part(outcome, "run", dict)
         if not _is_id(run.get("id")):
-            raise self._not_port()
+            raise self._connection.not_port()
         return run
 
     async def call(
@@ -203,7 +158,7 @@ class PortApi:
         A call that is not `repeatable` is never sent again if Port may have acted on it.
         """
         retries = self._retries.begin()
-        while isinstance(outcome := await self._try_authorized(method, path, body, headers=headers), FailedAttempt):
+        while isinstance(outcome := await self._connection.attempt(method, path, body, headers=headers), FailedAttempt):
             if outcome.unclear and not repeatable:
                 raise PortApiError(
                     f"It is not known whether Port acted on {method} {path}. {outcome.problem.message}",
@@ -226,7 +181,7 @@ class PortApi:
         path = action_path(identifier) if kind == "action" else workflow_path(identifier)
         method = "GET" if body is None else "PUT"
         retries = self._retries.begin()
-        while isinstance(outcome := await self._try_authorized(method, path, body), FailedAttempt):
+        while isinstance(outcome := await self._connection.attempt(method, path, body), FailedAttempt):
             failed = (outcome.status, outcome.problem)
             problem = definition_problem(kind, identifier, failed, changing=body is not None)
             await retries.wait(replace(outcome, problem=problem))
@@ -240,7 +195,7 @@ class PortApi:
         """
         retries = self._retries.begin()
         while True:
-            outcome = await self._try_authorized(call.method, call.path, call.body, call)
+            outcome = await self._connection.attempt(call.method, call.path, call.body, call)
             if isinstance(outcome, dict):
                 return outcome
             if isinstance(outcome.problem, RunEndedError):
@@ -258,7 +213,7 @@ class PortApi:
     def _part(self, response: dict[str, Any], name: str, kind: type) -> Any:
         part = response.get(name)
         if not isinstance(part, kind):
-            raise self._not_port()
+            raise self._connection.not_port()
         return part
 
     async def _is_taken(self, call: Call, problem: PortApiError) -> bool:
@@ -283,139 +238,9 @@ class PortApi:
             return {}
         raise run_ended(call.run_id, status)
 
-    async def _try_authorized(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None,
-        call: Call | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> dict[str, Any] | FailedAttempt:
-        """Try once; if Port rejects a token that it accepted before, try again with a new token."""
-        had = self._token is not None and self._now() < self._token.expires_at
-        outcome = await self._try(method, path, body, await self._bearer(), call, headers)
-        if not had or not isinstance(outcome, FailedAttempt) or outcome.status != HTTPStatus.UNAUTHORIZED:
-            return outcome
-        self._token = None
-        return await self._try(method, path, body, await self._bearer(), call, headers)
-
-    async def _bearer(self) -> Secret:
-        if self._token is None or self._now() >= self._token.expires_at:
-            self._token = await self._fetch_token()
-        return self._token.value
-
-    async def _fetch_token(self) -> _Token:
-        body = {"clientId": self._credentials.client_id, "clientSecret": self._credentials.client_secret.reveal()}
-        retries = self._retries.begin()
-        while isinstance(outcome := await self._try("POST", "/v1/auth/access_token", body), FailedAttempt):
-            await retries.wait(outcome)
-        try:
-            given = read_token(outcome)
-        except ValueError as problem:
-            raise PortApiError(f"{self._api_url} issued {problem}.", hint=_CHECK_ADDRESS) from None
-        if given is None:
-            raise self._not_port()
-        value, lifetime_s = given
-        self._on_token(value)
-        return _Token(Secret(value), self._now() + max(lifetime_s - _EXPIRY_MARGIN_S, lifetime_s / 2))
-
-    async def _try(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None,
-        token: Secret | None = None,
-        call: Call | None = None,
-        more_headers: Mapping[str, str] | None = None,
-    ) -> dict[str, Any] | FailedAttempt:
-        headers = {"accept": "application/json", "accept-encoding": "identity", **(more_headers or {})}
-        if body is not None:
-            headers["content-type"] = "application/json"
-        if token is not None:
-            headers["authorization"] = f"Bearer {token.reveal()}"
-        content = None if body is None else encode_body(body)
-        progress = _Progress()
-        try:
-            async with (
-                asyncio.timeout(self._timeout_s),
-                self._client.stream(
-                    method,
-                    self._api_url + path,
-                    headers=headers,
-                    content=content,
-                    extensions={"trace": progress.on_event},
-                ) as response,
-            ):
-                self._on_headers(response.headers)
-                return self._outcome_of(response, await _read(response), call)
-        except TimeoutError:
-            return self._timed_out(progress)
-        except _UnusableResponse as refused:
-            problem = PortApiError(f"{self._api_url} responded, but {refused}.", hint=_CHECK_ADDRESS)
-            return FailedAttempt(problem=problem, again=False, unclear=True)
-        except (httpx.RequestError, httpx.InvalidURL) as error:
-            return self._lost(error)
-
-    def _outcome_of(self, response: httpx.Response, body: bytes, call: Call | None) -> dict[str, Any] | FailedAttempt:
-        status = response.status_code
-        if response.is_success:
-            return read_object(body) or FailedAttempt(problem=self._not_port(), again=False)
-        problem = problem_of(status, self._without_secrets(body), call)
-        if status == HTTPStatus.UNAUTHORIZED and self._credentials.conflict:
-            problem.hint = f"{problem.hint} {self._credentials.conflict}"
-        return FailedAttempt(
-            problem=problem,
-            status=status,
-            again=is_worth_another_try(status),
-            unclear=is_server_trouble(status),
-            wait_s=asked_wait_s(status, response.headers, self._now()),
-        )
-
-    def _timed_out(self, progress: _Progress) -> FailedAttempt:
-        message = f"Port's API at {self._api_url} did not send a complete response within {self._timeout_s:g} s."
-        hint = "Check the connection and PORT_API_URL, or raise --api-timeout."
-        return FailedAttempt(
-            problem=PortApiError(message, hint=hint), unclear=progress.is_sent, spent_s=self._timeout_s
-        )
-
-    def _lost(self, error: Exception) -> FailedAttempt:
-        reason = (_ERROR_NUMBER.sub("", str(error)) or type(error).__name__).rstrip(".")
-        hopeless = isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError)
-        return FailedAttempt(
-            problem=PortApiError(
-                f"Port's API at {self._api_url} could not be reached: {reason}.",
-                hint=_NO_SANDBOX if not hopeless and is_on_this_machine(self._api_url) else _UNREACHABLE,
-            ),
-            again=not hopeless,
-            unclear=not hopeless and not isinstance(error, _NOT_SENT),
-        )
-
-    def _not_port(self) -> PortApiError:
-        return PortApiError(f"{self._api_url} responded, but not as Port's API does.", hint=_CHECK_ADDRESS)
-
-    def _without_secrets(self, body: bytes) -> bytes:
-        """Return `body` with our own credentials masked, in case a response repeats them."""
-        for secret in (self._credentials.client_secret, self._token.value if self._token else None):
-            if secret and len(secret.reveal()) >= SHORTEST_SECRET:
-                body = body.replace(secret.reveal().encode("utf-8", "replace"), MASK.encode())
-        return body
-
 
 def _is_id(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= _MAX_ID_CHARACTERS and value.isascii() and value.isprintable()
-
-
-async def _read(response: httpx.Response) -> bytes:
-    """Return the body as received; raises _UnusableResponse if it is too large, or encoded, which was not requested."""
-    coding = response.headers.get("content-encoding", "identity").strip().lower()
-    if coding != "identity":
-        raise _UnusableResponse(f"with a content-encoding that port-hook did not ask for ({brief(coding, 40)})")
-    body = bytearray()
-    async for part in response.aiter_bytes():
-        body += part
-        if len(body) > MAX_API_BYTES:
-            raise _UnusableResponse(f"with more than {format_size(MAX_API_BYTES)}")
-    return bytes(body)
 
 
 def _raise_unknown(call: Call, problem: PortApiError) -> NoReturn:

@@ -59,6 +59,7 @@ def callers_of(name: str) -> Iterator[str]:
 
 def test_port_api_client_is_created_only_where_its_address_is_checked() -> None:
     assert list(callers_of("PortApi")) == ["port_api/access.py"]
+    assert list(callers_of("PortConnection")) == ["port_api/client.py"]
 
 
 def page_lines() -> list[str]:

@@ -39,7 +39,9 @@ from tests.retargets import ONE, TWO, a_retargeting
 from port_hook_cli.text.secret import Secret
 from tests.tracing import KilledAtLine
 
-lines = KilledAtLine("retarget/flow.py", "retarget/journal.py", "files/own_files.py", "port_api/client.py")
+lines = KilledAtLine(
+    "retarget/flow.py", "retarget/journal.py", "files/own_files.py", "port_api/client.py", "port_api/connection.py"
+)
 
 async def listen(name):
     async with a_retargeting(os.environ["PORT_API_URL"], Path.home(), client_id=os.environ["PORT_CLIENT_ID"],
