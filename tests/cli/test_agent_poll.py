@@ -218,7 +218,7 @@ def test_secret_that_a_run_repeats_is_still_masked_in_a_crash_report(
     [
         (("--poll", "--send"), "so a running execution agent does not get them"),
         (("--poll", "--send", "--take-over"), "needs confirmation, but there is no terminal"),
-        (("--poll", "--take-over"), "No run is claimed without --poll and --send"),
+        (("--poll", "--take-over"), "No run is claimed without --poll and --send, so --take-over has no effect"),
         (("--kafka", "--send", "--take-over"), "No run is claimed without --poll and --send"),
         (("--poll", "--yes"), "There is no question without --take-over"),
         (("--poll", "--kafka"), "--kafka and --poll exclude each other"),

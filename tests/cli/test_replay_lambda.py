@@ -10,6 +10,7 @@ import sys
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -103,7 +104,10 @@ def test_event_is_that_of_a_function_url(run: Run) -> None:
         event, binary = map(json.loads, runtime.events)
     assert (event["version"], event["rawPath"], event["rawQueryString"]) == ("2.0", "/hook", "a=1&b=2")
     assert event["queryStringParameters"] == {"a": "1", "b": "2"}
-    assert event["requestContext"]["http"]["method"] == "POST"
+    context = event["requestContext"]
+    assert context["http"]["method"] == "POST"
+    moment = datetime.strptime(context["time"], "%d/%b/%Y:%H:%M:%S %z")
+    assert moment.timestamp() == context["timeEpoch"] // 1000
     assert event["headers"]["host"] == urlsplit(url).netloc
     signed = list(event["headers"].items())
     now = float(event["headers"]["x-port-timestamp"])

@@ -256,13 +256,10 @@ def test_input_node_waits_and_then_follows_the_selected_outlet(renderer: Rendere
     document["connections"][1]["sourceOutletIdentifier"] = "approve"
     waiting = walked(document, renderer, Outside())
     assert waiting.result is None
-    output = {"selectedOutlet": {"identifier": "approve"}, "responses": []}
-    answered = Outside(
-        resolutions={"do": Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, output=output), outlet="approve")}
-    )
-    run = asyncio.run(walk(waiting, renderer, answered))
+    run = asyncio.run(walk(waiting, renderer, Outside(resolutions={"do": Resolution.chosen("approve")})))
     assert [each.node for each in run.node_runs] == ["start", "do", "after"]
-    assert run.node_runs[1].output == output
+    responses = [{"buttonIdentifier": "approve", "inputs": {}}]
+    assert run.node_runs[1].output == {"selectedOutlet": {"identifier": "approve"}, "responses": responses}
 
 
 def test_a_node_with_a_given_output_does_not_run(renderer: Renderer) -> None:

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from port_hook_cli.invocations.models import Headers, Invocation, Response
-from port_hook_cli.invocations.view import format_time
 
 FUNCTION_FAILED = 502
 """The status that a function URL returns if the function raises an exception."""
 
 _JSON = Headers((("content-type", "application/json"),))
 _STATUSES = range(100, 1000)
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class NotAnAnswer(ValueError):
@@ -51,7 +52,7 @@ def lambda_event(invocation: Invocation, url: str) -> dict[str, Any]:
             "requestId": invocation.id,
             "routeKey": "$default",
             "stage": "$default",
-            "time": format_time(invocation.received_at),
+            "time": _clf_time(invocation.received_at),
             "timeEpoch": int(invocation.received_at * 1000),
         },
         "body": body,
@@ -59,6 +60,12 @@ def lambda_event(invocation: Invocation, url: str) -> dict[str, Any]:
     }
     query = _joined(Headers(tuple(parse_qsl(parts.query, keep_blank_values=True))), lower=False)
     return {**event, "queryStringParameters": query} if query else event
+
+
+def _clf_time(epoch_s: float) -> str:
+    """Return a time as in web servers' logs, `12/Mar/2020:19:03:58 +0000`. `strftime` would use the user's language."""
+    at = datetime.fromtimestamp(epoch_s, UTC)
+    return f"{at:%d}/{_MONTHS[at.month - 1]}/{at:%Y:%H:%M:%S} +0000"
 
 
 def read_answer(content: bytes) -> Response:

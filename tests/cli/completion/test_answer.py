@@ -137,6 +137,7 @@ def test_actions_and_webhook_nodes_come_from_files_and_captures(here: Path) -> N
     assert set(offered("trigger --route=o")) == {"--route=one="}
     files = {"actions/one.json", "more.json#two", "more.json#three", "workflows/flow.json", "four.yaml", "flow.yml"}
     assert set(offered("trigger ")) == files | names
+    assert (offered("trigger ")["more.json#two"], offered("trigger ")["flow.yml"]) == ("action two", "workflow yflow")
     assert set(offered("captures --action ")) == {"create_vm"}
 
 
