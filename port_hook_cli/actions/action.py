@@ -151,7 +151,8 @@ def definitions_in(document: Any, noun: str) -> list[Any]:
     Port's API returns `{"ok": true, "action": …}` and `{"ok": true, "actions": […]}`. `noun` is `action`, `workflow` or
     `blueprint`.
     """
-    listed = document.get(f"{noun}s") if isinstance(document, Mapping) else document
+    is_response = isinstance(document, Mapping) and not _FIELDS & document.keys()
+    listed = document.get(f"{noun}s") if is_response else document
     return [unwrapped(each, noun) for each in (listed if isinstance(listed, list) else [document])]
 
 

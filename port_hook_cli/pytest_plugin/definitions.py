@@ -23,8 +23,9 @@ def load_action(source: ActionSource, folders: Sequence[Path]) -> Mapping[str, A
     does not exist, or if it has several actions and `#` does not select one.
     """
     if isinstance(source, Mapping):
-        webhook_action(source)
-        return source
+        action: Mapping[str, Any] = unwrapped(source, "action")
+        webhook_action(action)
+        return action
     name, mark, identifier = str(source).rpartition("#")
     path = Path(name if mark else identifier)
     if isinstance(source, str) and path.suffix.lower() not in _SUFFIXES:
@@ -43,10 +44,11 @@ def load_action(source: ActionSource, folders: Sequence[Path]) -> Mapping[str, A
 def load_blueprint(source: ActionSource, folders: Sequence[Path]) -> Mapping[str, Any]:
     """Return the document of a blueprint. A relative path is searched in all `folders`. Raises UsageError."""
     if isinstance(source, Mapping):
+        blueprint: Mapping[str, Any] = unwrapped(source, "blueprint")
         required = ("identifier", "schema")
-        if fault := find_fault(source, BLUEPRINT, required=required, others=True, name_of="the blueprint"):
+        if fault := find_fault(blueprint, BLUEPRINT, required=required, others=True, name_of="the blueprint"):
             raise UsageError(f"{fault[0].upper()}{fault[1:]}.")
-        return source
+        return blueprint
     file = find_file(Path(source), folders)
     documents = read_blueprints([file])
     if len(documents) != 1:

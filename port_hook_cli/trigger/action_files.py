@@ -128,7 +128,7 @@ async def find_action(
             return (
                 workflow if source.file is not None else replace(workflow, is_in_port=True, version=_version(document))
             )
-        picked = document if source.file is None else pick_action(document, source.identifier)
+        picked = document if source.file is None else pick_action(_definitions(document), source.identifier)
         if is_version1(picked):
             picked = converted(picked)
             say(note(printable(CONVERTED.format(picked.get("identifier")))))
@@ -152,7 +152,10 @@ def _pick_workflow(document: Any, identifier: str | None) -> FoundWorkflow | Non
 
 
 def _read_directory(name: str, runtime: Runtime) -> list[Any]:
-    """Return all actions in the JSON and YAML files of a directory, by file name. Raises UsageError if it has none."""
+    """Return the definitions in the JSON and YAML files of a directory, by file name.
+
+    Raises UsageError if it has no such file.
+    """
     files = documents_in(runtime.cwd / name)
     if not files:
         raise UsageError(f"The directory {name} contains no .json, .yaml or .yml file.", hint=_HINT)
@@ -160,8 +163,15 @@ def _read_directory(name: str, runtime: Runtime) -> list[Any]:
     for path in files:
         shown = str(PurePath(name) / path.name)
         document = read_document(read_input(shown, cwd=runtime.cwd, stdin=runtime.stdin), name=shown)
-        found += definitions_in(document, "action")
+        found += _definitions(document)
     return found
+
+
+def _definitions(document: Any) -> list[Any]:
+    """Return the actions and workflows in a document: one, an array of them, or a response of Port's API."""
+    if isinstance(document, Mapping) and isinstance(document.get("workflows"), list):
+        return definitions_in(document, "workflow")
+    return definitions_in(document, "action")
 
 
 def read_object(

@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.actions.action import ActionKind, BadAction, converted, is_version1, pick_action, read_action
+from port_hook_cli.actions.action import (
+    ActionKind,
+    BadAction,
+    converted,
+    definitions_in,
+    is_version1,
+    pick_action,
+    read_action,
+)
 from port_hook_cli.actions.samples import create_vm_action
 
 AUTOMATION: dict[str, Any] = {
@@ -91,6 +99,13 @@ def test_pick_action_lists_the_actions_when_the_identifier_is_missing_or_wrong(
 ) -> None:
     with pytest.raises(BadAction, match=words):
         pick_action(document, identifier)
+
+
+@pytest.mark.parametrize("listed", [[], [{"identifier": "other"}]])
+@pytest.mark.parametrize("noun", ["action", "workflow", "blueprint"])
+def test_a_definition_with_the_key_of_a_response_is_the_definition(noun: str, listed: list[Any]) -> None:
+    document = {"identifier": "a", noun: {"identifier": "b"}, f"{noun}s": listed}
+    assert definitions_in(document, noun) == [document]
 
 
 OLD: dict[str, Any] = {

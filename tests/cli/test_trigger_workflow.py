@@ -50,6 +50,18 @@ def test_trigger_sends_the_nodes_of_a_workflow_in_order(run: Run, backend: Backe
     assert result.err == "note: `permissions` are not checked here; Port checks them\n"
 
 
+@pytest.mark.parametrize("name", ["w.json#deploy_service", "./#deploy_service"])
+def test_trigger_finds_a_workflow_in_a_list_that_ports_api_returned(
+    run: Run, folder: Path, backend: Backend, name: str
+) -> None:
+    deploy = json.loads(Path(DEPLOY).read_text("utf-8"))
+    save(folder, {"ok": True, "workflows": [deploy, {**deploy, "identifier": "other"}]})
+    assert run("trigger", name, "--to", backend.url, *INPUTS, env=ENV).code == 0
+    assert backend.paths == ["/builds/check", "/deploy"]
+    result = run("trigger", name.partition("#")[0], "--to", backend.url, *INPUTS, env=ENV)
+    assert (result.code, "has 2 actions: deploy_service, other" in result.err) == (ExitCode.USAGE, True)
+
+
 def test_trigger_exits_1_when_a_node_fails(run: Run, backend: Backend) -> None:
     backend.status = 503
     result = run("trigger", DEPLOY, "--to", backend.url, *INPUTS, env=ENV)

@@ -129,6 +129,12 @@ class TestSandbox:
             assert save(properties={"cpu": 1}, relations={"owner": "a"}) == (201, "")
         assert port_sandbox.entities["vm", "dev"]["relations"] == {"owner": "a"}
 
+    def test_definitions_may_be_responses_of_ports_api(self, port_sandbox: PortSandbox) -> None:
+        assert port_sandbox.add_action({"ok": True, "action": SCALE}) == "scale"
+        assert port_sandbox.actions["scale"]["invocationMethod"] == SCALE["invocationMethod"]
+        blueprint = {"identifier": "disk", "schema": {"properties": {}}}
+        assert port_sandbox.add_blueprint({"ok": True, "blueprint": blueprint}) == "disk"
+
     @pytest.mark.parametrize("blueprint", [{"identifier": "vm"}, "missing.json"])
     def test_add_blueprint_refuses_what_is_not_a_blueprint(self, port_sandbox: PortSandbox, blueprint: Any) -> None:
         with pytest.raises(UsageError):
