@@ -29,6 +29,7 @@ from port_hook_cli.inspector.page_files import PageRoutes, json_response, refusa
 from port_hook_cli.inspector.parameters import read_query
 from port_hook_cli.inspector.sending import BadJson
 from port_hook_cli.javascript.paths import NoSuchValue
+from port_hook_cli.javascript.values import read_json
 
 HOST = "127.0.0.1"
 MAX_BODY = 16 * 1024 * 1024
@@ -278,8 +279,8 @@ class _Routes:
         async def handle(request: web.Request) -> web.StreamResponse:
             content = await request.read()
             try:
-                body = await asyncio.to_thread(json.loads, content) if content else {}
-            except (ValueError, RecursionError) as error:
+                body = await asyncio.to_thread(lambda: read_json(content.decode("utf-8-sig"))) if content else {}
+            except ValueError as error:
                 raise web.HTTPBadRequest(reason="The body is not JSON") from error
             if not isinstance(body, dict):
                 raise web.HTTPBadRequest(reason="The body is not a JSON object")

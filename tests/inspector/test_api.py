@@ -38,7 +38,7 @@ from port_hook_cli.signatures.signing import signed_message
 from port_hook_cli.text.remark import say_nothing
 from port_hook_cli.text.secret import Secret
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation, signed
-from tests.inspectors import beside_listener, keep, over_store
+from tests.inspectors import WITH_CHANGE, beside_listener, keep, over_store
 from tests.receivers import Seen
 from tests.sandboxes import a_sandbox, environ_of, sandbox_with
 from tests.servers import handler
@@ -313,9 +313,14 @@ async def test_changed_value_makes_the_same_body_as_replay_set(runtime: MakeRunt
     keep(store, [an_exchange(an_invocation(body))])
     with handler() as target:
         async with beside_listener(runtime(), store, forward_to=target.url) as client:
-            changes = {"/payload/cpu": 8, "/payload/tags": [1.0]}
-            await client.post(f"/api/captures/{an_invocation(body).id}/replay", {"set": changes})
-    edits = Edits(assignments=[Assignment.parse("payload.cpu=8"), Assignment.parse("payload.tags=[1.0]")])
+            changes = b'{"set": {"/payload/cpu": 1e400, "/payload/tags": [1.0, 12345678901234567890]}}'
+            address = f"/api/captures/{an_invocation(body).id}/replay"
+            response = await client.http.post(
+                address, content=changes, headers={**WITH_CHANGE, "content-type": "application/json"}
+            )
+            assert response.status_code == 200, response.text
+    texts = ("payload.cpu=1e400", "payload.tags=[1.0, 12345678901234567890]")
+    edits = Edits(assignments=[Assignment.parse(text) for text in texts])
     assert [request.body for request in target.requests] == [edits.apply(body)[0]]
 
 
