@@ -142,7 +142,8 @@ def pick_action(document: Any, identifier: str | None) -> Any:
     if len(listed) == 1:
         raise BadAction(f"has the action {names[0]}, not {identifier}")
     which = f"has {len(names)} actions, but not {identifier}" if identifier else f"has {len(names)} actions"
-    raise BadAction(f"{which}: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}")  # noqa: PLR2004 - a line
+    shown = ", ".join([*names[:20], *("…" for _ in names[20:21])])
+    raise BadAction(f"{which}: {shown}" if shown else which)
 
 
 def definitions_in(document: Any, noun: str) -> list[Any]:

@@ -90,7 +90,8 @@ def test_pick_action_needs_no_identifier_when_there_is_one_action() -> None:
     [
         ([create_vm_action(), AUTOMATION], None, "has 2 actions: create_vm, tell"),
         ([create_vm_action(), AUTOMATION], "no", "has 2 actions, but not no: create_vm, tell"),
-        ([], None, "has 0 actions"),
+        ([], None, "^has 0 actions$"),
+        ([{"identifier": str(each)} for each in range(21)], "no", "has 21 actions, but not no: 0, 1, .*, 19, …$"),
         (AUTOMATION, "no", "has the action tell, not no"),
     ],
 )
