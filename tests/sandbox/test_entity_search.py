@@ -93,6 +93,7 @@ async def test_search_finds_the_entities_that_match(client: httpx.AsyncClient, q
         ({"combinator": "and", "rules": [rule("$createdAt", ">", "2026")]}, "does not store $createdAt"),
         ({"combinator": "and", "rules": [rule("at", "between", {"preset": "today"})]}, "does not support presets"),
         ({"combinator": "and", "rules": [rule("x", "in", "a")]}, "body/rules/0/value must be array"),
+        ({"combinator": "and", "rules": [rule("x", "beginsWith", 1)]}, "body/rules/0/value must be string"),
         ({"combinator": "and", "rules": [{"operator": "=", "value": 1}]}, "body/rules/0/property"),
         (
             {

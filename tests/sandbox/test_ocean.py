@@ -103,7 +103,7 @@ async def test_integration_saves_its_mapping_its_state_and_its_cursors(client: h
     path = "/v1/integration/mine/cursor"
     assert (await client.get(path, **place)).json()["cursor"] is None
     assert (await refusal(client.put(path, json=cursor, **place)))[0] == 404
-    assert (await client.post(path, json=cursor, **place)).status_code == 200
+    assert (await client.post(path, json=cursor, **place)).json()["cursor"] == cursor
     assert (await client.put(path, json={"primary": "later"}, **place)).status_code == 200
     assert (await client.get(path, **place)).json()["cursor"] == {"primary": "later"}
     assert (await client.get("/v1/integration/provision-enabled")).json()["integrations"] == []

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.captures.comparison import MAX_CHANGES, JsonBody, compare, compare_bodies, differences
-from port_hook_cli.invocations.models import Response
+from port_hook_cli.invocations.models import Response, Status, Verdict
+from port_hook_cli.signatures.causes import RESERIALIZED_JS, WRONG_SECRET
 from tests.factories import a_body, an_exchange, an_invocation
 
 scalars = st.one_of(
@@ -145,3 +146,12 @@ def test_bodies_that_are_not_json_are_compared_by_size() -> None:
     found = compare(an_exchange(), an_exchange(an_invocation(b"\xff")))
     assert found["note"].startswith("The bodies were not compared as JSON: not UTF-8")
     assert len(found["body"]) == 1
+
+
+def test_verdicts_and_all_their_causes_are_compared() -> None:
+    verdict = Verdict(status=Status.INVALID, causes=(WRONG_SECRET, RESERIALIZED_JS))
+    changed = compare(an_exchange(verdict=Verdict(status=Status.VALID)), an_exchange(verdict=verdict))["facts"]
+    assert [(change["path"], change["before"], change["after"]) for change in changed] == [
+        ("verdict", "valid", "invalid"),
+        ("causes", None, "wrong-secret, reserialized-js"),
+    ]
