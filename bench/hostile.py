@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from bench.measuring import row
 from bench.receiving import resident_mib
 from bench.servers import listening
-from port_hook_cli.invocations.models import Headers, Invocation
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Invocation
 from port_hook_cli.listener.reader import Reader
 from port_hook_cli.signatures.signing import signed_headers
 from port_hook_cli.text.secret import Secret

@@ -54,7 +54,8 @@ def trigger(requests: int = 200, rounds: int = 5) -> None:
 async def trigger_medians(url: str, requests: int, rounds: int) -> dict[str, float]:
     from port_hook_cli.actions.action import read_action
     from port_hook_cli.http.client import HttpClient
-    from port_hook_cli.invocations.models import Headers, Invocation
+    from port_hook_cli.invocations.headers import Headers
+    from port_hook_cli.invocations.models import Invocation
     from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
     from port_hook_cli.text.secret import Secret
     from port_hook_cli.trigger.open_invoker import invoking

@@ -64,7 +64,8 @@ async def _in_a_sandbox(document: dict[str, Any], state: Path) -> float:
 
 async def _requests(urls: list[str]) -> float:
     from port_hook_cli.http.client import HttpClient
-    from port_hook_cli.invocations.models import Headers, Invocation
+    from port_hook_cli.invocations.headers import Headers
+    from port_hook_cli.invocations.models import Invocation
     from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
     from port_hook_cli.text.secret import Secret
 

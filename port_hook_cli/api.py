@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, Unpack, run
 
 from port_hook_cli.actions.templates import UNDEFINED
 from port_hook_cli.errors import PortHookError, UsageError
-from port_hook_cli.invocations.models import Cause, Delivery, Exchange, Headers, Status, Verdict
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Cause, Delivery, Exchange, Status, Verdict
 from port_hook_cli.javascript.stringify import stringify
 from port_hook_cli.runtime import Runtime, silent_runtime
 from port_hook_cli.signatures.signing import Signer, TimestampUnit, signed_headers

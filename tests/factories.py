@@ -7,7 +7,8 @@ import time
 from typing import Any
 
 from port_hook_cli.actions.samples import create_vm
-from port_hook_cli.invocations.models import Exchange, Headers, Invocation, Status, Verdict
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Exchange, Invocation, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.signatures.signing import signed_headers
 from port_hook_cli.text.secret import Secret

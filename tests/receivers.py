@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from port_hook_cli.invocations.models import Exchange, Headers, Invocation, Response
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Exchange, Invocation, Response
 from port_hook_cli.invocations.source import Receive, SourceContext
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.server import HttpSource

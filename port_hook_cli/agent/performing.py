@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from port_hook_cli.errors import PortApiError, UsageError
 from port_hook_cli.http.client import HttpClient
-from port_hook_cli.invocations.models import Delivery, Headers, Invocation
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.invocations.targets import is_on_this_machine, target_url
 from port_hook_cli.prediction.calls import AgentCall, AgentOutcome

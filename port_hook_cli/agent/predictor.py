@@ -15,7 +15,8 @@ from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.engines.encryption import open_aes_gcm
 from port_hook_cli.errors import UsageError
 from port_hook_cli.files.user_files import read_input
-from port_hook_cli.invocations.models import Headers, MessageOrigin
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import MessageOrigin
 from port_hook_cli.invocations.payload import content_type_of
 from port_hook_cli.javascript.nesting import nests_too_deep
 from port_hook_cli.port_api.settings import Settings

@@ -40,7 +40,8 @@ from port_hook_cli.assistant.tool import (
 from port_hook_cli.captures.documents.request_file import SavedRequest, explain, from_exchange
 from port_hook_cli.captures.store.finder import CaptureUse, Finder, open_body_filter
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
+from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.invocations.statuses import Expectation
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from port_hook_cli.captures.database.conditions import lower_ascii
 from port_hook_cli.captures.documents.capture_file import capture_summary
 from port_hook_cli.captures.view.exchange import fate_of_stored, what_it_is
-from port_hook_cli.invocations.headers import mask_headers
-from port_hook_cli.invocations.models import SIGNATURE_HEADER, Delivery, Exchange, Headers, Invocation, Response
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, Headers, mask_headers
+from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Response
 from port_hook_cli.javascript.nesting import nests_too_deep
 from port_hook_cli.signatures.view import verdict_record
 from port_hook_cli.text.safe import field_text, printable_json, shorten

@@ -9,7 +9,8 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.models import Exchange, Headers
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.javascript.paths import MAX_POINTER, Append, JsonPath, escaped, short_text
 from port_hook_cli.text.safe import brief

@@ -18,7 +18,8 @@ import typer
 
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import command
-from port_hook_cli.invocations.models import Exchange, Headers, Invocation
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Exchange, Invocation
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.runtime import Runtime
 

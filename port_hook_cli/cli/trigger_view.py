@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.captures.view.exchange import payload_lines, what_it_is
+from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.hints import TRIGGER_OPTIONS, delivery_hints
-from port_hook_cli.invocations.models import Delivery, Headers
+from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.statuses import format_status
 from port_hook_cli.invocations.view import MOST_OF_A_URL, bytes_text, status_style

@@ -17,7 +17,8 @@ from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.settings_file import PROJECT_FILE
 from port_hook_cli.files.user_files import read_input
-from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Status, Verdict
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
+from port_hook_cli.invocations.models import Exchange, Status, Verdict
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
 from port_hook_cli.signatures.view import verdict_record, verdict_view

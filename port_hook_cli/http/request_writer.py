@@ -7,7 +7,8 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from port_hook_cli.http.failures import UnsendableRequest
-from port_hook_cli.invocations.models import Headers, Invocation
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Invocation
 from port_hook_cli.invocations.targets import request_target
 
 _PORTS = {"http": 80, "https": 443}

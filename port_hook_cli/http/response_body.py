@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 
 from port_hook_cli.http.failures import ResponseTooLarge, UnreadableResponse, body_too_large
-from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.headers import Headers
 
 SHOWN_BYTES = 64 * 1024
 """How much of a body is kept if it is only shown; the rest is read and dropped."""

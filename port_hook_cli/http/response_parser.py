@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from port_hook_cli.http.failures import ResponseTooLarge, UnreadableResponse, head_too_large, too_many_interim
-from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.headers import Headers
 
 MAX_HEAD_BYTES = 256 * 1024
 """The most bytes that a response may have besides its body: heads, chunk extensions and trailers."""

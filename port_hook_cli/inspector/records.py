@@ -12,12 +12,10 @@ from port_hook_cli.captures.exports.formats import EXPORT_FORMATS
 from port_hook_cli.captures.index.capture_index import Listed
 from port_hook_cli.captures.index.counting import Histogram, Spans
 from port_hook_cli.captures.view.exchange import fate_of_stored, simulated_text, what_it_is
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
 from port_hook_cli.invocations.models import (
-    SIGNATURE_HEADER,
-    TIMESTAMP_HEADER,
     Delivery,
     Exchange,
-    Headers,
     Kind,
     MessageOrigin,
     Payload,

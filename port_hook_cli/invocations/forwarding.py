@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from port_hook_cli.invocations.models import Headers, Invocation
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Invocation
 
 HOP_BY_HOP = frozenset(
     {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.headers import Headers
 
 _REQUEST_LINE = re.compile(rb"(?P<method>[!#$%&'*+.^_`|~0-9A-Za-z-]+) +(?P<target>\S+) +HTTP/\d(\.\d)?[ \t]*")
 # Compiled when they are first used: most files are payloads.

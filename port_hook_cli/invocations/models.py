@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from port_hook_cli.invocations.headers import SIGNATURE_HEADER as SIGNATURE_HEADER  # noqa: PLC0414 - a re-export
-from port_hook_cli.invocations.headers import TIMESTAMP_HEADER as TIMESTAMP_HEADER  # noqa: PLC0414 - a re-export
-from port_hook_cli.invocations.headers import Headers as Headers  # noqa: PLC0414 - a re-export
+from port_hook_cli.invocations.headers import Headers
 
 
 class Truncation(NamedTuple):

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from port_hook_cli.invocations.models import EventChange, Headers, Kind, Payload
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import EventChange, Kind, Payload
 from port_hook_cli.javascript.nesting import has_too_many_values
 
 # Port does not document the length of a workflow node run's id. Longer texts are not treated as ids.

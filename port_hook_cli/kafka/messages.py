@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from threading import Condition
 
-from port_hook_cli.invocations.models import LATEST_TIMESTAMP_MS, Headers, MessageOrigin
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import LATEST_TIMESTAMP_MS, MessageOrigin
 from port_hook_cli.kafka.client import TIMESTAMP_NOT_AVAILABLE, Message
 from port_hook_cli.kafka.connection import TopicPart
 from port_hook_cli.signatures.signing import headers_in

@@ -13,7 +13,8 @@ from aiohttp.http_parser import HttpRequestParser
 from port_hook_cli.http.request_parser import RequestParser
 from port_hook_cli.http.servers import Room
 from port_hook_cli.invocations.forwarding import fields_with_length
-from port_hook_cli.invocations.models import Headers, Response
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Response
 from port_hook_cli.invocations.statuses import reason_phrase
 from port_hook_cli.listener import responses
 

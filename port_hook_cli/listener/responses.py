@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from port_hook_cli.http.web_pages import Foreign
-from port_hook_cli.invocations.models import Delivery, Headers, Response, Status, Verdict
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery, Response, Status, Verdict
 
 _JSON = Headers((("content-type", "application/json"),))
 ReadFile = Callable[[str], bytes]

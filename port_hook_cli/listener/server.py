@@ -19,7 +19,8 @@ from port_hook_cli.errors import ListenError, StoreError
 from port_hook_cli.heap import return_freed_memory
 from port_hook_cli.http.servers import affordable_connections, describe_owner, disabled_logger, stop_accepting
 from port_hook_cli.http.web_pages import Foreign, find_foreign
-from port_hook_cli.invocations.models import Headers, Invocation, Response
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Invocation, Response
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.invocations.targets import is_below, is_loopback
 from port_hook_cli.listener import responses

@@ -16,7 +16,8 @@ from port_hook_cli.captures.store.writer import StoreWriter
 from port_hook_cli.errors import RenderError, StoreError, UsageError
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.http.limits import MAX_RESPONSE_BYTES
-from port_hook_cli.invocations.models import SIGNATURE_HEADER, Headers, Invocation, Response
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, Headers
+from port_hook_cli.invocations.models import Invocation, Response
 from port_hook_cli.invocations.source import MessageLog, OpenSource, Source, SourceContext
 from port_hook_cli.invocations.statuses import Expectation
 from port_hook_cli.invocations.targets import http_url, may_be_on_this_machine

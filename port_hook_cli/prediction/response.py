@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.statuses import reason_phrase
 from port_hook_cli.prediction.wire import AgentFault
 from port_hook_cli.text.secret import Secret

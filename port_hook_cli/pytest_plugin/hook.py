@@ -8,7 +8,8 @@ from typing import Any, Unpack
 
 from port_hook_cli import api
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.models import Delivery, Headers
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.targets import path_and_query
 from port_hook_cli.pytest_plugin.definitions import ActionSource, load_workflow, names_a_node

@@ -13,7 +13,8 @@ from typing import Any, TypedDict
 from port_hook_cli.actions.action import ActionKind, webhook_action
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.errors import TargetError, UsageError
-from port_hook_cli.invocations.models import Delivery, Headers, Invocation
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.targets import is_on_this_machine, parse_target, path_and_query
 from port_hook_cli.pytest_plugin.runs import BackendResponse, PortRequest
 from port_hook_cli.pytest_plugin.world import World

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.forwarding import HOP_BY_HOP
-from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Delivery, Headers, Invocation, Kind
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
+from port_hook_cli.invocations.models import Delivery, Invocation, Kind
 from port_hook_cli.invocations.payload import is_run_id, read_payload
 from port_hook_cli.invocations.targets import target_url
 from port_hook_cli.replay.sources import ReplaySource, contradiction

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from port_hook_cli.captures.exports.lambda_event import NotAnAnswer, lambda_event, read_answer
 from port_hook_cli.errors import UsageError
 from port_hook_cli.heap import tune_heap
-from port_hook_cli.invocations.models import Delivery, Headers, Invocation
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.targets import target_url
 from port_hook_cli.replay.rewriting import NOT_KEPT, KeptReplay, ReadyReplay, SentReplay, announced_runs
 

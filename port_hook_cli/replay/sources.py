@@ -10,8 +10,9 @@ from typing import Any
 
 from port_hook_cli.captures.documents.exchange_fields import require_whole
 from port_hook_cli.errors import PortApiError, StoreError
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, Headers
 from port_hook_cli.invocations.http_text import RawRequest
-from port_hook_cli.invocations.models import SIGNATURE_HEADER, Delivery, Exchange, Headers, Invocation, Status, Verdict
+from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.targets import BadTarget, is_on_this_machine, parse_target, path_and_query
 from port_hook_cli.javascript.stringify import NotJson, stringify

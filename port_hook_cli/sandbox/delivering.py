@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from port_hook_cli.errors import PortHookError
+from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.hints import SECONDS_HINT
-from port_hook_cli.invocations.models import Delivery, Headers, Invocation
+from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.targets import is_on_this_machine, masked_url, sendable_url
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.javascript.nesting import nests_too_deep

@@ -12,7 +12,8 @@ from port_hook_cli.actions.action import KAFKA, WEBHOOK
 from port_hook_cli.actions.kafka_messages import agent_message
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.http.response_body import SHOWN_BYTES
-from port_hook_cli.invocations.models import Delivery, Headers, Invocation
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.targets import path_and_query, sendable_url
 from port_hook_cli.kafka.connection import CHANGE_LOG_SUFFIX, RUNS_SUFFIX
 from port_hook_cli.runs.updates import is_node_run

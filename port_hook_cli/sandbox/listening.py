@@ -13,7 +13,7 @@ from aiohttp import web
 from port_hook_cli.errors import ListenError
 from port_hook_cli.http.servers import affordable_connections, describe_owner, disabled_logger, limited, stop_accepting
 from port_hook_cli.http.web_pages import find_foreign
-from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.runs.updates import REQUEST_LIMIT
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, foreign, read_request, too_large

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TypeAlias
 
-from port_hook_cli.invocations.models import Cause, Headers
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Cause
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.budget import COMBINED_BYTES, MILLISECONDS_BODY_BYTES, Budget
 from port_hook_cli.signatures.forms import Form, byte_forms, json_forms, unwrap

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
-from port_hook_cli.invocations.models import Cause, Headers
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Cause
 from port_hook_cli.javascript.nesting import count_marks
 from port_hook_cli.javascript.stringify import NotJson, stringify
 from port_hook_cli.signatures import causes

@@ -8,7 +8,8 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Cause, Headers
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
+from port_hook_cli.invocations.models import Cause
 from port_hook_cli.signatures import causes
 
 MAX_CHARACTERS = 1_024

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from port_hook_cli.invocations.models import KAFKA_READING, SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers, Verdict
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
+from port_hook_cli.invocations.models import KAFKA_READING, Verdict
 from port_hook_cli.signatures.signing import RAW, headers_in
 from port_hook_cli.signatures.verification import (
     DEFAULT_TOLERANCE_S,

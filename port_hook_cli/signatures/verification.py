@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from hmac import compare_digest
 from typing import TYPE_CHECKING, NamedTuple
 
-from port_hook_cli.invocations.models import SIGNATURE_HEADER, Cause, Headers, Status, Verdict
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, Headers
+from port_hook_cli.invocations.models import Cause, Status, Verdict
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.headers import (
     MAX_TIMESTAMP_CHARACTERS,

@@ -6,7 +6,8 @@ from base64 import b64encode
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from port_hook_cli.invocations.models import KAFKA_READING, SIGNATURE_HEADER, TIMESTAMP_HEADER, Status, Verdict
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from port_hook_cli.invocations.models import KAFKA_READING, Status, Verdict
 from port_hook_cli.invocations.view import verdict_fields
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.safe import brief

@@ -13,7 +13,8 @@ from port_hook_cli.actions.action import ActionKind, PortAction
 from port_hook_cli.actions.request import RenderedRequest, is_url
 from port_hook_cli.actions.templates import JqError
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.models import Delivery, Headers, Invocation, Payload, Response
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery, Invocation, Payload, Response
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.targets import is_on_this_machine, path_and_query, sendable_url, target_url
 from port_hook_cli.invocations.view import format_time

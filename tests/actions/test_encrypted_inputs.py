@@ -20,7 +20,7 @@ from port_hook_cli.actions.encrypted_inputs import (
     with_decrypted,
 )
 from port_hook_cli.actions.encryption import Problem, Scheme
-from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.javascript.paths import MISSING, JsonPath
 from tests.factories import a_document

@@ -8,7 +8,8 @@ from port_hook_cli.actions.action import KAFKA, WEBHOOK, BadAction, read_action
 from port_hook_cli.actions.kafka_messages import agent_config, agent_message, agent_node_message, node_message
 from port_hook_cli.actions.request import RunContext, assemble_message, assemble_parts, request_template
 from port_hook_cli.actions.samples import create_vm_action
-from port_hook_cli.invocations.models import Headers, Kind
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Kind
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.javascript.values import write_json
 from tests.factories import RUN_ID

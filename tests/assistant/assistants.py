@@ -12,7 +12,8 @@ from port_hook_cli.assistant.catalog import offered_tools
 from port_hook_cli.assistant.server import ToolAnswer, call_tool
 from port_hook_cli.assistant.tool import Workspace
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.invocations.models import Exchange, Headers, Status
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.verification import verify_signature
 from tests.factories import SECRET

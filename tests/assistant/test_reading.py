@@ -10,16 +10,8 @@ from typing import Any
 import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.invocations.models import (
-    Delivery,
-    Exchange,
-    Headers,
-    MessageOrigin,
-    Response,
-    Status,
-    Truncation,
-    Verdict,
-)
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery, Exchange, MessageOrigin, Response, Status, Truncation, Verdict
 from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.causes import WRONG_SECRET

@@ -13,7 +13,8 @@ import pytest
 from port_hook_cli.assistant.sending import allowed_target
 from port_hook_cli.assistant.server import ToolAnswer
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.models import Headers, MessageOrigin, Status, Verdict
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import MessageOrigin, Status, Verdict
 from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import signed_message

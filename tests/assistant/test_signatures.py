@@ -14,7 +14,8 @@ import pytest
 from port_hook_cli.assistant.catalog import TOOLS
 from port_hook_cli.assistant.tool import AssistantTool
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.invocations.models import Delivery, Exchange, Headers, MessageOrigin, Response, Status, Verdict
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery, Exchange, MessageOrigin, Response, Status, Verdict
 from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import signed_message

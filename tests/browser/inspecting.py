@@ -17,7 +17,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.invocations.models import Delivery, Headers, Response
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery, Response
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.signatures.verification import UNCHECKED
 from port_hook_cli.text.secret import Secret

@@ -6,17 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from port_hook_cli.invocations.models import (
-    Cause,
-    Delivery,
-    Exchange,
-    Headers,
-    Invocation,
-    Response,
-    Simulated,
-    Status,
-    Verdict,
-)
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Cause, Delivery, Exchange, Invocation, Response, Simulated, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from tests.factories import a_body
 

@@ -8,7 +8,8 @@ import pytest
 
 from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.invocations.models import Headers, Response, Status, Verdict
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Response, Status, Verdict
 from tests.conftest import Run
 from tests.factories import a_body, a_document, an_exchange, an_invocation, signed
 from tests.hostile.terminals import HOSTILE, on_terminal

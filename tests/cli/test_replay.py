@@ -23,7 +23,8 @@ from aiohttp import web
 
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.invocations.models import Delivery, Headers, MessageOrigin, Status, Verdict
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery, MessageOrigin, Status, Verdict
 from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.signatures.messages import verify_received
 from port_hook_cli.signatures.signing import signed_message

@@ -19,7 +19,8 @@ import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.invocations.models import Delivery, Headers
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.signatures.verification import verify_signature
 from tests.conftest import Run
 from tests.factories import SECRET, a_body, an_exchange, an_invocation

@@ -17,7 +17,8 @@ from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.app import main
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Response, Status
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery, Exchange, Response, Status
 from port_hook_cli.runtime import Runtime
 from tests.conftest import Run
 from tests.factories import NOW, SECRET, a_body, an_exchange, an_invocation

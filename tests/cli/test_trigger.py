@@ -11,7 +11,8 @@ import pytest
 from port_hook_cli.actions.samples import create_vm, create_vm_action
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.engines.encryption import decrypt_aes_gcm
-from port_hook_cli.invocations.models import Headers, Status
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Status
 from port_hook_cli.signatures.verification import verify_signature
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import httpx
 from aiohttp import web
 
-from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.headers import Headers
 from tests.servers import application
 
 _B = TypeVar("_B", bound="Backend")

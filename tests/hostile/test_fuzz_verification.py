@@ -11,7 +11,8 @@ from functools import partial
 
 import pytest
 
-from port_hook_cli.invocations.models import Headers, Status
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Status
 from port_hook_cli.signatures.verification import verify_signature, verify_without_diagnosis
 from port_hook_cli.text.secret import Secret
 from tests.hostile import oracle

@@ -14,7 +14,8 @@ from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.http.response_body import SHOWN_BYTES
-from port_hook_cli.invocations.models import Delivery, Headers
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery
 from tests.conftest import Run
 from tests.factories import SECRET, a_body, an_exchange, an_invocation, signed
 from tests.hostile.hostile_api import bomb, gzip_bomb, gzip_bomb_in_gzip

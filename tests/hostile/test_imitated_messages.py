@@ -14,7 +14,8 @@ from aiohttp import web
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.invocations.models import Delivery, Headers, Response
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery, Response
 from tests.factories import RUN_ID, SECRET, a_document, an_exchange, an_invocation, signed
 from tests.hostile.terminals import on_terminal
 from tests.prediction.worlds import SECRET as AGENT_SECRET

@@ -21,7 +21,8 @@ from port_hook_cli.captures.exports.formats import EXPORT_FORMATS
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.app import COMMANDS as CLI_COMMANDS
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
-from port_hook_cli.invocations.models import Cause, Delivery, Headers, Response, Status, Verdict
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Cause, Delivery, Response, Status, Verdict
 from port_hook_cli.text.safe import is_visible
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, a_document, an_exchange, an_invocation

@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.http.proxies import open_client, system_trust
 from port_hook_cli.http.response_body import SHOWN_BYTES
-from port_hook_cli.invocations.models import Delivery, Headers, Invocation
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery, Invocation
 from tests.factories import an_invocation
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"

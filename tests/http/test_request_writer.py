@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from port_hook_cli.http.failures import UnsendableRequest
 from port_hook_cli.http.request_writer import Origin, read_destination, write_request
-from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.headers import Headers
 from tests.any_texts import any_texts
 from tests.factories import an_invocation
 

@@ -18,16 +18,8 @@ from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.encryption import build_decrypter
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.inspector.port_side import graph
-from port_hook_cli.invocations.models import (
-    Delivery,
-    Exchange,
-    Headers,
-    MessageOrigin,
-    Response,
-    Simulated,
-    Status,
-    Verdict,
-)
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery, Exchange, MessageOrigin, Response, Simulated, Status, Verdict
 from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.replay.editing import Assignment, Edits

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.forwarding import fields_with_length, forwarded_headers, relayed_headers
-from port_hook_cli.invocations.models import Headers, Response
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Response
 from port_hook_cli.invocations.targets import BadTarget, is_below, join_target, parse_target, read_target
 from tests.factories import an_invocation
 

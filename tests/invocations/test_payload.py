@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from port_hook_cli.invocations.models import EventChange, Headers, Kind, Payload
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import EventChange, Kind, Payload
 from port_hook_cli.invocations.payload import find_changes, is_run_id, read_payload
 from tests.factories import RUN_ID, a_document
 from tests.json_values import json_values

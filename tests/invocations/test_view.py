@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.invocations.models import Headers, Payload
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Payload
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.view import body_text, bytes_text, value_text
 from tests.json_values import json_values

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from port_hook_cli.invocations.models import Exchange, Headers, Invocation, MessageOrigin, Response, Status
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Exchange, Invocation, MessageOrigin, Response, Status
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.listener.keys import KeyCommands

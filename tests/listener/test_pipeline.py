@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation, MessageOrigin, Response, Status
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, MessageOrigin, Response, Status
 from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.listener.observers import Observer

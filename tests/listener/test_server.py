@@ -9,7 +9,8 @@ from contextlib import suppress
 import pytest
 
 from port_hook_cli.errors import ListenError, StoreError
-from port_hook_cli.invocations.models import Headers, Invocation, Response
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Invocation, Response
 from port_hook_cli.listener.server import HttpSource
 from tests.receivers import FINE, World, a_context, receiving, request
 

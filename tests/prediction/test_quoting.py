@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.engines.agent_jq import AgentJq
-from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.prediction.message import AgentVersion
 from port_hook_cli.prediction.response import AgentResponse, quoted
 from port_hook_cli.prediction.wire import AgentFault

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from port_hook_cli.engines.agent_jq import AgentJq
-from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.prediction.calls import AgentCall
 from port_hook_cli.prediction.message import AgentTransport, AgentVersion
 from port_hook_cli.prediction.prediction import Prediction

@@ -16,7 +16,8 @@ import pytest
 
 from port_hook_cli.captures.documents.exchange_fields import truncate
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.invocations.models import Exchange, Headers, Status
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Exchange, Status
 from tests.factories import a_body, a_document, now_signed
 from tests.processes import Listener, running
 

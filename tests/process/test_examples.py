@@ -101,7 +101,7 @@ def test_the_node_handler_verifies_the_raw_bytes(run: Run, secret: str, status: 
 
 @pytest.mark.parametrize(("name", "action"), ACTIONS.items())
 def test_the_handlers_read_each_example_payload(name: str, action: str | None) -> None:
-    from port_hook_cli.invocations.models import Headers
+    from port_hook_cli.invocations.headers import Headers
     from port_hook_cli.invocations.payload import read_payload
 
     payload = read_payload((EXAMPLES / "payloads" / name).read_bytes(), Headers())

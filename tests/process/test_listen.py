@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.invocations.models import Headers, Simulated
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Simulated
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, a_body, a_document, now_signed
 from tests.processes import NO_TUNNEL, Listener, environment, listener

@@ -18,7 +18,7 @@ import pyte
 import pytest
 
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
-from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.headers import Headers
 from tests.factories import RUN_ID, SECRET, a_document, signed
 from tests.process.test_typed_keys import Terminal
 from tests.processes import Listener, environment

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.headers import Headers
 from tests.processes import Listener, listener
 
 BODY = b"x" * 10_000_000

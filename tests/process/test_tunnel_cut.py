@@ -27,7 +27,7 @@ import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.tunnels.keeper import no_tunnel_lines
 from tests.factories import a_body, a_document, now_signed
 from tests.processes import Listener, environment, listener, running, typed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.headers import Headers
 from tests.conftest import Run
 from tests.processes import Listener, listener
 

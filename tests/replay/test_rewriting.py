@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.models import Headers, Invocation
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Invocation
 from port_hook_cli.invocations.targets import target_url
 from port_hook_cli.replay.rewriting import (
     MASKED,

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.errors import PortApiError, PortHookError, StoreError
+from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.http_text import RawRequest
-from port_hook_cli.invocations.models import Cause, Headers, Status, Verdict
+from port_hook_cli.invocations.models import Cause, Status, Verdict
 from port_hook_cli.javascript.stringify import stringify
 from port_hook_cli.replay.sources import from_exchange, from_payload, from_request, from_run
 from tests.factories import RUN_ID, a_body, an_exchange, an_invocation

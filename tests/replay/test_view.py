@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
+from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.http_text import parse_request
-from port_hook_cli.invocations.models import Delivery, Headers
+from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.statuses import format_status
 from port_hook_cli.invocations.view import SHOWN_BYTES, delivery_lines, request_text
 from port_hook_cli.replay.tally import DeliveryTally, format_latencies, histogram_lines, tally_view

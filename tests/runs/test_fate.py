@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.invocations.models import Headers, Kind, Response
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Kind, Response
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.javascript.values import write_json
 from port_hook_cli.runs.fate import RunFate, command_end, run_fate

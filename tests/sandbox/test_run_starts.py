@@ -12,7 +12,8 @@ import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.errors import RenderError
-from port_hook_cli.invocations.models import Headers, Status
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Status
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.replay.sources import from_run
 from port_hook_cli.sandbox import RunEvent, Sandbox, SandboxRequest, Sending

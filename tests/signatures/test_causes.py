@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.invocations.models import KAFKA_READING, Cause, Headers, Status, Verdict
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import KAFKA_READING, Cause, Status, Verdict
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.budget import Budget
 from port_hook_cli.signatures.causes import CAUSES

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.javascript.stringify import MAX_DEPTH, stringify
 from port_hook_cli.signatures.budget import Budget
 from port_hook_cli.signatures.forms import (

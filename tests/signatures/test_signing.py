@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_hook_cli.javascript.stringify import stringify
 from port_hook_cli.signatures.signing import TimestampUnit, sign, signed_headers
 from port_hook_cli.text.secret import Secret

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Cause, Headers, Status, Verdict
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
+from port_hook_cli.invocations.models import Cause, Status, Verdict
 from port_hook_cli.javascript.stringify import stringify
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.budget import HASHED_BYTES, MILLISECONDS_BODY_BYTES, Budget

@@ -8,8 +8,7 @@ from urllib.parse import quote
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.invocations.headers import mask_headers
-from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.headers import Headers, mask_headers
 from port_hook_cli.text.secret import MASK, Masker, Secret
 
 # A copy of the package's list, so that a header missing there fails here.

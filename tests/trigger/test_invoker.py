@@ -17,7 +17,8 @@ from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.actions.samples import create_vm, create_vm_action
 from port_hook_cli.engines.encryption import decrypt_aes_gcm, decrypt_client_side
 from port_hook_cli.errors import RenderError, UsageError
-from port_hook_cli.invocations.models import Headers, Status
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Status
 from port_hook_cli.javascript.stringify import stringify
 from port_hook_cli.signatures.signing import signed_headers
 from port_hook_cli.signatures.verification import verify_signature

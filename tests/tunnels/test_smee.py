@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from port_hook_cli.errors import StoreError, TunnelError
-from port_hook_cli.invocations.models import Headers, Invocation, Response
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Invocation, Response
 from port_hook_cli.tunnels.protocol import Opening
 from port_hook_cli.tunnels.report import Connectivity, ProbeResult
 from port_hook_cli.tunnels.smee.channel import SmeeChannel, open_smee

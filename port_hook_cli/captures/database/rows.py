@@ -27,17 +27,8 @@ from port_hook_cli.captures.documents.exchange_fields import (
     read_text_or_bytes,
     truncate,
 )
-from port_hook_cli.invocations.headers import SECRET_HEADERS, mask_headers
-from port_hook_cli.invocations.models import (
-    SIGNATURE_HEADER,
-    Delivery,
-    Exchange,
-    Headers,
-    MessageOrigin,
-    Payload,
-    Response,
-    Status,
-)
+from port_hook_cli.invocations.headers import SECRET_HEADERS, SIGNATURE_HEADER, Headers, mask_headers
+from port_hook_cli.invocations.models import Delivery, Exchange, MessageOrigin, Payload, Response, Status
 from port_hook_cli.invocations.payload import read_payload
 
 RESPONSE_LIMIT = 64 * 1024

@@ -13,11 +13,11 @@ from dataclasses import replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from port_hook_cli.errors import StoreError
+from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import (
     LATEST_TIMESTAMP_MS,
     Cause,
     Delivery,
-    Headers,
     Invocation,
     MessageOrigin,
     Response,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from port_hook_cli.invocations.models import Exchange, Headers, Verdict
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Exchange, Verdict
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.signatures.causes import with_conflict
 from port_hook_cli.signatures.messages import verify_received

@@ -16,8 +16,8 @@ from urllib.parse import parse_qsl, urlsplit
 from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.captures.exports.lambda_event import lambda_event
 from port_hook_cli.captures.exports.postman import NOT_SENT, postman_collection
-from port_hook_cli.invocations.headers import mask_headers
-from port_hook_cli.invocations.models import Exchange, Headers, Invocation, Response
+from port_hook_cli.invocations.headers import Headers, mask_headers
+from port_hook_cli.invocations.models import Exchange, Invocation, Response
 from port_hook_cli.invocations.snippets import SignedRequest, format_curl, format_httpie, format_python, python_bytes
 from port_hook_cli.invocations.view import format_time, request_text
 

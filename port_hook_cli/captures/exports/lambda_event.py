@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from port_hook_cli.invocations.models import Headers, Invocation, Response
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Invocation, Response
 
 FUNCTION_FAILED = 502
 """The status that a function URL returns if the function raises an exception."""

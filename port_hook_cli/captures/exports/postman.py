@@ -13,7 +13,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.models import SIGNATURE_HEADER, TIMESTAMP_HEADER, Exchange, Headers, Invocation, Response
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
+from port_hook_cli.invocations.models import Exchange, Invocation, Response
 
 SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 

@@ -32,7 +32,8 @@ from port_hook_cli.captures.index.query import (
     match_expression,
 )
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.models import Exchange, Headers, Invocation, Payload, Status, Verdict
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Exchange, Invocation, Payload, Status, Verdict
 
 MAX_SPANS = 100_000
 MAX_MATCHES = 20_000

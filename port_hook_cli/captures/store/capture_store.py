@@ -24,7 +24,8 @@ from port_hook_cli.captures.database.rows import (
 from port_hook_cli.captures.documents.exchange_fields import LAST
 from port_hook_cli.captures.store import statements
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.models import SIGNATURE_HEADER, Exchange, Headers, MessageOrigin, Partition
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, Headers
+from port_hook_cli.invocations.models import Exchange, MessageOrigin, Partition
 from port_hook_cli.invocations.payload import is_run_id
 
 if TYPE_CHECKING:

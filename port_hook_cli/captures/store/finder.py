@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from port_hook_cli.captures.documents.exchange_fields import LAST, require_whole
 from port_hook_cli.errors import PortHookError, StoreError, UsageError
 from port_hook_cli.files.user_files import is_directory, read_input
-from port_hook_cli.invocations.models import Exchange, Headers, Invocation, Status, Verdict
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Exchange, Invocation, Status, Verdict
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.remark import Say, note
 from port_hook_cli.text.safe import brief, printable

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from port_hook_cli.captures.view.exchange import cause_lines, payload_lines, simulated_text, what_it_is
-from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Invocation, Kind, Payload, Verdict
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Kind, Payload, Verdict
 from port_hook_cli.invocations.view import body_text, bytes_text, format_time
 from port_hook_cli.text.durations import format_duration, format_latency
 from port_hook_cli.text.layout import labeled

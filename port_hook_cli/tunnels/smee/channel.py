@@ -19,7 +19,8 @@ from httpx_sse import ServerSentEvent
 
 from port_hook_cli.errors import StoreError, TunnelError
 from port_hook_cli.http.proxies import BadProxy, open_client, system_trust
-from port_hook_cli.invocations.models import Headers, Invocation
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Invocation
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.text.safe import brief
 from port_hook_cli.tunnels.protocol import Opening

@@ -17,7 +17,7 @@ from typing import TypeAlias
 from urllib.parse import urlencode
 
 from port_hook_cli.invocations.forwarding import relayed_headers
-from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.headers import Headers
 
 _PROBE = "port-hook-probe"
 _MAX_PROBE_BYTES = 512

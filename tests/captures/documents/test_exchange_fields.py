@@ -7,11 +7,11 @@ from typing import Any
 
 from port_hook_cli.captures.database.rows import CAPTURE_COLUMNS, capture_row, read_row
 from port_hook_cli.captures.documents.capture_file import to_capture
+from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import (
     Cause,
     Delivery,
     Exchange,
-    Headers,
     Invocation,
     MessageOrigin,
     Payload,

@@ -17,7 +17,8 @@ from jsonschema import Draft7Validator
 from port_hook_cli.captures.documents.request_file import capture_in
 from port_hook_cli.captures.exports.formats import EXPORT_FORMATS, Exported, find_export
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Response, Simulated
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery, Exchange, Response, Simulated
 from tests.captures.exports.export_schemas import HAR_1_2, POSTMAN_2_1
 from tests.factories import SECRET, a_body, an_exchange, an_invocation, signed
 from tests.installed import needs

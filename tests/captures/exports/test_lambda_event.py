@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from port_hook_cli.captures.exports.lambda_event import NotAnAnswer, lambda_event, read_answer
-from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.headers import Headers
 from tests.factories import an_invocation
 
 values = st.recursive(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.captures.exports.postman import postman_collection
-from port_hook_cli.invocations.models import Headers
+from port_hook_cli.invocations.headers import Headers
 from tests.factories import an_exchange, an_invocation
 
 texts = st.text('{}"\\a', max_size=8)

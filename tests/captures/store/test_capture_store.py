@@ -19,7 +19,8 @@ from port_hook_cli.captures.database.schema import migrate
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.captures.store.statements import StoreFilter
 from port_hook_cli.errors import StoreError, UsageError
-from port_hook_cli.invocations.models import Delivery, Exchange, Headers, Partition, Response, Status, Verdict
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery, Exchange, Partition, Response, Status, Verdict
 from tests.any_texts import any_texts
 from tests.captures.exchange_strategies import exchanges, outcomes
 from tests.databases import edit

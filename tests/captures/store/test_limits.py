@@ -13,7 +13,8 @@ import pytest
 from port_hook_cli.captures.documents.exchange_fields import REFUSED_BODY_LIMIT
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.models import Exchange, Headers, Status, Verdict
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Exchange, Status, Verdict
 from tests.factories import an_exchange, an_invocation
 
 MIB = 1024 * 1024

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from port_hook_cli.captures.documents.exchange_fields import truncate
 from port_hook_cli.captures.view.captures import COLUMNS, capture_lines, captures_lines, captures_table
+from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import (
     Cause,
     Delivery,
     Exchange,
-    Headers,
     MessageOrigin,
     Payload,
     Response,
