@@ -136,17 +136,20 @@ def capture_details(
 
 
 def masked(exchange: Exchange, masker: Masker) -> Exchange:
-    """Return a capture with secrets, signatures and the credentials in its header fields masked.
+    """Return a capture with secrets and signatures masked in its target, URL, header fields and bodies.
 
-    Anyone who gets a valid signature could send the request elsewhere. The verdict does not show which signatures are
-    valid: it may be planted, and another organization's signature is valid there. Secrets are masked before anything is
-    cut, because a part of a secret would not be found. `--keep-secrets` saves credentials in the store.
+    Credentials in its header fields are masked too. Anyone who gets a valid signature could send the request elsewhere.
+    The verdict does not show which signatures are valid: it may be planted, and another organization's signature is
+    valid there. All is masked before anything is cut or decoded, because a part of a secret, or a `+` that became a
+    space, would not be found. `--keep-secrets` saves credentials in the store.
     """
     invocation, delivery, response = exchange.invocation, exchange.delivery, exchange.response
+    if delivery is not None:
+        delivery = replace(_masked_part(delivery, masker), url=_shown(delivery.url, masker))
     return replace(
         exchange,
-        invocation=_masked_part(invocation, masker),
-        delivery=None if delivery is None else _masked_part(delivery, masker),
+        invocation=replace(_masked_part(invocation, masker), target=_shown(invocation.target, masker)),
+        delivery=delivery,
         response=None if response is None else _masked_part(response, masker),
     )
 
@@ -158,7 +161,7 @@ def has_text(exchange: Exchange, text: str, masker: Masker) -> bool:
     """
     invocation = masked(exchange, masker).invocation
     fields = json.dumps(list(invocation.headers), separators=(",", ":"))
-    places = (_shown(invocation.target, masker), fields, invocation.body.decode("utf-8", "replace"))
+    places = (invocation.target, fields, invocation.body.decode("utf-8", "replace"))
     return any(lower_ascii(text) in lower_ascii(place) for place in places)
 
 
@@ -267,9 +270,9 @@ def _headers(headers: Headers) -> dict[str, Any]:
 
 
 # `v1,` and the base64 of 32 bytes, with or without the `=` at its end, which anyone can add again. The punctuation may
-# be written with the escapes of JSON (once or twice) and of URLs.
-_DIGIT = r"(?:[A-Za-z0-9+/]|\\+/|\\+u002[bBfF]|%2[bBfF])"
-_SIGNATURE = rf"v1(?:,|\\+u002[cC]|%2[cC]){_DIGIT}{{43}}(?:=|\\+u003[dD]|%3[dD])?"
+# be written with the escapes of JSON and of URLs, once or several times.
+_DIGIT = r"(?:[A-Za-z0-9+/]|\\+/|\\+u002[bBfF]|%(?:25)*2[bBfF])"
+_SIGNATURE = rf"v1(?:,|\\+u002[cC]|%(?:25)*2[cC]){_DIGIT}{{43}}(?:=|\\+u003[dD]|%(?:25)*3[dD])?"
 # Any value of a header field inside JSON, as in a Kafka message.
 _MEMBER = r'("[xX]-[pP][oO][rR][tT]-[sS][iI][gG][nN][aA][tT][uU][rR][eE]"\s*:\s*)"(?:[^"\\]|\\.)*"'
 

@@ -8,11 +8,14 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from port_hook_cli.assistant.catalog import TOOLS
+from port_hook_cli.assistant.results import masked
 from port_hook_cli.assistant.tool import AssistantTool
+from port_hook_cli.captures.exports.formats import EXPORT_FORMATS, Exported
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Exchange, MessageOrigin, Response, Status, Verdict
@@ -20,7 +23,7 @@ from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import signed_message
 from port_hook_cli.signatures.verification import UNCHECKED
-from port_hook_cli.text.secret import Secret
+from port_hook_cli.text.secret import Masker, Secret
 from tests.assistant.assistants import Assistant, document, is_signed
 from tests.factories import NOW, SECRET, a_body, a_document, an_exchange, an_invocation, signed
 from tests.servers import handler
@@ -167,9 +170,10 @@ def test_signature_that_a_handler_repeats_is_not_shown(assistant: Assistant, wri
     echoed = written(a_signature(secret=secret))
     body = b'{"headers":{"other":"%s"},"filler":"%s"}' % (echoed.encode(), b"x" * 2000)
     fields = Headers((("x-echo", echoed),))
-    delivery = Delivery(url="http://127.0.0.1:1/", status=200, headers=fields, body=body)
-    response = Response(status=200, headers=fields, body=body)
-    assistant.save(an_exchange(an_invocation(id="a" * 12)), an_exchange(delivery=delivery, response=response))
+    invocation = an_invocation(target=f"/{echoed}?raw={echoed}&encoded={quote(a_signature(secret=secret), safe='')}")
+    delivery = Delivery(url=f"http://127.0.0.1:1{invocation.target}", status=200, headers=fields, body=body)
+    exchange = an_exchange(invocation, delivery=delivery, response=Response(status=200, headers=fields, body=body))
+    assistant.save(an_exchange(an_invocation(id="a" * 12)), exchange)
     shown = everything_shown(assistant)
     for part in ("handler_response", "response"):
         shown += json.dumps(assistant.document("show_capture", part=part))
@@ -177,6 +181,13 @@ def test_signature_that_a_handler_repeats_is_not_shown(assistant: Assistant, wri
     assert a_signature(secret=secret)[3:12] not in shown
     assert echoed[-12:] not in shown
     assert json.dumps(echoed[-12:])[1:-1] not in shown
+    digits = re.findall(r"[A-Za-z0-9]{6,}", a_signature(secret=secret))
+    assert not [run for run in digits if run in shown], "the tool has to use `masked`"
+    safe = masked(exchange, Masker(()))
+    for url in (safe.invocation.target, safe.delivery.url if safe.delivery else ""):
+        for row in EXPORT_FORMATS:  # some decode the query
+            text = row.write([Exported(safe, url)])
+            assert not [run for run in digits if run in text], f"`masked` leaves a signature to {row.name}"
 
 
 def _numbered(number: int) -> Secret:
