@@ -23,6 +23,7 @@ from port_hook_cli.invocations.snippets import (
 from port_hook_cli.text.safe import is_visible
 from tests.installed import each
 
+PROGRAMS = {"curl": "curl", "httpie": "http"}
 SHELLS = each("sh", "bash", "zsh", "busybox")
 WITHOUT_NUL = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 
@@ -111,8 +112,10 @@ def with_fields(*fields: tuple[str, str], method: str = "POST") -> SignedRequest
 
 @pytest.mark.parametrize("method", ["POST;echo out;", "`echo out`", "$(echo out)", "A|B", "-o", "A\nB"])
 def test_method_of_a_strange_store_is_one_word(method: str) -> None:
-    assert the_words(format_curl(with_fields(method=method)), "curl")[1] == method
-    assert the_words(format_httpie(with_fields(method=method)), "http")[0] == method
+    for row in SNIPPET_FORMATS:
+        if row.is_command:
+            assert row.name in PROGRAMS, f"add the program that {row.name} calls to PROGRAMS in this file"
+            assert method in the_words(row.write(with_fields(method=method)), PROGRAMS[row.name])
 
 
 @pytest.mark.parametrize(
@@ -121,8 +124,8 @@ def test_method_of_a_strange_store_is_one_word(method: str) -> None:
 )
 def test_field_that_http_cannot_send_is_left_out(name: str, value: str) -> None:
     request, plain = with_fields((name, value)), with_fields()
-    for write in (format_curl, format_httpie, format_python):
-        assert write(request) == write(plain)
+    for row in SNIPPET_FORMATS:
+        assert row.write(request) == row.write(plain), f"{row.name} has to leave the field out"
 
 
 @pytest.mark.parametrize("value", ["=1", "==1", "@/etc/hostname"])
@@ -151,9 +154,9 @@ def test_commands_send_no_content_type_of_their_own() -> None:
 @pytest.mark.parametrize("content", ["Zoë".encode(), b"Zo\xeb", b"\x80\xff"])
 def test_commands_send_the_bytes_of_a_value(content: bytes) -> None:
     request = with_fields(("x-name", content.decode("latin-1")))
-    for write, program in ((format_curl, "curl"), (format_httpie, "http")):
-        words = [word.encode("utf-8", "surrogateescape") for word in the_words(write(request), program)]
-        assert b"x-name: " + content in words
+    for name, program in PROGRAMS.items():
+        words = the_words(find_format(name).write(request), program)
+        assert b"x-name: " + content in [word.encode("utf-8", "surrogateescape") for word in words]
 
 
 def test_python_program_joins_repeated_fields() -> None:

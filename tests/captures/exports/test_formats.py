@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -15,10 +17,11 @@ import pytest
 from jsonschema import Draft7Validator
 
 from port_hook_cli.captures.documents.request_file import capture_in
-from port_hook_cli.captures.exports.formats import EXPORT_FORMATS, Exported, find_export
+from port_hook_cli.captures.exports.formats import EXPORT_FORMATS, Exported, ExportFormat, find_export
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Exchange, Response, Simulated
+from port_hook_cli.invocations.snippets import SNIPPET_FORMATS
 from tests.captures.exports.export_schemas import HAR_1_2, POSTMAN_2_1
 from tests.factories import SECRET, a_body, an_exchange, an_invocation, signed
 from tests.installed import needs
@@ -27,6 +30,7 @@ from tests.servers import Handler, handler
 
 BODY = a_body({"a": 'it\'s "quoted" $HOME `id` \\ \n é 日', "n": 9007199254740993})
 BINARY = bytes(range(256))
+Write = Callable[[str], str]
 
 
 NODE_POSTMAN = """
@@ -49,6 +53,7 @@ def test_each_format_has_its_name_and_the_ending_of_its_files() -> None:
     endings = {"curl": "sh", "httpie": "sh", "python": "py", "http": "http", "har": "har", "pytest": "py"}
     endings |= {"lambda": "json", "postman": "json", "capture": "json"}
     assert {each.name: each.ending for each in EXPORT_FORMATS} == endings, "list the format, and test what it writes"
+    assert {each.name for each in SNIPPET_FORMATS} <= endings.keys(), "add the format to EXPORT_FORMATS too"
 
 
 def an_example(body: bytes = BODY, *, status: int = 200) -> Exchange:
@@ -106,23 +111,48 @@ def test_httpie_command_sends_the_same_request(tmp_path: Path, body: bytes) -> N
         assert target.requests[0].value("x-json") == "=1"
 
 
-@needs("curl")
-@pytest.mark.parametrize("format_name", ["curl", "httpie"])
-def test_shell_command_runs_nothing_that_a_capture_names(tmp_path: Path, format_name: str) -> None:
-    trace = tmp_path / "trace"
-    headers = Headers((("@/etc/hostname", "1"), (f"x`touch {trace}`", "2"), ("x-a", f"$(touch {trace})")))
-    invocation = an_invocation(BODY, headers=headers, method=f"`touch\t{trace}`", target=f"/$(touch {trace})")
-    text = exported(format_name, an_exchange(invocation), f"http://127.0.0.1:1/$(touch {trace})")
-    program = tmp_path / ("http" if format_name == "httpie" else "curl")
-    program.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$0.arguments"\n')
-    program.chmod(0o700)
-    subprocess.run(
-        ["sh"], input=text, text=True, check=True, timeout=30, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    )
-    assert not trace.exists()
-    arguments = Path(f"{program}.arguments").read_text()
-    assert "@/etc/hostname" not in arguments
-    assert "x-a:" in arguments
+def a_hostile_exchange(text: str) -> Exchange:
+    """Return a capture whose every field has `text`."""
+    headers = Headers((("@/etc/hostname", "1"), (f"x{text}", "2"), ("x-a", "1"), ("x-b", text), ("content-type", text)))
+    body = a_body({"a": text, "action": text})
+    invocation = an_invocation(body, headers=headers, method=text, target=f"/{text}?{text}", id=text)
+    response = Response(status=200, headers=headers, body=text.encode())
+    return an_exchange(invocation, delivery=Delivery(url=f"http://h/{text}", error=text), response=response)
+
+
+def run_shell(write: Write, folder: Path) -> None:
+    """Run commands, with a stand-in for the programs that they call, which writes its arguments."""
+    trace, arguments = folder / "trace", folder / "arguments"
+    for program in ("curl", "http"):
+        (folder / program).write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {arguments}\n')
+        (folder / program).chmod(0o700)
+    environ = {"PATH": f"{folder}:{os.environ['PATH']}"}
+    for text in ("`X`", "$(X)", "';X;'", '";X;"', "\nX\n", "'\nX\n'", "|X #"):
+        hostile = text.replace("X", f"touch\t{trace}")
+        subprocess.run(["sh"], input=write(hostile), text=True, check=True, timeout=30, cwd=folder, env=environ)
+        assert not trace.exists(), f"the command runs {text}: write words with `shell_quoted` (invocations/snippets.py)"
+        assert "@/etc/hostname" not in arguments.read_text(), "leave out fields that HTTP cannot send"
+        assert "x-a:" in arguments.read_text()
+
+
+def read_python(write: Write, _: Path) -> None:
+    def shape(program: str) -> list[str]:
+        return [type(node).__name__ for node in ast.walk(ast.parse(program)) if not isinstance(node, ast.Constant)]
+
+    for text in ("'+x()+'", '"+x()+"', "\\'+x()#", '"""+x()+"""', '"""\nx()\n"""', "\nx()\n", "\\", "{x()}"):
+        assert shape(write(text)) == shape(write("harmless")), f"{text!r} becomes code: write it as `repr` does"
+
+
+# How a program is checked, by the ending of its file, and the endings of files that are not run.
+CHECKS = {"sh": run_shell, "py": read_python}
+DATA = {"http", "har", "json"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+@pytest.mark.parametrize("row", [row for row in EXPORT_FORMATS if row.ending not in DATA], ids=lambda row: row.name)
+def test_program_runs_nothing_that_a_capture_contains(tmp_path: Path, row: ExportFormat) -> None:
+    assert row.ending in CHECKS, f"add a check of .{row.ending} files to CHECKS in this file, or the ending to DATA"
+    CHECKS[row.ending](lambda text: row.write([Exported(a_hostile_exchange(text), f"http://h/{text}")]), tmp_path)
 
 
 @pytest.mark.parametrize("body", [BODY, BINARY], ids=["json", "binary"])
@@ -245,10 +275,13 @@ def test_http_message_is_the_request() -> None:
 
 
 def test_no_format_has_a_masked_field_in_the_clear() -> None:
-    example = an_example()
-    headers = example.invocation.headers.without("authorization").plus(("authorization", "Bearer canary"))
-    kept = an_exchange(an_invocation(BODY, headers=headers))
-    assert [row.name for row in EXPORT_FORMATS if "canary" in row.write([Exported(kept, "http://127.0.0.1:1/")])] == []
+    secret = [(name, "Bearer canary") for name in ("authorization", "cookie", "set-cookie")]
+    headers = signed(BODY).plus(*secret)
+    delivery = Delivery(url="http://127.0.0.1:1/", status=200, headers=headers)
+    response = Response(status=200, headers=headers)
+    kept = an_exchange(an_invocation(BODY, headers=headers), delivery=delivery, response=response)
+    shown = [row.name for row in EXPORT_FORMATS if "canary" in row.write([Exported(kept, "http://127.0.0.1:1/")])]
+    assert shown == [], "write the request and the responses of `_masked(exchange)`, or fields from `mask_headers`"
 
 
 @pytest.mark.parametrize("name", [row.name for row in EXPORT_FORMATS])
