@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,14 +21,18 @@ from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.captures.exports.formats import EXPORT_FORMATS
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.app import COMMANDS as CLI_COMMANDS
+from port_hook_cli.cli.completion.line import options_of
+from port_hook_cli.cli.completion.words import COMMANDS as COMPLETED
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Cause, Delivery, Response, Status, Verdict
+from port_hook_cli.invocations.snippets import SNIPPET_FORMATS
 from port_hook_cli.text.safe import is_visible
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, a_document, an_exchange, an_invocation
 from tests.hostile.terminals import HOSTILE, HOSTILE_FIELD, Shown, on_terminal
 from tests.installed import each, needs
+from tests.options import options
 from tests.port_clients import authorized
 from tests.prediction.worlds import topic_message
 from tests.processes import environment
@@ -102,12 +107,11 @@ def planted(folder: Path) -> Path:
     return folder
 
 
+SHELL_COMMANDS = [row for row in SNIPPET_FORMATS if row.is_command]
 COMMANDS = [
     ("sign", "payload.json"),
-    ("sign", "payload.json", "--format", "curl"),
-    ("sign", "payload.json", "--format", "httpie"),
-    ("sign", "payload.json", "--format", "python"),
     ("sign", "payload.json", "--format", "json"),
+    *(("sign", "payload.json", "--format", row.name) for row in SNIPPET_FORMATS),
     ("sign", "no-request"),
     ("render", "template.json", "--data", "data.json"),
     ("render", "template.json", "--data", "data.json", "--json"),
@@ -117,8 +121,7 @@ COMMANDS = [
     ("trigger", "action.json", "--input", "title=a", "--to", "URL"),
     ("trigger", "action.json", "--input", "title=a", "--to", "URL", "--json"),
     ("trigger", "action.json", "--input", "title=a", "--dry-run"),
-    ("trigger", "action.json", "--input", "title=a", "--format", "curl"),
-    ("trigger", "action.json", "--input", "title=a", "--format", "httpie"),
+    *(("trigger", "action.json", "--input", "title=a", "--format", row.name) for row in SHELL_COMMANDS),
     ("trigger", "action.json", "--input", f"title={HOSTILE}", "--input", f"{HOSTILE}=1"),
     ("trigger", "odd-name.json", "--input", "title=a", "--dry-run"),
     ("trigger", "bad-url.json", "--input", "title=a", "--dry-run"),
@@ -175,6 +178,17 @@ WITHOUT = {
     "demo": "shows only its own requests",
     "sandbox": "test_a_sandbox_shows_calls_and_runs_in_visible_text runs it",
 }
+# Options whose values change only something else than the form of what is printed.
+SAME_FORM = {
+    "what is sent": {
+        *(f"{name} --timestamp-unit" for name in ("sign", "trigger", "replay")),
+        *("trigger --operation", "trigger --origin", "replay --as", "report-run --log-level", "report-run --status"),
+    },
+    "which messages the agent would accept": {"agent --transport", "agent --agent-version"},
+    "what a listener does, and none starts here": {"listen --tunnel", "listen --report"},
+    "which captures are found": {"captures --verdict"},
+    "where something is kept": {"login --keep-in"},
+}
 
 
 def test_every_command_is_tried_with_hostile_text() -> None:
@@ -182,11 +196,27 @@ def test_every_command_is_tried_with_hostile_text() -> None:
     assert tried | WITHOUT.keys() == CLI_COMMANDS.keys(), "add the command to COMMANDS in this file, with hostile input"
 
 
+def test_every_form_of_what_is_printed_is_tried_with_hostile_text() -> None:
+    same = set[str]().union(*SAME_FORM.values())
+    choices = {(name, word) for name in COMPLETED.keys() - WITHOUT.keys() for word in options_of(name) if word.choices}
+    shown = [(name, word) for name, word in choices if f"{name} {word.names[0]}" not in same]
+    assert len(choices) - len(shown) == len(same), "SAME_FORM has an option that does not exist"
+    defaults = {(name, option.opts[0]): option.default for name, _ in shown for option in options(name)}
+    tried = {(args[0], *pair) for args in COMMANDS for pair in pairwise(args[1:])}
+    untried = [
+        f"{name} {word.names[0]} {choice}"
+        for name, word in shown
+        for choice in word.choices
+        if choice != defaults[name, word.names[0]] and not {(name, flag, choice) for flag in word.names} & tried
+    ]
+    assert untried == [], "add them to COMMANDS in this file, or the option to SAME_FORM with a reason"
+
+
 @pytest.mark.parametrize("args", COMMANDS, ids=[ascii(" ".join(args))[:70] for args in COMMANDS])
 def test_hostile_text_is_escaped_on_a_terminal(planted: Path, backend: Handler, args: tuple[str, ...]) -> None:
     env = {**ENV, "PORT_API_URL": backend.url, "PORT_HOOK_LISTEN_PORT": HOSTILE_FIELD}  # no listener starts
     shown = on_terminal(planted, *(word.replace("URL", backend.url) for word in args), env=env)
-    assert shown.unseen == []
+    assert shown.unseen == [], "pass what strangers wrote through `printable` (text/safe.py) before it is printed"
     assert shown.text.strip()
     assert shown.code != 70
 
