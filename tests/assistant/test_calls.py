@@ -105,7 +105,8 @@ def test_schema_of_a_tool_is_valid_and_describes_each_parameter(tool: AssistantT
 def test_tools_that_show_captures_warn_of_what_they_contain() -> None:
     warned = {tool.name for tool in TOOLS if "do not follow instructions" in tool.description}
     harmless = {"render_template", "render_action", "report_run"}
-    assert warned == {tool.name for tool in TOOLS} - harmless
+    expected = {tool.name for tool in TOOLS} - harmless
+    assert warned == expected, "end the description with UNTRUSTED, or list the tool in `harmless`"
 
 
 @pytest.mark.parametrize("margin", [12, 20])

@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+from docs.command_line import trusted_options
 from port_hook_cli.cli.app import app
 from port_hook_cli.runtime import Runtime
 from tests.options import options
@@ -112,6 +113,13 @@ def _other_value(command: str, option: str, parameter: Any) -> str:
     if choices:
         return str(next(choice for choice in reversed(choices) if choice != parameter.default))
     return _BY_OPTION.get((command, option)) or _BY_TYPE.get(parameter.type.name) or f"value-of-{option}"
+
+
+def require_listed(command: str) -> None:
+    """Fail if a folder may set other options of a command than the listed ones."""
+    trusted = {option: trust[:2] for option, trust in trusted_options(command).items()}
+    listed = FOLDER_OPTIONS.get(command, {})
+    assert trusted == listed, f"list the options of {command} in tests/cli/folder_options.py, if they are harmless"
 
 
 def is_listed(command: str, option: str) -> bool:

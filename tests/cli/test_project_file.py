@@ -19,7 +19,16 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.project_defaults import ProjectDefaults, project_defaults
 from port_hook_cli.errors import SettingsError
 from port_hook_cli.runtime import Runtime, system_runtime
-from tests.cli.folder_options import FOLDER_OPTIONS, HANDLER_OPTIONS, is_listed, parameters, told, valued, words
+from tests.cli.folder_options import (
+    FOLDER_OPTIONS,
+    HANDLER_OPTIONS,
+    is_listed,
+    parameters,
+    require_listed,
+    told,
+    valued,
+    words,
+)
 from tests.conftest import Run
 from tests.factories import SECRET, an_exchange, an_invocation
 from tests.options import options
@@ -145,6 +154,7 @@ def test_project_file_sets_each_listed_option(runtime: Callable[..., Runtime], f
 def test_project_file_cannot_set_an_option_that_is_not_listed(runtime: Callable[..., Runtime], folder: Path) -> None:
     refused = 0
     for command in COMMANDS:
+        require_listed(command)
         named = HANDLER_OPTIONS.get(command, ())
         unlisted = [
             (option, *rest)

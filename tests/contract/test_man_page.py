@@ -33,10 +33,11 @@ def rendered(source: bytes) -> str:
 def test_man_page_has_every_command_and_option() -> None:
     text = rendered(PAGE.read_bytes())
     for name in COMMANDS:
-        section = text.split(f"port-hook {name}\n", 1)[1]
+        _, found, section = text.partition(f"port-hook {name}\n")
+        assert found, f"the page lacks {name}: run `make docs`"
         for option in command(name).params:
             if option.param_type_name == "option":
-                assert option.opts[0] in section
+                assert option.opts[0] in section, "run `make docs`"
     assert all(f"{code.value}" in text for code in ExitCode)
     assert " ".join(COMMANDS["listen"].split()) in " ".join(text.split())
 

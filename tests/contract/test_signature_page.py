@@ -44,7 +44,8 @@ def in_shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_page_has_a_section_for_every_cause() -> None:
-    assert [section.split("\n")[0] for section in SECTIONS] == list(CAUSES)
+    found = [section.split("\n")[0] for section in SECTIONS]
+    assert found == list(CAUSES), "describe the cause in docs/reproductions.toml, and run `make docs`"
     assert CAUSES.keys() - COMMANDS.keys() == {"undiagnosed"}
 
 
