@@ -88,7 +88,7 @@ def _url(to: str) -> str:
 
 
 def _stamp(text: str, runtime: Runtime) -> str:
-    if not re.fullmatch(r"[0-9A-Za-z_.+-]+", text):
+    if not re.fullmatch(r"[0-9A-Za-z_.:+-]+", text):
         raise UsageError(f"--timestamp: {text!r} cannot be used as a header value.", hint="Give seconds since 1970.")
     if not text.isdecimal():
         tell(f"warning: Port sends digits as the timestamp; {text} will be refused by most handlers", runtime)

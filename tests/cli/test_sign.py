@@ -164,10 +164,11 @@ def test_sign_uses_the_current_time_in_the_requested_unit(run: Run) -> None:
     assert 0 <= int(milliseconds) / 1000 - int(seconds) < 60
 
 
-def test_sign_uses_an_unusual_timestamp_unchanged_and_prints_a_warning(run: Run) -> None:
-    result = run("sign", "-", "--timestamp", "1.7e9", stdin=b"{}", env=ENV)
-    assert sign(b"{}", SECRET, "1.7e9") in result.out
-    assert result.err.startswith("warning: Port sends digits as the timestamp; 1.7e9")
+@pytest.mark.parametrize("timestamp", ["1.7e9", "2023-11-14T22:13:20Z"])
+def test_sign_uses_an_unusual_timestamp_unchanged_and_prints_a_warning(run: Run, timestamp: str) -> None:
+    result = run("sign", "-", "--timestamp", timestamp, stdin=b"{}", env=ENV)
+    assert sign(b"{}", SECRET, timestamp) in result.out
+    assert result.err.startswith(f"warning: Port sends digits as the timestamp; {timestamp}")
 
 
 @pytest.mark.parametrize("timestamp", ["", "17\r\nx: y", "17 ", "=17", "1٣"])
