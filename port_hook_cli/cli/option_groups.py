@@ -15,9 +15,10 @@ or a field to one of its groups, and run `make docs`:
         ),
     ] = False
 
-`option` and `argument` take the settings of `typer.Option` and `typer.Argument`, and the fields of `Declaration`.
-`options.py` has the options of several commands; `also` adds rules to one of them. Contradictions that depend on values
-are calls of `refuse_contradictions`. A command whose help has groups takes a class for each, in the order of the help:
+Choices are an Enum, or `options.one_of` if a table has them. `option` and `argument` take the settings of
+`typer.Option` and `typer.Argument`, and the fields of `Declaration`. `options.py` has the options of several commands;
+`also` adds rules to one of them. Contradictions that depend on values are calls of `refuse_contradictions`. A command
+whose help has groups takes a class for each, in the order of the help:
 
     @option_group("Target")
     class ExampleTarget:
