@@ -79,8 +79,8 @@ def llms_page(told: Callable[[str], list[Cause]]) -> str:
 
 
 def _command(name: str) -> str:
-    if name not in EXAMPLES:
-        sys.exit(f"add an example of {name} to EXAMPLES in docs/llms.py")
+    if missing := [each for each in COMMANDS if each not in EXAMPLES]:
+        sys.exit(f"add examples of {', '.join(missing)} to EXAMPLES in docs/llms.py")
     return f"### {name}\n\n{load(name).help}\n\n```sh\n{EXAMPLES[name]}\n```"
 
 

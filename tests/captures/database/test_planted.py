@@ -291,7 +291,9 @@ WITHOUT = {
 def test_every_command_with_a_store_is_tried() -> None:
     reading = {name for name in COMMANDS for option in options(name) if "--store" in option.opts}
     tried = {command[0] for command in (*READING, *OTHERS)}
-    assert reading == tried | WITHOUT.keys(), "add the command to READING in this file"
+    assert reading == tried | WITHOUT.keys(), (
+        "add the command to READING in this file, with each option that reads more"
+    )
 
 
 # Runs every command that reads a store over one capture with a planted value, and prints by how many MiB that raised
