@@ -241,10 +241,16 @@ def _overlap(host: str, held: ipaddress.IPv4Address | ipaddress.IPv6Address) -> 
 
 def _holds(pid: int, sockets: set[str]) -> bool:
     """Return whether a process has one of these sockets open; False for another user's process."""
-    try:
-        return any(str(link.readlink()) in sockets for link in (_PROC / str(pid) / "fd").iterdir())
-    except OSError:
-        return False
+    with contextlib.suppress(OSError):
+        return any(_target(link) in sockets for link in (_PROC / str(pid) / "fd").iterdir())
+    return False
+
+
+def _target(link: Path) -> str:
+    """Return the file behind a link in /proc, "" if it was closed after the folder was read."""
+    with contextlib.suppress(OSError):
+        return str(link.readlink())
+    return ""
 
 
 def by_lsof(port: int, environ: Mapping[str, str]) -> str | None:

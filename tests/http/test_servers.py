@@ -54,6 +54,16 @@ def test_this_process_is_named_for_every_address_that_overlaps(host: str) -> Non
 
 
 @linux_only
+def test_this_process_is_named_although_it_closes_a_file_meanwhile() -> None:
+    low = os.open(os.devnull, os.O_RDONLY)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        os.close(low)  # reading the list of open files takes this number, and closes it before the links are read
+        described = describe_owner("127.0.0.1", server.getsockname()[1])
+    assert described is not None
+    assert described.endswith(f" (pid {os.getpid()})")
+
+
+@linux_only
 def test_a_listener_on_another_address_does_not_occupy_the_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert describe_owner("127.0.0.2", server.getsockname()[1]) is None
