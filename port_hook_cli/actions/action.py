@@ -123,7 +123,8 @@ def invoked_action(document: Any, *, methods: Sequence[str] = (WEBHOOK, KAFKA)) 
     try:
         return read_action(document, methods=methods)
     except BadAction as error:
-        identifier = document.get("identifier") if isinstance(document, Mapping) else None
+        action = unwrapped(document, "action")
+        identifier = action.get("identifier") if isinstance(action, Mapping) else None
         hint = _SENDS_NO_REQUEST if isinstance(error, OtherMethod) else "Fix the action."
         raise UsageError(f"The action {identifier or 'that was given'} {error}.", hint=hint) from error
 
