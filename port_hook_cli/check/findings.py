@@ -1,0 +1,127 @@
+"""What a check of a handler found, its counts, and the records of both."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from port_hook_cli.check.catalog import CheckGroup, HandlerCheck, Severity
+
+CHECK = "port-hook/check/1"
+
+
+class CheckStatus(StrEnum):
+    """The result of one check. NOT_OBSERVED means that the check cannot tell, and `seen` says why."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    WARNING = "warning"
+    INFORMATION = "information"
+    NOT_OBSERVED = "not-observed"
+
+
+_STATUSES = {
+    Severity.FAILURE: CheckStatus.FAILED,
+    Severity.WARNING: CheckStatus.WARNING,
+    Severity.INFORMATION: CheckStatus.INFORMATION,
+}
+
+
+class CheckFinding(NamedTuple):
+    """The result of one check.
+
+    `failure` is what the handler does wrong, after "the handler", and "" if nothing is wrong. `seen` is what happened,
+    as a clause, and `fix` is what to change. `captures` are the ids of the saved requests that prove it.
+    """
+
+    check: HandlerCheck
+    status: CheckStatus
+    seen: str
+    failure: str = ""
+    fix: str = ""
+    captures: tuple[str, ...] = ()
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the handler should be changed."""
+        return self.status in {CheckStatus.FAILED, CheckStatus.WARNING}
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The record of `check --json`."""
+        return {
+            "schema": CHECK,
+            "type": "check",
+            "group": str(self.check.group),
+            "check": self.check.slug,
+            "status": str(self.status),
+            "severity": str(self.check.severity),
+            "failure": self.failure or None,
+            "seen": self.seen,
+            "why": self.check.why if self.failure else None,
+            "fix": self.fix or None,
+            "captures": list(self.captures),
+        }
+
+
+def passed(check: HandlerCheck, seen: str) -> CheckFinding:
+    """Return a check that the handler passed."""
+    return CheckFinding(check, CheckStatus.PASSED, seen)
+
+
+def not_observed(check: HandlerCheck, reason: str) -> CheckFinding:
+    """Return a check that cannot tell, and why."""
+    return CheckFinding(check, CheckStatus.NOT_OBSERVED, reason)
+
+
+def found(
+    check: HandlerCheck, seen: str, *, severity: Severity | None = None, failure: str = "", fix: str = ""
+) -> CheckFinding:
+    """Return a check that the handler did not pass, with the check's own severity and texts unless others are given."""
+    status = _STATUSES[severity or check.severity]
+    gap = f" {check.gap}" if check.gap and not fix else ""
+    return CheckFinding(check, status, f"{seen}.{gap}" if gap else seen, failure or check.failure, fix or check.fix)
+
+
+class CheckReport(NamedTuple):
+    """What `check` found, in the order of the table, and how long it took. `sent` is the number of requests."""
+
+    findings: tuple[CheckFinding, ...]
+    duration_s: float
+    sent: int
+    output: bytes = b""
+
+    def count(self, status: CheckStatus) -> int:
+        """Return how many checks have this status."""
+        return sum(1 for finding in self.findings if finding.status is status)
+
+    def ok(self, *, strict: bool = False) -> bool:
+        """Return whether no check failed. With `strict`, a warning counts as a failure."""
+        return not any(
+            finding.status is CheckStatus.FAILED or (strict and finding.status is CheckStatus.WARNING)
+            for finding in self.findings
+        )
+
+    def of(self, group: CheckGroup) -> tuple[CheckFinding, ...]:
+        """Return the findings of a group."""
+        return tuple(finding for finding in self.findings if finding.check.group is group)
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """The number of checks by status, in the order of the statuses."""
+        counted = Counter(finding.status for finding in self.findings)
+        return {str(status): counted[status] for status in CheckStatus}
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The last record of `check --json`."""
+        return {
+            "schema": CHECK,
+            "type": "summary",
+            "checks": len(self.findings),
+            **{name.replace("-", "_"): count for name, count in self.counts.items()},
+            "requests": self.sent,
+            "duration_s": round(self.duration_s, 3),
+        }
