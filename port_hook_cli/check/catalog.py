@@ -45,7 +45,8 @@ class HandlerCheck(NamedTuple):
     """One check.
 
     `failure` is what a handler does that does not pass it, after "the handler". `request` is what is sent. `gap` says
-    where Port's documentation has the same mistake. `only` says for which requests the check exists, or "".
+    where Port's documentation has the same mistake. `only` says for which requests the check exists, or "". `starts` is
+    the number of requests that a correct handler accepts, each of which starts its work.
     """
 
     slug: str
@@ -58,6 +59,7 @@ class HandlerCheck(NamedTuple):
     fix: str
     gap: str = ""
     only: str = ""
+    starts: int = 0
 
 
 _S, _F, _R, _P = CheckGroup
@@ -86,6 +88,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected=_ACCEPTED,
         why="The handler refuses what Port sends.",
         fix=_RULE,
+        starts=1,
     ),
     HandlerCheck(
         slug="valid-milliseconds",
@@ -96,6 +99,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected=_ACCEPTED,
         why="Port documents seconds. Several backends that Port published expect milliseconds.",
         fix="Nothing has to change while Port sends seconds.",
+        starts=1,
     ),
     HandlerCheck(
         slug="valid-agent",
@@ -109,6 +113,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         fix="If the raw body does not match, also try `json.dumps(body, separators=(',', ':'))`.",
         gap="Port's documented Python verifier refuses these requests, too.",
         only="actions with `agent: true`",
+        starts=1,
     ),
     HandlerCheck(
         slug="no-signature",
@@ -262,6 +267,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected="a 4xx status for each, and the valid request is accepted",
         why=_CRASH,
         fix="Check that the signature has the form `v1,…` before you use it, and verify it before you read the body.",
+        starts=1,
     ),
     HandlerCheck(
         slug="method",
@@ -282,6 +288,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected=_ACCEPTED,
         why="Header names have no case. Proxies and HTTP/2 change it.",
         fix="Read headers through your framework, or compare their names in lower case.",
+        starts=1,
     ),
     HandlerCheck(
         slug="charset",
@@ -292,6 +299,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected=_ACCEPTED,
         why="Proxies and custom headers of an action can add the charset.",
         fix="Compare only the part of the content-type before `;`.",
+        starts=1,
     ),
     HandlerCheck(
         slug="size",
@@ -302,6 +310,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected="90 kB is accepted. 1 MB is accepted or gets 413",
         why="Payloads with an entity or with many inputs are large.",
         fix="Raise the limit of the body parser to 1 MB.",
+        starts=2,
     ),
     HandlerCheck(
         slug="at-once",
@@ -312,6 +321,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected="each is answered, and the valid request is accepted",
         why="An automation can start many runs together.",
         fix="Respond first, and do the work afterwards. Let requests wait for each other rather than refuse them.",
+        starts=21,
     ),
     HandlerCheck(
         slug="slow",
@@ -322,6 +332,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected="both are accepted",
         why="A request may arrive in several packets.",
         fix="Read until content-length bytes have arrived.",
+        starts=2,
     ),
     HandlerCheck(
         slug="cut-off",
@@ -332,6 +343,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected="the valid request is accepted",
         why=_CRASH,
         fix="Serve each request on its own, with a timeout for reading it.",
+        starts=1,
     ),
     HandlerCheck(
         slug="not-json",
@@ -383,6 +395,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected="one effect",
         why=_TWICE,
         fix=_ONCE,
+        starts=1,
     ),
     HandlerCheck(
         slug="same-run",
@@ -393,6 +406,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected="one effect",
         why=_TWICE,
         fix=_ONCE,
+        starts=1,
     ),
     HandlerCheck(
         slug="same-run-at-once",
@@ -403,6 +417,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected="one effect",
         why=_TWICE,
         fix="Remember the id of the run before the work begins, in one atomic step.",
+        starts=1,
     ),
     HandlerCheck(
         slug="ten-runs",
@@ -413,6 +428,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected="one report for each",
         why=_IN_PROGRESS,
         fix="Hold what belongs to a run in local variables, not in variables that all requests share.",
+        starts=10,
     ),
     HandlerCheck(
         slug="order",
@@ -423,6 +439,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected="one report for each",
         why="Requests overtake each other on the way.",
         fix="Compare each timestamp with the clock, not with the timestamp of an earlier request.",
+        starts=3,
     ),
     HandlerCheck(
         slug="terminal",
@@ -463,6 +480,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected="a report of FAILURE",
         why=_IN_PROGRESS,
         fix="Catch the errors of the work, and report FAILURE with a summary.",
+        starts=4,
     ),
     HandlerCheck(
         slug="sync-status",
@@ -474,6 +492,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         why="Port ends a synchronous run with the response: 2xx means SUCCESS.",
         fix="Respond with a 4xx or 5xx status if the work failed.",
         only="synchronous actions",
+        starts=4,
     ),
     HandlerCheck(
         slug="node-result",
@@ -490,6 +509,11 @@ CHECKS: tuple[HandlerCheck, ...] = (
 
 BY_SLUG = {check.slug: check for check in CHECKS}
 """The checks by their slugs, in the order of the table."""
+
+
+def slugs_of(*groups: CheckGroup) -> tuple[str, ...]:
+    """Return the slugs of the checks in these groups."""
+    return tuple(check.slug for check in CHECKS if check.group in groups)
 
 
 def selected(only: tuple[str, ...] = (), skip: tuple[str, ...] = ()) -> frozenset[str]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from port_hook_cli.check.catalog import CheckGroup, HandlerCheck, Severity
 
-CHECK = "port-hook/check/1"
+HANDLER_CHECK = "port-hook/handler-check/1"
 
 
 class CheckStatus(StrEnum):
@@ -52,7 +52,7 @@ class CheckFinding(NamedTuple):
     def record(self) -> dict[str, Any]:
         """The record of `check --json`."""
         return {
-            "schema": CHECK,
+            "schema": HANDLER_CHECK,
             "type": "check",
             "group": str(self.check.group),
             "check": self.check.slug,
@@ -118,7 +118,7 @@ class CheckReport(NamedTuple):
     def record(self) -> dict[str, Any]:
         """The last record of `check --json`."""
         return {
-            "schema": CHECK,
+            "schema": HANDLER_CHECK,
             "type": "summary",
             "checks": len(self.findings),
             **{name.replace("-", "_"): count for name, count in self.counts.items()},

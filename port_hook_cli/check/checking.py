@@ -1,0 +1,115 @@
+"""The verb: sends a handler the requests of the checks, and says which of its reactions are wrong.
+
+The order is from harmless to harmful: valid requests, repeats, forged requests, then what may crash a handler. The
+first two requests are the guard of all others: a valid request, and the same request badly signed. If the handler
+reacts to both in the same way, its verification or its path is wrong. If it accepts no valid request, a refusal proves
+nothing, so the checks that expect a refusal cannot tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+from port_hook_cli.check.catalog import BY_SLUG
+from port_hook_cli.check.exam import NEVER_ACCEPTED, HandlerExam, applicable, why_not_applicable
+from port_hook_cli.check.findings import CheckFinding, CheckReport, not_observed
+from port_hook_cli.check.form_checks import check_broken_requests, check_forms
+from port_hook_cli.check.probing import CheckLimits, CheckMeans, LeftHandler, Prober
+from port_hook_cli.check.run_checks import check_failures, check_repeats, check_reports
+from port_hook_cli.check.signature_checks import (
+    check_forgeries,
+    check_other_valid_requests,
+    check_survival,
+    check_unset_secret,
+)
+from port_hook_cli.check.subject import Subject
+from port_hook_cli.check.valid_request import check_valid
+
+OnFinding: TypeAlias = Callable[[CheckFinding], None]
+"""Called with each finding when it is settled, not in the order of the table."""
+
+_LIMITS = CheckLimits()
+
+
+class CheckPlan(NamedTuple):
+    """What is checked: the slugs that are wanted, and those that the user named, which are reported in any case."""
+
+    slugs: frozenset[str] = frozenset(BY_SLUG)
+    named: frozenset[str] = frozenset()
+    limits: CheckLimits = _LIMITS
+
+    def expected(self, subject: Subject, *, starts_handler: bool) -> frozenset[str]:
+        """Return the slugs of the checks that will be made."""
+        return self.slugs & applicable(subject, starts_handler=starts_handler)
+
+    def valid_requests(self, subject: Subject, *, starts_handler: bool) -> int:
+        """Return how many of the requests a correct handler accepts: each starts real work."""
+        slugs = self.expected(subject, starts_handler=starts_handler)
+        return 1 + sum(BY_SLUG[slug].starts for slug in slugs)
+
+
+async def check(
+    subject: Subject,
+    means: CheckMeans,
+    plan: CheckPlan,
+    on_finding: OnFinding = lambda _: None,
+    *,
+    original: str | None = None,
+) -> CheckReport:
+    """Check a handler and return what was found. It takes `plan.limits.within_s` seconds and a few more at most.
+
+    `original` is the id of the capture that the subject was made of. Never raises because of what a handler does.
+    """
+    began = asyncio.get_running_loop().time()
+    slugs = plan.expected(subject, starts_handler=means.backend is not None)
+    exam = HandlerExam(
+        prober=Prober(subject, means, plan.limits), slugs=slugs, on_finding=on_finding, original=original
+    )
+    try:
+        await _examine(exam)
+        exam.leave("it was not reached")
+    except LeftHandler as reason:
+        await _settle_death(exam)
+        exam.leave(str(reason))
+    finally:
+        exam.prober.close()
+    findings = (*exam.report(), *_not_applicable(plan, slugs))
+    order = list(BY_SLUG)
+    return CheckReport(
+        findings=tuple(sorted(findings, key=lambda finding: order.index(finding.check.slug))),
+        duration_s=asyncio.get_running_loop().time() - began,
+        sent=exam.prober.sent,
+        output=b"" if means.backend is None else means.backend.output(),
+    )
+
+
+async def _examine(exam: HandlerExam) -> None:
+    await check_valid(exam)
+    if exam.baseline is not None:
+        await check_other_valid_requests(exam)
+        await check_forms(exam)
+        await check_reports(exam)
+        await check_repeats(exam)
+        await check_failures(exam)
+    await check_forgeries(exam)
+    if exam.baseline is not None:
+        await check_broken_requests(exam)
+    await check_survival(exam)
+    if exam.baseline is not None:
+        await check_unset_secret(exam)
+    else:
+        exam.leave(NEVER_ACCEPTED)
+
+
+async def _settle_death(exam: HandlerExam) -> None:
+    """Name what ended the handler, if it ended before the check that is about that."""
+    deaths = exam.prober.deaths
+    if deaths:
+        await exam.fails("survives", deaths[0].seen, deaths)
+
+
+def _not_applicable(plan: CheckPlan, made: frozenset[str]) -> tuple[CheckFinding, ...]:
+    left_out = [BY_SLUG[slug] for slug in plan.named & plan.slugs - made]
+    return tuple(not_observed(each, why_not_applicable(each)) for each in left_out)

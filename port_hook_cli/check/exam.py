@@ -1,0 +1,168 @@
+"""What is known about a handler while it is checked, and the findings so far."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from port_hook_cli.check.catalog import BY_SLUG, CHECKS, HandlerCheck, Severity
+from port_hook_cli.check.findings import CheckFinding, found, not_observed, passed
+from port_hook_cli.check.probing import Prober
+from port_hook_cli.check.reactions import Probe, Reaction
+from port_hook_cli.check.subject import Subject
+
+NEVER_ACCEPTED = "no valid request was accepted, so a refusal proves nothing"
+NO_SANDBOX = "no sandbox is used, so what the handler reports cannot be seen"
+LIMITED = "the handler responded with 429"
+_MOST_HANGS = 2
+
+
+@dataclass(slots=True, kw_only=True)
+class HandlerExam:
+    """One check of one handler.
+
+    `baseline` is the valid request that the handler accepted first, and `mark` is the sandbox's last call before it.
+    `work_status` is the status of a valid request that the handler verified, although its work failed. `effects` counts
+    what the handler did in the sandbox for the baseline, and `duration_s` is how long that took. With `is_strict`, the
+    handler refuses fields that it does not know.
+    """
+
+    prober: Prober
+    slugs: frozenset[str]
+    on_finding: Callable[[CheckFinding], None]
+    original: str | None = None
+    control: Probe | None = None
+    baseline: Probe | None = None
+    work_status: int | None = None
+    is_strict: bool = False
+    mark: int = 0
+    effects: Counter[str] = field(default_factory=Counter)
+    has_ended: bool = False
+    duration_s: float = 0.0
+    findings: dict[str, CheckFinding] = field(default_factory=dict)
+    _saved_original: str | None = None
+
+    @property
+    def subject(self) -> Subject:
+        """The request under check."""
+        return self.prober.subject
+
+    def wants(self, *slugs: str) -> bool:
+        """Return whether one of the checks is wanted and not settled yet."""
+        return any(slug in self.slugs and slug not in self.findings for slug in slugs)
+
+    @property
+    def hangs_too_often(self) -> bool:
+        """Whether the handler did not respond to two requests, so that waiting for a third is a waste."""
+        return len(self.prober.hung) >= _MOST_HANGS
+
+    @property
+    def settling_s(self) -> float:
+        """How long to wait for what a handler does late, in seconds."""
+        return max(0.0, min(2.0, max(0.15, 1.5 * self.duration_s), self.prober.left_s))
+
+    @property
+    def knows_wrong_status(self) -> bool:
+        """Whether it is already known that the handler refuses requests with a status that is not 4xx."""
+        finding = self.findings.get("refusal-status")
+        return finding is not None and finding.is_wrong
+
+    def accepts(self, probe: Probe) -> None:
+        """Record a valid request that the handler accepted."""
+        self.baseline = self.baseline or probe
+
+    def is_accepted(self, probe: Probe) -> bool:
+        """Return whether the handler accepted a request, as far as its status and its effects tell."""
+        if self.work_status is not None:
+            return probe.delivery.status == self.work_status
+        return probe.is_accepted and not self._only_says_so(probe)
+
+    def _only_says_so(self, probe: Probe) -> bool:
+        """Return whether the body of a 2xx response says that the request was refused, unlike that of a valid one."""
+        assert self.baseline is not None
+        return probe.seems_refused and not self.baseline.seems_refused
+
+    def passes(self, slug: str, seen: str) -> None:
+        """Settle a check that the handler passed."""
+        self._settle(passed(BY_SLUG[slug], seen))
+
+    def cannot_tell(self, reason: str, *slugs: str) -> None:
+        """Settle checks that cannot tell."""
+        for slug in slugs:
+            self._settle(not_observed(BY_SLUG[slug], reason))
+
+    async def fails(
+        self,
+        slug: str,
+        seen: str,
+        probes: Iterable[Probe] = (),
+        *,
+        severity: Severity | None = None,
+        failure: str = "",
+        fix: str = "",
+    ) -> None:
+        """Settle a check that the handler did not pass, and save the requests that prove it."""
+        if slug not in self.slugs or slug in self.findings:
+            return
+        finding = found(BY_SLUG[slug], seen, severity=severity, failure=failure, fix=fix)
+        if finding.is_wrong:
+            captures = await self.prober.save(list(probes), await self._original())
+            finding = finding._replace(captures=captures)
+        self._settle(finding)
+
+    async def judge_acceptance(self, slug: str, probe: Probe) -> None:
+        """Settle a check that expects a valid request to be accepted."""
+        if probe.reaction is Reaction.LIMITED:
+            self.cannot_tell(LIMITED, slug)
+        elif probe.is_accepted:
+            self.passes(slug, probe.outcome)
+        else:
+            await self.fails(slug, probe.seen, [probe])
+
+    def leave(self, reason: str) -> None:
+        """Settle every other check: it cannot tell, because the examination ends here."""
+        self.cannot_tell(reason, *(check.slug for check in CHECKS if self.wants(check.slug)))
+
+    def report(self) -> tuple[CheckFinding, ...]:
+        """Return the findings in the order of the table."""
+        return tuple(self.findings[check.slug] for check in CHECKS if check.slug in self.findings)
+
+    async def _original(self) -> str | None:
+        """Return what saved probes are replays of: the source, or else the baseline, which is saved for that."""
+        if self.original is None and self._saved_original is None and self.baseline is not None:
+            saved = await self.prober.save([self.baseline], None)
+            self._saved_original = saved[0] if saved else None
+        return self.original or self._saved_original
+
+    def _settle(self, finding: CheckFinding) -> None:
+        slug = finding.check.slug
+        if slug in self.slugs and slug not in self.findings:
+            self.findings[slug] = finding
+            self.on_finding(finding)
+
+
+def applicable(subject: Subject, *, starts_handler: bool) -> frozenset[str]:
+    """Return the slugs of the checks that make sense for a request."""
+    left_out = {
+        "valid-agent": not subject.via_agent,
+        "secret-unset": not starts_handler,
+        "unknown-action": subject.of_unknown_action() is None,
+        "sync-status": not subject.synchronized,
+        "node-result": not subject.is_node,
+        **dict.fromkeys(("terminal", "failure-reported"), subject.synchronized),
+        **dict.fromkeys(("once", "after-work"), subject.synchronized),
+        **({"terminal": True} if subject.is_node else {}),
+    }
+    return frozenset(check.slug for check in CHECKS if not left_out.get(check.slug, False))
+
+
+def why_not_applicable(check: HandlerCheck) -> str:
+    """Return why a check that was asked for by name cannot be made."""
+    return f"it is for {check.only}" if check.only else "the response ends a synchronous run, and a report does not"
+
+
+def first_seen(probes: Sequence[Probe]) -> str:
+    """Return what the first of several probes got, and how many others there are."""
+    more = len(probes) - 1
+    return probes[0].seen + (f", and {more} more" if more > 0 else "")

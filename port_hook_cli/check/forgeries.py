@@ -1,0 +1,211 @@
+"""Requests that a handler must refuse, or may: signed in another way than Port signs, changed, old, or malformed."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from port_hook_cli.check.subject import changed_letter
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
+from port_hook_cli.invocations.models import Invocation
+from port_hook_cli.signatures.signing import VERSION, TimestampUnit, digest
+
+DEFAULT_SECRETS = ("undefined", "None", "null", "<CLIENT_SECRET>")
+"""The texts that programs and examples use in place of a secret."""
+
+_MINUTES_S = 600.0
+_RIGHT = 8
+
+
+class Signing(NamedTuple):
+    """How a probe is signed: the secret, the unit that the handler accepts, and the time in seconds."""
+
+    secret: str
+    unit: TimestampUnit
+    now: float
+
+    @property
+    def other_unit(self) -> TimestampUnit:
+        """The unit that the handler does not expect."""
+        seconds, milliseconds = TimestampUnit
+        return milliseconds if self.unit is seconds else seconds
+
+    def stamp(self, shift_s: float = 0.0, unit: TimestampUnit | None = None) -> str:
+        """Return the timestamp, `shift_s` seconds later."""
+        return (unit or self.unit).stamp(self.now + shift_s)
+
+    def value(self, body: bytes, stamp: str, secret: str | None = None) -> str:
+        """Return the signature of a body at a timestamp."""
+        return _encoded(digest(self.secret if secret is None else secret, stamp, body))
+
+
+class Forgery(NamedTuple):
+    """One request, and what it is, as a noun phrase."""
+
+    label: str
+    request: Invocation
+
+
+def with_signature(draft: Invocation, signature: str | None, stamp: str | None) -> Invocation:
+    """Return the request with these two header fields. None leaves a field out."""
+    fields = [(SIGNATURE_HEADER, signature), (TIMESTAMP_HEADER, stamp)]
+    present = tuple((name, value) for name, value in fields if value is not None)
+    return replace(draft, headers=Headers((*draft.headers, *present)))
+
+
+def valid(draft: Invocation, signing: Signing, *, shift_s: float = 0.0) -> Invocation:
+    """Return the request signed as Port signs it, `shift_s` seconds later."""
+    stamp = signing.stamp(shift_s)
+    return with_signature(draft, signing.value(draft.body, stamp), stamp)
+
+
+def badly_signed(draft: Invocation, signing: Signing) -> Invocation:
+    """Return the request with the signature of another secret."""
+    stamp = signing.stamp()
+    return with_signature(draft, signing.value(draft.body, stamp, f"not {signing.secret}"), stamp)
+
+
+def by_agent(draft: Invocation, signing: Signing) -> Invocation:
+    """Return the request as Port's execution agent sends it: the body with spaces, signed without them."""
+    document, stamp = json.loads(draft.body), signing.stamp()
+    signature = signing.value(json.dumps(document, separators=(",", ":")).encode(), stamp)
+    return with_signature(replace(draft, body=json.dumps(document).encode()), signature, stamp)
+
+
+def in_other_unit(draft: Invocation, signing: Signing, *, shift_s: float = 0.0) -> Invocation:
+    """Return the request signed with a timestamp in the other unit."""
+    stamp = signing.stamp(shift_s, signing.other_unit)
+    return with_signature(draft, signing.value(draft.body, stamp), stamp)
+
+
+def _no_signature(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
+    yield Forgery("a request without a signature", with_signature(draft, None, signing.stamp()))
+    yield Forgery("a request without a signature and a timestamp", with_signature(draft, None, None))
+
+
+def _no_timestamp(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
+    stamp = signing.stamp()
+    yield Forgery("a request without a timestamp", with_signature(draft, signing.value(draft.body, stamp), None))
+
+
+def _other_secret(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
+    yield Forgery("a request signed with another secret", badly_signed(draft, signing))
+
+
+def _of_secret(draft: Invocation, signing: Signing, secret: str) -> Invocation:
+    stamp = signing.stamp()
+    return with_signature(draft, signing.value(draft.body, stamp, secret), stamp)
+
+
+def _empty_secret(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
+    yield Forgery("a request signed with an empty secret", _of_secret(draft, signing, ""))
+
+
+def _default_secret(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
+    for secret in DEFAULT_SECRETS:
+        yield Forgery(f"a request signed with `{secret}`", _of_secret(draft, signing, secret))
+
+
+def _body_changed(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
+    changed = changed_letter(draft.body)
+    if changed is not None:
+        stamp = signing.stamp()
+        request = replace(draft, body=changed)
+        yield Forgery(
+            "a request whose body was changed", with_signature(request, signing.value(draft.body, stamp), stamp)
+        )
+
+
+def _timestamp_changed(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
+    signature = signing.value(draft.body, signing.stamp(-1.0))
+    yield Forgery("a request whose timestamp was changed", with_signature(draft, signature, signing.stamp()))
+
+
+def _body_only(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
+    import hmac
+
+    signature = _encoded(hmac.digest(signing.secret.encode("utf-8", "surrogatepass"), draft.body, "sha256"))
+    yield Forgery("a request signed without its timestamp", with_signature(draft, signature, signing.stamp()))
+
+
+def _prefix(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
+    stamp = signing.stamp()
+    version, _, mac = signing.value(draft.body, stamp).partition(",")
+    # Another letter, so that no character after the first eight is right by chance.
+    rest = "".join("A" if letter != "A" else "B" for letter in mac[_RIGHT:-1])
+    yield Forgery(
+        "a signature whose first 8 characters are right",
+        with_signature(draft, f"{version},{mac[:_RIGHT]}{rest}=", stamp),
+    )
+    yield Forgery(
+        "a signature that was cut after 8 characters", with_signature(draft, f"{version},{mac[:_RIGHT]}", stamp)
+    )
+
+
+def _empty_value(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
+    yield Forgery("the signature `v1,`", with_signature(draft, f"{VERSION},", signing.stamp()))
+
+
+def _old(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
+    yield Forgery("a request signed 10 minutes ago", valid(draft, signing, shift_s=-_MINUTES_S))
+    unit = "milliseconds" if signing.other_unit is TimestampUnit.MILLISECONDS else "seconds"
+    yield Forgery(
+        f"a request signed 10 minutes ago, with a timestamp in {unit},",
+        in_other_unit(draft, signing, shift_s=-_MINUTES_S),
+    )
+
+
+def _future(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
+    yield Forgery("a request signed 10 minutes ahead", valid(draft, signing, shift_s=_MINUTES_S))
+
+
+FORGERIES: Mapping[str, Callable[[Invocation, Signing], Iterator[Forgery]]] = {
+    "other-secret": _other_secret,
+    "empty-secret": _empty_secret,
+    "default-secret": _default_secret,
+    "body-changed": _body_changed,
+    "timestamp-changed": _timestamp_changed,
+    "body-only": _body_only,
+    "prefix": _prefix,
+    "old": _old,
+    "future": _future,
+    "empty-value": _empty_value,
+    "no-timestamp": _no_timestamp,
+    "no-signature": _no_signature,
+}
+"""The requests of each check, in the order in which they are sent: what may crash a handler comes last."""
+
+_MALFORMED = (("x", "x"), ("v1", "v1"), ("5,000 characters", "a" * 5_000), ("é", "é".encode().decode("latin-1")))
+
+
+def malformed(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
+    """Yield badly signed requests that may crash a handler."""
+    stamp = signing.stamp()
+    for name, signature in _MALFORMED:
+        label = f"the signature `{name}`" if " " not in name else f"a signature of {name}"
+        yield Forgery(label, with_signature(draft, signature, stamp))
+    for label, body in (
+        ("a body that is not UTF-8, badly signed,", b'{"text":"\xff\xfe"}'),
+        ("a body with 3,000 levels, badly signed,", b"[" * 3_000 + b"]" * 3_000),
+    ):
+        yield Forgery(label, badly_signed(replace(draft, body=body), signing))
+
+
+def unsigned(draft: Invocation, signing: Signing) -> Sequence[Forgery]:
+    """Return requests that a handler without a secret may accept."""
+    return (
+        *_no_signature(draft, signing),
+        Forgery("a request signed with an empty secret", _of_secret(draft, signing, "")),
+        *(
+            Forgery(f"a request signed with `{secret}`", _of_secret(draft, signing, secret))
+            for secret in DEFAULT_SECRETS[:3]
+        ),
+        Forgery("a request signed with another secret", badly_signed(draft, signing)),
+    )
+
+
+def _encoded(mac: bytes) -> str:
+    return f"{VERSION},{b64encode(mac).decode('ascii')}"

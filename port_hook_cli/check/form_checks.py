@@ -1,0 +1,168 @@
+"""The checks of the form: every request that Port can send is read, and broken ones get a response."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from port_hook_cli.check.catalog import Severity
+from port_hook_cli.check.exam import LIMITED, HandlerExam, first_seen
+from port_hook_cli.check.forgeries import valid
+from port_hook_cli.check.reactions import Probe, Reaction
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
+from port_hook_cli.invocations.models import Invocation
+from port_hook_cli.javascript.values import write_json
+
+_JSON = "application/json; charset=utf-8"
+_KB, _MB = 90_000, 1_000_000
+_TOO_LARGE = 413
+_TOGETHER = 20
+_IN_CAPITALS = {SIGNATURE_HEADER: SIGNATURE_HEADER.upper(), TIMESTAMP_HEADER: TIMESTAMP_HEADER.upper()}
+
+
+async def check_forms(exam: HandlerExam) -> None:
+    """Send valid requests in the forms in which they can arrive."""
+    assert exam.baseline is not None
+    exam.passes("method", f"{exam.subject.request.method} got {exam.baseline.outcome}")
+    await _check_headers(exam)
+    await _check_size(exam)
+    await _check_slow(exam)
+    await _check_together(exam)
+
+
+async def _check_headers(exam: HandlerExam) -> None:
+    prober = exam.prober
+    if exam.wants("header-case"):
+        run_id, draft = prober.draft("header-case")
+        request = valid(draft, prober.signing)
+        fields = tuple((_IN_CAPITALS.get(name, name), value) for name, value in request.headers)
+        request = replace(request, headers=Headers(fields))
+        probe = await prober.send("header-case", "a request with header names in capitals", request, run_id)
+        await exam.judge_acceptance("header-case", probe)
+    if exam.wants("charset"):
+        run_id, draft = prober.draft("charset")
+        fields = (*draft.headers.without("content-type"), ("content-type", _JSON))
+        request = valid(replace(draft, headers=Headers(fields)), prober.signing)
+        probe = await prober.send("charset", f"the content-type `{_JSON}`", request, run_id)
+        await exam.judge_acceptance("charset", probe)
+
+
+async def _check_size(exam: HandlerExam) -> None:
+    if not exam.wants("size"):
+        return
+    subject, prober = exam.subject, exam.prober
+    if exam.is_strict or subject.large(_KB) == subject.request.body:
+        exam.cannot_tell("the payload cannot be made larger: the handler refuses other fields", "size")
+        return
+    small = await prober.accept("size", "a body of 90 kB", body=subject.large(_KB))
+    if not small.is_accepted:
+        await exam.judge_acceptance("size", small)
+        return
+    large = await prober.accept("size", "a body of 1 MB", body=subject.large(_MB))
+    if large.is_accepted or large.delivery.status == _TOO_LARGE:
+        exam.passes("size", large.seen)
+    else:
+        await exam.fails("size", large.seen, [large], severity=Severity.INFORMATION)
+
+
+async def _check_slow(exam: HandlerExam) -> None:
+    prober = exam.prober
+    if not exam.wants("slow"):
+        return
+    run_id, draft = prober.draft("slow")
+    request = valid(draft, prober.signing)
+    probe = await prober.send("slow", "a request in pieces", request, run_id, how=prober.slowly)
+    if probe.is_accepted:
+        probe = await prober.accept("slow", "a valid request after a slow request")
+    await exam.judge_acceptance("slow", probe)
+
+
+async def _check_together(exam: HandlerExam) -> None:
+    if not exam.wants("at-once"):
+        return
+    works = [exam.prober.accept("at-once", "one of 20 requests that arrived together") for _ in range(_TOGETHER)]
+    probes = await exam.prober.together(works)
+    if any(probe.reaction is Reaction.LIMITED for probe in probes):
+        exam.cannot_tell(LIMITED, "at-once")
+        return
+    bad = [probe for probe in probes if not probe.is_accepted]
+    after = await exam.prober.accept("at-once", "a valid request after 20 that arrived together")
+    bad += [after] * (not after.is_accepted)
+    if bad:
+        await exam.fails("at-once", first_seen(bad), bad)
+    else:
+        exam.passes("at-once", f"{_TOGETHER} requests were accepted")
+
+
+async def check_broken_requests(exam: HandlerExam) -> None:
+    """Send well-signed requests that Port never sends, and a request that ends in the middle. They may do harm."""
+    for slug, bodies in _broken_bodies(exam).items():
+        if exam.wants(slug):
+            await _check_bodies(exam, slug, bodies)
+    await _check_disconnect(exam)
+
+
+def _broken_bodies(exam: HandlerExam) -> Mapping[str, Mapping[str, bytes]]:
+    subject = exam.subject
+    unknown = subject.of_unknown_action()
+    return {
+        "not-json": {"a body that is not JSON": b"not JSON", "a body that is cut off": subject.request.body[:-1]},
+        "not-object": {"the body `[]`": b"[]", "the body `null`": b"null", 'the body `"text"`': b'"text"'},
+        "fields": {"the body `{}`": b"{}", **dict(_with_nulls(subject.document))},
+        "unknown-action": {} if unknown is None else {"the payload of an unknown action": unknown},
+    }
+
+
+def _with_nulls(document: Any) -> Iterator[tuple[str, bytes]]:
+    """Yield the payload with null in place of its objects, and in place of the objects in them."""
+    if not isinstance(document, dict):
+        return
+    outer = {key: None if isinstance(value, dict) else value for key, value in document.items()}
+    inner = {
+        key: {name: None if isinstance(each, dict) else each for name, each in value.items()}
+        if isinstance(value, dict)
+        else value
+        for key, value in document.items()
+    }
+    for label, changed in (("null in place of each object", outer), ("null in place of each inner object", inner)):
+        if changed != document:
+            yield f"the payload with {label}", write_json(changed).encode("utf-8", "surrogatepass")
+
+
+async def _check_bodies(exam: HandlerExam, slug: str, bodies: Mapping[str, bytes]) -> None:
+    probes: list[Probe] = []
+    for label, body in bodies.items():
+        if exam.hangs_too_often:
+            break
+        probes.append(await exam.prober.accept(slug, label, body=body))
+    silent = [probe for probe in probes if not probe.has_response]
+    broken = [probe for probe in probes if probe.reaction is Reaction.FAILED]
+    if silent:
+        await exam.fails(slug, first_seen(silent), silent, severity=Severity.FAILURE)
+    elif broken:
+        await exam.fails(slug, first_seen(broken), broken)
+    elif len(probes) < len(bodies):
+        exam.cannot_tell("the handler did not respond to earlier requests", slug)
+    elif any(probe.reaction is Reaction.LIMITED for probe in probes):
+        exam.cannot_tell(LIMITED, slug)
+    else:
+        exam.passes(slug, _outcomes(probes))
+
+
+async def _check_disconnect(exam: HandlerExam) -> None:
+    if not exam.wants("cut-off"):
+        return
+    prober = exam.prober
+    run_id, draft = prober.draft("cut-off")
+    request: Invocation = valid(draft, prober.signing)
+    cut = await prober.send("cut-off", "half of a request", request, run_id, how=prober.partly)
+    after = await prober.accept("cut-off", "a valid request after a disconnect")
+    if after.is_accepted and not cut.died:
+        exam.passes("cut-off", after.seen)
+    else:
+        await exam.fails("cut-off", after.seen, [cut, after])
+
+
+def _outcomes(probes: Sequence[Probe]) -> str:
+    return ", ".join(dict.fromkeys(probe.outcome for probe in probes))

@@ -1,0 +1,284 @@
+"""Sends the requests of a check: each for a run of its own, within the limits of time and rate, and remembers them."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from port_hook_cli.check.forgeries import Signing, valid
+from port_hook_cli.check.reactions import Probe, Reaction
+from port_hook_cli.check.subject import Subject
+from port_hook_cli.invocations.models import Delivery, Invocation
+from port_hook_cli.runs.ids import make_run_id
+from port_hook_cli.signatures.signing import TimestampUnit
+from port_hook_cli.text.secret import Secret
+
+if TYPE_CHECKING:
+    from port_hook_cli.check.backend import Backend
+    from port_hook_cli.check.watching import SandboxWatch
+    from port_hook_cli.replay.sending import Keep
+
+TIME_UP = "the time was up (--within)"
+_QUICK_S = 0.05
+_SLOW_PAUSE_S = 0.6  # 100 requests a minute
+_MOST_HANGS = 2
+_LEAST_TIMEOUT_S = 2.0
+_PATIENCE = 20
+_RECOVERY_S = 1.0
+_LOOK_EVERY_S = 0.02
+_SAVED_OF_A_CHECK = 3
+
+
+class LeftHandler(Exception):
+    """The check ends early. The message says why, as a clause."""
+
+
+class ProbeClient(Protocol):
+    """What sends the requests: `http/client.py:HttpClient`."""
+
+    async def send(self, request: Invocation, url: str, /) -> Delivery:
+        """Send one request."""
+        ...
+
+    async def send_slowly(self, request: Invocation, url: str, /, *, pieces: int, pause_s: float) -> Delivery:
+        """Send one request in pieces."""
+        ...
+
+    async def send_partly(self, request: Invocation, url: str, /) -> Delivery | None:
+        """Send half of one request, and disconnect."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+class CheckMeans(NamedTuple):
+    """What a check works with.
+
+    `client` makes a client with a timeout in seconds. `watch` sees what the handler reports to the sandbox. `backend`
+    is the handler's process, if the check started it. `keep` saves a request that proves a finding. `now` returns
+    seconds since the epoch, and `new_id` a capture id.
+    """
+
+    client: Callable[[float], ProbeClient]
+    secret: Secret
+    now: Callable[[], float]
+    new_id: Callable[[], str]
+    client_id: str | None = None
+    other_secret: Secret | None = None
+    other_secret_place: str = ""
+    watch: SandboxWatch | None = None
+    backend: Backend | None = None
+    environ: Mapping[str, str] = {}
+    keep: Keep | None = None
+
+
+class CheckLimits(NamedTuple):
+    """How long a check may take in all, and how long it waits for one response, in seconds."""
+
+    within_s: float = 60.0
+    timeout_s: float = 5.0
+
+
+class Prober:
+    """Sends probes. `subject` is the request as the handler accepts it, so far as that is known; `unit` too."""
+
+    def __init__(self, subject: Subject, means: CheckMeans, limits: CheckLimits) -> None:
+        self.subject = subject
+        self.means = means
+        self.unit = TimestampUnit.SECONDS
+        self.sent = 0
+        self.deaths: list[Probe] = []
+        self.hung: list[Probe] = []
+        self._limits = limits
+        self._clock = asyncio.get_running_loop().time
+        self._deadline = self._clock() + limits.within_s
+        self._client = means.client(limits.timeout_s)
+        self._latencies_s: list[float] = []
+        self._next_at = 0.0
+        self._by_check: dict[str, list[Probe]] = defaultdict(list)
+
+    @property
+    def left_s(self) -> float:
+        """How many seconds are left."""
+        return self._deadline - self._clock()
+
+    @property
+    def signing(self) -> Signing:
+        """How probes are signed now."""
+        return Signing(self.means.secret.reveal(), self.unit, self.means.now())
+
+    def new_run_id(self) -> str:
+        """Return an id for another run."""
+        return make_run_id(secrets.choice, "wfnr_" if self.subject.is_node else "r_")
+
+    def draft(self, slug: str, *, body: bytes | None = None, run_id: str | None = None) -> tuple[str, Invocation]:
+        """Return a new run id, and an unsigned copy of the request for it."""
+        run_id = run_id or self.new_run_id()
+        return run_id, self.subject.fresh(run_id, slug, body=body)
+
+    async def accept(
+        self, slug: str, label: str, *, body: bytes | None = None, run_id: str | None = None, shift_s: float = 0.0
+    ) -> Probe:
+        """Send a valid request, signed `shift_s` seconds later."""
+        run_id, draft = self.draft(slug, body=body, run_id=run_id)
+        return await self.send(slug, label, valid(draft, self.signing, shift_s=shift_s), run_id)
+
+    async def send(
+        self,
+        slug: str,
+        label: str,
+        request: Invocation,
+        run_id: str,
+        *,
+        how: Callable[[Invocation, str], Awaitable[Delivery | None]] | None = None,
+        tells_sandbox: bool = True,
+    ) -> Probe:
+        """Send one request, and return it with its outcome. Raises LeftHandler if time is up or the handler is gone.
+
+        `how` replaces `ProbeClient.send`. If the process of the handler ended, it is started again.
+        """
+        await self._take_turn()
+        if tells_sandbox and self.means.watch is not None:
+            await self.means.watch.announce(run_id, self.subject.action or "unknown", dict(self.subject.inputs))
+        request = replace(request, id=self.means.new_id(), received_at=self.means.now())
+        url = self.subject.url_for(run_id)
+        sending = (how or self._client.send)(request, url)
+        try:
+            async with asyncio.timeout(min(self._timeout_s(), max(0.01, self.left_s))):
+                delivery = await sending
+        except TimeoutError:
+            delivery = Delivery(
+                url=url,
+                latency_ms=self._timeout_s() * 1000,
+                fault="timeout",
+                error=f"no response within {self._timeout_s():.1f} s",
+            )
+        self.sent += 1
+        probe = Probe(slug, label, request, delivery or Delivery(url=url, fault="broken", error="disconnected"), run_id)
+        self._by_check[slug].append(probe)
+        if probe.has_response:
+            self._latencies_s.append(probe.delivery.latency_ms / 1000)
+            return probe
+        return probe if how is not None and delivery is None else await self._after_silence(probe)
+
+    async def together(self, works: Sequence[Awaitable[Probe]]) -> list[Probe]:
+        """Await several probes. The first LeftHandler ends all."""
+        tasks = [asyncio.ensure_future(work) for work in works]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def slowly(self, request: Invocation, url: str) -> Delivery:
+        """Send a request in pieces."""
+        return await self._client.send_slowly(request, url, pieces=6, pause_s=0.05)
+
+    async def partly(self, request: Invocation, url: str) -> Delivery | None:
+        """Send half of a request, and disconnect."""
+        return await self._client.send_partly(request, url)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def probes_of(self, slug: str) -> Sequence[Probe]:
+        """Return what was sent for a check."""
+        return self._by_check[slug]
+
+    async def save(self, probes: Sequence[Probe], original: str | None) -> tuple[str, ...]:
+        """Save probes that prove a finding, and return their ids. `original` is what they are replays of."""
+        keep, saved = self.means.keep, []
+        for probe in probes[:_SAVED_OF_A_CHECK] if keep is not None else ():
+            assert keep is not None
+            kept = await keep(replace(probe.request, replay_of=original), probe.delivery)
+            saved.append(kept.capture)
+        return tuple(filter(None, saved))
+
+    async def _take_turn(self) -> None:
+        """Wait for the next turn: slow handlers get at most 100 requests a minute."""
+        if self.left_s <= 0:
+            raise LeftHandler(TIME_UP)
+        if len(self._latencies_s) > _MOST_HANGS and median(self._latencies_s) > _QUICK_S:
+            due = max(self._next_at, self._clock())
+            self._next_at = due + _SLOW_PAUSE_S
+            if due - self._clock() > self.left_s:
+                raise LeftHandler(TIME_UP)
+            await asyncio.sleep(due - self._clock())
+
+    def _timeout_s(self) -> float:
+        """Return how long to wait for a response: a handler that is quick otherwise does not get the whole time."""
+        if not self._latencies_s:
+            return self._limits.timeout_s
+        return min(self._limits.timeout_s, max(_LEAST_TIMEOUT_S, _PATIENCE * max(self._latencies_s)))
+
+    async def _after_silence(self, probe: Probe) -> Probe:
+        """Find out what it means that there was no response, and start the handler again if its process ended."""
+        backend = self.means.backend
+        if backend is not None:
+            if await self._ends(backend):
+                probe = self._replace(probe, probe._replace(died=True))
+                self.deaths.append(probe)
+                await self._restart(backend)
+            elif probe.reaction is Reaction.HUNG:
+                self.hung.append(probe)
+        elif probe.reaction is Reaction.UNREACHABLE or not await self._is_reachable():
+            if not await self._is_reachable(within_s=_RECOVERY_S):
+                probe = self._replace(probe, probe._replace(died=True))
+                self.deaths.append(probe)
+                raise LeftHandler("the handler no longer accepts connections")
+        elif probe.reaction is Reaction.HUNG:
+            self.hung.append(probe)
+        return probe
+
+    def _replace(self, old: Probe, new: Probe) -> Probe:
+        sent = self._by_check[old.slug]
+        sent[sent.index(old)] = new
+        return new
+
+    async def _ends(self, backend: Backend) -> bool:
+        """Return whether the process has ended, or ends in a moment: a crash takes time."""
+        until = self._clock() + _LOOK_EVERY_S * 10
+        while not backend.has_ended and self._clock() < until:  # noqa: ASYNC110 - a bounded wait for an end that may not come
+            await asyncio.sleep(_LOOK_EVERY_S)
+        return backend.has_ended
+
+    async def restart_without(self, names: Sequence[str]) -> None:
+        """Start the handler again without these variables. Raises NotReadyError, UsageError and LeftHandler."""
+        backend = self.means.backend
+        assert backend is not None
+        try:
+            async with asyncio.timeout(max(0.01, self.left_s)):
+                await backend.restart({name: value for name, value in self.means.environ.items() if name not in names})
+        except TimeoutError:
+            raise LeftHandler(TIME_UP) from None
+
+    async def _restart(self, backend: Backend) -> None:
+        from port_hook_cli.errors import PortHookError
+
+        try:
+            async with asyncio.timeout(max(0.01, self.left_s)):
+                await backend.restart()
+        except TimeoutError:
+            raise LeftHandler(TIME_UP) from None
+        except PortHookError:
+            raise LeftHandler("the command could not be started again") from None
+
+    async def _is_reachable(self, *, within_s: float = 0.0) -> bool:
+        from port_hook_cli.listener.handler_check import connection_problem, handler_address
+
+        until = self._clock() + within_s
+        while True:
+            if not await connection_problem(*handler_address(self.subject.url), timeout_s=_LEAST_TIMEOUT_S):
+                return True
+            if self._clock() >= until:
+                return False
+            await asyncio.sleep(_LOOK_EVERY_S)

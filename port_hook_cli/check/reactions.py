@@ -1,0 +1,88 @@
+"""How a handler reacted to a request: the class of its response, and the words for it."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import NamedTuple
+
+from port_hook_cli.invocations.models import Delivery, Invocation
+from port_hook_cli.invocations.statuses import format_status
+from port_hook_cli.text.safe import printable
+
+_REFUSING = re.compile(
+    rb"invalid|unauthori[sz]|forbidden|denied|signature|not signed|mismatch|bad request", re.IGNORECASE
+)
+_MAX_READ = 2_000
+_TOO_MANY = 429
+_CLASSES = 100
+
+
+class Reaction(StrEnum):
+    """What a handler did with a request."""
+
+    ACCEPTED = "accepted"
+    REDIRECTED = "redirected"
+    REFUSED = "refused"
+    LIMITED = "limited"
+    FAILED = "failed"
+    HUNG = "hung"
+    CLOSED = "closed"
+    UNREACHABLE = "unreachable"
+
+
+_BY_CLASS = {1: Reaction.FAILED, 2: Reaction.ACCEPTED, 3: Reaction.REDIRECTED, 4: Reaction.REFUSED}
+_BY_FAULT = {"timeout": Reaction.HUNG, "unreachable": Reaction.UNREACHABLE}
+
+
+class Probe(NamedTuple):
+    """A request of a check, its outcome, and the run that it was sent for.
+
+    `label` is what it is, as a noun phrase. `died` says that the process of the handler ended meanwhile.
+    """
+
+    slug: str
+    label: str
+    request: Invocation
+    delivery: Delivery
+    run_id: str | None = None
+    died: bool = False
+
+    @property
+    def reaction(self) -> Reaction:
+        """The class of the response, or why there was none."""
+        status = self.delivery.status
+        if status is None:
+            return _BY_FAULT.get(self.delivery.fault or "", Reaction.CLOSED)
+        return Reaction.LIMITED if status == _TOO_MANY else _BY_CLASS.get(status // _CLASSES, Reaction.FAILED)
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the handler accepted the request."""
+        return self.reaction is Reaction.ACCEPTED
+
+    @property
+    def has_response(self) -> bool:
+        """Whether there was a response."""
+        return self.delivery.status is not None
+
+    @property
+    def seems_refused(self) -> bool:
+        """Whether the body of a response says that the request was refused, whatever its status."""
+        return bool(_REFUSING.search(self.delivery.body[:_MAX_READ]))
+
+    @property
+    def outcome(self) -> str:
+        """What the request got, after "got": a status, or what happened instead."""
+        if self.delivery.status is not None:
+            return format_status(self.delivery.status)
+        if self.died:
+            return "no response: the process ended"
+        if self.reaction is Reaction.HUNG:
+            return f"no response in {self.delivery.latency_ms / 1000:.1f} s"
+        return f"no response: {printable(self.delivery.error or 'the connection was closed')}"
+
+    @property
+    def seen(self) -> str:
+        """What was sent and what it got, as a clause."""
+        return f"{self.label} got {self.outcome}".replace(", got", " got")

@@ -1,0 +1,285 @@
+"""The checks of runs: the work is done once for each run, and Port learns how each run ended."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from port_hook_cli.actions.sample_inputs import bad_inputs
+from port_hook_cli.check.catalog import CheckGroup, Severity, slugs_of
+from port_hook_cli.check.exam import LIMITED, NO_SANDBOX, HandlerExam, first_seen
+from port_hook_cli.check.reactions import Probe, Reaction
+from port_hook_cli.check.subject import document_of
+from port_hook_cli.check.watching import effects, endings
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.payload import find_run_id
+from port_hook_cli.text.durations import format_duration
+
+if TYPE_CHECKING:
+    from port_hook_cli.check.watching import SandboxWatch
+    from port_hook_cli.sandbox.call_log import SeenCall
+
+_NO_RUN = "the payload belongs to no run"
+_NO_CALL = "the handler did not call the sandbox: does it use PORT_API_URL?"
+_NO_EFFECT = "the handler changed nothing in the sandbox"
+_NO_END = "the handler does not report the end of a valid run"
+_FIRST_CALL_S, _END_S = 3.0, 10.0
+_RUNS = 10
+_PAIR = 2
+_ORDER_S = (0.0, -5.0, -10.0)
+_FAILED = frozenset({"FAILURE", "FAILED", "CANCELLED"})
+_SAYS_FAILED = re.compile(rb"error|fail|exception|\"(?:ok|success)\": ?false", re.IGNORECASE)
+_HTTP_ERROR = 400
+_ABOUT_RUNS = slugs_of(CheckGroup.REPEATS, CheckGroup.REPORTS)
+
+
+async def check_reports(exam: HandlerExam) -> None:
+    """Wait for the report of the first valid request, and judge it. The sandbox must be there, or nothing is judged."""
+    watch, baseline = exam.prober.means.watch, exam.baseline
+    assert baseline is not None
+    if watch is None or exam.subject.run_id is None:
+        seen_elsewhere = {"order", "sync-status"}  # the response tells
+        exam.cannot_tell(NO_SANDBOX if watch is None else _NO_RUN, *set(_ABOUT_RUNS) - seen_elsewhere)
+        return
+    calls = await _calls_of_baseline(exam, watch, baseline)
+    run_id = baseline.run_id or ""
+    ends = endings(calls, run_id)
+    exam.has_ended = any(call.status < _HTTP_ERROR for call in ends)
+    exam.effects = _counted(calls, run_id)
+    if exam.effects:
+        last = max(call.at for call in effects(calls, run_id))
+        exam.duration_s = max(0.0, last - baseline.request.received_at)
+    if not calls:
+        exam.cannot_tell(_NO_CALL, *_ABOUT_RUNS)
+        return
+    await _judge_end(exam, baseline, calls, ends)
+
+
+async def _calls_of_baseline(exam: HandlerExam, watch: SandboxWatch, baseline: Probe) -> Sequence[SeenCall]:
+    """Return the calls since the first valid request, when its run has ended and what comes after had time to come."""
+    run_id = baseline.run_id or ""
+
+    def left_s(patience_s: float) -> float:
+        waited_s = exam.prober.means.now() - baseline.request.received_at
+        return max(0.0, min(patience_s - waited_s, exam.prober.left_s))
+
+    calls = await watch.wait_for(bool, exam.mark, left_s(_FIRST_CALL_S))
+    if not calls:
+        return calls
+    if not exam.subject.synchronized:
+        calls = await watch.wait_for(lambda seen: bool(endings(seen, run_id)), exam.mark, left_s(_END_S))
+    done = effects(calls, run_id)
+    duration_s = max((call.at for call in done), default=0.0) - baseline.request.received_at
+    settled_s = min(2.0, max(0.15, 1.5 * duration_s))
+    return await watch.wait_for(lambda _: False, exam.mark, left_s(duration_s + settled_s))
+
+
+async def _judge_end(exam: HandlerExam, baseline: Probe, calls: Sequence[SeenCall], ends: Sequence[SeenCall]) -> None:
+    run_id = baseline.run_id or ""
+    taken = [call for call in ends if call.status < _HTTP_ERROR]
+    if exam.subject.is_node:
+        await _judge_node(exam, baseline, calls, taken)
+    if not taken:
+        seen = "the run stayed IN_PROGRESS"
+        if refused := next((call for call in reversed(calls) if call.status >= _HTTP_ERROR), None):
+            seen += f", and {refused.method} {refused.path} got {refused.status} from the sandbox"
+        await exam.fails("terminal", seen, [baseline])
+        exam.cannot_tell(_NO_END, "once", "after-work")
+        return
+    exam.passes("terminal", f"{taken[0].ends} after {format_duration(exam.duration_s)}")
+    if len(ends) > 1:
+        await exam.fails("once", f"one request was followed by {len(ends)} reports of its end", [baseline])
+    else:
+        exam.passes("once", "one report")
+    late = [call for call in effects(calls, run_id) if call.number > taken[0].number and not _is_log(call)]
+    late = [call for call in late if call not in ends]
+    if late:
+        seen = f"{late[0].method} {late[0].path} came after the report of {taken[0].ends}"
+        await exam.fails("after-work", seen, [baseline])
+    else:
+        exam.passes("after-work", "nothing was changed after the report")
+
+
+async def _judge_node(exam: HandlerExam, baseline: Probe, calls: Sequence[SeenCall], taken: Sequence[SeenCall]) -> None:
+    if result := next((call.result for call in taken if call.result), ""):
+        exam.passes("node-result", f"COMPLETED with {result}")
+        return
+    own = effects(calls, baseline.run_id or "")
+    seen = f"the last of {len(own)} calls was {own[-1].method} {own[-1].path}" if own else "nothing was reported"
+    await exam.fails("node-result", f"{seen}, and the node run is not COMPLETED", [baseline])
+
+
+def _is_log(call: SeenCall) -> bool:
+    """Return whether a call adds a log, which Port accepts after the end of a run."""
+    return call.path.endswith("/logs")
+
+
+def _counted(calls: Sequence[SeenCall], run_id: str) -> Counter[str]:
+    """Count what was done for a run, by method and path without the run's id."""
+    return Counter(f"{call.method} {call.path.replace(run_id, '')}" for call in effects(calls, run_id))
+
+
+async def check_repeats(exam: HandlerExam) -> None:
+    """Deliver runs twice and many together, and compare what was done with what was done for one."""
+    await _check_order(exam)
+    watch = exam.prober.means.watch
+    if watch is None or not exam.effects:
+        exam.cannot_tell(_NO_EFFECT, "same-delivery", "same-run", "same-run-at-once", "ten-runs")
+        return
+    mark = await watch.mark()
+    pairs = await _deliver_pairs(exam)
+    runs = {slug: probes[0].run_id or "" for slug, probes in pairs.items() if probes}
+    if runs:
+        calls = await watch.wait_for(lambda seen: _all_done(exam, seen, runs.values()), mark, _patience_s(exam))
+        calls = await watch.wait_for(lambda _: False, mark, exam.settling_s)
+        for slug, run_id in runs.items():
+            await _judge_pair(exam, slug, pairs[slug], _counted(calls, run_id))
+    await _check_many(exam, watch)
+
+
+async def _deliver_pairs(exam: HandlerExam) -> Mapping[str, Sequence[Probe]]:
+    prober = exam.prober
+    pairs: dict[str, Sequence[Probe]] = {}
+    if exam.wants("same-delivery"):
+        first = await prober.accept("same-delivery", "a request")
+        again = await prober.send("same-delivery", "the same bytes again", first.request, first.run_id or "")
+        pairs["same-delivery"] = (first, again)
+    if exam.wants("same-run"):
+        first = await prober.accept("same-run", "a request")
+        # Another second, so that the signature is another one.
+        again = await prober.accept("same-run", "the same run, newly signed", run_id=first.run_id, shift_s=-1.0)
+        pairs["same-run"] = (first, again)
+    if exam.wants("same-run-at-once"):
+        run_id = prober.new_run_id()
+        works = [
+            prober.accept("same-run-at-once", "one of two requests of a run", run_id=run_id, shift_s=shift_s)
+            for shift_s in (0.0, -1.0)
+        ]
+        pairs["same-run-at-once"] = await prober.together(works)
+    return pairs
+
+
+async def _judge_pair(exam: HandlerExam, slug: str, probes: Sequence[Probe], done: Counter[str]) -> None:
+    if not any(probe.is_accepted for probe in probes):
+        exam.cannot_tell(probes[0].seen, slug)
+    elif more := done - exam.effects:
+        what, count = more.most_common(1)[0]
+        seen = f"two deliveries of one run made {count + exam.effects[what]} calls of {what.strip()}"
+        severity = Severity.FAILURE if exam.subject.via_agent else None
+        await exam.fails(slug, seen, probes, severity=severity)
+    elif not done:
+        exam.cannot_tell("nothing was done for the run", slug)
+    else:
+        exam.passes(slug, "one effect")
+
+
+async def _check_many(exam: HandlerExam, watch: SandboxWatch) -> None:
+    if not exam.wants("ten-runs"):
+        return
+    mark = await watch.mark()
+    works = [exam.prober.accept("ten-runs", "one of ten runs that arrived together") for _ in range(_RUNS)]
+    probes = [probe for probe in await exam.prober.together(works) if probe.is_accepted]
+    if len(probes) < _PAIR:
+        exam.cannot_tell("fewer than two of ten runs were accepted", "ten-runs")
+        return
+    await _judge_each(exam, watch, "ten-runs", probes, mark)
+
+
+async def _judge_each(exam: HandlerExam, watch: SandboxWatch, slug: str, probes: Sequence[Probe], mark: int) -> None:
+    """Settle a check that expects one report for each of several runs."""
+    runs = [probe.run_id or "" for probe in probes]
+    calls = await watch.wait_for(lambda seen: _all_done(exam, seen, runs), mark, _patience_s(exam))
+    wrong = [probe for probe in probes if not _is_done(exam, calls, probe.run_id or "")]
+    if wrong:
+        await exam.fails(slug, f"{len(wrong)} of {len(probes)} runs were not reported", wrong)
+    else:
+        exam.passes(slug, f"each of {len(probes)} runs was reported")
+
+
+async def _check_order(exam: HandlerExam) -> None:
+    if not exam.wants("order"):
+        return
+    watch, prober = exam.prober.means.watch, exam.prober
+    mark = 0 if watch is None else await watch.mark()
+    label = "a run whose timestamp is older than that of the run before"
+    probes = [await prober.accept("order", label, shift_s=shift_s) for shift_s in _ORDER_S]
+    refused = [probe for probe in probes if not probe.is_accepted]
+    if any(probe.reaction is Reaction.LIMITED for probe in refused):
+        exam.cannot_tell(LIMITED, "order")
+    elif refused:
+        await exam.fails("order", first_seen(refused), refused)
+    elif watch is None or not exam.effects:
+        exam.passes("order", "each run was accepted")
+    else:
+        await _judge_each(exam, watch, "order", probes, mark)
+
+
+def _all_done(exam: HandlerExam, calls: Sequence[SeenCall], runs: Any) -> bool:
+    return all(_is_done(exam, calls, run_id) for run_id in runs)
+
+
+def _is_done(exam: HandlerExam, calls: Sequence[SeenCall], run_id: str) -> bool:
+    """Return whether a run has ended, or what is done for one run was done if the handler ends no runs."""
+    if exam.has_ended:
+        return bool(endings(calls, run_id))
+    return not exam.effects - _counted(calls, run_id)
+
+
+def _patience_s(exam: HandlerExam) -> float:
+    """Return how long to wait for the report of a run, in seconds."""
+    return max(0.0, min(_END_S, max(1.0, 10 * exam.duration_s), exam.prober.left_s))
+
+
+async def check_failures(exam: HandlerExam) -> None:
+    """Send inputs that the work probably cannot handle, and see what becomes of the runs."""
+    if not exam.wants("failure-reported", "sync-status"):
+        return
+    watch = exam.prober.means.watch
+    slug = "sync-status" if exam.subject.synchronized else "failure-reported"
+    if slug == "failure-reported" and not exam.has_ended:
+        exam.cannot_tell(_NO_END, slug)
+        return
+    mark = 0 if watch is None else await watch.mark()
+    probes = [await exam.prober.accept(slug, f"a request with {name}", body=body) for name, body in _bad_bodies(exam)]
+    if slug == "sync-status":
+        await _judge_sync(exam, probes)
+    elif watch is not None:
+        accepted = [probe for probe in probes if probe.is_accepted]
+        runs = [probe.run_id or "" for probe in accepted]
+        calls = await watch.wait_for(lambda seen: _all_done(exam, seen, runs), mark, _patience_s(exam))
+        await _judge_failures(exam, probes, calls)
+
+
+def _bad_bodies(exam: HandlerExam) -> Iterator[tuple[str, bytes]]:
+    """Yield bodies with bad inputs, and what is bad about them. Each still names its run."""
+    subject = exam.subject
+    for name, inputs in bad_inputs(subject.inputs) if isinstance(subject.document, dict) else ():
+        body = subject.edited(inputs)
+        if find_run_id(document_of(body), Headers(subject.request.headers.items)) == subject.run_id:
+            yield name, body
+
+
+async def _judge_failures(exam: HandlerExam, probes: Sequence[Probe], calls: Sequence[SeenCall]) -> None:
+    ends = {probe: endings(calls, probe.run_id or "") for probe in probes}
+    silent = [probe for probe in probes if probe.is_accepted and not ends[probe]]
+    # Inputs of the right types are a request that Port can send.
+    broken = [probe for probe in probes[:1] if probe.reaction is Reaction.FAILED and not ends[probe]]
+    reported = [probe for probe in probes if any({call.ends, call.result} & _FAILED for call in ends[probe])]
+    if bad := silent or broken:
+        await exam.fails("failure-reported", f"{bad[0].seen}, and the run stayed IN_PROGRESS", bad)
+    elif reported:
+        exam.passes("failure-reported", f"{reported[0].label} was reported as failed")
+    else:
+        exam.cannot_tell("the handler did not fail", "failure-reported")
+
+
+async def _judge_sync(exam: HandlerExam, probes: Sequence[Probe]) -> None:
+    wrong = [probe for probe in probes if probe.is_accepted and _SAYS_FAILED.search(probe.delivery.body[:2_000])]
+    if wrong:
+        await exam.fails("sync-status", first_seen(wrong), wrong)
+    elif refused := [probe for probe in probes if probe.has_response and not probe.is_accepted]:
+        exam.passes("sync-status", refused[0].seen)
+    else:
+        exam.cannot_tell("the handler did not fail", "sync-status")

@@ -1,0 +1,197 @@
+"""The checks of the signature: what Port signed is accepted, everything else is refused, and nothing crashes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from port_hook_cli.check.catalog import Severity
+from port_hook_cli.check.exam import LIMITED, NEVER_ACCEPTED, HandlerExam, first_seen
+from port_hook_cli.check.forgeries import (
+    FORGERIES,
+    Forgery,
+    Signing,
+    by_agent,
+    in_other_unit,
+    malformed,
+    unsigned,
+)
+from port_hook_cli.check.probing import LeftHandler
+from port_hook_cli.check.reactions import Probe, Reaction
+from port_hook_cli.check.watching import effects
+from port_hook_cli.errors import PortHookError
+from port_hook_cli.invocations.models import Invocation
+
+_SECRETS = ("PORT_CLIENT_SECRET", "PORT_CLIENT_ID")
+_HUNG = "the handler did not respond to two requests that it has to refuse"
+_DEAD = frozenset({Reaction.CLOSED, Reaction.UNREACHABLE})
+
+
+async def check_other_valid_requests(exam: HandlerExam) -> None:
+    """Send the valid requests that a handler may get in other forms: in milliseconds, and from the execution agent."""
+    prober = exam.prober
+    if exam.wants("valid-milliseconds"):
+        if prober.signing.other_unit.value == "s":
+            exam.passes("valid-milliseconds", "the handler expects milliseconds")
+        else:
+            run_id, draft = prober.draft("valid-milliseconds")
+            request = in_other_unit(draft, prober.signing)
+            probe = await prober.send("valid-milliseconds", "a timestamp in milliseconds", request, run_id)
+            await exam.judge_acceptance("valid-milliseconds", probe)
+    if exam.wants("valid-agent"):
+        run_id, draft = prober.draft("valid-agent")
+        request = by_agent(draft, prober.signing)
+        probe = await prober.send("valid-agent", "the request of the execution agent", request, run_id)
+        await exam.judge_acceptance("valid-agent", probe)
+
+
+async def check_forgeries(exam: HandlerExam) -> None:
+    """Send what a handler must refuse, and judge all responses together: work takes a moment to show."""
+    if exam.baseline is None and exam.work_status is None:
+        exam.cannot_tell(NEVER_ACCEPTED, *FORGERIES, "refusal-status")
+        return
+    needs_all = exam.wants("refusal-status")
+    sent: dict[str, list[Probe]] = {}
+    for slug, forge in FORGERIES.items():
+        if not (needs_all or exam.wants(slug)):
+            continue
+        if exam.hangs_too_often:
+            exam.cannot_tell(_HUNG, slug)
+        else:
+            sent[slug] = await _send_all(exam, slug, forge)
+    idle = await _without_effect(exam, [probe for probes in sent.values() for probe in probes])
+    for slug, probes in sent.items():
+        await _judge_forgeries(exam, slug, probes, idle)
+    await _judge_statuses(exam, [probe for probes in sent.values() for probe in probes], idle)
+
+
+async def _send_all(
+    exam: HandlerExam, slug: str, forge: Callable[[Invocation, Signing], Iterable[Forgery]]
+) -> list[Probe]:
+    """Send the forgeries of a check, all for the same run."""
+    prober = exam.prober
+    run_id, draft = prober.draft(slug)
+    probes: list[Probe] = []
+    for forgery in forge(draft, prober.signing):
+        if exam.hangs_too_often:
+            break
+        probes.append(await prober.send(slug, forgery.label, forgery.request, run_id))
+    return probes
+
+
+async def _without_effect(exam: HandlerExam, probes: Sequence[Probe]) -> frozenset[str | None]:
+    """Return the runs of forgeries that got 2xx, but for which nothing was done: they were refused all the same.
+
+    It is empty if what the handler does cannot be seen.
+    """
+    watch, mark = exam.prober.means.watch, exam.mark
+    runs = {probe.run_id for probe in probes if probe.is_accepted}
+    if watch is None or not exam.effects or not runs:
+        return frozenset()
+    calls = await watch.wait_for(lambda calls: all(effects(calls, run) for run in runs if run), mark, exam.settling_s)
+    return frozenset(run for run in runs if run is not None and not effects(calls, run))
+
+
+async def _judge_forgeries(exam: HandlerExam, slug: str, probes: Sequence[Probe], idle: frozenset[str | None]) -> None:
+    accepted = [probe for probe in probes if exam.is_accepted(probe) and probe.run_id not in idle]
+    if slug == "old" and accepted and accepted[0] is not probes[0] and await _accepts_future(exam):
+        accepted = []  # it takes the other unit for a time in the far future, which is another finding
+    if accepted:
+        await exam.fails(slug, first_seen(accepted), accepted)
+    elif not probes:
+        exam.cannot_tell("the body has no value to change", slug)
+    elif any(probe.reaction is Reaction.LIMITED for probe in probes):
+        exam.cannot_tell(LIMITED, slug)
+    elif silent := [probe for probe in probes if not probe.has_response]:
+        exam.cannot_tell(silent[0].seen, slug)
+    else:
+        exam.passes(slug, _outcomes(probes))
+
+
+async def _accepts_future(exam: HandlerExam) -> bool:
+    """Return whether the handler accepts a timestamp in the future."""
+    sent = exam.prober.probes_of("future")
+    if not sent:
+        sent = await _send_all(exam, "future", FORGERIES["future"])
+    return any(exam.is_accepted(probe) for probe in sent)
+
+
+async def _judge_statuses(exam: HandlerExam, probes: Sequence[Probe], idle: frozenset[str | None]) -> None:
+    if not exam.wants("refusal-status"):
+        return
+    control = [exam.control] if exam.control is not None else []
+    refused = [probe for probe in (*control, *probes) if probe.has_response and not _is_taken(exam, probe, idle)]
+    wrong = [probe for probe in refused if probe.reaction not in {Reaction.REFUSED, Reaction.LIMITED}]
+    if wrong:
+        await exam.fails("refusal-status", first_seen(wrong), wrong)
+    elif refused:
+        exam.passes("refusal-status", _outcomes(refused))
+    else:
+        exam.cannot_tell("the handler refused nothing", "refusal-status")
+
+
+def _is_taken(exam: HandlerExam, probe: Probe, idle: frozenset[str | None]) -> bool:
+    return exam.is_accepted(probe) and probe.run_id not in idle
+
+
+def _outcomes(probes: Sequence[Probe]) -> str:
+    return ", ".join(dict.fromkeys(probe.outcome for probe in probes))
+
+
+async def check_survival(exam: HandlerExam) -> None:
+    """Send malformed signatures and bodies, then a valid request. Call it last: it may end the handler."""
+    if not exam.wants("survives"):
+        return
+    prober = exam.prober
+    for forgery in malformed(prober.draft("survives")[1], prober.signing):
+        if exam.hangs_too_often:
+            break
+        await prober.send("survives", forgery.label, forgery.request, prober.new_run_id())
+    probes = [*(exam.control,) * (exam.control is not None), *_hung_or_dead(exam), *prober.probes_of("survives")]
+    after = await prober.accept("survives", "a valid request after them") if exam.baseline is not None else None
+    await _judge_survival(exam, [probe for probe in probes if probe is not None], after)
+
+
+def _hung_or_dead(exam: HandlerExam) -> Iterator[Probe]:
+    """Yield the forgeries that the handler did not respond to."""
+    for slug in FORGERIES:
+        yield from (probe for probe in exam.prober.probes_of(slug) if not probe.has_response)
+
+
+async def _judge_survival(exam: HandlerExam, probes: Sequence[Probe], after: Probe | None) -> None:
+    dead = [probe for probe in probes if probe.died]
+    if dead:
+        await exam.fails("survives", first_seen(dead), dead)
+    elif after is not None and not after.is_accepted:
+        await exam.fails("survives", after.seen, [*probes[-1:], after])
+    elif silent := [probe for probe in probes if not probe.has_response]:
+        await exam.fails("survives", first_seen(silent), silent, severity=Severity.WARNING)
+    elif exam.knows_wrong_status or not (broken := [probe for probe in probes if probe.reaction is Reaction.FAILED]):
+        exam.passes("survives", _outcomes(probes)) if after else exam.cannot_tell(NEVER_ACCEPTED, "survives")
+    else:
+        await exam.fails("survives", first_seen(broken), broken, severity=Severity.WARNING)
+
+
+async def check_unset_secret(exam: HandlerExam) -> None:
+    """Start the handler without its secret, and send what it must not accept then. Call it last."""
+    backend = exam.prober.means.backend
+    if backend is None or not exam.wants("secret-unset"):
+        return
+    try:
+        await exam.prober.restart_without(_SECRETS)
+    except PortHookError as problem:
+        exam.passes("secret-unset", f"the command does not start: {problem.message}")
+        return
+    prober = exam.prober
+    run_id, draft = prober.draft("secret-unset")
+    probes: list[Probe] = []
+    try:
+        for forgery in unsigned(draft, prober.signing):
+            probes.append(await prober.send("secret-unset", forgery.label, forgery.request, run_id))
+            if probes[-1].is_accepted or exam.hangs_too_often:
+                break
+    except LeftHandler:  # it ended, which is a way to refuse
+        pass
+    if probes and exam.is_accepted(probes[-1]):
+        await exam.fails("secret-unset", first_seen(probes[-1:]), probes[-1:])
+    else:
+        exam.passes("secret-unset", _outcomes(probes) or "the command ended")

@@ -1,0 +1,232 @@
+"""The request under check: fresh copies of it, each for a run of its own, and what can be changed in its body."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Invocation, Kind
+from port_hook_cli.invocations.payload import is_run_id, read_payload
+from port_hook_cli.invocations.targets import path_and_query
+from port_hook_cli.javascript.nesting import nests_too_deep
+from port_hook_cli.javascript.values import write_json
+
+PROBE_AGENT = "port-hook-check/"
+"""The beginning of the user-agent of each request. The check's slug follows."""
+
+_TRYING = (
+    '"port-hook":{"text":"ë🚀 / <>&\' \u2028 \x7f",'  # JSON.stringify escapes none of them
+    '"numbers":[1e-7,0.00001,1e+21],"empty":{}}'
+)
+_NOT_INPUTS = frozenset({"action", "context", "port_context", "trigger", "entity", "event", "headers"})
+_MAX_LEAVES = 1_000
+_UNKNOWN = "port-hook-unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A request as Port makes it, without its signature, and the URL that it is sent to.
+
+    `run_id` is None for a payload without a run. With `synchronized`, the response ends the run. With `via_agent`,
+    Port's execution agent sends it. `definition` is the action that it was made of, if that is known.
+    """
+
+    name: str
+    request: Invocation
+    url: str
+    run_id: str | None = None
+    synchronized: bool = False
+    via_agent: bool = False
+    definition: Mapping[str, Any] | None = None
+
+    @property
+    def is_node(self) -> bool:
+        """Whether it belongs to a workflow node's run."""
+        return (self.run_id or "").startswith("wfnr_")
+
+    @property
+    def document(self) -> Any:
+        """The body as a JSON value, or None if it is not JSON."""
+        return document_of(self.request.body)
+
+    @property
+    def action(self) -> str:
+        """The action that the payload names, or ""."""
+        return read_payload(self.request.body, self.request.headers).action or ""
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        """The values in the body that the user of the action chose, as far as that can be told."""
+        return inputs_in(self.document)
+
+    def fresh(self, run_id: str, slug: str, *, body: bytes | None = None) -> Invocation:
+        """Return a copy for another run. The new id replaces the old id in the header fields and the body.
+
+        `body` replaces the body. `slug` names the check in the user-agent.
+        """
+        old = self.run_id
+
+        def renewed(text: str) -> str:
+            return text if old is None else text.replace(old, run_id)
+
+        content = self.request.body if body is None else body
+        if old is not None:
+            content = content.replace(old.encode(), run_id.encode())
+        fields = [(name, renewed(value)) for name, value in self.request.headers if name.lower() != "user-agent"]
+        return replace(
+            self.request,
+            target=renewed(self.request.target),
+            headers=Headers((("user-agent", f"{PROBE_AGENT}{slug}"), *fields)),
+            body=content,
+        )
+
+    def url_for(self, run_id: str) -> str:
+        """Return the URL of a copy for another run."""
+        return self.url if self.run_id is None else self.url.replace(self.run_id, run_id)
+
+    def with_method(self, method: str) -> Subject:
+        """Return the request with another method."""
+        return replace(self, request=replace(self.request, method=method))
+
+    def with_body(self, body: bytes) -> Subject:
+        """Return the request with another body."""
+        return replace(self, request=replace(self.request, body=body))
+
+    def trying(self) -> bytes:
+        """Return the body with characters and numbers that serializers write in different ways.
+
+        They are in a field of their own. A body that is not an object stays as it is.
+        """
+        body = self.request.body
+        if not isinstance(self.document, dict) or not body.endswith(b"}"):
+            return body
+        return extended(body, _TRYING)
+
+    def large(self, size: int) -> bytes:
+        """Return the body with a field that makes it `size` bytes long. A body that is not an object stays as it is."""
+        body = self.request.body
+        if not isinstance(self.document, dict) or not body.endswith(b"}"):
+            return body
+        return extended(body, f'"port-hook":"{"x" * max(0, size - len(body))}"')
+
+    def edited(self, change: Mapping[str, Any]) -> bytes:
+        """Return the body with other inputs: `change` replaces all of them."""
+        return write_json(_with_inputs(self.document, change)).encode("utf-8", "surrogatepass")
+
+    def of_unknown_action(self) -> bytes | None:
+        """Return the body with an action that no handler knows, or None if it names none."""
+        document = self.document
+        name = self.action
+        if not name or not isinstance(document, dict):
+            return None
+        return write_json(_renamed(document, name)).encode("utf-8", "surrogatepass")
+
+
+def subject_of(name: str, request: Invocation, url: str, definition: Mapping[str, Any] | None = None) -> Subject:
+    """Return a request as a subject. What it belongs to is read from its payload."""
+    payload = read_payload(request.body, request.headers)
+    run_id = payload.run_id if is_run_id(payload.run_id) and payload.kind is not Kind.AUTOMATION else None
+    return Subject(
+        name=name,
+        request=replace(request, target=path_and_query(url)),
+        url=url,
+        run_id=run_id,
+        synchronized=bool(payload.synchronized),
+        via_agent=payload.via_agent,
+        definition=definition,
+    )
+
+
+def document_of(body: bytes) -> Any:
+    """Return a body as a JSON value, or None if it is not JSON or nested too deeply."""
+    try:
+        text = body.decode()
+        return None if nests_too_deep(text) else json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def extended(body: bytes, member: str) -> bytes:
+    """Return the bytes of a JSON object with one more member at its end."""
+    start = body[:-1]
+    comma = b"" if start.rstrip().endswith(b"{") else b","
+    return start + comma + member.encode() + b"}"
+
+
+def inputs_in(document: Any) -> Mapping[str, Any]:
+    """Return the inputs in a payload: `payload.properties`, `inputs`, or else the values beside what Port adds."""
+    if not isinstance(document, dict):
+        return {}
+    chosen = next(_places(document), None)
+    return {name: value for name, value in document.items() if _is_input(name, value)} if chosen is None else chosen
+
+
+def _places(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    payload = document.get("payload")
+    if isinstance(payload, dict) and isinstance(payload.get("properties"), dict):
+        yield payload["properties"]
+    if isinstance(document.get("inputs"), dict):
+        yield document["inputs"]
+
+
+def _is_input(name: str, value: Any) -> bool:
+    return name not in _NOT_INPUTS and not is_run_id(value)
+
+
+def _with_inputs(document: Any, inputs: Mapping[str, Any]) -> Any:
+    payload = document.get("payload")
+    if isinstance(payload, dict) and isinstance(payload.get("properties"), dict):
+        return {**document, "payload": {**payload, "properties": dict(inputs)}}
+    if isinstance(document.get("inputs"), dict):
+        return {**document, "inputs": dict(inputs)}
+    rest = {name: value for name, value in document.items() if not _is_input(name, value)}
+    return {**rest, **inputs}
+
+
+def _renamed(value: Any, name: str) -> Any:
+    """Return the value with `name` replaced where an action is named."""
+    if isinstance(value, dict):
+        return {
+            key: _UNKNOWN if inner == name and key in {"action", "identifier"} else _renamed(inner, name)
+            for key, inner in value.items()
+        }
+    return value
+
+
+def changed_letter(body: bytes) -> bytes | None:
+    """Return a JSON body with one letter of one value changed, or None if no value has a letter.
+
+    White space, keys and ids of runs stay, so that only a handler that verifies the values notices.
+    """
+    document = document_of(body)
+    inputs = inputs_in(document)
+    changed = _changed(dict(inputs))
+    if changed is not None:
+        return write_json(_with_inputs(document, changed)).encode("utf-8", "surrogatepass")
+    changed = _changed(document)
+    return None if changed is None else write_json(changed).encode("utf-8", "surrogatepass")
+
+
+def _changed(value: Any) -> Any:
+    """Return the value with one letter or number changed, or None if it has neither."""
+    if isinstance(value, str):
+        return None if is_run_id(value) else _with_other_letter(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value + 1
+    if not isinstance(value, dict | list):
+        return None
+    items = list(value.items() if isinstance(value, dict) else enumerate(value))[:_MAX_LEAVES]
+    found = next(((key, changed) for key, inner in items if (changed := _changed(inner)) is not None), None)
+    if found is None:
+        return None
+    copy: Any = value.copy()
+    copy[found[0]] = found[1]
+    return copy
+
+
+def _with_other_letter(text: str) -> str | None:
+    letter = next((each for each in text if each.isascii() and each.isalpha()), None)
+    return None if letter is None else text.replace(letter, "b" if letter == "a" else "a", 1)

@@ -1,0 +1,171 @@
+"""The first check: is a valid request accepted? If it is not, the mistake of the handler is named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from port_hook_cli.check.catalog import Severity
+from port_hook_cli.check.exam import HandlerExam
+from port_hook_cli.check.fault import FaultKind, FaultSearch, FoundFault, find_fault
+from port_hook_cli.check.forgeries import badly_signed
+from port_hook_cli.check.plain_body import ladder
+from port_hook_cli.check.probing import LeftHandler
+from port_hook_cli.check.reactions import Probe, Reaction
+from port_hook_cli.check.subject import extended
+from port_hook_cli.check.watching import effects
+from port_hook_cli.check.wrong_ways import MILLISECONDS, SigningKeys
+from port_hook_cli.signatures.signing import TimestampUnit
+
+if TYPE_CHECKING:
+    from port_hook_cli.invocations.models import Delivery, Invocation
+
+_NO_ROUTE = frozenset({404, 405, 501})
+_WORK_FAILED = 500
+_STRICT = "its schema refuses other fields, so unusual characters and numbers were not tried"
+_SILENT = "the handler did not respond to two requests"
+
+
+async def check_valid(exam: HandlerExam) -> None:
+    """Send a valid request and the same request badly signed, and find out why the valid request is refused.
+
+    Raises LeftHandler if the handler responds to neither.
+    """
+    prober = exam.prober
+    trying = exam.subject.trying()
+    run_id, draft = prober.draft("valid", body=trying)
+    request = badly_signed(draft, prober.signing)
+    exam.control = await prober.send("valid", "a badly signed request", request, run_id)
+    if prober.means.watch is not None:
+        exam.mark = await prober.means.watch.mark()
+    probe = await prober.accept("valid", "a valid request", body=trying)
+    if probe.is_accepted:
+        exam.accepts(probe)
+        exam.passes("valid", probe.outcome)
+    elif exam.hangs_too_often or probe.reaction is Reaction.HUNG:
+        await _judge_by_calls(exam, probe)
+    elif not await _uses_post(exam, probe) and not await _is_strict(exam):
+        await _name_the_mistake(exam, probe, trying)
+
+
+async def _judge_by_calls(exam: HandlerExam, probe: Probe) -> None:
+    """Judge a handler that does not respond by what it does. Always raises LeftHandler."""
+    watch = exam.prober.means.watch
+    calls = [] if watch is None else await watch.calls(exam.mark)
+    if effects(calls, probe.run_id):
+        exam.passes("valid", f"{probe.seen}, but the handler did its work")
+    else:
+        await exam.fails(
+            "valid",
+            probe.seen,
+            [probe],
+            failure="does not respond to a valid request",
+            fix="Respond first, and do the work afterwards. Or raise --timeout.",
+        )
+    raise LeftHandler(_SILENT)
+
+
+async def _uses_post(exam: HandlerExam, refused: Probe) -> bool:
+    """Return whether the handler accepts the request with POST, but not with the method of the action."""
+    prober = exam.prober
+    own = exam.subject
+    if refused.delivery.status not in _NO_ROUTE or own.request.method == "POST":
+        return False
+    prober.subject = own.with_method("POST")
+    probe = await prober.accept("method", "the same request with POST")
+    if not probe.is_accepted:
+        prober.subject = own
+        return False
+    exam.accepts(probe)
+    await exam.fails("method", f"{own.request.method} got {refused.outcome}", [refused])
+    exam.passes("valid", f"POST got {probe.outcome}")
+    return True
+
+
+async def _is_strict(exam: HandlerExam) -> bool:
+    """Return whether the handler accepts the payload only without fields that it does not know."""
+    subject, prober = exam.subject, exam.prober
+    if subject.trying() == subject.request.body:
+        return False
+    probe = await prober.accept("valid", "a valid request")
+    if not probe.is_accepted:
+        return False
+    neutral = extended(subject.request.body, '"port-hook":"x"')
+    if (await prober.accept("valid", "a valid request with another field", body=neutral)).is_accepted:
+        return False
+    exam.is_strict = True
+    exam.accepts(probe)
+    exam.passes("valid", f"{probe.outcome}; {_STRICT}")
+    return True
+
+
+async def _name_the_mistake(exam: HandlerExam, refused: Probe, trying: bytes) -> None:
+    fault = await find_fault(_search(exam, trying))
+    if fault.way is not None and fault.way.slug == MILLISECONDS:
+        await _accept_milliseconds(exam, refused, fault)
+    elif fault.kind is FaultKind.REWRITES:
+        await exam.fails("valid", refused.seen, [refused], failure=_clause(fault), fix=fault.fix)
+        await _go_on_with_plain_body(exam)
+    elif fault.kind is FaultKind.WORK:
+        await _judge_work(exam, refused)
+    elif fault.kind is FaultKind.NOTHING:
+        exam.accepts(await exam.prober.accept("valid", "a valid request"))
+        exam.cannot_tell(f"{refused.seen}, but the handler accepted it when it was sent again", "valid")
+    else:
+        await exam.fails("valid", refused.seen, [refused], failure=_clause(fault), fix=fault.fix)
+
+
+def _search(exam: HandlerExam, body: bytes) -> FaultSearch:
+    prober, means = exam.prober, exam.prober.means
+
+    async def send(request: Invocation) -> Delivery:
+        run_id = prober.new_run_id()
+        return (await prober.send("valid", "a request signed in another way", request, run_id)).delivery
+
+    keys = SigningKeys(means.secret, means.client_id, means.other_secret, means.other_secret_place)
+    return FaultSearch(lambda: prober.draft("valid", body=body)[1], keys, means.now, send)
+
+
+async def _accept_milliseconds(exam: HandlerExam, refused: Probe, fault: FoundFault) -> None:
+    """Go on with milliseconds, which some of the backends that Port published expect."""
+    exam.prober.unit = TimestampUnit.MILLISECONDS
+    probe = await exam.prober.accept("valid", "a valid request with a timestamp in milliseconds")
+    if probe.is_accepted:
+        exam.accepts(probe)
+    severity = Severity.FAILURE if fault.rewrites_too else Severity.WARNING
+    await exam.fails("valid", refused.seen, [refused], severity=severity, failure=_clause(fault), fix=fault.fix)
+    if fault.rewrites_too and not probe.is_accepted:
+        await _go_on_with_plain_body(exam)
+
+
+async def _go_on_with_plain_body(exam: HandlerExam) -> None:
+    """Accept the handler's own view of the body: the plain form is the same for every serializer."""
+    prober = exam.prober
+    probe = await prober.accept("valid", "a valid request without unusual characters")
+    if not probe.is_accepted:
+        prober.subject = exam.subject.with_body(ladder(exam.subject.request.body)[0].body)
+        probe = await prober.accept("valid", "a valid request with a plain body")
+    if probe.is_accepted:
+        exam.accepts(probe)
+
+
+async def _judge_work(exam: HandlerExam, refused: Probe) -> None:
+    """Judge a handler that verifies the valid request, and then fails or refuses its content."""
+    exam.work_status = refused.delivery.status
+    if (refused.delivery.status or 0) >= _WORK_FAILED:
+        await exam.fails(
+            "valid",
+            f"{refused.seen}, and a badly signed request {exam.control.outcome if exam.control else ''}",
+            [refused],
+            failure="fails on a valid request",
+            fix="Check the handler's log: the signature was accepted, and the work failed.",
+        )
+    else:
+        exam.cannot_tell(
+            f"{refused.seen}: the handler accepted the signature, and refused the content. "
+            "Choose a request that it can do",
+            "valid",
+        )
+
+
+def _clause(fault: FoundFault) -> str:
+    return fault.sentence.removeprefix("The handler ").rstrip(".")
