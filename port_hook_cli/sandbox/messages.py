@@ -130,8 +130,8 @@ def too_large() -> ApiResponse:
 
 
 def without_version() -> ApiResponse:
-    """Return the response to a run's call of Port's own API whose path does not begin with `/v1`, as Port requires."""
-    return Refused(404, "not_found", "Port's API has no such route: its paths begin with /v1").response
+    """Return the response to a run's call of Port's own API whose path does not begin with `/v1` exactly once."""
+    return Refused(404, "not_found", "Port's API has no such route: its paths begin with a single /v1").response
 
 
 def full(limit: int) -> Refused:

@@ -239,6 +239,17 @@ _ADDING = frozenset(
 _WITHOUT_VERSION = frozenset(route.path.split("/")[2] for route in ROUTES)
 
 
+def with_one_version(segments: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the segments of a path that begins with `/v1` once.
+
+    Some published backends have `/v1` in the base URL, others before each path, and some in both. All use the same
+    address here.
+    """
+    if segments[:2] == ("v1", "v1"):
+        return segments[1:]
+    return ("v1", *segments) if segments and segments[0] in _WITHOUT_VERSION else segments
+
+
 def respond(state: SandboxState, request: ApiRequest) -> ApiResponse:
     """Return the response to a request. Never raises."""
     try:
@@ -248,10 +259,7 @@ def respond(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 
 def _route(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    segments = request.segments
-    # Some published backends have /v1 in the base URL, others before each path; both use the same address here.
-    if segments[:1] and segments[0] in _WITHOUT_VERSION:
-        segments = ("v1", *segments)
+    segments = with_one_version(request.segments)
     found: tuple[Route, list[str]] | None = None
     for route in ROUTES:
         arguments = route.arguments(request, segments)

@@ -268,7 +268,7 @@ class Sandbox:
 
     def _answer_run(self, request: ApiRequest, target: str, caller: str) -> ApiResponse:
         """Answer a run's call of Port's own API like a call over HTTP."""
-        if request.segments[:1] != ("v1",):
+        if request.segments[:1] != ("v1",) or request.segments[:2] == ("v1", "v1"):
             given = without_version()
         else:
             given = too_large() if len(request.body) > REQUEST_LIMIT else self._answer(request)

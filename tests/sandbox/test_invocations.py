@@ -292,8 +292,9 @@ async def test_refusal_of_ports_own_api_fails_the_run_with_the_response() -> Non
     assert run["response"]["error"] == "not_found"
 
 
-async def test_call_of_ports_own_api_without_the_version_fails_as_in_port() -> None:
-    run, _ = await run_of([own_api_action("read", "https://api.getport.io/blueprints", method="GET")])
+@pytest.mark.parametrize("base", ["https://api.getport.io", f"{OURS}/v1"])
+async def test_call_of_ports_own_api_without_one_version_fails_as_in_port(base: str) -> None:
+    run, _ = await run_of([own_api_action("read", f"{base}/blueprints", method="GET")])
     assert (run["status"], run["response"]["error"]) == ("FAILURE", "not_found")
     assert "/v1" in run["response"]["message"]
 

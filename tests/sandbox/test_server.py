@@ -396,7 +396,17 @@ async def test_response_is_json_for_any_path(client: httpx.AsyncClient, path: st
 async def test_path_without_the_version_gets_the_same_response(client: httpx.AsyncClient) -> None:
     run = await client.get(RUN.removeprefix("/v1"))
     assert (run.status_code, run.json()["run"]["id"]) == (200, RUN_ID)
-    assert (await refusal(client.get(f"/v1{RUN}")))[0] == 404
+
+
+async def test_path_with_the_version_twice_gets_the_same_response(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+    run = await client.get(f"/v1{RUN}")
+    assert (run.status_code, run.json()["run"]["id"]) == (200, RUN_ID)
+    own = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal()}
+    assert (await client.post("/v1/v1/auth/access_token", json=own)).status_code == 200
+    assert (await client.get(f"/v1{RUN}", headers={"authorization": ""})).status_code == 401
+    for path in (f"/v1/v1{RUN}", "/v1/v1", "/v1/v1/nothing"):
+        expected = f"The sandbox does not have the route GET {path}"
+        assert await refusal(client.get(path)) == (404, "not_found", expected)
 
 
 async def test_run_with_an_empty_entity_identifier_shows_it() -> None:
