@@ -21,12 +21,25 @@ from port_hook_cli.sandbox import (
     organization,
     runs,
 )
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, full, no_ai, ok, read_body
+from port_hook_cli.sandbox.call_log import CALLS
+from port_hook_cli.sandbox.messages import (
+    ApiRequest,
+    ApiResponse,
+    Refused,
+    check_query,
+    full,
+    invalid,
+    no_ai,
+    ok,
+    read_body,
+)
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.sandbox.workflows import calls, node_runs
 from port_hook_cli.text.safe import brief
 
 _TOKEN = "/v1/auth/access_token"  # noqa: S105 - a path
+_MAX_LISTED_CALLS = 1000
+_MAX_NUMBER_DIGITS = 15
 
 
 def issue_token(state: SandboxState, request: ApiRequest) -> ApiResponse:
@@ -53,6 +66,16 @@ def add_delivery(state: SandboxState, request: ApiRequest) -> ApiResponse:
     state.record_change("run", run.id, run)
     note = brief(f"{verb} {run.id} of {run.start.action}")
     return ok({"run": run.document()}, note, status=status, run_id=run.id)
+
+
+def list_calls(state: SandboxState, request: ApiRequest) -> ApiResponse:
+    """Return up to `limit` calls after the number `after`, the oldest first, and the number of the latest call."""
+    check_query(request, max_limit=_MAX_LISTED_CALLS)
+    after, limit = request.query.get("after", "0"), request.query.get("limit", str(_MAX_LISTED_CALLS))
+    if not (after.isascii() and after.isdigit() and len(after) <= _MAX_NUMBER_DIGITS):
+        raise invalid("querystring/after must be a whole number >= 0")
+    calls = state.call_log.after(int(after), int(float(limit)))
+    return ok({"calls": [call.document for call in calls], "last": state.call_log.last})
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +218,7 @@ ROUTES = (
     Route("GET", "/v1/agent/invoke/{invocation}", no_ai),
     Route("POST", "/v1/ai/invoke", no_ai),
     Route("POST", "/v1/sandbox/deliveries", add_delivery),
+    Route("GET", CALLS, list_calls),
     Route("POST", _INGEST, integrations.ignore),
     Route("POST", f"{_INGEST}/syncMetrics", integrations.ignore),
     Route("POST", f"{_INGEST}/heartbeat", integrations.ignore),
@@ -248,6 +272,11 @@ def with_one_version(segments: tuple[str, ...]) -> tuple[str, ...]:
     if segments[:2] == ("v1", "v1"):
         return segments[1:]
     return ("v1", *segments) if segments and segments[0] in _WITHOUT_VERSION else segments
+
+
+def is_poll(request: ApiRequest) -> bool:
+    """Whether a request reads the log of calls. A tester repeats it every few milliseconds."""
+    return request.method == "GET" and with_one_version(request.segments) == tuple(CALLS.split("/")[1:])
 
 
 def respond(state: SandboxState, request: ApiRequest) -> ApiResponse:

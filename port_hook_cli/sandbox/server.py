@@ -15,8 +15,10 @@ from aiohttp import web
 
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.invocations.targets import http_url, is_loopback
 from port_hook_cli.runs.updates import REQUEST_LIMIT
+from port_hook_cli.sandbox.call_log import find_intent, is_own_route
 from port_hook_cli.sandbox.delivering import Courier, OnDelivery, Sending
 from port_hook_cli.sandbox.entities import put_entity
 from port_hook_cli.sandbox.events import ApiEvent, RunEvent
@@ -29,11 +31,12 @@ from port_hook_cli.sandbox.messages import (
     Refused,
     failed,
     not_saved,
+    read_request,
     too_large,
     too_many,
     without_version,
 )
-from port_hook_cli.sandbox.routes import respond
+from port_hook_cli.sandbox.routes import is_poll, respond, with_one_version
 from port_hook_cli.sandbox.run import SandboxRun
 from port_hook_cli.sandbox.state import InitialData, SandboxState
 from port_hook_cli.sandbox.workflows.book import NodeReport
@@ -70,8 +73,8 @@ class Sandbox:
     """A running sandbox. Make it with `async with Sandbox.start() as sandbox:`.
 
     `runs`, `actions`, `blueprints`, `entities`, `workflows` and `workflow_runs` are its current contents.
-    `add_run`, `add_action` and `add_blueprint` add to it. `answer_run` answers the request of a run whose URL is Port's
-    own API with the sandbox's credentials, as in Port.
+    `add_run`, `add_action` and `add_blueprint` add to it. `call_log` has the latest calls over HTTP. `answer_run`
+    answers the request of a run whose URL is Port's own API with the sandbox's credentials, as in Port.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class Sandbox:
         self.actions, self.add_action = state.actions, state.add_action
         self.blueprints, self.add_blueprint = state.blueprints, state.add_blueprint
         self.entities = state.entities
+        self.call_log = state.call_log
         self.workflows, self.workflow_runs = state.workflows.documents, state.workflows.runs
         self._initial = initial
         self._topic = None if sending.publisher is None else RunsTopic(state, sending.publisher, sending.unit)
@@ -258,7 +262,11 @@ class Sandbox:
         """Answer a call over HTTP."""
         call = await read_call(request, checks_host=self._is_on_loopback)
         given = self._answer(call) if isinstance(call, ApiRequest) else call
-        self._tell(request.method, request.raw_path, given)
+        if not (isinstance(call, ApiRequest) and is_poll(call)):
+            # A call that is refused before it is read still has a path, so it can be logged for its run.
+            head = call if isinstance(call, ApiRequest) else read_request(request.method, request.raw_path, {}, b"")
+            self._log_call(head, request.raw_path, given)
+            self._tell(request.method, request.raw_path, given)
         return web.Response(
             status=given.status,
             body=json.dumps(given.document).encode(),
@@ -275,6 +283,27 @@ class Sandbox:
         given = replace(given, note="; ".join(filter(None, (given.note, f"called by {caller}"))))
         self._tell(request.method, target, given)
         return replace(given, headers={**self._rate_limit.headers(), **given.headers})
+
+    def _log_call(self, request: ApiRequest, target: str, given: ApiResponse) -> None:
+        segments = with_one_version(request.segments)
+        if is_own_route(segments):
+            return
+        intent = find_intent(replace(request, segments=segments))
+        self._state.call_log.add(
+            intent,
+            at=self._state.now(),
+            method=request.method,
+            path=self._state.masker().text(target.partition("?")[0]),
+            status=given.status,
+            run_id=given.run_id or self._run_id_of(intent.run),
+        )
+
+    def _run_id_of(self, name: str | None) -> str | None:
+        """Return the id of the run with this id or external id, or None if no run can have it."""
+        if name is None or is_run_id(name):
+            return name
+        run = self._state.known_run(name)
+        return None if run is None else run.id
 
     def _tell(self, method: str, target: str, given: ApiResponse) -> None:
         """Notify the observers of a call, and continue what it started."""
@@ -296,7 +325,7 @@ class Sandbox:
             self._walker.go_on(given.walks)
 
     def _answer(self, request: ApiRequest) -> ApiResponse:
-        if wait_s := self._rate_limit.take():
+        if not is_poll(request) and (wait_s := self._rate_limit.take()):
             return too_many(wait_s)
         try:
             given = respond(self._state, request)

@@ -14,6 +14,7 @@ from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.runs.ids import make_run_id
+from port_hook_cli.sandbox.call_log import CallLog
 from port_hook_cli.sandbox.events import RunEvent
 from port_hook_cli.sandbox.limits import DEFAULT_RULES, MAX_STATE_BYTES, ApiRules, StateSize, read_token, signed_token
 from port_hook_cli.sandbox.run import MAX_RUNS, UNKNOWN_ACTION, Phase, SandboxRun
@@ -72,6 +73,7 @@ class SandboxState:
         self.has_topic = False
         self.url = ""
         self.size = StateSize(max_bytes)
+        self.call_log = CallLog()
         self._masker: Masker | None = None
         self._changes: dict[tuple[str, str], Any] = {}
         self._events: list[RunEvent] = []
@@ -125,6 +127,7 @@ class SandboxState:
         for name in list(self.secrets):
             self.set_secret(name, None)
         self.organization = _organization(self.organization["id"])
+        self.call_log.clear()
 
     def restore(self, rows: Iterable[Row]) -> None:
         """Load the results of `changes`, with logs after their runs; raises ValueError for invalid rows."""
@@ -344,14 +347,18 @@ class SandboxState:
             held[key] = value
         self.record_change(kind, key, value)
 
+    def known_run(self, name: str) -> SandboxRun | None:
+        """Return the run with this id or external id."""
+        return self.runs.get(name) or next(
+            (run for run in self.runs.values() if run.report.external_run_id == name), None
+        )
+
     def find_run(self, name: str) -> tuple[SandboxRun | None, bool]:
         """Return the run with this id or external id, and whether it was just created.
 
         A well-formed unknown id creates a run that is marked as made up, unless the sandbox has `strict_runs`.
         """
-        run = self.runs.get(name) or next(
-            (run for run in self.runs.values() if run.report.external_run_id == name), None
-        )
+        run = self.known_run(name)
         if run is None and is_run_id(name) and not self.rules.strict_runs:
             return self.add_run(name, action=UNKNOWN_ACTION, made_up=True), True
         return run, False

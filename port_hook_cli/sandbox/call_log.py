@@ -1,0 +1,143 @@
+"""The latest calls that clients made over HTTP: which run each call was about, and whether it asked to end the run.
+
+A tester of handlers reads them in the same process, or through GET /v1/sandbox/calls.
+"""
+
+from __future__ import annotations
+
+import string
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any, Self
+from urllib.parse import quote
+
+from port_hook_cli.runs.updates import ENDED
+from port_hook_cli.sandbox.messages import ApiRequest, Refused, read_body
+
+CALLS = "/v1/sandbox/calls"
+MAX_CALLS = 5_000
+_MAX_PATH_CHARACTERS = 500
+_MAX_WORD_CHARACTERS = 40
+_OWN = ("v1", "sandbox")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenCall:
+    """One call and the status of its response.
+
+    `number` starts at 1 and increases. `at` is seconds since the epoch, in whole milliseconds. `path` is
+    percent-encoded as the client wrote it, without the query, and cut to 500 characters. `ends` is the status with
+    which the call asked to end its run, or "". `result` is the result of a node run in the call, or "". Both are what
+    the call asked for, whatever the response was.
+    """
+
+    number: int
+    at: float
+    method: str
+    path: str
+    status: int
+    run_id: str | None = None
+    ends: str = ""
+    result: str = ""
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The call in the response of GET /v1/sandbox/calls."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """Return the call of a `document`; raises ValueError for any other value."""
+        try:
+            return cls(
+                number=int(document["number"]),
+                at=float(document["at"]),
+                method=str(document["method"]),
+                path=str(document["path"]),
+                status=int(document["status"]),
+                run_id=None if document["run_id"] is None else str(document["run_id"]),
+                ends=str(document["ends"]),
+                result=str(document["result"]),
+            )
+        except (KeyError, TypeError, OverflowError) as problem:
+            raise ValueError(f"not a call of the sandbox: {problem}") from problem
+
+
+@dataclass(frozen=True, slots=True)
+class CallIntent:
+    """What a call asks for: the run in its path or query, and how the run is to end. `run` may be an external id."""
+
+    run: str | None = None
+    ends: str = ""
+    result: str = ""
+
+
+def find_intent(request: ApiRequest) -> CallIntent:
+    """Return what a request asks for. Its path begins with one `/v1`."""
+    match (request.method, *request.segments):
+        case ("PATCH", "v1", "actions", "runs", run):
+            return CallIntent(run, _end(_fields(request).get("status")))
+        case ("POST", "v1", "actions", "runs", run, "logs"):
+            return CallIntent(run, _end(_fields(request).get("terminationStatus")))
+        case ("PATCH", "v1", "workflows", "nodes", "runs", run) | ("PATCH", "v1", "workflows", "runs", _, "nodes", run):
+            fields = _fields(request)
+            return CallIntent(run, _end(fields.get("status")), _word(fields.get("result")))
+        case (_, "v1", "actions", "runs", run, *_) | (_, "v1", "workflows", "nodes", "runs", run, *_):
+            return CallIntent(run)
+        case _:
+            return CallIntent(request.query.get("run_id"))
+
+
+def is_own_route(segments: tuple[str, ...]) -> bool:
+    """Whether a path with one `/v1` is below `/v1/sandbox`, which Port's API does not have."""
+    return segments[:2] == _OWN
+
+
+def _fields(request: ApiRequest) -> Mapping[str, Any]:
+    try:
+        return read_body(request, {}, others=True)
+    except Refused:
+        return {}
+
+
+def _end(status: Any) -> str:
+    return status if isinstance(status, str) and status in ENDED else ""
+
+
+def _word(value: Any) -> str:
+    return value[:_MAX_WORD_CHARACTERS] if isinstance(value, str) else ""
+
+
+class CallLog:
+    """The latest 5,000 calls. The numbers of calls go on after `clear`."""
+
+    def __init__(self) -> None:
+        self._calls: deque[SeenCall] = deque(maxlen=MAX_CALLS)
+        self.last = 0
+
+    def add(self, intent: CallIntent, *, at: float, method: str, path: str, status: int, run_id: str | None) -> None:
+        """Add a call. `at` is seconds since the epoch, and `run_id` the id of its run, if it is known."""
+        self.last += 1
+        call = SeenCall(
+            number=self.last,
+            at=round(at, 3),
+            method=method[:_MAX_WORD_CHARACTERS],
+            path=quote(path, safe=string.punctuation, errors="replace")[:_MAX_PATH_CHARACTERS],
+            status=status,
+            run_id=run_id,
+            ends=intent.ends,
+            result=intent.result,
+        )
+        self._calls.append(call)
+
+    def after(self, number: int, limit: int = MAX_CALLS) -> list[SeenCall]:
+        """Return up to `limit` calls with higher numbers than `number`, the oldest first."""
+        oldest = self._calls[0].number if self._calls else self.last + 1
+        start = max(0, number + 1 - oldest)
+        return list(islice(self._calls, start, start + limit))
+
+    def clear(self) -> None:
+        """Forget the calls."""
+        self._calls.clear()

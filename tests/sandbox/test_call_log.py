@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import httpx
+import pytest
+
+from port_hook_cli.runs.updates import REQUEST_LIMIT
+from port_hook_cli.sandbox import ApiEvent, CallRate, Sandbox
+from port_hook_cli.sandbox.call_log import CALLS, MAX_CALLS, CallIntent, CallLog, SeenCall
+from tests.factories import NOW, RUN_ID
+from tests.sandbox_clients import a_client, refusal
+from tests.sandboxes import sandbox_with
+
+RUN = f"/v1/actions/runs/{RUN_ID}"
+UNKNOWN = "r_" + "0" * 16
+NODE_RUN = "wfnr_abc123"
+NODE = f"/v1/workflows/nodes/runs/{NODE_RUN}"
+ENTITIES = "/v1/blueprints/vm/entities"
+
+
+async def listed(client: httpx.AsyncClient, query: str = "") -> list[dict[str, Any]]:
+    """Return the calls of the log without the call for the token."""
+    document = (await client.get(f"{CALLS}{query}")).json()
+    return [call for call in document["calls"] if not call["path"].endswith("/access_token")]
+
+
+async def test_log_has_each_call_with_its_run_and_status() -> None:
+    ticks = count(NOW * 1000)
+    async with sandbox_with(now=lambda: next(ticks) / 1000 + 0.0004) as sandbox, a_client(sandbox) as client:
+        await client.get(f"{RUN}?version=v2")
+        await client.patch(RUN.removeprefix("/v1"), json={"status": "SUCCESS"})
+        document = (await client.get(CALLS)).json()
+    token, read, ended = document["calls"]
+    assert (document["ok"], document["last"]) == (True, 3)
+    shown = [token["number"], token["method"], token["path"], token["status"], token["run_id"]]
+    assert shown == [1, "POST", "/v1/auth/access_token", 200, None]
+    assert {**read, "at": 0} == {
+        "number": 2,
+        "at": 0,
+        "method": "GET",
+        "path": RUN,
+        "status": 200,
+        "run_id": RUN_ID,
+        "ends": "",
+        "result": "",
+    }
+    assert (ended["path"], ended["ends"]) == (RUN.removeprefix("/v1"), "SUCCESS")
+    assert NOW < token["at"] < read["at"] < ended["at"]
+    assert all(call["at"] == round(call["at"], 3) for call in document["calls"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "ends", "result"),
+    [
+        ("PATCH", RUN, {"status": "FAILURE"}, 200, "FAILURE", ""),
+        ("PATCH", f"/v1{RUN}", {"status": "FAILURE"}, 200, "FAILURE", ""),
+        ("PATCH", RUN, {"statusLabel": "SUCCESS"}, 200, "", ""),
+        ("PATCH", RUN, {"status": "SUCCESS", "unknown": 1}, 422, "SUCCESS", ""),
+        ("PATCH", RUN, {"status": "COMPLETED"}, 422, "COMPLETED", ""),
+        ("PATCH", RUN, {"status": "IN_PROGRESS"}, 422, "", ""),
+        ("PATCH", RUN, {"status": ["SUCCESS"]}, 422, "", ""),
+        ("PATCH", RUN, ["SUCCESS"], 422, "", ""),
+        ("PUT", RUN, {"status": "SUCCESS"}, 404, "", ""),
+        ("POST", f"{RUN}/logs", {"message": "x"}, 201, "", ""),
+        ("POST", f"{RUN}/logs", {"message": "x", "terminationStatus": "SUCCESS"}, 201, "SUCCESS", ""),
+        ("PATCH", NODE, {"status": "COMPLETED", "result": "FAILED"}, 200, "COMPLETED", "FAILED"),
+        ("PATCH", NODE, {"status": "IN_PROGRESS"}, 200, "", ""),
+        ("PATCH", NODE, {"status": "COMPLETED", "result": "x" * 99}, 422, "COMPLETED", "x" * 40),
+        ("PATCH", f"/v1/workflows/runs/wfr_1/nodes/{NODE_RUN}", {"status": "COMPLETED"}, 200, "COMPLETED", ""),
+    ],
+)
+async def test_log_says_whether_a_call_asks_to_end_its_run(
+    client: httpx.AsyncClient, method: str, path: str, body: Any, status: int, ends: str, result: str
+) -> None:
+    client.event_hooks = {}  # Port's document does not have some of these responses
+    await client.request(method, path, json=body)
+    (call,) = await listed(client)
+    assert (call["status"], call["ends"], call["result"]) == (status, ends, result)
+    assert call["run_id"] == (NODE_RUN if NODE_RUN in path else RUN_ID)
+
+
+async def test_second_end_of_a_run_is_logged_although_the_sandbox_refuses_it(client: httpx.AsyncClient) -> None:
+    for _ in range(2):
+        await client.patch(RUN, json={"status": "SUCCESS"})
+    assert [(call["status"], call["ends"]) for call in await listed(client)] == [(200, "SUCCESS"), (422, "SUCCESS")]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000, b" " * (REQUEST_LIMIT + 1)])
+async def test_call_with_an_unreadable_body_is_logged_for_its_run(client: httpx.AsyncClient, content: bytes) -> None:
+    answer = await client.patch(RUN, content=content)
+    (call,) = await listed(client)
+    assert (call["status"], call["run_id"], call["ends"]) == (answer.status_code, RUN_ID, "")
+    assert answer.status_code in {413, 422}
+
+
+async def test_call_without_a_token_is_logged_for_its_run(client: httpx.AsyncClient) -> None:
+    await client.patch(RUN, json={"status": "SUCCESS"}, headers={"authorization": ""})
+    (call,) = await listed(client)
+    assert (call["status"], call["run_id"], call["ends"]) == (401, RUN_ID, "SUCCESS")
+
+
+@pytest.mark.parametrize(
+    ("run_id", "found"), [(RUN_ID, RUN_ID), ("gh/7", RUN_ID), (UNKNOWN, UNKNOWN), ("of-nobody", None)]
+)
+@pytest.mark.parametrize("place", ["path", "query"])
+async def test_run_of_a_refused_call_is_found_by_its_id_or_external_id(
+    place: str, run_id: str, found: str | None
+) -> None:
+    async with sandbox_with(strict_runs=True, runs=[RUN_ID]) as sandbox, a_client(sandbox) as client:
+        await client.patch(RUN, json={"externalRunId": "gh/7", "status": "SUCCESS"})
+        if place == "path":
+            quoted = run_id.replace("/", "%2F")
+            answer = await client.patch(f"/v1/actions/runs/{quoted}", json={"summary": "late"})
+        else:
+            answer = await client.post(ENTITIES, params={"run_id": run_id}, json={"identifier": "a"})
+        calls = await listed(client)
+    assert 400 <= answer.status_code < 500
+    assert calls[-1]["run_id"] == found
+
+
+async def test_entity_call_without_a_run_has_none(client: httpx.AsyncClient) -> None:
+    assert (await client.post(ENTITIES, json={"identifier": "a"})).status_code == 201
+    assert (await client.post(f"{ENTITIES}?run_id={RUN_ID}", json={"identifier": "b"})).status_code == 201
+    assert [call["run_id"] for call in await listed(client)] == [None, RUN_ID]
+
+
+async def test_calls_are_listed_after_a_number_up_to_a_limit(client: httpx.AsyncClient) -> None:
+    for _ in range(4):
+        await client.get(RUN)
+    document = (await client.get(f"{CALLS}?after=2&limit=2")).json()
+    assert ([call["number"] for call in document["calls"]], document["last"]) == ([3, 4], 5)
+    assert (await client.get(f"{CALLS}?after=5")).json()["calls"] == []
+    assert (await client.get(f"{CALLS}?after=99")).json()["calls"] == []
+
+
+@pytest.mark.parametrize("query", ["after=-1", "after=x", "after=", "after=1.5", "after=" + "9" * 99, "limit=1001"])
+async def test_invalid_query_of_the_log_is_rejected(client: httpx.AsyncClient, query: str) -> None:
+    assert (await refusal(client.get(f"{CALLS}?{query}")))[:2] == (422, "invalid_request")
+
+
+@pytest.mark.parametrize("spelled", [CALLS, CALLS.removeprefix("/v1"), f"/v1{CALLS}"])
+async def test_reading_the_log_is_neither_printed_nor_logged_nor_limited(spelled: str) -> None:
+    events: list[ApiEvent] = []
+    limited = sandbox_with(on_event=events.append, call_rate=CallRate(2))
+    async with limited as sandbox, a_client(sandbox) as client:
+        for _ in range(4):
+            assert (await client.get(spelled)).status_code == 200
+        assert (await client.get(RUN)).status_code == 200
+        assert (await client.get(RUN)).status_code == 429
+        assert [call["status"] for call in await listed(client)] == [200, 429]
+    assert [event.path for event in events] == ["/v1/auth/access_token", RUN, RUN]
+
+
+async def test_calls_of_the_sandboxs_own_routes_are_not_logged(client: httpx.AsyncClient) -> None:
+    delivery = {"runId": UNKNOWN, "action": "scale", "properties": {}}
+    assert (await client.post("/v1/sandbox/deliveries", json=delivery)).status_code == 201
+    assert (await client.post("/sandbox/deliveries", json={})).status_code == 422
+    assert await listed(client) == []
+
+
+async def test_log_of_the_sandbox_is_readable_in_the_same_process(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+    await client.patch(RUN, json={"status": "SUCCESS"})
+    (call,) = sandbox.call_log.after(1)
+    assert (call.number, call.method, call.path, call.run_id) == (2, "PATCH", RUN, RUN_ID)
+    assert [call.document for call in sandbox.call_log.after(0)] == (await client.get(CALLS)).json()["calls"]
+
+
+async def test_reset_clears_the_calls_and_their_numbers_go_on(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+    await client.get(RUN)
+    await sandbox.reset()
+    assert (await client.get(CALLS)).json() == {"ok": True, "calls": [], "last": 2}
+    await client.get(RUN)
+    assert [call["number"] for call in await listed(client)] == [3]
+
+
+async def test_path_in_the_log_is_short_printable_and_without_secrets() -> None:
+    async with sandbox_with(secrets={"TOKEN": "hidden-value"}) as sandbox, a_client(sandbox) as client:
+        for path in ("/v1/users/hidden-value", "/v1/users/" + "x" * 3000):
+            await client.get(path)
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
+        writer.write("GET /v1/users/ü HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        masked, long, *others = [call["path"] for call in await listed(client)]
+    assert masked == "/v1/users/***"
+    assert len(long) == 500
+    assert all(path.isascii() and path.isprintable() for path in others)
+
+
+def test_call_log_has_the_latest_calls() -> None:
+    log = CallLog()
+    for number in range(MAX_CALLS + 3):
+        log.add(CallIntent(), at=NOW, method="GET", path=f"/{number}", status=200, run_id=None)
+    assert log.last == MAX_CALLS + 3
+    assert [call.number for call in log.after(0)] == list(range(4, MAX_CALLS + 4))
+    assert [call.path for call in log.after(MAX_CALLS, 2)] == [f"/{MAX_CALLS}", f"/{MAX_CALLS + 1}"]
+    log.clear()
+    assert log.after(0) == []
+
+
+def not_calls() -> Iterator[Any]:
+    right = SeenCall(number=1, at=NOW, method="GET", path="/", status=200).document
+    yield from ([], None, "x", 1, {})
+    for name in right:
+        yield {key: value for key, value in right.items() if key != name}
+    for name in ("number", "at", "status"):
+        yield right | {name: None}
+        yield right | {name: "x"}
+
+
+@pytest.mark.parametrize("document", list(not_calls()))
+def test_read_rejects_what_is_no_call(document: Any) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        SeenCall.read(document)
+
+
+def test_read_returns_the_call_of_a_document() -> None:
+    call = SeenCall(number=7, at=NOW, method="PATCH", path=RUN, status=422, run_id=RUN_ID, ends="SUCCESS")
+    assert SeenCall.read(call.document) == call
