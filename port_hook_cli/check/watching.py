@@ -1,0 +1,166 @@
+"""What a handler does: the calls that it makes to the sandbox, and which of them have an effect or end a run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any, Self
+
+from port_hook_cli.errors import PortApiError
+from port_hook_cli.port_api.access import DELIVERIES, PortAccess
+from port_hook_cli.port_api.client import PortApi
+from port_hook_cli.sandbox.call_log import CALLS, MAX_CALLS, SeenCall
+
+_FIRST_PAUSE_S = 0.01
+_MAX_PAUSE_S = 0.05
+_PAUSE_GROWTH = 1.25
+_CALL_TIMEOUT_S = 10.0
+_PAGE = 1000
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_READING_BY_POST = ("/search", "/datasource-entities")
+_TOKEN = "/auth/access_token"  # noqa: S105 - a path
+_SENT_AGAIN = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS})
+
+
+class SandboxWatch:
+    """Reads the sandbox's log of calls. `api` must not retry: make it with `PortAccess.client(retries=False)`.
+
+    No method raises PortApiError. The first failure to read the log becomes `problem`, and ends every wait. From then
+    on, the log is not read, and the methods return what they return for a log without calls. So a caller that sees a
+    `problem` after a wait does not know what the handler did, and must not conclude that it did nothing.
+    """
+
+    def __init__(self, api: PortApi) -> None:
+        self._api = api
+        self.problem: PortApiError | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, access: PortAccess) -> AsyncIterator[Self]:
+        """Watch the sandbox of `access` until the block ends. A call to the sandbox may take 10 seconds.
+
+        Raises SettingsError if `access` lacks a setting.
+        """
+        async with access.client(timeout_s=_CALL_TIMEOUT_S, retries=False) as api:
+            yield cls(api)
+
+    async def mark(self) -> int:
+        """Return the number of the latest call, for a wait that begins after it.
+
+        The first use of `api` requests a token, which is also a call. So mark before the handler gets its request.
+        """
+        return (await self._page(0, limit=1))[1]
+
+    async def calls(self, after: int) -> list[SeenCall]:
+        """Return the calls after the number `after`, the oldest first."""
+        seen: list[SeenCall] = []
+        for _ in range(MAX_CALLS // _PAGE):
+            page, last = await self._page(seen[-1].number if seen else after, limit=_PAGE)
+            seen += page
+            if not page or page[-1].number >= last:
+                break
+        return seen
+
+    async def wait_for(
+        self, is_so: Callable[[Sequence[SeenCall]], bool], after: int, timeout_s: float
+    ) -> list[SeenCall]:
+        """Wait until `is_so` is true of the calls after the number `after`, or `timeout_s` seconds are over.
+
+        Returns all calls after `after` in both cases. The log is read at least once, and once more at the end.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline, pause_s = clock() + timeout_s, _FIRST_PAUSE_S
+        seen: list[SeenCall] = []
+        while True:
+            left_s = deadline - clock()
+            seen += await self.calls(seen[-1].number if seen else after)
+            if self.problem is not None or left_s <= 0 or is_so(seen):
+                return seen
+            await asyncio.sleep(min(pause_s, left_s))
+            pause_s = min(pause_s * _PAUSE_GROWTH, _MAX_PAUSE_S)
+
+    async def announce(
+        self,
+        run_id: str,
+        action: str,
+        properties: Mapping[str, Any],
+        *,
+        blueprint: str | None = None,
+        entity: str | None = None,
+    ) -> bool:
+        """Create the run in the sandbox, even with `--strict-runs`, and return whether the sandbox has it now.
+
+        `properties` are the inputs of the run. A failure is no `problem`: without `--strict-runs`, the sandbox creates
+        the run when the handler reports it.
+        """
+        delivery = {
+            "runId": run_id,
+            "action": action,
+            "blueprint": blueprint,
+            "entity": entity,
+            "properties": dict(properties),
+        }
+        try:
+            await self._api.call("POST", DELIVERIES, delivery)
+        except PortApiError:
+            return False
+        return True
+
+    async def _page(self, after: int, *, limit: int) -> tuple[list[SeenCall], int]:
+        """Return up to `limit` calls after the number `after`, and the number of the latest call."""
+        if self.problem is None:
+            try:
+                return _read_page(await self._api.call("GET", f"{CALLS}?after={after}&limit={limit}"), after)
+            except PortApiError as problem:
+                self.problem = _no_log() if problem.status == HTTPStatus.NOT_FOUND else problem
+        return [], 0
+
+
+def effects(calls: Iterable[SeenCall], run_id: str | None = None) -> list[SeenCall]:
+    """Return the calls that do something: no reading, no searching, no request for a token.
+
+    With `run_id`, only the calls about this run. A call that the handler repeats with another token, or after the rate
+    limit's pause, counts once: calls with the status 401 or 429 are left out.
+    """
+    return [call for call in calls if _is_about(call, run_id) and _does_something(call)]
+
+
+def endings(calls: Iterable[SeenCall], run_id: str | None = None) -> list[SeenCall]:
+    """Return the calls that ask to end a run, even if the sandbox refused them, except with the status 401 or 429.
+
+    With `run_id`, only the calls about this run.
+    """
+    return [call for call in effects(calls, run_id) if call.ends]
+
+
+def _is_about(call: SeenCall, run_id: str | None) -> bool:
+    return run_id is None or call.run_id == run_id
+
+
+def _does_something(call: SeenCall) -> bool:
+    is_reading = call.method in _READING or (call.method == "POST" and call.path.endswith(_READING_BY_POST))
+    return not is_reading and not call.path.endswith(_TOKEN) and call.status not in _SENT_AGAIN
+
+
+def _read_page(document: Mapping[str, Any], after: int) -> tuple[list[SeenCall], int]:
+    """Return the calls in a response, and the number of the latest call. Raises PortApiError."""
+    try:
+        page, last = [SeenCall.read(each) for each in document["calls"]], int(document["last"])
+    except (KeyError, TypeError, ValueError):
+        raise _no_log() from None
+    if last < after:
+        message = "The sandbox started again during the check, so the calls before its start are not known."
+        raise PortApiError(message, hint="Run the check again.")
+    numbers = [call.number for call in page]
+    if numbers != sorted({number for number in numbers if number > after}):
+        raise _no_log()
+    return page, last
+
+
+def _no_log() -> PortApiError:
+    return PortApiError(
+        "PORT_API_URL does not lead to a sandbox that shows its calls.",
+        hint="Start `port-hook sandbox` of this version, and use the settings that it prints.",
+    )
