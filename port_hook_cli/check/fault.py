@@ -1,0 +1,357 @@
+"""Why a handler refuses a valid request: the mistake is named by the wrongly signed request that the handler accepts.
+
+A request counts as accepted only if the response differs from the response to the same request signed with a secret
+that no handler has. So the search never guesses: either it finds what the handler does, or it says what it tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from enum import Enum, StrEnum, auto
+from typing import NamedTuple, TypeAlias
+
+from port_hook_cli.check.plain_body import BodyFeature, ladder
+from port_hook_cli.check.wrong_ways import (
+    MILLISECONDS,
+    RAW_BODY,
+    SigningKeys,
+    WrongWay,
+    distinct_ways,
+    ports_way,
+    wrong_ways,
+)
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from port_hook_cli.invocations.models import Delivery, Invocation
+from port_hook_cli.invocations.statuses import format_status
+
+MOST_REQUESTS = 33
+"""How many requests one search sends at most."""
+
+_MOST_SILENCES = 2
+_PLAIN = "plain"
+_REFUSALS = frozenset({401, 403})
+_NO_ROUTE = frozenset({404, 405})
+_NOT_THE_SIGNATURE = frozenset({413, 415, 429})
+_RATE_LIMITED = 429
+_FAILURES = 500
+_REDIRECTS = range(300, 400)
+
+
+class FaultKind(StrEnum):
+    """What a search found. Only WRONG_WAY and REWRITES name a mistake in how the handler verifies."""
+
+    NOTHING = "nothing"
+    """The handler accepts the valid request and refuses a forged request."""
+    UNVERIFIED = "unverified"
+    """The handler accepts a forged request."""
+    NO_RESPONSE = "no-response"
+    PATH = "path"
+    """The path or the method is wrong."""
+    REQUEST = "request"
+    """The handler, or a proxy before it, refuses the request for another reason than its signature."""
+    WORK = "work"
+    """The handler accepts the signature, and fails later."""
+    WRONG_WAY = "wrong-way"
+    REWRITES = "rewrites"
+    """The handler writes the body again before it verifies it."""
+    NOT_FOUND = "not-found"
+
+
+class FaultExchange(NamedTuple):
+    """A request that decided something, its response, and what it was: the slug of a way, `forged`, or `plain`."""
+
+    what: str
+    request: Invocation
+    delivery: Delivery
+
+
+class FaultSearch(NamedTuple):
+    """What a search needs.
+
+    `fresh` returns an unsigned request with an id of its own, and may give each a new run. `now` returns seconds since
+    the epoch, and `send` sends a request at the pace of its caller.
+    """
+
+    fresh: Callable[[], Invocation]
+    keys: SigningKeys
+    now: Callable[[], float]
+    send: Callable[[Invocation], Awaitable[Delivery]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundFault:
+    """The result of a search.
+
+    `sentence` says what the handler does, and `fix` what to change, "" if nothing is known. `way` is the way in which
+    the handler expects requests to be signed. With `rewrites_too`, it makes a second mistake: it writes the body again
+    before it verifies it. `sent` is the number of requests, and `tried` has the slugs of all ways that were tried.
+    `requests` are the requests that decide, such as the accepted request and the same request with another secret.
+    """
+
+    kind: FaultKind
+    sentence: str
+    fix: str = ""
+    way: WrongWay | None = None
+    rewrites_too: bool = False
+    sent: int = 0
+    tried: tuple[str, ...] = ()
+    requests: tuple[FaultExchange, ...] = ()
+
+
+async def find_fault(search: FaultSearch) -> FoundFault:
+    """Return why a handler refuses a valid request, after at most `MOST_REQUESTS` requests.
+
+    A handler that accepts the valid request gets two requests.
+    """
+    return await _Run(search).result()
+
+
+_View: TypeAlias = Callable[[bytes], bytes]
+"""Returns a body in the form in which it is sent."""
+
+
+def _whole(body: bytes) -> bytes:
+    return body
+
+
+def _plain(body: bytes) -> bytes:
+    return ladder(body)[0].body
+
+
+class _Reaction(Enum):
+    """How a handler reacts to a way. ANYTHING: it accepts it with a wrong secret, too. FAILED: it fails with both."""
+
+    ACCEPTED = auto()
+    REFUSED = auto()
+    ANYTHING = auto()
+    FAILED = auto()
+
+
+class _Ended(Exception):
+    """The search cannot go on. `args` are the kind, the sentence and the fix."""
+
+
+class _Run:
+    """One search: what was sent so far, and which statuses are refusals."""
+
+    def __init__(self, search: FaultSearch) -> None:
+        self._search, self._port = search, ports_way(search.keys.secret)
+        self._refusals: set[int | None] = set()
+        self._tried: dict[str, None] = {}
+        self._deciding: list[FaultExchange] = []
+        self._body = b""
+        self._sent = self._silences = 0
+
+    async def result(self) -> FoundFault:
+        try:
+            return await self._compared()
+        except _Ended as ended:
+            return self._found(*ended.args)
+
+    async def _compared(self) -> FoundFault:
+        """Compare the responses to a forged and to a valid request, and search if the signature is at fault."""
+        forged = await self._decide("forged", self._port, forged=True)
+        valid = await self._decide("valid", self._port)
+        self._end_without_search(forged, valid)
+        self._refusals = {forged.status, valid.status}
+        if forged.status != valid.status and valid.status not in _REFUSALS:
+            # A handler that checks the age after the signature refuses a wrong unit with another status.
+            milliseconds = next(way for way in wrong_ways(self._search.keys) if way.slug == MILLISECONDS)
+            if await self._reaction(milliseconds, _whole) is _Reaction.ACCEPTED:
+                return self._named(milliseconds)
+            raise _Ended(*_work_failed(forged, valid))
+        return await self._searched()
+
+    def _end_without_search(self, forged: Delivery, valid: Delivery) -> None:
+        """Raise _Ended if the two responses say that the signature is not why the valid request failed."""
+        status = valid.status
+        if status is None:
+            raise _Ended(FaultKind.NO_RESPONSE, f"The handler did not respond to a valid request: {_error(valid)}.", "")
+        text = format_status(status)
+        if valid.ok and forged.ok:
+            raise _Ended(
+                FaultKind.UNVERIFIED,
+                f"The handler responds with {text} to a valid request, but it also accepts a wrong secret.",
+                "Verify the signature before anything else, and respond with 401 if it is wrong.",
+            )
+        if valid.ok:
+            raise _Ended(FaultKind.NOTHING, f"The handler accepts a valid request: it responds with {text}.", "")
+        if status in _NO_ROUTE and status == forged.status:
+            raise _Ended(
+                FaultKind.PATH,
+                f"The handler responds with {text} to every request: the path or the method is wrong.",
+                "Send to the path and with the method that the handler expects.",
+            )
+        if status in _REDIRECTS:
+            raise _Ended(
+                FaultKind.PATH,
+                f"The handler redirects with {text}, and Port does not follow redirects.",
+                "Send to the final URL. A trailing slash is the usual cause.",
+            )
+        if status in _NOT_THE_SIGNATURE:
+            raise _Ended(FaultKind.REQUEST, f"The handler responds with {text}, which is not about signatures.", "")
+
+    async def _searched(self) -> FoundFault:
+        view = _whole
+        if len(ladder(self._body)) > 1:
+            reaction = await self._reaction(self._port, _plain, what=_PLAIN)
+            if reaction is _Reaction.ACCEPTED:
+                return await self._rewriting()
+            if reaction is _Reaction.ANYTHING:
+                raise _Ended(
+                    FaultKind.UNVERIFIED,
+                    "The handler refuses the content of this body, but accepts other content with a wrong secret.",
+                    "Verify the signature before anything else, and respond with 401 if it is wrong.",
+                )
+            # If the plain body fails for another reason, it can show nothing about signatures.
+            view = _whole if reaction is _Reaction.FAILED else _plain
+        way = await self._first_accepted(view)
+        if way is None:
+            ways = len(self._tried.keys() - {_PLAIN})
+            raise _Ended(
+                FaultKind.NOT_FOUND,
+                f"The handler refused the valid request, and {ways} other ways to sign it.",
+                "Compare its secret with yours, and check how it reads the two header fields and the raw body.",
+            )
+        rewrites_too = view is _plain and await self._refuses(way, _whole)
+        return self._named(way, rewrites_too=rewrites_too)
+
+    async def _first_accepted(self, view: _View) -> WrongWay | None:
+        """Return the first way that the handler accepts. A way that it accepts with an error counts if no other does.
+
+        Such an error can be about the timestamp, so the way is tried with milliseconds first.
+        """
+        ways = self._distinct(wrong_ways(self._search.keys), view)
+        for way in ways:
+            if await self._reaction(way, view) is not _Reaction.ACCEPTED:
+                continue
+            both = f"{MILLISECONDS}-{way.slug}"
+            combined = next((other for other in ways if other.slug == both), None)
+            if self._deciding[-2].delivery.ok or combined is None:
+                return way
+            return combined if await self._reaction(combined, view) is _Reaction.ACCEPTED else way
+        return None
+
+    async def _rewriting(self) -> FoundFault:
+        """Return which feature of the body the handler writes differently, and the serializer if a known one does."""
+        feature = await self._feature()
+        rewriters = [way for way in wrong_ways(self._search.keys) if way.rewrites]
+        for way in self._distinct(rewriters, _whole):
+            if await self._reaction(way, _whole) is _Reaction.ACCEPTED:
+                return self._named(way)
+        return self._found(
+            FaultKind.REWRITES,
+            f"The handler writes the body again before it verifies it, and writes {feature} differently from Port.",
+            RAW_BODY,
+        )
+
+    async def _feature(self) -> BodyFeature:
+        """Bisect the steps between the plain form, which the handler accepts, and the whole body."""
+        accepted, refused = 0, len(ladder(self._body)) - 1
+        while refused - accepted > 1:
+            middle = (accepted + refused) // 2
+
+            def view(body: bytes, step: int = middle) -> bytes:
+                return ladder(body)[step].body
+
+            if await self._refuses(self._port, view):
+                refused = middle
+            else:
+                accepted = middle
+        feature = ladder(self._body)[refused].feature
+        assert feature is not None
+        return feature
+
+    def _distinct(self, ways: Iterable[WrongWay], view: _View) -> tuple[WrongWay, ...]:
+        return distinct_ways(ways, view(self._body), self._search.now(), self._search.keys.secret)
+
+    async def _reaction(self, way: WrongWay, view: _View, what: str = "") -> _Reaction:
+        """Return how the handler reacts to a way, and save the two requests that show that it accepts the way."""
+        self._tried[what or way.slug] = None
+        exchange = await self._send(what or way.slug, way, view)
+        status = exchange.delivery.status
+        if status is None or status in self._refusals:
+            return _Reaction.REFUSED
+        forged = await self._send("forged", way, view, forged=True)
+        if forged.delivery.ok:
+            return _Reaction.ANYTHING
+        if forged.delivery.status == status:
+            self._refusals.add(status)
+            return _Reaction.FAILED
+        if status >= _FAILURES and (await self._send(what or way.slug, way, view)).delivery.status != status:
+            return _Reaction.REFUSED  # an error that does not come twice had another cause
+        self._deciding += [exchange, forged]
+        return _Reaction.ACCEPTED
+
+    async def _refuses(self, way: WrongWay, view: _View) -> bool:
+        exchange = await self._send(way.slug, way, view)
+        return exchange.delivery.status is None or exchange.delivery.status in self._refusals
+
+    async def _decide(self, what: str, way: WrongWay, *, forged: bool = False) -> Delivery:
+        exchange = await self._send(what, way, _whole, forged=forged)
+        self._deciding.append(exchange)
+        return exchange.delivery
+
+    async def _send(self, what: str, way: WrongWay, view: _View, *, forged: bool = False) -> FaultExchange:
+        """Send one request. Raises _Ended if the handler can no longer show anything."""
+        if self._sent == MOST_REQUESTS:
+            raise _Ended(FaultKind.NOT_FOUND, f"The mistake was not found with {MOST_REQUESTS} requests.", "")
+        draft, now = self._search.fresh(), self._search.now()
+        self._body, body = draft.body, view(draft.body)
+        signed = (way.forge if forged else way.make)(body, now)
+        headers = draft.headers.without(SIGNATURE_HEADER, TIMESTAMP_HEADER)
+        if body != draft.body:
+            headers = headers.without("content-length")
+        request = replace(draft, received_at=now, headers=headers.plus(*signed.fields), body=body)
+        delivery = await self._search.send(request)
+        self._sent += 1
+        if self._refusals:  # the two first requests are judged together
+            self._end_if_unable(delivery)
+        return FaultExchange(what, request, delivery)
+
+    def _end_if_unable(self, delivery: Delivery) -> None:
+        if delivery.status == _RATE_LIMITED and _RATE_LIMITED not in self._refusals:
+            raise _Ended(FaultKind.NOT_FOUND, "The handler began to limit the rate of requests.", "Try again later.")
+        if delivery.status is not None:
+            return
+        self._silences += 1
+        if delivery.fault == "unreachable" or self._silences == _MOST_SILENCES:
+            raise _Ended(
+                FaultKind.NO_RESPONSE,
+                f"The handler stopped responding during the search: {_error(delivery)}.",
+                "Check the handler's log. A badly signed request must not stop a handler.",
+            )
+
+    def _named(self, way: WrongWay, *, rewrites_too: bool = False) -> FoundFault:
+        kind = FaultKind.REWRITES if way.rewrites else FaultKind.WRONG_WAY
+        sentence, fix = f"The handler {way.sentence}.", way.fix
+        if rewrites_too:
+            sentence += " It also writes the body again before it verifies it."
+            fix += f" {RAW_BODY}"
+        return self._found(kind, sentence, fix, way=way, rewrites_too=rewrites_too)
+
+    def _found(
+        self, kind: FaultKind, sentence: str, fix: str, *, way: WrongWay | None = None, rewrites_too: bool = False
+    ) -> FoundFault:
+        return FoundFault(
+            kind=kind,
+            sentence=sentence,
+            fix=fix,
+            way=way,
+            rewrites_too=rewrites_too,
+            sent=self._sent,
+            tried=tuple(self._tried),
+            requests=tuple(self._deciding),
+        )
+
+
+def _work_failed(forged: Delivery, valid: Delivery) -> tuple[FaultKind, str, str]:
+    text = format_status(valid.status or 0)
+    other = "does not respond" if forged.status is None else f"responds with {format_status(forged.status)}"
+    sentence = f"The handler accepts the signature, but then responds with {text}. To a forged request, it {other}."
+    return FaultKind.WORK, sentence, "Check the handler's log, and the response to the valid request."
+
+
+def _error(delivery: Delivery) -> str:
+    return (delivery.error or "no response").rstrip(".")

@@ -1,0 +1,359 @@
+"""The ways in which handlers wrongly expect a request to be signed, the most frequent first. Pure.
+
+They come from published handlers, from pages that describe other senders, and from settings that a secret passes
+through. Each way makes a request that a handler with this one mistake accepts.
+"""
+
+from __future__ import annotations
+
+import hmac
+from base64 import b64decode, b64encode
+from binascii import Error as NotBase64
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from port_hook_cli.signatures.budget import Budget
+from port_hook_cli.signatures.forms import serializations
+from port_hook_cli.signatures.signing import VERSION, TimestampUnit
+from port_hook_cli.text.secret import Secret
+
+RAW_BODY = (
+    "Verify the raw body, before it is parsed: `await request.body()` in FastAPI, `request.get_data()` in Flask, "
+    "`express.raw({type: 'application/json'})` in Express."
+)
+"""The fix for a handler that writes the body again before it verifies it."""
+
+MILLISECONDS = "milliseconds"
+"""The slug of the most frequent way. With a dash and another slug behind it, both mistakes are made together."""
+
+_SIGNED = "Sign timestamp + '.' + raw body with HMAC-SHA-256"
+_AS_PORT = f"{_SIGNED}, and write base64 after `v1,`."
+_SECONDS = "Compare x-port-timestamp with the clock in seconds: Port sends seconds since 1970, not milliseconds."
+_TRIMMED_KEY_BYTES = 32
+_NO_SECRET = b"a secret that no handler has"
+
+
+class SigningKeys(NamedTuple):
+    """What a handler may use as its secret: `secret` is correct, `client_id` and `other` are mistaken for it.
+
+    `other` is the secret in another place, such as the environment's beside a sandbox's, and `other_place` its name.
+    """
+
+    secret: Secret
+    client_id: str | None = None
+    other: Secret | None = None
+    other_place: str = ""
+
+
+class WrongRequest(NamedTuple):
+    """The signature header fields of a request, and its body."""
+
+    fields: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class _Signed(NamedTuple):
+    """What a scheme signs: the key, the text of the timestamp, and the body."""
+
+    key: bytes
+    timestamp: bytes
+    body: bytes
+
+    def sha256(self, message: bytes) -> bytes:
+        return hmac.digest(self.key, message, "sha256")
+
+    def sha1(self, message: bytes) -> bytes:
+        return hmac.digest(self.key, message, "sha1")
+
+    @property
+    def with_dot(self) -> bytes:
+        return self.sha256(self.timestamp + b"." + self.body)
+
+
+_Scheme: TypeAlias = Callable[[_Signed], str]
+"""Returns the value of `x-port-signature`."""
+
+_Rewriting: TypeAlias = Callable[[bytes], bytes]
+"""Returns a body as a handler writes it before it verifies it."""
+
+
+def _base64(digest: bytes) -> str:
+    return b64encode(digest).decode("ascii")
+
+
+def _as_port_signs(signed: _Signed) -> str:
+    return f"{VERSION},{_base64(signed.with_dot)}"
+
+
+def _as_it_is(body: bytes) -> bytes:
+    return body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrongWay:
+    """One way to sign wrongly.
+
+    `sentence` continues "The handler …", and `fix` says what to change in the handler. With `rewrites`, the handler
+    signs the body as it writes it again.
+    """
+
+    slug: str
+    sentence: str
+    fix: str
+    key: bytes = field(repr=False)
+    scheme: _Scheme = field(default=_as_port_signs, repr=False)
+    rewriting: _Rewriting = field(default=_as_it_is, repr=False)
+    unit: TimestampUnit = TimestampUnit.SECONDS
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether the handler writes the body again, and nothing else is wrong."""
+        is_port = self.scheme is _as_port_signs and self.unit is TimestampUnit.SECONDS
+        return is_port and self.rewriting is not _as_it_is
+
+    def make(self, body: bytes, now: float) -> WrongRequest:
+        """Return the request with `body`, signed in this way at `now` (seconds since the epoch)."""
+        return self._request(self.key, body, now)
+
+    def forge(self, body: bytes, now: float) -> WrongRequest:
+        """Return a request that looks the same, but whose signature was made with a secret that no handler has."""
+        return self._request(_NO_SECRET, body, now)
+
+    def _request(self, key: bytes, body: bytes, now: float) -> WrongRequest:
+        timestamp = self.unit.stamp(now)
+        signature = self.scheme(_Signed(key, timestamp.encode("ascii"), self.rewriting(body)))
+        return WrongRequest(((SIGNATURE_HEADER, signature), (TIMESTAMP_HEADER, timestamp)), body)
+
+
+def ports_way(secret: Secret) -> WrongWay:
+    """Return the way in which Port signs, to make valid requests, and forged requests that differ only in the key."""
+    return WrongWay(slug="valid", sentence="verifies requests as Port signs them", fix="", key=_bytes(secret))
+
+
+def wrong_ways(keys: SigningKeys) -> tuple[WrongWay, ...]:
+    """Return all ways, the most frequent first. Some sign certain bodies in the same way: see `distinct_ways`."""
+    key = _bytes(keys.secret)
+    first, others = _ROWS[:_FREQUENT], _ROWS[_FREQUENT:]
+    return (
+        *(row.way(key) for row in first),
+        *_wrong_secrets(keys),
+        *(row.way(key) for row in others),
+        *_changed_secrets(keys.secret.reveal()),
+    )
+
+
+def distinct_ways(ways: Iterable[WrongWay], body: bytes, now: float, secret: Secret) -> tuple[WrongWay, ...]:
+    """Return the ways whose request with `body` differs from Port's and from the requests of the ways before."""
+    made = {ports_way(secret).make(body, now): ports_way(secret)}
+    for way in ways:
+        made.setdefault(way.make(body, now), way)
+    return tuple(made.values())[1:]
+
+
+def _bytes(secret: Secret) -> bytes:
+    return secret.reveal().encode("utf-8", "surrogatepass")
+
+
+def _serialized(reading: str) -> _Rewriting:
+    """Return what writes a body as the serializer `reading` does; a body that it cannot write stays as it is."""
+
+    def write(body: bytes) -> bytes:
+        try:
+            found = serializations(body.decode(), Budget())
+            return next((each.text.encode() for each in found if each.reading == reading), body)
+        except UnicodeError:
+            return body
+
+    return write
+
+
+class _Row(NamedTuple):
+    """A way without its key."""
+
+    slug: str
+    sentence: str
+    fix: str
+    scheme: _Scheme = _as_port_signs
+    rewriting: _Rewriting = _as_it_is
+    unit: TimestampUnit = TimestampUnit.SECONDS
+
+    def way(self, key: bytes) -> WrongWay:
+        return WrongWay(
+            slug=self.slug,
+            sentence=self.sentence,
+            fix=self.fix,
+            key=key,
+            scheme=self.scheme,
+            rewriting=self.rewriting,
+            unit=self.unit,
+        )
+
+
+def _body_only(slug: str, notation: str, scheme: _Scheme) -> _Row:
+    return _Row(slug, f"signs the body without the timestamp, {notation}", _AS_PORT, scheme)
+
+
+def _notation(slug: str, notation: str, scheme: _Scheme, fix: str) -> _Row:
+    return _Row(slug, f"expects the right signature {notation}", fix, scheme)
+
+
+_dumps, _MS = _serialized("python"), TimestampUnit.MILLISECONDS
+_BASE64 = "Write the signature in base64 after `v1,`, or decode the header before you compare."
+_PREFIX = "Compare with `v1,` before the base64, or remove it from the header first."
+_FREQUENT = 6
+"""How many rows come before the secrets of other places: published handlers sign in these ways."""
+
+_ROWS = (
+    _Row(MILLISECONDS, "reads the timestamp as milliseconds", _SECONDS, unit=_MS),
+    _body_only("body-hex", "in hex", lambda signed: signed.sha256(signed.body).hex()),
+    _Row("json-dumps", "verifies the body as `json.dumps` writes it, with spaces", RAW_BODY, rewriting=_dumps),
+    _Row(
+        f"{MILLISECONDS}-json-dumps",
+        "reads the timestamp as milliseconds, and verifies the body as `json.dumps` writes it, with spaces",
+        f"{_SECONDS} {RAW_BODY}",
+        rewriting=_dumps,
+        unit=_MS,
+    ),
+    _body_only(
+        "body-sha256-hex", "in hex after `sha256=`", lambda signed: f"sha256={signed.sha256(signed.body).hex()}"
+    ),
+    _body_only("body-base64", "in base64 without `v1,`", lambda signed: _base64(signed.sha256(signed.body))),
+    _body_only("body-v1", "in base64 after `v1,`", lambda signed: f"v1,{_base64(signed.sha256(signed.body))}"),
+    _notation("hex", "in hex, without `v1,`", lambda signed: signed.with_dot.hex(), _BASE64),
+    _notation("v1-hex", "in hex after `v1,`", lambda signed: f"v1,{signed.with_dot.hex()}", _BASE64),
+    _notation("sha256-hex", "in hex after `sha256=`", lambda signed: f"sha256={signed.with_dot.hex()}", _BASE64),
+    _notation("base64", "without `v1,` before it", lambda signed: _base64(signed.with_dot), _PREFIX),
+    _notation(
+        "t-v1",
+        "in the notation `t=…,v1=…` of another sender",
+        lambda signed: f"t={signed.timestamp.decode()},v1={signed.with_dot.hex()}",
+        "Read the timestamp from x-port-timestamp, and the signature in base64 after `v1,` from x-port-signature.",
+    ),
+    _Row(
+        "body-hex-json-dumps",
+        "signs the body without the timestamp, in hex, as `json.dumps` writes it, with spaces",
+        f"{_AS_PORT} {RAW_BODY}",
+        lambda signed: signed.sha256(signed.body).hex(),
+        _dumps,
+    ),
+    _Row(
+        f"{MILLISECONDS}-body-hex",
+        "reads the timestamp as milliseconds, and signs the body without the timestamp, in hex",
+        f"{_SECONDS} {_AS_PORT}",
+        lambda signed: signed.sha256(signed.body).hex(),
+        unit=_MS,
+    ),
+    _Row("json-stringify", "verifies the body as `JSON.stringify` writes it", RAW_BODY, rewriting=_serialized("js")),
+    _Row(
+        "json-dumps-compact",
+        "verifies the body as `json.dumps(…, separators=(',', ':'))` writes it, in ASCII",
+        RAW_BODY,
+        rewriting=_serialized("python-compact"),
+    ),
+    _Row(
+        "json-dumps-compact-unescaped",
+        "verifies the body as `json.dumps(…, separators=(',', ':'), ensure_ascii=False)` writes it",
+        RAW_BODY,
+        rewriting=_serialized("python-compact-unescaped"),
+    ),
+    _Row(
+        "json-dumps-unescaped",
+        "verifies the body as `json.dumps(…, ensure_ascii=False)` writes it, with spaces",
+        RAW_BODY,
+        rewriting=_serialized("python-unescaped"),
+    ),
+    _Row(
+        "without-dot",
+        "signs the timestamp and the body without the dot between them",
+        _AS_PORT,
+        lambda signed: f"v1,{_base64(signed.sha256(signed.timestamp + signed.body))}",
+    ),
+    _Row(
+        "v0",
+        "signs `v0:timestamp:body`, as another sender does",
+        _AS_PORT,
+        lambda signed: f"v0={signed.sha256(b'v0:' + signed.timestamp + b':' + signed.body).hex()}",
+    ),
+    _Row(
+        "sha1-hex",
+        "signs the body with SHA-1, in hex",
+        f"Use SHA-256 instead of SHA-1. {_AS_PORT}",
+        lambda signed: signed.sha1(signed.body).hex(),
+    ),
+    _Row(
+        "sha1-base64",
+        "signs the body with SHA-1, in base64",
+        f"Use SHA-256 instead of SHA-1. {_AS_PORT}",
+        lambda signed: _base64(signed.sha1(signed.body)),
+    ),
+)
+
+
+def _wrong_secrets(keys: SigningKeys) -> Iterator[WrongWay]:
+    """Yield the ways with other keys than the secret."""
+    if keys.other is not None:
+        place = f" from {keys.other_place}" if keys.other_place else ""
+        yield _keyed(
+            "other-secret",
+            f"uses another client secret{place}",
+            "Start the handler with the client secret that signs its requests.",
+            _bytes(keys.other),
+        )
+    yield _keyed(
+        "empty-secret",
+        "uses an empty secret",
+        "Set the client secret where the handler runs, and let the handler stop if it is empty.",
+        b"",
+    )
+    if keys.client_id is not None:
+        yield _keyed(
+            "client-id",
+            "uses the client ID as the secret",
+            "Sign with the client secret.",
+            keys.client_id.encode("utf-8", "surrogatepass"),
+        )
+
+
+def _changed_secrets(secret: str) -> Iterator[WrongWay]:
+    """Yield the ways with the secret as settings and libraries change it."""
+    whole = secret.encode("utf-8", "surrogatepass")
+    yield _keyed(
+        "secret-trimmed",
+        "removes the white space around the secret",
+        "Remove the white space from the configured secret, so that both sides use the same text.",
+        secret.strip().encode("utf-8", "surrogatepass"),
+    )
+    yield _keyed(
+        "secret-quoted",
+        "uses the secret with quotation marks around it",
+        "Remove the quotation marks from the setting. Docker's `--env-file`, for example, doesn't remove them.",
+        b'"' + whole + b'"',
+    )
+    yield _keyed(
+        "secret-with-line-break",
+        "uses the secret with a line break at its end",
+        "Remove the line break where the handler reads the secret.",
+        whole + b"\n",
+    )
+    if (decoded := _decoded(secret)) is not None:
+        yield _keyed("secret-decoded", "decodes the secret from base64", "Use the secret's text as the key.", decoded)
+    yield _keyed(
+        "secret-cut",
+        f"uses only the first {_TRIMMED_KEY_BYTES} bytes of the secret",
+        "Use the whole secret.",
+        whole[:_TRIMMED_KEY_BYTES],
+    )
+
+
+def _keyed(slug: str, sentence: str, fix: str, key: bytes) -> WrongWay:
+    return WrongWay(slug=slug, sentence=sentence, fix=fix, key=key)
+
+
+def _decoded(secret: str) -> bytes | None:
+    """Return the secret's bytes as libraries decode base64, which ignore a missing padding. None if they cannot."""
+    try:
+        return b64decode(secret + "=" * (-len(secret) % 4), altchars=b"-_" if {"-", "_"} & set(secret) else None)
+    except (NotBase64, ValueError):
+        return None

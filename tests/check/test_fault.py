@@ -1,0 +1,364 @@
+"""Handlers with one mistake each in how they verify, and what the search names."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import time
+from base64 import b64decode, b64encode
+from collections.abc import Awaitable, Callable, Mapping
+from itertools import count
+
+import pytest
+from aiohttp import web
+
+from port_hook_cli.check.fault import MOST_REQUESTS, FaultKind, FaultSearch, FoundFault, find_fault
+from port_hook_cli.check.wrong_ways import SigningKeys
+from port_hook_cli.http.client import HttpClient
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery, Invocation
+from port_hook_cli.text.secret import Secret
+from tests.servers import application
+
+SECRET = "an-example-and-no-secret-with-40-letters"
+KEYS = SigningKeys(Secret(SECRET), client_id="an-example-id", other=Secret("another-secret"), other_place=".env")
+PLAIN = {"action": "create_vm", "properties": {"cpu": 4, "name": "web"}}
+WHOLE = {"z": "ë🚀", "text": "/<>&'\u2028\x7f", "numbers": [0.5, 12], "empty": {}, **PLAIN}
+REFUSED, DONE = 401, 200
+
+Verifies = Callable[[Mapping[str, str], bytes], int]
+"""Returns the status for a request."""
+
+
+def compact(document: object) -> bytes:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+async def search(verifies: Verifies, document: object = WHOLE, keys: SigningKeys = KEYS) -> FoundFault:
+    """Return what a search finds at a handler that responds with the status of `verifies`."""
+    return await search_at(as_handler(verifies), compact(document), keys)
+
+
+def as_handler(verifies: Verifies) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def respond(request: web.Request) -> web.Response:
+        return web.Response(status=verifies(request.headers, await request.read()))
+
+    return respond
+
+
+async def search_at(
+    respond: Callable[[web.Request], Awaitable[web.StreamResponse]], body: bytes, keys: SigningKeys = KEYS
+) -> FoundFault:
+    app, ids = web.Application(), count()
+    app.router.add_post("/hook", respond)
+
+    def fresh() -> Invocation:
+        headers = Headers((("content-type", "application/json"), ("x-port-signature", "v1,old")))
+        return Invocation(id=str(next(ids)), received_at=0, method="POST", target="/", headers=headers, body=body)
+
+    with application(app) as url:
+        async with HttpClient(timeout_s=5) as client:
+
+            async def send(request: Invocation) -> Delivery:
+                return await client.send(request, f"{url}/hook")
+
+            return await find_fault(FaultSearch(fresh, keys, time.time, send))
+
+
+def is_equal(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(), other.encode())
+
+
+def mac(message: bytes, key: bytes = SECRET.encode(), algorithm: str = "sha256") -> bytes:
+    return hmac.digest(key, message, algorithm)
+
+
+def text(digest: bytes) -> str:
+    return b64encode(digest).decode()
+
+
+def with_dot(headers: Mapping[str, str], body: bytes, key: bytes = SECRET.encode()) -> bytes:
+    return mac(headers["x-port-timestamp"].encode() + b"." + body, key)
+
+
+def is_recent(headers: Mapping[str, str], per_s: int = 1) -> bool:
+    return abs(time.time() - int(headers["x-port-timestamp"]) / per_s) < 300
+
+
+def as_port(
+    headers: Mapping[str, str], body: bytes, *, key: bytes = SECRET.encode(), per_s: int = 1, age_first: bool = True
+) -> int:
+    """Verify as Port documents, with the clock compared before or after the signature."""
+    is_signed = is_equal(headers["x-port-signature"], f"v1,{text(with_dot(headers, body, key))}")
+    if age_first:
+        return DONE if is_recent(headers, per_s) and is_signed else REFUSED
+    return REFUSED if not is_signed else DONE if is_recent(headers, per_s) else 400
+
+
+def spaced(body: bytes) -> bytes:
+    return json.dumps(json.loads(body)).encode()
+
+
+def compact_ascii(body: bytes) -> bytes:
+    return json.dumps(json.loads(body), separators=(",", ":")).encode()
+
+
+def expects(make: Callable[[Mapping[str, str], bytes], str]) -> Verifies:
+    """Return a handler that expects another value of the signature, and checks the age."""
+    return lambda headers, body: (
+        DONE if is_recent(headers) and is_equal(headers["x-port-signature"], make(headers, body)) else REFUSED
+    )
+
+
+PUBLIC: dict[str, Verifies] = {
+    "milliseconds": lambda headers, body: as_port(headers, body, per_s=1000),
+    "body-hex": expects(lambda _, body: mac(body).hex()),
+    "json-dumps": lambda headers, body: as_port(headers, spaced(body)),
+    "milliseconds-json-dumps": lambda headers, body: as_port(headers, spaced(body), per_s=1000),
+    "body-sha256-hex": expects(lambda _, body: f"sha256={mac(body).hex()}"),
+}
+OTHERS: dict[str, Verifies] = {
+    "body-base64": expects(lambda _, body: text(mac(body))),
+    "body-v1": expects(lambda _, body: f"v1,{text(mac(body))}"),
+    "hex": expects(lambda headers, body: with_dot(headers, body).hex()),
+    "v1-hex": expects(lambda headers, body: f"v1,{with_dot(headers, body).hex()}"),
+    "sha256-hex": expects(lambda headers, body: f"sha256={with_dot(headers, body).hex()}"),
+    "base64": expects(lambda headers, body: text(with_dot(headers, body))),
+    "t-v1": expects(lambda headers, body: f"t={headers['x-port-timestamp']},v1={with_dot(headers, body).hex()}"),
+    "body-hex-json-dumps": expects(lambda _, body: mac(spaced(body)).hex()),
+    "milliseconds-body-hex": lambda headers, body: (
+        DONE if is_recent(headers, 1000) and is_equal(headers["x-port-signature"], mac(body).hex()) else REFUSED
+    ),
+    "without-dot": expects(lambda headers, body: f"v1,{text(mac(headers['x-port-timestamp'].encode() + body))}"),
+    "v0": expects(lambda given, body: f"v0={mac(b':'.join((b'v0', given['x-port-timestamp'].encode(), body))).hex()}"),
+    "sha1-hex": expects(lambda _, body: mac(body, algorithm="sha1").hex()),
+    "sha1-base64": expects(lambda _, body: text(mac(body, algorithm="sha1"))),
+    "other-secret": lambda headers, body: as_port(headers, body, key=b"another-secret"),
+    "empty-secret": lambda headers, body: as_port(headers, body, key=b""),
+    "client-id": lambda headers, body: as_port(headers, body, key=b"an-example-id"),
+    "secret-quoted": lambda headers, body: as_port(headers, body, key=f'"{SECRET}"'.encode()),
+    "secret-with-line-break": lambda headers, body: as_port(headers, body, key=f"{SECRET}\n".encode()),
+    "secret-decoded": lambda headers, body: as_port(
+        headers, body, key=b64decode(SECRET.replace("-", "+") + "=" * (-len(SECRET) % 4))
+    ),
+    "secret-cut": lambda headers, body: as_port(headers, body, key=SECRET[:32].encode()),
+}
+
+
+def kind_of(slug: str) -> FaultKind:
+    return FaultKind.REWRITES if slug == "json-dumps" else FaultKind.WRONG_WAY
+
+
+@pytest.mark.parametrize("slug", PUBLIC)
+async def test_public_wrong_form_is_named_within_ten_requests(slug: str) -> None:
+    found = await search(PUBLIC[slug])
+    assert (found.kind, found.way and found.way.slug) == (kind_of(slug), slug)
+    assert (found.sent <= 10, found.rewrites_too) == (True, False)
+    assert found.sentence.startswith("The handler ")
+    assert found.fix
+    forged, valid, accepted, confirmed = found.requests
+    assert [each.delivery.status for each in (forged, valid, accepted, confirmed)] == [401, 401, 200, 401]
+    assert (accepted.what, confirmed.what) == (slug, "forged")
+
+
+@pytest.mark.parametrize("slug", OTHERS)
+async def test_other_wrong_form_is_named_within_thirty_requests(slug: str) -> None:
+    found = await search(OTHERS[slug], PLAIN)
+    assert (found.kind, found.way and found.way.slug) == (FaultKind.WRONG_WAY, slug)
+    assert found.sent <= 30
+
+
+@pytest.mark.parametrize(("slug", "per_s"), [("milliseconds", 1000), ("other-secret", 1)])
+async def test_second_mistake_in_the_serialization_is_named_too(slug: str, per_s: int) -> None:
+    key = b"another-secret" if per_s == 1 else SECRET.encode()
+    found = await search(lambda headers, body: as_port(headers, compact_ascii(body), key=key, per_s=per_s))
+    assert (found.way and found.way.slug, found.rewrites_too) == (slug, True)
+    assert "It also writes the body again" in found.sentence
+    assert "raw body" in found.fix
+
+
+async def test_white_space_around_the_configured_secret_is_named() -> None:
+    keys = KEYS._replace(secret=Secret(f"{SECRET}\r\n"))
+    found = await search(as_port, PLAIN, keys)
+    assert found.way is not None
+    assert found.way.slug == "secret-trimmed"
+    assert SECRET not in repr(found)
+
+
+@pytest.mark.parametrize("slug", ["milliseconds", "milliseconds-json-dumps"])
+async def test_milliseconds_are_named_when_the_signature_is_checked_before_the_age(slug: str) -> None:
+    def verifies(headers: Mapping[str, str], body: bytes) -> int:
+        return as_port(headers, spaced(body) if "dumps" in slug else body, per_s=1000, age_first=False)
+
+    found = await search(verifies)
+    assert (found.kind, found.way and found.way.slug) == (FaultKind.WRONG_WAY, slug)
+    assert found.sent <= 10
+
+
+async def test_handler_that_answers_500_to_a_bad_signature_is_searched() -> None:
+    def verifies(headers: Mapping[str, str], body: bytes) -> int:
+        return 500 if PUBLIC["body-hex"](headers, body) == REFUSED else DONE
+
+    found = await search(verifies)
+    assert found.way is not None
+    assert found.way.slug == "body-hex"
+
+
+async def test_way_is_named_when_the_work_fails_with_the_plain_body() -> None:
+    def verifies(headers: Mapping[str, str], body: bytes) -> int:
+        if PUBLIC["milliseconds"](headers, body) == REFUSED:
+            return REFUSED
+        return DONE if "ë" in body.decode() else 500
+
+    found = await search(verifies)
+    assert found.way is not None
+    assert found.way.slug == "milliseconds"
+
+
+async def test_whole_body_is_searched_when_the_plain_body_is_refused_before_it_is_verified() -> None:
+    def verifies(headers: Mapping[str, str], body: bytes) -> int:
+        return 422 if "ë" not in body.decode() else PUBLIC["body-hex"](headers, body)
+
+    found = await search(verifies)
+    assert (found.way and found.way.slug, found.rewrites_too) == ("body-hex", False)
+
+
+@pytest.mark.parametrize(
+    ("write", "slug"),
+    [
+        (compact_ascii, "json-dumps-compact"),
+        (lambda body: json.dumps(json.loads(body), separators=(",", ":"), sort_keys=True).encode(), None),
+    ],
+)
+async def test_handler_that_rewrites_the_body_is_named_with_its_serializer(
+    write: Callable[[bytes], bytes], slug: str | None
+) -> None:
+    found = await search(lambda headers, body: as_port(headers, write(body)))
+    assert (found.kind, found.way and found.way.slug) == (FaultKind.REWRITES, slug)
+    assert found.sent <= 10
+    assert "raw body" in found.fix
+
+
+def go(body: bytes) -> bytes:
+    """Write a body as `json.Marshal` of Go does."""
+    text = json.dumps(json.loads(body), separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+    for character in "<>&\u2028":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text.encode()
+
+
+@pytest.mark.parametrize(
+    ("document", "write", "words"),
+    [
+        ({"a": "ë", "b": "/"}, lambda body: body.replace("ë".encode(), b"\\u00EB"), "text beyond ASCII"),
+        ({"a": "ë", "b": "/", "c": 1e-7}, lambda body: body.replace(b"/", b"\\/"), "the characters / < > & ' +"),
+        ({"a": "ë", "b": "/", "c": "<"}, go, "the characters / < > & ' +"),
+        ({"a": "ë/\u2028", "b": {}}, lambda body: body.replace("\u2028".encode(), b"\\u2028"), "U+2028"),
+        ({"a": "ë", "b": 0.00001, "c": {}}, lambda body: body.replace(b"1e-05", b"0.000010"), "0.00001"),
+        ({"a": "ë", "b": {}, "c": "/"}, lambda body: body.replace(b"{}", b"[]"), "empty objects"),
+        ({"b": "ë", "a": {}}, go, "the order of keys"),
+    ],
+)
+async def test_feature_that_a_handler_writes_differently_is_named(
+    document: object, write: Callable[[bytes], bytes], words: str
+) -> None:
+    found = await search(lambda headers, body: as_port(headers, write(body)), document)
+    assert found.kind is FaultKind.REWRITES
+    assert words in found.sentence
+    assert found.sent <= 15
+
+
+async def test_white_space_of_the_body_is_named_when_the_handler_writes_it_again() -> None:
+    body = json.dumps(PLAIN, indent=1).encode()
+    found = await search_at(as_handler(lambda headers, body: as_port(headers, compact_ascii(body))), body)
+    assert (found.kind, found.way and found.way.slug) == (FaultKind.REWRITES, "json-stringify")
+
+
+@pytest.mark.parametrize("body", [b"no JSON", b'{"a":' * 2000 + b"1" + b"}" * 2000, b'"\xff"', b""])
+async def test_body_that_has_no_plain_form_is_searched_as_it_is(body: bytes) -> None:
+    found = await search_at(as_handler(PUBLIC["body-hex"]), body)
+    assert (found.way and found.way.slug, found.sent) == ("body-hex", 5)
+
+
+async def test_nothing_is_searched_when_the_handler_is_right() -> None:
+    found = await search(as_port)
+    assert (found.kind, found.sent, found.tried) == (FaultKind.NOTHING, 2, ())
+    assert [each.what for each in found.requests] == ["forged", "valid"]
+
+
+@pytest.mark.parametrize(
+    ("verifies", "kind", "words"),
+    [
+        (lambda *_: 200, FaultKind.UNVERIFIED, "it also accepts a wrong secret"),
+        (lambda *_: 404, FaultKind.PATH, "responds with 404 Not Found to every request"),
+        (lambda *_: 405, FaultKind.PATH, "the path or the method is wrong"),
+        (lambda *_: 308, FaultKind.PATH, "redirects with 308"),
+        (lambda *_: 429, FaultKind.REQUEST, "429 Too Many Requests"),
+    ],
+)
+async def test_response_that_is_not_about_the_signature_ends_the_search(
+    verifies: Verifies, kind: FaultKind, words: str
+) -> None:
+    found = await search(verifies)
+    assert (found.kind, found.sent) == (kind, 2)
+    assert words in found.sentence
+
+
+@pytest.mark.parametrize("status", [400, 404, 422, 500])
+async def test_work_that_fails_after_the_signature_is_told_apart(status: int) -> None:
+    found = await search(lambda headers, body: status if as_port(headers, body) == DONE else REFUSED)
+    assert (found.kind, found.sent) == (FaultKind.WORK, 3)
+    assert str(status) in found.sentence
+
+
+async def test_content_that_is_refused_without_verification_is_told_apart() -> None:
+    found = await search(lambda _, body: 422 if "ë" in body.decode() else 200)
+    assert found.kind is FaultKind.UNVERIFIED
+    assert "content" in found.sentence
+
+
+async def test_handler_that_accepts_any_signature_of_a_kind_is_not_explained_by_that_kind() -> None:
+    def verifies(headers: Mapping[str, str], body: bytes) -> int:
+        return DONE if headers["x-port-signature"].startswith("sha256=") else REFUSED
+
+    found = await search(verifies)
+    assert found.kind is FaultKind.NOT_FOUND
+    assert "body-sha256-hex" in found.tried
+
+
+async def test_search_that_finds_nothing_says_what_was_tried() -> None:
+    found = await search(lambda *_: REFUSED)
+    assert (found.kind, found.way) == (FaultKind.NOT_FOUND, None)
+    assert f"and {len(found.tried) - 1} other ways" in found.sentence
+    assert len(found.requests) == 2
+    assert found.sent <= 30
+
+
+async def test_search_ends_at_its_limit() -> None:
+    sent = count()
+    found = await search(lambda *_: REFUSED if next(sent) < 2 else DONE, PLAIN)
+    assert (found.kind, found.sent) == (FaultKind.NOT_FOUND, MOST_REQUESTS)
+    assert str(MOST_REQUESTS) in found.sentence
+
+
+async def test_rate_limit_ends_the_search() -> None:
+    sent = count()
+    found = await search(lambda *_: REFUSED if next(sent) < 5 else 429)
+    assert (found.kind, found.sent) == (FaultKind.NOT_FOUND, 6)
+    assert "limit the rate" in found.sentence
+
+
+@pytest.mark.parametrize("first", [0, 2])
+async def test_handler_that_never_responds_ends_the_search(first: int) -> None:
+    sent = count()
+
+    async def respond(request: web.Request) -> web.StreamResponse:
+        if next(sent) < first:
+            return web.Response(status=REFUSED)
+        assert request.transport is not None
+        request.transport.close()
+        return web.Response()
+
+    found = await search_at(respond, compact(WHOLE))
+    assert (found.kind, found.sent) == (FaultKind.NO_RESPONSE, first + 2)
+    assert "respond" in found.sentence
