@@ -7,22 +7,18 @@ Nothing is retried, no redirect is followed, and no proxy is used. See docs/deci
 from __future__ import annotations
 
 import asyncio
-import select
 import ssl
-import sys
 import time
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlsplit
 
-from port_hook_cli.http.failures import EXPECTED, CannotConnect, ClosedEarly, describe_failure
+from port_hook_cli.http.connection import Connection, connect
+from port_hook_cli.http.failures import EXPECTED, describe_failure
 from port_hook_cli.http.limits import MAX_RESPONSE_BYTES
 from port_hook_cli.http.request_writer import Destination, Origin, read_destination, write_request
 from port_hook_cli.http.response_body import BodyBeginning, WholeBody
 from port_hook_cli.http.response_parser import ResponseParser
 from port_hook_cli.invocations.models import Delivery, Invocation
-
-# If a host has several addresses, an address that does not respond is given up after this time.
-_ADDRESS_TIMEOUT_S = 1.0
 
 # Shorter than the keep-alive of any common server, so that no request is sent on a connection that is being closed.
 _MAX_IDLE_S = 1.0
@@ -68,24 +64,64 @@ class HttpClient:
         try:
             destination = self._destination(url)
             content = write_request(request, destination)
-            loop = asyncio.get_running_loop()
-            deadline = loop.time() + self._timeout_s if self._timeout_s else None
+            deadline = self._deadline()
             connection = await self._take_idle(destination.origin) or await self._connect(destination.origin, deadline)
             body = self._body_type(self._max_response)
             parser = ResponseParser(body.take, is_head=request.method == "HEAD")
             await connection.exchange(content, parser, deadline)
             self._put_back(destination.origin, connection, can_reuse=parser.can_reuse)
-            return Delivery(
-                url=url,
-                status=parser.status,
-                latency_ms=(connection.received_at - connection.sent_at) * 1000,
-                headers=parser.headers,
-                body=body.content(parser.headers),
-            )
+            return _delivery(url, connection, parser, body)
         except EXPECTED as error:
-            failure = describe_failure(error, _place(url), timeout_s=self._timeout_s)
-            elapsed_s = time.perf_counter() - (began if connection is None else connection.sent_at)
-            return Delivery(url=url, latency_ms=elapsed_s * 1000, fault=failure.fault, error=failure.message)
+            return self._failed(url, error, began if connection is None else connection.sent_at)
+
+    async def send_slowly(self, request: Invocation, url: str, *, pieces: int, pause_s: float) -> Delivery:
+        """Send `request` to `url` on a new connection, in `pieces` parts with pauses of `pause_s` seconds between them.
+
+        If the target responds before it has everything, that response counts, and the rest is not sent. The timeout and
+        the latency include the pauses. Every failure is a Delivery, never an exception.
+        """
+        began = time.perf_counter()
+        connection: Connection | None = None
+        try:
+            destination = self._destination(url)
+            parts = _parts(write_request(request, destination), pieces)
+            deadline = self._deadline()
+            connection = await self._connect(destination.origin, deadline)
+            body = self._body_type(self._max_response)
+            parser = ResponseParser(body.take, is_head=request.method == "HEAD")
+            await connection.exchange_slowly(parts, pause_s, parser, deadline)
+            return _delivery(url, connection, parser, body)
+        except EXPECTED as error:
+            return self._failed(url, error, began if connection is None else connection.sent_at)
+        finally:
+            if connection is not None:
+                connection.abort()
+
+    async def send_partly(self, request: Invocation, url: str) -> Delivery | None:
+        """Send the head of `request` and half of its body to `url` on a new connection, and disconnect.
+
+        A request without a body is cut in its head. Returns None after disconnecting, whatever the target did. If no
+        connection could be opened or the request cannot be sent as HTTP, returns that failure.
+        """
+        began = time.perf_counter()
+        try:
+            destination = self._destination(url)
+            content = write_request(request, destination)
+            deadline = self._deadline()
+            connection = await self._connect(destination.origin, deadline)
+        except EXPECTED as error:
+            return self._failed(url, error, began)
+        await connection.write_and_close(_first_half(content), deadline)
+        return None
+
+    def _deadline(self) -> float | None:
+        return asyncio.get_running_loop().time() + self._timeout_s if self._timeout_s else None
+
+    def _failed(self, url: str, error: Exception, since: float) -> Delivery:
+        """Return the delivery of a request that failed; it began at `since`, in seconds of `time.perf_counter`."""
+        failure = describe_failure(error, _place(url), timeout_s=self._timeout_s)
+        elapsed_s = time.perf_counter() - since
+        return Delivery(url=url, latency_ms=elapsed_s * 1000, fault=failure.fault, error=failure.message)
 
     def _destination(self, url: str) -> Destination:
         found = self._destinations.get(url)
@@ -124,6 +160,28 @@ class HttpClient:
             connection.abort()
 
 
+def _delivery(url: str, connection: Connection, parser: ResponseParser, body: WholeBody | BodyBeginning) -> Delivery:
+    return Delivery(
+        url=url,
+        status=parser.status,
+        latency_ms=(connection.received_at - connection.sent_at) * 1000,
+        headers=parser.headers,
+        body=body.content(parser.headers),
+    )
+
+
+def _parts(content: bytes, count: int) -> list[bytes]:
+    """Cut `content` into at most `count` parts of almost equal length."""
+    size = -(-len(content) // max(1, count))
+    return [content[at : at + size] for at in range(0, len(content), size)]
+
+
+def _first_half(content: bytes) -> bytes:
+    """Return the head of a request and half of its body, or half of the head if there is no body."""
+    head, end, body = content.partition(b"\r\n\r\n")
+    return head + end + body[: len(body) // 2] if body else head[: len(head) // 2]
+
+
 def _place(url: str) -> str:
     """Return the host and port of a URL; the default port of its scheme is named too."""
     place = url.partition("://")[2].partition("/")[0] or url
@@ -134,173 +192,3 @@ def _place(url: str) -> str:
         return place
     place = parts.netloc.rpartition("@")[2]
     return place if has_port or not parts.hostname else f"{place}:{443 if parts.scheme == 'https' else 80}"
-
-
-class Connection(asyncio.Protocol):
-    """An open connection; `connect` makes one. Times are seconds of `time.perf_counter`."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.sent_at = 0.0
-        """When the latest request began to be sent."""
-        self.received_at = 0.0
-        """When the last byte of the latest response arrived."""
-        self.idle_since = 0.0
-        self._loop = loop
-        self._transport: asyncio.Transport
-        self._parser: ResponseParser | None = None
-        self._response: asyncio.Future[None] | None = None
-        self._is_lost = False
-        self._poll: Any = None  # a select.poll
-
-    async def exchange(self, request: bytes, parser: ResponseParser, deadline: float | None) -> None:
-        """Send `request` and let `parser` read the response.
-
-        `deadline` is a time of the event loop, None for no limit. Raises TimeoutError, ClosedEarly, OSError and what
-        `parser` raises; the connection is closed then.
-        """
-        self._parser = parser
-        response = self._response = self._loop.create_future()
-        timer = None if deadline is None else self._loop.call_at(deadline, self._fail, TimeoutError())
-        self.sent_at = time.perf_counter()
-        self._transport.write(request)
-        try:
-            await response
-        except BaseException:
-            self.abort()
-            raise
-        finally:
-            self._parser = self._response = None
-            if timer is not None:
-                timer.cancel()
-
-    @property
-    def can_reuse(self) -> bool:
-        """Whether the connection is open, and the latest request was sent completely.
-
-        A target may respond before it has read the whole request. It would read the rest as the next request.
-        """
-        return not (self._is_lost or self._transport.is_closing() or self._transport.get_write_buffer_size())
-
-    @property
-    def can_poll(self) -> bool:
-        """Whether `has_input` can tell: not on Windows, and not with TLS."""
-        return self._poll is not None
-
-    def has_input(self) -> bool:
-        """Return whether the target has sent something that was not read yet, usually the end of the connection.
-
-        The event loop handles it in its next turn, which is too late for a request that is sent in the current turn.
-        Always False on Windows, and with TLS, where it may be a part of the protocol.
-        """
-        if self._poll is None:
-            return False
-        return bool(self._poll.poll(0))
-
-    def abort(self) -> None:
-        """Close the connection immediately, without waiting for unsent data."""
-        self._transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        if sys.platform != "win32" and transport.get_extra_info("sslcontext") is None:
-            self._poll = select.poll()
-            self._poll.register(transport.get_extra_info("socket"), select.POLLIN)
-
-    def data_received(self, data: bytes) -> None:
-        """Read a part of the response. Data that no request asked for ends the connection."""
-        parser = self._parser
-        if parser is None:
-            self.abort()
-            return
-        try:
-            parser.feed(data)
-        except Exception as error:  # noqa: BLE001 - it is raised where the response is awaited
-            self._fail(error)
-            return
-        if parser.is_complete:
-            self._complete()
-
-    def eof_received(self) -> None:
-        """Handle the end of the target's data, which ends a body without a length. Then the transport closes."""
-        self._end(None)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Handle the end of the connection."""
-        self._is_lost = True
-        self._end(exc)
-
-    def _end(self, error: Exception | None) -> None:
-        if self._parser is None:
-            return
-        if error is None:
-            self._parser.feed_end()
-        if self._parser.is_complete:
-            self._complete()
-        else:
-            self._fail(error or ClosedEarly(has_begun=self._parser.has_begun))
-
-    def _complete(self) -> None:
-        self.received_at = time.perf_counter()
-        self._parser = None
-        if self._response is not None and not self._response.done():
-            self._response.set_result(None)
-
-    def _fail(self, error: Exception) -> None:
-        self._parser = None
-        self.abort()
-        if self._response is not None and not self._response.done():
-            self._response.set_exception(error)
-
-
-async def connect(origin: Origin, deadline: float | None, trust: ssl.SSLContext | None) -> Connection:
-    """Open a connection to `origin`, with TLS if `trust` is given.
-
-    `deadline` is a time of the event loop, None for no limit. Raises TimeoutError and CannotConnect.
-    """
-    async with asyncio.timeout_at(deadline) as limit:
-        try:
-            return await _connect_to_any(origin, trust)
-        except (OSError, UnicodeError) as error:
-            if limit.expired():
-                raise
-            raise CannotConnect from error
-
-
-async def _connect_to_any(origin: Origin, trust: ssl.SSLContext | None) -> Connection:
-    """Connect to the first address of `origin` that accepts; if none does, raise the error of the first address."""
-    first_error: OSError | None = None
-    addresses = await _addresses(origin)
-    for number, address in enumerate(addresses, 1):
-        try:
-            async with asyncio.timeout(_ADDRESS_TIMEOUT_S if number < len(addresses) else None):
-                return await _connect_to(address, origin, trust)
-        except ssl.SSLError:
-            raise
-        except OSError as error:  # includes TimeoutError
-            first_error = first_error or error
-    assert first_error is not None
-    raise first_error
-
-
-async def _connect_to(address: str, origin: Origin, trust: ssl.SSLContext | None) -> Connection:
-    loop = asyncio.get_running_loop()
-    _, connection = await loop.create_connection(
-        lambda: Connection(loop), address, origin.port, ssl=trust, server_hostname=origin.host if trust else None
-    )
-    return connection
-
-
-async def _addresses(origin: Origin) -> list[str]:
-    """Return the addresses of `origin`, in the resolver's order, each once."""
-    import socket
-
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, origin.host)
-        except OSError:
-            continue
-        return [origin.host]
-    found = await asyncio.get_running_loop().getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))

@@ -662,3 +662,174 @@ async def test_the_next_address_of_a_host_is_tried_when_one_refuses() -> None:
     async with serving(talk) as server:  # listens on 127.0.0.1; localhost is often ::1 first
         delivery = await show(request(), server.url.replace("127.0.0.1", "localhost"))
     assert delivery.status == 200
+
+
+# --- a slow sender
+
+
+def records(*, respond: bool = True) -> tuple[Talk, list[bytes]]:
+    """Return a talk that responds to complete requests, and the list of the parts in which they arrive."""
+    parts: list[bytes] = []
+
+    async def talk(connection: Connection) -> None:
+        while part := await connection.reader.read(2**20):
+            parts.append(part)
+            if respond and b"".join(parts).endswith(b"end"):
+                connection.send(OK)
+
+    return talk, parts
+
+
+@pytest.mark.parametrize(("pieces", "count"), [(4, 4), (1, 1), (0, 1), (500, 62)])
+async def test_a_request_sent_slowly_arrives_in_pieces(pieces: int, count: int) -> None:
+    talk, parts = records()
+    async with serving(talk) as server, HttpClient(timeout_s=30) as client:
+        delivery = await client.send_slowly(request(b"0123456789 end"), server.url, pieces=pieces, pause_s=0.002)
+    assert (delivery.status, delivery.body, delivery.error) == (200, b"ok", None)
+    assert b"".join(parts) == b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 14\r\n\r\n0123456789 end"
+    assert len(parts) == count
+    assert {len(part) for part in parts[:-1]} <= {-(-62 // count)}
+    assert delivery.latency_ms >= (count - 1) * 2  # the pauses count
+
+
+async def test_a_response_before_the_end_of_a_slow_request_counts_and_ends_the_sending() -> None:
+    received = bytearray()
+
+    async def refuse(connection: Connection) -> None:
+        received.extend(await connection.reader.read(2**20))
+        connection.send(b"HTTP/1.1 401 No\r\ncontent-length: 4\r\n\r\nlong")
+        received.extend(await connection.reader.read())
+
+    async with serving(refuse) as server, HttpClient(timeout_s=60) as client, asyncio.timeout(20):
+        delivery = await client.send_slowly(request(b"x" * 100), server.url, pieces=2, pause_s=50)
+        await server.ended.wait()
+    assert (delivery.status, delivery.body) == (401, b"long")
+    assert len(received) == 75  # half of the request
+
+
+async def test_a_slow_request_has_a_connection_of_its_own() -> None:
+    talk, requests = always(OK)
+    async with serving(talk) as server, HttpClient(timeout_s=30) as client:
+        await client.send(request(), server.url)
+        await client.send_slowly(request(), server.url, pieces=2, pause_s=0)
+        await server.ended.wait()
+        await client.send(request(), server.url)
+    assert [number for number, _ in requests] == [0, 1, 0]
+
+
+async def test_a_slow_request_ends_at_the_timeout() -> None:
+    talk, parts = records(respond=False)
+    async with serving(talk) as server, HttpClient(timeout_s=0.15) as client:
+        delivery = await client.send_slowly(request(b"x" * 1000), server.url, pieces=1000, pause_s=0.01)
+        await server.ended.wait()
+    assert (delivery.status, delivery.fault, delivery.error) == (None, "timeout", "no response within 0.15 s")
+    assert len(parts) < 1000
+
+
+async def test_a_slow_request_is_a_failed_delivery_when_the_target_disconnects() -> None:
+    async def leave(connection: Connection) -> None:
+        await connection.reader.read(1)
+
+    async with serving(leave) as server, HttpClient(timeout_s=30) as client, asyncio.timeout(20):
+        delivery = await client.send_slowly(request(b"x" * 1000), server.url, pieces=2, pause_s=50)
+    assert (delivery.status, delivery.fault) == (None, "broken")
+
+
+async def test_canceled_slow_request_closes_its_connection() -> None:
+    begun = asyncio.Event()
+
+    async def wait(connection: Connection) -> None:
+        await connection.reader.read(1)
+        begun.set()
+        await connection.reader.read()
+
+    async with serving(wait) as server, HttpClient(timeout_s=0) as client:
+        task = asyncio.create_task(client.send_slowly(request(), server.url, pieces=2, pause_s=50))
+        await begun.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await asyncio.wait_for(server.ended.wait(), 5)
+    assert task.cancelled()
+
+
+# --- a client that disconnects
+
+
+@pytest.mark.parametrize("size", [2, 7, 6_000_000])
+async def test_partial_request_has_its_whole_length_and_half_of_its_body(size: int) -> None:
+    talk, parts = records(respond=False)
+    async with serving(talk) as server, HttpClient(timeout_s=30) as client:
+        assert await client.send_partly(request(b"x" * size), server.url) is None
+        await server.ended.wait()
+    assert b"".join(parts) == b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % size + b"x" * (size // 2)
+
+
+async def test_partial_request_without_a_body_ends_in_its_head() -> None:
+    talk, parts = records(respond=False)
+    async with serving(talk) as server, HttpClient(timeout_s=30) as client:
+        assert await client.send_partly(request(b"", method="GET"), server.url) is None
+        await server.ended.wait()
+    assert b"".join(parts) == b"GET / HTTP/"
+
+
+async def test_partial_request_is_sent_over_tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    talk, parts = records(respond=False)
+    async with (
+        serving(talk, tls=tls_server(certificate)) as server,
+        HttpClient(timeout_s=30) as client,
+        asyncio.timeout(20),
+    ):
+        assert await client.send_partly(request(b"x" * 1000), server.url) is None
+        await server.ended.wait()
+    assert b"".join(parts).partition(b"\r\n\r\n")[2] == b"x" * 500
+
+
+async def test_partial_request_has_a_connection_of_its_own() -> None:
+    talk, requests = always(OK)
+    async with serving(talk) as server, HttpClient(timeout_s=30) as client:
+        await client.send(request(), server.url)
+        await client.send_partly(request(), server.url)
+        await server.ended.wait()
+        await client.send(request(), server.url)
+    assert [number for number, _ in requests] == [0, 0]
+    assert len(server.connections) == 2
+
+
+async def test_disconnecting_from_a_target_that_does_not_read_ends_at_the_timeout() -> None:
+    done = asyncio.Event()
+
+    async def read_nothing(connection: Connection) -> None:
+        connection.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await done.wait()
+
+    async with serving(read_nothing) as server, HttpClient(timeout_s=0.2) as client, asyncio.timeout(20):
+        assert await client.send_partly(request(b"x" * 24_000_000), server.url) is None
+        done.set()
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 500 Oh\r\n\r\n", b"nonsense" * 100_000], ids=["none", "500", "long"]
+)
+async def test_a_response_to_a_partial_request_is_ignored(answer: bytes) -> None:
+    async def respond(connection: Connection) -> None:
+        connection.send(answer)
+        await connection.writer.drain()
+
+    async with serving(respond) as server, HttpClient(timeout_s=30) as client, asyncio.timeout(20):
+        assert await client.send_partly(request(b"x" * 6_000_000), server.url) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"), [("http://127.0.0.1:{free}/", "unreachable"), ("ftp://127.0.0.1/", "broken")], ids=["free", "ftp"]
+)
+async def test_slow_and_partial_requests_that_cannot_be_sent_are_failed_deliveries(url: str, fault: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = url.format(free=free.getsockname()[1])
+        async with HttpClient(timeout_s=30) as client:
+            slow = await client.send_slowly(request(), url, pieces=3, pause_s=50)
+            partial = await client.send_partly(request(), url)
+    assert partial is not None
+    assert [(each.status, each.fault, each.url) for each in (slow, partial)] == [(None, fault, url)] * 2
+    assert slow.error == partial.error

@@ -1,0 +1,222 @@
+"""One connection of the client: opened to the first address that accepts, used for one request at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import ssl
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from port_hook_cli.http.failures import CannotConnect, ClosedEarly
+from port_hook_cli.http.request_writer import Origin
+from port_hook_cli.http.response_parser import ResponseParser
+
+# If a host has several addresses, an address that does not respond is given up after this time.
+_ADDRESS_TIMEOUT_S = 1.0
+
+
+class Connection(asyncio.Protocol):
+    """An open connection; `connect` makes one. Times are seconds of `time.perf_counter`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.sent_at = 0.0
+        """When the latest request began to be sent."""
+        self.received_at = 0.0
+        """When the last byte of the latest response arrived."""
+        self.idle_since = 0.0
+        self._loop = loop
+        self._transport: asyncio.Transport
+        self._parser: ResponseParser | None = None
+        self._response: asyncio.Future[None] | None = None
+        self._closed: asyncio.Future[None] | None = None
+        self._is_lost = False
+        self._poll: Any = None  # a select.poll
+
+    async def exchange(self, request: bytes, parser: ResponseParser, deadline: float | None) -> None:
+        """Send `request` and let `parser` read the response.
+
+        `deadline` is a time of the event loop, None for no limit. Raises TimeoutError, ClosedEarly, OSError and what
+        `parser` raises; the connection is closed then.
+        """
+        self._parser = parser
+        response = self._response = self._loop.create_future()
+        timer = None if deadline is None else self._loop.call_at(deadline, self._fail, TimeoutError())
+        self.sent_at = time.perf_counter()
+        self._transport.write(request)
+        try:
+            await response
+        except BaseException:
+            self.abort()
+            raise
+        finally:
+            self._parser = self._response = None
+            if timer is not None:
+                timer.cancel()
+
+    async def exchange_slowly(
+        self, parts: Sequence[bytes], pause_s: float, parser: ResponseParser, deadline: float | None
+    ) -> None:
+        """Do the same as `exchange`, with a request in parts and pauses of `pause_s` seconds between them.
+
+        The rest of the request is not sent after the response.
+        """
+        writing = self._loop.create_task(self._write_slowly(parts[1:], pause_s))
+        try:
+            await self.exchange(parts[0], parser, deadline)
+        finally:
+            writing.cancel()
+
+    async def _write_slowly(self, parts: Sequence[bytes], pause_s: float) -> None:
+        for part in parts:
+            await asyncio.sleep(pause_s)
+            self._transport.write(part)
+
+    async def write_and_close(self, data: bytes, deadline: float | None) -> None:
+        """Send `data` and disconnect, at the latest at `deadline`, even if the target has not read everything."""
+        self._closed = self._loop.create_future()
+        try:
+            async with asyncio.timeout_at(deadline):
+                self._transport.write(data)
+                self._transport.close()
+                await self._closed
+        except TimeoutError:
+            pass
+        finally:
+            self.abort()
+
+    @property
+    def can_reuse(self) -> bool:
+        """Whether the connection is open, and the latest request was sent completely.
+
+        A target may respond before it has read the whole request. It would read the rest as the next request.
+        """
+        return not (self._is_lost or self._transport.is_closing() or self._transport.get_write_buffer_size())
+
+    @property
+    def can_poll(self) -> bool:
+        """Whether `has_input` can tell: not on Windows, and not with TLS."""
+        return self._poll is not None
+
+    def has_input(self) -> bool:
+        """Return whether the target has sent something that was not read yet, usually the end of the connection.
+
+        The event loop handles it in its next turn, which is too late for a request that is sent in the current turn.
+        Always False on Windows, and with TLS, where it may be a part of the protocol.
+        """
+        if self._poll is None:
+            return False
+        return bool(self._poll.poll(0))
+
+    def abort(self) -> None:
+        """Close the connection immediately, without waiting for unsent data."""
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if sys.platform != "win32" and transport.get_extra_info("sslcontext") is None:
+            self._poll = select.poll()
+            self._poll.register(transport.get_extra_info("socket"), select.POLLIN)
+
+    def data_received(self, data: bytes) -> None:
+        """Read a part of the response. Data that no request asked for ends the connection."""
+        parser = self._parser
+        if parser is None:
+            self.abort()
+            return
+        try:
+            parser.feed(data)
+        except Exception as error:  # noqa: BLE001 - it is raised where the response is awaited
+            self._fail(error)
+            return
+        if parser.is_complete:
+            self._complete()
+
+    def eof_received(self) -> None:
+        """Handle the end of the target's data, which ends a body without a length. Then the transport closes."""
+        self._end(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Handle the end of the connection."""
+        self._is_lost = True
+        self._end(exc)
+        if self._closed is not None and not self._closed.done():
+            self._closed.set_result(None)
+
+    def _end(self, error: Exception | None) -> None:
+        if self._parser is None:
+            return
+        if error is None:
+            self._parser.feed_end()
+        if self._parser.is_complete:
+            self._complete()
+        else:
+            self._fail(error or ClosedEarly(has_begun=self._parser.has_begun))
+
+    def _complete(self) -> None:
+        self.received_at = time.perf_counter()
+        self._parser = None
+        if self._response is not None and not self._response.done():
+            self._response.set_result(None)
+
+    def _fail(self, error: Exception) -> None:
+        self._parser = None
+        self.abort()
+        if self._response is not None and not self._response.done():
+            self._response.set_exception(error)
+
+
+async def connect(origin: Origin, deadline: float | None, trust: ssl.SSLContext | None) -> Connection:
+    """Open a connection to `origin`, with TLS if `trust` is given.
+
+    `deadline` is a time of the event loop, None for no limit. Raises TimeoutError and CannotConnect.
+    """
+    async with asyncio.timeout_at(deadline) as limit:
+        try:
+            return await _connect_to_any(origin, trust)
+        except (OSError, UnicodeError) as error:
+            if limit.expired():
+                raise
+            raise CannotConnect from error
+
+
+async def _connect_to_any(origin: Origin, trust: ssl.SSLContext | None) -> Connection:
+    """Connect to the first address of `origin` that accepts; if none does, raise the error of the first address."""
+    first_error: OSError | None = None
+    addresses = await _addresses(origin)
+    for number, address in enumerate(addresses, 1):
+        try:
+            async with asyncio.timeout(_ADDRESS_TIMEOUT_S if number < len(addresses) else None):
+                return await _connect_to(address, origin, trust)
+        except ssl.SSLError:
+            raise
+        except OSError as error:  # includes TimeoutError
+            first_error = first_error or error
+    assert first_error is not None
+    raise first_error
+
+
+async def _connect_to(address: str, origin: Origin, trust: ssl.SSLContext | None) -> Connection:
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(
+        lambda: Connection(loop), address, origin.port, ssl=trust, server_hostname=origin.host if trust else None
+    )
+    return connection
+
+
+async def _addresses(origin: Origin) -> list[str]:
+    """Return the addresses of `origin`, in the resolver's order, each once."""
+    import socket
+
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, origin.host)
+        except OSError:
+            continue
+        return [origin.host]
+    found = await asyncio.get_running_loop().getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
