@@ -1,0 +1,182 @@
+"""A check from its start to its end: the sandbox, the request, the handler's process, and what is saved.
+
+With a command, the handler gets the credentials of a sandbox of its own, which ends with the check. Without one, a
+sandbox that is already running on this machine shows what the handler reports, if the settings lead to one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from port_hook_cli.check.checking import CheckPlan, OnFinding, check
+from port_hook_cli.check.findings import CheckReport
+from port_hook_cli.check.probing import CheckMeans
+from port_hook_cli.check.sources import SubjectSource, refuse_other_machine
+from port_hook_cli.check.subject import Subject
+from port_hook_cli.check.watching import SandboxWatch
+from port_hook_cli.invocations.targets import is_on_this_machine
+from port_hook_cli.listener.handler_check import handler_address
+from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.runtime import Runtime
+
+if TYPE_CHECKING:
+    from port_hook_cli.replay.sending import Keep
+    from port_hook_cli.sandbox import Sandbox
+    from port_hook_cli.text.secret import Secret
+
+_START_S = 30.0
+
+
+class CheckBegins(NamedTuple):
+    """A check is about to send its first request.
+
+    `valid_requests` is how many of its requests a correct handler accepts: each starts real work. `sees_reports` says
+    whether a sandbox shows what the handler reports.
+    """
+
+    subject: Subject
+    valid_requests: int
+    sees_reports: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSession:
+    """What a check needs.
+
+    `name` is the name of the request, or None. `access` has the credentials, unless `command` starts the handler.
+    `may_leave` allows a handler on another machine. `keep` makes what saves the requests of findings, with the secret
+    that they are signed with. `start_s` is how long the command may take to accept connections, in seconds.
+    """
+
+    name: str | None
+    source: SubjectSource
+    plan: CheckPlan
+    access: PortAccess
+    runtime: Runtime
+    command: tuple[str, ...] = ()
+    cwd: Path | None = None
+    may_leave: bool = False
+    keep: Callable[[Secret], Keep] | None = None
+    start_s: float = _START_S
+
+    async def run(
+        self, on_begin: Callable[[CheckBegins], Awaitable[None]], on_finding: OnFinding = lambda _: None
+    ) -> CheckReport:
+        """Check the handler and return what was found. Its process and the sandbox have ended then.
+
+        `on_begin` is awaited before the first request. Raises what it raises, and UsageError, StoreError,
+        SettingsError, RenderError and PortApiError for the request; NotReadyError for the command.
+        """
+        async with AsyncExitStack() as stack:
+            side = await stack.enter_async_context(self._port_side())
+            found = await self.source.find(self.name, lambda: side.secret)
+            refuse_other_machine(found.subject, may_leave=self.may_leave)
+            starts = bool(self.command)
+            await on_begin(
+                CheckBegins(
+                    found.subject,
+                    self.plan.valid_requests(found.subject, starts_handler=starts),
+                    side.watch is not None,
+                )
+            )
+            means = await self._means(stack, side, found.subject)
+            return await check(found.subject, means, self.plan, on_finding, original=found.original)
+
+    async def _means(self, stack: AsyncExitStack, side: PortSide, subject: Subject) -> CheckMeans:
+        from port_hook_cli.http.client import HttpClient
+
+        environ: dict[str, str] = {}
+        backend = None
+        if self.command:
+            from port_hook_cli.check.backend import Backend
+
+            environ = {**self.runtime.environ, **side.environ}
+            cwd = self.cwd or self.runtime.cwd
+            starting = Backend.started(
+                self.command,
+                environ,
+                cwd,
+                address=handler_address(subject.url),
+                timeout_s=min(self.start_s, self.plan.limits.within_s),
+            )
+            backend = await stack.enter_async_context(starting)
+        return CheckMeans(
+            client=lambda timeout_s: HttpClient(timeout_s=timeout_s),
+            secret=side.secret,
+            now=self.runtime.now,
+            new_id=self.runtime.new_id,
+            client_id=side.client_id,
+            other_secret=side.other_secret,
+            other_secret_place=side.other_secret_place,
+            watch=side.watch,
+            backend=backend,
+            environ=environ,
+            keep=None if self.keep is None else self.keep(side.secret),
+        )
+
+    @asynccontextmanager
+    async def _port_side(self) -> AsyncIterator[PortSide]:
+        """Yield the credentials that requests are signed with, and what sees the reports of the handler."""
+        if not self.command:
+            async with _running_sandbox(self.access) as watch:
+                settings = self.access.settings
+                yield PortSide(settings.require_secret(), settings.client_id, watch)
+            return
+        from port_hook_cli.sandbox import Sandbox
+
+        async with Sandbox.start(now=self.runtime.now) as sandbox:
+            self.runtime.keep_secret(sandbox.client_secret.reveal())
+            own = Settings(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
+            async with SandboxWatch.open(PortAccess.known(own, self.runtime)) as watch:
+                found = self.access.found
+                yield PortSide(
+                    sandbox.client_secret,
+                    sandbox.client_id,
+                    watch,
+                    found.client_secret,
+                    found.secret_place,
+                    _environ_of(sandbox),
+                )
+
+
+class PortSide(NamedTuple):
+    """What the check knows as Port.
+
+    `other_secret` is the secret of the settings, which the handler may use by mistake, and `environ` the variables for
+    the handler.
+    """
+
+    secret: Secret
+    client_id: str | None = None
+    watch: SandboxWatch | None = None
+    other_secret: Secret | None = None
+    other_secret_place: str = ""
+    environ: Mapping[str, str] = {}
+
+
+def _environ_of(sandbox: Sandbox) -> Mapping[str, str]:
+    """Return the variables for a handler. Backends append /v1 to one of the addresses, or do not."""
+    return {
+        "PORT_CLIENT_ID": sandbox.client_id,
+        "PORT_CLIENT_SECRET": sandbox.client_secret.reveal(),
+        "PORT_API_URL": f"{sandbox.url}/v1",
+        "PORT_BASE_URL": sandbox.url,
+        "PORT_API_BASE_URL": sandbox.url,
+    }
+
+
+@asynccontextmanager
+async def _running_sandbox(access: PortAccess) -> AsyncIterator[SandboxWatch | None]:
+    """Yield what watches the sandbox that the settings lead to, or None if they lead to Port or to nothing."""
+    settings = access.settings
+    if settings.client_id is None or settings.client_secret is None or not is_on_this_machine(settings.api_url):
+        yield None
+        return
+    async with SandboxWatch.open(access) as watch:
+        await watch.mark()
+        yield None if watch.problem is not None else watch

@@ -1,0 +1,276 @@
+"""Where the request under check comes from: a capture, a payload, an action, or a node of a workflow."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from port_hook_cli.actions.action import PortAction, read_action
+from port_hook_cli.actions.sample_inputs import sample_inputs
+from port_hook_cli.actions.samples import create_vm_action
+from port_hook_cli.captures.documents.exchange_fields import LAST
+from port_hook_cli.check.subject import Subject, subject_of
+from port_hook_cli.errors import UsageError
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery, Invocation, Status
+from port_hook_cli.invocations.payload import is_run_id
+from port_hook_cli.invocations.targets import is_on_this_machine, path_and_query
+from port_hook_cli.replay.rewriting import Rewriter
+from port_hook_cli.replay.sources import default_target
+from port_hook_cli.replay.store import source_of
+from port_hook_cli.runs.ids import make_run_id
+from port_hook_cli.signatures.signing import Signer
+from port_hook_cli.text.remark import Say, note
+from port_hook_cli.text.secret import Secret
+from port_hook_cli.trigger.action import RunTarget, Unmet, make
+from port_hook_cli.trigger.run_data import RunData
+
+if TYPE_CHECKING:
+    from port_hook_cli.actions.request import RenderedRequest
+    from port_hook_cli.captures.store.finder import Finder, FoundRequest
+    from port_hook_cli.port_api.access import PortAccess
+    from port_hook_cli.runtime import Runtime
+    from port_hook_cli.trigger.action_files import FoundWorkflow
+    from port_hook_cli.trigger.invoker import Invoker
+    from port_hook_cli.workflows.walk import Step
+
+_ANSWERED = 202
+_KINDS = "Check with a capture, a payload, an action or FILE#NODE of a workflow."
+_ID = frozenset("0123456789abcdef")
+_LEAST_ID = 4
+_MOST_LOOKED_AT = 100
+
+
+class FoundSubject(NamedTuple):
+    """The request under check, and the id of the capture that it was made of, if it was."""
+
+    subject: Subject
+    original: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectSource:
+    """What finds the request under check.
+
+    `run_data` returns the data of a run of an action, or of a workflow's form as an action. `outputs` are the outputs
+    of a workflow's other nodes. `find_action` is `trigger/action_files.py:find_action` for a name, or None if `name`
+    never means a definition.
+    """
+
+    finder: Finder
+    access: PortAccess
+    runtime: Runtime
+    say: Say
+    target: RunTarget
+    run_data: Callable[[PortAction], RunData] = lambda _: RunData()
+    outputs: Mapping[str, Mapping[str, Any]] | None = None
+
+    async def find(self, name: str | None, secret: Callable[[], Secret]) -> FoundSubject:
+        """Return the request that `name` means; without a name, the newest valid capture, or else a sample action.
+
+        `secret` is called if an input is encrypted with the client secret. Raises UsageError, StoreError,
+        SettingsError, RenderError and PortApiError.
+        """
+        if name is None:
+            newest = self._newest_valid()
+            if newest is not None:
+                return newest
+            self.say(note("no capture with a valid signature was found, so the sample action create_vm is used"))
+            return await self.of_action(create_vm_action(), secret)
+        if not _names_a_capture(name) and (definition := await self._definition(name)) is not None:
+            if isinstance(definition, PortAction):
+                return await self._of_action(definition, secret)
+            return await self._of_node(definition, secret)
+        return self._of_request(await self.finder.find_or_get(name, self.access))
+
+    async def _definition(self, name: str) -> PortAction | FoundWorkflow | None:
+        """Return the action or workflow that `name` means, or None for a file with something else."""
+        from port_hook_cli.trigger.action_files import find_action, locate
+
+        located = locate(name, self.runtime)
+        try:
+            return await find_action(located, self.access, self.runtime, self.say)
+        except UsageError:
+            if "#" in name or located.file is None:
+                raise
+            return None
+
+    async def of_action(self, document: Mapping[str, Any], secret: Callable[[], Secret]) -> FoundSubject:
+        """Return the request of an action that is not in a file."""
+        return await self._of_action(read_action(document), secret, document)
+
+    def _newest_valid(self) -> FoundSubject | None:
+        from port_hook_cli.captures.store.statements import StoreFilter
+
+        if self.finder.has_no_store():
+            return None
+        wanted = StoreFilter(status=Status.VALID, originals=True)
+        captures = self.finder.store().select(wanted, limit=_MOST_LOOKED_AT)
+        newest = next((each for each in captures if not each.is_message), None)
+        if newest is None:
+            return None
+        self.say(note(f"checking with the capture {newest.invocation.id}, the newest with a valid signature"))
+        return self._of_request(self.finder.find(newest.invocation.id))
+
+    def _of_request(self, found: FoundRequest) -> FoundSubject:
+        """Return a captured request or a payload, as a request to the target."""
+        source = source_of(found, self.finder)
+        if source.is_message:
+            raise UsageError(f"{found.name} is a Kafka message, and a check sends requests.", hint=_KINDS)
+        to = self.target.to
+        if to is None:
+            last_target = self.finder.last_target() if found.is_stored else None
+            to = default_target(found.exchange, last_target) if found.is_stored else None
+        if to is None:
+            raise UsageError("Missing option --to: where is the handler?", hint="Name it, such as --to 8000.")
+        signer = Signer(Secret("unused"))  # the body and the header fields are prepared, and signed later
+        ready = Rewriter(signer=signer, now=self.runtime.now, new_id=self.runtime.new_id).prepare(source, to)
+        for each in ready.notes:
+            self.say(note(each.text))
+        subject = subject_of(found.shown, replace(ready.draft, replay_of=None, origin=None), ready.url)
+        return FoundSubject(subject, found.exchange.invocation.id if found.is_stored else None)
+
+    async def _of_action(
+        self, action: PortAction, secret: Callable[[], Secret], document: Mapping[str, Any] | None = None
+    ) -> FoundSubject:
+        from port_hook_cli.trigger.open_invoker import invoking
+
+        if action.is_message:
+            raise UsageError(
+                f"The action {action.identifier} is invoked by Kafka, and a check sends requests.", hint=_KINDS
+            )
+        data = self.run_data(action)
+        data = replace(
+            data,
+            properties={**sample_inputs(action.inputs or {}, action.required, data.properties), **data.properties},
+            entity=data.entity or _sample_entity(action),
+        )
+        any_url = self.target.chosen(action.identifier) is not None
+        with invoking(secret) as invoker:
+            made = await make(
+                action, data, invoker, run_id=make_run_id(secrets.choice), now=self.runtime.now(), any_url=any_url
+            )
+        if isinstance(made, Unmet):
+            raise UsageError(
+                f"The event does not meet the condition of {action.identifier}, so Port would send nothing.",
+                hint="Pass another event with --event FILE.",
+            )
+        for each in made.remarks:
+            self.say(each)
+        url = self.target.url_for(action.identifier, made.request.url)
+        return FoundSubject(_rendered(action.identifier, made.request, url, document))
+
+    async def _of_node(self, found: FoundWorkflow, secret: Callable[[], Secret]) -> FoundSubject:
+        from port_hook_cli.trigger.open_invoker import invoking
+
+        with invoking(secret) as invoker:
+            step = await _NodeRequest(self, found).step(invoker)
+        assert step.request is not None
+        return FoundSubject(_rendered(step.node.identifier, step.request, step.url or step.request.url, None))
+
+
+class _NodeRequest:
+    """Makes the request of one node, by running it against a recipient that sends nothing."""
+
+    def __init__(self, source: SubjectSource, found: FoundWorkflow) -> None:
+        self._source, self._found = source, found
+        self._step: Step | None = None
+
+    async def step(self, invoker: Invoker) -> Step:
+        """Return the step in which the node's request is sent. Raises UsageError for a node without a request."""
+        from port_hook_cli.trigger.workflow import walk_workflow
+        from port_hook_cli.trigger.workflow_effects import Outside
+        from port_hook_cli.trigger.workflow_start import WorkflowStart, form_of_workflow
+
+        source, found = self._source, self._found
+        node = found.node or _only_webhook(found)
+        form = form_of_workflow(found.workflow, node)
+        data = source.run_data(form)
+        sample = sample_inputs(form.inputs or {}, form.required, data.properties)
+        data = replace(data, properties={**sample, **data.properties})
+        start = WorkflowStart(workflow=found.workflow, node=node, data=data, outputs=source.outputs or {})
+        outside = Outside(
+            runtime=source.runtime,
+            access=source.access,
+            recipient=self,
+            signer=lambda: None,
+            target=source.target,
+        )
+        await walk_workflow(start, outside, invoker, self._keep)
+        if self._step is None:
+            raise UsageError(f"The node {node} sends no request.", hint="Name a WEBHOOK node: FILE#NODE.")
+        return self._step
+
+    async def send(self, invocation: Invocation, url: str) -> Delivery:  # noqa: ARG002
+        """Accept a request without sending it."""
+        return Delivery(url=url, status=_ANSWERED)
+
+    def _keep(self, event: object) -> None:
+        from port_hook_cli.workflows.walk import Step
+
+        if isinstance(event, Step) and event.request is not None and event.is_begun:
+            self._step = event
+
+
+def _only_webhook(found: FoundWorkflow) -> str:
+    """Return the only WEBHOOK node of a workflow. Raises UsageError."""
+    nodes = [node.identifier for node in found.workflow.nodes.values() if node.type == "WEBHOOK"]
+    if len(nodes) == 1:
+        return nodes[0]
+    listed = ", ".join(nodes) or "none"
+    raise UsageError(
+        f"A check sends the request of one node, and the WEBHOOK nodes of {found.workflow.identifier} are: {listed}.",
+        hint="Name one: FILE#NODE.",
+    )
+
+
+def _rendered(name: str, request: RenderedRequest, url: str, document: Mapping[str, Any] | None) -> Subject:
+    named = any(field.lower() == "content-type" for field, _ in request.headers)
+    fields = request.headers if named else (("content-type", "application/json"), *request.headers)
+    invocation = Invocation(
+        id="",
+        received_at=0.0,
+        method=request.method,
+        target=path_and_query(url),
+        headers=Headers(fields),
+        body=request.content,
+    )
+    return Subject(
+        name=name,
+        request=invocation,
+        url=url,
+        run_id=request.run_id,
+        synchronized=request.synchronized,
+        via_agent=request.agent,
+        definition=document,
+    )
+
+
+def _sample_entity(action: PortAction) -> Mapping[str, Any] | None:
+    """Return a made-up entity for an action that runs on one."""
+    if action.operation in {None, "CREATE"}:
+        return None
+    return {
+        "identifier": "sample",
+        "title": "Sample",
+        "blueprint": action.blueprint,
+        "properties": {},
+        "relations": {},
+    }
+
+
+def _names_a_capture(name: str) -> bool:
+    """Return whether a name can only mean a capture, a run or stdin, not a file with a definition."""
+    is_id = len(name) >= _LEAST_ID and set(name) <= _ID
+    return name in {LAST, "-"} or is_run_id(name) or is_id
+
+
+def refuse_other_machine(subject: Subject, *, may_leave: bool) -> None:
+    """Raise UsageError for a handler on another machine, unless the user wants that."""
+    if not may_leave and not is_on_this_machine(subject.url):
+        raise UsageError(
+            f"{subject.url} is not on this machine, and the requests of a check start real work.",
+            hint="Choose a handler on this machine with --to. To check an action's own URL, pass --to-its-url.",
+        )
