@@ -17,7 +17,7 @@ from port_hook_cli.check.exam import NEVER_ACCEPTED, HandlerExam, applicable, wh
 from port_hook_cli.check.findings import CheckFinding, CheckReport, not_observed
 from port_hook_cli.check.form_checks import check_broken_requests, check_forms
 from port_hook_cli.check.probing import CheckLimits, CheckMeans, LeftHandler, Prober
-from port_hook_cli.check.run_checks import check_failures, check_repeats, check_reports
+from port_hook_cli.check.run_checks import check_failures, check_repeats, check_reports, watch_first_run
 from port_hook_cli.check.signature_checks import (
     check_forgeries,
     check_other_valid_requests,
@@ -88,6 +88,7 @@ async def check(
 async def _examine(exam: HandlerExam) -> None:
     await check_valid(exam)
     if exam.baseline is not None:
+        await watch_first_run(exam)
         await check_other_valid_requests(exam)
         await check_forms(exam)
         await check_reports(exam)

@@ -81,8 +81,7 @@ async def _check_slow(exam: HandlerExam) -> None:
 async def _check_together(exam: HandlerExam) -> None:
     if not exam.wants("at-once"):
         return
-    works = [exam.prober.accept("at-once", "one of 20 requests that arrived together") for _ in range(_TOGETHER)]
-    probes = await exam.prober.together(works)
+    probes = await exam.prober.together("at-once", "one of 20 requests that arrived together", _TOGETHER)
     if any(probe.reaction is Reaction.LIMITED for probe in probes):
         exam.cannot_tell(LIMITED, "at-once")
         return

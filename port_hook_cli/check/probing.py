@@ -6,8 +6,9 @@ import asyncio
 import secrets
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from statistics import median
+from statistics import quantiles
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from port_hook_cli.check.forgeries import Signing, valid
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
 TIME_UP = "the time was up (--within)"
 _QUICK_S = 0.05
 _SLOW_PAUSE_S = 0.6  # 100 requests a minute
-_MOST_HANGS = 2
+_FEWEST = 4
 _LEAST_TIMEOUT_S = 2.0
 _PATIENCE = 20
 _RECOVERY_S = 1.0
 _LOOK_EVERY_S = 0.02
+_CRASH_S = 0.2
 _SAVED_OF_A_CHECK = 3
 
 
@@ -138,14 +140,16 @@ class Prober:
         run_id: str,
         *,
         how: Callable[[Invocation, str], Awaitable[Delivery | None]] | None = None,
-        tells_sandbox: bool = True,
+        is_together: bool = False,
     ) -> Probe:
         """Send one request, and return it with its outcome. Raises LeftHandler if time is up or the handler is gone.
 
-        `how` replaces `ProbeClient.send`. If the process of the handler ended, it is started again.
+        `how` replaces `ProbeClient.send`. With `is_together`, `together` has taken the turn. If the process
+        of the handler ended, it is started again.
         """
-        await self._take_turn()
-        if tells_sandbox and self.means.watch is not None:
+        if not is_together:
+            await self._take_turn()
+        if self.means.watch is not None:
             await self.means.watch.announce(run_id, self.subject.action or "unknown", dict(self.subject.inputs))
         request = replace(request, id=self.means.new_id(), received_at=self.means.now())
         url = self.subject.url_for(run_id)
@@ -164,12 +168,19 @@ class Prober:
         probe = Probe(slug, label, request, delivery or Delivery(url=url, fault="broken", error="disconnected"), run_id)
         self._by_check[slug].append(probe)
         if probe.has_response:
-            self._latencies_s.append(probe.delivery.latency_ms / 1000)
+            if not is_together:
+                self._latencies_s.append(probe.delivery.latency_ms / 1000)
             return probe
         return probe if how is not None and delivery is None else await self._after_silence(probe)
 
-    async def together(self, works: Sequence[Awaitable[Probe]]) -> list[Probe]:
-        """Await several probes. The first LeftHandler ends all."""
+    async def together(self, slug: str, label: str, count: int, *, run_id: str | None = None) -> list[Probe]:
+        """Send valid requests together: of one run, each signed at another second, or each of a run of its own."""
+        await self._take_turn(count)
+        works = []
+        for index in range(count):
+            run, draft = self.draft(slug, run_id=run_id)
+            request = valid(draft, self.signing, shift_s=-float(index) if run_id else 0.0)
+            works.append(self.send(slug, label, request, run, is_together=True))
         tasks = [asyncio.ensure_future(work) for work in works]
         try:
             return await asyncio.gather(*tasks)
@@ -203,13 +214,13 @@ class Prober:
             saved.append(kept.capture)
         return tuple(filter(None, saved))
 
-    async def _take_turn(self) -> None:
-        """Wait for the next turn: slow handlers get at most 100 requests a minute."""
+    async def _take_turn(self, count: int = 1) -> None:
+        """Wait for the next turn of `count` requests: slow handlers get at most 100 requests a minute."""
         if self.left_s <= 0:
             raise LeftHandler(TIME_UP)
-        if len(self._latencies_s) > _MOST_HANGS and median(self._latencies_s) > _QUICK_S:
+        if len(self._latencies_s) >= _FEWEST and quantiles(self._latencies_s, n=4)[0] > _QUICK_S:
             due = max(self._next_at, self._clock())
-            self._next_at = due + _SLOW_PAUSE_S
+            self._next_at = due + count * _SLOW_PAUSE_S
             if due - self._clock() > self.left_s:
                 raise LeftHandler(TIME_UP)
             await asyncio.sleep(due - self._clock())
@@ -246,9 +257,8 @@ class Prober:
 
     async def _ends(self, backend: Backend) -> bool:
         """Return whether the process has ended, or ends in a moment: a crash takes time."""
-        until = self._clock() + _LOOK_EVERY_S * 10
-        while not backend.has_ended and self._clock() < until:  # noqa: ASYNC110 - a bounded wait for an end that may not come
-            await asyncio.sleep(_LOOK_EVERY_S)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(backend.wait_ended(), _CRASH_S)
         return backend.has_ended
 
     async def restart_without(self, names: Sequence[str]) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 from port_hook_cli.actions.sample_inputs import bad_inputs
 from port_hook_cli.check.catalog import CheckGroup, Severity, slugs_of
@@ -18,6 +19,7 @@ from port_hook_cli.invocations.payload import find_run_id
 from port_hook_cli.text.durations import format_duration
 
 if TYPE_CHECKING:
+    from port_hook_cli.check.probing import Prober
     from port_hook_cli.check.watching import SandboxWatch
     from port_hook_cli.sandbox.call_log import SeenCall
 
@@ -25,7 +27,7 @@ _NO_RUN = "the payload belongs to no run"
 _NO_CALL = "the handler did not call the sandbox: does it use PORT_API_URL?"
 _NO_EFFECT = "the handler changed nothing in the sandbox"
 _NO_END = "the handler does not report the end of a valid run"
-_FIRST_CALL_S, _END_S = 3.0, 10.0
+_MOMENT_S, _FIRST_CALL_S, _END_S = 0.5, 3.0, 10.0
 _RUNS = 10
 _PAIR = 2
 _ORDER_S = (0.0, -5.0, -10.0)
@@ -35,45 +37,72 @@ _HTTP_ERROR = 400
 _ABOUT_RUNS = slugs_of(CheckGroup.REPEATS, CheckGroup.REPORTS)
 
 
+async def watch_first_run(exam: HandlerExam) -> None:
+    """Wait a moment for the end of the first run, before other requests are sent: then all calls belong to it."""
+    if exam.prober.means.watch is None or exam.subject.run_id is None:
+        return
+    calls = await _calls_of_baseline(exam, _MOMENT_S, _MOMENT_S)
+    if endings(calls, _first_run(exam)) or (exam.subject.synchronized and calls):
+        exam.is_alone = True
+        await _learn(exam, calls)
+
+
 async def check_reports(exam: HandlerExam) -> None:
-    """Wait for the report of the first valid request, and judge it. The sandbox must be there, or nothing is judged."""
-    watch, baseline = exam.prober.means.watch, exam.baseline
-    assert baseline is not None
-    if watch is None or exam.subject.run_id is None:
+    """Wait for the report of the first run, and judge it. Without a sandbox, nothing can be judged."""
+    if exam.prober.means.watch is None or exam.subject.run_id is None:
         seen_elsewhere = {"order", "sync-status"}  # the response tells
-        exam.cannot_tell(NO_SANDBOX if watch is None else _NO_RUN, *set(_ABOUT_RUNS) - seen_elsewhere)
-        return
-    calls = await _calls_of_baseline(exam, watch, baseline)
-    run_id = baseline.run_id or ""
-    ends = endings(calls, run_id)
-    exam.has_ended = any(call.status < _HTTP_ERROR for call in ends)
-    exam.effects = _counted(calls, run_id)
-    if exam.effects:
-        last = max(call.at for call in effects(calls, run_id))
-        exam.duration_s = max(0.0, last - baseline.request.received_at)
-    if not calls:
-        exam.cannot_tell(_NO_CALL, *_ABOUT_RUNS)
-        return
-    await _judge_end(exam, baseline, calls, ends)
+        reason = _NO_RUN if exam.subject.run_id is None else NO_SANDBOX
+        exam.cannot_tell(reason, *set(_ABOUT_RUNS) - seen_elsewhere)
+    elif not exam.is_alone:
+        calls = await _calls_of_baseline(exam, _FIRST_CALL_S, _END_S)
+        if calls:
+            await _learn(exam, calls)
+        elif exam.prober.means.watch.problem is not None:
+            exam.cannot_tell("the sandbox no longer answers", *_ABOUT_RUNS)
+        else:
+            exam.cannot_tell(_NO_CALL, *_ABOUT_RUNS)
 
 
-async def _calls_of_baseline(exam: HandlerExam, watch: SandboxWatch, baseline: Probe) -> Sequence[SeenCall]:
-    """Return the calls since the first valid request, when its run has ended and what comes after had time to come."""
-    run_id = baseline.run_id or ""
+async def _calls_of_baseline(exam: HandlerExam, first_s: float, end_s: float) -> Sequence[SeenCall]:
+    """Return the calls since the first valid request, when its run has ended and what comes after had time to come.
+
+    `first_s` and `end_s` are how long to wait for the first call and for the end, in seconds since the request.
+    """
+    watch, baseline, run_id = exam.prober.means.watch, exam.baseline, _first_run(exam)
+    assert watch is not None
+    assert baseline is not None
 
     def left_s(patience_s: float) -> float:
         waited_s = exam.prober.means.now() - baseline.request.received_at
         return max(0.0, min(patience_s - waited_s, exam.prober.left_s))
 
-    calls = await watch.wait_for(bool, exam.mark, left_s(_FIRST_CALL_S))
+    calls = await watch.wait_for(bool, exam.mark, left_s(first_s))
     if not calls:
         return calls
     if not exam.subject.synchronized:
-        calls = await watch.wait_for(lambda seen: bool(endings(seen, run_id)), exam.mark, left_s(_END_S))
-    done = effects(calls, run_id)
-    duration_s = max((call.at for call in done), default=0.0) - baseline.request.received_at
-    settled_s = min(2.0, max(0.15, 1.5 * duration_s))
-    return await watch.wait_for(lambda _: False, exam.mark, left_s(duration_s + settled_s))
+        calls = await watch.wait_for(lambda seen: bool(endings(seen, run_id)), exam.mark, left_s(end_s))
+        if not endings(calls, run_id):
+            return calls
+    last = max((call.at for call in effects(calls, run_id)), default=0.0)
+    duration_s = max(0.0, last - baseline.request.received_at)
+    return await watch.wait_for(lambda _: False, exam.mark, left_s(duration_s + min(2.0, max(0.15, 1.5 * duration_s))))
+
+
+def _first_run(exam: HandlerExam) -> str:
+    assert exam.baseline is not None
+    return exam.baseline.run_id or ""
+
+
+async def _learn(exam: HandlerExam, calls: Sequence[SeenCall]) -> None:
+    """Record what the handler did for the first run, and judge how the run ended."""
+    baseline, run_id = exam.baseline, _first_run(exam)
+    assert baseline is not None
+    ends = endings(calls, run_id)
+    exam.has_ended = any(call.status < _HTTP_ERROR for call in ends)
+    exam.effects = _counted(exam, calls, run_id)
+    if own := effects(calls, run_id):
+        exam.duration_s = max(0.0, max(call.at for call in own) - baseline.request.received_at)
+    await _judge_end(exam, baseline, calls, ends)
 
 
 async def _judge_end(exam: HandlerExam, baseline: Probe, calls: Sequence[SeenCall], ends: Sequence[SeenCall]) -> None:
@@ -116,9 +145,12 @@ def _is_log(call: SeenCall) -> bool:
     return call.path.endswith("/logs")
 
 
-def _counted(calls: Sequence[SeenCall], run_id: str) -> Counter[str]:
+def _counted(exam: HandlerExam, calls: Sequence[SeenCall], run_id: str) -> Counter[str]:
     """Count what was done for a run, by method and path without the run's id."""
-    return Counter(f"{call.method} {call.path.replace(run_id, '')}" for call in effects(calls, run_id))
+    done = effects(calls, run_id)
+    if exam.is_alone:
+        done += [call for call in effects(calls) if call.run_id is None]
+    return Counter(f"{call.method} {call.path.replace(run_id, 'ID')}" for call in done)
 
 
 async def check_repeats(exam: HandlerExam) -> None:
@@ -128,37 +160,37 @@ async def check_repeats(exam: HandlerExam) -> None:
     if watch is None or not exam.effects:
         exam.cannot_tell(_NO_EFFECT, "same-delivery", "same-run", "same-run-at-once", "ten-runs")
         return
-    mark = await watch.mark()
-    pairs = await _deliver_pairs(exam)
-    runs = {slug: probes[0].run_id or "" for slug, probes in pairs.items() if probes}
-    if runs:
-        calls = await watch.wait_for(lambda seen: _all_done(exam, seen, runs.values()), mark, _patience_s(exam))
-        calls = await watch.wait_for(lambda _: False, mark, exam.settling_s)
-        for slug, run_id in runs.items():
-            await _judge_pair(exam, slug, pairs[slug], _counted(calls, run_id))
+    for slug, deliver in _PAIRS.items():
+        if exam.wants(slug):
+            mark = await watch.mark()
+            probes = await deliver(exam.prober, slug)
+            run_id = probes[0].run_id or ""
+            await watch.wait_for(partial(_is_done, exam, run_id), mark, _patience_s(exam))
+            calls = await watch.wait_for(lambda _: False, mark, exam.settling_s)
+            await _judge_pair(exam, slug, probes, _counted(exam, calls, run_id))
     await _check_many(exam, watch)
 
 
-async def _deliver_pairs(exam: HandlerExam) -> Mapping[str, Sequence[Probe]]:
-    prober = exam.prober
-    pairs: dict[str, Sequence[Probe]] = {}
-    if exam.wants("same-delivery"):
-        first = await prober.accept("same-delivery", "a request")
-        again = await prober.send("same-delivery", "the same bytes again", first.request, first.run_id or "")
-        pairs["same-delivery"] = (first, again)
-    if exam.wants("same-run"):
-        first = await prober.accept("same-run", "a request")
-        # Another second, so that the signature is another one.
-        again = await prober.accept("same-run", "the same run, newly signed", run_id=first.run_id, shift_s=-1.0)
-        pairs["same-run"] = (first, again)
-    if exam.wants("same-run-at-once"):
-        run_id = prober.new_run_id()
-        works = [
-            prober.accept("same-run-at-once", "one of two requests of a run", run_id=run_id, shift_s=shift_s)
-            for shift_s in (0.0, -1.0)
-        ]
-        pairs["same-run-at-once"] = await prober.together(works)
-    return pairs
+async def _same_delivery(prober: Prober, slug: str) -> Sequence[Probe]:
+    first = await prober.accept(slug, "a request")
+    return first, await prober.send(slug, "the same bytes again", first.request, first.run_id or "")
+
+
+async def _same_run(prober: Prober, slug: str) -> Sequence[Probe]:
+    first = await prober.accept(slug, "a request")
+    # Signed at another second, so that the signature differs.
+    return first, await prober.accept(slug, "the same run, newly signed", run_id=first.run_id, shift_s=-1.0)
+
+
+async def _same_run_together(prober: Prober, slug: str) -> Sequence[Probe]:
+    return await prober.together(slug, "one of two requests of a run", 2, run_id=prober.new_run_id())
+
+
+_PAIRS: Mapping[str, Callable[[Prober, str], Awaitable[Sequence[Probe]]]] = {
+    "same-delivery": _same_delivery,
+    "same-run": _same_run,
+    "same-run-at-once": _same_run_together,
+}
 
 
 async def _judge_pair(exam: HandlerExam, slug: str, probes: Sequence[Probe], done: Counter[str]) -> None:
@@ -179,8 +211,8 @@ async def _check_many(exam: HandlerExam, watch: SandboxWatch) -> None:
     if not exam.wants("ten-runs"):
         return
     mark = await watch.mark()
-    works = [exam.prober.accept("ten-runs", "one of ten runs that arrived together") for _ in range(_RUNS)]
-    probes = [probe for probe in await exam.prober.together(works) if probe.is_accepted]
+    sent = await exam.prober.together("ten-runs", "one of ten runs that arrived together", _RUNS)
+    probes = [probe for probe in sent if probe.is_accepted]
     if len(probes) < _PAIR:
         exam.cannot_tell("fewer than two of ten runs were accepted", "ten-runs")
         return
@@ -191,7 +223,7 @@ async def _judge_each(exam: HandlerExam, watch: SandboxWatch, slug: str, probes:
     """Settle a check that expects one report for each of several runs."""
     runs = [probe.run_id or "" for probe in probes]
     calls = await watch.wait_for(lambda seen: _all_done(exam, seen, runs), mark, _patience_s(exam))
-    wrong = [probe for probe in probes if not _is_done(exam, calls, probe.run_id or "")]
+    wrong = [probe for probe in probes if not _is_done(exam, probe.run_id or "", calls)]
     if wrong:
         await exam.fails(slug, f"{len(wrong)} of {len(probes)} runs were not reported", wrong)
     else:
@@ -216,15 +248,15 @@ async def _check_order(exam: HandlerExam) -> None:
         await _judge_each(exam, watch, "order", probes, mark)
 
 
-def _all_done(exam: HandlerExam, calls: Sequence[SeenCall], runs: Any) -> bool:
-    return all(_is_done(exam, calls, run_id) for run_id in runs)
+def _all_done(exam: HandlerExam, calls: Sequence[SeenCall], runs: Iterable[str]) -> bool:
+    return all(_is_done(exam, run_id, calls) for run_id in runs)
 
 
-def _is_done(exam: HandlerExam, calls: Sequence[SeenCall], run_id: str) -> bool:
+def _is_done(exam: HandlerExam, run_id: str, calls: Sequence[SeenCall]) -> bool:
     """Return whether a run has ended, or what is done for one run was done if the handler ends no runs."""
     if exam.has_ended:
         return bool(endings(calls, run_id))
-    return not exam.effects - _counted(calls, run_id)
+    return not exam.effects - _counted(exam, calls, run_id)
 
 
 def _patience_s(exam: HandlerExam) -> float:

@@ -144,7 +144,7 @@ class SubjectSource:
         data = self.run_data(action)
         data = replace(
             data,
-            properties={**sample_inputs(action.inputs or {}, action.required, data.properties), **data.properties},
+            properties=_completed(action, data),
             entity=data.entity or _sample_entity(action),
         )
         any_url = self.target.chosen(action.identifier) is not None
@@ -188,8 +188,7 @@ class _NodeRequest:
         node = found.node or _only_webhook(found)
         form = form_of_workflow(found.workflow, node)
         data = source.run_data(form)
-        sample = sample_inputs(form.inputs or {}, form.required, data.properties)
-        data = replace(data, properties={**sample, **data.properties})
+        data = replace(data, properties=_completed(form, data))
         start = WorkflowStart(workflow=found.workflow, node=node, data=data, outputs=source.outputs or {})
         outside = Outside(
             runtime=source.runtime,
@@ -246,6 +245,14 @@ def _rendered(name: str, request: RenderedRequest, url: str, document: Mapping[s
         via_agent=request.agent,
         definition=document,
     )
+
+
+def _completed(form: PortAction, data: RunData) -> Mapping[str, Any]:
+    """Return the inputs of a run, with made-up values for those that are missing."""
+    from port_hook_cli.engines.json_schema import find_faults
+
+    made_up = sample_inputs(form.inputs or {}, form.required, data.properties, check=find_faults)
+    return {**made_up, **data.properties}
 
 
 def _sample_entity(action: PortAction) -> Mapping[str, Any] | None:
