@@ -121,7 +121,7 @@ def settle(declared: Mapping[str, Any], required: Any, results: Mapping[str, Any
     wanted = _with_result(required, results)
     names = [name for name in wanted if isinstance(name, str)] if isinstance(wanted, list | tuple) else []
     names += [name for name, rules in settled.items() if rules.get("required") is True]
-    shown = {name for name, rules in settled.items() if not _is_hidden(rules)}
+    shown = {name for name, rules in settled.items() if not is_hidden(rules)}
     return Rules(declared=settled, required=tuple(name for name in dict.fromkeys(names) if name in shown))
 
 
@@ -229,7 +229,7 @@ def _with_result(value: Any, results: Mapping[str, Any]) -> Any:
     return value if query is None else results.get(query)
 
 
-def _is_hidden(rules: Mapping[str, Any]) -> bool:
+def is_hidden(rules: Mapping[str, Any]) -> bool:
     """Return whether a user cannot fill in an input. A failed expression gives null, which is not true."""
     return any(key in rules and (rules[key] is True) is hides for key, hides in _HIDING.items())
 
