@@ -134,7 +134,7 @@ async def start_supervisor(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         env=dict(environ),
-        **_without_ctrl_c(),
+        **without_ctrl_c(),
     )
     if supervisor.stdin:
         supervisor.stdin.write(json.dumps(request).encode() + b"\n")
@@ -143,7 +143,7 @@ async def start_supervisor(
     return supervisor
 
 
-def _without_ctrl_c() -> dict[str, Any]:
+def without_ctrl_c() -> dict[str, Any]:
     """Return the options for a process that Ctrl-C does not reach: requests in progress still need the tunnel."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}

@@ -1,0 +1,405 @@
+"""The user's command as the handler to check: real processes, some of which try to escape. None may be left running."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.check.backend import MAX_OUTPUT, Backend, NotReadyError
+from port_hook_cli.errors import TargetError, UsageError
+from tests.processes import python
+from tests.sockets import free_port
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc shows which processes are left")
+
+TAG = "TEST_BACKEND_TAG"
+
+SERVER = """
+import os, socket, sys, time
+listening = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    connection, _ = listening.accept()
+    connection.close()
+"""
+DAEMON = """
+import os, sys
+for _ in range(2):
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+"""
+DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+# Each process of this chain starts a new session and the next process, and ends. All of them hold a lock. The chain
+# ends by itself, so that a test that fails does not leave it.
+CHAIN = """
+import fcntl, time
+lock = open("lock", "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+end = time.monotonic() + 20
+if os.fork() == 0:
+    while time.monotonic() < end:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+    os._exit(0)
+"""
+FLOOD = "import threading\nthreading.Thread(target=lambda: [os.write(1, b'x' * 65536) for _ in iter(int, 1)]).start()\n"
+
+
+class Place:
+    """The folder, port and environment of the commands of one test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.environ = {"PATH": os.environ["PATH"], TAG: str(folder)}
+
+    def script(self, *parts: str) -> list[str]:
+        """Return the words that run a Python script with the port as its argument."""
+        return [sys.executable, "-IS", "-c", "".join(("import os, sys\n", *parts)), str(self.port)]
+
+    def started(self, words: list[str], *, timeout_s: float = 5, grace_s: float = 2, host: str = "127.0.0.1") -> Any:
+        """Start a command in the folder."""
+        return Backend.started(
+            words, self.environ, self.folder, address=(host, self.port), timeout_s=timeout_s, grace_s=grace_s
+        )
+
+    def left(self) -> list[str]:
+        """Return the commands of this test that still run, by the environment that they inherited."""
+        tag = f"{TAG}={self.folder}".encode()
+        return [text for pid in _pids() if tag in _read(pid, "environ") and (text := _read(pid, "cmdline").decode())]
+
+
+def _pids() -> Iterator[int]:
+    return (int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit())
+
+
+def _read(pid: int, file: str) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/{file}").read_bytes()
+    return b""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """Yield where a test runs its commands; fails if one is left."""
+    place = Place(tmp_path)
+    yield place
+    assert place.left() == []
+
+
+@contextlib.asynccontextmanager
+async def canceled() -> AsyncIterator[None]:
+    """Expect that the block is canceled."""
+    with pytest.raises(asyncio.CancelledError):
+        yield
+
+
+def _is_free(lock: Path) -> bool:
+    with lock.open() as file, contextlib.suppress(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+async def _until(condition: Any) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - a process changes it
+            await asyncio.sleep(0.005)
+
+
+async def test_server_accepts_connections_and_has_ended_after_the_block(place: Place) -> None:
+    words = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(place.port)]
+    async with place.started(words) as backend:
+        _, writer = await asyncio.open_connection("127.0.0.1", place.port)
+        writer.close()
+        assert not backend.has_ended
+        assert backend.exit_code is None
+        assert place.left()
+    assert backend.has_ended
+
+
+async def test_server_that_listens_on_ipv6_is_found(place: Place) -> None:
+    script = SERVER.replace('("127.0.0.1", int(sys.argv[1]))', '("::1", int(sys.argv[1])), family=socket.AF_INET6')
+    async with place.started(place.script(script), host="::1") as backend:
+        assert not backend.has_ended
+
+
+async def test_readiness_is_noticed_within_20_ms(place: Place) -> None:
+    delays = []
+    for _ in range(3):
+        ready = SERVER.replace("while True:", "print(time.time(), flush=True)\nwhile True:")
+        async with place.started(place.script(ready)) as backend:
+            noticed = time.time()
+            await _until(backend.output)
+        delays.append(noticed - float(backend.output().split()[-1]))
+    assert min(delays) < 0.02
+
+
+async def test_command_gets_its_environment_folder_and_no_input(place: Place) -> None:
+    place.environ["LC_ALL"] = "C"
+    script = "print(sorted(os.environ), os.getcwd(), sys.stdin.read(), flush=True)\n"
+    async with place.started(place.script(script, SERVER)) as backend:
+        await _until(backend.output)
+    names = sorted(place.environ)
+    shown = backend.output().decode().strip()
+    assert shown == f"{names} {place.folder}"
+
+
+async def test_children_of_a_shell_are_ended(place: Place) -> None:
+    import shlex
+
+    words = ["sh", "-c", f"{shlex.join(place.script(SERVER))} & sleep 300 & wait"]
+    async with place.started(words):
+        assert len(place.left()) >= 3
+
+
+async def test_daemon_is_ended(place: Place) -> None:
+    async with place.started(place.script(DAEMON, SERVER)) as backend:
+        assert not backend.has_ended
+        assert place.left()
+
+
+async def test_helper_that_left_its_session_is_ended_although_the_server_ended_before(place: Place) -> None:
+    helper = "if os.fork() == 0:\n    os.setsid()\n    import time\n    time.sleep(300)\n"
+    once = SERVER.replace("while True:", "for _ in range(2):") + "\nsys.exit(3)\n"
+    async with place.started(place.script(helper, once)) as backend:
+        _, writer = await asyncio.open_connection("127.0.0.1", place.port)
+        writer.close()
+        assert await backend.wait_ended() == 3
+        assert place.left()
+
+
+async def test_command_that_ignores_sigterm_is_killed_after_the_grace_period(place: Place) -> None:
+    async with place.started(place.script(DEAF, SERVER), grace_s=0.2):
+        began = time.monotonic()
+    assert 0.2 <= time.monotonic() - began < 1.5
+
+
+async def test_command_can_clean_up_after_sigterm(place: Place) -> None:
+    script = (
+        "import signal\ndef end(*_):\n    print('x' * 300_000, 'bye', flush=True)\n    sys.exit()\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+    )
+    async with place.started(place.script(script, SERVER)) as backend:
+        began = time.monotonic()
+    assert time.monotonic() - began < 1
+    assert backend.output().endswith(b"xx bye\n")
+
+
+async def test_processes_that_escape_faster_than_they_are_listed_are_killed(place: Place) -> None:
+    async with place.started(place.script(CHAIN, SERVER), grace_s=0.1):
+        assert not _is_free(place.folder / "lock")
+    assert _is_free(place.folder / "lock")
+
+
+async def test_processes_that_multiply_are_killed(place: Place) -> None:
+    bomb = "import time\nif os.fork() == 0:\n    while True:\n        os.fork()\n        time.sleep(0.03)\n"
+    async with place.started(place.script(DEAF, bomb, SERVER), grace_s=0):
+        pass
+
+
+async def test_other_children_of_port_hook_survive(place: Place) -> None:
+    before = await asyncio.create_subprocess_exec("sleep", "300")
+    async with place.started(place.script(SERVER)):
+        during = await asyncio.create_subprocess_exec("sleep", "300", start_new_session=True)
+    for process in (before, during):
+        process.terminate()
+        assert await process.wait() == -signal.SIGTERM
+
+
+async def test_output_that_floods_is_drained_and_only_its_end_is_retained(place: Place) -> None:
+    async with place.started(place.script(FLOOD, SERVER)) as backend:
+        await _until(lambda: backend.mark() > 50_000_000)
+        assert backend.output() == b"x" * MAX_OUTPUT
+        mark = backend.mark()
+        give_up = time.monotonic() + 5
+        while backend.mark() == mark and time.monotonic() < give_up:  # blocks the event loop, but not the command
+            pass
+        assert backend.mark() > mark
+
+
+async def test_output_since_a_mark_has_stdout_and_stderr(place: Place) -> None:
+    script = SERVER.replace("connection.close()", "os.write(1, b'out '); os.write(2, b'err '); connection.close()")
+    async with place.started(place.script(script)) as backend:
+        await _until(lambda: backend.output() == b"out err ")
+        mark = backend.mark()
+        assert backend.output_since(mark) == b""
+        _, writer = await asyncio.open_connection("127.0.0.1", place.port)
+        writer.close()
+        await _until(lambda: backend.output_since(mark) == b"out err ")
+
+
+async def test_command_that_ends_at_once_is_an_error_with_its_output_and_exit_code(place: Place) -> None:
+    with pytest.raises(NotReadyError) as raised:
+        async with place.started(place.script("sys.exit('no module named flask')")):
+            pass
+    assert raised.value.exit_code == 1
+    assert raised.value.output == b"no module named flask\n"
+    assert f"ended with exit code 1 before it accepted connections on 127.0.0.1:{place.port}." in raised.value.message
+    assert raised.value.code == TargetError.code
+
+
+async def test_exit_code_of_a_signal_is_as_a_shell_shows_it(place: Place) -> None:
+    with pytest.raises(NotReadyError) as raised:
+        async with place.started(place.script("os.kill(os.getpid(), 9)")):
+            pass
+    assert raised.value.exit_code == 128 + signal.SIGKILL
+
+
+async def test_command_that_never_listens_is_an_error_after_the_timeout(place: Place) -> None:
+    script = "import time\nprint('hello', flush=True)\ntime.sleep(300)"
+    with pytest.raises(NotReadyError, match=r"within 0\.3 s") as raised:
+        async with place.started(place.script(script), timeout_s=0.3):
+            pass
+    assert (raised.value.exit_code, raised.value.output) == (None, b"hello\n")
+
+
+async def test_port_that_is_taken_is_an_error_that_names_the_owner(place: Place) -> None:
+    with socket.create_server(("127.0.0.1", place.port)), pytest.raises(UsageError) as raised:
+        async with place.started(place.script("open('ran', 'w')")):
+            pass
+    assert f"Something already listens on 127.0.0.1:{place.port} (" in raised.value.message
+    assert f"(pid {os.getpid()})" in raised.value.message
+    assert not (place.folder / "ran").exists()
+
+
+async def test_host_that_is_unknown_is_an_error(place: Place) -> None:
+    with pytest.raises(TargetError, match="cannot be resolved"):
+        async with place.started(place.script(SERVER), host="x" * 70):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "message", "hint"),
+    [
+        (None, 0, "No such file", "Correct its name"),
+        ("#!/bin/sh\n", 0o600, "Permission denied", "Make the file executable"),
+        ("print()\n", 0o700, "Exec format error", "Pass its interpreter"),
+    ],
+)
+async def test_command_that_cannot_be_started_is_an_error(
+    place: Place, content: str | None, mode: int, message: str, hint: str
+) -> None:
+    if content is not None:
+        (place.folder / "app").write_text(content)
+        (place.folder / "app").chmod(mode)
+    with pytest.raises(UsageError, match=rf"^\./app x cannot be started: {message}") as raised:
+        async with place.started(["./app", "x"]):
+            pass
+    assert raised.value.hint.startswith(hint)
+
+
+async def test_restart_has_the_new_environment(place: Place) -> None:
+    script = place.script("print(os.environ.get('SECRET'), os.getpid(), flush=True)\n", SERVER)
+    async with place.started(script) as backend:
+        mark = backend.mark()
+        await backend.restart(place.environ | {"SECRET": "s"})
+        await _until(lambda: backend.output_since(mark))
+        await backend.restart()
+        await _until(lambda: backend.output().count(b"s ") == 2)
+        assert len(place.left()) == 2  # the supervisor, and one command
+    first, second, third = (line.split() for line in backend.output().splitlines())
+    assert [first[0], second[0], third[0]] == [b"None", b"s", b"s"]
+    assert len({first[1], second[1], third[1]}) == 3
+
+
+async def test_restart_that_fails_can_be_repeated(place: Place) -> None:
+    script = place.script("if 'SECRET' not in os.environ:\n    sys.exit('no secret')\n", SERVER)
+    place.environ["SECRET"] = "s"
+    async with place.started(script) as backend:
+        with pytest.raises(NotReadyError) as raised:
+            await backend.restart({name: value for name, value in place.environ.items() if name != "SECRET"})
+        assert (raised.value.output, backend.exit_code, backend.has_ended) == (b"no secret\n", 1, True)
+        await backend.restart(place.environ)
+        assert not backend.has_ended
+
+
+async def test_end_of_a_command_is_noticed(place: Place) -> None:
+    script = SERVER.replace("while True:", "for _ in range(2):")
+    async with place.started(place.script(script, "print('out of memory')\nsys.exit(7)")) as backend:
+        _, writer = await asyncio.open_connection("127.0.0.1", place.port)
+        writer.close()
+        assert await backend.wait_ended() == 7
+        assert backend.has_ended
+        assert backend.output() == b"out of memory\n"
+
+
+async def test_cancel_during_startup_ends_the_command(place: Place) -> None:
+    async def start() -> None:
+        async with place.started(place.script("open('ran', 'w')\nimport time\ntime.sleep(300)")):
+            pass
+
+    task = asyncio.create_task(start())
+    await _until((place.folder / "ran").exists)
+    task.cancel()
+    async with canceled():
+        await task
+
+
+async def test_cancel_right_after_the_start_leaves_nothing(place: Place) -> None:
+    for rounds in range(6):
+        task = asyncio.create_task(place.started(place.script(SERVER)).__aenter__())
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        task.cancel()
+        async with canceled():
+            await task
+        assert place.left() == []
+
+
+async def test_second_cancel_kills_without_the_grace_period(place: Place) -> None:
+    is_running = asyncio.Event()
+
+    async def run() -> None:
+        async with place.started(place.script(DEAF, DAEMON, SERVER)):
+            is_running.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(run())
+    async with asyncio.timeout(5):
+        await is_running.wait()
+    began = time.monotonic()
+    task.cancel()
+    await asyncio.sleep(0.05)
+    task.cancel()
+    async with canceled():
+        await task
+    assert time.monotonic() - began < 1
+    assert place.left() == []
+
+
+def test_kill_of_port_hook_ends_the_command(place: Place) -> None:
+    script = """
+import asyncio, os, sys
+from pathlib import Path
+from port_hook_cli.check.backend import Backend
+
+async def main():
+    words = [sys.executable, "-c", *sys.argv[3:], sys.argv[2]]
+    environ = {sys.argv[1].partition("=")[0]: sys.argv[1].partition("=")[2]}
+    async with Backend.started(words, environ, Path("/"), address=("127.0.0.1", int(sys.argv[2])), timeout_s=5):
+        print("ready", flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+    with python(script, f"{TAG}={place.folder}", place.port, "import os, sys\n" + DEAF + DAEMON + SERVER) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        assert place.left()
+        process.kill()
+    give_up = time.monotonic() + 5
+    while place.left() and time.monotonic() < give_up:
+        time.sleep(0.01)
