@@ -9,9 +9,10 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 import { createServer } from "node:http";
 
 const TOLERANCE_S = 300;
+const MAX_BODY_BYTES = 1_048_576;
 
 export function isSignedByPort(body, signature, timestamp, secret, now = Date.now() / 1000) {
-  if (!/^\d+$/.test(timestamp ?? "") || Math.abs(now - Number(timestamp)) > TOLERANCE_S) return false;
+  if (!secret || !/^\d+$/.test(timestamp ?? "") || Math.abs(now - Number(timestamp)) > TOLERANCE_S) return false;
   const digest = createHmac("sha256", secret).update(`${timestamp}.`).update(body).digest("base64");
   const expected = Buffer.from(`v1,${digest}`);
   const received = Buffer.from(signature ?? "", "latin1");
@@ -33,14 +34,38 @@ function fail(message) {
 }
 
 const server = createServer(async (request, response) => {
-  const chunks = [];
-  for await (const chunk of request) chunks.push(chunk);
-  const body = Buffer.concat(chunks);
-  const { "x-port-signature": signature, "x-port-timestamp": timestamp } = request.headers;
-  const ok = isSignedByPort(body, signature, timestamp, secret);
-  response.writeHead(ok ? 200 : 401, { "content-type": "application/json" });
-  response.end(JSON.stringify(ok ? { ok, inputs: JSON.parse(body).payload?.properties } : { ok }));
+  const respond = (status, document) =>
+    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(document));
+  try {
+    const body = await readBody(request);
+    if (!body) return respond(413, { ok: false });
+    const { "x-port-signature": signature, "x-port-timestamp": timestamp } = request.headers;
+    if (!isSignedByPort(body, signature, timestamp, secret)) return respond(401, { ok: false });
+    const inputs = readInputs(body);
+    respond(inputs ? 200 : 422, { ok: Boolean(inputs), inputs });
+  } catch {
+    response.destroy(); // the client has disconnected
+  }
 });
+
+async function readBody(request) {
+  const chunks = [];
+  let size = 0;
+  for await (const chunk of request) {
+    size += chunk.length;
+    if (size <= MAX_BODY_BYTES) chunks.push(chunk);
+  }
+  return size <= MAX_BODY_BYTES ? Buffer.concat(chunks) : null;
+}
+
+function readInputs(body) {
+  try {
+    return JSON.parse(body).payload.properties;
+  } catch {
+    return null; // not an action in Port's default shape
+  }
+}
+
 server.on("error", (problem) => fail(`port ${port}: ${problem.message}`));
 server.listen(Number(port), "127.0.0.1", () =>
   console.log(`listening on http://127.0.0.1:${server.address().port}`),

@@ -3,7 +3,7 @@
     set -a; . ./.env; set +a    # PORT_CLIENT_ID, PORT_CLIENT_SECRET and, for the sandbox, PORT_API_URL
     python3 examples/handler.py 8000
 
-It uses only the standard library. Copy `is_signed_by_port` and `PortRun` into your own backend.
+It uses only the standard library. Copy `is_signed_by_port`, `is_first_delivery` and `PortRun` into your own backend.
 """
 
 from __future__ import annotations
@@ -15,23 +15,43 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import threading
 import time
 import urllib.error
 import urllib.request
+from collections import OrderedDict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 API_URL = os.environ.get("PORT_API_URL", "https://api.port.io").rstrip("/").removesuffix("/v1")
 TOLERANCE_S = 300
+REMEMBERED_RUNS = 1000
+
+deliveries: OrderedDict[str, None] = OrderedDict()
+deliveries_lock = threading.Lock()
 
 
 def is_signed_by_port(body: bytes, signature: str, timestamp: str, secret: str, now: float) -> bool:
-    """Return whether the raw bytes `body` were signed with `secret` in the last five minutes."""
-    if not timestamp.isdecimal() or abs(now - int(timestamp)) > TOLERANCE_S:
+    """Return whether the raw bytes `body` were signed with `secret`, at most five minutes from `now`."""
+    if not secret or not re.fullmatch(r"[0-9]{1,12}", timestamp) or abs(now - int(timestamp)) > TOLERANCE_S:
         return False
     digest = hmac.digest(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256)
-    return hmac.compare_digest(f"v1,{base64.b64encode(digest).decode()}".encode(), signature.encode("latin-1"))
+    return hmac.compare_digest(f"v1,{base64.b64encode(digest).decode()}".encode(), signature.encode())
+
+
+def is_first_delivery(run_id: str) -> bool:
+    """Return whether this run is new, and remember it: a run can be delivered twice, but its work is done once.
+
+    This is the memory of one process. A real backend inserts the run id into a database, under a unique key, which
+    holds after a restart and for several processes.
+    """
+    with deliveries_lock:
+        is_new = run_id not in deliveries
+        deliveries[run_id] = None
+        if len(deliveries) > REMEMBERED_RUNS:
+            deliveries.popitem(last=False)
+        return is_new
 
 
 class PortRun:
@@ -59,34 +79,61 @@ class PortRun:
             return result
 
 
-def create_vm(run_id: str, inputs: dict[str, Any]) -> None:
-    """Do the work and report the result; called after the invocation has been accepted."""
+def do_run(run_id: str, inputs: dict[str, Any]) -> None:
+    """Do the work of a run and report its end; called after the invocation has been accepted."""
     try:
         run = PortRun(run_id)
-        run.log(f"creating {inputs.get('title')} with {inputs.get('cpu')} CPUs")
-        run.end("SUCCESS", f"{inputs.get('title')} is up")
+        try:
+            summary = create_vm(run, inputs)
+        except Exception as problem:  # without a report, the run would stay in progress
+            run.end("FAILURE", f"The VM was not created: {problem}")
+        else:
+            run.end("SUCCESS", summary)
     except urllib.error.URLError as problem:  # a run that has ended, wrong credentials, no network
         print(f"{run_id} could not be reported: {problem}", flush=True)
+
+
+def create_vm(run: PortRun, inputs: dict[str, Any]) -> str:
+    """Create the VM and return the summary of the run; raises ValueError if the inputs are invalid."""
+    title, cpu = inputs.get("title"), inputs.get("cpu", 2)
+    if not isinstance(title, str) or not title or not isinstance(cpu, int):
+        raise ValueError("it needs a title and a whole number of CPUs")
+    run.log(f"creating {title} with {cpu} CPUs")
+    return f"{title} is up"
 
 
 class Webhook(BaseHTTPRequestHandler):
     """Receives invocations."""
 
+    timeout = 30  # seconds without a byte, after which the server drops a client
+
     def do_POST(self) -> None:
         """Verify and accept an invocation; a thread does the work."""
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        signature, timestamp = self.headers.get("x-port-signature", ""), self.headers.get("x-port-timestamp", "")
+        length = self.headers.get("content-length", "0")
+        if not re.fullmatch(r"[0-9]{1,7}", length):  # up to 10 MB
+            return self._respond(413, {"error": "the body is too large"})
+        body = self.rfile.read(int(length))
+        signature, timestamp = self._header("x-port-signature"), self._header("x-port-timestamp")
         if not is_signed_by_port(body, signature, timestamp, os.environ["PORT_CLIENT_SECRET"], time.time()):
-            self._respond(401, {"error": "this was not signed by Port"})
-            return
+            return self._respond(401, {"error": "this was not signed by Port"})
         try:
             payload = json.loads(body)
-            run_id, inputs = payload["context"]["runId"], payload["payload"]["properties"]
-        except (ValueError, LookupError, TypeError):
-            self._respond(422, {"error": "this backend takes actions in Port's default shape"})
-            return
-        self._respond(202, {"accepted": run_id})
-        threading.Thread(target=create_vm, args=(run_id, inputs)).start()
+        except (ValueError, RecursionError):
+            payload = None
+        match payload:
+            case {"action": "create_vm", "context": {"runId": str(run_id)}, "payload": {"properties": dict(inputs)}}:
+                return self._accept(run_id, inputs)
+            case _:
+                return self._respond(422, {"error": "this backend takes create_vm, in Port's default shape"})
+
+    def _accept(self, run_id: str, inputs: dict[str, Any]) -> None:
+        if not is_first_delivery(run_id):
+            return self._respond(200, {"accepted before": run_id})
+        threading.Thread(target=do_run, args=(run_id, inputs)).start()
+        return self._respond(202, {"accepted": run_id})
+
+    def _header(self, name: str) -> str:
+        return ",".join(self.headers.get_all(name, []))  # several values never match
 
     def _respond(self, status: int, document: dict[str, Any]) -> None:
         content = json.dumps(document).encode()

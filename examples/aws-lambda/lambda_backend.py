@@ -10,12 +10,19 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import time
 import urllib.request
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
 TOLERANCE_S = 300
+REMEMBERED_RUNS = 1000
+
+# The response to each run, because a run can be delivered twice but its work is done once. AWS starts several instances
+# of a function: a real backend puts the run id into a DynamoDB table, under the condition that it is new.
+responses: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
@@ -24,19 +31,33 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     # API Gateway passes binary bodies in base64; the decoded bytes were signed.
     body = base64.b64decode(text) if event.get("isBase64Encoded") else text.encode()
     headers: Mapping[str, str] = event["headers"]  # names are in lower case in this payload format
-    if not is_signed_by_port(body, headers, os.environ["PORT_CLIENT_SECRET"], time.time()):
+    if not is_signed_by_port(body, headers, os.environ.get("PORT_CLIENT_SECRET", ""), time.time()):
         return _response(401, {"error": "this was not signed by Port"})
-    invocation = json.loads(body)
-    if invocation["vm"] is None:
-        return _response(422, {"error": "there is no VM to resize"})
-    log(headers["run_id"], f"resizing {invocation['vm']} to {invocation['cpu']} CPUs")
-    return _response(200, {"vm": invocation["vm"], "cpu": invocation["cpu"]})
+    try:
+        invocation = json.loads(body)
+    except (ValueError, RecursionError):
+        invocation = None
+    match invocation:
+        case {"runId": str(run_id), "vm": str(vm), "cpu": int(cpu)}:
+            return resize_once(run_id, vm, cpu)
+        case _:
+            return _response(422, {"error": "there is no VM to resize, or no whole number of CPUs"})
+
+
+def resize_once(run_id: str, vm: str, cpu: int) -> dict[str, Any]:
+    """Do the work unless this run was delivered before, and return its response."""
+    if run_id not in responses:
+        log(run_id, f"resizing {vm} to {cpu} CPUs")
+        responses[run_id] = _response(200, {"vm": vm, "cpu": cpu})
+        if len(responses) > REMEMBERED_RUNS:
+            responses.popitem(last=False)
+    return responses[run_id]
 
 
 def is_signed_by_port(body: bytes, headers: Mapping[str, str], secret: str, now: float) -> bool:
-    """Return whether the raw bytes `body` were signed with `secret` in the last five minutes."""
+    """Return whether the raw bytes `body` were signed with `secret`, at most five minutes from `now`."""
     timestamp = headers.get("x-port-timestamp", "")
-    if not timestamp.isdecimal() or abs(now - int(timestamp)) > TOLERANCE_S:
+    if not secret or not re.fullmatch(r"[0-9]{1,12}", timestamp) or abs(now - int(timestamp)) > TOLERANCE_S:
         return False
     digest = hmac.digest(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256)
     expected = f"v1,{base64.b64encode(digest).decode()}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -52,3 +53,17 @@ def test_the_run_fails_without_a_vm(port_hook: PortHook) -> None:
 def test_an_unsigned_request_is_refused(port_hook: PortHook) -> None:
     request = port_hook.request("resize_vm.yaml", {"cpu": 8}, entity=VM)
     assert handler(event(replace(request, headers={})), None)["statusCode"] == 401
+
+
+def test_a_run_that_is_delivered_twice_is_done_once(port_hook: PortHook) -> None:
+    request = port_hook.request("resize_vm.yaml", {"cpu": 8}, entity=VM)
+    first, again = handler(event(request), None), answered(port_hook, request)
+    assert again.response == json.loads(first["body"])
+    assert again.logs == ("resizing vm-1 to 8 CPUs",)
+
+
+@pytest.mark.parametrize("payload", [None, [], {"runId": "r_0123456789abcdef"}, {"runId": 1, "vm": {}}])
+def test_a_body_of_another_template_is_refused(port_hook: PortHook, payload: object) -> None:
+    request = port_hook.request("resize_vm.yaml", {"cpu": 8}, entity=VM)
+    headers, body = port_hook.sign(payload)
+    assert handler(event(replace(request, headers=headers, body=body)), None)["statusCode"] == 422

@@ -6,15 +6,30 @@ const { createHmac, timingSafeEqual } = require("node:crypto");
 const express = require("express");
 
 const TOLERANCE_S = 300;
+const REMEMBERED_RUNS = 1000;
 const { PORT_CLIENT_ID: clientId, PORT_CLIENT_SECRET: clientSecret } = process.env;
 const api = `${(process.env.PORT_API_URL ?? "https://api.port.io").replace(/\/+$/, "").replace(/\/v1$/, "")}/v1`;
+if (!clientSecret) {
+  console.error("error: set PORT_CLIENT_SECRET");
+  process.exit(2);
+}
 
 function isSignedByPort(body, signature, timestamp, secret, now = Date.now() / 1000) {
-  if (!/^\d+$/.test(timestamp ?? "") || Math.abs(now - Number(timestamp)) > TOLERANCE_S) return false;
+  if (!secret || !/^\d+$/.test(timestamp ?? "") || Math.abs(now - Number(timestamp)) > TOLERANCE_S) return false;
   const digest = createHmac("sha256", secret).update(`${timestamp}.`).update(body).digest("base64");
   const expected = Buffer.from(`v1,${digest}`);
   const received = Buffer.from(signature ?? "", "latin1");
   return expected.length === received.length && timingSafeEqual(expected, received);
+}
+
+// A run can be delivered twice, but its work is done once. This is the memory of one process. A real backend inserts the
+// run id into a database, under a unique key, which holds after a restart and for several processes.
+const deliveries = new Set();
+function isFirstDelivery(runId) {
+  if (deliveries.has(runId)) return false;
+  deliveries.add(runId);
+  if (deliveries.size > REMEMBERED_RUNS) deliveries.delete(deliveries.values().next().value);
+  return true;
 }
 
 async function callPort(method, path, document, token) {
@@ -27,18 +42,43 @@ async function callPort(method, path, document, token) {
 async function createVm(runId, vm) {
   const { accessToken } = await callPort("POST", "/auth/access_token", { clientId, clientSecret });
   const run = `/actions/runs/${runId}`;
-  await callPort("POST", `${run}/logs`, { message: `creating ${vm.title} with ${vm.cpu} CPUs` }, accessToken);
-  await callPort("PATCH", run, { status: "SUCCESS", summary: `${vm.title} is up` }, accessToken);
+  let report;
+  try {
+    checkInputs(vm);
+    await callPort("POST", `${run}/logs`, { message: `creating ${vm.title} with ${vm.cpu} CPUs` }, accessToken);
+    report = { status: "SUCCESS", summary: `${vm.title} is up` };
+  } catch (problem) {
+    // Without a report, the run would stay in progress.
+    report = { status: "FAILURE", summary: `The VM was not created: ${problem.message}` };
+  }
+  await callPort("PATCH", run, report, accessToken);
+}
+
+function checkInputs({ title, cpu }) {
+  if (typeof title === "string" && title && Number.isInteger(cpu)) return;
+  throw new Error("it needs a title and a whole number of CPUs");
+}
+
+function readInvocation(body) {
+  try {
+    const { runId, vm } = JSON.parse(body);
+    return typeof runId === "string" && vm !== null && typeof vm === "object" ? { runId, vm } : null;
+  } catch {
+    return null;
+  }
 }
 
 const app = express();
 // express.raw and not express.json, because the signature covers the raw bytes.
-app.post("/port/create-vm", express.raw({ type: "*/*" }), (req, res) => {
+app.post("/port/create-vm", express.raw({ type: () => true, limit: "1mb" }), (req, res) => {
   const { "x-port-signature": signature, "x-port-timestamp": timestamp } = req.headers;
-  if (!isSignedByPort(req.body, signature, timestamp, clientSecret)) {
+  if (!isSignedByPort(req.body ?? "", signature, timestamp, clientSecret)) {
     return res.status(401).json({ error: "this was not signed by Port" });
   }
-  const { runId, vm } = JSON.parse(req.body);
+  const invocation = readInvocation(req.body);
+  if (!invocation) return res.status(422).json({ error: "the body does not match the template in create_vm.yaml" });
+  const { runId, vm } = invocation;
+  if (!isFirstDelivery(runId)) return res.status(200).json({ "accepted before": runId });
   res.status(202).json({ accepted: runId });
   createVm(runId, vm).catch((problem) => console.error(`${runId} could not be reported: ${problem.message}`));
 });

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 
-from port_hook_cli.pytest_plugin import PortHook
+from port_hook_cli.pytest_plugin import PortHook, PortSandbox
 
 HERE = Path(__file__).parent
 
@@ -31,6 +34,16 @@ def url(port_environ: dict[str, str]) -> Iterator[str]:
         server.kill()
 
 
+def post(url: str, headers: Mapping[str, str], body: bytes) -> int:
+    """Send a request and return the status of the response."""
+    request = urllib.request.Request(f"{url}/port/create-vm", body, dict(headers))
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
 def test_a_vm_is_created(port_hook: PortHook, url: str) -> None:
     run = port_hook.invoke("create_vm.yaml", {"title": "dev-env", "cpu": 4}, to=url)
     assert (run.status, run.summary) == ("SUCCESS", "dev-env is up")
@@ -45,10 +58,27 @@ def test_the_raw_bytes_are_verified(port_hook: PortHook, url: str) -> None:
 
 
 def test_a_request_of_another_organization_is_refused(port_hook: PortHook, url: str) -> None:
-    import urllib.error
-    import urllib.request
-
     headers, body = port_hook.sign({"runId": "r_0123456789abcdef", "vm": {}}, secret="another")
-    request = urllib.request.Request(f"{url}/port/create-vm", body, headers)
-    with pytest.raises(urllib.error.HTTPError, match="401"):
-        urllib.request.urlopen(request, timeout=10)
+    assert post(url, headers, body) == 401
+
+
+def test_a_run_that_is_delivered_twice_is_done_once(port_hook: PortHook, port_sandbox: PortSandbox, url: str) -> None:
+    request = port_hook.request("create_vm.yaml", {"title": "dev-env"})
+    assert [post(url, request.headers, request.body) for _ in range(2)] == [202, 200]
+    assert port_sandbox.wait_for_end(request.run_id).logs == ("creating dev-env with 2 CPUs",)
+
+
+def test_the_run_fails_when_an_input_is_invalid(port_hook: PortHook, port_sandbox: PortSandbox, url: str) -> None:
+    # The form refuses such a number, so the test makes the request itself.
+    run = port_sandbox.add_run(f"r_{token_hex(8)}")
+    headers, body = port_hook.sign({"runId": run.id, "vm": {"title": "dev-env", "cpu": "many"}})
+    assert post(url, headers, body) == 202
+    ended = port_sandbox.wait_for_end(run.id)
+    assert ended.status == "FAILURE"
+    assert ended.summary == "The VM was not created: it needs a title and a whole number of CPUs"
+
+
+@pytest.mark.parametrize("payload", [None, [], {"runId": "r_0123456789abcdef"}, {"runId": 1, "vm": {}}])
+def test_a_body_of_another_template_is_refused(port_hook: PortHook, url: str, payload: object) -> None:
+    headers, body = port_hook.sign(payload)
+    assert post(url, headers, body) == 422

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from secrets import token_hex
 
 import pytest
 from fastapi.testclient import TestClient
@@ -41,3 +42,30 @@ def test_a_changed_request_is_refused(port_hook: PortHook, client: TestClient) -
 def test_an_old_request_is_refused(port_hook: PortHook, client: TestClient) -> None:
     headers, body = port_hook.sign({"runId": "r_0123456789abcdef"}, timestamp=1_700_000_000)
     assert client.post("/port/create-vm", headers=headers, content=body).status_code == 401
+
+
+def test_a_run_that_is_delivered_twice_is_done_once(
+    port_hook: PortHook, port_sandbox: PortSandbox, client: TestClient
+) -> None:
+    request = port_hook.request("create_vm.yaml", {"title": "dev-env"})
+    assert [send(client, request), send(client, request)] == [202, 200]
+    assert port_sandbox.wait_for_end(request.run_id).logs == ("creating dev-env with 2 CPUs",)
+
+
+def test_the_run_fails_when_an_input_is_invalid(
+    port_hook: PortHook, port_sandbox: PortSandbox, client: TestClient
+) -> None:
+    # The form refuses such a number, so the test makes the request itself.
+    run = port_sandbox.add_run(f"r_{token_hex(8)}")
+    headers, body = port_hook.sign({"runId": run.id, "vm": {"title": "dev-env", "cpu": "many"}})
+    assert client.post("/port/create-vm", headers=headers, content=body).status_code == 202
+    ended = port_sandbox.wait_for_end(run.id)
+    assert ended.status == "FAILURE"
+    assert ended.summary is not None
+    assert ended.summary.startswith("The VM was not created: 1 validation error for Vm\ncpu\n")
+
+
+@pytest.mark.parametrize("payload", [None, [], {"runId": "r_0123456789abcdef"}, {"runId": 1, "vm": {}}])
+def test_a_body_of_another_template_is_refused(port_hook: PortHook, client: TestClient, payload: object) -> None:
+    headers, body = port_hook.sign(payload)
+    assert client.post("/port/create-vm", headers=headers, content=body).status_code == 422

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
+from secrets import token_hex
 
 import pytest
 from flask_backend import app
@@ -49,9 +51,27 @@ def test_a_vm_is_created_over_http(port_hook: PortHook, url: str) -> None:
 
 def test_the_run_fails_when_the_name_is_forbidden(port_hook: PortHook, url: str) -> None:
     run = port_hook.invoke("create_vm.yaml", {"title": "forbidden-name"}, to=url)
-    assert (run.status, run.summary) == ("FAILURE", "forbidden name")
+    assert run.status == "FAILURE"
+    assert run.summary is not None
+    assert run.summary.startswith("The VM was not created: it needs a title that is not forbidden")
 
 
 def test_a_request_of_another_organization_is_refused(port_hook: PortHook) -> None:
     headers, body = port_hook.sign({"runId": "r_0123456789abcdef"}, secret="another")
     assert app.test_client().post("/port/create-vm", headers=headers, data=body).status_code == 401
+
+
+def test_a_run_that_is_delivered_twice_is_done_once(port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+    run = port_sandbox.add_run(f"r_{token_hex(8)}")
+    responses = []
+    for seconds in (5, 0):  # the second request has another signature
+        payload = {"runId": run.id, "vm": {"title": "dev-env", "cpu": 2}}
+        headers, body = port_hook.sign(payload, timestamp=int(time.time()) - seconds)
+        responses.append(app.test_client().post("/port/create-vm", headers=headers, data=body))
+    assert [response.json for response in responses] == [{"accepted": run.id}, {"accepted before": run.id}]
+    assert port_sandbox.wait_for_end(run.id).logs == ("creating dev-env with 2 CPUs",)
+
+
+def test_a_body_of_another_template_is_refused(port_hook: PortHook) -> None:
+    headers, body = port_hook.sign({"runId": "r_0123456789abcdef", "bucket": {}})
+    assert app.test_client().post("/port/create-vm", headers=headers, data=body).status_code == 422

@@ -11,10 +11,12 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import threading
 import time
 import urllib.error
 import urllib.request
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,11 +26,14 @@ from botocore.exceptions import ClientError, ParamValidationError
 from flask import Flask, abort, request
 
 TOLERANCE_S = 300
+REMEMBERED_RUNS = 1000
 AWS_TIMEOUTS = Config(connect_timeout=5, read_timeout=30)
 NAME_RULE = "A name has 3 to 63 lowercase letters, digits and hyphens, and starts and ends with a letter or digit."
 
 app = Flask(__name__)
 app.config["MAX_CONTENT_LENGTH"] = 1_048_576  # bytes
+deliveries: OrderedDict[str, None] = OrderedDict()
+deliveries_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -50,12 +55,25 @@ class BucketRefused(Exception):
 
 
 def is_signed_by_port(body: bytes, signature: str, timestamp: str, secret: str, now: float) -> bool:
-    """Return whether the raw bytes `body` were signed with `secret` in the last five minutes."""
-    message = timestamp.encode() + b"." + body
-    expected = f"v1,{base64.b64encode(hmac.digest(secret.encode(), message, hashlib.sha256)).decode()}"
-    if not secret or not hmac.compare_digest(expected.encode(), signature.encode()):
+    """Return whether the raw bytes `body` were signed with `secret`, at most five minutes from `now`."""
+    if not secret or not re.fullmatch(r"[0-9]{1,12}", timestamp) or abs(now - int(timestamp)) > TOLERANCE_S:
         return False
-    return timestamp.isdecimal() and abs(now - int(timestamp)) <= TOLERANCE_S
+    digest = hmac.digest(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256)
+    return hmac.compare_digest(f"v1,{base64.b64encode(digest).decode()}".encode(), signature.encode())
+
+
+def is_first_delivery(run_id: str) -> bool:
+    """Return whether this run is new, and remember it: a run can be delivered twice, but its work is done once.
+
+    This is the memory of one process. A real backend inserts the run id into a database, under a unique key, which
+    holds after a restart and for several processes.
+    """
+    with deliveries_lock:
+        is_new = run_id not in deliveries
+        deliveries[run_id] = None
+        if len(deliveries) > REMEMBERED_RUNS:
+            deliveries.popitem(last=False)
+        return is_new
 
 
 @app.post("/port/create-s3-bucket")
@@ -63,21 +81,27 @@ def accept() -> tuple[dict[str, str], int]:
     """Verify and accept an invocation. A thread does the work, because Port does not wait for a slow response."""
     body = request.get_data()  # and not request.json, because the signature covers the raw bytes
     fields = request.headers.get("x-port-signature", ""), request.headers.get("x-port-timestamp", "")
-    if not is_signed_by_port(body, *fields, os.environ["PORT_CLIENT_SECRET"], time.time()):
+    if not is_signed_by_port(body, *fields, os.environ.get("PORT_CLIENT_SECRET", ""), time.time()):
         abort(401)
     try:
         invocation = json.loads(body)
-        run_id, bucket = str(invocation["runId"]), Bucket(**invocation["bucket"])
-    except (KeyError, TypeError, ValueError):
-        abort(422, "The body does not match the template in action.json.")
-    threading.Thread(target=work, args=(run_id, bucket)).start()
-    return {"accepted": run_id}, 202
+    except (ValueError, RecursionError):
+        invocation = None
+    match invocation:
+        case {"runId": str(run_id), "bucket": dict(inputs)}:
+            if not is_first_delivery(run_id):
+                return {"accepted before": run_id}, 200
+            threading.Thread(target=work, args=(run_id, inputs)).start()
+            return {"accepted": run_id}, 202
+        case _:
+            return {"error": "The body does not match the template in action.json."}, 422
 
 
-def work(run_id: str, bucket: Bucket) -> None:
+def work(run_id: str, inputs: dict[str, Any]) -> None:
     """Create the bucket and its entity, and end the run, whatever happens."""
     run = PortRun(run_id)
     try:
+        bucket = Bucket(**inputs)
         run.log(f"Creating the bucket {bucket.name} in {bucket.region}.")
         arn = create(bucket)
         run.log(f"Created {arn}.")
@@ -86,7 +110,7 @@ def work(run_id: str, bucket: Bucket) -> None:
         run.end("FAILURE", str(error))
     except Exception as error:  # without a report, the run would stay in progress
         app.logger.exception("Run %s failed.", run_id)
-        run.end("FAILURE", f"The bucket {bucket.name} is not ready. {error}")
+        run.end("FAILURE", f"The bucket {inputs.get('name')} is not ready. {error}")
     else:
         run.end("SUCCESS", f"The bucket {bucket.name} is ready.", bucket.console_url)
 

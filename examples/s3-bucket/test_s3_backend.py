@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import boto3
@@ -92,7 +93,7 @@ def test_the_run_fails_when_the_name_is_taken(
 @pytest.mark.parametrize("name", ["ab", "my bucket"])
 def test_the_run_fails_when_the_name_is_not_valid(port_hook: PortHook, port_sandbox: PortSandbox, name: str) -> None:
     # The form refuses such a name, so the test makes the request itself.
-    run = port_sandbox.add_run("r_0123456789abcdef", action="create_s3_bucket")
+    run = port_sandbox.add_run(f"r_{token_hex(8)}", action="create_s3_bucket")
     bucket = {"name": name, "region": "eu-west-1", "versioning": True}
     headers, body = port_hook.sign({"runId": run.id, "bucket": bucket})
     assert app.test_client().post("/port/create-s3-bucket", headers=headers, data=body).status_code == 202
@@ -128,3 +129,21 @@ def test_an_old_request_is_refused(port_hook: PortHook) -> None:
 def test_a_body_of_another_template_is_refused(port_hook: PortHook) -> None:
     headers, body = port_hook.sign({"runId": "r_0123456789abcdef", "vm": {"cpu": 2}})
     assert app.test_client().post("/port/create-s3-bucket", headers=headers, data=body).status_code == 422
+
+
+def test_the_run_fails_when_an_input_is_missing(port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+    run = port_sandbox.add_run(f"r_{token_hex(8)}", action="create_s3_bucket")
+    headers, body = port_hook.sign({"runId": run.id, "bucket": {"name": "invoices"}})
+    assert app.test_client().post("/port/create-s3-bucket", headers=headers, data=body).status_code == 202
+    ended = port_sandbox.wait_for_end(run.id)
+    assert ended.status == "FAILURE"
+    assert ended.summary is not None
+    assert ended.summary.startswith("The bucket invoices is not ready. Bucket.__init__() missing 2 required")
+
+
+def test_a_run_that_is_delivered_twice_is_done_once(port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+    request = port_hook.request("action.json", {"name": "twice"})
+    client = app.test_client()
+    responses = [client.post(request.path, headers=dict(request.headers), data=request.body) for _ in range(2)]
+    assert [response.status_code for response in responses] == [202, 200]
+    assert port_sandbox.wait_for_end(request.run_id).status == "SUCCESS"

@@ -20,6 +20,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,15 @@ from flask import Flask, abort, request
 
 TEMPLATE = Path(__file__).parent.absolute() / "template"
 TOLERANCE_S = 300
+REMEMBERED_RUNS = 1000
 PROGRAM_TIMEOUT_S = 60
 NAME = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]")
 IDENTITY = ("-c", "user.name=Port", "-c", "user.email=port@example.com", "-c", "commit.gpgSign=false")
 
 app = Flask(__name__)
 app.config["MAX_CONTENT_LENGTH"] = 1_048_576  # bytes
+deliveries: OrderedDict[str, None] = OrderedDict()
+deliveries_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -59,12 +63,25 @@ class ServiceRefused(Exception):
 
 
 def is_signed_by_port(body: bytes, signature: str, timestamp: str, secret: str, now: float) -> bool:
-    """Return whether the raw bytes `body` were signed with `secret` in the last five minutes."""
-    message = timestamp.encode() + b"." + body
-    expected = f"v1,{base64.b64encode(hmac.digest(secret.encode(), message, hashlib.sha256)).decode()}"
-    if not secret or not hmac.compare_digest(expected.encode(), signature.encode()):
+    """Return whether the raw bytes `body` were signed with `secret`, at most five minutes from `now`."""
+    if not secret or not re.fullmatch(r"[0-9]{1,12}", timestamp) or abs(now - int(timestamp)) > TOLERANCE_S:
         return False
-    return timestamp.isdecimal() and abs(now - int(timestamp)) <= TOLERANCE_S
+    digest = hmac.digest(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256)
+    return hmac.compare_digest(f"v1,{base64.b64encode(digest).decode()}".encode(), signature.encode())
+
+
+def is_first_delivery(run_id: str) -> bool:
+    """Return whether this run is new, and remember it: a run can be delivered twice, but its work is done once.
+
+    This is the memory of one process. A real backend inserts the run id into a database, under a unique key, which
+    holds after a restart and for several processes.
+    """
+    with deliveries_lock:
+        is_new = run_id not in deliveries
+        deliveries[run_id] = None
+        if len(deliveries) > REMEMBERED_RUNS:
+            deliveries.popitem(last=False)
+        return is_new
 
 
 @app.post("/port/create-service")
@@ -72,22 +89,27 @@ def accept() -> tuple[dict[str, str], int]:
     """Verify and accept an invocation. A thread does the work, because Port does not wait for a slow response."""
     body = request.get_data()  # and not request.json, because the signature covers the raw bytes
     fields = request.headers.get("x-port-signature", ""), request.headers.get("x-port-timestamp", "")
-    if not is_signed_by_port(body, *fields, os.environ["PORT_CLIENT_SECRET"], time.time()):
+    if not is_signed_by_port(body, *fields, os.environ.get("PORT_CLIENT_SECRET", ""), time.time()):
         abort(401)
     try:
         invocation = json.loads(body)
-        run_id, service = str(invocation["runId"]), Service(**invocation["service"])
-        requested_by = str(invocation["requestedBy"])
-    except (KeyError, TypeError, ValueError):
-        abort(422, "The body does not match the template in action.json.")
-    threading.Thread(target=work, args=(run_id, service, requested_by)).start()
-    return {"accepted": run_id}, 202
+    except (ValueError, RecursionError):
+        invocation = None
+    match invocation:
+        case {"runId": str(run_id), "service": dict(inputs), "requestedBy": requested_by}:
+            if not is_first_delivery(run_id):
+                return {"accepted before": run_id}, 200
+            threading.Thread(target=work, args=(run_id, inputs, str(requested_by))).start()
+            return {"accepted": run_id}, 202
+        case _:
+            return {"error": "The body does not match the template in action.json."}, 422
 
 
-def work(run_id: str, service: Service, requested_by: str) -> None:
+def work(run_id: str, inputs: dict[str, Any], requested_by: str) -> None:
     """Create the repository and its entity, and end the run, whatever happens."""
     run = PortRun(run_id)
     try:
+        service = Service(**inputs)
         check_name(service)
         # To create the repository too, call the API of your git server here.
         check_is_empty(service)
@@ -101,7 +123,7 @@ def work(run_id: str, service: Service, requested_by: str) -> None:
         run.end("FAILURE", str(error))
     except Exception as error:  # without a report, the run would stay in progress
         app.logger.exception("Run %s failed.", run_id)
-        run.end("FAILURE", f"The service {service.name} is not ready. {error}")
+        run.end("FAILURE", f"The service {inputs.get('name')} is not ready. {error}")
     else:
         run.end("SUCCESS", f"The repository of {service.name} is ready.", service.link)
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 from template_backend import app
@@ -117,7 +118,7 @@ def test_the_run_fails_when_there_is_no_repository(port_hook: PortHook, url: str
 @pytest.mark.parametrize("name", ["../billing", "--upload-pack=id", "Billing"])
 def test_the_run_fails_when_the_name_is_not_valid(port_hook: PortHook, port_sandbox: PortSandbox, name: str) -> None:
     # The form refuses such a name, so the test makes the request itself.
-    run = port_sandbox.add_run("r_0123456789abcdef", action="create_service")
+    run = port_sandbox.add_run(f"r_{token_hex(8)}", action="create_service")
     service = {"name": name, "description": ""}
     headers, body = port_hook.sign({"runId": run.id, "requestedBy": "me@example.com", "service": service})
     assert app.test_client().post("/port/create-service", headers=headers, data=body).status_code == 202
@@ -142,3 +143,11 @@ def test_an_old_request_is_refused(port_hook: PortHook) -> None:
 def test_a_body_of_another_template_is_refused(port_hook: PortHook) -> None:
     headers, body = port_hook.sign({"runId": "r_0123456789abcdef", "vm": {"cpu": 2}})
     assert app.test_client().post("/port/create-service", headers=headers, data=body).status_code == 422
+
+
+def test_a_run_that_is_delivered_twice_is_done_once(port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+    request = port_hook.request("action.json", {"name": "billing", "description": "Bills customers"})
+    client = app.test_client()
+    responses = [client.post(request.path, headers=dict(request.headers), data=request.body) for _ in range(2)]
+    assert [response.status_code for response in responses] == [202, 200]
+    assert port_sandbox.wait_for_end(request.run_id).status == "SUCCESS"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
+from secrets import token_hex
 
 import pytest
 from workflow_backend import Webhook
@@ -24,6 +27,15 @@ def url(port_sandbox: PortSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
+
+
+def post(url: str, headers: dict[str, str], body: bytes) -> int:
+    """Send a request and return the status of the response."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=10) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 def test_a_service_is_deployed(port_hook: PortHook, url: str) -> None:
@@ -50,3 +62,17 @@ def test_a_failed_deployment_fails_the_run(port_hook: PortHook, url: str) -> Non
 def test_one_node_is_invoked(port_hook: PortHook, url: str) -> None:
     check = port_hook.invoke("deploy_service.json#check", {"service": "billing"}, to=url, secrets=SECRETS)
     assert (check.result, check.response) == ("SUCCESS", {"ready": True, "build": 7})
+
+
+def test_a_node_that_is_delivered_twice_is_deployed_once(
+    port_hook: PortHook, port_sandbox: PortSandbox, url: str
+) -> None:
+    node_run = port_sandbox.add_run(f"wfnr_{token_hex(8)}")
+    headers, body = port_hook.sign({"nodeRunId": node_run.id, "service": "billing"})
+    assert [post(url, headers, body) for _ in range(2)] == [202, 200]
+    assert port_sandbox.wait_for_end(node_run.id).logs == ("deploying billing",)
+
+
+@pytest.mark.parametrize("payload", [None, [], {"service": "billing"}, {"nodeRunId": 1}])
+def test_a_body_of_another_node_is_refused(port_hook: PortHook, url: str, payload: object) -> None:
+    assert post(url, *port_hook.sign(payload)) == 422
