@@ -117,7 +117,7 @@ class HandlerExam:
         """Settle a check that expects a valid request to be accepted."""
         if probe.reaction is Reaction.LIMITED:
             self.cannot_tell(LIMITED, slug)
-        elif probe.is_accepted:
+        elif self.is_accepted(probe):
             self.passes(slug, probe.outcome)
         else:
             await self.fails(slug, probe.seen, [probe])

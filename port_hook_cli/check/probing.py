@@ -33,6 +33,7 @@ _PATIENCE = 20
 _RECOVERY_S = 1.0
 _LOOK_EVERY_S = 0.02
 _CRASH_S = 0.2
+_PIECES, _PAUSE_S = 4, 0.15
 _SAVED_OF_A_CHECK = 3
 
 
@@ -191,7 +192,7 @@ class Prober:
 
     async def slowly(self, request: Invocation, url: str) -> Delivery:
         """Send a request in pieces."""
-        return await self._client.send_slowly(request, url, pieces=6, pause_s=0.05)
+        return await self._client.send_slowly(request, url, pieces=_PIECES, pause_s=_PAUSE_S)
 
     async def partly(self, request: Invocation, url: str) -> Delivery | None:
         """Send half of a request, and disconnect."""

@@ -38,7 +38,9 @@ async def check_valid(exam: HandlerExam) -> None:
     if prober.means.watch is not None:
         exam.mark = await prober.means.watch.mark()
     probe = await prober.accept("valid", "a valid request", body=trying)
-    if probe.is_accepted:
+    if probe.is_accepted and probe.seems_refused and exam.control.seems_refused:
+        await exam.fails("valid", probe.seen, [probe], failure="refuses a valid request, with a 2xx status")
+    elif probe.is_accepted:
         exam.accepts(probe)
         exam.passes("valid", probe.outcome)
     elif exam.hangs_too_often or probe.reaction is Reaction.HUNG:
@@ -75,6 +77,7 @@ async def _uses_post(exam: HandlerExam, refused: Probe) -> bool:
     if not probe.is_accepted:
         prober.subject = own
         return False
+    exam.control = None  # no route refused it, so its status says nothing
     exam.accepts(probe)
     await exam.fails("method", f"{own.request.method} got {refused.outcome}", [refused])
     exam.passes("valid", f"POST got {probe.outcome}")
