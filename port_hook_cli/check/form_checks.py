@@ -161,6 +161,8 @@ async def _check_disconnect(exam: HandlerExam) -> None:
         exam.passes("cut-off", after.seen)
     else:
         await exam.fails("cut-off", after.seen, [cut, after])
+        if after.reaction is Reaction.HUNG:
+            await prober.recover()
 
 
 def _outcomes(probes: Sequence[Probe]) -> str:

@@ -145,13 +145,12 @@ class Prober:
     ) -> Probe:
         """Send one request, and return it with its outcome. Raises LeftHandler if time is up or the handler is gone.
 
-        `how` replaces `ProbeClient.send`. With `is_together`, `together` has taken the turn. If the process
+        `how` replaces `ProbeClient.send`. With `is_together`, `together` has prepared it. If the process
         of the handler ended, it is started again.
         """
         if not is_together:
             await self._take_turn()
-        if self.means.watch is not None:
-            await self.means.watch.announce(run_id, self.subject.action or "unknown", dict(self.subject.inputs))
+            await self._announce(run_id)
         request = replace(request, id=self.means.new_id(), received_at=self.means.now())
         url = self.subject.url_for(run_id)
         sending = (how or self._client.send)(request, url)
@@ -175,13 +174,16 @@ class Prober:
         return probe if how is not None and delivery is None else await self._after_silence(probe)
 
     async def together(self, slug: str, label: str, count: int, *, run_id: str | None = None) -> list[Probe]:
-        """Send valid requests together: of one run, each signed at another second, or each of a run of its own."""
+        """Send valid requests together: the same bytes for one run, or each for a run of its own."""
         await self._take_turn(count)
-        works = []
-        for index in range(count):
-            run, draft = self.draft(slug, run_id=run_id)
-            request = valid(draft, self.signing, shift_s=-float(index) if run_id else 0.0)
-            works.append(self.send(slug, label, request, run, is_together=True))
+        runs = [run_id or self.new_run_id() for _ in range(count)]
+        for run in dict.fromkeys(runs):
+            await self._announce(run)
+        signing = self.signing
+        requests = [valid(self.subject.fresh(run, slug), signing) for run in runs]
+        works = [
+            self.send(slug, label, request, run, is_together=True) for request, run in zip(requests, runs, strict=True)
+        ]
         tasks = [asyncio.ensure_future(work) for work in works]
         try:
             return await asyncio.gather(*tasks)
@@ -189,6 +191,13 @@ class Prober:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def recover(self) -> None:
+        """Start a handler again that does not respond to valid requests. Raises LeftHandler if that is not possible."""
+        if self.means.backend is None:
+            raise LeftHandler("the handler no longer responds")
+        await self._restart(self.means.backend)
+        self.hung.clear()
 
     async def slowly(self, request: Invocation, url: str) -> Delivery:
         """Send a request in pieces."""
@@ -214,6 +223,10 @@ class Prober:
             kept = await keep(replace(probe.request, replay_of=original), probe.delivery)
             saved.append(kept.capture)
         return tuple(filter(None, saved))
+
+    async def _announce(self, run_id: str) -> None:
+        if self.means.watch is not None:
+            await self.means.watch.announce(run_id, self.subject.action or "unknown", dict(self.subject.inputs))
 
     async def _take_turn(self, count: int = 1) -> None:
         """Wait for the next turn of `count` requests: slow handlers get at most 100 requests a minute."""

@@ -183,7 +183,7 @@ async def _same_run(prober: Prober, slug: str) -> Sequence[Probe]:
 
 
 async def _same_run_together(prober: Prober, slug: str) -> Sequence[Probe]:
-    return await prober.together(slug, "one of two requests of a run", 2, run_id=prober.new_run_id())
+    return await prober.together(slug, "one of two equal requests", 2, run_id=prober.new_run_id())
 
 
 _PAIRS: Mapping[str, Callable[[Prober, str], Awaitable[Sequence[Probe]]]] = {
