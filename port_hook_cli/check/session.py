@@ -95,7 +95,8 @@ class CheckSession:
         if self.command:
             from port_hook_cli.check.backend import Backend
 
-            environ = {**self.runtime.environ, **side.environ}
+            # Python would show its output only when much has been written.
+            environ = {"PYTHONUNBUFFERED": "1", **self.runtime.environ, **side.environ}
             cwd = self.cwd or self.runtime.cwd
             starting = Backend.started(
                 self.command,

@@ -86,7 +86,7 @@ def _adopt_orphans() -> None:
 
 if sys.platform == "win32":
 
-    class Family:
+    class ProcessTree:
         """The command and all processes that it started."""
 
         def __init__(self, command: subprocess.Popen[bytes], grace_s: float) -> None:  # noqa: ARG002 - as below
@@ -102,9 +102,11 @@ if sys.platform == "win32":
             with contextlib.suppress(OSError, subprocess.TimeoutExpired):
                 subprocess.run(command, check=False, capture_output=True, timeout=KILL_S)  # noqa: S603
 
+    Family = ProcessTree
+
 else:
 
-    class Family:
+    class ProcessGroups:
         """The command and all processes that it started, as process groups.
 
         A signal to a group reaches all its processes, even while they fork. The command leads a session of its own, so
@@ -167,6 +169,8 @@ else:
                     with contextlib.suppress(OSError):  # it has ended, or belongs to another user
                         os.killpg(group, number)
             self._groups = {group for group in self._groups if _exists(group)}
+
+    Family = ProcessGroups
 
     def _exists(group: int) -> bool:
         """Return whether a process group has a process that this process may signal."""

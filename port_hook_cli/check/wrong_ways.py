@@ -277,6 +277,12 @@ _ROWS = (
         lambda signed: f"v0={signed.sha256(b'v0:' + signed.timestamp + b':' + signed.body).hex()}",
     ),
     _Row(
+        "sha1",
+        "uses SHA-1",
+        "Use SHA-256 instead of SHA-1.",
+        lambda signed: f"v1,{_base64(signed.sha1(signed.timestamp + b'.' + signed.body))}",
+    ),
+    _Row(
         "sha1-hex",
         "signs the body with SHA-1, in hex",
         f"Use SHA-256 instead of SHA-1. {_AS_PORT}",

@@ -137,14 +137,16 @@ async def test_server_that_listens_on_ipv6_is_found(place: Place) -> None:
 
 
 async def test_readiness_is_noticed_within_20_ms(place: Place) -> None:
-    delays = []
-    for _ in range(3):
+    delay_s = 1.0
+    for _ in range(9):
         ready = SERVER.replace("while True:", "print(time.time(), flush=True)\nwhile True:")
         async with place.started(place.script(ready)) as backend:
             noticed = time.time()
             await _until(backend.output)
-        delays.append(noticed - float(backend.output().split()[-1]))
-    assert min(delays) < 0.02
+        delay_s = noticed - float(backend.output().split()[-1])
+        if delay_s < 0.02:  # other processes may delay this process
+            break
+    assert delay_s < 0.02
 
 
 async def test_command_gets_its_environment_folder_and_no_input(place: Place) -> None:
@@ -184,7 +186,7 @@ async def test_helper_that_left_its_session_is_ended_although_the_server_ended_b
 async def test_command_that_ignores_sigterm_is_killed_after_the_grace_period(place: Place) -> None:
     async with place.started(place.script(DEAF, SERVER), grace_s=0.2):
         began = time.monotonic()
-    assert 0.2 <= time.monotonic() - began < 1.5
+    assert 0.2 <= time.monotonic() - began < 3
 
 
 async def test_command_can_clean_up_after_sigterm(place: Place) -> None:
@@ -192,9 +194,9 @@ async def test_command_can_clean_up_after_sigterm(place: Place) -> None:
         "import signal\ndef end(*_):\n    print('x' * 300_000, 'bye', flush=True)\n    sys.exit()\n"
         "signal.signal(signal.SIGTERM, end)\n"
     )
-    async with place.started(place.script(script, SERVER)) as backend:
+    async with place.started(place.script(script, SERVER), grace_s=20) as backend:
         began = time.monotonic()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
     assert backend.output().endswith(b"xx bye\n")
 
 
@@ -259,9 +261,8 @@ async def test_exit_code_of_a_signal_is_as_a_shell_shows_it(place: Place) -> Non
 
 
 async def test_command_that_never_listens_is_an_error_after_the_timeout(place: Place) -> None:
-    script = "import time\nprint('hello', flush=True)\ntime.sleep(300)"
-    with pytest.raises(NotReadyError, match=r"within 0\.3 s") as raised:
-        async with place.started(place.script(script), timeout_s=0.3):
+    with pytest.raises(NotReadyError, match="within 1 s") as raised:
+        async with place.started(["sh", "-c", "echo hello; exec sleep 300"], timeout_s=1):
             pass
     assert (raised.value.exit_code, raised.value.output) == (None, b"hello\n")
 
@@ -363,7 +364,7 @@ async def test_second_cancel_kills_without_the_grace_period(place: Place) -> Non
     is_running = asyncio.Event()
 
     async def run() -> None:
-        async with place.started(place.script(DEAF, DAEMON, SERVER)):
+        async with place.started(place.script(DEAF, DAEMON, SERVER), grace_s=20):
             is_running.set()
             await asyncio.Event().wait()
 
@@ -376,7 +377,7 @@ async def test_second_cancel_kills_without_the_grace_period(place: Place) -> Non
     task.cancel()
     async with canceled():
         await task
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
     assert place.left() == []
 
 

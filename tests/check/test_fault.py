@@ -131,6 +131,9 @@ OTHERS: dict[str, Verifies] = {
     ),
     "without-dot": expects(lambda headers, body: f"v1,{text(mac(headers['x-port-timestamp'].encode() + body))}"),
     "v0": expects(lambda given, body: f"v0={mac(b':'.join((b'v0', given['x-port-timestamp'].encode(), body))).hex()}"),
+    "sha1": expects(
+        lambda headers, body: f"v1,{text(mac(headers['x-port-timestamp'].encode() + b'.' + body, algorithm='sha1'))}"
+    ),
     "sha1-hex": expects(lambda _, body: mac(body, algorithm="sha1").hex()),
     "sha1-base64": expects(lambda _, body: text(mac(body, algorithm="sha1"))),
     "other-secret": lambda headers, body: as_port(headers, body, key=b"another-secret"),
