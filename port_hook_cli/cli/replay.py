@@ -72,10 +72,7 @@ def replay(
     """
     runtime: Runtime = ctx.obj
     sources = sources or []
-    if not sources and not places.failed:
-        raise UsageError("Missing argument SOURCE.", hint="Run `port-hook replay --help` for usage.")
-    if "" in sources:
-        raise UsageError("The name of a source is empty.", hint="Check whether a shell variable is unset.")
+    _refuse_sources(sources, is_needed=not places.failed, finds_fault=signature.find_fault)
     to, series, expectation = target.url(), repeated.series(), responses.expectation()
     since_s, ignoring = places.since_s(runtime), responses.ignoring()
     rewriter = Rewriter(
@@ -94,7 +91,7 @@ def replay(
         org=signature.org,
         secret_file=signature.secret_file,
         insecure_api=places.insecure_api,
-        needs=ALL_NEEDS if any(map(is_run_id, sources)) else ONLY_THE_SECRET,
+        needs=_needs(sources, finds_fault=signature.find_fault),
         timeout_s=places.api_timeout_s,
     )
     secret = None if signature.as_captured else access.secret
@@ -116,6 +113,8 @@ def replay(
             print_requests(requests, runtime, as_lambda=target.is_lambda)
             return ExitCode.OK
         asyncio.run(announce(readies, access))
+        if signature.find_fault:
+            return _find_fault(readies[0], rewriter, access, places.store, runtime, target, as_json=output.json)
         total, is_series = len(readies) * series.times, series.times > 1
         report = ReplayReport(runtime, total=total, is_series=is_series, as_json=output.json, ignoring=ignoring)
         with closing(ReplayKeeper(store_path(places.store, runtime.cwd), secret)) as keeper:
@@ -126,6 +125,43 @@ def replay(
                 is_interrupted = _send(sending, target.timeout_s, as_lambda=target.is_lambda)
         code = report.finish(expectation, repeated.plot, access.settings.conflict if secret else "")
         return ExitCode.INTERRUPTED if is_interrupted else code
+
+
+def _refuse_sources(sources: list[str], *, is_needed: bool, finds_fault: bool) -> None:
+    """Raise UsageError for sources that are missing, empty, or too many."""
+    if is_needed and not sources:
+        raise UsageError("Missing argument SOURCE.", hint="Run `port-hook replay --help` for usage.")
+    if "" in sources:
+        raise UsageError("The name of a source is empty.", hint="Check whether a shell variable is unset.")
+    if finds_fault and len(sources) > 1:
+        raise UsageError("--find-fault takes one SOURCE.", hint="Leave out the others.")
+
+
+def _needs(sources: list[str], *, finds_fault: bool) -> tuple[str, ...]:
+    """Return the settings that are needed. A handler may sign with the client id by mistake."""
+    if any(map(is_run_id, sources)):
+        return ALL_NEEDS
+    return ("client_id", "client_secret") if finds_fault else ONLY_THE_SECRET
+
+
+def _find_fault(
+    ready: ReadyReplay,
+    rewriter: Rewriter,
+    access: PortAccess,
+    store: Path | None,
+    runtime: Runtime,
+    target: ReplayTarget,
+    *,
+    as_json: bool,
+) -> ExitCode:
+    from port_hook_cli.cli.replay_fault import report_fault, search_fault, signing_keys
+
+    keys = signing_keys(access.settings)
+    found = search_fault(ready, rewriter, keys, runtime, timeout_s=target.timeout_s, as_lambda=target.is_lambda)
+    if found is None:
+        return ExitCode.INTERRUPTED
+    with closing(ReplayKeeper(store_path(store, runtime.cwd), keys.secret)) as keeper:
+        return report_fault(ready, found, keeper, runtime, as_json=as_json)
 
 
 def _send(sending: Callable[[Recipient], Coroutine[Any, Any, None]], timeout_s: float, *, as_lambda: bool) -> bool:

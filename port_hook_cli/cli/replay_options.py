@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _LAMBDA = "lambda"
 _CAPTURED = NoEffect("--as-captured sends the request as it was captured", beside=("--as-captured",))
+_SEARCH = NoEffect("--find-fault sends one request after another until it knows", beside=("--find-fault",))
 _DRY = NoEffect("--dry-run sends nothing", beside=("--dry-run",))
 
 
@@ -62,7 +63,7 @@ class ReplayTarget:
 class ReplayResponses:
     """What responses are expected."""
 
-    expect_status: options.ExpectStatus = None
+    expect_status: Annotated[options.ExpectStatus, also(no_effect=(_SEARCH,))] = None
     compare: Annotated[
         bool,
         option(
@@ -166,9 +167,18 @@ class ReplaySignature:
 
     secret_file: options.SecretFile = None
     org: options.Org = None
-    unit: Annotated[TimestampUnit, options.TIMESTAMP_UNIT, also(no_effect=(_CAPTURED,))] = TimestampUnit.SECONDS
+    unit: Annotated[TimestampUnit, options.TIMESTAMP_UNIT, also(no_effect=(_CAPTURED, _SEARCH))] = TimestampUnit.SECONDS
     as_captured: Annotated[
         bool, option("--as-captured", help="Send body, timestamp and signature as captured; needs no secret.")
+    ] = False
+    find_fault: Annotated[
+        bool,
+        option(
+            "--find-fault",
+            help="Find out why the handler refuses a valid request: sign it in the wrong ways that handlers use, until "
+            "the handler accepts one.",
+            excludes=("--as-captured", "--failed", "--times", "--dry-run", "--compare"),
+        ),
     ] = False
 
 
@@ -186,7 +196,10 @@ class ReplaySeries:
             help=f"Send each source N times, {MOST_SENDS:,} requests in total at most.",
         ),
     ] = 1
-    concurrency: Annotated[int, option("--concurrency", metavar="N", min=1, help="Send N requests at once.")] = 1
+    concurrency: Annotated[
+        int,
+        option("--concurrency", metavar="N", min=1, help="Send N requests at once.", no_effect=(_SEARCH,)),
+    ] = 1
     rate: Annotated[
         str | None,
         option(
@@ -194,6 +207,7 @@ class ReplaySeries:
             metavar="N/s",
             help="Send at most N requests a second (N/s) or a minute (N/m), evenly spaced.",
             trust=ANY_VALUE,
+            no_effect=(_SEARCH,),
         ),
     ] = None
     plot: Annotated[

@@ -12,12 +12,13 @@ from port_hook_cli.invocations.models import Delivery
 class SenderOptions:
     """How a hint names the options of the command that sent the request.
 
-    `unit` is how to send the timestamp in milliseconds. `advice` is what else this command can do, by fault or status.
+    `search` is how to find out why a handler refuses a valid request. `advice` is what else this command can do, by
+    fault or status.
     """
 
     target: str
     timeout: str
-    unit: str
+    search: str
     advice: Mapping[str | int, str]
 
 
@@ -26,7 +27,7 @@ _REPLAY_LAST = "`port-hook replay last --to URL`"
 LISTEN_OPTIONS = SenderOptions(
     target="--forward-to",
     timeout="--forward-timeout",
-    unit="`port-hook replay last --to URL --timestamp-unit ms`",
+    search="`port-hook replay last --find-fault`",
     advice={
         "unreachable": f"The request is saved: {_REPLAY_LAST} sends it again.",
         "too-large": f"Or raise --max-response, and send the request again with {_REPLAY_LAST}.",
@@ -35,22 +36,18 @@ LISTEN_OPTIONS = SenderOptions(
 REPLAY_OPTIONS = SenderOptions(
     target="--to",
     timeout="--timeout",
-    unit="--timestamp-unit ms",
+    search="--find-fault",
     advice={405: "Set another method with --method.", 415: "Set it with --header content-type:…."},
 )
+_PAYLOAD = "FILE is a payload, or the output of --dry-run."
 TRIGGER_OPTIONS = SenderOptions(
     target="--to",
     timeout="--timeout",
-    unit="--timestamp-unit ms",
-    advice={415: "Set it in `headers`."},
+    search="`port-hook replay FILE --to URL --find-fault`",
+    advice={415: "Set it in `headers`.", **dict.fromkeys((400, 401, 403), _PAYLOAD)},
 )
 
-_SIGNATURE = "If the handler verifies signatures, give it the same secret, and let it verify the raw body."
-SECONDS_HINT = (
-    "If the handler divides x-port-timestamp by 1000, it expects milliseconds, and Port sends seconds: try {unit}."
-)
-"""What to do if a handler refuses the timestamp; `unit` is how to send it in milliseconds."""
-
+_SIGNATURE = "If the handler verifies signatures, {search} names its mistake."
 _MESSAGE = (
     "If the handler verifies signatures, let it verify the message without the two signature headers in its `headers`, "
     "written as compact JSON without escapes (`json.dumps(message, separators=(',', ':'), ensure_ascii=False)`)."
@@ -64,9 +61,9 @@ _HINTS: Mapping[str | int, tuple[str, ...]] = {
     "broken": ("Check the handler's log for the reason.",),
     307: (f"{_REDIRECTED} A trailing slash is the usual cause.",),
     308: (f"{_REDIRECTED} A trailing slash is the usual cause.",),
-    400: (SECONDS_HINT,),
-    401: (_SIGNATURE, SECONDS_HINT),
-    403: (_SIGNATURE, SECONDS_HINT),
+    400: (_SIGNATURE,),
+    401: (_SIGNATURE,),
+    403: (_SIGNATURE,),
     404: ("The handler has no route for this path. Set the path in {target}.",),
     405: ("The handler has a route for this path, but not for this method.",),
     413: ("Raise the size limit of the handler, or of the proxy in front of it.",),
@@ -94,7 +91,7 @@ def delivery_hints(
     found = _HINTS.get(outcome) or _HINTS.get(f"{status // 100}xx" if status else "", ())
     if is_message and status in _REFUSALS:
         found = (_MESSAGE,)
-    hints = [hint.format(target=options.target, timeout=options.timeout, unit=options.unit) for hint in found]
+    hints = [hint.format(target=options.target, timeout=options.timeout, search=options.search) for hint in found]
     if outcome in options.advice:
         hints[-1] += f" {options.advice[outcome]}"
     if conflict and status in _MAY_BE_A_WRONG_SECRET:

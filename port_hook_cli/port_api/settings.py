@@ -35,13 +35,20 @@ class ApiCredentials(NamedTuple):
     conflict: str = ""
 
 
+class OtherSecret(NamedTuple):
+    """A client secret that differs from the secret in use, and its place."""
+
+    secret: Secret
+    place: str
+
+
 class Settings(NamedTuple):
     """Credentials and addresses. `api_url` and `app_url` have neither `/v1` nor a trailing slash.
 
     `app_url` is "" if the API has no web app (a sandbox). `sources` describes where each setting came from, by field
     name; `gaps` says why a place that could have a setting has none. `warnings` are about the places. `objection` says
     why the secret must not be sent to `api_url`, and what to do. `conflict` is a sentence about two places that have
-    different secrets and which of them is used, or "".
+    different secrets and which of them is used, or "". `other_secret` is the secret that is not used then.
     """
 
     client_id: str | None = None
@@ -53,6 +60,7 @@ class Settings(NamedTuple):
     warnings: tuple[str, ...] = ()
     objection: tuple[str, str] | None = None
     conflict: str = ""
+    other_secret: OtherSecret | None = None
 
     @property
     def secret_place(self) -> str:
@@ -128,10 +136,16 @@ def load_settings(
             login, more_gaps = places.default_login(with_secret="client_secret" in needs)
             found = {**login, **found}
             gaps += more_gaps
-    conflict = places.conflict(found.get("client_secret")) if "client_secret" in needs else None
-    return _settings(found, gaps, places, login, insecure_api=insecure_api)._replace(
-        warnings=(*places.warnings, *([conflict] if conflict else [])),
-        conflict=f"{conflict}." if conflict else "",
+    used = found.get("client_secret")
+    settings = _settings(found, gaps, places, login, insecure_api=insecure_api)
+    other = places.conflict(used) if "client_secret" in needs else None
+    if used is None or other is None:
+        return settings._replace(warnings=places.warnings)
+    conflict = f"{used.source} differs from the client secret in {other.place}; the secret in {used.place} is used"
+    return settings._replace(
+        warnings=(*places.warnings, conflict),
+        conflict=f"{conflict}.",
+        other_secret=OtherSecret(Secret(other.value), other.place),
     )
 
 

@@ -112,35 +112,32 @@ class SettingsPlaces:
             found["client_secret"] = Found(secret.reveal(), login.place)
         return found, ()
 
-    def conflict(self, used: Found | None) -> str | None:
-        """Return a warning if the folder's `.env` and one of the user's own places have different secrets.
+    def conflict(self, used: Found | None) -> Found | None:
+        """Return another client secret than the used one: the folder's `.env` and the user's own places may differ.
 
         A file that is read only for this comparison is ignored if it is broken.
         """
-        if used is None or (other := self._other_place(used)) is None:
+        if used is None:
             return None
-        return f"{used.source} differs from the client secret in {other}; the secret in {used.place} is used"
-
-    def _other_place(self, used: Found) -> str | None:
         if used.place == ENVIRONMENT:
-            return PROJECT_FILE if self._has_other(self._runtime.cwd / ".env", used) else None
+            return self._other_secret(self._runtime.cwd / ".env", PROJECT_FILE, used)
         if used.place != PROJECT_FILE:
             return None
         path = self._runtime.home / ".port" / ".env"
-        if self._has_other(path, used):
-            return str(path)
-        is_other = self._org_secret and self._org_secret.value != used.value
-        return self._org_secret.place if self._org_secret and is_other else None
+        if other := self._other_secret(path, str(path), used):
+            return other
+        return self._org_secret if self._org_secret and self._org_secret.value != used.value else None
 
-    def _has_other(self, path: Path, used: Found) -> bool:
+    def _other_secret(self, path: Path, place: str, used: Found) -> Found | None:
         if not os.path.lexists(path):
-            return False
+            return None
         from port_hook_cli.files.dotenv import other_secret
 
         other = other_secret(path, used.value)
-        if other:
-            self._runtime.keep_secret(other)
-        return bool(other)
+        if not other:
+            return None
+        self._runtime.keep_secret(other)
+        return Found(other, place)
 
     def _variables(self, variables: Mapping[str, str], place: str) -> PlaceReading:
         found: dict[str, Found] = {}

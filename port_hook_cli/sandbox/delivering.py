@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.hints import SECONDS_HINT
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.targets import is_on_this_machine, masked_url, sendable_url
 from port_hook_cli.invocations.view import format_time
@@ -36,7 +35,10 @@ if TYPE_CHECKING:
 _CONTENT_TYPE = ("content-type", "application/json")
 _BY = "port-hook"
 _REFUSALS = frozenset({400, 401, 403})
-_UNIT_HINT = f". {SECONDS_HINT.format(unit='`port-hook sandbox --timestamp-unit ms`')}"
+_UNIT_HINT = (
+    ". If the handler divides x-port-timestamp by 1000, it expects milliseconds, and Port sends seconds: try "
+    "`port-hook sandbox --timestamp-unit ms`."
+)
 _LOST = "The sandbox stopped while it sent the request; it is not known whether the request arrived."
 
 

@@ -95,9 +95,21 @@ def test_trigger_renders_encrypts_and_sends_an_action_with_templates(run: Run, f
     ("answer", "code", "words"),
     [
         (b"HTTP/1.1 500 No\r\ncontent-length: 4\r\n\r\nwhy?", ExitCode.FAILED, "this response ends it as FAILURE"),
-        (b"HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n", ExitCode.FAILED, "let it verify the raw body"),
-        (b"HTTP/1.1 400 No\r\ncontent-length: 0\r\n\r\n", ExitCode.FAILED, "try --timestamp-unit ms"),
-        (b"HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n", ExitCode.FAILED, "try --timestamp-unit ms"),
+        (
+            b"HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n",
+            ExitCode.FAILED,
+            "`port-hook replay FILE --to URL --find-fault`",
+        ),
+        (
+            b"HTTP/1.1 400 No\r\ncontent-length: 0\r\n\r\n",
+            ExitCode.FAILED,
+            "`port-hook replay FILE --to URL --find-fault`",
+        ),
+        (
+            b"HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n",
+            ExitCode.FAILED,
+            "`port-hook replay FILE --to URL --find-fault`",
+        ),
         (b"", ExitCode.FAILED, "without a response it ends as FAILURE"),
     ],
 )

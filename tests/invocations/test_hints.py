@@ -27,11 +27,9 @@ SENDERS = [LISTEN_OPTIONS, REPLAY_OPTIONS, TRIGGER_OPTIONS]
         (302, "final URL"),
         (307, "trailing slash"),
         (308, "trailing slash"),
-        (400, "--timestamp-unit ms"),
-        (401, "same secret"),
-        (401, "--timestamp-unit ms"),
-        (403, "same secret"),
-        (403, "--timestamp-unit ms"),
+        (400, "--find-fault"),
+        (401, "--find-fault"),
+        (403, "--find-fault"),
         (404, "no route for this path"),
         (405, "not for this method"),
         (413, "size limit"),
@@ -70,7 +68,11 @@ def test_delivery_without_a_response_has_a_hint_for_its_fault(fault: str, words:
         (LISTEN_OPTIONS, Delivery(url=URL, fault="timeout"), "raise --forward-timeout"),
         (LISTEN_OPTIONS, Delivery(url=URL, fault="too-large"), "raise --max-response"),
         (LISTEN_OPTIONS, Delivery(url=URL, status=404), "in --forward-to"),
-        (LISTEN_OPTIONS, Delivery(url=URL, status=400), "`port-hook replay last --to URL --timestamp-unit ms`"),
+        (LISTEN_OPTIONS, Delivery(url=URL, status=400), "`port-hook replay last --find-fault` names its mistake"),
+        (LISTEN_OPTIONS, Delivery(url=URL, status=401), "`port-hook replay last --find-fault` names its mistake"),
+        (REPLAY_OPTIONS, Delivery(url=URL, status=401), "signatures, --find-fault names its mistake"),
+        (TRIGGER_OPTIONS, Delivery(url=URL, status=403), "`port-hook replay FILE --to URL --find-fault`"),
+        (TRIGGER_OPTIONS, Delivery(url=URL, status=403), "the output of --dry-run"),
         (REPLAY_OPTIONS, Delivery(url=URL, fault="unreachable"), "set --to to its URL"),
         (REPLAY_OPTIONS, Delivery(url=URL, fault="timeout"), "raise --timeout"),
         (REPLAY_OPTIONS, Delivery(url=URL, status=302), "Set --to to the final URL"),
@@ -112,6 +114,7 @@ def test_delivery_has_hints_of_one_line_only_when_it_failed(
 def test_hint_names_the_signed_form_when_a_handler_refuses_a_message(status: int) -> None:
     (hint,) = delivery_hints(Delivery(url=URL, status=status), LISTEN_OPTIONS, is_message=True)
     assert "without the two signature headers" in hint
+    assert "--find-fault" not in hint
 
 
 @pytest.mark.parametrize("is_message", [False, True])

@@ -1,0 +1,125 @@
+"""`replay --find-fault`: why a handler refuses a valid request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from port_hook_cli.check.fault import MOST_REQUESTS, FaultKind, FaultSearch, FoundFault, find_fault
+from port_hook_cli.check.wrong_ways import SigningKeys
+from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.invocations.models import Delivery, Invocation
+from port_hook_cli.invocations.view import MOST_OF_A_URL
+from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.replay.rewriting import ReadyReplay, Rewriter
+from port_hook_cli.replay.sending import LambdaClient
+from port_hook_cli.replay.store import ReplayKeeper
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import Output, emit, tell
+from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.text.styled import Styled
+
+FAULT = "port-hook/fault/1"
+
+
+def signing_keys(settings: Settings) -> SigningKeys:
+    """Return what a handler may use as its secret. Raises SettingsError without a client secret."""
+    secret, other = settings.require_secret(), settings.other_secret
+    if other is None:
+        return SigningKeys(secret, settings.client_id)
+    return SigningKeys(secret, settings.client_id, other.secret, other.place)
+
+
+def search_fault(
+    ready: ReadyReplay,
+    rewriter: Rewriter,
+    keys: SigningKeys,
+    runtime: Runtime,
+    *,
+    timeout_s: float,
+    as_lambda: bool,
+) -> FoundFault | None:
+    """Search, after saying how many requests are sent. Return None after Ctrl-C."""
+    from port_hook_cli.http.client import HttpClient  # imported here, so that `--help` starts faster
+
+    unsigned = replace(rewriter, signer=None)
+    url = brief(ready.url, MOST_OF_A_URL)
+    tell(f"Sending at most {MOST_REQUESTS} requests to {url}, one at a time.", runtime)
+    tell("note: each request that the handler accepts may start real work", runtime)
+
+    async def search() -> FoundFault:
+        async with HttpClient(timeout_s=timeout_s) as http:
+            recipient = LambdaClient(http) if as_lambda else http
+
+            async def send(request: Invocation) -> Delivery:
+                return await recipient.send(request, ready.url)
+
+            return await find_fault(FaultSearch(lambda: unsigned.finish(ready.draft), keys, runtime.now, send))
+
+    try:
+        return asyncio.run(search())
+    except KeyboardInterrupt:
+        return None
+
+
+def report_fault(
+    ready: ReadyReplay, found: FoundFault, keeper: ReplayKeeper, runtime: Runtime, *, as_json: bool
+) -> ExitCode:
+    """Save the requests that decide, if the request is in the store. Print the result, and return the exit code."""
+    captures = [_saved(*each[1:], keeper, runtime) for each in found.requests] if ready.source.is_stored else []
+    if as_json:
+        emit(_record(ready, found, captures), runtime.stdout)
+    else:
+        output = Output(runtime.stdout, runtime.environ)
+        output.print(*output.wrap(_lines(found, captures)))
+    if found.requests[-1].delivery.fault == "unreachable":
+        return ExitCode.TARGET
+    return ExitCode.OK if found.kind is FaultKind.NOTHING else ExitCode.FAILED
+
+
+def _saved(request: Invocation, delivery: Delivery, keeper: ReplayKeeper, runtime: Runtime) -> str:
+    kept = keeper.save(request, delivery)
+    if kept.problem:
+        tell(f"warning: the responses were not saved: {kept.problem}", runtime)
+    return kept.capture
+
+
+def _lines(found: FoundFault, captures: Sequence[str]) -> Iterator[Styled]:
+    is_fine = found.kind is FaultKind.NOTHING
+    yield Styled(printable(found.sentence), "green" if is_fine else "yellow")
+    if found.fix:
+        yield Styled(f"  fix: {found.fix}", "cyan")
+    if found.kind is FaultKind.NOT_FOUND and found.tried:
+        yield Styled(f"  tried: {', '.join(found.tried)}")
+    for exchange, capture in zip(found.requests, captures or [""] * len(found.requests), strict=True):
+        saved = f"  {capture}" if capture else ""
+        yield Styled(f"  {exchange.what}: {exchange.delivery.outcome}{saved}")
+    yield Styled(f"{found.sent} requests sent.")
+
+
+def _record(ready: ReadyReplay, found: FoundFault, captures: Sequence[str]) -> dict[str, Any]:
+    ids = [capture or None for capture in captures] or [None] * len(found.requests)
+    return {
+        "schema": FAULT,
+        "source": ready.source.name,
+        "run_id": ready.run_id,
+        "url": ready.url,
+        "kind": str(found.kind),
+        "way": None if found.way is None else found.way.slug,
+        "rewrites_body": found.kind is FaultKind.REWRITES or found.rewrites_too,
+        "message": found.sentence,
+        "fix": found.fix or None,
+        "sent": found.sent,
+        "tried": list(found.tried),
+        "requests": [
+            {
+                "what": exchange.what,
+                "status": exchange.delivery.status,
+                "error": exchange.delivery.error,
+                "capture": capture,
+            }
+            for exchange, capture in zip(found.requests, ids, strict=True)
+        ],
+    }
