@@ -136,6 +136,8 @@ COMMANDS = [
     ("replay", "capture.json", "--to", "URL", "--dry-run"),
     ("replay", "request.http", "--to", "URL", "--dry-run"),
     ("replay", "last", "--to", "URL", "--times", "2", "--rate", "1000/s"),
+    ("replay", "last", "--to", "URL", "--find-fault"),
+    ("replay", "last", "--to", "URL", "--find-fault", "--json"),
     ("captures",),
     ("captures", "--json"),
     ("show", "last"),

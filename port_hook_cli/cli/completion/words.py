@@ -247,6 +247,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--org',), 'NAME', False, (), 'The organization to use, of `login` or ~/.port/config.yaml.'),
             (('--timestamp-unit',), 's|ms', False, ('s', 'ms'), 'The unit of the timestamp: seconds, as documented, or milliseconds.'),
             (('--as-captured',), '', False, (), 'Send body, timestamp and signature as captured; needs no secret.'),
+            (('--find-fault',), '', False, (), 'Find out why the handler refuses a valid request: sign it in the wrong ways that handlers use, until the handler accepts one.'),
             (('--times',), 'N', False, (), 'Send each source N times, 1,000,000 requests in total at most.'),
             (('--concurrency',), 'N', False, (), 'Send N requests at once.'),
             (('--rate',), 'N/s', False, (), 'Send at most N requests a second (N/s) or a minute (N/m), evenly spaced.'),

@@ -1,0 +1,178 @@
+"""`replay --find-fault`: what is sent, printed and saved, and the exit codes."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.invocations.models import Status
+from tests.conftest import Run
+from tests.documentation import ROOT
+from tests.factories import RUN_ID, SECRET, a_body, an_exchange, an_invocation
+from tests.servers import application, handler
+from tests.stores import keep, kept
+
+ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
+REFUSED, DONE = 401, 200
+
+
+@contextmanager
+def of_bodies_in_hex(key: str = SECRET.reveal(), received: list[bytes] | None = None) -> Iterator[str]:
+    """Run a handler that expects the MAC of the body in hex."""
+
+    async def respond(request: web.Request) -> web.Response:
+        body = await request.read()
+        if received is not None:
+            received.append(body)
+        expected = hmac.digest(key.encode(), body, "sha256").hex()
+        return web.Response(status=DONE if request.headers["x-port-signature"] == expected else REFUSED)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", respond)
+    with application(app) as url:
+        yield url
+
+
+def test_mistake_is_named_with_its_fix(run: Run, folder: Path) -> None:
+    (folder / "payload.json").write_bytes(a_body())
+    with of_bodies_in_hex() as url:
+        result = run("replay", "payload.json", "--to", url, "--find-fault", env=ENV)
+    first, fix, *_ = result.out.splitlines()
+    assert result.code == ExitCode.FAILED
+    assert first == "The handler signs the body without the timestamp, in hex."
+    assert fix.startswith("  fix: Sign timestamp + '.' + raw body")
+    assert "body-hex: 200" in result.out
+    assert f"Sending at most 33 requests to {url}" in result.err
+    assert "may start real work" in result.err
+    assert SECRET.reveal() not in result.out + result.err
+
+
+def test_deciding_requests_are_saved_when_the_source_is_in_the_store(run: Run, folder: Path) -> None:
+    body = a_body()
+    keep(folder, an_exchange(an_invocation(body, id="aa0000000001")))
+    with of_bodies_in_hex() as url:
+        (record,) = run("replay", "last", "--to", url, "--find-fault", "--json", env=ENV).records
+    replays = {each.invocation.id: each for each in kept(folder) if each.invocation.replay_of == "aa0000000001"}
+    requests = record["requests"]
+    assert (record["kind"], record["way"], record["run_id"]) == ("wrong-way", "body-hex", RUN_ID)
+    assert [(each["what"], each["status"]) for each in requests] == [
+        ("forged", REFUSED), ("valid", REFUSED), ("body-hex", DONE), ("forged", REFUSED),
+    ]  # fmt: skip
+    assert {each["capture"] for each in requests} == replays.keys()
+    assert record["sent"] > len(requests)
+    assert replays[requests[1]["capture"]].verdict.status is Status.VALID
+    assert run("show", requests[2]["capture"], env=ENV).code == ExitCode.OK
+
+
+def test_edited_body_is_searched(run: Run, folder: Path) -> None:
+    (folder / "payload.json").write_text('{"cpu":1}')
+    received: list[bytes] = []
+    with of_bodies_in_hex(received=received) as url:
+        result = run("replay", "payload.json", "--to", url, "--find-fault", "--set", "cpu=64", env=ENV)
+    assert "in hex" in result.out
+    assert set(received) == {b'{"cpu":64}'}
+
+
+def test_secret_of_the_other_place_is_named_without_showing_it(run: Run, folder: Path) -> None:
+    (folder / ".env").write_text("PORT_CLIENT_SECRET=the-secret-of-last-year\n")
+    (folder / ".env").chmod(0o600)
+    (folder / "payload.json").write_text('{"cpu":1}')
+
+    async def respond(request: web.Request) -> web.Response:
+        signed = request.headers["x-port-timestamp"].encode() + b"." + await request.read()
+        wanted = hmac.digest(b"the-secret-of-last-year", signed, "sha256")
+        from base64 import b64encode
+
+        is_signed = request.headers["x-port-signature"] == f"v1,{b64encode(wanted).decode()}"
+        return web.Response(status=DONE if is_signed else REFUSED)
+
+    app = web.Application()
+    app.router.add_post("/", respond)
+    with application(app) as url:
+        result = run("replay", "payload.json", "--to", url, "--find-fault", env=ENV)
+    assert "The handler uses another client secret from ./.env." in result.out
+    assert "last-year" not in result.out + result.err
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "words"),
+    [
+        (b"HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n", ExitCode.FAILED, "tried: plain, milliseconds, body-hex"),
+        (b"HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n", ExitCode.FAILED, "the path or the method is wrong"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", ExitCode.FAILED, "it also accepts a wrong secret"),
+    ],
+)
+def test_search_that_names_no_way_says_why(run: Run, folder: Path, answer: bytes, code: ExitCode, words: str) -> None:
+    (folder / "payload.json").write_text('{"url":"/"}')
+    with handler(answer) as target:
+        result = run("replay", "payload.json", "--to", target.url, "--find-fault", env=ENV)
+    assert (result.code, words in result.out) == (code, True)
+
+
+def test_valid_request_that_the_handler_accepts_exits_0(run: Run, folder: Path) -> None:
+    (folder / "payload.json").write_bytes(a_body())
+
+    async def respond(request: web.Request) -> web.Response:
+        from port_hook_cli import verify
+
+        verdict = verify(request.headers, await request.read(), SECRET.reveal())
+        return web.Response(status=DONE if verdict.status is Status.VALID else REFUSED)
+
+    app = web.Application()
+    app.router.add_post("/", respond)
+    with application(app) as url:
+        result = run("replay", "payload.json", "--to", url, "--find-fault", env=ENV)
+    assert result.code == ExitCode.OK
+    assert result.out.startswith("The handler accepts a valid request")
+    assert "2 requests sent." in result.out
+
+
+def test_unreachable_handler_exits_6(run: Run, folder: Path) -> None:
+    (folder / "payload.json").write_bytes(a_body())
+    with handler() as gone:
+        url = gone.url
+    result = run("replay", "payload.json", "--to", url, "--find-fault", env=ENV)
+    assert result.code == ExitCode.TARGET
+    assert "did not respond to a valid request" in result.out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--times", "2"),
+        ("--as-captured",),
+        ("--dry-run",),
+        ("--compare",),
+        ("--concurrency", "2"),
+        ("--rate", "3"),
+        ("--timestamp-unit", "ms"),
+        ("--expect-status", "200"),
+        ("other.json",),
+    ],
+)
+def test_option_that_contradicts_a_search_is_refused(run: Run, folder: Path, options: tuple[str, ...]) -> None:
+    (folder / "payload.json").write_bytes(a_body())
+    result = run("replay", "payload.json", "--to", "1", "--find-fault", *options, env=ENV)
+    assert result.code == ExitCode.USAGE
+    assert "--find-fault" in result.err
+
+
+def test_search_of_failed_captures_is_refused(run: Run) -> None:
+    assert run("replay", "--failed", "--find-fault", env=ENV).code == ExitCode.USAGE
+
+
+def test_page_lists_every_wrong_way() -> None:
+    from port_hook_cli.check.wrong_ways import SigningKeys, wrong_ways
+
+    page = (ROOT / "docs" / "how-to" / "debug-a-bad-signature.md").read_text("utf-8")
+    keys = SigningKeys(SECRET, client_id="an-id", other=SECRET)
+    listed = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| `")]
+    assert {way.slug: way.sentence for way in wrong_ways(keys)}.items() <= {
+        slug.strip(" `"): sentence.strip() for slug, sentence in listed
+    }.items()
