@@ -54,7 +54,7 @@ class FaultKind(StrEnum):
     """The handler accepts the signature, and fails later."""
     WRONG_WAY = "wrong-way"
     REWRITES = "rewrites"
-    """The handler writes the body again before it verifies it."""
+    """The handler serializes the parsed body before it verifies the signature."""
     NOT_FOUND = "not-found"
 
 
@@ -84,9 +84,10 @@ class FoundFault:
     """The result of a search.
 
     `sentence` says what the handler does, and `fix` what to change, "" if nothing is known. `way` is the way in which
-    the handler expects requests to be signed. With `rewrites_too`, it makes a second mistake: it writes the body again
-    before it verifies it. `sent` is the number of requests, and `tried` has the slugs of all ways that were tried.
-    `requests` are the requests that decide, such as the accepted request and the same request with another secret.
+    the handler expects requests to be signed. `rewrites_too` is a second mistake: the handler also serializes the
+    parsed body before it verifies the signature. `sent` is the number of requests, and `tried` has the slugs of all
+    ways that were tried. `requests` are the requests that decide, such as the accepted request and the same request
+    with another secret.
     """
 
     kind: FaultKind
@@ -218,9 +219,9 @@ class _Run:
         return self._named(way, rewrites_too=rewrites_too)
 
     async def _first_accepted(self, view: _View) -> WrongWay | None:
-        """Return the first way that the handler accepts. A way that it accepts with an error counts if no other does.
+        """Return the first way that the handler accepts.
 
-        Such an error can be about the timestamp, so the way is tried with milliseconds first.
+        If it responds to the way with an error, the error can be about the timestamp, so milliseconds are tried too.
         """
         ways = self._distinct(wrong_ways(self._search.keys), view)
         for way in ways:
@@ -242,7 +243,7 @@ class _Run:
                 return self._named(way)
         return self._found(
             FaultKind.REWRITES,
-            f"The handler writes the body again before it verifies it, and writes {feature} differently from Port.",
+            f"The handler serializes the body again before it verifies it, and writes {feature} differently from Port.",
             RAW_BODY,
         )
 
@@ -327,7 +328,7 @@ class _Run:
         kind = FaultKind.REWRITES if way.rewrites else FaultKind.WRONG_WAY
         sentence, fix = f"The handler {way.sentence}.", way.fix
         if rewrites_too:
-            sentence += " It also writes the body again before it verifies it."
+            sentence += " It also serializes the body again before it verifies it."
             fix += f" {RAW_BODY}"
         return self._found(kind, sentence, fix, way=way, rewrites_too=rewrites_too)
 

@@ -1,7 +1,7 @@
 """The plain form of a body, which every serializer writes in the same way, and the steps from it to the body. Pure.
 
-A handler that parses the body and writes it again before it verifies the signature refuses only bodies in which its
-serializer differs from Port's. The plain form has none of these differences: no text beyond ASCII, no characters that
+A handler that parses the body and serializes it again before it verifies the signature refuses only bodies for which
+its serializer differs from Port's. The plain form has none of these differences: no non-ASCII text, no characters that
 some serializers escape, no unusual numbers, no empty objects, sorted keys, and no white space.
 """
 
@@ -29,9 +29,9 @@ _invisible = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u2029]").sub
 
 
 class BodyFeature(StrEnum):
-    """What serializers write in different ways. The value continues "The handler writes … differently from Port"."""
+    """What serializers write in different ways. The value continues "its serializer writes … differently"."""
 
-    TEXT = "text beyond ASCII"
+    TEXT = "non-ASCII text"
     PUNCTUATION = "one of the characters / < > & ' +"
     INVISIBLE = "control characters, or U+2028 and U+2029,"
     NUMBERS = "numbers such as 1e-7, 1e+21 or 0.00001"

@@ -23,7 +23,7 @@ RAW_BODY = (
     "Verify the raw body, before it is parsed: `await request.body()` in FastAPI, `request.get_data()` in Flask, "
     "`express.raw({type: 'application/json'})` in Express."
 )
-"""The fix for a handler that writes the body again before it verifies it."""
+"""The fix for a handler that serializes the parsed body before it verifies the signature."""
 
 MILLISECONDS = "milliseconds"
 """The slug of the most frequent way. With a dash and another slug behind it, both mistakes are made together."""
@@ -76,7 +76,7 @@ _Scheme: TypeAlias = Callable[[_Signed], str]
 """Returns the value of `x-port-signature`."""
 
 _Rewriting: TypeAlias = Callable[[bytes], bytes]
-"""Returns a body as a handler writes it before it verifies it."""
+"""Returns a body in the form that a handler verifies."""
 
 
 def _base64(digest: bytes) -> str:
@@ -96,7 +96,7 @@ class WrongWay:
     """One way to sign wrongly.
 
     `sentence` continues "The handler …", and `fix` says what to change in the handler. With `rewrites`, the handler
-    signs the body as it writes it again.
+    serializes the parsed body, and verifies that text.
     """
 
     slug: str
@@ -109,7 +109,7 @@ class WrongWay:
 
     @property
     def rewrites(self) -> bool:
-        """Whether the handler writes the body again, and nothing else is wrong."""
+        """Whether the handler serializes the parsed body, and nothing else is wrong."""
         is_port = self.scheme is _as_port_signs and self.unit is TimestampUnit.SECONDS
         return is_port and self.rewriting is not _as_it_is
 
@@ -208,10 +208,10 @@ _FREQUENT = 6
 _ROWS = (
     _Row(MILLISECONDS, "reads the timestamp as milliseconds", _SECONDS, unit=_MS),
     _body_only("body-hex", "in hex", lambda signed: signed.sha256(signed.body).hex()),
-    _Row("json-dumps", "verifies the body as `json.dumps` writes it, with spaces", RAW_BODY, rewriting=_dumps),
+    _Row("json-dumps", "verifies `json.dumps(body)` instead of the raw body", RAW_BODY, rewriting=_dumps),
     _Row(
         f"{MILLISECONDS}-json-dumps",
-        "reads the timestamp as milliseconds, and verifies the body as `json.dumps` writes it, with spaces",
+        "reads the timestamp as milliseconds, and verifies `json.dumps(body)` instead of the raw body",
         f"{_SECONDS} {RAW_BODY}",
         rewriting=_dumps,
         unit=_MS,
@@ -233,7 +233,7 @@ _ROWS = (
     ),
     _Row(
         "body-hex-json-dumps",
-        "signs the body without the timestamp, in hex, as `json.dumps` writes it, with spaces",
+        "signs `json.dumps(body)` without the timestamp, in hex",
         f"{_AS_PORT} {RAW_BODY}",
         lambda signed: signed.sha256(signed.body).hex(),
         _dumps,
@@ -245,22 +245,27 @@ _ROWS = (
         lambda signed: signed.sha256(signed.body).hex(),
         unit=_MS,
     ),
-    _Row("json-stringify", "verifies the body as `JSON.stringify` writes it", RAW_BODY, rewriting=_serialized("js")),
+    _Row(
+        "json-stringify",
+        "verifies `JSON.stringify(body)` instead of the raw body",
+        RAW_BODY,
+        rewriting=_serialized("js"),
+    ),
     _Row(
         "json-dumps-compact",
-        "verifies the body as `json.dumps(…, separators=(',', ':'))` writes it, in ASCII",
+        "verifies `json.dumps(body, separators=(',', ':'))` instead of the raw body",
         RAW_BODY,
         rewriting=_serialized("python-compact"),
     ),
     _Row(
         "json-dumps-compact-unescaped",
-        "verifies the body as `json.dumps(…, separators=(',', ':'), ensure_ascii=False)` writes it",
+        "verifies `json.dumps(body, separators=(',', ':'), ensure_ascii=False)` instead of the raw body",
         RAW_BODY,
         rewriting=_serialized("python-compact-unescaped"),
     ),
     _Row(
         "json-dumps-unescaped",
-        "verifies the body as `json.dumps(…, ensure_ascii=False)` writes it, with spaces",
+        "verifies `json.dumps(body, ensure_ascii=False)` instead of the raw body",
         RAW_BODY,
         rewriting=_serialized("python-unescaped"),
     ),

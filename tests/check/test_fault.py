@@ -176,7 +176,7 @@ async def test_second_mistake_in_the_serialization_is_named_too(slug: str, per_s
     key = b"another-secret" if per_s == 1 else SECRET.encode()
     found = await search(lambda headers, body: as_port(headers, compact_ascii(body), key=key, per_s=per_s))
     assert (found.way and found.way.slug, found.rewrites_too) == (slug, True)
-    assert "It also writes the body again" in found.sentence
+    assert "It also serializes the body again" in found.sentence
     assert "raw body" in found.fix
 
 
@@ -253,7 +253,7 @@ def go(body: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("document", "write", "words"),
     [
-        ({"a": "ë", "b": "/"}, lambda body: body.replace("ë".encode(), b"\\u00EB"), "text beyond ASCII"),
+        ({"a": "ë", "b": "/"}, lambda body: body.replace("ë".encode(), b"\\u00EB"), "non-ASCII text"),
         ({"a": "ë", "b": "/", "c": 1e-7}, lambda body: body.replace(b"/", b"\\/"), "the characters / < > & ' +"),
         ({"a": "ë", "b": "/", "c": "<"}, go, "the characters / < > & ' +"),
         ({"a": "ë/\u2028", "b": {}}, lambda body: body.replace("\u2028".encode(), b"\\u2028"), "U+2028"),

@@ -163,11 +163,8 @@ def test_settings_page_lists_every_environment_variable() -> None:
 
 
 def test_bad_signature_page_names_only_existing_causes() -> None:
-    page = (
-        (DOCS / "how-to" / "debug-a-bad-signature.md")
-        .read_text("utf-8")
-        .partition("## Find the mistake in your handler")[0]
-    )
+    whole = (DOCS / "how-to" / "debug-a-bad-signature.md").read_text("utf-8")
+    page = whole.partition("## Find the mistake in your handler")[0]
     slugs = {
         slug for row in re.findall(r"^\| (`[^|]+) \|", page, re.MULTILINE) for slug in re.findall("`([^`]+)`", row)
     }
