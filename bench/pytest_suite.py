@@ -31,6 +31,7 @@ ACTION: dict[str, Any] = {
         "url": "http://127.0.0.1/",
         "headers": {"x-by": "{{ .trigger.by.user.email }}"},
         "body": {
+            "action": "create_vm",
             "context": {"runId": "{{ .run.id }}", "at": "{{ .trigger.at }}"},
             "payload": {"properties": "{{ .inputs }}"},
         },

@@ -122,15 +122,11 @@ class Webhook(BaseHTTPRequestHandler):
             payload = None
         match payload:
             case {"action": "create_vm", "context": {"runId": str(run_id)}, "payload": {"properties": dict(inputs)}}:
-                return self._accept(run_id, inputs)
+                if is_first_delivery(run_id):
+                    threading.Thread(target=do_run, args=(run_id, inputs)).start()
+                return self._respond(202, {"accepted": run_id})
             case _:
                 return self._respond(422, {"error": "this backend takes create_vm, in Port's default shape"})
-
-    def _accept(self, run_id: str, inputs: dict[str, Any]) -> None:
-        if not is_first_delivery(run_id):
-            return self._respond(200, {"accepted before": run_id})
-        threading.Thread(target=do_run, args=(run_id, inputs)).start()
-        return self._respond(202, {"accepted": run_id})
 
     def _header(self, name: str) -> str:
         return ",".join(self.headers.get_all(name, []))  # several values never match
@@ -144,6 +140,12 @@ class Webhook(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
+class Server(ThreadingHTTPServer):
+    """Serves each request in a thread."""
+
+    request_queue_size = 100  # with the default, 5, some of 20 requests at the same time are refused
+
+
 def main() -> None:
     """Serve until Ctrl-C. Exit with code 2 and a message on stderr if the server cannot start."""
     parser = argparse.ArgumentParser(description="A backend for Port's self-service actions, on this machine.")
@@ -152,7 +154,7 @@ def main() -> None:
     if missing := [name for name in ("PORT_CLIENT_ID", "PORT_CLIENT_SECRET") if not os.environ.get(name)]:
         parser.error(f"set {' and '.join(missing)}, for instance: set -a; . ./.env; set +a")
     try:
-        server = ThreadingHTTPServer(("127.0.0.1", port), Webhook)
+        server = Server(("127.0.0.1", port), Webhook)
     except (OSError, OverflowError) as problem:
         parser.error(f"port {port}: {problem}")
     print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)

@@ -78,8 +78,8 @@ app.post("/port/create-vm", express.raw({ type: () => true, limit: "1mb" }), (re
   const invocation = readInvocation(req.body);
   if (!invocation) return res.status(422).json({ error: "the body does not match the template in create_vm.yaml" });
   const { runId, vm } = invocation;
-  if (!isFirstDelivery(runId)) return res.status(200).json({ "accepted before": runId });
   res.status(202).json({ accepted: runId });
+  if (!isFirstDelivery(runId)) return;
   createVm(runId, vm).catch((problem) => console.error(`${runId} could not be reported: ${problem.message}`));
 });
 const server = app.listen(Number(process.argv[2] ?? 8000), "127.0.0.1", () =>

@@ -16,7 +16,7 @@ from collections import OrderedDict
 from typing import Annotated, Any
 
 import httpx
-from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Request, Response
+from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Request
 from pydantic import BaseModel, ValidationError
 
 TOLERANCE_S = 300
@@ -78,13 +78,11 @@ async def signed_by_port(request: Request) -> Invocation:
 
 @app.post("/port/create-vm", status_code=202)
 async def accept(
-    invocation: Annotated[Invocation, Depends(signed_by_port)], background: BackgroundTasks, response: Response
+    invocation: Annotated[Invocation, Depends(signed_by_port)], background: BackgroundTasks
 ) -> dict[str, str]:
     """Accept the run; the work begins after the response."""
-    if not is_first_delivery(invocation.runId):
-        response.status_code = 200
-        return {"accepted before": invocation.runId}
-    background.add_task(create_vm, invocation.runId, invocation.vm)
+    if is_first_delivery(invocation.runId):
+        background.add_task(create_vm, invocation.runId, invocation.vm)
     return {"accepted": invocation.runId}
 
 

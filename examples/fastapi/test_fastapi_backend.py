@@ -48,7 +48,7 @@ def test_a_run_that_is_delivered_twice_is_done_once(
     port_hook: PortHook, port_sandbox: PortSandbox, client: TestClient
 ) -> None:
     request = port_hook.request("create_vm.yaml", {"title": "dev-env"})
-    assert [send(client, request), send(client, request)] == [202, 200]
+    assert [send(client, request), send(client, request)] == [202, 202]
     assert port_sandbox.wait_for_end(request.run_id).logs == ("creating dev-env with 2 CPUs",)
 
 
@@ -69,3 +69,11 @@ def test_the_run_fails_when_an_input_is_invalid(
 def test_a_body_of_another_template_is_refused(port_hook: PortHook, client: TestClient, payload: object) -> None:
     headers, body = port_hook.sign(payload)
     assert client.post("/port/create-vm", headers=headers, content=body).status_code == 422
+
+
+def test_every_request_is_refused_without_a_secret(
+    port_hook: PortHook, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers, body = port_hook.sign({"runId": "r_0123456789abcdef", "vm": {}})
+    monkeypatch.delenv("PORT_CLIENT_SECRET")
+    assert client.post("/port/create-vm", headers=headers, content=body).status_code == 401

@@ -63,9 +63,8 @@ def accept() -> tuple[dict[str, str], int]:
         invocation = None
     match invocation:
         case {"runId": str(run_id), "vm": dict(vm)}:
-            if not is_first_delivery(run_id):
-                return {"accepted before": run_id}, 200
-            threading.Thread(target=create_vm, args=(run_id, vm)).start()
+            if is_first_delivery(run_id):
+                threading.Thread(target=create_vm, args=(run_id, vm)).start()
             return {"accepted": run_id}, 202
         case _:
             return {"error": "The body does not match the template in create_vm.yaml."}, 422

@@ -89,9 +89,8 @@ def accept() -> tuple[dict[str, str], int]:
         invocation = None
     match invocation:
         case {"runId": str(run_id), "bucket": dict(inputs)}:
-            if not is_first_delivery(run_id):
-                return {"accepted before": run_id}, 200
-            threading.Thread(target=work, args=(run_id, inputs)).start()
+            if is_first_delivery(run_id):
+                threading.Thread(target=work, args=(run_id, inputs)).start()
             return {"accepted": run_id}, 202
         case _:
             return {"error": "The body does not match the template in action.json."}, 422

@@ -141,9 +141,11 @@ def test_the_run_fails_when_an_input_is_missing(port_hook: PortHook, port_sandbo
     assert ended.summary.startswith("The bucket invoices is not ready. Bucket.__init__() missing 2 required")
 
 
-def test_a_run_that_is_delivered_twice_is_done_once(port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+def test_a_run_that_is_delivered_twice_is_done_once(port_hook: PortHook, port_sandbox: PortSandbox, url: str) -> None:
     request = port_hook.request("action.json", {"name": "twice"})
     client = app.test_client()
     responses = [client.post(request.path, headers=dict(request.headers), data=request.body) for _ in range(2)]
-    assert [response.status_code for response in responses] == [202, 200]
-    assert port_sandbox.wait_for_end(request.run_id).status == "SUCCESS"
+    assert [response.status_code for response in responses] == [202, 202]
+    port_hook.invoke("action.json", {"name": "another"}, to=url)
+    run = port_sandbox.wait_for_end(request.run_id)
+    assert (run.status, len(run.logs)) == ("SUCCESS", 2)

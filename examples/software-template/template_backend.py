@@ -97,9 +97,8 @@ def accept() -> tuple[dict[str, str], int]:
         invocation = None
     match invocation:
         case {"runId": str(run_id), "service": dict(inputs), "requestedBy": requested_by}:
-            if not is_first_delivery(run_id):
-                return {"accepted before": run_id}, 200
-            threading.Thread(target=work, args=(run_id, inputs, str(requested_by))).start()
+            if is_first_delivery(run_id):
+                threading.Thread(target=work, args=(run_id, inputs, str(requested_by))).start()
             return {"accepted": run_id}, 202
         case _:
             return {"error": "The body does not match the template in action.json."}, 422

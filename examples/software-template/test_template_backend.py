@@ -145,9 +145,11 @@ def test_a_body_of_another_template_is_refused(port_hook: PortHook) -> None:
     assert app.test_client().post("/port/create-service", headers=headers, data=body).status_code == 422
 
 
-def test_a_run_that_is_delivered_twice_is_done_once(port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+def test_a_run_that_is_delivered_twice_is_done_once(port_hook: PortHook, port_sandbox: PortSandbox, url: str) -> None:
     request = port_hook.request("action.json", {"name": "billing", "description": "Bills customers"})
     client = app.test_client()
     responses = [client.post(request.path, headers=dict(request.headers), data=request.body) for _ in range(2)]
-    assert [response.status_code for response in responses] == [202, 200]
-    assert port_sandbox.wait_for_end(request.run_id).status == "SUCCESS"
+    assert [response.status_code for response in responses] == [202, 202]
+    port_hook.invoke("action.json", {"name": "cart", "description": "Sells"}, to=url)
+    run = port_sandbox.wait_for_end(request.run_id)
+    assert (run.status, len(run.logs)) == ("SUCCESS", 2)

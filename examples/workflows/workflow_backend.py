@@ -101,17 +101,13 @@ class Webhook(BaseHTTPRequestHandler):
             request = None
         match request:  # the body says which node it is: behind a listener, the nodes may have the same URL
             case {"nodeRunId": str(node_run_id), "service": str(service)}:
-                return self._accept(node_run_id, service)
+                if is_first_delivery(node_run_id):
+                    threading.Thread(target=deploy, args=(node_run_id, service)).start()
+                return self._respond(202, {"accepted": node_run_id})
             case {"service": _, "version": version}:
                 return self._respond(200, {"ready": version != "0.0", "build": 7})
             case _:
                 return self._respond(422, {"error": "not a node of deploy_service.json"})
-
-    def _accept(self, node_run_id: str, service: str) -> None:
-        if not is_first_delivery(node_run_id):
-            return self._respond(200, {"accepted before": node_run_id})
-        threading.Thread(target=deploy, args=(node_run_id, service)).start()
-        return self._respond(202, {"accepted": node_run_id})
 
     def _header(self, name: str) -> str:
         return ",".join(self.headers.get_all(name, []))  # several values never match
@@ -128,9 +124,15 @@ class Webhook(BaseHTTPRequestHandler):
         """Print no line for each request."""
 
 
+class Server(ThreadingHTTPServer):
+    """Serves each request in a thread."""
+
+    request_queue_size = 100  # with the default, 5, some of 20 requests at the same time are refused
+
+
 if __name__ == "__main__":
     if not os.environ.get("PORT_CLIENT_SECRET"):
         sys.exit("error: set PORT_CLIENT_SECRET, for instance: set -a; . ./.env; set +a")
-    with ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Webhook) as server:
+    with Server(("127.0.0.1", int(sys.argv[1])), Webhook) as server:
         print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
         server.serve_forever()

@@ -17,13 +17,13 @@ ROOT = Path(__file__).parents[2]
 # Where `make bench` installs Express; nothing is installed for a test.
 PREPARED = ROOT / ".bench" / "express" / "node_modules"
 SUITES = {
-    "aws-lambda": 3,
-    "express": 3,
-    "fastapi": 3,
-    "flask": 4,
-    "s3-bucket": 10,
-    "software-template": 11,
-    "workflows": 4,
+    "aws-lambda": 8,
+    "express": 9,
+    "fastapi": 10,
+    "flask": 7,
+    "s3-bucket": 12,
+    "software-template": 12,
+    "workflows": 9,
 }
 # `make test` runs one suite in each language.
 ALWAYS = {"express", "workflows"}
