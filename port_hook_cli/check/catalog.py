@@ -503,7 +503,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected="COMPLETED with a result",
         why="The workflow does not go on before the node run is COMPLETED, and its result chooses the way.",
         fix='Send {"status": "COMPLETED", "result": "SUCCESS"} with PATCH /v1/workflows/nodes/runs/ID.',
-        only="workflow nodes",
+        only="asynchronous workflow nodes",
     ),
 )
 

@@ -151,7 +151,7 @@ def applicable(subject: Subject, *, starts_handler: bool) -> frozenset[str]:
         "secret-unset": not starts_handler,
         "unknown-action": subject.of_unknown_action() is None,
         "sync-status": not subject.synchronized,
-        "node-result": not subject.is_node,
+        "node-result": not subject.is_node or subject.synchronized,
         **dict.fromkeys(("terminal", "failure-reported"), subject.synchronized),
         **dict.fromkeys(("once", "after-work"), subject.synchronized),
         **({"terminal": True} if subject.is_node else {}),

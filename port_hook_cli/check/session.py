@@ -126,7 +126,14 @@ class CheckSession:
         if not self.command:
             async with _running_sandbox(self.access) as watch:
                 settings = self.access.settings
-                yield PortSide(settings.require_secret(), settings.client_id, watch)
+                other = settings.other_secret
+                yield PortSide(
+                    settings.require_secret(),
+                    settings.client_id,
+                    watch,
+                    other.secret if other else None,
+                    other.place if other else "",
+                )
             return
         from port_hook_cli.sandbox import Sandbox
 
