@@ -18,11 +18,13 @@ from port_hook_cli.check.probing import CheckMeans
 from port_hook_cli.check.sources import SubjectSource, refuse_other_machine
 from port_hook_cli.check.subject import Subject
 from port_hook_cli.check.watching import SandboxWatch
+from port_hook_cli.errors import TargetError
 from port_hook_cli.invocations.targets import is_on_this_machine
-from port_hook_cli.listener.handler_check import handler_address
+from port_hook_cli.listener.handler_check import connection_problem, handler_address
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.safe import printable
 
 if TYPE_CHECKING:
     from port_hook_cli.replay.sending import Keep
@@ -70,7 +72,8 @@ class CheckSession:
         """Check the handler and return what was found. Its process and the sandbox have ended then.
 
         `on_begin` is awaited before the first request. Raises what it raises, and UsageError, StoreError,
-        SettingsError, RenderError and PortApiError for the request; NotReadyError for the command.
+        SettingsError, RenderError and PortApiError for the request, NotReadyError for the command, and TargetError if
+        nothing listens there.
         """
         async with AsyncExitStack() as stack:
             side = await stack.enter_async_context(self._port_side())
@@ -84,6 +87,8 @@ class CheckSession:
                     side.watch is not None,
                 )
             )
+            if not starts:
+                await _require_handler(found.subject.url)
             means = await self._means(stack, side, found.subject)
             return await check(found.subject, means, self.plan, on_finding, original=found.original)
 
@@ -150,6 +155,15 @@ class CheckSession:
                     found.secret_place,
                     _environ_of(sandbox),
                 )
+
+
+async def _require_handler(url: str) -> None:
+    """Raise TargetError if nothing accepts connections at a URL."""
+    if problem := await connection_problem(*handler_address(url)):
+        raise TargetError(
+            f"Nothing listens on {printable(url)}: {problem}.",
+            hint="Start your handler, or add the command that starts it, such as `-- python app.py`.",
+        )
 
 
 class PortSide(NamedTuple):

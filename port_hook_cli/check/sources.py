@@ -11,7 +11,7 @@ from port_hook_cli.actions.action import PortAction, read_action
 from port_hook_cli.actions.sample_inputs import sample_inputs
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.captures.documents.exchange_fields import LAST
-from port_hook_cli.check.subject import Subject, subject_of
+from port_hook_cli.check.subject import Subject, is_probe, subject_of
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Invocation, Status
@@ -77,6 +77,8 @@ class SubjectSource:
             newest = self._newest_valid()
             if newest is not None:
                 return newest
+            if self.target.to is None and not self.target.to_its_url:
+                raise _missing_target()
             self.say(note("no capture with a valid signature was found, so the sample action create_vm is used"))
             return await self.of_action(create_vm_action(), secret)
         if not _names_a_capture(name) and (definition := await self._definition(name)) is not None:
@@ -108,7 +110,7 @@ class SubjectSource:
             return None
         wanted = StoreFilter(status=Status.VALID, originals=True)
         captures = self.finder.store().select(wanted, limit=_MOST_LOOKED_AT)
-        newest = next((each for each in captures if not each.is_message), None)
+        newest = next((each for each in captures if not each.is_message and not is_probe(each.invocation)), None)
         if newest is None:
             return None
         self.say(note(f"checking with the capture {newest.invocation.id}, the newest with a valid signature"))
@@ -124,7 +126,7 @@ class SubjectSource:
             last_target = self.finder.last_target() if found.is_stored else None
             to = default_target(found.exchange, last_target) if found.is_stored else None
         if to is None:
-            raise UsageError("Missing option --to: where is the handler?", hint="Name it, such as --to 8000.")
+            raise _missing_target()
         signer = Signer(Secret("unused"))  # the body and the header fields are prepared, and signed later
         ready = Rewriter(signer=signer, now=self.runtime.now, new_id=self.runtime.new_id).prepare(source, to)
         for each in ready.notes:
@@ -159,7 +161,8 @@ class SubjectSource:
             )
         for each in made.remarks:
             self.say(each)
-        url = self.target.url_for(action.identifier, made.request.url)
+        # An URL on another machine is refused later: see `refuse_other_machine`.
+        url = replace(self.target, to_its_url=True).url_for(action.identifier, made.request.url)
         return FoundSubject(_rendered(action.identifier, made.request, url, document))
 
     async def _of_node(self, found: FoundWorkflow, secret: Callable[[], Secret]) -> FoundSubject:
@@ -195,7 +198,7 @@ class _NodeRequest:
             access=source.access,
             recipient=self,
             signer=lambda: None,
-            target=source.target,
+            target=replace(source.target, to_its_url=True),  # nothing is sent
         )
         await walk_workflow(start, outside, invoker, self._keep)
         if self._step is None:
@@ -211,6 +214,10 @@ class _NodeRequest:
 
         if isinstance(event, Step) and event.request is not None and event.is_begun:
             self._step = event
+
+
+def _missing_target() -> UsageError:
+    return UsageError("Missing option --to: where is the handler?", hint="Name it, such as --to 8000.")
 
 
 def _only_webhook(found: FoundWorkflow) -> str:
