@@ -75,13 +75,14 @@ async def check(
         exam.leave(str(reason))
     finally:
         exam.prober.close()
+        exam.hold_output()
     findings = (*exam.report(), *_not_applicable(plan, slugs))
     order = list(BY_SLUG)
     return CheckReport(
         findings=tuple(sorted(findings, key=lambda finding: order.index(finding.check.slug))),
         duration_s=asyncio.get_running_loop().time() - began,
         sent=exam.prober.sent,
-        output=b"" if means.backend is None else means.backend.output(),
+        output=exam.output or b"",
     )
 
 
@@ -98,6 +99,7 @@ async def _examine(exam: HandlerExam) -> None:
     if exam.baseline is not None:
         await check_broken_requests(exam)
     await check_survival(exam)
+    exam.hold_output()  # before what the handler says without its secret
     if exam.baseline is not None:
         await check_unset_secret(exam)
     else:

@@ -26,7 +26,8 @@ class HandlerExam:
     `work_status` is the status of a valid request that the handler verified, although its work failed. `effects` counts
     what the handler did in the sandbox for the baseline, and `duration_s` is how long that took. With
     `is_alone`, the effects include what the handler did without naming a run, because no other request was sent
-    meanwhile. With `is_strict`, the handler refuses fields that it does not know.
+    meanwhile. With `is_strict`, the handler refuses fields that it does not know. `output` is what its process has
+    written.
     """
 
     prober: Prober
@@ -42,6 +43,7 @@ class HandlerExam:
     has_ended: bool = False
     is_alone: bool = False
     duration_s: float = 0.0
+    output: bytes | None = None
     findings: dict[str, CheckFinding] = field(default_factory=dict)
     _saved_original: str | None = None
 
@@ -121,6 +123,12 @@ class HandlerExam:
             self.passes(slug, probe.outcome)
         else:
             await self.fails(slug, probe.seen, [probe])
+
+    def hold_output(self) -> None:
+        """Hold what the process of the handler has written, unless an earlier call did."""
+        backend = self.prober.means.backend
+        if backend is not None and self.output is None:
+            self.output = backend.output()
 
     def leave(self, reason: str) -> None:
         """Settle every other check: it cannot tell, because the examination ends here."""
