@@ -74,11 +74,12 @@ def find_failed(captures: CaptureStore, since_s: float | None) -> FailedSources:
 class ReplayKeeper:
     """Adds replays with their outcomes to a store, which it opens when it first saves. Close it after use.
 
-    After a failure, it stops saving and does not report the failure again.
+    With `creates`, it creates a store that does not exist. After a failure, it stops saving and does not report the
+    failure again.
     """
 
-    def __init__(self, store: Path, secret: Secret | None) -> None:
-        self._path, self._secret = store, secret
+    def __init__(self, store: Path, secret: Secret | None, *, creates: bool = False) -> None:
+        self._path, self._secret, self._creates = store, secret, creates
         self._store = LateStore(self._open)
         self.close = self._store.close
         self._is_broken = False
@@ -100,7 +101,9 @@ class ReplayKeeper:
     def _open(self) -> CaptureStore:
         from port_hook_cli.captures.store.capture_store import open_store
 
-        return open_store(self._path, self._path.parent, max_captures=_NO_LIMIT, max_size=_NO_LIMIT)
+        return open_store(
+            self._path, self._path.parent, create=self._creates, max_captures=_NO_LIMIT, max_size=_NO_LIMIT
+        )
 
 
 async def kept_by_listener(request: Invocation, _: Delivery) -> KeptReplay:
