@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from port_hook_cli.check.checking import CheckPlan, OnFinding, check
 from port_hook_cli.check.findings import CheckReport
 from port_hook_cli.check.probing import CheckMeans
-from port_hook_cli.check.sources import SubjectSource, refuse_other_machine
+from port_hook_cli.check.sources import FoundSubject, refuse_other_machine
 from port_hook_cli.check.subject import Subject
 from port_hook_cli.check.watching import SandboxWatch
 from port_hook_cli.errors import TargetError
@@ -46,6 +46,14 @@ class CheckBegins(NamedTuple):
     sees_reports: bool
 
 
+class SubjectFinder(Protocol):
+    """What finds the request under check: `SubjectSource`, or a face that already knows the request."""
+
+    async def find(self, name: str | None, secret: Callable[[], Secret], /) -> FoundSubject:
+        """Return the request that `name` means. `secret` is called if an input is encrypted with the client secret."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckSession:
     """What a check needs.
@@ -56,7 +64,7 @@ class CheckSession:
     """
 
     name: str | None
-    source: SubjectSource
+    source: SubjectFinder
     plan: CheckPlan
     access: PortAccess
     runtime: Runtime

@@ -85,7 +85,7 @@ class SubjectSource:
             if isinstance(definition, PortAction):
                 return await self._of_action(definition, secret)
             return await self._of_node(definition, secret)
-        return self._of_request(await self.finder.find_or_get(name, self.access))
+        return self.of_request(await self.finder.find_or_get(name, self.access))
 
     async def _definition(self, name: str) -> PortAction | FoundWorkflow | None:
         """Return the action or workflow that `name` means, or None for a file with something else."""
@@ -114,10 +114,13 @@ class SubjectSource:
         if newest is None:
             return None
         self.say(note(f"checking with the capture {newest.invocation.id}, the newest with a valid signature"))
-        return self._of_request(self.finder.find(newest.invocation.id))
+        return self.of_request(self.finder.find(newest.invocation.id))
 
-    def _of_request(self, found: FoundRequest) -> FoundSubject:
-        """Return a captured request or a payload, as a request to the target."""
+    def of_request(self, found: FoundRequest) -> FoundSubject:
+        """Return a captured request or a payload, as a request to the target.
+
+        Raises UsageError for a Kafka message and without a target, and StoreError for an incomplete body.
+        """
         source = source_of(found, self.finder)
         if source.is_message:
             raise UsageError(f"{found.name} is a Kafka message, and a check sends requests.", hint=_KINDS)
