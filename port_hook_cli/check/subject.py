@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 from port_hook_cli.invocations.headers import Headers
@@ -17,8 +18,9 @@ from port_hook_cli.javascript.values import write_json
 PROBE_AGENT = "port-hook-check/"
 """The beginning of the user-agent of each request. The check's slug follows."""
 
+_FIELD = "port-hook"
 _TRYING = (
-    '"port-hook":{"text":"ë🚀 / <>&\' \u2028 \x7f",'  # JSON.stringify escapes none of them
+    '{"text":"ë🚀 / <>&\' \u2028 \x7f",'  # JSON.stringify escapes none of them
     '"numbers":[1e-7,0.00001,1e+21],"empty":{}}'
 )
 _NOT_INPUTS = frozenset({"action", "context", "port_context", "trigger", "entity", "event", "headers"})
@@ -62,6 +64,12 @@ class Subject:
         """The values in the body that the user of the action chose, as far as that can be told."""
         return inputs_in(self.document)
 
+    @property
+    def spare_name(self) -> str:
+        """A name for one more field in the body: Port sends no name twice, and the body may be that of a check."""
+        names = self.document if isinstance(self.document, dict) else {}
+        return next(name for n in count() if (name := f"{_FIELD}-{n}" if n else _FIELD) not in names)
+
     def fresh(self, run_id: str, slug: str, *, body: bytes | None = None) -> Invocation:
         """Return a copy for another run. The new id replaces the old id in the header fields and the body.
 
@@ -103,14 +111,14 @@ class Subject:
         body = self.request.body
         if not isinstance(self.document, dict) or not body.endswith(b"}"):
             return body
-        return extended(body, _TRYING)
+        return extended(body, f'"{self.spare_name}":{_TRYING}')
 
     def large(self, size: int) -> bytes:
         """Return the body with a field that makes it `size` bytes long. A body that is not an object stays as it is."""
         body = self.request.body
         if not isinstance(self.document, dict) or not body.endswith(b"}"):
             return body
-        return extended(body, f'"port-hook":"{"x" * max(0, size - len(body))}"')
+        return extended(body, f'"{self.spare_name}":"{"x" * max(0, size - len(body))}"')
 
     def edited(self, change: Mapping[str, Any]) -> bytes:
         """Return the body with other inputs: `change` replaces all of them."""

@@ -92,7 +92,7 @@ async def _is_strict(exam: HandlerExam) -> bool:
     probe = await prober.accept("valid", "a valid request")
     if not probe.is_accepted:
         return False
-    neutral = extended(subject.request.body, '"port-hook":"x"')
+    neutral = extended(subject.request.body, f'"{subject.spare_name}":"x"')
     if (await prober.accept("valid", "a valid request with another field", body=neutral)).is_accepted:
         return False
     exam.is_strict = True
