@@ -24,10 +24,10 @@ class HandlerExam:
 
     `baseline` is the valid request that the handler accepted first, and `mark` is the sandbox's last call before it.
     `work_status` is the status of a valid request that the handler verified, although its work failed. `effects` counts
-    what the handler did in the sandbox for the baseline, and `duration_s` is how long that took. With
-    `is_alone`, the effects include what the handler did without naming a run, because no other request was sent
-    meanwhile. With `is_strict`, the handler refuses fields that it does not know. `output` is what its process has
-    written.
+    what the handler did in the sandbox for the baseline, `duration_s` is how long that took, and `has_called` says that
+    both are known. With `is_alone`, the effects include what the handler did without naming a run, because no other
+    request was sent meanwhile. With `is_strict`, the handler refuses fields that it does not know. `output` is what its
+    process has written.
     """
 
     prober: Prober
@@ -40,6 +40,7 @@ class HandlerExam:
     is_strict: bool = False
     mark: int = 0
     effects: Counter[str] = field(default_factory=Counter)
+    has_called: bool = False
     has_ended: bool = False
     is_alone: bool = False
     duration_s: float = 0.0

@@ -39,7 +39,7 @@ _ABOUT_RUNS = slugs_of(CheckGroup.REPEATS, CheckGroup.REPORTS)
 
 async def watch_first_run(exam: HandlerExam) -> None:
     """Wait a moment for the end of the first run, before other requests are sent: then all calls belong to it."""
-    if exam.prober.means.watch is None or exam.subject.run_id is None:
+    if exam.prober.means.watch is None or exam.subject.run_id is None or not exam.wants(*_ABOUT_RUNS):
         return
     calls = await _calls_of_baseline(exam, _MOMENT_S, _MOMENT_S)
     if endings(calls, _first_run(exam)) or (exam.subject.synchronized and calls):
@@ -49,18 +49,25 @@ async def watch_first_run(exam: HandlerExam) -> None:
 
 async def check_reports(exam: HandlerExam) -> None:
     """Wait for the report of the first run, and judge it. Without a sandbox, nothing can be judged."""
+    if not exam.wants(*_ABOUT_RUNS):
+        return
     if exam.prober.means.watch is None or exam.subject.run_id is None:
         seen_elsewhere = {"order", "sync-status"}  # the response tells
         reason = _NO_RUN if exam.subject.run_id is None else NO_SANDBOX
         exam.cannot_tell(reason, *set(_ABOUT_RUNS) - seen_elsewhere)
     elif not exam.is_alone:
-        calls = await _calls_of_baseline(exam, _FIRST_CALL_S, _END_S)
-        if calls:
-            await _learn(exam, calls)
-        elif exam.prober.means.watch.problem is not None:
-            exam.cannot_tell("the sandbox no longer answers", *_ABOUT_RUNS)
-        else:
-            exam.cannot_tell(_NO_CALL, *_ABOUT_RUNS)
+        await observe_first_run(exam)
+        if not exam.has_called:
+            is_lost = exam.prober.means.watch.problem is not None
+            exam.cannot_tell("the sandbox no longer answers" if is_lost else _NO_CALL, *_ABOUT_RUNS)
+
+
+async def observe_first_run(exam: HandlerExam) -> None:
+    """Learn what the handler did for the first valid request, unless that is known or cannot be seen."""
+    if exam.has_called or exam.baseline is None or exam.prober.means.watch is None or exam.subject.run_id is None:
+        return
+    if calls := await _calls_of_baseline(exam, _FIRST_CALL_S, _END_S):
+        await _learn(exam, calls)
 
 
 async def _calls_of_baseline(exam: HandlerExam, first_s: float, end_s: float) -> Sequence[SeenCall]:
@@ -97,6 +104,7 @@ async def _learn(exam: HandlerExam, calls: Sequence[SeenCall]) -> None:
     """Record what the handler did for the first run, and judge how the run ended."""
     baseline, run_id = exam.baseline, _first_run(exam)
     assert baseline is not None
+    exam.has_called = True
     ends = endings(calls, run_id)
     exam.has_ended = any(call.status < _HTTP_ERROR for call in ends)
     exam.effects = _counted(exam, calls, run_id)

@@ -17,6 +17,7 @@ from port_hook_cli.check.forgeries import (
 )
 from port_hook_cli.check.probing import LeftHandler
 from port_hook_cli.check.reactions import Probe, Reaction
+from port_hook_cli.check.run_checks import observe_first_run
 from port_hook_cli.check.watching import effects
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import Invocation
@@ -85,6 +86,8 @@ async def _without_effect(exam: HandlerExam, probes: Sequence[Probe]) -> frozens
     """
     watch, mark = exam.prober.means.watch, exam.mark
     runs = {probe.run_id for probe in probes if probe.is_accepted}
+    if runs:
+        await observe_first_run(exam)
     if watch is None or not exam.effects or not runs:
         return frozenset()
     calls = await watch.wait_for(lambda calls: all(effects(calls, run) for run in runs if run), mark, exam.settling_s)
