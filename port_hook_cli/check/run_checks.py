@@ -28,6 +28,7 @@ _NO_CALL = "the handler did not call the sandbox: does it use PORT_API_URL?"
 _NO_EFFECT = "the handler changed nothing in the sandbox"
 _NO_END = "the handler does not report the end of a valid run"
 _MOMENT_S, _FIRST_CALL_S, _END_S = 0.5, 3.0, 10.0
+_QUIET_S = 0.15
 _RUNS = 10
 _PAIR = 2
 _ORDER_S = (0.0, -5.0, -10.0)
@@ -92,7 +93,25 @@ async def _calls_of_baseline(exam: HandlerExam, first_s: float, end_s: float) ->
             return calls
     last = max((call.at for call in effects(calls, run_id)), default=0.0)
     duration_s = max(0.0, last - baseline.request.received_at)
-    return await watch.wait_for(lambda _: False, exam.mark, left_s(duration_s + min(2.0, max(0.15, 1.5 * duration_s))))
+    return await _until_quiet(exam, exam.mark, min(2.0, max(_QUIET_S, 1.5 * duration_s)))
+
+
+async def _until_quiet(exam: HandlerExam, mark: int, quiet_s: float) -> Sequence[SeenCall]:
+    """Return the calls after `mark` when the handler has made none for `quiet_s` seconds."""
+    watch = exam.prober.means.watch
+    assert watch is not None
+    calls = await watch.calls(mark)
+    until = exam.prober.left_s - _END_S
+    while exam.prober.left_s > max(0.0, until):
+        count = len(calls)
+        calls = await watch.wait_for(partial(_has_more, count), mark, quiet_s)
+        if len(calls) == count:
+            break
+    return calls
+
+
+def _has_more(count: int, calls: Sequence[SeenCall]) -> bool:
+    return len(calls) > count
 
 
 def _first_run(exam: HandlerExam) -> str:
@@ -174,7 +193,7 @@ async def check_repeats(exam: HandlerExam) -> None:
             probes = await deliver(exam.prober, slug)
             run_id = probes[0].run_id or ""
             await watch.wait_for(partial(_is_done, exam, run_id), mark, _patience_s(exam))
-            calls = await watch.wait_for(lambda _: False, mark, exam.settling_s)
+            calls = await _until_quiet(exam, mark, exam.settling_s)
             await _judge_pair(exam, slug, probes, _counted(exam, calls, run_id))
     await _check_many(exam, watch)
 

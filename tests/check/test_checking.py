@@ -1,0 +1,272 @@
+"""The verb, against handlers in this process: what it concludes, and that it ends whatever a handler does."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from port_hook_cli.actions.samples import create_vm
+from port_hook_cli.check.catalog import selected
+from port_hook_cli.check.checking import CheckPlan, check
+from port_hook_cli.check.findings import CheckReport, CheckStatus
+from port_hook_cli.check.probing import CheckLimits, CheckMeans
+from port_hook_cli.check.subject import Subject, subject_of
+from port_hook_cli.check.watching import SandboxWatch
+from port_hook_cli.http.client import HttpClient
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery, Invocation
+from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.replay.rewriting import KeptReplay
+from port_hook_cli.runtime import silent_runtime
+from port_hook_cli.sandbox import Sandbox
+from port_hook_cli.signatures.verification import verify_signature
+from port_hook_cli.text.secret import Secret
+
+SECRET = Secret("an-example-and-no-secret")
+LIMITS = CheckLimits(within_s=30.0, timeout_s=5.0)
+RUN = "r_AAAAAAAAAAAAAAAA"
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def handled(handler: Handler) -> AsyncIterator[str]:
+    """Serve a handler on a free port, and yield its URL."""
+    app = web.Application(client_max_size=10 * 2**20)
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+    finally:
+        await runner.cleanup()
+
+
+def subject_at(url: str, document: object | None = None) -> Subject:
+    body = json.dumps(document or create_vm(RUN, at="2026-01-01T00:00:00Z"), separators=(",", ":"), ensure_ascii=False)
+    headers = Headers((("content-type", "application/json"),))
+    request = Invocation(id="", received_at=0, method="POST", target="/", headers=headers, body=body.encode())
+    return subject_of("create_vm", request, url)
+
+
+def means(**others: object) -> CheckMeans:
+    ids = itertools.count()
+    return CheckMeans(
+        client=lambda timeout_s: HttpClient(timeout_s=timeout_s),
+        secret=SECRET,
+        now=time.time,
+        new_id=lambda: f"{next(ids):08x}",
+        **others,  # type: ignore[arg-type]
+    )
+
+
+def is_valid(request: web.Request, body: bytes) -> bool:
+    fields = Headers.from_raw(request.raw_headers)
+    return str(verify_signature(fields, body, SECRET, now=time.time()).status) == "valid"
+
+
+async def accepting(request: web.Request) -> web.Response:
+    """Respond as a right handler does, and do nothing."""
+    body = await request.read()
+    if not is_valid(request, body):
+        return web.Response(status=401)
+    try:
+        document = json.loads(body)
+    except ValueError:
+        document = None
+    return web.Response(status=202 if isinstance(document, dict) else 422)
+
+
+async def run_check(
+    handler: Handler, *only: str, limits: CheckLimits = LIMITS, made: CheckMeans | None = None
+) -> CheckReport:
+    async with handled(handler) as url:
+        plan = CheckPlan(slugs=selected(only), limits=limits)
+        return await check(subject_at(url), made or means(), plan)
+
+
+def statuses(report: CheckReport) -> dict[str, str]:
+    return {finding.check.slug: str(finding.status) for finding in report.findings}
+
+
+def wrong(report: CheckReport) -> dict[str, str]:
+    return {finding.check.slug: str(finding.status) for finding in report.findings if finding.is_wrong}
+
+
+async def test_right_handler_has_nothing_wrong() -> None:
+    report = await run_check(accepting)
+
+    assert wrong(report) == {}
+    assert report.ok(strict=True)
+    assert statuses(report)["old"] == "passed"
+
+
+async def test_checks_of_reports_cannot_tell_without_a_sandbox() -> None:
+    report = await run_check(accepting)
+
+    unseen = {slug for slug, status in statuses(report).items() if status == "not-observed"}
+    assert unseen >= {"terminal", "once", "after-work", "failure-reported", "same-run", "ten-runs"}
+    assert "no sandbox" in next(each.seen for each in report.findings if each.check.slug == "terminal")
+
+
+async def test_check_can_be_chosen() -> None:
+    report = await run_check(accepting, "old", "form")
+
+    assert set(statuses(report)) >= {"old", "method", "size"}
+    assert "prefix" not in statuses(report)
+
+
+async def test_findings_are_saved_with_the_request_that_they_are_replays_of() -> None:
+    kept: list[Invocation] = []
+
+    async def keep(request: Invocation, _: Delivery) -> KeptReplay:
+        kept.append(request)
+        return KeptReplay(request.id)
+
+    async def careless(_: web.Request) -> web.Response:
+        return web.Response(status=202)
+
+    report = await run_check(careless, "no-signature", made=means(keep=keep))
+
+    finding = next(each for each in report.findings if each.check.slug == "no-signature")
+    baseline, *proofs = kept
+    assert [proof.id for proof in proofs] == list(finding.captures)
+    assert baseline.headers.get("user-agent") == "port-hook-check/valid"
+    assert {proof.replay_of for proof in proofs} == {baseline.id}
+    assert all("x-port-signature" not in proof.headers.without("user-agent") for proof in proofs)
+
+
+async def _never(_: web.Request) -> web.Response:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def _forever(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    while True:
+        await response.write(b"x" * 1000)
+        await asyncio.sleep(0.01)
+
+
+async def _huge(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"content-length": str(10 * 2**30)})
+    await response.prepare(request)
+    while True:
+        await response.write(b"x" * 65_536)
+
+
+async def _closing(request: web.Request) -> web.Response:
+    assert request.transport is not None
+    request.transport.close()
+    return web.Response()
+
+
+async def _hangs_when_invalid(request: web.Request) -> web.Response:
+    if is_valid(request, await request.read()):
+        return web.Response(status=202)
+    return await _never(request)
+
+
+async def _slow(request: web.Request) -> web.Response:
+    await asyncio.sleep(0.2)
+    return await accepting(request)
+
+
+@pytest.mark.parametrize("handler", [_never, _forever, _huge, _closing, _hangs_when_invalid, _slow])
+async def test_check_ends_in_time_whatever_the_handler_does(handler: Handler) -> None:
+    began = time.monotonic()
+
+    report = await run_check(handler, limits=CheckLimits(within_s=3.0, timeout_s=0.5))
+
+    assert time.monotonic() - began < 3.0 + 5.0
+    assert report.count(CheckStatus.NOT_OBSERVED) > 0
+    assert len(report.findings) == len({finding.check.slug for finding in report.findings})
+
+
+async def test_handler_that_never_answers_is_left_after_two_requests() -> None:
+    report = await run_check(_never, limits=CheckLimits(within_s=30.0, timeout_s=0.2))
+
+    assert report.sent == 2
+    assert wrong(report) == {"valid": "failed"}
+
+
+async def test_handler_that_fails_at_a_valid_request_is_not_blamed_for_its_signatures() -> None:
+    async def failing(request: web.Request) -> web.Response:
+        return web.Response(status=500 if is_valid(request, await request.read()) else 401)
+
+    report = await run_check(failing)
+
+    assert wrong(report) == {"valid": "failed"}
+    assert statuses(report)["other-secret"] == "passed"
+
+
+async def test_handler_that_refuses_the_content_is_not_blamed() -> None:
+    async def choosy(request: web.Request) -> web.Response:
+        return web.Response(status=422 if is_valid(request, await request.read()) else 401)
+
+    report = await run_check(choosy)
+
+    assert wrong(report) == {}
+    assert statuses(report)["valid"] == "not-observed"
+
+
+async def test_handler_that_refuses_other_fields_is_checked_without_them() -> None:
+    known = set(create_vm(RUN, at=""))
+
+    async def strict(request: web.Request) -> web.Response:
+        response = await accepting(request)
+        if response.status == 202 and not json.loads(await request.read()).keys() <= known:
+            return web.Response(status=422)
+        return response
+
+    report = await run_check(strict)
+
+    assert wrong(report) == {}
+    assert statuses(report)["valid"] == "passed"
+    assert statuses(report)["size"] == "not-observed"
+
+
+async def test_limited_rate_is_no_finding() -> None:
+    left = iter(range(8))
+
+    async def limiting(request: web.Request) -> web.Response:
+        return await accepting(request) if next(left, None) is not None else web.Response(status=429)
+
+    report = await run_check(limiting)
+
+    assert "at-once" not in wrong(report)
+    assert statuses(report)["other-secret"] == "not-observed"
+
+
+async def test_200_without_effect_is_a_refusal_if_the_sandbox_sees_the_work() -> None:
+    async with Sandbox.start() as sandbox:
+        settings = Settings(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
+        access = PortAccess.known(settings, silent_runtime())
+
+        async def polite(request: web.Request) -> web.Response:
+            body = await request.read()
+            fields = Headers.from_raw(request.raw_headers)
+            if str(verify_signature(fields, body, sandbox.client_secret, now=time.time()).status) == "valid":
+                run_id = json.loads(body)["context"]["runId"]
+                async with access.client() as api:
+                    await api.patch_run(run_id, {"status": "SUCCESS"})
+            return web.Response(status=200)
+
+        async with SandboxWatch.open(access) as watch, handled(polite) as url:
+            plan = CheckPlan(slugs=selected(("other-secret", "refusal-status", "terminal")))
+            made = means(watch=watch)._replace(secret=sandbox.client_secret)
+            report = await check(subject_at(url), made, plan)
+
+    assert wrong(report) == {"refusal-status": "warning"}
+    assert statuses(report)["other-secret"] == "passed"
+    assert statuses(report)["terminal"] == "passed"
