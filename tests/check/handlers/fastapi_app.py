@@ -1,0 +1,47 @@
+"""A backend of Port's in FastAPI: `python fastapi_app.py PORT DEFECT`; the defect `none` is a correct one."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+
+import uvicorn
+from backend import started_backend
+from fastapi import BackgroundTasks, FastAPI, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+
+_METHODS = ["POST", "PUT", "PATCH", "DELETE"]
+_DEADLINE_S = 0.1
+
+
+def application(defect: str) -> FastAPI:
+    """Return the application."""
+    app, backend = FastAPI(), started_backend(defect)
+
+    @app.api_route("/", methods=_METHODS)
+    @app.api_route("/hook", methods=_METHODS)
+    async def receive(request: Request, background: BackgroundTasks) -> JSONResponse:
+        if defect == "charset" and request.headers.get("content-type") != "application/json":
+            raise HTTPException(415, "send application/json")
+        body = await _body(request, defect)
+        reply = await run_in_threadpool(backend.receive, body, request.headers.get, time.time())
+        if reply.work is not None:
+            background.add_task(reply.work)
+        return JSONResponse(reply.document, reply.status, background=background)
+
+    return app
+
+
+async def _body(request: Request, defect: str) -> bytes:
+    if defect != "slow":
+        return await request.body()
+    try:
+        return await asyncio.wait_for(request.body(), _DEADLINE_S)
+    except TimeoutError:
+        raise HTTPException(408, "the body took too long") from None
+
+
+if __name__ == "__main__":
+    uvicorn.run(application(sys.argv[2]), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")

@@ -1,0 +1,113 @@
+"""A backend of Port's with Python's http.server: `python std.py PORT DEFECT`; the defect `none` is a correct one."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+
+from backend import Backend, Reply, started_backend
+
+_TOO_LARGE = 500_000
+_DEADLINE_S = 0.1
+
+
+class Webhook(BaseHTTPRequestHandler):
+    """Takes invocations. `main` sets the attributes."""
+
+    backend: Backend
+    defect: str
+
+    def do_POST(self) -> None:
+        """Receive an invocation; a thread does the work."""
+        if self.path not in {"/", "/hook"}:
+            self._respond(Reply(404, {"error": "no such path"}))
+            return
+        body = self._body()
+        if body is None:
+            self.close_connection = True
+            return
+        if self.defect == "charset" and self.headers.get("content-type") != "application/json":
+            self._respond(Reply(415, {"error": "send application/json"}))
+            return
+        reply = self._reply(body)
+        self._respond(reply)
+        if reply.work is not None:
+            threading.Thread(target=reply.work, daemon=True).start()
+
+    do_PUT = do_PATCH = do_DELETE = do_POST
+
+    def _reply(self, body: bytes) -> Reply:
+        try:
+            return self.backend.receive(body, self._header(), time.time())
+        except Exception as problem:  # noqa: BLE001 - a framework would do the same
+            if self.defect == "survives-hang" and isinstance(problem, TypeError):
+                threading.Event().wait()
+            return Reply(500, {"error": type(problem).__name__})
+
+    def _header(self) -> Callable[[str], str | None]:
+        if self.defect == "header-case":
+            return dict(self.headers.items()).get
+        return self.headers.get
+
+    def _body(self) -> bytes | None:
+        """Return the body, or None to close the connection without a response."""
+        length = int(self.headers.get("content-length", 0))
+        if self.defect == "size-closed" and length > _TOO_LARGE:
+            return None
+        if self.defect == "slow":
+            self.connection.settimeout(_DEADLINE_S)
+        try:
+            body = self.rfile.read(length)
+        except OSError:
+            return None
+        while len(body) < length:
+            if self.defect != "cut-off":
+                return None
+            time.sleep(_DEADLINE_S)
+            body += self.rfile.read(length - len(body))
+        return body
+
+    def _respond(self, reply: Reply) -> None:
+        content = json.dumps(reply.document).encode()
+        self.send_response(reply.status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Print no line for each request."""
+
+
+class OneAtATime(HTTPServer):
+    """A server that finishes a request before it takes the next."""
+
+    request_queue_size = 128
+
+
+class Threads(ThreadingHTTPServer):
+    """A server with a thread for each connection."""
+
+    request_queue_size = 128
+    daemon_threads = True
+
+
+def main(port: int, defect: str) -> None:
+    """Serve until the process is ended."""
+    if defect == "post-only":
+        del Webhook.do_PUT, Webhook.do_PATCH, Webhook.do_DELETE
+    Webhook.backend, Webhook.defect = started_backend(_SAME.get(defect, defect)), defect
+    server = (OneAtATime if defect == "cut-off" else Threads)(("127.0.0.1", port), Webhook)
+    print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
+    server.serve_forever()
+
+
+# Verified with the same mistake as another defect, which shows in another way.
+_SAME = {"survives-hang": "survives-500"}
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2])
