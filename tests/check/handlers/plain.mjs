@@ -38,12 +38,12 @@ async function receiveSafely(request, response) {
   try {
     await receive(request, response);
   } catch (problem) {
+    if (defect === "dies-of-signature" && request.complete) throw problem;
     if (request.destroyed && !request.complete) return; // the client has gone
     if (!response.headersSent) respond(response, { status: 500, document: { error: problem.message } });
   }
 }
 
 // A rejection that nothing catches ends the process.
-const isUnsafe = ["dies-of-signature", "cut-off"].includes(defect);
-const server = createServer(isUnsafe ? receive : receiveSafely);
+const server = createServer(defect === "cut-off" ? receive : receiveSafely);
 server.listen(Number(port), "127.0.0.1", () => console.log(`listening on http://127.0.0.1:${server.address().port}`));

@@ -38,7 +38,7 @@ class Webhook(BaseHTTPRequestHandler):
         if reply.work is not None:
             threading.Thread(target=reply.work, daemon=True).start()
 
-    do_PUT = do_PATCH = do_DELETE = do_POST
+    do_PUT = do_PATCH = do_DELETE = do_POST  # noqa: N815 - the names that http.server looks for
 
     def _reply(self, body: bytes) -> Reply:
         try:

@@ -1,0 +1,156 @@
+"""Handlers with one known defect each, and what `port-hook check` must say about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+HANDLERS = Path(__file__).parent / "handlers"
+SOURCES = Path(__file__).parent / "sources"
+
+STD, FASTAPI, FLASK = "std.py", "fastapi_app.py", "flask_app.py"
+NODE, EXPRESS = "plain.mjs", "express_app.cjs"
+
+FAILED, WARNING, INFORMATION = "failed", "warning", "information"
+_DEFAULT = "create_vm.yaml"
+_AGENT = "create_vm_agent.yaml"
+_SYNCHRONIZED = "create_vm_synchronized.yaml"
+_WORKFLOW = "create_vm_workflow.yaml#create"
+
+
+class DefectCase(NamedTuple):
+    """A handler, the request that it is checked with, and the status of each check that does not pass.
+
+    `defect` is the program's second argument. `source` is a file in sources/. A check that cannot tell is left out
+    of `expected`. `valid-milliseconds` with information is left out, because correct handlers refuse milliseconds.
+    """
+
+    program: str
+    defect: str
+    expected: Mapping[str, str] = {}
+    source: str = _DEFAULT
+
+    @property
+    def name(self) -> str:
+        """The case as the id of a test."""
+        request = "" if self.source == _DEFAULT else f"-{self.source.partition('.')[0].removeprefix('create_vm_')}"
+        return f"{self.program.partition('.')[0]}-{self.defect}{request}"
+
+
+# Every signature of the right length is accepted.
+_SHAPE = dict.fromkeys(
+    ("other-secret", "empty-secret", "default-secret", "body-changed", "timestamp-changed", "body-only", "prefix"),
+    FAILED,
+)
+_NOTHING = {
+    **_SHAPE,
+    **dict.fromkeys(("no-signature", "no-timestamp", "empty-value", "old"), FAILED),
+    "future": INFORMATION,
+}
+_REPEATS = ("same-delivery", "same-run", "same-run-at-once")
+# The documented verifiers compare no age, and fail without both headers.
+_DOCUMENTED = {"old": FAILED, "future": INFORMATION, "refusal-status": WARNING}
+
+CORRECT = (
+    *(DefectCase(program, "none") for program in (STD, FASTAPI, FLASK, NODE, EXPRESS)),
+    *(DefectCase(program, "none", source="create_vm_put.yaml") for program in (FLASK, EXPRESS)),
+    *(DefectCase(program, "none", source="create_vm_template.yaml") for program in (FASTAPI, NODE)),
+    *(DefectCase(program, "none", source=_AGENT) for program in (STD, EXPRESS)),
+    *(DefectCase(program, "none", source=_SYNCHRONIZED) for program in (FASTAPI, NODE)),
+    *(DefectCase(program, "none", source=_WORKFLOW) for program in (FLASK, NODE)),
+)
+
+DOCUMENTED = (
+    DefectCase("documented.py", "none", _DOCUMENTED),
+    DefectCase("documented_express.cjs", "none", _DOCUMENTED),
+    DefectCase("documented.py", "none", {**_DOCUMENTED, "valid-agent": FAILED}, _AGENT),
+)
+
+DEFECTS = (
+    # A valid request is refused.
+    DefectCase(STD, "milliseconds", {"valid": WARNING}),
+    DefectCase(EXPRESS, "milliseconds", {"valid": WARNING}),
+    DefectCase(STD, "base64-key", {"valid": FAILED}),
+    DefectCase(NODE, "base64-key", {"valid": FAILED}),
+    DefectCase(FLASK, "body-hex", {"valid": FAILED}),
+    DefectCase(FLASK, "sha1", {"valid": FAILED}),
+    DefectCase(NODE, "sha1-hex", {"valid": FAILED}),
+    DefectCase(NODE, "timestamp-body-hex", {"valid": FAILED}),
+    DefectCase(EXPRESS, "sha256-prefix", {"valid": FAILED}),
+    DefectCase(FASTAPI, "json-dumps", {"valid": FAILED}),
+    DefectCase(FASTAPI, "compact-ascii", {"valid": FAILED}),
+    DefectCase(FASTAPI, "valid-agent", {"valid-agent": FAILED}, _AGENT),
+    DefectCase(EXPRESS, "valid-agent", {"valid-agent": FAILED}, _AGENT),
+    # An invalid request is accepted.
+    DefectCase(STD, "verifies-nothing", _NOTHING),
+    DefectCase(FLASK, "shape-only", _SHAPE),
+    DefectCase(EXPRESS, "shape-only", _SHAPE),
+    DefectCase(FASTAPI, "no-signature", {"no-signature": FAILED}),
+    DefectCase(FLASK, "no-timestamp", {"no-timestamp": FAILED}),
+    DefectCase(FASTAPI, "empty-secret", {"empty-secret": FAILED}),
+    DefectCase(FASTAPI, "default-secret", {"default-secret": FAILED}),
+    DefectCase(NODE, "default-secret", {"default-secret": FAILED}),
+    DefectCase(STD, "secret-unset", {"secret-unset": FAILED}),
+    DefectCase(NODE, "secret-unset", {"secret-unset": FAILED}),
+    DefectCase(STD, "timestamp-changed", {"timestamp-changed": FAILED}),
+    DefectCase(FLASK, "body-only", {"body-only": FAILED}),
+    DefectCase(FLASK, "prefix", {"prefix": FAILED}),
+    DefectCase(NODE, "prefix", {"prefix": FAILED}),
+    DefectCase(STD, "empty-value", {"empty-value": FAILED}),
+    DefectCase(NODE, "empty-value", {"empty-value": FAILED}),
+    DefectCase(FASTAPI, "old", {"old": FAILED}),
+    DefectCase(EXPRESS, "old", {"old": FAILED}),
+    DefectCase(STD, "old-milliseconds", {"old": FAILED}),
+    DefectCase(STD, "future", {"future": INFORMATION}),
+    # An invalid request is refused in the wrong way.
+    DefectCase(STD, "refusal-500", {"refusal-status": WARNING}),
+    DefectCase(FLASK, "refusal-200", {"refusal-status": WARNING}),
+    DefectCase(STD, "survives-500", {"survives": WARNING}),
+    DefectCase(STD, "survives-utf8", {"survives": WARNING}),
+    DefectCase(STD, "survives-hang", {"survives": WARNING}),
+    DefectCase(FLASK, "parses-first", {"survives": WARNING}),
+    DefectCase(NODE, "dies-of-signature", {"survives": FAILED}),
+    DefectCase(EXPRESS, "dies-unsigned", {"survives": FAILED}),
+    # A valid request is not read in each form.
+    DefectCase(STD, "post-only", {"method": FAILED}, "create_vm_put.yaml"),
+    DefectCase(EXPRESS, "post-only", {"method": FAILED}, "create_vm_put.yaml"),
+    DefectCase(STD, "header-case", {"header-case": FAILED}),
+    DefectCase(NODE, "header-case", {"header-case": FAILED}),
+    DefectCase(FLASK, "charset", {"charset": FAILED}),
+    DefectCase(EXPRESS, "charset", {"charset": FAILED}),
+    DefectCase(FLASK, "size-limit", {"size": FAILED}),
+    DefectCase(EXPRESS, "size-limit", {"size": FAILED}),
+    DefectCase(STD, "size-closed", {"size": INFORMATION}),
+    DefectCase(FLASK, "at-once", {"at-once": WARNING}),
+    DefectCase(STD, "slow", {"slow": WARNING}),
+    DefectCase(FASTAPI, "slow", {"slow": WARNING}),
+    DefectCase(STD, "cut-off", {"cut-off": WARNING}),
+    DefectCase(NODE, "cut-off", {"cut-off": WARNING}),
+    DefectCase(NODE, "not-json", {"not-json": WARNING}),
+    DefectCase(FLASK, "not-object", {"not-object": WARNING}),
+    DefectCase(EXPRESS, "not-object", {"not-object": WARNING}),
+    DefectCase(FLASK, "fields", {"fields": WARNING}),
+    DefectCase(FASTAPI, "unknown-action-500", {"unknown-action": WARNING}),
+    DefectCase(FASTAPI, "unknown-action-hang", {"unknown-action": FAILED}),
+    # Work is done twice, or not.
+    DefectCase(STD, "no-memory", dict.fromkeys(_REPEATS, WARNING)),
+    DefectCase(EXPRESS, "no-memory", dict.fromkeys(_REPEATS, FAILED), _AGENT),
+    DefectCase(STD, "same-run", {"same-run": WARNING, "same-run-at-once": WARNING}),
+    DefectCase(FASTAPI, "same-run-at-once", {"same-run-at-once": WARNING}),
+    DefectCase(NODE, "same-run-at-once", {"same-run-at-once": WARNING}),
+    DefectCase(FASTAPI, "ten-runs", {"ten-runs": FAILED}),
+    DefectCase(STD, "order", {"order": FAILED}),
+    # The end of a run is not reported, or not well.
+    DefectCase(STD, "terminal", {"terminal": FAILED}),
+    DefectCase(STD, "once", {"once": FAILED}),
+    DefectCase(NODE, "once", {"once": FAILED}),
+    DefectCase(STD, "after-work", {"after-work": FAILED}),
+    DefectCase(EXPRESS, "after-work", {"after-work": FAILED}),
+    DefectCase(STD, "failure-dies", {"failure-reported": FAILED}),
+    DefectCase(EXPRESS, "failure-reported", {"failure-reported": FAILED}),
+    DefectCase(FLASK, "sync-status", {"sync-status": FAILED}, _SYNCHRONIZED),
+    DefectCase(EXPRESS, "sync-status", {"sync-status": FAILED}, _SYNCHRONIZED),
+    DefectCase(FASTAPI, "node-result", {"node-result": FAILED}, _WORKFLOW),
+    DefectCase(NODE, "node-result", {"node-result": FAILED}, _WORKFLOW),
+)

@@ -1,0 +1,81 @@
+"""`port-hook check` names the one defect of each handler of the corpus, and nothing of the correct handlers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.check.corpus import (
+    CORRECT,
+    DEFECTS,
+    DOCUMENTED,
+    EXPRESS,
+    FASTAPI,
+    FLASK,
+    HANDLERS,
+    INFORMATION,
+    NODE,
+    SOURCES,
+    STD,
+    DefectCase,
+)
+from tests.installed import path_of
+from tests.processes import port_hook
+from tests.sockets import free_port
+
+# One or two of each program and of each group of checks. The others are nightly.
+QUICK = {
+    *((STD, defect) for defect in ("none", "milliseconds", "refusal-500", "order", "once")),
+    *((FLASK, defect) for defect in ("body-hex", "shape-only", "size-limit")),
+    *((FASTAPI, defect) for defect in ("same-run-at-once", "valid-agent")),
+    *((NODE, defect) for defect in ("none", "dies-of-signature", "node-result")),
+    *((EXPRESS, defect) for defect in ("no-memory", "failure-reported")),
+}
+_WRONG = {"failed", "warning", INFORMATION}
+_EXPRESS_ROOT = Path(__file__).parents[2] / "examples" / "express"
+
+
+def _parameters() -> list[object]:
+    chosen, parameters = set(QUICK), list[object]()
+    for case in (*CORRECT, *DOCUMENTED, *DEFECTS):
+        is_quick = (case.program, case.defect) in chosen
+        chosen.discard((case.program, case.defect))  # the first request of a program is enough
+        parameters.append(pytest.param(case, id=case.name, marks=() if is_quick else pytest.mark.nightly))
+    return parameters
+
+
+def _command(case: DefectCase, port: int) -> list[str]:
+    """Return the words that start the handler, or skip the test."""
+    words = [str(HANDLERS / case.program), str(port), case.defect]
+    if case.program.endswith(".py"):
+        return [sys.executable, *words]
+    node = path_of("node")
+    if "express" in case.program:
+        found = subprocess.run([node, "-e", "require('express')"], cwd=_EXPRESS_ROOT, capture_output=True, check=False)
+        if found.returncode:
+            pytest.skip("Express is not installed: run `npm ci` in this folder")
+    return [node, *words]
+
+
+def _without_milliseconds(statuses: Mapping[str, str]) -> Mapping[str, str]:
+    """Leave out that a handler accepts no milliseconds, which Port does not send."""
+    return {slug: status for slug, status in statuses.items() if (slug, status) != ("valid-milliseconds", INFORMATION)}
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("case", _parameters())
+def test_check_names_the_defect_of_a_handler_and_nothing_else(case: DefectCase, folder: Path) -> None:
+    port = free_port()
+    source = str(SOURCES / case.source)
+    done = port_hook(folder, "check", source, "--to", str(port), "--json", "--", *_command(case, port), timeout=120)
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert records, done.stderr
+    named = {each["check"]: each["status"] for each in records[:-1] if each["status"] in _WRONG}
+    assert _without_milliseconds(named) == case.expected, done.stdout.decode() + done.stderr.decode()
+    assert records[-1]["type"] == "summary"
+    assert done.returncode == (1 if "failed" in case.expected.values() else 0)
