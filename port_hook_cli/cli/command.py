@@ -45,12 +45,31 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line; raises UsageError for two targets, empty values, and a command without `--`."""
-        words, order = self._words(ctx, args)
+        own, rest = self._apart(args)
+        words, order = self._words(ctx, own)
         if not words.get("help"):
             self._refuse_second_targets(order)
             self._refuse_empty_values(words)
-            self._require_dashes(words, args)
-        return super().parse_args(ctx, args)
+            if extra := words.get(_COMMAND):
+                raise UsageError(f"Unexpected argument: {' '.join(extra)}.", hint="To run a command, put -- before it.")
+        left = super().parse_args(ctx, own)
+        if rest:
+            ctx.params[_COMMAND] = rest
+            ctx.set_parameter_source(_COMMAND, type(ctx.get_parameter_source(_COMMAND)).COMMANDLINE)
+        return left
+
+    def _apart(self, args: list[str]) -> tuple[list[str], list[str]]:
+        """Return the words before and after the first `--`, for a command that runs another command.
+
+        Otherwise, a command would be read as an argument that was left out. `--` can also be an option's value.
+        """
+        parameters = cast("list[Any]", self.params)
+        if not any(parameter.name == _COMMAND for parameter in parameters):
+            return args, []
+        valued = {flag for each in parameters if not getattr(each, "is_flag", True) for flag in each.opts}
+        ends = (at for at, word in enumerate(args) if word == "--" and not (at and args[at - 1] in valued))
+        end = next(ends, len(args))
+        return args[:end], args[end + 1 :]
 
     def _words(self, ctx: Any, args: list[str]) -> tuple[dict[str, Any], list[Any]]:
         """Return the texts on the command line by parameter, and the parameters in their order."""
@@ -76,12 +95,6 @@ class Command(TyperCommand):
             is_empty = "" in given if isinstance(given, list) else given == ""
             if parameter.param_type_name == "option" and is_empty and not parameter.declared.may_be_empty:
                 raise empty_value(name)
-
-    @staticmethod
-    def _require_dashes(words: dict[str, Any], args: list[str]) -> None:
-        """Raise UsageError for a command to run without `--` before it: its options could be read as port-hook's."""
-        if "--" not in args and (extra := words.get(_COMMAND)):
-            raise UsageError(f"Unexpected argument: {' '.join(extra)}.", hint="To run a command, put -- before it.")
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the parts of the usage line, with braces around alternatives only.

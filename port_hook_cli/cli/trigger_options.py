@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
-from port_hook_cli.cli import options
+from port_hook_cli.cli import options, run_options
 from port_hook_cli.cli.option_groups import ANY_VALUE, NoEffect, also, option, option_group
+from port_hook_cli.cli.run_options import RunOptions
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.snippets import SNIPPET_FORMATS, SnippetFormat, find_format
@@ -108,43 +109,11 @@ class TriggerTarget:
 
 
 @option_group("Run")
-class TriggerRun:
+class TriggerRun(RunOptions):
     """What a run is made of."""
 
-    input_: Annotated[
-        list[str] | None,
-        option(
-            "--input",
-            metavar="NAME=VALUE",
-            help="An input, read by its declared type; NAME:=JSON reads JSON (repeatable).",
-        ),
-    ] = None
-    inputs: Annotated[
-        str | None,
-        option(
-            "--inputs",
-            metavar="FILE",
-            help="Inputs as JSON or YAML, or a payload that contains them.",
-            stdin="the inputs",
-        ),
-    ] = None
-    entity: Annotated[
-        str | None, option("--entity", metavar="FILE", help="The entity that the action runs on.", stdin="the entity")
-    ] = None
-    event: Annotated[
-        str | None,
-        option(
-            "--event",
-            metavar="FILE",
-            help="The event that an automation runs for.",
-            no_effect=_IN_PORT,
-            stdin="the event",
-        ),
-    ] = None
-    user: Annotated[
-        str | None,
-        option("--user", metavar="FILE", help="The user who runs it. Default: a sample user.", stdin="the user"),
-    ] = None
+    event: Annotated[run_options.EventFile, also(no_effect=_IN_PORT)] = None
+    secrets: Annotated[run_options.SecretsFile, also(no_effect=_IN_PORT)] = None
     operation: Annotated[
         Operation | None, option("--operation", help="Default: the action's own operation.", no_effect=_IN_PORT)
     ] = None
@@ -154,16 +123,6 @@ class TriggerRun:
     origin: Annotated[RunOrigin, option("--origin", help="Where the action was run from.", no_effect=_IN_PORT)] = (
         RunOrigin.UI
     )
-    secrets: Annotated[
-        str | None,
-        option(
-            "--secrets",
-            metavar="FILE",
-            help="The organization's secrets for `.secrets`: JSON or .env.",
-            no_effect=_IN_PORT,
-            stdin="the secrets",
-        ),
-    ] = None
     strict: Annotated[
         bool,
         option(
@@ -175,29 +134,13 @@ class TriggerRun:
     ] = False
 
     def read(self, form: PortAction, runtime: Runtime) -> RunData:
-        """Return the data of a run. `form` is the action, or the workflow's form as an action.
-
-        Its secrets are remembered, so that a crash report masks them. Raises UsageError and StoreError.
-        """
-        from port_hook_cli.actions.inputs import parse_input
-        from port_hook_cli.trigger import run_data
-        from port_hook_cli.trigger.action_files import read_object
-
-        properties = read_object(self.inputs, runtime, run_data.read_inputs) or {}
-        properties |= dict(parse_input(text, form.inputs) for text in self.input_ or [])
-        event = read_object(self.event, runtime, run_data.read_event)
-        data = run_data.RunData(
-            properties=properties,
-            by=read_object(self.user, runtime, run_data.read_by) or run_data.default_starter(form, event),
-            entity=read_object(self.entity, runtime, run_data.read_entity),
-            event=event,
-            secrets=read_object(self.secrets, runtime, run_data.read_secrets, secret=True) or {},
+        """Return the data of a run as `read_run` does, with its origin and operation."""
+        data = self.read_run(form, runtime)
+        return replace(
+            data,
             origin=str(self.origin),
             operation=None if self.operation is None else str(self.operation),
         )
-        for value in data.secret_values(form):
-            runtime.keep_secret(value)
-        return data
 
 
 @option_group("Workflow")
@@ -214,15 +157,7 @@ class TriggerWorkflow:
             stdin="the outputs",
         ),
     ] = None
-    output_of: Annotated[
-        list[str] | None,
-        option(
-            "--output",
-            metavar="NODE.PATH=JSON",
-            help="One value in the output of a node that should not run (repeatable).",
-            no_effect=_IN_PORT,
-        ),
-    ] = None
+    output_of: Annotated[run_options.OutputValues, also(no_effect=_IN_PORT)] = None
     respond: Annotated[
         list[str] | None,
         option(
