@@ -66,6 +66,11 @@ class Surroundings:
         yield from self.runs()
         yield from self.files()
 
+    def check_sources(self) -> Iterator[Candidate]:
+        """Yield what `check` accepts: captures, actions, workflow nodes and files."""
+        yield from self.captures()
+        yield from self.definitions()
+
     def captured_actions(self) -> Iterator[Candidate]:
         """Yield the identifiers of the actions of the newest captures."""
         for capture in self._recent():

@@ -1,0 +1,66 @@
+"""The JUnit report of a check, which CI systems show as tests. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from xml.etree import ElementTree as ET
+
+from port_hook_cli.check.catalog import CheckGroup
+from port_hook_cli.check.findings import CheckFinding, CheckReport, CheckStatus
+
+# XML 1.0 has no way to write other characters.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def junit_report(report: CheckReport, url: str, *, strict: bool = False) -> bytes:
+    """Return the report: a suite for each group, a test for each check.
+
+    A check that is not observed is skipped. A warning is a failure if `strict` is set, and otherwise a text beside a
+    test that passed, like information.
+    """
+    root = ET.Element("testsuites", {"name": _text(f"port-hook check {url}"), "time": f"{report.duration_s:.3f}"})
+    _count(root, report.findings, strict=strict)
+    for group in CheckGroup:
+        if findings := report.of(group):
+            suite = ET.SubElement(root, "testsuite", {"name": str(group)})
+            _count(suite, findings, strict=strict)
+            for finding in findings:
+                _add_test(suite, finding, strict=strict)
+    ET.indent(root)
+    written: bytes = ET.tostring(root, "utf-8")
+    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + written + b"\n"
+
+
+def _count(element: ET.Element, findings: Sequence[CheckFinding], *, strict: bool) -> None:
+    skipped = sum(finding.status is CheckStatus.NOT_OBSERVED for finding in findings)
+    failed = sum(_fails(finding, strict=strict) for finding in findings)
+    counts = {"tests": len(findings), "failures": failed, "errors": 0, "skipped": skipped}
+    element.attrib |= {name: str(count) for name, count in counts.items()}
+
+
+def _add_test(suite: ET.Element, finding: CheckFinding, *, strict: bool) -> None:
+    name = {"classname": f"port-hook.{finding.check.group}", "name": finding.check.slug}
+    test = ET.SubElement(suite, "testcase", name)
+    if finding.status is CheckStatus.NOT_OBSERVED:
+        ET.SubElement(test, "skipped", {"message": _text(finding.seen)})
+    elif _fails(finding, strict=strict):
+        message = _text(f"The handler {finding.failure}: {finding.seen}")
+        ET.SubElement(test, "failure", {"type": str(finding.status), "message": message}).text = _details(finding)
+    elif finding.failure:
+        ET.SubElement(test, "system-out").text = _details(finding)
+
+
+def _fails(finding: CheckFinding, *, strict: bool) -> bool:
+    return finding.status is CheckStatus.FAILED or (strict and finding.status is CheckStatus.WARNING)
+
+
+def _details(finding: CheckFinding) -> str:
+    lines = [f"The handler {finding.failure}: {finding.seen}", f"why: {finding.check.why}", f"fix: {finding.fix}"]
+    lines += [f"port-hook show {capture}" for capture in finding.captures]
+    return _text("\n".join(lines))
+
+
+def _text(text: str) -> str:
+    """Return a text without the characters that XML cannot contain."""
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)

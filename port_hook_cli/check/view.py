@@ -1,0 +1,133 @@
+"""The lines of a check: what is sent, the findings by group, the table of checks, and the handler's output. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from port_hook_cli.check.catalog import BY_SLUG, CheckGroup, HandlerCheck
+from port_hook_cli.check.findings import CheckFinding, CheckReport, CheckStatus
+from port_hook_cli.text.durations import format_duration
+from port_hook_cli.text.layout import labeled, wrap
+from port_hook_cli.text.safe import plain_output, printable, shorten
+from port_hook_cli.text.secret import Masker
+from port_hook_cli.text.styled import Styled
+
+FINDING_INDENT = 15
+"""The column of the text of a finding, for `text/layout.py:fit`."""
+
+_MOST_LINES, _MOST_COLUMNS = 20, 200
+_MOST_SEEN = 500
+_MARKS = {
+    CheckStatus.PASSED: ("✓", "green"),
+    CheckStatus.FAILED: ("✗", "bold red"),
+    CheckStatus.WARNING: ("!", "bold yellow"),
+    CheckStatus.INFORMATION: ("·", "dim"),
+    CheckStatus.NOT_OBSERVED: ("?", "dim"),
+}
+_STYLES = {CheckStatus.FAILED: "red", CheckStatus.WARNING: "yellow"}
+_COUNTED = {
+    CheckStatus.PASSED: ("passed", "passed"),
+    CheckStatus.FAILED: ("failed", "failed"),
+    CheckStatus.WARNING: ("warning", "warnings"),
+    CheckStatus.INFORMATION: ("for information", "for information"),
+    CheckStatus.NOT_OBSERVED: ("not observed", "not observed"),
+}
+_GAP = "  "
+
+
+def report_lines(report: CheckReport) -> Iterator[Styled]:
+    """Yield the findings by group, without the last line. Fit them with `FINDING_INDENT`."""
+    for group in CheckGroup:
+        if findings := report.of(group):
+            yield from _group_lines(group, findings)
+
+
+def _group_lines(group: CheckGroup, findings: Sequence[CheckFinding]) -> Iterator[Styled]:
+    observed = [finding for finding in findings if finding.status is not CheckStatus.NOT_OBSERVED]
+    passed = sum(finding.status is CheckStatus.PASSED for finding in observed)
+    lines = [line for finding in observed for line in finding_lines(finding)]
+    lines += _unobserved_lines(finding for finding in findings if finding.status is CheckStatus.NOT_OBSERVED)
+    if observed:
+        mark, style = _MARKS[CheckStatus.PASSED if passed else CheckStatus.FAILED]
+        lines.insert(0, Styled.assemble((mark, style), f" {passed} of {len(observed)}"))
+    for number, line in enumerate(lines):
+        yield labeled("" if number else str(group), line)
+
+
+def finding_lines(finding: CheckFinding) -> Iterator[Styled]:
+    """Yield what is wrong and how to fix it. Nothing for a check that the handler passed."""
+    if finding.status is CheckStatus.PASSED:
+        return
+    mark, style = _MARKS[finding.status]
+    what, seen = printable(finding.failure), _brief(finding.seen)
+    if not finding.is_wrong:
+        yield Styled(f"{mark} {what}: {seen}", style)
+        return
+    yield Styled.assemble((f"{mark} ", style), (what, _STYLES[finding.status]), f": {seen}")
+    yield Styled.assemble("  ", ("fix:", "cyan"), f" {printable(finding.fix)}")
+    shown = "".join(f"{_GAP}port-hook show {each}" for each in finding.captures[:1])
+    more = f"{_GAP}and {', '.join(finding.captures[1:])}" if finding.captures[1:] else ""
+    yield Styled(f"  --only {finding.check.slug}{shown}{more}", "dim")
+
+
+def _unobserved_lines(findings: Iterable[CheckFinding]) -> Iterator[Styled]:
+    """Yield a line for each reason, with the checks that cannot tell because of it."""
+    by_reason: dict[str, list[str]] = {}
+    for finding in findings:
+        by_reason.setdefault(finding.seen, []).append(finding.check.slug)
+    mark, style = _MARKS[CheckStatus.NOT_OBSERVED]
+    for reason, slugs in by_reason.items():
+        yield Styled(f"{mark} {', '.join(slugs)}: not observed, {_brief(reason)}", style)
+
+
+def _brief(text: str) -> str:
+    return printable(shorten(text, _MOST_SEEN))
+
+
+def summary_line(report: CheckReport, *, is_whole: bool = True) -> Styled:
+    """Return the last line: how many checks, how they ended, and how to see a request."""
+    total = len(report.findings)
+    counts = [(status, report.counts[str(status)]) for status in CheckStatus]
+    parts = [
+        Styled(f"{count} {_COUNTED[status][count != 1]}", _STYLES.get(status, ""))
+        for status, count in counts
+        if count or status is CheckStatus.PASSED
+    ]
+    head = f"{total} check{'' if total == 1 else 's'} in {format_duration(report.duration_s)}: "
+    line = Styled(head if is_whole else f"Interrupted after {head}")
+    for number, part in enumerate(parts):
+        line = Styled.assemble(line, ", " if number else "", part)
+    line = Styled.assemble(line, ".")
+    first = next((each for finding in report.findings if finding.is_wrong for each in finding.captures), None)
+    if first is None:
+        return line
+    return Styled.assemble(line, (f"  port-hook show {first} shows the request of a finding.", "dim"))
+
+
+def begin_text(url: str, valid_requests: int) -> str:
+    """Return what is about to be sent, for a message."""
+    if valid_requests == 1:
+        return f"Sends 1 valid request to {printable(url)}, which starts real work."
+    return f"Sends {valid_requests} valid requests to {printable(url)}. Each starts real work."
+
+
+def output_lines(output: bytes, masker: Masker) -> list[Styled]:
+    """Return the last lines of the handler's output, shortened, with secrets masked."""
+    lines = [line.rstrip() for line in plain_output(masker.content(output)).split("\n")]
+    shown = [line for line in lines if line][-_MOST_LINES:]
+    return [Styled(f"{_GAP}{printable(shorten(line, _MOST_COLUMNS))}", "dim") for line in shown]
+
+
+def check_table(slugs: frozenset[str], width: int | None) -> Iterator[Styled]:
+    """Yield a line for each of the checks, wrapped to `width` columns unless that is None."""
+    checks = [check for check in BY_SLUG.values() if check.slug in slugs]
+    widths = [max((len(text) for text in column), default=0) for column in zip(*map(_cells, checks), strict=True)]
+    indent = sum(widths) + len(_GAP) * len(widths)
+    for check in checks:
+        cells = [text.ljust(columns) + _GAP for text, columns in zip(_cells(check), widths, strict=True)]
+        line = Styled.assemble(*zip(cells, ("", "cyan", "dim"), strict=True), f"the handler {check.failure}")
+        yield from [line] if width is None or width <= indent else wrap(line, width, indent=indent)
+
+
+def _cells(check: HandlerCheck) -> tuple[str, str, str]:
+    return str(check.group), check.slug, str(check.severity)

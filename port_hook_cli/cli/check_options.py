@@ -1,0 +1,209 @@
+"""The options of `check`, in the groups of its help, and the values that the verb gets from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+from port_hook_cli.check.catalog import BY_SLUG, CheckGroup, selected
+from port_hook_cli.cli import options, run_options
+from port_hook_cli.cli.option_groups import ANY_VALUE, HANDLER_HERE, NoEffect, Trust, option, option_group
+from port_hook_cli.cli.run_options import RunOptions
+from port_hook_cli.errors import UsageError
+from port_hook_cli.http.limits import API_TIMEOUT_S
+from port_hook_cli.terminal.prompts import can_ask
+
+if TYPE_CHECKING:
+    from port_hook_cli.check.checking import CheckPlan
+    from port_hook_cli.check.probing import CheckLimits
+    from port_hook_cli.port_api.access import PortAccess
+    from port_hook_cli.runtime import Runtime
+    from port_hook_cli.trigger.action import RunTarget
+
+COMMAND = "a command after --"
+_NAMES = (*map(str, CheckGroup), *BY_SLUG)
+_LIMITS_S = {"--within": (10.0, 60.0), "--timeout": (1.0, 5.0)}
+"""What a project's file may choose. With less time, checks would be left out."""
+
+
+@option_group("Target")
+class CheckTarget:
+    """Where the handler is."""
+
+    to: Annotated[
+        str | None,
+        option(
+            "--to",
+            metavar="URL|PORT",
+            help="The handler, on this machine. Without a path, the path and query of SOURCE are used.",
+            trust=HANDLER_HERE,
+        ),
+    ] = None
+    to_its_url: Annotated[
+        bool,
+        option(
+            "--to-its-url",
+            help="Check the handler at the action's own URL, even on another machine. Asks first.",
+            excludes=("--to", COMMAND),
+        ),
+    ] = False
+    yes: Annotated[
+        bool,
+        option(
+            "--yes",
+            help="Answer the question of --to-its-url with yes.",
+            no_effect=(NoEffect("Nothing is asked", without=("--to-its-url",)),),
+        ),
+    ] = False
+
+    def read(self, runtime: Runtime) -> RunTarget:
+        """Return the target. Raises UsageError for an invalid target, and for a question that nobody can answer."""
+        from port_hook_cli.invocations.targets import read_target
+        from port_hook_cli.trigger.action import RunTarget
+
+        if self.to_its_url and not self.yes and not can_ask(runtime):
+            raise UsageError(
+                "--to-its-url starts real work, maybe on another machine, and needs confirmation, but there is no "
+                "terminal.",
+                hint="Add --yes.",
+            )
+        return RunTarget(to=None if self.to is None else read_target(self.to, "--to"), to_its_url=self.to_its_url)
+
+
+@option_group("Checks")
+class CheckChoice:
+    """Which checks are made."""
+
+    only: Annotated[
+        list[str] | None,
+        option(
+            "--only",
+            metavar="CHECK|GROUP",
+            help="Make only this check, or the checks of this group (repeatable).",
+            choices=_NAMES,
+        ),
+    ] = None
+    skip: Annotated[
+        list[str] | None,
+        option(
+            "--skip",
+            metavar="CHECK|GROUP",
+            help="Leave out this check, or the checks of this group (repeatable).",
+            choices=_NAMES,
+        ),
+    ] = None
+    lists: Annotated[bool, option("--list", help="List the checks, and send nothing.")] = False
+
+    def plan(self, limits: CheckLimits) -> CheckPlan:
+        """Return what is checked. Raises UsageError for an unknown name, and if nothing is left."""
+        from port_hook_cli.check.checking import CheckPlan
+
+        slugs = selected(tuple(self.only or ()), tuple(self.skip or ()))
+        if not slugs:
+            raise UsageError("--only and --skip leave no check.", hint="Leave one of them out.")
+        return CheckPlan(slugs, frozenset(self.only or ()) & BY_SLUG.keys(), limits)
+
+
+@option_group("Run")
+class CheckRun(RunOptions):
+    """What the run of an action or a workflow node is made of."""
+
+    outputs: Annotated[
+        str | None,
+        option(
+            "--outputs",
+            metavar="FILE",
+            help="The outputs of a workflow's other nodes: a map, or a run as Port shows it.",
+            stdin="the outputs",
+        ),
+    ] = None
+    output_of: run_options.OutputValues = None
+
+    def read_outputs(self, runtime: Runtime) -> Mapping[str, Mapping[str, Any]]:
+        """Return the outputs by node. Raises UsageError and StoreError."""
+        from functools import reduce
+
+        from port_hook_cli.trigger.action_files import read_object
+        from port_hook_cli.trigger.outputs import add_output, read_outputs
+
+        return reduce(add_output, self.output_of or [], read_object(self.outputs, runtime, read_outputs) or {})
+
+    @property
+    def given(self) -> list[str]:
+        """The names of the options that have a value."""
+        values = {
+            "--input": self.input_,
+            "--inputs": self.inputs,
+            "--entity": self.entity,
+            "--event": self.event,
+            "--user": self.user,
+            "--secrets": self.secrets,
+            "--outputs": self.outputs,
+            "--output": self.output_of,
+        }
+        return [name for name, value in values.items() if value]
+
+
+@option_group("Limits")
+class CheckTimes:
+    """How long a check may take."""
+
+    within_s: Annotated[
+        float,
+        options.seconds(
+            "--within",
+            "End after S seconds. Checks that were not reached are not observed.",
+            least=1.0,
+            trust=Trust(*_LIMITS_S["--within"]),
+        ),
+    ] = 60.0
+    timeout_s: Annotated[
+        float,
+        options.seconds(
+            "--timeout", "Wait S seconds for each response.", least=0.1, trust=Trust(*_LIMITS_S["--timeout"])
+        ),
+    ] = 5.0
+
+    def read(self) -> CheckLimits:
+        """Return the limits."""
+        from port_hook_cli.check.probing import CheckLimits
+
+        return CheckLimits(self.within_s, self.timeout_s)
+
+
+@option_group("Credentials")
+class CheckCredentials:
+    """How requests are signed, and how a sandbox or Port is called."""
+
+    secret_file: options.SecretFile = None
+    org: options.Org = None
+    api_timeout_s: options.ApiTimeout = API_TIMEOUT_S
+    insecure_api: options.InsecureApi = False
+
+    def access(self, runtime: Runtime) -> PortAccess:
+        """Return the access to the sandbox or Port."""
+        from port_hook_cli.port_api.access import PortAccess
+        from port_hook_cli.terminal.console import sayer
+
+        return PortAccess(
+            runtime,
+            sayer(runtime),
+            org=self.org,
+            secret_file=self.secret_file,
+            insecure_api=self.insecure_api,
+            timeout_s=self.api_timeout_s,
+        )
+
+
+@option_group("Output")
+class CheckOutput:
+    """What is printed and saved."""
+
+    json: options.Json = False
+    junit: Annotated[
+        str | None, option("--junit", metavar="FILE", help="Write a JUnit report, for CI, to a new file.")
+    ] = None
+    strict: Annotated[
+        bool, option("--strict", help="Exit with code 1 even if there are only warnings.", trust=ANY_VALUE)
+    ] = False
+    store: options.Store = None

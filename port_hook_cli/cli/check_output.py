@@ -1,0 +1,114 @@
+"""What `check` prints: what it is about to send, the progress, records or lines, and the handler's output."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from port_hook_cli.check.catalog import BY_SLUG, CheckGroup, slugs_of
+from port_hook_cli.check.findings import CheckFinding, CheckReport
+from port_hook_cli.check.view import (
+    FINDING_INDENT,
+    begin_text,
+    check_table,
+    output_lines,
+    report_lines,
+    summary_line,
+)
+from port_hook_cli.terminal.console import Output, emit, rich_console, tell
+from port_hook_cli.text.secret import Masker
+
+if TYPE_CHECKING:
+    from port_hook_cli.check.checking import CheckPlan
+    from port_hook_cli.check.session import CheckBegins
+    from port_hook_cli.runtime import Runtime
+
+_BLIND = "note: no sandbox is used, so what the handler reports cannot be seen"
+_ABOUT_REPORTS = frozenset(slugs_of(CheckGroup.REPEATS, CheckGroup.REPORTS))
+_OUTPUT = "The last lines of the command's output:"
+
+
+def print_checks(slugs: frozenset[str], runtime: Runtime) -> None:
+    """Print the table of the checks."""
+    output = Output(runtime.stdout, runtime.environ)
+    output.print(*check_table(slugs, output.width if output.is_terminal else None))
+
+
+class CheckScreen:
+    """Shows a check. It holds the findings so far, so that Ctrl-C does not lose them. Close it after use."""
+
+    def __init__(self, plan: CheckPlan, runtime: Runtime, *, as_json: bool, starts_handler: bool) -> None:
+        self._plan, self._runtime, self._as_json, self._starts = plan, runtime, as_json, starts_handler
+        self._findings: list[CheckFinding] = []
+        self._began = time.perf_counter()
+        self._progress = ExitStack()
+        self._advance: Callable[[CheckFinding], None] = lambda _: None
+        self.close = self._progress.close
+        self.url = ""
+
+    def begin(self, begins: CheckBegins) -> None:
+        """Say what is about to be sent, and show the progress if stderr is a terminal."""
+        self.url, self._began = begins.subject.url, time.perf_counter()
+        tell(begin_text(self.url, begins.valid_requests), self._runtime)
+        expected = self._plan.expected(begins.subject, starts_handler=self._starts)
+        if not begins.sees_reports and expected & _ABOUT_REPORTS:
+            tell(_BLIND, self._runtime)
+            tell(
+                "hint: Let port-hook start the handler: add `-- COMMAND`. Or run `port-hook sandbox`, and start the "
+                "handler and this command with the variables that it prints.",
+                self._runtime,
+            )
+        if self._runtime.stderr.isatty():
+            self._show_progress(len(expected))
+
+    def add(self, finding: CheckFinding) -> None:
+        """Count a finding, and print its record."""
+        self._findings.append(finding)
+        if self._as_json:
+            emit(finding.record, self._runtime.stdout)
+        self._advance(finding)
+
+    def finish(self, report: CheckReport) -> None:
+        """Print the report, or the records that were not printed yet."""
+        self.close()
+        if not self._as_json:
+            self._print(report)
+            return
+        for finding in report.findings:
+            if finding not in self._findings:
+                emit(finding.record, self._runtime.stdout)
+        emit(report.record, self._runtime.stdout)
+
+    def interrupt(self) -> None:
+        """Print the findings so far. With --json, they are printed already."""
+        self.close()
+        if not self._as_json and self._findings:
+            order = list(BY_SLUG)
+            findings = sorted(self._findings, key=lambda finding: order.index(finding.check.slug))
+            self._print(CheckReport(tuple(findings), time.perf_counter() - self._began, sent=0), is_whole=False)
+
+    def tell_output(self, output: bytes) -> None:
+        """Print the last lines that the command wrote."""
+        self.close()
+        if lines := output_lines(output, Masker(self._runtime.memory.secrets)):
+            tell(_OUTPUT, self._runtime)
+            stderr = Output(self._runtime.stderr, self._runtime.environ)
+            stderr.print(*stderr.wrap(lines))
+
+    def _print(self, report: CheckReport, *, is_whole: bool = True) -> None:
+        output = Output(self._runtime.stdout, self._runtime.environ)
+        output.print(*output.fit(report_lines(report), indent=FINDING_INDENT))
+        output.print(*output.wrap([summary_line(report, is_whole=is_whole)]))
+
+    def _show_progress(self, total: int) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        console = rich_console(self._runtime.stderr, self._runtime.environ)
+        columns = (TextColumn("checking"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+        progress = self._progress.enter_context(Progress(*columns, console=console, transient=True))
+        task = progress.add_task("", total=total)
+        self._advance = lambda finding: progress.update(
+            task, advance=1, description=f"{finding.check.group}: {finding.check.slug}"
+        )
