@@ -32,6 +32,7 @@ from typing import Any
 import port_hook_cli
 from port_hook_cli.assistant.catalog import TOOLS
 from port_hook_cli.assistant.tool import AssistantTool
+from port_hook_cli.check.catalog import CHECKS, CheckGroup, HandlerCheck
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.option_groups import ANY_VALUE
 from port_hook_cli.invocations.models import Cause
@@ -57,6 +58,7 @@ _TUNNELS = re.compile(r"(<!-- tunnels: [^\n]*-->\n)(?:\n?\|[^\n]*\n)*")
 _CAUSES = re.compile(r"(?s)(<!-- causes: [^\n]*-->\n).*\Z")
 _LISTENING = "While `port-hook listen --tunnel none` runs in another terminal, with the same `PORT_CLIENT_SECRET`:"
 _TOOLS = re.compile(r"(?s)(<!-- tools: [^\n]*-->\n).*\Z")
+_CHECKS = re.compile(r"(?s)(<!-- checks: [^\n]*-->\n).*\Z")
 _DEMO = re.compile(r"(?s)(<!-- demo: [^\n]*-->\n```text\n).*?(```)")
 
 
@@ -198,6 +200,26 @@ def _code(values: tuple[str, ...]) -> str:
     return ", ".join(f"`{value}`" for value in values)
 
 
+def handler_checks(text: str) -> str:
+    """Return the page on the checks of a handler with a table for each group."""
+    sections = "\n\n".join(_check_table(group) for group in CheckGroup)
+    return _CHECKS.sub(lambda match: f"{match[1]}\n{sections}\n", text)
+
+
+def _check_table(group: CheckGroup) -> str:
+    cells = [("check", "severity", "what is sent", "what is expected", "why, and the fix"), ("---",) * 5]
+    cells += [_check_cells(check) for check in CHECKS if check.group is group]
+    rows = "\n".join(f"| {' | '.join(row)} |" for row in cells)
+    return f"## {str(group).capitalize()}\n\n{group.about}\n\n{rows}"
+
+
+def _check_cells(check: HandlerCheck) -> tuple[str, ...]:
+    only = f"<br>only for {check.only}" if check.only else ""
+    why = " ".join(filter(None, (check.why, check.gap)))
+    fix = check.fix.replace("|", "\\|")
+    return f"`{check.slug}`{only}", str(check.severity), check.request, check.expected, f"{why}<br>**Fix:** {fix}"
+
+
 def mcp_reference(text: str) -> str:
     """Return the page on the tools for coding agents with a section for each."""
     sections = "\n\n".join(map(_tool, TOOLS))
@@ -275,6 +297,7 @@ PAGES: dict[str, Callable[[str], str]] = {
     "docs/how-to/my-signature-is-invalid.md": my_signature_is_invalid,
     "docs/llms.txt": llms,
     "docs/reference/cli.md": cli_reference,
+    "docs/reference/handler-checks.md": handler_checks,
     "docs/reference/mcp.md": mcp_reference,
     "docs/reference/settings.md": settings,
     "docs/man/port-hook.1": man_page,

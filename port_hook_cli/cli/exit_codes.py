@@ -36,13 +36,13 @@ _MEANINGS = {
     ExitCode.OK: "success; also `listen` after Ctrl-C or SIGTERM",
     ExitCode.FAILED: (
         "an unmet expectation (`--expect-status`, `--compare`, `--count` within `--timeout`), "
-        "a difference that `diff` found, or any other failure"
+        "a difference that `diff` found, a failed check of `check`, or any other failure"
     ),
     ExitCode.USAGE: "the command line is not valid",
     ExitCode.NOT_VALID: "`verify`: the signature is not valid",
     ExitCode.SETTINGS: "a secret, a client id or a settings file is missing, unreadable or not safe to use",
     ExitCode.LISTEN: "the listener, a local server, the tunnel or the connection to Kafka could not start",
-    ExitCode.TARGET: "the target of a forward, replay or trigger could not be reached",
+    ExitCode.TARGET: "the target of a forward, replay, trigger or check could not be reached",
     ExitCode.PORT_API: "Port's API refused or could not be reached",
     ExitCode.STORE: "a capture or file does not exist, or the store cannot be read or written",
     ExitCode.RUN_ENDED: "the run has already ended and accepts no more reports",

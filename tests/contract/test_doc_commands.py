@@ -63,6 +63,7 @@ NOT_RUN = {
     r"trigger .*--kafka": "needs a broker: tests/cli/test_trigger_kafka.py",
     r"--as lambda": "needs a runtime of Lambda: tests/cli/test_replay_lambda.py",
     r"--edit\b": "needs a terminal: tests/cli/test_replay.py",
+    r"port-hook check .* -- ": "starts a handler on a port of the page: tests/cli/test_check.py",
     r"--via-port": "needs runs in Port: tests/cli/test_trigger_workflow_in_port.py",
     r"deploy_service#deploy --outputs": "needs runs in Port: tests/cli/test_trigger_last_outputs.py",
     r"^port-hook restore (create|deploy)": "needs changed actions: tests/cli/test_restore.py",

@@ -111,7 +111,7 @@ class Reader:
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Reader:
-    ports = {known: str(free_port()) for known in ("8790", "8787", "8000")}
+    ports = {known: str(free_port()) for known in ("8790", "8787", "8000", "8001")}
     TUTORIAL.save(tmp_path, ports["8000"])
     return Reader(tmp_path, ports)
 
@@ -122,7 +122,7 @@ def commands() -> list[Block]:
 
 
 def test_reader_gets_from_nothing_to_a_tested_backend(reader: Reader) -> None:
-    failing, through_listener, replay, wait, tests = commands()
+    failing, through_listener, replay, wait, tests, check = commands()
     with reader.terminal(TUTORIAL.terminal("the sandbox")):
         with reader.terminal(TUTORIAL.terminal("the backend")):
             refused = reader.run(failing.code)
@@ -139,6 +139,9 @@ def test_reader_gets_from_nothing_to_a_tested_backend(reader: Reader) -> None:
                 assert (done.returncode, shown in done.stdout) == (0, True), done
     tested = reader.run(tests.code)
     assert (tested.returncode, "2 passed" in tested.stdout) == (0, True), tested.stdout
+    found = reader.run(check.code)
+    assert found.returncode == int(check.value), found
+    assert [line for line in ("signature  ✓", "! does its work twice", "✗ fails on a body") if line not in found.stdout] == []
 
 
 def fix(backend: Path) -> None:
