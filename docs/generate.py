@@ -207,7 +207,8 @@ def handler_checks(text: str) -> str:
 
 
 def _check_table(group: CheckGroup) -> str:
-    cells = [("check", "severity", "what is sent", "what is expected", "why, and the fix"), ("---",) * 5]
+    head = ("check", "severity", "what is sent", "what is expected", "why, and the fix")
+    cells: list[tuple[str, ...]] = [head, ("---",) * len(head)]
     cells += [_check_cells(check) for check in CHECKS if check.group is group]
     rows = "\n".join(f"| {' | '.join(row)} |" for row in cells)
     return f"## {str(group).capitalize()}\n\n{group.about}\n\n{rows}"

@@ -136,7 +136,7 @@ DEFECTS = (
     # Work is done twice, or not.
     DefectCase(STD, "no-memory", dict.fromkeys(_REPEATS, WARNING)),
     DefectCase(EXPRESS, "no-memory", dict.fromkeys(_REPEATS, FAILED), _AGENT),
-    DefectCase(STD, "same-run", {"same-run": WARNING, "same-run-at-once": WARNING}),
+    DefectCase(STD, "same-run", {"same-run": WARNING}),
     DefectCase(FASTAPI, "same-run-at-once", {"same-run-at-once": WARNING}),
     DefectCase(NODE, "same-run-at-once", {"same-run-at-once": WARNING}),
     DefectCase(FASTAPI, "ten-runs", {"ten-runs": FAILED}),
