@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from port_hook_cli.check.catalog import BY_SLUG, CheckGroup, selected
 from port_hook_cli.cli import options, run_options
 from port_hook_cli.cli.option_groups import ANY_VALUE, HANDLER_HERE, NoEffect, Trust, option, option_group
-from port_hook_cli.cli.run_options import RunOptions
+from port_hook_cli.cli.run_options import RunContents
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.terminal.prompts import can_ask
@@ -105,7 +105,7 @@ class CheckChoice:
 
 
 @option_group("Run")
-class CheckRun(RunOptions):
+class CheckRun(RunContents):
     """What the run of an action or a workflow node is made of."""
 
     outputs: Annotated[

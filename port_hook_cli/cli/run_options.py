@@ -43,7 +43,7 @@ OutputValues = Annotated[
 
 
 @option_group("Run")
-class RunOptions:
+class RunContents:
     """What a run is made of."""
 
     input_: InputValues = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from port_hook_cli.cli import options, run_options
 from port_hook_cli.cli.option_groups import ANY_VALUE, NoEffect, also, option, option_group
-from port_hook_cli.cli.run_options import RunOptions
+from port_hook_cli.cli.run_options import RunContents
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.snippets import SNIPPET_FORMATS, SnippetFormat, find_format
@@ -109,7 +109,7 @@ class TriggerTarget:
 
 
 @option_group("Run")
-class TriggerRun(RunOptions):
+class TriggerRun(RunContents):
     """What a run is made of."""
 
     event: Annotated[run_options.EventFile, also(no_effect=_IN_PORT)] = None
