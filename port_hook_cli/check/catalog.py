@@ -33,7 +33,7 @@ _ABOUT = {
 }
 
 
-class Severity(StrEnum):
+class CheckSeverity(StrEnum):
     """How serious it is if a handler does not react as expected."""
 
     FAILURE = "failure"
@@ -51,7 +51,7 @@ class HandlerCheck(NamedTuple):
 
     slug: str
     group: CheckGroup
-    severity: Severity
+    severity: CheckSeverity
     failure: str
     request: str
     expected: str
@@ -63,7 +63,7 @@ class HandlerCheck(NamedTuple):
 
 
 _S, _F, _R, _P = CheckGroup
-_FAILURE, _WARNING, _INFORMATION = Severity
+_FAILURE, _WARNING, _INFORMATION = CheckSeverity
 _ACCEPTED, _REFUSED = "accepted", "refused"
 
 _RULE = (

@@ -24,7 +24,7 @@ from port_hook_cli.check.signature_checks import (
     check_survival,
     check_unset_secret,
 )
-from port_hook_cli.check.subject import Subject
+from port_hook_cli.check.subject import CheckSubject
 from port_hook_cli.check.valid_request import check_valid
 
 OnFinding: TypeAlias = Callable[[CheckFinding], None]
@@ -40,18 +40,18 @@ class CheckPlan(NamedTuple):
     named: frozenset[str] = frozenset()
     limits: CheckLimits = _LIMITS
 
-    def expected(self, subject: Subject, *, starts_handler: bool) -> frozenset[str]:
+    def expected(self, subject: CheckSubject, *, starts_handler: bool) -> frozenset[str]:
         """Return the slugs of the checks that will be made."""
         return self.slugs & applicable(subject, starts_handler=starts_handler)
 
-    def valid_requests(self, subject: Subject, *, starts_handler: bool) -> int:
+    def valid_requests(self, subject: CheckSubject, *, starts_handler: bool) -> int:
         """Return how many of the requests a correct handler accepts: each starts real work."""
         slugs = self.expected(subject, starts_handler=starts_handler)
         return 1 + sum(BY_SLUG[slug].starts for slug in slugs)
 
 
 async def check(
-    subject: Subject,
+    subject: CheckSubject,
     means: CheckMeans,
     plan: CheckPlan,
     on_finding: OnFinding = lambda _: None,

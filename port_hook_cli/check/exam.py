@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from port_hook_cli.check.catalog import BY_SLUG, CHECKS, HandlerCheck, Severity
+from port_hook_cli.check.catalog import BY_SLUG, CHECKS, CheckSeverity, HandlerCheck
 from port_hook_cli.check.findings import CheckFinding, found, not_observed, passed
 from port_hook_cli.check.probing import Prober
 from port_hook_cli.check.reactions import Probe, Reaction
-from port_hook_cli.check.subject import Subject
+from port_hook_cli.check.subject import CheckSubject
 
 NEVER_ACCEPTED = "no valid request was accepted, so a refusal proves nothing"
 NO_SANDBOX = "no sandbox is used, so what the handler reports cannot be seen"
@@ -49,7 +49,7 @@ class HandlerExam:
     _saved_original: str | None = None
 
     @property
-    def subject(self) -> Subject:
+    def subject(self) -> CheckSubject:
         """The request under check."""
         return self.prober.subject
 
@@ -103,7 +103,7 @@ class HandlerExam:
         seen: str,
         probes: Iterable[Probe] = (),
         *,
-        severity: Severity | None = None,
+        severity: CheckSeverity | None = None,
         failure: str = "",
         fix: str = "",
     ) -> None:
@@ -153,7 +153,7 @@ class HandlerExam:
             self.on_finding(finding)
 
 
-def applicable(subject: Subject, *, starts_handler: bool) -> frozenset[str]:
+def applicable(subject: CheckSubject, *, starts_handler: bool) -> frozenset[str]:
     """Return the slugs of the checks that make sense for a request."""
     left_out = {
         "valid-agent": not subject.via_agent,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from port_hook_cli.check.catalog import CheckGroup, HandlerCheck, Severity
+from port_hook_cli.check.catalog import CheckGroup, CheckSeverity, HandlerCheck
 
 HANDLER_CHECK = "port-hook/handler-check/1"
 
@@ -23,9 +23,9 @@ class CheckStatus(StrEnum):
 
 
 _STATUSES = {
-    Severity.FAILURE: CheckStatus.FAILED,
-    Severity.WARNING: CheckStatus.WARNING,
-    Severity.INFORMATION: CheckStatus.INFORMATION,
+    CheckSeverity.FAILURE: CheckStatus.FAILED,
+    CheckSeverity.WARNING: CheckStatus.WARNING,
+    CheckSeverity.INFORMATION: CheckStatus.INFORMATION,
 }
 
 
@@ -77,7 +77,7 @@ def not_observed(check: HandlerCheck, reason: str) -> CheckFinding:
 
 
 def found(
-    check: HandlerCheck, seen: str, *, severity: Severity | None = None, failure: str = "", fix: str = ""
+    check: HandlerCheck, seen: str, *, severity: CheckSeverity | None = None, failure: str = "", fix: str = ""
 ) -> CheckFinding:
     """Return a check that the handler did not pass, with the check's own severity and texts unless others are given."""
     status = _STATUSES[severity or check.severity]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from port_hook_cli.check.catalog import Severity
+from port_hook_cli.check.catalog import CheckSeverity
 from port_hook_cli.check.exam import LIMITED, HandlerExam, first_seen
 from port_hook_cli.check.forgeries import valid
 from port_hook_cli.check.reactions import Probe, Reaction
@@ -63,7 +63,7 @@ async def _check_size(exam: HandlerExam) -> None:
     if large.is_accepted or large.delivery.status == _TOO_LARGE:
         exam.passes("size", large.seen)
     else:
-        await exam.fails("size", large.seen, [large], severity=Severity.INFORMATION)
+        await exam.fails("size", large.seen, [large], severity=CheckSeverity.INFORMATION)
 
 
 async def _check_slow(exam: HandlerExam) -> None:
@@ -138,7 +138,7 @@ async def _check_bodies(exam: HandlerExam, slug: str, bodies: Mapping[str, bytes
     silent = [probe for probe in probes if not probe.has_response]
     broken = [probe for probe in probes if probe.reaction is Reaction.FAILED]
     if silent:
-        await exam.fails(slug, first_seen(silent), silent, severity=Severity.FAILURE)
+        await exam.fails(slug, first_seen(silent), silent, severity=CheckSeverity.FAILURE)
     elif broken:
         await exam.fails(slug, first_seen(broken), broken)
     elif len(probes) < len(bodies):

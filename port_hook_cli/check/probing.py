@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from port_hook_cli.check.forgeries import Signing, valid
 from port_hook_cli.check.reactions import Probe, Reaction
-from port_hook_cli.check.subject import Subject
+from port_hook_cli.check.subject import CheckSubject
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.signatures.signing import TimestampUnit
@@ -92,7 +92,7 @@ class CheckLimits(NamedTuple):
 class Prober:
     """Sends probes. `subject` is the request as the handler accepts it, so far as that is known; `unit` too."""
 
-    def __init__(self, subject: Subject, means: CheckMeans, limits: CheckLimits) -> None:
+    def __init__(self, subject: CheckSubject, means: CheckMeans, limits: CheckLimits) -> None:
         self.subject = subject
         self.means = means
         self.unit = TimestampUnit.SECONDS

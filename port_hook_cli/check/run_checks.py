@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from port_hook_cli.actions.sample_inputs import bad_inputs
-from port_hook_cli.check.catalog import CheckGroup, Severity, slugs_of
+from port_hook_cli.check.catalog import CheckGroup, CheckSeverity, slugs_of
 from port_hook_cli.check.exam import LIMITED, NO_SANDBOX, HandlerExam, first_seen
 from port_hook_cli.check.reactions import Probe, Reaction
 from port_hook_cli.check.subject import document_of
@@ -226,7 +226,7 @@ async def _judge_pair(exam: HandlerExam, slug: str, probes: Sequence[Probe], don
     elif more := done - exam.effects:
         what, count = more.most_common(1)[0]
         seen = f"two deliveries of one run made {count + exam.effects[what]} calls of {what.strip()}"
-        severity = Severity.FAILURE if exam.subject.via_agent else None
+        severity = CheckSeverity.FAILURE if exam.subject.via_agent else None
         await exam.fails(slug, seen, probes, severity=severity)
     elif not done:
         exam.cannot_tell("nothing was done for the run", slug)

@@ -16,7 +16,7 @@ from port_hook_cli.check.checking import CheckPlan, OnFinding, check
 from port_hook_cli.check.findings import CheckReport
 from port_hook_cli.check.probing import CheckMeans
 from port_hook_cli.check.sources import FoundSubject, refuse_other_machine
-from port_hook_cli.check.subject import Subject
+from port_hook_cli.check.subject import CheckSubject
 from port_hook_cli.check.watching import SandboxWatch
 from port_hook_cli.errors import TargetError
 from port_hook_cli.invocations.targets import is_on_this_machine
@@ -41,7 +41,7 @@ class CheckBegins(NamedTuple):
     whether a sandbox shows what the handler reports.
     """
 
-    subject: Subject
+    subject: CheckSubject
     valid_requests: int
     sees_reports: bool
 
@@ -100,7 +100,7 @@ class CheckSession:
             means = await self._means(stack, side, found.subject)
             return await check(found.subject, means, self.plan, on_finding, original=found.original)
 
-    async def _means(self, stack: AsyncExitStack, side: PortSide, subject: Subject) -> CheckMeans:
+    async def _means(self, stack: AsyncExitStack, side: PortRole, subject: CheckSubject) -> CheckMeans:
         from port_hook_cli.http.client import HttpClient
 
         environ: dict[str, str] = {}
@@ -134,13 +134,13 @@ class CheckSession:
         )
 
     @asynccontextmanager
-    async def _port_side(self) -> AsyncIterator[PortSide]:
+    async def _port_side(self) -> AsyncIterator[PortRole]:
         """Yield the credentials that requests are signed with, and what sees the reports of the handler."""
         if not self.command:
             async with _running_sandbox(self.access) as watch:
                 settings = self.access.settings
                 other = settings.other_secret
-                yield PortSide(
+                yield PortRole(
                     settings.require_secret(),
                     settings.client_id,
                     watch,
@@ -155,7 +155,7 @@ class CheckSession:
             own = Settings(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
             async with SandboxWatch.open(PortAccess.known(own, self.runtime)) as watch:
                 found = self.access.found
-                yield PortSide(
+                yield PortRole(
                     sandbox.client_secret,
                     sandbox.client_id,
                     watch,
@@ -174,7 +174,7 @@ async def _require_handler(url: str) -> None:
         )
 
 
-class PortSide(NamedTuple):
+class PortRole(NamedTuple):
     """What the check knows as Port.
 
     `other_secret` is the secret of the settings, which the handler may use by mistake, and `environ` the variables for

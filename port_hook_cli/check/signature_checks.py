@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from port_hook_cli.check.catalog import Severity
+from port_hook_cli.check.catalog import CheckSeverity
 from port_hook_cli.check.exam import LIMITED, NEVER_ACCEPTED, HandlerExam, first_seen
 from port_hook_cli.check.forgeries import (
     FORGERIES,
@@ -167,11 +167,11 @@ async def _judge_survival(exam: HandlerExam, probes: Sequence[Probe], after: Pro
     elif after is not None and not after.is_accepted:
         await exam.fails("survives", after.seen, [*probes[-1:], after])
     elif silent := [probe for probe in probes if not probe.has_response]:
-        await exam.fails("survives", first_seen(silent), silent, severity=Severity.WARNING)
+        await exam.fails("survives", first_seen(silent), silent, severity=CheckSeverity.WARNING)
     elif exam.knows_wrong_status or not (broken := [probe for probe in probes if probe.reaction is Reaction.FAILED]):
         exam.passes("survives", _outcomes(probes)) if after else exam.cannot_tell(NEVER_ACCEPTED, "survives")
     else:
-        await exam.fails("survives", first_seen(broken), broken, severity=Severity.WARNING)
+        await exam.fails("survives", first_seen(broken), broken, severity=CheckSeverity.WARNING)
 
 
 async def check_unset_secret(exam: HandlerExam) -> None:

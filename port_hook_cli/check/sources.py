@@ -11,7 +11,7 @@ from port_hook_cli.actions.action import PortAction, read_action
 from port_hook_cli.actions.sample_inputs import sample_inputs
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.captures.documents.exchange_fields import LAST
-from port_hook_cli.check.subject import Subject, is_probe, subject_of
+from port_hook_cli.check.subject import CheckSubject, is_probe, subject_of
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Invocation, Status
@@ -46,7 +46,7 @@ _MOST_LOOKED_AT = 100
 class FoundSubject(NamedTuple):
     """The request under check, and the id of the capture that it was made of, if it was."""
 
-    subject: Subject
+    subject: CheckSubject
     original: str | None = None
 
 
@@ -235,7 +235,7 @@ def _only_webhook(found: FoundWorkflow) -> str:
     )
 
 
-def _rendered(name: str, request: RenderedRequest, url: str, document: Mapping[str, Any] | None) -> Subject:
+def _rendered(name: str, request: RenderedRequest, url: str, document: Mapping[str, Any] | None) -> CheckSubject:
     named = any(field.lower() == "content-type" for field, _ in request.headers)
     fields = request.headers if named else (("content-type", "application/json"), *request.headers)
     invocation = Invocation(
@@ -246,7 +246,7 @@ def _rendered(name: str, request: RenderedRequest, url: str, document: Mapping[s
         headers=Headers(fields),
         body=request.content,
     )
-    return Subject(
+    return CheckSubject(
         name=name,
         request=invocation,
         url=url,
@@ -284,7 +284,7 @@ def _names_a_capture(name: str) -> bool:
     return name in {LAST, "-"} or is_run_id(name) or is_id
 
 
-def refuse_other_machine(subject: Subject, *, may_leave: bool) -> None:
+def refuse_other_machine(subject: CheckSubject, *, may_leave: bool) -> None:
     """Raise UsageError for a handler on another machine, unless the user wants that."""
     if not may_leave and not is_on_this_machine(subject.url):
         raise UsageError(

@@ -29,7 +29,7 @@ _UNKNOWN = "port-hook-unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class CheckSubject:
     """A request as Port makes it, without its signature, and the URL that it is sent to.
 
     `run_id` is None for a payload without a run. With `synchronized`, the response ends the run. With `via_agent`,
@@ -95,11 +95,11 @@ class Subject:
         """Return the URL of a copy for another run."""
         return self.url if self.run_id is None else self.url.replace(self.run_id, run_id)
 
-    def with_method(self, method: str) -> Subject:
+    def with_method(self, method: str) -> CheckSubject:
         """Return the request with another method."""
         return replace(self, request=replace(self.request, method=method))
 
-    def with_body(self, body: bytes) -> Subject:
+    def with_body(self, body: bytes) -> CheckSubject:
         """Return the request with another body."""
         return replace(self, request=replace(self.request, body=body))
 
@@ -133,11 +133,11 @@ class Subject:
         return write_json(_renamed(document, name)).encode("utf-8", "surrogatepass")
 
 
-def subject_of(name: str, request: Invocation, url: str, definition: Mapping[str, Any] | None = None) -> Subject:
+def subject_of(name: str, request: Invocation, url: str, definition: Mapping[str, Any] | None = None) -> CheckSubject:
     """Return a request as a subject. What it belongs to is read from its payload."""
     payload = read_payload(request.body, request.headers)
     run_id = payload.run_id if is_run_id(payload.run_id) and payload.kind is not Kind.AUTOMATION else None
-    return Subject(
+    return CheckSubject(
         name=name,
         request=replace(request, target=path_and_query(url)),
         url=url,

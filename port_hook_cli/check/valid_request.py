@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from port_hook_cli.check.catalog import Severity
+from port_hook_cli.check.catalog import CheckSeverity
 from port_hook_cli.check.exam import HandlerExam
 from port_hook_cli.check.fault import FaultKind, FaultSearch, FoundFault, find_fault
 from port_hook_cli.check.forgeries import badly_signed
@@ -134,7 +134,7 @@ async def _accept_milliseconds(exam: HandlerExam, refused: Probe, fault: FoundFa
     probe = await exam.prober.accept("valid", "a valid request with a timestamp in milliseconds")
     if probe.is_accepted:
         exam.accepts(probe)
-    severity = Severity.FAILURE if fault.rewrites_too else Severity.WARNING
+    severity = CheckSeverity.FAILURE if fault.rewrites_too else CheckSeverity.WARNING
     await exam.fails("valid", refused.seen, [refused], severity=severity, failure=_clause(fault), fix=fault.fix)
     if fault.rewrites_too and not probe.is_accepted:
         await _go_on_with_plain_body(exam)

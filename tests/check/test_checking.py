@@ -17,7 +17,7 @@ from port_hook_cli.check.catalog import selected
 from port_hook_cli.check.checking import CheckPlan, check
 from port_hook_cli.check.findings import CheckReport, CheckStatus
 from port_hook_cli.check.probing import CheckLimits, CheckMeans
-from port_hook_cli.check.subject import Subject, subject_of
+from port_hook_cli.check.subject import CheckSubject, subject_of
 from port_hook_cli.check.watching import SandboxWatch
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.headers import Headers
@@ -51,7 +51,7 @@ async def handled(handler: Handler) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-def subject_at(url: str, document: object | None = None) -> Subject:
+def subject_at(url: str, document: object | None = None) -> CheckSubject:
     body = json.dumps(document or create_vm(RUN, at="2026-01-01T00:00:00Z"), separators=(",", ":"), ensure_ascii=False)
     headers = Headers((("content-type", "application/json"),))
     request = Invocation(id="", received_at=0, method="POST", target="/", headers=headers, body=body.encode())
