@@ -26,8 +26,8 @@ class HandlerExam:
     `work_status` is the status of a valid request that the handler verified, although its work failed. `effects` counts
     what the handler did in the sandbox for the baseline, `duration_s` is how long that took, and `has_called` says that
     both are known. With `is_alone`, the effects include what the handler did without naming a run, because no other
-    request was sent meanwhile. With `is_strict`, the handler refuses fields that it does not know. `output` is what its
-    process has written.
+    request was sent meanwhile. With `is_strict`, the handler refuses fields that it does not know. With
+    `hides_refusals`, it refuses with a 2xx status. `output` is what its process has written.
     """
 
     prober: Prober
@@ -38,6 +38,7 @@ class HandlerExam:
     baseline: Probe | None = None
     work_status: int | None = None
     is_strict: bool = False
+    hides_refusals: bool = False
     mark: int = 0
     effects: Counter[str] = field(default_factory=Counter)
     has_called: bool = False

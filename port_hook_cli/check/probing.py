@@ -106,6 +106,7 @@ class Prober:
         self._latencies_s: list[float] = []
         self._next_at = 0.0
         self._by_check: dict[str, list[Probe]] = defaultdict(list)
+        self._recovering = asyncio.Lock()
 
     @property
     def left_s(self) -> float:
@@ -247,33 +248,33 @@ class Prober:
 
     async def _after_silence(self, probe: Probe) -> Probe:
         """Find out what it means that there was no response, and start the handler again if its process ended."""
-        backend = self.means.backend
-        if backend is not None:
-            if await self._ends(backend):
+        # Of several requests that were sent together, the first starts the handler again.
+        async with self._recovering:
+            if await self._is_gone(probe):
                 probe = self._replace(probe, probe._replace(died=True))
                 self.deaths.append(probe)
-                await self._restart(backend)
+                if self.means.backend is None:
+                    raise LeftHandler("the handler no longer accepts connections")
+                await self._restart(self.means.backend)
             elif probe.reaction is Reaction.HUNG:
                 self.hung.append(probe)
-        elif probe.reaction is Reaction.UNREACHABLE or not await self._is_reachable():
-            if not await self._is_reachable(within_s=_RECOVERY_S):
-                probe = self._replace(probe, probe._replace(died=True))
-                self.deaths.append(probe)
-                raise LeftHandler("the handler no longer accepts connections")
-        elif probe.reaction is Reaction.HUNG:
-            self.hung.append(probe)
         return probe
+
+    async def _is_gone(self, probe: Probe) -> bool:
+        """Return whether the handler has ended, or ends in a moment: a crash takes time."""
+        backend = self.means.backend
+        if backend is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(backend.wait_ended(), _CRASH_S)
+            return backend.has_ended
+        if probe.reaction is not Reaction.UNREACHABLE and await self._is_reachable():
+            return False
+        return not await self._is_reachable(within_s=_RECOVERY_S)
 
     def _replace(self, old: Probe, new: Probe) -> Probe:
         sent = self._by_check[old.slug]
         sent[sent.index(old)] = new
         return new
-
-    async def _ends(self, backend: Backend) -> bool:
-        """Return whether the process has ended, or ends in a moment: a crash takes time."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(backend.wait_ended(), _CRASH_S)
-        return backend.has_ended
 
     async def restart_without(self, names: Sequence[str]) -> None:
         """Start the handler again without these variables. Raises NotReadyError, UsageError and LeftHandler."""

@@ -60,6 +60,7 @@ async def check_forgeries(exam: HandlerExam) -> None:
         else:
             sent[slug] = await _send_all(exam, slug, forge)
     idle = await _without_effect(exam, [probe for probes in sent.values() for probe in probes])
+    exam.hides_refusals = bool(idle)
     for slug, probes in sent.items():
         await _judge_forgeries(exam, slug, probes, idle)
     await _judge_statuses(exam, [probe for probes in sent.values() for probe in probes], idle)
@@ -162,16 +163,19 @@ def _hung_or_dead(exam: HandlerExam) -> Iterator[Probe]:
 
 async def _judge_survival(exam: HandlerExam, probes: Sequence[Probe], after: Probe | None) -> None:
     dead = [probe for probe in probes if probe.died]
+    silent = [probe for probe in probes if not probe.has_response]
+    # A 5xx that every refusal gets is a finding of its own.
+    broken = [probe for probe in probes if probe.reaction is Reaction.FAILED and not exam.knows_wrong_status]
     if dead:
         await exam.fails("survives", first_seen(dead), dead)
     elif after is not None and not after.is_accepted:
         await exam.fails("survives", after.seen, [*probes[-1:], after])
-    elif silent := [probe for probe in probes if not probe.has_response]:
-        await exam.fails("survives", first_seen(silent), silent, severity=CheckSeverity.WARNING)
-    elif exam.knows_wrong_status or not (broken := [probe for probe in probes if probe.reaction is Reaction.FAILED]):
-        exam.passes("survives", _outcomes(probes)) if after else exam.cannot_tell(NEVER_ACCEPTED, "survives")
+    elif harmed := silent or broken:
+        await exam.fails("survives", first_seen(harmed), harmed, severity=CheckSeverity.WARNING)
+    elif after is not None:
+        exam.passes("survives", _outcomes(probes))
     else:
-        await exam.fails("survives", first_seen(broken), broken, severity=CheckSeverity.WARNING)
+        exam.cannot_tell(NEVER_ACCEPTED, "survives")
 
 
 async def check_unset_secret(exam: HandlerExam) -> None:
@@ -194,7 +198,9 @@ async def check_unset_secret(exam: HandlerExam) -> None:
                 break
     except LeftHandler:  # it ended, which is a way to refuse
         pass
-    if probes and exam.is_accepted(probes[-1]):
+    if probes and exam.is_accepted(probes[-1]) and exam.hides_refusals:
+        exam.cannot_tell("the handler refuses with a 2xx status", "secret-unset")
+    elif probes and exam.is_accepted(probes[-1]):
         await exam.fails("secret-unset", first_seen(probes[-1:]), probes[-1:])
     else:
         exam.passes("secret-unset", _outcomes(probes) or "the command ended")
