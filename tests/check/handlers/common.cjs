@@ -74,6 +74,16 @@ function isSigned(body, signature, timestamp, key, { now, defect }) {
 
 const object = (value) => (value !== null && typeof value === "object" && !Array.isArray(value) ? value : {});
 
+// Whether a body is an object, or no JSON at all.
+function isObject(body) {
+  try {
+    const document = JSON.parse(body.toString());
+    return document === object(document);
+  } catch {
+    return true;
+  }
+}
+
 // The run and its inputs, whichever template the body has; undefined if this backend cannot work with it.
 function taskOf(body, header) {
   let document;
@@ -178,10 +188,7 @@ class Backend {
 
   throwForShape(body) {
     if (this.defect === "not-json") JSON.parse(body.toString());
-    if (this.defect === "not-object" && taskOf(body) === undefined) {
-      const document = JSON.parse(body.toString() || "null");
-      if (Array.isArray(document) || typeof document !== "object") throw new TypeError("the body has no context");
-    }
+    if (this.defect === "not-object" && !isObject(body)) throw new TypeError("the body has no context");
   }
 
   async accept(task) {
