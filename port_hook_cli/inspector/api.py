@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import Any
+from urllib.parse import urlsplit
 
 from port_hook_cli import __version__
 from port_hook_cli.actions.encrypted_inputs import Decryption, plain_value
@@ -14,20 +14,25 @@ from port_hook_cli.captures.comparison import compare
 from port_hook_cli.captures.exports.formats import Exported, find_export
 from port_hook_cli.captures.index.filling import IndexState
 from port_hook_cli.errors import UsageError
+from port_hook_cli.inspector.checking import HandlerChecks, PortOwner
 from port_hook_cli.inspector.feed import Feed
-from port_hook_cli.inspector.parameters import Parameters, read_number, read_query, read_report, read_resend
-from port_hook_cli.inspector.port_side import PortSide
+from port_hook_cli.inspector.parameters import (
+    Parameters,
+    read_check,
+    read_number,
+    read_planned_check,
+    read_query,
+    read_report,
+    read_resend,
+)
 from port_hook_cli.inspector.reading import CaptureReader
 from port_hook_cli.inspector.records import body_record, delivery_record, message
-from port_hook_cli.inspector.sending import ReplayDestination, kept_notes, page_rewriter, resend
-from port_hook_cli.inspector.triggering import Actions
+from port_hook_cli.inspector.sending import kept_notes, page_rewriter, resend
+from port_hook_cli.inspector.setup import InspectorSetup
 from port_hook_cli.invocations.models import Exchange, Payload
 from port_hook_cli.invocations.targets import target_url
 from port_hook_cli.javascript.paths import NoSuchValue
-from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.replay.rewriting import SentReplay
-from port_hook_cli.runtime import Runtime
-from port_hook_cli.text.secret import Secret
 
 _PAGE = 60
 _MAX_PAGE = 200
@@ -35,26 +40,6 @@ _BUCKETS = 60
 _MAX_BUCKETS = 200
 _LEVEL = 200
 _SET_IT = "Set PORT_CLIENT_SECRET and start the inspector again."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InspectorSetup:
-    """What an inspector is made of.
-
-    `mode` is `listen`, `store` or `sandbox`. `decrypt` opens the encrypted inputs of a payload, None without a key.
-    `urls` returns the URL of the listener or the sandbox, and the public one.
-    """
-
-    mode: str
-    store: Path
-    runtime: Runtime = field(repr=False)
-    destination: ReplayDestination
-    access: PortAccess
-    port: PortSide
-    actions: Actions
-    secret: Secret | None = None
-    decrypt: Callable[[Payload], list[Decryption]] | None = None
-    urls: Callable[[], tuple[str | None, str | None]] = lambda: (None, None)
 
 
 class Inspector:
@@ -65,6 +50,7 @@ class Inspector:
         self._captures = captures
         self._state = IndexState(has_texts=False, indexed=0, captures=0, is_complete=False)
         self.feed = Feed(captures, self._refreshed_session)
+        self._checks = HandlerChecks(setup, captures)
         self.own_ports: frozenset[int] = frozenset()
 
     async def show_session(self, _: Parameters) -> dict[str, Any]:
@@ -81,6 +67,7 @@ class Inspector:
             "sign": None if setup.secret else f"There is no client secret. {_SET_IT}",
             "runs": setup.port.why_not(),
             "trigger": setup.actions.why_not(),
+            "check": None if setup.secret else f"There is no client secret. {_SET_IT}",
             "decrypt": None if setup.decrypt else f"There is no key to decrypt with. {_SET_IT}",
         }
         state = self._state
@@ -202,6 +189,30 @@ class Inspector:
         await self._setup.access.announce([made.announcement])
         sent = await self._setup.destination.send(request, url)
         return await self._sent(sent, kept_notes(sent))
+
+    async def planned_check(self, parameters: Parameters) -> dict[str, Any]:
+        """Return what a check of the handler would send."""
+        await self.feed.refresh()  # so that the newest capture is known
+        return await self._checks.plan(read_planned_check(parameters), self._owners())
+
+    async def check(self, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """Check the handler, and yield the records. The check ends when the iterator is closed."""
+        wanted = read_check(body)
+        await self.feed.refresh()
+        async with aclosing(self._checks.run(wanted, self._owners())) as records:
+            async for record in records:
+                if record.get("captures"):
+                    await self.feed.refresh()  # so that the page can load them immediately
+                yield record
+
+    def _owners(self) -> tuple[PortOwner, ...]:
+        """Return the ports that are no handler's."""
+        name = "the sandbox" if self._setup.mode == "sandbox" else "the listener"
+        port = urlsplit(self._setup.urls()[0] or "").port
+        return (
+            *(PortOwner(each, "the inspector") for each in self.own_ports),
+            *(PortOwner(each, name) for each in (port,) if each is not None),
+        )
 
     async def decrypt(self, name: str, _: Mapping[str, Any]) -> dict[str, Any]:
         """Return the encrypted inputs of a capture in the clear; nothing of it is kept."""

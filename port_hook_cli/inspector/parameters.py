@@ -8,11 +8,13 @@ from typing import Any, Protocol
 
 from port_hook_cli.captures.index.query import HANDLER_FAILED, NO_RESPONSE, STATUS_CLASSES, CaptureQuery
 from port_hook_cli.errors import UsageError
+from port_hook_cli.inspector.checking import CheckWanted
 from port_hook_cli.inspector.sending import Resend
 from port_hook_cli.invocations.models import Status
 from port_hook_cli.runs.updates import LogLevel, RunReport, RunStatus, is_node_run
 
 MAX_TEXT = 1_000
+MAX_NAME = 80
 _LATEST_S = 2.5e11
 _MAX_VERDICTS = 20
 _RESPONSES = (*STATUS_CLASSES, NO_RESPONSE)
@@ -67,9 +69,34 @@ def read_resend(body: Mapping[str, Any]) -> Resend:
     return Resend(body=text, values=values or {}, is_signed=body.get("sign") is not False, to=to or None)
 
 
+def read_check(body: Mapping[str, Any]) -> CheckWanted:
+    """Return what to check; raises UsageError."""
+    texts = {name: _body_text(body, name) for name in ("capture", "action", "to")}
+    if texts["capture"] and texts["action"]:
+        raise UsageError("A check is made with a capture or an action, not both.", hint="Send one of the two.")
+    inputs = body.get("inputs") or {}
+    if not isinstance(inputs, dict):
+        raise UsageError('"inputs" is not an object.', hint='Write it as {"NAME": VALUE}.')
+    return CheckWanted(inputs=inputs, only=_names(body, "only"), skip=_names(body, "skip"), **texts)
+
+
+def read_planned_check(parameters: Parameters) -> CheckWanted:
+    """Return what to check from query parameters; raises UsageError."""
+    texts = {name: _text(parameters, name) for name in ("capture", "action", "to")}
+    return read_check({**texts, "only": parameters.getall("only", []), "skip": parameters.getall("skip", [])})
+
+
+def _names(body: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return the names of checks and groups."""
+    names = body.get(name) or []
+    if not isinstance(names, list) or not all(isinstance(each, str) and len(each) <= MAX_NAME for each in names):
+        raise UsageError(f'"{name}" is not a list of checks.', hint=f'Write it as "{name}": ["signature"].')
+    return tuple(names)
+
+
 def read_report(run_id: str, body: Mapping[str, Any]) -> RunReport:
     """Return what to report about a run; raises UsageError."""
-    texts = {name: _report_text(body, name) for name in ("status", "message", "summary", "label")}
+    texts = {name: _body_text(body, name) for name in ("status", "message", "summary", "label")}
     links = body.get("link") or []
     if not isinstance(links, list) or not all(isinstance(link, str) for link in links):
         raise UsageError('"link" is not a list of URLs.', hint='Write it as "link": ["https://…"].')
@@ -84,7 +111,7 @@ def read_report(run_id: str, body: Mapping[str, Any]) -> RunReport:
     )
 
 
-def _report_text(body: Mapping[str, Any], name: str) -> str | None:
+def _body_text(body: Mapping[str, Any], name: str) -> str | None:
     value = body.get(name)
     if value is not None and not isinstance(value, str):
         raise UsageError(f'"{name}" is not text.', hint="See docs/reference/inspector-api.md.")

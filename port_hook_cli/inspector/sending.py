@@ -206,7 +206,7 @@ def _place_of_fault(text: str) -> tuple[int, int]:
 
 
 def _target(to: str | None, default: str | None, source: Invocation, refused_ports: frozenset[int]) -> str:
-    url = default if to is None else _named_target(to, source)
+    url = default if to is None else named_target(to, source)
     if url is None:
         raise UsageError(
             "There is no target: this capture was not forwarded to a handler on this machine.",
@@ -219,9 +219,10 @@ def _target(to: str | None, default: str | None, source: Invocation, refused_por
     return url
 
 
-def _named_target(to: str, source: Invocation) -> str:
+def named_target(to: str, source: Invocation | None = None) -> str:
+    """Return the URL that the user named, with the path of `source` if it has none of its own. Raises UsageError."""
     try:
         url = parse_target(to)
     except BadTarget as error:
         raise UsageError(f"{to[:200]} is not a target: {str(error)[:200]}.", hint="Write a port or a URL.") from error
-    return target_url(url, source.target)
+    return url if source is None else target_url(url, source.target)

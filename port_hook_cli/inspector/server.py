@@ -6,7 +6,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from port_hook_cli.inspector.access import (
     refusal,
 )
 from port_hook_cli.inspector.api import Inspector
+from port_hook_cli.inspector.checking import CheckInProgress
 from port_hook_cli.inspector.door import ONCE, Door, InspectorAddress
 from port_hook_cli.inspector.page_files import PageRoutes, json_response, refusal_page
 from port_hook_cli.inspector.parameters import read_query
@@ -40,7 +41,13 @@ MAX_CONNECTIONS = 100
 MAX_URL = 8_190
 
 # The first kind of an error decides its status; any other is a 400.
-_STATUSES = ((NoSuchCapture, 404), (AmbiguousCapture, 409), (StoreError, 503), (PortApiError, 502))
+_STATUSES = (
+    (NoSuchCapture, 404),
+    (AmbiguousCapture, 409),
+    (CheckInProgress, 409),
+    (StoreError, 503),
+    (PortApiError, 502),
+)
 _MAX_DIGITS = 15
 _WRITE_TIMEOUT_S = 10.0
 _DRAIN_S = 0.2
@@ -146,6 +153,7 @@ def _application(inspector: Inspector, door: Door) -> web.Application:
         ("GET", "/api/histogram", inspector.histogram),
         ("GET", "/api/compare", inspector.compare),
         ("GET", "/api/actions", inspector.actions),
+        ("GET", "/api/check", inspector.planned_check),
     ):
         app.router.add_route(method, path, routes.with_query(handler))
     app.router.add_get("/api/captures/{id}", routes.of_one(inspector.capture))
@@ -157,6 +165,7 @@ def _application(inspector: Inspector, door: Door) -> web.Application:
     app.router.add_get("/api/runs/{id}", routes.of_one(inspector.run))
     app.router.add_post("/api/runs/{id}/report", routes.change(inspector.report))
     app.router.add_post("/api/actions/{id}/trigger", routes.change(inspector.trigger))
+    app.router.add_post("/api/check", routes.check)
     return app
 
 
@@ -244,6 +253,7 @@ class _Routes:
     def __init__(self, inspector: Inspector) -> None:
         self._inspector = inspector
         self._streams: set[asyncio.Task[Any]] = set()
+        self._checks: set[asyncio.Task[Any]] = set()
         self._changes: set[asyncio.Task[Mapping[str, Any]]] = set()
 
     async def close(self, _: web.Application) -> None:
@@ -253,8 +263,8 @@ class _Routes:
         await asyncio.gather(*self._changes, return_exceptions=True)
 
     def end_streams(self) -> None:
-        """End the event streams: they were opened with a token that is no longer valid."""
-        for stream in self._streams:
+        """End the event streams and the check: they were begun with a token that is no longer valid."""
+        for stream in self._streams | self._checks:
             stream.cancel()
 
     def with_query(self, method: Callable[[Any], Awaitable[Mapping[str, Any]]]) -> Handler:
@@ -277,13 +287,7 @@ class _Routes:
         """Return the handler for a method that takes an id and a JSON object."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            content = await request.read()
-            try:
-                body = await asyncio.to_thread(lambda: read_json(content.decode("utf-8-sig"))) if content else {}
-            except ValueError as error:
-                raise web.HTTPBadRequest(reason="The body is not JSON") from error
-            if not isinstance(body, dict):
-                raise web.HTTPBadRequest(reason="The body is not a JSON object")
+            body = await _object(request)
             return await json_response(await self._to_its_end(method(request.match_info["id"], body)))
 
         return handle
@@ -310,6 +314,27 @@ class _Routes:
             raise web.HTTPNotFound(reason="There is no such format")
         return await json_response(found)
 
+    async def check(self, request: web.Request) -> web.StreamResponse:
+        """Stream the records of a check, a line each, until it ends or the page goes away, which ends it.
+
+        An error before the first record is a status. A later error is the last record.
+        """
+        body = await _object(request)
+        response = web.StreamResponse(headers={"content-type": "application/x-ndjson", **SECURITY_HEADERS})
+        stream = asyncio.current_task()
+        assert stream is not None
+        self._checks.add(stream)
+        try:
+            async with aclosing(self._inspector.check(body)) as records:
+                first = await anext(records)
+                await response.prepare(request)
+                with suppress(ConnectionError, TimeoutError):
+                    await _write_line(response, first)
+                    await _write_lines(response, records)
+        finally:
+            self._checks.discard(stream)
+        return response
+
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Stream server-sent events until the page goes away or reads nothing for 10 seconds."""
         if len(self._streams) >= MAX_STREAMS:
@@ -334,6 +359,31 @@ class _Routes:
         finally:
             self._streams.discard(stream)
         return response
+
+
+async def _object(request: web.Request) -> dict[str, Any]:
+    """Return the JSON object in the body of a request, {} for no body."""
+    content = await request.read()
+    try:
+        body = await asyncio.to_thread(lambda: read_json(content.decode("utf-8-sig"))) if content else {}
+    except ValueError as error:
+        raise web.HTTPBadRequest(reason="The body is not JSON") from error
+    if not isinstance(body, dict):
+        raise web.HTTPBadRequest(reason="The body is not a JSON object")
+    return body
+
+
+async def _write_lines(response: web.StreamResponse, records: AsyncIterator[Mapping[str, Any]]) -> None:
+    try:
+        async for record in records:
+            await _write_line(response, record)
+    except PortHookError as error:
+        await _write_line(response, {"type": "error", "error": error.message, "hint": error.hint})
+
+
+async def _write_line(response: web.StreamResponse, record: Mapping[str, Any]) -> None:
+    async with asyncio.timeout(_WRITE_TIMEOUT_S):
+        await response.write(json.dumps(record, allow_nan=False).encode() + b"\n")
 
 
 def _number(text: str | None) -> int | None:

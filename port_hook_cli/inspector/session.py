@@ -10,12 +10,13 @@ from pathlib import Path
 
 from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.captures.database.files import check_files
-from port_hook_cli.inspector.api import Inspector, InspectorSetup
+from port_hook_cli.inspector.api import Inspector
 from port_hook_cli.inspector.door import recall, remember
 from port_hook_cli.inspector.port_side import PortSide
 from port_hook_cli.inspector.reading import CaptureReader
 from port_hook_cli.inspector.sending import ReplayDestination, ThroughTheListener, ToTheHandler
 from port_hook_cli.inspector.server import OpenInspector, serving
+from port_hook_cli.inspector.setup import InspectorSetup
 from port_hook_cli.inspector.triggering import Actions
 from port_hook_cli.invocations.models import Exchange, Payload
 from port_hook_cli.invocations.source import SourceContext

@@ -18,6 +18,7 @@ from port_hook_cli.text.secret import Secret
 
 if TYPE_CHECKING:
     from port_hook_cli.trigger.action import Made
+    from port_hook_cli.trigger.run_data import RunData
 
 _NO_ACTIONS = "No actions were given. Start the inspector with --actions PATH."
 _MAX_INPUTS = 200
@@ -46,20 +47,29 @@ class Actions:
         """
         from port_hook_cli.trigger.action import Unmet, make, signed
         from port_hook_cli.trigger.open_invoker import invoking
-        from port_hook_cli.trigger.run_data import RunData
 
         if self._secret is None:
             raise SettingsError("There is no client secret to sign with.", hint="Set PORT_CLIENT_SECRET.")
         secret = self._secret
-        found = {action["identifier"]: action for action in await asyncio.to_thread(self._read)}
-        if identifier not in found:
-            raise UsageError(f"There is no action {identifier[:80]} in the files.", hint="Load the page again.")
-        now, action = self._runtime.now(), read_action(found[identifier])
-        data = RunData(properties=inputs, by=_BY)
+        now, action = self._runtime.now(), read_action(await self.find(identifier))
+        data = self.run_data(inputs)
         with invoking(lambda: secret) as invoker:
             made = await make(action, data, invoker, run_id=make_run_id(secrets.choice), now=now)
         assert not isinstance(made, Unmet)  # an automation without an event is refused
         return made, signed(made.request, Signer(secret), id=self._runtime.new_id(), now=now)
+
+    async def find(self, identifier: str) -> Mapping[str, Any]:
+        """Return the definition of an action. Raises UsageError if no file has it."""
+        found = {action["identifier"]: action for action in await asyncio.to_thread(self._read)}
+        if identifier not in found:
+            raise UsageError(f"There is no action {identifier[:80]} in the files.", hint="Load the page again.")
+        return found[identifier]
+
+    def run_data(self, inputs: Mapping[str, Any]) -> RunData:
+        """Return the data of a run that is started from the page."""
+        from port_hook_cli.trigger.run_data import RunData
+
+        return RunData(properties=inputs, by=_BY)
 
     def _read(self) -> list[dict[str, Any]]:
         from port_hook_cli.sandbox.definition_files import read_actions

@@ -43,6 +43,8 @@ ADDRESSES = [
     ("POST", "/api/captures/0123/decrypt"),
     ("POST", "/api/runs/r_QOz6WoOB1Q2lmhZZ/report"),
     ("POST", "/api/actions/create_vm/trigger"),
+    ("GET", "/api/check"),
+    ("POST", "/api/check"),
     ("POST", "/"),
 ]
 FOREIGN = {

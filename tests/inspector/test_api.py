@@ -127,7 +127,14 @@ async def test_session_has_the_documented_fields_in_both_modes(runtime: MakeRunt
         found = await client.get("/api/session")
         assert fields_of(found) == fields_of(documented("GET /api/session"))
         assert (found["mode"], found["count"], found["url"]) == ("store", 1, None)
-        assert found["can"] == {"replay": True, "sign": True, "runs": False, "trigger": False, "decrypt": False}
+        assert found["can"] == {
+            "replay": True,
+            "sign": True,
+            "runs": False,
+            "trigger": False,
+            "check": True,
+            "decrypt": False,
+        }
     async with beside_listener(runtime(), store) as client:
         found = await client.get("/api/session")
         assert (found["mode"], found["url"]) == ("listen", client.serving.url if client.serving else None)

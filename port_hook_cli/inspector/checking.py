@@ -1,0 +1,267 @@
+"""Checks the handler for the page: returns what a check would send, and runs one check at a time.
+
+The requests go straight to the handler: a listener verifies signatures itself, so it would be the listener's check.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from port_hook_cli.captures.index.query import CaptureQuery
+from port_hook_cli.captures.store.finder import CaptureUse, Finder, FoundRequest
+from port_hook_cli.errors import PortHookError, SettingsError, UsageError
+from port_hook_cli.inspector.reading import CaptureReader
+from port_hook_cli.inspector.records import message
+from port_hook_cli.inspector.sending import named_target
+from port_hook_cli.inspector.setup import InspectorSetup
+from port_hook_cli.invocations.models import Exchange, Status
+from port_hook_cli.invocations.targets import is_on_this_machine
+from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.replay.sources import default_target, handler_here
+from port_hook_cli.replay.store import keep_in_thread
+from port_hook_cli.text.remark import Remark
+from port_hook_cli.text.secret import Secret
+
+if TYPE_CHECKING:
+    from port_hook_cli.check.checking import CheckPlan
+    from port_hook_cli.check.findings import CheckFinding
+    from port_hook_cli.check.session import CheckBegins
+    from port_hook_cli.check.sources import FoundSubject, SubjectSource
+
+_WITHIN_S = 50.0  # what has begun by then takes up to 10 seconds more
+_LOOKED_AT = 60
+_NO_TARGET_HINT = "Choose the port or URL of your handler."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckWanted:
+    """What to check: a capture, or an action of the user's files; without both, the newest capture of Port's.
+
+    `inputs` are for the action. `to` is the handler. `only` and `skip` have slugs and groups of checks.
+    """
+
+    capture: str | None = None
+    action: str | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    to: str | None = None
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+
+
+class CheckInProgress(UsageError):
+    """Another check is running."""
+
+
+class PortOwner(NamedTuple):
+    """A port that is port-hook's own, and who listens on it."""
+
+    port: int
+    name: str
+
+
+class HandlerChecks:
+    """Checks handlers, one at a time."""
+
+    def __init__(self, setup: InspectorSetup, captures: CaptureReader) -> None:
+        self._setup, self._captures = setup, captures
+        self._is_running = False
+
+    async def plan(self, wanted: CheckWanted, own: tuple[PortOwner, ...]) -> dict[str, Any]:
+        """Return what a check would send, or why it cannot be made, and the groups of checks. Nothing is sent."""
+        from port_hook_cli.check.catalog import CheckGroup
+
+        groups = [{"name": str(group), "about": group.about} for group in CheckGroup]
+        try:
+            subject = self._subject(wanted, own)
+            plan, secret = _plan(wanted), self._secret()
+            found = await subject.find(None, lambda: secret)
+        except PortHookError as error:
+            problem = {"error": error.message, "hint": error.hint}
+            return message({"groups": groups, "plan": None, "problem": problem})
+        return message({"groups": groups, "plan": _planned(found, plan, subject.notes), "problem": None})
+
+    async def run(self, wanted: CheckWanted, own: tuple[PortOwner, ...]) -> AsyncGenerator[dict[str, Any], None]:
+        """Check a handler and yield the records: `begin`, one for each check when it is settled, and `summary`.
+
+        The check ends when the iterator is closed. Raises CheckInProgress, and before the first record what
+        `CheckSession.run` raises.
+        """
+        if self._is_running:
+            raise CheckInProgress("Another check is running.", hint="Wait for its end, or cancel it.")
+        records = asyncio.Queue[dict[str, Any] | None]()
+        self._is_running = True
+        task = asyncio.create_task(self._check(wanted, own, records.put_nowait))
+        task.add_done_callback(lambda _: records.put_nowait(None))
+        try:
+            while (record := await records.get()) is not None:
+                yield record
+            await task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            self._is_running = False
+
+    async def _check(
+        self, wanted: CheckWanted, own: tuple[PortOwner, ...], tell: Callable[[dict[str, Any]], None]
+    ) -> None:
+        from port_hook_cli.check.session import CheckSession
+
+        subject, plan, told = self._subject(wanted, own), _plan(wanted), set[str]()
+
+        async def begin(begins: CheckBegins) -> None:
+            planned = _planned(subject.found, plan, subject.notes)
+            tell(message({"type": "begin", **planned, "sees_reports": begins.sees_reports}))
+
+        def settle(finding: CheckFinding) -> None:
+            if finding.check.slug not in told:
+                told.add(finding.check.slug)
+                tell(finding.record)
+
+        session = CheckSession(
+            name=None,
+            source=subject,
+            plan=plan,
+            access=self._access(self._secret()),
+            runtime=self._setup.runtime,
+            keep=lambda secret: partial(keep_in_thread, self._setup.store, secret),
+        )
+        report = await session.run(begin, settle)
+        for finding in report.findings:  # the checks that this request cannot have are not settled one by one
+            settle(finding)
+        tell(report.record)
+
+    def _secret(self) -> Secret:
+        if self._setup.secret is None:
+            raise SettingsError(
+                "There is no client secret to sign with.",
+                hint="Set PORT_CLIENT_SECRET and start the inspector again. A listener with --no-verify reads none.",
+            )
+        return self._setup.secret
+
+    def _access(self, secret: Secret) -> PortAccess:
+        """Return the access to a sandbox that is running, with the secret that requests are signed with."""
+        settings = Settings()
+        with suppress(SettingsError):
+            settings = self._setup.access.settings
+        return PortAccess.known(settings._replace(client_secret=secret), self._setup.runtime)
+
+    def _subject(self, wanted: CheckWanted, own: tuple[PortOwner, ...]) -> _PageSubject:
+        return _PageSubject(wanted, self._setup, self._captures, own)
+
+
+class _PageSubject:
+    """Finds the request that the page wants to check with, and refuses a target that is not a handler here."""
+
+    def __init__(
+        self, wanted: CheckWanted, setup: InspectorSetup, captures: CaptureReader, own: tuple[PortOwner, ...]
+    ) -> None:
+        self._wanted, self._setup, self._captures, self._own = wanted, setup, captures, own
+        self._found: FoundSubject | None = None
+        self.notes: list[str] = []
+
+    @property
+    def found(self) -> FoundSubject:
+        """What `find` returned."""
+        assert self._found is not None
+        return self._found
+
+    async def find(self, _: str | None, secret: Callable[[], Secret]) -> FoundSubject:
+        """Return the request. Raises UsageError, StoreError, SettingsError and RenderError."""
+        self.notes.clear()
+        self._found = await self._find(secret)
+        self._refuse(self._found.subject.url)
+        return self._found
+
+    async def _find(self, secret: Callable[[], Secret]) -> FoundSubject:
+        wanted = self._wanted
+        if wanted.action is not None:
+            return await self._of_action(await self._setup.actions.find(wanted.action), secret)
+        if (exchange := await self._exchange()) is not None:
+            to = self._target(exchange, default_target(exchange, await self._captures.last_target()))
+            return self._source(to).of_request(FoundRequest(exchange.invocation.id, exchange, is_stored=True))
+        from port_hook_cli.actions.samples import create_vm_action
+
+        self.notes.append("No capture has a valid signature, so the sample action create_vm is used.")
+        return await self._of_action(create_vm_action(), secret)
+
+    async def _exchange(self) -> Exchange | None:
+        """Return the chosen capture, or the newest with a valid signature that is not a request of a check."""
+        from port_hook_cli.check.subject import is_probe
+
+        if self._wanted.capture is not None:
+            return await self._captures.get(self._wanted.capture)
+        page = await self._captures.page(CaptureQuery(verdicts=(Status.VALID,)), newest=None, limit=_LOOKED_AT)
+        for row in page.rows:
+            if row["source"] == "http" and not is_probe((exchange := await self._captures.get(row["id"])).invocation):
+                return exchange
+        return None
+
+    async def _of_action(self, document: Mapping[str, Any], secret: Callable[[], Secret]) -> FoundSubject:
+        to = self._target(None, handler_here(await self._captures.last_target()))
+        return await self._source(to).of_action(document, secret)
+
+    def _target(self, exchange: Exchange | None, default: str | None) -> str | None:
+        if self._wanted.to is None:
+            if exchange is not None and default is None:
+                raise UsageError("This capture was not forwarded to a handler on this machine.", hint=_NO_TARGET_HINT)
+            return default
+        return named_target(self._wanted.to, None if exchange is None else exchange.invocation)
+
+    def _source(self, to: str | None) -> SubjectSource:
+        from port_hook_cli.check.sources import SubjectSource
+        from port_hook_cli.trigger.action import RunTarget
+
+        setup = self._setup
+        return SubjectSource(
+            finder=Finder(setup.store, setup.runtime, CaptureUse.SEND, self._say, reads_files=False),
+            access=setup.access,
+            runtime=setup.runtime,
+            say=self._say,
+            target=RunTarget(to=to, to_its_url=True),  # the URL of an action is refused later if it is not here
+            run_data=lambda _: setup.actions.run_data(self._wanted.inputs),
+        )
+
+    def _say(self, remark: Remark) -> None:
+        text = remark.text[:1].upper() + remark.text[1:]
+        self.notes.append(text if text.endswith((".", "!", "?")) else f"{text}.")
+
+    def _refuse(self, url: str) -> None:
+        from port_hook_cli.listener.handler_check import handler_address
+
+        if not is_on_this_machine(url):
+            what = "The inspector checks only handlers on this machine"
+            raise UsageError(f"{what}, and {url[:200]} is not.", hint=_NO_TARGET_HINT)
+        _, port = handler_address(url)
+        if owner := next((each.name for each in self._own if each.port == port), None):
+            raise UsageError(f"{url[:200]} is {owner} itself.", hint=_NO_TARGET_HINT)
+
+
+def _plan(wanted: CheckWanted) -> CheckPlan:
+    from port_hook_cli.check.catalog import BY_SLUG, selected
+    from port_hook_cli.check.checking import CheckPlan
+    from port_hook_cli.check.probing import CheckLimits
+
+    return CheckPlan(
+        slugs=selected(wanted.only, wanted.skip),
+        named=frozenset(wanted.only) & frozenset(BY_SLUG),
+        limits=CheckLimits(within_s=_WITHIN_S),
+    )
+
+
+def _planned(found: FoundSubject, plan: CheckPlan, notes: list[str]) -> dict[str, Any]:
+    subject = found.subject
+    made = plan.expected(subject, starts_handler=False)
+    return {
+        "name": subject.name[:200],
+        "capture": found.original,
+        "target": subject.url[:2_000],
+        "checks": len(made | (plan.named & plan.slugs)),
+        "valid_requests": plan.valid_requests(subject, starts_handler=False),
+        "notes": list(notes),
+    }

@@ -1,0 +1,36 @@
+"""What an inspector is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from port_hook_cli.actions.encrypted_inputs import Decryption
+from port_hook_cli.inspector.port_side import PortSide
+from port_hook_cli.inspector.sending import ReplayDestination
+from port_hook_cli.inspector.triggering import Actions
+from port_hook_cli.invocations.models import Payload
+from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.secret import Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectorSetup:
+    """What an inspector is made of.
+
+    `mode` is `listen`, `store` or `sandbox`. `decrypt` opens the encrypted inputs of a payload, None without a key.
+    `urls` returns the URL of the listener or the sandbox, and the public one.
+    """
+
+    mode: str
+    store: Path
+    runtime: Runtime = field(repr=False)
+    destination: ReplayDestination
+    access: PortAccess
+    port: PortSide
+    actions: Actions
+    secret: Secret | None = None
+    decrypt: Callable[[Payload], list[Decryption]] | None = None
+    urls: Callable[[], tuple[str | None, str | None]] = lambda: (None, None)
