@@ -34,6 +34,13 @@ export function post(path, body) {
   return call(path, { method: "POST", headers, body: JSON.stringify(body) }, read);
 }
 
+/** Post, and call `onRecord` with each JSON record of the response as soon as its line has arrived. */
+export function postLines(path, body, onRecord, signal) {
+  const headers = { "content-type": "application/json", "x-port-hook": "1" };
+  return call(path, { method: "POST", headers, body: JSON.stringify(body), signal }, (response) =>
+    response.ok ? readParts(response.body, "\n", (line) => onRecord(JSON.parse(line))) : read(response));
+}
+
 export function query(parameters) {
   const found = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) {
@@ -68,17 +75,22 @@ export function follow(filters, position, handlers, onState) {
 }
 
 /** Read server-sent events to their end. EventSource cannot send the header with the token. */
-async function readEvents(body, handle) {
+function readEvents(body, handle) {
+  return readParts(body, "\n\n", (event) => {
+    const fields = Object.fromEntries(event.split("\n").map((line) => [line.split(":", 1)[0], line.slice(line.indexOf(":") + 2)]));
+    if (fields.event) handle(fields.event, fields.data, fields.id);
+  });
+}
+
+/** Call `use` with each part of a text that ends with `end`, as soon as it has arrived. */
+async function readParts(body, end, use) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
-    const events = (text + value).split("\n\n");
-    text = events.pop();
-    for (const event of events) {
-      const fields = Object.fromEntries(event.split("\n").map((line) => [line.split(":", 1)[0], line.slice(line.indexOf(":") + 2)]));
-      if (fields.event) handle(fields.event, fields.data, fields.id);
-    }
+    const parts = (text + value).split(end);
+    text = parts.pop();
+    parts.forEach(use);
   }
 }

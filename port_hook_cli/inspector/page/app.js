@@ -2,6 +2,7 @@
 import { html, render, Button, Icon, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./ui.js";
 import { captureUrl, get, post } from "./api.js";
 import { Boundary } from "./boundary.js";
+import { Check, useCheck } from "./check.js";
 import { copy, say } from "./copy.js";
 import { Detail } from "./detail.js";
 import { useCaptures } from "./feed.js";
@@ -15,7 +16,7 @@ import { oneLine } from "./format.js";
 const KEYS = [
   ["j / k", "next, previous capture"], ["Enter", "open the capture, then go into it"], ["Esc", "close it"], ["/", "search"],
   ["r", "replay it"], ["e", "edit and replay it"], ["m", "mark it"], ["d", "compare with the marked one"], ["c", "copy it as curl"],
-  ["t", "trigger an action"], ["1 – 6", "parts of the capture"], ["?", "this help"],
+  ["t", "trigger an action"], ["h", "check the handler"], ["1 – 6", "parts of the capture"], ["?", "this help"],
 ];
 
 const ICON = new URL("./icon.svg", import.meta.url).pathname;
@@ -23,6 +24,7 @@ const ICON = new URL("./icon.svg", import.meta.url).pathname;
 function App() {
   const place = useLocation();
   const feed = useCaptures(place.filters, place.open);
+  const check = useCheck();
   const [marked, setMarked] = useState("");
   const [dialog, setDialog] = useState("");
   const [result, setResult] = useState(null);
@@ -77,7 +79,13 @@ function App() {
     dismiss: () => setResult(null),
   }), []);
 
+  const showCheck = () => {
+    const { open: id, view } = readLocation();
+    if (id) check.change({ source: `capture:${id}` });
+    go({ view: view && !id ? "" : "check", open: "", tab: "", against: "" });
+  };
   const move = (step) => {
+    if (readLocation().view) return;
     const count = feed.spans?.count ?? 0;
     if (!count) return;
     const index = Math.min(count - 1, Math.max(0, at.current + step));
@@ -97,19 +105,20 @@ function App() {
         if (isDialogOpen()) return;
         if (typing) event.target.blur();
         else if (readLocation().open) actions.close();
+        else if (readLocation().view) go({ view: "" });
         return;
       }
       if (typing || isDialogOpen()) return;
       const id = readLocation().open;
       const run = {
         j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1),
-        "/": () => searchRef.current?.focus(), "?": () => setDialog("help"), t: () => setDialog("trigger"),
+        "/": () => searchRef.current?.focus(), "?": () => setDialog("help"), t: () => setDialog("trigger"), h: showCheck,
         r: () => id && actions.replay(id), e: () => id && actions.tab("edit"), c: () => id && actions.curl(id),
         d: () => id && actions.compare(id), m: () => { if (id) { setMark(id); say("Marked. Open another capture and press d to compare the two."); } },
         Enter: isInList(event.target) ? () => (id ? document.getElementById("panel")?.focus() : feed.row(at.current) && open(feed.row(at.current).id, at.current)) : undefined,
       }[event.key];
       const part = ["summary", "body", "signature", "response", "run", "edit"][Number(event.key) - 1];
-      if (event.key.startsWith("Arrow") && event.target.closest?.(".tree, .panel, .tabs, pre")) return;
+      if (event.key.startsWith("Arrow") && event.target.closest?.(".tree, .panel, .tabs, .checks, pre")) return;
       if (run) { run(); event.preventDefault(); }
       else if (part && id) { actions.tab(part); event.preventDefault(); }
     };
@@ -125,10 +134,11 @@ function App() {
       <${Where} session=${session} state=${feed.state} />
       <${Search} filters=${place.filters} inputRef=${searchRef} />
       <${Button} icon="play" label="Trigger" onClick=${() => setDialog("trigger")} title="Trigger an action (t)" />
+      <${Button} icon="shield" label=${check.isRunning ? "Checking…" : "Check"} onClick=${showCheck} title="Check the handler (h)" pressed=${place.view === "check"} />
       <${Button} icon="question" label="Keys" iconOnly onClick=${() => setDialog("help")} />
     </header>
     <main class="main">
-      <div class="left">
+      ${place.view === "check" ? html`<div class="left"><${Boundary} what="The check"><${Check} check=${check} isEmpty=${isEmpty} session=${session} onOpen=${open} onClose=${() => go({ view: "" })} /><//></div>` : html`<div class="left">
         ${!isEmpty && html`<${Boundary} what="The timeline"><${Timeline} filters=${place.filters} arrivals=${feed.arrivals} isListed=${feed.isListed} /><//>`}
         ${!isEmpty && html`<${Filters} filters=${place.filters} spans=${spans} session=${session} />`}
         ${session?.problem && html`<p class="note bad" role="alert">${oneLine(session.problem)}</p>`}
@@ -136,7 +146,7 @@ function App() {
         ${spans && spans.count === 0
           ? html`<${Empty} filters=${place.filters} session=${session} />`
           : html`<${List} feed=${feed} open=${place.open} marked=${marked} cursor=${cursor} onOpen=${open} listRef=${listRef} />`}
-      </div>
+      </div>`}
       ${place.open && html`<${Boundary} what="This capture" at=${`${place.open} ${place.tab} ${place.against}`}><${Detail} id=${place.open} tab=${place.tab} against=${place.against} session=${session}
         version=${feed.changes} replayed=${result?.id === place.open ? result : null} actions=${actions} /><//>`}
     </main>

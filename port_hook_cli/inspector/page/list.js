@@ -58,7 +58,7 @@ export function List({ feed, open, marked, cursor, onOpen, listRef }) {
       else if (top + height > shown + view.height) box.current.scrollTop = (top + height - view.height) / ratio;
     },
     focus() {
-      box.current.focus();
+      box.current?.focus();
     },
     toTop() {
       box.current.scrollTop = 0;

@@ -11,7 +11,7 @@ export function go(change, { replace = false } = {}) {
   for (const name of FILTERS) {
     for (const value of [state.filters[name] ?? []].flat()) if (value !== "") found.append(name, value);
   }
-  for (const name of ["open", "tab", "against"]) if (state[name]) found.set(name, state[name]);
+  for (const name of ["open", "tab", "against", "view"]) if (state[name]) found.set(name, state[name]);
   const path = window.location.pathname;
   const url = found.size ? `${path}?${found}` : path;
   if (url === window.location.pathname + window.location.search) return;
@@ -37,5 +37,5 @@ export function setFilter(name, value, options) {
   const filters = { ...readLocation().filters };
   if (value === null || value === "" || (Array.isArray(value) && !value.length)) delete filters[name];
   else filters[name] = value;
-  go({ filters }, options);
+  go({ filters, view: "" }, options); // the list is shown again
 }

@@ -9,5 +9,5 @@ export function readLocation() {
     const values = found.getAll(name).filter(Boolean);
     if (values.length) filters[name] = name === "verdict" ? values : values[0];
   }
-  return { filters, open: found.get("open") ?? "", tab: found.get("tab") ?? "", against: found.get("against") ?? "" };
+  return { filters, open: found.get("open") ?? "", tab: found.get("tab") ?? "", against: found.get("against") ?? "", view: found.get("view") ?? "" };
 }
