@@ -43,6 +43,10 @@ class CheckFinding(NamedTuple):
     fix: str = ""
     captures: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """Return what Python and pytest show of a finding."""
+        return f"<CheckFinding {self.check.slug} {self.status}: {self.seen}>"
+
     @property
     def is_wrong(self) -> bool:
         """Whether the handler should be changed."""
@@ -92,6 +96,13 @@ class CheckReport(NamedTuple):
     duration_s: float
     sent: int
     output: bytes = b""
+
+    def __repr__(self) -> str:
+        """Return what Python and pytest show of a report."""
+        wrong = [finding.check.slug for finding in self.findings if finding.is_wrong]
+        counts = ", ".join(f"{count} {name}" for name, count in self.counts.items() if count)
+        named = f" ({', '.join(wrong)})" if wrong else ""
+        return f"<CheckReport {counts or 'nothing'}{named}>"
 
     def count(self, status: CheckStatus) -> int:
         """Return how many checks have this status."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from port_hook_cli.actions.action import PortAction, read_action
+from port_hook_cli.actions.action import PortAction, read_action, unwrapped
 from port_hook_cli.actions.sample_inputs import sample_inputs
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.captures.documents.exchange_fields import LAST
@@ -17,12 +18,15 @@ from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Invocation, Status
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.invocations.targets import is_on_this_machine, path_and_query
+from port_hook_cli.javascript.stringify import NotJson
+from port_hook_cli.javascript.values import write_json
 from port_hook_cli.replay.rewriting import Rewriter
 from port_hook_cli.replay.sources import default_target
 from port_hook_cli.replay.store import source_of
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.signatures.signing import Signer
 from port_hook_cli.text.remark import Say, note
+from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import Secret
 from port_hook_cli.trigger.action import RunTarget, Unmet, make
 from port_hook_cli.trigger.run_data import RunData
@@ -35,6 +39,9 @@ if TYPE_CHECKING:
     from port_hook_cli.trigger.action_files import FoundWorkflow
     from port_hook_cli.trigger.invoker import Invoker
     from port_hook_cli.workflows.walk import Step
+
+SubjectName: TypeAlias = str | Mapping[str, Any] | bytes
+"""What is checked: a name, an action or a payload as a mapping, or the bytes of a payload."""
 
 _ANSWERED = 202
 _KINDS = "Check with a capture, a payload, an action or FILE#NODE of a workflow."
@@ -55,8 +62,8 @@ class SubjectSource:
     """What finds the request under check.
 
     `run_data` returns the data of a run of an action, or of a workflow's form as an action. `outputs` are the outputs
-    of a workflow's other nodes. `find_action` is `trigger/action_files.py:find_action` for a name, or None if `name`
-    never means a definition.
+    of a workflow's other nodes. Without `reads_definitions`, a name means a capture or a payload only. `accepts` raises
+    UsageError for a capture or a payload that must not be signed. `invoker` makes requests. Without it, one is opened.
     """
 
     finder: Finder
@@ -66,22 +73,33 @@ class SubjectSource:
     target: RunTarget
     run_data: Callable[[PortAction], RunData] = lambda _: RunData()
     outputs: Mapping[str, Mapping[str, Any]] | None = None
+    reads_definitions: bool = True
+    accepts: Callable[[FoundRequest], None] = lambda _: None
+    invoker: Invoker | None = None
 
-    async def find(self, name: str | None, secret: Callable[[], Secret]) -> FoundSubject:
+    async def find(self, name: SubjectName | None, secret: Callable[[], Secret]) -> FoundSubject:
         """Return the request that `name` means; without a name, the newest valid capture, or else a sample action.
 
-        `secret` is called if an input is encrypted with the client secret. Raises UsageError, StoreError,
-        SettingsError, RenderError and PortApiError.
+        A mapping is an action or a payload, and bytes are a payload. `secret` is called if an input is encrypted with
+        the client secret. Raises UsageError, StoreError, SettingsError, RenderError and PortApiError.
         """
-        if name is None:
-            newest = self._newest_valid()
-            if newest is not None:
-                return newest
-            if self.target.to is None and not self.target.to_its_url:
-                raise _missing_target()
-            self.say(note("no capture with a valid signature was found, so the sample action create_vm is used"))
-            return await self.of_action(create_vm_action(), secret)
-        if not _names_a_capture(name) and (definition := await self._definition(name)) is not None:
+        if isinstance(name, str):
+            return await self._named(name, secret)
+        if isinstance(name, bytes):
+            return self.of_payload(name)
+        if name is not None:
+            return await self._of_mapping(name, secret)
+        newest = self._newest_valid()
+        if newest is not None:
+            return newest
+        if self.target.to is None and not self.target.to_its_url:
+            raise _missing_target()
+        self.say(note("no capture with a valid signature was found, so the sample action create_vm is used"))
+        return await self.of_action(create_vm_action(), secret)
+
+    async def _named(self, name: str, secret: Callable[[], Secret]) -> FoundSubject:
+        is_definition = self.reads_definitions and not _names_a_capture(name)
+        if is_definition and (definition := await self._definition(name)) is not None:
             if isinstance(definition, PortAction):
                 return await self._of_action(definition, secret)
             return await self._of_node(definition, secret)
@@ -103,6 +121,21 @@ class SubjectSource:
         """Return the request of an action that is not in a file."""
         return await self._of_action(read_action(document), secret, document)
 
+    def of_payload(self, body: bytes) -> FoundSubject:
+        """Return the request with this body. Raises UsageError without a target."""
+        from port_hook_cli.captures.store.finder import FoundRequest
+
+        return self.of_request(FoundRequest("the payload", body))
+
+    async def _of_mapping(self, document: Mapping[str, Any], secret: Callable[[], Secret]) -> FoundSubject:
+        action = unwrapped(document, "action")
+        if isinstance(action, Mapping) and "invocationMethod" in action:
+            return await self.of_action(action, secret)
+        try:
+            return self.of_payload(write_json(document).encode("utf-8", "surrogatepass"))
+        except NotJson as problem:
+            raise UsageError(f"The payload is not JSON: {brief(problem.fault)}.") from problem
+
     def _newest_valid(self) -> FoundSubject | None:
         from port_hook_cli.captures.store.statements import StoreFilter
 
@@ -121,6 +154,7 @@ class SubjectSource:
 
         Raises UsageError for a Kafka message and without a target, and StoreError for an incomplete body.
         """
+        self.accepts(found)
         source = source_of(found, self.finder)
         if source.is_message:
             raise UsageError(f"{found.name} is a Kafka message, and a check sends requests.", hint=_KINDS)
@@ -140,8 +174,6 @@ class SubjectSource:
     async def _of_action(
         self, action: PortAction, secret: Callable[[], Secret], document: Mapping[str, Any] | None = None
     ) -> FoundSubject:
-        from port_hook_cli.trigger.open_invoker import invoking
-
         if action.is_message:
             raise UsageError(
                 f"The action {action.identifier} is invoked by Kafka, and a check sends requests.", hint=_KINDS
@@ -153,7 +185,7 @@ class SubjectSource:
             entity=data.entity or _sample_entity(action),
         )
         any_url = self.target.chosen(action.identifier) is not None
-        with invoking(secret) as invoker:
+        with self._invoking(secret) as invoker:
             made = await make(
                 action, data, invoker, run_id=make_run_id(secrets.choice), now=self.runtime.now(), any_url=any_url
             )
@@ -169,12 +201,15 @@ class SubjectSource:
         return FoundSubject(_rendered(action.identifier, made.request, url, document))
 
     async def _of_node(self, found: FoundWorkflow, secret: Callable[[], Secret]) -> FoundSubject:
-        from port_hook_cli.trigger.open_invoker import invoking
-
-        with invoking(secret) as invoker:
+        with self._invoking(secret) as invoker:
             step = await _NodeRequest(self, found).step(invoker)
         assert step.request is not None
         return FoundSubject(_rendered(step.node.identifier, step.request, step.url or step.request.url, None))
+
+    def _invoking(self, secret: Callable[[], Secret]) -> AbstractContextManager[Invoker]:
+        from port_hook_cli.trigger.open_invoker import invoking
+
+        return invoking(secret) if self.invoker is None else nullcontext(self.invoker)
 
 
 class _NodeRequest:
