@@ -11,18 +11,11 @@ from typing import Any
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Invocation, Kind
 from port_hook_cli.invocations.payload import is_run_id, read_payload
+from port_hook_cli.invocations.probes import ADDED_NAME, PROBE_AGENT, UNUSUAL_VALUES
 from port_hook_cli.invocations.targets import path_and_query
 from port_hook_cli.javascript.nesting import nests_too_deep
 from port_hook_cli.javascript.values import write_json
 
-PROBE_AGENT = "port-hook-check/"
-"""The beginning of the user-agent of each request. The check's slug follows."""
-
-_FIELD = "port-hook"
-_TRYING = (
-    '{"text":"ë🚀 / <>&\' \u2028 \x7f",'  # JSON.stringify escapes none of them
-    '"numbers":[1e-7,0.00001,1e+21],"empty":{}}'
-)
 _NOT_INPUTS = frozenset({"action", "context", "port_context", "trigger", "entity", "event", "headers"})
 _MAX_LEAVES = 1_000
 _UNKNOWN = "port-hook-unknown"
@@ -68,7 +61,7 @@ class CheckSubject:
     def spare_name(self) -> str:
         """A name for one more field in the body: Port sends no name twice, and the body may be that of a check."""
         names = self.document if isinstance(self.document, dict) else {}
-        return next(name for n in count() if (name := f"{_FIELD}-{n}" if n else _FIELD) not in names)
+        return next(name for n in count() if (name := f"{ADDED_NAME}-{n}" if n else ADDED_NAME) not in names)
 
     def fresh(self, run_id: str, slug: str, *, body: bytes | None = None) -> Invocation:
         """Return a copy for another run. The new id replaces the old id in the header fields and the body.
@@ -111,7 +104,7 @@ class CheckSubject:
         body = self.request.body
         if not isinstance(self.document, dict) or not body.endswith(b"}"):
             return body
-        return extended(body, f'"{self.spare_name}":{_TRYING}')
+        return extended(body, f'"{self.spare_name}":{UNUSUAL_VALUES}')
 
     def large(self, size: int) -> bytes:
         """Return the body with a field that makes it `size` bytes long. A body that is not an object stays as it is."""

@@ -1,0 +1,47 @@
+"""The marks of the requests that `check` sends, so that captures of them can be recognized. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Invocation
+
+PROBE_AGENT = "port-hook-check/"
+"""The beginning of the user-agent of each request. The check's slug follows."""
+
+ADDED_NAME = "port-hook"
+"""The name of the member that is added to a body, or its beginning."""
+
+UNUSUAL_VALUES = (
+    '{"text":"ë🚀 / <>&\' \u2028 \x7f",'  # JSON.stringify escapes none of them
+    '"numbers":[1e-7,0.00001,1e+21],"empty":{}}'
+)
+"""The value of such a member, with characters and numbers that serializers write in different ways."""
+
+_SLUG = re.compile(r"[a-z]+(?:-[a-z]+)*")
+_MOST_CHARACTERS = 40
+_ADDED = re.compile(
+    rb'(?:,|(?<=^\{))"%s(?:-\d{1,9})?":(?:%s|"x*")\}$' % (ADDED_NAME.encode(), re.escape(UNUSUAL_VALUES.encode()))
+)
+
+
+def probed_check(headers: Headers) -> str | None:
+    """Return the slug of the check that sent a request, or None for any other request.
+
+    Any sender can imitate it, so the slug may not exist. It has letters and hyphens only.
+    """
+    agent = headers.get("user-agent") or ""
+    slug = agent.removeprefix(PROBE_AGENT)
+    is_slug = agent != slug and len(slug) <= _MOST_CHARACTERS and _SLUG.fullmatch(slug)
+    return slug if is_slug else None
+
+
+def original_of_probe(request: Invocation) -> str | None:
+    """Return the id of the capture that a request of `check` is a replay of, or None."""
+    return request.replay_of if probed_check(request.headers) is not None else None
+
+
+def without_probe(body: bytes) -> bytes:
+    """Return a body without the member that `check` added at its end, if it did."""
+    return _ADDED.sub(b"}", body)
