@@ -14,6 +14,8 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.user_files import write_new_file
+from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.probes import original_of_probe
 from port_hook_cli.invocations.targets import read_target, target_url
 from port_hook_cli.replay.sources import default_target
 from port_hook_cli.runtime import Runtime
@@ -77,7 +79,18 @@ def _exported(name: str, target: str | None, finder: Finder) -> Exported:
     if found.is_body_only:
         raise StoreError(f"{name} is not a capture.", hint="Export a capture, or sign a payload: `port-hook sign`.")
     url = target_url(target or default_target(found.exchange, finder.last_target()) or _FALLBACK, found.request.target)
-    return Exported(found.exchange, url)
+    return Exported(found.exchange, url, _original(found.exchange, finder))
+
+
+def _original(exchange: Exchange, finder: Finder) -> Exchange | None:
+    """Return the capture that a request of `check` is a replay of, None if it is not in the store."""
+    name = original_of_probe(exchange.invocation)
+    if name is None:
+        return None
+    try:
+        return finder.store().get(name)
+    except StoreError:  # it was deleted, or the capture is a file
+        return None
 
 
 def _write(text: str, output: str | None, runtime: Runtime) -> None:

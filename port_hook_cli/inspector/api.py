@@ -13,7 +13,7 @@ from port_hook_cli.actions.encrypted_inputs import Decryption, plain_value
 from port_hook_cli.captures.comparison import compare
 from port_hook_cli.captures.exports.formats import Exported, find_export
 from port_hook_cli.captures.index.filling import IndexState
-from port_hook_cli.errors import UsageError
+from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.inspector.checking import HandlerChecks, PortOwner
 from port_hook_cli.inspector.feed import Feed
 from port_hook_cli.inspector.parameters import (
@@ -30,6 +30,7 @@ from port_hook_cli.inspector.records import body_record, delivery_record, messag
 from port_hook_cli.inspector.sending import kept_notes, page_rewriter, resend
 from port_hook_cli.inspector.setup import InspectorSetup
 from port_hook_cli.invocations.models import Exchange, Payload
+from port_hook_cli.invocations.probes import original_of_probe
 from port_hook_cli.invocations.targets import target_url
 from port_hook_cli.javascript.paths import NoSuchValue
 from port_hook_cli.replay.rewriting import SentReplay
@@ -154,8 +155,17 @@ class Inspector:
         url = self._setup.destination.default_url(exchange) or target_url(
             "http://127.0.0.1:8000", exchange.invocation.target
         )
-        text = await asyncio.to_thread(row.write, [Exported(exchange, url)])
+        one = Exported(exchange, url, await self._original(exchange))
+        text = await asyncio.to_thread(row.write, [one])
         return message({"text": text, "filename": f"{_file_name(exchange.invocation.id)}.{row.ending}"})
+
+    async def _original(self, exchange: Exchange) -> Exchange | None:
+        """Return the capture that a request of `check` is a replay of, None if it was deleted."""
+        name = original_of_probe(exchange.invocation)
+        try:
+            return None if name is None else await self._captures.get(name)
+        except StoreError:
+            return None
 
     async def compare(self, parameters: Parameters) -> dict[str, Any]:
         """Return the differences of two captures."""

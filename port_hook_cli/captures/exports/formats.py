@@ -16,17 +16,23 @@ from urllib.parse import parse_qsl, urlsplit
 from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.captures.exports.lambda_event import lambda_event
 from port_hook_cli.captures.exports.postman import NOT_SENT, postman_collection
+from port_hook_cli.captures.exports.pytest_module import CapturedTest, FindingTest, pytest_module
 from port_hook_cli.invocations.headers import Headers, mask_headers
 from port_hook_cli.invocations.models import Exchange, Invocation, Response
-from port_hook_cli.invocations.snippets import SignedRequest, format_curl, format_httpie, format_python, python_bytes
+from port_hook_cli.invocations.probes import probed_check, without_probe
+from port_hook_cli.invocations.snippets import SignedRequest, format_curl, format_httpie, format_python
 from port_hook_cli.invocations.view import format_time, request_text
 
 
 class Exported(NamedTuple):
-    """A capture, and the URL that it is sent to."""
+    """A capture, and the URL that it is sent to.
+
+    `original` is the capture that it is a replay of, if it is a request of `check` and the original is there.
+    """
 
     exchange: Exchange
     url: str
+    original: Exchange | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +59,12 @@ def _snippets(write: Callable[[SignedRequest], str]) -> Callable[[Sequence[Expor
 
 
 def _http(captures: Sequence[Exported]) -> str:
-    ((exchange, url),) = captures
+    ((exchange, url, _),) = captures
     return request_text(_masked(exchange).invocation, url).decode("utf-8", "backslashreplace")
 
 
 def _capture(captures: Sequence[Exported]) -> str:
-    ((exchange, _),) = captures
+    ((exchange, _, _),) = captures
     return _json(to_capture(_masked(exchange)))
 
 
@@ -84,7 +90,7 @@ def _masked(exchange: Exchange) -> Exchange:
 def _har(captures: Sequence[Exported]) -> str:
     """HTTP Archive 1.2, the form that browsers and proxies read: http://www.softwareishard.com/blog/har-12-spec/."""
     creator = {"name": "port-hook", "version": "1"}
-    return _json({"log": {"version": "1.2", "creator": creator, "entries": [_har_entry(*one) for one in captures]}})
+    return _json({"log": {"version": "1.2", "creator": creator, "entries": [_har_entry(one.exchange, one.url) for one in captures]}})
 
 
 def _har_entry(exchange: Exchange, url: str) -> dict[str, Any]:
@@ -149,52 +155,28 @@ def _pairs(headers: Headers) -> list[dict[str, str]]:
 
 
 def _pytest(captures: Sequence[Exported]) -> str:
-    """Return a test that signs the captured bodies again, so that it passes at any time."""
-    cases = "".join(f"    pytest.param({_case(one)}),\n" for one in captures)
-    return f'''"""Captured invocations as tests: start your backend, set PORT_CLIENT_SECRET, run pytest."""
-
-import os
-import urllib.error
-import urllib.request
-
-import pytest
-
-from port_hook_cli import sign
-
-# Method, URL, body, and the status of the response.
-CAPTURES = [
-{cases}]
+    return pytest_module([_test(one) for one in captures])
 
 
-@pytest.mark.parametrize(("method", "url", "body", "expected"), CAPTURES)
-def test_the_backend_responds_as_it_did(method, url, body, expected):
-    headers, body = sign(body, os.environ["PORT_CLIENT_SECRET"])
-    url = os.environ.get("BACKEND_URL", url)
-    request = urllib.request.Request(url, data=body, headers=headers, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=30) as response:
-            status = response.status
-    except urllib.error.HTTPError as error:
-        status = error.code
-    assert status == expected
-'''
-
-
-def _case(one: Exported) -> str:
+def _test(one: Exported) -> CapturedTest | FindingTest:
+    """Return the test of a capture. A request of `check` becomes a test of the handler with this check."""
     exchange = one.exchange
+    slug = probed_check(exchange.invocation.headers)
+    if slug is not None:
+        source = one.original or exchange
+        return FindingTest(slug, one.url, without_probe(source.invocation.body))
     expected = exchange.response.status if exchange.response is not None and not exchange.refused else 200
     invocation = exchange.invocation
-    values = f"{invocation.method!a}, {one.url!a}, {python_bytes(invocation.body)}, {expected}"
-    return f"{values}, id={invocation.id!a}"
+    return CapturedTest(invocation.id, invocation.method, one.url, invocation.body, expected)
 
 
 def _lambda(captures: Sequence[Exported]) -> str:
-    ((exchange, url),) = captures
+    ((exchange, url, _),) = captures
     return _json(lambda_event(_masked(exchange).invocation, url))
 
 
 def _postman(captures: Sequence[Exported]) -> str:
-    return _json(postman_collection([(_masked(exchange), url) for exchange, url in captures]))
+    return _json(postman_collection([(_masked(one.exchange), one.url) for one in captures]))
 
 
 EXPORT_FORMATS = (

@@ -8,25 +8,28 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from jsonschema import Draft7Validator
 
+from port_hook_cli import verify
 from port_hook_cli.captures.documents.request_file import capture_in
 from port_hook_cli.captures.exports.formats import EXPORT_FORMATS, Exported, ExportFormat, find_export
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Exchange, Response, Simulated
+from port_hook_cli.invocations.probes import TRYING
 from port_hook_cli.invocations.snippets import SNIPPET_FORMATS
 from tests.captures.exports.export_schemas import HAR_1_2, POSTMAN_2_1
 from tests.factories import SECRET, a_body, an_exchange, an_invocation, signed
 from tests.installed import needs
 from tests.processes import NO_OTHER_PLUGINS, PYTEST
-from tests.servers import Handler, handler
+from tests.servers import Handler, application, handler
 
 BODY = a_body({"a": 'it\'s "quoted" $HOME `id` \\ \n é 日', "n": 9007199254740993})
 BINARY = bytes(range(256))
@@ -111,9 +114,10 @@ def test_httpie_command_sends_the_same_request(tmp_path: Path, body: bytes) -> N
         assert target.requests[0].value("x-json") == "=1"
 
 
-def a_hostile_exchange(text: str) -> Exchange:
+def a_hostile_exchange(text: str, *, agent: str | None = None) -> Exchange:
     """Return a capture whose every field has `text`."""
     headers = Headers((("@/etc/hostname", "1"), (f"x{text}", "2"), ("x-a", "1"), ("x-b", text), ("content-type", text)))
+    headers = headers if agent is None else headers.plus(("user-agent", agent))
     body = a_body({"a": text, "action": text})
     invocation = an_invocation(body, headers=headers, method=text, target=f"/{text}?{text}", id=text)
     response = Response(status=200, headers=headers, body=text.encode())
@@ -155,6 +159,20 @@ def test_program_runs_nothing_that_a_capture_contains(tmp_path: Path, row: Expor
     CHECKS[row.ending](lambda text: row.write([Exported(a_hostile_exchange(text), f"http://h/{text}")]), tmp_path)
 
 
+def test_pytest_file_of_findings_runs_nothing_that_a_capture_contains(tmp_path: Path) -> None:
+    row = find_export("pytest")
+    assert row is not None
+    url = "http://h/"
+
+    def write(text: str) -> str:
+        found = a_hostile_exchange(text, agent="port-hook-check/old")
+        imitated = a_hostile_exchange(text, agent=f"port-hook-check/old{text}1")
+        return row.write([Exported(found, url + text), Exported(imitated, url + text), Exported(found, url, imitated)])
+
+    read_python(write, tmp_path)
+    assert write("x()").count("'old', 'http://h/") == 2, "a slug has letters and hyphens only"
+
+
 @pytest.mark.parametrize("body", [BODY, BINARY], ids=["json", "binary"])
 def test_python_program_sends_the_same_request(tmp_path: Path, body: bytes) -> None:
     with handler() as target:
@@ -181,6 +199,58 @@ def test_pytest_file_passes_while_the_backend_responds_as_it_did(tmp_path: Path,
         assert done.returncode == code, done.stdout
         assert target.requests[0].body == BODY
     assert SECRET.reveal() not in file.read_text()
+
+
+def a_handler(environ: Mapping[str, str], *, tolerance_s: float) -> web.Application:
+    """Return a handler that accepts signatures of this age."""
+
+    async def take(request: web.Request) -> web.Response:
+        verdict = verify(request.headers, await request.read(), environ["SECRET"], tolerance_s=tolerance_s)
+        return web.Response(status=202 if verdict.status == "valid" else 401)
+
+    app = web.Application()
+    app.router.add_post("/hook", take)
+    return app
+
+
+@pytest.mark.parametrize(("tolerance_s", "code"), [(300.0, 0), (1e9, 1)])
+def test_pytest_file_of_a_finding_fails_until_the_handler_is_fixed(
+    tmp_path: Path, tolerance_s: float, code: int
+) -> None:
+    probe = an_invocation(b"[]", headers=Headers((("user-agent", "port-hook-check/old"),)), replay_of="0123456789ab")
+    trying = BODY[:-1] + f",{TRYING}}}".encode()
+    with application(a_handler({"SECRET": SECRET.reveal()}, tolerance_s=tolerance_s)) as url:
+        row = find_export("pytest")
+        assert row is not None
+        text = row.write([Exported(an_exchange(probe), f"{url}/hook", an_exchange(an_invocation(trying)))])
+        file = tmp_path / "test_finding.py"
+        file.write_text(text)
+        done = subprocess.run(
+            [*PYTEST, "-p", "port_hook", "-q", "-rs", str(file)],
+            cwd=tmp_path,
+            env={**os.environ, **NO_OTHER_PLUGINS, "PORT_CLIENT_SECRET": SECRET.reveal()},
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == code, done.stdout
+    shown = ["old: The handler accepts an old timestamp", "1 failed"] if code else ["1 passed"]
+    assert [line for line in shown if line not in done.stdout] == []
+    assert 'port-hook"' not in text, "the payload is the original's, without what the check added"
+    assert SECRET.reveal() not in text
+
+
+def test_pytest_file_can_have_captures_and_findings() -> None:
+    row = find_export("pytest")
+    assert row is not None
+    probe = an_invocation(b"not JSON", headers=Headers((("user-agent", "port-hook-check/not-json"),)))
+    text = row.write(
+        [Exported(an_example(), "http://127.0.0.1:1/a"), Exported(an_exchange(probe), "http://127.0.0.1:1/b")]
+    )
+    functions = [node.name for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+    assert functions == ["test_the_backend_responds_as_it_did", "test_the_handler_passes_the_check"]
+    assert "pytest.param('not-json', 'http://127.0.0.1:1/b', None, id='not-json')" in text
 
 
 @pytest.mark.parametrize("body", [BODY, BINARY], ids=["json", "binary"])

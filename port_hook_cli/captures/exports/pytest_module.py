@@ -1,0 +1,96 @@
+"""Captures as a module of tests: what a request got is expected again, and a finding of `check` is checked again. Pure.
+
+Both sign at the time of the test, so they pass or fail at any time. Whatever a capture contains is written as a literal
+of Python: bytes with `python_bytes`, text with `ascii`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from port_hook_cli.invocations.snippets import python_bytes
+from port_hook_cli.javascript.stringify import NotJson
+from port_hook_cli.javascript.values import read_json
+
+
+class CapturedTest(NamedTuple):
+    """A test that a request gets the status `expected` again."""
+
+    id: str
+    method: str
+    url: str
+    body: bytes
+    expected: int
+
+
+class FindingTest(NamedTuple):
+    """A test that a handler passes the check `slug`, which has letters and hyphens only."""
+
+    slug: str
+    url: str
+    body: bytes
+
+
+_CAPTURED = """# Method, URL, body, and the status of the response.
+CAPTURES = [
+{cases}]
+
+
+@pytest.mark.parametrize(("method", "url", "body", "expected"), CAPTURES)
+def test_the_backend_responds_as_it_did(method, url, body, expected):
+    headers, body = sign(body, os.environ["PORT_CLIENT_SECRET"])
+    url = os.environ.get("BACKEND_URL", url)
+    request = urllib.request.Request(url, data=body, headers=headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            status = response.status
+    except urllib.error.HTTPError as error:
+        status = error.code
+    assert status == expected
+"""
+_FINDINGS = """# The check, the URL of the handler, and a payload that the handler accepts, or None for a sample.
+# If the check is about repeats or reports, start the handler in a fixture, with the variables of `port_environ`.
+FINDINGS = [
+{cases}]
+
+
+@pytest.mark.parametrize(("check", "url", "payload"), FINDINGS)
+def test_the_handler_passes_the_check(port_hook, check, url, payload):
+    url = os.environ.get("BACKEND_URL", url)
+    secret = os.environ.get("PORT_CLIENT_SECRET")
+    port_hook.check(url, payload, only=[check], secret=secret, strict=True)
+"""
+_ABOUT_CAPTURES = "Captured invocations as tests: start your backend, set PORT_CLIENT_SECRET, run pytest."
+_ABOUT_FINDINGS = (
+    "Findings of `port-hook check` as tests, which fail until the handler is fixed: start it, set PORT_CLIENT_SECRET, "
+    "run pytest."
+)
+
+
+def pytest_module(tests: Sequence[CapturedTest | FindingTest]) -> str:
+    """Return a module with one test for each capture."""
+    captured = [_captured_case(each) for each in tests if isinstance(each, CapturedTest)]
+    found = [_finding_case(each) for each in tests if isinstance(each, FindingTest)]
+    standard = "import os\nimport urllib.error\nimport urllib.request\n" if captured else "import os\n"
+    own = "\nfrom port_hook_cli import sign\n" if captured else ""
+    head = f'"""{_ABOUT_CAPTURES if captured else _ABOUT_FINDINGS}"""\n\n{standard}\nimport pytest\n{own}'
+    tables = [(_CAPTURED, captured)] * bool(captured) + [(_FINDINGS, found)] * bool(found)
+    return head + "\n" + "\n\n".join(table.replace("{cases}", "".join(cases), 1) for table, cases in tables)
+
+
+def _captured_case(test: CapturedTest) -> str:
+    values = f"{test.method!a}, {test.url!a}, {python_bytes(test.body)}, {test.expected}"
+    return f"    pytest.param({values}, id={test.id!a}),\n"
+
+
+def _finding_case(test: FindingTest) -> str:
+    payload = python_bytes(test.body) if _is_object(test.body) else "None"
+    return f"    pytest.param({test.slug!a}, {test.url!a}, {payload}, id={test.slug!a}),\n"
+
+
+def _is_object(body: bytes) -> bool:
+    try:
+        return isinstance(read_json(body.decode()), dict)
+    except (UnicodeDecodeError, NotJson):
+        return False
