@@ -15,6 +15,8 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from port_hook_cli.check.findings import CheckFinding, CheckReport
+    from port_hook_cli.pytest_plugin.checks import HandlerCheckFailed, HandlerCheckWarning, PortHookCheck
     from port_hook_cli.pytest_plugin.hook import PortHook
     from port_hook_cli.pytest_plugin.runs import (
         BackendResponse,
@@ -29,7 +31,12 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "BackendResponse": "runs",
+    "CheckFinding": "checks",
+    "CheckReport": "checks",
+    "HandlerCheckFailed": "checks",
+    "HandlerCheckWarning": "checks",
     "PortHook": "hook",
+    "PortHookCheck": "checks",
     "PortRequest": "runs",
     "PortSandbox": "sandbox",
     "Run": "runs",
@@ -39,7 +46,12 @@ _MODULES = {
 }
 __all__ = [
     "BackendResponse",
+    "CheckFinding",
+    "CheckReport",
+    "HandlerCheckFailed",
+    "HandlerCheckWarning",
     "PortHook",
+    "PortHookCheck",
     "PortRequest",
     "PortSandbox",
     "Run",
@@ -49,6 +61,8 @@ __all__ = [
 ]
 
 _BLOCKED = "A test tried to use socket"  # from the exception and the warning of pytest-socket
+_FIXTURE = "port_hook_check"
+_NEEDS_COMMAND = "secret-unset"  # a test starts the handler itself
 _summary = pytest.StashKey[Callable[[], str]]()
 
 
@@ -73,8 +87,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
     """Add to the report of a failed test what was sent and what the backend reported."""
     summarize = item.stash.get(_summary, None)
+    if call.excinfo is not None and call.excinfo.typename == "HandlerCheckFailed":
+        return  # its message has the requests, and a check makes many runs
     if call.when == "call" and call.excinfo is not None and summarize is not None and (summary := summarize()):
         item.add_report_section("call", "port-hook", summary)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that uses `port_hook_check` once for each check, unless it chooses checks itself."""
+    if _FIXTURE not in metafunc.fixturenames or _chooses_checks(metafunc):
+        return
+    from port_hook_cli.check.catalog import BY_SLUG
+
+    slugs = [slug for slug in BY_SLUG if slug != _NEEDS_COMMAND]
+    metafunc.parametrize(_FIXTURE, slugs, ids=slugs, indirect=True)
+
+
+def _chooses_checks(metafunc: pytest.Metafunc) -> bool:
+    names = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize") if mark.args]
+    return any(_FIXTURE in (each.replace(",", " ").split() if isinstance(each, str) else each) for each in names)
 
 
 @pytest.fixture(scope="session")
@@ -145,3 +176,11 @@ def port_hook(port_sandbox: PortSandbox) -> PortHook:
     from port_hook_cli.pytest_plugin.hook import PortHook
 
     return PortHook(port_sandbox)
+
+
+@pytest.fixture
+def port_hook_check(request: pytest.FixtureRequest, port_hook: PortHook) -> PortHookCheck:
+    """Make one check of `port-hook check`. A test that uses it runs once for each check, with the check's name."""
+    from port_hook_cli.pytest_plugin.checks import PortHookCheck
+
+    return PortHookCheck(port_hook, request.param)

@@ -7,11 +7,20 @@ from dataclasses import replace
 from typing import Any, Unpack
 
 from port_hook_cli import api
+from port_hook_cli.check.findings import CheckReport
+from port_hook_cli.check.sources import SubjectName
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.targets import path_and_query
+from port_hook_cli.pytest_plugin.checks import (
+    CheckOptions,
+    CheckSource,
+    examine,
+    settle,
+    subject_name,
+)
 from port_hook_cli.pytest_plugin.definitions import ActionSource, load_workflow, names_a_node
 from port_hook_cli.pytest_plugin.requests import RunOptions, make_request, record, send, url_to
 from port_hook_cli.pytest_plugin.runs import PortRequest, Run, WorkflowOutcome
@@ -21,6 +30,7 @@ from port_hook_cli.pytest_plugin.workflows import (
     run_node,
     run_whole,
 )
+from port_hook_cli.pytest_plugin.world import at_the_test
 
 
 class PortHook:
@@ -144,6 +154,49 @@ class PortHook:
         __tracebackhide__ = True
         loaded = load_workflow(workflow, self._sandbox.folders)
         return await self._world.acall(run_whole(self._world, loaded, inputs or {}, options))
+
+    def check(
+        self,
+        to: str | int,
+        source: CheckSource = None,
+        inputs: Mapping[str, Any] | None = None,
+        **options: Unpack[CheckOptions],
+    ) -> CheckReport:
+        """Check the handler at `to` as `port-hook check` does, and return what was found.
+
+        `to` is a URL or a port on this machine. `source` is an action or a node, as for `invoke`, a payload (a mapping
+        or bytes), or None for the sample action create_vm. Inputs that are missing are made up. The handler must use
+        the credentials of the sandbox, or `secret` must be its own.
+
+        Raises HandlerCheckFailed if a check failed, TargetError if the handler accepts no connection, and UsageError.
+        A finding that is only a warning is a HandlerCheckWarning. If nothing was observed, the test is skipped.
+        """
+        __tracebackhide__ = True
+        name, blocks = self._subject(source), is_in_event_loop()
+        checked = self._world.call(examine(self._world, to, name, inputs, options))
+        settle(checked, strict=options.get("strict", False), blocks=blocks)
+        return checked.report
+
+    async def acheck(
+        self,
+        to: str | int,
+        source: CheckSource = None,
+        inputs: Mapping[str, Any] | None = None,
+        **options: Unpack[CheckOptions],
+    ) -> CheckReport:
+        """Like `check`, without blocking the event loop, so that the backend can run in the same loop."""
+        __tracebackhide__ = True
+        name = self._subject(source)
+        checked = await self._world.acall(examine(self._world, to, name, inputs, options))
+        settle(checked, strict=options.get("strict", False), blocks=False)
+        return checked.report
+
+    def _subject(self, source: CheckSource) -> SubjectName:
+        __tracebackhide__ = True
+        try:
+            return subject_name(source, self._sandbox)
+        except UsageError as error:
+            raise at_the_test(error) from None
 
     def _request(
         self, action: ActionSource, inputs: Mapping[str, Any] | None, to: str | int | None, options: RunOptions

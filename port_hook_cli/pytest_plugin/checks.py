@@ -1,0 +1,268 @@
+"""The checks of `port-hook check` in a test, against the sandbox of the test."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Unpack
+
+import pytest
+
+from port_hook_cli.check.catalog import BY_SLUG, selected
+from port_hook_cli.check.checking import CheckPlan, check
+from port_hook_cli.check.findings import CheckFinding, CheckReport, CheckStatus
+from port_hook_cli.check.probing import CheckLimits, CheckMeans
+from port_hook_cli.check.sources import SubjectName, SubjectSource, refuse_other_machine
+from port_hook_cli.check.watching import SandboxWatch
+from port_hook_cli.errors import TargetError, UsageError
+from port_hook_cli.http.client import HttpClient
+from port_hook_cli.invocations.targets import parse_target
+from port_hook_cli.listener.handler_check import connection_problem, handler_address
+from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.pytest_plugin.definitions import find_file, load_action, names_a_node
+from port_hook_cli.pytest_plugin.requests import RunOptions, run_data
+from port_hook_cli.replay.rewriting import KeptReplay
+from port_hook_cli.runtime import Runtime, silent_runtime
+from port_hook_cli.text.durations import format_latency
+from port_hook_cli.text.remark import say_nothing
+from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.text.secret import Secret
+from port_hook_cli.trigger.action import RunTarget
+
+if TYPE_CHECKING:
+    from port_hook_cli.invocations.models import Delivery, Invocation
+    from port_hook_cli.pytest_plugin.hook import PortHook
+    from port_hook_cli.pytest_plugin.sandbox import PortSandbox
+    from port_hook_cli.pytest_plugin.world import World
+
+CheckSource: TypeAlias = str | PurePath | Mapping[str, Any] | bytes | None
+"""What is checked: an action as for `invoke`, FILE#NODE, a payload as a mapping or bytes, or None for create_vm."""
+
+_SAMPLE = "create_vm"
+_WITHIN_S = 60.0
+
+
+class SingleCheckOptions(RunOptions, total=False):
+    """Options of one check.
+
+    With `strict`, a warning fails the test. The check ends after `within_s` seconds. `secret` is the handler's client
+    secret if it is not the sandbox's. Then the handler is not expected to call the sandbox.
+    """
+
+    strict: bool
+    within_s: float
+    secret: str | None
+
+
+class CheckOptions(SingleCheckOptions, total=False):
+    """Options of several checks: `only` makes only these checks or groups, and `skip` leaves some out."""
+
+    only: str | Sequence[str]
+    skip: str | Sequence[str]
+
+
+class HandlerCheckWarning(UserWarning):
+    """A handler should be changed, but it is not a failure."""
+
+
+class HandlerCheckFailed(AssertionError):
+    """A handler did not pass a check. `report` has all findings."""
+
+    def __init__(self, message: str, report: CheckReport) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class CheckedHandler(NamedTuple):
+    """What was found, and the requests that prove it, by the ids in the findings."""
+
+    report: CheckReport
+    requests: Mapping[str, tuple[Invocation, Delivery]]
+
+
+def subject_name(source: CheckSource, sandbox: PortSandbox) -> SubjectName:
+    """Return what a test names, with the action of a file or of the sandbox. Raises UsageError."""
+    if isinstance(source, Mapping | bytes):
+        return source
+    if source is not None and names_a_node(source, sandbox.folders):
+        file, _, node = str(source).rpartition("#")
+        return f"{find_file(Path(file), sandbox.folders)}#{node}"
+    identifier = _SAMPLE if source is None else str(source)
+    action = None if source is None else load_action(source, sandbox.folders)
+    if action is not None:
+        return action
+    known = sandbox.actions
+    if identifier not in known:
+        raise UsageError(f"The sandbox has no action {identifier}, but {', '.join(known)}.")
+    return known[identifier]
+
+
+async def examine(
+    world: World, to: str | int, name: SubjectName, inputs: Mapping[str, Any] | None, options: CheckOptions
+) -> CheckedHandler:
+    """Check the handler at `to`. Call it in the event loop's thread.
+
+    Raises UsageError, TargetError for a handler that accepts no connection, and TypeError for unknown options.
+    """
+    known = (CheckOptions.__annotations__ | RunOptions.__annotations__ | SingleCheckOptions.__annotations__).keys()
+    if unknown := options.keys() - known:
+        raise TypeError(f"unknown arguments: {', '.join(sorted(unknown))}; known are {', '.join(known)}")
+    plan = _plan(options)
+    runtime, url = silent_runtime(), parse_target(str(to))
+    if problem := await connection_problem(*handler_address(url)):
+        raise TargetError(f"{brief(url)} could not be checked: {problem}.")
+    own = world.sandbox.client_secret
+    secret = Secret(options.get("secret") or own.reveal())
+    access = _access(world, runtime)
+    source = _source(world, access, runtime, url, inputs, options)
+    found = await source.find(name, lambda: secret)
+    refuse_other_machine(found.subject, may_leave=False)
+    requests: dict[str, tuple[Invocation, Delivery]] = {}
+
+    async def keep(request: Invocation, delivery: Delivery) -> KeptReplay:
+        requests[request.id] = request, delivery
+        return KeptReplay(request.id)
+
+    async with AsyncExitStack() as stack:
+        sees_reports = secret.reveal() == own.reveal()
+        watch = await stack.enter_async_context(SandboxWatch.open(access)) if sees_reports else None
+        means = CheckMeans(
+            client=lambda timeout_s: HttpClient(timeout_s=timeout_s),
+            secret=secret,
+            now=world.now,
+            new_id=runtime.new_id,
+            client_id=world.sandbox.client_id,
+            watch=watch,
+            keep=keep,
+        )
+        return CheckedHandler(await check(found.subject, means, plan), requests)
+
+
+def settle(checked: CheckedHandler, *, strict: bool, blocks: bool) -> None:
+    """Raise HandlerCheckFailed if a check failed, warn of what should be changed, and skip if nothing was observed.
+
+    `blocks` says that the check blocked the event loop of the test.
+    """
+    __tracebackhide__ = True
+    report = checked.report
+    if not report.ok(strict=strict):
+        failure = HandlerCheckFailed(_described(checked, strict=strict), report)
+        if blocks:
+            failure.add_note(
+                "hint: The test blocked its own event loop while it waited: in an async test, await acheck."
+            )
+        raise failure
+    for finding in report.findings:
+        if finding.status is CheckStatus.WARNING:
+            text = f"{finding.check.slug}: the handler {finding.failure}: {finding.seen}. Fix: {finding.fix}"
+            warnings.warn(text, HandlerCheckWarning, stacklevel=_depth_of_test())
+    if report.findings and all(finding.status is CheckStatus.NOT_OBSERVED for finding in report.findings):
+        pytest.skip(f"not observed: {report.findings[0].seen}")
+
+
+class PortHookCheck:
+    """Makes one check of a handler, whose name is `slug`. A test that uses it runs once for each check."""
+
+    def __init__(self, hook: PortHook, slug: str) -> None:
+        self.slug = slug
+        self._hook = hook
+
+    def __repr__(self) -> str:
+        return f"<PortHookCheck {self.slug}>"
+
+    def __call__(
+        self,
+        to: str | int,
+        source: CheckSource = None,
+        inputs: Mapping[str, Any] | None = None,
+        **options: Unpack[SingleCheckOptions],
+    ) -> CheckFinding:
+        """Make the check and return what was found. The arguments, and what it raises, are as for `port_hook.check`."""
+        __tracebackhide__ = True
+        return self._hook.check(to, source, inputs, only=self.slug, **options).findings[0]
+
+    async def acheck(
+        self,
+        to: str | int,
+        source: CheckSource = None,
+        inputs: Mapping[str, Any] | None = None,
+        **options: Unpack[SingleCheckOptions],
+    ) -> CheckFinding:
+        """Make the check without blocking the event loop, so that the backend can run in the same loop."""
+        __tracebackhide__ = True
+        return (await self._hook.acheck(to, source, inputs, only=self.slug, **options)).findings[0]
+
+
+def _depth_of_test() -> int:
+    """Return how many frames of the plugin are between a warning and the test, for `stacklevel`."""
+    depth, frame = 1, sys._getframe(1)  # noqa: SLF001 - `inspect` reads source files
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("port_hook_cli."):
+        depth, frame = depth + 1, frame.f_back
+    return depth
+
+
+def _plan(options: CheckOptions) -> CheckPlan:
+    only, skip = _names(options.get("only", ())), _names(options.get("skip", ()))
+    return CheckPlan(
+        slugs=selected(only, skip),
+        named=frozenset(only) & BY_SLUG.keys(),
+        limits=CheckLimits(within_s=options.get("within_s", _WITHIN_S)),
+    )
+
+
+def _names(given: str | Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _access(world: World, runtime: Runtime) -> PortAccess:
+    sandbox = world.sandbox
+    settings = Settings(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
+    return PortAccess.known(settings, runtime)
+
+
+def _source(
+    world: World,
+    access: PortAccess,
+    runtime: Runtime,
+    url: str,
+    inputs: Mapping[str, Any] | None,
+    options: CheckOptions,
+) -> SubjectSource:
+    from port_hook_cli.captures.store.finder import CaptureUse, Finder
+
+    return SubjectSource(
+        finder=Finder(None, runtime, CaptureUse.SEND, say_nothing),
+        access=access,
+        runtime=runtime,
+        say=say_nothing,
+        target=RunTarget(to=url),
+        run_data=lambda _: run_data(inputs or {}, options),
+        outputs=options.get("outputs"),
+        invoker=world.invoker,
+    )
+
+
+def _described(checked: CheckedHandler, *, strict: bool) -> str:
+    """Return why a test fails: each finding with its fix and the requests that prove it."""
+    report = checked.report
+    wrong = [each for each in report.findings if each.status is CheckStatus.FAILED or (strict and each.is_wrong)]
+    first = [f"{len(wrong)} of {len(report.findings)} checks failed."] if len(report.findings) > 1 else []
+    return "\n".join([*first, *(line for each in wrong for line in _finding_lines(each, checked.requests))])
+
+
+def _finding_lines(finding: CheckFinding, requests: Mapping[str, tuple[Invocation, Delivery]]) -> Iterator[str]:
+    yield f"{finding.check.slug}: The handler {finding.failure}."
+    yield f"  seen      {finding.seen}"
+    yield f"  why       {finding.check.why}"
+    yield f"  fix       {finding.fix}"
+    for request, delivery in (requests[each] for each in finding.captures if each in requests):
+        yield f"  request   {printable(request.method)} {brief(delivery.url)} ({len(request.body)} bytes)"
+        if delivery.status is None:
+            yield f"  no response: {brief(delivery.error or '')}"
+        else:
+            text = brief(delivery.body.decode("utf-8", "replace"))
+            yield f"  responded {delivery.status} in {format_latency(delivery.latency_ms)}  {text}".rstrip()
