@@ -162,14 +162,14 @@ def _prepared(arguments: Arguments, workspace: Workspace) -> tuple[ReadyReplay, 
         exchange = finder.find(arguments["capture"]).exchange
     source = from_exchange(exchange.invocation.id, exchange, is_stored=True)
     if signer is not None:
-        _require_signature(source, signer.secret)
+        require_signature(source, signer.secret)
     try:
         return rewriter.prepare(source, to), rewriter, access
     except UnsignedReplay as problem:
         raise UnsignedReplay(problem.message, hint="Leave out `as_captured` to sign it.") from problem
 
 
-def _require_signature(source: ReplaySource, secret: Secret) -> None:
+def require_signature(source: ReplaySource, secret: Secret) -> None:
     """Raise UsageError unless the owner of the secret signed the source, however long ago.
 
     A stranger must not get a signature by asking an agent for a replay. The verdict in the store does not count: it may

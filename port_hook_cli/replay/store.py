@@ -111,11 +111,13 @@ async def kept_by_listener(request: Invocation, _: Delivery) -> KeptReplay:
     return KeptReplay(request.id)
 
 
-async def keep_in_thread(store: Path, secret: Secret | None, request: Invocation, delivery: Delivery) -> KeptReplay:
-    """Save one replay in a store without blocking the event loop."""
+async def keep_in_thread(
+    store: Path, secret: Secret | None, request: Invocation, delivery: Delivery, *, creates: bool = False
+) -> KeptReplay:
+    """Save one replay in a store without blocking the event loop. `creates` is as for `ReplayKeeper`."""
 
     def save() -> KeptReplay:
-        with closing(ReplayKeeper(store, secret)) as keeper:
+        with closing(ReplayKeeper(store, secret, creates=creates)) as keeper:
             return keeper.save(request, delivery)
 
     return await asyncio.to_thread(save)

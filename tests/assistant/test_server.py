@@ -38,7 +38,7 @@ pytestmark = pytest.mark.skipif(find_spec("mcp") is None, reason="the extra mcp 
 COMMAND = [sys.executable, "-m", "port_hook_cli", "mcp"]
 READING = {"list_captures", "show_capture", "explain_verdict", "diff_captures", "wait_for_invocation",
            "render_template", "render_action"}  # fmt: skip
-SENDING = {"replay_capture", "trigger_action", "report_run"}
+SENDING = {"replay_capture", "trigger_action", "report_run", "check_handler"}
 LIST_IT = "list the tool in READING or SENDING of this file"
 
 

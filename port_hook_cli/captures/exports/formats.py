@@ -90,7 +90,8 @@ def _masked(exchange: Exchange) -> Exchange:
 def _har(captures: Sequence[Exported]) -> str:
     """HTTP Archive 1.2, the form that browsers and proxies read: http://www.softwareishard.com/blog/har-12-spec/."""
     creator = {"name": "port-hook", "version": "1"}
-    return _json({"log": {"version": "1.2", "creator": creator, "entries": [_har_entry(one.exchange, one.url) for one in captures]}})
+    entries = [_har_entry(one.exchange, one.url) for one in captures]
+    return _json({"log": {"version": "1.2", "creator": creator, "entries": entries}})
 
 
 def _har_entry(exchange: Exchange, url: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from port_hook_cli.captures.exports.formats import EXPORT_FORMATS, Exported, Exp
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Exchange, Response, Simulated
-from port_hook_cli.invocations.probes import TRYING
+from port_hook_cli.invocations.probes import ADDED_NAME, UNUSUAL_VALUES
 from port_hook_cli.invocations.snippets import SNIPPET_FORMATS
 from tests.captures.exports.export_schemas import HAR_1_2, POSTMAN_2_1
 from tests.factories import SECRET, a_body, an_exchange, an_invocation, signed
@@ -218,7 +218,7 @@ def test_pytest_file_of_a_finding_fails_until_the_handler_is_fixed(
     tmp_path: Path, tolerance_s: float, code: int
 ) -> None:
     probe = an_invocation(b"[]", headers=Headers((("user-agent", "port-hook-check/old"),)), replay_of="0123456789ab")
-    trying = BODY[:-1] + f",{TRYING}}}".encode()
+    trying = BODY[:-1] + f',"{ADDED_NAME}":{UNUSUAL_VALUES}}}'.encode()
     with application(a_handler({"SECRET": SECRET.reveal()}, tolerance_s=tolerance_s)) as url:
         row = find_export("pytest")
         assert row is not None

@@ -1,0 +1,137 @@
+"""The tool that checks a handler: what it finds, and what it refuses to sign and to send."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from port_hook_cli import verify
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Status, Verdict
+from port_hook_cli.runtime import Runtime
+from tests.assistant.assistants import Assistant
+from tests.factories import SECRET, an_exchange, an_invocation
+from tests.servers import application, handler
+
+ACTION = {
+    "identifier": "scale",
+    "trigger": {"type": "self-service", "operation": "CREATE", "userInputs": {"properties": {"n": {"type": "number"}}}},
+    "invocationMethod": {"type": "WEBHOOK", "url": "https://example.com/scale?a=1"},
+}
+OLD = ["no-signature", "old"]
+
+
+def a_handler(seen: list[Any] | None = None) -> web.Application:
+    """Return a handler that does not check the age of requests. It adds the bodies that it accepts to `seen`."""
+
+    async def take(request: web.Request) -> web.Response:
+        body = await request.read()
+        if verify(request.headers, body, SECRET.reveal(), tolerance_s=1e9).status != "valid":
+            return web.Response(status=401, text="the signature is wrong")
+        if seen is not None:
+            seen.append(json.loads(body))
+        return web.Response(status=202)
+
+    app = web.Application()
+    app.router.add_post("/{path:.*}", take)
+    return app
+
+
+def test_handler_is_checked_with_a_capture_and_the_requests_of_findings_can_be_shown(assistant: Assistant) -> None:
+    assistant.save(an_exchange())
+    with application(a_handler()) as url:
+        document = assistant.document("check_handler", to=url, only=OLD)
+    found = {record["check"]: record for record in document["result"][:-1]}
+    assert {slug: record["status"] for slug, record in found.items()} == {"no-signature": "passed", "old": "failed"}
+    assert found["old"]["fix"].startswith("Compare x-port-timestamp with the clock.")
+    assert document["result"][-1]["failed"] == 1
+    assert document["notes"][0] == "note: checking with the capture 0123456789ab, the newest with a valid signature"
+    assert "valid requests, each of which can start work" in document["notes"][1]
+    shown = assistant.result("show_capture", capture=found["old"]["captures"][0])
+    assert (shown["replay_of"], shown["handler_response"]["status"]) == ("0123456789ab", 202)
+    headers = dict(shown["request"]["headers"])
+    assert (headers["x-port-signature"], headers["user-agent"]) == ("***", "port-hook-check/old")
+
+
+def test_handler_is_checked_with_an_action_whose_inputs_are_completed(assistant: Assistant) -> None:
+    (assistant.workspace.runtime.cwd / "scale.json").write_text(json.dumps(ACTION))
+    seen: list[Any] = []
+    with application(a_handler(seen)) as url:
+        (passed, counts) = assistant.result(
+            "check_handler", to=url, action="scale.json", inputs={"n": 7}, only=["header-case"]
+        )
+    assert (passed["status"], counts["passed"]) == ("passed", 1)
+    assert {document["payload"]["properties"]["n"] for document in seen} == {7}
+
+
+@pytest.mark.parametrize("status", [Status.VALID, Status.INVALID])
+@pytest.mark.parametrize("named", [True, False])
+def test_capture_that_no_one_signed_is_not_used(assistant: Assistant, status: Status, named: bool) -> None:
+    unsigned = Headers((("x-port-signature", "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+                        ("x-port-timestamp", "1700000000")))  # fmt: skip
+    assistant.save(an_exchange(an_invocation(headers=unsigned), verdict=Verdict(status=status)))
+    capture = {"capture": "last"} if named else {}
+    with handler() as target:
+        if not named and status is Status.INVALID:
+            assistant.result("check_handler", to=target.url, only=["old"])  # with the sample action
+            assert all(b'"create_vm"' in request.body for request in target.requests)
+            return
+        text = assistant.error("check_handler", to=target.url, **capture)
+        assert "is invalid, so no tool signs this request" in text
+        assert target.requests == []
+
+
+def test_capture_is_never_a_file(assistant: Assistant) -> None:
+    (assistant.workspace.runtime.cwd / "scale.json").write_text(json.dumps(ACTION))
+    assistant.save(an_exchange())
+    with handler() as target:
+        for name in ("scale.json", "-", "/etc/hostname"):
+            assert assistant.error("check_handler", to=target.url, capture=name)
+        assert "is not a JSON or YAML file" in assistant.error("check_handler", to=target.url, action="/etc/hostname")
+        assert target.requests == []
+
+
+def test_other_machine_is_never_checked_even_if_the_user_allows_it_for_replays(runtime: Callable[..., Runtime]) -> None:
+    assistant = Assistant.at(runtime, to="https://staging.example.com/hook")
+    assistant.save(an_exchange())
+    (assistant.workspace.runtime.cwd / "scale.json").write_text(json.dumps(ACTION))
+    for arguments in ({}, {"to": "https://staging.example.com/other"}, {"to": "http://192.0.2.1/"}):
+        assert "is not on this machine, so nothing was sent" in assistant.error("check_handler", **arguments)
+    assistant = Assistant.at(runtime)
+    assert "is not on this machine" in assistant.error("check_handler", action="scale.json")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "Missing argument `to`"),
+        ({"capture": "last"}, "Missing argument `to`"),
+        ({"to": "1", "capture": "last", "action": "scale.json"}, "exclude each other"),
+        ({"to": "1", "inputs": {}}, "are for an action"),
+        ({"to": "1", "only": ["nothing"]}, "There is no check or group 'nothing'"),
+        ({"to": "1", "within_s": 46}, "within_s"),
+        ({"to": "1", "capture": "last"}, "Nothing listens on http://127.0.0.1:1"),
+    ],
+)
+def test_arguments_that_cannot_be_used_are_refused(
+    assistant: Assistant, arguments: dict[str, Any], message: str
+) -> None:
+    assistant.save(an_exchange())
+    text = assistant.error("check_handler", **arguments)
+    assert message in text
+    assert "python app.py" not in text, "no tool starts a command"
+
+
+def test_handler_that_does_not_respond_ends_the_check_in_time(assistant: Assistant) -> None:
+    assistant.save(an_exchange())
+    began = time.monotonic()
+    with handler(delay_s=30) as target:
+        records = assistant.result("check_handler", to=target.url, within_s=0.5)
+    assert time.monotonic() - began < 25
+    assert records[-1]["passed"] == 0
+    assert {record["status"] for record in records[:-1]} <= {"failed", "not-observed"}
