@@ -20,7 +20,7 @@ from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.invocations.targets import is_on_this_machine, path_and_query
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import write_json
-from port_hook_cli.replay.rewriting import Rewriter
+from port_hook_cli.replay.rewriting import CONTRADICTION, Rewriter
 from port_hook_cli.replay.sources import default_target
 from port_hook_cli.replay.store import source_of
 from port_hook_cli.runs.ids import make_run_id
@@ -167,7 +167,8 @@ class SubjectSource:
         signer = Signer(Secret("unused"))  # the body and the header fields are prepared, and signed later
         ready = Rewriter(signer=signer, now=self.runtime.now, new_id=self.runtime.new_id).prepare(source, to)
         for each in ready.notes:
-            self.say(note(each.text))
+            if each.about != CONTRADICTION:  # that is about the unused secret
+                self.say(note(each.text))
         subject = subject_of(found.shown, replace(ready.draft, replay_of=None, origin=None), ready.url)
         return FoundSubject(subject, found.exchange.invocation.id if found.is_stored else None)
 
