@@ -9,7 +9,7 @@ can fix, such as an argument that cannot be used, are PortHookErrors with a `mes
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -28,6 +28,8 @@ from port_hook_cli.text.secret import Secret
 
 if TYPE_CHECKING:
     from port_hook_cli.actions.action import PortAction
+    from port_hook_cli.check.findings import CheckReport
+    from port_hook_cli.check.sources import FoundSubject, SubjectName, SubjectSource
     from port_hook_cli.invocations.models import Invocation
     from port_hook_cli.listener.observers import UnreadExchanges
     from port_hook_cli.listener.session import Listening
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     "UNDEFINED",
     "Cause",
+    "CheckSelection",
     "Delivery",
     "Exchange",
     "Listener",
@@ -48,6 +51,7 @@ __all__ = [
     "Sent",
     "Status",
     "Verdict",
+    "check",
     "listen",
     "render",
     "replay",
@@ -57,6 +61,7 @@ __all__ = [
     "verify",
 ]
 
+_CHECK_S = 60.0
 _JSON = ("content-type", "application/json")
 
 
@@ -146,6 +151,18 @@ class ReportFields(TypedDict, total=False):
     logs: Iterable[str]
     log_level: Literal["debug", "info", "warn", "error"]
     output: Mapping[str, Any]
+
+
+class CheckSelection(TypedDict, total=False):
+    """What to check, for `check`.
+
+    `only` are the checks or groups to make, by name, and `skip` those to leave out. The check ends after `within_s`
+    seconds. The default is 60.
+    """
+
+    only: Iterable[str]
+    skip: Iterable[str]
+    within_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,6 +320,92 @@ async def report_run(run_id: str, *, org: str | None = None, **fields: Unpack[Re
     chosen = None if org is None else arguments.read_text("org", org)
     async with _access(silent_runtime(), say_nothing, org=chosen, only_the_secret=False).client() as port:
         return await send_report(port, plan)
+
+
+async def check(
+    source: str | PurePath | Mapping[str, Any] | bytes | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    *,
+    to: str | int | None = None,
+    command: Iterable[str] = (),
+    secret: str | None = None,
+    store: str | PurePath | None = None,
+    **selection: Unpack[CheckSelection],
+) -> CheckReport:
+    """Send valid, forged, repeated and broken requests to a handler on this machine, and return what was found.
+
+    `source` is the request: a capture's id, `last`, a file, an action as for `trigger`, `FILE#NODE` of a workflow, a
+    payload as bytes or a mapping, or None for the newest valid capture, or else a sample action. `inputs` are inputs of
+    an action. Missing inputs are made up. `to` is a URL, or a port on this machine.
+
+    `command` starts the handler with the credentials of a sandbox that ends with the check. Without it, the handler's
+    reports are seen only if the settings lead to a sandbox that is running. With `secret`, settings are not used. The
+    requests of findings are saved in `store`, which is created, or else in the current directory's store, if it exists.
+
+    Raises PortHookError: for an unknown source or check, a missing target or secret, a URL on another machine, a
+    command that does not start, and if nothing listens there. Raises TypeError for an unknown argument, and for `only`,
+    `skip` or `command` that are not iterables of strings.
+    """
+    from contextlib import closing
+    from functools import partial
+
+    from port_hook_cli import api_arguments as arguments
+    from port_hook_cli.captures.database.opening import store_path
+    from port_hook_cli.captures.store.finder import CaptureUse, Finder
+    from port_hook_cli.check.checking import CheckPlan
+    from port_hook_cli.check.probing import CheckLimits
+    from port_hook_cli.check.session import CheckBegins, CheckSession
+    from port_hook_cli.check.sources import SubjectSource
+    from port_hook_cli.port_api.access import PortAccess
+    from port_hook_cli.port_api.settings import Settings
+    from port_hook_cli.replay.store import keep_in_thread
+    from port_hook_cli.text.remark import say_nothing
+    from port_hook_cli.trigger.action import RunTarget
+    from port_hook_cli.trigger.run_data import RunData, default_starter
+
+    async def begin(_: CheckBegins) -> None:
+        pass
+
+    runtime, target = silent_runtime(), RunTarget(to=arguments.read_address("to", to))
+    words, file = arguments.read_texts("command", command), arguments.read_path("store", store)
+    given = arguments.read_all(selection, arguments.SELECTION)
+    limits = CheckLimits(within_s=given.get("within_s", _CHECK_S))
+    properties = {} if inputs is None else arguments.read_object("inputs", inputs)
+    name = arguments.read_source("source", source)
+    access = _access(runtime, say_nothing, only_the_secret=False)
+    own = access if secret is None else PortAccess.known(Settings(client_secret=_secret(secret, access)), runtime)
+    with closing(Finder(file, runtime, CaptureUse.SEND, say_nothing)) as finder:
+        subjects = SubjectSource(
+            finder=finder,
+            access=access,
+            runtime=runtime,
+            say=say_nothing,
+            target=target,
+            run_data=lambda form: RunData(properties=properties, by=default_starter(form, None), origin="API"),
+        )
+        path = store_path(file, runtime.cwd)
+        session = CheckSession(
+            name=None,
+            source=_GivenSubject(subjects, name),
+            plan=CheckPlan.of(given.get("only", ()), given.get("skip", ()), limits),
+            access=own,
+            runtime=runtime,
+            command=words,
+            keep=lambda key: partial(keep_in_thread, path, key, creates=file is not None),
+        )
+        return await session.run(begin)
+
+
+@dataclass(frozen=True, slots=True)
+class _GivenSubject:
+    """Finds the request of a check that was given to `check`, which may be a value."""
+
+    source: SubjectSource
+    name: SubjectName | None
+
+    async def find(self, _: str | None, secret: Callable[[], Secret], /) -> FoundSubject:
+        """Return the request."""
+        return await self.source.find(self.name, secret)
 
 
 class Listener:

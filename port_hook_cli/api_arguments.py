@@ -102,6 +102,13 @@ def read_object(name: str, value: object) -> dict[str, Any]:
     return found
 
 
+def read_source(name: str, value: object) -> str | dict[str, Any] | bytes | None:
+    """Return the request of a check: a name, a JSON object, bytes, or None."""
+    if value is None or isinstance(value, bytes):
+        return value
+    return read_object(name, value) if isinstance(value, Mapping) else read_name(name, value)
+
+
 def read_choice(*choices: str, error: type[Exception] = UsageError) -> Reader:
     """Return a reader of one of several strings, which raises `error` for anything else."""
 
@@ -146,6 +153,14 @@ REPORT: Mapping[str, Reader] = {
     "output": read_object,
 }
 """What to report on a run, for `report_run`."""
+
+
+SELECTION: Mapping[str, Reader] = {
+    "only": read_texts,
+    "skip": read_texts,
+    "within_s": read_seconds,
+}
+"""What to check, for `check`."""
 
 
 def _refuse(name: str, wanted: str, value: object) -> NoReturn:

@@ -20,23 +20,27 @@ from hypothesis import strategies as st
 
 import port_hook_cli
 from port_hook_cli import UNDEFINED, Status, api, api_arguments, render, sign, verify
-from port_hook_cli.actions.samples import create_vm_action
-from port_hook_cli.api import PortHookError, listen, replay, trigger
+from port_hook_cli.actions.samples import create_vm, create_vm_action
+from port_hook_cli.api import PortHookError, check, listen, replay, trigger
 from port_hook_cli.engines.renderer import shared_renderer
 from port_hook_cli.invocations.source import OpenSource, SourceContext
 from port_hook_cli.listener import observers
+from port_hook_cli.listener.handler_check import connection_problem
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.serving import ListenPlan
 from port_hook_cli.listener.session import Session, listening
 from port_hook_cli.runtime import silent_runtime
 from port_hook_cli.text.secret import Secret
+from tests.check.corpus import HANDLERS, SOURCES
 from tests.json_values import json_values
 from tests.processes import environment_without_coverage
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import handler
+from tests.sockets import free_port
 
 SECRET = "a-secret"
 RUN_ID = "r_QOz6WoOB1Q2lmhZZ"
+AT = "2026-01-01T00:00:00Z"
 JSON = json_values(st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text())
 
 
@@ -217,6 +221,7 @@ async def calls(name: str, arguments: dict[str, Any]) -> None:
         "trigger": {"action": create_vm_action(), "inputs": {"title": "a"}, "to": 1, "secret": SECRET},
         "replay": {"source": "payload.json", "to": 1, "secret": SECRET},
         "report_run": {"run_id": RUN_ID},
+        "check": {"source": {}, "to": 1, "secret": SECRET},
     }
     await getattr(api, name)(**{**required[name], **arguments})
 
@@ -233,12 +238,15 @@ async def calls(name: str, arguments: dict[str, Any]) -> None:
         ("trigger", {"operation": []}),
         ("trigger", {"run_id": 5}),
         *((name, {"to": to}) for name in ("trigger", "replay") for to in (0, -1, 65536, True, 1.5, b"", "x:70000")),
+        *(("check", {name: 5}) for name in ("source", "inputs", "secret", "store")),
+        *(("check", {"source": source}) for source in ({"a": object()}, "\0")),
+        *(("check", {"within_s": seconds}) for seconds in (-1, math.nan, "1")),
         *((name, {"timeout_s": s}) for name in ("trigger", "replay") for s in (-1, math.nan, math.inf, 10**400, "1")),
         *(("replay", {name: 5}) for name in ("source", "changes", "secret", "store")),
         ("replay", {"changes": {"a": object()}}),
         *((name, {"store": f"a{char}b"}) for name in ("replay", "listen") for char in "\0\ud800"),
         ("replay", {"source": "\ud800"}),
-        *((name, {"secret": ""}) for name in ("trigger", "replay", "listen")),
+        *((name, {"secret": ""}) for name in ("trigger", "replay", "listen", "check")),
         *(("report_run", {name: 5}) for name in ("run_id", "org", "label", "summary", "external_run_id", "output")),
         ("report_run", {"output": {"a": object()}}),
         *(("listen", {"port": port}) for port in (-1, 65536, True, "80", None)),
@@ -268,6 +276,14 @@ async def test_run_id_is_checked_as_on_the_command_line(run_id: str) -> None:
     [
         ("trigger", {"entitty": {}}, TypeError, "unknown arguments: entitty; known are entity, event, by"),
         ("report_run", {"link": "x", "log": "y"}, TypeError, "unknown arguments: link, log; known are status, label"),
+        ("check", {"onli": ["old"]}, TypeError, "unknown arguments: onli; known are only, skip, within_s"),
+        ("check", {"only": "old"}, TypeError, "`only` must be an iterable of strings, not str"),
+        ("check", {"command": "python app.py"}, TypeError, "`command` must be an iterable of strings, not str"),
+        ("check", {"only": ["nothing"]}, PortHookError, "There is no check or group 'nothing'"),
+        ("check", {"only": ["old"], "skip": ["signature"]}, PortHookError, "leave no check"),
+        ("check", {"to": None}, PortHookError, "Missing option --to"),
+        ("check", {"to": "http://192.0.2.1/"}, PortHookError, "is not on this machine"),
+        ("check", {}, PortHookError, "Nothing listens on http://127.0.0.1:1"),
         ("report_run", {"logs": "done"}, TypeError, "`logs` must be an iterable of strings, not str"),
         ("report_run", {"links": 5}, TypeError, "`links` must be an iterable of strings, not int"),
         ("report_run", {"logs": ["a", b"b"]}, TypeError, "`logs` must contain only strings, not bytes"),
@@ -282,9 +298,38 @@ async def test_mistake_in_a_call_names_what_is_known(
         await calls(name, arguments)
 
 
-def test_every_argument_of_a_run_and_a_report_is_read() -> None:
+def test_every_argument_of_a_run_a_report_and_a_check_is_read() -> None:
+    assert list(api_arguments.SELECTION) == list(api.CheckSelection.__annotations__)
     assert list(api_arguments.ABOUT_A_RUN) == list(api.RunAbout.__annotations__)
     assert list(api_arguments.REPORT) == list(api.ReportFields.__annotations__)
+
+
+async def test_handler_is_checked_with_a_payload_and_the_requests_of_findings_are_saved(tmp_path: Path) -> None:
+    store = tmp_path / "new" / "captures.db"
+    with handler() as careless:
+        report = await check(
+            create_vm(RUN_ID, at=AT), to=careless.port, only=["no-signature"], secret=SECRET, store=store
+        )
+        (finding,) = report.findings
+        again = await replay(finding.captures[0], to=careless.port, secret=SECRET, store=store)
+    assert repr(report) == "<CheckReport 1 failed (no-signature)>"
+    assert repr(finding).startswith("<CheckFinding no-signature failed: a request without a signature got 200")
+    assert not report.ok()
+    assert again.delivery.status == 200
+
+
+async def test_handler_is_started_and_its_reports_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    port = free_port()
+    command = [sys.executable, str(HANDLERS / "std.py"), str(port), "none"]
+    action = SOURCES / "create_vm.yaml"
+    report = await check(action, {"title": "a"}, to=port, command=command, only=["old", "terminal"])
+    assert [(each.check.slug, str(each.status)) for each in report.findings] == [
+        ("old", "passed"),
+        ("terminal", "passed"),
+    ]
+    assert not (tmp_path / ".port-hook").exists(), "without a store, nothing is saved"
+    assert await connection_problem("127.0.0.1", port), "the handler has ended"
 
 
 async def test_notes_are_what_the_command_line_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from port_hook_cli.assistant.tool import (
     tool,
 )
 from port_hook_cli.captures.store.finder import CaptureUse, Finder, FoundRequest
-from port_hook_cli.check.catalog import BY_SLUG, CheckGroup, selected
+from port_hook_cli.check.catalog import CheckGroup
 from port_hook_cli.check.checking import CheckPlan
 from port_hook_cli.check.findings import CheckReport
 from port_hook_cli.check.probing import CheckLimits
@@ -81,12 +81,8 @@ _GROUPS = ", ".join(CheckGroup)
 )
 async def check_handler(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     """Check a handler on this machine, as `check` does without a command."""
-    only = tuple(arguments.get("only", ()))
-    plan = CheckPlan(
-        slugs=selected(only, tuple(arguments.get("skip", ()))),
-        named=frozenset(only) & BY_SLUG.keys(),
-        limits=CheckLimits(within_s=arguments.get("within_s", _WITHIN_S)),
-    )
+    limits = CheckLimits(within_s=arguments.get("within_s", _WITHIN_S))
+    plan = CheckPlan.of(arguments.get("only", ()), arguments.get("skip", ()), limits)
     name, access = _name(arguments, workspace), workspace.access()
     with closing(
         Finder(workspace.store, workspace.runtime, CaptureUse.SEND, workspace.say, reads_files=False)

@@ -9,10 +9,10 @@ nothing, so the checks that expect a refusal cannot tell.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Self, TypeAlias
 
-from port_hook_cli.check.catalog import BY_SLUG
+from port_hook_cli.check.catalog import BY_SLUG, selected
 from port_hook_cli.check.exam import NEVER_ACCEPTED, HandlerExam, applicable, why_not_applicable
 from port_hook_cli.check.findings import CheckFinding, CheckReport, not_observed
 from port_hook_cli.check.form_checks import check_broken_requests, check_forms
@@ -26,6 +26,7 @@ from port_hook_cli.check.signature_checks import (
 )
 from port_hook_cli.check.subject import CheckSubject
 from port_hook_cli.check.valid_request import check_valid
+from port_hook_cli.errors import UsageError
 
 OnFinding: TypeAlias = Callable[[CheckFinding], None]
 """Called with each finding when it is settled, not in the order of the table."""
@@ -39,6 +40,17 @@ class CheckPlan(NamedTuple):
     slugs: frozenset[str] = frozenset(BY_SLUG)
     named: frozenset[str] = frozenset()
     limits: CheckLimits = _LIMITS
+
+    @classmethod
+    def of(cls, only: Sequence[str] = (), skip: Sequence[str] = (), limits: CheckLimits = _LIMITS) -> Self:
+        """Return the plan for names of checks and groups: all if `only` is empty, without `skip`.
+
+        Raises UsageError for an unknown name, and if no check is left.
+        """
+        slugs = selected(tuple(only), tuple(skip))
+        if not slugs:
+            raise UsageError("`only` and `skip` leave no check.", hint="Leave one of them out.")
+        return cls(slugs, frozenset(only) & BY_SLUG.keys(), limits)
 
     def expected(self, subject: CheckSubject, *, starts_handler: bool) -> frozenset[str]:
         """Return the slugs of the checks that will be made."""

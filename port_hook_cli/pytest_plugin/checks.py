@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Unpack
 
 import pytest
 
-from port_hook_cli.check.catalog import BY_SLUG, selected
 from port_hook_cli.check.checking import CheckPlan, check
 from port_hook_cli.check.findings import CheckFinding, CheckReport, CheckStatus
 from port_hook_cli.check.probing import CheckLimits, CheckMeans
@@ -44,6 +43,7 @@ CheckSource: TypeAlias = str | PurePath | Mapping[str, Any] | bytes | None
 
 _SAMPLE = "create_vm"
 _WITHIN_S = 60.0
+_BLOCKED = "The test blocked its own event loop while it waited: in an async test, await acheck."
 
 
 class SingleCheckOptions(RunOptions, total=False):
@@ -108,19 +108,19 @@ async def examine(
 
     Raises UsageError, TargetError for a handler that accepts no connection, and TypeError for unknown options.
     """
-    known = (CheckOptions.__annotations__ | RunOptions.__annotations__ | SingleCheckOptions.__annotations__).keys()
+    known = CheckOptions.__annotations__.keys()
     if unknown := options.keys() - known:
         raise TypeError(f"unknown arguments: {', '.join(sorted(unknown))}; known are {', '.join(known)}")
     plan = _plan(options)
     runtime, url = silent_runtime(), parse_target(str(to))
-    if problem := await connection_problem(*handler_address(url)):
-        raise TargetError(f"{brief(url)} could not be checked: {problem}.")
     own = world.sandbox.client_secret
     secret = Secret(options.get("secret") or own.reveal())
     access = _access(world, runtime)
     source = _source(world, access, runtime, url, inputs, options)
     found = await source.find(name, lambda: secret)
     refuse_other_machine(found.subject, may_leave=False)
+    if problem := await connection_problem(*handler_address(url)):
+        raise TargetError(f"{brief(url)} could not be checked: {problem}.")
     requests: dict[str, tuple[Invocation, Delivery]] = {}
 
     async def keep(request: Invocation, delivery: Delivery) -> KeptReplay:
@@ -161,7 +161,7 @@ def settle(checked: CheckedHandler, *, strict: bool, blocks: bool) -> None:
             text = f"{finding.check.slug}: the handler {finding.failure}: {finding.seen}. Fix: {finding.fix}"
             warnings.warn(text, HandlerCheckWarning, stacklevel=_depth_of_test())
     if report.findings and all(finding.status is CheckStatus.NOT_OBSERVED for finding in report.findings):
-        pytest.skip(f"not observed: {report.findings[0].seen}")
+        pytest.skip(f"not observed: {report.findings[0].seen}{f'. {_BLOCKED}' if blocks else ''}")
 
 
 class PortHookCheck:
@@ -206,12 +206,8 @@ def _depth_of_test() -> int:
 
 
 def _plan(options: CheckOptions) -> CheckPlan:
-    only, skip = _names(options.get("only", ())), _names(options.get("skip", ()))
-    return CheckPlan(
-        slugs=selected(only, skip),
-        named=frozenset(only) & BY_SLUG.keys(),
-        limits=CheckLimits(within_s=options.get("within_s", _WITHIN_S)),
-    )
+    limits = CheckLimits(within_s=options.get("within_s", _WITHIN_S))
+    return CheckPlan.of(_names(options.get("only", ())), _names(options.get("skip", ())), limits)
 
 
 def _names(given: str | Sequence[str]) -> tuple[str, ...]:

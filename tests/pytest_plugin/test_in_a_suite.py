@@ -288,3 +288,34 @@ def test_examples_of_the_how_to_page_pass(pytester: pytest.Pytester) -> None:
     # Starlette warns about httpx in its test client, which is not about this plugin.
     result = pytester.runpytest_subprocess(*ALONE, "-W", "default", "test_how_to.py", "test_workflows.py")
     result.assert_outcomes(passed=4 + block.count("def test_"))
+
+
+def test_each_check_of_a_handler_is_a_test_of_its_own(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        """
+        import pytest
+
+        def test_handler(port_hook_check, url):
+            port_hook_check(url)
+
+        @pytest.mark.parametrize("port_hook_check", ["no-signature"], indirect=True)
+        def test_chosen(port_hook_check, url):
+            port_hook_check(url)
+        """
+    )
+    chosen = "header-case or not-json or same-delivery or sync-status or no-signature or secret-unset"
+    result = suite.runpytest_subprocess(*ALONE, "-k", chosen, "-v", "-rs")
+    result.assert_outcomes(passed=3, failed=2, skipped=1)  # not `secret-unset`: a test starts the handler itself
+    result.stdout.fnmatch_lines_random(
+        [
+            "*test_handler?header-case? PASSED*",
+            "*test_handler?sync-status? SKIPPED*",
+            "*test_chosen?no-signature? PASSED*",
+            "E*HandlerCheckFailed: not-json: The handler fails on a body that is not JSON.",
+            "E*HandlerCheckWarning: same-delivery: the handler does its work twice*",
+            "E*request   POST http://127.0.0.1:*",
+            "SKIPPED*not observed: it is for synchronous actions",
+        ]
+    )
+    text = result.stdout.str()
+    assert "world.py" not in text  # the traceback ends in the test
