@@ -83,3 +83,7 @@ def test_the_run_fails_when_an_input_is_invalid(port_hook: PortHook, port_sandbo
 def test_a_body_of_another_template_is_refused(port_hook: PortHook, url: str, payload: object) -> None:
     headers, body = port_hook.sign(payload)
     assert post(url, headers, body) == 422
+
+
+def test_the_handler_passes_all_checks(port_hook: PortHook, url: str) -> None:
+    assert port_hook.check(url, "create_vm.yaml", strict=True).ok()
