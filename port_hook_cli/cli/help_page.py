@@ -42,6 +42,11 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "port-hook replay last --compare --ignore request_id",
         "port-hook replay payload.json --to 8000 --times 100 --concurrency 8",
     ),
+    "check": (
+        "port-hook check --to 8000",
+        "port-hook check create_vm.yaml --to 8000 -- python app.py",
+        "port-hook check --to 8000 --only signature --junit check.xml",
+    ),
     "report-run": (
         'port-hook report-run last --log "VM is up" --status success',
         "port-hook report-run r_QOz6WoOB1Q2lmhZZ -- ./deploy.sh --env staging",

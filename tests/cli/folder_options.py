@@ -49,6 +49,7 @@ FOLDER_OPTIONS: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "agent": {"json": ANY},
     "verify": {"tolerance": (0, 300), "json": ANY},
     "replay": {"timestamp-unit": ANY, "rate": ANY, "expect-status": ANY, "timeout": (0.001, 40), "json": ANY},
+    "check": {"within": (10, 60), "timeout": (1, 5), "strict": ANY, "json": ANY},
     "report-run": {"json": ANY},
     "captures": {"limit": (1, 1000), "json": ANY},
     "show": {"json": ANY},
@@ -72,7 +73,7 @@ FOLDER_OPTIONS: Mapping[str, Mapping[str, tuple[float, float]]] = {
 }
 
 # `port-hook.toml` may also set handlers on this machine.
-HANDLER_OPTIONS: Mapping[str, set[str]] = {"listen": {"forward-to", "route"}}
+HANDLER_OPTIONS: Mapping[str, set[str]] = {"listen": {"forward-to", "route"}, "check": {"to"}}
 
 # The variables that set an option of several commands.
 SHARED_VARIABLES = {
@@ -87,6 +88,10 @@ SHARED_VARIABLES = {
 _BY_TYPE = {"int": "7", "int range": "200", "float": "0.5", "float range": "0.5", "size": "5MiB", "_delay": "1s..2s"}
 _BY_OPTION = {
     ("listen", "report"): "success",
+    ("check", "only"): "old",
+    ("check", "skip"): "old",
+    ("check", "within"): "30",
+    ("check", "timeout"): "2",
     ("sign", "format"): "json",
     ("trigger", "format"): "httpie",
     ("replay", "as"): "lambda",

@@ -14,6 +14,7 @@ import pytest
 from port_hook_cli.cli.app import COMMANDS as CLI_COMMANDS
 from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Run
+from tests.factories import SECRET
 from tests.options import options
 from tests.processes import environment
 
@@ -26,6 +27,7 @@ COMMANDS = (
     ("export", "last", "--format", "curl", "--store"),
     ("verify", "last", "--store"),
     ("replay", "last", "--to", "9", "--as-captured", "--store"),
+    ("check", "last", "--to", "9", "--store"),
     ("report-run", "last", "--status", "success", "--store"),
     ("agent", "last", "--store"),
     ("decrypt", "last", "--store"),
@@ -120,7 +122,7 @@ def test_file_of_another_program_keeps_its_mode(run: Run, folder: Path, command:
     file.parent.chmod(0o755)
     file.chmod(0o644)
     before = file.read_bytes()
-    result = run(*command, str(file))
+    result = run(*command, str(file), env={"PORT_CLIENT_SECRET": SECRET.reveal()})
     assert result.code in {ExitCode.STORE, ExitCode.FAILED}
     assert [mode(file.parent), mode(file), file.read_bytes()] == [0o755, 0o644, before]
 

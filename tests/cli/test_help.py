@@ -10,7 +10,7 @@ from port_hook_cli.cli.help_page import EXAMPLES
 from tests.conftest import Run
 from tests.options import command, options
 
-GROUPED = ("listen", "trigger", "agent", "replay")
+GROUPED = ("listen", "trigger", "agent", "check", "replay")
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -138,6 +138,14 @@ COMMANDS = [
     ("replay", "last", "--to", "URL", "--times", "2", "--rate", "1000/s"),
     ("replay", "last", "--to", "URL", "--find-fault"),
     ("replay", "last", "--to", "URL", "--find-fault", "--json"),
+    ("check", "action.json", "--input", "title=a", "--to", "URL"),
+    ("check", "action.json", "--input", "title=a", "--to", "URL", "--json"),
+    ("check", "odd-name.json", "--input", "title=a", "--to", "URL", "--only", "valid"),
+    ("check", "payload.json", "--to", "URL", "--only", "form"),
+    ("check", "payload.json", "--to", "URL", "--input", "a=b"),
+    ("check", "action.json", "--input", "title=a", "--to", "9", "--", "printf", HOSTILE),
+    ("check", "--only", HOSTILE),
+    ("check", "--list"),
     ("captures",),
     ("captures", "--json"),
     ("show", "last"),
@@ -189,6 +197,7 @@ SAME_FORM = {
     "which messages the agent would accept": {"agent --transport", "agent --agent-version"},
     "what a listener does, and none starts here": {"listen --tunnel", "listen --report"},
     "which captures are found": {"captures --verdict"},
+    "which checks are made": {"check --only", "check --skip"},
     "where something is kept": {"login --keep-in"},
 }
 

@@ -12,6 +12,7 @@ COMMAND = "COMMAND"
 """The place of a command's name."""
 
 _HELP = "help"
+_COMMAND_TO_RUN = "command_to_run"  # the argument that all words after `--` belong to
 
 
 class OptionWord(NamedTuple):
@@ -81,7 +82,9 @@ def _read_command(command: str, words: Sequence[str], start: str) -> IncompleteL
     inside = _Words(options_of(command))
     positional = sum(not inside.take(word) for word in words)
     place, start = inside.place_of(start)
-    place = place or _argument_at(positional, command)
+    if not place:
+        runs = inside.only_others and _COMMAND_TO_RUN in (each.name for each in arguments_of(command))
+        place = _COMMAND_TO_RUN if runs else _argument_at(positional, command)
     return IncompleteLine(command=command, place=place, start=start, given=inside.given)
 
 
@@ -99,17 +102,17 @@ class _Words:
         self._by_name = {name: option for option in options for name in option.names}
         self.given: dict[str, str] = {}
         self._waiting = ""  # the option whose value comes next
-        self._only_others = False  # after `--`
+        self.only_others = False  # after `--`
 
     def take(self, word: str) -> bool:
         """Read one word; return whether it belongs to an option."""
         if self._waiting:
             self.given[self._waiting], self._waiting = word, ""
             return True
-        if self._only_others or word in {"", "-"} or not word.startswith("-"):
+        if self.only_others or word in {"", "-"} or not word.startswith("-"):
             return False
         if word == "--":
-            self._only_others = True
+            self.only_others = True
             return True
         name, equals, value = word.partition("=")
         option = self._by_name.get(name)
@@ -122,7 +125,7 @@ class _Words:
         """Return the option that an incomplete word belongs to, `-` for an option's name, and the part of the word."""
         if self._waiting:
             return self._waiting, start
-        if self._only_others or not start.startswith("-"):
+        if self.only_others or not start.startswith("-"):
             return "", start
         name, equals, value = start.partition("=")
         if equals and name in self._by_name:

@@ -277,6 +277,8 @@ READING = (
 OTHERS = (
     ["replay", "last", "--to", "9"],
     ["replay", "--failed", "--to", "9"],
+    ["check", "--to", "9"],
+    ["check", "last", "--to", "9"],
     ["prune", "--keep", "5", "--yes"],
     ["doctor"],
 )

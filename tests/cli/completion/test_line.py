@@ -42,6 +42,8 @@ def place(line: str) -> tuple[str, str, str]:
         ("diff last ", ("diff", "b", "")),
         ("diff - ", ("diff", "b", "")),
         ("report-run last -- --x", ("report-run", "command_to_run", "--x")),
+        ("check -- --x", ("check", "command_to_run", "--x")),
+        ("check --only ", ("check", "--only", "")),
         ("listen --route create_vm=", ("listen", "--route", "create_vm=")),
     ],
 )

@@ -1,0 +1,317 @@
+"""`port-hook check`: what it prints, saves and starts, and what it refuses. The example backend is the handler."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from port_hook_cli.actions.samples import create_vm_action
+from port_hook_cli.check.catalog import BY_SLUG, CHECKS, CheckGroup
+from port_hook_cli.cli.exit_codes import ExitCode
+from tests.conftest import Run
+from tests.factories import SECRET, an_exchange
+from tests.processes import environment, port_hook, running, typed
+from tests.record_schemas import checked
+from tests.sandboxes import a_sandbox, environ_of
+from tests.servers import handler, open_port
+from tests.sockets import free_port
+from tests.stores import keep
+
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
+BACKEND = (Path(__file__).parents[2] / "examples" / "handler.py").read_text("utf-8")
+ACCEPTS_OLD = ("abs(now - int(timestamp)) > TOLERANCE_S", "False")
+WORKS_TWICE = ("return is_new\n", "return True\n")
+SHOWS_SECRET = (
+    'print(f"listening',
+    'print(os.environ["PORT_CLIENT_SECRET"], "\\x1b[31m", flush=True)\n    print(f"listening',
+)
+
+
+def backend(folder: Path, *changes: tuple[str, str]) -> list[str]:
+    """Write the example backend, with mistakes, and return the words that start it on a free port, after its port."""
+    text = BACKEND
+    for before, after in changes:
+        assert text.count(before) == 1, before
+        text = text.replace(before, after)
+    (folder / "backend.py").write_text(text, "utf-8")
+    port = str(free_port())
+    return ["--to", port, "--", sys.executable, "backend.py", port]
+
+
+def check(folder: Path, *words: str, code: int, **options: Any) -> subprocess.CompletedProcess[str]:
+    done = port_hook(folder, "check", *words, text=True, **options)
+    assert done.returncode == code, f"{done.stdout}{done.stderr}"
+    return done
+
+
+def accepts_connections(port: str) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", int(port))) == 0
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+# --- a check with a command
+
+
+def test_correct_backend_passes_every_check_and_is_ended(folder: Path) -> None:
+    command = backend(folder)
+    done = check(folder, "--json", "--within", "120", *command, code=0)
+    *findings, summary = [checked(json.loads(line)) for line in done.stdout.splitlines()]
+    assert {each["check"]: each["seen"] for each in findings if each["status"] in {"failed", "warning"}} == {}
+    assert {each["status"] for each in findings if each["group"] == "reports"} == {"passed"}
+    assert len({each["check"] for each in findings}) == len(findings) == summary["checks"] > 30
+    assert summary["passed"] == sum(each["status"] == "passed" for each in findings)
+    assert f"valid requests to http://127.0.0.1:{command[1]}/. Each starts real work." in done.stderr
+    assert not accepts_connections(command[1])
+
+
+def test_mistake_is_named_with_its_fix_and_the_saved_requests(folder: Path, run: Run) -> None:
+    done = check(folder, "--only", "old", "--only", "no-signature", *backend(folder, ACCEPTS_OLD, SHOWS_SECRET), code=1)
+    first, finding, fix, saved, last = done.stdout.splitlines()
+    assert first == "  signature  ✓ 1 of 2"
+    assert finding.startswith("             ✗ accepts an old timestamp: a request signed 10 minutes ago got 202")
+    assert fix.strip().startswith("fix: Compare x-port-timestamp with the clock.")
+    assert saved.strip().startswith("--only old  port-hook show ")
+    assert last.startswith("2 checks in ")
+    assert ": 1 passed, 1 failed.  port-hook show " in last
+    shown = run("show", saved.split()[4])
+    assert "port-hook-check/old" in shown.out
+    # The backend wrote its secret, and a color.
+    assert "Sends 1 valid request to " in done.stderr
+    assert "The last lines of the command's output:\n  ***\n  listening on" in done.stderr
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--strict",), 1)])
+def test_warning_fails_only_a_strict_check(folder: Path, options: tuple[str, ...], code: int) -> None:
+    done = check(folder, "--only", "same-run", *options, *backend(folder, WORKS_TWICE), code=code)
+    assert "! does its work twice for the same run: " in done.stdout
+    assert "0 passed, 1 warning." in done.stdout
+
+
+def test_junit_report_has_a_test_for_each_check(folder: Path) -> None:
+    done = check(
+        folder, "--only", "old", "--only", "sync-status", "--junit", "out.xml", *backend(folder, ACCEPTS_OLD), code=1
+    )
+    assert "note: wrote the JUnit report to out.xml" in done.stderr
+    root = ET.fromstring((folder / "out.xml").read_bytes())  # noqa: S314 - the test's own
+    tests = {each.get("name"): [part.tag for part in each] for each in root.iter("testcase")}
+    assert tests == {"old": ["failure"], "sync-status": ["skipped"]}
+    assert "? sync-status: not observed, it is for synchronous actions" in done.stdout
+    refused = check(folder, "--only", "old", "--junit", "out.xml", "--to", "9", code=ExitCode.STORE)
+    assert "out.xml already exists" in refused.stderr
+    assert "Sends" not in refused.stderr
+
+
+def test_command_that_ends_early_is_reported_with_its_output(folder: Path) -> None:
+    port = str(free_port())
+    done = check(folder, "--to", port, "--", "sh", "-c", "echo no such database; exit 3", code=ExitCode.TARGET)
+    output, error = done.stderr.split("error: ")
+    assert "The last lines of the command's output:\n  no such database\n" in output
+    assert error.startswith("sh -c 'echo no such database; exit 3' ended with exit code 3")
+
+
+def test_command_that_does_not_exist_is_refused(folder: Path) -> None:
+    done = check(folder, "--to", str(free_port()), "--", "no-such-program", "--to", code=ExitCode.USAGE)
+    assert "error: no-such-program --to cannot be started: " in done.stderr
+
+
+def test_command_is_not_started_beside_another_handler(folder: Path) -> None:
+    with handler() as other:
+        words = ("--to", str(other.port), "--", "touch", "started")
+        done = check(folder, *words, code=ExitCode.USAGE)
+    assert "Something already listens on 127.0.0.1:" in done.stderr
+    assert (other.requests, (folder / "started").exists()) == ([], False)
+
+
+# --- signals
+
+
+@contextmanager
+def hanging_check(folder: Path, place: str, *words: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Yield a running check whose handler hangs at `place`, a line of the backend, and the handler's process id."""
+    hang = "if os.path.exists('hang') or 'not-json' in self.headers['user-agent']:"
+    lines = [hang, "    print('hangs', os.getpid(), flush=True)", "    time.sleep(600)", place]
+    _, port, *_ = backend(folder, (f"        {place}", "\n".join(f"        {line}" for line in lines)), ACCEPTS_OLD)
+    (folder / "log").touch()
+    words = (*words, "--timeout", "60", "--to", port)
+    shell = f"exec {sys.executable} backend.py {port} >log"
+    with running(folder, "check", *words, "--", "sh", "-c", shell, text=True) as process:
+        until = time.monotonic() + 30
+        while "hangs" not in (log := (folder / "log").read_text()) and time.monotonic() < until:
+            time.sleep(0.02)
+        yield process, int(log.split("hangs ")[1].split()[0])
+
+
+@POSIX
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+def test_signal_ends_a_check_and_its_handler(folder: Path, number: int, code: int) -> None:
+    (folder / "hang").touch()
+    with hanging_check(folder, "body = self.rfile") as (process, pid):
+        assert is_running(pid)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, is_running(pid)) == (code, False), err
+    assert (out, "Traceback" in err, "bug" in err) == ("", False, False)
+
+
+@POSIX
+def test_ctrl_c_shows_the_findings_so_far(folder: Path) -> None:
+    only = ("--only", "old", "--only", "not-json")
+    with hanging_check(folder, "body = self.rfile", *only) as (process, pid):
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=30)
+    assert (process.returncode, is_running(pid)) == (ExitCode.INTERRUPTED, False)
+    assert "✗ accepts an old timestamp" in out
+    assert "Interrupted after 1 check in " in out
+
+
+# --- a handler that is running
+
+
+def test_running_sandbox_shows_what_the_handler_reports(folder: Path) -> None:
+    with a_sandbox() as sandbox:
+        environ = environment(folder, **environ_of(sandbox))
+        _, port, _, *command = backend(folder)
+        with subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.PIPE) as process:
+            assert process.stdout
+            process.stdout.readline()
+            done = check(folder, "--only", "terminal", "--to", port, env=environ, code=0)
+            assert process.poll() is None
+            process.terminate()
+    assert "  reports    ✓ 1 of 1\n" in done.stdout
+    assert "no sandbox" not in done.stderr
+
+
+def test_without_a_sandbox_reports_are_not_observed_and_a_hint_says_how(run: Run) -> None:
+    with handler() as other:
+        result = run("check", "--only", "reports", "--to", str(other.port), env=ENV)
+    assert result.code == 0
+    assert "  reports    ? terminal, once, after-work, failure-reported: not observed, no sandbox is used" in result.out
+    assert "note: no sandbox is used" in result.err
+    assert "hint: Let port-hook start the handler: add `-- COMMAND`." in result.err
+
+
+def test_newest_valid_capture_is_the_request_but_never_a_request_of_a_check(run: Run, folder: Path) -> None:
+    keep(folder, an_exchange())
+    words = ("check", "--only", "no-signature", "--to")
+    with handler() as other:
+        for _ in range(2):
+            result = run(*words, str(other.port), env=ENV)
+            assert "checking with the capture 0123456789ab," in result.err
+    assert result.code == 1  # the handler accepts everything
+
+
+def test_handler_that_does_not_run_is_an_error(run: Run) -> None:
+    port = str(free_port())
+    result = run("check", "--to", port, env=ENV)
+    assert result.code == ExitCode.TARGET
+    assert result.err.splitlines()[-2].startswith(f"error: Nothing listens on http://127.0.0.1:{port}/")
+    assert "-- python app.py" in result.err.splitlines()[-1]
+
+
+# --- options
+
+
+def test_list_shows_the_wanted_checks_and_sends_nothing(run: Run) -> None:
+    result = run("check", "--list")
+    assert [line.split()[:3] for line in result.out.splitlines()] == [
+        [str(each.group), each.slug, str(each.severity)] for each in CHECKS
+    ]
+    result = run("check", "--list", "--only", "repeats", "--skip", "order")
+    wanted = [each.slug for each in CHECKS if each.group is CheckGroup.REPEATS and each.slug != "order"]
+    assert [line.split()[1] for line in result.out.splitlines()] == wanted
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message", "hint"),
+    [
+        (("--only", "nope"), ExitCode.USAGE, "There is no check or group 'nope'.", "port-hook check --list"),
+        (("--only", "old", "--skip", "signature"), ExitCode.USAGE, "--only and --skip leave no check.", "Leave one"),
+        ((), ExitCode.USAGE, "Missing option --to: where is the handler?", "--to 8000"),
+        (("action.json",), ExitCode.USAGE, "https://example.com is not on this machine", "--to-its-url"),
+        (("--to", "https://example.com/"), ExitCode.USAGE, "https://example.com/ is not on this machine", "--to"),
+        (("action.json", "--to-its-url"), ExitCode.USAGE, "there is no terminal", "Add --yes."),
+        (("--to-its-url", "--to", "8000"), ExitCode.USAGE, "--to-its-url and --to exclude each other", "only one"),
+        (
+            ("--to-its-url", "--yes", "--", "x"),
+            ExitCode.USAGE,
+            "--to-its-url and a command after -- exclude",
+            "only one",
+        ),
+        (("--yes", "--to", "8000"), ExitCode.USAGE, "Nothing is asked without --to-its-url", "Add --to-its-url"),
+        (("a", "b", "--to", "8000"), ExitCode.USAGE, "Unexpected argument: b.", "put -- before it"),
+        (
+            ("payload.json", "--input", "a=b", "--to", "8000"),
+            ExitCode.USAGE,
+            "--input has no effect: ",
+            "with an action",
+        ),
+        (("--within", "0", "--to", "8000"), ExitCode.USAGE, "Invalid value for --within", "--help"),
+        (("--junit", "no/out.xml", "--to", "8000"), ExitCode.STORE, "no/out.xml", ""),
+    ],
+)
+def test_command_line_is_refused(
+    run: Run, folder: Path, words: tuple[str, ...], code: int, message: str, hint: str
+) -> None:
+    (folder / "action.json").write_text(json.dumps(create_vm_action()))
+    (folder / "payload.json").write_text('{"a": 1}')
+    result = run("check", *words, env=ENV)
+    assert (result.code, result.out) == (code, "")
+    *_, error, advice = result.err.splitlines()
+    assert message in error
+    assert hint in advice
+
+
+def test_words_after_two_dashes_are_the_command_without_a_source(run: Run) -> None:
+    with open_port() as taken:
+        result = run("check", "--to", str(taken.getsockname()[1]), "--", "python", "--version", env=ENV)
+    assert "so python --version is not what would be checked" in result.err
+
+
+@POSIX
+@pytest.mark.parametrize(("answer", "is_sent"), [("n", False), ("y", True)])
+def test_another_machine_is_asked_for(folder: Path, answer: str, is_sent: bool) -> None:
+    action = create_vm_action()
+    # Nothing listens there, and no packet leaves: the address is one of this machine, in a form that does not count.
+    action["invocationMethod"]["url"] = f"http://127.1:{free_port()}/"
+    (folder / "action.json").write_text(json.dumps(action))
+    child = typed(folder, "check", "action.json", "--to-its-url", "--only", "old", dimensions=(40, 300))
+    child.expect_exact("Check this handler? [y/N] ")
+    child.sendline(answer)
+    shown = child.read().decode()
+    child.close()
+    assert child.exitstatus == (ExitCode.TARGET if is_sent else ExitCode.USAGE), shown
+    assert ("Nothing was sent." in shown, "Nothing listens on" in shown) == (not is_sent, is_sent)
+
+
+def test_project_file_can_set_the_handler_but_neither_its_own_url_nor_the_checks(run: Run, folder: Path) -> None:
+    keys = ("to-its-url = true", "yes = true", 'only = ["old"]', 'skip = ["signature"]', 'junit = "x"', "within = 1")
+    with handler() as other:
+        text = "\n".join(["[check]", f"to = {other.port}", "strict = true", *keys, ""])
+        (folder / "port-hook.toml").write_text(text)
+        (folder / "port-hook.toml").chmod(0o600)
+        result = run("check", "--list")
+    assert len(result.out.splitlines()) == len(BY_SLUG)
+    ignored = [line.split("check.")[1].split(".")[0] for line in result.err.splitlines() if "ignored in" in line]
+    assert ignored == [key.partition(" ")[0] for key in keys]
+    assert f"note: from ./port-hook.toml: --to {other.port}, --strict" in result.err
