@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from port_hook_cli.check.catalog import BY_SLUG, Severity
+from port_hook_cli.check.catalog import BY_SLUG, CheckSeverity
 from port_hook_cli.check.findings import CheckReport, found, not_observed, passed
 from port_hook_cli.check.junit import junit_report
 from port_hook_cli.check.view import begin_text, check_table, output_lines, report_lines, summary_line
@@ -128,7 +128,7 @@ def test_warning_fails_a_strict_junit_report() -> None:
 
 def test_characters_that_xml_cannot_contain_are_replaced() -> None:
     odd = "a\x00\x1b[2J\ud800\uffff<&\"'\u2028]]>🚀"
-    finding = found(BY_SLUG["old"], odd, severity=Severity.FAILURE, fix=odd)
+    finding = found(BY_SLUG["old"], odd, severity=CheckSeverity.FAILURE, fix=odd)
     root = parsed(junit_report(CheckReport((finding,), 1.0, 1), f"http://h/{odd}"))
     failure = root.find(".//failure")
     assert failure is not None

@@ -16,6 +16,7 @@ from tests.options import command, options
 RUN_ID = "r_QOz6WoOB1Q2lmhZZ"
 ARGUMENTS = {
     "agent": ("payload.json",),
+    "check": ("payload.json",),
     "decrypt": ("payload.json",),
     "diff": ("payload.json", "other.json"),
     "encrypt": ("value",),
@@ -64,6 +65,7 @@ def busy() -> Iterator[int]:
 def bounds(busy: int) -> dict[str, tuple[str, ...]]:
     """The options that keep a command on this machine, and keep it from waiting."""
     return {
+        "check": ("--to", "http://127.0.0.1:1"),
         "inspect": ("--inspect-port", str(busy)),
         "listen": ("--tunnel", "none", "--port", str(busy)),
         "login": ("--api-url", "http://127.0.0.1:1"),
