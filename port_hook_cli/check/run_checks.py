@@ -21,13 +21,13 @@ from port_hook_cli.text.durations import format_duration
 if TYPE_CHECKING:
     from port_hook_cli.check.probing import Prober
     from port_hook_cli.check.watching import SandboxWatch
-    from port_hook_cli.sandbox.call_log import SeenCall
+    from port_hook_cli.runs.seen_calls import SeenCall
 
 _NO_RUN = "the payload belongs to no run"
 _NO_CALL = "the handler did not call the sandbox: does it use PORT_API_URL?"
 _NO_EFFECT = "the handler changed nothing in the sandbox"
 _NO_END = "the handler does not report the end of a valid run"
-_MOMENT_S, _FIRST_CALL_S, _END_S = 0.5, 3.0, 10.0
+_MOMENT_S, _FIRST_CALL_S, _END_S = 0.5, 2.0, 10.0
 _QUIET_S = 0.15
 _RUNS = 10
 _PAIR = 2

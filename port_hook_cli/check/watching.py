@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from port_hook_cli.errors import PortApiError
 from port_hook_cli.port_api.access import DELIVERIES, PortAccess
-from port_hook_cli.port_api.client import PortApi
-from port_hook_cli.sandbox.call_log import CALLS, MAX_CALLS, SeenCall
+from port_hook_cli.runs.seen_calls import CALLS, MAX_CALLS, SeenCall
+
+if TYPE_CHECKING:
+    from port_hook_cli.port_api.client import PortApi
 
 _FIRST_PAUSE_S = 0.01
 _MAX_PAUSE_S = 0.05

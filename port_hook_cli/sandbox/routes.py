@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from port_hook_cli.runs.seen_calls import CALLS
 from port_hook_cli.sandbox import (
     actions,
     agent,
@@ -21,7 +22,6 @@ from port_hook_cli.sandbox import (
     organization,
     runs,
 )
-from port_hook_cli.sandbox.call_log import CALLS
 from port_hook_cli.sandbox.messages import (
     ApiRequest,
     ApiResponse,

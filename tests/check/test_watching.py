@@ -12,9 +12,10 @@ from aiohttp import web
 from port_hook_cli.check.watching import SandboxWatch, effects, endings
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.runs.seen_calls import SeenCall
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.sandbox import CallRate, Sandbox
-from port_hook_cli.sandbox.call_log import CallIntent, SeenCall
+from port_hook_cli.sandbox.call_log import CallIntent
 from port_hook_cli.text.secret import Secret
 from tests.factories import NOW, RUN_ID
 from tests.sandbox_clients import a_client, refusal

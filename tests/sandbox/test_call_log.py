@@ -8,9 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
+from port_hook_cli.runs.seen_calls import CALLS, MAX_CALLS, SeenCall
 from port_hook_cli.runs.updates import REQUEST_LIMIT
 from port_hook_cli.sandbox import ApiEvent, CallRate, Sandbox
-from port_hook_cli.sandbox.call_log import CALLS, MAX_CALLS, CallIntent, CallLog, SeenCall
+from port_hook_cli.sandbox.call_log import CallIntent, CallLog
 from tests.factories import NOW, RUN_ID
 from tests.sandbox_clients import a_client, refusal
 from tests.sandboxes import sandbox_with

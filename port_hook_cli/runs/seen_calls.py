@@ -1,0 +1,55 @@
+"""The calls that a sandbox has seen, as its API returns them. Here, so that their readers need no sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+CALLS = "/v1/sandbox/calls"
+"""The route that returns them."""
+
+MAX_CALLS = 5_000
+"""How many calls a sandbox retains."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenCall:
+    """One call and the status of its response.
+
+    `number` starts at 1 and increases. `at` is seconds since the epoch, in whole milliseconds. `path` is
+    percent-encoded as the client wrote it, without the query, and cut to 500 characters. `ends` is the status with
+    which the call asked to end its run, or "". `result` is the result of a node run in the call, or "". Both are what
+    the call asked for, whatever the response was.
+    """
+
+    number: int
+    at: float
+    method: str
+    path: str
+    status: int
+    run_id: str | None = None
+    ends: str = ""
+    result: str = ""
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The call in the response of GET /v1/sandbox/calls."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """Return the call of a `document`; raises ValueError for any other value."""
+        try:
+            return cls(
+                number=int(document["number"]),
+                at=float(document["at"]),
+                method=str(document["method"]),
+                path=str(document["path"]),
+                status=int(document["status"]),
+                run_id=None if document["run_id"] is None else str(document["run_id"]),
+                ends=str(document["ends"]),
+                result=str(document["result"]),
+            )
+        except (KeyError, TypeError, OverflowError) as problem:
+            raise ValueError(f"not a call of the sandbox: {problem}") from problem
