@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from port_hook_cli.check.findings import CheckFinding, CheckReport
-    from port_hook_cli.pytest_plugin.checks import HandlerCheckFailed, HandlerCheckWarning, PortHookCheck
-    from port_hook_cli.pytest_plugin.hook import PortHook
+    from port_hook_cli.pytest_plugin.checks import HandlerCheckFailed, HandlerCheckWarning
+    from port_hook_cli.pytest_plugin.hook import PortHook, PortHookCheck
     from port_hook_cli.pytest_plugin.runs import (
         BackendResponse,
         PortRequest,
@@ -36,7 +36,7 @@ _MODULES = {
     "HandlerCheckFailed": "checks",
     "HandlerCheckWarning": "checks",
     "PortHook": "hook",
-    "PortHookCheck": "checks",
+    "PortHookCheck": "hook",
     "PortRequest": "runs",
     "PortSandbox": "sandbox",
     "Run": "runs",
@@ -181,6 +181,6 @@ def port_hook(port_sandbox: PortSandbox) -> PortHook:
 @pytest.fixture
 def port_hook_check(request: pytest.FixtureRequest, port_hook: PortHook) -> PortHookCheck:
     """Make one check of `port-hook check`. A test that uses it runs once for each check, with the check's name."""
-    from port_hook_cli.pytest_plugin.checks import PortHookCheck
+    from port_hook_cli.pytest_plugin.hook import PortHookCheck
 
     return PortHookCheck(port_hook, request.param)

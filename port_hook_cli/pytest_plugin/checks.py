@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import pytest
 
@@ -34,7 +34,6 @@ from port_hook_cli.trigger.action import RunTarget
 
 if TYPE_CHECKING:
     from port_hook_cli.invocations.models import Delivery, Invocation
-    from port_hook_cli.pytest_plugin.hook import PortHook
     from port_hook_cli.pytest_plugin.sandbox import PortSandbox
     from port_hook_cli.pytest_plugin.world import World
 
@@ -162,39 +161,6 @@ def settle(checked: CheckedHandler, *, strict: bool, blocks: bool) -> None:
             warnings.warn(text, HandlerCheckWarning, stacklevel=_depth_of_test())
     if report.findings and all(finding.status is CheckStatus.NOT_OBSERVED for finding in report.findings):
         pytest.skip(f"not observed: {report.findings[0].seen}{f'. {_BLOCKED}' if blocks else ''}")
-
-
-class PortHookCheck:
-    """Makes one check of a handler, whose name is `slug`. A test that uses it runs once for each check."""
-
-    def __init__(self, hook: PortHook, slug: str) -> None:
-        self.slug = slug
-        self._hook = hook
-
-    def __repr__(self) -> str:
-        return f"<PortHookCheck {self.slug}>"
-
-    def __call__(
-        self,
-        to: str | int,
-        source: CheckSource = None,
-        inputs: Mapping[str, Any] | None = None,
-        **options: Unpack[SingleCheckOptions],
-    ) -> CheckFinding:
-        """Make the check and return what was found. The arguments, and what it raises, are as for `port_hook.check`."""
-        __tracebackhide__ = True
-        return self._hook.check(to, source, inputs, only=self.slug, **options).findings[0]
-
-    async def acheck(
-        self,
-        to: str | int,
-        source: CheckSource = None,
-        inputs: Mapping[str, Any] | None = None,
-        **options: Unpack[SingleCheckOptions],
-    ) -> CheckFinding:
-        """Make the check without blocking the event loop, so that the backend can run in the same loop."""
-        __tracebackhide__ = True
-        return (await self._hook.acheck(to, source, inputs, only=self.slug, **options)).findings[0]
 
 
 def _depth_of_test() -> int:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Unpack
 
 from port_hook_cli import api
-from port_hook_cli.check.findings import CheckReport
+from port_hook_cli.check.findings import CheckFinding, CheckReport
 from port_hook_cli.check.sources import SubjectName
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import Headers
@@ -17,6 +17,7 @@ from port_hook_cli.invocations.targets import path_and_query
 from port_hook_cli.pytest_plugin.checks import (
     CheckOptions,
     CheckSource,
+    SingleCheckOptions,
     examine,
     settle,
     subject_name,
@@ -239,3 +240,36 @@ class PortHook:
         if backend_response is not None and not backend_response.ok:
             raise self._sandbox.not_ended(run.id, f"and stays so: the backend responded with {backend_response.status}")
         return await self._sandbox.ended(run.id, seconds, blocks=blocks)
+
+
+class PortHookCheck:
+    """Makes one check of a handler, whose name is `slug`. A test that uses it runs once for each check."""
+
+    def __init__(self, hook: PortHook, slug: str) -> None:
+        self.slug = slug
+        self._hook = hook
+
+    def __repr__(self) -> str:
+        return f"<PortHookCheck {self.slug}>"
+
+    def __call__(
+        self,
+        to: str | int,
+        source: CheckSource = None,
+        inputs: Mapping[str, Any] | None = None,
+        **options: Unpack[SingleCheckOptions],
+    ) -> CheckFinding:
+        """Make the check and return what was found. The arguments, and what it raises, are as for `port_hook.check`."""
+        __tracebackhide__ = True
+        return self._hook.check(to, source, inputs, only=self.slug, **options).findings[0]
+
+    async def acheck(
+        self,
+        to: str | int,
+        source: CheckSource = None,
+        inputs: Mapping[str, Any] | None = None,
+        **options: Unpack[SingleCheckOptions],
+    ) -> CheckFinding:
+        """Make the check without blocking the event loop, so that the backend can run in the same loop."""
+        __tracebackhide__ = True
+        return (await self._hook.acheck(to, source, inputs, only=self.slug, **options)).findings[0]
