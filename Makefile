@@ -144,7 +144,7 @@ try-install:
 
 # Folders of tests to skip: their code depends little on the version of Python, and reads no files of the package.
 # `make test-wheel NOT_IN_WHEEL=` skips none.
-NOT_IN_WHEEL ?= actions agent backends browser conformance doctor hostile inspector invocations javascript kafka mutants prediction replay reporting retarget runs sandbox signatures text trigger tunnels workflows
+NOT_IN_WHEEL ?= actions agent backends browser check conformance doctor hostile inspector invocations javascript kafka mutants prediction replay reporting retarget runs sandbox signatures text trigger tunnels workflows
 
 .PHONY: test-wheel
 test-wheel: build ## Run tests that depend on Python or packaging against the built wheel, without the source folder
