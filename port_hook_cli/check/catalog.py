@@ -1,4 +1,4 @@
-"""The checks of a handler: what each sends, what it expects, why it matters, and how to fix what it finds.
+"""The checks of a handler: what each check sends, what it expects, why it matters, and how to fix a finding.
 
 A slug never changes its meaning. docs/reference/handler-checks.md is generated from this table.
 """
@@ -21,20 +21,20 @@ class CheckGroup(StrEnum):
 
     @property
     def about(self) -> str:
-        """What the checks of the group find out, as a sentence."""
+        """The question that the checks of the group answer."""
         return _ABOUT[self]
 
 
 _ABOUT = {
     CheckGroup.SIGNATURE: "Does the handler accept what Port signed, and nothing else?",
-    CheckGroup.FORM: "Does it read every request that Port can send, and survive those that Port cannot send?",
-    CheckGroup.REPEATS: "Does it do its work once for each run?",
-    CheckGroup.REPORTS: "Does Port learn how each run ended?",
+    CheckGroup.FORM: "Does it handle every request that Port can send, and survive broken requests?",
+    CheckGroup.REPEATS: "Does it do the work of each run exactly once?",
+    CheckGroup.REPORTS: "Does it report the result of each run to Port?",
 }
 
 
 class CheckSeverity(StrEnum):
-    """How serious it is if a handler does not react as expected."""
+    """How serious it is if a handler does not pass a check."""
 
     FAILURE = "failure"
     WARNING = "warning"
@@ -44,9 +44,9 @@ class CheckSeverity(StrEnum):
 class HandlerCheck(NamedTuple):
     """One check.
 
-    `failure` is what a handler does that does not pass it, after "the handler". `request` is what is sent. `gap` says
-    where Port's documentation has the same mistake. `only` says for which requests the check exists, or "". `starts` is
-    the number of requests that a correct handler accepts, each of which starts its work.
+    `failure` continues "The handler …" for a handler that does not pass. `request` is what is sent. `gap` says where
+    Port's documentation has the same mistake. `only` says which requests the check applies to, or "". `starts` is the
+    number of requests that a correct handler accepts. Each starts its work.
     """
 
     slug: str
@@ -64,29 +64,40 @@ class HandlerCheck(NamedTuple):
 
 _S, _F, _R, _P = CheckGroup
 _FAILURE, _WARNING, _INFORMATION = CheckSeverity
-_ACCEPTED, _REFUSED = "accepted", "refused"
+_ACCEPTED, _REJECTED = "accepted", "rejected"
 
 _RULE = (
-    'Compare the part after `v1,` with base64(HMAC-SHA-256(client secret, timestamp + "." + raw body)), '
-    "in constant time."
+    'Compute `"v1," + base64(HMAC-SHA-256(client secret, timestamp + "." + raw body))`, and compare it with '
+    "x-port-signature in constant time."
 )
-_ANYBODY = "Anybody who knows the URL can start the work."
-_LOST = "A run that Port started is lost."
-_TWICE = "Networks, users and Port's execution agent, which reads Kafka at least once, deliver a run again."
-_ONCE = "Remember the ids of runs in a place that all workers share. Respond with 2xx to a repeated run, without work."
-_IN_PROGRESS = "The run stays IN_PROGRESS in Port, and whoever started it does not learn what happened."
-_CRASH = "A broken request must not stop or slow the handler for the requests after it."
+_WHOLE = (
+    "Compare the whole signature: with `hmac.compare_digest` in Python, or with `crypto.timingSafeEqual` in Node after "
+    "you compare the lengths."
+)
+_AGE = "Respond with 401 if x-port-timestamp (in seconds) is more than 300 seconds before or after the current time."
+_EXIT = "Exit at startup if PORT_CLIENT_SECRET is not set or is empty."
+_ANYONE = "Anyone who knows the URL can start the handler's work."
+_LOST = "The handler never starts the work of the run."
+_TWICE = "Port's execution agent, a retry or a user can deliver a run again. The agent delivers at least once."
+_ONCE = (
+    "Before you start the work, save the run id in a database that all workers share. If it is already there, respond "
+    "with 2xx and do nothing."
+)
+_IN_PROGRESS = "The run stays IN_PROGRESS in Port, so whoever started it never learns the result."
+_CRASH = "One broken request must not affect the requests after it."
+_TEMPLATE = "A mistake in the action's body template can produce such a body."
+_NOT_5XX = "any response except 5xx"
 
 CHECKS: tuple[HandlerCheck, ...] = (
     HandlerCheck(
         slug="valid",
         group=_S,
         severity=_FAILURE,
-        failure="refuses a valid request",
-        request="a request signed as Port signs, whose body has characters and numbers that serializers write in "
-        "different ways",
+        failure="rejects a valid request",
+        request="a request signed as Port signs, with characters and numbers in its body that serializers write "
+        "differently",
         expected=_ACCEPTED,
-        why="The handler refuses what Port sends.",
+        why="Port can send requests like this for any run.",
         fix=_RULE,
         starts=1,
     ),
@@ -94,24 +105,26 @@ CHECKS: tuple[HandlerCheck, ...] = (
         slug="valid-milliseconds",
         group=_S,
         severity=_INFORMATION,
-        failure="refuses a timestamp in milliseconds",
+        failure="rejects timestamps in milliseconds",
         request="the same request, with a timestamp in milliseconds",
         expected=_ACCEPTED,
-        why="Port documents seconds. Several backends that Port published expect milliseconds.",
-        fix="Nothing has to change while Port sends seconds.",
+        why="Port documents seconds, but several sample handlers that Port published expect milliseconds.",
+        fix="No change is needed. Port sends seconds.",
         starts=1,
     ),
     HandlerCheck(
         slug="valid-agent",
         group=_S,
         severity=_FAILURE,
-        failure="refuses the requests of Port's execution agent",
-        request="the request that the execution agent sends: its body has spaces after commas and colons, and the "
-        "signature is of the body without them",
+        failure="rejects the requests of Port's execution agent",
+        request="the execution agent's request: the body has spaces after commas and colons, but the signature covers "
+        "the body without them",
         expected=_ACCEPTED,
-        why="The execution agent writes the body again after it signs it, so its signature never matches the raw body.",
-        fix="If the raw body does not match, also try `json.dumps(body, separators=(',', ':'))`.",
-        gap="Port's documented Python verifier refuses these requests, too.",
+        why="The execution agent signs another serialization of the body than it sends, so the signature never matches "
+        "the raw body.",
+        fix="If the raw body does not match the signature, also try `json.dumps(json.loads(body), separators=(',', "
+        "':'))`.",
+        gap="The Python verifier in Port's documentation also rejects these requests.",
         only="actions with `agent: true`",
         starts=1,
     ),
@@ -121,8 +134,8 @@ CHECKS: tuple[HandlerCheck, ...] = (
         severity=_FAILURE,
         failure="accepts a request without a signature",
         request="a request without x-port-signature",
-        expected=_REFUSED,
-        why=_ANYBODY,
+        expected=_REJECTED,
+        why=_ANYONE,
         fix="Respond with 401 if x-port-signature is missing.",
     ),
     HandlerCheck(
@@ -131,90 +144,90 @@ CHECKS: tuple[HandlerCheck, ...] = (
         severity=_FAILURE,
         failure="accepts a request without a timestamp",
         request="a valid signature without x-port-timestamp",
-        expected=_REFUSED,
-        why="Without a timestamp, an old request cannot be told from a new one.",
+        expected=_REJECTED,
+        why="Without a timestamp, the handler cannot tell an old request from a new one.",
         fix="Respond with 401 if x-port-timestamp is missing.",
     ),
     HandlerCheck(
         slug="other-secret",
         group=_S,
         severity=_FAILURE,
-        failure="accepts a signature of another secret",
+        failure="accepts a signature made with another secret",
         request="a request signed with another secret",
-        expected=_REFUSED,
-        why=_ANYBODY,
+        expected=_REJECTED,
+        why=_ANYONE,
         fix=_RULE,
     ),
     HandlerCheck(
         slug="empty-secret",
         group=_S,
         severity=_FAILURE,
-        failure="accepts a signature of the empty secret",
+        failure="accepts a signature made with an empty secret",
         request="a request signed with an empty secret",
-        expected=_REFUSED,
-        why="Anybody can make this signature.",
-        fix="Exit at the start if PORT_CLIENT_SECRET is not set or empty.",
+        expected=_REJECTED,
+        why="Anyone can make this signature.",
+        fix=_EXIT,
     ),
     HandlerCheck(
         slug="default-secret",
         group=_S,
         severity=_FAILURE,
-        failure="accepts a signature of a default secret",
+        failure="accepts a signature made with a placeholder secret",
         request="requests signed with `undefined`, `None`, `null` and `<CLIENT_SECRET>`",
-        expected=_REFUSED,
-        why="Programs write a missing variable as this text, and examples contain it, so anybody can sign.",
-        fix="Exit at the start if PORT_CLIENT_SECRET is not set. Never convert a missing secret to text.",
+        expected=_REJECTED,
+        why="These texts replace a missing secret in code and examples, so anyone can guess them.",
+        fix="Exit at startup if PORT_CLIENT_SECRET is not set. Do not convert a missing value to a string.",
     ),
     HandlerCheck(
         slug="secret-unset",
         group=_S,
         severity=_FAILURE,
-        failure="accepts everything if its secret is not set",
-        request="requests without a valid signature, to the command started without PORT_CLIENT_SECRET",
-        expected="the command does not start, or it refuses the requests",
-        why="A deployment that forgets the secret works for everybody, so nobody notices.",
-        fix="Exit at the start if PORT_CLIENT_SECRET is not set.",
-        only="a check that starts the handler",
+        failure="accepts unsigned requests if its secret is not set",
+        request="requests without a valid signature, after a restart without PORT_CLIENT_SECRET",
+        expected="the command does not start, or rejects the requests",
+        why="If a deployment lacks the secret, anyone can start the handler's work, and nobody notices.",
+        fix=_EXIT,
+        only="checks that start the handler",
     ),
     HandlerCheck(
         slug="body-changed",
         group=_S,
         severity=_FAILURE,
-        failure="accepts a body that was changed",
-        request="a valid signature, and one letter of a value changed in the body",
-        expected=_REFUSED,
-        why="Whoever can change requests on the way chooses the inputs.",
+        failure="accepts a changed body",
+        request="a valid signature, and a body with one changed letter",
+        expected=_REJECTED,
+        why="Anyone who can change a request in transit can choose its inputs.",
         fix=_RULE,
     ),
     HandlerCheck(
         slug="timestamp-changed",
         group=_S,
         severity=_FAILURE,
-        failure="accepts a timestamp that was changed",
-        request="a valid signature, and a timestamp that is one second later than the signed timestamp",
-        expected=_REFUSED,
-        why="An old request with a new timestamp passes as new.",
+        failure="accepts a changed timestamp",
+        request="a valid signature, and a timestamp one second later than the signed timestamp",
+        expected=_REJECTED,
+        why="Anyone with an old request can send it again with a new timestamp.",
         fix=_RULE,
     ),
     HandlerCheck(
         slug="body-only",
         group=_S,
         severity=_FAILURE,
-        failure="accepts a signature of the body without the timestamp",
-        request="a signature of the body without the timestamp",
-        expected=_REFUSED,
-        why="An old request with a new timestamp passes as new.",
-        fix='Accept only signatures of timestamp + "." + raw body.',
+        failure="accepts a signature that does not cover the timestamp",
+        request="a signature of the body alone",
+        expected=_REJECTED,
+        why="Anyone with an old request can send it again with a new timestamp.",
+        fix='Accept only signatures of `timestamp + "." + raw body`.',
     ),
     HandlerCheck(
         slug="prefix",
         group=_S,
         severity=_FAILURE,
-        failure="accepts a signature of which only the beginning is right",
-        request="a signature whose first 8 characters are right",
-        expected=_REFUSED,
-        why="A few right characters can be found by trying.",
-        fix="Compare the whole signature, in constant time.",
+        failure="accepts a signature if only its beginning is correct",
+        request="signatures of which only the first 8 characters are correct",
+        expected=_REJECTED,
+        why="A few correct characters are easier to guess than a whole signature.",
+        fix=_WHOLE,
     ),
     HandlerCheck(
         slug="empty-value",
@@ -222,9 +235,9 @@ CHECKS: tuple[HandlerCheck, ...] = (
         severity=_FAILURE,
         failure="accepts an empty signature",
         request="the signature `v1,` with nothing after the comma",
-        expected=_REFUSED,
-        why=_ANYBODY,
-        fix="Compare the whole signature. Do not ask whether one text begins with the other.",
+        expected=_REJECTED,
+        why=_ANYONE,
+        fix=_WHOLE,
     ),
     HandlerCheck(
         slug="old",
@@ -232,10 +245,10 @@ CHECKS: tuple[HandlerCheck, ...] = (
         severity=_FAILURE,
         failure="accepts an old timestamp",
         request="a request signed 10 minutes ago",
-        expected=_REFUSED,
-        why="Whoever has one request, from a log for example, can send it again at any time.",
-        fix="Compare x-port-timestamp with the clock. Refuse a difference of more than 5 minutes.",
-        gap="The verifiers in Port's documentation do not check the age, either.",
+        expected=_REJECTED,
+        why="Anyone with a copy of one request, for example from a log, can send it again at any time.",
+        fix=_AGE,
+        gap="The verifiers in Port's documentation do not check the age either.",
     ),
     HandlerCheck(
         slug="future",
@@ -243,61 +256,62 @@ CHECKS: tuple[HandlerCheck, ...] = (
         severity=_INFORMATION,
         failure="accepts a timestamp in the future",
         request="a request signed 10 minutes ahead",
-        expected=_REFUSED,
-        why="Only the owner of the secret can sign it, but it can be sent again for longer.",
-        fix="Refuse a difference of more than 5 minutes in both directions.",
+        expected=_REJECTED,
+        why="Only someone with the secret can sign such a request, but it can be sent again for longer.",
+        fix=_AGE,
     ),
     HandlerCheck(
         slug="refusal-status",
         group=_S,
         severity=_WARNING,
-        failure="refuses requests with a status that does not say so",
-        request="all requests that were refused",
+        failure="rejects requests without a 4xx status",
+        request="all rejected requests",
         expected="a 4xx status",
-        why="A 5xx status looks like a fault of the handler, and a 2xx status like success.",
+        why="A 5xx status looks like a bug in the handler, and a 2xx status looks like success.",
         fix="Respond with 401 to a request without a valid signature.",
     ),
     HandlerCheck(
         slug="survives",
         group=_S,
         severity=_FAILURE,
-        failure="does not survive a malformed signature",
-        request="the signatures `x`, `v1`, 5,000 characters and `é`, a body that is not UTF-8, and a body with 3,000 "
-        "levels, then a valid request",
-        expected="a 4xx status for each, and the valid request is accepted",
+        failure="mishandles malformed requests",
+        request="the signatures `x`, `v1`, 5,000 characters and `é`, a body that is not UTF-8, a body nested 3,000 "
+        "levels deep, then a valid request",
+        expected="a 4xx status for each malformed request, and the valid request is accepted",
         why=_CRASH,
-        fix="Check that the signature has the form `v1,…` before you use it, and verify it before you read the body.",
+        fix="Verify the signature before you parse the body, and respond with 401 if the signature does not begin with "
+        "`v1,`. Catch every error, including in async code.",
         starts=1,
     ),
     HandlerCheck(
         slug="method",
         group=_F,
         severity=_FAILURE,
-        failure="has no route for the method of the action",
-        request="a request with the method of the action",
+        failure="has no route for the action's method",
+        request="a request with the action's method",
         expected=_ACCEPTED,
         why=_LOST,
-        fix="Add a route for this method, or change the method of the action.",
+        fix="Add a route for this method, or change `method` in the action's `invocationMethod`.",
     ),
     HandlerCheck(
         slug="header-case",
         group=_F,
         severity=_FAILURE,
-        failure="refuses header names in another case",
-        request="X-PORT-SIGNATURE and X-PORT-TIMESTAMP in capitals",
+        failure="rejects header names in capitals",
+        request="X-PORT-SIGNATURE and X-PORT-TIMESTAMP",
         expected=_ACCEPTED,
-        why="Header names have no case. Proxies and HTTP/2 change it.",
-        fix="Read headers through your framework, or compare their names in lower case.",
+        why="Header names are case-insensitive, and proxies and HTTP/2 change their case.",
+        fix="Read headers through your framework, or convert their names to lowercase.",
         starts=1,
     ),
     HandlerCheck(
         slug="charset",
         group=_F,
         severity=_FAILURE,
-        failure="refuses a content-type with a charset",
+        failure="rejects a content-type with a charset",
         request="the content-type `application/json; charset=utf-8`",
         expected=_ACCEPTED,
-        why="Proxies and custom headers of an action can add the charset.",
+        why="Proxies and an action's custom headers can add a charset.",
         fix="Compare only the part of the content-type before `;`.",
         starts=1,
     ),
@@ -305,44 +319,44 @@ CHECKS: tuple[HandlerCheck, ...] = (
         slug="size",
         group=_F,
         severity=_FAILURE,
-        failure="refuses large bodies",
-        request="bodies of 90 kB and of 1 MB",
+        failure="rejects large bodies",
+        request="bodies of 90 kB and 1 MB",
         expected="90 kB is accepted. 1 MB is accepted or gets 413",
-        why="Payloads with an entity or with many inputs are large.",
-        fix="Raise the limit of the body parser to 1 MB.",
+        why="Payloads with an entity or many inputs are large.",
+        fix="Raise the body limit to at least 1 MB, such as `express.raw({limit: '1mb'})` in Express.",
         starts=2,
     ),
     HandlerCheck(
         slug="at-once",
         group=_F,
         severity=_WARNING,
-        failure="does not answer requests that arrive together",
-        request="20 requests together, then a valid request",
-        expected="each is answered, and the valid request is accepted",
-        why="An automation can start many runs together.",
-        fix="Respond first, and do the work afterwards. Let requests wait for each other rather than refuse them.",
+        failure="does not accept many concurrent requests",
+        request="20 concurrent requests, then a valid request",
+        expected="all are accepted",
+        why="An automation can start many runs at the same time.",
+        fix="Respond before you do the work. Queue concurrent requests instead of rejecting them.",
         starts=21,
     ),
     HandlerCheck(
         slug="slow",
         group=_F,
         severity=_WARNING,
-        failure="does not answer a slow sender",
+        failure="does not accept a body that arrives in pieces",
         request="a request whose body arrives in pieces, then a valid request",
         expected="both are accepted",
-        why="A request may arrive in several packets.",
-        fix="Read until content-length bytes have arrived.",
+        why="A network can split a request into several packets.",
+        fix="Read the body in a loop until you have `Content-Length` bytes.",
         starts=2,
     ),
     HandlerCheck(
         slug="cut-off",
         group=_F,
         severity=_WARNING,
-        failure="does not survive a disconnect",
-        request="half of a request, then a disconnect, then a valid request",
+        failure="stops accepting requests after a disconnect",
+        request="half a request and a disconnect, then a valid request",
         expected="the valid request is accepted",
         why=_CRASH,
-        fix="Serve each request on its own, with a timeout for reading it.",
+        fix="Serve each connection independently, and set a timeout for reading a request.",
         starts=1,
     ),
     HandlerCheck(
@@ -350,49 +364,49 @@ CHECKS: tuple[HandlerCheck, ...] = (
         group=_F,
         severity=_WARNING,
         failure="fails on a body that is not JSON",
-        request="a well-signed body that is not JSON",
-        expected="a response, and no 5xx status",
-        why="The body template of an action can render to such a body.",
-        fix="Respond with 400 or 422 if the body cannot be read.",
+        request="correctly signed bodies that are not JSON",
+        expected=_NOT_5XX,
+        why=_TEMPLATE,
+        fix="Catch the parser's error, and respond with 400 or 422.",
     ),
     HandlerCheck(
         slug="not-object",
         group=_F,
         severity=_WARNING,
         failure="fails on JSON that is not an object",
-        request='the well-signed bodies `[]`, `null` and `"text"`',
-        expected="a response, and no 5xx status",
-        why="The body template of an action can render to such a body.",
-        fix="Respond with 400 or 422 if the body is not an object.",
+        request='the correctly signed bodies `[]`, `null` and `"text"`',
+        expected=_NOT_5XX,
+        why=_TEMPLATE,
+        fix="Check that the body is an object. Otherwise, respond with 400 or 422.",
     ),
     HandlerCheck(
         slug="fields",
         group=_F,
         severity=_WARNING,
         failure="fails on missing fields",
-        request="the well-signed body `{}`, and the payload with null in place of each of its objects",
-        expected="a response, and no 5xx status",
+        request="the correctly signed body `{}`, and payloads with null instead of objects",
+        expected=_NOT_5XX,
         why="Port's payloads differ between actions, automations and workflows, and `entity` is often null.",
-        fix="Check that the fields exist. Respond with 422 if one is missing.",
+        fix="Check that the fields exist before you use them. Otherwise, respond with 422.",
     ),
     HandlerCheck(
         slug="unknown-action",
         group=_F,
         severity=_WARNING,
         failure="fails on an unknown action",
-        request="the payload of an action that the handler does not know",
-        expected="a response, and no 5xx status",
-        why="Someone points another action at the same URL.",
-        fix="Respond with 404 or 422 to an action that the handler does not know.",
-        only="payloads that name their action",
+        request="a correctly signed payload with the name of another action",
+        expected=_NOT_5XX,
+        why="Other actions can use the same URL.",
+        fix="Respond with 404 or 422 if the handler does not know the action.",
+        only="payloads with the name of an action",
     ),
     HandlerCheck(
         slug="same-delivery",
         group=_R,
         severity=_WARNING,
-        failure="does its work twice for the same request",
+        failure="does its work twice if a request is delivered twice",
         request="the same bytes twice",
-        expected="one effect",
+        expected="the work is done once",
         why=_TWICE,
         fix=_ONCE,
         starts=1,
@@ -401,9 +415,9 @@ CHECKS: tuple[HandlerCheck, ...] = (
         slug="same-run",
         group=_R,
         severity=_WARNING,
-        failure="does its work twice for the same run",
-        request="a run twice, each time newly signed",
-        expected="one effect",
+        failure="does its work twice if a run is delivered twice",
+        request="the same run twice, newly signed each time",
+        expected="the work is done once",
         why=_TWICE,
         fix=_ONCE,
         starts=1,
@@ -412,85 +426,85 @@ CHECKS: tuple[HandlerCheck, ...] = (
         slug="same-run-at-once",
         group=_R,
         severity=_WARNING,
-        failure="does its work twice if a run arrives twice together",
-        request="the same bytes twice, both together",
-        expected="one effect",
+        failure="does its work twice if a run is delivered twice at the same time",
+        request="two concurrent requests with the same bytes",
+        expected="the work is done once",
         why=_TWICE,
-        fix="Remember the id of the run before the work begins, in one atomic step.",
+        fix="Before you start the work, save the run id in one atomic step, such as an INSERT under a unique key.",
         starts=1,
     ),
     HandlerCheck(
         slug="ten-runs",
         group=_R,
         severity=_FAILURE,
-        failure="mixes up runs that arrive together",
-        request="ten runs together",
-        expected="one report for each",
+        failure="loses runs that arrive at the same time",
+        request="ten concurrent runs",
+        expected="one report for each run",
         why=_IN_PROGRESS,
-        fix="Hold what belongs to a run in local variables, not in variables that all requests share.",
+        fix="Store the data of a run in local variables, not in global variables that concurrent requests share.",
         starts=10,
     ),
     HandlerCheck(
         slug="order",
         group=_R,
         severity=_FAILURE,
-        failure="loses runs that arrive in another order",
-        request="runs whose timestamps go back by a few seconds from one to the next",
-        expected="one report for each",
-        why="Requests overtake each other on the way.",
-        fix="Compare each timestamp with the clock, not with the timestamp of an earlier request.",
+        failure="loses runs that arrive out of order",
+        request="three runs, each with an earlier timestamp than the run before",
+        expected="one report for each run",
+        why="Requests can arrive in a different order than Port sends them.",
+        fix="Compare each timestamp with the current time, not with the timestamp of an earlier request.",
         starts=3,
     ),
     HandlerCheck(
         slug="terminal",
         group=_P,
         severity=_FAILURE,
-        failure="does not report the end of the run",
+        failure="does not report the result of the run",
         request="a valid request",
         expected="a report that ends the run",
         why=_IN_PROGRESS,
-        fix="Report SUCCESS or FAILURE with PATCH /v1/actions/runs/ID.",
+        fix='Send `{"status": "SUCCESS"}` or `{"status": "FAILURE"}` with PATCH /v1/actions/runs/RUN_ID.',
     ),
     HandlerCheck(
         slug="once",
         group=_P,
         severity=_FAILURE,
-        failure="reports the end of the run more than once",
+        failure="reports the result of the run more than once",
         request="a valid request",
         expected="one report that ends the run",
-        why="Port refuses the second report, so only the first result counts.",
-        fix="Report the end in one place, after the work.",
+        why="Port rejects the second report, so only the first result counts.",
+        fix="Report the result in one place, after the work.",
     ),
     HandlerCheck(
         slug="after-work",
         group=_P,
         severity=_FAILURE,
-        failure="reports the end of the run before its work is done",
+        failure="reports the result of the run before the work is done",
         request="a valid request",
-        expected="the last change comes before the report that ends the run",
-        why="Port ties a change of an entity to its run only while the run is IN_PROGRESS.",
-        fix="Report the end after the last change.",
+        expected="no changes after the report that ends the run",
+        why="Port links changes of entities to a run only while the run is IN_PROGRESS.",
+        fix="Report the result after the last change.",
     ),
     HandlerCheck(
         slug="failure-reported",
         group=_P,
         severity=_FAILURE,
-        failure="does not report a failure",
-        request="well-signed requests with inputs that the work probably cannot handle",
-        expected="a report of FAILURE",
+        failure="does not report that its work failed",
+        request="correctly signed requests with inputs that the work probably cannot handle",
+        expected="a report of the failure",
         why=_IN_PROGRESS,
-        fix="Catch the errors of the work, and report FAILURE with a summary.",
+        fix='Catch every error in the work, and report `{"status": "FAILURE", "summary": "…"}`.',
         starts=4,
     ),
     HandlerCheck(
         slug="sync-status",
         group=_P,
         severity=_FAILURE,
-        failure="responds with 2xx to a synchronous run that fails",
-        request="well-signed requests with inputs that the work probably cannot handle",
-        expected="a status that is not 2xx",
-        why="Port ends a synchronous run with the response: 2xx means SUCCESS.",
-        fix="Respond with a 4xx or 5xx status if the work failed.",
+        failure="responds with 2xx when a synchronous run fails",
+        request="correctly signed requests with inputs that the work probably cannot handle",
+        expected="any status except 2xx",
+        why="The response ends a synchronous run, and a 2xx status means SUCCESS.",
+        fix="Respond with a 4xx or 5xx status if the work fails.",
         only="synchronous actions",
         starts=4,
     ),
@@ -499,10 +513,10 @@ CHECKS: tuple[HandlerCheck, ...] = (
         group=_P,
         severity=_FAILURE,
         failure="does not complete the node run with a result",
-        request="a valid request of a workflow node",
+        request="the valid request of a workflow node",
         expected="COMPLETED with a result",
-        why="The workflow does not go on before the node run is COMPLETED, and its result chooses the way.",
-        fix='Send {"status": "COMPLETED", "result": "SUCCESS"} with PATCH /v1/workflows/nodes/runs/ID.',
+        why="The workflow waits for the node run to be COMPLETED, and its result decides which node is next.",
+        fix='Send `{"status": "COMPLETED", "result": "SUCCESS"}` with PATCH /v1/workflows/nodes/runs/NODE_RUN_ID.',
         only="asynchronous workflow nodes",
     ),
 )
@@ -517,9 +531,9 @@ def slugs_of(*groups: CheckGroup) -> tuple[str, ...]:
 
 
 def selected(only: tuple[str, ...] = (), skip: tuple[str, ...] = ()) -> frozenset[str]:
-    """Return the slugs that `only` names, or all, without those that `skip` names. Both take slugs and groups.
+    """Return the slugs in `only`, or all slugs if it is empty, without the slugs in `skip`. Both take slugs and groups.
 
-    Raises UsageError for another name.
+    Raises UsageError for an unknown name.
     """
     chosen = _named(only) if only else frozenset(BY_SLUG)
     return chosen - _named(skip)
@@ -530,6 +544,6 @@ def _named(names: tuple[str, ...]) -> frozenset[str]:
     for name in names:
         slugs = {name} & BY_SLUG.keys() or {check.slug for check in CHECKS if check.group == name}
         if not slugs:
-            raise UsageError(f"There is no check or group {name!r}.", hint="`port-hook check --list` lists the checks.")
+            raise UsageError(f"Unknown check or group: {name!r}.", hint="`port-hook check --list` lists the checks.")
         found |= slugs
     return frozenset(found)

@@ -1,9 +1,9 @@
-"""The verb: sends a handler the requests of the checks, and says which of its reactions are wrong.
+"""The verb: sends the requests of the checks to a handler, and judges its reactions.
 
-The order is from harmless to harmful: valid requests, repeats, forged requests, then what may crash a handler. The
-first two requests are the guard of all others: a valid request, and the same request badly signed. If the handler
-reacts to both in the same way, its verification or its path is wrong. If it accepts no valid request, a refusal proves
-nothing, so the checks that expect a refusal cannot tell.
+The requests go from harmless to harmful: valid requests, repeats, forged requests, then requests that may crash a
+handler. The results rest on the first two requests: a badly signed request, and the same request with a valid
+signature. If the handler reacts to both in the same way, its verification or its path is wrong. If it accepts no valid
+request, a rejected request proves nothing, so the checks that expect one are not observed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _LIMITS = CheckLimits()
 
 
 class CheckPlan(NamedTuple):
-    """What is checked: the slugs that are wanted, and those that the user named, which are reported in any case."""
+    """The slugs of the checks to make. The checks in `named` are reported even if they cannot be made."""
 
     slugs: frozenset[str] = frozenset(BY_SLUG)
     named: frozenset[str] = frozenset()
@@ -43,13 +43,13 @@ class CheckPlan(NamedTuple):
 
     @classmethod
     def of(cls, only: Sequence[str] = (), skip: Sequence[str] = (), limits: CheckLimits = _LIMITS) -> Self:
-        """Return the plan for names of checks and groups: all if `only` is empty, without `skip`.
+        """Return the plan for names of checks and groups: `only`, or all checks if it is empty, without `skip`.
 
         Raises UsageError for an unknown name, and if no check is left.
         """
         slugs = selected(tuple(only), tuple(skip))
         if not slugs:
-            raise UsageError("`only` and `skip` leave no check.", hint="Leave one of them out.")
+            raise UsageError("`only` and `skip` exclude every check.", hint="Leave one of them out.")
         return cls(slugs, frozenset(only) & BY_SLUG.keys(), limits)
 
     def expected(self, subject: CheckSubject, *, starts_handler: bool) -> frozenset[str]:
@@ -57,7 +57,7 @@ class CheckPlan(NamedTuple):
         return self.slugs & applicable(subject, starts_handler=starts_handler)
 
     def valid_requests(self, subject: CheckSubject, *, starts_handler: bool) -> int:
-        """Return how many of the requests a correct handler accepts: each starts real work."""
+        """Return how many requests a correct handler accepts. Each starts real work."""
         slugs = self.expected(subject, starts_handler=starts_handler)
         return 1 + sum(BY_SLUG[slug].starts for slug in slugs)
 
@@ -70,9 +70,9 @@ async def check(
     *,
     original: str | None = None,
 ) -> CheckReport:
-    """Check a handler and return what was found. It takes `plan.limits.within_s` seconds and a few more at most.
+    """Check a handler and return the findings, after `plan.limits.within_s` seconds and a few more at most.
 
-    `original` is the id of the capture that the subject was made of. Never raises because of what a handler does.
+    `original` is the id of the capture that the subject was made from. Nothing that a handler does raises an error.
     """
     began = asyncio.get_running_loop().time()
     slugs = plan.expected(subject, starts_handler=means.backend is not None)
@@ -81,7 +81,7 @@ async def check(
     )
     try:
         await _examine(exam)
-        exam.leave("it was not reached")
+        exam.leave("the check was not reached")
     except LeftHandler as reason:
         await _settle_death(exam)
         exam.leave(str(reason))
@@ -111,7 +111,7 @@ async def _examine(exam: HandlerExam) -> None:
     if exam.baseline is not None:
         await check_broken_requests(exam)
     await check_survival(exam)
-    exam.hold_output()  # before what the handler says without its secret
+    exam.hold_output()  # before the handler starts without its secret
     if exam.baseline is not None:
         await check_unset_secret(exam)
     else:
@@ -119,10 +119,12 @@ async def _examine(exam: HandlerExam) -> None:
 
 
 async def _settle_death(exam: HandlerExam) -> None:
-    """Name what ended the handler, if it ended before the check that is about that."""
+    """Report a crash of the handler, if the check about crashes was not reached."""
     deaths = exam.prober.deaths
     if deaths:
-        await exam.fails("survives", deaths[0].seen, deaths)
+        await exam.fails(
+            "survives", deaths[0].seen, deaths, failure="crashes", fix="Find the error in the handler's log."
+        )
 
 
 def _not_applicable(plan: CheckPlan, made: frozenset[str]) -> tuple[CheckFinding, ...]:

@@ -1,4 +1,4 @@
-"""What is known about a handler while it is checked, and the findings so far."""
+"""The state of a check: what is known about the handler, and the findings so far."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from port_hook_cli.check.probing import Prober
 from port_hook_cli.check.reactions import Probe, Reaction
 from port_hook_cli.check.subject import CheckSubject
 
-NEVER_ACCEPTED = "no valid request was accepted, so a refusal proves nothing"
-NO_SANDBOX = "no sandbox is used, so what the handler reports cannot be seen"
+NEVER_ACCEPTED = "no valid request was accepted, so a rejected request proves nothing"
+NO_SANDBOX = "no sandbox shows what the handler reports"
 LIMITED = "the handler responded with 429"
 _MOST_HANGS = 2
 
@@ -24,10 +24,10 @@ class HandlerExam:
 
     `baseline` is the valid request that the handler accepted first, and `mark` is the sandbox's last call before it.
     `work_status` is the status of a valid request that the handler verified, although its work failed. `effects` counts
-    what the handler did in the sandbox for the baseline, `duration_s` is how long that took, and `has_called` says that
-    both are known. With `is_alone`, the effects include what the handler did without naming a run, because no other
-    request was sent meanwhile. With `is_strict`, the handler refuses fields that it does not know. With
-    `hides_refusals`, it refuses with a 2xx status. `output` is what its process has written.
+    the handler's calls to the sandbox for the baseline, `duration_s` is how long they took, and `has_called` says that
+    both are known. With `is_alone`, the effects include calls without a run id, because no other request was sent
+    meanwhile. With `is_strict`, the handler rejects unknown fields. With `hides_refusals`, it rejects requests with a
+    2xx status. `output` is what its process has written.
     """
 
     prober: Prober
@@ -60,17 +60,17 @@ class HandlerExam:
 
     @property
     def hangs_too_often(self) -> bool:
-        """Whether the handler did not respond to two requests, so that waiting for a third is a waste."""
+        """Whether the handler did not respond to two requests, so waiting for a third response would waste time."""
         return len(self.prober.hung) >= _MOST_HANGS
 
     @property
     def settling_s(self) -> float:
-        """How long to wait for what a handler does late, in seconds."""
+        """How long to wait for late calls of the handler, in seconds."""
         return max(0.0, min(2.0, max(0.15, 1.5 * self.duration_s), self.prober.left_s))
 
     @property
     def knows_wrong_status(self) -> bool:
-        """Whether it is already known that the handler refuses requests with a status that is not 4xx."""
+        """Whether a finding already says that the handler rejects requests without a 4xx status."""
         finding = self.findings.get("refusal-status")
         return finding is not None and finding.is_wrong
 
@@ -85,7 +85,7 @@ class HandlerExam:
         return probe.is_accepted and not self._only_says_so(probe)
 
     def _only_says_so(self, probe: Probe) -> bool:
-        """Return whether the body of a 2xx response says that the request was refused, unlike that of a valid one."""
+        """Return whether a 2xx response says in its body that it rejects, unlike the response to the valid request."""
         assert self.baseline is not None
         return probe.seems_refused and not self.baseline.seems_refused
 
@@ -94,7 +94,7 @@ class HandlerExam:
         self._settle(passed(BY_SLUG[slug], seen))
 
     def cannot_tell(self, reason: str, *slugs: str) -> None:
-        """Settle checks that cannot tell."""
+        """Settle checks as not observed."""
         for slug in slugs:
             self._settle(not_observed(BY_SLUG[slug], reason))
 
@@ -127,13 +127,13 @@ class HandlerExam:
             await self.fails(slug, probe.seen, [probe])
 
     def hold_output(self) -> None:
-        """Hold what the process of the handler has written, unless an earlier call did."""
+        """Save the output of the handler's process, unless an earlier call saved it."""
         backend = self.prober.means.backend
         if backend is not None and self.output is None:
             self.output = backend.output()
 
     def leave(self, reason: str) -> None:
-        """Settle every other check: it cannot tell, because the examination ends here."""
+        """Settle all remaining checks as not observed, because the check ends here."""
         self.cannot_tell(reason, *(check.slug for check in CHECKS if self.wants(check.slug)))
 
     def report(self) -> tuple[CheckFinding, ...]:
@@ -141,7 +141,7 @@ class HandlerExam:
         return tuple(self.findings[check.slug] for check in CHECKS if check.slug in self.findings)
 
     async def _original(self) -> str | None:
-        """Return what saved probes are replays of: the source, or else the baseline, which is saved for that."""
+        """Return the capture that saved probes are replays of: the source, or the baseline, which is saved if needed."""
         if self.original is None and self._saved_original is None and self.baseline is not None:
             saved = await self.prober.save([self.baseline], None)
             self._saved_original = saved[0] if saved else None
@@ -170,11 +170,11 @@ def applicable(subject: CheckSubject, *, starts_handler: bool) -> frozenset[str]
 
 
 def why_not_applicable(check: HandlerCheck) -> str:
-    """Return why a check that was asked for by name cannot be made."""
-    return f"it is for {check.only}" if check.only else "the response ends a synchronous run, and a report does not"
+    """Return why a check that the user named cannot be made."""
+    return f"it applies only to {check.only}" if check.only else "the response, not a report, ends a synchronous run"
 
 
 def first_seen(probes: Sequence[Probe]) -> str:
-    """Return what the first of several probes got, and how many others there are."""
+    """Return the outcome of the first probe, and the number of the other probes."""
     more = len(probes) - 1
-    return probes[0].seen + (f", and {more} more" if more > 0 else "")
+    return probes[0].seen + (f" (and {more} more)" if more > 0 else "")

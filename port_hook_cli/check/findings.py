@@ -1,4 +1,4 @@
-"""What a check of a handler found, its counts, and the records of both."""
+"""The findings of a check, their counts, and the records of both."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HANDLER_CHECK = "port-hook/handler-check/1"
 
 
 class CheckStatus(StrEnum):
-    """The result of one check. NOT_OBSERVED means that the check cannot tell, and `seen` says why."""
+    """The result of one check. NOT_OBSERVED means that the check has no result, and `seen` is the reason."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -32,8 +32,8 @@ _STATUSES = {
 class CheckFinding(NamedTuple):
     """The result of one check.
 
-    `failure` is what the handler does wrong, after "the handler", and "" if nothing is wrong. `seen` is what happened,
-    as a clause, and `fix` is what to change. `captures` are the ids of the saved requests that prove it.
+    `failure` continues "The handler …", and is "" if nothing is wrong. `seen` is what happened, as a clause, and `fix`
+    is what to change. `captures` are the ids of the saved requests that prove the finding.
     """
 
     check: HandlerCheck
@@ -76,21 +76,21 @@ def passed(check: HandlerCheck, seen: str) -> CheckFinding:
 
 
 def not_observed(check: HandlerCheck, reason: str) -> CheckFinding:
-    """Return a check that cannot tell, and why."""
+    """Return a check without a result, and the reason."""
     return CheckFinding(check, CheckStatus.NOT_OBSERVED, reason)
 
 
 def found(
     check: HandlerCheck, seen: str, *, severity: CheckSeverity | None = None, failure: str = "", fix: str = ""
 ) -> CheckFinding:
-    """Return a check that the handler did not pass, with the check's own severity and texts unless others are given."""
+    """Return a check that the handler did not pass. Arguments replace the check's own severity and texts."""
     status = _STATUSES[severity or check.severity]
     gap = f" {check.gap}" if check.gap and not fix else ""
     return CheckFinding(check, status, f"{seen}.{gap}" if gap else seen, failure or check.failure, fix or check.fix)
 
 
 class CheckReport(NamedTuple):
-    """What `check` found, in the order of the table, and how long it took. `sent` is the number of requests."""
+    """The findings in the order of the table, and the duration. `sent` is the number of requests."""
 
     findings: tuple[CheckFinding, ...]
     duration_s: float

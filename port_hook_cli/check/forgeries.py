@@ -1,4 +1,4 @@
-"""Requests that a handler must refuse, or may: signed in another way than Port signs, changed, old, or malformed."""
+"""Requests that a handler should reject: wrongly signed, changed, old, or malformed."""
 
 from __future__ import annotations
 
@@ -43,33 +43,33 @@ class Signing(NamedTuple):
 
 
 class Forgery(NamedTuple):
-    """One request, and what it is, as a noun phrase."""
+    """One request, and its description, as a noun phrase."""
 
     label: str
     request: Invocation
 
 
 def with_signature(draft: Invocation, signature: str | None, stamp: str | None) -> Invocation:
-    """Return the request with these two header fields. None leaves a field out."""
+    """Return the request with these two headers. None leaves a header out."""
     fields = [(SIGNATURE_HEADER, signature), (TIMESTAMP_HEADER, stamp)]
     present = tuple((name, value) for name, value in fields if value is not None)
     return replace(draft, headers=Headers((*draft.headers, *present)))
 
 
 def valid(draft: Invocation, signing: Signing, *, shift_s: float = 0.0) -> Invocation:
-    """Return the request signed as Port signs it, `shift_s` seconds later."""
+    """Return the request signed as Port signs, with a timestamp `shift_s` seconds later."""
     stamp = signing.stamp(shift_s)
     return with_signature(draft, signing.value(draft.body, stamp), stamp)
 
 
 def badly_signed(draft: Invocation, signing: Signing) -> Invocation:
-    """Return the request with the signature of another secret."""
+    """Return the request with a signature made with another secret."""
     stamp = signing.stamp()
     return with_signature(draft, signing.value(draft.body, stamp, f"not {signing.secret}"), stamp)
 
 
 def by_agent(draft: Invocation, signing: Signing) -> Invocation:
-    """Return the request as Port's execution agent sends it: the body with spaces, signed without them."""
+    """Return the request as Port's execution agent sends it: the body has spaces, and the signature is of the body without spaces."""
     document, stamp = json.loads(draft.body), signing.stamp()
     signature = signing.value(json.dumps(document, separators=(",", ":")).encode(), stamp)
     return with_signature(replace(draft, body=json.dumps(document).encode()), signature, stamp)
@@ -83,7 +83,7 @@ def in_other_unit(draft: Invocation, signing: Signing, *, shift_s: float = 0.0) 
 
 def _no_signature(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
     yield Forgery("a request without a signature", with_signature(draft, None, signing.stamp()))
-    yield Forgery("a request without a signature and a timestamp", with_signature(draft, None, None))
+    yield Forgery("a request without a signature or a timestamp", with_signature(draft, None, None))
 
 
 def _no_timestamp(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
@@ -114,35 +114,33 @@ def _body_changed(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
     if changed is not None:
         stamp = signing.stamp()
         request = replace(draft, body=changed)
-        yield Forgery(
-            "a request whose body was changed", with_signature(request, signing.value(draft.body, stamp), stamp)
-        )
+        yield Forgery("a request with a changed body", with_signature(request, signing.value(draft.body, stamp), stamp))
 
 
 def _timestamp_changed(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
     signature = signing.value(draft.body, signing.stamp(-1.0))
-    yield Forgery("a request whose timestamp was changed", with_signature(draft, signature, signing.stamp()))
+    yield Forgery("a request with a changed timestamp", with_signature(draft, signature, signing.stamp()))
 
 
 def _body_only(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
     import hmac
 
     signature = _encoded(hmac.digest(signing.secret.encode("utf-8", "surrogatepass"), draft.body, "sha256"))
-    yield Forgery("a request signed without its timestamp", with_signature(draft, signature, signing.stamp()))
+    yield Forgery(
+        "a request whose signature does not cover the timestamp", with_signature(draft, signature, signing.stamp())
+    )
 
 
 def _prefix(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
     stamp = signing.stamp()
     version, _, mac = signing.value(draft.body, stamp).partition(",")
-    # Another letter, so that no character after the first eight is right by chance.
+    # Another letter, so that no character after the first eight is correct by chance.
     rest = "".join("A" if letter != "A" else "B" for letter in mac[_RIGHT:-1])
     yield Forgery(
-        "a signature whose first 8 characters are right",
+        "a signature of which only the first 8 characters are correct",
         with_signature(draft, f"{version},{mac[:_RIGHT]}{rest}=", stamp),
     )
-    yield Forgery(
-        "a signature that was cut after 8 characters", with_signature(draft, f"{version},{mac[:_RIGHT]}", stamp)
-    )
+    yield Forgery("a signature cut after 8 characters", with_signature(draft, f"{version},{mac[:_RIGHT]}", stamp))
 
 
 def _empty_value(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
@@ -153,7 +151,7 @@ def _old(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
     yield Forgery("a request signed 10 minutes ago", valid(draft, signing, shift_s=-_MINUTES_S))
     unit = "milliseconds" if signing.other_unit is TimestampUnit.MILLISECONDS else "seconds"
     yield Forgery(
-        f"a request signed 10 minutes ago, with a timestamp in {unit},",
+        f"a request signed 10 minutes ago with a timestamp in {unit}",
         in_other_unit(draft, signing, shift_s=-_MINUTES_S),
     )
 
@@ -176,7 +174,7 @@ FORGERIES: Mapping[str, Callable[[Invocation, Signing], Iterator[Forgery]]] = {
     "no-timestamp": _no_timestamp,
     "no-signature": _no_signature,
 }
-"""The requests of each check, in the order in which they are sent: what may crash a handler comes last."""
+"""The requests of each check, in the order in which they are sent: the requests that may crash a handler come last."""
 
 _MALFORMED = (("x", "x"), ("v1", "v1"), ("5,000 characters", "a" * 5_000), ("é", "é".encode().decode("latin-1")))
 
@@ -188,8 +186,8 @@ def malformed(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
         label = f"the signature `{name}`" if " " not in name else f"a signature of {name}"
         yield Forgery(label, with_signature(draft, signature, stamp))
     for label, body in (
-        ("a body that is not UTF-8, badly signed,", b'{"text":"\xff\xfe"}'),
-        ("a body with 3,000 levels, badly signed,", b"[" * 3_000 + b"]" * 3_000),
+        ("a badly signed body that is not UTF-8", b'{"text":"\xff\xfe"}'),
+        ("a badly signed body with 3,000 levels", b"[" * 3_000 + b"]" * 3_000),
     ):
         yield Forgery(label, badly_signed(replace(draft, body=body), signing))
 

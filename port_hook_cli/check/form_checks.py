@@ -1,4 +1,4 @@
-"""The checks of the form: every request that Port can send is read, and broken ones get a response."""
+"""The form checks: the handler accepts every form of a valid request, and responds to broken requests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _IN_CAPITALS = {SIGNATURE_HEADER: SIGNATURE_HEADER.upper(), TIMESTAMP_HEADER: TI
 
 
 async def check_forms(exam: HandlerExam) -> None:
-    """Send valid requests in the forms in which they can arrive."""
+    """Send valid requests in every form in which they can arrive."""
     assert exam.baseline is not None
     exam.passes("method", f"{exam.subject.request.method} got {exam.baseline.outcome}")
     await _check_headers(exam)
@@ -44,7 +44,7 @@ async def _check_headers(exam: HandlerExam) -> None:
         run_id, draft = prober.draft("charset")
         fields = (*draft.headers.without("content-type"), ("content-type", _JSON))
         request = valid(replace(draft, headers=Headers(fields)), prober.signing)
-        probe = await prober.send("charset", f"the content-type `{_JSON}`", request, run_id)
+        probe = await prober.send("charset", f"a request with the content-type `{_JSON}`", request, run_id)
         await exam.judge_acceptance("charset", probe)
 
 
@@ -53,7 +53,8 @@ async def _check_size(exam: HandlerExam) -> None:
         return
     subject, prober = exam.subject, exam.prober
     if exam.is_strict or subject.large(_KB) == subject.request.body:
-        exam.cannot_tell("the payload cannot be made larger: the handler refuses other fields", "size")
+        reason = "the handler rejects unknown fields" if exam.is_strict else "it is not a JSON object"
+        exam.cannot_tell(f"the payload cannot be made larger, because {reason}", "size")
         return
     small = await prober.accept("size", "a body of 90 kB", body=subject.large(_KB))
     if not small.is_accepted:
@@ -82,26 +83,26 @@ async def _check_together(exam: HandlerExam) -> None:
     if not exam.wants("at-once"):
         return
     bad = await _unanswered(exam)
-    if bad:  # a system under load drops connections too, so it must happen twice
+    if bad:  # even a good handler drops connections under load, so this must happen twice
         bad = await _unanswered(exam)
-    after = await exam.prober.accept("at-once", "a valid request after 20 that arrived together")
+    after = await exam.prober.accept("at-once", "a valid request after 20 concurrent requests")
     bad += [after] * (not after.is_accepted)
     if any(probe.reaction is Reaction.LIMITED for probe in bad):
         exam.cannot_tell(LIMITED, "at-once")
     elif bad:
         await exam.fails("at-once", first_seen(bad), bad)
     else:
-        exam.passes("at-once", f"{_TOGETHER} requests were accepted")
+        exam.passes("at-once", f"{_TOGETHER} concurrent requests were accepted")
 
 
 async def _unanswered(exam: HandlerExam) -> list[Probe]:
-    """Send 20 requests together, and return those that were not accepted."""
-    sent = await exam.prober.together("at-once", "one of 20 requests that arrived together", _TOGETHER)
+    """Send 20 concurrent requests, and return the probes that were not accepted."""
+    sent = await exam.prober.together("at-once", "one of 20 concurrent requests", _TOGETHER)
     return [probe for probe in sent if not probe.is_accepted]
 
 
 async def check_broken_requests(exam: HandlerExam) -> None:
-    """Send well-signed requests that Port never sends, and a request that ends in the middle. They may do harm."""
+    """Send correctly signed but broken requests, and half a request. They may crash the handler."""
     for slug, bodies in _broken_bodies(exam).items():
         if exam.wants(slug):
             await _check_bodies(exam, slug, bodies)
@@ -112,15 +113,15 @@ def _broken_bodies(exam: HandlerExam) -> Mapping[str, Mapping[str, bytes]]:
     subject = exam.subject
     unknown = subject.of_unknown_action()
     return {
-        "not-json": {"a body that is not JSON": b"not JSON", "a body that is cut off": subject.request.body[:-1]},
+        "not-json": {"a body that is not JSON": b"not JSON", "a body that ends too early": subject.request.body[:-1]},
         "not-object": {"the body `[]`": b"[]", "the body `null`": b"null", 'the body `"text"`': b'"text"'},
         "fields": {"the body `{}`": b"{}", **dict(_with_nulls(subject.document))},
-        "unknown-action": {} if unknown is None else {"the payload of an unknown action": unknown},
+        "unknown-action": {} if unknown is None else {"a payload with an unknown action": unknown},
     }
 
 
 def _with_nulls(document: Any) -> Iterator[tuple[str, bytes]]:
-    """Yield the payload with null in place of its objects, and in place of the objects in them."""
+    """Yield the payload with null instead of its objects, and with null instead of the objects in them."""
     if not isinstance(document, dict):
         return
     outer = {key: None if isinstance(value, dict) else value for key, value in document.items()}
@@ -130,7 +131,7 @@ def _with_nulls(document: Any) -> Iterator[tuple[str, bytes]]:
         else value
         for key, value in document.items()
     }
-    for label, changed in (("null in place of each object", outer), ("null in place of each inner object", inner)):
+    for label, changed in (("null instead of each object", outer), ("null instead of each inner object", inner)):
         if changed != document:
             yield f"the payload with {label}", write_json(changed).encode("utf-8", "surrogatepass")
 
@@ -161,7 +162,7 @@ async def _check_disconnect(exam: HandlerExam) -> None:
     prober = exam.prober
     run_id, draft = prober.draft("cut-off")
     request: Invocation = valid(draft, prober.signing)
-    cut = await prober.send("cut-off", "half of a request", request, run_id, how=prober.partly)
+    cut = await prober.send("cut-off", "half a request", request, run_id, how=prober.partly)
     after = await prober.accept("cut-off", "a valid request after a disconnect")
     if after.is_accepted and not cut.died:
         exam.passes("cut-off", after.seen)

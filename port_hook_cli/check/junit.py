@@ -16,8 +16,8 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def junit_report(report: CheckReport, url: str, *, strict: bool = False) -> bytes:
     """Return the report: a suite for each group, a test for each check.
 
-    A check that is not observed is skipped. A warning is a failure if `strict` is set, and otherwise a text beside a
-    test that passed, like information.
+    Checks without a result are skipped tests. Warnings are failures with `strict`. Otherwise, warnings and information
+    are the output of passed tests.
     """
     root = ET.Element("testsuites", {"name": _text(f"port-hook check {url}"), "time": f"{report.duration_s:.3f}"})
     _count(root, report.findings, strict=strict)
@@ -62,5 +62,5 @@ def _details(finding: CheckFinding) -> str:
 
 
 def _text(text: str) -> str:
-    """Return a text without the characters that XML cannot contain."""
+    """Return a text with a replacement for each character that XML cannot contain."""
     return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,4 +1,4 @@
-"""How a handler reacted to a request: the class of its response, and the words for it."""
+"""How a handler reacted to a request: the class of its response, and a description."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _BY_FAULT = {"timeout": Reaction.HUNG, "unreachable": Reaction.UNREACHABLE}
 class Probe(NamedTuple):
     """A request of a check, its outcome, and the run that it was sent for.
 
-    `label` is what it is, as a noun phrase. `died` says that the process of the handler ended meanwhile.
+    `label` describes the request, as a noun phrase. `died` means that the handler's process ended meanwhile.
     """
 
     slug: str
@@ -68,21 +68,21 @@ class Probe(NamedTuple):
 
     @property
     def seems_refused(self) -> bool:
-        """Whether the body of a response says that the request was refused, whatever its status."""
+        """Whether the response's body says that the request was rejected, whatever the status."""
         return bool(_REFUSING.search(self.delivery.body[:_MAX_READ]))
 
     @property
     def outcome(self) -> str:
-        """What the request got, after "got": a status, or what happened instead."""
+        """The status or why there was none. It continues "a request got …"."""
         if self.delivery.status is not None:
             return format_status(self.delivery.status)
         if self.died:
-            return "no response: the process ended"
+            return "no response because the process ended"
         if self.reaction is Reaction.HUNG:
             return f"no response in {self.delivery.latency_ms / 1000:.1f} s"
-        return f"no response: {printable(self.delivery.error or 'the connection was closed')}"
+        return f"no response ({printable(self.delivery.error or 'the connection was closed')})"
 
     @property
     def seen(self) -> str:
-        """What was sent and what it got, as a clause."""
-        return f"{self.label} got {self.outcome}".replace(", got", " got")
+        """The request and its outcome, as a clause."""
+        return f"{self.label} got {self.outcome}"

@@ -1,4 +1,4 @@
-"""The checks of runs: the work is done once for each run, and Port learns how each run ended."""
+"""The checks of runs: the handler does the work of each run once, and reports the result to Port."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from port_hook_cli.runs.seen_calls import SeenCall
 
 _NO_RUN = "the payload belongs to no run"
-_NO_CALL = "the handler did not call the sandbox: does it use PORT_API_URL?"
+_NO_CALL = "the handler did not call the sandbox (does it use PORT_API_URL?)"
 _NO_EFFECT = "the handler changed nothing in the sandbox"
-_NO_END = "the handler does not report the end of a valid run"
+_NO_END = "the handler did not report the result of a valid run"
 _MOMENT_S, _FIRST_CALL_S, _END_S = 0.5, 2.0, 10.0
 _QUIET_S = 0.15
 _RUNS = 10
@@ -39,7 +39,7 @@ _ABOUT_RUNS = slugs_of(CheckGroup.REPEATS, CheckGroup.REPORTS)
 
 
 async def watch_first_run(exam: HandlerExam) -> None:
-    """Wait a moment for the end of the first run, before other requests are sent: then all calls belong to it."""
+    """Wait briefly for the end of the first run. No other request was sent yet, so all calls belong to this run."""
     if exam.prober.means.watch is None or exam.subject.run_id is None or not exam.wants(*_ABOUT_RUNS):
         return
     calls = await _calls_of_baseline(exam, _MOMENT_S, _MOMENT_S)
@@ -49,7 +49,7 @@ async def watch_first_run(exam: HandlerExam) -> None:
 
 
 async def check_reports(exam: HandlerExam) -> None:
-    """Wait for the report of the first run, and judge it. Without a sandbox, nothing can be judged."""
+    """Wait for the report of the first run, and judge it. Without a sandbox, these checks are not observed."""
     if not exam.wants(*_ABOUT_RUNS):
         return
     if exam.prober.means.watch is None or exam.subject.run_id is None:
@@ -60,11 +60,11 @@ async def check_reports(exam: HandlerExam) -> None:
         await observe_first_run(exam)
         if not exam.has_called:
             is_lost = exam.prober.means.watch.problem is not None
-            exam.cannot_tell("the sandbox no longer answers" if is_lost else _NO_CALL, *_ABOUT_RUNS)
+            exam.cannot_tell("the sandbox stopped responding" if is_lost else _NO_CALL, *_ABOUT_RUNS)
 
 
 async def observe_first_run(exam: HandlerExam) -> None:
-    """Learn what the handler did for the first valid request, unless that is known or cannot be seen."""
+    """Record what the handler did for the first valid request, unless that is known or no sandbox shows it."""
     if exam.has_called or exam.baseline is None or exam.prober.means.watch is None or exam.subject.run_id is None:
         return
     if calls := await _calls_of_baseline(exam, _FIRST_CALL_S, _END_S):
@@ -72,7 +72,7 @@ async def observe_first_run(exam: HandlerExam) -> None:
 
 
 async def _calls_of_baseline(exam: HandlerExam, first_s: float, end_s: float) -> Sequence[SeenCall]:
-    """Return the calls since the first valid request, when its run has ended and what comes after had time to come.
+    """Return the calls since the first valid request, after its run has ended and late calls had time to arrive.
 
     `first_s` and `end_s` are how long to wait for the first call and for the end, in seconds since the request.
     """
@@ -97,7 +97,7 @@ async def _calls_of_baseline(exam: HandlerExam, first_s: float, end_s: float) ->
 
 
 async def _until_quiet(exam: HandlerExam, mark: int, quiet_s: float) -> Sequence[SeenCall]:
-    """Return the calls after `mark` when the handler has made none for `quiet_s` seconds."""
+    """Wait until the handler has made no call for `quiet_s` seconds, and return the calls after `mark`."""
     watch = exam.prober.means.watch
     assert watch is not None
     calls = await watch.calls(mark)
@@ -140,22 +140,22 @@ async def _judge_end(exam: HandlerExam, baseline: Probe, calls: Sequence[SeenCal
     if not taken:
         seen = "the run stayed IN_PROGRESS"
         if refused := next((call for call in reversed(calls) if call.status >= _HTTP_ERROR), None):
-            seen += f", and {refused.method} {refused.path} got {refused.status} from the sandbox"
+            seen += f", and the sandbox responded to {refused.method} {refused.path} with {refused.status}"
         await exam.fails("terminal", seen, [baseline])
         exam.cannot_tell(_NO_END, "once", "after-work")
         return
-    exam.passes("terminal", f"{taken[0].ends} after {format_duration(exam.duration_s)}")
+    exam.passes("terminal", f"{taken[0].ends} was reported after {format_duration(exam.duration_s)}")
     if len(ends) > 1:
-        await exam.fails("once", f"one request was followed by {len(ends)} reports of its end", [baseline])
+        await exam.fails("once", f"one request led to {len(ends)} reports that end its run", [baseline])
     else:
-        exam.passes("once", "one report")
+        exam.passes("once", "the result was reported once")
     late = [call for call in effects(calls, run_id) if call.number > taken[0].number and not _is_log(call)]
     late = [call for call in late if call not in ends]
     if late:
         seen = f"{late[0].method} {late[0].path} came after the report of {taken[0].ends}"
         await exam.fails("after-work", seen, [baseline])
     else:
-        exam.passes("after-work", "nothing was changed after the report")
+        exam.passes("after-work", "nothing changed after the report")
 
 
 async def _judge_node(exam: HandlerExam, baseline: Probe, calls: Sequence[SeenCall], taken: Sequence[SeenCall]) -> None:
@@ -163,12 +163,14 @@ async def _judge_node(exam: HandlerExam, baseline: Probe, calls: Sequence[SeenCa
         exam.passes("node-result", f"COMPLETED with {result}")
         return
     own = effects(calls, baseline.run_id or "")
-    seen = f"the last of {len(own)} calls was {own[-1].method} {own[-1].path}" if own else "nothing was reported"
+    seen = (
+        f"the last of {len(own)} calls was {own[-1].method} {own[-1].path}" if own else "the handler reported nothing"
+    )
     await exam.fails("node-result", f"{seen}, and the node run is not COMPLETED", [baseline])
 
 
 def _is_log(call: SeenCall) -> bool:
-    """Return whether a call adds a log, which Port accepts after the end of a run."""
+    """Return whether a call adds a log, which Port accepts even after the run ends."""
     return call.path.endswith("/logs")
 
 
@@ -181,7 +183,7 @@ def _counted(exam: HandlerExam, calls: Sequence[SeenCall], run_id: str) -> Count
 
 
 async def check_repeats(exam: HandlerExam) -> None:
-    """Deliver runs twice and many together, and compare what was done with what was done for one."""
+    """Deliver runs twice and many runs together, and compare the calls with the calls for one delivery."""
     await _check_order(exam)
     watch = exam.prober.means.watch
     if watch is None or not exam.effects:
@@ -205,12 +207,12 @@ async def _same_delivery(prober: Prober, slug: str) -> Sequence[Probe]:
 
 async def _same_run(prober: Prober, slug: str) -> Sequence[Probe]:
     first = await prober.accept(slug, "a request")
-    # Signed at another second, so that the signature differs.
+    # Another timestamp, so that the signature differs.
     return first, await prober.accept(slug, "the same run, newly signed", run_id=first.run_id, shift_s=-1.0)
 
 
 async def _same_run_together(prober: Prober, slug: str) -> Sequence[Probe]:
-    return await prober.together(slug, "one of two equal requests", 2, run_id=prober.new_run_id())
+    return await prober.together(slug, "one of two identical requests", _PAIR, run_id=prober.new_run_id())
 
 
 _PAIRS: Mapping[str, Callable[[Prober, str], Awaitable[Sequence[Probe]]]] = {
@@ -225,23 +227,23 @@ async def _judge_pair(exam: HandlerExam, slug: str, probes: Sequence[Probe], don
         exam.cannot_tell(probes[0].seen, slug)
     elif more := done - exam.effects:
         what, count = more.most_common(1)[0]
-        seen = f"two deliveries of one run made {count + exam.effects[what]} calls of {what.strip()}"
+        seen = f"two deliveries of one run led to {count + exam.effects[what]} calls of {what.strip()}"
         severity = CheckSeverity.FAILURE if exam.subject.via_agent else None
         await exam.fails(slug, seen, probes, severity=severity)
     elif not done:
-        exam.cannot_tell("nothing was done for the run", slug)
+        exam.cannot_tell("the handler did nothing for the run", slug)
     else:
-        exam.passes(slug, "one effect")
+        exam.passes(slug, "the work was done once")
 
 
 async def _check_many(exam: HandlerExam, watch: SandboxWatch) -> None:
     if not exam.wants("ten-runs"):
         return
     mark = await watch.mark()
-    sent = await exam.prober.together("ten-runs", "one of ten runs that arrived together", _RUNS)
+    sent = await exam.prober.together("ten-runs", "one of ten concurrent runs", _RUNS)
     probes = [probe for probe in sent if probe.is_accepted]
     if len(probes) < _PAIR:
-        exam.cannot_tell("fewer than two of ten runs were accepted", "ten-runs")
+        exam.cannot_tell("the handler accepted fewer than two of ten concurrent runs", "ten-runs")
         return
     await _judge_each(exam, watch, "ten-runs", probes, mark)
 
@@ -252,9 +254,9 @@ async def _judge_each(exam: HandlerExam, watch: SandboxWatch, slug: str, probes:
     calls = await watch.wait_for(lambda seen: _all_done(exam, seen, runs), mark, _patience_s(exam))
     wrong = [probe for probe in probes if not _is_done(exam, probe.run_id or "", calls)]
     if wrong:
-        await exam.fails(slug, f"{len(wrong)} of {len(probes)} runs were not reported", wrong)
+        await exam.fails(slug, f"the results of {len(wrong)} of {len(probes)} runs were not reported", wrong)
     else:
-        exam.passes(slug, f"each of {len(probes)} runs was reported")
+        exam.passes(slug, f"the results of all {len(probes)} runs were reported")
 
 
 async def _check_order(exam: HandlerExam) -> None:
@@ -262,7 +264,7 @@ async def _check_order(exam: HandlerExam) -> None:
         return
     watch, prober = exam.prober.means.watch, exam.prober
     mark = 0 if watch is None else await watch.mark()
-    label = "a run whose timestamp is older than that of the run before"
+    label = "a run with an earlier timestamp than the run before"
     probes = [await prober.accept("order", label, shift_s=shift_s) for shift_s in _ORDER_S]
     refused = [probe for probe in probes if not probe.is_accepted]
     if any(probe.reaction is Reaction.LIMITED for probe in refused):
@@ -270,7 +272,7 @@ async def _check_order(exam: HandlerExam) -> None:
     elif refused:
         await exam.fails("order", first_seen(refused), refused)
     elif watch is None or not exam.effects:
-        exam.passes("order", "each run was accepted")
+        exam.passes("order", "all runs were accepted")
     else:
         await _judge_each(exam, watch, "order", probes, mark)
 
@@ -280,7 +282,7 @@ def _all_done(exam: HandlerExam, calls: Sequence[SeenCall], runs: Iterable[str])
 
 
 def _is_done(exam: HandlerExam, run_id: str, calls: Sequence[SeenCall]) -> bool:
-    """Return whether a run has ended, or what is done for one run was done if the handler ends no runs."""
+    """Return whether a run has ended or, if the handler ends no runs, whether it made the calls of one run."""
     if exam.has_ended:
         return bool(endings(calls, run_id))
     return not exam.effects - _counted(exam, calls, run_id)
@@ -292,7 +294,7 @@ def _patience_s(exam: HandlerExam) -> float:
 
 
 async def check_failures(exam: HandlerExam) -> None:
-    """Send inputs that the work probably cannot handle, and see what becomes of the runs."""
+    """Send inputs that the work probably cannot handle, and judge how the handler ends these runs."""
     if not exam.wants("failure-reported", "sync-status"):
         return
     watch = exam.prober.means.watch
@@ -312,7 +314,7 @@ async def check_failures(exam: HandlerExam) -> None:
 
 
 def _bad_bodies(exam: HandlerExam) -> Iterator[tuple[str, bytes]]:
-    """Yield bodies with bad inputs, and what is bad about them. Each still names its run."""
+    """Yield bodies with bad inputs, and what is bad about each. Each still contains its run id."""
     subject = exam.subject
     for name, inputs in bad_inputs(subject.inputs) if isinstance(subject.document, dict) else ():
         body = subject.edited(inputs)
@@ -323,7 +325,7 @@ def _bad_bodies(exam: HandlerExam) -> Iterator[tuple[str, bytes]]:
 async def _judge_failures(exam: HandlerExam, probes: Sequence[Probe], calls: Sequence[SeenCall]) -> None:
     ends = {probe: endings(calls, probe.run_id or "") for probe in probes}
     silent = [probe for probe in probes if probe.is_accepted and not ends[probe]]
-    # Inputs of the right types are a request that Port can send.
+    # Port can send the first variation: its inputs have the right types.
     broken = [probe for probe in probes[:1] if probe.reaction is Reaction.FAILED and not ends[probe]]
     reported = [probe for probe in probes if any({call.ends, call.result} & _FAILED for call in ends[probe])]
     if bad := silent or broken:

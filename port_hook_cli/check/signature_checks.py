@@ -1,4 +1,4 @@
-"""The checks of the signature: what Port signed is accepted, everything else is refused, and nothing crashes."""
+"""The signature checks: the handler accepts what Port signs, rejects everything else, and does not crash."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import Invocation
 
 _SECRETS = ("PORT_CLIENT_SECRET", "PORT_CLIENT_ID")
-_HUNG = "the handler did not respond to two requests that it has to refuse"
+_HUNG = "the handler did not respond to two invalid requests"
 _DEAD = frozenset({Reaction.CLOSED, Reaction.UNREACHABLE})
 
 
 async def check_other_valid_requests(exam: HandlerExam) -> None:
-    """Send the valid requests that a handler may get in other forms: in milliseconds, and from the execution agent."""
+    """Send valid requests in other forms: with a timestamp in milliseconds, and as the execution agent sends them."""
     prober = exam.prober
     if exam.wants("valid-milliseconds"):
         if prober.signing.other_unit.value == "s":
@@ -36,7 +36,9 @@ async def check_other_valid_requests(exam: HandlerExam) -> None:
         else:
             run_id, draft = prober.draft("valid-milliseconds")
             request = in_other_unit(draft, prober.signing)
-            probe = await prober.send("valid-milliseconds", "a timestamp in milliseconds", request, run_id)
+            probe = await prober.send(
+                "valid-milliseconds", "a request with a timestamp in milliseconds", request, run_id
+            )
             await exam.judge_acceptance("valid-milliseconds", probe)
     if exam.wants("valid-agent"):
         run_id, draft = prober.draft("valid-agent")
@@ -46,7 +48,7 @@ async def check_other_valid_requests(exam: HandlerExam) -> None:
 
 
 async def check_forgeries(exam: HandlerExam) -> None:
-    """Send what a handler must refuse, and judge all responses together: work takes a moment to show."""
+    """Send requests that a handler must reject, then judge all responses together, because work takes time to show."""
     if exam.baseline is None and exam.work_status is None:
         exam.cannot_tell(NEVER_ACCEPTED, *FORGERIES, "refusal-status")
         return
@@ -69,7 +71,7 @@ async def check_forgeries(exam: HandlerExam) -> None:
 async def _send_all(
     exam: HandlerExam, slug: str, forge: Callable[[Invocation, Signing], Iterable[Forgery]]
 ) -> list[Probe]:
-    """Send the forgeries of a check, all for the same run."""
+    """Send all forgeries of a check for the same run."""
     prober = exam.prober
     run_id, draft = prober.draft(slug)
     probes: list[Probe] = []
@@ -81,9 +83,9 @@ async def _send_all(
 
 
 async def _without_effect(exam: HandlerExam, probes: Sequence[Probe]) -> frozenset[str | None]:
-    """Return the runs of forgeries that got 2xx, but for which nothing was done: they were refused all the same.
+    """Return the runs of forgeries that got 2xx although the handler did nothing for them, so they were rejected.
 
-    It is empty if what the handler does cannot be seen.
+    The result is empty if no sandbox shows what the handler does.
     """
     watch, mark = exam.prober.means.watch, exam.mark
     runs = {probe.run_id for probe in probes if probe.is_accepted}
@@ -98,7 +100,7 @@ async def _without_effect(exam: HandlerExam, probes: Sequence[Probe]) -> frozens
 async def _judge_forgeries(exam: HandlerExam, slug: str, probes: Sequence[Probe], idle: frozenset[str | None]) -> None:
     accepted = [probe for probe in probes if exam.is_accepted(probe) and probe.run_id not in idle]
     if slug == "old" and accepted and accepted[0] is not probes[0] and await _accepts_future(exam):
-        accepted = []  # it takes the other unit for a time in the far future, which is another finding
+        accepted = []  # it reads the other unit as a time in the far future, which is another finding
     if accepted:
         await exam.fails(slug, first_seen(accepted), accepted)
     elif not probes:
@@ -130,7 +132,7 @@ async def _judge_statuses(exam: HandlerExam, probes: Sequence[Probe], idle: froz
     elif refused:
         exam.passes("refusal-status", _outcomes(refused))
     else:
-        exam.cannot_tell("the handler refused nothing", "refusal-status")
+        exam.cannot_tell("the handler rejected no request", "refusal-status")
 
 
 def _is_taken(exam: HandlerExam, probe: Probe, idle: frozenset[str | None]) -> bool:
@@ -142,7 +144,7 @@ def _outcomes(probes: Sequence[Probe]) -> str:
 
 
 async def check_survival(exam: HandlerExam) -> None:
-    """Send malformed signatures and bodies, then a valid request. Call it last: it may end the handler."""
+    """Send malformed signatures and bodies, then a valid request. Call this last, because it may end the handler."""
     if not exam.wants("survives"):
         return
     prober = exam.prober
@@ -151,7 +153,11 @@ async def check_survival(exam: HandlerExam) -> None:
             break
         await prober.send("survives", forgery.label, forgery.request, prober.new_run_id())
     probes = [*(exam.control,) * (exam.control is not None), *_hung_or_dead(exam), *prober.probes_of("survives")]
-    after = await prober.accept("survives", "a valid request after them") if exam.baseline is not None else None
+    after = (
+        await prober.accept("survives", "a valid request after malformed requests")
+        if exam.baseline is not None
+        else None
+    )
     await _judge_survival(exam, [probe for probe in probes if probe is not None], after)
 
 
@@ -164,10 +170,10 @@ def _hung_or_dead(exam: HandlerExam) -> Iterator[Probe]:
 async def _judge_survival(exam: HandlerExam, probes: Sequence[Probe], after: Probe | None) -> None:
     dead = [probe for probe in probes if probe.died]
     silent = [probe for probe in probes if not probe.has_response]
-    # A 5xx that every refusal gets is a finding of its own.
+    # A 5xx for every rejected request is another finding.
     broken = [probe for probe in probes if probe.reaction is Reaction.FAILED and not exam.knows_wrong_status]
     if dead:
-        await exam.fails("survives", first_seen(dead), dead)
+        await exam.fails("survives", first_seen(dead), dead, failure="crashes on malformed requests")
     elif after is not None and not after.is_accepted:
         await exam.fails("survives", after.seen, [*probes[-1:], after])
     elif harmed := silent or broken:
@@ -179,7 +185,7 @@ async def _judge_survival(exam: HandlerExam, probes: Sequence[Probe], after: Pro
 
 
 async def check_unset_secret(exam: HandlerExam) -> None:
-    """Start the handler without its secret, and send what it must not accept then. Call it last."""
+    """Start the handler without its secret, and send requests that it must reject. Call this last."""
     backend = exam.prober.means.backend
     if backend is None or not exam.wants("secret-unset"):
         return
@@ -196,10 +202,10 @@ async def check_unset_secret(exam: HandlerExam) -> None:
             probes.append(await prober.send("secret-unset", forgery.label, forgery.request, run_id))
             if probes[-1].is_accepted or exam.hangs_too_often:
                 break
-    except LeftHandler:  # it ended, which is a way to refuse
+    except LeftHandler:  # it ended, so it accepts nothing
         pass
     if probes and exam.is_accepted(probes[-1]) and exam.hides_refusals:
-        exam.cannot_tell("the handler refuses with a 2xx status", "secret-unset")
+        exam.cannot_tell("the handler rejects requests with a 2xx status", "secret-unset")
     elif probes and exam.is_accepted(probes[-1]):
         await exam.fails("secret-unset", first_seen(probes[-1:]), probes[-1:])
     else:

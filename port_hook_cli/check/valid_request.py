@@ -1,4 +1,4 @@
-"""The first check: is a valid request accepted? If it is not, the mistake of the handler is named."""
+"""The first check: does the handler accept a valid request? If not, find its mistake."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 _NO_ROUTE = frozenset({404, 405, 501})
 _WORK_FAILED = 500
-_STRICT = "its schema refuses other fields, so unusual characters and numbers were not tried"
+_STRICT = "the handler rejects unknown fields, so unusual characters and numbers were not tried"
 _SILENT = "the handler did not respond to two requests"
 
 
 async def check_valid(exam: HandlerExam) -> None:
-    """Send a valid request and the same request badly signed, and find out why the valid request is refused.
+    """Send a valid and a badly signed request, and if the handler rejects the valid request, find out why.
 
     Raises LeftHandler if the handler responds to neither.
     """
@@ -39,7 +39,7 @@ async def check_valid(exam: HandlerExam) -> None:
         exam.mark = await prober.means.watch.mark()
     probe = await prober.accept("valid", "a valid request", body=trying)
     if probe.is_accepted and probe.seems_refused and exam.control.seems_refused:
-        await exam.fails("valid", probe.seen, [probe], failure="refuses a valid request, with a 2xx status")
+        await exam.fails("valid", probe.seen, [probe], failure="rejects a valid request with a 2xx status")
     elif probe.is_accepted:
         exam.accepts(probe)
         exam.passes("valid", probe.outcome)
@@ -50,7 +50,7 @@ async def check_valid(exam: HandlerExam) -> None:
 
 
 async def _judge_by_calls(exam: HandlerExam, probe: Probe) -> None:
-    """Judge a handler that does not respond by what it does. Always raises LeftHandler."""
+    """Judge a handler that does not respond by its calls to the sandbox. Always raises LeftHandler."""
     watch = exam.prober.means.watch
     calls = [] if watch is None else await watch.calls(exam.mark)
     if effects(calls, probe.run_id):
@@ -61,7 +61,7 @@ async def _judge_by_calls(exam: HandlerExam, probe: Probe) -> None:
             probe.seen,
             [probe],
             failure="does not respond to a valid request",
-            fix="Respond first, and do the work afterwards. Or raise --timeout.",
+            fix="Respond before you do the work, or raise --timeout.",
         )
     raise LeftHandler(_SILENT)
 
@@ -73,19 +73,19 @@ async def _uses_post(exam: HandlerExam, refused: Probe) -> bool:
     if refused.delivery.status not in _NO_ROUTE or own.request.method == "POST":
         return False
     prober.subject = own.with_method("POST")
-    probe = await prober.accept("method", "the same request with POST")
+    probe = await prober.accept("method", "a request with POST")
     if not probe.is_accepted:
         prober.subject = own
         return False
-    exam.control = None  # no route refused it, so its status says nothing
+    exam.control = None  # no route handled it, so its status means nothing
     exam.accepts(probe)
-    await exam.fails("method", f"{own.request.method} got {refused.outcome}", [refused])
-    exam.passes("valid", f"POST got {probe.outcome}")
+    await exam.fails("method", f"a request with {own.request.method} got {refused.outcome}", [refused])
+    exam.passes("valid", f"a request with POST got {probe.outcome}")
     return True
 
 
 async def _is_strict(exam: HandlerExam) -> bool:
-    """Return whether the handler accepts the payload only without fields that it does not know."""
+    """Return whether the handler rejects payloads with unknown fields."""
     subject, prober = exam.subject, exam.prober
     if subject.trying() == subject.request.body:
         return False
@@ -93,11 +93,11 @@ async def _is_strict(exam: HandlerExam) -> bool:
     if not probe.is_accepted:
         return False
     neutral = extended(subject.request.body, f'"{subject.spare_name}":"x"')
-    if (await prober.accept("valid", "a valid request with another field", body=neutral)).is_accepted:
+    if (await prober.accept("valid", "a valid request with an unknown field", body=neutral)).is_accepted:
         return False
     exam.is_strict = True
     exam.accepts(probe)
-    exam.passes("valid", f"{probe.outcome}; {_STRICT}")
+    exam.passes("valid", f"{probe.outcome} ({_STRICT})")
     return True
 
 
@@ -112,7 +112,7 @@ async def _name_the_mistake(exam: HandlerExam, refused: Probe, trying: bytes) ->
         await _judge_work(exam, refused)
     elif fault.kind is FaultKind.NOTHING:
         exam.accepts(await exam.prober.accept("valid", "a valid request"))
-        exam.cannot_tell(f"{refused.seen}, but the handler accepted it when it was sent again", "valid")
+        exam.cannot_tell(f"{refused.seen}, but the handler accepted the request when it was sent again", "valid")
     else:
         await exam.fails("valid", refused.seen, [refused], failure=_clause(fault), fix=fault.fix)
 
@@ -129,7 +129,7 @@ def _search(exam: HandlerExam, body: bytes) -> FaultSearch:
 
 
 async def _accept_milliseconds(exam: HandlerExam, refused: Probe, fault: FoundFault) -> None:
-    """Go on with milliseconds, which some of the backends that Port published expect."""
+    """Continue with milliseconds, which several sample handlers that Port published expect."""
     exam.prober.unit = TimestampUnit.MILLISECONDS
     probe = await exam.prober.accept("valid", "a valid request with a timestamp in milliseconds")
     if probe.is_accepted:
@@ -141,7 +141,7 @@ async def _accept_milliseconds(exam: HandlerExam, refused: Probe, fault: FoundFa
 
 
 async def _go_on_with_plain_body(exam: HandlerExam) -> None:
-    """Accept the handler's own view of the body: the plain form is the same for every serializer."""
+    """Continue with a plain body, which every serializer writes in the same way."""
     prober = exam.prober
     probe = await prober.accept("valid", "a valid request without unusual characters")
     if not probe.is_accepted:
@@ -152,20 +152,19 @@ async def _go_on_with_plain_body(exam: HandlerExam) -> None:
 
 
 async def _judge_work(exam: HandlerExam, refused: Probe) -> None:
-    """Judge a handler that verifies the valid request, and then fails or refuses its content."""
+    """Judge a handler that accepts the signature of the valid request, but then fails or rejects its content."""
     exam.work_status = refused.delivery.status
     if (refused.delivery.status or 0) >= _WORK_FAILED:
         await exam.fails(
             "valid",
-            f"{refused.seen}, and a badly signed request {exam.control.outcome if exam.control else ''}",
+            f"{refused.seen}, and a badly signed request got {exam.control.outcome if exam.control else 'nothing'}",
             [refused],
             failure="fails on a valid request",
-            fix="Check the handler's log: the signature was accepted, and the work failed.",
+            fix="Find the error in the handler's log. The handler accepted the signature, then failed.",
         )
     else:
         exam.cannot_tell(
-            f"{refused.seen}: the handler accepted the signature, and refused the content. "
-            "Choose a request that it can do",
+            f"{refused.seen}, because the handler rejects its content, not its signature. Choose another request",
             "valid",
         )
 

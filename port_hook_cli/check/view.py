@@ -1,4 +1,4 @@
-"""The lines of a check: what is sent, the findings by group, the table of checks, and the handler's output. Pure."""
+"""The lines that `check` prints: what it sends, the findings by group, the list of checks, and the handler's output. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _COUNTED = {
     CheckStatus.PASSED: ("passed", "passed"),
     CheckStatus.FAILED: ("failed", "failed"),
     CheckStatus.WARNING: ("warning", "warnings"),
-    CheckStatus.INFORMATION: ("for information", "for information"),
+    CheckStatus.INFORMATION: ("informational", "informational"),
     CheckStatus.NOT_OBSERVED: ("not observed", "not observed"),
 }
 _GAP = "  "
@@ -55,7 +55,7 @@ def _group_lines(group: CheckGroup, findings: Sequence[CheckFinding]) -> Iterato
 
 
 def finding_lines(finding: CheckFinding) -> Iterator[Styled]:
-    """Yield what is wrong and how to fix it. Nothing for a check that the handler passed."""
+    """Yield what is wrong and how to fix it, or nothing for a passed check."""
     if finding.status is CheckStatus.PASSED:
         return
     mark, style = _MARKS[finding.status]
@@ -71,13 +71,13 @@ def finding_lines(finding: CheckFinding) -> Iterator[Styled]:
 
 
 def _unobserved_lines(findings: Iterable[CheckFinding]) -> Iterator[Styled]:
-    """Yield a line for each reason, with the checks that cannot tell because of it."""
+    """Yield a line for each reason, with the checks that were not observed for this reason."""
     by_reason: dict[str, list[str]] = {}
     for finding in findings:
         by_reason.setdefault(finding.seen, []).append(finding.check.slug)
     mark, style = _MARKS[CheckStatus.NOT_OBSERVED]
     for reason, slugs in by_reason.items():
-        yield Styled(f"{mark} {', '.join(slugs)}: not observed, {_brief(reason)}", style)
+        yield Styled(f"{mark} {', '.join(slugs)}: not observed because {_brief(reason)}", style)
 
 
 def _brief(text: str) -> str:
@@ -85,7 +85,7 @@ def _brief(text: str) -> str:
 
 
 def summary_line(report: CheckReport, *, is_whole: bool = True) -> Styled:
-    """Return the last line: how many checks, how they ended, and how to see a request."""
+    """Return the last line: the number of checks, their results, and the command that shows a request."""
     total = len(report.findings)
     counts = [(status, report.counts[str(status)]) for status in CheckStatus]
     parts = [
@@ -101,11 +101,11 @@ def summary_line(report: CheckReport, *, is_whole: bool = True) -> Styled:
     first = next((each for finding in report.findings if finding.is_wrong for each in finding.captures), None)
     if first is None:
         return line
-    return Styled.assemble(line, (f"  port-hook show {first} shows the request of a finding.", "dim"))
+    return Styled.assemble(line, (f"  port-hook show {first} shows the request of the first finding.", "dim"))
 
 
 def begin_text(url: str, valid_requests: int) -> str:
-    """Return what is about to be sent, for a message."""
+    """Return how many valid requests the check sends, for a message."""
     if valid_requests == 1:
         return f"Sends 1 valid request to {printable(url)}, which starts real work."
     return f"Sends {valid_requests} valid requests to {printable(url)}. Each starts real work."
