@@ -23,16 +23,17 @@ Address = tuple[str, int]
 _LOOK_EVERY_S = 0.01
 _CONNECT_TIMEOUT_S = 1.0
 _START_HINTS = {
-    "FileNotFoundError": "Correct its name or path, or install it. Pass each argument as a separate word.",
-    "PermissionError": "Make the file executable, or pass its interpreter too, such as `-- python app.py`.",
+    "FileNotFoundError": "Correct the name or path, or install the program. Pass each argument as a separate word.",
+    "PermissionError": "Make the file executable, or pass its interpreter, such as `-- python app.py`.",
 }
-_INTERPRETER = "Pass its interpreter too, such as `-- python app.py`."
+_INTERPRETER = "Pass its interpreter, such as `-- python app.py`."
 
 
 class NotReadyError(TargetError):
     """The command ended, or did not accept connections in time. All its processes have ended.
 
-    `exit_code` is its exit code as a shell shows it, or None if it was still running. `output` is its latest output.
+    `exit_code` is the exit code that a shell would show, or None if the command was still running. `output` is its
+    latest output.
     """
 
     def __init__(self, message: str, *, hint: str, exit_code: int | None, output: bytes) -> None:
@@ -42,7 +43,7 @@ class NotReadyError(TargetError):
 
 
 class Backend:
-    """A command that accepts connections at an address. Get it from `started`, and use it in the same event loop."""
+    """A command that accepts connections at an address. Create it with `started`, and use it in the same event loop."""
 
     def __init__(self, words: Sequence[str], cwd: Path, address: Address, timeout_s: float, grace_s: float) -> None:
         self._words, self._cwd, self._address = words, cwd, address
@@ -78,9 +79,9 @@ class Backend:
             await backend.end()
 
     async def restart(self, environ: Mapping[str, str] | None = None) -> None:
-        """End the command and start it again, with another environment if one is passed; wait as `started` does.
+        """Restart the command, with `environ` if it is not None, and wait until it accepts connections.
 
-        Raises the same errors. Then the command has ended, and may be started again.
+        Raises the same errors as `started`. After an error, the command has ended, and may be started again.
         """
         await self.end()
         if environ is not None:
@@ -103,7 +104,7 @@ class Backend:
             raise self._not_ready(problem, exit_code, self.output_since(mark))
 
     async def end(self) -> None:
-        """End all processes of the command; it may be started again."""
+        """End all processes of the command. It may be started again."""
         if self._run:
             await self._run.end()
 
@@ -114,11 +115,11 @@ class Backend:
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code of the command as a shell shows it, or None if it is running or its exit code is unknown."""
+        """The exit code that a shell would show, or None if the command is running or its exit code is unknown."""
         return self._run.exit_code if self._run else None
 
     async def wait_ended(self) -> int | None:
-        """Wait until the command ends; return its exit code. Its last output has arrived then."""
+        """Wait until the command has ended and its last output has arrived, and return its exit code."""
         if self._run:
             await self._run.wait_ended()
         return self.exit_code
@@ -136,7 +137,7 @@ class Backend:
         return self._output.since(mark)
 
     async def _wait_until_ready(self, run: SupervisedRun) -> str:
-        """Wait until a connection is accepted; return what happened instead as a clause, "" if it was accepted."""
+        """Wait until the command accepts a connection, and return "". Otherwise, return what happened, as a clause."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 while not run.ended.is_set():
@@ -145,22 +146,22 @@ class Backend:
                     await asyncio.sleep(_LOOK_EVERY_S)
         except TimeoutError:
             return f"did not accept connections on {_shown(self._address)} within {self._timeout_s:g} s"
-        how = "was ended" if run.exit_code is None else f"ended with exit code {run.exit_code}"
+        how = "ended" if run.exit_code is None else f"ended with exit code {run.exit_code}"
         return f"{how} before it accepted connections on {_shown(self._address)}"
 
     def _taken(self) -> UsageError:
         owner = describe_owner(*self._address)
         listens = f"Something already listens on {_shown(self._address)}" + (f" ({owner})" if owner else "")
         return UsageError(
-            f"{listens}, so {self._command} is not what would be checked.",
-            hint="End that process, or leave out the command to check the handler that is running.",
+            f"{listens}, so port-hook would not check {self._command}.",
+            hint="End that process, or leave out the command to check the running handler.",
         )
 
     def _not_started(self, kind: str, message: str) -> UsageError:
         return UsageError(f"{self._command} cannot be started: {message}.", hint=_START_HINTS.get(kind, _INTERPRETER))
 
     def _not_ready(self, problem: str, exit_code: int | None, output: bytes) -> NotReadyError:
-        hint = f"If the command listens at another address, pass it to --to instead of {_shown(self._address)}."
+        hint = f"If the command listens on another address, pass it to --to instead of {_shown(self._address)}."
         return NotReadyError(
             f"{self._command} {problem}.",
             hint=hint if exit_code is None else "Find the cause in its output.",
@@ -174,7 +175,7 @@ class Backend:
 
 
 async def _accepts(address: Address) -> bool:
-    """Return whether something accepts connections at an address; raises TargetError if its host is unknown."""
+    """Return whether something accepts connections at an address. Raises TargetError if its host is unknown."""
     try:
         async with asyncio.timeout(_CONNECT_TIMEOUT_S):
             _, writer = await asyncio.open_connection(*address)
@@ -182,7 +183,7 @@ async def _accepts(address: Address) -> bool:
         raise TargetError(f"The host {brief(address[0])} cannot be resolved.", hint="Correct --to.") from error
     except OSError:  # or TimeoutError
         return False
-    # A connection to a free port in the range of client ports may get this port itself, and is connected to itself.
+    # A connection to a free port can get the same port as its source, so that it connects to itself.
     own, other = writer.get_extra_info("sockname"), writer.get_extra_info("peername")
     writer.close()
     return bool(own != other)

@@ -141,7 +141,7 @@ class HandlerExam:
         return tuple(self.findings[check.slug] for check in CHECKS if check.slug in self.findings)
 
     async def _original(self) -> str | None:
-        """Return the capture that saved probes are replays of: the source, or the baseline, which is saved if needed."""
+        """Return the capture that saved probes are replays of: the source, or the baseline, which this saves."""
         if self.original is None and self._saved_original is None and self.baseline is not None:
             saved = await self.prober.save([self.baseline], None)
             self._saved_original = saved[0] if saved else None

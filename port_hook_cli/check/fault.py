@@ -1,7 +1,7 @@
-"""Why a handler refuses a valid request: the mistake is named by the wrongly signed request that the handler accepts.
+"""Why a handler rejects a valid request: the wrongly signed request that it accepts shows its mistake.
 
 A request counts as accepted only if the response differs from the response to the same request signed with a secret
-that no handler has. So the search never guesses: either it finds what the handler does, or it says what it tried.
+that no handler has. So the search never guesses: it finds what the handler does, or says what it tried.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ _REDIRECTS = range(300, 400)
 
 
 class FaultKind(StrEnum):
-    """What a search found. Only WRONG_WAY and REWRITES name a mistake in how the handler verifies."""
+    """What a search found. Only WRONG_WAY and REWRITES are mistakes in how the handler verifies."""
 
     NOTHING = "nothing"
-    """The handler accepts the valid request and refuses a forged request."""
+    """The handler accepts the valid request and rejects a forged request."""
     UNVERIFIED = "unverified"
     """The handler accepts a forged request."""
     NO_RESPONSE = "no-response"
     PATH = "path"
     """The path or the method is wrong."""
     REQUEST = "request"
-    """The handler, or a proxy before it, refuses the request for another reason than its signature."""
+    """The handler, or a proxy before it, rejects the request for another reason than its signature."""
     WORK = "work"
     """The handler accepts the signature, and fails later."""
     WRONG_WAY = "wrong-way"
@@ -59,7 +59,7 @@ class FaultKind(StrEnum):
 
 
 class FaultExchange(NamedTuple):
-    """A request that decided something, its response, and what it was: the slug of a way, `forged`, or `plain`."""
+    """A request that the result rests on, its response, and what it is: the slug of a way, `forged`, or `plain`."""
 
     what: str
     request: Invocation
@@ -69,8 +69,8 @@ class FaultExchange(NamedTuple):
 class FaultSearch(NamedTuple):
     """What a search needs.
 
-    `fresh` returns an unsigned request with an id of its own, and may give each a new run. `now` returns seconds since
-    the epoch, and `send` sends a request at the pace of its caller.
+    `fresh` returns an unsigned request with its own id, and may use a new run for each. `now` returns seconds since the
+    epoch, and `send` sends a request at its own pace.
     """
 
     fresh: Callable[[], Invocation]
@@ -83,11 +83,11 @@ class FaultSearch(NamedTuple):
 class FoundFault:
     """The result of a search.
 
-    `sentence` says what the handler does, and `fix` what to change, "" if nothing is known. `way` is the way in which
-    the handler expects requests to be signed. `rewrites_too` is a second mistake: the handler also serializes the
-    parsed body before it verifies the signature. `sent` is the number of requests, and `tried` has the slugs of all
-    ways that were tried. `requests` are the requests that decide, such as the accepted request and the same request
-    with another secret.
+    `sentence` says what the handler does, and `fix` what to change, or "" if that is unknown. `way` is the way of
+    signing that the handler expects. `rewrites_too` is a second mistake: the handler also serializes the parsed body
+    before it verifies the signature. `sent` is the number of requests, and `tried` has the slugs of all tried ways.
+    `requests` are the requests that the result rests on, such as the accepted request and the same request with
+    another secret.
     """
 
     kind: FaultKind
@@ -101,7 +101,7 @@ class FoundFault:
 
 
 async def find_fault(search: FaultSearch) -> FoundFault:
-    """Return why a handler refuses a valid request, after at most `MOST_REQUESTS` requests.
+    """Return why a handler rejects a valid request, after at most `MOST_REQUESTS` requests.
 
     A handler that accepts the valid request gets two requests.
     """
@@ -121,7 +121,7 @@ def _plain(body: bytes) -> bytes:
 
 
 class _Reaction(Enum):
-    """How a handler reacts to a way. ANYTHING: it accepts it with a wrong secret, too. FAILED: it fails with both."""
+    """How a handler reacts to a way. ANYTHING: it accepts even a wrong secret. FAILED: it fails with both secrets."""
 
     ACCEPTED = auto()
     REFUSED = auto()
@@ -134,7 +134,7 @@ class _Ended(Exception):
 
 
 class _Run:
-    """One search: what was sent so far, and which statuses are refusals."""
+    """One search: what was sent so far, and which statuses mean that the handler rejected the request."""
 
     def __init__(self, search: FaultSearch) -> None:
         self._search, self._port = search, ports_way(search.keys.secret)
@@ -157,7 +157,7 @@ class _Run:
         self._end_without_search(forged, valid)
         self._refusals = {forged.status, valid.status}
         if forged.status != valid.status and valid.status not in _REFUSALS:
-            # A handler that checks the age after the signature refuses a wrong unit with another status.
+            # A handler that checks the age after the signature rejects a wrong unit with another status.
             milliseconds = next(way for way in wrong_ways(self._search.keys) if way.slug == MILLISECONDS)
             if await self._reaction(milliseconds, _whole) is _Reaction.ACCEPTED:
                 return self._named(milliseconds)
@@ -165,7 +165,7 @@ class _Run:
         return await self._searched()
 
     def _end_without_search(self, forged: Delivery, valid: Delivery) -> None:
-        """Raise _Ended if the two responses say that the signature is not why the valid request failed."""
+        """Raise _Ended if the two responses show that the signature is not why the valid request failed."""
         status = valid.status
         if status is None:
             raise _Ended(FaultKind.NO_RESPONSE, f"The handler did not respond to a valid request: {_error(valid)}.", "")
@@ -174,21 +174,21 @@ class _Run:
             raise _Ended(
                 FaultKind.UNVERIFIED,
                 f"The handler responds with {text} to a valid request, but it also accepts a wrong secret.",
-                "Verify the signature before anything else, and respond with 401 if it is wrong.",
+                "Verify the signature before anything else, and respond with 401 if it is invalid.",
             )
         if valid.ok:
             raise _Ended(FaultKind.NOTHING, f"The handler accepts a valid request: it responds with {text}.", "")
         if status in _NO_ROUTE and status == forged.status:
             raise _Ended(
                 FaultKind.PATH,
-                f"The handler responds with {text} to every request: the path or the method is wrong.",
-                "Send to the path and with the method that the handler expects.",
+                f"The handler responds with {text} to every request, so the path or the method is wrong.",
+                "Correct the path or the method, here or in the handler.",
             )
         if status in _REDIRECTS:
             raise _Ended(
                 FaultKind.PATH,
-                f"The handler redirects with {text}, and Port does not follow redirects.",
-                "Send to the final URL. A trailing slash is the usual cause.",
+                f"The handler redirects with {text}, but Port does not follow redirects.",
+                "Use the final URL. A missing or extra trailing slash is the usual cause.",
             )
         if status in _NOT_THE_SIGNATURE:
             raise _Ended(FaultKind.REQUEST, f"The handler responds with {text}, which is not about signatures.", "")
@@ -202,18 +202,18 @@ class _Run:
             if reaction is _Reaction.ANYTHING:
                 raise _Ended(
                     FaultKind.UNVERIFIED,
-                    "The handler refuses the content of this body, but accepts other content with a wrong secret.",
-                    "Verify the signature before anything else, and respond with 401 if it is wrong.",
+                    "The handler rejects the content of this body, but accepts other content with a wrong secret.",
+                    "Verify the signature before anything else, and respond with 401 if it is invalid.",
                 )
-            # If the plain body fails for another reason, it can show nothing about signatures.
+            # If the plain body fails for another reason, it cannot show anything about signatures.
             view = _whole if reaction is _Reaction.FAILED else _plain
         way = await self._first_accepted(view)
         if way is None:
             ways = len(self._tried.keys() - {_PLAIN})
             raise _Ended(
                 FaultKind.NOT_FOUND,
-                f"The handler refused the valid request, and {ways} other ways to sign it.",
-                "Compare its secret with yours, and check how it reads the two header fields and the raw body.",
+                f"The handler rejected the valid request, and {ways} other ways to sign it.",
+                "Compare its secret with yours, and check how it reads the two headers and the raw body.",
             )
         rewrites_too = view is _plain and await self._refuses(way, _whole)
         return self._named(way, rewrites_too=rewrites_too)
@@ -221,7 +221,7 @@ class _Run:
     async def _first_accepted(self, view: _View) -> WrongWay | None:
         """Return the first way that the handler accepts.
 
-        If it responds to the way with an error, the error can be about the timestamp, so milliseconds are tried too.
+        If it responds to the way with an error, the timestamp may be the cause, so this also tries milliseconds.
         """
         ways = self._distinct(wrong_ways(self._search.keys), view)
         for way in ways:
@@ -235,7 +235,7 @@ class _Run:
         return None
 
     async def _rewriting(self) -> FoundFault:
-        """Return which feature of the body the handler writes differently, and the serializer if a known one does."""
+        """Return which part of the body the handler writes differently, and its serializer if that is known."""
         feature = await self._feature()
         rewriters = [way for way in wrong_ways(self._search.keys) if way.rewrites]
         for way in self._distinct(rewriters, _whole):
@@ -243,7 +243,7 @@ class _Run:
                 return self._named(way)
         return self._found(
             FaultKind.REWRITES,
-            f"The handler serializes the body again before it verifies it, and writes {feature} differently from Port.",
+            f"The handler serializes the body again before it verifies it, and writes {feature} differently than Port.",
             RAW_BODY,
         )
 
@@ -268,7 +268,7 @@ class _Run:
         return distinct_ways(ways, view(self._body), self._search.now(), self._search.keys.secret)
 
     async def _reaction(self, way: WrongWay, view: _View, what: str = "") -> _Reaction:
-        """Return how the handler reacts to a way, and save the two requests that show that it accepts the way."""
+        """Return how the handler reacts to a way. If it accepts the way, add the two requests that show this."""
         self._tried[what or way.slug] = None
         exchange = await self._send(what or way.slug, way, view)
         status = exchange.delivery.status
@@ -281,7 +281,7 @@ class _Run:
             self._refusals.add(status)
             return _Reaction.FAILED
         if status >= _FAILURES and (await self._send(what or way.slug, way, view)).delivery.status != status:
-            return _Reaction.REFUSED  # an error that does not come twice had another cause
+            return _Reaction.REFUSED  # an error that does not occur twice had another cause
         self._deciding += [exchange, forged]
         return _Reaction.ACCEPTED
 
@@ -295,9 +295,9 @@ class _Run:
         return exchange.delivery
 
     async def _send(self, what: str, way: WrongWay, view: _View, *, forged: bool = False) -> FaultExchange:
-        """Send one request. Raises _Ended if the handler can no longer show anything."""
+        """Send one request. Raises _Ended if further requests cannot show anything."""
         if self._sent == MOST_REQUESTS:
-            raise _Ended(FaultKind.NOT_FOUND, f"The mistake was not found with {MOST_REQUESTS} requests.", "")
+            raise _Ended(FaultKind.NOT_FOUND, f"port-hook did not find the mistake with {MOST_REQUESTS} requests.", "")
         draft, now = self._search.fresh(), self._search.now()
         self._body, body = draft.body, view(draft.body)
         signed = (way.forge if forged else way.make)(body, now)
@@ -313,7 +313,7 @@ class _Run:
 
     def _end_if_unable(self, delivery: Delivery) -> None:
         if delivery.status == _RATE_LIMITED and _RATE_LIMITED not in self._refusals:
-            raise _Ended(FaultKind.NOT_FOUND, "The handler began to limit the rate of requests.", "Try again later.")
+            raise _Ended(FaultKind.NOT_FOUND, "The handler started to limit the rate of requests.", "Try again later.")
         if delivery.status is not None:
             return
         self._silences += 1
@@ -321,7 +321,7 @@ class _Run:
             raise _Ended(
                 FaultKind.NO_RESPONSE,
                 f"The handler stopped responding during the search: {_error(delivery)}.",
-                "Check the handler's log. A badly signed request must not stop a handler.",
+                "Find the error in the handler's log. A badly signed request must not stop a handler.",
             )
 
     def _named(self, way: WrongWay, *, rewrites_too: bool = False) -> FoundFault:
@@ -350,8 +350,8 @@ class _Run:
 def _work_failed(forged: Delivery, valid: Delivery) -> tuple[FaultKind, str, str]:
     text = format_status(valid.status or 0)
     other = "does not respond" if forged.status is None else f"responds with {format_status(forged.status)}"
-    sentence = f"The handler accepts the signature, but then responds with {text}. To a forged request, it {other}."
-    return FaultKind.WORK, sentence, "Check the handler's log, and the response to the valid request."
+    sentence = f"The handler accepts the signature, but then responds with {text}. For a forged request, it {other}."
+    return FaultKind.WORK, sentence, "Find the error in the handler's log, or in its response to the valid request."
 
 
 def _error(delivery: Delivery) -> str:

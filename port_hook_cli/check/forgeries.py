@@ -69,7 +69,7 @@ def badly_signed(draft: Invocation, signing: Signing) -> Invocation:
 
 
 def by_agent(draft: Invocation, signing: Signing) -> Invocation:
-    """Return the request as Port's execution agent sends it: the body has spaces, and the signature is of the body without spaces."""
+    """Return the execution agent's request: the body has spaces, but the signature covers the body without them."""
     document, stamp = json.loads(draft.body), signing.stamp()
     signature = signing.value(json.dumps(document, separators=(",", ":")).encode(), stamp)
     return with_signature(replace(draft, body=json.dumps(document).encode()), signature, stamp)

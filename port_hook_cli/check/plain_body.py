@@ -1,8 +1,8 @@
-"""The plain form of a body, which every serializer writes in the same way, and the steps from it to the body. Pure.
+"""The plain form of a body, which every serializer writes identically, and the steps from it to the body. Pure.
 
-A handler that parses the body and serializes it again before it verifies the signature refuses only bodies for which
-its serializer differs from Port's. The plain form has none of these differences: no non-ASCII text, no characters that
-some serializers escape, no unusual numbers, no empty objects, sorted keys, and no white space.
+A handler that parses the body and serializes it again before it verifies the signature rejects only bodies that its
+serializer writes differently than Port. The plain form has none of these differences: no non-ASCII text, no characters
+that some serializers escape, no unusual numbers, no empty objects, sorted keys, and no white space.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from port_hook_cli.javascript.stringify import format_double, quote
 from port_hook_cli.signatures.same_document import is_dense
 
 MOST_BYTES = 2**17
-"""Larger bodies have no plain form: it is made again for each request."""
+"""Larger bodies have no plain form, because it is made for every request."""
 
 _SMALLEST_PLAIN = 1e-4
 _MOST_CHARACTERS = 16
@@ -29,11 +29,11 @@ _invisible = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u2029]").sub
 
 
 class BodyFeature(StrEnum):
-    """What serializers write in different ways. The value continues "its serializer writes … differently"."""
+    """What serializers write differently. The value completes "writes … differently than Port"."""
 
     TEXT = "non-ASCII text"
-    PUNCTUATION = "one of the characters / < > & ' +"
-    INVISIBLE = "control characters, or U+2028 and U+2029,"
+    PUNCTUATION = "the characters / < > & ' +"
+    INVISIBLE = "control characters, U+2028 or U+2029"
     NUMBERS = "numbers such as 1e-7, 1e+21 or 0.00001"
     EMPTY_OBJECTS = "empty objects"
     ORDER = "the order of keys"
@@ -41,7 +41,7 @@ class BodyFeature(StrEnum):
 
 
 class Rung(NamedTuple):
-    """One step from the plain form to the body. `feature` was added last, None for the plain form itself."""
+    """One step from the plain form to the body. `feature` was added last. It is None for the plain form itself."""
 
     feature: BodyFeature | None
     body: bytes
@@ -63,7 +63,7 @@ class _Number:
 def ladder(body: bytes) -> tuple[Rung, ...]:
     """Return the plain form of `body`, then one step for each feature that it has. The last step is `body` itself.
 
-    There is one step if the body is already plain or cannot be read: not JSON, too large, or nested too deeply.
+    There is only one step if the body is plain, is not JSON, is too large, or is nested too deeply.
     """
     document = _document(body)
     if document is None:

@@ -1,4 +1,4 @@
-"""Sends the requests of a check: each for a run of its own, within the limits of time and rate, and remembers them."""
+"""Sends the requests of a check, each for its own run, within the limits of time and rate."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from port_hook_cli.check.watching import SandboxWatch
     from port_hook_cli.replay.sending import Keep
 
-TIME_UP = "the time was up (--within)"
+TIME_UP = "the check reached its time limit (--within)"
 _QUICK_S = 0.05
 _SLOW_PAUSE_S = 0.6  # 100 requests a minute
 _FEWEST = 4
@@ -42,7 +42,7 @@ class LeftHandler(Exception):
 
 
 class ProbeClient(Protocol):
-    """What sends the requests: `http/client.py:HttpClient`."""
+    """Sends the requests, like `http/client.py:HttpClient`."""
 
     async def send(self, request: Invocation, url: str, /) -> Delivery:
         """Send one request."""
@@ -64,8 +64,8 @@ class ProbeClient(Protocol):
 class CheckMeans(NamedTuple):
     """What a check works with.
 
-    `client` makes a client with a timeout in seconds. `watch` sees what the handler reports to the sandbox. `backend`
-    is the handler's process, if the check started it. `keep` saves a request that proves a finding. `now` returns
+    `client` makes a client with a timeout in seconds. `watch` reads the handler's calls to the sandbox. `backend` is
+    the handler's process, if the check started it. `keep` saves a request that proves a finding. `now` returns
     seconds since the epoch, and `new_id` a capture id.
     """
 
@@ -90,7 +90,7 @@ class CheckLimits(NamedTuple):
 
 
 class Prober:
-    """Sends probes. `subject` is the request as the handler accepts it, so far as that is known; `unit` too."""
+    """Sends probes. `subject` and `unit` are the request and the timestamp unit that the handler accepts, if known."""
 
     def __init__(self, subject: CheckSubject, means: CheckMeans, limits: CheckLimits) -> None:
         self.subject = subject
@@ -123,14 +123,14 @@ class Prober:
         return make_run_id(secrets.choice, "wfnr_" if self.subject.is_node else "r_")
 
     def draft(self, slug: str, *, body: bytes | None = None, run_id: str | None = None) -> tuple[str, Invocation]:
-        """Return a new run id, and an unsigned copy of the request for it."""
+        """Return a new run id, and an unsigned copy of the request for this run."""
         run_id = run_id or self.new_run_id()
         return run_id, self.subject.fresh(run_id, slug, body=body)
 
     async def accept(
         self, slug: str, label: str, *, body: bytes | None = None, run_id: str | None = None, shift_s: float = 0.0
     ) -> Probe:
-        """Send a valid request, signed `shift_s` seconds later."""
+        """Send a valid request, with a timestamp `shift_s` seconds later."""
         run_id, draft = self.draft(slug, body=body, run_id=run_id)
         return await self.send(slug, label, valid(draft, self.signing, shift_s=shift_s), run_id)
 
@@ -146,8 +146,8 @@ class Prober:
     ) -> Probe:
         """Send one request, and return it with its outcome. Raises LeftHandler if time is up or the handler is gone.
 
-        `how` replaces `ProbeClient.send`. With `is_together`, `together` has prepared it. If the process
-        of the handler ended, it is started again.
+        `how` replaces `ProbeClient.send`. With `is_together`, `together` has prepared the request. If the handler's
+        process ended, this starts it again.
         """
         if not is_together:
             await self._take_turn()
@@ -175,7 +175,7 @@ class Prober:
         return probe if how is not None and delivery is None else await self._after_silence(probe)
 
     async def together(self, slug: str, label: str, count: int, *, run_id: str | None = None) -> list[Probe]:
-        """Send valid requests together: the same bytes for one run, or each for a run of its own."""
+        """Send concurrent valid requests: the same bytes for one run, or each for its own run."""
         await self._take_turn(count)
         runs = [run_id or self.new_run_id() for _ in range(count)]
         for run in dict.fromkeys(runs):
@@ -194,9 +194,9 @@ class Prober:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def recover(self) -> None:
-        """Start a handler again that does not respond to valid requests. Raises LeftHandler if that is not possible."""
+        """Restart a handler that does not respond to valid requests. Raises LeftHandler if this is not possible."""
         if self.means.backend is None:
-            raise LeftHandler("the handler no longer responds")
+            raise LeftHandler("the handler stopped responding")
         await self._restart(self.means.backend)
         self.hung.clear()
 
@@ -213,7 +213,7 @@ class Prober:
         self._client.close()
 
     def probes_of(self, slug: str) -> Sequence[Probe]:
-        """Return what was sent for a check."""
+        """Return the requests that were sent for a check."""
         return self._by_check[slug]
 
     async def save(self, probes: Sequence[Probe], original: str | None) -> tuple[str, ...]:
@@ -241,27 +241,27 @@ class Prober:
             await asyncio.sleep(due - self._clock())
 
     def _timeout_s(self) -> float:
-        """Return how long to wait for a response: a handler that is quick otherwise does not get the whole time."""
+        """Return how long to wait for a response: less than the whole time if the handler usually responds quickly."""
         if not self._latencies_s:
             return self._limits.timeout_s
         return min(self._limits.timeout_s, max(_LEAST_TIMEOUT_S, _PATIENCE * max(self._latencies_s)))
 
     async def _after_silence(self, probe: Probe) -> Probe:
-        """Find out what it means that there was no response, and start the handler again if its process ended."""
-        # Of several requests that were sent together, the first starts the handler again.
+        """Find out why there was no response, and restart the handler if its process ended."""
+        # Of several concurrent requests, only the first restarts the handler.
         async with self._recovering:
             if await self._is_gone(probe):
                 probe = self._replace(probe, probe._replace(died=True))
                 self.deaths.append(probe)
                 if self.means.backend is None:
-                    raise LeftHandler("the handler no longer accepts connections")
+                    raise LeftHandler("the handler stopped accepting connections")
                 await self._restart(self.means.backend)
             elif probe.reaction is Reaction.HUNG:
                 self.hung.append(probe)
         return probe
 
     async def _is_gone(self, probe: Probe) -> bool:
-        """Return whether the handler has ended, or ends in a moment: a crash takes time."""
+        """Return whether the handler has ended, or is about to end: a crash takes time."""
         backend = self.means.backend
         if backend is not None:
             with suppress(TimeoutError):
@@ -277,7 +277,7 @@ class Prober:
         return new
 
     async def restart_without(self, names: Sequence[str]) -> None:
-        """Start the handler again without these variables. Raises NotReadyError, UsageError and LeftHandler."""
+        """Restart the handler without these variables. Raises NotReadyError, UsageError and LeftHandler."""
         backend = self.means.backend
         assert backend is not None
         try:
@@ -295,7 +295,7 @@ class Prober:
         except TimeoutError:
             raise LeftHandler(TIME_UP) from None
         except PortHookError:
-            raise LeftHandler("the command could not be started again") from None
+            raise LeftHandler("the command could not be restarted") from None
 
     async def _is_reachable(self, *, within_s: float = 0.0) -> bool:
         from port_hook_cli.listener.handler_check import connection_problem, handler_address

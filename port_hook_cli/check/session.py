@@ -1,7 +1,7 @@
 """A check from its start to its end: the sandbox, the request, the handler's process, and what is saved.
 
-With a command, the handler gets the credentials of a sandbox of its own, which ends with the check. Without one, a
-sandbox that is already running on this machine shows what the handler reports, if the settings lead to one.
+With a command, the handler gets the credentials of its own sandbox, which ends with the check. Without a command, a
+running sandbox on this machine shows what the handler reports, if the settings lead to it.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _START_S = 30.0
 class CheckBegins(NamedTuple):
     """A check is about to send its first request.
 
-    `valid_requests` is how many of its requests a correct handler accepts: each starts real work. `sees_reports` says
-    whether a sandbox shows what the handler reports.
+    `valid_requests` is the number of requests that a correct handler accepts. Each starts real work. `sees_reports`
+    means that a sandbox shows what the handler reports.
     """
 
     subject: CheckSubject
@@ -47,7 +47,7 @@ class CheckBegins(NamedTuple):
 
 
 class SubjectFinder(Protocol):
-    """What finds the request under check: `SubjectSource`, or a face that already knows the request."""
+    """Finds the request under check: `SubjectSource`, or a face that already has the request."""
 
     async def find(self, name: str | None, secret: Callable[[], Secret], /) -> FoundSubject:
         """Return the request that `name` means. `secret` is called if an input is encrypted with the client secret."""
@@ -59,8 +59,8 @@ class CheckSession:
     """What a check needs.
 
     `name` is the name of the request, or None. `access` has the credentials, unless `command` starts the handler.
-    `may_leave` allows a handler on another machine. `keep` makes what saves the requests of findings, with the secret
-    that they are signed with. `start_s` is how long the command may take to accept connections, in seconds.
+    `may_leave` allows a handler on another machine. `keep` returns the function that saves the requests of findings,
+    for the secret that signs them. `start_s` is how long the command may take to accept connections, in seconds.
     """
 
     name: str | None
@@ -77,7 +77,7 @@ class CheckSession:
     async def run(
         self, on_begin: Callable[[CheckBegins], Awaitable[None]], on_finding: OnFinding = lambda _: None
     ) -> CheckReport:
-        """Check the handler and return what was found. Its process and the sandbox have ended then.
+        """Check the handler and return the findings. Its process and the sandbox have ended then.
 
         `on_begin` is awaited before the first request. Raises what it raises, and UsageError, StoreError,
         SettingsError, RenderError and PortApiError for the request, NotReadyError for the command, and TargetError if
@@ -108,7 +108,7 @@ class CheckSession:
         if self.command:
             from port_hook_cli.check.backend import Backend
 
-            # Python would show its output only when much has been written.
+            # Otherwise, Python buffers its output.
             environ = {"PYTHONUNBUFFERED": "1", **self.runtime.environ, **side.environ}
             cwd = self.cwd or self.runtime.cwd
             starting = Backend.started(
@@ -135,7 +135,7 @@ class CheckSession:
 
     @asynccontextmanager
     async def _port_side(self) -> AsyncIterator[PortRole]:
-        """Yield the credentials that requests are signed with, and what sees the reports of the handler."""
+        """Yield the credentials that sign requests, and the watch that reads the handler's reports."""
         if not self.command:
             async with _running_sandbox(self.access) as watch:
                 settings = self.access.settings
@@ -170,15 +170,15 @@ async def _require_handler(url: str) -> None:
     if problem := await connection_problem(*handler_address(url)):
         raise TargetError(
             f"Nothing listens on {printable(url)}: {problem}.",
-            hint="Start your handler, or add the command that starts it, such as `-- python app.py`.",
+            hint="Start your handler, or pass the command that starts it, such as `-- python app.py`.",
         )
 
 
 class PortRole(NamedTuple):
     """What the check knows as Port.
 
-    `other_secret` is the secret of the settings, which the handler may use by mistake, and `environ` the variables for
-    the handler.
+    `other_secret` is another secret in the settings, which the handler may use by mistake. `environ` has the variables
+    for the handler.
     """
 
     secret: Secret
@@ -190,7 +190,7 @@ class PortRole(NamedTuple):
 
 
 def _environ_of(sandbox: Sandbox) -> Mapping[str, str]:
-    """Return the variables for a handler. Backends append /v1 to one of the addresses, or do not."""
+    """Return the variables for a handler. Some handlers append /v1 to the URL, others do not."""
     return {
         "PORT_CLIENT_ID": sandbox.client_id,
         "PORT_CLIENT_SECRET": sandbox.client_secret.reveal(),
@@ -202,7 +202,7 @@ def _environ_of(sandbox: Sandbox) -> Mapping[str, str]:
 
 @asynccontextmanager
 async def _running_sandbox(access: PortAccess) -> AsyncIterator[SandboxWatch | None]:
-    """Yield what watches the sandbox that the settings lead to, or None if they lead to Port or to nothing."""
+    """Yield a watch of the sandbox that the settings lead to, or None if they do not lead to a sandbox."""
     settings = access.settings
     if settings.client_id is None or settings.client_secret is None or not is_on_this_machine(settings.api_url):
         yield None

@@ -153,11 +153,7 @@ async def check_survival(exam: HandlerExam) -> None:
             break
         await prober.send("survives", forgery.label, forgery.request, prober.new_run_id())
     probes = [*(exam.control,) * (exam.control is not None), *_hung_or_dead(exam), *prober.probes_of("survives")]
-    after = (
-        await prober.accept("survives", "a valid request after malformed requests")
-        if exam.baseline is not None
-        else None
-    )
+    after = await prober.accept("survives", "a valid request afterward") if exam.baseline is not None else None
     await _judge_survival(exam, [probe for probe in probes if probe is not None], after)
 
 

@@ -41,17 +41,17 @@ if TYPE_CHECKING:
     from port_hook_cli.workflows.walk import Step
 
 SubjectName: TypeAlias = str | Mapping[str, Any] | bytes
-"""What is checked: a name, an action or a payload as a mapping, or the bytes of a payload."""
+"""The request under check: a name, an action or a payload as a mapping, or the bytes of a payload."""
 
 _ANSWERED = 202
-_KINDS = "Check with a capture, a payload, an action or FILE#NODE of a workflow."
+_KINDS = "Use a capture, a payload, an action, or FILE#NODE of a workflow."
 _ID = frozenset("0123456789abcdef")
 _LEAST_ID = 4
 _MOST_LOOKED_AT = 100
 
 
 class FoundSubject(NamedTuple):
-    """The request under check, and the id of the capture that it was made of, if it was."""
+    """The request under check, and the id of the capture that it was made from, or None."""
 
     subject: CheckSubject
     original: str | None = None
@@ -59,7 +59,7 @@ class FoundSubject(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubjectSource:
-    """What finds the request under check.
+    """Finds the request under check.
 
     `run_data` returns the data of a run of an action, or of a workflow's form as an action. `outputs` are the outputs
     of a workflow's other nodes. Without `reads_definitions`, a name means a capture or a payload only. `accepts` raises
@@ -78,7 +78,7 @@ class SubjectSource:
     invoker: Invoker | None = None
 
     async def find(self, name: SubjectName | None, secret: Callable[[], Secret]) -> FoundSubject:
-        """Return the request that `name` means; without a name, the newest valid capture, or else a sample action.
+        """Return the request that `name` means. Without a name, use the latest valid capture, or a sample action.
 
         A mapping is an action or a payload, and bytes are a payload. `secret` is called if an input is encrypted with
         the client secret. Raises UsageError, StoreError, SettingsError, RenderError and PortApiError.
@@ -94,7 +94,7 @@ class SubjectSource:
             return newest
         if self.target.to is None and not self.target.to_its_url:
             raise _missing_target()
-        self.say(note("no capture with a valid signature was found, so the sample action create_vm is used"))
+        self.say(note("no capture has a valid signature, so the check uses the sample action create_vm"))
         return await self.of_action(create_vm_action(), secret)
 
     async def _named(self, name: str, secret: Callable[[], Secret]) -> FoundSubject:
@@ -146,7 +146,7 @@ class SubjectSource:
         newest = next((each for each in captures if not each.is_message and not is_probe(each.invocation)), None)
         if newest is None:
             return None
-        self.say(note(f"checking with the capture {newest.invocation.id}, the newest with a valid signature"))
+        self.say(note(f"the check uses the latest capture with a valid signature, {newest.invocation.id}"))
         return self.of_request(self.finder.find(newest.invocation.id))
 
     def of_request(self, found: FoundRequest) -> FoundSubject:
@@ -157,17 +157,17 @@ class SubjectSource:
         self.accepts(found)
         source = source_of(found, self.finder)
         if source.is_message:
-            raise UsageError(f"{found.name} is a Kafka message, and a check sends requests.", hint=_KINDS)
+            raise UsageError(f"{found.name} is a Kafka message, but a check sends HTTP requests.", hint=_KINDS)
         to = self.target.to
         if to is None:
             last_target = self.finder.last_target() if found.is_stored else None
             to = default_target(found.exchange, last_target) if found.is_stored else None
         if to is None:
             raise _missing_target()
-        signer = Signer(Secret("unused"))  # the body and the header fields are prepared, and signed later
+        signer = Signer(Secret("unused"))  # this only prepares the body and headers, which are signed later
         ready = Rewriter(signer=signer, now=self.runtime.now, new_id=self.runtime.new_id).prepare(source, to)
         for each in ready.notes:
-            if each.about != CONTRADICTION:  # that is about the unused secret
+            if each.about != CONTRADICTION:  # about the unused secret
                 self.say(note(each.text))
         subject = subject_of(found.shown, replace(ready.draft, replay_of=None, origin=None), ready.url)
         return FoundSubject(subject, found.exchange.invocation.id if found.is_stored else None)
@@ -177,7 +177,7 @@ class SubjectSource:
     ) -> FoundSubject:
         if action.is_message:
             raise UsageError(
-                f"The action {action.identifier} is invoked by Kafka, and a check sends requests.", hint=_KINDS
+                f"Port invokes the action {action.identifier} over Kafka, but a check sends HTTP requests.", hint=_KINDS
             )
         data = self.run_data(action)
         data = replace(
@@ -197,7 +197,7 @@ class SubjectSource:
             )
         for each in made.remarks:
             self.say(each)
-        # An URL on another machine is refused later: see `refuse_other_machine`.
+        # `refuse_other_machine` rejects URLs on other machines later.
         url = replace(self.target, to_its_url=True).url_for(action.identifier, made.request.url)
         return FoundSubject(_rendered(action.identifier, made.request, url, document))
 
@@ -214,7 +214,7 @@ class SubjectSource:
 
 
 class _NodeRequest:
-    """Makes the request of one node, by running it against a recipient that sends nothing."""
+    """Makes the request of one node, by running the node with a recipient that does not send."""
 
     def __init__(self, source: SubjectSource, found: FoundWorkflow) -> None:
         self._source, self._found = source, found
@@ -241,7 +241,7 @@ class _NodeRequest:
         )
         await walk_workflow(start, outside, invoker, self._keep)
         if self._step is None:
-            raise UsageError(f"The node {node} sends no request.", hint="Name a WEBHOOK node: FILE#NODE.")
+            raise UsageError(f"The node {node} does not send requests.", hint="Use a WEBHOOK node: FILE#NODE.")
         return self._step
 
     async def send(self, invocation: Invocation, url: str) -> Delivery:  # noqa: ARG002
@@ -256,7 +256,7 @@ class _NodeRequest:
 
 
 def _missing_target() -> UsageError:
-    return UsageError("Missing option --to: where is the handler?", hint="Name it, such as --to 8000.")
+    return UsageError("Missing option --to.", hint="Pass the port or URL of your handler, such as --to 8000.")
 
 
 def _only_webhook(found: FoundWorkflow) -> str:
@@ -266,8 +266,8 @@ def _only_webhook(found: FoundWorkflow) -> str:
         return nodes[0]
     listed = ", ".join(nodes) or "none"
     raise UsageError(
-        f"A check sends the request of one node, and the WEBHOOK nodes of {found.workflow.identifier} are: {listed}.",
-        hint="Name one: FILE#NODE.",
+        f"A check sends the request of one node, but the WEBHOOK nodes of {found.workflow.identifier} are: {listed}.",
+        hint="Pass the node: FILE#NODE.",
     )
 
 
@@ -294,7 +294,7 @@ def _rendered(name: str, request: RenderedRequest, url: str, document: Mapping[s
 
 
 def _completed(form: PortAction, data: RunData) -> Mapping[str, Any]:
-    """Return the inputs of a run, with made-up values for those that are missing."""
+    """Return the inputs of a run, with sample values for missing inputs."""
     from port_hook_cli.engines.json_schema import find_faults
 
     made_up = sample_inputs(form.inputs or {}, form.required, data.properties, check=find_faults)
@@ -302,7 +302,7 @@ def _completed(form: PortAction, data: RunData) -> Mapping[str, Any]:
 
 
 def _sample_entity(action: PortAction) -> Mapping[str, Any] | None:
-    """Return a made-up entity for an action that runs on one."""
+    """Return a sample entity for an action that runs on an entity."""
     if action.operation in {None, "CREATE"}:
         return None
     return {
@@ -321,9 +321,9 @@ def _names_a_capture(name: str) -> bool:
 
 
 def refuse_other_machine(subject: CheckSubject, *, may_leave: bool) -> None:
-    """Raise UsageError for a handler on another machine, unless the user wants that."""
+    """Raise UsageError for a handler on another machine, unless `may_leave` is set."""
     if not may_leave and not is_on_this_machine(subject.url):
         raise UsageError(
-            f"{subject.url} is not on this machine, and the requests of a check start real work.",
-            hint="Choose a handler on this machine with --to. To check an action's own URL, pass --to-its-url.",
+            f"{subject.url} is not on this machine, and a check starts real work.",
+            hint="Pass a handler on this machine with --to. To check the action's own URL, pass --to-its-url.",
         )

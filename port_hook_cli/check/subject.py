@@ -1,4 +1,4 @@
-"""The request under check: fresh copies of it, each for a run of its own, and what can be changed in its body."""
+"""The request under check: copies of it, each for its own run, and changes of its body."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _UNKNOWN = "port-hook-unknown"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckSubject:
-    """A request as Port makes it, without its signature, and the URL that it is sent to.
+    """An unsigned request in the form that Port sends, and its URL.
 
     `run_id` is None for a payload without a run. With `synchronized`, the response ends the run. With `via_agent`,
-    Port's execution agent sends it. `definition` is the action that it was made of, if that is known.
+    Port's execution agent sends it. `definition` is the action that it was made from, or None.
     """
 
     name: str
@@ -49,22 +49,22 @@ class CheckSubject:
 
     @property
     def action(self) -> str:
-        """The action that the payload names, or ""."""
+        """The identifier of the action in the payload, or ""."""
         return read_payload(self.request.body, self.request.headers).action or ""
 
     @property
     def inputs(self) -> Mapping[str, Any]:
-        """The values in the body that the user of the action chose, as far as that can be told."""
+        """The inputs in the body, as far as they can be recognized."""
         return inputs_in(self.document)
 
     @property
     def spare_name(self) -> str:
-        """A name for one more field in the body: Port sends no name twice, and the body may be that of a check."""
+        """A name for another field in the body. The body may already have such a field, and names must be unique."""
         names = self.document if isinstance(self.document, dict) else {}
         return next(name for n in count() if (name := f"{ADDED_NAME}-{n}" if n else ADDED_NAME) not in names)
 
     def fresh(self, run_id: str, slug: str, *, body: bytes | None = None) -> Invocation:
-        """Return a copy for another run. The new id replaces the old id in the header fields and the body.
+        """Return a copy for another run. The new run id replaces the old id in the headers and the body.
 
         `body` replaces the body. `slug` names the check in the user-agent.
         """
@@ -99,7 +99,7 @@ class CheckSubject:
     def trying(self) -> bytes:
         """Return the body with characters and numbers that serializers write in different ways.
 
-        They are in a field of their own. A body that is not an object stays as it is.
+        They are in a separate field. A body that is not an object is not changed.
         """
         body = self.request.body
         if not isinstance(self.document, dict) or not body.endswith(b"}"):
@@ -107,18 +107,18 @@ class CheckSubject:
         return extended(body, f'"{self.spare_name}":{UNUSUAL_VALUES}')
 
     def large(self, size: int) -> bytes:
-        """Return the body with a field that makes it `size` bytes long. A body that is not an object stays as it is."""
+        """Return the body with a field that makes it `size` bytes long. A body that is not an object is not changed."""
         body = self.request.body
         if not isinstance(self.document, dict) or not body.endswith(b"}"):
             return body
         return extended(body, f'"{self.spare_name}":"{"x" * max(0, size - len(body))}"')
 
     def edited(self, change: Mapping[str, Any]) -> bytes:
-        """Return the body with other inputs: `change` replaces all of them."""
+        """Return the body with other inputs. `change` replaces all inputs."""
         return write_json(_with_inputs(self.document, change)).encode("utf-8", "surrogatepass")
 
     def of_unknown_action(self) -> bytes | None:
-        """Return the body with an action that no handler knows, or None if it names none."""
+        """Return the body with the name of an unknown action, or None if it has no action."""
         document = self.document
         name = self.action
         if not name or not isinstance(document, dict):
@@ -127,7 +127,7 @@ class CheckSubject:
 
 
 def subject_of(name: str, request: Invocation, url: str, definition: Mapping[str, Any] | None = None) -> CheckSubject:
-    """Return a request as a subject. What it belongs to is read from its payload."""
+    """Return a request as a subject. Its payload shows what it belongs to."""
     payload = read_payload(request.body, request.headers)
     run_id = payload.run_id if is_run_id(payload.run_id) and payload.kind is not Kind.AUTOMATION else None
     return CheckSubject(
@@ -156,14 +156,14 @@ def document_of(body: bytes) -> Any:
 
 
 def extended(body: bytes, member: str) -> bytes:
-    """Return the bytes of a JSON object with one more member at its end."""
+    """Return the bytes of a JSON object with another member at its end."""
     start = body[:-1]
     comma = b"" if start.rstrip().endswith(b"{") else b","
     return start + comma + member.encode() + b"}"
 
 
 def inputs_in(document: Any) -> Mapping[str, Any]:
-    """Return the inputs in a payload: `payload.properties`, `inputs`, or else the values beside what Port adds."""
+    """Return the inputs in a payload: `payload.properties`, `inputs`, or the values that Port did not add."""
     if not isinstance(document, dict):
         return {}
     chosen = next(_places(document), None)
@@ -193,7 +193,7 @@ def _with_inputs(document: Any, inputs: Mapping[str, Any]) -> Any:
 
 
 def _renamed(value: Any, name: str) -> Any:
-    """Return the value with `name` replaced where an action is named."""
+    """Return the value with the action `name` replaced."""
     if isinstance(value, dict):
         return {
             key: _UNKNOWN if inner == name and key in {"action", "identifier"} else _renamed(inner, name)
@@ -205,7 +205,7 @@ def _renamed(value: Any, name: str) -> Any:
 def changed_letter(body: bytes) -> bytes | None:
     """Return a JSON body with one letter of one value changed, or None if no value has a letter.
 
-    White space, keys and ids of runs stay, so that only a handler that verifies the values notices.
+    White space, keys and run ids do not change, so only handlers that verify the values notice.
     """
     document = document_of(body)
     inputs = inputs_in(document)

@@ -36,13 +36,13 @@ class LatestOutput:
         """How many bytes were added in all."""
 
     def add(self, chunk: bytes) -> None:
-        """Add bytes, and drop the oldest."""
+        """Add bytes, and discard the oldest bytes beyond the limit."""
         with self._lock:
             self._bytes = (self._bytes + chunk)[-self._most :]
             self.total += len(chunk)
 
     def since(self, mark: int) -> bytes:
-        """Return the retained bytes that were added when `total` was `mark` or more."""
+        """Return the retained bytes that were added after `total` reached `mark`."""
         with self._lock:
             return self._bytes[max(0, len(self._bytes) - (self.total - mark)) :]
 
@@ -50,10 +50,10 @@ class LatestOutput:
 class SupervisedRun:
     """A running command. The constructor raises OSError if the supervisor cannot be started.
 
-    The command reads nothing on stdin, and Ctrl-C does not reach it. `ended` is set when it has ended or could not be
+    The command's stdin is empty, and Ctrl-C does not reach it. `ended` is set when it has ended or could not be
     started (`start_error`). `end` waits `grace_s` seconds after SIGTERM before it kills processes.
 
-    Threads read the output, so that the command is not blocked while the event loop is.
+    Threads read the output, so that a blocked event loop does not block the command.
     """
 
     def __init__(

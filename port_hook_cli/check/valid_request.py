@@ -164,7 +164,7 @@ async def _judge_work(exam: HandlerExam, refused: Probe) -> None:
         )
     else:
         exam.cannot_tell(
-            f"{refused.seen}, because the handler rejects its content, not its signature. Choose another request",
+            f"{refused.seen} after the handler accepted its signature. Choose another request",
             "valid",
         )
 

@@ -1,4 +1,4 @@
-"""The lines that `check` prints: what it sends, the findings by group, the list of checks, and the handler's output. Pure."""
+"""The lines that `check` prints: what it sends, the findings, the checks, and the handler's output. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a handler does: the calls that it makes to the sandbox, and which of them have an effect or end a run."""
+"""What a handler does: its calls to the sandbox, and which calls have an effect or end a run."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class SandboxWatch:
     async def wait_for(
         self, is_so: Callable[[Sequence[SeenCall]], bool], after: int, timeout_s: float
     ) -> list[SeenCall]:
-        """Wait until `is_so` is true of the calls after the number `after`, or `timeout_s` seconds are over.
+        """Wait until `is_so` is true of the calls after the number `after`, or until `timeout_s` seconds have passed.
 
         Returns all calls after `after` in both cases. The log is read at least once, and once more at the end.
         """
@@ -121,16 +121,16 @@ class SandboxWatch:
 
 
 def effects(calls: Iterable[SeenCall], run_id: str | None = None) -> list[SeenCall]:
-    """Return the calls that do something: no reading, no searching, no request for a token.
+    """Return the calls that change something, without reads, searches and requests for a token.
 
-    With `run_id`, only the calls about this run. A call that the handler repeats with another token, or after the rate
-    limit's pause, counts once: calls with the status 401 or 429 are left out.
+    With `run_id`, only the calls about this run. A call that the handler repeats with another token, or after a
+    rate limit, counts once: calls with the status 401 or 429 are left out.
     """
     return [call for call in calls if _is_about(call, run_id) and _does_something(call)]
 
 
 def endings(calls: Iterable[SeenCall], run_id: str | None = None) -> list[SeenCall]:
-    """Return the calls that ask to end a run, even if the sandbox refused them, except with the status 401 or 429.
+    """Return the calls that ask to end a run, even if the sandbox rejected them, except with the status 401 or 429.
 
     With `run_id`, only the calls about this run.
     """
@@ -153,7 +153,7 @@ def _read_page(document: Mapping[str, Any], after: int) -> tuple[list[SeenCall],
     except (KeyError, TypeError, ValueError):
         raise _no_log() from None
     if last < after:
-        message = "The sandbox started again during the check, so the calls before its start are not known."
+        message = "The sandbox was restarted during the check, so its earlier calls are lost."
         raise PortApiError(message, hint="Run the check again.")
     numbers = [call.number for call in page]
     if numbers != sorted({number for number in numbers if number > after}):
@@ -164,5 +164,5 @@ def _read_page(document: Mapping[str, Any], after: int) -> tuple[list[SeenCall],
 def _no_log() -> PortApiError:
     return PortApiError(
         "PORT_API_URL does not lead to a sandbox that shows its calls.",
-        hint="Start `port-hook sandbox` of this version, and use the settings that it prints.",
+        hint="Start `port-hook sandbox` with this version, and use the settings that it prints.",
     )

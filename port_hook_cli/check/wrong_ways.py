@@ -1,7 +1,7 @@
-"""The ways in which handlers wrongly expect a request to be signed, the most frequent first. Pure.
+"""The wrong ways of signing that handlers expect, the most frequent first. Pure.
 
-They come from published handlers, from pages that describe other senders, and from settings that a secret passes
-through. Each way makes a request that a handler with this one mistake accepts.
+They come from published handlers, from documentation of other senders, and from settings that change a secret. Each
+way makes a request that a handler with this one mistake accepts.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from port_hook_cli.signatures.signing import VERSION, TimestampUnit
 from port_hook_cli.text.secret import Secret
 
 RAW_BODY = (
-    "Verify the raw body, before it is parsed: `await request.body()` in FastAPI, `request.get_data()` in Flask, "
+    "Verify the raw body before you parse it: `await request.body()` in FastAPI, `request.get_data()` in Flask, "
     "`express.raw({type: 'application/json'})` in Express."
 )
 """The fix for a handler that serializes the parsed body before it verifies the signature."""
 
 MILLISECONDS = "milliseconds"
-"""The slug of the most frequent way. With a dash and another slug behind it, both mistakes are made together."""
+"""The slug of the most frequent way. A slug that begins with it and a hyphen combines this mistake with another."""
 
 _SIGNED = "Sign timestamp + '.' + raw body with HMAC-SHA-256"
 _AS_PORT = f"{_SIGNED}, and write base64 after `v1,`."
-_SECONDS = "Compare x-port-timestamp with the clock in seconds: Port sends seconds since 1970, not milliseconds."
+_SECONDS = "Compare x-port-timestamp with the current time in seconds. Port sends seconds since 1970, not milliseconds."
 _TRIMMED_KEY_BYTES = 32
 _NO_SECRET = b"a secret that no handler has"
 
@@ -38,7 +38,7 @@ _NO_SECRET = b"a secret that no handler has"
 class SigningKeys(NamedTuple):
     """What a handler may use as its secret: `secret` is correct, `client_id` and `other` are mistaken for it.
 
-    `other` is the secret in another place, such as the environment's beside a sandbox's, and `other_place` its name.
+    `other` is a secret from another place, such as the environment when a sandbox signs, and `other_place` names it.
     """
 
     secret: Secret
@@ -48,7 +48,7 @@ class SigningKeys(NamedTuple):
 
 
 class WrongRequest(NamedTuple):
-    """The signature header fields of a request, and its body."""
+    """The signature headers of a request, and its body."""
 
     fields: tuple[tuple[str, str], ...]
     body: bytes
@@ -95,8 +95,7 @@ def _as_it_is(body: bytes) -> bytes:
 class WrongWay:
     """One way to sign wrongly.
 
-    `sentence` continues "The handler …", and `fix` says what to change in the handler. With `rewrites`, the handler
-    serializes the parsed body, and verifies that text.
+    `sentence` continues "The handler …", and `fix` says what to change in the handler.
     """
 
     slug: str
@@ -118,7 +117,7 @@ class WrongWay:
         return self._request(self.key, body, now)
 
     def forge(self, body: bytes, now: float) -> WrongRequest:
-        """Return a request that looks the same, but whose signature was made with a secret that no handler has."""
+        """Return the same request, signed with a secret that no handler has."""
         return self._request(_NO_SECRET, body, now)
 
     def _request(self, key: bytes, body: bytes, now: float) -> WrongRequest:
@@ -128,12 +127,12 @@ class WrongWay:
 
 
 def ports_way(secret: Secret) -> WrongWay:
-    """Return the way in which Port signs, to make valid requests, and forged requests that differ only in the key."""
+    """Return the way in which Port signs. It makes valid requests, and forged requests that differ only in the key."""
     return WrongWay(slug="valid", sentence="verifies requests as Port signs them", fix="", key=_bytes(secret))
 
 
 def wrong_ways(keys: SigningKeys) -> tuple[WrongWay, ...]:
-    """Return all ways, the most frequent first. Some sign certain bodies in the same way: see `distinct_ways`."""
+    """Return all ways, the most frequent first. Some sign certain bodies identically: see `distinct_ways`."""
     key = _bytes(keys.secret)
     first, others = _ROWS[:_FREQUENT], _ROWS[_FREQUENT:]
     return (
@@ -145,7 +144,7 @@ def wrong_ways(keys: SigningKeys) -> tuple[WrongWay, ...]:
 
 
 def distinct_ways(ways: Iterable[WrongWay], body: bytes, now: float, secret: Secret) -> tuple[WrongWay, ...]:
-    """Return the ways whose request with `body` differs from Port's and from the requests of the ways before."""
+    """Return the ways whose request with `body` differs from Port's request and from the requests of earlier ways."""
     made = {ports_way(secret).make(body, now): ports_way(secret)}
     for way in ways:
         made.setdefault(way.make(body, now), way)
@@ -157,7 +156,7 @@ def _bytes(secret: Secret) -> bytes:
 
 
 def _serialized(reading: str) -> _Rewriting:
-    """Return what writes a body as the serializer `reading` does; a body that it cannot write stays as it is."""
+    """Return a function that writes a body like the serializer `reading`, or unchanged if it cannot."""
 
     def write(body: bytes) -> bytes:
         try:
@@ -196,14 +195,14 @@ def _body_only(slug: str, notation: str, scheme: _Scheme) -> _Row:
 
 
 def _notation(slug: str, notation: str, scheme: _Scheme, fix: str) -> _Row:
-    return _Row(slug, f"expects the right signature {notation}", fix, scheme)
+    return _Row(slug, f"expects the signature {notation}", fix, scheme)
 
 
 _dumps, _MS = _serialized("python"), TimestampUnit.MILLISECONDS
 _BASE64 = "Write the signature in base64 after `v1,`, or decode the header before you compare."
-_PREFIX = "Compare with `v1,` before the base64, or remove it from the header first."
+_PREFIX = "Compare with `v1,` + base64, or remove `v1,` from the header first."
 _FREQUENT = 6
-"""How many rows come before the secrets of other places: published handlers sign in these ways."""
+"""How many rows come before the wrong secrets. Published handlers sign in these ways."""
 
 _ROWS = (
     _Row(MILLISECONDS, "reads the timestamp as milliseconds", _SECONDS, unit=_MS),
@@ -224,10 +223,10 @@ _ROWS = (
     _notation("hex", "in hex, without `v1,`", lambda signed: signed.with_dot.hex(), _BASE64),
     _notation("v1-hex", "in hex after `v1,`", lambda signed: f"v1,{signed.with_dot.hex()}", _BASE64),
     _notation("sha256-hex", "in hex after `sha256=`", lambda signed: f"sha256={signed.with_dot.hex()}", _BASE64),
-    _notation("base64", "without `v1,` before it", lambda signed: _base64(signed.with_dot), _PREFIX),
+    _notation("base64", "in base64, without `v1,`", lambda signed: _base64(signed.with_dot), _PREFIX),
     _notation(
         "t-v1",
-        "in the notation `t=…,v1=…` of another sender",
+        "as `t=…,v1=…`, like another sender",
         lambda signed: f"t={signed.timestamp.decode()},v1={signed.with_dot.hex()}",
         "Read the timestamp from x-port-timestamp, and the signature in base64 after `v1,` from x-port-signature.",
     ),
@@ -277,7 +276,7 @@ _ROWS = (
     ),
     _Row(
         "v0",
-        "signs `v0:timestamp:body`, as another sender does",
+        "signs `v0:timestamp:body`, like another sender",
         _AS_PORT,
         lambda signed: f"v0={signed.sha256(b'v0:' + signed.timestamp + b':' + signed.body).hex()}",
     ),
@@ -303,37 +302,37 @@ _ROWS = (
 
 
 def _wrong_secrets(keys: SigningKeys) -> Iterator[WrongWay]:
-    """Yield the ways with other keys than the secret."""
+    """Yield the ways with keys other than the secret."""
     if keys.other is not None:
         place = f" from {keys.other_place}" if keys.other_place else ""
         yield _keyed(
             "other-secret",
             f"uses another client secret{place}",
-            "Start the handler with the client secret that signs its requests.",
+            "Start the handler with the same client secret that signs the requests.",
             _bytes(keys.other),
         )
     yield _keyed(
         "empty-secret",
         "uses an empty secret",
-        "Set the client secret where the handler runs, and let the handler stop if it is empty.",
+        "Set the client secret where the handler runs, and exit at startup if it is empty.",
         b"",
     )
     if keys.client_id is not None:
         yield _keyed(
             "client-id",
             "uses the client ID as the secret",
-            "Sign with the client secret.",
+            "Use the client secret as the key.",
             keys.client_id.encode("utf-8", "surrogatepass"),
         )
 
 
 def _changed_secrets(secret: str) -> Iterator[WrongWay]:
-    """Yield the ways with the secret as settings and libraries change it."""
+    """Yield the ways with a secret that settings or libraries changed."""
     whole = secret.encode("utf-8", "surrogatepass")
     yield _keyed(
         "secret-trimmed",
-        "removes the white space around the secret",
-        "Remove the white space from the configured secret, so that both sides use the same text.",
+        "trims white space around the secret",
+        "Remove the white space from the configured secret.",
         secret.strip().encode("utf-8", "surrogatepass"),
     )
     yield _keyed(
@@ -345,11 +344,16 @@ def _changed_secrets(secret: str) -> Iterator[WrongWay]:
     yield _keyed(
         "secret-with-line-break",
         "uses the secret with a line break at its end",
-        "Remove the line break where the handler reads the secret.",
+        "Trim the secret when the handler reads it.",
         whole + b"\n",
     )
     if (decoded := _decoded(secret)) is not None:
-        yield _keyed("secret-decoded", "decodes the secret from base64", "Use the secret's text as the key.", decoded)
+        yield _keyed(
+            "secret-decoded",
+            "decodes the secret from base64",
+            "Use the text of the secret as the key, without decoding.",
+            decoded,
+        )
     yield _keyed(
         "secret-cut",
         f"uses only the first {_TRIMMED_KEY_BYTES} bytes of the secret",
@@ -363,7 +367,7 @@ def _keyed(slug: str, sentence: str, fix: str, key: bytes) -> WrongWay:
 
 
 def _decoded(secret: str) -> bytes | None:
-    """Return the secret's bytes as libraries decode base64, which ignore a missing padding. None if they cannot."""
+    """Return the secret decoded from base64, or None if it is not base64. Padding may be missing."""
     try:
         return b64decode(secret + "=" * (-len(secret) % 4), altchars=b"-_" if {"-", "_"} & set(secret) else None)
     except (NotBase64, ValueError):
