@@ -156,8 +156,8 @@ class ReportFields(TypedDict, total=False):
 class CheckSelection(TypedDict, total=False):
     """What to check, for `check`.
 
-    `only` are the checks or groups to make, by name, and `skip` those to leave out. The check ends after `within_s`
-    seconds. The default is 60.
+    `only` has the names of the checks or groups to make, and `skip` of the checks or groups to leave out. The check
+    ends after `within_s` seconds. The default is 60.
     """
 
     only: Iterable[str]
@@ -332,18 +332,18 @@ async def check(
     store: str | PurePath | None = None,
     **selection: Unpack[CheckSelection],
 ) -> CheckReport:
-    """Send valid, forged, repeated and broken requests to a handler on this machine, and return what was found.
+    """Send valid, forged, repeated and broken requests to a handler on this machine, and return the findings.
 
     `source` is the request: a capture's id, `last`, a file, an action as for `trigger`, `FILE#NODE` of a workflow, a
-    payload as bytes or a mapping, or None for the newest valid capture, or else a sample action. `inputs` are inputs of
-    an action. Missing inputs are made up. `to` is a URL, or a port on this machine.
+    payload as bytes or a mapping, or None for the latest valid capture, if any, and otherwise a sample action. `inputs`
+    are inputs of an action. Missing inputs get sample values. `to` is a URL, or a port on this machine.
 
-    `command` starts the handler with the credentials of a sandbox that ends with the check. Without it, the handler's
-    reports are seen only if the settings lead to a sandbox that is running. With `secret`, settings are not used. The
-    requests of findings are saved in `store`, which is created, or else in the current directory's store, if it exists.
+    `command` starts the handler with the credentials of a temporary sandbox. Without it, checks of reports are observed
+    only if the settings lead to a running sandbox. With `secret`, settings are not used. The requests of findings are
+    saved in `store`, which is created, or without it in the current directory's store, if that exists.
 
-    Raises PortHookError: for an unknown source or check, a missing target or secret, a URL on another machine, a
-    command that does not start, and if nothing listens there. Raises TypeError for an unknown argument, and for `only`,
+    Raises PortHookError for an unknown source or check, a missing target or secret, a URL on another machine, a command
+    that does not start, and a target that nothing listens on. Raises TypeError for an unknown argument, and for `only`,
     `skip` or `command` that are not iterables of strings.
     """
     from contextlib import closing
@@ -398,7 +398,7 @@ async def check(
 
 @dataclass(frozen=True, slots=True)
 class _GivenSubject:
-    """Finds the request of a check that was given to `check`, which may be a value."""
+    """Finds the request that was passed to `check`, which may be a value."""
 
     source: SubjectSource
     name: SubjectName | None

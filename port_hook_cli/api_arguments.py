@@ -160,7 +160,7 @@ SELECTION: Mapping[str, Reader] = {
     "skip": read_texts,
     "within_s": read_seconds,
 }
-"""What to check, for `check`."""
+"""The readers of the arguments that select checks."""
 
 
 def _refuse(name: str, wanted: str, value: object) -> NoReturn:

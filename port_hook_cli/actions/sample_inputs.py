@@ -1,7 +1,7 @@
-"""Made-up values for the inputs that an action declares, and inputs for which its work probably fails.
+"""Sample values for the inputs of an action, and inputs that probably make its work fail.
 
-Each value is a guess that is checked against the declaration: a keyword that no guess satisfies, such as an unusual
-`pattern`, leaves its input out. Rules that only jq knows are not guessed.
+Each value is a guess, checked against the declaration. If no guess is valid, for example for an unusual `pattern`, the
+input is left out. Inputs with jq rules are not guessed.
 """
 
 from __future__ import annotations
@@ -69,10 +69,10 @@ _ESCAPED = re.compile(r"\\([^A-Za-z0-9])")
 def sample_inputs(
     declared: Mapping[str, Any], required: Any, given: Mapping[str, Any], *, check: FindFaults
 ) -> dict[str, Any]:
-    """Return made-up values for inputs that are not `given`: the required ones, and optional text, numbers and choices.
+    """Return sample values for inputs that are not `given`: required inputs, and optional text, numbers and choices.
 
-    `required` is a list of names, or a `jqQuery`: then every input may be required. Inputs with a default are left out,
-    because their default is sent, and so are optional hidden inputs. No value is null.
+    `required` is a list of names, or a `jqQuery`, which may require every input. Inputs with a default are left out,
+    because the default is sent. Optional hidden inputs are also left out. No value is null.
     """
     samples: dict[str, Any] = {}
     for name, rules in declared.items():
@@ -86,7 +86,7 @@ def sample_inputs(
 
 
 def _is_needed(name: str, rules: Mapping[str, Any], required: Any) -> bool:
-    """Return whether the form may be invalid without an input. An input that jq may show counts as shown."""
+    """Return whether the form may be invalid without an input. Inputs that jq may hide count as shown."""
     if is_hidden({key: value for key, value in rules.items() if query_in(value) is None}):
         return False
     named = isinstance(required, list | tuple) and name in required
@@ -99,7 +99,7 @@ def _is_plain(rules: Mapping[str, Any]) -> bool:
 
 
 def _kind(rules: Mapping[str, Any]) -> str:
-    """Return the type of an input: the first of several types, or what its other keywords suggest."""
+    """Return the first type of an input, or the type that its other keywords suggest."""
     kinds = rules.get("type")
     for kind in kinds if isinstance(kinds, list) else [kinds]:
         if isinstance(kind, str) and kind != "null":
@@ -114,14 +114,14 @@ def _sample(rules: Mapping[str, Any], check: FindFaults) -> Any:
     if not _is_known(rules):
         return None
     try:
-        check(rules, None)  # from here on, the keywords have the types of JSON Schema
+        check(rules, None)  # after this, the keywords have the types of JSON Schema
         return next(_valid(rules, check, 1), None)
     except (BadAction, ArithmeticError, ValueError):
         return None
 
 
 def _is_known(rules: Mapping[str, Any], levels: int = _MAX_LEVELS) -> bool:
-    """Return whether no rule is a `jqQuery`, and arrays are nested in at most so many levels."""
+    """Return whether no rule is a `jqQuery`, and arrays are nested at most `levels` deep."""
     items = rules.get("items")
     if any(query_in(rules.get(key)) is not None for key in KEYWORDS):
         return False
@@ -218,7 +218,7 @@ def _in_length(text: str, least: int, most: int) -> Iterator[str]:
 
 
 def _texts_for(pattern: str) -> Iterator[str]:
-    """Yield texts that may match a regular expression: its own literals, common forms, and repetitions."""
+    """Yield texts that may match a regular expression: its literals, common forms, and repetitions."""
     literal = _ESCAPED.sub(r"\1", pattern)
     yield from _LITERAL.findall(literal)[:20]
     beginning, end = _LITERAL_BEGINNING.match(literal), _LITERAL_END.search(literal)
@@ -239,7 +239,7 @@ def _texts_for(pattern: str) -> Iterator[str]:
 
 
 class BadInputs(NamedTuple):
-    """Inputs for which the work of an action probably fails, and a name for them, such as `no inputs`."""
+    """Inputs that probably make the work of an action fail, and their name, such as `no inputs`."""
 
     name: str
     values: dict[str, Any]

@@ -1,7 +1,7 @@
-"""The tool that checks a handler, which exists only with `--allow-send`. It starts no command.
+"""The tool that checks a handler. It exists only with `--allow-send`, and doesn't start commands.
 
-Valid requests of a check start real work. So a tool checks handlers on this machine only, even if the user allows
-another target for replays.
+A check starts real work. So the tool checks only handlers on this machine, even if the user allows another target for
+replays.
 """
 
 from __future__ import annotations
@@ -51,27 +51,27 @@ _GROUPS = ", ".join(CheckGroup)
 
 @tool(
     title="Check a handler",
-    description="Send valid, forged, old, repeated and broken requests to a handler on this machine, as `check` does, "
-    "and return what it does wrong, why that matters, and the fix of each finding. Valid requests start the handler's "
-    "work, so use it for handlers under development. The last record has the counts. `captures` are the saved requests "
-    f"that prove a finding: show_capture shows them. {UNTRUSTED}",
+    description="Send valid, forged, old, repeated and broken requests to a handler on this machine, and return its "
+    "mistakes, why each matters, and how to fix it. Valid requests start the handler's work, so use this tool only for "
+    "handlers under development. The last record has the counts. `captures` has the ids of the saved requests that "
+    f"prove a finding. Pass them to show_capture. {UNTRUSTED}",
     parameters={
-        "to": a_text(f"{TO}, or else the action's own URL, if it is on this machine.", minLength=1),
+        "to": a_text(f"{TO}, or the action's own URL if it is on this machine.", minLength=1),
         "capture": a_text(
-            f"Check with this request. {CAPTURE} Default: the newest with a valid signature.", minLength=1
+            f"The request to use. {CAPTURE} Default: the latest capture with a valid signature.", minLength=1
         ),
         "action": a_text(
-            "Check with this action: a JSON or YAML file in this folder, FILE#ID, DIRECTORY#ID, or an identifier in "
-            "Port. WORKFLOW#NODE checks with one node. Not together with `capture`.",
+            "The action to use instead of a capture: a JSON or YAML file in this folder, FILE#ID, DIRECTORY#ID, or an "
+            "identifier in Port. WORKFLOW#NODE uses one node.",
             minLength=1,
         ),
-        "inputs": an_object("Inputs of the action by name. Missing inputs are made up."),
+        "inputs": an_object("Inputs of the action by name. Missing inputs get sample values."),
         "entity": an_object("The entity that the action runs on."),
         "only": some_texts(f"Make only these checks or groups, such as `old`. The groups are {_GROUPS}."),
         "skip": some_texts("Leave out these checks or groups."),
         "within_s": {
             "type": "number",
-            "description": "End the check after this many seconds. What was not reached is `not-observed`.",
+            "description": "Stop after this many seconds. The remaining checks are `not-observed`.",
             "exclusiveMinimum": 0,
             "maximum": _MAX_WITHIN_S,
             "default": _WITHIN_S,
@@ -80,7 +80,7 @@ _GROUPS = ", ".join(CheckGroup)
     sends=True,
 )
 async def check_handler(arguments: Arguments, workspace: Workspace) -> ToolOutput:
-    """Check a handler on this machine, as `check` does without a command."""
+    """Check a handler on this machine, like `check` without a command."""
     limits = CheckLimits(within_s=arguments.get("within_s", _WITHIN_S))
     plan = CheckPlan.of(arguments.get("only", ()), arguments.get("skip", ()), limits)
     name, access = _name(arguments, workspace), workspace.access()
@@ -99,15 +99,15 @@ async def check_handler(arguments: Arguments, workspace: Workspace) -> ToolOutpu
 
 
 def _name(arguments: Arguments, workspace: Workspace) -> str | None:
-    """Return what to check with. Raises UsageError for a capture and an action, and for a file that is not allowed."""
+    """Return the name of the request. Raises UsageError for both a capture and an action, and for a file elsewhere."""
     capture, action = arguments.get("capture"), arguments.get("action")
     if capture is not None and action is not None:
-        raise UsageError("`capture` and `action` exclude each other.", hint="Pass one of them.")
+        raise UsageError("`capture` and `action` cannot be combined.", hint="Pass only one of them.")
     if action is not None:
         refuse_other_files(action, workspace.runtime)
         return str(action)
     if "inputs" in arguments or "entity" in arguments:
-        raise UsageError("`inputs` and `entity` are for an action.", hint="Pass `action`, or leave them out.")
+        raise UsageError("`inputs` and `entity` need an `action`.", hint="Pass `action`, or leave them out.")
     return None if capture is None else str(capture)
 
 
@@ -116,7 +116,7 @@ def _source(arguments: Arguments, workspace: Workspace, finder: Finder, access: 
     to = _target(arguments, workspace)
     if to is None and not is_action:
         raise UsageError(
-            "Missing argument `to`: tools do not take the target from the store.",
+            "Missing argument `to`: tools do not use a target from the store.",
             hint="Pass the port or URL of the user's handler on this machine. "
             "The user can set a default with `port-hook mcp --to`.",
         )
@@ -136,7 +136,7 @@ def _target(arguments: Arguments, workspace: Workspace) -> str | None:
     to = allowed_target(arguments.get("to"), workspace)
     if to is not None and not is_on_this_machine(to):
         raise UsageError(
-            f"{brief(to)} is not on this machine, so nothing was sent: a check starts real work.",
+            f"{brief(to)} is not on this machine. A check starts real work, so nothing was sent.",
             hint="Pass the port of a handler on this machine. The user can check others with `port-hook check`.",
         )
     return to
@@ -161,7 +161,7 @@ def _require_signed_capture(access: PortAccess, found: FoundRequest) -> None:
 
 
 def _keeper(workspace: Workspace, secret: Secret) -> Keep:
-    """Return what saves the requests of findings in the store, and notes the first failure."""
+    """Return the function that saves the requests of findings in the store, and warns once if this fails."""
     problems = set[str]()
 
     async def keep(request: Invocation, delivery: Delivery) -> KeptReplay:
@@ -177,9 +177,11 @@ def _keeper(workspace: Workspace, secret: Secret) -> Keep:
 async def _run(session: CheckSession, workspace: Workspace) -> CheckReport:
     async def on_begin(begins: CheckBegins) -> None:
         url, count = begins.subject.url, begins.valid_requests
-        workspace.say(note(printable(f"{url} got up to {count} valid requests, each of which can start work")))
+        workspace.say(note(printable(f"{url} got up to {count} valid requests, and each can start work")))
         if not begins.sees_reports:
-            workspace.say(note("no sandbox is running with these settings, so reports and repeats were not observed"))
+            workspace.say(
+                note("the settings do not lead to a running sandbox, so reports and repeats were not observed")
+            )
 
     try:
         return await session.run(on_begin)

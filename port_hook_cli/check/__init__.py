@@ -1,1 +1,1 @@
-"""`check`: sends a handler valid, forged, old and broken requests, and says which of its reactions are wrong."""
+"""`check`: sends valid, forged, repeated and broken requests to a handler, and finds its mistakes."""

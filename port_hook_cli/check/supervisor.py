@@ -7,8 +7,8 @@ closes stdin when port-hook ends for any reason, including `kill -9`. It writes 
 line: `error`, `started` or `ended`. The command inherits its stderr as stdout and stderr.
 
 On Linux, orphans become children of this process. So its descendants are exactly the processes that the command
-started, including daemons. On macOS, these are the command's process group and the descendants that `ps` shows; on
-Windows, the processes that `taskkill` finds. A daemon can escape there.
+started, including daemons. On macOS, they are the command's process group and the descendants that `ps` shows. On
+Windows, they are the processes that `taskkill` finds. A daemon can escape on both.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from port_hook_cli.tunnels.supervisor import kill_child_with_parent, take_stream
 
 END = b"end\n"
 KILL_S = 3.0
-"""After so many seconds of killing, the rest is left: processes of other users cannot be killed."""
+"""How many seconds to try to kill processes. Processes of other users cannot be killed."""
 _LOOK_EVERY_S = 0.005
 _PAUSE_S = 0.0005
 _PR_SET_CHILD_SUBREAPER = 36

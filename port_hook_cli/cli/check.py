@@ -54,8 +54,8 @@ def check(
         str | None,
         argument(
             metavar="SOURCE",
-            help="The request to check with: a capture's id, `last`, a payload, an action, or FILE#NODE of a workflow. "
-            "Default: the newest capture with a valid signature, or else a sample action.",
+            help="The request to use: a capture's id, `last`, a payload, an action, or FILE#NODE of a workflow. "
+            "Default: the latest capture with a valid signature, or a sample action.",
             completes="check_sources",
             stdin="the source",
         ),
@@ -63,7 +63,7 @@ def check(
     command_to_run: Annotated[
         list[str] | None,
         argument(
-            help="A command that starts the handler, with the credentials of a sandbox that ends with the check.",
+            help="The command that starts the handler. It gets the credentials of a temporary sandbox.",
             metavar="-- COMMAND...",
             name=COMMAND,
         ),
@@ -76,11 +76,11 @@ def check(
     credentials: CheckCredentials,
     output: CheckOutput,
 ) -> ExitCode:
-    """Check a handler: send it valid, forged, repeated and broken requests, and say what it does wrong.
+    """Send valid, forged, repeated and broken requests to a handler, and report its mistakes.
 
-    Valid requests start real work, so only a handler on this machine is checked by default. With a command after `--`,
-    port-hook starts the handler, sees what it reports, and ends it. Otherwise, a sandbox that is running shows the
-    reports. `--list` lists the checks. Exits with code 1 if a check failed.
+    Valid requests start real work, so by default, the handler must be on this machine. With a command after `--`,
+    port-hook starts the handler and a sandbox for its reports, and ends both. Without a command, start `port-hook
+    sandbox` first to include checks of reports. Exits with code 1 if a check fails.
     """
     runtime: Runtime = ctx.obj
     plan = choice.plan(times.read())
@@ -132,7 +132,7 @@ def check(
 def _checked(
     session: CheckSession, begin: Callable[[CheckBegins], Awaitable[None]], screen: CheckScreen
 ) -> CheckReport | None:
-    """Check, and return the report, or None after Ctrl-C. The handler's process has ended then."""
+    """Check and return the report, or None after Ctrl-C. The handler's process has ended then."""
     from port_hook_cli.check.backend import NotReadyError
 
     try:
@@ -146,13 +146,13 @@ def _checked(
 
 
 async def _begin(begins: CheckBegins, *, screen: CheckScreen, forms: _Forms, asks: bool) -> None:
-    """Say what is sent, after the user has agreed to send it to another machine. Raises UsageError."""
+    """Ask before sending to another machine, then print what is sent. Raises UsageError."""
     forms.refuse_unused(begins.subject.name)
     url = begins.subject.url
     if asks and not is_on_this_machine(url):
         question = f"{begin_text(url, begins.valid_requests)} Check this handler?"
         if not await confirm_in_loop(question, forms.runtime, default=False):
-            raise UsageError("Nothing was sent.", hint="Check a handler on this machine with --to.")
+            raise UsageError("Nothing was sent.", hint="Pass a handler on this machine with --to.")
     screen.begin(begins)
 
 
@@ -171,7 +171,7 @@ def _finish(report: CheckReport, output: CheckOutput, screen: CheckScreen, runti
 
 
 class _Forms:
-    """Reads the options of a run when an action or a workflow needs them, and notices if nothing does."""
+    """Reads the options of a run for an action or a workflow, and records whether they were used."""
 
     def __init__(self, run: CheckRun, runtime: Runtime) -> None:
         self._run, self.runtime = run, runtime
@@ -186,20 +186,20 @@ class _Forms:
         """Raise UsageError for options of a run, if the request is a capture or a payload."""
         if not self._is_used and (given := self._run.given):
             raise UsageError(
-                f"{given[0]} has no effect: {brief(name)} is a capture or a payload, which has its inputs already.",
-                hint="Leave it out, or check with an action.",
+                f"{given[0]} has no effect: {brief(name)} is a capture or a payload, which already has its inputs.",
+                hint="Leave it out, or use an action.",
             )
 
 
 class _Saver:
-    """Saves the requests of findings in the store, which is opened for the first one. Close it after use."""
+    """Saves the requests of findings in the store, which it opens if needed. Close it after use."""
 
     def __init__(self, path: Path, runtime: Runtime) -> None:
         self._path, self._runtime = path, runtime
         self._keeper: ReplayKeeper | None = None
 
     def keep_with(self, secret: Secret) -> Keep:
-        """Return what saves requests that are signed with a secret, and warns if that fails."""
+        """Return the function that saves requests signed with `secret`, and warns if this fails."""
         self._keeper = keeper = ReplayKeeper(self._path, secret, creates=True)
 
         async def keep(request: Invocation, delivery: Delivery) -> KeptReplay:

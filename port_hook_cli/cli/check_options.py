@@ -1,4 +1,4 @@
-"""The options of `check`, in the groups of its help, and the values that the verb gets from them."""
+"""The options of `check`, grouped as in its help, and the values that the verb gets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 COMMAND = "a command after --"
 _NAMES = (*map(str, CheckGroup), *BY_SLUG)
 _LIMITS_S = {"--within": (10.0, 60.0), "--timeout": (1.0, 5.0)}
-"""What a project's file may choose. With less time, checks would be left out."""
+"""The range that a project's file may set. A shorter time would leave out checks."""
 
 
 @option_group("Target")
@@ -35,7 +35,7 @@ class CheckTarget:
         option(
             "--to",
             metavar="URL|PORT",
-            help="The handler, on this machine. Without a path, the path and query of SOURCE are used.",
+            help="The handler, on this machine. If it has no path, port-hook uses the path and query of SOURCE.",
             trust=HANDLER_HERE,
         ),
     ] = None
@@ -51,7 +51,7 @@ class CheckTarget:
         bool,
         option(
             "--yes",
-            help="Answer the question of --to-its-url with yes.",
+            help="Skip the confirmation of --to-its-url.",
             no_effect=(NoEffect("Nothing is asked", without=("--to-its-url",)),),
         ),
     ] = False
@@ -63,8 +63,7 @@ class CheckTarget:
 
         if self.to_its_url and not self.yes and not can_ask(runtime):
             raise UsageError(
-                "--to-its-url starts real work, maybe on another machine, and needs confirmation, but there is no "
-                "terminal.",
+                "--to-its-url can start work on another machine. It needs confirmation, but there is no terminal.",
                 hint="Add --yes.",
             )
         return RunTarget(to=None if self.to is None else read_target(self.to, "--to"), to_its_url=self.to_its_url)
@@ -79,7 +78,7 @@ class CheckChoice:
         option(
             "--only",
             metavar="CHECK|GROUP",
-            help="Make only this check, or the checks of this group (repeatable).",
+            help="Make only this check or this group of checks (repeatable).",
             choices=_NAMES,
         ),
     ] = None
@@ -88,11 +87,11 @@ class CheckChoice:
         option(
             "--skip",
             metavar="CHECK|GROUP",
-            help="Leave out this check, or the checks of this group (repeatable).",
+            help="Leave out this check or this group of checks (repeatable).",
             choices=_NAMES,
         ),
     ] = None
-    lists: Annotated[bool, option("--list", help="List the checks, and send nothing.")] = False
+    lists: Annotated[bool, option("--list", help="List the checks without sending requests.")] = False
 
     def plan(self, limits: CheckLimits) -> CheckPlan:
         """Return what is checked. Raises UsageError for an unknown name, and if nothing is left."""
@@ -100,7 +99,7 @@ class CheckChoice:
 
         slugs = selected(tuple(self.only or ()), tuple(self.skip or ()))
         if not slugs:
-            raise UsageError("--only and --skip leave no check.", hint="Leave one of them out.")
+            raise UsageError("--only and --skip exclude every check.", hint="Leave one of them out.")
         return CheckPlan(slugs, frozenset(self.only or ()) & BY_SLUG.keys(), limits)
 
 
@@ -113,7 +112,7 @@ class CheckRun(RunContents):
         option(
             "--outputs",
             metavar="FILE",
-            help="The outputs of a workflow's other nodes: a map, or a run as Port shows it.",
+            help="The outputs of a workflow's other nodes: a map, or a run exported from Port.",
             stdin="the outputs",
         ),
     ] = None
@@ -152,7 +151,7 @@ class CheckTimes:
         float,
         options.seconds(
             "--within",
-            "End after S seconds. Checks that were not reached are not observed.",
+            "Stop after S seconds. The remaining checks are not observed.",
             least=1.0,
             trust=Trust(*_LIMITS_S["--within"]),
         ),
@@ -173,7 +172,7 @@ class CheckTimes:
 
 @option_group("Credentials")
 class CheckCredentials:
-    """How requests are signed, and how a sandbox or Port is called."""
+    """The credentials that sign requests and call a sandbox or Port."""
 
     secret_file: options.SecretFile = None
     org: options.Org = None
@@ -201,7 +200,7 @@ class CheckOutput:
 
     json: options.Json = False
     junit: Annotated[
-        str | None, option("--junit", metavar="FILE", help="Write a JUnit report, for CI, to a new file.")
+        str | None, option("--junit", metavar="FILE", help="Write a JUnit report for CI to a new file.")
     ] = None
     strict: Annotated[
         bool, option("--strict", help="Exit with code 1 even if there are only warnings.", trust=ANY_VALUE)

@@ -1,4 +1,4 @@
-"""What `check` prints: what it is about to send, the progress, records or lines, and the handler's output."""
+"""The output of `check`: what it sends, the progress, the records or lines, and the handler's output."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from port_hook_cli.check.session import CheckBegins
     from port_hook_cli.runtime import Runtime
 
-_BLIND = "note: no sandbox is used, so what the handler reports cannot be seen"
+_BLIND = "note: no sandbox shows what the handler reports"
 _ABOUT_REPORTS = frozenset(slugs_of(CheckGroup.REPEATS, CheckGroup.REPORTS))
 _OUTPUT = "The last lines of the command's output:"
 
@@ -37,7 +37,7 @@ def print_checks(slugs: frozenset[str], runtime: Runtime) -> None:
 
 
 class CheckScreen:
-    """Shows a check. It holds the findings so far, so that Ctrl-C does not lose them. Close it after use."""
+    """Shows a check. It retains the findings so far for Ctrl-C. Close it after use."""
 
     def __init__(self, plan: CheckPlan, runtime: Runtime, *, as_json: bool, starts_handler: bool) -> None:
         self._plan, self._runtime, self._as_json, self._starts = plan, runtime, as_json, starts_handler
@@ -49,15 +49,15 @@ class CheckScreen:
         self.url = ""
 
     def begin(self, begins: CheckBegins) -> None:
-        """Say what is about to be sent, and show the progress if stderr is a terminal."""
+        """Print what the check sends, and show the progress if stderr is a terminal."""
         self.url, self._began = begins.subject.url, time.perf_counter()
         tell(begin_text(self.url, begins.valid_requests), self._runtime)
         expected = self._plan.expected(begins.subject, starts_handler=self._starts)
         if not begins.sees_reports and expected & _ABOUT_REPORTS:
             tell(_BLIND, self._runtime)
             tell(
-                "hint: Let port-hook start the handler: add `-- COMMAND`. Or run `port-hook sandbox`, and start the "
-                "handler and this command with the variables that it prints.",
+                "hint: Add `-- COMMAND` to let port-hook start the handler. Or run `port-hook sandbox`, and set the "
+                "variables that it prints for the handler and for this command.",
                 self._runtime,
             )
         if self._runtime.stderr.isatty():
@@ -82,7 +82,7 @@ class CheckScreen:
         emit(report.record, self._runtime.stdout)
 
     def interrupt(self) -> None:
-        """Print the findings so far. With --json, they are printed already."""
+        """Print the findings so far. With --json, their records are already printed."""
         self.close()
         if not self._as_json and self._findings:
             order = list(BY_SLUG)

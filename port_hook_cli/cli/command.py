@@ -61,7 +61,7 @@ class Command(TyperCommand):
     def _apart(self, args: list[str]) -> tuple[list[str], list[str]]:
         """Return the words before and after the first `--`, for a command that runs another command.
 
-        Otherwise, a command would be read as an argument that was left out. `--` can also be an option's value.
+        Otherwise, the parser would read the command as a missing argument. `--` can also be an option's value.
         """
         parameters = cast("list[Any]", self.params)
         if not any(parameter.name == _COMMAND for parameter in parameters):

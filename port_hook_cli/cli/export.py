@@ -83,7 +83,7 @@ def _exported(name: str, target: str | None, finder: Finder) -> Exported:
 
 
 def _original(exchange: Exchange, finder: Finder) -> Exchange | None:
-    """Return the capture that a request of `check` is a replay of, None if it is not in the store."""
+    """Return the capture that a request of `check` is a replay of, or None if it is not in the store."""
     name = original_of_probe(exchange.invocation)
     if name is None:
         return None

@@ -128,17 +128,17 @@ def replay(
 
 
 def _refuse_sources(sources: list[str], *, is_needed: bool, finds_fault: bool) -> None:
-    """Raise UsageError for sources that are missing, empty, or too many."""
+    """Raise UsageError for missing, empty or too many sources."""
     if is_needed and not sources:
         raise UsageError("Missing argument SOURCE.", hint="Run `port-hook replay --help` for usage.")
     if "" in sources:
         raise UsageError("The name of a source is empty.", hint="Check whether a shell variable is unset.")
     if finds_fault and len(sources) > 1:
-        raise UsageError("--find-fault takes one SOURCE.", hint="Leave out the others.")
+        raise UsageError("--find-fault needs exactly one SOURCE.", hint="Leave out the others.")
 
 
 def _needs(sources: list[str], *, finds_fault: bool) -> tuple[str, ...]:
-    """Return the settings that are needed. A handler may sign with the client id by mistake."""
+    """Return the required settings. A handler may use the client ID as its secret by mistake."""
     if any(map(is_run_id, sources)):
         return ALL_NEEDS
     return ("client_id", "client_secret") if finds_fault else ONLY_THE_SECRET

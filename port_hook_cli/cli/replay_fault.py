@@ -1,4 +1,4 @@
-"""`replay --find-fault`: why a handler refuses a valid request."""
+"""`replay --find-fault`: find out why a handler rejects a valid request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FAULT = "port-hook/fault/1"
 
 
 def signing_keys(settings: Settings) -> SigningKeys:
-    """Return what a handler may use as its secret. Raises SettingsError without a client secret."""
+    """Return the secrets that a handler may use. Raises SettingsError without a client secret."""
     secret, other = settings.require_secret(), settings.other_secret
     if other is None:
         return SigningKeys(secret, settings.client_id)
@@ -41,13 +41,13 @@ def search_fault(
     timeout_s: float,
     as_lambda: bool,
 ) -> FoundFault | None:
-    """Search, after saying how many requests are sent. Return None after Ctrl-C."""
+    """Print how many requests the search sends, then search. Return None after Ctrl-C."""
     from port_hook_cli.http.client import HttpClient  # imported here, so that `--help` starts faster
 
     unsigned = replace(rewriter, signer=None)
     url = brief(ready.url, MOST_OF_A_URL)
     tell(f"Sending at most {MOST_REQUESTS} requests to {url}, one at a time.", runtime)
-    tell("note: each request that the handler accepts may start real work", runtime)
+    tell("note: each accepted request may start real work", runtime)
 
     async def search() -> FoundFault:
         async with HttpClient(timeout_s=timeout_s) as http:
@@ -67,7 +67,7 @@ def search_fault(
 def report_fault(
     ready: ReadyReplay, found: FoundFault, keeper: ReplayKeeper, runtime: Runtime, *, as_json: bool
 ) -> ExitCode:
-    """Save the requests that decide, if the request is in the store. Print the result, and return the exit code."""
+    """Print the result, and return the exit code. If the source is a capture, save the deciding requests."""
     captures = [_saved(*each[1:], keeper, runtime) for each in found.requests] if ready.source.is_stored else []
     if as_json:
         emit(_record(ready, found, captures), runtime.stdout)
@@ -82,7 +82,7 @@ def report_fault(
 def _saved(request: Invocation, delivery: Delivery, keeper: ReplayKeeper, runtime: Runtime) -> str:
     kept = keeper.save(request, delivery)
     if kept.problem:
-        tell(f"warning: the responses were not saved: {kept.problem}", runtime)
+        tell(f"warning: the requests were not saved: {kept.problem}", runtime)
     return kept.capture
 
 

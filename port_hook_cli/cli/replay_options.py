@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _LAMBDA = "lambda"
 _CAPTURED = NoEffect("--as-captured sends the request as it was captured", beside=("--as-captured",))
-_SEARCH = NoEffect("--find-fault sends one request after another until it knows", beside=("--find-fault",))
+_SEARCH = NoEffect("--find-fault sends one request at a time until it finds the mistake", beside=("--find-fault",))
 _DRY = NoEffect("--dry-run sends nothing", beside=("--dry-run",))
 
 
@@ -175,8 +175,8 @@ class ReplaySignature:
         bool,
         option(
             "--find-fault",
-            help="Find out why the handler refuses a valid request: sign it in the wrong ways that handlers use, until "
-            "the handler accepts one.",
+            help="Find out why the handler rejects a valid request: sign it in common wrong ways until the handler "
+            "accepts it.",
             excludes=("--as-captured", "--failed", "--times", "--dry-run", "--compare"),
         ),
     ] = False
@@ -198,7 +198,7 @@ class ReplaySeries:
     ] = 1
     concurrency: Annotated[
         int,
-        option("--concurrency", metavar="N", min=1, help="Send N requests at once.", no_effect=(_SEARCH,)),
+        option("--concurrency", metavar="N", min=1, help="Send N requests at a time.", no_effect=(_SEARCH,)),
     ] = 1
     rate: Annotated[
         str | None,

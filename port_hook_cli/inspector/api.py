@@ -65,10 +65,10 @@ class Inspector:
         url, public_url = setup.urls()
         why_not = {
             "replay": None,
-            "sign": None if setup.secret else f"There is no client secret. {_SET_IT}",
+            "sign": None if setup.secret else f"The inspector has no client secret. {_SET_IT}",
             "runs": setup.port.why_not(),
             "trigger": setup.actions.why_not(),
-            "check": None if setup.secret else f"There is no client secret. {_SET_IT}",
+            "check": None if setup.secret else f"The inspector has no client secret. {_SET_IT}",
             "decrypt": None if setup.decrypt else f"There is no key to decrypt with. {_SET_IT}",
         }
         state = self._state
@@ -160,7 +160,7 @@ class Inspector:
         return message({"text": text, "filename": f"{_file_name(exchange.invocation.id)}.{row.ending}"})
 
     async def _original(self, exchange: Exchange) -> Exchange | None:
-        """Return the capture that a request of `check` is a replay of, None if it was deleted."""
+        """Return the capture that a request of `check` is a replay of, or None if it was deleted."""
         name = original_of_probe(exchange.invocation)
         try:
             return None if name is None else await self._captures.get(name)
@@ -202,7 +202,7 @@ class Inspector:
 
     async def planned_check(self, parameters: Parameters) -> dict[str, Any]:
         """Return what a check of the handler would send."""
-        await self.feed.refresh()  # so that the newest capture is known
+        await self.feed.refresh()  # so that the latest capture is known
         return await self._checks.plan(read_planned_check(parameters), self._owners())
 
     async def check(self, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
@@ -216,7 +216,7 @@ class Inspector:
                 yield record
 
     def _owners(self) -> tuple[PortOwner, ...]:
-        """Return the ports that are no handler's."""
+        """Return the ports that belong to port-hook, not to a handler."""
         name = "the sandbox" if self._setup.mode == "sandbox" else "the listener"
         port = urlsplit(self._setup.urls()[0] or "").port
         return (

@@ -1,6 +1,6 @@
 """Checks the handler for the page: returns what a check would send, and runs one check at a time.
 
-The requests go straight to the handler: a listener verifies signatures itself, so it would be the listener's check.
+The requests go directly to the handler. A listener verifies signatures itself, so the check would test the listener.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 
 _WITHIN_S = 50.0  # what has begun by then takes up to 10 seconds more
 _LOOKED_AT = 60
-_NO_TARGET_HINT = "Choose the port or URL of your handler."
+_NO_TARGET_HINT = "Enter the port or URL of your handler."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckWanted:
-    """What to check: a capture, or an action of the user's files; without both, the newest capture of Port's.
+    """What to check: a capture, or an action in the user's files. Without both, use the latest capture that Port sent.
 
     `inputs` are for the action. `to` is the handler. `only` and `skip` have slugs and groups of checks.
     """
@@ -73,7 +73,7 @@ class HandlerChecks:
         self._is_running = False
 
     async def plan(self, wanted: CheckWanted, own: tuple[PortOwner, ...]) -> dict[str, Any]:
-        """Return what a check would send, or why it cannot be made, and the groups of checks. Nothing is sent."""
+        """Return what a check would send, or why it cannot run, and the groups of checks. Doesn't send anything."""
         from port_hook_cli.check.catalog import CheckGroup
 
         groups = [{"name": str(group), "about": group.about} for group in CheckGroup]
@@ -93,7 +93,7 @@ class HandlerChecks:
         `CheckSession.run` raises.
         """
         if self._is_running:
-            raise CheckInProgress("Another check is running.", hint="Wait for its end, or cancel it.")
+            raise CheckInProgress("Another check is running.", hint="Wait until it ends, or cancel it.")
         records = asyncio.Queue[dict[str, Any] | None]()
         self._is_running = True
         task = asyncio.create_task(self._check(wanted, own, records.put_nowait))
@@ -132,20 +132,20 @@ class HandlerChecks:
             keep=lambda secret: partial(keep_in_thread, self._setup.store, secret),
         )
         report = await session.run(begin, settle)
-        for finding in report.findings:  # the checks that this request cannot have are not settled one by one
+        for finding in report.findings:  # checks that do not apply to this request are not settled one by one
             settle(finding)
         tell(report.record)
 
     def _secret(self) -> Secret:
         if self._setup.secret is None:
             raise SettingsError(
-                "There is no client secret to sign with.",
-                hint="Set PORT_CLIENT_SECRET and start the inspector again. A listener with --no-verify reads none.",
+                "The inspector has no client secret to sign with.",
+                hint="Set PORT_CLIENT_SECRET and restart the inspector. `listen --no-verify` doesn't read it.",
             )
         return self._setup.secret
 
     def _access(self, secret: Secret) -> PortAccess:
-        """Return the access to a sandbox that is running, with the secret that requests are signed with."""
+        """Return the access to a running sandbox, with the secret that signs requests."""
         settings = Settings()
         with suppress(SettingsError):
             settings = self._setup.access.settings
@@ -156,7 +156,7 @@ class HandlerChecks:
 
 
 class _PageSubject:
-    """Finds the request that the page wants to check with, and refuses a target that is not a handler here."""
+    """Finds the request that the page selected, and rejects targets that are not handlers on this machine."""
 
     def __init__(
         self, wanted: CheckWanted, setup: InspectorSetup, captures: CaptureReader, own: tuple[PortOwner, ...]
@@ -187,11 +187,11 @@ class _PageSubject:
             return self._source(to).of_request(FoundRequest(exchange.invocation.id, exchange, is_stored=True))
         from port_hook_cli.actions.samples import create_vm_action
 
-        self.notes.append("No capture has a valid signature, so the sample action create_vm is used.")
+        self.notes.append("No capture has a valid signature, so the check uses the sample action create_vm.")
         return await self._of_action(create_vm_action(), secret)
 
     async def _exchange(self) -> Exchange | None:
-        """Return the chosen capture, or the newest with a valid signature that is not a request of a check."""
+        """Return the selected capture, or the latest capture with a valid signature that no check sent."""
         from port_hook_cli.check.subject import is_probe
 
         if self._wanted.capture is not None:
@@ -223,7 +223,7 @@ class _PageSubject:
             access=setup.access,
             runtime=setup.runtime,
             say=self._say,
-            target=RunTarget(to=to, to_its_url=True),  # the URL of an action is refused later if it is not here
+            target=RunTarget(to=to, to_its_url=True),  # `_refuse` rejects the URL later if it is on another machine
             run_data=lambda _: setup.actions.run_data(self._wanted.inputs),
         )
 
@@ -236,7 +236,7 @@ class _PageSubject:
 
         if not is_on_this_machine(url):
             what = "The inspector checks only handlers on this machine"
-            raise UsageError(f"{what}, and {url[:200]} is not.", hint=_NO_TARGET_HINT)
+            raise UsageError(f"{what}, but {url[:200]} is not.", hint=_NO_TARGET_HINT)
         _, port = handler_address(url)
         if owner := next((each.name for each in self._own if each.port == port), None):
             raise UsageError(f"{url[:200]} is {owner} itself.", hint=_NO_TARGET_HINT)

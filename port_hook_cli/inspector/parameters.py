@@ -70,10 +70,10 @@ def read_resend(body: Mapping[str, Any]) -> Resend:
 
 
 def read_check(body: Mapping[str, Any]) -> CheckWanted:
-    """Return what to check; raises UsageError."""
+    """Return what to check. Raises UsageError."""
     texts = {name: _body_text(body, name) for name in ("capture", "action", "to")}
     if texts["capture"] and texts["action"]:
-        raise UsageError("A check is made with a capture or an action, not both.", hint="Send one of the two.")
+        raise UsageError("A check needs a capture or an action, not both.", hint="Send only one of them.")
     inputs = body.get("inputs") or {}
     if not isinstance(inputs, dict):
         raise UsageError('"inputs" is not an object.', hint='Write it as {"NAME": VALUE}.')
@@ -81,7 +81,7 @@ def read_check(body: Mapping[str, Any]) -> CheckWanted:
 
 
 def read_planned_check(parameters: Parameters) -> CheckWanted:
-    """Return what to check from query parameters; raises UsageError."""
+    """Return what to check, from query parameters. Raises UsageError."""
     texts = {name: _text(parameters, name) for name in ("capture", "action", "to")}
     return read_check({**texts, "only": parameters.getall("only", []), "skip": parameters.getall("skip", [])})
 

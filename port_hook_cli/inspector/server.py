@@ -263,7 +263,7 @@ class _Routes:
         await asyncio.gather(*self._changes, return_exceptions=True)
 
     def end_streams(self) -> None:
-        """End the event streams and the check: they were begun with a token that is no longer valid."""
+        """End the event streams and the check, because their token is no longer valid."""
         for stream in self._streams | self._checks:
             stream.cancel()
 
@@ -315,9 +315,9 @@ class _Routes:
         return await json_response(found)
 
     async def check(self, request: web.Request) -> web.StreamResponse:
-        """Stream the records of a check, a line each, until it ends or the page goes away, which ends it.
+        """Stream the records of a check, one per line. If the page disconnects, the check ends.
 
-        An error before the first record is a status. A later error is the last record.
+        An error before the first record sets the status. A later error is the last record.
         """
         body = await _object(request)
         response = web.StreamResponse(headers={"content-type": "application/x-ndjson", **SECURITY_HEADERS})
@@ -362,7 +362,7 @@ class _Routes:
 
 
 async def _object(request: web.Request) -> dict[str, Any]:
-    """Return the JSON object in the body of a request, {} for no body."""
+    """Return the JSON object in the body of a request, or {} without a body."""
     content = await request.read()
     try:
         body = await asyncio.to_thread(lambda: read_json(content.decode("utf-8-sig"))) if content else {}

@@ -1,4 +1,4 @@
-"""What an inspector is made of."""
+"""What an inspector needs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from port_hook_cli.text.secret import Secret
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectorSetup:
-    """What an inspector is made of.
+    """What an inspector needs.
 
-    `mode` is `listen`, `store` or `sandbox`. `decrypt` opens the encrypted inputs of a payload, None without a key.
-    `urls` returns the URL of the listener or the sandbox, and the public one.
+    `mode` is `listen`, `store` or `sandbox`. `decrypt` decrypts the inputs of a payload. It is None without a key.
+    `urls` returns the URL of the listener or the sandbox, and the public URL.
     """
 
     mode: str

@@ -62,11 +62,11 @@ class Actions:
         """Return the definition of an action. Raises UsageError if no file has it."""
         found = {action["identifier"]: action for action in await asyncio.to_thread(self._read)}
         if identifier not in found:
-            raise UsageError(f"There is no action {identifier[:80]} in the files.", hint="Load the page again.")
+            raise UsageError(f"The action {identifier[:80]} is not in the files.", hint="Reload the page.")
         return found[identifier]
 
     def run_data(self, inputs: Mapping[str, Any]) -> RunData:
-        """Return the data of a run that is started from the page."""
+        """Return the data of a run that the page starts."""
         from port_hook_cli.trigger.run_data import RunData
 
         return RunData(properties=inputs, by=_BY)

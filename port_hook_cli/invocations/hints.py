@@ -12,7 +12,7 @@ from port_hook_cli.invocations.models import Delivery
 class SenderOptions:
     """How a hint names the options of the command that sent the request.
 
-    `search` is how to find out why a handler refuses a valid request. `advice` is what else this command can do, by
+    `search` finds out why a handler rejects a valid request. `advice` is what else this command can do, by
     fault or status.
     """
 
@@ -47,7 +47,7 @@ TRIGGER_OPTIONS = SenderOptions(
     advice={415: "Set it in `headers`.", **dict.fromkeys((400, 401, 403), _PAYLOAD)},
 )
 
-_SIGNATURE = "If the handler verifies signatures, {search} names its mistake."
+_SIGNATURE = "If the handler verifies signatures, {search} finds its mistake."
 _MESSAGE = (
     "If the handler verifies signatures, let it verify the message without the two signature headers in its `headers`, "
     "written as compact JSON without escapes (`json.dumps(message, separators=(',', ':'), ensure_ascii=False)`)."
@@ -84,7 +84,7 @@ def delivery_hints(
 
     The result is empty if the delivery did not fail, or if the cause is unknown. `is_message` says that the request
     was a Kafka message, whose signature does not cover its raw bytes. `conflict` says that two places have different
-    secrets. It is added if the handler may have refused the signature.
+    secrets. It is added if the handler may have rejected the signature.
     """
     status = delivery.status
     outcome = delivery.fault or "" if status is None else status

@@ -1,4 +1,4 @@
-"""The marks of the requests that `check` sends, so that captures of them can be recognized. Pure."""
+"""How to recognize requests that `check` sent. Pure."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Invocation
 
 PROBE_AGENT = "port-hook-check/"
-"""The beginning of the user-agent of each request. The check's slug follows."""
+"""The beginning of the user-agent, before the slug of the check."""
 
 ADDED_NAME = "port-hook"
-"""The name of the member that is added to a body, or its beginning."""
+"""The name of the member that `check` adds to a body, or the beginning of its name."""
 
 UNUSUAL_VALUES = (
     '{"text":"ë🚀 / <>&\' \u2028 \x7f",'  # JSON.stringify escapes none of them
     '"numbers":[1e-7,0.00001,1e+21],"empty":{}}'
 )
-"""The value of such a member, with characters and numbers that serializers write in different ways."""
+"""The value of this member: characters and numbers that serializers write differently."""
 
 _SLUG = re.compile(r"[a-z]+(?:-[a-z]+)*")
 _MOST_CHARACTERS = 40
@@ -29,7 +29,7 @@ _ADDED = re.compile(
 def probed_check(headers: Headers) -> str | None:
     """Return the slug of the check that sent a request, or None for any other request.
 
-    Any sender can imitate it, so the slug may not exist. It has letters and hyphens only.
+    Any sender can imitate `check`, so the slug may not exist. It has only letters and hyphens.
     """
     agent = headers.get("user-agent") or ""
     slug = agent.removeprefix(PROBE_AGENT)
@@ -43,5 +43,5 @@ def original_of_probe(request: Invocation) -> str | None:
 
 
 def without_probe(body: bytes) -> bytes:
-    """Return a body without the member that `check` added at its end, if it did."""
+    """Return a body without the member that `check` added at its end, if any."""
     return _ADDED.sub(b"}", body)

@@ -48,7 +48,7 @@ class Settings(NamedTuple):
     `app_url` is "" if the API has no web app (a sandbox). `sources` describes where each setting came from, by field
     name; `gaps` says why a place that could have a setting has none. `warnings` are about the places. `objection` says
     why the secret must not be sent to `api_url`, and what to do. `conflict` is a sentence about two places that have
-    different secrets and which of them is used, or "". `other_secret` is the secret that is not used then.
+    different secrets and which of them is used, or "". `other_secret` is then the unused secret.
     """
 
     client_id: str | None = None

@@ -113,7 +113,7 @@ class SettingsPlaces:
         return found, ()
 
     def conflict(self, used: Found | None) -> Found | None:
-        """Return another client secret than the used one: the folder's `.env` and the user's own places may differ.
+        """Return a client secret that differs from `used`, in the folder's `.env` or one of the user's own places.
 
         A file that is read only for this comparison is ignored if it is broken.
         """

@@ -88,7 +88,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Add to the report of a failed test what was sent and what the backend reported."""
     summarize = item.stash.get(_summary, None)
     if call.excinfo is not None and call.excinfo.typename == "HandlerCheckFailed":
-        return  # its message has the requests, and a check makes many runs
+        return  # its message already shows the requests, and a check has many runs
     if call.when == "call" and call.excinfo is not None and summarize is not None and (summary := summarize()):
         item.add_report_section("call", "port-hook", summary)
 
@@ -180,7 +180,7 @@ def port_hook(port_sandbox: PortSandbox) -> PortHook:
 
 @pytest.fixture
 def port_hook_check(request: pytest.FixtureRequest, port_hook: PortHook) -> PortHookCheck:
-    """Make one check of `port-hook check`. A test that uses it runs once for each check, with the check's name."""
+    """Make one check of `port-hook check`. A test that uses this fixture runs once for each check, with its name."""
     from port_hook_cli.pytest_plugin.hook import PortHookCheck
 
     return PortHookCheck(port_hook, request.param)

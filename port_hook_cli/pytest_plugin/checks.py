@@ -1,4 +1,4 @@
-"""The checks of `port-hook check` in a test, against the sandbox of the test."""
+"""The checks of `port-hook check` in a test, with the sandbox of the test."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from port_hook_cli.pytest_plugin.world import World
 
 CheckSource: TypeAlias = str | PurePath | Mapping[str, Any] | bytes | None
-"""What is checked: an action as for `invoke`, FILE#NODE, a payload as a mapping or bytes, or None for create_vm."""
+"""The request: an action as for `invoke`, FILE#NODE, a payload as a mapping or bytes, or None for create_vm."""
 
 _SAMPLE = "create_vm"
 _WITHIN_S = 60.0
@@ -49,7 +49,7 @@ class SingleCheckOptions(RunOptions, total=False):
     """Options of one check.
 
     With `strict`, a warning fails the test. The check ends after `within_s` seconds. `secret` is the handler's client
-    secret if it is not the sandbox's. Then the handler is not expected to call the sandbox.
+    secret, if it differs from the sandbox's. Then the handler is not expected to call the sandbox.
     """
 
     strict: bool
@@ -58,14 +58,14 @@ class SingleCheckOptions(RunOptions, total=False):
 
 
 class CheckOptions(SingleCheckOptions, total=False):
-    """Options of several checks: `only` makes only these checks or groups, and `skip` leaves some out."""
+    """Options of several checks: `only` has checks or groups to make, and `skip` checks or groups to leave out."""
 
     only: str | Sequence[str]
     skip: str | Sequence[str]
 
 
 class HandlerCheckWarning(UserWarning):
-    """A handler should be changed, but it is not a failure."""
+    """A finding that is only a warning."""
 
 
 class HandlerCheckFailed(AssertionError):
@@ -77,14 +77,14 @@ class HandlerCheckFailed(AssertionError):
 
 
 class CheckedHandler(NamedTuple):
-    """What was found, and the requests that prove it, by the ids in the findings."""
+    """The findings, and the requests that prove them, by the ids in the findings."""
 
     report: CheckReport
     requests: Mapping[str, tuple[Invocation, Delivery]]
 
 
 def subject_name(source: CheckSource, sandbox: PortSandbox) -> SubjectName:
-    """Return what a test names, with the action of a file or of the sandbox. Raises UsageError."""
+    """Return the request that a test selected, with the action from its file or the sandbox. Raises UsageError."""
     if isinstance(source, Mapping | bytes):
         return source
     if source is not None and names_a_node(source, sandbox.folders):
@@ -96,7 +96,7 @@ def subject_name(source: CheckSource, sandbox: PortSandbox) -> SubjectName:
         return action
     known = sandbox.actions
     if identifier not in known:
-        raise UsageError(f"The sandbox has no action {identifier}, but {', '.join(known)}.")
+        raise UsageError(f"The sandbox has no action {identifier}. Its actions are: {', '.join(known)}.")
     return known[identifier]
 
 
@@ -105,11 +105,11 @@ async def examine(
 ) -> CheckedHandler:
     """Check the handler at `to`. Call it in the event loop's thread.
 
-    Raises UsageError, TargetError for a handler that accepts no connection, and TypeError for unknown options.
+    Raises UsageError, TargetError for a handler that doesn't accept connections, and TypeError for unknown options.
     """
     known = CheckOptions.__annotations__.keys()
     if unknown := options.keys() - known:
-        raise TypeError(f"unknown arguments: {', '.join(sorted(unknown))}; known are {', '.join(known)}")
+        raise TypeError(f"unknown arguments: {', '.join(sorted(unknown))} (known: {', '.join(known)})")
     plan = _plan(options)
     runtime, url = silent_runtime(), parse_target(str(to))
     own = world.sandbox.client_secret
@@ -142,9 +142,9 @@ async def examine(
 
 
 def settle(checked: CheckedHandler, *, strict: bool, blocks: bool) -> None:
-    """Raise HandlerCheckFailed if a check failed, warn of what should be changed, and skip if nothing was observed.
+    """Raise HandlerCheckFailed if a check failed, issue warnings, and skip the test if nothing was observed.
 
-    `blocks` says that the check blocked the event loop of the test.
+    `blocks` means that the check blocked the event loop of the test.
     """
     __tracebackhide__ = True
     report = checked.report
@@ -164,7 +164,7 @@ def settle(checked: CheckedHandler, *, strict: bool, blocks: bool) -> None:
 
 
 def _depth_of_test() -> int:
-    """Return how many frames of the plugin are between a warning and the test, for `stacklevel`."""
+    """Return the number of plugin frames between a warning and the test, for `stacklevel`."""
     depth, frame = 1, sys._getframe(1)  # noqa: SLF001 - `inspect` reads source files
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("port_hook_cli."):
         depth, frame = depth + 1, frame.f_back

@@ -163,14 +163,14 @@ class PortHook:
         inputs: Mapping[str, Any] | None = None,
         **options: Unpack[CheckOptions],
     ) -> CheckReport:
-        """Check the handler at `to` as `port-hook check` does, and return what was found.
+        """Check the handler at `to` like `port-hook check`, and return the findings.
 
         `to` is a URL or a port on this machine. `source` is an action or a node, as for `invoke`, a payload (a mapping
-        or bytes), or None for the sample action create_vm. Inputs that are missing are made up. The handler must use
-        the credentials of the sandbox, or `secret` must be its own.
+        or bytes), or None for the sample action create_vm. Missing inputs get sample values. The handler must use the
+        credentials of the sandbox, or `secret` must be the handler's secret.
 
-        Raises HandlerCheckFailed if a check failed, TargetError if the handler accepts no connection, and UsageError.
-        A finding that is only a warning is a HandlerCheckWarning. If nothing was observed, the test is skipped.
+        Raises HandlerCheckFailed if a check failed, TargetError if the handler doesn't accept connections, and
+        UsageError. A warning issues a HandlerCheckWarning. If nothing was observed, the test is skipped.
         """
         __tracebackhide__ = True
         name, blocks = self._subject(source), is_in_event_loop()

@@ -74,8 +74,7 @@ def find_failed(captures: CaptureStore, since_s: float | None) -> FailedSources:
 class ReplayKeeper:
     """Adds replays with their outcomes to a store, which it opens when it first saves. Close it after use.
 
-    With `creates`, it creates a store that does not exist. After a failure, it stops saving and does not report the
-    failure again.
+    With `creates`, it creates a missing store. After a failure, it stops saving and does not report the failure again.
     """
 
     def __init__(self, store: Path, secret: Secret | None, *, creates: bool = False) -> None:

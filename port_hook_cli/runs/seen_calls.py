@@ -1,4 +1,4 @@
-"""The calls that a sandbox has seen, as its API returns them. Here, so that their readers need no sandbox."""
+"""The calls in a sandbox's log, in the form that its API returns. Readers of the log don't need the sandbox's code."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SeenCall:
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> Self:
-        """Return the call of a `document`; raises ValueError for any other value."""
+        """Return the call in a `document`. Raises ValueError for any other value."""
         try:
             return cls(
                 number=int(document["number"]),

@@ -1,6 +1,6 @@
 """The latest calls that clients made over HTTP: which run each call was about, and whether it asked to end the run.
 
-A tester of handlers reads them in the same process, or through GET /v1/sandbox/calls.
+Tests of handlers read them in the same process, or through GET /v1/sandbox/calls.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _word(value: Any) -> str:
 
 
 class CallLog:
-    """The latest 5,000 calls. The numbers of calls go on after `clear`."""
+    """The latest 5,000 calls. `clear` does not restart their numbers."""
 
     def __init__(self) -> None:
         self._calls: deque[SeenCall] = deque(maxlen=MAX_CALLS)

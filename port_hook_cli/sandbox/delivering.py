@@ -36,7 +36,7 @@ _CONTENT_TYPE = ("content-type", "application/json")
 _BY = "port-hook"
 _REFUSALS = frozenset({400, 401, 403})
 _UNIT_HINT = (
-    ". If the handler divides x-port-timestamp by 1000, it expects milliseconds, and Port sends seconds: try "
+    ". If the handler divides x-port-timestamp by 1000, it expects milliseconds, but Port sends seconds: try "
     "`port-hook sandbox --timestamp-unit ms`."
 )
 _LOST = "The sandbox stopped while it sent the request; it is not known whether the request arrived."

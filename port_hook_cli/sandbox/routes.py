@@ -266,8 +266,7 @@ _WITHOUT_VERSION = frozenset(route.path.split("/")[2] for route in ROUTES)
 def with_one_version(segments: tuple[str, ...]) -> tuple[str, ...]:
     """Return the segments of a path that begins with `/v1` once.
 
-    Some published backends have `/v1` in the base URL, others before each path, and some in both. All use the same
-    address here.
+    Published handlers add `/v1` to the base URL, to each path, or to both. All of them can use the same address here.
     """
     if segments[:2] == ("v1", "v1"):
         return segments[1:]
@@ -275,7 +274,7 @@ def with_one_version(segments: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def is_poll(request: ApiRequest) -> bool:
-    """Whether a request reads the log of calls. A tester repeats it every few milliseconds."""
+    """Whether a request reads the log of calls. Checks read it every few milliseconds."""
     return request.method == "GET" and with_one_version(request.segments) == tuple(CALLS.split("/")[1:])
 
 

@@ -1,7 +1,7 @@
-"""Captures as a module of tests: what a request got is expected again, and a finding of `check` is checked again. Pure.
+"""Captures as tests: they expect the recorded responses, and repeat the checks of findings. Pure.
 
-Both sign at the time of the test, so they pass or fail at any time. Whatever a capture contains is written as a literal
-of Python: bytes with `python_bytes`, text with `ascii`.
+Both sign at the time of the test, so old captures work. Everything in a capture is written as a Python literal: bytes
+with `python_bytes`, text with `ascii`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from port_hook_cli.javascript.values import read_json
 
 
 class CapturedTest(NamedTuple):
-    """A test that a request gets the status `expected` again."""
+    """A test that a request gets the status `expected`."""
 
     id: str
     method: str
@@ -50,7 +50,7 @@ def test_the_backend_responds_as_it_did(method, url, body, expected):
     assert status == expected
 """
 _FINDINGS = """# The check, the URL of the handler, and a payload that the handler accepts, or None for a sample.
-# If the check is about repeats or reports, start the handler in a fixture, with the variables of `port_environ`.
+# For checks of repeats and reports, start the handler in a fixture, with the variables in `port_environ`.
 FINDINGS = [
 {cases}]
 
@@ -63,8 +63,8 @@ def test_the_handler_passes_the_check(port_hook, check, url, payload):
 """
 _ABOUT_CAPTURES = "Captured invocations as tests: start your backend, set PORT_CLIENT_SECRET, run pytest."
 _ABOUT_FINDINGS = (
-    "Findings of `port-hook check` as tests, which fail until the handler is fixed: start it, set PORT_CLIENT_SECRET, "
-    "run pytest."
+    "Findings of `port-hook check` as tests, which fail until the handler is fixed: start the handler, set "
+    "PORT_CLIENT_SECRET, run pytest."
 )
 
 

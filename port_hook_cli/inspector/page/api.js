@@ -34,7 +34,7 @@ export function post(path, body) {
   return call(path, { method: "POST", headers, body: JSON.stringify(body) }, read);
 }
 
-/** Post, and call `onRecord` with each JSON record of the response as soon as its line has arrived. */
+/** Post, and call `onRecord` with each JSON record of the response as soon as its line arrives. */
 export function postLines(path, body, onRecord, signal) {
   const headers = { "content-type": "application/json", "x-port-hook": "1" };
   return call(path, { method: "POST", headers, body: JSON.stringify(body), signal }, (response) =>
@@ -82,7 +82,7 @@ function readEvents(body, handle) {
   });
 }
 
-/** Call `use` with each part of a text that ends with `end`, as soon as it has arrived. */
+/** Call `use` with each part of a text that ends with `end`, as soon as the part arrives. */
 async function readParts(body, end, use) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";

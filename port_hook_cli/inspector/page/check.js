@@ -7,7 +7,7 @@ const TYPING_MS = 200;
 const MOST_TEXT = 2000;
 const IDLE = { isRunning: false, isCanceled: false, begin: null, findings: [], summary: null, problem: null };
 const NEWEST = "";
-// What the user should look at first comes first.
+// The order of the findings: the most important first.
 const STATUSES = {
   failed: { word: "failed", icon: "x", tone: "bad" },
   warning: { word: "warning", icon: "alert", tone: "warn" },
@@ -18,7 +18,7 @@ const STATUSES = {
 const NEED_SANDBOX = ["repeats", "reports"];
 const ORDER = Object.keys(STATUSES);
 
-/** The form and the check, which go on while the user looks at something else. */
+/** The form and the check, which continue while the user looks at something else. */
 export function useCheck() {
   const [form, setForm] = useState({ source: NEWEST, to: "", left: [] });
   const [state, setState] = useState(IDLE);
@@ -74,12 +74,12 @@ export function Check({ check, isEmpty, session, onOpen, onClose }) {
     };
   }, [key, isEmpty]);
   const plan = found?.plan;
-  // The newest capture may be another one by now: the check uses the capture that is shown.
+  // A later capture may have arrived. The check uses the capture that the page shows.
   const run = () => check.run({ ...wanted, ...(plan.capture ? { capture: plan.capture } : {}) });
   const isReady = Boolean(plan) && only.length > 0 && session?.can.check !== false;
   return html`<section class="checks" aria-label="Check the handler">
     <header><h2 tabindex="-1" ref=${heading}>Check the handler</h2><${Button} icon="x" label="Back to the list" iconOnly onClick=${onClose} /></header>
-    <p class="dim">Is your handler right, and safe to put on the internet? A check sends it valid, forged and broken requests, and shows what it does wrong and how to fix it.</p>
+    <p class="dim">Is your handler correct, and safe on the internet? A check sends it valid, forged, repeated and broken requests, and shows its mistakes and how to fix them.</p>
     <${Source} form=${form} plan=${plan} actions=${actions} change=${change} />
     <label class="field inline"><span>To</span><input type="text" placeholder=${plan?.target ?? "a port or URL on this machine"} value=${form.to} spellcheck=${false}
       onInput=${(event) => change({ to: event.currentTarget.value.trim() })} /></label>
@@ -87,7 +87,7 @@ export function Check({ check, isEmpty, session, onOpen, onClose }) {
       <input type="checkbox" checked=${!form.left.includes(group.name)} onChange=${(event) => change({ left: toggled(form.left, group.name, !event.currentTarget.checked) })} />
       <span>${group.name} <small class="dim">${group.about}</small></span></label>`)}</fieldset>
     ${(problem ?? found?.problem) && html`<p class="note bad" role="alert">${visible(problem?.message ?? found.problem.error)} ${visible(problem?.hint ?? found.problem.hint)}</p>`}
-    ${plan && html`<p class="note">${plan.notes.map((note) => `${visible(note)} `)}${number(plan.checks)} checks. <b>${number(plan.valid_requests)} of the requests are valid: a correct handler starts its work for each.</b></p>`}
+    ${plan && html`<p class="note">${plan.notes.map((note) => `${visible(note)} `)}${number(plan.checks)} checks. <b>A correct handler accepts ${number(plan.valid_requests)} of the requests, and starts its work for each.</b></p>`}
     <div class="send">
       <${Button} primary icon="play" label=${check.isRunning ? "Checking…" : plan ? `Run, and start ${number(plan.valid_requests)} runs` : "Run"} disabled=${check.isRunning || !isReady} onClick=${run} title=${session?.why_not.check} />
       ${check.isRunning && html`<${Button} icon="x" label="Cancel" onClick=${check.cancel} />`}</div>
@@ -108,7 +108,7 @@ function Source({ form, plan, actions, change }) {
   const { capture } = sourceOf(form.source);
   const newest = form.source === NEWEST && plan ? (plan.capture ? ` (${oneLine(plan.capture)})` : ` (none: ${oneLine(plan.name)})`) : "";
   return html`<label class="field inline"><span>Request</span><select value=${form.source} onChange=${(event) => change({ source: event.currentTarget.value })}>
-    <option value=${NEWEST}>The newest capture with a valid signature${newest}</option>
+    <option value=${NEWEST}>The latest capture with a valid signature${newest}</option>
     ${capture && html`<option value=${form.source}>The capture ${oneLine(capture)}</option>`}
     ${actions.map((action) => html`<option key=${action.identifier} value=${`action:${action.identifier}`}>The action ${oneLine(action.title ?? action.identifier)}, with sample inputs</option>`)}</select></label>`;
 }
@@ -118,11 +118,11 @@ function Results({ check, onOpen }) {
   const names = [...new Set(findings.map((each) => each.group))];
   return html`
     ${problem && html`<p class="note bad" role="alert">${visible(problem.message)} ${visible(problem.hint)}</p>`}
-    ${isCanceled && html`<p class="note" role="status">You canceled the check. The rest was not sent.</p>`}
+    ${isCanceled && html`<p class="note" role="status">You canceled the check. The remaining requests were not sent.</p>`}
     ${begin && html`<p class="lead" role="status">${summary ? counted(summary) : isRunning ? "Checking " : "Checked "}<span class="mono">${oneLine(begin.target)}</span></p>`}
-    ${isRunning && html`<progress aria-label="Checks that are done" max=${begin?.checks ?? 1} value=${begin ? findings.length : undefined}></progress>
+    ${isRunning && html`<progress aria-label="Completed checks" max=${begin?.checks ?? 1} value=${begin ? findings.length : undefined}></progress>
       ${begin && html` <small class="dim">${number(findings.length)} of ${number(begin.checks)} checks</small>`}`}
-    ${begin && !begin.sees_reports && names.some((name) => NEED_SANDBOX.includes(name)) && html`<p class="note">No sandbox sees what the handler reports, so most checks of repeats and reports cannot tell. Start the handler with the settings of <code>port-hook sandbox --inspect</code>, and check it from there.</p>`}
+    ${begin && !begin.sees_reports && names.some((name) => NEED_SANDBOX.includes(name)) && html`<p class="note">No sandbox shows what the handler reports, so most checks of repeats and reports are not observed. Start the handler with the settings that <code>port-hook sandbox --inspect</code> prints, and check it from that page.</p>`}
     ${names.map((name) => html`<h3 key=${name}>${oneLine(name)}</h3><table class="findings" key=${`table ${name}`}><caption class="sr">Checks of the group ${oneLine(name)}</caption>
       <colgroup><col class="status-of" /><col /></colgroup><thead class="sr"><tr><th scope="col">Status</th><th scope="col">Finding</th></tr></thead>
       <tbody>${ordered(findings.filter((each) => each.group === name)).map((each) => html`<${Finding} key=${each.check} finding=${each} onOpen=${onOpen} />`)}</tbody></table>`)}`;

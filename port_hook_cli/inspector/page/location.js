@@ -37,5 +37,5 @@ export function setFilter(name, value, options) {
   const filters = { ...readLocation().filters };
   if (value === null || value === "" || (Array.isArray(value) && !value.length)) delete filters[name];
   else filters[name] = value;
-  go({ filters, view: "" }, options); // the list is shown again
+  go({ filters, view: "" }, options); // shows the list again
 }
