@@ -120,7 +120,7 @@ class CheckSession:
             )
             backend = await stack.enter_async_context(starting)
         return CheckMeans(
-            client=lambda timeout_s: HttpClient(timeout_s=timeout_s),
+            client=lambda timeout_s: HttpClient(timeout_s=timeout_s, keep_alive=False),
             secret=side.secret,
             now=self.runtime.now,
             new_id=self.runtime.new_id,

@@ -50,7 +50,7 @@ def search_fault(
     tell("note: each accepted request may start real work", runtime)
 
     async def search() -> FoundFault:
-        async with HttpClient(timeout_s=timeout_s) as http:
+        async with HttpClient(timeout_s=timeout_s, keep_alive=False) as http:
             recipient = LambdaClient(http) if as_lambda else http
 
             async def send(request: Invocation) -> Delivery:

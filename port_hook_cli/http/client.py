@@ -30,13 +30,22 @@ class HttpClient:
 
     `timeout_s` bounds one request, from connecting to the last byte of the response, in seconds; 0 waits indefinitely.
     A response's body may have `max_response` bytes. `whole_body` says that the body is needed as it was sent;
-    otherwise its beginning is kept, decompressed, to be shown.
+    otherwise its beginning is kept, decompressed, to be shown. Without `keep_alive`, each request has a connection of
+    its own, so that it cannot fail because the target closes the connection after the response before.
     """
 
-    def __init__(self, *, timeout_s: float, max_response: int = MAX_RESPONSE_BYTES, whole_body: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        timeout_s: float,
+        max_response: int = MAX_RESPONSE_BYTES,
+        whole_body: bool = False,
+        keep_alive: bool = True,
+    ) -> None:
         self._timeout_s = timeout_s
         self._max_response = max_response
         self._body_type = WholeBody if whole_body else BodyBeginning
+        self._keep_alive = keep_alive
         self._idle: dict[Origin, list[Connection]] = {}
         self._destinations: dict[str, Destination] = {}
         self._trust: ssl.SSLContext | None = None
@@ -153,7 +162,7 @@ class HttpClient:
         return await connect(origin, deadline, self._trust if origin.scheme == "https" else None)
 
     def _put_back(self, origin: Origin, connection: Connection, *, can_reuse: bool) -> None:
-        if can_reuse and connection.can_reuse:
+        if self._keep_alive and can_reuse and connection.can_reuse:
             connection.idle_since = time.monotonic()
             self._idle.setdefault(origin, []).append(connection)
         else:

@@ -130,7 +130,7 @@ async def examine(
         sees_reports = secret.reveal() == own.reveal()
         watch = await stack.enter_async_context(SandboxWatch.open(access)) if sees_reports else None
         means = CheckMeans(
-            client=lambda timeout_s: HttpClient(timeout_s=timeout_s),
+            client=lambda timeout_s: HttpClient(timeout_s=timeout_s, keep_alive=False),
             secret=secret,
             now=world.now,
             new_id=runtime.new_id,

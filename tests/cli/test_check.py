@@ -38,6 +38,26 @@ SHOWS_SECRET = (
     'print(f"listening',
     'print(os.environ["PORT_CLIENT_SECRET"], "\\x1b[31m", flush=True)\n    print(f"listening',
 )
+# Servers do this after an error: they respond, and close the connection without a field that says so.
+ANSWERS_ONCE = """
+import http.server, sys
+
+class Once(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    has_answered = False
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        if self.has_answered:
+            self.close_connection = True
+            return
+        self.has_answered = True
+        self.send_response(202)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Once).serve_forever()
+"""
 
 
 def backend(folder: Path, *changes: tuple[str, str]) -> list[str]:
@@ -99,6 +119,15 @@ def test_mistake_is_named_with_its_fix_and_the_saved_requests(folder: Path, run:
     # The backend wrote its secret, and a color.
     assert "Sends 1 valid request to " in done.stderr
     assert "The last lines of the command's output:\n  ***\n  listening on" in done.stderr
+
+
+def test_handler_that_closes_connections_without_announcing_it_passes(folder: Path) -> None:
+    (folder / "once.py").write_text(ANSWERS_ONCE, "utf-8")
+    port = str(free_port())
+    command = ["--to", port, "--", sys.executable, "once.py", port]
+    done = check(folder, "--json", "--only", "not-object", "--only", "fields", *command, code=0)
+    findings = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {each["check"]: each["status"] for each in findings[:-1]} == {"not-object": "passed", "fields": "passed"}
 
 
 @pytest.mark.parametrize(("options", "code"), [((), 0), (("--strict",), 1)])

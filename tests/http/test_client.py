@@ -286,6 +286,13 @@ async def test_a_connection_that_the_response_ends_is_not_reused(answer: bytes) 
     assert [number for number, _ in requests] == [0, 1, 2]
 
 
+async def test_each_request_without_keep_alive_has_a_connection_of_its_own() -> None:
+    talk, requests = always(OK)
+    async with serving(talk) as server, HttpClient(timeout_s=30, keep_alive=False) as client:
+        assert all(delivery.ok for delivery in await send_many(client, server.url, 3))
+    assert [number for number, _ in requests] == [0, 1, 2]
+
+
 async def test_late_response_is_never_used_for_the_next_request() -> None:
     answers = asyncio.Queue[bytes]()
 
