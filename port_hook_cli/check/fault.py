@@ -142,7 +142,8 @@ class _Run:
         self._tried: dict[str, None] = {}
         self._deciding: list[FaultExchange] = []
         self._body = b""
-        self._sent = self._silences = 0
+        self._sent = 0
+        self._silences: list[str] = []
 
     async def result(self) -> FoundFault:
         try:
@@ -168,7 +169,7 @@ class _Run:
         """Raise _Ended if the two responses show that the signature is not why the valid request failed."""
         status = valid.status
         if status is None:
-            raise _Ended(FaultKind.NO_RESPONSE, f"The handler did not respond to a valid request: {_error(valid)}.", "")
+            raise _Ended(FaultKind.NO_RESPONSE, f"The handler did not respond to a valid request: {_error(valid)}", "")
         text = format_status(status)
         if valid.ok and forged.ok:
             raise _Ended(
@@ -213,7 +214,7 @@ class _Run:
             raise _Ended(
                 FaultKind.NOT_FOUND,
                 f"The handler rejected the valid request, and {ways} other ways to sign it.",
-                "Compare its secret with yours, and check how it reads the two headers and the raw body.",
+                "Check which secret it uses, and how it reads the two headers and the raw body.",
             )
         rewrites_too = view is _plain and await self._refuses(way, _whole)
         return self._named(way, rewrites_too=rewrites_too)
@@ -308,20 +309,20 @@ class _Run:
         delivery = await self._search.send(request)
         self._sent += 1
         if self._refusals:  # the two first requests are judged together
-            self._end_if_unable(delivery)
+            self._end_if_unable(what, delivery)
         return FaultExchange(what, request, delivery)
 
-    def _end_if_unable(self, delivery: Delivery) -> None:
+    def _end_if_unable(self, what: str, delivery: Delivery) -> None:
         if delivery.status == _RATE_LIMITED and _RATE_LIMITED not in self._refusals:
             raise _Ended(FaultKind.NOT_FOUND, "The handler started to limit the rate of requests.", "Try again later.")
         if delivery.status is not None:
             return
-        self._silences += 1
-        if delivery.fault == "unreachable" or self._silences == _MOST_SILENCES:
+        self._silences.append(what)
+        if delivery.fault == "unreachable" or len(self._silences) == _MOST_SILENCES:
             raise _Ended(
                 FaultKind.NO_RESPONSE,
-                f"The handler stopped responding during the search: {_error(delivery)}.",
-                "Find the error in the handler's log. A badly signed request must not stop a handler.",
+                f"The handler stopped responding at the request {self._silences[0]}: {_error(delivery)}",
+                "Find the error in the handler's log. No request must stop a handler.",
             )
 
     def _named(self, way: WrongWay, *, rewrites_too: bool = False) -> FoundFault:
@@ -355,4 +356,6 @@ def _work_failed(forged: Delivery, valid: Delivery) -> tuple[FaultKind, str, str
 
 
 def _error(delivery: Delivery) -> str:
-    return (delivery.error or "no response").rstrip(".")
+    """Return the reason with the punctuation that ends a sentence."""
+    error = delivery.error or "no response"
+    return error if error.endswith((".", "?")) else f"{error}."

@@ -220,6 +220,7 @@ _ROWS = (
     ),
     _body_only("body-base64", "in base64 without `v1,`", lambda signed: _base64(signed.sha256(signed.body))),
     _body_only("body-v1", "in base64 after `v1,`", lambda signed: f"v1,{_base64(signed.sha256(signed.body))}"),
+    _body_only("body-v1-hex", "in hex after `v1,`", lambda signed: f"v1,{signed.sha256(signed.body).hex()}"),
     _notation("hex", "in hex, without `v1,`", lambda signed: signed.with_dot.hex(), _BASE64),
     _notation("v1-hex", "in hex after `v1,`", lambda signed: f"v1,{signed.with_dot.hex()}", _BASE64),
     _notation("sha256-hex", "in hex after `sha256=`", lambda signed: f"sha256={signed.with_dot.hex()}", _BASE64),

@@ -19,6 +19,7 @@ from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.text.secret import Secret
 from tests.servers import application
+from tests.sockets import free_port
 
 SECRET = "an-example-and-no-secret-with-40-letters"
 KEYS = SigningKeys(Secret(SECRET), client_id="an-example-id", other=Secret("another-secret"), other_place=".env")
@@ -120,6 +121,7 @@ PUBLIC: dict[str, Verifies] = {
 OTHERS: dict[str, Verifies] = {
     "body-base64": expects(lambda _, body: text(mac(body))),
     "body-v1": expects(lambda _, body: f"v1,{text(mac(body))}"),
+    "body-v1-hex": expects(lambda _, body: f"v1,{mac(body).hex()}"),
     "hex": expects(lambda headers, body: with_dot(headers, body).hex()),
     "v1-hex": expects(lambda headers, body: f"v1,{with_dot(headers, body).hex()}"),
     "sha256-hex": expects(lambda headers, body: f"sha256={with_dot(headers, body).hex()}"),
@@ -335,6 +337,27 @@ async def test_search_that_finds_nothing_says_what_was_tried() -> None:
     assert f"and {len(found.tried) - 1} other ways" in found.sentence
     assert len(found.requests) == 2
     assert found.sent <= 30
+
+
+async def test_search_names_the_request_that_stopped_the_handler() -> None:
+    async def respond(request: web.Request) -> web.Response:
+        if not request.headers["x-port-signature"].startswith("v1,") and request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=REFUSED)
+
+    found = await search_at(respond, json.dumps(PLAIN).encode())
+    assert found.kind is FaultKind.NO_RESPONSE
+    assert found.sentence.startswith("The handler stopped responding at the request body-hex: ")
+
+
+async def test_sentence_about_a_handler_that_is_gone_ends_with_one_mark() -> None:
+    async def send(request: Invocation) -> Delivery:
+        async with HttpClient(timeout_s=5) as client:
+            return await client.send(request, f"http://127.0.0.1:{free_port()}/")
+
+    request = Invocation(id="a", received_at=0, method="POST", target="/", headers=Headers(()), body=b"{}")
+    found = await find_fault(FaultSearch(lambda: request, KEYS, time.time, send))
+    assert (found.kind, found.sentence[-2:]) == (FaultKind.NO_RESPONSE, "g?")
 
 
 async def test_search_ends_at_its_limit() -> None:
