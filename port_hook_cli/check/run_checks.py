@@ -45,7 +45,7 @@ async def watch_first_run(exam: HandlerExam) -> None:
     calls = await _calls_of_baseline(exam, _MOMENT_S, _MOMENT_S)
     if endings(calls, _first_run(exam)) or (exam.subject.synchronized and calls):
         exam.is_alone = True
-        await _learn(exam, calls)
+        _learn(exam, calls)
 
 
 async def check_reports(exam: HandlerExam) -> None:
@@ -56,11 +56,13 @@ async def check_reports(exam: HandlerExam) -> None:
         seen_elsewhere = {"order", "sync-status"}  # the response tells
         reason = _NO_RUN if exam.subject.run_id is None else NO_SANDBOX
         exam.cannot_tell(reason, *set(_ABOUT_RUNS) - seen_elsewhere)
-    elif not exam.is_alone:
+    else:
         await observe_first_run(exam)
-        if not exam.has_called:
-            is_lost = exam.prober.means.watch.problem is not None
-            exam.cannot_tell("the sandbox stopped responding" if is_lost else _NO_CALL, *_ABOUT_RUNS)
+        if exam.has_called:
+            await _judge_first_run(exam)
+            return
+        is_lost = exam.prober.means.watch.problem is not None
+        exam.cannot_tell("the sandbox stopped responding" if is_lost else _NO_CALL, *_ABOUT_RUNS)
 
 
 async def observe_first_run(exam: HandlerExam) -> None:
@@ -68,7 +70,7 @@ async def observe_first_run(exam: HandlerExam) -> None:
     if exam.has_called or exam.baseline is None or exam.prober.means.watch is None or exam.subject.run_id is None:
         return
     if calls := await _calls_of_baseline(exam, _FIRST_CALL_S, _END_S):
-        await _learn(exam, calls)
+        _learn(exam, calls)
 
 
 async def _calls_of_baseline(exam: HandlerExam, first_s: float, end_s: float) -> Sequence[SeenCall]:
@@ -93,7 +95,7 @@ async def _calls_of_baseline(exam: HandlerExam, first_s: float, end_s: float) ->
             return calls
     last = max((call.at for call in effects(calls, run_id)), default=0.0)
     duration_s = max(0.0, last - baseline.request.received_at)
-    return await _until_quiet(exam, exam.mark, min(2.0, max(_QUIET_S, 1.5 * duration_s)))
+    return await _until_quiet(exam, exam.mark, min(2.0, max(2 * _QUIET_S, 1.5 * duration_s)))
 
 
 async def _until_quiet(exam: HandlerExam, mark: int, quiet_s: float) -> Sequence[SeenCall]:
@@ -119,17 +121,25 @@ def _first_run(exam: HandlerExam) -> str:
     return exam.baseline.run_id or ""
 
 
-async def _learn(exam: HandlerExam, calls: Sequence[SeenCall]) -> None:
-    """Record what the handler did for the first run, and judge how the run ended."""
-    baseline, run_id = exam.baseline, _first_run(exam)
-    assert baseline is not None
+def _learn(exam: HandlerExam, calls: Sequence[SeenCall]) -> None:
+    """Record what the handler did for the first run."""
+    assert exam.baseline is not None
+    run_id = _first_run(exam)
     exam.has_called = True
-    ends = endings(calls, run_id)
-    exam.has_ended = any(call.status < _HTTP_ERROR for call in ends)
+    exam.has_ended = any(call.status < _HTTP_ERROR for call in endings(calls, run_id))
     exam.effects = _counted(exam, calls, run_id)
     if own := effects(calls, run_id):
-        exam.duration_s = max(0.0, max(call.at for call in own) - baseline.request.received_at)
-    await _judge_end(exam, baseline, calls, ends)
+        exam.duration_s = max(0.0, max(call.at for call in own) - exam.baseline.request.received_at)
+
+
+async def _judge_first_run(exam: HandlerExam) -> None:
+    """Judge the first run by all calls until now, which include calls that the handler made late."""
+    watch, baseline, run_id = exam.prober.means.watch, exam.baseline, _first_run(exam)
+    assert watch is not None
+    assert baseline is not None
+    calls = await watch.calls(exam.mark)
+    exam.effects |= Counter(_kind(call, run_id) for call in effects(calls, run_id))
+    await _judge_end(exam, baseline, calls, endings(calls, run_id))
 
 
 async def _judge_end(exam: HandlerExam, baseline: Probe, calls: Sequence[SeenCall], ends: Sequence[SeenCall]) -> None:
@@ -179,13 +189,19 @@ def _counted(exam: HandlerExam, calls: Sequence[SeenCall], run_id: str) -> Count
     done = effects(calls, run_id)
     if exam.is_alone:
         done += [call for call in effects(calls) if call.run_id is None]
-    return Counter(f"{call.method} {call.path.replace(run_id, 'ID')}" for call in done)
+    return Counter(_kind(call, run_id) for call in done)
+
+
+def _kind(call: SeenCall, run_id: str) -> str:
+    return f"{call.method} {call.path.replace(run_id, 'ID')}"
 
 
 async def check_repeats(exam: HandlerExam) -> None:
     """Deliver runs twice and many runs together, and compare the calls with the calls for one delivery."""
-    await _check_order(exam)
     watch = exam.prober.means.watch
+    if watch is not None and exam.effects:
+        await _until_quiet(exam, await watch.mark(), _QUIET_S)  # earlier requests may still be in progress
+    await _check_order(exam)
     if watch is None or not exam.effects:
         exam.cannot_tell(_NO_EFFECT, "same-delivery", "same-run", "same-run-at-once", "ten-runs")
         return
