@@ -16,7 +16,7 @@ from port_hook_cli.check.catalog import BY_SLUG, selected
 from port_hook_cli.check.exam import NEVER_ACCEPTED, HandlerExam, applicable, why_not_applicable
 from port_hook_cli.check.findings import CheckFinding, CheckReport, not_observed
 from port_hook_cli.check.form_checks import check_broken_requests, check_forms
-from port_hook_cli.check.probing import CheckLimits, CheckMeans, LeftHandler, Prober
+from port_hook_cli.check.probing import TIME_UP, CheckLimits, CheckMeans, LeftHandler, Prober
 from port_hook_cli.check.run_checks import check_failures, check_repeats, check_reports, watch_first_run
 from port_hook_cli.check.signature_checks import (
     check_forgeries,
@@ -32,6 +32,8 @@ OnFinding: TypeAlias = Callable[[CheckFinding], None]
 """Called with each finding when it is settled, not in the order of the table."""
 
 _LIMITS = CheckLimits()
+_OVERTIME_S = 3.0
+"""How long what has begun may go on after the time is up, in seconds."""
 
 
 class CheckPlan(NamedTuple):
@@ -51,6 +53,11 @@ class CheckPlan(NamedTuple):
         if not slugs:
             raise UsageError("`only` and `skip` exclude every check.", hint="Leave one of them out.")
         return cls(slugs, frozenset(only) & BY_SLUG.keys(), limits)
+
+    def without(self, spent_s: float) -> Self:
+        """Return the plan for the time that is left when `spent_s` seconds are over."""
+        limits = self.limits
+        return self._replace(limits=limits._replace(within_s=max(0.0, limits.within_s - spent_s)))
 
     def expected(self, subject: CheckSubject, *, starts_handler: bool) -> frozenset[str]:
         """Return the slugs of the checks that will be made."""
@@ -72,16 +79,23 @@ async def check(
 ) -> CheckReport:
     """Check a handler and return the findings, after `plan.limits.within_s` seconds and a few more at most.
 
-    `original` is the id of the capture that the subject was made from. Nothing that a handler does raises an error.
+    `original` is the id of the capture that the subject was made from. Nothing that a handler does raises an error, and
+    a sandbox that does not respond takes no more time either.
     """
     began = asyncio.get_running_loop().time()
     slugs = plan.expected(subject, starts_handler=means.backend is not None)
     exam = HandlerExam(
         prober=Prober(subject, means, plan.limits), slugs=slugs, on_finding=on_finding, original=original
     )
+    limit = asyncio.timeout(plan.limits.within_s + _OVERTIME_S)
     try:
-        await _examine(exam)
+        async with limit:
+            await _examine(exam)
         exam.leave("the check was not reached")
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        exam.leave(TIME_UP)
     except LeftHandler as reason:
         await _settle_death(exam)
         exam.leave(str(reason))

@@ -25,9 +25,9 @@ class HandlerExam:
     `baseline` is the valid request that the handler accepted first, and `mark` is the sandbox's last call before it.
     `work_status` is the status of a valid request that the handler verified, although its work failed. `effects` counts
     the handler's calls to the sandbox for the baseline, `duration_s` is how long they took, and `has_called` says that
-    both are known. With `is_alone`, the effects include calls without a run id, because no other request was sent
-    meanwhile. With `is_strict`, the handler rejects unknown fields. With `hides_refusals`, it rejects requests with a
-    2xx status. `output` is what its process has written.
+    both are known. `work` is what was done for its run, as `work_of` returns it. With `is_alone`, the effects include
+    calls without a run id, because no other request was sent meanwhile. With `is_strict`, the handler rejects unknown
+    fields. With `hides_refusals`, it rejects requests with a 2xx status. `output` is what its process has written.
     """
 
     prober: Prober
@@ -41,6 +41,7 @@ class HandlerExam:
     hides_refusals: bool = False
     mark: int = 0
     effects: Counter[str] = field(default_factory=Counter)
+    work: frozenset[str] = frozenset()
     has_called: bool = False
     has_ended: bool = False
     is_alone: bool = False

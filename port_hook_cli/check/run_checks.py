@@ -13,7 +13,7 @@ from port_hook_cli.check.catalog import CheckGroup, CheckSeverity, slugs_of
 from port_hook_cli.check.exam import LIMITED, NO_SANDBOX, HandlerExam, first_seen
 from port_hook_cli.check.reactions import Probe, Reaction
 from port_hook_cli.check.subject import document_of
-from port_hook_cli.check.watching import effects, endings
+from port_hook_cli.check.watching import FAILED_ENDS, effects, endings, work_of
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.payload import find_run_id
 from port_hook_cli.text.durations import format_duration
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from port_hook_cli.runs.seen_calls import SeenCall
 
 _NO_RUN = "the payload belongs to no run"
+_LOST = "the sandbox stopped responding"
 _NO_CALL = "the handler did not call the sandbox (does it use PORT_API_URL?)"
 _NO_EFFECT = "the handler changed nothing in the sandbox"
 _NO_END = "the handler did not report the result of a valid run"
@@ -32,10 +33,10 @@ _QUIET_S = 0.15
 _RUNS = 10
 _PAIR = 2
 _ORDER_S = (0.0, -5.0, -10.0)
-_FAILED = frozenset({"FAILURE", "FAILED", "CANCELLED"})
 _SAYS_FAILED = re.compile(rb"error|fail|exception|\"(?:ok|success)\": ?false", re.IGNORECASE)
 _HTTP_ERROR = 400
 _ABOUT_RUNS = slugs_of(CheckGroup.REPEATS, CheckGroup.REPORTS)
+_SEEN_ELSEWHERE = frozenset({"order", "sync-status"})  # the response tells
 
 
 async def watch_first_run(exam: HandlerExam) -> None:
@@ -53,23 +54,23 @@ async def check_reports(exam: HandlerExam) -> None:
     if not exam.wants(*_ABOUT_RUNS):
         return
     if exam.prober.means.watch is None or exam.subject.run_id is None:
-        seen_elsewhere = {"order", "sync-status"}  # the response tells
         reason = _NO_RUN if exam.subject.run_id is None else NO_SANDBOX
-        exam.cannot_tell(reason, *set(_ABOUT_RUNS) - seen_elsewhere)
+        exam.cannot_tell(reason, *set(_ABOUT_RUNS) - _SEEN_ELSEWHERE)
     else:
         await observe_first_run(exam)
         if exam.has_called:
             await _judge_first_run(exam)
             return
         is_lost = exam.prober.means.watch.problem is not None
-        exam.cannot_tell("the sandbox stopped responding" if is_lost else _NO_CALL, *_ABOUT_RUNS)
+        exam.cannot_tell(_LOST if is_lost else _NO_CALL, *set(_ABOUT_RUNS) - _SEEN_ELSEWHERE)
 
 
 async def observe_first_run(exam: HandlerExam) -> None:
     """Record what the handler did for the first valid request, unless that is known or no sandbox shows it."""
     if exam.has_called or exam.baseline is None or exam.prober.means.watch is None or exam.subject.run_id is None:
         return
-    if calls := await _calls_of_baseline(exam, _FIRST_CALL_S, _END_S):
+    calls = await _calls_of_baseline(exam, _FIRST_CALL_S, _END_S)
+    if calls and exam.prober.means.watch.problem is None:
         _learn(exam, calls)
 
 
@@ -128,6 +129,7 @@ def _learn(exam: HandlerExam, calls: Sequence[SeenCall]) -> None:
     exam.has_called = True
     exam.has_ended = any(call.status < _HTTP_ERROR for call in endings(calls, run_id))
     exam.effects = _counted(exam, calls, run_id)
+    exam.work = work_of(calls, run_id, with_failures=False) or work_of(calls, run_id)
     if own := effects(calls, run_id):
         exam.duration_s = max(0.0, max(call.at for call in own) - exam.baseline.request.received_at)
 
@@ -212,6 +214,9 @@ async def check_repeats(exam: HandlerExam) -> None:
             run_id = probes[0].run_id or ""
             await watch.wait_for(partial(_is_done, exam, run_id), mark, _patience_s(exam))
             calls = await _until_quiet(exam, mark, exam.settling_s)
+            if watch.problem is not None:
+                exam.cannot_tell(_LOST, slug)
+                continue
             await _judge_pair(exam, slug, probes, _counted(exam, calls, run_id))
     await _check_many(exam, watch)
 
@@ -268,6 +273,9 @@ async def _judge_each(exam: HandlerExam, watch: SandboxWatch, slug: str, probes:
     """Settle a check that expects one report for each of several runs."""
     runs = [probe.run_id or "" for probe in probes]
     calls = await watch.wait_for(lambda seen: _all_done(exam, seen, runs), mark, _patience_s(exam))
+    if watch.problem is not None:
+        exam.cannot_tell(_LOST, slug)
+        return
     wrong = [probe for probe in probes if not _is_done(exam, probe.run_id or "", calls)]
     if wrong:
         await exam.fails(slug, f"the results of {len(wrong)} of {len(probes)} runs were not reported", wrong)
@@ -291,6 +299,19 @@ async def _check_order(exam: HandlerExam) -> None:
         exam.passes("order", "all runs were accepted")
     else:
         await _judge_each(exam, watch, "order", probes, mark)
+
+
+async def await_valid_run(exam: HandlerExam, slug: str, label: str) -> bool:
+    """Send a valid request, and return whether the work of its run was done in time.
+
+    Handlers that work one request after another have done the work of earlier requests then.
+    """
+    watch = exam.prober.means.watch
+    assert watch is not None
+    mark = await watch.mark()
+    run_id = (await exam.prober.accept(slug, label)).run_id or ""
+    is_done = partial(_is_done, exam, run_id)
+    return is_done(await watch.wait_for(is_done, mark, max(0.0, min(_END_S, exam.prober.left_s))))
 
 
 def _all_done(exam: HandlerExam, calls: Sequence[SeenCall], runs: Iterable[str]) -> bool:
@@ -326,7 +347,10 @@ async def check_failures(exam: HandlerExam) -> None:
         accepted = [probe for probe in probes if probe.is_accepted]
         runs = [probe.run_id or "" for probe in accepted]
         calls = await watch.wait_for(lambda seen: _all_done(exam, seen, runs), mark, _patience_s(exam))
-        await _judge_failures(exam, probes, calls)
+        if watch.problem is not None:
+            exam.cannot_tell(_LOST, slug)
+        else:
+            await _judge_failures(exam, probes, calls)
 
 
 def _bad_bodies(exam: HandlerExam) -> Iterator[tuple[str, bytes]]:
@@ -343,7 +367,7 @@ async def _judge_failures(exam: HandlerExam, probes: Sequence[Probe], calls: Seq
     silent = [probe for probe in probes if probe.is_accepted and not ends[probe]]
     # Port can send the first variation: its inputs have the right types.
     broken = [probe for probe in probes[:1] if probe.reaction is Reaction.FAILED and not ends[probe]]
-    reported = [probe for probe in probes if any({call.ends, call.result} & _FAILED for call in ends[probe])]
+    reported = [probe for probe in probes if any({call.ends, call.result} & FAILED_ENDS for call in ends[probe])]
     if bad := silent or broken:
         await exam.fails("failure-reported", f"{bad[0].seen}, and the run stayed IN_PROGRESS", bad)
     elif reported:
@@ -352,8 +376,14 @@ async def _judge_failures(exam: HandlerExam, probes: Sequence[Probe], calls: Seq
         exam.cannot_tell("the handler did not fail", "failure-reported")
 
 
+def _says_failed(probe: Probe) -> bool:
+    return bool(_SAYS_FAILED.search(probe.delivery.body[:2_000]))
+
+
 async def _judge_sync(exam: HandlerExam, probes: Sequence[Probe]) -> None:
-    wrong = [probe for probe in probes if probe.is_accepted and _SAYS_FAILED.search(probe.delivery.body[:2_000])]
+    # A handler may say something about errors in every response.
+    says_more = exam.baseline is None or not _says_failed(exam.baseline)
+    wrong = [probe for probe in probes if says_more and probe.is_accepted and _says_failed(probe)]
     if wrong:
         await exam.fails("sync-status", first_seen(wrong), wrong)
     elif refused := [probe for probe in probes if probe.has_response and not probe.is_accepted]:

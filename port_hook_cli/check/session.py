@@ -6,6 +6,7 @@ running sandbox on this machine shows what the handler reports, if the settings 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from port_hook_cli.text.secret import Secret
 
 _START_S = 30.0
+_SANDBOX_S = 5.0
 
 
 class CheckBegins(NamedTuple):
@@ -60,7 +62,8 @@ class CheckSession:
 
     `name` is the name of the request, or None. `access` has the credentials, unless `command` starts the handler.
     `may_leave` allows a handler on another machine. `keep` returns the function that saves the requests of findings,
-    for the secret that signs them. `start_s` is how long the command may take to accept connections, in seconds.
+    for the secret that signs them. `start_s` is how long the command may take to accept connections, in seconds. The
+    limits of `plan` include that time.
     """
 
     name: str | None
@@ -97,8 +100,10 @@ class CheckSession:
             )
             if not starts:
                 await _require_handler(found.subject.url)
+            began = asyncio.get_running_loop().time()
             means = await self._means(stack, side, found.subject)
-            return await check(found.subject, means, self.plan, on_finding, original=found.original)
+            plan = self.plan.without(asyncio.get_running_loop().time() - began)
+            return await check(found.subject, means, plan, on_finding, original=found.original)
 
     async def _means(self, stack: AsyncExitStack, side: PortRole, subject: CheckSubject) -> CheckMeans:
         from port_hook_cli.http.client import HttpClient
@@ -208,5 +213,14 @@ async def _running_sandbox(access: PortAccess) -> AsyncIterator[SandboxWatch | N
         yield None
         return
     async with SandboxWatch.open(access) as watch:
-        await watch.mark()
-        yield None if watch.problem is not None else watch
+        yield watch if await _responds(watch) else None
+
+
+async def _responds(watch: SandboxWatch) -> bool:
+    """Return whether a sandbox shows its calls in time."""
+    try:
+        async with asyncio.timeout(_SANDBOX_S):
+            await watch.mark()
+    except TimeoutError:
+        return False
+    return watch.problem is None

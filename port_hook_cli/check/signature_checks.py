@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from port_hook_cli.check.catalog import CheckSeverity
 from port_hook_cli.check.exam import LIMITED, NEVER_ACCEPTED, HandlerExam, first_seen
@@ -17,13 +19,14 @@ from port_hook_cli.check.forgeries import (
 )
 from port_hook_cli.check.probing import LeftHandler
 from port_hook_cli.check.reactions import Probe, Reaction
-from port_hook_cli.check.run_checks import observe_first_run
-from port_hook_cli.check.watching import effects
+from port_hook_cli.check.run_checks import await_valid_run, observe_first_run
+from port_hook_cli.check.watching import work_of
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import Invocation
 
 _SECRETS = ("PORT_CLIENT_SECRET", "PORT_CLIENT_ID")
 _HUNG = "the handler did not respond to two invalid requests"
+_IN_USE = re.compile(rb"in use|EADDRINUSE|only one usage of each socket", re.IGNORECASE)
 _DEAD = frozenset({Reaction.CLOSED, Reaction.UNREACHABLE})
 
 
@@ -53,6 +56,8 @@ async def check_forgeries(exam: HandlerExam) -> None:
         exam.cannot_tell(NEVER_ACCEPTED, *FORGERIES, "refusal-status")
         return
     needs_all = exam.wants("refusal-status")
+    watch = exam.prober.means.watch
+    mark = 0 if watch is None else await watch.mark()
     sent: dict[str, list[Probe]] = {}
     for slug, forge in FORGERIES.items():
         if not (needs_all or exam.wants(slug)):
@@ -61,11 +66,11 @@ async def check_forgeries(exam: HandlerExam) -> None:
             exam.cannot_tell(_HUNG, slug)
         else:
             sent[slug] = await _send_all(exam, slug, forge)
-    idle = await _without_effect(exam, [probe for probes in sent.values() for probe in probes])
-    exam.hides_refusals = bool(idle)
+    work = await _observe_work(exam, [probe for probes in sent.values() for probe in probes], mark)
+    exam.hides_refusals = bool(work.idle | work.unknown)
     for slug, probes in sent.items():
-        await _judge_forgeries(exam, slug, probes, idle)
-    await _judge_statuses(exam, [probe for probes in sent.values() for probe in probes], idle)
+        await _judge_forgeries(exam, slug, probes, work)
+    await _judge_statuses(exam, [probe for probes in sent.values() for probe in probes], work)
 
 
 async def _send_all(
@@ -82,27 +87,47 @@ async def _send_all(
     return probes
 
 
-async def _without_effect(exam: HandlerExam, probes: Sequence[Probe]) -> frozenset[str | None]:
-    """Return the runs of forgeries that got 2xx although the handler did nothing for them, so they were rejected.
+class _ForgedWork(NamedTuple):
+    """The runs of forgeries by the work that the handler did for them, as far as the sandbox shows it.
 
-    The result is empty if no sandbox shows what the handler does.
+    `done`: the work of a valid run. `idle`: it responded with 2xx and did nothing, so it rejected the request.
+    `unknown`: it responded with 2xx, and may do the work later. Other runs are judged by their responses.
     """
-    watch, mark = exam.prober.means.watch, exam.mark
-    runs = {probe.run_id for probe in probes if probe.is_accepted}
-    if runs:
+
+    done: frozenset[str | None] = frozenset()
+    idle: frozenset[str | None] = frozenset()
+    unknown: frozenset[str | None] = frozenset()
+
+
+async def _observe_work(exam: HandlerExam, probes: Sequence[Probe], mark: int) -> _ForgedWork:
+    """Return what the handler did for forgeries, whose calls have numbers after `mark`."""
+    watch = exam.prober.means.watch
+    taken = {probe.run_id for probe in probes if probe.is_accepted}
+    if taken:
         await observe_first_run(exam)
-    if watch is None or not exam.effects or not runs:
-        return frozenset()
-    calls = await watch.wait_for(lambda calls: all(effects(calls, run) for run in runs if run), mark, exam.settling_s)
-    return frozenset(run for run in runs if run is not None and not effects(calls, run))
+    if watch is None or not exam.work:
+        return _ForgedWork()
+    # Work that waits in a queue has ended when that of a later request has.
+    is_over = not taken or await await_valid_run(exam, "refusal-status", "a valid request after forged requests")
+    calls = await watch.wait_for(lambda _: False, mark, exam.settling_s)
+    done = frozenset(run for run in {probe.run_id for probe in probes} if run and exam.work & work_of(calls, run))
+    idle = frozenset(taken - done)
+    if is_over and watch.problem is None:
+        return _ForgedWork(done, idle)
+    return _ForgedWork(done, unknown=idle)
 
 
-async def _judge_forgeries(exam: HandlerExam, slug: str, probes: Sequence[Probe], idle: frozenset[str | None]) -> None:
-    accepted = [probe for probe in probes if exam.is_accepted(probe) and probe.run_id not in idle]
+async def _judge_forgeries(exam: HandlerExam, slug: str, probes: Sequence[Probe], work: _ForgedWork) -> None:
+    accepted = [probe for probe in probes if _is_taken(exam, probe, work)]
     if slug == "old" and accepted and accepted[0] is not probes[0] and await _accepts_future(exam):
         accepted = []  # it reads the other unit as a time in the far future, which is another finding
+    run_id = probes[0].run_id if probes else None
     if accepted:
         await exam.fails(slug, first_seen(accepted), accepted)
+    elif run_id in work.done and slug != "old":
+        await exam.fails(slug, f"{first_seen(probes)}, but the handler did its work", probes)
+    elif run_id in work.unknown:
+        exam.cannot_tell(f"{probes[0].seen}, and the work of valid requests did not end in time", slug)
     elif not probes:
         exam.cannot_tell("the body has no value to change", slug)
     elif any(probe.reaction is Reaction.LIMITED for probe in probes):
@@ -121,11 +146,12 @@ async def _accepts_future(exam: HandlerExam) -> bool:
     return any(exam.is_accepted(probe) for probe in sent)
 
 
-async def _judge_statuses(exam: HandlerExam, probes: Sequence[Probe], idle: frozenset[str | None]) -> None:
+async def _judge_statuses(exam: HandlerExam, probes: Sequence[Probe], work: _ForgedWork) -> None:
     if not exam.wants("refusal-status"):
         return
     control = [exam.control] if exam.control is not None else []
-    refused = [probe for probe in (*control, *probes) if probe.has_response and not _is_taken(exam, probe, idle)]
+    judged = [probe for probe in (*control, *probes) if probe.has_response and probe.run_id not in work.unknown]
+    refused = [probe for probe in judged if not _is_taken(exam, probe, work)]
     wrong = [probe for probe in refused if probe.reaction not in {Reaction.REFUSED, Reaction.LIMITED}]
     if wrong:
         await exam.fails("refusal-status", first_seen(wrong), wrong)
@@ -135,8 +161,8 @@ async def _judge_statuses(exam: HandlerExam, probes: Sequence[Probe], idle: froz
         exam.cannot_tell("the handler rejected no request", "refusal-status")
 
 
-def _is_taken(exam: HandlerExam, probe: Probe, idle: frozenset[str | None]) -> bool:
-    return exam.is_accepted(probe) and probe.run_id not in idle
+def _is_taken(exam: HandlerExam, probe: Probe, work: _ForgedWork) -> bool:
+    return exam.is_accepted(probe) and probe.run_id not in work.idle | work.unknown
 
 
 def _outcomes(probes: Sequence[Probe]) -> str:
@@ -183,12 +209,7 @@ async def _judge_survival(exam: HandlerExam, probes: Sequence[Probe], after: Pro
 async def check_unset_secret(exam: HandlerExam) -> None:
     """Start the handler without its secret, and send requests that it must reject. Call this last."""
     backend = exam.prober.means.backend
-    if backend is None or not exam.wants("secret-unset"):
-        return
-    try:
-        await exam.prober.restart_without(_SECRETS)
-    except PortHookError as problem:
-        exam.passes("secret-unset", f"the command does not start: {problem.message}")
+    if backend is None or not exam.wants("secret-unset") or not await _starts_without_secret(exam):
         return
     prober = exam.prober
     run_id, draft = prober.draft("secret-unset")
@@ -196,13 +217,43 @@ async def check_unset_secret(exam: HandlerExam) -> None:
     try:
         for forgery in unsigned(draft, prober.signing):
             probes.append(await prober.send("secret-unset", forgery.label, forgery.request, run_id))
-            if probes[-1].is_accepted or exam.hangs_too_often:
+            if probes[-1].is_accepted or probes[-1].reaction is Reaction.HUNG:
                 break
-    except LeftHandler:  # it ended, so it accepts nothing
-        pass
-    if probes and exam.is_accepted(probes[-1]) and exam.hides_refusals:
-        exam.cannot_tell("the handler rejects requests with a 2xx status", "secret-unset")
-    elif probes and exam.is_accepted(probes[-1]):
-        await exam.fails("secret-unset", first_seen(probes[-1:]), probes[-1:])
+    except LeftHandler:
+        if prober.left_s <= 0:
+            raise
+        # It ended, so it accepts nothing.
+    await _judge_unset_secret(exam, probes)
+
+
+async def _judge_unset_secret(exam: HandlerExam, probes: Sequence[Probe]) -> None:
+    slug, last = "secret-unset", probes[-1] if probes else None
+    if last is None:
+        exam.passes(slug, "the command ended")
+    elif exam.is_accepted(last) and exam.hides_refusals:
+        exam.cannot_tell("the handler rejects requests with a 2xx status", slug)
+    elif exam.is_accepted(last):
+        await exam.fails(slug, last.seen, [last])
+    elif last.reaction is Reaction.HUNG:
+        exam.cannot_tell(last.seen, slug)
     else:
-        exam.passes("secret-unset", _outcomes(probes) or "the command ended")
+        exam.passes(slug, _outcomes(probes))
+
+
+async def _starts_without_secret(exam: HandlerExam) -> bool:
+    """Start the handler without its secret, and return whether it accepts connections. If not, settle the check."""
+    from port_hook_cli.check.backend import NotReadyError
+
+    slug = "secret-unset"
+    try:
+        await exam.prober.restart_without(_SECRETS)
+    except NotReadyError as problem:
+        if problem.exit_code is None or _IN_USE.search(problem.output):
+            exam.cannot_tell(f"the second start failed for another reason: {problem.message}", slug)
+        else:
+            exam.passes(slug, f"the command does not start: {problem.message}")
+        return False
+    except PortHookError as problem:
+        exam.cannot_tell(problem.message, slug)
+        return False
+    return True

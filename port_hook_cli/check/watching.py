@@ -19,10 +19,12 @@ _FIRST_PAUSE_S = 0.01
 _MAX_PAUSE_S = 0.05
 _PAUSE_GROWTH = 1.25
 _CALL_TIMEOUT_S = 10.0
+_ANNOUNCE_TIMEOUT_S = 2.0
 _PAGE = 1000
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _READING_BY_POST = ("/search", "/datasource-entities")
 _TOKEN = "/auth/access_token"  # noqa: S105 - a path
+FAILED_ENDS = frozenset({"FAILURE", "FAILED", "CANCELLED"})
 _SENT_AGAIN = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS})
 
 
@@ -36,6 +38,7 @@ class SandboxWatch:
 
     def __init__(self, api: PortApi) -> None:
         self._api = api
+        self._announces = True
         self.problem: PortApiError | None = None
 
     @classmethod
@@ -95,8 +98,10 @@ class SandboxWatch:
         """Create the run in the sandbox, even with `--strict-runs`, and return whether the sandbox has it now.
 
         `properties` are the inputs of the run. A failure is no `problem`: without `--strict-runs`, the sandbox creates
-        the run when the handler reports it.
+        the run when the handler reports it. After 2 seconds without a response, no further run is created.
         """
+        if not self._announces:
+            return False
         delivery = {
             "runId": run_id,
             "action": action,
@@ -105,8 +110,10 @@ class SandboxWatch:
             "properties": dict(properties),
         }
         try:
-            await self._api.call("POST", DELIVERIES, delivery)
-        except PortApiError:
+            async with asyncio.timeout(_ANNOUNCE_TIMEOUT_S):
+                await self._api.call("POST", DELIVERIES, delivery)
+        except (PortApiError, TimeoutError) as failure:
+            self._announces = isinstance(failure, PortApiError) and failure.status is not None
             return False
         return True
 
@@ -135,6 +142,19 @@ def endings(calls: Iterable[SeenCall], run_id: str | None = None) -> list[SeenCa
     With `run_id`, only the calls about this run.
     """
     return [call for call in effects(calls, run_id) if call.ends]
+
+
+def work_of(calls: Iterable[SeenCall], run_id: str, *, with_failures: bool = True) -> frozenset[str]:
+    """Return what was done for a run, except logs, each as a text that is the same for every run.
+
+    Without failures, a report that the run failed is left out: a handler may report that it refused a request.
+    """
+    done = [call for call in effects(calls, run_id) if not call.path.endswith("/logs")]
+    return frozenset(
+        f"{call.method} {call.path.replace(run_id, 'ID')} {call.ends}"
+        for call in done
+        if with_failures or not {call.ends, call.result} & FAILED_ENDS
+    )
 
 
 def _is_about(call: SeenCall, run_id: str | None) -> bool:

@@ -248,6 +248,25 @@ async def test_limited_rate_is_no_finding() -> None:
     assert statuses(report)["other-secret"] == "not-observed"
 
 
+async def test_check_ends_in_time_although_the_sandbox_stops_responding() -> None:
+    async def sandbox(request: web.Request) -> web.Response:
+        if request.path == "/v1/auth/access_token":
+            return web.json_response({"accessToken": "an-example-token", "expiresIn": 3600})
+        return await _never(request)
+
+    async with handled(sandbox) as url:
+        settings = Settings(api_url=url.removesuffix("/hook"), client_id="id", client_secret=SECRET)
+        async with SandboxWatch.open(PortAccess.known(settings, silent_runtime())) as watch:
+            began = time.monotonic()
+
+            report = await run_check(
+                accepting, "old", "order", limits=CheckLimits(within_s=4.0, timeout_s=1.0), made=means(watch=watch)
+            )
+
+    assert time.monotonic() - began < 4.0 + 5.0
+    assert {finding.seen for finding in report.findings} == {"the time was up (--within)"}
+
+
 async def test_200_without_effect_is_a_refusal_if_the_sandbox_sees_the_work() -> None:
     async with Sandbox.start() as sandbox:
         settings = Settings(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)

@@ -159,6 +159,15 @@ def test_command_that_ends_early_is_reported_with_its_output(folder: Path) -> No
     assert error.startswith("sh -c 'echo no such database; exit 3' ended with exit code 3")
 
 
+def test_second_start_that_fails_for_another_reason_proves_nothing(folder: Path) -> None:
+    command = backend(folder)
+    other_reason = 'import os, sys\nif "PORT_CLIENT_SECRET" not in os.environ: sys.exit("Address already in use")\n'
+    docstring, future, rest = BACKEND.partition("from __future__ import annotations\n")
+    (folder / "backend.py").write_text(docstring + future + other_reason + rest, "utf-8")
+    done = check(folder, "--only", "secret-unset", *command, code=0)
+    assert "? secret-unset: not observed, the second start failed for another reason: " in done.stdout
+
+
 def test_command_that_does_not_exist_is_refused(folder: Path) -> None:
     done = check(folder, "--to", str(free_port()), "--", "no-such-program", "--to", code=ExitCode.USAGE)
     assert "error: no-such-program --to cannot be started: " in done.stderr

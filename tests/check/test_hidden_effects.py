@@ -1,0 +1,145 @@
+"""Handlers whose responses say something else than what they do, which only the sandbox shows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from aiohttp import web
+
+from port_hook_cli.actions.samples import create_vm
+from port_hook_cli.check.catalog import selected
+from port_hook_cli.check.checking import CheckPlan, check
+from port_hook_cli.check.findings import CheckReport
+from port_hook_cli.check.watching import SandboxWatch
+from port_hook_cli.errors import PortApiError
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.port_api.client import PortApi
+from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.runtime import silent_runtime
+from port_hook_cli.sandbox import Sandbox
+from port_hook_cli.signatures.verification import verify_signature
+from tests.check.test_checking import LIMITS, RUN, handled, means, statuses, subject_at, wrong
+
+
+class Received(NamedTuple):
+    """A request, as the handlers of these tests use it."""
+
+    body: bytes
+    is_valid: bool
+    api: PortApi
+
+    @property
+    def document(self) -> Any:
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+    @property
+    def run_id(self) -> str | None:
+        context = self.document.get("context") if isinstance(self.document, dict) else None
+        return context["runId"] if isinstance(context, dict) else None
+
+    async def end_run(self, status: str = "SUCCESS") -> None:
+        if self.run_id is not None:
+            with suppress(PortApiError):  # it has ended
+                await self.api.patch_run(self.run_id, {"status": status})
+
+
+async def check_with_sandbox(
+    respond: Callable[[Received], Awaitable[web.Response]], *only: str, document: object | None = None
+) -> CheckReport:
+    """Check a handler that calls a sandbox. `document` is the payload, the sample without it."""
+    async with Sandbox.start() as sandbox:
+        settings = Settings(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
+        access = PortAccess.known(settings, silent_runtime())
+        async with access.client(retries=False) as api, SandboxWatch.open(access) as watch:
+
+            async def handler(request: web.Request) -> web.Response:
+                body, fields = await request.read(), Headers.from_raw(request.raw_headers)
+                verdict = verify_signature(fields, body, sandbox.client_secret, now=time.time())
+                return await respond(Received(body, str(verdict.status) == "valid", api))
+
+            async with handled(handler) as url:
+                made = means(watch=watch)._replace(secret=sandbox.client_secret)
+                plan = CheckPlan(slugs=selected(only), limits=LIMITS)
+                return await check(subject_at(url, document), made, plan)
+
+
+def synchronized() -> object:
+    payload = json.loads(json.dumps(create_vm(RUN, at="2026-01-01T00:00:00Z")))
+    payload["payload"]["action"]["invocationMethod"]["synchronized"] = True
+    return payload
+
+
+async def test_effect_without_a_run_does_not_turn_200_into_a_refusal() -> None:
+    async def creates_an_entity_for_anybody(received: Received) -> web.Response:
+        await received.api.call("POST", "/v1/blueprints/service/entities?upsert=true", {"identifier": "a"})
+        return web.Response(status=200)
+
+    only = ("same-run-at-once", "other-secret", "no-signature")
+    report = await check_with_sandbox(creates_an_entity_for_anybody, *only, document=synchronized())
+
+    assert wrong(report) == {"same-run-at-once": "warning", "other-secret": "failed", "no-signature": "failed"}
+
+
+async def test_200_is_no_refusal_while_the_work_waits_in_a_queue() -> None:
+    queue = asyncio.Queue[Received]()
+
+    async def work() -> None:
+        while True:
+            received = await queue.get()
+            await asyncio.sleep(0.1)
+            await received.end_run()
+
+    async def queues_anything(received: Received) -> web.Response:
+        queue.put_nowait(received)
+        return web.Response(status=202)
+
+    worker = asyncio.create_task(work())
+    try:
+        report = await check_with_sandbox(queues_anything, "at-once", "terminal", "other-secret", "no-signature")
+    finally:
+        worker.cancel()
+
+    assert wrong(report) == {"other-secret": "failed", "no-signature": "failed"}
+
+
+async def test_work_that_is_done_before_a_refusal_is_no_refusal() -> None:
+    async def works_first(received: Received) -> web.Response:
+        await received.end_run()
+        return web.Response(status=202 if received.is_valid else 401)
+
+    report = await check_with_sandbox(works_first, "terminal", "other-secret", "no-signature")
+
+    assert wrong(report) == {"other-secret": "failed", "no-signature": "failed"}
+    seen = {finding.check.slug: finding.seen for finding in report.findings}
+    assert seen["other-secret"] == (
+        "a request signed with another secret got 401 Unauthorized, but the handler did its work"
+    )
+
+
+async def test_refusal_that_is_reported_as_a_failed_run_is_a_refusal() -> None:
+    async def reports_refusals(received: Received) -> web.Response:
+        await received.end_run("SUCCESS" if received.is_valid else "FAILURE")
+        return web.Response(status=202)
+
+    report = await check_with_sandbox(reports_refusals, "terminal", "other-secret", "body-changed", "refusal-status")
+
+    assert wrong(report) == {"refusal-status": "warning"}
+    assert statuses(report)["other-secret"] == "passed"
+
+
+async def test_word_error_in_every_response_of_a_synchronous_run_is_no_failure() -> None:
+    async def always_good(received: Received) -> web.Response:
+        return web.json_response({"ok": True, "errors": []}, status=200 if received.is_valid else 401)
+
+    report = await check_with_sandbox(always_good, "sync-status", document=synchronized())
+
+    assert statuses(report) == {"sync-status": "not-observed"}
