@@ -8,8 +8,10 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from port_hook_cli.check.catalog import CheckGroup, CheckSeverity, HandlerCheck
+from port_hook_cli.text.safe import printable, shorten
 
 HANDLER_CHECK = "port-hook/handler-check/1"
+_MOST_SHOWN = 2_000
 
 
 class CheckStatus(StrEnum):
@@ -72,12 +74,12 @@ class CheckFinding(NamedTuple):
 
 def passed(check: HandlerCheck, seen: str) -> CheckFinding:
     """Return a check that the handler passed."""
-    return CheckFinding(check, CheckStatus.PASSED, seen)
+    return CheckFinding(check, CheckStatus.PASSED, _shown(seen))
 
 
 def not_observed(check: HandlerCheck, reason: str) -> CheckFinding:
     """Return a check without a result, and the reason."""
-    return CheckFinding(check, CheckStatus.NOT_OBSERVED, reason)
+    return CheckFinding(check, CheckStatus.NOT_OBSERVED, _shown(reason))
 
 
 def found(
@@ -86,7 +88,13 @@ def found(
     """Return a check that the handler did not pass. Arguments replace the check's own severity and texts."""
     status = _STATUSES[severity or check.severity]
     gap = f" {check.gap}" if check.gap and not fix else ""
-    return CheckFinding(check, status, f"{seen}.{gap}" if gap else seen, failure or check.failure, fix or check.fix)
+    shown = f"{_shown(seen)}.{gap}" if gap else _shown(seen)
+    return CheckFinding(check, status, shown, _shown(failure) or check.failure, fix or check.fix)
+
+
+def _shown(text: str) -> str:
+    """Return a text that may quote the handler or the sandbox, bounded and safe to display by every face."""
+    return printable(shorten(text, _MOST_SHOWN))
 
 
 class CheckReport(NamedTuple):

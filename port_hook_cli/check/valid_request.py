@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from port_hook_cli.check.catalog import CheckSeverity
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 _NO_ROUTE = frozenset({404, 405, 501})
 _WORK_FAILED = 500
+_UNEXPLAINED = frozenset({FaultKind.NOT_FOUND, FaultKind.PATH, FaultKind.REQUEST})
+_END_S = 1.0
 _STRICT = "the handler rejects unknown fields, so unusual characters and numbers were not tried"
 _SILENT = "the handler did not respond to two requests"
 
@@ -113,8 +117,27 @@ async def _name_the_mistake(exam: HandlerExam, refused: Probe, trying: bytes) ->
     elif fault.kind is FaultKind.NOTHING:
         exam.accepts(await exam.prober.accept("valid", "a valid request"))
         exam.cannot_tell(f"{refused.seen}, but the handler accepted the request when it was sent again", "valid")
-    else:
+    elif fault.kind not in _UNEXPLAINED or not await _blames_another_process(exam, refused):
         await exam.fails("valid", refused.seen, [refused], failure=_clause(fault), fix=fault.fix)
+
+
+async def _blames_another_process(exam: HandlerExam, refused: Probe) -> bool:
+    """Settle the check if the command has ended, or ends in a moment: then another process has the port."""
+    backend = exam.prober.means.backend
+    if backend is None:
+        return False
+    with suppress(TimeoutError):
+        await asyncio.wait_for(backend.wait_ended(), max(0.0, min(_END_S, exam.prober.left_s)))
+    if not backend.has_ended:
+        return False
+    await exam.fails(
+        "valid",
+        f"{refused.seen}, and the command ended with exit code {backend.exit_code}",
+        [refused],
+        failure="is not what responds: another process listens on its port",
+        fix="Choose another port, or end the other process. See the command's output.",
+    )
+    return True
 
 
 def _search(exam: HandlerExam, body: bytes) -> FaultSearch:

@@ -53,6 +53,13 @@ def test_summary_counts_what_there_is() -> None:
     assert plain(summary_line(none)) == "2 checks in 0.5 s: 0 passed, 2 warnings."
 
 
+def test_finding_quotes_no_control_characters_and_is_bounded() -> None:
+    hostile = "\x1b[31m" + "x" * 100_000
+    for finding in (found(BY_SLUG["old"], hostile, failure=hostile), passed(BY_SLUG["old"], hostile)):
+        assert (finding.seen + finding.failure).isprintable()
+        assert len(finding.seen) < 3_000
+
+
 def test_text_of_the_handler_is_made_visible_and_shortened() -> None:
     odd = found(BY_SLUG["old"], f"it got \x1b[2J{'x' * 9_000}", failure="signs\x07", fix="Use\x9b.")
     lines = shown(CheckReport((odd, not_observed(BY_SLUG["future"], "\x1b[31m")), 1.0, 1))

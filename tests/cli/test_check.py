@@ -168,6 +168,21 @@ def test_second_start_that_fails_for_another_reason_proves_nothing(folder: Path)
     assert "? secret-unset: not observed, the second start failed for another reason: " in done.stdout
 
 
+@POSIX
+def test_response_of_another_process_is_not_blamed_on_the_command(folder: Path) -> None:
+    """Another process takes the port while the command starts, as the command of another check can."""
+    port = str(free_port())
+    (folder / "other.py").write_text(
+        "import http.server, sys\n"
+        "handler = http.server.BaseHTTPRequestHandler\n"
+        "http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), handler).serve_forever()\n",
+        "utf-8",
+    )
+    starting = f"'{sys.executable}' other.py {port} & sleep 1; exit 3"
+    done = check(folder, "--only", "valid", "--to", port, "--", "sh", "-c", starting, code=1)
+    assert "✗ is not what responds: another process listens on its port: " in done.stdout
+
+
 def test_command_that_does_not_exist_is_refused(folder: Path) -> None:
     done = check(folder, "--to", str(free_port()), "--", "no-such-program", "--to", code=ExitCode.USAGE)
     assert "error: no-such-program --to cannot be started: " in done.stderr
