@@ -49,10 +49,12 @@ class SingleCheckOptions(RunOptions, total=False):
     """Options of one check.
 
     With `strict`, a warning fails the test. The check ends after `within_s` seconds. `secret` is the handler's client
-    secret, if it differs from the sandbox's. Then the handler is not expected to call the sandbox.
+    secret, if it differs from the sandbox's. Then the handler is not expected to call the sandbox. `method` replaces the
+    method of the request, which is POST for a payload.
     """
 
     strict: bool
+    method: str
     within_s: float
     secret: str | None
 
@@ -117,7 +119,8 @@ async def examine(
     access = _access(world, runtime)
     source = _source(world, access, runtime, url, inputs, options)
     found = await source.find(name, lambda: secret)
-    refuse_other_machine(found.subject, may_leave=False)
+    subject = found.subject.with_method(options.get("method") or found.subject.request.method)
+    refuse_other_machine(subject, may_leave=False)
     if problem := await connection_problem(*handler_address(url)):
         raise TargetError(f"{brief(url)} could not be checked: {problem}.")
     requests: dict[str, tuple[Invocation, Delivery]] = {}
@@ -138,7 +141,7 @@ async def examine(
             watch=watch,
             keep=keep,
         )
-        return CheckedHandler(await check(found.subject, means, plan), requests)
+        return CheckedHandler(await check(subject, means, plan), requests)
 
 
 def settle(checked: CheckedHandler, *, strict: bool, blocks: bool) -> None:

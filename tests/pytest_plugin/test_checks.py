@@ -113,7 +113,7 @@ def test_warning_warns_at_the_line_of_the_test_and_fails_a_strict_check(
     ("options", "reason"),
     [
         ({"only": "sync-status"}, "not observed: it is for synchronous actions"),
-        ({"only": ["terminal"], "secret": "another"}, "not observed: no valid request was accepted"),
+        ({"only": ["terminal"], "secret": "another"}, "not observed: a valid request got 401 Unauthorized, so"),
     ],
 )
 def test_check_that_observes_nothing_skips_the_test(port_hook: PortHook, url: str, options: Any, reason: str) -> None:
@@ -157,6 +157,12 @@ def test_payload_is_checked_as_a_new_run(port_hook: PortHook, port_sandbox: Port
     runs = [document["context"]["runId"] for _, document in seen]
     assert len(set(runs)) == len(runs) > 1
     assert "r_AAAAAAAAAAAAAAAA" not in runs
+
+
+def test_payload_is_sent_with_the_method_of_the_handler(port_hook: PortHook) -> None:
+    with handler() as target:
+        port_hook.check(target.url, {"runId": "r_AAAAAAAAAAAAAAAA"}, only="header-case", method="PUT")
+    assert {request.line for request in target.requests} == {"PUT / HTTP/1.1"}
 
 
 def test_node_of_a_workflow_is_checked(port_hook: PortHook, port_sandbox: PortSandbox) -> None:

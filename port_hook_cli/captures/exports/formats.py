@@ -165,7 +165,7 @@ def _test(one: Exported) -> CapturedTest | FindingTest:
     slug = probed_check(exchange.invocation.headers)
     if slug is not None:
         source = one.original or exchange
-        return FindingTest(slug, one.url, without_probe(source.invocation.body))
+        return FindingTest(slug, exchange.invocation.method, one.url, without_probe(source.invocation.body))
     expected = exchange.response.status if exchange.response is not None and not exchange.refused else 200
     invocation = exchange.invocation
     return CapturedTest(invocation.id, invocation.method, one.url, invocation.body, expected)

@@ -28,6 +28,7 @@ class FindingTest(NamedTuple):
     """A test that a handler passes the check `slug`, which has letters and hyphens only."""
 
     slug: str
+    method: str
     url: str
     body: bytes
 
@@ -49,17 +50,17 @@ def test_the_backend_responds_as_it_did(method, url, body, expected):
         status = error.code
     assert status == expected
 """
-_FINDINGS = """# The check, the URL of the handler, and a payload that the handler accepts, or None for a sample.
+_FINDINGS = """# The check, the method, the URL, and a payload that the handler accepts, or None for a sample.
 # For checks of repeats and reports, start the handler in a fixture, with the variables in `port_environ`.
 FINDINGS = [
 {cases}]
 
 
-@pytest.mark.parametrize(("check", "url", "payload"), FINDINGS)
-def test_the_handler_passes_the_check(port_hook, check, url, payload):
+@pytest.mark.parametrize(("check", "method", "url", "payload"), FINDINGS)
+def test_the_handler_passes_the_check(port_hook, check, method, url, payload):
     url = os.environ.get("BACKEND_URL", url)
     secret = os.environ.get("PORT_CLIENT_SECRET")
-    port_hook.check(url, payload, only=[check], secret=secret, strict=True)
+    port_hook.check(url, payload, only=[check], method=method, secret=secret, strict=True)
 """
 _ABOUT_CAPTURES = "Captured invocations as tests: start your backend, set PORT_CLIENT_SECRET, run pytest."
 _ABOUT_FINDINGS = (
@@ -86,7 +87,7 @@ def _captured_case(test: CapturedTest) -> str:
 
 def _finding_case(test: FindingTest) -> str:
     payload = python_bytes(test.body) if _is_object(test.body) else "None"
-    return f"    pytest.param({test.slug!a}, {test.url!a}, {payload}, id={test.slug!a}),\n"
+    return f"    pytest.param({test.slug!a}, {test.method!a}, {test.url!a}, {payload}, id={test.slug!a}),\n"
 
 
 def _is_object(body: bytes) -> bool:
