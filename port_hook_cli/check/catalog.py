@@ -279,8 +279,8 @@ CHECKS: tuple[HandlerCheck, ...] = (
         "levels deep, then a valid request",
         expected="a 4xx status for each malformed request, and the valid request is accepted",
         why=_CRASH,
-        fix="Verify the signature before you parse the body, and respond with 401 if the signature does not begin with "
-        "`v1,`. Catch every error, including in async code.",
+        fix="Check that both headers exist and that the signature begins with `v1,` before you use them. Verify the "
+        "signature before you parse the body. Catch every error, including in async code.",
         starts=1,
     ),
     HandlerCheck(
@@ -356,7 +356,8 @@ CHECKS: tuple[HandlerCheck, ...] = (
         request="half a request and a disconnect, then a valid request",
         expected="the valid request is accepted",
         why=_CRASH,
-        fix="Serve each connection independently, and set a timeout for reading a request.",
+        fix="Catch the error of a body that ends early. Serve each connection independently, with a timeout for "
+        "reading a request.",
         starts=1,
     ),
     HandlerCheck(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Self, TypeAlias
 
 from port_hook_cli.check.catalog import BY_SLUG, selected
-from port_hook_cli.check.exam import NEVER_ACCEPTED, HandlerExam, applicable, why_not_applicable
+from port_hook_cli.check.exam import HandlerExam, applicable, why_not_applicable
 from port_hook_cli.check.findings import CheckFinding, CheckReport, not_observed
 from port_hook_cli.check.form_checks import check_broken_requests, check_forms
 from port_hook_cli.check.probing import TIME_UP, CheckLimits, CheckMeans, LeftHandler, Prober
@@ -129,7 +129,7 @@ async def _examine(exam: HandlerExam) -> None:
     if exam.baseline is not None:
         await check_unset_secret(exam)
     else:
-        exam.leave(NEVER_ACCEPTED)
+        exam.leave(exam.never_accepted)
 
 
 async def _settle_death(exam: HandlerExam) -> None:

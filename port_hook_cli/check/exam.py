@@ -12,7 +12,6 @@ from port_hook_cli.check.probing import Prober
 from port_hook_cli.check.reactions import Probe, Reaction
 from port_hook_cli.check.subject import CheckSubject
 
-NEVER_ACCEPTED = "no valid request was accepted, so a rejected request proves nothing"
 NO_SANDBOX = "no sandbox shows what the handler reports"
 LIMITED = "the handler responded with 429"
 _MOST_HANGS = 2
@@ -68,6 +67,12 @@ class HandlerExam:
     def settling_s(self) -> float:
         """How long to wait for late calls of the handler, in seconds."""
         return max(0.0, min(2.0, max(0.15, 1.5 * self.duration_s), self.prober.left_s))
+
+    @property
+    def never_accepted(self) -> str:
+        """Why nothing can be judged without an accepted request: what the valid request got."""
+        valid = next((probe for probe in self.prober.probes_of("valid") if probe is not self.control), None)
+        return f"{valid.seen if valid else 'no valid request was accepted'}, so a rejected request proves nothing"
 
     @property
     def knows_wrong_status(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from port_hook_cli.check.catalog import CheckSeverity
-from port_hook_cli.check.exam import LIMITED, NEVER_ACCEPTED, HandlerExam, first_seen
+from port_hook_cli.check.exam import LIMITED, HandlerExam, first_seen
 from port_hook_cli.check.forgeries import (
     FORGERIES,
     Forgery,
@@ -53,7 +53,7 @@ async def check_other_valid_requests(exam: HandlerExam) -> None:
 async def check_forgeries(exam: HandlerExam) -> None:
     """Send requests that a handler must reject, then judge all responses together, because work takes time to show."""
     if exam.baseline is None and exam.work_status is None:
-        exam.cannot_tell(NEVER_ACCEPTED, *FORGERIES, "refusal-status")
+        exam.cannot_tell(exam.never_accepted, *FORGERIES, "refusal-status")
         return
     needs_all = exam.wants("refusal-status")
     watch = exam.prober.means.watch
@@ -203,7 +203,7 @@ async def _judge_survival(exam: HandlerExam, probes: Sequence[Probe], after: Pro
     elif after is not None:
         exam.passes("survives", _outcomes(probes))
     else:
-        exam.cannot_tell(NEVER_ACCEPTED, "survives")
+        exam.cannot_tell(exam.never_accepted, "survives")
 
 
 async def check_unset_secret(exam: HandlerExam) -> None:

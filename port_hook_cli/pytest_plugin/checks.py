@@ -49,8 +49,8 @@ class SingleCheckOptions(RunOptions, total=False):
     """Options of one check.
 
     With `strict`, a warning fails the test. The check ends after `within_s` seconds. `secret` is the handler's client
-    secret, if it differs from the sandbox's. Then the handler is not expected to call the sandbox. `method` replaces the
-    method of the request, which is POST for a payload.
+    secret, if it differs from the sandbox's. Then the handler is not expected to call the sandbox. `method` replaces
+    the method of the request, which is POST for a payload.
     """
 
     strict: bool

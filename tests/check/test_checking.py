@@ -264,7 +264,45 @@ async def test_check_ends_in_time_although_the_sandbox_stops_responding() -> Non
             )
 
     assert time.monotonic() - began < 4.0 + 5.0
-    assert {finding.seen for finding in report.findings} == {"the time was up (--within)"}
+    assert {finding.seen for finding in report.findings} == {"the check reached its time limit (--within)"}
+
+
+@pytest.mark.parametrize(("fails", "result"), [(422, "passed"), (None, "passed"), (202, "not-observed")])
+async def test_synchronous_handler_that_calls_no_sandbox_is_judged_by_its_responses(
+    fails: int | None, result: str
+) -> None:
+    async def synchronous(request: web.Request) -> web.Response:
+        body = await request.read()
+        if not is_valid(request, body):
+            return web.Response(status=401)
+        if json.loads(body)["payload"]["properties"]:
+            return web.Response()
+        assert request.transport is not None
+        if fails is None:
+            request.transport.close()
+        return web.Response(status=fails or 500)
+
+    document = create_vm(RUN, at="2026-01-01T00:00:00Z")
+    document["payload"]["action"]["invocationMethod"]["synchronized"] = True
+    async with Sandbox.start() as sandbox:
+        settings = Settings(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
+        async with (
+            SandboxWatch.open(PortAccess.known(settings, silent_runtime())) as watch,
+            handled(synchronous) as url,
+        ):
+            plan = CheckPlan(slugs=selected(("order", "same-run", "sync-status")), limits=LIMITS)
+            report = await check(subject_at(url, document), means(watch=watch), plan)
+    assert statuses(report) == {"order": "passed", "same-run": "not-observed", "sync-status": result}
+
+
+async def test_check_without_an_accepted_request_says_what_the_valid_request_got() -> None:
+    async def gone(_: web.Request) -> web.Response:
+        return web.Response(status=410)
+
+    report = await run_check(gone, "old", "size")
+    assert {finding.seen for finding in report.findings} == {
+        "a valid request got 410 Gone, so a rejected request proves nothing"
+    }
 
 
 async def test_200_without_effect_is_a_refusal_if_the_sandbox_sees_the_work() -> None:
