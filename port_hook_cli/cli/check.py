@@ -26,7 +26,7 @@ from port_hook_cli.cli.check_options import (
 from port_hook_cli.cli.check_output import CheckScreen, print_checks
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command
-from port_hook_cli.errors import UsageError
+from port_hook_cli.errors import CredentialsError, UsageError
 from port_hook_cli.files.user_files import check_new_file, write_new_file
 from port_hook_cli.invocations.targets import is_on_this_machine
 from port_hook_cli.replay.store import ReplayKeeper
@@ -143,6 +143,11 @@ def _checked(
     except NotReadyError as problem:
         screen.tell_output(problem.output)
         raise
+    except CredentialsError as problem:
+        if session.command or session.access.settings.client_secret is not None:
+            raise
+        hint = f"To check without an account, add the command that starts the handler: `-- COMMAND`. {problem.hint}"
+        raise CredentialsError(problem.message, hint=hint) from None
 
 
 async def _begin(begins: CheckBegins, *, screen: CheckScreen, forms: _Forms, asks: bool) -> None:

@@ -91,7 +91,9 @@ class CheckChoice:
             choices=_NAMES,
         ),
     ] = None
-    lists: Annotated[bool, option("--list", help="List the checks without sending requests.")] = False
+    lists: Annotated[bool, option("--list", help="List the checks without sending requests.", excludes=("--json",))] = (
+        False
+    )
 
     def plan(self, limits: CheckLimits) -> CheckPlan:
         """Return what is checked. Raises UsageError for an unknown name, and if nothing is left."""

@@ -280,6 +280,13 @@ def test_handler_that_does_not_run_is_an_error(run: Run) -> None:
     assert "-- python app.py" in result.err.splitlines()[-1]
 
 
+def test_missing_secret_is_not_needed_with_a_command(run: Run) -> None:
+    result = run("check", "--to", str(free_port()))
+    assert result.code == ExitCode.SETTINGS
+    assert "error: No client secret is set." in result.err
+    assert "add the command that starts the handler: `-- COMMAND`" in result.err
+
+
 # --- options
 
 
@@ -309,6 +316,7 @@ def test_list_shows_the_wanted_checks_and_sends_nothing(run: Run) -> None:
             "--to-its-url and a command after -- exclude",
             "only one",
         ),
+        (("--list", "--json"), ExitCode.USAGE, "--list and --json exclude each other", "only one"),
         (("--yes", "--to", "8000"), ExitCode.USAGE, "Nothing is asked without --to-its-url", "Add --to-its-url"),
         (("a", "b", "--to", "8000"), ExitCode.USAGE, "Unexpected argument: b.", "put -- before it"),
         (
