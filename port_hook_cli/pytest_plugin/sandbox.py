@@ -19,9 +19,9 @@ from port_hook_cli.sandbox import ApiEvent, SandboxRun
 class PortSandbox:
     """A running simulation of Port, reset for each test.
 
-    `environ` makes a backend use it: PORT_CLIENT_ID, PORT_CLIENT_SECRET, PORT_API_URL, PORT_API_BASE_URL. The
-    credentials are generated for the session and valid nowhere else. Relative paths of actions are searched in the
-    folder of the test's file, then in pytest's root folder.
+    `environ` makes a backend use it: PORT_CLIENT_ID, PORT_CLIENT_SECRET, PORT_API_URL, PORT_BASE_URL and
+    PORT_API_BASE_URL. The credentials are generated for the session and valid nowhere else. Relative paths of actions
+    are searched in the folder of the test's file, then in pytest's root folder.
     """
 
     def __init__(self, world: World, *, folders: Sequence[Path]) -> None:

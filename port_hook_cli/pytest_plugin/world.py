@@ -114,6 +114,7 @@ class World:
             PORT_CLIENT_ID=self.sandbox.client_id,
             PORT_CLIENT_SECRET=self.sandbox.client_secret.reveal(),
             PORT_API_URL=self.sandbox.url,
+            PORT_BASE_URL=self.sandbox.url,
             PORT_API_BASE_URL=self.sandbox.url,
         )
 

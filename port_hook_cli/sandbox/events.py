@@ -73,12 +73,14 @@ def _time(at: float) -> str:
 def format_exports(url: str, client_id: str, client_secret: str, organization: str | None = None) -> str:
     """Return shell lines that make a backend use the sandbox.
 
-    Port's agent reads PORT_API_BASE_URL, and PORT_ORG_ID for the name of its topic.
+    Backends read PORT_API_URL or PORT_BASE_URL. Port's agent reads PORT_API_BASE_URL, and PORT_ORG_ID for the name of
+    its topic.
     """
     values = {
         "PORT_CLIENT_ID": client_id,
         "PORT_CLIENT_SECRET": client_secret,
         "PORT_API_URL": url,
+        "PORT_BASE_URL": url,
         "PORT_API_BASE_URL": url,
         **({} if organization is None else {"PORT_ORG_ID": organization}),
     }

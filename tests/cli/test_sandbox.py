@@ -33,7 +33,7 @@ def line(process: Process) -> str:
 
 
 def exports(process: Process) -> dict[str, str]:
-    words = [shlex.split(line(process)) for _ in range(4)]
+    words = [shlex.split(line(process)) for _ in range(5)]
     return dict(pair.split("=", 1) for export, pair in words if export == "export")
 
 
@@ -45,8 +45,8 @@ def test_printed_exports_configure_port_hook_for_the_sandbox(run: Run, tmp_path:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (ExitCode.OK, "")
-    assert list(env) == ["PORT_CLIENT_ID", "PORT_CLIENT_SECRET", "PORT_API_URL", "PORT_API_BASE_URL"]
-    assert env["PORT_API_URL"] == env["PORT_API_BASE_URL"]
+    assert list(env) == ["PORT_CLIENT_ID", "PORT_CLIENT_SECRET", "PORT_API_URL", "PORT_BASE_URL", "PORT_API_BASE_URL"]
+    assert env["PORT_API_URL"] == env["PORT_BASE_URL"] == env["PORT_API_BASE_URL"]
     calls = [text.split(maxsplit=1)[1] for text in err.splitlines()[1:]]
     assert calls == [
         "POST /v1/auth/access_token 200  issued a token",
