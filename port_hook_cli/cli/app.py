@@ -35,7 +35,7 @@ COMMANDS = {
     "agent": "Show what Port's execution agent does with a message: mapping, request, reports.",
     "verify": "Check whether a signature is valid, and explain why if it is not.",
     "replay": "Send a captured request or a payload from a file, freshly signed.",
-    "check": "Check a handler: send it valid, forged, repeated and broken requests, and say what it does wrong.",
+    "check": "Send valid, forged, repeated and broken requests to a handler, and report its mistakes.",
     "report-run": "Report the progress and result of an action run or a workflow node run to Port.",
     "captures": "List captures, newest first.",
     "show": "Show one capture in full.",

@@ -50,7 +50,7 @@ def test_handler_is_checked_with_a_capture_and_the_requests_of_findings_can_be_s
     assert {slug: record["status"] for slug, record in found.items()} == {"no-signature": "passed", "old": "failed"}
     assert found["old"]["fix"].startswith("Compare x-port-timestamp with the clock.")
     assert document["result"][-1]["failed"] == 1
-    assert document["notes"][0] == "note: checking with the capture 0123456789ab, the newest with a valid signature"
+    assert document["notes"][0] == "note: the check uses the latest capture with a valid signature, 0123456789ab"
     assert "valid requests, each of which can start work" in document["notes"][1]
     shown = assistant.result("show_capture", capture=found["old"]["captures"][0])
     assert (shown["replay_of"], shown["handler_response"]["status"]) == ("0123456789ab", 202)
@@ -113,7 +113,7 @@ def test_other_machine_is_never_checked_even_if_the_user_allows_it_for_replays(r
         ({"capture": "last"}, "Missing argument `to`"),
         ({"to": "1", "capture": "last", "action": "scale.json"}, "exclude each other"),
         ({"to": "1", "inputs": {}}, "are for an action"),
-        ({"to": "1", "only": ["nothing"]}, "There is no check or group 'nothing'"),
+        ({"to": "1", "only": ["nothing"]}, "Unknown check or group: 'nothing'"),
         ({"to": "1", "within_s": 46}, "within_s"),
         ({"to": "1", "capture": "last"}, "Nothing listens on http://127.0.0.1:1"),
     ],

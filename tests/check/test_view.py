@@ -35,17 +35,17 @@ def test_report_shows_each_finding_and_merges_equal_reasons() -> None:
         "               --only old  port-hook show 3f2a9c0b1d4e  and 81c07d5e2fa6",
         "             · accepts a timestamp in the future: it got 200",
         "  repeats    ✗ 0 of 1",
-        "             ! does its work twice for the same run: two deliveries made 2 calls",
+        "             ! does its work twice if a run is delivered twice: two deliveries made 2 calls",
         f"               fix: {BY_SLUG['same-run'].fix}",
         "               --only same-run",
-        "  reports    ? terminal, once: not observed, no sandbox is used",
-        "             ? failure-reported: not observed, the handler did not fail",
+        "  reports    ? terminal, once: not observed because no sandbox is used",
+        "             ? failure-reported: not observed because the handler did not fail",
     ]
 
 
 def test_summary_counts_what_there_is() -> None:
-    counts = "1 passed, 1 failed, 1 warning, 1 for information, 3 not observed."
-    shows = "  port-hook show 3f2a9c0b1d4e shows the request of a finding."
+    counts = "1 passed, 1 failed, 1 warning, 1 informational, 3 not observed."
+    shows = "  port-hook show 3f2a9c0b1d4e shows the request of the first finding."
     assert plain(summary_line(REPORT)) == f"7 checks in 4.2 s: {counts}{shows}"
     one = CheckReport((passed(BY_SLUG["valid"], "202"),), 0.51, 1)
     assert plain(summary_line(one, is_whole=False)) == "Interrupted after 1 check in 0.5 s: 1 passed."
@@ -66,7 +66,7 @@ def test_text_of_the_handler_is_made_visible_and_shortened() -> None:
     assert lines[1].startswith("             ✗ signs\\x07: it got \\x1b[2Jxxx")
     assert len(lines[1]) < 600
     assert lines[2] == "               fix: Use\\x9b."
-    assert lines[-1] == "             ? future: not observed, \\x1b[31m"
+    assert lines[-1] == "             ? future: not observed because \\x1b[31m"
 
 
 def test_output_shows_the_last_lines_without_secrets() -> None:
@@ -82,8 +82,9 @@ def test_output_shows_the_last_lines_without_secrets() -> None:
 def test_table_of_checks_is_aligned_and_fits_a_terminal() -> None:
     lines = [plain(line) for line in check_table(frozenset({"valid", "same-run-at-once"}), None)]
     assert lines == [
-        "signature  valid             failure  the handler refuses a valid request",
-        "repeats    same-run-at-once  warning  the handler does its work twice if a run arrives twice together",
+        "signature  valid             failure  the handler rejects a valid request",
+        "repeats    same-run-at-once  warning  the handler "
+        "does its work twice if a run is delivered twice at the same time",
     ]
     narrow = [plain(line) for line in check_table(frozenset({"same-run-at-once"}), 70)]
     assert (len(narrow), max(map(len, narrow)) <= 70) == (2, True)

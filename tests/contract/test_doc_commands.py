@@ -70,7 +70,7 @@ NOT_RUN = {
     r"decrypt last|private\.pem|public\.pem|value\.txt|payload\.json": "needs keys: tests/cli/test_decrypt.py",
     r"deploy\.sh|PIPESTATUS|\"\$status\"": "an example of a user's script: tests/cli/test_report_command.py",
     r"wfnr_": "an example of a node run: tests/cli/test_report_run.py",
-    r"request\.http|verify 3f9a|cpu=3|\b(3f2a|81c0)\b": "an example of a user's file, id or error",
+    r"request\.http|verify 3f9a|cpu=3|\b(3f2a|81c0|4342a98c315b)\b": "an example of a user's file, id or error",
     r"^(export PORT_CLIENT_(ID|SECRET)=|umask|set -a)": "sets a variable",
     r"^\. \./\.env(;.*|)$": "only reads the variables",
 }

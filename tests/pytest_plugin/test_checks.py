@@ -126,7 +126,7 @@ def test_handler_with_a_secret_of_its_own_is_checked_without_the_sandbox(port_ho
         result = port_hook.check(at, only=["no-signature", "terminal"], secret="own")
     assert [each.seen for each in result.findings] == [
         "401 Unauthorized",
-        "no sandbox is used, so what the handler reports cannot be seen",
+        "no sandbox shows what the handler reports",
     ]
 
 
@@ -196,7 +196,7 @@ async def aiohttp_server_url(port_sandbox: PortSandbox) -> Any:
     [
         ({"to": 1}, TargetError, "could not be checked: port 1 refuses connections"),
         ({"to": "http://192.0.2.1/"}, UsageError, "is not on this machine"),
-        ({"to": 1, "only": "nothing"}, UsageError, "There is no check or group 'nothing'"),
+        ({"to": 1, "only": "nothing"}, UsageError, "Unknown check or group: 'nothing'"),
         ({"to": 1, "source": "nothing"}, UsageError, "The sandbox has no action nothing, but create_vm"),
         ({"to": 1, "source": "nothing.yaml"}, UsageError, "There is no file"),
         ({"to": 1, "onyl": "old"}, TypeError, "unknown arguments: onyl; known are"),

@@ -263,7 +263,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         ),
     ),
     'check': (
-        'Check a handler: send it valid, forged, repeated and broken requests, and say what it does wrong.',
+        'Send valid, forged, repeated and broken requests to a handler, and report its mistakes.',
         (
             ('source', 'SOURCE', False, "The request to use: a capture's id, `last`, a payload, an action, or FILE#NODE of a workflow. Default: the latest capture with a valid signature, or a sample action.", 'check_sources'),
             ('command_to_run', '-- COMMAND...', True, 'The command that starts the handler. It gets the credentials of a temporary sandbox.'),
