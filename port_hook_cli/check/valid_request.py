@@ -16,6 +16,7 @@ from port_hook_cli.check.reactions import Probe, Reaction
 from port_hook_cli.check.subject import extended
 from port_hook_cli.check.watching import effects
 from port_hook_cli.check.wrong_ways import MILLISECONDS, SigningKeys
+from port_hook_cli.listener.responses import is_refusal
 from port_hook_cli.signatures.signing import TimestampUnit
 
 if TYPE_CHECKING:
@@ -32,13 +33,15 @@ _SILENT = "the handler did not respond to two requests"
 async def check_valid(exam: HandlerExam) -> None:
     """Send a valid and a badly signed request, and if the handler rejects the valid request, find out why.
 
-    Raises LeftHandler if the handler responds to neither.
+    Raises LeftHandler if the handler responds to neither, and if `port-hook listen` responds instead of the handler.
     """
     prober = exam.prober
     trying = exam.subject.trying()
     run_id, draft = prober.draft("valid", body=trying)
     request = badly_signed(draft, prober.signing)
     exam.control = await prober.send("valid", "a badly signed request", request, run_id)
+    if is_refusal(exam.control.delivery.status, exam.control.delivery.body):
+        await _blame_listener(exam, exam.control)
     if prober.means.watch is not None:
         exam.mark = await prober.means.watch.mark()
     probe = await prober.accept("valid", "a valid request", body=trying)
@@ -51,6 +54,18 @@ async def check_valid(exam: HandlerExam) -> None:
         await _judge_by_calls(exam, probe)
     elif not await _uses_post(exam, probe) and not await _is_strict(exam):
         await _name_the_mistake(exam, probe, trying)
+
+
+async def _blame_listener(exam: HandlerExam, control: Probe) -> None:
+    """Settle the check if `listen` verifies the requests: they show nothing about the handler. Raises LeftHandler."""
+    await exam.fails(
+        "valid",
+        control.seen,
+        [control],
+        failure="is not what responds: `port-hook listen` verifies the requests",
+        fix="Check the handler's own port.",
+    )
+    raise LeftHandler("`port-hook listen` verifies the requests, and not the handler")
 
 
 async def _judge_by_calls(exam: HandlerExam, probe: Probe) -> None:

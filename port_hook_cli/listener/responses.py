@@ -12,6 +12,7 @@ from port_hook_cli.invocations.models import Delivery, Response, Status, Verdict
 
 _JSON = Headers((("content-type", "application/json"),))
 ReadFile = Callable[[str], bytes]
+_UNAUTHORIZED = 401
 _BODILESS = frozenset({204, 304})
 OK = Response(status=200, headers=_JSON, body=b'{"ok": true}')
 
@@ -22,7 +23,21 @@ class BadResponse(ValueError):
 
 def refused(verdict: Verdict) -> Response:
     """Return the 401 for a request that failed verification."""
-    return _problem(401, "signature", f"{verdict.status}: {', '.join(verdict.slugs)}".rstrip(": "), verdict.hint)
+    return _problem(
+        _UNAUTHORIZED, "signature", f"{verdict.status}: {', '.join(verdict.slugs)}".rstrip(": "), verdict.hint
+    )
+
+
+def is_refusal(status: int | None, body: bytes) -> bool:
+    """Return whether a response is that of `refused`, so that a listener verified the request, and not a handler."""
+    try:
+        document = json.loads(body) if status == _UNAUTHORIZED else None
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(document, dict) or document.keys() != {"ok", "error", "message", "hint"}:
+        return False
+    verdict = str(document["message"]).partition(":")[0]
+    return document["error"] == "signature" and verdict in set(Status)
 
 
 def not_saved(reason: str) -> Response:

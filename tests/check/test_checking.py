@@ -22,6 +22,7 @@ from port_hook_cli.check.watching import SandboxWatch
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Invocation
+from port_hook_cli.listener.responses import refused
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.replay.rewriting import KeptReplay
@@ -234,6 +235,21 @@ async def test_handler_that_refuses_other_fields_is_checked_without_them() -> No
     assert wrong(report) == {}
     assert statuses(report)["valid"] == "passed"
     assert statuses(report)["size"] == "not-observed"
+
+
+async def test_listener_is_not_taken_for_the_handler() -> None:
+    async def listener(request: web.Request) -> web.Response:
+        body = await request.read()
+        verdict = verify_signature(Headers.from_raw(request.raw_headers), body, SECRET, now=time.time())
+        if str(verdict.status) == "valid":
+            return web.Response(status=202)
+        response = refused(verdict)
+        return web.Response(status=response.status, body=response.body, content_type="application/json")
+
+    report = await run_check(listener, "valid", "old")
+
+    assert statuses(report) == {"valid": "failed", "old": "not-observed"}
+    assert "port-hook listen" in report.findings[0].failure
 
 
 async def test_limited_rate_is_no_finding() -> None:
