@@ -22,6 +22,7 @@ from port_hook_cli.invocations.models import Delivery, Invocation
 
 # Shorter than the keep-alive of any common server, so that no request is sent on a connection that is being closed.
 _MAX_IDLE_S = 1.0
+_SERVER_ERROR = 500
 _MAX_DESTINATIONS = 1_000
 
 
@@ -78,7 +79,7 @@ class HttpClient:
             body = self._body_type(self._max_response)
             parser = ResponseParser(body.take, is_head=request.method == "HEAD")
             await connection.exchange(content, parser, deadline)
-            self._put_back(destination.origin, connection, can_reuse=parser.can_reuse)
+            self._put_back(destination.origin, connection, can_reuse=parser.can_reuse and not _has_failed(parser))
             return _delivery(url, connection, parser, body)
         except EXPECTED as error:
             return self._failed(url, error, began if connection is None else connection.sent_at)
@@ -177,6 +178,11 @@ def _delivery(url: str, connection: Connection, parser: ResponseParser, body: Wh
         headers=parser.headers,
         body=body.content(parser.headers),
     )
+
+
+def _has_failed(parser: ResponseParser) -> bool:
+    """Return whether the server failed. Uvicorn closes the connection then, and does not say so."""
+    return parser.status >= _SERVER_ERROR
 
 
 def _parts(content: bytes, count: int) -> list[bytes]:

@@ -276,8 +276,9 @@ async def test_a_connection_is_reused(answer: bytes) -> None:
         b"HTTP/1.1 200 OK\r\nconnection: x, Close\r\ncontent-length: 2\r\n\r\nok",
         b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
         OK + b"HTTP/1.1 500 Unasked\r\ncontent-length: 3\r\n\r\nbad",
+        b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 2\r\n\r\nok",
     ],
-    ids=["close", "1.0", "a second answer"],
+    ids=["close", "1.0", "a second answer", "an error, after which some servers close"],
 )
 async def test_a_connection_that_the_response_ends_is_not_reused(answer: bytes) -> None:
     talk, requests = always(answer)
