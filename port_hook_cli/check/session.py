@@ -153,9 +153,10 @@ class CheckSession:
                     other.place if other else "",
                 )
             return
-        from port_hook_cli.sandbox import Sandbox
+        from port_hook_cli.sandbox import ApiRules, Sandbox
 
-        async with Sandbox.start(now=self.runtime.now) as sandbox:
+        # Every request has the same inputs, so the entity of the work exists from the second request on.
+        async with Sandbox.start(now=self.runtime.now, rules=ApiRules(any_entity=True)) as sandbox:
             self.runtime.keep_secret(sandbox.client_secret.reveal())
             own = Settings(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
             async with SandboxWatch.open(PortAccess.known(own, self.runtime)) as watch:

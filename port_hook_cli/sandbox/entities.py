@@ -44,7 +44,7 @@ def create(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiRespo
     identifier = body.get("identifier") or secrets.token_hex(8)
     run = _run_of(state, request)
     known = state.entities.get((blueprint, identifier))
-    if known is not None and request.query.get("upsert") != "true":
+    if known is not None and request.query.get("upsert") != "true" and not state.rules.any_entity:
         raise taken("An entity with identifier", identifier)
     merged = known if known is not None and request.query.get("merge") == "true" else {}
     check_entity(state, blueprint, {**body, "identifier": identifier}, creates_missing=_creates_missing(request))
@@ -116,9 +116,10 @@ def update(state: SandboxState, request: ApiRequest, blueprint: str, identifier:
 def delete(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
     """Delete an entity."""
     check_query(request, max_limit=_MAX_LIMIT)
-    _find(state, blueprint, identifier)
+    _find_to_change(state, blueprint, identifier)
     run = _run_of(state, request)
-    state.set_entity(blueprint, identifier, None)
+    if (blueprint, identifier) in state.entities:
+        state.set_entity(blueprint, identifier, None)
     return _linked(state, run, f"deleted {blueprint}/{identifier}", {"ok": True}, 200)
 
 
@@ -126,7 +127,7 @@ def _change(
     state: SandboxState, request: ApiRequest, blueprint: str, identifier: str, *, is_patch: bool
 ) -> ApiResponse:
     check_query(request, max_limit=_MAX_LIMIT)
-    known = _find(state, blueprint, identifier)
+    known = _find_to_change(state, blueprint, identifier)
     body = read_body(request, checks.ENTITY_PATCH if is_patch else checks.ENTITY, others=not is_patch)
     named = body.get("identifier", identifier)
     if named != identifier and (blueprint, named) in state.entities:
@@ -134,7 +135,7 @@ def _change(
     run = _run_of(state, request)
     check_entity(state, blueprint, {**body, "identifier": named}, creates_missing=_creates_missing(request))
     entity = _merge(known if is_patch else {}, {**body, "identifier": named})
-    if named != identifier:
+    if named != identifier and (blueprint, identifier) in state.entities:
         state.set_entity(blueprint, identifier, None)
     return _save(state, request, blueprint, entity, run, "changed", status=200)
 
@@ -159,6 +160,12 @@ def _find(state: SandboxState, blueprint: str, identifier: str) -> dict[str, Any
     if entity is None:
         raise not_found_in(blueprint, "Entity with identifier", identifier)
     return entity
+
+
+def _find_to_change(state: SandboxState, blueprint: str, identifier: str) -> dict[str, Any]:
+    if state.rules.any_entity and (blueprint, identifier) not in state.entities:
+        return {"identifier": identifier}
+    return _find(state, blueprint, identifier)
 
 
 def _merge(known: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -82,11 +82,14 @@ class ApiRules:
     """What the sandbox's API accepts.
 
     Any well-formed run id creates a run when it is first used, unless `strict_runs` is set. With `strict`, entities are
-    checked against their blueprints. A token is valid for the `token_lifetime_s` of the rules.
+    checked against their blueprints. With `any_entity`, an entity can be created twice, and changed and deleted before
+    it was created, so that the same work can be done again and again. A token is valid for the `token_lifetime_s` of
+    the rules.
     """
 
     strict_runs: bool = False
     strict: bool = False
+    any_entity: bool = False
     token_lifetime_s: float = TOKEN_LIFETIME_S
     call_rate: CallRate = NO_LIMIT
 

@@ -5,9 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
-from port_hook_cli.sandbox import Sandbox
+from port_hook_cli.sandbox import ApiRules, Sandbox
 from tests.factories import RUN_ID
-from tests.sandbox_clients import refusal, require_invalid
+from tests.sandbox_clients import a_client, refusal, require_invalid
 
 ENTITIES = "/v1/blueprints/vm/entities"
 DEV = {"identifier": "dev", "title": "Dev", "properties": {"cpu": 2, "os": "x"}, "relations": {"team": "a"}}
@@ -40,6 +40,17 @@ async def test_existing_entity_is_overwritten_only_with_upsert(client: httpx.Asy
     assert (await get(client))["properties"] == {"cpu": 4, "os": "x"}
     await client.post(f"{ENTITIES}?upsert=true", json=again)
     assert (await get(client)) == {**again, "relations": {}}
+
+
+async def test_same_work_can_be_done_again_with_the_rule_any_entity() -> None:
+    async with Sandbox.start(rules=ApiRules(any_entity=True)) as sandbox, a_client(sandbox) as client:
+        for _ in range(2):
+            assert (await client.post(ENTITIES, json=DEV)).status_code == 201
+        assert (await client.patch(f"{ENTITIES}/new", json={"properties": {"cpu": 4}})).status_code == 200
+        assert await get(client, "new") == {"identifier": "new", "properties": {"cpu": 4}, "relations": {}}
+        for _ in range(2):
+            assert (await client.delete(f"{ENTITIES}/new")).status_code == 200
+        assert (await refusal(client.get(f"{ENTITIES}/new")))[0] == 404
 
 
 async def test_entity_can_be_renamed_only_to_a_free_identifier(client: httpx.AsyncClient) -> None:
