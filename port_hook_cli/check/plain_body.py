@@ -77,6 +77,12 @@ def ladder(body: bytes) -> tuple[Rung, ...]:
     return tuple(rungs)
 
 
+def with_sorted_keys(body: bytes) -> bytes:
+    """Return the body without white space and with its keys sorted, or the body as it is if it cannot be read."""
+    document = _document(body)
+    return body if document is None else _written(document, set(BodyFeature) - {BodyFeature.ORDER})
+
+
 def _document(body: bytes) -> Any:
     if len(body) > MOST_BYTES:
         return None

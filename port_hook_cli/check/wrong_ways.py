@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
+from port_hook_cli.check import serializers
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_hook_cli.signatures.budget import Budget
 from port_hook_cli.signatures.forms import serializations
@@ -140,6 +141,7 @@ def wrong_ways(keys: SigningKeys) -> tuple[WrongWay, ...]:
         *_wrong_secrets(keys),
         *(row.way(key) for row in others),
         *_changed_secrets(keys.secret.reveal()),
+        *(row.way(key) for row in _SERIALIZERS),
     )
 
 
@@ -299,6 +301,27 @@ _ROWS = (
         f"Use SHA-256 instead of SHA-1. {_AS_PORT}",
         lambda signed: _base64(signed.sha1(signed.body)),
     ),
+)
+
+
+def _serializer(slug: str, call: str, rewriting: _Rewriting, raw_body: str = "") -> _Row:
+    fix = f"Verify the raw body, before it is parsed: {raw_body}." if raw_body else RAW_BODY
+    return _Row(slug, f"verifies `{call}` instead of the raw body", fix, rewriting=rewriting)
+
+
+# The plain form of a body is the same for most of them, so they are tried only if a handler accepts that form.
+_SERIALIZERS = (
+    _serializer("json-dumps-sorted", "json.dumps(body, sort_keys=True)", serializers.sorted_python),
+    _serializer(
+        "json-dumps-compact-sorted",
+        "json.dumps(body, sort_keys=True, separators=(',', ':'))",
+        serializers.compact_sorted_python,
+    ),
+    _serializer("go", "json.Marshal(body)", serializers.go, "`io.ReadAll(request.Body)` in Go"),
+    _serializer(
+        "ruby", "body.to_json", serializers.ruby, "`request.raw_post` in Rails, `request.body.read` in Sinatra"
+    ),
+    _serializer("php", "json_encode($body)", serializers.php, "`file_get_contents('php://input')` in PHP"),
 )
 
 
