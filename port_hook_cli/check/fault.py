@@ -12,6 +12,8 @@ from enum import Enum, StrEnum, auto
 from typing import NamedTuple, TypeAlias
 
 from port_hook_cli.check.plain_body import BodyFeature, ladder
+from port_hook_cli.check.reactions import said, seems_refused
+from port_hook_cli.check.subject import document_of
 from port_hook_cli.check.wrong_ways import (
     MILLISECONDS,
     RAW_BODY,
@@ -23,6 +25,7 @@ from port_hook_cli.check.wrong_ways import (
 )
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_hook_cli.invocations.models import Delivery, Invocation
+from port_hook_cli.invocations.payload import find_run_id
 from port_hook_cli.invocations.statuses import format_status
 
 MOST_REQUESTS = 33
@@ -120,6 +123,15 @@ def _plain(body: bytes) -> bytes:
     return ladder(body)[0].body
 
 
+_Answer: TypeAlias = tuple[int | None, bool]
+"""A status, and whether the response says in words that the request was rejected."""
+
+
+def _answer(delivery: Delivery) -> _Answer:
+    """Return what tells responses apart: handlers that respond with 200 or 500 to everything differ in their words."""
+    return delivery.status, delivery.status not in _REFUSALS and seems_refused(delivery)
+
+
 class _Reaction(Enum):
     """How a handler reacts to a way. ANYTHING: it accepts even a wrong secret. FAILED: it fails with both secrets."""
 
@@ -134,11 +146,11 @@ class _Ended(Exception):
 
 
 class _Run:
-    """One search: what was sent so far, and which statuses mean that the handler rejected the request."""
+    """One search: what was sent so far, and which responses mean that the handler rejected the request."""
 
     def __init__(self, search: FaultSearch) -> None:
         self._search, self._port = search, ports_way(search.keys.secret)
-        self._refusals: set[int | None] = set()
+        self._refusals: set[_Answer] = set()
         self._tried: dict[str, None] = {}
         self._deciding: list[FaultExchange] = []
         self._body = b""
@@ -153,12 +165,15 @@ class _Run:
 
     async def _compared(self) -> FoundFault:
         """Compare the responses to a forged and to a valid request, and search if the signature is at fault."""
-        forged = await self._decide("forged", self._port, forged=True)
-        valid = await self._decide("valid", self._port)
+        first = await self._decide("forged", self._port, forged=True)
+        second = await self._decide("valid", self._port)
+        forged, valid = first.delivery, second.delivery
         self._end_without_search(forged, valid)
-        self._refusals = {forged.status, valid.status}
-        if forged.status != valid.status and valid.status not in _REFUSALS:
-            # A handler that checks the age after the signature rejects a wrong unit with another status.
+        if valid.ok:
+            await self._end_unless_refused(first, second)
+        self._refusals = {_answer(forged), _answer(valid)}
+        if _is_after_signature(forged, valid):
+            # A handler that checks the age after the signature rejects a wrong unit with another response.
             milliseconds = next(way for way in wrong_ways(self._search.keys) if way.slug == MILLISECONDS)
             if await self._reaction(milliseconds, _whole) is _Reaction.ACCEPTED:
                 return self._named(milliseconds)
@@ -171,13 +186,7 @@ class _Run:
         if status is None:
             raise _Ended(FaultKind.NO_RESPONSE, f"The handler did not respond to a valid request: {_error(valid)}", "")
         text = format_status(status)
-        if valid.ok and forged.ok:
-            raise _Ended(
-                FaultKind.UNVERIFIED,
-                f"The handler responds with {text} to a valid request, but it also accepts a wrong secret.",
-                "Verify the signature before anything else, and respond with 401 if it is invalid.",
-            )
-        if valid.ok:
+        if valid.ok and not forged.ok:
             raise _Ended(FaultKind.NOTHING, f"The handler accepts a valid request: it responds with {text}.", "")
         if status in _NO_ROUTE and status == forged.status:
             raise _Ended(
@@ -193,6 +202,33 @@ class _Run:
             )
         if status in _NOT_THE_SIGNATURE:
             raise _Ended(FaultKind.REQUEST, f"The handler responds with {text}, which is not about signatures.", "")
+
+    async def _end_unless_refused(self, forged: FaultExchange, valid: FaultExchange) -> None:
+        """Raise _Ended unless two 2xx responses say in words that both requests were refused."""
+        text = format_status(valid.delivery.status or 0)
+        if await self._tells_apart(forged, valid):
+            raise _Ended(
+                FaultKind.NOTHING,
+                f"The handler accepts a valid request: it responds with {text}. "
+                f"It also responds with {format_status(forged.delivery.status or 0)} to a forged request, "
+                "but with another body.",
+                "",
+            )
+        if not (seems_refused(forged.delivery) and seems_refused(valid.delivery)):
+            raise _Ended(
+                FaultKind.UNVERIFIED,
+                f"The handler responds with {text} to a valid request, but it also accepts a wrong secret.",
+                "Verify the signature before anything else, and respond with 401 if it is wrong.",
+            )
+
+    async def _tells_apart(self, forged: FaultExchange, valid: FaultExchange) -> bool:
+        """Return whether the handler refuses a forged request with a 2xx status: by its words, or always the same."""
+        if seems_refused(forged.delivery) or seems_refused(valid.delivery):
+            return not seems_refused(valid.delivery)
+        if _said(forged) == _said(valid):
+            return False
+        again = await self._send("forged", self._port, _whole, forged=True)
+        return _said(again) == _said(forged)
 
     async def _searched(self) -> FoundFault:
         view = _whole
@@ -210,14 +246,22 @@ class _Run:
             view = _whole if reaction is _Reaction.FAILED else _plain
         way = await self._first_accepted(view)
         if way is None:
-            ways = len(self._tried.keys() - {_PLAIN})
-            raise _Ended(
-                FaultKind.NOT_FOUND,
-                f"The handler rejected the valid request, and {ways} other ways to sign it.",
-                "Check which secret it uses, and how it reads the two headers and the raw body.",
-            )
+            raise _Ended(*self._nothing_accepted())
         rewrites_too = view is _plain and await self._refuses(way, _whole)
+        if rewrites_too and way.rewrites:
+            return self._named(await self._serializer(way) or way)
         return self._named(way, rewrites_too=rewrites_too)
+
+    def _nothing_accepted(self) -> tuple[FaultKind, str, str]:
+        ways = len(self._tried.keys() - {_PLAIN})
+        compare = "Check which secret it uses, and how it reads the two headers and the raw body."
+        status = self._deciding[1].delivery.status or 0
+        if status < _FAILURES:
+            sentence = f"The handler rejected the valid request, and {ways} other ways to sign it."
+            return FaultKind.NOT_FOUND, sentence, compare
+        sentence = f"The handler responds with {format_status(status)} to the valid request, and to {ways} other ways"
+        fix = "Find the error in the handler's log. It may fail after verification, such as in a call to Port's API."
+        return FaultKind.NOT_FOUND, f"{sentence} to sign it.", f"{fix} If it rejects the signature: {compare}"
 
     async def _first_accepted(self, view: _View) -> WrongWay | None:
         """Return the first way that the handler accepts.
@@ -230,23 +274,32 @@ class _Run:
                 continue
             both = f"{MILLISECONDS}-{way.slug}"
             combined = next((other for other in ways if other.slug == both), None)
-            if self._deciding[-2].delivery.ok or combined is None:
+            error = self._deciding[-2].delivery
+            if error.ok or combined is None or await self._reaction(combined, view) is not _Reaction.ACCEPTED:
                 return way
-            return combined if await self._reaction(combined, view) is _Reaction.ACCEPTED else way
+            return way if _answer(self._deciding[-2].delivery) == _answer(error) else combined
         return None
 
     async def _rewriting(self) -> FoundFault:
-        """Return which part of the body the handler writes differently, and its serializer if that is known."""
+        """Return the handler's serializer, or otherwise which part of the body it writes differently."""
+        if way := await self._serializer(self._port):
+            return self._named(way)
         feature = await self._feature()
-        rewriters = [way for way in wrong_ways(self._search.keys) if way.rewrites]
-        for way in self._distinct(rewriters, _whole):
-            if await self._reaction(way, _whole) is _Reaction.ACCEPTED:
-                return self._named(way)
         return self._found(
             FaultKind.REWRITES,
             f"The handler serializes the body again before it verifies it, and writes {feature} differently than Port.",
             RAW_BODY,
         )
+
+    async def _serializer(self, like: WrongWay) -> WrongWay | None:
+        """Return the way of the handler's serializer if it is known. It writes the plain body as `like` does."""
+        plain, now = _plain(self._body), self._search.now()
+        plainly = like.make(plain, now)
+        rewriters = [way for way in wrong_ways(self._search.keys) if way.rewrites and way.make(plain, now) == plainly]
+        for way in self._distinct(rewriters, _whole):
+            if way.slug not in self._tried and await self._reaction(way, _whole) is _Reaction.ACCEPTED:
+                return way
+        return None
 
     async def _feature(self) -> BodyFeature:
         """Bisect the steps between the plain form, which the handler accepts, and the whole body."""
@@ -273,13 +326,13 @@ class _Run:
         self._tried[what or way.slug] = None
         exchange = await self._send(what or way.slug, way, view)
         status = exchange.delivery.status
-        if status is None or status in self._refusals:
+        if status is None or _answer(exchange.delivery) in self._refusals:
             return _Reaction.REFUSED
         forged = await self._send("forged", way, view, forged=True)
-        if forged.delivery.ok:
+        if forged.delivery.ok and _answer(forged.delivery) not in self._refusals:
             return _Reaction.ANYTHING
-        if forged.delivery.status == status:
-            self._refusals.add(status)
+        if _answer(forged.delivery) == _answer(exchange.delivery):
+            self._refusals.add(_answer(exchange.delivery))
             return _Reaction.FAILED
         if status >= _FAILURES and (await self._send(what or way.slug, way, view)).delivery.status != status:
             return _Reaction.REFUSED  # an error that does not occur twice had another cause
@@ -288,12 +341,12 @@ class _Run:
 
     async def _refuses(self, way: WrongWay, view: _View) -> bool:
         exchange = await self._send(way.slug, way, view)
-        return exchange.delivery.status is None or exchange.delivery.status in self._refusals
+        return exchange.delivery.status is None or _answer(exchange.delivery) in self._refusals
 
-    async def _decide(self, what: str, way: WrongWay, *, forged: bool = False) -> Delivery:
+    async def _decide(self, what: str, way: WrongWay, *, forged: bool = False) -> FaultExchange:
         exchange = await self._send(what, way, _whole, forged=forged)
         self._deciding.append(exchange)
-        return exchange.delivery
+        return exchange
 
     async def _send(self, what: str, way: WrongWay, view: _View, *, forged: bool = False) -> FaultExchange:
         """Send one request. Raises _Ended if further requests cannot show anything."""
@@ -313,7 +366,7 @@ class _Run:
         return FaultExchange(what, request, delivery)
 
     def _end_if_unable(self, what: str, delivery: Delivery) -> None:
-        if delivery.status == _RATE_LIMITED and _RATE_LIMITED not in self._refusals:
+        if delivery.status == _RATE_LIMITED and _answer(delivery) not in self._refusals:
             raise _Ended(FaultKind.NOT_FOUND, "The handler started to limit the rate of requests.", "Try again later.")
         if delivery.status is not None:
             return
@@ -348,9 +401,23 @@ class _Run:
         )
 
 
+def _said(exchange: FaultExchange) -> tuple[int | None, bytes]:
+    run_id = find_run_id(document_of(exchange.request.body), exchange.request.headers)
+    return exchange.delivery.status, said(exchange.delivery, run_id)
+
+
+def _is_after_signature(forged: Delivery, valid: Delivery) -> bool:
+    """Return whether the handler answers a valid request otherwise than a forged one: for another reason, that is."""
+    if forged.status == valid.status:
+        return _answer(forged) != _answer(valid) and not seems_refused(valid)
+    return valid.status not in _REFUSALS
+
+
 def _work_failed(forged: Delivery, valid: Delivery) -> tuple[FaultKind, str, str]:
     text = format_status(valid.status or 0)
     other = "does not respond" if forged.status is None else f"responds with {format_status(forged.status)}"
+    if forged.status == valid.status:
+        other = "responds with the same status, but the response says that it rejected the request"
     sentence = f"The handler accepts the signature, but then responds with {text}. For a forged request, it {other}."
     return FaultKind.WORK, sentence, "Find the error in the handler's log, or in its response to the valid request."
 

@@ -11,11 +11,25 @@ from port_hook_cli.invocations.statuses import format_status
 from port_hook_cli.text.safe import printable
 
 _REFUSING = re.compile(
-    rb"invalid|unauthori[sz]|forbidden|denied|signature|not signed|mismatch|bad request", re.IGNORECASE
+    rb"invalid|unauthori[sz]|forbidden|denied|signature|not signed|mismatch|bad request|expired", re.IGNORECASE
 )
 _MAX_READ = 2_000
+_DIGITS = re.compile(rb"\d+")
 _TOO_MANY = 429
 _CLASSES = 100
+
+
+def seems_refused(delivery: Delivery) -> bool:
+    """Return whether the body of a response says that the request was refused, whatever its status."""
+    return bool(_REFUSING.search(delivery.body[:_MAX_READ]))
+
+
+def said(delivery: Delivery, run_id: str | None) -> bytes:
+    """Return what a response says, the same for every run: without the run's id, and without numbers such as times."""
+    body = delivery.body[:_MAX_READ]
+    if run_id:
+        body = body.replace(run_id.encode("utf-8", "surrogatepass"), b"ID")
+    return _DIGITS.sub(b"0", body)
 
 
 class Reaction(StrEnum):
@@ -69,7 +83,12 @@ class Probe(NamedTuple):
     @property
     def seems_refused(self) -> bool:
         """Whether the response's body says that the request was rejected, whatever the status."""
-        return bool(_REFUSING.search(self.delivery.body[:_MAX_READ]))
+        return seems_refused(self.delivery)
+
+    @property
+    def answer(self) -> tuple[int | None, bytes]:
+        """The status, and what the body says apart from the run."""
+        return self.delivery.status, said(self.delivery, self.run_id)
 
     @property
     def outcome(self) -> str:

@@ -27,6 +27,7 @@ PLAIN = {"action": "create_vm", "properties": {"cpu": 4, "name": "web"}}
 WHOLE = {"z": "ë🚀", "text": "/<>&'\u2028\x7f", "numbers": [0.5, 12], "empty": {}, **PLAIN}
 REFUSED, DONE = 401, 200
 
+Answers = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Verifies = Callable[[Mapping[str, str], bytes], int]
 """Returns the status for a request."""
 
@@ -36,8 +37,12 @@ def compact(document: object) -> bytes:
 
 
 async def search(verifies: Verifies, document: object = WHOLE, keys: SigningKeys = KEYS) -> FoundFault:
-    """Return what a search finds at a handler that responds with the status of `verifies`."""
-    return await search_at(as_handler(verifies), compact(document), keys)
+    """Return what a search finds at a handler that responds with the status of `verifies`.
+
+    A document that is text is the body.
+    """
+    body = document.encode() if isinstance(document, str) else compact(document)
+    return await search_at(as_handler(verifies), body, keys)
 
 
 def as_handler(verifies: Verifies) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -200,6 +205,11 @@ async def test_milliseconds_are_named_when_the_signature_is_checked_before_the_a
     assert found.sent <= 10
 
 
+async def test_error_that_is_not_about_the_timestamp_is_no_second_mistake() -> None:
+    found = await search(lambda headers, body: 400 if headers["x-port-signature"] == mac(body).hex() else REFUSED)
+    assert (found.kind, found.way and found.way.slug) == (FaultKind.WRONG_WAY, "body-hex")
+
+
 async def test_handler_that_answers_500_to_a_bad_signature_is_searched() -> None:
     def verifies(headers: Mapping[str, str], body: bytes) -> int:
         return 500 if PUBLIC["body-hex"](headers, body) == REFUSED else DONE
@@ -228,28 +238,55 @@ async def test_whole_body_is_searched_when_the_plain_body_is_refused_before_it_i
     assert (found.way and found.way.slug, found.rewrites_too) == ("body-hex", False)
 
 
+def go(body: bytes) -> bytes:
+    """Write a body as `json.Marshal` of Go does. Its numbers are those of JavaScript."""
+    text = sorted_as_it_is(body)
+    for character in "<>&\u2028":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text.replace("1e-05", "0.00001").replace("1e-07", "1e-7").encode()
+
+
+def ruby(body: bytes) -> bytes:
+    """Write a body as `to_json` of Ruby does."""
+    return body.replace(b"0.00001", b"1.0e-05").replace(b"1e-7", b"1.0e-07").replace(b"1e+21", b"1.0e+21")
+
+
+def php(body: bytes) -> bytes:
+    """Write a body as `json_encode` of PHP does."""
+    escaped = compact_ascii(body).replace(b"/", b"\\/").replace(b"{}", b"[]")
+    return escaped.replace(b"1e-05", b"1.0e-5").replace(b"1e-07", b"1.0e-7").replace(b"1e+21", b"1.0e+21")
+
+
+def sorted_as_it_is(body: bytes) -> str:
+    return json.dumps(json.loads(body), separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+
+
+SORTED = "json-dumps-compact-sorted"
+# JSON.stringify writes these numbers in this way; json.dumps writes other text for the same numbers.
+UNUSUAL = json.dumps({**WHOLE, "small": "@"}, separators=(",", ":"), ensure_ascii=False).replace(
+    '"@"', "[1e-7,0.00001,1e+21]"
+)
+
+
 @pytest.mark.parametrize(
     ("write", "slug"),
     [
         (compact_ascii, "json-dumps-compact"),
-        (lambda body: json.dumps(json.loads(body), separators=(",", ":"), sort_keys=True).encode(), None),
+        (lambda body: json.dumps(json.loads(body), separators=(",", ":"), sort_keys=True).encode(), SORTED),
+        (lambda body: json.dumps(json.loads(body), sort_keys=True).encode(), "json-dumps-sorted"),
+        (lambda body: json.dumps(json.loads(body), ensure_ascii=False).encode(), "json-dumps-unescaped"),
+        (go, "go"),
+        (ruby, "ruby"),
+        (php, "php"),
     ],
 )
 async def test_handler_that_rewrites_the_body_is_named_with_its_serializer(
-    write: Callable[[bytes], bytes], slug: str | None
+    write: Callable[[bytes], bytes], slug: str
 ) -> None:
-    found = await search(lambda headers, body: as_port(headers, write(body)))
+    found = await search(lambda headers, body: as_port(headers, write(body)), UNUSUAL)
     assert (found.kind, found.way and found.way.slug) == (FaultKind.REWRITES, slug)
-    assert found.sent <= 10
+    assert (found.sent <= 12, found.rewrites_too) == (True, False)
     assert "raw body" in found.fix
-
-
-def go(body: bytes) -> bytes:
-    """Write a body as `json.Marshal` of Go does."""
-    text = json.dumps(json.loads(body), separators=(",", ":"), ensure_ascii=False, sort_keys=True)
-    for character in "<>&\u2028":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text.encode()
 
 
 @pytest.mark.parametrize(
@@ -257,11 +294,11 @@ def go(body: bytes) -> bytes:
     [
         ({"a": "ë", "b": "/"}, lambda body: body.replace("ë".encode(), b"\\u00EB"), "non-ASCII text"),
         ({"a": "ë", "b": "/", "c": 1e-7}, lambda body: body.replace(b"/", b"\\/"), "the characters / < > & ' +"),
-        ({"a": "ë", "b": "/", "c": "<"}, go, "the characters / < > & ' +"),
-        ({"a": "ë/\u2028", "b": {}}, lambda body: body.replace("\u2028".encode(), b"\\u2028"), "U+2028"),
+        ({"a": "ë", "b": "/", "c": "<"}, lambda body: body.replace(b"<", b"\\u003C"), "the characters / < > & ' +"),
+        ({"b": "ë/\u2028", "a": {}}, lambda body: body.replace("\u2028".encode(), b"\\u2028"), "U+2028"),
         ({"a": "ë", "b": 0.00001, "c": {}}, lambda body: body.replace(b"1e-05", b"0.000010"), "0.00001"),
         ({"a": "ë", "b": {}, "c": "/"}, lambda body: body.replace(b"{}", b"[]"), "empty objects"),
-        ({"b": "ë", "a": {}}, go, "the order of keys"),
+        ({"b": "ë", "a": "<"}, lambda body: sorted_as_it_is(body).encode(), "the order of keys"),
     ],
 )
 async def test_feature_that_a_handler_writes_differently_is_named(
@@ -314,6 +351,62 @@ async def test_work_that_fails_after_the_signature_is_told_apart(status: int) ->
     found = await search(lambda headers, body: status if as_port(headers, body) == DONE else REFUSED)
     assert (found.kind, found.sent) == (FaultKind.WORK, 3)
     assert str(status) in found.sentence
+
+
+def in_words(status: Callable[[int], int], words: Mapping[int, str]) -> Callable[[Verifies], Answers]:
+    """Return what makes a handler respond with `status`, and with words for what it does: 200, 401 or 422."""
+
+    def respond(verifies: Verifies) -> Answers:
+        async def handle(request: web.Request) -> web.Response:
+            done = verifies(request.headers, await request.read())
+            return web.Response(status=status(done), text=words[done])
+
+        return handle
+
+    return respond
+
+
+always_200 = in_words(lambda _: 200, {DONE: "ok", REFUSED: '{"error": "Invalid signature"}', 422: "no such VM"})
+silent_200 = in_words(lambda _: 200, {DONE: '{"status": "SUCCESS"}', REFUSED: '{"status": "IGNORED"}'})
+always_500 = in_words(lambda done: done if done == DONE else 500, {DONE: "", REFUSED: "Invalid signature", 422: "Oops"})
+
+
+@pytest.mark.parametrize("respond", [always_200, silent_200])
+async def test_handler_that_refuses_with_200_is_not_said_to_accept_a_wrong_secret(
+    respond: Callable[[Verifies], Answers],
+) -> None:
+    found = await search_at(respond(as_port), compact(WHOLE))
+    assert found.kind is FaultKind.NOTHING
+    assert "but with another body" in found.sentence
+
+
+@pytest.mark.parametrize("slug", ["milliseconds", "body-hex"])
+async def test_mistake_of_a_handler_that_refuses_with_200_is_named(slug: str) -> None:
+    found = await search_at(always_200(PUBLIC[slug]), compact(WHOLE))
+    assert (found.kind, found.way and found.way.slug) == (FaultKind.WRONG_WAY, slug)
+
+
+async def test_handler_whose_responses_all_differ_is_said_to_accept_a_wrong_secret() -> None:
+    ids = iter("abcdefgh")
+
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(text=next(ids))
+
+    found = await search_at(handle, compact(WHOLE))
+    assert (found.kind, found.sent) == (FaultKind.UNVERIFIED, 3)
+
+
+async def test_words_of_a_500_tell_a_failure_from_a_refusal() -> None:
+    found = await search_at(always_500(lambda *request: 422 if as_port(*request) == DONE else REFUSED), compact(WHOLE))
+    assert found.kind is FaultKind.WORK
+    assert "but says that the request is refused" in found.sentence
+
+
+async def test_handler_that_answers_500_to_everything_is_not_said_to_refuse_the_signature() -> None:
+    found = await search(lambda *_: 500)
+    assert found.kind is FaultKind.NOT_FOUND
+    assert found.sentence.startswith("The handler responds with 500 Internal Server Error to the valid request, and to")
+    assert "may fail after it has verified the request" in found.fix
 
 
 async def test_content_that_is_refused_without_verification_is_told_apart() -> None:
