@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from port_hook_cli.check.catalog import CheckSeverity
-from port_hook_cli.check.exam import LIMITED, HandlerExam, first_seen
+from port_hook_cli.check.exam import LIMITED, ONLY_ONCE, HandlerExam, first_seen
 from port_hook_cli.check.forgeries import valid
 from port_hook_cli.check.reactions import Probe, Reaction
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
@@ -87,7 +87,9 @@ async def _check_together(exam: HandlerExam) -> None:
         bad = await _unanswered(exam)
     after = await exam.prober.accept("at-once", "a valid request after 20 concurrent requests")
     bad += [after] * (not after.is_accepted)
-    if any(probe.reaction is Reaction.LIMITED for probe in bad):
+    if exam.works_once:
+        exam.cannot_tell(ONLY_ONCE, "at-once")
+    elif any(probe.reaction is Reaction.LIMITED for probe in bad):
         exam.cannot_tell(LIMITED, "at-once")
     elif bad:
         await exam.fails("at-once", first_seen(bad), bad)
@@ -104,7 +106,11 @@ async def _unanswered(exam: HandlerExam) -> list[Probe]:
 async def check_broken_requests(exam: HandlerExam) -> None:
     """Send correctly signed but broken requests, and half a request. They may crash the handler."""
     for slug, bodies in _broken_bodies(exam).items():
-        if exam.wants(slug):
+        if not exam.wants(slug):
+            continue
+        if exam.works_once and slug == "unknown-action":  # its inputs are ordinary
+            exam.cannot_tell(ONLY_ONCE, slug)
+        else:
             await _check_bodies(exam, slug, bodies)
     await _check_disconnect(exam)
 
@@ -166,6 +172,8 @@ async def _check_disconnect(exam: HandlerExam) -> None:
     after = await prober.accept("cut-off", "a valid request after a disconnect")
     if after.is_accepted and not cut.died:
         exam.passes("cut-off", after.seen)
+    elif exam.works_once and after.has_response and not cut.died:
+        exam.cannot_tell(ONLY_ONCE, "cut-off")
     else:
         await exam.fails("cut-off", after.seen, [cut, after])
         if after.reaction is Reaction.HUNG:

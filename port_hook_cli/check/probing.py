@@ -30,6 +30,7 @@ _SLOW_PAUSE_S = 0.6  # 100 requests a minute
 _FEWEST = 4
 _LEAST_TIMEOUT_S = 2.0
 _PATIENCE = 20
+_MOST_QUEUE_S = 10.0
 _RECOVERY_S = 1.0
 _LOOK_EVERY_S = 0.02
 _CRASH_S = 0.2
@@ -142,13 +143,15 @@ class Prober:
         run_id: str,
         *,
         how: Callable[[Invocation, str], Awaitable[Delivery | None]] | None = None,
-        is_together: bool = False,
+        patience_s: float | None = None,
     ) -> Probe:
         """Send one request, and return it with its outcome. Raises LeftHandler if time is up or the handler is gone.
 
-        `how` replaces `ProbeClient.send`. With `is_together`, `together` has prepared the request. If the handler's
-        process ended, this starts it again.
+        `how` replaces `ProbeClient.send`. `patience_s` is how long to wait for the response to a request that
+        `together` has prepared, in seconds. If the handler's process ended, this starts it again.
         """
+        is_together = patience_s is not None
+        timeout_s = self._timeout_s() if patience_s is None else patience_s
         if not is_together:
             await self._take_turn()
             await self._announce(run_id)
@@ -156,14 +159,14 @@ class Prober:
         url = self.subject.url_for(run_id)
         sending = (how or self._client.send)(request, url)
         try:
-            async with asyncio.timeout(min(self._timeout_s(), max(0.01, self.left_s))):
+            async with asyncio.timeout(min(timeout_s, max(0.01, self.left_s))):
                 delivery = await sending
         except TimeoutError:
             delivery = Delivery(
                 url=url,
-                latency_ms=self._timeout_s() * 1000,
+                latency_ms=timeout_s * 1000,
                 fault="timeout",
-                error=f"no response within {self._timeout_s():.1f} s",
+                error=f"no response within {timeout_s:.1f} s",
             )
         self.sent += 1
         probe = Probe(slug, label, request, delivery or Delivery(url=url, fault="broken", error="disconnected"), run_id)
@@ -172,18 +175,27 @@ class Prober:
             if not is_together:
                 self._latencies_s.append(probe.delivery.latency_ms / 1000)
             return probe
-        return probe if how is not None and delivery is None else await self._after_silence(probe)
+        return (
+            probe if how is not None and delivery is None else await self._after_silence(probe, alone=not is_together)
+        )
 
     async def together(self, slug: str, label: str, count: int, *, run_id: str | None = None) -> list[Probe]:
-        """Send concurrent valid requests: the same bytes for one run, or each for its own run."""
+        """Send concurrent valid requests: the same bytes for one run, or each for its own run.
+
+        A handler may work on one request after the other, so each request has as much time as all of them may take.
+        """
         await self._take_turn(count)
         runs = [run_id or self.new_run_id() for _ in range(count)]
         for run in dict.fromkeys(runs):
             await self._announce(run)
         signing = self.signing
         requests = [valid(self.subject.fresh(run, slug), signing) for run in runs]
+        queue_s = min(_MOST_QUEUE_S, count * max(self._latencies_s, default=0.0))
+        patience_s = self._timeout_s() + queue_s
+        client = self.means.client(patience_s)
         works = [
-            self.send(slug, label, request, run, is_together=True) for request, run in zip(requests, runs, strict=True)
+            self.send(slug, label, request, run, how=client.send, patience_s=patience_s)
+            for request, run in zip(requests, runs, strict=True)
         ]
         tasks = [asyncio.ensure_future(work) for work in works]
         try:
@@ -192,6 +204,7 @@ class Prober:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            client.close()
 
     async def recover(self) -> None:
         """Restart a handler that does not respond to valid requests. Raises LeftHandler if this is not possible."""
@@ -246,7 +259,7 @@ class Prober:
             return self._limits.timeout_s
         return min(self._limits.timeout_s, max(_LEAST_TIMEOUT_S, _PATIENCE * max(self._latencies_s)))
 
-    async def _after_silence(self, probe: Probe) -> Probe:
+    async def _after_silence(self, probe: Probe, *, alone: bool) -> Probe:
         """Find out why there was no response, and restart the handler if its process ended."""
         # Of several concurrent requests, only the first restarts the handler.
         async with self._recovering:
@@ -256,7 +269,7 @@ class Prober:
                 if self.means.backend is None:
                     raise LeftHandler("the handler stopped accepting connections")
                 await self._restart(self.means.backend)
-            elif probe.reaction is Reaction.HUNG:
+            elif probe.reaction is Reaction.HUNG and alone:
                 self.hung.append(probe)
         return probe
 
