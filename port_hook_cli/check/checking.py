@@ -17,7 +17,7 @@ from port_hook_cli.check.exam import HandlerExam, applicable, why_not_applicable
 from port_hook_cli.check.findings import CheckFinding, CheckReport, not_observed
 from port_hook_cli.check.form_checks import check_broken_requests, check_forms
 from port_hook_cli.check.probing import TIME_UP, CheckLimits, CheckMeans, LeftHandler, Prober
-from port_hook_cli.check.run_checks import check_failures, check_repeats, check_reports, watch_first_run
+from port_hook_cli.check.run_checks import check_runs, check_runs_again, watch_first_run
 from port_hook_cli.check.signature_checks import (
     check_forgeries,
     check_other_valid_requests,
@@ -118,12 +118,11 @@ async def _examine(exam: HandlerExam) -> None:
         await watch_first_run(exam)
         await check_other_valid_requests(exam)
         await check_forms(exam)
-        await check_reports(exam)
-        await check_repeats(exam)
-        await check_failures(exam)
+        await check_runs(exam)
     await check_forgeries(exam)
     if exam.baseline is not None:
         await check_broken_requests(exam)
+        await check_runs_again(exam)
     await check_survival(exam)
     exam.hold_output()  # before the handler starts without its secret
     if exam.baseline is not None:

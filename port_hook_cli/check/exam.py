@@ -14,6 +14,7 @@ from port_hook_cli.check.subject import CheckSubject
 
 NO_SANDBOX = "no sandbox shows what the handler reports"
 LIMITED = "the handler responded with 429"
+ONLY_ONCE = "the handler no longer accepts an ordinary valid request, so perhaps its work can be done only once"
 _MOST_HANGS = 2
 
 
@@ -26,7 +27,8 @@ class HandlerExam:
     the handler's calls to the sandbox for the baseline, `duration_s` is how long they took, and `has_called` says that
     both are known. `work` is what was done for its run, as `work_of` returns it. With `is_alone`, the effects include
     calls without a run id, because no other request was sent meanwhile. With `is_strict`, the handler rejects unknown
-    fields. With `hides_refusals`, it rejects requests with a 2xx status. `output` is what its process has written.
+    fields. With `hides_refusals`, it rejects requests with a 2xx status. With `works_once`, it accepted only the first
+    of several equal requests. `output` is what its process has written.
     """
 
     prober: Prober
@@ -38,6 +40,7 @@ class HandlerExam:
     work_status: int | None = None
     is_strict: bool = False
     hides_refusals: bool = False
+    works_once: bool = False
     mark: int = 0
     effects: Counter[str] = field(default_factory=Counter)
     work: frozenset[str] = frozenset()
@@ -91,9 +94,14 @@ class HandlerExam:
         return probe.is_accepted and not self._only_says_so(probe)
 
     def _only_says_so(self, probe: Probe) -> bool:
-        """Return whether a 2xx response says in its body that it rejects, unlike the response to the valid request."""
+        """Return whether a 2xx response says that it rejects, unlike the response to the valid request.
+
+        It says so in words, or it is the response to the badly signed request.
+        """
         assert self.baseline is not None
-        return probe.seems_refused and not self.baseline.seems_refused
+        if probe.seems_refused and not self.baseline.seems_refused:
+            return True
+        return self.control is not None and probe.answer == self.control.answer != self.baseline.answer
 
     def passes(self, slug: str, seen: str) -> None:
         """Settle a check that the handler passed."""
@@ -123,12 +131,21 @@ class HandlerExam:
             finding = finding._replace(captures=captures)
         self._settle(finding)
 
+    async def accepts_again(self, slug: str) -> bool:
+        """Return whether the handler accepts one more ordinary request, after it refused one that a check expects."""
+        if not self.works_once:
+            probe = await self.prober.accept(slug, "an ordinary valid request")
+            self.works_once = probe.has_response and not probe.is_accepted
+        return not self.works_once
+
     async def judge_acceptance(self, slug: str, probe: Probe) -> None:
         """Settle a check that expects a valid request to be accepted."""
         if probe.reaction is Reaction.LIMITED:
             self.cannot_tell(LIMITED, slug)
         elif self.is_accepted(probe):
             self.passes(slug, probe.outcome)
+        elif probe.has_response and not await self.accepts_again(slug):
+            self.cannot_tell(ONLY_ONCE, slug)
         else:
             await self.fails(slug, probe.seen, [probe])
 

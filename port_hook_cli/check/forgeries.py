@@ -16,6 +16,7 @@ from port_hook_cli.signatures.signing import VERSION, TimestampUnit, digest
 DEFAULT_SECRETS = ("undefined", "None", "null", "<CLIENT_SECRET>")
 """The texts that programs and examples use in place of a secret."""
 
+_EXAMPLE_SECRETS = (*DEFAULT_SECRETS, "YOUR_CLIENT_SECRET", "changeme", "secret")
 _MINUTES_S = 600.0
 _RIGHT = 8
 
@@ -199,7 +200,7 @@ def unsigned(draft: Invocation, signing: Signing) -> Sequence[Forgery]:
         Forgery("a request signed with an empty secret", _of_secret(draft, signing, "")),
         *(
             Forgery(f"a request signed with `{secret}`", _of_secret(draft, signing, secret))
-            for secret in DEFAULT_SECRETS[:3]
+            for secret in _EXAMPLE_SECRETS
         ),
         Forgery("a request signed with another secret", badly_signed(draft, signing)),
     )

@@ -6,11 +6,12 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from port_hook_cli.actions.sample_inputs import bad_inputs
 from port_hook_cli.check.catalog import CheckGroup, CheckSeverity, slugs_of
-from port_hook_cli.check.exam import LIMITED, NO_SANDBOX, HandlerExam, first_seen
+from port_hook_cli.check.exam import LIMITED, NO_SANDBOX, ONLY_ONCE, HandlerExam, first_seen
 from port_hook_cli.check.reactions import Probe, Reaction
 from port_hook_cli.check.subject import document_of
 from port_hook_cli.check.watching import FAILED_ENDS, effects, endings, work_of
@@ -28,13 +29,16 @@ _LOST = "the sandbox stopped responding"
 _NO_CALL = "the handler did not call the sandbox (does it use PORT_API_URL?)"
 _NO_EFFECT = "the handler changed nothing in the sandbox"
 _NO_END = "the handler did not report the result of a valid run"
-_MOMENT_S, _FIRST_CALL_S, _END_S = 0.5, 2.0, 10.0
+_MOMENT_S, _FIRST_CALL_S, _LATE_CALL_S, _END_S = 0.5, 2.0, 4.0, 10.0
 _QUIET_S = 0.15
 _RUNS = 10
 _PAIR = 2
 _ORDER_S = (0.0, -5.0, -10.0)
 _SAYS_FAILED = re.compile(rb"error|fail|exception|\"(?:ok|success)\": ?false", re.IGNORECASE)
 _HTTP_ERROR = 400
+_AUTHORIZE = (
+    "Request a token with POST /v1/auth/access_token, and send it with each call, as `Authorization: Bearer TOKEN`."
+)
 _ABOUT_RUNS = slugs_of(CheckGroup.REPEATS, CheckGroup.REPORTS)
 _SEEN_ELSEWHERE = frozenset({"order", "sync-status"})  # the response tells
 
@@ -49,29 +53,53 @@ async def watch_first_run(exam: HandlerExam) -> None:
         _learn(exam, calls)
 
 
-async def check_reports(exam: HandlerExam) -> None:
+async def check_runs(exam: HandlerExam) -> None:
+    """Judge what the handler reports, then what it does with repeated runs and bad inputs.
+
+    A handler that has not called the sandbox yet may do so later: `check_runs_again` judges it.
+    """
+    await _check_reports(exam)
+    if exam.has_called or exam.prober.means.watch is None or exam.subject.run_id is None:
+        await _check_repeats(exam)
+        await _check_failures(exam)
+
+
+async def check_runs_again(exam: HandlerExam) -> None:
+    """Judge a handler that had not called the sandbox when `check_runs` ended."""
+    watch = exam.prober.means.watch
+    if exam.has_called or watch is None or not exam.wants(*_ABOUT_RUNS):
+        return
+    if await observe_first_run(exam, _LATE_CALL_S):
+        await _judge_first_run(exam)
+    else:
+        reason = _LOST if watch.problem is not None else _NO_CALL
+        exam.cannot_tell(reason, *set(_ABOUT_RUNS) - _SEEN_ELSEWHERE)
+    await _check_repeats(exam)
+    await _check_failures(exam)
+
+
+async def _check_reports(exam: HandlerExam) -> None:
     """Wait for the report of the first run, and judge it. Without a sandbox, these checks are not observed."""
     if not exam.wants(*_ABOUT_RUNS):
         return
     if exam.prober.means.watch is None or exam.subject.run_id is None:
         reason = _NO_RUN if exam.subject.run_id is None else NO_SANDBOX
         exam.cannot_tell(reason, *set(_ABOUT_RUNS) - _SEEN_ELSEWHERE)
-    else:
-        await observe_first_run(exam)
-        if exam.has_called:
-            await _judge_first_run(exam)
-            return
-        is_lost = exam.prober.means.watch.problem is not None
-        exam.cannot_tell(_LOST if is_lost else _NO_CALL, *set(_ABOUT_RUNS) - _SEEN_ELSEWHERE)
+    elif await observe_first_run(exam):
+        await _judge_first_run(exam)
 
 
-async def observe_first_run(exam: HandlerExam) -> None:
-    """Record what the handler did for the first valid request, unless that is known or no sandbox shows it."""
+async def observe_first_run(exam: HandlerExam, first_s: float = _FIRST_CALL_S) -> bool:
+    """Record what the handler did for the first valid request, and return whether that is known.
+
+    `first_s` is how long to wait for its first call, in seconds since the request.
+    """
     if exam.has_called or exam.baseline is None or exam.prober.means.watch is None or exam.subject.run_id is None:
-        return
-    calls = await _calls_of_baseline(exam, _FIRST_CALL_S, _END_S)
+        return exam.has_called
+    calls = await _calls_of_baseline(exam, first_s, _END_S)
     if calls and exam.prober.means.watch.problem is None:
         _learn(exam, calls)
+    return exam.has_called
 
 
 async def _calls_of_baseline(exam: HandlerExam, first_s: float, end_s: float) -> Sequence[SeenCall]:
@@ -153,7 +181,8 @@ async def _judge_end(exam: HandlerExam, baseline: Probe, calls: Sequence[SeenCal
         seen = "the run stayed IN_PROGRESS"
         if refused := next((call for call in reversed(calls) if call.status >= _HTTP_ERROR), None):
             seen += f", and the sandbox responded to {refused.method} {refused.path} with {refused.status}"
-        await exam.fails("terminal", seen, [baseline])
+        fix = _AUTHORIZE if refused is not None and refused.status == HTTPStatus.UNAUTHORIZED else ""
+        await exam.fails("terminal", seen, [baseline], fix=fix)
         exam.cannot_tell(_NO_END, "once", "after-work")
         return
     exam.passes("terminal", f"{taken[0].ends} was reported after {format_duration(exam.duration_s)}")
@@ -198,7 +227,7 @@ def _kind(call: SeenCall, run_id: str) -> str:
     return f"{call.method} {call.path.replace(run_id, 'ID')}"
 
 
-async def check_repeats(exam: HandlerExam) -> None:
+async def _check_repeats(exam: HandlerExam) -> None:
     """Deliver runs twice and many runs together, and compare the calls with the calls for one delivery."""
     watch = exam.prober.means.watch
     if watch is not None and exam.effects:
@@ -293,6 +322,8 @@ async def _check_order(exam: HandlerExam) -> None:
     refused = [probe for probe in probes if not probe.is_accepted]
     if any(probe.reaction is Reaction.LIMITED for probe in refused):
         exam.cannot_tell(LIMITED, "order")
+    elif len(refused) == len(probes) and not await exam.accepts_again("order"):
+        exam.cannot_tell(ONLY_ONCE, "order")
     elif refused:
         await exam.fails("order", first_seen(refused), refused)
     elif watch is None or not exam.effects:
@@ -330,7 +361,7 @@ def _patience_s(exam: HandlerExam) -> float:
     return max(0.0, min(_END_S, max(1.0, 10 * exam.duration_s), exam.prober.left_s))
 
 
-async def check_failures(exam: HandlerExam) -> None:
+async def _check_failures(exam: HandlerExam) -> None:
     """Send inputs that the work probably cannot handle, and judge how the handler ends these runs."""
     if not exam.wants("failure-reported", "sync-status"):
         return

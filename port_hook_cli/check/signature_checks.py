@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from port_hook_cli.check.catalog import CheckSeverity
-from port_hook_cli.check.exam import LIMITED, HandlerExam, first_seen
+from port_hook_cli.check.exam import LIMITED, ONLY_ONCE, HandlerExam, first_seen
 from port_hook_cli.check.forgeries import (
     FORGERIES,
     Forgery,
@@ -54,6 +54,9 @@ async def check_forgeries(exam: HandlerExam) -> None:
     """Send requests that a handler must reject, then judge all responses together, because work takes time to show."""
     if exam.baseline is None and exam.work_status is None:
         exam.cannot_tell(exam.never_accepted, *FORGERIES, "refusal-status")
+        return
+    if exam.works_once:
+        exam.cannot_tell(ONLY_ONCE, *FORGERIES, "refusal-status")
         return
     needs_all = exam.wants("refusal-status")
     watch = exam.prober.means.watch
@@ -150,8 +153,8 @@ async def _judge_statuses(exam: HandlerExam, probes: Sequence[Probe], work: _For
     if not exam.wants("refusal-status"):
         return
     control = [exam.control] if exam.control is not None else []
-    judged = [probe for probe in (*control, *probes) if probe.has_response and probe.run_id not in work.unknown]
-    refused = [probe for probe in judged if not _is_taken(exam, probe, work)]
+    judged = [probe for probe in (*control, *probes) if probe.run_id not in work.unknown]
+    refused = list(_refused(judged, lambda probe: _is_taken(exam, probe, work)))
     wrong = [probe for probe in refused if probe.reaction not in {Reaction.REFUSED, Reaction.LIMITED}]
     if wrong:
         await exam.fails("refusal-status", first_seen(wrong), wrong)
@@ -159,6 +162,16 @@ async def _judge_statuses(exam: HandlerExam, probes: Sequence[Probe], work: _For
         exam.passes("refusal-status", _outcomes(refused))
     else:
         exam.cannot_tell("the handler rejected no request", "refusal-status")
+
+
+def _refused(probes: Iterable[Probe], is_taken: Callable[[Probe], bool]) -> Iterator[Probe]:
+    """Yield the rejected requests. A request for a run that was taken before can fail because the run has ended."""
+    taken: set[str | None] = set()
+    for probe in probes:
+        if is_taken(probe):
+            taken.add(probe.run_id)
+        elif probe.has_response and probe.run_id not in taken:
+            yield probe
 
 
 def _is_taken(exam: HandlerExam, probe: Probe, work: _ForgedWork) -> bool:
@@ -196,11 +209,11 @@ async def _judge_survival(exam: HandlerExam, probes: Sequence[Probe], after: Pro
     broken = [probe for probe in probes if probe.reaction is Reaction.FAILED and not exam.knows_wrong_status]
     if dead:
         await exam.fails("survives", first_seen(dead), dead, failure="crashes on malformed requests")
-    elif after is not None and not after.is_accepted:
+    elif after is not None and not after.is_accepted and not (exam.works_once and after.has_response):
         await exam.fails("survives", after.seen, [*probes[-1:], after])
     elif harmed := silent or broken:
         await exam.fails("survives", first_seen(harmed), harmed, severity=CheckSeverity.WARNING)
-    elif after is not None:
+    elif after is not None and after.has_response:
         exam.passes("survives", _outcomes(probes))
     else:
         exam.cannot_tell(exam.never_accepted, "survives")
@@ -217,7 +230,7 @@ async def check_unset_secret(exam: HandlerExam) -> None:
     try:
         for forgery in unsigned(draft, prober.signing):
             probes.append(await prober.send("secret-unset", forgery.label, forgery.request, run_id))
-            if probes[-1].is_accepted or probes[-1].reaction is Reaction.HUNG:
+            if exam.is_accepted(probes[-1]) or probes[-1].reaction is Reaction.HUNG:
                 break
     except LeftHandler:
         if prober.left_s <= 0:

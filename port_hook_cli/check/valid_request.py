@@ -46,7 +46,7 @@ async def check_valid(exam: HandlerExam) -> None:
         exam.mark = await prober.means.watch.mark()
     probe = await prober.accept("valid", "a valid request", body=trying)
     if probe.is_accepted and probe.seems_refused and exam.control.seems_refused:
-        await exam.fails("valid", probe.seen, [probe], failure="rejects a valid request with a 2xx status")
+        await _name_the_mistake(exam, probe, trying)
     elif probe.is_accepted:
         exam.accepts(probe)
         exam.passes("valid", probe.outcome)
@@ -191,11 +191,14 @@ async def _go_on_with_plain_body(exam: HandlerExam) -> None:
 
 async def _judge_work(exam: HandlerExam, refused: Probe) -> None:
     """Judge a handler that accepts the signature of the valid request, but then fails or rejects its content."""
-    exam.work_status = refused.delivery.status
+    control = exam.control
+    # With the same status for both, responses do not tell a forged request from a valid request.
+    if control is None or control.delivery.status != refused.delivery.status:
+        exam.work_status = refused.delivery.status
     if (refused.delivery.status or 0) >= _WORK_FAILED:
         await exam.fails(
             "valid",
-            f"{refused.seen}, and a badly signed request got {exam.control.outcome if exam.control else 'nothing'}",
+            f"{refused.seen}, and a badly signed request got {control.outcome if control else 'nothing'}",
             [refused],
             failure="fails on a valid request",
             fix="Find the error in the handler's log. The handler accepted the signature, then failed.",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import itertools
 import json
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, web
 
 from port_hook_cli.actions.samples import create_vm
 from port_hook_cli.check.catalog import selected
@@ -211,6 +213,31 @@ async def test_handler_that_fails_at_a_valid_request_is_not_blamed_for_its_signa
     assert statuses(report)["other-secret"] == "passed"
 
 
+async def test_handler_that_answers_500_to_everything_is_not_blamed_for_its_signatures() -> None:
+    async def failing(request: web.Request) -> web.Response:
+        valid = is_valid(request, await request.read())
+        return web.Response(status=500, text="connection refused" if valid else "Error: Invalid signature")
+
+    report = await run_check(failing, "valid", "other-secret", "no-signature")
+
+    assert statuses(report) == {"valid": "failed", "other-secret": "not-observed", "no-signature": "not-observed"}
+    assert report.findings[0].failure == "fails on a valid request"
+
+
+async def test_failure_of_a_run_that_was_taken_before_is_no_refusal() -> None:
+    ended: set[str] = set()
+
+    async def ending(request: web.Request) -> web.Response:
+        run_id = json.loads(await request.read())["context"]["runId"]
+        status = 500 if run_id in ended else 200
+        ended.add(run_id)
+        return web.Response(status=status)
+
+    report = await run_check(ending, "default-secret", "refusal-status")
+
+    assert statuses(report) == {"default-secret": "failed", "refusal-status": "not-observed"}
+
+
 async def test_handler_that_refuses_the_content_is_not_blamed() -> None:
     async def choosy(request: web.Request) -> web.Response:
         return web.Response(status=422 if is_valid(request, await request.read()) else 401)
@@ -321,24 +348,130 @@ async def test_check_without_an_accepted_request_says_what_the_valid_request_got
     }
 
 
-async def test_200_without_effect_is_a_refusal_if_the_sandbox_sees_the_work() -> None:
+async def test_200_that_differs_from_that_of_a_valid_request_is_a_refusal() -> None:
+    async def polite(request: web.Request) -> web.Response:
+        return web.json_response({"ok": is_valid(request, await request.read())})
+
+    report = await run_check(polite, "signature")
+
+    assert wrong(report) == {"refusal-status": "warning"}
+    assert statuses(report)["no-signature"] == "passed"
+
+
+async def test_200_with_new_content_each_time_is_no_refusal() -> None:
+    words = itertools.product("abcdefgh", repeat=3)
+
+    async def talkative(_: web.Request) -> web.Response:
+        return web.Response(text="".join(next(words)))
+
+    report = await run_check(talkative, "no-signature", "other-secret")
+
+    assert wrong(report) == {"no-signature": "failed", "other-secret": "failed"}
+
+
+async def test_mistake_of_a_handler_that_refuses_with_200_is_named() -> None:
+    async def polite(request: web.Request) -> web.Response:
+        body, stamp = await request.read(), request.headers.get("x-port-timestamp", "0")
+        is_fresh = stamp.isdecimal() and abs(time.time() - int(stamp) / 1000) < 300
+        mac = hmac.digest(SECRET.reveal().encode(), stamp.encode() + b"." + body, "sha256")
+        if not is_fresh or request.headers.get("x-port-signature") != f"v1,{b64encode(mac).decode()}":
+            return web.json_response({"error": "Invalid signature"})
+        return web.json_response({"ok": True})
+
+    report = await run_check(polite, "valid", "old")
+
+    assert wrong(report) == {"valid": "warning"}
+    assert "milliseconds" in report.findings[0].failure
+    assert statuses(report)["old"] == "passed"
+
+
+async def test_handler_whose_work_can_be_done_only_once_is_not_blamed() -> None:
+    begun: list[bytes] = []
+
+    async def creating(request: web.Request) -> web.Response:
+        body = await request.read()
+        if not is_valid(request, body):
+            return web.Response(status=401)
+        begun.append(body)
+        return web.Response(status=200 if len(begun) == 1 else 500)
+
+    report = await run_check(
+        creating, "charset", "size", "slow", "at-once", "cut-off", "order", "old", "unknown-action"
+    )
+
+    assert wrong(report) == {}
+    assert set(statuses(report).values()) == {"not-observed"}
+    assert "perhaps its work can be done only once" in report.findings[0].seen
+
+
+async def test_handler_that_does_one_request_after_the_other_answers_all_that_arrive_together() -> None:
+    turn = asyncio.Lock()
+
+    async def alone(request: web.Request) -> web.Response:
+        async with turn:
+            await asyncio.sleep(0.15)
+            return await accepting(request)
+
+    report = await run_check(alone, "at-once", "other-secret", limits=CheckLimits(within_s=30.0, timeout_s=1.0))
+
+    assert wrong(report) == {}
+    assert set(statuses(report).values()) == {"passed"}
+
+
+Report = Callable[[Sandbox, PortAccess, str], Awaitable[None]]
+
+
+async def run_check_of_reports(report: Report, *only: str) -> CheckReport:
+    """Check a handler that responds with 200 to everything, and calls `report` with the run of a valid request."""
     async with Sandbox.start() as sandbox:
         settings = Settings(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
         access = PortAccess.known(settings, silent_runtime())
+        working: set[asyncio.Task[None]] = set()
 
         async def polite(request: web.Request) -> web.Response:
             body = await request.read()
             fields = Headers.from_raw(request.raw_headers)
             if str(verify_signature(fields, body, sandbox.client_secret, now=time.time()).status) == "valid":
                 run_id = json.loads(body)["context"]["runId"]
-                async with access.client() as api:
-                    await api.patch_run(run_id, {"status": "SUCCESS"})
+                working.add(asyncio.ensure_future(report(sandbox, access, run_id)))
             return web.Response(status=200)
 
         async with SandboxWatch.open(access) as watch, handled(polite) as url:
-            plan = CheckPlan(slugs=selected(("other-secret", "refusal-status", "terminal")))
             made = means(watch=watch)._replace(secret=sandbox.client_secret)
-            report = await check(subject_at(url), made, plan)
+            found = await check(subject_at(url), made, CheckPlan(slugs=selected(only)))
+            await asyncio.gather(*working)
+            return found
+
+
+async def _succeed(_: Sandbox, access: PortAccess, run_id: str) -> None:
+    async with access.client() as api:
+        await api.patch_run(run_id, {"status": "SUCCESS"})
+
+
+async def test_first_call_may_come_later_than_other_checks_take() -> None:
+    async def succeed_late(sandbox: Sandbox, access: PortAccess, run_id: str) -> None:
+        await asyncio.sleep(2.3)
+        await _succeed(sandbox, access, run_id)
+
+    report = await run_check_of_reports(succeed_late, "terminal", "once", "after-work")
+
+    assert set(statuses(report).values()) == {"passed"}
+
+
+async def test_call_without_a_token_is_the_fix_of_a_missing_report() -> None:
+    async def succeed_unauthorized(sandbox: Sandbox, _: PortAccess, run_id: str) -> None:
+        async with ClientSession() as session:
+            await session.patch(f"{sandbox.url}/v1/actions/runs/{run_id}", json={"status": "SUCCESS"})
+
+    report = await run_check_of_reports(succeed_unauthorized, "terminal")
+
+    assert wrong(report) == {"terminal": "failed"}
+    assert "with 401" in report.findings[0].seen
+    assert "/auth/access_token" in report.findings[0].fix
+
+
+async def test_200_without_effect_is_a_refusal_if_the_sandbox_sees_the_work() -> None:
+    report = await run_check_of_reports(_succeed, "other-secret", "refusal-status", "terminal")
 
     assert wrong(report) == {"refusal-status": "warning"}
     assert statuses(report)["other-secret"] == "passed"

@@ -81,10 +81,10 @@ def test_output_shows_the_last_lines_without_secrets() -> None:
 
 def test_table_of_checks_is_aligned_and_fits_a_terminal() -> None:
     lines = [plain(line) for line in check_table(frozenset({"valid", "same-run-at-once"}), None)]
+    twice = "the handler does its work twice if a run is delivered twice at the same time"
     assert lines == [
         "signature  valid             failure  the handler rejects a valid request",
-        "repeats    same-run-at-once  warning  the handler "
-        "does its work twice if a run is delivered twice at the same time",
+        f"repeats    same-run-at-once  warning  {twice}",
     ]
     narrow = [plain(line) for line in check_table(frozenset({"same-run-at-once"}), 70)]
     assert (len(narrow), max(map(len, narrow)) <= 70) == (2, True)
