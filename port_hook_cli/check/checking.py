@@ -33,7 +33,7 @@ OnFinding: TypeAlias = Callable[[CheckFinding], None]
 
 _LIMITS = CheckLimits()
 _OVERTIME_S = 3.0
-"""How long what has begun may go on after the time is up, in seconds."""
+"""How long started requests may continue after the time limit, in seconds."""
 
 
 class CheckPlan(NamedTuple):
@@ -55,7 +55,7 @@ class CheckPlan(NamedTuple):
         return cls(slugs, frozenset(only) & BY_SLUG.keys(), limits)
 
     def without(self, spent_s: float) -> Self:
-        """Return the plan for the time that is left when `spent_s` seconds are over."""
+        """Return the plan for the time that remains after `spent_s` seconds."""
         limits = self.limits
         return self._replace(limits=limits._replace(within_s=max(0.0, limits.within_s - spent_s)))
 

@@ -14,7 +14,7 @@ from port_hook_cli.check.subject import CheckSubject
 
 NO_SANDBOX = "no sandbox shows what the handler reports"
 LIMITED = "the handler responded with 429"
-ONLY_ONCE = "the handler no longer accepts an ordinary valid request, so perhaps its work can be done only once"
+ONLY_ONCE = "the handler stopped accepting valid requests, maybe because its work can be done only once"
 _MOST_HANGS = 2
 
 
@@ -28,7 +28,7 @@ class HandlerExam:
     both are known. `work` is what was done for its run, as `work_of` returns it. With `is_alone`, the effects include
     calls without a run id, because no other request was sent meanwhile. With `is_strict`, the handler rejects unknown
     fields. With `hides_refusals`, it rejects requests with a 2xx status. With `works_once`, it accepted only the first
-    of several equal requests. `output` is what its process has written.
+    of several identical requests. `output` is what its process has written.
     """
 
     prober: Prober
@@ -132,7 +132,7 @@ class HandlerExam:
         self._settle(finding)
 
     async def accepts_again(self, slug: str) -> bool:
-        """Return whether the handler accepts one more ordinary request, after it refused one that a check expects."""
+        """Return whether the handler still accepts an ordinary request, after it rejected one of a check."""
         if not self.works_once:
             probe = await self.prober.accept(slug, "an ordinary valid request")
             self.works_once = probe.has_response and not probe.is_accepted

@@ -128,7 +128,7 @@ _Answer: TypeAlias = tuple[int | None, bool]
 
 
 def _answer(delivery: Delivery) -> _Answer:
-    """Return what tells responses apart: handlers that respond with 200 or 500 to everything differ in their words."""
+    """Return what distinguishes responses. Handlers with the same status for every request differ in their words."""
     return delivery.status, delivery.status not in _REFUSALS and seems_refused(delivery)
 
 
@@ -204,25 +204,25 @@ class _Run:
             raise _Ended(FaultKind.REQUEST, f"The handler responds with {text}, which is not about signatures.", "")
 
     async def _end_unless_refused(self, forged: FaultExchange, valid: FaultExchange) -> None:
-        """Raise _Ended unless two 2xx responses say in words that both requests were refused."""
+        """Raise _Ended unless two 2xx responses say in words that the handler rejected both requests."""
         text = format_status(valid.delivery.status or 0)
         if await self._tells_apart(forged, valid):
             raise _Ended(
                 FaultKind.NOTHING,
                 f"The handler accepts a valid request: it responds with {text}. "
                 f"It also responds with {format_status(forged.delivery.status or 0)} to a forged request, "
-                "but with another body.",
+                "but with a different body.",
                 "",
             )
         if not (seems_refused(forged.delivery) and seems_refused(valid.delivery)):
             raise _Ended(
                 FaultKind.UNVERIFIED,
                 f"The handler responds with {text} to a valid request, but it also accepts a wrong secret.",
-                "Verify the signature before anything else, and respond with 401 if it is wrong.",
+                "Verify the signature before anything else, and respond with 401 if it is invalid.",
             )
 
     async def _tells_apart(self, forged: FaultExchange, valid: FaultExchange) -> bool:
-        """Return whether the handler refuses a forged request with a 2xx status: by its words, or always the same."""
+        """Return whether the handler rejects forged requests with a 2xx status: in words, or always the same ones."""
         if seems_refused(forged.delivery) or seems_refused(valid.delivery):
             return not seems_refused(valid.delivery)
         if _said(forged) == _said(valid):
@@ -260,7 +260,9 @@ class _Run:
             sentence = f"The handler rejected the valid request, and {ways} other ways to sign it."
             return FaultKind.NOT_FOUND, sentence, compare
         sentence = f"The handler responds with {format_status(status)} to the valid request, and to {ways} other ways"
-        fix = "Find the error in the handler's log. It may fail after verification, such as in a call to Port's API."
+        fix = (
+            "Find the error in the handler's log. It may fail after verification, for example in a call to Port's API."
+        )
         return FaultKind.NOT_FOUND, f"{sentence} to sign it.", f"{fix} If it rejects the signature: {compare}"
 
     async def _first_accepted(self, view: _View) -> WrongWay | None:
@@ -281,7 +283,7 @@ class _Run:
         return None
 
     async def _rewriting(self) -> FoundFault:
-        """Return the handler's serializer, or otherwise which part of the body it writes differently."""
+        """Return the handler's serializer or, if that is unknown, the part of the body that it writes differently."""
         if way := await self._serializer(self._port):
             return self._named(way)
         feature = await self._feature()
@@ -374,8 +376,8 @@ class _Run:
         if delivery.fault == "unreachable" or len(self._silences) == _MOST_SILENCES:
             raise _Ended(
                 FaultKind.NO_RESPONSE,
-                f"The handler stopped responding at the request {self._silences[0]}: {_error(delivery)}",
-                "Find the error in the handler's log. No request must stop a handler.",
+                f"The handler stopped responding to the request {self._silences[0]}: {_error(delivery)}",
+                "Find the error in the handler's log. A request must never stop the handler.",
             )
 
     def _named(self, way: WrongWay, *, rewrites_too: bool = False) -> FoundFault:
@@ -407,7 +409,7 @@ def _said(exchange: FaultExchange) -> tuple[int | None, bytes]:
 
 
 def _is_after_signature(forged: Delivery, valid: Delivery) -> bool:
-    """Return whether the handler answers a valid request otherwise than a forged one: for another reason, that is."""
+    """Return whether the responses to a valid and a forged request differ, so the signature is not the reason."""
     if forged.status == valid.status:
         return _answer(forged) != _answer(valid) and not seems_refused(valid)
     return valid.status not in _REFUSALS

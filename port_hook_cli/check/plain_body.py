@@ -78,7 +78,7 @@ def ladder(body: bytes) -> tuple[Rung, ...]:
 
 
 def with_sorted_keys(body: bytes) -> bytes:
-    """Return the body without white space and with its keys sorted, or the body as it is if it cannot be read."""
+    """Return the body with sorted keys and without white space, or unchanged if it cannot be read."""
     document = _document(body)
     return body if document is None else _written(document, set(BodyFeature) - {BodyFeature.ORDER})
 

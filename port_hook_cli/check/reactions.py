@@ -20,12 +20,12 @@ _CLASSES = 100
 
 
 def seems_refused(delivery: Delivery) -> bool:
-    """Return whether the body of a response says that the request was refused, whatever its status."""
+    """Return whether the response's body says that the request was rejected, whatever the status."""
     return bool(_REFUSING.search(delivery.body[:_MAX_READ]))
 
 
 def said(delivery: Delivery, run_id: str | None) -> bytes:
-    """Return what a response says, the same for every run: without the run's id, and without numbers such as times."""
+    """Return the text of a response without the run id and numbers, so that it is the same for every run."""
     body = delivery.body[:_MAX_READ]
     if run_id:
         body = body.replace(run_id.encode("utf-8", "surrogatepass"), b"ID")

@@ -37,7 +37,7 @@ _ORDER_S = (0.0, -5.0, -10.0)
 _SAYS_FAILED = re.compile(rb"error|fail|exception|\"(?:ok|success)\": ?false", re.IGNORECASE)
 _HTTP_ERROR = 400
 _AUTHORIZE = (
-    "Request a token with POST /v1/auth/access_token, and send it with each call, as `Authorization: Bearer TOKEN`."
+    "Request a token with POST /v1/auth/access_token, and send it in each call as `Authorization: Bearer TOKEN`."
 )
 _ABOUT_RUNS = slugs_of(CheckGroup.REPEATS, CheckGroup.REPORTS)
 _SEEN_ELSEWHERE = frozenset({"order", "sync-status"})  # the response tells
@@ -163,7 +163,7 @@ def _learn(exam: HandlerExam, calls: Sequence[SeenCall]) -> None:
 
 
 async def _judge_first_run(exam: HandlerExam) -> None:
-    """Judge the first run by all calls until now, which include calls that the handler made late."""
+    """Judge the first run by all calls so far, including late calls."""
     watch, baseline, run_id = exam.prober.means.watch, exam.baseline, _first_run(exam)
     assert watch is not None
     assert baseline is not None

@@ -1,4 +1,4 @@
-"""Bodies as handlers write them again that sort the keys, or are not written in Python or JavaScript. Pure.
+"""How handlers serialize a body again if they sort its keys, or use Go, Ruby or PHP. Pure.
 
 Each function returns the body as one serializer writes it after it was parsed, and the body as it is if it cannot be
 read.
@@ -39,7 +39,7 @@ def go(body: bytes) -> bytes:
 
 
 def ruby(body: bytes) -> bytes:
-    """Return the body as Ruby's `to_json` writes it, with fractions in all numbers that have exponents."""
+    """Return the body as Ruby's `to_json` writes it, with a fraction in every number with an exponent."""
 
     def write(document: Any) -> str:
         text = json.dumps(document, ensure_ascii=False, separators=_COMPACT)

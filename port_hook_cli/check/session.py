@@ -155,7 +155,7 @@ class CheckSession:
             return
         from port_hook_cli.sandbox import ApiRules, Sandbox
 
-        # Every request has the same inputs, so the entity of the work exists from the second request on.
+        # Every request has the same inputs, so later requests create an existing entity.
         async with Sandbox.start(now=self.runtime.now, rules=ApiRules(any_entity=True)) as sandbox:
             self.runtime.keep_secret(sandbox.client_secret.reveal())
             own = Settings(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)

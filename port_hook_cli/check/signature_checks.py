@@ -110,7 +110,7 @@ async def _observe_work(exam: HandlerExam, probes: Sequence[Probe], mark: int) -
         await observe_first_run(exam)
     if watch is None or not exam.work:
         return _ForgedWork()
-    # Work that waits in a queue has ended when that of a later request has.
+    # Queued work has ended when the work of a later request has ended.
     is_over = not taken or await await_valid_run(exam, "refusal-status", "a valid request after forged requests")
     calls = await watch.wait_for(lambda _: False, mark, exam.settling_s)
     done = frozenset(run for run in {probe.run_id for probe in probes} if run and exam.work & work_of(calls, run))
@@ -130,7 +130,7 @@ async def _judge_forgeries(exam: HandlerExam, slug: str, probes: Sequence[Probe]
     elif run_id in work.done and slug != "old":
         await exam.fails(slug, f"{first_seen(probes)}, but the handler did its work", probes)
     elif run_id in work.unknown:
-        exam.cannot_tell(f"{probes[0].seen}, and the work of valid requests did not end in time", slug)
+        exam.cannot_tell(f"{probes[0].seen}, and the work of a valid request did not end in time", slug)
     elif not probes:
         exam.cannot_tell("the body has no value to change", slug)
     elif any(probe.reaction is Reaction.LIMITED for probe in probes):
@@ -262,7 +262,7 @@ async def _starts_without_secret(exam: HandlerExam) -> bool:
         await exam.prober.restart_without(_SECRETS)
     except NotReadyError as problem:
         if problem.exit_code is None or _IN_USE.search(problem.output):
-            exam.cannot_tell(f"the second start failed for another reason: {problem.message}", slug)
+            exam.cannot_tell(f"the restarted command failed for another reason: {problem.message}", slug)
         else:
             exam.passes(slug, f"the command does not start: {problem.message}")
         return False

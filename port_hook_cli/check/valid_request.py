@@ -62,10 +62,10 @@ async def _blame_listener(exam: HandlerExam, control: Probe) -> None:
         "valid",
         control.seen,
         [control],
-        failure="is not what responds: `port-hook listen` verifies the requests",
-        fix="Check the handler's own port.",
+        failure="does not get the requests, because `port-hook listen` verifies them",
+        fix="Pass the handler's own port to --to.",
     )
-    raise LeftHandler("`port-hook listen` verifies the requests, and not the handler")
+    raise LeftHandler("`port-hook listen`, not the handler, verifies the requests")
 
 
 async def _judge_by_calls(exam: HandlerExam, probe: Probe) -> None:
@@ -149,7 +149,7 @@ async def _blames_another_process(exam: HandlerExam, refused: Probe) -> bool:
         "valid",
         f"{refused.seen}, and the command ended with exit code {backend.exit_code}",
         [refused],
-        failure="is not what responds: another process listens on its port",
+        failure="does not get the requests, because another process listens on its port",
         fix="Choose another port, or end the other process. See the command's output.",
     )
     return True
@@ -192,7 +192,7 @@ async def _go_on_with_plain_body(exam: HandlerExam) -> None:
 async def _judge_work(exam: HandlerExam, refused: Probe) -> None:
     """Judge a handler that accepts the signature of the valid request, but then fails or rejects its content."""
     control = exam.control
-    # With the same status for both, responses do not tell a forged request from a valid request.
+    # With the same status for both, responses do not distinguish forged and valid requests.
     if control is None or control.delivery.status != refused.delivery.status:
         exam.work_status = refused.delivery.status
     if (refused.delivery.status or 0) >= _WORK_FAILED:

@@ -305,11 +305,11 @@ _ROWS = (
 
 
 def _serializer(slug: str, call: str, rewriting: _Rewriting, raw_body: str = "") -> _Row:
-    fix = f"Verify the raw body, before it is parsed: {raw_body}." if raw_body else RAW_BODY
+    fix = f"Verify the raw body before you parse it: {raw_body}." if raw_body else RAW_BODY
     return _Row(slug, f"verifies `{call}` instead of the raw body", fix, rewriting=rewriting)
 
 
-# The plain form of a body is the same for most of them, so they are tried only if a handler accepts that form.
+# Most of them write the plain form identically, so they are tried only if the handler accepts the plain form.
 _SERIALIZERS = (
     _serializer("json-dumps-sorted", "json.dumps(body, sort_keys=True)", serializers.sorted_python),
     _serializer(

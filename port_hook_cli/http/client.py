@@ -181,7 +181,7 @@ def _delivery(url: str, connection: Connection, parser: ResponseParser, body: Wh
 
 
 def _has_failed(parser: ResponseParser) -> bool:
-    """Return whether the server failed. Uvicorn closes the connection then, and does not say so."""
+    """Return whether the server failed. Uvicorn then closes the connection without a `connection: close` header."""
     return parser.status >= _SERVER_ERROR
 
 

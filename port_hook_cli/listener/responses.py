@@ -29,7 +29,7 @@ def refused(verdict: Verdict) -> Response:
 
 
 def is_refusal(status: int | None, body: bytes) -> bool:
-    """Return whether a response is that of `refused`, so that a listener verified the request, and not a handler."""
+    """Return whether `refused` made a response, so that a listener, not a handler, verified the request."""
     try:
         document = json.loads(body) if status == _UNAUTHORIZED else None
     except (ValueError, RecursionError):

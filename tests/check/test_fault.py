@@ -440,7 +440,7 @@ async def test_search_names_the_request_that_stopped_the_handler() -> None:
 
     found = await search_at(respond, json.dumps(PLAIN).encode())
     assert found.kind is FaultKind.NO_RESPONSE
-    assert found.sentence.startswith("The handler stopped responding at the request body-hex: ")
+    assert found.sentence.startswith("The handler stopped responding to the request body-hex: ")
 
 
 async def test_sentence_about_a_handler_that_is_gone_ends_with_one_mark() -> None:

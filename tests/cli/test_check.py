@@ -165,7 +165,7 @@ def test_second_start_that_fails_for_another_reason_proves_nothing(folder: Path)
     docstring, future, rest = BACKEND.partition("from __future__ import annotations\n")
     (folder / "backend.py").write_text(docstring + future + other_reason + rest, "utf-8")
     done = check(folder, "--only", "secret-unset", *command, code=0)
-    assert "? secret-unset: not observed, the second start failed for another reason: " in done.stdout
+    assert "? secret-unset: not observed because the restarted command failed for another reason: " in done.stdout
 
 
 @POSIX
@@ -180,7 +180,7 @@ def test_response_of_another_process_is_not_blamed_on_the_command(folder: Path) 
     )
     starting = f"'{sys.executable}' other.py {port} & sleep 1; exit 3"
     done = check(folder, "--only", "valid", "--to", port, "--", "sh", "-c", starting, code=1)
-    assert "✗ is not what responds: another process listens on its port: " in done.stdout
+    assert "✗ does not get the requests, because another process listens on its port: " in done.stdout
 
 
 def test_command_that_does_not_exist_is_refused(folder: Path) -> None:
@@ -272,7 +272,8 @@ def test_newest_valid_capture_is_the_request_but_never_a_request_of_a_check(run:
     with handler() as other:  # it accepts everything
         results = [run("check", "--only", "no-signature", "--to", str(other.port), env=ENV) for _ in range(2)]
     assert [result.code for result in results] == [1, 1]
-    assert ["checking with the capture 0123456789ab," in result.err for result in results] == [True, True]
+    note = "the latest capture with a valid signature, 0123456789ab"
+    assert [note in result.err for result in results] == [True, True]
 
 
 def test_handler_that_does_not_run_is_an_error(run: Run) -> None:
