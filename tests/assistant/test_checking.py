@@ -48,7 +48,7 @@ def test_handler_is_checked_with_a_capture_and_the_requests_of_findings_can_be_s
         document = assistant.document("check_handler", to=url, only=OLD)
     found = {record["check"]: record for record in document["result"][:-1]}
     assert {slug: record["status"] for slug, record in found.items()} == {"no-signature": "passed", "old": "failed"}
-    assert found["old"]["fix"].startswith("Compare x-port-timestamp with the clock.")
+    assert found["old"]["fix"].startswith("Respond with 401 if x-port-timestamp ")
     assert document["result"][-1]["failed"] == 1
     assert document["notes"][0] == "note: the check uses the latest capture with a valid signature, 0123456789ab"
     assert "valid requests, each of which can start work" in document["notes"][1]
@@ -101,7 +101,9 @@ def test_other_machine_is_never_checked_even_if_the_user_allows_it_for_replays(r
     assistant.save(an_exchange())
     (assistant.workspace.runtime.cwd / "scale.json").write_text(json.dumps(ACTION))
     for arguments in ({}, {"to": "https://staging.example.com/other"}, {"to": "http://192.0.2.1/"}):
-        assert "is not on this machine, so nothing was sent" in assistant.error("check_handler", **arguments)
+        assert "is not on this machine. A check starts real work, so nothing was sent." in assistant.error(
+            "check_handler", **arguments
+        )
     assistant = Assistant.at(runtime)
     assert "is not on this machine" in assistant.error("check_handler", action="scale.json")
 
@@ -111,8 +113,8 @@ def test_other_machine_is_never_checked_even_if_the_user_allows_it_for_replays(r
     [
         ({}, "Missing argument `to`"),
         ({"capture": "last"}, "Missing argument `to`"),
-        ({"to": "1", "capture": "last", "action": "scale.json"}, "exclude each other"),
-        ({"to": "1", "inputs": {}}, "are for an action"),
+        ({"to": "1", "capture": "last", "action": "scale.json"}, "cannot be combined"),
+        ({"to": "1", "inputs": {}}, "need an `action`"),
         ({"to": "1", "only": ["nothing"]}, "Unknown check or group: 'nothing'"),
         ({"to": "1", "within_s": 46}, "within_s"),
         ({"to": "1", "capture": "last"}, "Nothing listens on http://127.0.0.1:1"),

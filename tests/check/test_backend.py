@@ -285,7 +285,7 @@ async def test_host_that_is_unknown_is_an_error(place: Place) -> None:
 @pytest.mark.parametrize(
     ("content", "mode", "message", "hint"),
     [
-        (None, 0, "No such file", "Correct its name"),
+        (None, 0, "No such file", "Correct the name"),
         ("#!/bin/sh\n", 0o600, "Permission denied", "Make the file executable"),
         ("print()\n", 0o700, "Exec format error", "Pass its interpreter"),
     ],

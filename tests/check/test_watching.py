@@ -154,7 +154,7 @@ async def test_sandbox_that_goes_away_ends_the_wait_with_a_problem(runtime: Call
 async def test_sandbox_that_started_again_is_a_problem(watch: SandboxWatch) -> None:
     assert await watch.calls(99) == []
     assert watch.problem is not None
-    assert "started again" in watch.problem.message
+    assert "was restarted" in watch.problem.message
 
 
 CALL = SeenCall(number=1, at=NOW, method="GET", path="/", status=200).document

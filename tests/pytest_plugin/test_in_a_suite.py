@@ -314,7 +314,7 @@ def test_each_check_of_a_handler_is_a_test_of_its_own(suite: pytest.Pytester) ->
             "E*HandlerCheckFailed: not-json: The handler fails on a body that is not JSON.",
             "E*HandlerCheckWarning: same-delivery: the handler does its work twice*",
             "E*request   POST http://127.0.0.1:*",
-            "SKIPPED*not observed: it is for synchronous actions",
+            "SKIPPED*not observed: it applies only to synchronous actions",
         ]
     )
     text = result.stdout.str()
