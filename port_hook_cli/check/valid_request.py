@@ -27,6 +27,7 @@ _WORK_FAILED = 500
 _UNEXPLAINED = frozenset({FaultKind.NOT_FOUND, FaultKind.PATH, FaultKind.REQUEST})
 _END_S = 1.0
 _STRICT = "the handler rejects unknown fields, so unusual characters and numbers were not tried"
+_VARIABLE = "The command gets the secret as PORT_CLIENT_SECRET."
 _SILENT = "the handler did not respond to two requests"
 
 
@@ -133,7 +134,9 @@ async def _name_the_mistake(exam: HandlerExam, refused: Probe, trying: bytes) ->
         exam.accepts(await exam.prober.accept("valid", "a valid request"))
         exam.cannot_tell(f"{refused.seen}, but the handler accepted the request when it was sent again", "valid")
     elif fault.kind not in _UNEXPLAINED or not await _blames_another_process(exam, refused):
-        await exam.fails("valid", refused.seen, [refused], failure=_clause(fault), fix=fault.fix)
+        is_unknown = fault.kind is FaultKind.NOT_FOUND and exam.prober.means.backend is not None
+        fix = f"{fault.fix} {_VARIABLE}" if is_unknown else fault.fix
+        await exam.fails("valid", refused.seen, [refused], failure=_clause(fault), fix=fix)
 
 
 async def _blames_another_process(exam: HandlerExam, refused: Probe) -> bool:
