@@ -73,7 +73,9 @@ async def check_forgeries(exam: HandlerExam) -> None:
     exam.hides_refusals = bool(work.idle | work.unknown)
     for slug, probes in sent.items():
         await _judge_forgeries(exam, slug, probes, work)
-    await _judge_statuses(exam, [probe for probes in sent.values() for probe in probes], work)
+    # Nobody can make a request with a valid signature in the other unit: Port does not, and others lack the secret.
+    attacks = [probe for slug, probes in sent.items() for probe in (probes[:1] if slug == "old" else probes)]
+    await _judge_statuses(exam, attacks, work)
 
 
 async def _send_all(

@@ -224,6 +224,16 @@ async def test_handler_that_answers_500_to_everything_is_not_blamed_for_its_sign
     assert report.findings[0].failure == "fails on a valid request"
 
 
+async def test_500_to_a_signed_timestamp_in_the_other_unit_is_no_finding() -> None:
+    async def reading(request: web.Request) -> web.Response:
+        stamp = request.headers.get("x-port-timestamp", "")
+        return web.Response(status=500) if len(stamp) > 10 else await accepting(request)
+
+    report = await run_check(reading, "old", "refusal-status")
+
+    assert statuses(report) == {"old": "passed", "refusal-status": "passed"}
+
+
 async def test_failure_of_a_run_that_was_taken_before_is_no_refusal() -> None:
     ended: set[str] = set()
 
