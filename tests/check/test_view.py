@@ -136,10 +136,11 @@ def test_warning_fails_a_strict_junit_report() -> None:
 
 def test_characters_that_xml_cannot_contain_are_replaced() -> None:
     odd = "a\x00\x1b[2J\ud800\uffff<&\"'\u2028]]>🚀"
-    finding = found(BY_SLUG["old"], odd, severity=CheckSeverity.FAILURE, fix=odd)
+    finding = found(BY_SLUG["old"], "it got 200", severity=CheckSeverity.FAILURE, fix=odd)
     root = parsed(junit_report(CheckReport((finding,), 1.0, 1), f"http://h/{odd}"))
     failure = root.find(".//failure")
     assert failure is not None
     kept = "a��[2J��<&\"'\u2028]]>🚀"
-    assert failure.get("message") == f"The handler accepts an old timestamp: {kept}"
+    assert root.get("name") == f"port-hook check http://h/{kept}"
+    assert failure.get("message") == f"The handler accepts an old timestamp: {finding.seen}"
     assert f"fix: {kept}" in (failure.text or "")
