@@ -301,6 +301,58 @@ async def test_limited_rate_is_no_finding() -> None:
     assert statuses(report)["other-secret"] == "not-observed"
 
 
+def _refuses_with_500() -> Handler:
+    async def handler(request: web.Request) -> web.Response:
+        response = await accepting(request)
+        return web.Response(status=500) if response.status == 401 else response
+
+    return handler
+
+
+def _limits_bodies() -> Handler:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(status=413) if len(await request.read()) > 50_000 else await accepting(request)
+
+    return handler
+
+
+def _wants_later_timestamps() -> Handler:
+    latest = 0
+
+    async def handler(request: web.Request) -> web.Response:
+        nonlocal latest
+        response, stamp = await accepting(request), int(request.headers.get("x-port-timestamp", "0"))
+        if response.status == 401 or stamp < latest:
+            return web.Response(status=401)
+        latest = stamp
+        return response
+
+    return handler
+
+
+def _fails_without_objects() -> Handler:
+    async def handler(request: web.Request) -> web.Response:
+        response = await accepting(request)
+        return web.Response(status=500) if response.status == 422 else response
+
+    return handler
+
+
+@pytest.mark.parametrize(
+    ("handler", "only", "expected"),
+    [
+        (_refuses_with_500(), ("refusal-status",), {"refusal-status": "warning"}),
+        (_limits_bodies(), ("size",), {"size": "failed"}),
+        (_wants_later_timestamps(), ("order",), {"order": "failed"}),
+        (_fails_without_objects(), ("not-json", "not-object"), {"not-json": "warning", "not-object": "warning"}),
+    ],
+)
+async def test_defect_is_named(handler: Handler, only: tuple[str, ...], expected: dict[str, str]) -> None:
+    report = await run_check(handler, "valid", *only)
+
+    assert wrong(report) == expected
+
+
 async def test_check_ends_in_time_although_the_sandbox_stops_responding() -> None:
     async def sandbox(request: web.Request) -> web.Response:
         if request.path == "/v1/auth/access_token":
