@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from port_hook_cli.check.catalog import BY_SLUG, CHECKS, CheckSeverity, HandlerCheck
@@ -195,9 +195,3 @@ def applicable(subject: CheckSubject, *, starts_handler: bool) -> frozenset[str]
 def why_not_applicable(check: HandlerCheck) -> str:
     """Return why a check that the user named cannot be made."""
     return f"it applies only to {check.only}" if check.only else "the response, not a report, ends a synchronous run"
-
-
-def first_seen(probes: Sequence[Probe]) -> str:
-    """Return the outcome of the first probe, and the number of the other probes."""
-    more = len(probes) - 1
-    return probes[0].seen + (f" (and {more} more)" if more > 0 else "")

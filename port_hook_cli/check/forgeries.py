@@ -1,10 +1,10 @@
-"""Requests that a handler should reject: wrongly signed, changed, old, or malformed."""
+"""Requests that a handler should reject: wrongly signed, changed, old, or malformed. Pure."""
 
 from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -34,13 +34,13 @@ class Signing(NamedTuple):
         seconds, milliseconds = TimestampUnit
         return milliseconds if self.unit is seconds else seconds
 
-    def stamp(self, shift_s: float = 0.0, unit: TimestampUnit | None = None) -> str:
+    def stamp(self, shift_s: float = 0.0) -> str:
         """Return the timestamp, `shift_s` seconds later."""
-        return (unit or self.unit).stamp(self.now + shift_s)
+        return self.unit.stamp(self.now + shift_s)
 
-    def value(self, body: bytes, stamp: str, secret: str | None = None) -> str:
+    def value(self, body: bytes, stamp: str) -> str:
         """Return the signature of a body at a timestamp."""
-        return _encoded(digest(self.secret if secret is None else secret, stamp, body))
+        return _encoded(digest(self.secret, stamp, body))
 
 
 class Forgery(NamedTuple):
@@ -65,8 +65,7 @@ def valid(draft: Invocation, signing: Signing, *, shift_s: float = 0.0) -> Invoc
 
 def badly_signed(draft: Invocation, signing: Signing) -> Invocation:
     """Return the request with a signature made with another secret."""
-    stamp = signing.stamp()
-    return with_signature(draft, signing.value(draft.body, stamp, f"not {signing.secret}"), stamp)
+    return valid(draft, signing._replace(secret=f"not {signing.secret}"))
 
 
 def by_agent(draft: Invocation, signing: Signing) -> Invocation:
@@ -78,8 +77,7 @@ def by_agent(draft: Invocation, signing: Signing) -> Invocation:
 
 def in_other_unit(draft: Invocation, signing: Signing, *, shift_s: float = 0.0) -> Invocation:
     """Return the request signed with a timestamp in the other unit."""
-    stamp = signing.stamp(shift_s, signing.other_unit)
-    return with_signature(draft, signing.value(draft.body, stamp), stamp)
+    return valid(draft, signing._replace(unit=signing.other_unit), shift_s=shift_s)
 
 
 def _no_signature(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
@@ -96,18 +94,17 @@ def _other_secret(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
     yield Forgery("a request signed with another secret", badly_signed(draft, signing))
 
 
-def _of_secret(draft: Invocation, signing: Signing, secret: str) -> Invocation:
-    stamp = signing.stamp()
-    return with_signature(draft, signing.value(draft.body, stamp, secret), stamp)
-
-
 def _empty_secret(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
-    yield Forgery("a request signed with an empty secret", _of_secret(draft, signing, ""))
+    yield Forgery("a request signed with an empty secret", valid(draft, signing._replace(secret="")))
 
 
 def _default_secret(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
-    for secret in DEFAULT_SECRETS:
-        yield Forgery(f"a request signed with `{secret}`", _of_secret(draft, signing, secret))
+    yield from _of_secrets(draft, signing, DEFAULT_SECRETS)
+
+
+def _of_secrets(draft: Invocation, signing: Signing, secrets: Iterable[str]) -> Iterator[Forgery]:
+    for secret in secrets:
+        yield Forgery(f"a request signed with `{secret}`", valid(draft, signing._replace(secret=secret)))
 
 
 def _body_changed(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
@@ -193,17 +190,12 @@ def malformed(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
         yield Forgery(label, badly_signed(replace(draft, body=body), signing))
 
 
-def unsigned(draft: Invocation, signing: Signing) -> Sequence[Forgery]:
-    """Return requests that a handler without a secret may accept."""
-    return (
-        *_no_signature(draft, signing),
-        Forgery("a request signed with an empty secret", _of_secret(draft, signing, "")),
-        *(
-            Forgery(f"a request signed with `{secret}`", _of_secret(draft, signing, secret))
-            for secret in _EXAMPLE_SECRETS
-        ),
-        Forgery("a request signed with another secret", badly_signed(draft, signing)),
-    )
+def unsigned(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
+    """Yield requests that a handler without a secret may accept."""
+    yield from _no_signature(draft, signing)
+    yield from _empty_secret(draft, signing)
+    yield from _of_secrets(draft, signing, _EXAMPLE_SECRETS)
+    yield from _other_secret(draft, signing)
 
 
 def _encoded(mac: bytes) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from port_hook_cli.check.catalog import CheckSeverity
-from port_hook_cli.check.exam import LIMITED, ONLY_ONCE, HandlerExam, first_seen
+from port_hook_cli.check.exam import LIMITED, ONLY_ONCE, HandlerExam
 from port_hook_cli.check.forgeries import valid
-from port_hook_cli.check.reactions import Probe, Reaction
+from port_hook_cli.check.reactions import Probe, Reaction, first_seen, outcomes
+from port_hook_cli.check.subject import written
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
 from port_hook_cli.invocations.models import Invocation
-from port_hook_cli.javascript.values import write_json
 
 _JSON = "application/json; charset=utf-8"
 _KB, _MB = 90_000, 1_000_000
@@ -139,7 +139,7 @@ def _with_nulls(document: Any) -> Iterator[tuple[str, bytes]]:
     }
     for label, changed in (("null instead of each object", outer), ("null instead of each inner object", inner)):
         if changed != document:
-            yield f"the payload with {label}", write_json(changed).encode("utf-8", "surrogatepass")
+            yield f"the payload with {label}", written(changed)
 
 
 async def _check_bodies(exam: HandlerExam, slug: str, bodies: Mapping[str, bytes]) -> None:
@@ -159,7 +159,7 @@ async def _check_bodies(exam: HandlerExam, slug: str, bodies: Mapping[str, bytes
     elif any(probe.reaction is Reaction.LIMITED for probe in probes):
         exam.cannot_tell(LIMITED, slug)
     else:
-        exam.passes(slug, _outcomes(probes))
+        exam.passes(slug, outcomes(probes))
 
 
 async def _check_disconnect(exam: HandlerExam) -> None:
@@ -178,7 +178,3 @@ async def _check_disconnect(exam: HandlerExam) -> None:
         await exam.fails("cut-off", after.seen, [cut, after])
         if after.reaction is Reaction.HUNG:
             await prober.recover()
-
-
-def _outcomes(probes: Sequence[Probe]) -> str:
-    return ", ".join(dict.fromkeys(probe.outcome for probe in probes))

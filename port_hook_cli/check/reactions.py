@@ -1,8 +1,9 @@
-"""How a handler reacted to a request: the class of its response, and a description."""
+"""How a handler reacted to a request: the class of its response, and a description. Pure."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -105,3 +106,14 @@ class Probe(NamedTuple):
     def seen(self) -> str:
         """The request and its outcome, as a clause."""
         return f"{self.label} got {self.outcome}"
+
+
+def first_seen(probes: Sequence[Probe]) -> str:
+    """Return the outcome of the first probe, and the number of the other probes."""
+    more = len(probes) - 1
+    return probes[0].seen + (f" (and {more} more)" if more > 0 else "")
+
+
+def outcomes(probes: Iterable[Probe]) -> str:
+    """Return what several probes got, each outcome once."""
+    return ", ".join(dict.fromkeys(probe.outcome for probe in probes))

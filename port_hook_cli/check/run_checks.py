@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from port_hook_cli.actions.sample_inputs import bad_inputs
 from port_hook_cli.check.catalog import CheckGroup, CheckSeverity, slugs_of
-from port_hook_cli.check.exam import LIMITED, NO_SANDBOX, ONLY_ONCE, HandlerExam, first_seen
-from port_hook_cli.check.reactions import Probe, Reaction
+from port_hook_cli.check.exam import LIMITED, NO_SANDBOX, ONLY_ONCE, HandlerExam
+from port_hook_cli.check.reactions import Probe, Reaction, first_seen
 from port_hook_cli.check.subject import document_of
 from port_hook_cli.check.watching import FAILED_ENDS, effects, endings, work_of
 from port_hook_cli.invocations.headers import Headers

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from port_hook_cli.check.catalog import CheckSeverity
-from port_hook_cli.check.exam import LIMITED, ONLY_ONCE, HandlerExam, first_seen
+from port_hook_cli.check.exam import LIMITED, ONLY_ONCE, HandlerExam
 from port_hook_cli.check.forgeries import (
     FORGERIES,
     Forgery,
@@ -18,7 +18,7 @@ from port_hook_cli.check.forgeries import (
     unsigned,
 )
 from port_hook_cli.check.probing import LeftHandler
-from port_hook_cli.check.reactions import Probe, Reaction
+from port_hook_cli.check.reactions import Probe, Reaction, first_seen, outcomes
 from port_hook_cli.check.run_checks import await_valid_run, observe_first_run
 from port_hook_cli.check.watching import work_of
 from port_hook_cli.errors import PortHookError
@@ -27,7 +27,6 @@ from port_hook_cli.invocations.models import Invocation
 _SECRETS = ("PORT_CLIENT_SECRET", "PORT_CLIENT_ID")
 _HUNG = "the handler did not respond to two invalid requests"
 _IN_USE = re.compile(rb"in use|EADDRINUSE|only one usage of each socket", re.IGNORECASE)
-_DEAD = frozenset({Reaction.CLOSED, Reaction.UNREACHABLE})
 
 
 async def check_other_valid_requests(exam: HandlerExam) -> None:
@@ -140,7 +139,7 @@ async def _judge_forgeries(exam: HandlerExam, slug: str, probes: Sequence[Probe]
     elif silent := [probe for probe in probes if not probe.has_response]:
         exam.cannot_tell(silent[0].seen, slug)
     else:
-        exam.passes(slug, _outcomes(probes))
+        exam.passes(slug, outcomes(probes))
 
 
 async def _accepts_future(exam: HandlerExam) -> bool:
@@ -161,7 +160,7 @@ async def _judge_statuses(exam: HandlerExam, probes: Sequence[Probe], work: _For
     if wrong:
         await exam.fails("refusal-status", first_seen(wrong), wrong)
     elif refused:
-        exam.passes("refusal-status", _outcomes(refused))
+        exam.passes("refusal-status", outcomes(refused))
     else:
         exam.cannot_tell("the handler rejected no request", "refusal-status")
 
@@ -180,10 +179,6 @@ def _is_taken(exam: HandlerExam, probe: Probe, work: _ForgedWork) -> bool:
     return exam.is_accepted(probe) and probe.run_id not in work.idle | work.unknown
 
 
-def _outcomes(probes: Sequence[Probe]) -> str:
-    return ", ".join(dict.fromkeys(probe.outcome for probe in probes))
-
-
 async def check_survival(exam: HandlerExam) -> None:
     """Send malformed signatures and bodies, then a valid request. Call this last, because it may end the handler."""
     if not exam.wants("survives"):
@@ -193,9 +188,10 @@ async def check_survival(exam: HandlerExam) -> None:
         if exam.hangs_too_often:
             break
         await prober.send("survives", forgery.label, forgery.request, prober.new_run_id())
-    probes = [*(exam.control,) * (exam.control is not None), *_hung_or_dead(exam), *prober.probes_of("survives")]
+    control = [exam.control] if exam.control is not None else []
+    probes = [*control, *_hung_or_dead(exam), *prober.probes_of("survives")]
     after = await prober.accept("survives", "a valid request afterward") if exam.baseline is not None else None
-    await _judge_survival(exam, [probe for probe in probes if probe is not None], after)
+    await _judge_survival(exam, probes, after)
 
 
 def _hung_or_dead(exam: HandlerExam) -> Iterator[Probe]:
@@ -216,7 +212,7 @@ async def _judge_survival(exam: HandlerExam, probes: Sequence[Probe], after: Pro
     elif harmed := silent or broken:
         await exam.fails("survives", first_seen(harmed), harmed, severity=CheckSeverity.WARNING)
     elif after is not None and after.has_response:
-        exam.passes("survives", _outcomes(probes))
+        exam.passes("survives", outcomes(probes))
     else:
         exam.cannot_tell(exam.never_accepted, "survives")
 
@@ -252,7 +248,7 @@ async def _judge_unset_secret(exam: HandlerExam, probes: Sequence[Probe]) -> Non
     elif last.reaction is Reaction.HUNG:
         exam.cannot_tell(last.seen, slug)
     else:
-        exam.passes(slug, _outcomes(probes))
+        exam.passes(slug, outcomes(probes))
 
 
 async def _starts_without_secret(exam: HandlerExam) -> bool:

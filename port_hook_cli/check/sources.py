@@ -12,14 +12,13 @@ from port_hook_cli.actions.action import PortAction, read_action, unwrapped
 from port_hook_cli.actions.sample_inputs import sample_inputs
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.captures.documents.exchange_fields import LAST
-from port_hook_cli.check.subject import CheckSubject, is_probe, subject_of
+from port_hook_cli.check.subject import CheckSubject, is_probe, subject_of, written
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Invocation, Status
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.invocations.targets import is_on_this_machine, path_and_query
 from port_hook_cli.javascript.stringify import NotJson
-from port_hook_cli.javascript.values import write_json
 from port_hook_cli.replay.rewriting import CONTRADICTION, Rewriter
 from port_hook_cli.replay.sources import default_target
 from port_hook_cli.replay.store import source_of
@@ -132,7 +131,7 @@ class SubjectSource:
         if isinstance(action, Mapping) and "invocationMethod" in action:
             return await self.of_action(action, secret)
         try:
-            return self.of_payload(write_json(document).encode("utf-8", "surrogatepass"))
+            return self.of_payload(written(document))
         except NotJson as problem:
             raise UsageError(f"The payload is not JSON: {brief(problem.fault)}.") from problem
 

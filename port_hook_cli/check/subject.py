@@ -123,7 +123,7 @@ class CheckSubject:
         name = self.action
         if not name or not isinstance(document, dict):
             return None
-        return write_json(_renamed(document, name)).encode("utf-8", "surrogatepass")
+        return written(_renamed(document, name))
 
 
 def subject_of(name: str, request: Invocation, url: str, definition: Mapping[str, Any] | None = None) -> CheckSubject:
@@ -153,6 +153,11 @@ def document_of(body: bytes) -> Any:
         return None if nests_too_deep(text) else json.loads(text)
     except (ValueError, RecursionError):
         return None
+
+
+def written(document: Any) -> bytes:
+    """Return a JSON value as the body that Port sends. Raises NotJson for any other value."""
+    return write_json(document).encode("utf-8", "surrogatepass")
 
 
 def extended(body: bytes, member: str) -> bytes:
@@ -211,9 +216,9 @@ def changed_letter(body: bytes) -> bytes | None:
     inputs = inputs_in(document)
     changed = _changed(dict(inputs))
     if changed is not None:
-        return write_json(_with_inputs(document, changed)).encode("utf-8", "surrogatepass")
+        return written(_with_inputs(document, changed))
     changed = _changed(document)
-    return None if changed is None else write_json(changed).encode("utf-8", "surrogatepass")
+    return None if changed is None else written(changed)
 
 
 def _changed(value: Any) -> Any:
