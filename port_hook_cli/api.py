@@ -61,7 +61,6 @@ __all__ = [
     "verify",
 ]
 
-_CHECK_S = 60.0
 _JSON = ("content-type", "application/json")
 
 
@@ -352,8 +351,7 @@ async def check(
     from port_hook_cli import api_arguments as arguments
     from port_hook_cli.captures.database.opening import store_path
     from port_hook_cli.captures.store.finder import CaptureUse, Finder
-    from port_hook_cli.check.checking import CheckPlan
-    from port_hook_cli.check.probing import CheckLimits
+    from port_hook_cli.check.plan import WITHIN_S, CheckLimits, CheckPlan
     from port_hook_cli.check.session import CheckBegins, CheckSession
     from port_hook_cli.check.sources import SubjectSource
     from port_hook_cli.port_api.access import PortAccess
@@ -369,7 +367,7 @@ async def check(
     runtime, target = silent_runtime(), RunTarget(to=arguments.read_address("to", to))
     words, file = arguments.read_texts("command", command), arguments.read_path("store", store)
     given = arguments.read_all(selection, arguments.SELECTION)
-    limits = CheckLimits(within_s=given.get("within_s", _CHECK_S))
+    limits = CheckLimits(within_s=given.get("within_s", WITHIN_S))
     properties = {} if inputs is None else arguments.read_object("inputs", inputs)
     name = arguments.read_source("source", source)
     access = _access(runtime, say_nothing, only_the_secret=False)

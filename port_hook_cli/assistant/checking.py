@@ -25,9 +25,8 @@ from port_hook_cli.assistant.tool import (
 )
 from port_hook_cli.captures.store.finder import CaptureUse, Finder, FoundRequest
 from port_hook_cli.check.catalog import CheckGroup
-from port_hook_cli.check.checking import CheckPlan
 from port_hook_cli.check.findings import CheckReport
-from port_hook_cli.check.probing import CheckLimits
+from port_hook_cli.check.plan import CheckLimits, CheckPlan
 from port_hook_cli.check.session import CheckBegins, CheckSession
 from port_hook_cli.check.sources import SubjectSource
 from port_hook_cli.errors import TargetError, UsageError

@@ -9,14 +9,16 @@ request, a rejected request proves nothing, so the checks that expect one are no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, Self, TypeAlias
+from collections.abc import Callable
+from typing import TypeAlias
 
-from port_hook_cli.check.catalog import BY_SLUG, selected
-from port_hook_cli.check.exam import HandlerExam, applicable, why_not_applicable
+from port_hook_cli.check.catalog import BY_SLUG
+from port_hook_cli.check.exam import HandlerExam
 from port_hook_cli.check.findings import CheckFinding, CheckReport, not_observed
 from port_hook_cli.check.form_checks import check_broken_requests, check_forms
-from port_hook_cli.check.probing import TIME_UP, CheckLimits, CheckMeans, LeftHandler, Prober
+from port_hook_cli.check.means import CheckMeans
+from port_hook_cli.check.plan import CheckPlan, why_not_applicable
+from port_hook_cli.check.probing import TIME_UP, LeftHandler, Prober
 from port_hook_cli.check.run_checks import check_runs, check_runs_again, watch_first_run
 from port_hook_cli.check.signature_checks import (
     check_forgeries,
@@ -26,47 +28,12 @@ from port_hook_cli.check.signature_checks import (
 )
 from port_hook_cli.check.subject import CheckSubject
 from port_hook_cli.check.valid_request import check_valid
-from port_hook_cli.errors import UsageError
 
 OnFinding: TypeAlias = Callable[[CheckFinding], None]
 """Called with each finding when it is settled, not in the order of the table."""
 
-_LIMITS = CheckLimits()
 _OVERTIME_S = 3.0
 """How long started requests may continue after the time limit, in seconds."""
-
-
-class CheckPlan(NamedTuple):
-    """The slugs of the checks to make. The checks in `named` are reported even if they cannot be made."""
-
-    slugs: frozenset[str] = frozenset(BY_SLUG)
-    named: frozenset[str] = frozenset()
-    limits: CheckLimits = _LIMITS
-
-    @classmethod
-    def of(cls, only: Sequence[str] = (), skip: Sequence[str] = (), limits: CheckLimits = _LIMITS) -> Self:
-        """Return the plan for names of checks and groups: `only`, or all checks if it is empty, without `skip`.
-
-        Raises UsageError for an unknown name, and if no check is left.
-        """
-        slugs = selected(tuple(only), tuple(skip))
-        if not slugs:
-            raise UsageError("`only` and `skip` exclude every check.", hint="Leave one of them out.")
-        return cls(slugs, frozenset(only) & BY_SLUG.keys(), limits)
-
-    def without(self, spent_s: float) -> Self:
-        """Return the plan for the time that remains after `spent_s` seconds."""
-        limits = self.limits
-        return self._replace(limits=limits._replace(within_s=max(0.0, limits.within_s - spent_s)))
-
-    def expected(self, subject: CheckSubject, *, starts_handler: bool) -> frozenset[str]:
-        """Return the slugs of the checks that will be made."""
-        return self.slugs & applicable(subject, starts_handler=starts_handler)
-
-    def valid_requests(self, subject: CheckSubject, *, starts_handler: bool) -> int:
-        """Return how many requests a correct handler accepts. Each starts real work."""
-        slugs = self.expected(subject, starts_handler=starts_handler)
-        return 1 + sum(BY_SLUG[slug].starts for slug in slugs)
 
 
 async def check(

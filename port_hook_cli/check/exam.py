@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from port_hook_cli.check.catalog import BY_SLUG, CHECKS, CheckSeverity, HandlerCheck
+from port_hook_cli.check.catalog import BY_SLUG, CHECKS, CheckSeverity
 from port_hook_cli.check.findings import CheckFinding, found, not_observed, passed
 from port_hook_cli.check.probing import Prober
 from port_hook_cli.check.reactions import Probe, Reaction
@@ -175,23 +175,3 @@ class HandlerExam:
         if slug in self.slugs and slug not in self.findings:
             self.findings[slug] = finding
             self.on_finding(finding)
-
-
-def applicable(subject: CheckSubject, *, starts_handler: bool) -> frozenset[str]:
-    """Return the slugs of the checks that make sense for a request."""
-    left_out = {
-        "valid-agent": not subject.via_agent,
-        "secret-unset": not starts_handler,
-        "unknown-action": subject.of_unknown_action() is None,
-        "sync-status": not subject.synchronized,
-        "node-result": not subject.is_node or subject.synchronized,
-        **dict.fromkeys(("terminal", "failure-reported"), subject.synchronized),
-        **dict.fromkeys(("once", "after-work"), subject.synchronized),
-        **({"terminal": True} if subject.is_node else {}),
-    }
-    return frozenset(check.slug for check in CHECKS if not left_out.get(check.slug, False))
-
-
-def why_not_applicable(check: HandlerCheck) -> str:
-    """Return why a check that the user named cannot be made."""
-    return f"it applies only to {check.only}" if check.only else "the response, not a report, ends a synchronous run"

@@ -5,24 +5,23 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from statistics import quantiles
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
 from port_hook_cli.check.forgeries import Signing, valid
+from port_hook_cli.check.means import CheckMeans
+from port_hook_cli.check.plan import CheckLimits
 from port_hook_cli.check.reactions import Probe, Reaction
 from port_hook_cli.check.subject import CheckSubject
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.signatures.signing import TimestampUnit
-from port_hook_cli.text.secret import Secret
 
 if TYPE_CHECKING:
     from port_hook_cli.check.backend import Backend
-    from port_hook_cli.check.watching import SandboxWatch
-    from port_hook_cli.replay.sending import Keep
 
 TIME_UP = "the check reached its time limit (--within)"
 _QUICK_S = 0.05
@@ -40,54 +39,6 @@ _SAVED_OF_A_CHECK = 3
 
 class LeftHandler(Exception):
     """The check ends early. The message says why, as a clause."""
-
-
-class ProbeClient(Protocol):
-    """Sends the requests, like `http/client.py:HttpClient`."""
-
-    async def send(self, request: Invocation, url: str, /) -> Delivery:
-        """Send one request."""
-        ...
-
-    async def send_slowly(self, request: Invocation, url: str, /, *, pieces: int, pause_s: float) -> Delivery:
-        """Send one request in pieces."""
-        ...
-
-    async def send_partly(self, request: Invocation, url: str, /) -> Delivery | None:
-        """Send half of one request, and disconnect."""
-        ...
-
-    def close(self) -> None:
-        """Close the connections."""
-        ...
-
-
-class CheckMeans(NamedTuple):
-    """What a check works with.
-
-    `client` makes a client with a timeout in seconds. `watch` reads the handler's calls to the sandbox. `backend` is
-    the handler's process, if the check started it. `keep` saves a request that proves a finding. `now` returns
-    seconds since the epoch, and `new_id` a capture id.
-    """
-
-    client: Callable[[float], ProbeClient]
-    secret: Secret
-    now: Callable[[], float]
-    new_id: Callable[[], str]
-    client_id: str | None = None
-    other_secret: Secret | None = None
-    other_secret_place: str = ""
-    watch: SandboxWatch | None = None
-    backend: Backend | None = None
-    environ: Mapping[str, str] = {}
-    keep: Keep | None = None
-
-
-class CheckLimits(NamedTuple):
-    """How long a check may take in all, and how long it waits for one response, in seconds."""
-
-    within_s: float = 60.0
-    timeout_s: float = 5.0
 
 
 class Prober:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from port_hook_cli.check.checking import CheckPlan, OnFinding, check
+from port_hook_cli.check.checking import OnFinding, check
 from port_hook_cli.check.findings import CheckReport
-from port_hook_cli.check.probing import CheckMeans
+from port_hook_cli.check.means import CheckMeans
+from port_hook_cli.check.plan import CheckPlan
 from port_hook_cli.check.sources import FoundSubject, refuse_other_machine
 from port_hook_cli.check.subject import CheckSubject
 from port_hook_cli.check.watching import SandboxWatch

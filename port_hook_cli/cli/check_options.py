@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from port_hook_cli.check.catalog import BY_SLUG, CheckGroup, selected
+from port_hook_cli.check.catalog import BY_SLUG, CheckGroup
+from port_hook_cli.check.plan import TIMEOUT_S, WITHIN_S, CheckLimits, CheckPlan
 from port_hook_cli.cli import options, run_options
 from port_hook_cli.cli.option_groups import ANY_VALUE, HANDLER_HERE, NoEffect, Trust, option, option_group
 from port_hook_cli.cli.run_options import RunContents
@@ -14,15 +15,13 @@ from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.terminal.prompts import can_ask
 
 if TYPE_CHECKING:
-    from port_hook_cli.check.checking import CheckPlan
-    from port_hook_cli.check.probing import CheckLimits
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.runtime import Runtime
     from port_hook_cli.trigger.action import RunTarget
 
 COMMAND = "a command after --"
 _NAMES = (*map(str, CheckGroup), *BY_SLUG)
-_LIMITS_S = {"--within": (10.0, 60.0), "--timeout": (1.0, 5.0)}
+_LIMITS_S = {"--within": (10.0, WITHIN_S), "--timeout": (1.0, TIMEOUT_S)}
 """The range that a project's file may set. A shorter time would leave out checks."""
 
 
@@ -97,12 +96,7 @@ class CheckChoice:
 
     def plan(self, limits: CheckLimits) -> CheckPlan:
         """Return what is checked. Raises UsageError for an unknown name, and if nothing is left."""
-        from port_hook_cli.check.checking import CheckPlan
-
-        slugs = selected(tuple(self.only or ()), tuple(self.skip or ()))
-        if not slugs:
-            raise UsageError("--only and --skip exclude every check.", hint="Leave one of them out.")
-        return CheckPlan(slugs, frozenset(self.only or ()) & BY_SLUG.keys(), limits)
+        return CheckPlan.of(self.only or (), self.skip or (), limits)
 
 
 @option_group("Run")
@@ -157,18 +151,16 @@ class CheckTimes:
             least=1.0,
             trust=Trust(*_LIMITS_S["--within"]),
         ),
-    ] = 60.0
+    ] = WITHIN_S
     timeout_s: Annotated[
         float,
         options.seconds(
             "--timeout", "Wait S seconds for each response.", least=0.1, trust=Trust(*_LIMITS_S["--timeout"])
         ),
-    ] = 5.0
+    ] = TIMEOUT_S
 
     def read(self) -> CheckLimits:
         """Return the limits."""
-        from port_hook_cli.check.probing import CheckLimits
-
         return CheckLimits(self.within_s, self.timeout_s)
 
 

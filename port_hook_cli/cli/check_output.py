@@ -21,7 +21,7 @@ from port_hook_cli.terminal.console import Output, emit, rich_console, tell
 from port_hook_cli.text.secret import Masker
 
 if TYPE_CHECKING:
-    from port_hook_cli.check.checking import CheckPlan
+    from port_hook_cli.check.plan import CheckPlan
     from port_hook_cli.check.session import CheckBegins
     from port_hook_cli.runtime import Runtime
 

@@ -29,8 +29,8 @@ from port_hook_cli.text.remark import Remark
 from port_hook_cli.text.secret import Secret
 
 if TYPE_CHECKING:
-    from port_hook_cli.check.checking import CheckPlan
     from port_hook_cli.check.findings import CheckFinding
+    from port_hook_cli.check.plan import CheckPlan
     from port_hook_cli.check.session import CheckBegins
     from port_hook_cli.check.sources import FoundSubject, SubjectSource
 
@@ -243,15 +243,9 @@ class _PageSubject:
 
 
 def _plan(wanted: CheckWanted) -> CheckPlan:
-    from port_hook_cli.check.catalog import BY_SLUG, selected
-    from port_hook_cli.check.checking import CheckPlan
-    from port_hook_cli.check.probing import CheckLimits
+    from port_hook_cli.check.plan import CheckLimits, CheckPlan
 
-    return CheckPlan(
-        slugs=selected(wanted.only, wanted.skip),
-        named=frozenset(wanted.only) & frozenset(BY_SLUG),
-        limits=CheckLimits(within_s=_WITHIN_S),
-    )
+    return CheckPlan.of(wanted.only, wanted.skip, CheckLimits(within_s=_WITHIN_S))
 
 
 def _planned(found: FoundSubject, plan: CheckPlan, notes: list[str]) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import pytest
 
-from port_hook_cli.check.checking import CheckPlan, check
+from port_hook_cli.check.checking import check
 from port_hook_cli.check.findings import CheckFinding, CheckReport, CheckStatus
-from port_hook_cli.check.probing import CheckLimits, CheckMeans
+from port_hook_cli.check.means import CheckMeans
+from port_hook_cli.check.plan import CheckLimits, CheckPlan
 from port_hook_cli.check.sources import SubjectName, SubjectSource, refuse_other_machine
 from port_hook_cli.check.watching import SandboxWatch
 from port_hook_cli.errors import TargetError, UsageError

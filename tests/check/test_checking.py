@@ -16,9 +16,10 @@ from aiohttp import ClientSession, web
 
 from port_hook_cli.actions.samples import create_vm
 from port_hook_cli.check.catalog import selected
-from port_hook_cli.check.checking import CheckPlan, check
+from port_hook_cli.check.checking import check
 from port_hook_cli.check.findings import CheckReport, CheckStatus
-from port_hook_cli.check.probing import CheckLimits, CheckMeans
+from port_hook_cli.check.means import CheckMeans
+from port_hook_cli.check.plan import CheckLimits, CheckPlan
 from port_hook_cli.check.subject import CheckSubject, subject_of
 from port_hook_cli.check.watching import SandboxWatch
 from port_hook_cli.http.client import HttpClient

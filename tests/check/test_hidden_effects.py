@@ -13,8 +13,9 @@ from aiohttp import web
 
 from port_hook_cli.actions.samples import create_vm
 from port_hook_cli.check.catalog import selected
-from port_hook_cli.check.checking import CheckPlan, check
+from port_hook_cli.check.checking import check
 from port_hook_cli.check.findings import CheckReport
+from port_hook_cli.check.plan import CheckPlan
 from port_hook_cli.check.watching import SandboxWatch
 from port_hook_cli.errors import PortApiError
 from port_hook_cli.invocations.headers import Headers

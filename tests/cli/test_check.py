@@ -311,7 +311,7 @@ def test_list_shows_the_wanted_checks_and_sends_nothing(run: Run) -> None:
         (
             ("--only", "old", "--skip", "signature"),
             ExitCode.USAGE,
-            "--only and --skip exclude every check.",
+            "`only` and `skip` exclude every check.",
             "Leave one",
         ),
         ((), ExitCode.USAGE, "Missing option --to.", "--to 8000"),

@@ -1,0 +1,55 @@
+"""What a check works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from port_hook_cli.invocations.models import Delivery, Invocation
+from port_hook_cli.text.secret import Secret
+
+if TYPE_CHECKING:
+    from port_hook_cli.check.backend import Backend
+    from port_hook_cli.check.watching import SandboxWatch
+    from port_hook_cli.replay.sending import Keep
+
+
+class ProbeClient(Protocol):
+    """Sends the requests, like `http/client.py:HttpClient`."""
+
+    async def send(self, request: Invocation, url: str, /) -> Delivery:
+        """Send one request."""
+        ...
+
+    async def send_slowly(self, request: Invocation, url: str, /, *, pieces: int, pause_s: float) -> Delivery:
+        """Send one request in pieces."""
+        ...
+
+    async def send_partly(self, request: Invocation, url: str, /) -> Delivery | None:
+        """Send half of one request, and disconnect."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+class CheckMeans(NamedTuple):
+    """What a check works with.
+
+    `client` makes a client with a timeout in seconds. `watch` reads the handler's calls to the sandbox. `backend` is
+    the handler's process, if the check started it. `keep` saves a request that proves a finding. `now` returns
+    seconds since the epoch, and `new_id` a capture id.
+    """
+
+    client: Callable[[float], ProbeClient]
+    secret: Secret
+    now: Callable[[], float]
+    new_id: Callable[[], str]
+    client_id: str | None = None
+    other_secret: Secret | None = None
+    other_secret_place: str = ""
+    watch: SandboxWatch | None = None
+    backend: Backend | None = None
+    environ: Mapping[str, str] = {}
+    keep: Keep | None = None

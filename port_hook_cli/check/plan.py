@@ -1,0 +1,78 @@
+"""Which checks are made of a request, and how long that may take. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from port_hook_cli.check.catalog import BY_SLUG, CHECKS, HandlerCheck, selected
+from port_hook_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from port_hook_cli.check.subject import CheckSubject
+
+WITHIN_S = 60.0
+TIMEOUT_S = 5.0
+
+
+class CheckLimits(NamedTuple):
+    """How long a check may take in all, and how long it waits for one response, in seconds."""
+
+    within_s: float = WITHIN_S
+    timeout_s: float = TIMEOUT_S
+
+
+_LIMITS = CheckLimits()
+
+
+class CheckPlan(NamedTuple):
+    """The slugs of the checks to make. The checks in `named` are reported even if they cannot be made."""
+
+    slugs: frozenset[str] = frozenset(BY_SLUG)
+    named: frozenset[str] = frozenset()
+    limits: CheckLimits = _LIMITS
+
+    @classmethod
+    def of(cls, only: Sequence[str] = (), skip: Sequence[str] = (), limits: CheckLimits = _LIMITS) -> Self:
+        """Return the plan for names of checks and groups: `only`, or all checks if it is empty, without `skip`.
+
+        Raises UsageError for an unknown name, and if no check is left.
+        """
+        slugs = selected(tuple(only), tuple(skip))
+        if not slugs:
+            raise UsageError("`only` and `skip` exclude every check.", hint="Leave one of them out.")
+        return cls(slugs, frozenset(only) & BY_SLUG.keys(), limits)
+
+    def without(self, spent_s: float) -> Self:
+        """Return the plan for the time that remains after `spent_s` seconds."""
+        limits = self.limits
+        return self._replace(limits=limits._replace(within_s=max(0.0, limits.within_s - spent_s)))
+
+    def expected(self, subject: CheckSubject, *, starts_handler: bool) -> frozenset[str]:
+        """Return the slugs of the checks that will be made."""
+        return self.slugs & applicable(subject, starts_handler=starts_handler)
+
+    def valid_requests(self, subject: CheckSubject, *, starts_handler: bool) -> int:
+        """Return how many requests a correct handler accepts. Each starts real work."""
+        slugs = self.expected(subject, starts_handler=starts_handler)
+        return 1 + sum(BY_SLUG[slug].starts for slug in slugs)
+
+
+def applicable(subject: CheckSubject, *, starts_handler: bool) -> frozenset[str]:
+    """Return the slugs of the checks that make sense for a request."""
+    left_out = {
+        "valid-agent": not subject.via_agent,
+        "secret-unset": not starts_handler,
+        "unknown-action": subject.of_unknown_action() is None,
+        "sync-status": not subject.synchronized,
+        "node-result": not subject.is_node or subject.synchronized,
+        **dict.fromkeys(("terminal", "failure-reported"), subject.synchronized),
+        **dict.fromkeys(("once", "after-work"), subject.synchronized),
+        **({"terminal": True} if subject.is_node else {}),
+    }
+    return frozenset(check.slug for check in CHECKS if not left_out.get(check.slug, False))
+
+
+def why_not_applicable(check: HandlerCheck) -> str:
+    """Return why a check that the user named cannot be made."""
+    return f"it applies only to {check.only}" if check.only else "the response, not a report, ends a synchronous run"
