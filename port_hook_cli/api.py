@@ -9,7 +9,7 @@ can fix, such as an argument that cannot be used, are PortHookErrors with a `mes
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -29,7 +29,6 @@ from port_hook_cli.text.secret import Secret
 if TYPE_CHECKING:
     from port_hook_cli.actions.action import PortAction
     from port_hook_cli.check.findings import CheckReport
-    from port_hook_cli.check.sources import FoundSubject, SubjectName, SubjectSource
     from port_hook_cli.invocations.models import Invocation
     from port_hook_cli.listener.observers import UnreadExchanges
     from port_hook_cli.listener.session import Listening
@@ -369,7 +368,6 @@ async def check(
     given = arguments.read_all(selection, arguments.SELECTION)
     limits = CheckLimits(within_s=given.get("within_s", WITHIN_S))
     properties = {} if inputs is None else arguments.read_object("inputs", inputs)
-    name = arguments.read_source("source", source)
     access = _access(runtime, say_nothing, only_the_secret=False)
     own = access if secret is None else PortAccess.known(Settings(client_secret=_secret(secret, access)), runtime)
     with closing(Finder(file, runtime, CaptureUse.SEND, say_nothing)) as finder:
@@ -383,8 +381,8 @@ async def check(
         )
         path = store_path(file, runtime.cwd)
         session = CheckSession(
-            name=None,
-            source=_GivenSubject(subjects, name),
+            name=arguments.read_source("source", source),
+            source=subjects,
             plan=CheckPlan.of(given.get("only", ()), given.get("skip", ()), limits),
             access=own,
             runtime=runtime,
@@ -392,18 +390,6 @@ async def check(
             keep=lambda key: partial(keep_in_thread, path, key, creates=file is not None),
         )
         return await session.run(begin)
-
-
-@dataclass(frozen=True, slots=True)
-class _GivenSubject:
-    """Finds the request that was passed to `check`, which may be a value."""
-
-    source: SubjectSource
-    name: SubjectName | None
-
-    async def find(self, _: str | None, secret: Callable[[], Secret], /) -> FoundSubject:
-        """Return the request."""
-        return await self.source.find(self.name, secret)
 
 
 class Listener:

@@ -10,14 +10,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from port_hook_cli.check.checking import OnFinding, check
 from port_hook_cli.check.findings import CheckReport
 from port_hook_cli.check.means import CheckMeans
 from port_hook_cli.check.plan import CheckPlan
-from port_hook_cli.check.sources import FoundSubject, refuse_other_machine
+from port_hook_cli.check.sources import FoundSubject, SubjectName, refuse_other_machine
 from port_hook_cli.check.subject import CheckSubject
 from port_hook_cli.check.watching import SandboxWatch
 from port_hook_cli.errors import TargetError
@@ -52,7 +51,7 @@ class CheckBegins(NamedTuple):
 class SubjectFinder(Protocol):
     """Finds the request under check: `SubjectSource`, or a face that already has the request."""
 
-    async def find(self, name: str | None, secret: Callable[[], Secret], /) -> FoundSubject:
+    async def find(self, name: SubjectName | None, secret: Callable[[], Secret], /) -> FoundSubject:
         """Return the request that `name` means. `secret` is called if an input is encrypted with the client secret."""
         ...
 
@@ -63,20 +62,18 @@ class CheckSession:
 
     `name` is the name of the request, or None. `access` has the credentials, unless `command` starts the handler.
     `may_leave` allows a handler on another machine. `keep` returns the function that saves the requests of findings,
-    for the secret that signs them. `start_s` is how long the command may take to accept connections, in seconds. The
-    limits of `plan` include that time.
+    for the secret that signs them. The command has 30 seconds to accept connections, which the limits of `plan`
+    include.
     """
 
-    name: str | None
+    name: SubjectName | None
     source: SubjectFinder
     plan: CheckPlan
     access: PortAccess
     runtime: Runtime
     command: tuple[str, ...] = ()
-    cwd: Path | None = None
     may_leave: bool = False
     keep: Callable[[Secret], Keep] | None = None
-    start_s: float = _START_S
 
     async def run(
         self, on_begin: Callable[[CheckBegins], Awaitable[None]], on_finding: OnFinding = lambda _: None
@@ -116,13 +113,12 @@ class CheckSession:
 
             # Otherwise, Python buffers its output.
             environ = {"PYTHONUNBUFFERED": "1", **self.runtime.environ, **side.environ}
-            cwd = self.cwd or self.runtime.cwd
             starting = Backend.started(
                 self.command,
                 environ,
-                cwd,
+                self.runtime.cwd,
                 address=handler_address(subject.url),
-                timeout_s=min(self.start_s, self.plan.limits.within_s),
+                timeout_s=min(_START_S, self.plan.limits.within_s),
             )
             backend = await stack.enter_async_context(starting)
         return CheckMeans(

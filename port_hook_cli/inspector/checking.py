@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from port_hook_cli.check.findings import CheckFinding
     from port_hook_cli.check.plan import CheckPlan
     from port_hook_cli.check.session import CheckBegins
-    from port_hook_cli.check.sources import FoundSubject, SubjectSource
+    from port_hook_cli.check.sources import FoundSubject, SubjectName, SubjectSource
 
 _WITHIN_S = 50.0  # what has begun by then takes up to 10 seconds more
 _LOOKED_AT = 60
@@ -171,7 +171,7 @@ class _PageSubject:
         assert self._found is not None
         return self._found
 
-    async def find(self, _: str | None, secret: Callable[[], Secret]) -> FoundSubject:
+    async def find(self, _: SubjectName | None, secret: Callable[[], Secret]) -> FoundSubject:
         """Return the request. Raises UsageError, StoreError, SettingsError and RenderError."""
         self.notes.clear()
         self._found = await self._find(secret)

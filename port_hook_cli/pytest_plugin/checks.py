@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import pytest
 
-from port_hook_cli.check.checking import check
 from port_hook_cli.check.findings import CheckFinding, CheckReport, CheckStatus
-from port_hook_cli.check.means import CheckMeans
-from port_hook_cli.check.plan import CheckLimits, CheckPlan
-from port_hook_cli.check.sources import SubjectName, SubjectSource, refuse_other_machine
-from port_hook_cli.check.watching import SandboxWatch
+from port_hook_cli.check.plan import WITHIN_S, CheckLimits, CheckPlan
+from port_hook_cli.check.session import CheckBegins, CheckSession
+from port_hook_cli.check.sources import FoundSubject, SubjectName, SubjectSource
 from port_hook_cli.errors import TargetError, UsageError
-from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.targets import parse_target
-from port_hook_cli.listener.handler_check import connection_problem, handler_address
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.pytest_plugin.definitions import find_file, load_action, names_a_node
@@ -42,7 +37,6 @@ CheckSource: TypeAlias = str | PurePath | Mapping[str, Any] | bytes | None
 """The request: an action as for `invoke`, FILE#NODE, a payload as a mapping or bytes, or None for create_vm."""
 
 _SAMPLE = "create_vm"
-_WITHIN_S = 60.0
 _BLOCKED = "The test blocked its own event loop while it waited: in an async test, await acheck."
 
 
@@ -113,36 +107,44 @@ async def examine(
     known = CheckOptions.__annotations__.keys()
     if unknown := options.keys() - known:
         raise TypeError(f"unknown arguments: {', '.join(sorted(unknown))} (known: {', '.join(known)})")
-    plan = _plan(options)
-    runtime, url = silent_runtime(), parse_target(str(to))
     own = world.sandbox.client_secret
     secret = Secret(options.get("secret") or own.reveal())
-    access = _access(world, runtime)
-    source = _source(world, access, runtime, url, inputs, options)
-    found = await source.find(name, lambda: secret)
-    subject = found.subject.with_method(options.get("method") or found.subject.request.method)
-    refuse_other_machine(subject, may_leave=False)
-    if problem := await connection_problem(*handler_address(url)):
-        raise TargetError(f"{brief(url)} could not be checked: {problem}.")
+    runtime = silent_runtime()
     requests: dict[str, tuple[Invocation, Delivery]] = {}
 
     async def keep(request: Invocation, delivery: Delivery) -> KeptReplay:
         requests[request.id] = request, delivery
         return KeptReplay(request.id)
 
-    async with AsyncExitStack() as stack:
-        sees_reports = secret.reveal() == own.reveal()
-        watch = await stack.enter_async_context(SandboxWatch.open(access)) if sees_reports else None
-        means = CheckMeans(
-            client=lambda timeout_s: HttpClient(timeout_s=timeout_s, keep_alive=False),
-            secret=secret,
-            now=world.now,
-            new_id=runtime.new_id,
-            client_id=world.sandbox.client_id,
-            watch=watch,
-            keep=keep,
-        )
-        return CheckedHandler(await check(subject, means, plan), requests)
+    source = _source(world, runtime, parse_target(str(to)), inputs, options)
+    session = CheckSession(
+        name=name,
+        source=_TestSubject(source, options.get("method")),
+        plan=_plan(options),
+        access=_access(world, secret, runtime),
+        runtime=runtime,
+        keep=lambda _: keep,
+    )
+    try:
+        return CheckedHandler(await session.run(_begin), requests)
+    except TargetError as error:
+        raise TargetError(error.message, hint="Start the server before the check.") from None
+
+
+async def _begin(_: CheckBegins) -> None:
+    """Say nothing before the first request: a test knows what it checks."""
+
+
+class _TestSubject(NamedTuple):
+    """Finds the request of a test, with the method that the test chose, if any."""
+
+    source: SubjectSource
+    method: str | None
+
+    async def find(self, name: SubjectName | None, secret: Callable[[], Secret], /) -> FoundSubject:
+        """Return the request."""
+        found = await self.source.find(name, secret)
+        return found if self.method is None else found._replace(subject=found.subject.with_method(self.method))
 
 
 def settle(checked: CheckedHandler, *, strict: bool, blocks: bool) -> None:
@@ -155,9 +157,7 @@ def settle(checked: CheckedHandler, *, strict: bool, blocks: bool) -> None:
     if not report.ok(strict=strict):
         failure = HandlerCheckFailed(_described(checked, strict=strict), report)
         if blocks:
-            failure.add_note(
-                "hint: The test blocked its own event loop while it waited: in an async test, await acheck."
-            )
+            failure.add_note(f"hint: {_BLOCKED}")
         raise failure
     for finding in report.findings:
         if finding.status is CheckStatus.WARNING:
@@ -176,7 +176,7 @@ def _depth_of_test() -> int:
 
 
 def _plan(options: CheckOptions) -> CheckPlan:
-    limits = CheckLimits(within_s=options.get("within_s", _WITHIN_S))
+    limits = CheckLimits(within_s=options.get("within_s", WITHIN_S))
     return CheckPlan.of(_names(options.get("only", ())), _names(options.get("skip", ())), limits)
 
 
@@ -184,25 +184,23 @@ def _names(given: str | Sequence[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
 
-def _access(world: World, runtime: Runtime) -> PortAccess:
+def _access(world: World, secret: Secret, runtime: Runtime) -> PortAccess:
+    """Return the access with the handler's secret: to the sandbox, or to no sandbox if the secret is another."""
     sandbox = world.sandbox
-    settings = Settings(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
+    settings = Settings(client_id=sandbox.client_id, client_secret=secret)
+    if secret.reveal() == sandbox.client_secret.reveal():
+        settings = settings._replace(api_url=sandbox.url)
     return PortAccess.known(settings, runtime)
 
 
 def _source(
-    world: World,
-    access: PortAccess,
-    runtime: Runtime,
-    url: str,
-    inputs: Mapping[str, Any] | None,
-    options: CheckOptions,
+    world: World, runtime: Runtime, url: str, inputs: Mapping[str, Any] | None, options: CheckOptions
 ) -> SubjectSource:
     from port_hook_cli.captures.store.finder import CaptureUse, Finder
 
     return SubjectSource(
         finder=Finder(None, runtime, CaptureUse.SEND, say_nothing),
-        access=access,
+        access=_access(world, world.sandbox.client_secret, runtime),
         runtime=runtime,
         say=say_nothing,
         target=RunTarget(to=url),

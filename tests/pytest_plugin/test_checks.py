@@ -194,7 +194,7 @@ async def aiohttp_server_url(port_sandbox: PortSandbox) -> Any:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"to": 1}, TargetError, "could not be checked: port 1 refuses connections"),
+        ({"to": 1}, TargetError, "Nothing listens on .*: port 1 refuses connections"),
         ({"to": "http://192.0.2.1/"}, UsageError, "is not on this machine"),
         ({"to": 1, "only": "nothing"}, UsageError, "Unknown check or group: 'nothing'"),
         ({"to": 1, "source": "nothing"}, UsageError, "The sandbox has no action nothing. Its actions are: create_vm"),
