@@ -12,7 +12,6 @@ from typing import Self
 
 from port_hook_cli.check.supervised_run import LatestOutput, SupervisedRun
 from port_hook_cli.errors import TargetError, UsageError
-from port_hook_cli.http.servers import describe_owner
 from port_hook_cli.text.safe import brief
 
 MAX_OUTPUT = 64 * 1024
@@ -150,6 +149,8 @@ class Backend:
         return f"{how} before it accepted connections on {_shown(self._address)}"
 
     def _taken(self) -> UsageError:
+        from port_hook_cli.http.servers import describe_owner  # it loads the HTTP server
+
         owner = describe_owner(*self._address)
         listens = f"Something already listens on {_shown(self._address)}" + (f" ({owner})" if owner else "")
         return UsageError(

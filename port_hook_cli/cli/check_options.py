@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from port_hook_cli.check.catalog import BY_SLUG, CheckGroup
@@ -200,3 +201,17 @@ class CheckOutput:
         bool, option("--strict", help="Exit with code 1 even if there are only warnings.", trust=ANY_VALUE)
     ] = False
     store: options.Store = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckCommand:
+    """What the command line asks for. `words` are the command that starts the handler."""
+
+    source: str | None
+    words: tuple[str, ...]
+    plan: CheckPlan
+    target: CheckTarget
+    run: CheckRun
+    credentials: CheckCredentials
+    output: CheckOutput
+    runtime: Runtime

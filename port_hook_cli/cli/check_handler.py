@@ -1,0 +1,169 @@
+"""Checks a handler for the command line: from its options to the report and the exit code."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from port_hook_cli.captures.database.opening import store_path
+from port_hook_cli.captures.store.finder import CaptureUse, Finder
+from port_hook_cli.check.session import CheckSession
+from port_hook_cli.check.sources import SubjectSource
+from port_hook_cli.check.view import begin_text
+from port_hook_cli.cli.check_options import CheckCommand, CheckOutput, CheckRun
+from port_hook_cli.cli.check_output import CheckScreen
+from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.errors import CredentialsError, UsageError
+from port_hook_cli.files.user_files import check_new_file, write_new_file
+from port_hook_cli.invocations.targets import is_on_this_machine
+from port_hook_cli.replay.sources import KINDS
+from port_hook_cli.replay.store import ReplayKeeper
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import sayer, tell
+from port_hook_cli.terminal.prompts import confirm_in_loop
+from port_hook_cli.terminal.signals import unwinding_on_sigterm
+from port_hook_cli.text.safe import brief, printable
+
+if TYPE_CHECKING:
+    from port_hook_cli.actions.action import PortAction
+    from port_hook_cli.check.findings import CheckReport
+    from port_hook_cli.check.session import CheckBegins
+    from port_hook_cli.invocations.models import Delivery, Invocation
+    from port_hook_cli.replay.rewriting import KeptReplay
+    from port_hook_cli.replay.sending import Keep
+    from port_hook_cli.text.secret import Secret
+    from port_hook_cli.trigger.run_data import RunData
+
+
+def check_handler(asked: CheckCommand) -> ExitCode:
+    """Carry out `check`. Raises what `CheckSession.run` raises, and UsageError for options."""
+    runtime, output = asked.runtime, asked.output
+    to, path = asked.target.read(runtime), store_path(output.store, runtime.cwd)
+    if output.junit is not None:  # before anything is sent
+        check_new_file(output.junit, cwd=runtime.cwd)
+    screen = CheckScreen(asked.plan, runtime, as_json=output.json, starts_handler=bool(asked.words))
+    forms = _Forms(asked.run, runtime)
+    with (
+        unwinding_on_sigterm(),
+        closing(Finder(output.store, runtime, CaptureUse.SEND, sayer(runtime), kinds=KINDS)) as finder,
+        closing(_Saver(path, runtime)) as saver,
+        closing(screen),
+    ):
+        access = asked.credentials.access(runtime)
+        source = SubjectSource(
+            finder=finder,
+            access=access,
+            runtime=runtime,
+            say=sayer(runtime),
+            target=to,
+            run_data=forms.read,
+            outputs=asked.run.read_outputs(runtime),
+        )
+        session = CheckSession(
+            name=asked.source,
+            source=source,
+            plan=asked.plan,
+            access=access,
+            runtime=runtime,
+            command=asked.words,
+            may_leave=to.to_its_url,
+            keep=saver.keep_with,
+        )
+        report = _checked(session, partial(_begin, screen=screen, forms=forms, asks=not asked.target.yes), screen)
+    return ExitCode.INTERRUPTED if report is None else _finish(report, output, screen, runtime)
+
+
+def _checked(
+    session: CheckSession, begin: Callable[[CheckBegins], Awaitable[None]], screen: CheckScreen
+) -> CheckReport | None:
+    """Check and return the report, or None after Ctrl-C. The handler's process has ended then."""
+    from port_hook_cli.check.backend import NotReadyError
+
+    try:
+        return asyncio.run(session.run(begin, screen.add))
+    except KeyboardInterrupt:
+        screen.interrupt()
+        return None
+    except NotReadyError as problem:
+        screen.tell_output(problem.output)
+        raise
+    except CredentialsError as problem:
+        if session.command or session.access.settings.client_secret is not None:
+            raise
+        hint = f"To check without an account, add the command that starts the handler: `-- COMMAND`. {problem.hint}"
+        raise CredentialsError(problem.message, hint=hint) from None
+
+
+async def _begin(begins: CheckBegins, *, screen: CheckScreen, forms: _Forms, asks: bool) -> None:
+    """Ask before sending to another machine, then print what is sent. Raises UsageError."""
+    forms.refuse_unused(begins.subject.name)
+    url = begins.subject.url
+    if asks and not is_on_this_machine(url):
+        question = f"{begin_text(url, begins.valid_requests)} Check this handler?"
+        if not await confirm_in_loop(question, forms.runtime, default=False):
+            raise UsageError("Nothing was sent.", hint="Pass a handler on this machine with --to.")
+    screen.begin(begins)
+
+
+def _finish(report: CheckReport, output: CheckOutput, screen: CheckScreen, runtime: Runtime) -> ExitCode:
+    """Print and save the report, and return the exit code."""
+    screen.finish(report)
+    is_good = report.ok(strict=output.strict)
+    if not is_good:
+        screen.tell_output(report.output)
+    if output.junit is not None:
+        from port_hook_cli.check.junit import junit_report
+
+        write_new_file(output.junit, junit_report(report, screen.url, strict=output.strict), cwd=runtime.cwd)
+        tell(f"note: wrote the JUnit report to {printable(output.junit)}", runtime)
+    return ExitCode.OK if is_good else ExitCode.FAILED
+
+
+class _Forms:
+    """Reads the options of a run for an action or a workflow, and records whether they were used."""
+
+    def __init__(self, run: CheckRun, runtime: Runtime) -> None:
+        self._run, self.runtime = run, runtime
+        self._is_used = False
+
+    def read(self, form: PortAction) -> RunData:
+        """Return the data of a run of the action, or of the workflow's form as an action."""
+        self._is_used = True
+        return self._run.read_run(form, self.runtime)
+
+    def refuse_unused(self, name: str) -> None:
+        """Raise UsageError for options of a run, if the request is a capture or a payload."""
+        if not self._is_used and (given := self._run.given):
+            raise UsageError(
+                f"{given[0]} has no effect: {brief(name)} is a capture or a payload, which already has its inputs.",
+                hint="Leave it out, or use an action.",
+            )
+
+
+class _Saver:
+    """Saves the requests of findings in the store, which it opens if needed. Close it after use."""
+
+    def __init__(self, path: Path, runtime: Runtime) -> None:
+        self._path, self._runtime = path, runtime
+        self._keeper: ReplayKeeper | None = None
+
+    def keep_with(self, secret: Secret) -> Keep:
+        """Return the function that saves requests signed with `secret`, and warns if this fails."""
+        self._keeper = keeper = ReplayKeeper(self._path, secret, creates=True)
+
+        async def keep(request: Invocation, delivery: Delivery) -> KeptReplay:
+            kept = await keeper.keep(request, delivery)
+            if kept.problem:
+                tell(f"warning: the requests of findings were not saved: {printable(kept.problem)}", self._runtime)
+            return kept
+
+        return keep
+
+    def close(self) -> None:
+        """Close the store."""
+        if self._keeper is not None:
+            self._keeper.close()
