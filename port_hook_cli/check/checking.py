@@ -19,7 +19,8 @@ from port_hook_cli.check.form_checks import check_broken_requests, check_forms
 from port_hook_cli.check.means import CheckMeans
 from port_hook_cli.check.plan import CheckPlan, why_not_applicable
 from port_hook_cli.check.probing import TIME_UP, LeftHandler, Prober
-from port_hook_cli.check.run_checks import check_runs, check_runs_again, watch_first_run
+from port_hook_cli.check.repeat_checks import check_repeats
+from port_hook_cli.check.report_checks import check_failures, check_late_reports, check_reports, watch_first_run
 from port_hook_cli.check.signature_checks import (
     check_forgeries,
     check_other_valid_requests,
@@ -81,21 +82,32 @@ async def check(
 
 async def _examine(exam: HandlerExam) -> None:
     await check_valid(exam)
+    has_called = True
     if exam.baseline is not None:
         await watch_first_run(exam)
         await check_other_valid_requests(exam)
         await check_forms(exam)
-        await check_runs(exam)
+        has_called = await check_reports(exam)
+        if has_called:
+            await _check_other_runs(exam)
     await check_forgeries(exam)
     if exam.baseline is not None:
         await check_broken_requests(exam)
-        await check_runs_again(exam)
+    if not has_called:
+        await check_late_reports(exam)
+        await _check_other_runs(exam)
     await check_survival(exam)
     exam.hold_output()  # before the handler starts without its secret
     if exam.baseline is not None:
         await check_unset_secret(exam)
     else:
         exam.leave(exam.never_accepted)
+
+
+async def _check_other_runs(exam: HandlerExam) -> None:
+    """Judge the runs after the first run by what was done for the first run."""
+    await check_repeats(exam)
+    await check_failures(exam)
 
 
 async def _settle_death(exam: HandlerExam) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from port_hook_cli.check.catalog import BY_SLUG, CHECKS, CheckSeverity
+from port_hook_cli.check.effects import NOT_SEEN, FirstRun
 from port_hook_cli.check.findings import CheckFinding, found, not_observed, passed
 from port_hook_cli.check.probing import Prober
 from port_hook_cli.check.reactions import Probe, Reaction
 from port_hook_cli.check.subject import CheckSubject
 
 NO_SANDBOX = "no sandbox shows what the handler reports"
+LOST = "the sandbox stopped responding"
 LIMITED = "the handler responded with 429"
 ONLY_ONCE = "the handler stopped accepting valid requests, maybe because its work can be done only once"
 _MOST_HANGS = 2
@@ -22,13 +23,12 @@ _MOST_HANGS = 2
 class HandlerExam:
     """One check of one handler.
 
-    `baseline` is the valid request that the handler accepted first, and `mark` is the sandbox's last call before it.
-    `work_status` is the status of a valid request that the handler verified, although its work failed. `effects` counts
-    the handler's calls to the sandbox for the baseline, `duration_s` is how long they took, and `has_called` says that
-    both are known. `work` is what was done for its run, as `work_of` returns it. With `is_alone`, the effects include
-    calls without a run id, because no other request was sent meanwhile. With `is_strict`, the handler rejects unknown
-    fields. With `hides_refusals`, it rejects requests with a 2xx status. With `works_once`, it accepted only the first
-    of several identical requests. `output` is what its process has written.
+    `original` is the capture that saved requests are replays of, and `control` is the badly signed request. `baseline`
+    is the valid request that the handler accepted first, `mark` is the sandbox's last call before it, and `first_run`
+    is what the handler did for it. `work_status` is the status of a valid request that the handler verified, although
+    its work failed. With `is_strict`, the handler rejects unknown fields. With `hides_refusals`, it rejects requests
+    with a 2xx status. With `works_once`, it accepted only the first of several identical requests. `output` is what its
+    process has written.
     """
 
     prober: Prober
@@ -42,15 +42,9 @@ class HandlerExam:
     hides_refusals: bool = False
     works_once: bool = False
     mark: int = 0
-    effects: Counter[str] = field(default_factory=Counter)
-    work: frozenset[str] = frozenset()
-    has_called: bool = False
-    has_ended: bool = False
-    is_alone: bool = False
-    duration_s: float = 0.0
+    first_run: FirstRun = NOT_SEEN
     output: bytes | None = None
     findings: dict[str, CheckFinding] = field(default_factory=dict)
-    _saved_original: str | None = None
 
     @property
     def subject(self) -> CheckSubject:
@@ -65,11 +59,6 @@ class HandlerExam:
     def hangs_too_often(self) -> bool:
         """Whether the handler did not respond to two requests, so waiting for a third response would waste time."""
         return len(self.prober.hung) >= _MOST_HANGS
-
-    @property
-    def settling_s(self) -> float:
-        """How long to wait for late calls of the handler, in seconds."""
-        return max(0.0, min(2.0, max(0.15, 1.5 * self.duration_s), self.prober.left_s))
 
     @property
     def never_accepted(self) -> str:
@@ -98,7 +87,8 @@ class HandlerExam:
 
         It says so in words, or it is the response to the badly signed request.
         """
-        assert self.baseline is not None
+        if self.baseline is None:
+            return probe.seems_refused
         if probe.seems_refused and not self.baseline.seems_refused:
             return True
         return self.control is not None and probe.answer == self.control.answer != self.baseline.answer
@@ -165,10 +155,10 @@ class HandlerExam:
 
     async def _original(self) -> str | None:
         """Return the capture that saved probes are replays of: the source, or the baseline, which this saves."""
-        if self.original is None and self._saved_original is None and self.baseline is not None:
+        if self.original is None and self.baseline is not None:
             saved = await self.prober.save([self.baseline], None)
-            self._saved_original = saved[0] if saved else None
-        return self.original or self._saved_original
+            self.original = saved[0] if saved else None
+        return self.original
 
     def _settle(self, finding: CheckFinding) -> None:
         slug = finding.check.slug

@@ -65,6 +65,10 @@ class Prober:
         """How many seconds are left."""
         return self._deadline - self._clock()
 
+    def bounded_s(self, wait_s: float) -> float:
+        """Return how long to wait, in seconds: `wait_s`, or what is left."""
+        return max(0.0, min(wait_s, self.left_s))
+
     @property
     def signing(self) -> Signing:
         """How probes are signed now."""

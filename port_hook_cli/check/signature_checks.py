@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from port_hook_cli.check.catalog import CheckSeverity
+from port_hook_cli.check.effects import work_of
 from port_hook_cli.check.exam import LIMITED, ONLY_ONCE, HandlerExam
 from port_hook_cli.check.forgeries import (
     FORGERIES,
@@ -19,8 +20,7 @@ from port_hook_cli.check.forgeries import (
 )
 from port_hook_cli.check.probing import LeftHandler
 from port_hook_cli.check.reactions import Probe, Reaction, first_seen, outcomes
-from port_hook_cli.check.run_checks import await_valid_run, observe_first_run
-from port_hook_cli.check.watching import work_of
+from port_hook_cli.check.report_checks import await_valid_run, observe_first_run
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import Invocation
 
@@ -109,12 +109,13 @@ async def _observe_work(exam: HandlerExam, probes: Sequence[Probe], mark: int) -
     taken = {probe.run_id for probe in probes if probe.is_accepted}
     if taken:
         await observe_first_run(exam)
-    if watch is None or not exam.work:
+    if watch is None or not exam.first_run.work:
         return _ForgedWork()
     # Queued work has ended when the work of a later request has ended.
-    is_over = not taken or await await_valid_run(exam, "refusal-status", "a valid request after forged requests")
-    calls = await watch.wait_for(lambda _: False, mark, exam.settling_s)
-    done = frozenset(run for run in {probe.run_id for probe in probes} if run and exam.work & work_of(calls, run))
+    is_over = not taken or await await_valid_run(exam, watch, "refusal-status", "a valid request after forged requests")
+    calls = await watch.wait_for(lambda _: False, mark, exam.prober.bounded_s(exam.first_run.settling_s))
+    runs, work = {probe.run_id for probe in probes}, exam.first_run.work
+    done = frozenset(run for run in runs if run and work & work_of(calls, run))
     idle = frozenset(taken - done)
     if is_over and watch.problem is None:
         return _ForgedWork(done, idle)

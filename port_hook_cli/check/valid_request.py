@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from port_hook_cli.check.catalog import CheckSeverity
+from port_hook_cli.check.effects import effects
 from port_hook_cli.check.exam import HandlerExam
 from port_hook_cli.check.fault import FaultKind, FaultSearch, FoundFault, find_fault
 from port_hook_cli.check.forgeries import badly_signed
@@ -14,7 +15,6 @@ from port_hook_cli.check.plain_body import ladder
 from port_hook_cli.check.probing import LeftHandler
 from port_hook_cli.check.reactions import Probe, Reaction
 from port_hook_cli.check.subject import extended
-from port_hook_cli.check.watching import effects
 from port_hook_cli.check.wrong_ways import MILLISECONDS, SigningKeys
 from port_hook_cli.listener.responses import is_refusal
 from port_hook_cli.signatures.signing import TimestampUnit

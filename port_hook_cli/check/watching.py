@@ -1,10 +1,11 @@
-"""What a handler does: its calls to the sandbox, and which calls have an effect or end a run."""
+"""Watches what a handler does: its calls to the sandbox."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,11 +22,6 @@ _PAUSE_GROWTH = 1.25
 _CALL_TIMEOUT_S = 10.0
 _ANNOUNCE_TIMEOUT_S = 2.0
 _PAGE = 1000
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
-_READING_BY_POST = ("/search", "/datasource-entities")
-_TOKEN = "/auth/access_token"  # noqa: S105 - a path
-FAILED_ENDS = frozenset({"FAILURE", "FAILED", "CANCELLED"})
-_SENT_AGAIN = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS})
 
 
 class SandboxWatch:
@@ -86,6 +82,21 @@ class SandboxWatch:
             await asyncio.sleep(min(pause_s, left_s))
             pause_s = min(pause_s * _PAUSE_GROWTH, _MAX_PAUSE_S)
 
+    async def wait_until_quiet(self, after: int, quiet_s: float, most_s: float) -> list[SeenCall]:
+        """Wait until there was no call for `quiet_s` seconds, or until `most_s` seconds have passed.
+
+        Returns all calls after the number `after` in both cases.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + most_s
+        seen = await self.calls(after)
+        while clock() < deadline:
+            count = len(seen)
+            seen = await self.wait_for(partial(_has_more, count), after, quiet_s)
+            if len(seen) == count:
+                break
+        return seen
+
     async def announce(
         self,
         run_id: str,
@@ -127,43 +138,8 @@ class SandboxWatch:
         return [], 0
 
 
-def effects(calls: Iterable[SeenCall], run_id: str | None = None) -> list[SeenCall]:
-    """Return the calls that change something, without reads, searches and requests for a token.
-
-    With `run_id`, only the calls about this run. A call that the handler repeats with another token, or after a
-    rate limit, counts once: calls with the status 401 or 429 are left out.
-    """
-    return [call for call in calls if _is_about(call, run_id) and _does_something(call)]
-
-
-def endings(calls: Iterable[SeenCall], run_id: str | None = None) -> list[SeenCall]:
-    """Return the calls that ask to end a run, even if the sandbox rejected them, except with the status 401 or 429.
-
-    With `run_id`, only the calls about this run.
-    """
-    return [call for call in effects(calls, run_id) if call.ends]
-
-
-def work_of(calls: Iterable[SeenCall], run_id: str, *, with_failures: bool = True) -> frozenset[str]:
-    """Return what was done for a run, except logs, each as a text that is the same for every run.
-
-    Without failures, a report that the run failed is left out: a handler may report that it refused a request.
-    """
-    done = [call for call in effects(calls, run_id) if not call.path.endswith("/logs")]
-    return frozenset(
-        f"{call.method} {call.path.replace(run_id, 'ID')} {call.ends}"
-        for call in done
-        if with_failures or not {call.ends, call.result} & FAILED_ENDS
-    )
-
-
-def _is_about(call: SeenCall, run_id: str | None) -> bool:
-    return run_id is None or call.run_id == run_id
-
-
-def _does_something(call: SeenCall) -> bool:
-    is_reading = call.method in _READING or (call.method == "POST" and call.path.endswith(_READING_BY_POST))
-    return not is_reading and not call.path.endswith(_TOKEN) and call.status not in _SENT_AGAIN
+def _has_more(count: int, calls: Sequence[SeenCall]) -> bool:
+    return len(calls) > count
 
 
 def _read_page(document: Mapping[str, Any], after: int) -> tuple[list[SeenCall], int]:

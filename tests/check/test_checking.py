@@ -464,7 +464,7 @@ async def test_handler_whose_work_can_be_done_only_once_is_not_blamed() -> None:
 
     assert wrong(report) == {}
     assert set(statuses(report).values()) == {"not-observed"}
-    assert "perhaps its work can be done only once" in report.findings[0].seen
+    assert "maybe because its work can be done only once" in report.findings[0].seen
 
 
 async def test_handler_that_does_one_request_after_the_other_answers_all_that_arrive_together() -> None:

@@ -9,7 +9,8 @@ import httpx
 import pytest
 from aiohttp import web
 
-from port_hook_cli.check.watching import SandboxWatch, effects, endings
+from port_hook_cli.check.effects import effects, endings
+from port_hook_cli.check.watching import SandboxWatch
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runs.seen_calls import SeenCall

@@ -1,0 +1,135 @@
+"""The checks of repeats: the handler does the work of each run once, in whatever order and number runs arrive."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from port_hook_cli.check.catalog import CheckSeverity
+from port_hook_cli.check.exam import LIMITED, LOST, ONLY_ONCE, HandlerExam
+from port_hook_cli.check.reactions import Probe, Reaction, first_seen
+
+if TYPE_CHECKING:
+    from port_hook_cli.check.probing import Prober
+    from port_hook_cli.check.watching import SandboxWatch
+
+_NO_EFFECT = "the handler changed nothing in the sandbox"
+_QUIET_S, _MOST_QUIET_S = 0.15, 10.0
+_RUNS = 10
+_PAIR = 2
+_ORDER_S = (0.0, -5.0, -10.0)
+
+
+async def check_repeats(exam: HandlerExam) -> None:
+    """Deliver runs twice and many runs together, and compare the calls with the calls for one delivery."""
+    watch, prober = exam.prober.means.watch, exam.prober
+    if watch is not None and exam.first_run.effects:  # earlier requests may still be in progress
+        await watch.wait_until_quiet(await watch.mark(), _QUIET_S, prober.bounded_s(_MOST_QUIET_S))
+    await _check_order(exam)
+    if watch is None or not exam.first_run.effects:
+        exam.cannot_tell(_NO_EFFECT, *_PAIRS, "ten-runs")
+        return
+    for slug, deliver in _PAIRS.items():
+        if exam.wants(slug):
+            await _check_pair(exam, watch, slug, deliver)
+    await _check_many(exam, watch)
+
+
+async def _check_order(exam: HandlerExam) -> None:
+    if not exam.wants("order"):
+        return
+    watch, prober = exam.prober.means.watch, exam.prober
+    mark = 0 if watch is None else await watch.mark()
+    label = "a run with an earlier timestamp than the run before"
+    probes = [await prober.accept("order", label, shift_s=shift_s) for shift_s in _ORDER_S]
+    refused = [probe for probe in probes if not probe.is_accepted]
+    if any(probe.reaction is Reaction.LIMITED for probe in refused):
+        exam.cannot_tell(LIMITED, "order")
+    elif len(refused) == len(probes) and not await exam.accepts_again("order"):
+        exam.cannot_tell(ONLY_ONCE, "order")
+    elif refused:
+        await exam.fails("order", first_seen(refused), refused)
+    elif watch is None or not exam.first_run.effects:
+        exam.passes("order", "all runs were accepted")
+    else:
+        await _judge_each(exam, watch, "order", probes, mark)
+
+
+async def _same_delivery(prober: Prober, slug: str) -> Sequence[Probe]:
+    first = await prober.accept(slug, "a request")
+    return first, await prober.send(slug, "the same bytes again", first.request, first.run_id or "")
+
+
+async def _same_run(prober: Prober, slug: str) -> Sequence[Probe]:
+    first = await prober.accept(slug, "a request")
+    # Another timestamp, so that the signature differs.
+    return first, await prober.accept(slug, "the same run, newly signed", run_id=first.run_id, shift_s=-1.0)
+
+
+async def _same_run_together(prober: Prober, slug: str) -> Sequence[Probe]:
+    return await prober.together(slug, "one of two identical requests", _PAIR, run_id=prober.new_run_id())
+
+
+_Deliver = Callable[["Prober", str], Awaitable[Sequence[Probe]]]
+_PAIRS: Mapping[str, _Deliver] = {
+    "same-delivery": _same_delivery,
+    "same-run": _same_run,
+    "same-run-at-once": _same_run_together,
+}
+"""How a run is delivered twice."""
+
+
+async def _check_pair(exam: HandlerExam, watch: SandboxWatch, slug: str, deliver: _Deliver) -> None:
+    prober, first_run = exam.prober, exam.first_run
+    mark = await watch.mark()
+    probes = await deliver(prober, slug)
+    run_id = probes[0].run_id or ""
+    await watch.wait_for(lambda seen: first_run.is_done(seen, run_id), mark, prober.bounded_s(first_run.patience_s))
+    quiet_s = prober.bounded_s(first_run.settling_s)
+    calls = await watch.wait_until_quiet(mark, quiet_s, prober.bounded_s(_MOST_QUIET_S))
+    if watch.problem is not None:
+        exam.cannot_tell(LOST, slug)
+    else:
+        await _judge_pair(exam, slug, probes, first_run.counted(calls, run_id))
+
+
+async def _judge_pair(exam: HandlerExam, slug: str, probes: Sequence[Probe], done: Counter[str]) -> None:
+    once = exam.first_run.effects
+    if not any(probe.is_accepted for probe in probes):
+        exam.cannot_tell(probes[0].seen, slug)
+    elif more := done - once:
+        what, count = more.most_common(1)[0]
+        seen = f"two deliveries of one run led to {count + once[what]} calls of {what}"
+        severity = CheckSeverity.FAILURE if exam.subject.via_agent else None
+        await exam.fails(slug, seen, probes, severity=severity)
+    elif not done:
+        exam.cannot_tell("the handler did nothing for the run", slug)
+    else:
+        exam.passes(slug, "the work was done once")
+
+
+async def _check_many(exam: HandlerExam, watch: SandboxWatch) -> None:
+    if not exam.wants("ten-runs"):
+        return
+    mark = await watch.mark()
+    sent = await exam.prober.together("ten-runs", "one of ten concurrent runs", _RUNS)
+    probes = [probe for probe in sent if probe.is_accepted]
+    if len(probes) < _PAIR:
+        exam.cannot_tell("the handler accepted fewer than two of ten concurrent runs", "ten-runs")
+        return
+    await _judge_each(exam, watch, "ten-runs", probes, mark)
+
+
+async def _judge_each(exam: HandlerExam, watch: SandboxWatch, slug: str, probes: Sequence[Probe], mark: int) -> None:
+    """Settle a check that expects one report for each of several runs."""
+    first_run, runs = exam.first_run, [probe.run_id or "" for probe in probes]
+    patience_s = exam.prober.bounded_s(first_run.patience_s)
+    calls = await watch.wait_for(lambda seen: first_run.are_done(seen, runs), mark, patience_s)
+    wrong = [probe for probe in probes if not first_run.is_done(calls, probe.run_id or "")]
+    if watch.problem is not None:
+        exam.cannot_tell(LOST, slug)
+    elif wrong:
+        await exam.fails(slug, f"the results of {len(wrong)} of {len(probes)} runs were not reported", wrong)
+    else:
+        exam.passes(slug, f"the results of all {len(probes)} runs were reported")

@@ -1,0 +1,235 @@
+"""The checks of reports: the handler reports the result of each run to Port."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from port_hook_cli.actions.sample_inputs import bad_inputs
+from port_hook_cli.check.catalog import CheckGroup, slugs_of
+from port_hook_cli.check.effects import FAILED_ENDS, NOT_SEEN, FirstRun, effects, endings, rejected, taken
+from port_hook_cli.check.exam import LOST, NO_SANDBOX, HandlerExam
+from port_hook_cli.check.reactions import Probe, Reaction, first_seen
+from port_hook_cli.check.subject import document_of
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.payload import find_run_id
+from port_hook_cli.text.durations import format_duration
+
+if TYPE_CHECKING:
+    from port_hook_cli.check.watching import SandboxWatch
+    from port_hook_cli.runs.seen_calls import SeenCall
+
+_NO_RUN = "the payload belongs to no run"
+_NO_CALL = "the handler did not call the sandbox (does it use PORT_API_URL?)"
+_NO_END = "the handler did not report the result of a valid run"
+_MOMENT_S, _FIRST_CALL_S, _LATE_CALL_S, _END_S = 0.5, 2.0, 4.0, 10.0
+_LEAST_QUIET_S = 0.3
+_SAYS_FAILED = re.compile(rb"error|fail|exception|\"(?:ok|success)\": ?false", re.IGNORECASE)
+_MAX_READ = 2_000
+_AUTHORIZE = (
+    "Request a token with POST /v1/auth/access_token, and send it in each call as `Authorization: Bearer TOKEN`."
+)
+_ABOUT_RUNS = slugs_of(CheckGroup.REPEATS, CheckGroup.REPORTS)
+_SEEN_ELSEWHERE = frozenset({"order", "sync-status"})  # the response tells
+
+
+async def watch_first_run(exam: HandlerExam) -> None:
+    """Wait briefly for the end of the first run. No other request was sent yet, so all calls belong to this run."""
+    if not exam.wants(*_ABOUT_RUNS):
+        return
+    run = await _seen_run(exam, _MOMENT_S, _MOMENT_S)
+    if endings(run.calls, run.run_id) or (exam.subject.synchronized and run.calls):
+        exam.first_run = run._replace(is_alone=True)
+
+
+async def check_reports(exam: HandlerExam) -> bool:
+    """Wait for the report of the first run, and judge it. Without a sandbox, these checks are not observed.
+
+    Returns False if the handler has not called the sandbox yet. It may do so later: see `check_late_reports`.
+    """
+    watch = exam.prober.means.watch
+    if not exam.wants(*_ABOUT_RUNS):
+        return True
+    if watch is None or exam.subject.run_id is None:
+        _cannot_tell(exam, _NO_RUN if exam.subject.run_id is None else NO_SANDBOX)
+        return True
+    if not await observe_first_run(exam):
+        return False
+    await _judge_first_run(exam, watch)
+    return True
+
+
+async def check_late_reports(exam: HandlerExam) -> None:
+    """Judge the first run of a handler that had not called the sandbox when `check_reports` returned False."""
+    watch = exam.prober.means.watch
+    if watch is None:
+        return
+    if await observe_first_run(exam, _LATE_CALL_S):
+        await _judge_first_run(exam, watch)
+    else:
+        _cannot_tell(exam, LOST if watch.problem is not None else _NO_CALL)
+
+
+def _cannot_tell(exam: HandlerExam, reason: str) -> None:
+    exam.cannot_tell(reason, *(slug for slug in _ABOUT_RUNS if slug not in _SEEN_ELSEWHERE))
+
+
+async def observe_first_run(exam: HandlerExam, first_s: float = _FIRST_CALL_S) -> bool:
+    """Record what the handler did for the first valid request, and return whether that is known.
+
+    `first_s` is how long to wait for its first call, in seconds since the request.
+    """
+    if not exam.first_run.calls:
+        exam.first_run = await _seen_run(exam, first_s, _END_S)
+    return bool(exam.first_run.calls)
+
+
+async def _seen_run(exam: HandlerExam, first_s: float, end_s: float) -> FirstRun:
+    """Return the first run, after it has ended and late calls had time to arrive. NOT_SEEN if that cannot be seen.
+
+    `first_s` and `end_s` are how long to wait for the first call and for the end, in seconds since the request.
+    """
+    watch, baseline, prober = exam.prober.means.watch, exam.baseline, exam.prober
+    if watch is None or baseline is None or exam.subject.run_id is None:
+        return NOT_SEEN
+    run_id, sent_at = baseline.run_id or "", baseline.request.received_at
+
+    def left_s(patience_s: float) -> float:
+        return prober.bounded_s(patience_s - (prober.means.now() - sent_at))
+
+    calls = await watch.wait_for(bool, exam.mark, left_s(first_s))
+    if calls and not exam.subject.synchronized:
+        calls = await watch.wait_for(lambda seen: bool(endings(seen, run_id)), exam.mark, left_s(end_s))
+    run = FirstRun(run_id, sent_at, tuple(calls))
+    if calls and (exam.subject.synchronized or endings(calls, run_id)):
+        quiet_s = max(_LEAST_QUIET_S, run.settling_s)
+        run = run._replace(calls=tuple(await watch.wait_until_quiet(exam.mark, quiet_s, prober.bounded_s(_END_S))))
+    return run if watch.problem is None else NOT_SEEN
+
+
+async def _judge_first_run(exam: HandlerExam, watch: SandboxWatch) -> None:
+    """Judge how the first run ended by all calls so far, including late calls."""
+    run = exam.first_run = exam.first_run._replace(later=tuple(await watch.calls(exam.mark)))
+    proof = [exam.baseline] if exam.baseline is not None else []
+    if exam.subject.is_node:
+        await _judge_result(exam, run, proof)
+    ends = endings(run.later, run.run_id)
+    end = next(iter(taken(ends)), None)
+    if end is None:
+        await _blame_for_no_end(exam, run, proof)
+        return
+    exam.passes("terminal", f"{end.ends} was reported after {format_duration(run.duration_s)}")
+    if len(ends) > 1:
+        await exam.fails("once", f"one request led to {len(ends)} reports that end its run", proof)
+    else:
+        exam.passes("once", "the result was reported once")
+    if late := next(_changes_after(end, run), None):
+        await exam.fails("after-work", f"{late.method} {late.path} came after the report of {end.ends}", proof)
+    else:
+        exam.passes("after-work", "nothing changed after the report")
+
+
+async def _blame_for_no_end(exam: HandlerExam, run: FirstRun, proof: Sequence[Probe]) -> None:
+    seen = "the run stayed IN_PROGRESS"
+    refused = next(reversed(rejected(run.later)), None)
+    if refused is not None:
+        seen += f", and the sandbox responded to {refused.method} {refused.path} with {refused.status}"
+    fix = _AUTHORIZE if refused is not None and refused.status == HTTPStatus.UNAUTHORIZED else ""
+    await exam.fails("terminal", seen, proof, fix=fix)
+    exam.cannot_tell(_NO_END, "once", "after-work")
+
+
+def _changes_after(end: SeenCall, run: FirstRun) -> Iterator[SeenCall]:
+    """Yield what was done for a run after its end, except logs, which Port accepts, and other reports of its end."""
+    for call in effects(run.later, run.run_id):
+        if call.number > end.number and not call.ends and not call.path.endswith("/logs"):
+            yield call
+
+
+async def _judge_result(exam: HandlerExam, run: FirstRun, proof: Sequence[Probe]) -> None:
+    """Judge how a run of a workflow node ended."""
+    if result := next((call.result for call in taken(endings(run.later, run.run_id)) if call.result), ""):
+        exam.passes("node-result", f"COMPLETED with {result}")
+        return
+    own = effects(run.later, run.run_id)
+    last = (
+        f"the last of {len(own)} calls was {own[-1].method} {own[-1].path}" if own else "the handler reported nothing"
+    )
+    await exam.fails("node-result", f"{last}, and the node run is not COMPLETED", proof)
+
+
+async def await_valid_run(exam: HandlerExam, watch: SandboxWatch, slug: str, label: str) -> bool:
+    """Send a valid request, and return whether the work of its run was done in time.
+
+    Handlers that work one request after another have done the work of earlier requests then.
+    """
+    mark = await watch.mark()
+    run_id = (await exam.prober.accept(slug, label)).run_id or ""
+    calls = await watch.wait_for(lambda seen: exam.first_run.is_done(seen, run_id), mark, exam.prober.bounded_s(_END_S))
+    return exam.first_run.is_done(calls, run_id)
+
+
+async def check_failures(exam: HandlerExam) -> None:
+    """Send inputs that the work probably cannot handle, and judge how the handler ends these runs."""
+    if exam.wants("sync-status"):
+        await _judge_responses(exam, await _send_bad_inputs(exam, "sync-status"))
+    watch = exam.prober.means.watch
+    if watch is None or not exam.wants("failure-reported"):
+        return
+    if not exam.first_run.has_ended:
+        exam.cannot_tell(_NO_END, "failure-reported")
+        return
+    mark = await watch.mark()
+    probes = await _send_bad_inputs(exam, "failure-reported")
+    runs = [probe.run_id or "" for probe in probes if probe.is_accepted]
+    patience_s = exam.prober.bounded_s(exam.first_run.patience_s)
+    calls = await watch.wait_for(lambda seen: exam.first_run.are_done(seen, runs), mark, patience_s)
+    if watch.problem is not None:
+        exam.cannot_tell(LOST, "failure-reported")
+    else:
+        await _judge_failures(exam, probes, calls)
+
+
+async def _send_bad_inputs(exam: HandlerExam, slug: str) -> list[Probe]:
+    return [await exam.prober.accept(slug, f"a request with {name}", body=body) for name, body in _bad_bodies(exam)]
+
+
+def _bad_bodies(exam: HandlerExam) -> Iterator[tuple[str, bytes]]:
+    """Yield bodies with bad inputs, and what is bad about each. Each still contains its run id."""
+    subject = exam.subject
+    for name, inputs in bad_inputs(subject.inputs) if isinstance(subject.document, dict) else ():
+        body = subject.edited(inputs)
+        if find_run_id(document_of(body), Headers(subject.request.headers.items)) == subject.run_id:
+            yield name, body
+
+
+async def _judge_failures(exam: HandlerExam, probes: Sequence[Probe], calls: Sequence[SeenCall]) -> None:
+    ends = {probe: endings(calls, probe.run_id or "") for probe in probes}
+    silent = [probe for probe in probes if probe.is_accepted and not ends[probe]]
+    # Port can send the first variation: its inputs have the right types.
+    broken = [probe for probe in probes[:1] if probe.reaction is Reaction.FAILED and not ends[probe]]
+    reported = [probe for probe in probes if any({call.ends, call.result} & FAILED_ENDS for call in ends[probe])]
+    if bad := silent or broken:
+        await exam.fails("failure-reported", f"{bad[0].seen}, and the run stayed IN_PROGRESS", bad)
+    elif reported:
+        exam.passes("failure-reported", f"{reported[0].label} was reported as failed")
+    else:
+        exam.cannot_tell("the handler did not fail", "failure-reported")
+
+
+def _says_failed(probe: Probe) -> bool:
+    return bool(_SAYS_FAILED.search(probe.delivery.body[:_MAX_READ]))
+
+
+async def _judge_responses(exam: HandlerExam, probes: Sequence[Probe]) -> None:
+    # A handler may say something about errors in every response.
+    says_more = exam.baseline is None or not _says_failed(exam.baseline)
+    wrong = [probe for probe in probes if says_more and probe.is_accepted and _says_failed(probe)]
+    if wrong:
+        await exam.fails("sync-status", first_seen(wrong), wrong)
+    elif refused := [probe for probe in probes if not probe.is_accepted]:
+        exam.passes("sync-status", refused[0].seen)
+    else:
+        exam.cannot_tell("the handler did not fail", "sync-status")
