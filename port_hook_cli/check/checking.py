@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from port_hook_cli.check.catalog import BY_SLUG
 from port_hook_cli.check.exam import HandlerExam
-from port_hook_cli.check.findings import CheckFinding, CheckReport, not_observed
+from port_hook_cli.check.findings import CheckFinding, CheckReport, in_order, not_observed
 from port_hook_cli.check.form_checks import check_broken_requests, check_forms
 from port_hook_cli.check.means import CheckMeans
 from port_hook_cli.check.plan import CheckPlan, why_not_applicable
@@ -70,10 +70,8 @@ async def check(
     finally:
         exam.prober.close()
         exam.hold_output()
-    findings = (*exam.report(), *_not_applicable(plan, slugs))
-    order = list(BY_SLUG)
     return CheckReport(
-        findings=tuple(sorted(findings, key=lambda finding: order.index(finding.check.slug))),
+        findings=in_order([*exam.findings.values(), *_not_applicable(plan, slugs)]),
         duration_s=asyncio.get_running_loop().time() - began,
         sent=exam.prober.sent,
         output=exam.output or b"",
@@ -86,7 +84,7 @@ async def _examine(exam: HandlerExam) -> None:
     if exam.baseline is not None:
         await watch_first_run(exam)
         await check_other_valid_requests(exam)
-        await check_forms(exam)
+        await check_forms(exam, exam.baseline)
         has_called = await check_reports(exam)
         if has_called:
             await _check_other_runs(exam)

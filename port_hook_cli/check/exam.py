@@ -12,7 +12,6 @@ from port_hook_cli.check.probing import Prober
 from port_hook_cli.check.reactions import Probe, Reaction
 from port_hook_cli.check.subject import CheckSubject
 
-NO_SANDBOX = "no sandbox shows what the handler reports"
 LOST = "the sandbox stopped responding"
 LIMITED = "the handler responded with 429"
 ONLY_ONCE = "the handler stopped accepting valid requests, maybe because its work can be done only once"
@@ -148,10 +147,6 @@ class HandlerExam:
     def leave(self, reason: str) -> None:
         """Settle all remaining checks as not observed, because the check ends here."""
         self.cannot_tell(reason, *(check.slug for check in CHECKS if self.wants(check.slug)))
-
-    def report(self) -> tuple[CheckFinding, ...]:
-        """Return the findings in the order of the table."""
-        return tuple(self.findings[check.slug] for check in CHECKS if check.slug in self.findings)
 
     async def _original(self) -> str | None:
         """Return the capture that saved probes are replays of: the source, or the baseline, which this saves."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from port_hook_cli.check.catalog import CheckGroup, CheckSeverity, HandlerCheck
+from port_hook_cli.check.catalog import BY_SLUG, CheckGroup, CheckSeverity, HandlerCheck
 from port_hook_cli.text.safe import printable, shorten
 
 HANDLER_CHECK = "port-hook/handler-check/1"
+NO_SANDBOX = "no sandbox shows what the handler reports"
+"""Why checks of repeats and reports have no result without a sandbox."""
+
 _MOST_SHOWN = 2_000
 
 
@@ -53,6 +56,10 @@ class CheckFinding(NamedTuple):
     def is_wrong(self) -> bool:
         """Whether the handler should be changed."""
         return self.status in {CheckStatus.FAILED, CheckStatus.WARNING}
+
+    def fails(self, *, strict: bool) -> bool:
+        """Return whether the check failed. With `strict`, a warning counts as a failure."""
+        return self.status is CheckStatus.FAILED or (strict and self.status is CheckStatus.WARNING)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -97,6 +104,12 @@ def _shown(text: str) -> str:
     return printable(shorten(text, _MOST_SHOWN))
 
 
+def in_order(findings: Iterable[CheckFinding]) -> tuple[CheckFinding, ...]:
+    """Return findings in the order of the table of checks."""
+    order = list(BY_SLUG)
+    return tuple(sorted(findings, key=lambda finding: order.index(finding.check.slug)))
+
+
 class CheckReport(NamedTuple):
     """The findings in the order of the table, and the duration. `sent` is the number of requests."""
 
@@ -118,10 +131,7 @@ class CheckReport(NamedTuple):
 
     def ok(self, *, strict: bool = False) -> bool:
         """Return whether no check failed. With `strict`, a warning counts as a failure."""
-        return not any(
-            finding.status is CheckStatus.FAILED or (strict and finding.status is CheckStatus.WARNING)
-            for finding in self.findings
-        )
+        return not any(finding.fails(strict=strict) for finding in self.findings)
 
     def of(self, group: CheckGroup) -> tuple[CheckFinding, ...]:
         """Return the findings of a group."""

@@ -34,7 +34,7 @@ def junit_report(report: CheckReport, url: str, *, strict: bool = False) -> byte
 
 def _count(element: ET.Element, findings: Sequence[CheckFinding], *, strict: bool) -> None:
     skipped = sum(finding.status is CheckStatus.NOT_OBSERVED for finding in findings)
-    failed = sum(_fails(finding, strict=strict) for finding in findings)
+    failed = sum(finding.fails(strict=strict) for finding in findings)
     counts = {"tests": len(findings), "failures": failed, "errors": 0, "skipped": skipped}
     element.attrib |= {name: str(count) for name, count in counts.items()}
 
@@ -44,15 +44,11 @@ def _add_test(suite: ET.Element, finding: CheckFinding, *, strict: bool) -> None
     test = ET.SubElement(suite, "testcase", name)
     if finding.status is CheckStatus.NOT_OBSERVED:
         ET.SubElement(test, "skipped", {"message": _text(finding.seen)})
-    elif _fails(finding, strict=strict):
+    elif finding.fails(strict=strict):
         message = _text(f"The handler {finding.failure}: {finding.seen}")
         ET.SubElement(test, "failure", {"type": str(finding.status), "message": message}).text = _details(finding)
     elif finding.failure:
         ET.SubElement(test, "system-out").text = _details(finding)
-
-
-def _fails(finding: CheckFinding, *, strict: bool) -> bool:
-    return finding.status is CheckStatus.FAILED or (strict and finding.status is CheckStatus.WARNING)
 
 
 def _details(finding: CheckFinding) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from statistics import quantiles
@@ -16,7 +16,9 @@ from port_hook_cli.check.means import CheckMeans
 from port_hook_cli.check.plan import CheckLimits
 from port_hook_cli.check.reactions import Probe, Reaction
 from port_hook_cli.check.subject import CheckSubject
+from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import Delivery, Invocation
+from port_hook_cli.listener.handler_check import connection_problem, handler_address
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.signatures.signing import TimestampUnit
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from port_hook_cli.check.backend import Backend
 
 TIME_UP = "the check reached its time limit (--within)"
+_LEAST_S = 0.01
 _QUICK_S = 0.05
 _SLOW_PAUSE_S = 0.6  # 100 requests a minute
 _FEWEST = 4
@@ -112,17 +115,7 @@ class Prober:
             await self._announce(run_id)
         request = replace(request, id=self.means.new_id(), received_at=self.means.now())
         url = self.subject.url_for(run_id)
-        sending = (how or self._client.send)(request, url)
-        try:
-            async with asyncio.timeout(min(timeout_s, max(0.01, self.left_s))):
-                delivery = await sending
-        except TimeoutError:
-            delivery = Delivery(
-                url=url,
-                latency_ms=timeout_s * 1000,
-                fault="timeout",
-                error=f"no response within {timeout_s:.1f} s",
-            )
+        delivery = await self._exchange((how or self._client.send)(request, url), url, timeout_s)
         self.sent += 1
         probe = Probe(slug, label, request, delivery or Delivery(url=url, fault="broken", error="disconnected"), run_id)
         self._by_check[slug].append(probe)
@@ -130,9 +123,18 @@ class Prober:
             if not is_together:
                 self._latencies_s.append(probe.delivery.latency_ms / 1000)
             return probe
-        return (
-            probe if how is not None and delivery is None else await self._after_silence(probe, alone=not is_together)
-        )
+        if delivery is None:  # `partly` disconnects
+            return probe
+        return await self._after_silence(probe, alone=not is_together)
+
+    async def _exchange(self, sending: Awaitable[Delivery | None], url: str, timeout_s: float) -> Delivery | None:
+        """Wait for a response, for `timeout_s` seconds at most. None if the request was cut off on purpose."""
+        try:
+            async with asyncio.timeout(min(timeout_s, max(_LEAST_S, self.left_s))):
+                return await sending
+        except TimeoutError:
+            error = f"no response within {timeout_s:.1f} s"
+            return Delivery(url=url, latency_ms=timeout_s * 1000, fault="timeout", error=error)
 
     async def together(self, slug: str, label: str, count: int, *, run_id: str | None = None) -> list[Probe]:
         """Send concurrent valid requests: the same bytes for one run, or each for its own run.
@@ -186,12 +188,12 @@ class Prober:
 
     async def save(self, probes: Sequence[Probe], original: str | None) -> tuple[str, ...]:
         """Save probes that prove a finding, and return their ids. `original` is what they are replays of."""
-        keep, saved = self.means.keep, []
-        for probe in probes[:_SAVED_OF_A_CHECK] if keep is not None else ():
-            assert keep is not None
-            kept = await keep(replace(probe.request, replay_of=original), probe.delivery)
-            saved.append(kept.capture)
-        return tuple(filter(None, saved))
+        keep = self.means.keep
+        if keep is None:
+            return ()
+        chosen = [(replace(probe.request, replay_of=original), probe.delivery) for probe in probes[:_SAVED_OF_A_CHECK]]
+        kept = [await keep(request, delivery) for request, delivery in chosen]
+        return tuple(each.capture for each in kept if each.capture)
 
     async def _announce(self, run_id: str) -> None:
         if self.means.watch is not None:
@@ -244,30 +246,24 @@ class Prober:
         sent[sent.index(old)] = new
         return new
 
-    async def restart_without(self, names: Sequence[str]) -> None:
-        """Restart the handler without these variables. Raises NotReadyError, UsageError and LeftHandler."""
-        backend = self.means.backend
-        assert backend is not None
+    async def restart(self, backend: Backend, environ: Mapping[str, str] | None = None) -> None:
+        """Restart the handler, with other variables if they are passed.
+
+        Raises NotReadyError and UsageError, as `Backend.restart` does, and LeftHandler if time is up.
+        """
         try:
-            async with asyncio.timeout(max(0.01, self.left_s)):
-                await backend.restart({name: value for name, value in self.means.environ.items() if name not in names})
+            async with asyncio.timeout(max(_LEAST_S, self.left_s)):
+                await backend.restart(environ)
         except TimeoutError:
             raise LeftHandler(TIME_UP) from None
 
     async def _restart(self, backend: Backend) -> None:
-        from port_hook_cli.errors import PortHookError
-
         try:
-            async with asyncio.timeout(max(0.01, self.left_s)):
-                await backend.restart()
-        except TimeoutError:
-            raise LeftHandler(TIME_UP) from None
+            await self.restart(backend)
         except PortHookError:
             raise LeftHandler("the command could not be restarted") from None
 
     async def _is_reachable(self, *, within_s: float = 0.0) -> bool:
-        from port_hook_cli.listener.handler_check import connection_problem, handler_address
-
         until = self._clock() + within_s
         while True:
             if not await connection_problem(*handler_address(self.subject.url), timeout_s=_LEAST_TIMEOUT_S):

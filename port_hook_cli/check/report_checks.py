@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from port_hook_cli.actions.sample_inputs import bad_inputs
 from port_hook_cli.check.catalog import CheckGroup, slugs_of
 from port_hook_cli.check.effects import FAILED_ENDS, NOT_SEEN, FirstRun, effects, endings, rejected, taken
-from port_hook_cli.check.exam import LOST, NO_SANDBOX, HandlerExam
+from port_hook_cli.check.exam import LOST, HandlerExam
+from port_hook_cli.check.findings import NO_SANDBOX
 from port_hook_cli.check.reactions import Probe, Reaction, first_seen
 from port_hook_cli.check.subject import document_of
 from port_hook_cli.invocations.headers import Headers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from port_hook_cli.check.catalog import CheckSeverity
 from port_hook_cli.check.effects import work_of
@@ -23,6 +23,9 @@ from port_hook_cli.check.reactions import Probe, Reaction, first_seen, outcomes
 from port_hook_cli.check.report_checks import await_valid_run, observe_first_run
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import Invocation
+
+if TYPE_CHECKING:
+    from port_hook_cli.check.backend import Backend
 
 _SECRETS = ("PORT_CLIENT_SECRET", "PORT_CLIENT_ID")
 _HUNG = "the handler did not respond to two invalid requests"
@@ -221,7 +224,7 @@ async def _judge_survival(exam: HandlerExam, probes: Sequence[Probe], after: Pro
 async def check_unset_secret(exam: HandlerExam) -> None:
     """Start the handler without its secret, and send requests that it must reject. Call this last."""
     backend = exam.prober.means.backend
-    if backend is None or not exam.wants("secret-unset") or not await _starts_without_secret(exam):
+    if backend is None or not exam.wants("secret-unset") or not await _starts_without_secret(exam, backend):
         return
     prober = exam.prober
     run_id, draft = prober.draft("secret-unset")
@@ -252,13 +255,14 @@ async def _judge_unset_secret(exam: HandlerExam, probes: Sequence[Probe]) -> Non
         exam.passes(slug, outcomes(probes))
 
 
-async def _starts_without_secret(exam: HandlerExam) -> bool:
+async def _starts_without_secret(exam: HandlerExam, backend: Backend) -> bool:
     """Start the handler without its secret, and return whether it accepts connections. If not, settle the check."""
     from port_hook_cli.check.backend import NotReadyError
 
     slug = "secret-unset"
+    environ = {name: value for name, value in exam.prober.means.environ.items() if name not in _SECRETS}
     try:
-        await exam.prober.restart_without(_SECRETS)
+        await exam.prober.restart(backend, environ)
     except NotReadyError as problem:
         if problem.exit_code is None or _IN_USE.search(problem.output):
             exam.cannot_tell(f"the restarted command failed for another reason: {problem.message}", slug)

@@ -12,11 +12,12 @@ from port_hook_cli.actions.action import PortAction, read_action, unwrapped
 from port_hook_cli.actions.sample_inputs import sample_inputs
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.captures.documents.exchange_fields import LAST
-from port_hook_cli.check.subject import CheckSubject, is_probe, subject_of, written
+from port_hook_cli.check.subject import CheckSubject, subject_of, written
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Invocation, Status
 from port_hook_cli.invocations.payload import is_run_id
+from port_hook_cli.invocations.probes import is_probe
 from port_hook_cli.invocations.targets import is_on_this_machine, path_and_query
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.replay.rewriting import CONTRADICTION, Rewriter
@@ -142,7 +143,9 @@ class SubjectSource:
             return None
         wanted = StoreFilter(status=Status.VALID, originals=True)
         captures = self.finder.store().select(wanted, limit=_MOST_LOOKED_AT)
-        newest = next((each for each in captures if not each.is_message and not is_probe(each.invocation)), None)
+        newest = next(
+            (each for each in captures if not each.is_message and not is_probe(each.invocation.headers)), None
+        )
         if newest is None:
             return None
         self.say(note(f"the check uses the latest capture with a valid signature, {newest.invocation.id}"))

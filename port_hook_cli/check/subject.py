@@ -141,11 +141,6 @@ def subject_of(name: str, request: Invocation, url: str, definition: Mapping[str
     )
 
 
-def is_probe(request: Invocation) -> bool:
-    """Return whether a check sent a request."""
-    return (request.headers.get("user-agent") or "").startswith(PROBE_AGENT)
-
-
 def document_of(body: bytes) -> Any:
     """Return a body as a JSON value, or None if it is not JSON or nested too deeply."""
     try:

@@ -97,15 +97,7 @@ class SandboxWatch:
                 break
         return seen
 
-    async def announce(
-        self,
-        run_id: str,
-        action: str,
-        properties: Mapping[str, Any],
-        *,
-        blueprint: str | None = None,
-        entity: str | None = None,
-    ) -> bool:
+    async def announce(self, run_id: str, action: str, properties: Mapping[str, Any]) -> bool:
         """Create the run in the sandbox, even with `--strict-runs`, and return whether the sandbox has it now.
 
         `properties` are the inputs of the run. A failure is no `problem`: without `--strict-runs`, the sandbox creates
@@ -116,8 +108,6 @@ class SandboxWatch:
         delivery = {
             "runId": run_id,
             "action": action,
-            "blueprint": blueprint,
-            "entity": entity,
             "properties": dict(properties),
         }
         try:

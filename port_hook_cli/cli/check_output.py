@@ -7,8 +7,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from port_hook_cli.check.catalog import BY_SLUG, CheckGroup, slugs_of
-from port_hook_cli.check.findings import CheckFinding, CheckReport
+from port_hook_cli.check.catalog import CheckGroup, slugs_of
+from port_hook_cli.check.findings import NO_SANDBOX, CheckFinding, CheckReport, in_order
 from port_hook_cli.check.view import (
     FINDING_INDENT,
     begin_text,
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from port_hook_cli.check.session import CheckBegins
     from port_hook_cli.runtime import Runtime
 
-_BLIND = "note: no sandbox shows what the handler reports"
 _ABOUT_REPORTS = frozenset(slugs_of(CheckGroup.REPEATS, CheckGroup.REPORTS))
 _OUTPUT = "The last lines of the command's output:"
 
@@ -54,7 +53,7 @@ class CheckScreen:
         tell(begin_text(self.url, begins.valid_requests), self._runtime)
         expected = self._plan.expected(begins.subject, starts_handler=self._starts)
         if not begins.sees_reports and expected & _ABOUT_REPORTS:
-            tell(_BLIND, self._runtime)
+            tell(f"note: {NO_SANDBOX}", self._runtime)
             tell(
                 "hint: Add `-- COMMAND` to let port-hook start the handler. Or run `port-hook sandbox`, and set the "
                 "variables that it prints for the handler and for this command.",
@@ -85,9 +84,8 @@ class CheckScreen:
         """Print the findings so far. With --json, their records are already printed."""
         self.close()
         if not self._as_json and self._findings:
-            order = list(BY_SLUG)
-            findings = sorted(self._findings, key=lambda finding: order.index(finding.check.slug))
-            self._print(CheckReport(tuple(findings), time.perf_counter() - self._began, sent=0), is_whole=False)
+            report = CheckReport(in_order(self._findings), time.perf_counter() - self._began, sent=0)
+            self._print(report, is_whole=False)
 
     def tell_output(self, output: bytes) -> None:
         """Print the last lines that the command wrote."""

@@ -20,6 +20,7 @@ from port_hook_cli.inspector.records import message
 from port_hook_cli.inspector.sending import named_target
 from port_hook_cli.inspector.setup import InspectorSetup
 from port_hook_cli.invocations.models import Exchange, Status
+from port_hook_cli.invocations.probes import is_probe
 from port_hook_cli.invocations.targets import is_on_this_machine
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
@@ -192,13 +193,12 @@ class _PageSubject:
 
     async def _exchange(self) -> Exchange | None:
         """Return the selected capture, or the latest capture with a valid signature that no check sent."""
-        from port_hook_cli.check.subject import is_probe
-
         if self._wanted.capture is not None:
             return await self._captures.get(self._wanted.capture)
         page = await self._captures.page(CaptureQuery(verdicts=(Status.VALID,)), newest=None, limit=_LOOKED_AT)
         for row in page.rows:
-            if row["source"] == "http" and not is_probe((exchange := await self._captures.get(row["id"])).invocation):
+            exchange = await self._captures.get(row["id"]) if row["source"] == "http" else None
+            if exchange is not None and not is_probe(exchange.invocation.headers):
                 return exchange
         return None
 

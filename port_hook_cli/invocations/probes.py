@@ -37,9 +37,14 @@ def probed_check(headers: Headers) -> str | None:
     return slug if is_slug else None
 
 
+def is_probe(headers: Headers) -> bool:
+    """Return whether a check sent a request with these header fields."""
+    return probed_check(headers) is not None
+
+
 def original_of_probe(request: Invocation) -> str | None:
     """Return the id of the capture that a request of `check` is a replay of, or None."""
-    return request.replay_of if probed_check(request.headers) is not None else None
+    return request.replay_of if is_probe(request.headers) else None
 
 
 def without_probe(body: bytes) -> bytes:

@@ -213,7 +213,7 @@ def _source(
 def _described(checked: CheckedHandler, *, strict: bool) -> str:
     """Return why a test fails: each finding with its fix and the requests that prove it."""
     report = checked.report
-    wrong = [each for each in report.findings if each.status is CheckStatus.FAILED or (strict and each.is_wrong)]
+    wrong = [each for each in report.findings if each.fails(strict=strict)]
     first = [f"{len(wrong)} of {len(report.findings)} checks failed."] if len(report.findings) > 1 else []
     return "\n".join([*first, *(line for each in wrong for line in _finding_lines(each, checked.requests))])
 

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import json
 
-from port_hook_cli.check.subject import is_probe, subject_of
+from port_hook_cli.check.subject import subject_of
 from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.probes import is_probe
 from tests.factories import RUN_ID, a_body, an_invocation
 
 URL = "http://127.0.0.1:8000/"
@@ -20,5 +21,5 @@ def test_subject_made_of_the_request_of_a_check_has_no_field_twice() -> None:
 
 def test_request_of_a_check_is_known_by_its_user_agent() -> None:
     request = an_invocation(a_body(), headers=Headers((("user-agent", "port/1"),)))
-    assert not is_probe(request)
-    assert is_probe(subject_of("x", request, URL).fresh(RUN_ID, "valid"))
+    assert not is_probe(request.headers)
+    assert is_probe(subject_of("x", request, URL).fresh(RUN_ID, "valid").headers)

@@ -115,9 +115,9 @@ async def test_announced_run_exists_in_a_strict_sandbox(
     sandbox: Sandbox, watch: SandboxWatch, handler: httpx.AsyncClient
 ) -> None:
     assert (await refusal(handler.patch(f"/v1/actions/runs/{OTHER}", json={"summary": "x"})))[0] == 404
-    assert await watch.announce(OTHER, "scale", {"cpu": 4}, blueprint="vm", entity="dev")
+    assert await watch.announce(OTHER, "scale", {"cpu": 4})
     start = sandbox.runs[OTHER].start
-    assert (start.action, start.properties, start.blueprint, start.entity) == ("scale", {"cpu": 4}, "vm", "dev")
+    assert (start.action, start.properties) == ("scale", {"cpu": 4})
     assert (await handler.patch(f"/v1/actions/runs/{OTHER}", json={"summary": "x"})).status_code == 200
 
 
