@@ -51,7 +51,7 @@ def test_handler_is_checked_with_a_capture_and_the_requests_of_findings_can_be_s
     assert found["old"]["fix"].startswith("Respond with 401 if x-port-timestamp ")
     assert document["result"][-1]["failed"] == 1
     assert document["notes"][0] == "note: the check uses the latest capture with a valid signature, 0123456789ab"
-    assert "valid requests, each of which can start work" in document["notes"][1]
+    assert "valid requests, and each can start work" in document["notes"][1]
     shown = assistant.result("show_capture", capture=found["old"]["captures"][0])
     assert (shown["replay_of"], shown["handler_response"]["status"]) == ("0123456789ab", 202)
     headers = dict(shown["request"]["headers"])
@@ -101,9 +101,9 @@ def test_other_machine_is_never_checked_even_if_the_user_allows_it_for_replays(r
     assistant.save(an_exchange())
     (assistant.workspace.runtime.cwd / "scale.json").write_text(json.dumps(ACTION))
     for arguments in ({}, {"to": "https://staging.example.com/other"}, {"to": "http://192.0.2.1/"}):
-        assert "is not on this machine. A check starts real work, so nothing was sent." in assistant.error(
-            "check_handler", **arguments
-        )
+        error = assistant.error("check_handler", **arguments)
+        assert "is not on this machine" in error
+        assert "so nothing was sent." in error
     assistant = Assistant.at(runtime)
     assert "is not on this machine" in assistant.error("check_handler", action="scale.json")
 

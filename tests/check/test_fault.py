@@ -377,7 +377,7 @@ async def test_handler_that_refuses_with_200_is_not_said_to_accept_a_wrong_secre
 ) -> None:
     found = await search_at(respond(as_port), compact(WHOLE))
     assert found.kind is FaultKind.NOTHING
-    assert "but with another body" in found.sentence
+    assert "but with a different body" in found.sentence
 
 
 @pytest.mark.parametrize("slug", ["milliseconds", "body-hex"])
@@ -399,14 +399,14 @@ async def test_handler_whose_responses_all_differ_is_said_to_accept_a_wrong_secr
 async def test_words_of_a_500_tell_a_failure_from_a_refusal() -> None:
     found = await search_at(always_500(lambda *request: 422 if as_port(*request) == DONE else REFUSED), compact(WHOLE))
     assert found.kind is FaultKind.WORK
-    assert "but says that the request is refused" in found.sentence
+    assert "but the response says that it rejected the request" in found.sentence
 
 
 async def test_handler_that_answers_500_to_everything_is_not_said_to_refuse_the_signature() -> None:
     found = await search(lambda *_: 500)
     assert found.kind is FaultKind.NOT_FOUND
     assert found.sentence.startswith("The handler responds with 500 Internal Server Error to the valid request, and to")
-    assert "may fail after it has verified the request" in found.fix
+    assert "may fail after verification" in found.fix
 
 
 async def test_content_that_is_refused_without_verification_is_told_apart() -> None:
