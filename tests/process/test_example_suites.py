@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 PREPARED = ROOT / ".bench" / "express" / "node_modules"
 SUITES = {
     "aws-lambda": 8,
-    "express": 9,
+    "express": 10,
     "fastapi": 10,
     "flask": 7,
     "s3-bucket": 12,
