@@ -33,7 +33,7 @@ from tests.sockets import free_port
 QUICK = {
     (STD, "once"),
     (FLASK, "shape-only"),
-    (FASTAPI, "same-run-at-once"),
+    (EXPRESS, "no-memory"),
     (FASTAPI, "valid-agent"),
     (NODE, "dies-of-signature"),
     (NODE, "node-result"),
