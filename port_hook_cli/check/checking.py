@@ -47,8 +47,8 @@ async def check(
 ) -> CheckReport:
     """Check a handler and return the findings, after `plan.limits.within_s` seconds and a few more at most.
 
-    `original` is the id of the capture that the subject was made from. Nothing that a handler does raises an error, and
-    a sandbox that does not respond takes no more time either.
+    `original` is the id of the capture that the subject was made from. Nothing that a handler does raises an error. A
+    sandbox that stops responding does not extend the time.
     """
     began = asyncio.get_running_loop().time()
     slugs = plan.expected(subject, starts_handler=means.backend is not None)

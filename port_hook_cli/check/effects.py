@@ -76,8 +76,8 @@ def rejected(calls: Iterable[SeenCall]) -> list[SeenCall]:
 class FirstRun(NamedTuple):
     """The handler's calls after `sent_at` (seconds since the epoch), when a valid request for a run was sent.
 
-    With `is_alone`, no other request was sent meanwhile, so calls without a run id belong to this run, too. `later` has
-    all calls until the run is judged. Then other requests were sent, so only calls that name the run belong to it.
+    With `is_alone`, no other request was sent meanwhile, so calls without a run id also belong to this run. `later` has
+    all calls until the run is judged. Other requests were sent by then, so only calls with the run's id belong to it.
     """
 
     run_id: str

@@ -1,7 +1,6 @@
 """How handlers serialize a body again if they sort its keys, or use Go, Ruby or PHP. Pure.
 
-Each function returns the body as one serializer writes it after it was parsed, and the body as it is if it cannot be
-read.
+Each function parses the body and returns what one serializer writes. A body that cannot be read is returned unchanged.
 """
 
 from __future__ import annotations
