@@ -23,7 +23,7 @@ def bomb(first: str, format_level: str) -> str:
 LISTS = bomb("[x, x, x]", "[{}]")
 MERGED = bomb("{k: v}", "{{<<: [{}]}}")
 BRACKETS = "[" * 50_000
-NUMBER = "a: 1" + ":10" * 100_000
+NUMBER = "a: 1" + ":10" * 200_000  # without a limit, it takes 4 to 15 s
 
 
 def read_named_document(path: Path) -> None:
@@ -53,13 +53,13 @@ def test_yaml_that_would_take_long_is_an_error_that_names_the_file(tmp_path: Pat
         with pytest.raises(PortHookError) as caught:
             read(path)  # type: ignore[operator]
         assert str(path) in caught.value.message
-    assert time.process_time() - began < 0.5
+    assert time.process_time() - began < 3
 
 
 def test_text_of_the_yaml_format_that_would_take_long_is_refused_quickly() -> None:
     began = time.process_time()
     assert find_faults({"type": "string", "format": "yaml"}, BRACKETS)
-    assert time.process_time() - began < 0.5
+    assert time.process_time() - began < 3
 
 
 def test_aliases_of_an_ordinary_document_are_expanded() -> None:

@@ -22,7 +22,7 @@ needs_pyjq = pytest.mark.skipif(not PYTHON.exists(), reason="`make pyjq` builds 
 
 @pytest.fixture(scope="module")
 def agent() -> Any:
-    with AgentJq(ENVIRONMENT) as running:
+    with AgentJq(ENVIRONMENT, timeout_s=60.0) as running:  # a group has hundreds of expressions
         yield running
 
 
