@@ -35,8 +35,12 @@ _MOST_SILENCES = 2
 _PLAIN = "plain"
 _REFUSALS = frozenset({401, 403})
 _NO_ROUTE = frozenset({404, 405})
-_NOT_THE_SIGNATURE = frozenset({413, 415, 429})
 _RATE_LIMITED = 429
+_NOT_THE_SIGNATURE = {
+    413: "Allow larger bodies, in the handler and in every proxy before it.",
+    415: "Accept the content-type of the request.",
+    _RATE_LIMITED: "Raise the limit of the handler, or of a proxy before it.",
+}
 _FAILURES = 500
 _REDIRECTS = range(300, 400)
 
@@ -201,7 +205,8 @@ class _Run:
                 "Use the final URL. A missing or extra trailing slash is the usual cause.",
             )
         if status in _NOT_THE_SIGNATURE:
-            raise _Ended(FaultKind.REQUEST, f"The handler responds with {text}, which is not about signatures.", "")
+            sentence = f"The handler responds with {text}, which is not about signatures."
+            raise _Ended(FaultKind.REQUEST, sentence, _NOT_THE_SIGNATURE[status])
 
     async def _end_unless_refused(self, forged: FaultExchange, valid: FaultExchange) -> None:
         """Raise _Ended unless two 2xx responses say in words that the handler rejected both requests."""

@@ -129,9 +129,14 @@ class CheckReport(NamedTuple):
         """Return how many checks have this status."""
         return sum(1 for finding in self.findings if finding.status is status)
 
+    @property
+    def has_results(self) -> bool:
+        """Whether at least one check was observed."""
+        return any(finding.status is not CheckStatus.NOT_OBSERVED for finding in self.findings)
+
     def ok(self, *, strict: bool = False) -> bool:
-        """Return whether no check failed. With `strict`, a warning counts as a failure."""
-        return not any(finding.fails(strict=strict) for finding in self.findings)
+        """Return whether at least one check was observed and none failed. With `strict`, a warning is a failure."""
+        return self.has_results and not any(finding.fails(strict=strict) for finding in self.findings)
 
     def of(self, group: CheckGroup) -> tuple[CheckFinding, ...]:
         """Return the findings of a group."""

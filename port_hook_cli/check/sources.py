@@ -94,7 +94,7 @@ class SubjectSource:
             return newest
         if self.target.to is None and not self.target.to_its_url:
             raise _missing_target()
-        self.say(note("no capture has a valid signature, so the check uses the sample action create_vm"))
+        self.say(note("no valid request has been received, so the check uses the sample action create_vm"))
         return await self.of_action(create_vm_action(), secret)
 
     async def _named(self, name: str, secret: Callable[[], Secret]) -> FoundSubject:

@@ -17,6 +17,7 @@ FINDING_INDENT = 15
 
 _MOST_LINES, _MOST_COLUMNS = 20, 200
 _MOST_SEEN = 500
+_MOST_NAMED = 5
 _MARKS = {
     CheckStatus.PASSED: ("✓", "green"),
     CheckStatus.FAILED: ("✗", "bold red"),
@@ -77,7 +78,13 @@ def _unobserved_lines(findings: Iterable[CheckFinding]) -> Iterator[Styled]:
         by_reason.setdefault(finding.seen, []).append(finding.check.slug)
     mark, style = _MARKS[CheckStatus.NOT_OBSERVED]
     for reason, slugs in by_reason.items():
-        yield Styled(f"{mark} {', '.join(slugs)}: not observed because {_brief(reason)}", style)
+        yield Styled(f"{mark} {_named(slugs)}: not observed because {_brief(reason)}", style)
+
+
+def _named(slugs: Sequence[str]) -> str:
+    if len(slugs) <= _MOST_NAMED:
+        return ", ".join(slugs)
+    return f"{', '.join(slugs[:_MOST_NAMED])} and {len(slugs) - _MOST_NAMED} more"
 
 
 def _brief(text: str) -> str:
@@ -105,10 +112,10 @@ def summary_line(report: CheckReport, *, is_whole: bool = True) -> Styled:
 
 
 def begin_text(url: str, valid_requests: int) -> str:
-    """Return how many valid requests the check sends, for a message."""
+    """Return how many valid requests the check sends to a correct handler, for a message."""
     if valid_requests == 1:
         return f"Sends 1 valid request to {printable(url)}, which starts real work."
-    return f"Sends {valid_requests} valid requests to {printable(url)}. Each starts real work."
+    return f"Sends up to {valid_requests} valid requests to {printable(url)}. Each starts real work."
 
 
 def output_lines(output: bytes, masker: Masker) -> list[Styled]:

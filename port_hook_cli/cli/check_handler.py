@@ -120,6 +120,9 @@ def _finish(report: CheckReport, output: CheckOutput, screen: CheckScreen, runti
 
         write_new_file(output.junit, junit_report(report, screen.url, strict=output.strict), cwd=runtime.cwd)
         tell(f"note: wrote the JUnit report to {printable(output.junit)}", runtime)
+    if not report.has_results:
+        tell("note: no check has a result, so nothing is known about the handler", runtime)
+        return ExitCode.NOT_OBSERVED
     return ExitCode.OK if is_good else ExitCode.FAILED
 
 

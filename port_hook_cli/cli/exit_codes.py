@@ -23,6 +23,7 @@ class ExitCode(IntEnum):
     RUN_ENDED = 9
     TUNNEL_LOST = 10
     NOT_TRIGGERED = 11
+    NOT_OBSERVED = 12
     BUG = 70
     INTERRUPTED = 130
 
@@ -48,6 +49,7 @@ _MEANINGS = {
     ExitCode.RUN_ENDED: "the run has already ended and accepts no more reports",
     ExitCode.TUNNEL_LOST: "`listen`: the tunnel was lost for longer than `--exit-on-tunnel-loss`",
     ExitCode.NOT_TRIGGERED: "`trigger`: the event does not meet the automation's condition, so nothing was sent",
+    ExitCode.NOT_OBSERVED: "`check`: no check has a result, so nothing is known about the handler",
     ExitCode.BUG: "a bug in port-hook; a crash report was written",
     ExitCode.INTERRUPTED: "interrupted with Ctrl-C",
 }

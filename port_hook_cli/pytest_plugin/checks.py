@@ -154,6 +154,8 @@ def settle(checked: CheckedHandler, *, strict: bool, blocks: bool) -> None:
     """
     __tracebackhide__ = True
     report = checked.report
+    if not report.has_results:
+        pytest.skip(f"not observed: {report.findings[0].seen}{f'. {_BLOCKED}' if blocks else ''}")
     if not report.ok(strict=strict):
         failure = HandlerCheckFailed(_described(checked, strict=strict), report)
         if blocks:
@@ -163,8 +165,6 @@ def settle(checked: CheckedHandler, *, strict: bool, blocks: bool) -> None:
         if finding.status is CheckStatus.WARNING:
             text = f"{finding.check.slug}: the handler {finding.failure}: {finding.seen}. Fix: {finding.fix}"
             warnings.warn(text, HandlerCheckWarning, stacklevel=_depth_of_test())
-    if report.findings and all(finding.status is CheckStatus.NOT_OBSERVED for finding in report.findings):
-        pytest.skip(f"not observed: {report.findings[0].seen}{f'. {_BLOCKED}' if blocks else ''}")
 
 
 def _depth_of_test() -> int:

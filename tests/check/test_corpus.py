@@ -16,7 +16,6 @@ from tests.check.corpus import (
     DOCUMENTED,
     EXPRESS,
     FASTAPI,
-    FLASK,
     HANDLERS,
     INFORMATION,
     NODE,
@@ -28,16 +27,14 @@ from tests.installed import path_of
 from tests.processes import port_hook
 from tests.sockets import free_port
 
-# At least one of each program and of each group of checks. The others are nightly. Correct handlers, mistakes in
+# At least one of most programs and of each group of checks. The others are nightly. Correct handlers, mistakes in
 # signatures and defects that need no process are also in test_checking.py, test_fault.py and tests/cli/test_check.py.
 QUICK = {
     (STD, "once"),
-    (FLASK, "shape-only"),
     (EXPRESS, "no-memory"),
     (FASTAPI, "valid-agent"),
     (NODE, "dies-of-signature"),
     (NODE, "node-result"),
-    (EXPRESS, "failure-reported"),
 }
 _WRONG = {"failed", "warning", INFORMATION}
 _EXPRESS_ROOT = Path(__file__).parents[2] / "examples" / "express"

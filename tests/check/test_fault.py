@@ -344,6 +344,7 @@ async def test_response_that_is_not_about_the_signature_ends_the_search(
     found = await search(verifies)
     assert (found.kind, found.sent) == (kind, 2)
     assert words in found.sentence
+    assert found.fix
 
 
 @pytest.mark.parametrize("status", [400, 404, 422, 500])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from port_hook_cli.check.catalog import BY_SLUG, CheckSeverity
+from port_hook_cli.check.catalog import BY_SLUG, CHECKS, CheckSeverity
 from port_hook_cli.check.findings import CheckReport, found, not_observed, passed
 from port_hook_cli.check.junit import junit_report
 from port_hook_cli.check.view import begin_text, check_table, output_lines, report_lines, summary_line
@@ -41,6 +41,13 @@ def test_report_shows_each_finding_and_merges_equal_reasons() -> None:
         "  reports    ? terminal, once: not observed because no sandbox is used",
         "             ? failure-reported: not observed because the handler did not fail",
     ]
+
+
+def test_long_list_of_checks_without_a_result_is_shortened() -> None:
+    none = [not_observed(check, "nobody looked") for check in CHECKS[:8]]
+    assert shown(CheckReport(tuple(none[:5]), 1.0, 1))[0].endswith("no-timestamp: not observed because nobody looked")
+    expected = "no-timestamp and 3 more: not observed because nobody looked"
+    assert shown(CheckReport(tuple(none), 1.0, 1))[0].endswith(expected)
 
 
 def test_summary_counts_what_there_is() -> None:
@@ -93,7 +100,7 @@ def test_table_of_checks_is_aligned_and_fits_a_terminal() -> None:
 
 def test_what_is_about_to_be_sent_is_a_sentence() -> None:
     assert begin_text("http://h/\x1b", 1) == "Sends 1 valid request to http://h/\\x1b, which starts real work."
-    assert begin_text("http://h/", 12) == "Sends 12 valid requests to http://h/. Each starts real work."
+    assert begin_text("http://h/", 12) == "Sends up to 12 valid requests to http://h/. Each starts real work."
 
 
 # --- JUnit

@@ -164,7 +164,7 @@ def test_second_start_that_fails_for_another_reason_proves_nothing(folder: Path)
     other_reason = 'import os, sys\nif "PORT_CLIENT_SECRET" not in os.environ: sys.exit("Address already in use")\n'
     docstring, future, rest = BACKEND.partition("from __future__ import annotations\n")
     (folder / "backend.py").write_text(docstring + future + other_reason + rest, "utf-8")
-    done = check(folder, "--only", "secret-unset", *command, code=0)
+    done = check(folder, "--only", "secret-unset", *command, code=ExitCode.NOT_OBSERVED)
     assert "? secret-unset: not observed because the restarted command failed for another reason: " in done.stdout
 
 
@@ -258,7 +258,8 @@ def test_running_sandbox_shows_what_the_handler_reports(folder: Path) -> None:
 def test_without_a_sandbox_reports_are_not_observed_and_a_hint_says_how(run: Run) -> None:
     with handler() as other:
         result = run("check", "--only", "reports", "--to", str(other.port), env=ENV)
-    assert result.code == 0
+    assert result.code == ExitCode.NOT_OBSERVED
+    assert "note: no check has a result, so nothing is known about the handler" in result.err
     assert (
         "  reports    ? terminal, once, after-work, failure-reported: not observed because no sandbox shows"
         in result.out
