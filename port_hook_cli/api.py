@@ -387,7 +387,7 @@ async def check(
             access=own,
             runtime=runtime,
             command=words,
-            keep=lambda key: partial(keep_in_thread, path, key, creates=file is not None),
+            keep=lambda key, masker: partial(keep_in_thread, path, key, creates=file is not None, masker=masker),
         )
         return await session.run(begin)
 

@@ -39,7 +39,7 @@ from port_hook_cli.replay.sources import from_exchange
 from port_hook_cli.replay.store import keep_in_thread
 from port_hook_cli.text.remark import note, warning
 from port_hook_cli.text.safe import brief, printable
-from port_hook_cli.text.secret import Secret
+from port_hook_cli.text.secret import Masker, Secret
 from port_hook_cli.trigger.action import RunTarget
 from port_hook_cli.trigger.action_files import read_value
 from port_hook_cli.trigger.run_data import RunData, default_starter, read_entity, read_inputs
@@ -159,12 +159,12 @@ def _require_signed_capture(access: PortAccess, found: FoundRequest) -> None:
     require_signature(from_exchange(found.shown, found.exchange, is_stored=True), access.secret)
 
 
-def _keeper(workspace: Workspace, secret: Secret) -> Keep:
+def _keeper(workspace: Workspace, secret: Secret, masker: Masker) -> Keep:
     """Return the function that saves the requests of findings in the store, and warns once if this fails."""
     problems = set[str]()
 
     async def keep(request: Invocation, delivery: Delivery) -> KeptReplay:
-        kept = await keep_in_thread(workspace.store_file, secret, request, delivery, creates=True)
+        kept = await keep_in_thread(workspace.store_file, secret, request, delivery, creates=True, masker=masker)
         if kept.problem and kept.problem not in problems:
             problems.add(kept.problem)
             workspace.say(warning(f"the requests were not saved: {kept.problem}"))
@@ -175,7 +175,7 @@ def _keeper(workspace: Workspace, secret: Secret) -> Keep:
 
 async def _run(session: CheckSession, workspace: Workspace) -> CheckReport:
     async def on_begin(begins: CheckBegins) -> None:
-        url, count = begins.subject.url, begins.valid_requests
+        url, count = begins.url, begins.valid_requests
         workspace.say(note(printable(f"{url} got up to {count} valid requests, and each can start work")))
         if not begins.sees_reports:
             workspace.say(

@@ -158,5 +158,7 @@ class HandlerExam:
     def _settle(self, finding: CheckFinding) -> None:
         slug = finding.check.slug
         if slug in self.slugs and slug not in self.findings:
+            masker = self.prober.means.masker
+            finding = finding._replace(seen=masker.text(finding.seen), failure=masker.text(finding.failure))
             self.findings[slug] = finding
             self.on_finding(finding)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from port_hook_cli.invocations.models import Delivery, Invocation
-from port_hook_cli.text.secret import Secret
+from port_hook_cli.text.secret import NO_SECRETS, Masker, Secret
 
 if TYPE_CHECKING:
     from port_hook_cli.check.backend import Backend
@@ -38,8 +38,8 @@ class CheckMeans(NamedTuple):
     """What a check works with.
 
     `client` makes a client with a timeout in seconds. `watch` reads the handler's calls to the sandbox. `backend` is
-    the handler's process, if the check started it. `keep` saves a request that proves a finding. `now` returns
-    seconds since the epoch, and `new_id` a capture id.
+    the handler's process, if the check started it. `masker` masks the secrets of the request. `keep` saves a request
+    that proves a finding. `now` returns seconds since the epoch, and `new_id` a capture id.
     """
 
     client: Callable[[float], ProbeClient]
@@ -52,4 +52,5 @@ class CheckMeans(NamedTuple):
     watch: SandboxWatch | None = None
     backend: Backend | None = None
     environ: Mapping[str, str] = {}
+    masker: Masker = NO_SECRETS
     keep: Keep | None = None

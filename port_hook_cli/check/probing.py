@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 TIME_UP = "the check reached its time limit (--within)"
 _LEAST_S = 0.01
-_QUICK_S = 0.05
+_QUICK_S = 0.1
 _SLOW_PAUSE_S = 0.6  # 100 requests a minute
 _FEWEST = 4
 _LEAST_TIMEOUT_S = 2.0

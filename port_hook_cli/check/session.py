@@ -20,17 +20,18 @@ from port_hook_cli.check.sources import FoundSubject, SubjectName, refuse_other_
 from port_hook_cli.check.subject import CheckSubject
 from port_hook_cli.check.watching import SandboxWatch
 from port_hook_cli.errors import TargetError
-from port_hook_cli.invocations.targets import is_on_this_machine
+from port_hook_cli.invocations.targets import is_on_this_machine, masked_url
 from port_hook_cli.listener.handler_check import connection_problem, handler_address
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.safe import printable
+from port_hook_cli.text.secret import masked_errors
 
 if TYPE_CHECKING:
     from port_hook_cli.replay.sending import Keep
     from port_hook_cli.sandbox import Sandbox
-    from port_hook_cli.text.secret import Secret
+    from port_hook_cli.text.secret import Masker, Secret
 
 _START_S = 30.0
 _SANDBOX_S = 5.0
@@ -39,11 +40,12 @@ _SANDBOX_S = 5.0
 class CheckBegins(NamedTuple):
     """A check is about to send its first request.
 
-    `valid_requests` is the number of requests that a correct handler accepts. Each starts real work. `sees_reports`
-    means that a sandbox shows what the handler reports.
+    `url` is the handler's URL with secrets masked. `valid_requests` is the number of requests that a correct handler
+    accepts. Each starts real work. `sees_reports` means that a sandbox shows what the handler reports.
     """
 
     subject: CheckSubject
+    url: str
     valid_requests: int
     sees_reports: bool
 
@@ -62,8 +64,8 @@ class CheckSession:
 
     `name` is the name of the request, or None. `access` has the credentials, unless `command` starts the handler.
     `may_leave` allows a handler on another machine. `keep` returns the function that saves the requests of findings,
-    for the secret that signs them. The command has 30 seconds to accept connections, which the limits of `plan`
-    include.
+    for the secret that signs them, and for what masks the secrets in them. The command has 30 seconds to accept
+    connections, which the limits of `plan` include.
     """
 
     name: SubjectName | None
@@ -73,7 +75,7 @@ class CheckSession:
     runtime: Runtime
     command: tuple[str, ...] = ()
     may_leave: bool = False
-    keep: Callable[[Secret], Keep] | None = None
+    keep: Callable[[Secret, Masker], Keep] | None = None
 
     async def run(
         self, on_begin: Callable[[CheckBegins], Awaitable[None]], on_finding: OnFinding = lambda _: None
@@ -87,23 +89,26 @@ class CheckSession:
         async with AsyncExitStack() as stack:
             side = await stack.enter_async_context(self._port_side())
             found = await self.source.find(self.name, lambda: side.secret)
-            refuse_other_machine(found.subject, may_leave=self.may_leave)
+            with masked_errors(found.masker):
+                refuse_other_machine(found.subject, may_leave=self.may_leave)
             starts = bool(self.command)
+            url = masked_url(found.subject.url, found.masker.text)
             await on_begin(
                 CheckBegins(
                     found.subject,
+                    url,
                     self.plan.valid_requests(found.subject, starts_handler=starts),
                     side.watch is not None,
                 )
             )
             if not starts:
-                await _require_handler(found.subject.url)
+                await _require_handler(found.subject.url, url)
             began = asyncio.get_running_loop().time()
-            means = await self._means(stack, side, found.subject)
+            means = await self._means(stack, side, found)
             plan = self.plan.without(asyncio.get_running_loop().time() - began)
             return await check(found.subject, means, plan, on_finding, original=found.original)
 
-    async def _means(self, stack: AsyncExitStack, side: PortRole, subject: CheckSubject) -> CheckMeans:
+    async def _means(self, stack: AsyncExitStack, side: PortRole, found: FoundSubject) -> CheckMeans:
         from port_hook_cli.http.client import HttpClient
 
         environ: dict[str, str] = {}
@@ -117,7 +122,7 @@ class CheckSession:
                 self.command,
                 environ,
                 self.runtime.cwd,
-                address=handler_address(subject.url),
+                address=handler_address(found.subject.url),
                 timeout_s=min(_START_S, self.plan.limits.within_s),
             )
             backend = await stack.enter_async_context(starting)
@@ -132,7 +137,8 @@ class CheckSession:
             watch=side.watch,
             backend=backend,
             environ=environ,
-            keep=None if self.keep is None else self.keep(side.secret),
+            masker=found.masker,
+            keep=None if self.keep is None else self.keep(side.secret, found.masker),
         )
 
     @asynccontextmanager
@@ -168,11 +174,11 @@ class CheckSession:
                 )
 
 
-async def _require_handler(url: str) -> None:
-    """Raise TargetError if nothing accepts connections at a URL."""
+async def _require_handler(url: str, shown: str) -> None:
+    """Raise TargetError if nothing accepts connections at a URL, which is shown as `shown`."""
     if problem := await connection_problem(*handler_address(url)):
         raise TargetError(
-            f"Nothing listens on {printable(url)}: {problem}.",
+            f"Nothing listens on {printable(shown)}: {problem}.",
             hint="Start your handler, or pass the command that starts it, such as `-- python app.py`.",
         )
 

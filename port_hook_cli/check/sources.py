@@ -27,7 +27,7 @@ from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.signatures.signing import Signer
 from port_hook_cli.text.remark import Say, note
 from port_hook_cli.text.safe import brief
-from port_hook_cli.text.secret import Secret
+from port_hook_cli.text.secret import NO_SECRETS, Masker, Secret, masked_errors
 from port_hook_cli.trigger.action import RunTarget, Unmet, make
 from port_hook_cli.trigger.run_data import RunData
 
@@ -51,10 +51,14 @@ _MOST_LOOKED_AT = 100
 
 
 class FoundSubject(NamedTuple):
-    """The request under check, and the id of the capture that it was made from, or None."""
+    """The request under check, and the id of the capture that it was made from, or None.
+
+    `masker` masks the secrets that the request may contain.
+    """
 
     subject: CheckSubject
     original: str | None = None
+    masker: Masker = NO_SECRETS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,15 +203,17 @@ class SubjectSource:
             )
         for each in made.remarks:
             self.say(each)
-        # `refuse_other_machine` rejects URLs on other machines later.
-        url = replace(self.target, to_its_url=True).url_for(action.identifier, made.request.url)
-        return FoundSubject(_rendered(action.identifier, made.request, url, document))
+        with masked_errors(made.masker):
+            # `refuse_other_machine` rejects URLs on other machines later.
+            url = replace(self.target, to_its_url=True).url_for(action.identifier, made.request.url)
+        return FoundSubject(_rendered(action.identifier, made.request, url, document), masker=made.masker)
 
     async def _of_node(self, found: FoundWorkflow, secret: Callable[[], Secret]) -> FoundSubject:
         with self._invoking(secret) as invoker:
-            step = await _NodeRequest(self, found).step(invoker)
+            step, masker = await _NodeRequest(self, found).step(invoker)
         assert step.request is not None
-        return FoundSubject(_rendered(step.node.identifier, step.request, step.url or step.request.url, None))
+        subject = _rendered(step.node.identifier, step.request, step.url or step.request.url, None)
+        return FoundSubject(subject, masker=masker)
 
     def _invoking(self, secret: Callable[[], Secret]) -> AbstractContextManager[Invoker]:
         from port_hook_cli.trigger.open_invoker import invoking
@@ -222,8 +228,11 @@ class _NodeRequest:
         self._source, self._found = source, found
         self._step: Step | None = None
 
-    async def step(self, invoker: Invoker) -> Step:
-        """Return the step in which the node's request is sent. Raises UsageError for a node without a request."""
+    async def step(self, invoker: Invoker) -> tuple[Step, Masker]:
+        """Return the step in which the node's request is sent, and what masks the secrets in it.
+
+        Raises UsageError for a node without a request.
+        """
         from port_hook_cli.trigger.workflow import walk_workflow
         from port_hook_cli.trigger.workflow_effects import Outside
         from port_hook_cli.trigger.workflow_start import WorkflowStart, form_of_workflow
@@ -244,7 +253,7 @@ class _NodeRequest:
         await walk_workflow(start, outside, invoker, self._keep)
         if self._step is None:
             raise UsageError(f"The node {node} does not send requests.", hint="Use a WEBHOOK node: FILE#NODE.")
-        return self._step
+        return self._step, start.masker
 
     async def send(self, invocation: Invocation, url: str) -> Delivery:  # noqa: ARG002
         """Accept a request without sending it."""

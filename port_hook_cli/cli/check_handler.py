@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from port_hook_cli.invocations.models import Delivery, Invocation
     from port_hook_cli.replay.rewriting import KeptReplay
     from port_hook_cli.replay.sending import Keep
-    from port_hook_cli.text.secret import Secret
+    from port_hook_cli.text.secret import Masker, Secret
     from port_hook_cli.trigger.run_data import RunData
 
 
@@ -101,9 +101,8 @@ def _checked(
 async def _begin(begins: CheckBegins, *, screen: CheckScreen, forms: _Forms, asks: bool) -> None:
     """Ask before sending to another machine, then print what is sent. Raises UsageError."""
     forms.refuse_unused(begins.subject.name)
-    url = begins.subject.url
-    if asks and not is_on_this_machine(url):
-        question = f"{begin_text(url, begins.valid_requests)} Check this handler?"
+    if asks and not is_on_this_machine(begins.subject.url):
+        question = f"{begin_text(begins.url, begins.valid_requests)} Check this handler?"
         if not await confirm_in_loop(question, forms.runtime, default=False):
             raise UsageError("Nothing was sent.", hint="Pass a handler on this machine with --to.")
     screen.begin(begins)
@@ -154,9 +153,9 @@ class _Saver:
         self._path, self._runtime = path, runtime
         self._keeper: ReplayKeeper | None = None
 
-    def keep_with(self, secret: Secret) -> Keep:
+    def keep_with(self, secret: Secret, masker: Masker) -> Keep:
         """Return the function that saves requests signed with `secret`, and warns if this fails."""
-        self._keeper = keeper = ReplayKeeper(self._path, secret, creates=True)
+        self._keeper = keeper = ReplayKeeper(self._path, secret, creates=True, masker=masker)
 
         async def keep(request: Invocation, delivery: Delivery) -> KeptReplay:
             kept = await keeper.keep(request, delivery)

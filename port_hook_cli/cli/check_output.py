@@ -49,7 +49,7 @@ class CheckScreen:
 
     def begin(self, begins: CheckBegins) -> None:
         """Print what the check sends, and show the progress if stderr is a terminal."""
-        self.url, self._began = begins.subject.url, time.perf_counter()
+        self.url, self._began = begins.url, time.perf_counter()
         tell(begin_text(self.url, begins.valid_requests), self._runtime)
         expected = self._plan.expected(begins.subject, starts_handler=self._starts)
         if not begins.sees_reports and expected & _ABOUT_REPORTS:

@@ -21,7 +21,7 @@ from port_hook_cli.inspector.sending import named_target
 from port_hook_cli.inspector.setup import InspectorSetup
 from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.invocations.probes import is_probe
-from port_hook_cli.invocations.targets import is_on_this_machine
+from port_hook_cli.invocations.targets import is_on_this_machine, masked_url
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.replay.sources import default_target, handler_here
@@ -130,7 +130,7 @@ class HandlerChecks:
             plan=plan,
             access=self._access(self._secret()),
             runtime=self._setup.runtime,
-            keep=lambda secret: partial(keep_in_thread, self._setup.store, secret),
+            keep=lambda secret, masker: partial(keep_in_thread, self._setup.store, secret, masker=masker),
         )
         report = await session.run(begin, settle)
         for finding in report.findings:  # checks that do not apply to this request are not settled one by one
@@ -254,7 +254,7 @@ def _planned(found: FoundSubject, plan: CheckPlan, notes: list[str]) -> dict[str
     return {
         "name": subject.name[:200],
         "capture": found.original,
-        "target": subject.url[:2_000],
+        "target": masked_url(subject.url, found.masker.text)[:2_000],
         "checks": len(made | (plan.named & plan.slugs)),
         "valid_requests": plan.valid_requests(subject, starts_handler=False),
         "notes": list(notes),

@@ -123,7 +123,7 @@ async def examine(
         plan=_plan(options),
         access=_access(world, secret, runtime),
         runtime=runtime,
-        keep=lambda _: keep,
+        keep=lambda *_: keep,
     )
     try:
         return CheckedHandler(await session.run(_begin), requests)

@@ -11,12 +11,13 @@ from port_hook_cli.captures.store.finder import Finder, FoundRequest, LateStore
 from port_hook_cli.captures.store.statements import StoreFilter
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.http_text import RawRequest
+from port_hook_cli.invocations.masking import masked_delivery, masked_request
 from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Response
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.replay.rewriting import NOT_KEPT, KeptReplay
 from port_hook_cli.replay.sources import ReplaySource, from_exchange, from_payload, from_request, from_run
 from port_hook_cli.signatures.verification import UNCHECKED, verify_signature
-from port_hook_cli.text.secret import Secret
+from port_hook_cli.text.secret import NO_SECRETS, Masker, Secret
 
 if TYPE_CHECKING:
     from port_hook_cli.captures.store.capture_store import CaptureStore
@@ -75,10 +76,13 @@ class ReplayKeeper:
     """Adds replays with their outcomes to a store, which it opens when it first saves. Close it after use.
 
     With `creates`, it creates a missing store. After a failure, it stops saving and does not report the failure again.
+    It saves what was sent with the secrets of `masker` masked. The verdict is about the bytes that were sent.
     """
 
-    def __init__(self, store: Path, secret: Secret | None, *, creates: bool = False) -> None:
-        self._path, self._secret, self._creates = store, secret, creates
+    def __init__(
+        self, store: Path, secret: Secret | None, *, creates: bool = False, masker: Masker = NO_SECRETS
+    ) -> None:
+        self._path, self._secret, self._creates, self._masker = store, secret, creates, masker
         self._store = LateStore(self._open)
         self.close = self._store.close
         self._is_broken = False
@@ -92,7 +96,9 @@ class ReplayKeeper:
         if self._is_broken:
             return NOT_KEPT
         try:
-            return KeptReplay(save_replay(self._store.open(), request, delivery, secret=self._secret))
+            return KeptReplay(
+                save_replay(self._store.open(), request, delivery, secret=self._secret, masker=self._masker)
+            )
         except StoreError as problem:
             self._is_broken = True
             return KeptReplay(problem=problem.message)
@@ -111,24 +117,38 @@ async def kept_by_listener(request: Invocation, _: Delivery) -> KeptReplay:
 
 
 async def keep_in_thread(
-    store: Path, secret: Secret | None, request: Invocation, delivery: Delivery, *, creates: bool = False
+    store: Path,
+    secret: Secret | None,
+    request: Invocation,
+    delivery: Delivery,
+    *,
+    creates: bool = False,
+    masker: Masker = NO_SECRETS,
 ) -> KeptReplay:
-    """Save one replay in a store without blocking the event loop. `creates` is as for `ReplayKeeper`."""
+    """Save one replay in a store without blocking the event loop. The options are those of `ReplayKeeper`."""
 
     def save() -> KeptReplay:
-        with closing(ReplayKeeper(store, secret, creates=creates)) as keeper:
+        with closing(ReplayKeeper(store, secret, creates=creates, masker=masker)) as keeper:
             return keeper.save(request, delivery)
 
     return await asyncio.to_thread(save)
 
 
-def save_replay(store: CaptureStore, request: Invocation, delivery: Delivery, *, secret: Secret | None) -> str:
+def save_replay(
+    store: CaptureStore,
+    request: Invocation,
+    delivery: Delivery,
+    *,
+    secret: Secret | None,
+    masker: Masker = NO_SECRETS,
+) -> str:
     """Add a replay and return its id, or "" if a listener with this store has captured it; raises StoreError."""
     if store.has_received(request.headers, request.received_at):
         return ""
     verdict = UNCHECKED
     if secret is not None:
         verdict = verify_signature(request.headers, request.body, secret, now=request.received_at)
+    request, delivery = masked_request(request, masker), masked_delivery(delivery, masker)
     response = None
     if delivery.status is not None:
         response = Response(status=delivery.status, headers=delivery.headers, body=delivery.body)

@@ -103,6 +103,10 @@ class Masker:
         return root[0]
 
 
+NO_SECRETS = Masker(())
+"""Masks nothing."""
+
+
 @contextmanager
 def masked_errors(masker: Masker) -> Iterator[None]:
     """Mask secrets in the errors that a block raises: jq and Port quote values, and a URL may contain some."""

@@ -14,6 +14,7 @@ from port_hook_cli.actions.request import RenderedRequest, is_url
 from port_hook_cli.actions.templates import JqError
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.masking import masked_request
 from port_hook_cli.invocations.models import Delivery, Invocation, Payload, Response
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.targets import is_on_this_machine, path_and_query, sendable_url, target_url
@@ -118,9 +119,7 @@ class RunRequest:
     @property
     def shown(self) -> Invocation:
         """The request with its secrets masked."""
-        masker, sent = self.made.masker, self.invocation
-        raw = [(masker.content(name), masker.content(value)) for name, value in sent.headers.raw()]
-        return replace(sent, headers=Headers.from_raw(raw), body=masker.content(sent.body))
+        return masked_request(self.invocation, self.made.masker)
 
     def fate(self, delivery: Delivery) -> RunFate:
         """Return what the response, or its lack, does to the run in Port."""

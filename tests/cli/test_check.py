@@ -277,6 +277,32 @@ def test_newest_valid_capture_is_the_request_but_never_a_request_of_a_check(run:
     assert [note in result.err for result in results] == [True, True]
 
 
+def test_secret_in_the_request_is_sent_but_neither_printed_nor_saved(run: Run, folder: Path) -> None:
+    action = create_vm_action()
+    method = {
+        "type": "WEBHOOK",
+        "url": "https://example.com/vms?token={{ .secrets.TOKEN }}",
+        "headers": {"X-Token": "{{ .secrets.TOKEN }}"},
+        "body": {"token": "{{ .secrets.TOKEN }}"},
+    }
+    (folder / "action.json").write_text(json.dumps({**action, "invocationMethod": method}), "utf-8")
+    (folder / "secrets.env").write_text("TOKEN=t0k3n-0f-th3-0rg", "utf-8")
+    (folder / "secrets.env").chmod(0o600)
+    words = ("check", "action.json", "--secrets", "secrets.env", "--only", "no-signature", "--junit", "check.xml")
+    with handler() as other:
+        result = run(*words, "--to", str(other.port), env=ENV)
+    assert result.code == 1
+    sent = other.requests[0]
+    assert sent.head.count(b"t0k3n-0f-th3-0rg") == 2
+    assert b"t0k3n-0f-th3-0rg" in sent.body
+    saved = b"".join(path.read_bytes() for path in (*(folder / ".port-hook").iterdir(), folder / "check.xml"))
+    assert b'"token":"***"' in saved
+    assert "t0k3n" not in result.out + result.err
+    assert b"t0k3n" not in saved
+    verdicts = [each["verdict"]["status"] for each in run("captures", "--json").records]
+    assert set(verdicts) == {"missing", "valid"}  # of the bytes that were sent
+
+
 def test_handler_that_does_not_run_is_an_error(run: Run) -> None:
     port = str(free_port())
     result = run("check", "--to", port, env=ENV)
