@@ -20,7 +20,7 @@ _READING_BY_POST = ("/search", "/datasource-entities")
 _TOKEN = "/auth/access_token"  # noqa: S105 - a path
 _SENT_AGAIN = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS})
 _HTTP_ERROR = 400
-_LEAST_SETTLING_S, _MOST_SETTLING_S = 0.15, 2.0
+_LEAST_SETTLING_S, _MOST_SETTLING_S = 0.1, 2.0
 _LEAST_PATIENCE_S, _MOST_PATIENCE_S = 1.0, 10.0
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from port_hook_cli.check.watching import SandboxWatch
 
 _NO_EFFECT = "the handler changed nothing in the sandbox"
-_QUIET_S, _MOST_QUIET_S = 0.15, 10.0
+_QUIET_S, _MOST_QUIET_S = 0.1, 10.0
 _RUNS = 10
 _PAIR = 2
 _ORDER_S = (0.0, -5.0, -10.0)
