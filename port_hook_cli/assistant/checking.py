@@ -176,10 +176,11 @@ def _keeper(workspace: Workspace, secret: Secret, masker: Masker) -> Keep:
 async def _run(session: CheckSession, workspace: Workspace) -> CheckReport:
     async def on_begin(begins: CheckBegins) -> None:
         url, count = begins.url, begins.valid_requests
-        workspace.say(note(printable(f"{url} got up to {count} valid requests, and each can start work")))
+        many = "1 valid request" if count == 1 else f"about {count} valid requests"
+        workspace.say(note(printable(f"{url} gets {many}, and valid requests start real work")))
         if not begins.sees_reports:
             workspace.say(
-                note("the settings do not lead to a running sandbox, so reports and repeats were not observed")
+                note("the settings do not lead to a running sandbox, so reports and most repeats are not observed")
             )
 
     try:

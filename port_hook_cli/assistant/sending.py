@@ -192,7 +192,7 @@ def _replay_target(arguments: Arguments, workspace: Workspace) -> str:
     to = allowed_target(arguments.get("to"), workspace)
     if to is None:
         raise UsageError(
-            "Missing argument `to`: tools do not take the target from the store.",
+            "Missing argument `to`: tools do not use a target from the store.",
             hint="Pass the port or URL of the user's handler on this machine. "
             "The user can set a default with `port-hook mcp --to`.",
         )

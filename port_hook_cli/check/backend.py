@@ -154,7 +154,7 @@ class Backend:
         owner = describe_owner(*self._address)
         listens = f"Something already listens on {_shown(self._address)}" + (f" ({owner})" if owner else "")
         return UsageError(
-            f"{listens}, so port-hook would not check {self._command}.",
+            f"{listens}, so a check would test that process instead of {self._command}.",
             hint="End that process, or leave out the command to check the running handler.",
         )
 

@@ -195,8 +195,10 @@ class _Run:
         if status in _NO_ROUTE and status == forged.status:
             raise _Ended(
                 FaultKind.PATH,
-                f"The handler responds with {text} to every request, so the path or the method is wrong.",
-                "Correct the path or the method, here or in the handler.",
+                f"The handler responds with {text} to a valid and to a forged request, so the path or the method is "
+                "probably wrong.",
+                "Correct the URL or the method, or add the route to the handler. If the handler rejects signatures "
+                f"with {text}, let it respond with 401, and try again.",
             )
         if status in _REDIRECTS:
             raise _Ended(
@@ -222,7 +224,7 @@ class _Run:
         if not (seems_refused(forged.delivery) and seems_refused(valid.delivery)):
             raise _Ended(
                 FaultKind.UNVERIFIED,
-                f"The handler responds with {text} to a valid request, but it also accepts a wrong secret.",
+                f"The handler responds with {text} to a valid request, but it also accepts another secret.",
                 "Verify the signature before anything else, and respond with 401 if it is invalid.",
             )
 
@@ -244,7 +246,7 @@ class _Run:
             if reaction is _Reaction.ANYTHING:
                 raise _Ended(
                     FaultKind.UNVERIFIED,
-                    "The handler rejects the content of this body, but accepts other content with a wrong secret.",
+                    "The handler rejects the content of this body, but accepts other content with another secret.",
                     "Verify the signature before anything else, and respond with 401 if it is invalid.",
                 )
             # If the plain body fails for another reason, it cannot show anything about signatures.
@@ -262,13 +264,16 @@ class _Run:
         compare = "Check which secret it uses, and how it reads the two headers and the raw body."
         status = self._deciding[1].delivery.status or 0
         if status < _FAILURES:
-            sentence = f"The handler rejected the valid request, and {ways} other ways to sign it."
+            sentence = f"The handler rejected the valid request, and the same request signed in {ways} other ways."
             return FaultKind.NOT_FOUND, sentence, compare
-        sentence = f"The handler responds with {format_status(status)} to the valid request, and to {ways} other ways"
+        text = format_status(status)
+        sentence = (
+            f"The handler responds with {text} to the valid request, and to the same signed in {ways} other ways."
+        )
         fix = (
             "Find the error in the handler's log. It may fail after verification, for example in a call to Port's API."
         )
-        return FaultKind.NOT_FOUND, f"{sentence} to sign it.", f"{fix} If it rejects the signature: {compare}"
+        return FaultKind.NOT_FOUND, sentence, f"{fix} If it rejects the signature, {compare[0].lower()}{compare[1:]}"
 
     async def _first_accepted(self, view: _View) -> WrongWay | None:
         """Return the first way that the handler accepts.
@@ -381,7 +386,7 @@ class _Run:
         if delivery.fault == "unreachable" or len(self._silences) == _MOST_SILENCES:
             raise _Ended(
                 FaultKind.NO_RESPONSE,
-                f"The handler stopped responding to the request {self._silences[0]}: {_error(delivery)}",
+                f"The handler stopped responding after the request `{self._silences[0]}`: {_error(delivery)}",
                 "Find the error in the handler's log. A request must never stop the handler.",
             )
 
@@ -425,7 +430,9 @@ def _work_failed(forged: Delivery, valid: Delivery) -> tuple[FaultKind, str, str
     other = "does not respond" if forged.status is None else f"responds with {format_status(forged.status)}"
     if forged.status == valid.status:
         other = "responds with the same status, but the response says that it rejected the request"
-    sentence = f"The handler accepts the signature, but then responds with {text}. For a forged request, it {other}."
+    sentence = (
+        f"The handler probably accepts the signature, but then responds with {text}. For a forged request, it {other}."
+    )
     return FaultKind.WORK, sentence, "Find the error in the handler's log, or in its response to the valid request."
 
 

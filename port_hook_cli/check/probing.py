@@ -25,7 +25,7 @@ from port_hook_cli.signatures.signing import TimestampUnit
 if TYPE_CHECKING:
     from port_hook_cli.check.backend import Backend
 
-TIME_UP = "the check reached its time limit (--within)"
+TIME_UP = "the check reached its time limit"
 _LEAST_S = 0.01
 _QUICK_S = 0.1
 _SLOW_PAUSE_S = 0.6  # 100 requests a minute
@@ -59,8 +59,10 @@ class Prober:
         self._deadline = self._clock() + limits.within_s
         self._client = means.client(limits.timeout_s)
         self._latencies_s: list[float] = []
+        self._working_s = 0.0
         self._next_at = 0.0
         self._by_check: dict[str, list[Probe]] = defaultdict(list)
+        self._saved: dict[str, str | None] = {}
         self._recovering = asyncio.Lock()
 
     @property
@@ -122,6 +124,8 @@ class Prober:
         if probe.has_response:
             if not is_together:
                 self._latencies_s.append(probe.delivery.latency_ms / 1000)
+                if probe.is_accepted:  # a rejection takes no time
+                    self._working_s = max(self._working_s, self._latencies_s[-1])
             return probe
         if delivery is None:  # `partly` disconnects
             return probe
@@ -191,9 +195,12 @@ class Prober:
         keep = self.means.keep
         if keep is None:
             return ()
-        chosen = [(replace(probe.request, replay_of=original), probe.delivery) for probe in probes[:_SAVED_OF_A_CHECK]]
-        kept = [await keep(request, delivery) for request, delivery in chosen]
-        return tuple(each.capture for each in kept if each.capture)
+        for probe in probes[:_SAVED_OF_A_CHECK]:
+            if probe.request.id not in self._saved:
+                kept = await keep(replace(probe.request, replay_of=original), probe.delivery)
+                self._saved[probe.request.id] = kept.capture
+        saved = (self._saved[probe.request.id] for probe in probes[:_SAVED_OF_A_CHECK])
+        return tuple(capture for capture in saved if capture)
 
     async def _announce(self, run_id: str) -> None:
         if self.means.watch is not None:
@@ -211,8 +218,8 @@ class Prober:
             await asyncio.sleep(due - self._clock())
 
     def _timeout_s(self) -> float:
-        """Return how long to wait for a response: less than the whole time if the handler usually responds quickly."""
-        if not self._latencies_s:
+        """Return how long to wait for a response: less than the whole time if the handler accepts requests quickly."""
+        if not self._working_s:
             return self._limits.timeout_s
         return min(self._limits.timeout_s, max(_LEAST_TIMEOUT_S, _PATIENCE * max(self._latencies_s)))
 

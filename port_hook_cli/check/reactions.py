@@ -111,7 +111,7 @@ class Probe(NamedTuple):
 def first_seen(probes: Sequence[Probe]) -> str:
     """Return the outcome of the first probe, and the number of the other probes."""
     more = len(probes) - 1
-    return probes[0].seen + (f" (and {more} more)" if more > 0 else "")
+    return probes[0].seen + (f" (and {more} other request{'s' if more > 1 else ''})" if more > 0 else "")
 
 
 def outcomes(probes: Iterable[Probe]) -> str:

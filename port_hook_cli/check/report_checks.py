@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from port_hook_cli.check.watching import SandboxWatch
     from port_hook_cli.runs.seen_calls import SeenCall
 
-_NO_RUN = "the payload belongs to no run"
-_NO_CALL = "the handler did not call the sandbox (does it use PORT_API_URL?)"
+_NO_RUN = "the payload has no run id"
+_HANDLED = "the handler handled or rejected every bad input"
 _NO_END = "the handler did not report the result of a valid run"
 _MOMENT_S, _FIRST_CALL_S, _LATE_CALL_S, _END_S = 0.5, 2.0, 4.0, 10.0
+_NO_CALL = f"the handler did not call the sandbox within {_LATE_CALL_S:g} seconds (does it use PORT_API_URL?)"
 _LEAST_QUIET_S = 0.2
 _SAYS_FAILED = re.compile(rb"error|fail|exception|\"(?:ok|success)\": ?false", re.IGNORECASE)
 _MAX_READ = 2_000
@@ -133,7 +134,7 @@ async def _judge_first_run(exam: HandlerExam, watch: SandboxWatch) -> None:
 
 
 async def _blame_for_no_end(exam: HandlerExam, run: FirstRun, proof: Sequence[Probe]) -> None:
-    seen = "the run stayed IN_PROGRESS"
+    seen = f"the handler did not end the run within {_END_S:g} seconds"
     refused = next(reversed(rejected(run.later)), None)
     if refused is not None:
         seen += f", and the sandbox responded to {refused.method} {refused.path} with {refused.status}"
@@ -213,11 +214,11 @@ async def _judge_failures(exam: HandlerExam, probes: Sequence[Probe], calls: Seq
     broken = [probe for probe in probes[:1] if probe.reaction is Reaction.FAILED and not ends[probe]]
     reported = [probe for probe in probes if any({call.ends, call.result} & FAILED_ENDS for call in ends[probe])]
     if bad := silent or broken:
-        await exam.fails("failure-reported", f"{bad[0].seen}, and the run stayed IN_PROGRESS", bad)
+        await exam.fails("failure-reported", f"{bad[0].seen}, and the run was not ended in time", bad)
     elif reported:
         exam.passes("failure-reported", f"{reported[0].label} was reported as failed")
     else:
-        exam.cannot_tell("the handler did not fail", "failure-reported")
+        exam.cannot_tell(_HANDLED, "failure-reported")
 
 
 def _says_failed(probe: Probe) -> bool:
@@ -233,4 +234,4 @@ async def _judge_responses(exam: HandlerExam, probes: Sequence[Probe]) -> None:
     elif refused := [probe for probe in probes if not probe.is_accepted]:
         exam.passes("sync-status", refused[0].seen)
     else:
-        exam.cannot_tell("the handler did not fail", "sync-status")
+        exam.cannot_tell(_HANDLED, "sync-status")

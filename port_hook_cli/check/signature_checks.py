@@ -27,7 +27,7 @@ from port_hook_cli.invocations.models import Invocation
 if TYPE_CHECKING:
     from port_hook_cli.check.backend import Backend
 
-_SECRETS = ("PORT_CLIENT_SECRET", "PORT_CLIENT_ID")
+_SECRET = "PORT_CLIENT_SECRET"  # noqa: S105 - a name
 _HUNG = "the handler did not respond to two invalid requests"
 _IN_USE = re.compile(rb"in use|EADDRINUSE|only one usage of each socket", re.IGNORECASE)
 
@@ -55,7 +55,8 @@ async def check_other_valid_requests(exam: HandlerExam) -> None:
 async def check_forgeries(exam: HandlerExam) -> None:
     """Send requests that a handler must reject, then judge all responses together, because work takes time to show."""
     if exam.baseline is None and exam.work_status is None:
-        exam.cannot_tell(exam.never_accepted, *FORGERIES, "refusal-status")
+        reason = f"{exam.never_accepted}, so a rejected request proves nothing"
+        exam.cannot_tell(reason, *FORGERIES, "refusal-status")
         return
     if exam.works_once:
         exam.cannot_tell(ONLY_ONCE, *FORGERIES, "refusal-status")
@@ -260,7 +261,7 @@ async def _starts_without_secret(exam: HandlerExam, backend: Backend) -> bool:
     from port_hook_cli.check.backend import NotReadyError
 
     slug = "secret-unset"
-    environ = {name: value for name, value in exam.prober.means.environ.items() if name not in _SECRETS}
+    environ = {name: value for name, value in exam.prober.means.environ.items() if name != _SECRET}
     try:
         await exam.prober.restart(backend, environ)
     except NotReadyError as problem:

@@ -44,7 +44,7 @@ SubjectName: TypeAlias = str | Mapping[str, Any] | bytes
 """The request under check: a name, an action or a payload as a mapping, or the bytes of a payload."""
 
 _ANSWERED = 202
-_KINDS = "Use a capture, a payload, an action, or FILE#NODE of a workflow."
+_KINDS = "Use an HTTP capture, a payload, an action that Port invokes over HTTP, or FILE#NODE of a workflow."
 _ID = frozenset("0123456789abcdef")
 _LEAST_ID = 4
 _MOST_LOOKED_AT = 100
@@ -98,7 +98,9 @@ class SubjectSource:
             return newest
         if self.target.to is None and not self.target.to_its_url:
             raise _missing_target()
-        self.say(note("no valid request has been received, so the check uses the sample action create_vm"))
+        self.say(
+            note("the store has no HTTP request with a valid signature, so the check uses the sample action create_vm")
+        )
         return await self.of_action(create_vm_action(), secret)
 
     async def _named(self, name: str, secret: Callable[[], Secret]) -> FoundSubject:
@@ -143,7 +145,7 @@ class SubjectSource:
     def _newest_valid(self) -> FoundSubject | None:
         from port_hook_cli.captures.store.statements import StoreFilter
 
-        if self.finder.has_no_store():
+        if not self.finder.has_store_file():
             return None
         wanted = StoreFilter(status=Status.VALID, originals=True)
         captures = self.finder.store().select(wanted, limit=_MOST_LOOKED_AT)
@@ -198,7 +200,7 @@ class SubjectSource:
             )
         if isinstance(made, Unmet):
             raise UsageError(
-                f"The event does not meet the condition of {action.identifier}, so Port would send nothing.",
+                f"The event does not meet the condition of {action.identifier}, so Port would not send a request.",
                 hint="Pass another event with --event FILE.",
             )
         for each in made.remarks:
@@ -276,9 +278,10 @@ def _only_webhook(found: FoundWorkflow) -> str:
     if len(nodes) == 1:
         return nodes[0]
     listed = ", ".join(nodes) or "none"
+    hint = "Pass the node: FILE#NODE." if nodes else "Use a workflow with a WEBHOOK node."
     raise UsageError(
         f"A check sends the request of one node, but the WEBHOOK nodes of {found.workflow.identifier} are: {listed}.",
-        hint="Pass the node: FILE#NODE.",
+        hint=hint,
     )
 
 

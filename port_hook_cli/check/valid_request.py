@@ -28,7 +28,6 @@ _UNEXPLAINED = frozenset({FaultKind.NOT_FOUND, FaultKind.PATH, FaultKind.REQUEST
 _END_S = 1.0
 _STRICT = "the handler rejects unknown fields, so unusual characters and numbers were not tried"
 _VARIABLE = "The command gets the secret as PORT_CLIENT_SECRET."
-_SILENT = "the handler did not respond to two requests"
 
 
 async def check_valid(exam: HandlerExam) -> None:
@@ -81,9 +80,9 @@ async def _judge_by_calls(exam: HandlerExam, probe: Probe) -> None:
             probe.seen,
             [probe],
             failure="does not respond to a valid request",
-            fix="Respond before you do the work, or raise --timeout.",
+            fix="Respond before you do the work. If the handler needs more time to respond, raise --timeout.",
         )
-    raise LeftHandler(_SILENT)
+    raise LeftHandler("the handler did not respond to a valid request")
 
 
 async def _uses_post(exam: HandlerExam, refused: Probe) -> bool:
@@ -204,11 +203,11 @@ async def _judge_work(exam: HandlerExam, refused: Probe) -> None:
             f"{refused.seen}, and a badly signed request got {control.outcome if control else 'nothing'}",
             [refused],
             failure="fails on a valid request",
-            fix="Find the error in the handler's log. The handler accepted the signature, then failed.",
+            fix="Find the error in the handler's log. The handler probably accepted the signature, then failed.",
         )
     else:
         exam.cannot_tell(
-            f"{refused.seen} after the handler accepted its signature. Choose another request",
+            f"{refused.seen} and the handler probably accepted its signature. Choose another request",
             "valid",
         )
 

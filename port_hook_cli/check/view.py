@@ -25,6 +25,7 @@ _MARKS = {
     CheckStatus.INFORMATION: ("·", "dim"),
     CheckStatus.NOT_OBSERVED: ("?", "dim"),
 }
+_WORST_FIRST = (CheckStatus.FAILED, CheckStatus.WARNING, CheckStatus.INFORMATION, CheckStatus.PASSED)
 _STYLES = {CheckStatus.FAILED: "red", CheckStatus.WARNING: "yellow"}
 _COUNTED = {
     CheckStatus.PASSED: ("passed", "passed"),
@@ -49,7 +50,8 @@ def _group_lines(group: CheckGroup, findings: Sequence[CheckFinding]) -> Iterato
     lines = [line for finding in observed for line in finding_lines(finding)]
     lines += _unobserved_lines(finding for finding in findings if finding.status is CheckStatus.NOT_OBSERVED)
     if observed:
-        mark, style = _MARKS[CheckStatus.PASSED if passed else CheckStatus.FAILED]
+        worst = next(status for status in _WORST_FIRST if any(each.status is status for each in observed))
+        mark, style = _MARKS[CheckStatus.PASSED if passed else worst]
         lines.insert(0, Styled.assemble((mark, style), f" {passed} of {len(observed)}"))
     for number, line in enumerate(lines):
         yield labeled("" if number else str(group), line)
@@ -112,10 +114,10 @@ def summary_line(report: CheckReport, *, is_whole: bool = True) -> Styled:
 
 
 def begin_text(url: str, valid_requests: int) -> str:
-    """Return how many valid requests the check sends to a correct handler, for a message."""
+    """Return about how many valid requests the check sends, for a message. Others than correct handlers get more."""
     if valid_requests == 1:
-        return f"Sends 1 valid request to {printable(url)}, which starts real work."
-    return f"Sends up to {valid_requests} valid requests to {printable(url)}. Each starts real work."
+        return f"Sends at least 1 valid request to {printable(url)}, which starts real work."
+    return f"Sends about {valid_requests} valid requests to {printable(url)}. Most of them start real work."
 
 
 def output_lines(output: bytes, masker: Masker) -> list[Styled]:

@@ -201,7 +201,7 @@ def _notation(slug: str, notation: str, scheme: _Scheme, fix: str) -> _Row:
 
 
 _dumps, _MS = _serialized("python"), TimestampUnit.MILLISECONDS
-_BASE64 = "Write the signature in base64 after `v1,`, or decode the header before you compare."
+_BASE64 = "Compute base64 instead of hex, and compare it with the text after `v1,`."
 _PREFIX = "Compare with `v1,` + base64, or remove `v1,` from the header first."
 _FREQUENT = 6
 """How many rows come before the wrong secrets. Published handlers sign in these ways."""
@@ -229,7 +229,7 @@ _ROWS = (
     _notation("base64", "in base64, without `v1,`", lambda signed: _base64(signed.with_dot), _PREFIX),
     _notation(
         "t-v1",
-        "as `t=…,v1=…`, like another sender",
+        "as `t=…,v1=…`, like Stripe",
         lambda signed: f"t={signed.timestamp.decode()},v1={signed.with_dot.hex()}",
         "Read the timestamp from x-port-timestamp, and the signature in base64 after `v1,` from x-port-signature.",
     ),
@@ -279,7 +279,7 @@ _ROWS = (
     ),
     _Row(
         "v0",
-        "signs `v0:timestamp:body`, like another sender",
+        "signs `v0:timestamp:body`, like Slack",
         _AS_PORT,
         lambda signed: f"v0={signed.sha256(b'v0:' + signed.timestamp + b':' + signed.body).hex()}",
     ),

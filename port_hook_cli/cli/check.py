@@ -54,7 +54,7 @@ def check(
 
     Valid requests start real work, so by default, the handler must be on this machine. With a command after `--`,
     port-hook starts the handler and a sandbox for its reports, and ends both. Without a command, start `port-hook
-    sandbox` first to include checks of reports. Exits with code 1 if a check fails.
+    sandbox` first to include checks of reports. Exits with code 1 if a check fails, and with 12 if none has a result.
     """
     runtime: Runtime = ctx.obj
     plan = choice.plan(times.read())

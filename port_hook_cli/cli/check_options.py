@@ -156,7 +156,7 @@ class CheckTimes:
     timeout_s: Annotated[
         float,
         options.seconds(
-            "--timeout", "Wait S seconds for each response.", least=0.1, trust=Trust(*_LIMITS_S["--timeout"])
+            "--timeout", "Wait at most S seconds for a response.", least=0.1, trust=Trust(*_LIMITS_S["--timeout"])
         ),
     ] = TIMEOUT_S
 

@@ -188,7 +188,9 @@ class _PageSubject:
             return self._source(to).of_request(FoundRequest(exchange.invocation.id, exchange, is_stored=True))
         from port_hook_cli.actions.samples import create_vm_action
 
-        self.notes.append("No valid request has been received, so the check uses the sample action create_vm.")
+        self.notes.append(
+            "The store has no HTTP request with a valid signature, so the check uses the sample action create_vm."
+        )
         return await self._of_action(create_vm_action(), secret)
 
     async def _exchange(self) -> Exchange | None:

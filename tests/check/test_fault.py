@@ -331,9 +331,9 @@ async def test_nothing_is_searched_when_the_handler_is_right() -> None:
 @pytest.mark.parametrize(
     ("verifies", "kind", "words"),
     [
-        (lambda *_: 200, FaultKind.UNVERIFIED, "it also accepts a wrong secret"),
-        (lambda *_: 404, FaultKind.PATH, "responds with 404 Not Found to every request"),
-        (lambda *_: 405, FaultKind.PATH, "the path or the method is wrong"),
+        (lambda *_: 200, FaultKind.UNVERIFIED, "it also accepts another secret"),
+        (lambda *_: 404, FaultKind.PATH, "responds with 404 Not Found to a valid and to a forged request"),
+        (lambda *_: 405, FaultKind.PATH, "the path or the method is probably wrong"),
         (lambda *_: 308, FaultKind.PATH, "redirects with 308"),
         (lambda *_: 429, FaultKind.REQUEST, "429 Too Many Requests"),
     ],
@@ -428,7 +428,7 @@ async def test_handler_that_accepts_any_signature_of_a_kind_is_not_explained_by_
 async def test_search_that_finds_nothing_says_what_was_tried() -> None:
     found = await search(lambda *_: REFUSED)
     assert (found.kind, found.way) == (FaultKind.NOT_FOUND, None)
-    assert f"and {len(found.tried) - 1} other ways" in found.sentence
+    assert f"signed in {len(found.tried) - 1} other ways" in found.sentence
     assert len(found.requests) == 2
     assert found.sent <= 30
 
@@ -441,7 +441,7 @@ async def test_search_names_the_request_that_stopped_the_handler() -> None:
 
     found = await search_at(respond, json.dumps(PLAIN).encode())
     assert found.kind is FaultKind.NO_RESPONSE
-    assert found.sentence.startswith("The handler stopped responding to the request body-hex: ")
+    assert found.sentence.startswith("The handler stopped responding after the request `body-hex`: ")
 
 
 async def test_sentence_about_a_handler_that_is_gone_ends_with_one_mark() -> None:

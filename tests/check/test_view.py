@@ -34,7 +34,7 @@ def test_report_shows_each_finding_and_merges_equal_reasons() -> None:
         "               fix: Check the age.",
         "               --only old  port-hook show 3f2a9c0b1d4e  and 81c07d5e2fa6",
         "             · accepts a timestamp in the future: it got 200",
-        "  repeats    ✗ 0 of 1",
+        "  repeats    ! 0 of 1",
         "             ! does its work twice if a run is delivered twice: two deliveries made 2 calls",
         f"               fix: {BY_SLUG['same-run'].fix}",
         "               --only same-run",
@@ -99,8 +99,8 @@ def test_table_of_checks_is_aligned_and_fits_a_terminal() -> None:
 
 
 def test_what_is_about_to_be_sent_is_a_sentence() -> None:
-    assert begin_text("http://h/\x1b", 1) == "Sends 1 valid request to http://h/\\x1b, which starts real work."
-    assert begin_text("http://h/", 12) == "Sends up to 12 valid requests to http://h/. Each starts real work."
+    assert begin_text("http://h/\x1b", 1) == "Sends at least 1 valid request to http://h/\\x1b, which starts real work."
+    assert begin_text("http://h/", 12) == "Sends about 12 valid requests to http://h/. Most of them start real work."
 
 
 # --- JUnit

@@ -101,7 +101,7 @@ def test_correct_backend_passes_every_check_and_is_ended(folder: Path) -> None:
     assert {each["status"] for each in findings if each["group"] == "reports"} == {"passed"}
     assert len({each["check"] for each in findings}) == len(findings) == summary["checks"] > 30
     assert summary["passed"] == sum(each["status"] == "passed" for each in findings)
-    assert f"valid requests to http://127.0.0.1:{command[1]}/. Each starts real work." in done.stderr
+    assert f"valid requests to http://127.0.0.1:{command[1]}/. Most of them start real work." in done.stderr
     assert not accepts_connections(command[1])
 
 
@@ -117,7 +117,7 @@ def test_mistake_is_named_with_its_fix_and_the_saved_requests(folder: Path, run:
     shown = run("show", saved.split()[4])
     assert "port-hook-check/old" in shown.out
     # The backend wrote its secret, and a color.
-    assert "Sends 1 valid request to " in done.stderr
+    assert "Sends at least 1 valid request to " in done.stderr
     assert "The last lines of the command's output:\n  ***\n  listening on" in done.stderr
 
 
@@ -338,8 +338,8 @@ def test_list_shows_the_wanted_checks_and_sends_nothing(run: Run) -> None:
         (
             ("--only", "old", "--skip", "signature"),
             ExitCode.USAGE,
-            "`only` and `skip` exclude every check.",
-            "Leave one",
+            "No check is left after `only` and `skip`.",
+            "Leave a name",
         ),
         ((), ExitCode.USAGE, "Missing option --to.", "--to 8000"),
         (("action.json",), ExitCode.USAGE, "https://example.com is not on this machine", "--to-its-url"),
@@ -380,7 +380,7 @@ def test_command_line_is_refused(
 def test_words_after_two_dashes_are_the_command_without_a_source(run: Run) -> None:
     with open_port() as taken:
         result = run("check", "--to", str(taken.getsockname()[1]), "--", "python", "--version", env=ENV)
-    assert "so port-hook would not check python --version" in result.err
+    assert "so a check would test that process instead of python --version" in result.err
 
 
 @POSIX

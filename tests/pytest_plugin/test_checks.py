@@ -113,7 +113,7 @@ def test_warning_warns_at_the_line_of_the_test_and_fails_a_strict_check(
     ("options", "reason"),
     [
         ({"only": "sync-status"}, "not observed: it applies only to synchronous actions"),
-        ({"only": ["terminal"], "secret": "another"}, "not observed: a valid request got 401 Unauthorized, so"),
+        ({"only": ["terminal"], "secret": "another"}, "not observed: a valid request got 401 Unauthorized"),
     ],
 )
 def test_check_that_observes_nothing_skips_the_test(port_hook: PortHook, url: str, options: Any, reason: str) -> None:

@@ -204,6 +204,12 @@ class Finder:
 
         return self._option is None and not store_path(None, self._runtime.cwd).exists()
 
+    def has_store_file(self) -> bool:
+        """Return whether the file of the store exists."""
+        from port_hook_cli.captures.database.opening import store_path
+
+        return store_path(self._option, self._runtime.cwd).exists()
+
     def _is(self, name: str, kind: Callable[[Path], bool]) -> bool:
         try:
             return kind(self._runtime.cwd / name)

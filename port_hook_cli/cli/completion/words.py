@@ -284,7 +284,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--outputs',), 'FILE', False, (), "The outputs of a workflow's other nodes: a map, or a run exported from Port."),
             (('--output',), 'NODE.PATH=JSON', True, (), 'One value in the output of a node that should not run (repeatable).'),
             (('--within',), 'S', False, (), 'Stop after S seconds. The remaining checks are not observed.'),
-            (('--timeout',), 'S', False, (), 'Wait S seconds for each response.'),
+            (('--timeout',), 'S', False, (), 'Wait at most S seconds for a response.'),
             (('--secret-file',), 'PATH|-', False, (), "Read the client secret from a file, or from stdin with '-'."),
             (('--org',), 'NAME', False, (), 'The organization to use, of `login` or ~/.port/config.yaml.'),
             (('--api-timeout',), 'S', False, (), "Limit each request to Port's API to S seconds, from connecting to the last byte."),

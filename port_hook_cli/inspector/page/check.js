@@ -79,7 +79,7 @@ export function Check({ check, isEmpty, session, onOpen, onClose }) {
   const isReady = Boolean(plan) && only.length > 0 && session?.can.check !== false;
   return html`<section class="checks" aria-label="Check the handler">
     <header><h2 tabindex="-1" ref=${heading}>Check the handler</h2><${Button} icon="x" label="Back to the list" iconOnly onClick=${onClose} /></header>
-    <p class="dim">Is your handler correct, and safe on the internet? A check sends it valid, forged, repeated and broken requests, and shows its mistakes and how to fix them.</p>
+    <p class="dim">Find the mistakes in your handler. A check sends it valid, forged, repeated and broken requests, and shows what is wrong and how to fix it.</p>
     <${Source} form=${form} plan=${plan} actions=${actions} change=${change} />
     <label class="field inline"><span>To</span><input type="text" placeholder=${plan?.target ?? "a port or URL on this machine"} value=${form.to} spellcheck=${false}
       onInput=${(event) => change({ to: event.currentTarget.value.trim() })} /></label>
@@ -87,9 +87,9 @@ export function Check({ check, isEmpty, session, onOpen, onClose }) {
       <input type="checkbox" checked=${!form.left.includes(group.name)} onChange=${(event) => change({ left: toggled(form.left, group.name, !event.currentTarget.checked) })} />
       <span>${group.name} <small class="dim">${group.about}</small></span></label>`)}</fieldset>
     ${(problem ?? found?.problem) && html`<p class="note bad" role="alert">${visible(problem?.message ?? found.problem.error)} ${visible(problem?.hint ?? found.problem.hint)}</p>`}
-    ${plan && html`<p class="note">${plan.notes.map((note) => `${visible(note)} `)}${number(plan.checks)} checks. <b>A correct handler accepts ${number(plan.valid_requests)} of the requests, and starts its work for each.</b></p>`}
+    ${plan && html`<p class="note">${plan.notes.map((note) => `${visible(note)} `)}${number(plan.checks)} checks. <b>The check sends about ${number(plan.valid_requests)} valid requests, and most of them start the handler's work.</b></p>`}
     <div class="send">
-      <${Button} primary icon="play" label=${check.isRunning ? "Checking…" : plan ? `Run, and start ${number(plan.valid_requests)} runs` : "Run"} disabled=${check.isRunning || !isReady} onClick=${run} title=${session?.why_not.check} />
+      <${Button} primary icon="play" label=${check.isRunning ? "Checking…" : plan ? `Run, and send about ${number(plan.valid_requests)} valid requests` : "Run"} disabled=${check.isRunning || !isReady} onClick=${run} title=${session?.why_not.check} />
       ${check.isRunning && html`<${Button} icon="x" label="Cancel" onClick=${check.cancel} />`}</div>
     <${Results} check=${check} onOpen=${onOpen} />
   </section>`;
