@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -15,6 +16,7 @@ from port_hook_cli.check.plan import WITHIN_S, CheckLimits, CheckPlan
 from port_hook_cli.check.session import CheckBegins, CheckSession
 from port_hook_cli.check.sources import FoundSubject, SubjectName, SubjectSource
 from port_hook_cli.errors import TargetError, UsageError
+from port_hook_cli.invocations.masking import masked_delivery, masked_request
 from port_hook_cli.invocations.targets import parse_target
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
@@ -25,7 +27,7 @@ from port_hook_cli.runtime import Runtime, silent_runtime
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.remark import say_nothing
 from port_hook_cli.text.safe import brief, printable
-from port_hook_cli.text.secret import Secret
+from port_hook_cli.text.secret import Masker, Secret
 from port_hook_cli.trigger.action import RunTarget
 
 if TYPE_CHECKING:
@@ -112,8 +114,8 @@ async def examine(
     runtime = silent_runtime()
     requests: dict[str, tuple[Invocation, Delivery]] = {}
 
-    async def keep(request: Invocation, delivery: Delivery) -> KeptReplay:
-        requests[request.id] = request, delivery
+    async def keep(masker: Masker, request: Invocation, delivery: Delivery) -> KeptReplay:
+        requests[request.id] = masked_request(request, masker), masked_delivery(delivery, masker)
         return KeptReplay(request.id)
 
     source = _source(world, runtime, parse_target(str(to)), inputs, options)
@@ -123,7 +125,7 @@ async def examine(
         plan=_plan(options),
         access=_access(world, secret, runtime),
         runtime=runtime,
-        keep=lambda *_: keep,
+        keep=lambda _, masker: partial(keep, masker),
     )
     try:
         return CheckedHandler(await session.run(_begin), requests)

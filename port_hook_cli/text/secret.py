@@ -122,4 +122,6 @@ def _forms(value: str) -> set[str]:
     import json  # not at the top: most commands that have secrets need it later or never
 
     written = {json.dumps(value, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
-    return {value, quote(value, safe="", errors="replace"), quote(value, errors="replace"), *written}
+    content = value.encode("utf-8", "replace")
+    shown = {content.decode("latin-1"), repr(content)[2:-1]}  # how Python programs log bytes
+    return {value, quote(value, safe="", errors="replace"), quote(value, errors="replace"), *written, *shown}

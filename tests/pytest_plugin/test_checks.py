@@ -97,6 +97,22 @@ def test_failed_check_is_an_error_with_its_fix_and_the_requests_that_prove_it(
     assert port_sandbox.client_secret not in str(caught.value)
 
 
+def test_secret_of_the_action_is_not_in_the_message(port_hook: PortHook, tmp_path: Path) -> None:
+    method = {
+        "type": "WEBHOOK",
+        "url": "https://example.com/{{ .secrets.TOKEN }}",
+        "body": {"t": "{{ .secrets.TOKEN }}"},
+    }
+    (tmp_path / "action.json").write_text(json.dumps({**SCALE, "invocationMethod": method}), "utf-8")
+    with handler() as other, pytest.raises(HandlerCheckFailed) as caught:  # it accepts everything
+        port_hook.check(
+            other.port, tmp_path / "action.json", secrets={"TOKEN": "t0k3n-0f-th3-0rg"}, only="no-signature"
+        )
+    assert f"POST http://127.0.0.1:{other.port}/***" in str(caught.value)
+    assert b"t0k3n-0f-th3-0rg" in other.requests[0].head
+    assert "t0k3n" not in str(caught.value)
+
+
 def test_warning_warns_at_the_line_of_the_test_and_fails_a_strict_check(
     port_hook: PortHook, port_sandbox: PortSandbox
 ) -> None:
