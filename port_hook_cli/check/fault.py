@@ -187,6 +187,8 @@ class _Run:
     def _end_without_search(self, forged: Delivery, valid: Delivery) -> None:
         """Raise _Ended if the two responses show that the signature is not why the valid request failed."""
         status = valid.status
+        if _drops(forged) and _drops(valid):  # an uncaught error rejects the request
+            return
         if status is None:
             raise _Ended(FaultKind.NO_RESPONSE, f"The handler did not respond to a valid request: {_error(valid)}", "")
         text = format_status(status)
@@ -262,14 +264,12 @@ class _Run:
     def _nothing_accepted(self) -> tuple[FaultKind, str, str]:
         ways = len(self._tried.keys() - {_PLAIN})
         compare = "Check which secret it uses, and how it reads the two headers and the raw body."
-        status = self._deciding[1].delivery.status or 0
-        if status < _FAILURES:
+        status = self._deciding[1].delivery.status
+        if status is not None and status < _FAILURES:
             sentence = f"The handler rejected the valid request, and the same request signed in {ways} other ways."
             return FaultKind.NOT_FOUND, sentence, compare
-        text = format_status(status)
-        sentence = (
-            f"The handler responds with {text} to the valid request, and to the same signed in {ways} other ways."
-        )
+        does = "closes the connection after" if status is None else f"responds with {format_status(status)} to"
+        sentence = f"The handler {does} the valid request, and the same request signed in {ways} other ways."
         fix = (
             "Find the error in the handler's log. It may fail after verification, for example in a call to Port's API."
         )
@@ -380,7 +380,7 @@ class _Run:
     def _end_if_unable(self, what: str, delivery: Delivery) -> None:
         if delivery.status == _RATE_LIMITED and _answer(delivery) not in self._refusals:
             raise _Ended(FaultKind.NOT_FOUND, "The handler started to limit the rate of requests.", "Try again later.")
-        if delivery.status is not None:
+        if delivery.status is not None or (_drops(delivery) and _answer(delivery) in self._refusals):
             return
         self._silences.append(what)
         if delivery.fault == "unreachable" or len(self._silences) == _MOST_SILENCES:
@@ -434,6 +434,11 @@ def _work_failed(forged: Delivery, valid: Delivery) -> tuple[FaultKind, str, str
         f"The handler probably accepts the signature, but then responds with {text}. For a forged request, it {other}."
     )
     return FaultKind.WORK, sentence, "Find the error in the handler's log, or in its response to the valid request."
+
+
+def _drops(delivery: Delivery) -> bool:
+    """Return whether the handler closed the connection instead of responding, as `http/failures.py` words it."""
+    return delivery.fault == "broken" and " the connection " in (delivery.error or "")
 
 
 def _error(delivery: Delivery) -> str:

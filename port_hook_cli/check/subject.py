@@ -68,21 +68,11 @@ class CheckSubject:
 
         `body` replaces the body. `slug` names the check in the user-agent.
         """
-        old = self.run_id
-
-        def renewed(text: str) -> str:
-            return text if old is None else text.replace(old, run_id)
-
-        content = self.request.body if body is None else body
-        if old is not None:
-            content = content.replace(old.encode(), run_id.encode())
-        fields = [(name, renewed(value)) for name, value in self.request.headers if name.lower() != "user-agent"]
-        return replace(
-            self.request,
-            target=renewed(self.request.target),
-            headers=Headers((("user-agent", f"{PROBE_AGENT}{slug}"), *fields)),
-            body=content,
-        )
+        request = self.request if body is None else replace(self.request, body=body)
+        if self.run_id is not None:
+            request = with_run(request, self.run_id, run_id)
+        fields = request.headers.without("user-agent")
+        return replace(request, headers=Headers((("user-agent", f"{PROBE_AGENT}{slug}"), *fields)))
 
     def url_for(self, run_id: str) -> str:
         """Return the URL of a copy for another run."""
@@ -200,6 +190,16 @@ def _renamed(value: Any, name: str) -> Any:
             for key, inner in value.items()
         }
     return value
+
+
+def with_run(request: Invocation, old: str, new: str) -> Invocation:
+    """Return the request for another run: the id `new` replaces `old` in the target, the headers and the body."""
+    return replace(
+        request,
+        target=request.target.replace(old, new),
+        headers=Headers(tuple((name, value.replace(old, new)) for name, value in request.headers)),
+        body=request.body.replace(old.encode(), new.encode()),
+    )
 
 
 def changed_letter(body: bytes) -> bytes | None:

@@ -22,6 +22,7 @@ from port_hook_cli.text.secret import Secret
 
 RAW_BODY = (
     "Verify the raw body before you parse it: `await request.body()` in FastAPI, `request.get_data()` in Flask, "
+    "`self.rfile.read(length)` in http.server, `Buffer.concat(chunks)` in Node, "
     "`express.raw({type: 'application/json'})` in Express."
 )
 """The fix for a handler that serializes the parsed body before it verifies the signature."""

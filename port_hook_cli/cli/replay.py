@@ -28,6 +28,7 @@ from port_hook_cli.cli.replay_options import (
 from port_hook_cli.cli.replay_output import ReplayReport, check_plot, print_requests, tell_failed, tell_notes
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.payload import is_run_id
+from port_hook_cli.invocations.targets import is_on_this_machine
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET
 from port_hook_cli.replay.rewriting import ReadyReplay, Rewriter, UnsignedReplay
@@ -157,7 +158,15 @@ def _find_fault(
     from port_hook_cli.cli.replay_fault import report_fault, search_fault, signing_keys
 
     keys = signing_keys(access.settings)
-    found = search_fault(ready, rewriter, keys, runtime, timeout_s=target.timeout_s, as_lambda=target.is_lambda)
+    found = search_fault(
+        ready,
+        rewriter,
+        keys,
+        runtime,
+        timeout_s=target.timeout_s,
+        as_lambda=target.is_lambda,
+        new_runs=is_on_this_machine(access.settings.api_url),
+    )
     if found is None:
         return ExitCode.INTERRUPTED
     with closing(ReplayKeeper(store_path(store, runtime.cwd), keys.secret)) as keeper:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from port_hook_cli.check.fault import MOST_REQUESTS, FaultKind, FaultSearch, FoundFault, find_fault
+from port_hook_cli.check.subject import with_run
 from port_hook_cli.check.wrong_ways import SigningKeys
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Delivery, Invocation
@@ -16,6 +18,7 @@ from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.replay.rewriting import ReadyReplay, Rewriter
 from port_hook_cli.replay.sending import LambdaClient
 from port_hook_cli.replay.store import ReplayKeeper
+from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, tell
 from port_hook_cli.text.safe import brief, printable
@@ -40,14 +43,24 @@ def search_fault(
     *,
     timeout_s: float,
     as_lambda: bool,
+    new_runs: bool,
 ) -> FoundFault | None:
-    """Print how many requests the search sends, then search. Return None after Ctrl-C."""
+    """Print how many requests the search sends, then search. Return None after Ctrl-C.
+
+    With `new_runs`, each request gets another run id: a sandbox accepts any, and no report of a run that has ended.
+    """
     from port_hook_cli.http.client import HttpClient  # imported here, so that `--help` starts faster
 
     unsigned = replace(rewriter, signer=None)
     url = brief(ready.url, MOST_OF_A_URL)
     tell(f"Sending at most {MOST_REQUESTS} requests to {url}, one at a time.", runtime)
     tell("note: each accepted request may start real work", runtime)
+
+    def fresh() -> Invocation:
+        request, old = unsigned.finish(ready.draft), ready.run_id
+        if old is None or not new_runs:
+            return request
+        return with_run(request, old, make_run_id(secrets.choice, old.partition("_")[0] + "_"))
 
     async def search() -> FoundFault:
         async with HttpClient(timeout_s=timeout_s, keep_alive=False) as http:
@@ -56,7 +69,7 @@ def search_fault(
             async def send(request: Invocation) -> Delivery:
                 return await recipient.send(request, ready.url)
 
-            return await find_fault(FaultSearch(lambda: unsigned.finish(ready.draft), keys, runtime.now, send))
+            return await find_fault(FaultSearch(fresh, keys, runtime.now, send))
 
     try:
         return asyncio.run(search())

@@ -70,6 +70,16 @@ def test_deciding_requests_are_saved_when_the_source_is_in_the_store(run: Run, f
     assert run("show", requests[2]["capture"], env=ENV).code == ExitCode.OK
 
 
+@pytest.mark.parametrize(("api", "is_new"), [("http://127.0.0.1:1", True), ("https://api.port.io", False)])
+def test_each_request_has_its_own_run_only_for_a_sandbox(run: Run, folder: Path, api: str, is_new: bool) -> None:
+    (folder / "payload.json").write_bytes(a_body())
+    received: list[bytes] = []
+    with of_bodies_in_hex(received=received) as url:
+        result = run("replay", "payload.json", "--to", url, "--find-fault", env={**ENV, "PORT_API_URL": api})
+    assert "in hex" in result.out
+    assert any(RUN_ID.encode() in body for body in received) is not is_new
+
+
 def test_edited_body_is_searched(run: Run, folder: Path) -> None:
     (folder / "payload.json").write_text('{"cpu":1}')
     received: list[bytes] = []
