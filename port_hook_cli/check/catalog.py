@@ -66,10 +66,11 @@ _S, _F, _R, _P = CheckGroup
 _FAILURE, _WARNING, _INFORMATION = CheckSeverity
 _ACCEPTED, _REJECTED = "accepted", "rejected"
 
-_RULE = (
+RULE = (
     'Compute `"v1," + base64(HMAC-SHA-256(client secret, timestamp + "." + raw body))`, and compare it with '
     "x-port-signature in constant time."
 )
+"""How to verify a signature."""
 _WHOLE = (
     "Compare the whole signature: with `hmac.compare_digest` in Python, or with `crypto.timingSafeEqual` in Node after "
     "you compare the lengths."
@@ -98,7 +99,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         "differently",
         expected=_ACCEPTED,
         why="Port can send requests like this for any run.",
-        fix=_RULE,
+        fix=RULE,
         starts=1,
     ),
     HandlerCheck(
@@ -156,7 +157,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         request="a request signed with another secret",
         expected=_REJECTED,
         why=_ANYONE,
-        fix=_RULE,
+        fix=RULE,
     ),
     HandlerCheck(
         slug="empty-secret",
@@ -198,7 +199,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         request="a valid signature, and a body with one changed letter or number",
         expected=_REJECTED,
         why="Anyone who can change a request in transit can choose its inputs.",
-        fix=_RULE,
+        fix=RULE,
     ),
     HandlerCheck(
         slug="timestamp-changed",
@@ -208,7 +209,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         request="a valid signature, and a timestamp one second later than the signed timestamp",
         expected=_REJECTED,
         why="Anyone with an old request can send it again with a new timestamp.",
-        fix=_RULE,
+        fix=RULE,
     ),
     HandlerCheck(
         slug="body-only",
@@ -343,10 +344,11 @@ CHECKS: tuple[HandlerCheck, ...] = (
         group=_F,
         severity=_WARNING,
         failure="does not accept a body that arrives in pieces",
-        request="a request whose body arrives in pieces, then a valid request",
+        request="a request whose body arrives in pieces, one of which ends inside a character, then a valid request",
         expected="both are accepted",
         why="A network can split a request into several packets.",
-        fix="Read the body in a loop until you have `Content-Length` bytes.",
+        fix="Read the body in a loop until you have `Content-Length` bytes. Join the pieces as bytes before you decode "
+        "them, such as with `Buffer.concat(chunks)` in Node.",
         starts=2,
     ),
     HandlerCheck(
@@ -508,7 +510,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         request="correctly signed requests with inputs that the work probably cannot handle",
         expected="any status except 2xx",
         why="The response ends a synchronous run, and a 2xx status means SUCCESS.",
-        fix="Respond with a 4xx or 5xx status if the work fails.",
+        fix="Respond with 422 if the inputs are wrong, and with 500 if the work fails.",
         only="synchronous actions",
         starts=4,
     ),

@@ -63,8 +63,10 @@ async def check(
     except TimeoutError:
         if not limit.expired():
             raise
+        await exam.judge_late_calls()  # no time is left to read more
         exam.leave(TIME_UP)
     except LeftHandler as reason:
+        await exam.judge_late_calls()
         await _settle_death(exam)
         exam.leave(str(reason))
     finally:
@@ -95,6 +97,7 @@ async def _examine(exam: HandlerExam) -> None:
         await check_late_reports(exam)
         await _check_other_runs(exam)
     await check_survival(exam)
+    await exam.judge_late_calls()
     exam.hold_output()  # before the handler starts without its secret
     if exam.baseline is not None:
         await check_unset_secret(exam)

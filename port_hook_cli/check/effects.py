@@ -73,6 +73,11 @@ def rejected(calls: Iterable[SeenCall]) -> list[SeenCall]:
     return [call for call in calls if call.status >= _HTTP_ERROR]
 
 
+def counted(calls: Iterable[SeenCall], run_id: str) -> Counter[str]:
+    """Count what was done for a run, by method and path without the run's id."""
+    return Counter(_kind(call, run_id) for call in effects(calls, run_id))
+
+
 class FirstRun(NamedTuple):
     """The handler's calls after `sent_at` (seconds since the epoch), when a valid request for a run was sent.
 
@@ -99,8 +104,7 @@ class FirstRun(NamedTuple):
     @property
     def effects(self) -> Counter[str]:
         """How often each thing was done for it, by method and path."""
-        late = Counter(_kind(call, self.run_id) for call in effects(self.later, self.run_id))
-        return self.counted(self.calls, self.run_id) | late
+        return self.counted(self.calls, self.run_id) | counted(self.later, self.run_id)
 
     @property
     def duration_s(self) -> float:
@@ -119,11 +123,9 @@ class FirstRun(NamedTuple):
         return min(_MOST_PATIENCE_S, max(_LEAST_PATIENCE_S, 10 * self.duration_s))
 
     def counted(self, calls: Sequence[SeenCall], run_id: str) -> Counter[str]:
-        """Count what was done for a run, by method and path without the run's id."""
-        done = effects(calls, run_id)
-        if self.is_alone:
-            done += [call for call in effects(calls) if call.run_id is None]
-        return Counter(_kind(call, run_id) for call in done)
+        """Count what was done for a run, including calls without a run's id if they also count for this run."""
+        others = [call for call in effects(calls) if call.run_id is None] if self.is_alone else []
+        return counted(calls, run_id) + Counter(_kind(call, run_id) for call in others)
 
     def is_done(self, calls: Sequence[SeenCall], run_id: str) -> bool:
         """Return whether another run has ended or, if the handler ends no runs, has as many calls as this run."""

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from port_hook_cli.check.catalog import BY_SLUG, CHECKS, CheckSeverity
 from port_hook_cli.check.effects import NOT_SEEN, FirstRun
 from port_hook_cli.check.findings import CheckFinding, found, not_observed, passed
-from port_hook_cli.check.probing import Prober
+from port_hook_cli.check.probing import LeftHandler, Prober
 from port_hook_cli.check.reactions import Probe, Reaction
 from port_hook_cli.check.subject import CheckSubject
+from port_hook_cli.runs.seen_calls import SeenCall
 
 LOST = "the sandbox stopped responding"
 LIMITED = "the handler responded with 429"
 ONLY_ONCE = "the handler stopped accepting valid requests, maybe because its work can be done only once"
+_LOCKED = "rejects valid requests after an unusual one"
+_UNLOCK = (
+    "Verify the signature before you store anything of a request. Do not lock out senders, because anyone can send."
+)
 _MOST_HANGS = 2
+_LATE_S, _MOST_LATE_S = 0.5, 5.0
+
+
+class PassedSoFar(NamedTuple):
+    """A check that passes unless later calls to the sandbox show otherwise. Then `judge` settles it."""
+
+    slug: str
+    seen: str
+    judge: Callable[[Sequence[SeenCall]], Awaitable[None]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,9 +42,9 @@ class HandlerExam:
     `original` is the capture that saved requests are replays of, and `control` is the badly signed request. `baseline`
     is the valid request that the handler accepted first, `mark` is the sandbox's last call before it, and `first_run`
     is what the handler did for it. `work_status` is the status of a valid request that the handler verified, although
-    its work failed. With `is_strict`, the handler rejects unknown fields. With `hides_refusals`, it rejects requests
-    with a 2xx status. With `works_once`, it accepted only the first of several identical requests. `output` is what its
-    process has written.
+    its work failed. `passed_so_far` are judged again at the end. With `is_strict`, the handler rejects unknown fields.
+    With `hides_refusals`, it rejects requests with a 2xx status. With `works_once`, it accepted only the first of
+    several identical requests. `output` is what its process has written.
     """
 
     prober: Prober
@@ -44,6 +61,7 @@ class HandlerExam:
     first_run: FirstRun = NOT_SEEN
     output: bytes | None = None
     findings: dict[str, CheckFinding] = field(default_factory=dict)
+    passed_so_far: list[PassedSoFar] = field(default_factory=list)
 
     @property
     def subject(self) -> CheckSubject:
@@ -96,6 +114,26 @@ class HandlerExam:
         """Settle a check that the handler passed."""
         self._settle(passed(BY_SLUG[slug], seen))
 
+    def passes_unless(self, slug: str, seen: str, judge: Callable[[Sequence[SeenCall]], Awaitable[None]]) -> None:
+        """Let a check pass at the end, unless `judge` settles it by all calls: work can be repeated after a pause."""
+        if self.wants(slug):
+            self.passed_so_far.append(PassedSoFar(slug, seen, judge))
+
+    async def judge_late_calls(self) -> None:
+        """Settle the checks that passed so far, by all calls since the first valid request."""
+        watch, waiting = self.prober.means.watch, self.passed_so_far
+        self.passed_so_far = []
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.prober.bounded_s(_MOST_LATE_S)):
+                if watch is not None and waiting:
+                    calls = await watch.wait_for(lambda _: False, self.mark, self.prober.idle_until_s(_LATE_S))
+                    if watch.problem is None:
+                        self.first_run = self.first_run._replace(later=tuple(calls))
+                        for each in waiting:
+                            await each.judge(calls)
+        for each in waiting:
+            self.passes(each.slug, each.seen)
+
     def cannot_tell(self, reason: str, *slugs: str) -> None:
         """Settle checks as not observed."""
         for slug in slugs:
@@ -120,11 +158,19 @@ class HandlerExam:
             finding = finding._replace(captures=captures)
         self._settle(finding)
 
-    async def accepts_again(self, slug: str) -> bool:
-        """Return whether the handler still accepts an ordinary request, after it rejected one of a check."""
+    async def accepts_again(self, slug: str, after: Probe) -> bool:
+        """Return whether the handler still accepts an ordinary request, after the request `after` of a check.
+
+        Raises LeftHandler if it responds to this valid request as to the badly signed one, so it does not verify
+        requests any longer.
+        """
         if not self.works_once:
-            probe = await self.prober.accept(slug, "an ordinary valid request")
-            self.works_once = probe.has_response and not probe.is_accepted
+            probe = await self.prober.accept(slug, f"a valid request after {after.label}")
+            refuses = probe.has_response and not probe.is_accepted
+            if refuses and self.control is not None and probe.answer == self.control.answer:
+                await self.fails("survives", probe.seen, [after, probe], failure=_LOCKED, fix=_UNLOCK)
+                raise LeftHandler(f"{probe.seen}, as a badly signed request does")
+            self.works_once = refuses
         return not self.works_once
 
     async def judge_acceptance(self, slug: str, probe: Probe) -> None:
@@ -133,7 +179,7 @@ class HandlerExam:
             self.cannot_tell(LIMITED, slug)
         elif self.is_accepted(probe):
             self.passes(slug, probe.outcome)
-        elif probe.has_response and not await self.accepts_again(slug):
+        elif probe.has_response and not await self.accepts_again(slug, probe):
             self.cannot_tell(ONLY_ONCE, slug)
         else:
             await self.fails(slug, probe.seen, [probe])

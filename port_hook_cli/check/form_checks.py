@@ -26,7 +26,7 @@ async def check_forms(exam: HandlerExam, baseline: Probe) -> None:
     exam.passes("method", f"{exam.subject.request.method} got {baseline.outcome}")
     await _check_headers(exam)
     await _check_size(exam)
-    await _check_slow(exam)
+    await _check_slow(exam, baseline)
     await _check_together(exam)
 
 
@@ -66,11 +66,12 @@ async def _check_size(exam: HandlerExam) -> None:
         await exam.fails("size", large.seen, [large], severity=CheckSeverity.INFORMATION)
 
 
-async def _check_slow(exam: HandlerExam) -> None:
+async def _check_slow(exam: HandlerExam, baseline: Probe) -> None:
     prober = exam.prober
     if not exam.wants("slow"):
         return
-    run_id, draft = prober.draft("slow")
+    is_plain = exam.is_strict or baseline.request.body.isascii()
+    run_id, draft = prober.draft("slow", body=None if is_plain else exam.subject.trying())
     request = valid(draft, prober.signing)
     probe = await prober.send("slow", "a request in pieces", request, run_id, how=prober.slowly)
     if probe.is_accepted:

@@ -61,6 +61,7 @@ class Prober:
         self._latencies_s: list[float] = []
         self._working_s = 0.0
         self._next_at = 0.0
+        self._last_at = self._clock()
         self._by_check: dict[str, list[Probe]] = defaultdict(list)
         self._saved: dict[str, str | None] = {}
         self._recovering = asyncio.Lock()
@@ -73,6 +74,10 @@ class Prober:
     def bounded_s(self, wait_s: float) -> float:
         """Return how long to wait, in seconds: `wait_s`, or what is left."""
         return max(0.0, min(wait_s, self.left_s))
+
+    def idle_until_s(self, least_s: float) -> float:
+        """Return how many seconds are missing until no request was sent for `least_s` seconds, if they are left."""
+        return self.bounded_s(self._last_at + least_s - self._clock())
 
     @property
     def signing(self) -> Signing:
@@ -119,6 +124,7 @@ class Prober:
         url = self.subject.url_for(run_id)
         delivery = await self._exchange((how or self._client.send)(request, url), url, timeout_s)
         self.sent += 1
+        self._last_at = self._clock()
         probe = Probe(slug, label, request, delivery or Delivery(url=url, fault="broken", error="disconnected"), run_id)
         self._by_check[slug].append(probe)
         if probe.has_response:
@@ -132,11 +138,17 @@ class Prober:
         return await self._after_silence(probe, alone=not is_together)
 
     async def _exchange(self, sending: Awaitable[Delivery | None], url: str, timeout_s: float) -> Delivery | None:
-        """Wait for a response, for `timeout_s` seconds at most. None if the request was cut off on purpose."""
+        """Wait for a response, for `timeout_s` seconds at most. None if the request was cut off on purpose.
+
+        Raises LeftHandler if the time of the whole check ends earlier.
+        """
+        limit_s = min(timeout_s, max(_LEAST_S, self.left_s))
         try:
-            async with asyncio.timeout(min(timeout_s, max(_LEAST_S, self.left_s))):
+            async with asyncio.timeout(limit_s):
                 return await sending
         except TimeoutError:
+            if limit_s < timeout_s:
+                raise LeftHandler(TIME_UP) from None
             error = f"no response within {timeout_s:.1f} s"
             return Delivery(url=url, latency_ms=timeout_s * 1000, fault="timeout", error=error)
 

@@ -7,12 +7,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from port_hook_cli.check.catalog import CheckSeverity
+from port_hook_cli.check.effects import counted
 from port_hook_cli.check.exam import LIMITED, LOST, ONLY_ONCE, HandlerExam
 from port_hook_cli.check.reactions import Probe, Reaction, first_seen
 
 if TYPE_CHECKING:
     from port_hook_cli.check.probing import Prober
     from port_hook_cli.check.watching import SandboxWatch
+    from port_hook_cli.runs.seen_calls import SeenCall
 
 _NO_EFFECT = "the handler changed nothing in the sandbox"
 _QUIET_S, _MOST_QUIET_S = 0.1, 10.0
@@ -25,7 +27,8 @@ async def check_repeats(exam: HandlerExam) -> None:
     """Deliver runs twice and many runs together, and compare the calls with the calls for one delivery."""
     watch, prober = exam.prober.means.watch, exam.prober
     if watch is not None and exam.first_run.effects:  # earlier requests may still be in progress
-        await watch.wait_until_quiet(await watch.mark(), _QUIET_S, prober.bounded_s(_MOST_QUIET_S))
+        quiet_s = max(_QUIET_S, exam.first_run.settling_s)
+        await watch.wait_until_quiet(await watch.mark(), quiet_s, prober.bounded_s(_MOST_QUIET_S))
     await _check_order(exam)
     if watch is None or not exam.first_run.effects:
         exam.cannot_tell(_NO_EFFECT, *_PAIRS, "ten-runs")
@@ -46,7 +49,7 @@ async def _check_order(exam: HandlerExam) -> None:
     refused = [probe for probe in probes if not probe.is_accepted]
     if any(probe.reaction is Reaction.LIMITED for probe in refused):
         exam.cannot_tell(LIMITED, "order")
-    elif len(refused) == len(probes) and not await exam.accepts_again("order"):
+    elif len(refused) == len(probes) and not await exam.accepts_again("order", probes[-1]):
         exam.cannot_tell(ONLY_ONCE, "order")
     elif refused:
         await exam.fails("order", first_seen(refused), refused)
@@ -90,23 +93,27 @@ async def _check_pair(exam: HandlerExam, watch: SandboxWatch, slug: str, deliver
     calls = await watch.wait_until_quiet(mark, quiet_s, prober.bounded_s(_MOST_QUIET_S))
     if watch.problem is not None:
         exam.cannot_tell(LOST, slug)
+    elif not any(probe.is_accepted for probe in probes):
+        exam.cannot_tell(probes[0].seen, slug)
+    elif not (done := first_run.counted(calls, run_id)):
+        exam.cannot_tell("the handler did nothing for the run", slug)
     else:
-        await _judge_pair(exam, slug, probes, first_run.counted(calls, run_id))
+
+        async def judge(calls: Sequence[SeenCall]) -> None:
+            await _judge_pair(exam, slug, probes, counted(calls, run_id))
+
+        await _judge_pair(exam, slug, probes, done)
+        exam.passes_unless(slug, "the work was done once", judge)
 
 
 async def _judge_pair(exam: HandlerExam, slug: str, probes: Sequence[Probe], done: Counter[str]) -> None:
+    """Settle a check of two deliveries of a run if more was `done` than for one."""
     once = exam.first_run.effects
-    if not any(probe.is_accepted for probe in probes):
-        exam.cannot_tell(probes[0].seen, slug)
-    elif more := done - once:
+    if more := done - once:
         what, count = more.most_common(1)[0]
         seen = f"two deliveries of one run led to {count + once[what]} calls of {what}"
         severity = CheckSeverity.FAILURE if exam.subject.via_agent else None
         await exam.fails(slug, seen, probes, severity=severity)
-    elif not done:
-        exam.cannot_tell("the handler did nothing for the run", slug)
-    else:
-        exam.passes(slug, "the work was done once")
 
 
 async def _check_many(exam: HandlerExam, watch: SandboxWatch) -> None:

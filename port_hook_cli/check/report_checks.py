@@ -12,7 +12,7 @@ from port_hook_cli.check.catalog import CheckGroup, slugs_of
 from port_hook_cli.check.effects import FAILED_ENDS, NOT_SEEN, FirstRun, effects, endings, rejected, taken
 from port_hook_cli.check.exam import LOST, HandlerExam
 from port_hook_cli.check.findings import NO_SANDBOX
-from port_hook_cli.check.reactions import Probe, Reaction, first_seen
+from port_hook_cli.check.reactions import Probe, Reaction, first_seen, outcomes
 from port_hook_cli.check.subject import document_of
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.payload import find_run_id
@@ -27,7 +27,9 @@ _HANDLED = "the handler handled or rejected every bad input"
 _NO_END = "the handler did not report the result of a valid run"
 _MOMENT_S, _FIRST_CALL_S, _LATE_CALL_S, _END_S = 0.5, 2.0, 4.0, 10.0
 _NO_CALL = f"the handler did not call the sandbox within {_LATE_CALL_S:g} seconds (does it use PORT_API_URL?)"
+_NO_SYNC_CALL = "the handler did not call the sandbox, and a synchronous handler need not"
 _LEAST_QUIET_S = 0.2
+_BREAKS = frozenset({Reaction.FAILED, Reaction.CLOSED, Reaction.HUNG})
 _SAYS_FAILED = re.compile(rb"error|fail|exception|\"(?:ok|success)\": ?false", re.IGNORECASE)
 _MAX_READ = 2_000
 _AUTHORIZE = (
@@ -71,7 +73,8 @@ async def check_late_reports(exam: HandlerExam) -> None:
     if await observe_first_run(exam, _LATE_CALL_S):
         await _judge_first_run(exam, watch)
     else:
-        _cannot_tell(exam, LOST if watch.problem is not None else _NO_CALL)
+        no_call = _NO_SYNC_CALL if exam.subject.synchronized else _NO_CALL
+        _cannot_tell(exam, LOST if watch.problem is not None else no_call)
 
 
 def _cannot_tell(exam: HandlerExam, reason: str) -> None:
@@ -117,20 +120,28 @@ async def _judge_first_run(exam: HandlerExam, watch: SandboxWatch) -> None:
     proof = [exam.baseline] if exam.baseline is not None else []
     if exam.subject.is_node:
         await _judge_result(exam, run, proof)
-    ends = endings(run.later, run.run_id)
-    end = next(iter(taken(ends)), None)
+    end = next(iter(taken(endings(run.later, run.run_id))), None)
     if end is None:
         await _blame_for_no_end(exam, run, proof)
         return
     exam.passes("terminal", f"{end.ends} was reported after {format_duration(run.duration_s)}")
-    if len(ends) > 1:
-        await exam.fails("once", f"one request led to {len(ends)} reports that end its run", proof)
-    else:
-        exam.passes("once", "the result was reported once")
+
+    async def judge(calls: Sequence[SeenCall]) -> None:
+        await _judge_end(exam, run._replace(later=tuple(calls)), end, proof)
+
+    await judge(run.later)
+    exam.passes_unless("once", "the result was reported once", judge)
+    exam.passes_unless("after-work", "nothing changed after the report", judge)
+
+
+async def _judge_end(exam: HandlerExam, run: FirstRun, end: SeenCall, proof: Sequence[Probe]) -> None:
+    """Settle the checks that expect nothing after the report of the end."""
+    # A report that was rejected before ended nothing.
+    again = [each for each in endings(run.later, run.run_id) if each.number >= end.number]
+    if len(again) > 1:
+        await exam.fails("once", f"one request led to {len(again)} reports that end its run", proof)
     if late := next(_changes_after(end, run), None):
         await exam.fails("after-work", f"{late.method} {late.path} came after the report of {end.ends}", proof)
-    else:
-        exam.passes("after-work", "nothing changed after the report")
 
 
 async def _blame_for_no_end(exam: HandlerExam, run: FirstRun, proof: Sequence[Probe]) -> None:
@@ -211,14 +222,14 @@ async def _judge_failures(exam: HandlerExam, probes: Sequence[Probe], calls: Seq
     ends = {probe: endings(calls, probe.run_id or "") for probe in probes}
     silent = [probe for probe in probes if probe.is_accepted and not ends[probe]]
     # Port can send the first variation: its inputs have the right types.
-    broken = [probe for probe in probes[:1] if probe.reaction is Reaction.FAILED and not ends[probe]]
+    broken = [probe for probe in probes[:1] if probe.reaction in _BREAKS and not ends[probe]]
     reported = [probe for probe in probes if any({call.ends, call.result} & FAILED_ENDS for call in ends[probe])]
     if bad := silent or broken:
         await exam.fails("failure-reported", f"{bad[0].seen}, and the run was not ended in time", bad)
     elif reported:
         exam.passes("failure-reported", f"{reported[0].label} was reported as failed")
     else:
-        exam.cannot_tell(_HANDLED, "failure-reported")
+        exam.cannot_tell(f"{_HANDLED} ({outcomes(probes)})", "failure-reported")
 
 
 def _says_failed(probe: Probe) -> bool:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from port_hook_cli.check.catalog import CheckSeverity
+from port_hook_cli.check.catalog import RULE, CheckSeverity
 from port_hook_cli.check.effects import work_of
 from port_hook_cli.check.exam import LIMITED, ONLY_ONCE, HandlerExam
 from port_hook_cli.check.forgeries import (
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from port_hook_cli.check.backend import Backend
 
 _SECRET = "PORT_CLIENT_SECRET"  # noqa: S105 - a name
+_UNVERIFIED = "does not verify signatures: it accepted every forged request"
+_VERIFY = f"{RULE} Respond with 401 if they differ. This also fixes the checks of other forged requests."
 _HUNG = "the handler did not respond to two invalid requests"
 _IN_USE = re.compile(rb"in use|EADDRINUSE|only one usage of each socket", re.IGNORECASE)
 
@@ -74,11 +76,14 @@ async def check_forgeries(exam: HandlerExam) -> None:
             sent[slug] = await _send_all(exam, slug, forge)
     work = await _observe_work(exam, [probe for probes in sent.values() for probe in probes], mark)
     exam.hides_refusals = bool(work.idle | work.unknown)
+    await _judge_all(exam, sent, work)
     for slug, probes in sent.items():
         await _judge_forgeries(exam, slug, probes, work)
     # Nobody can make a request with a valid signature in the other unit: Port does not, and others lack the secret.
     attacks = [probe for slug, probes in sent.items() for probe in (probes[:1] if slug == "old" else probes)]
     await _judge_statuses(exam, attacks, work)
+    if attacks and exam.baseline is not None and not exam.hangs_too_often:
+        await exam.accepts_again("refusal-status", attacks[-1])
 
 
 async def _send_all(
@@ -124,6 +129,15 @@ async def _observe_work(exam: HandlerExam, probes: Sequence[Probe], mark: int) -
     if is_over and watch.problem is None:
         return _ForgedWork(done, idle)
     return _ForgedWork(done, unknown=idle)
+
+
+async def _judge_all(exam: HandlerExam, sent: Mapping[str, Sequence[Probe]], work: _ForgedWork) -> None:
+    """If the handler accepted every forgery, say so in the first finding."""
+    if sent.keys() == FORGERIES.keys() and all(
+        _is_taken(exam, probe, work) for probes in sent.values() for probe in probes
+    ):
+        probes = sent["no-signature"]
+        await exam.fails("no-signature", first_seen(probes), probes, failure=_UNVERIFIED, fix=_VERIFY)
 
 
 async def _judge_forgeries(exam: HandlerExam, slug: str, probes: Sequence[Probe], work: _ForgedWork) -> None:
@@ -200,9 +214,11 @@ async def check_survival(exam: HandlerExam) -> None:
 
 
 def _hung_or_dead(exam: HandlerExam) -> Iterator[Probe]:
-    """Yield the forgeries that the handler did not respond to."""
+    """Yield the forgeries that the handler did not respond to, unless it has accepted another request of that run."""
     for slug in FORGERIES:
-        yield from (probe for probe in exam.prober.probes_of(slug) if not probe.has_response)
+        probes = exam.prober.probes_of(slug)
+        taken = {probe.run_id for probe in probes if probe.is_accepted}
+        yield from (probe for probe in probes if not probe.has_response and probe.run_id not in taken)
 
 
 async def _judge_survival(exam: HandlerExam, probes: Sequence[Probe], after: Probe | None) -> None:

@@ -229,6 +229,7 @@ class _NodeRequest:
     def __init__(self, source: SubjectSource, found: FoundWorkflow) -> None:
         self._source, self._found = source, found
         self._step: Step | None = None
+        self._problem = ""
 
     async def step(self, invoker: Invoker) -> tuple[Step, Masker]:
         """Return the step in which the node's request is sent, and what masks the secrets in it.
@@ -254,7 +255,8 @@ class _NodeRequest:
         )
         await walk_workflow(start, outside, invoker, self._keep)
         if self._step is None:
-            raise UsageError(f"The node {node} does not send requests.", hint="Use a WEBHOOK node: FILE#NODE.")
+            problem = start.masker.message(self._problem) or f"The node {node} does not send requests."
+            raise UsageError(problem, hint="Use a WEBHOOK node whose templates render: FILE#NODE.")
         return self._step, start.masker
 
     async def send(self, invocation: Invocation, url: str) -> Delivery:  # noqa: ARG002
@@ -264,8 +266,12 @@ class _NodeRequest:
     def _keep(self, event: object) -> None:
         from port_hook_cli.workflows.walk import Step
 
-        if isinstance(event, Step) and event.request is not None and event.is_begun:
+        if not isinstance(event, Step):
+            return
+        if event.request is not None and event.is_begun:
             self._step = event
+        elif event.node.type == "WEBHOOK" and isinstance(error := event.node_run.output.get("error"), Mapping):
+            self._problem = str(error.get("message", ""))
 
 
 def _missing_target() -> UsageError:

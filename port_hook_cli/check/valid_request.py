@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from port_hook_cli.check.catalog import CheckSeverity
@@ -27,6 +28,8 @@ _WORK_FAILED = 500
 _UNEXPLAINED = frozenset({FaultKind.NOT_FOUND, FaultKind.PATH, FaultKind.REQUEST})
 _END_S = 1.0
 _STRICT = "the handler rejects unknown fields, so unusual characters and numbers were not tried"
+_NO_RESPONSE = "does not respond to a valid request"
+_LOOK = "Respond to each request with a complete HTTP response. See the handler's log for the error."
 _VARIABLE = "The command gets the secret as PORT_CLIENT_SECRET."
 
 
@@ -79,7 +82,7 @@ async def _judge_by_calls(exam: HandlerExam, probe: Probe) -> None:
             "valid",
             probe.seen,
             [probe],
-            failure="does not respond to a valid request",
+            failure=_NO_RESPONSE,
             fix="Respond before you do the work. If the handler needs more time to respond, raise --timeout.",
         )
     raise LeftHandler("the handler did not respond to a valid request")
@@ -135,7 +138,8 @@ async def _name_the_mistake(exam: HandlerExam, refused: Probe, trying: bytes) ->
     elif fault.kind not in _UNEXPLAINED or not await _blames_another_process(exam, refused):
         is_unknown = fault.kind is FaultKind.NOT_FOUND and exam.prober.means.backend is not None
         fix = f"{fault.fix} {_VARIABLE}" if is_unknown else fault.fix
-        await exam.fails("valid", refused.seen, [refused], failure=_clause(fault), fix=fix)
+        failure = _NO_RESPONSE if fault.kind is FaultKind.NO_RESPONSE else _clause(fault)
+        await exam.fails("valid", refused.seen, [refused], failure=failure, fix=fix or _LOOK)
 
 
 async def _blames_another_process(exam: HandlerExam, refused: Probe) -> bool:
@@ -161,8 +165,8 @@ def _search(exam: HandlerExam, body: bytes) -> FaultSearch:
     prober, means = exam.prober, exam.prober.means
 
     async def send(request: Invocation) -> Delivery:
-        run_id = prober.new_run_id()
-        return (await prober.send("valid", "a request signed in another way", request, run_id)).delivery
+        probe = await prober.send("valid", "a request signed in another way", request, prober.new_run_id())
+        return replace(probe.delivery, fault="unreachable") if probe.died else probe.delivery
 
     keys = SigningKeys(means.secret, means.client_id, means.other_secret, means.other_secret_place)
     return FaultSearch(lambda: prober.draft("valid", body=body)[1], keys, means.now, send)

@@ -7,8 +7,10 @@ Nothing is retried, no redirect is followed, and no proxy is used. See docs/deci
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import time
+from itertools import pairwise
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -23,6 +25,7 @@ from port_hook_cli.invocations.models import Delivery, Invocation
 # Shorter than the keep-alive of any common server, so that no request is sent on a connection that is being closed.
 _MAX_IDLE_S = 1.0
 _SERVER_ERROR = 500
+_LEAD_BYTE = re.compile(rb"[\xc2-\xf4]")  # the first byte of a character that has several bytes in UTF-8
 _MAX_DESTINATIONS = 1_000
 
 
@@ -86,6 +89,8 @@ class HttpClient:
 
     async def send_slowly(self, request: Invocation, url: str, *, pieces: int, pause_s: float) -> Delivery:
         """Send `request` to `url` on a new connection, in `pieces` parts with pauses of `pause_s` seconds between them.
+
+        If a character has several bytes, one more cut is inside the first such character.
 
         If the target responds before it has everything, that response counts, and the rest is not sent. The timeout and
         the latency include the pauses. Every failure is a Delivery, never an exception.
@@ -186,9 +191,12 @@ def _has_failed(parser: ResponseParser) -> bool:
 
 
 def _parts(content: bytes, count: int) -> list[bytes]:
-    """Cut `content` into at most `count` parts of almost equal length."""
+    """Cut `content` into at most `count` parts of almost equal length, and once inside a character, if possible."""
     size = -(-len(content) // max(1, count))
-    return [content[at : at + size] for at in range(0, len(content), size)]
+    cuts = set(range(0, len(content), size))
+    if lead := _LEAD_BYTE.search(content):
+        cuts.add(lead.end())
+    return [content[begin:end] for begin, end in pairwise([*sorted(cuts), len(content)])]
 
 
 def _first_half(content: bytes) -> bytes:

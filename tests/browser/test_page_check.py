@@ -41,7 +41,7 @@ async def test_finding_of_a_check_opens_its_request(own_desk: Desk, open_page: O
     await page.get_by_role("button", name=RUN).press("Enter")
     await expect(page.get_by_text(re.compile(r"^\d+ checks in .* failed"))).to_be_visible()
     assert int(re.findall(r"\d+", before or "")[0]) > 1
-    finding = page.get_by_role("row").filter(has_text="accepts a request without a signature")
+    finding = page.get_by_role("row").filter(has_text="does not verify signatures")
     await expect(finding.get_by_text("failed")).to_be_visible()
     await expect(finding.get_by_text("Fix:")).to_be_visible()
     await finding.get_by_role("button").first.press("Enter")

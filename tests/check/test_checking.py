@@ -37,6 +37,7 @@ from port_hook_cli.text.secret import Secret
 SECRET = Secret("an-example-and-no-secret")
 LIMITS = CheckLimits(within_s=30.0, timeout_s=5.0)
 RUN = "r_AAAAAAAAAAAAAAAA"
+ORDINARY = create_vm(RUN, at="2026-01-01T00:00:00Z")["payload"]["properties"]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -540,3 +541,87 @@ async def test_200_without_effect_is_a_refusal_if_the_sandbox_sees_the_work() ->
     assert wrong(report) == {"refusal-status": "warning"}
     assert statuses(report)["other-secret"] == "passed"
     assert statuses(report)["terminal"] == "passed"
+
+
+async def test_time_that_runs_out_is_not_blamed_on_the_handler() -> None:
+    async def slow(request: web.Request) -> web.Response:
+        await asyncio.sleep(0.4)
+        return await accepting(request)
+
+    report = await run_check(slow, "form", limits=CheckLimits(within_s=1.5, timeout_s=5.0))
+
+    assert wrong(report) == {}
+    assert "the check reached its time limit" in {finding.seen for finding in report.findings}
+
+
+async def test_quick_rejection_does_not_shorten_the_wait_for_the_work() -> None:
+    async def works_long(request: web.Request) -> web.Response:
+        response = await accepting(request)
+        if response.status == 202:
+            await asyncio.sleep(2.1)  # more than what is waited for after quick responses
+        return response
+
+    assert statuses(await run_check(works_long, "valid")) == {"valid": "passed"}
+
+
+async def test_handler_that_accepts_every_forgery_is_told_that_it_verifies_nothing() -> None:
+    async def trusting(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response(status=202)
+
+    report = await run_check(trusting, "signature")
+    finding = next(each for each in report.findings if each.check.slug == "no-signature")
+    assert finding.failure == "does not verify signatures: it accepted every forged request"
+    (alone,) = (await run_check(trusting, "no-signature")).findings
+    assert alone.failure == "accepts a request without a signature"
+
+
+async def test_handler_that_an_unusual_request_locks_is_blamed_for_that() -> None:
+    latest = 0
+
+    async def remembers_any_timestamp(request: web.Request) -> web.Response:
+        nonlocal latest
+        timestamp = int(request.headers.get("x-port-timestamp", 0))
+        if timestamp < latest:
+            return web.Response(status=401)
+        latest = timestamp
+        return await accepting(request)
+
+    report = await run_check(remembers_any_timestamp, "valid", "valid-milliseconds", "form", "survives")
+
+    assert wrong(report) == {"survives": "failed"}
+    finding = next(each for each in report.findings if each.check.slug == "survives")
+    assert finding.failure == "rejects valid requests after an unusual one"
+    assert finding.seen.startswith("a valid request after a request with ")
+    assert statuses(report)["charset"] == "not-observed"
+
+
+async def test_character_that_is_cut_between_two_pieces_shows_a_body_that_is_decoded_in_pieces() -> None:
+    async def decodes_pieces(request: web.Request) -> web.Response:
+        body = "".join([piece.decode(errors="replace") async for piece in request.content.iter_any()])
+        return web.Response(status=202 if is_valid(request, body.encode()) else 401)
+
+    assert wrong(await run_check(decodes_pieces, "valid", "slow", "header-case")) == {"slow": "warning"}
+
+
+async def test_bad_input_that_breaks_the_connection_is_a_failure_that_is_not_reported() -> None:
+    async with Sandbox.start() as sandbox:
+        settings = Settings(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
+        access = PortAccess.known(settings, silent_runtime())
+        async with access.client(retries=False) as api, SandboxWatch.open(access) as watch:
+
+            async def breaks(request: web.Request) -> web.Response:
+                body = await request.read()
+                fields = Headers.from_raw(request.raw_headers)
+                if str(verify_signature(fields, body, sandbox.client_secret, now=time.time()).status) != "valid":
+                    return web.Response(status=401)
+                document = json.loads(body)
+                if document["payload"]["properties"] != ORDINARY and request.transport is not None:
+                    request.transport.close()
+                else:
+                    await api.patch_run(document["context"]["runId"], {"status": "SUCCESS"})
+                return web.Response(status=202)
+
+            made = means(watch=watch)._replace(secret=sandbox.client_secret)
+            report = await run_check(breaks, "terminal", "failure-reported", made=made)
+    assert wrong(report) == {"failure-reported": "failed"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -19,9 +20,12 @@ from port_hook_cli.check.plan import CheckPlan
 from port_hook_cli.check.watching import SandboxWatch
 from port_hook_cli.errors import PortApiError
 from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.client import PortApi
 from port_hook_cli.port_api.settings import Settings
+from port_hook_cli.replay.rewriting import KeptReplay
+from port_hook_cli.replay.sending import Keep
 from port_hook_cli.runtime import silent_runtime
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.signatures.verification import verify_signature
@@ -54,7 +58,10 @@ class Received(NamedTuple):
 
 
 async def check_with_sandbox(
-    respond: Callable[[Received], Awaitable[web.Response]], *only: str, document: object | None = None
+    respond: Callable[[Received], Awaitable[web.Response]],
+    *only: str,
+    document: object | None = None,
+    keep: Keep | None = None,
 ) -> CheckReport:
     """Check a handler that calls a sandbox. `document` is the payload, the sample without it."""
     async with Sandbox.start() as sandbox:
@@ -68,7 +75,7 @@ async def check_with_sandbox(
                 return await respond(Received(body, str(verdict.status) == "valid", api))
 
             async with handled(handler) as url:
-                made = means(watch=watch)._replace(secret=sandbox.client_secret)
+                made = means(watch=watch, keep=keep)._replace(secret=sandbox.client_secret)
                 plan = CheckPlan(slugs=selected(only), limits=LIMITS)
                 return await check(subject_at(url, document), made, plan)
 
@@ -144,3 +151,83 @@ async def test_word_error_in_every_response_of_a_synchronous_run_is_no_failure()
     report = await check_with_sandbox(always_good, "sync-status", document=synchronized())
 
     assert statuses(report) == {"sync-status": "not-observed"}
+
+
+class _Late:
+    """A handler that responds, reports the run, and does something else about it `after_s` seconds later."""
+
+    def __init__(
+        self, after_s: float, late: Callable[[Received], Awaitable[None]], *, only_again: bool = False
+    ) -> None:
+        self._after_s, self._late, self._only_again = after_s, late, only_again
+        self._runs = set[str | None]()
+        self._tasks = set[asyncio.Task[None]]()
+
+    async def __call__(self, received: Received) -> web.Response:
+        if not received.is_valid:
+            return web.Response(status=401)
+        is_new = received.run_id not in self._runs
+        self._runs.add(received.run_id)
+        if is_new:
+            await received.end_run()
+        if is_new is not self._only_again:
+            self._tasks.add(asyncio.create_task(self._work(received)))
+        return web.Response(status=202)
+
+    async def _work(self, received: Received) -> None:
+        await asyncio.sleep(self._after_s)
+        await self._late(received)
+
+
+async def test_second_report_is_seen_although_it_comes_late() -> None:
+    report = await check_with_sandbox(_Late(0.4, Received.end_run), "once")
+    assert wrong(report) == {"once": "failed"}
+
+
+async def test_work_for_a_second_delivery_is_seen_although_it_comes_late() -> None:
+    report = await check_with_sandbox(_Late(0.4, Received.end_run, only_again=True), "same-run")
+    assert wrong(report) == {"same-run": "warning"}
+
+
+async def test_report_that_port_rejects_before_the_result_does_not_count_as_a_result() -> None:
+    async def misspells_first(received: Received) -> web.Response:
+        if not received.is_valid:
+            return web.Response(status=401)
+        await received.end_run("DONE")
+        await received.end_run()
+        return web.Response(status=202)
+
+    assert wrong(await check_with_sandbox(misspells_first, "terminal", "once")) == {}
+
+
+async def test_handler_that_works_on_one_run_after_the_other_loses_none() -> None:
+    queue = asyncio.Queue[Received]()
+
+    async def work() -> None:
+        while True:
+            received = await queue.get()
+            await asyncio.sleep(0.12)
+            await received.end_run()
+
+    async def queues(received: Received) -> web.Response:
+        if not received.is_valid:
+            return web.Response(status=401)
+        queue.put_nowait(received)
+        return web.Response(status=202)
+
+    worker = asyncio.create_task(work())
+    try:
+        report = await check_with_sandbox(queues, "at-once", "order")
+    finally:
+        worker.cancel()
+    assert statuses(report) == {"at-once": "passed", "order": "passed"}
+
+
+async def test_finding_about_a_report_names_the_saved_request_of_the_run() -> None:
+    ids = itertools.count()
+
+    async def keep(_: Invocation, __: Delivery) -> KeptReplay:
+        return KeptReplay(f"kept-{next(ids)}")
+
+    report = await check_with_sandbox(_Late(0.0, Received.end_run), "once", keep=keep)
+    assert [each.captures for each in report.findings] == [("kept-0",)]
