@@ -28,11 +28,15 @@ _LATE_S, _MOST_LATE_S = 0.5, 5.0
 
 
 class PassedSoFar(NamedTuple):
-    """A check that passes unless later calls to the sandbox show otherwise. Then `judge` settles it."""
+    """A check that passes unless calls to the sandbox after `at`, in the event loop's time, show otherwise.
+
+    Then `judge` settles it.
+    """
 
     slug: str
     seen: str
     judge: Callable[[Sequence[SeenCall]], Awaitable[None]]
+    at: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -117,7 +121,7 @@ class HandlerExam:
     def passes_unless(self, slug: str, seen: str, judge: Callable[[Sequence[SeenCall]], Awaitable[None]]) -> None:
         """Let a check pass at the end, unless `judge` settles it by all calls: work can be repeated after a pause."""
         if self.wants(slug):
-            self.passed_so_far.append(PassedSoFar(slug, seen, judge))
+            self.passed_so_far.append(PassedSoFar(slug, seen, judge, asyncio.get_running_loop().time()))
 
     async def judge_late_calls(self) -> None:
         """Settle the checks that passed so far, by all calls since the first valid request."""
@@ -126,7 +130,8 @@ class HandlerExam:
         with suppress(TimeoutError):
             async with asyncio.timeout(self.prober.bounded_s(_MOST_LATE_S)):
                 if watch is not None and waiting:
-                    calls = await watch.wait_for(lambda _: False, self.mark, self.prober.idle_until_s(_LATE_S))
+                    wait_s = waiting[-1].at + _LATE_S - asyncio.get_running_loop().time()
+                    calls = await watch.wait_for(lambda _: False, self.mark, max(0.0, wait_s))
                     if watch.problem is None:
                         self.first_run = self.first_run._replace(later=tuple(calls))
                         for each in waiting:

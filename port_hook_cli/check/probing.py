@@ -61,7 +61,6 @@ class Prober:
         self._latencies_s: list[float] = []
         self._working_s = 0.0
         self._next_at = 0.0
-        self._last_at = self._clock()
         self._by_check: dict[str, list[Probe]] = defaultdict(list)
         self._saved: dict[str, str | None] = {}
         self._recovering = asyncio.Lock()
@@ -74,10 +73,6 @@ class Prober:
     def bounded_s(self, wait_s: float) -> float:
         """Return how long to wait, in seconds: `wait_s`, or what is left."""
         return max(0.0, min(wait_s, self.left_s))
-
-    def idle_until_s(self, least_s: float) -> float:
-        """Return how many seconds are missing until no request was sent for `least_s` seconds, if they are left."""
-        return self.bounded_s(self._last_at + least_s - self._clock())
 
     @property
     def signing(self) -> Signing:
@@ -124,7 +119,6 @@ class Prober:
         url = self.subject.url_for(run_id)
         delivery = await self._exchange((how or self._client.send)(request, url), url, timeout_s)
         self.sent += 1
-        self._last_at = self._clock()
         probe = Probe(slug, label, request, delivery or Delivery(url=url, fault="broken", error="disconnected"), run_id)
         self._by_check[slug].append(probe)
         if probe.has_response:
