@@ -176,8 +176,7 @@ def _keeper(workspace: Workspace, secret: Secret, masker: Masker) -> Keep:
 async def _run(session: CheckSession, workspace: Workspace) -> CheckReport:
     async def on_begin(begins: CheckBegins) -> None:
         url, count = begins.url, begins.valid_requests
-        many = "1 valid request" if count == 1 else f"about {count} valid requests"
-        workspace.say(note(printable(f"{url} gets {many}, and valid requests start real work")))
+        workspace.say(note(printable(f"{url} gets about {count} valid requests, which start real work")))
         if not begins.sees_reports:
             workspace.say(
                 note("the settings do not lead to a running sandbox, so reports and most repeats are not observed")

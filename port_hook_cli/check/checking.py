@@ -28,7 +28,7 @@ from port_hook_cli.check.signature_checks import (
     check_unset_secret,
 )
 from port_hook_cli.check.subject import CheckSubject
-from port_hook_cli.check.valid_request import check_valid
+from port_hook_cli.check.valid_request import check_second, check_valid
 
 OnFinding: TypeAlias = Callable[[CheckFinding], None]
 """Called with each finding when it is settled, not in the order of the table."""
@@ -85,6 +85,7 @@ async def _examine(exam: HandlerExam) -> None:
     has_called = True
     if exam.baseline is not None:
         await watch_first_run(exam)
+        await check_second(exam)
         await check_other_valid_requests(exam)
         await check_forms(exam, exam.baseline)
         has_called = await check_reports(exam)

@@ -48,7 +48,7 @@ class HandlerExam:
     is what the handler did for it. `work_status` is the status of a valid request that the handler verified, although
     its work failed. `passed_so_far` are judged again at the end. With `is_strict`, the handler rejects unknown fields.
     With `hides_refusals`, it rejects requests with a 2xx status. With `works_once`, it accepted only the first of
-    several identical requests. `output` is what its process has written.
+    several identical requests. With `takes_more`, it accepted two of them. `output` is what its process has written.
     """
 
     prober: Prober
@@ -61,6 +61,7 @@ class HandlerExam:
     is_strict: bool = False
     hides_refusals: bool = False
     works_once: bool = False
+    takes_more: bool = False
     mark: int = 0
     first_run: FirstRun = NOT_SEEN
     output: bytes | None = None
@@ -166,13 +167,13 @@ class HandlerExam:
     async def accepts_again(self, slug: str, after: Probe) -> bool:
         """Return whether the handler still accepts an ordinary request, after the request `after` of a check.
 
-        Raises LeftHandler if it responds to this valid request as to the badly signed one, so it does not verify
-        requests any longer.
+        Raises LeftHandler if it responds as to the badly signed request, although it accepted a second request before:
+        something that it received has changed how it verifies.
         """
         if not self.works_once:
             probe = await self.prober.accept(slug, f"a valid request after {after.label}")
             refuses = probe.has_response and not probe.is_accepted
-            if refuses and self.control is not None and probe.answer == self.control.answer:
+            if refuses and self.takes_more and self.control is not None and probe.answer == self.control.answer:
                 await self.fails("survives", probe.seen, [after, probe], failure=_LOCKED, fix=_UNLOCK)
                 raise LeftHandler(f"{probe.seen}, as a badly signed request does")
             self.works_once = refuses

@@ -41,7 +41,7 @@ class CheckBegins(NamedTuple):
     """A check is about to send its first request.
 
     `url` is the handler's URL with secrets masked. `valid_requests` is the number of requests that a correct handler
-    accepts. Each starts real work. `sees_reports` means that a sandbox shows what the handler reports.
+    accepts. Most of them start real work. `sees_reports` means that a sandbox shows what the handler reports.
     """
 
     subject: CheckSubject

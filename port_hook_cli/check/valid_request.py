@@ -59,6 +59,13 @@ async def check_valid(exam: HandlerExam) -> None:
         await _name_the_mistake(exam, probe, trying)
 
 
+async def check_second(exam: HandlerExam) -> None:
+    """Send a second valid request, because some work can be done only once."""
+    probe = await exam.prober.accept("valid", "a second valid request")
+    exam.takes_more = exam.is_accepted(probe)
+    exam.works_once = probe.has_response and not exam.takes_more and probe.reaction is not Reaction.LIMITED
+
+
 async def _blame_listener(exam: HandlerExam, control: Probe) -> None:
     """Settle the check if `listen` verifies the requests: they show nothing about the handler. Raises LeftHandler."""
     await exam.fails(

@@ -115,8 +115,6 @@ def summary_line(report: CheckReport, *, is_whole: bool = True) -> Styled:
 
 def begin_text(url: str, valid_requests: int) -> str:
     """Return about how many valid requests the check sends, for a message. Others than correct handlers get more."""
-    if valid_requests == 1:
-        return f"Sends at least 1 valid request to {printable(url)}, which starts real work."
     return f"Sends about {valid_requests} valid requests to {printable(url)}. Most of them start real work."
 
 

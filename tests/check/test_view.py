@@ -99,8 +99,10 @@ def test_table_of_checks_is_aligned_and_fits_a_terminal() -> None:
 
 
 def test_what_is_about_to_be_sent_is_a_sentence() -> None:
-    assert begin_text("http://h/\x1b", 1) == "Sends at least 1 valid request to http://h/\\x1b, which starts real work."
-    assert begin_text("http://h/", 12) == "Sends about 12 valid requests to http://h/. Most of them start real work."
+    assert (
+        begin_text("http://h/\x1b", 12)
+        == "Sends about 12 valid requests to http://h/\\x1b. Most of them start real work."
+    )
 
 
 # --- JUnit

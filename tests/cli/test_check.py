@@ -117,7 +117,7 @@ def test_mistake_is_named_with_its_fix_and_the_saved_requests(folder: Path, run:
     shown = run("show", saved.split()[4])
     assert "port-hook-check/old" in shown.out
     # The backend wrote its secret, and a color.
-    assert "Sends at least 1 valid request to " in done.stderr
+    assert "Sends about 2 valid requests to " in done.stderr
     assert "The last lines of the command's output:\n  ***\n  listening on" in done.stderr
 
 
