@@ -23,7 +23,7 @@ from verification import is_signed
 
 _RUN_ID = re.compile(r"r_[A-Za-z0-9]{16}|wfnr_[A-Za-z0-9]+")
 _PAUSE_S = 0.2
-_PLACES, _HELD_S = 12, 0.5  # requests at a time, with the defect at-once, and how long each takes beside another
+_PLACES, _HELD_S = 12, 1.0  # requests at a time, with the defect at-once, and how long each takes beside another
 _QUEUED = 4  # runs at a time, with the defect ten-runs
 _SHOWN = 80
 
