@@ -124,7 +124,7 @@ class Prober:
         if probe.has_response:
             if not is_together:
                 self._latencies_s.append(probe.delivery.latency_ms / 1000)
-                if probe.is_accepted:  # a rejection takes no time
+                if probe.is_accepted:  # the handler rejects before it works
                     self._working_s = max(self._working_s, self._latencies_s[-1])
             return probe
         if delivery is None:  # `partly` disconnects

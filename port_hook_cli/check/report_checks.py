@@ -136,7 +136,7 @@ async def _judge_first_run(exam: HandlerExam, watch: SandboxWatch) -> None:
 
 async def _judge_end(exam: HandlerExam, run: FirstRun, end: SeenCall, proof: Sequence[Probe]) -> None:
     """Settle the checks that expect nothing after the report of the end."""
-    # A report that was rejected before ended nothing.
+    # A rejected report before it ended nothing.
     again = [each for each in endings(run.later, run.run_id) if each.number >= end.number]
     if len(again) > 1:
         await exam.fails("once", f"one request led to {len(again)} reports that end its run", proof)

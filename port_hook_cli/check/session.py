@@ -175,7 +175,7 @@ class CheckSession:
 
 
 async def _require_handler(url: str, shown: str) -> None:
-    """Raise TargetError if nothing accepts connections at a URL, which is shown as `shown`."""
+    """Raise TargetError if nothing accepts connections at a URL. Its message shows `shown` instead of the URL."""
     if problem := await connection_problem(*handler_address(url)):
         raise TargetError(
             f"Nothing listens on {printable(shown)}: {problem}.",

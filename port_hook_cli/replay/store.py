@@ -125,7 +125,7 @@ async def keep_in_thread(
     creates: bool = False,
     masker: Masker = NO_SECRETS,
 ) -> KeptReplay:
-    """Save one replay in a store without blocking the event loop. The options are those of `ReplayKeeper`."""
+    """Save one replay in a store without blocking the event loop. The options are the same as for `ReplayKeeper`."""
 
     def save() -> KeptReplay:
         with closing(ReplayKeeper(store, secret, creates=creates, masker=masker)) as keeper:
