@@ -625,3 +625,20 @@ async def test_bad_input_that_breaks_the_connection_is_a_failure_that_is_not_rep
             made = means(watch=watch)._replace(secret=sandbox.client_secret)
             report = await run_check(breaks, "terminal", "failure-reported", made=made)
     assert wrong(report) == {"failure-reported": "failed"}
+
+
+async def test_second_request_of_a_run_that_was_accepted_is_no_malformed_request() -> None:
+    runs = set[str]()
+
+    async def ignores_the_age(request: web.Request) -> web.Response:
+        body = await request.read()
+        verdict = verify_signature(Headers.from_raw(request.raw_headers), body, SECRET, now=time.time())
+        if str(verdict.status) not in {"valid", "stale"}:
+            return web.Response(status=401)
+        run_id = json.loads(body)["context"]["runId"]
+        if run_id in runs and request.transport is not None:
+            request.transport.close()  # an error that nothing catches: the run has ended
+        runs.add(run_id)
+        return web.Response(status=202)
+
+    assert wrong(await run_check(ignores_the_age, "old", "survives")) == {"old": "failed"}

@@ -6,8 +6,8 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -80,6 +80,24 @@ async def check_with_sandbox(
                 return await check(subject_at(url, document), made, plan)
 
 
+@asynccontextmanager
+async def a_queue(work_s: float) -> AsyncIterator[asyncio.Queue[Received]]:
+    """Yield a queue whose worker ends one run after the other, each after `work_s` seconds."""
+    queue = asyncio.Queue[Received]()
+
+    async def work() -> None:
+        while True:
+            received = await queue.get()
+            await asyncio.sleep(work_s)
+            await received.end_run()
+
+    worker = asyncio.create_task(work())
+    try:
+        yield queue
+    finally:
+        worker.cancel()
+
+
 def synchronized() -> object:
     payload = json.loads(json.dumps(create_vm(RUN, at="2026-01-01T00:00:00Z")))
     payload["payload"]["action"]["invocationMethod"]["synchronized"] = True
@@ -98,23 +116,13 @@ async def test_effect_without_a_run_does_not_turn_200_into_a_refusal() -> None:
 
 
 async def test_200_is_no_refusal_while_the_work_waits_in_a_queue() -> None:
-    queue = asyncio.Queue[Received]()
+    async with a_queue(0.1) as queue:
 
-    async def work() -> None:
-        while True:
-            received = await queue.get()
-            await asyncio.sleep(0.1)
-            await received.end_run()
+        async def queues_anything(received: Received) -> web.Response:
+            queue.put_nowait(received)
+            return web.Response(status=202)
 
-    async def queues_anything(received: Received) -> web.Response:
-        queue.put_nowait(received)
-        return web.Response(status=202)
-
-    worker = asyncio.create_task(work())
-    try:
         report = await check_with_sandbox(queues_anything, "at-once", "terminal", "other-secret", "no-signature")
-    finally:
-        worker.cancel()
 
     assert wrong(report) == {"other-secret": "failed", "no-signature": "failed"}
 
@@ -201,25 +209,15 @@ async def test_report_that_port_rejects_before_the_result_does_not_count_as_a_re
 
 
 async def test_handler_that_works_on_one_run_after_the_other_loses_none() -> None:
-    queue = asyncio.Queue[Received]()
+    async with a_queue(0.12) as queue:
 
-    async def work() -> None:
-        while True:
-            received = await queue.get()
-            await asyncio.sleep(0.12)
-            await received.end_run()
+        async def queues_valid_runs(received: Received) -> web.Response:
+            if not received.is_valid:
+                return web.Response(status=401)
+            queue.put_nowait(received)
+            return web.Response(status=202)
 
-    async def queues(received: Received) -> web.Response:
-        if not received.is_valid:
-            return web.Response(status=401)
-        queue.put_nowait(received)
-        return web.Response(status=202)
-
-    worker = asyncio.create_task(work())
-    try:
-        report = await check_with_sandbox(queues, "at-once", "order")
-    finally:
-        worker.cancel()
+        report = await check_with_sandbox(queues_valid_runs, "at-once", "order")
     assert statuses(report) == {"at-once": "passed", "order": "passed"}
 
 

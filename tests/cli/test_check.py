@@ -303,6 +303,29 @@ def test_secret_in_the_request_is_sent_but_neither_printed_nor_saved(run: Run, f
     assert set(verdicts) == {"missing", "valid"}  # of the bytes that were sent
 
 
+def test_node_whose_url_does_not_render_is_an_error_with_the_reason(run: Run, folder: Path) -> None:
+    trigger = {"type": "SELF_SERVE_TRIGGER", "userInputs": {"properties": {}}}
+    call = {"type": "WEBHOOK", "url": "ftp://{{ .secrets.TOKEN }}/", "method": "POST"}
+    nodes = [{"identifier": "start", "config": trigger}, {"identifier": "call", "config": call}]
+    connections = [{"sourceIdentifier": "start", "targetIdentifier": "call"}]
+    workflow = {"identifier": "deploy", "title": "Deploy", "nodes": nodes, "connections": connections}
+    (folder / "workflow.json").write_text(json.dumps(workflow), "utf-8")
+    (folder / "secrets.json").write_text('{"TOKEN": "t0k3n-0f-th3-0rg"}', "utf-8")
+    (folder / "secrets.json").chmod(0o600)
+    result = run("check", "workflow.json#call", "--secrets", "secrets.json", "--to", "8000", env=ENV)
+    assert result.code == ExitCode.USAGE
+    assert 'error: The node call\'s `url` rendered to "ftp://***/", which is not a URL' in result.err
+
+
+def test_store_that_does_not_exist_yet_is_created_for_the_sample(run: Run, folder: Path) -> None:
+    with handler() as other:
+        words = ("--only", "no-signature", "--to", str(other.port), "--store", "new.db")
+        result = run("check", *words, env=ENV)
+    assert result.code == ExitCode.FAILED
+    assert "so the check uses the sample action create_vm" in result.err
+    assert (folder / "new.db").exists()
+
+
 def test_handler_that_does_not_run_is_an_error(run: Run) -> None:
     port = str(free_port())
     result = run("check", "--to", port, env=ENV)

@@ -63,6 +63,13 @@ def test_a_value_too_short_to_be_secret_is_not_masked() -> None:
     assert Masker([]).value({"a": ["b"]}) == {"a": ["b"]}
 
 
+def test_secret_is_masked_in_bytes_as_python_programs_log_them() -> None:
+    secret = "pässwörd-of-all"
+    masker = Masker([secret])
+    assert masker.text(f"body: {secret.encode()!r}") == "body: b'***'"
+    assert masker.text(secret.encode().decode("latin-1")) == "***"
+
+
 def test_bytes_that_are_not_text_are_kept_when_a_secret_is_masked() -> None:
     assert Masker(["sécret-1"]).content("sécret-1".encode() + b"\xff") == b"***\xff"
 

@@ -200,9 +200,7 @@ class Finder:
 
     def has_no_store(self) -> bool:
         """Return whether no store is named and the current directory has none."""
-        from port_hook_cli.captures.database.opening import store_path
-
-        return self._option is None and not store_path(None, self._runtime.cwd).exists()
+        return self._option is None and not self.has_store_file()
 
     def has_store_file(self) -> bool:
         """Return whether the file of the store exists."""
