@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from port_hook_cli.actions.action import PortAction, read_action, unwrapped
 from port_hook_cli.actions.sample_inputs import sample_inputs
 from port_hook_cli.actions.samples import create_vm_action
-from port_hook_cli.captures.documents.exchange_fields import LAST
+from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.check.subject import CheckSubject, subject_of, written
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Invocation, Status
 from port_hook_cli.invocations.payload import is_run_id
-from port_hook_cli.invocations.probes import is_probe
 from port_hook_cli.invocations.targets import is_on_this_machine, path_and_query
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.replay.rewriting import CONTRADICTION, Rewriter
@@ -149,9 +148,7 @@ class SubjectSource:
             return None
         wanted = StoreFilter(status=Status.VALID, originals=True)
         captures = self.finder.store().select(wanted, limit=_MOST_LOOKED_AT)
-        newest = next(
-            (each for each in captures if not each.is_message and not is_probe(each.invocation.headers)), None
-        )
+        newest = next((each for each in captures if not each.is_message), None)
         if newest is None:
             return None
         self.say(note(f"the check uses the latest capture with a valid signature, {newest.invocation.id}"))
@@ -337,7 +334,7 @@ def _sample_entity(action: PortAction) -> Mapping[str, Any] | None:
 def _names_a_capture(name: str) -> bool:
     """Return whether a name can only mean a capture, a run or stdin, not a file with a definition."""
     is_id = len(name) >= _LEAST_ID and set(name) <= _ID
-    return name in {LAST, "-"} or is_run_id(name) or is_id
+    return name == "-" or parse_latest(name) is not None or is_run_id(name) or is_id
 
 
 def refuse_other_machine(subject: CheckSubject, *, may_leave: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import Trust, argument, command, option
@@ -142,7 +143,7 @@ def show(
     capture: Annotated[
         str,
         argument(
-            help="A capture's id, the start of one, or 'last'.",
+            help="A capture's ID, the start of one, `last`, `last~1`, `last-replay`, or a run ID.",
             metavar="ID|last",
             show_default=False,
             completes="captures",
@@ -184,7 +185,7 @@ def _refuse_file(name: str, runtime: Runtime) -> None:
 
     from port_hook_cli.files.user_files import is_file
 
-    if name == "last" or _START_OF_ID.fullmatch(name) or not is_file(name, runtime.cwd):
+    if parse_latest(name) or _START_OF_ID.fullmatch(name) or not is_file(name, runtime.cwd):
         return
     path = shlex.quote(name)
     raise UsageError(

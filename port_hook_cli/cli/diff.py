@@ -3,26 +3,45 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from port_hook_cli.captures.latest import LAST
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.runtime import Runtime
 
+if TYPE_CHECKING:
+    from port_hook_cli.captures.store.finder import Finder, FoundRequest
+
 # Every request has its own; the verdict says whether they are right.
 _SIGNATURES = ("x-port-signature", "x-port-timestamp")
+# A replay has those of its target and its body.
+_WRITTEN_ANEW = ("host", "content-length")
 _COMPLETES = "captures_and_files"
-_NAME = "a capture's id, the start of one, `last`, or a file (capture, raw HTTP request, payload; - for stdin)."
+_NAME = "a capture's ID, `last`, `last-replay`, or a file (capture, raw HTTP request, payload; - for stdin)."
 
 
 @command
 def diff(
     ctx: typer.Context,
-    a: Annotated[str, argument(metavar="A", help=f"The capture before: {_NAME}", stdin="A", completes=_COMPLETES)],
-    b: Annotated[str, argument(metavar="B", help="The capture after, likewise.", stdin="B", completes=_COMPLETES)],
+    a: Annotated[
+        str | None,
+        argument(
+            metavar="[A]", help=f"The capture before: {_NAME} Default: `last~1`.", stdin="A", completes=_COMPLETES
+        ),
+    ] = None,
+    b: Annotated[
+        str | None,
+        argument(
+            metavar="[B]",
+            help="The capture after. Default: `last`. If A is a replay, it is compared with its original.",
+            stdin="B",
+            completes=_COMPLETES,
+        ),
+    ] = None,
     ignore: Annotated[
         list[str] | None,
         option(
@@ -35,7 +54,8 @@ def diff(
 ) -> ExitCode:
     """Compare two captures: bodies, headers, verdicts and responses.
 
-    Exit with code 0 if they are the same, and 1 if they differ. The signature and timestamp headers are left out.
+    Without arguments, compare the last two requests that arrived. Exit with code 0 if they are the same, and 1 if they
+    differ. The signature and timestamp headers are left out; of a replay, also host and content-length.
     """
     from port_hook_cli.captures.comparison import Ignoring, compare, diff_lines, diff_record, is_same, without_ignored
     from port_hook_cli.captures.store.finder import CaptureUse, Finder
@@ -43,9 +63,10 @@ def diff(
     from port_hook_cli.terminal.programs import print_paged
 
     runtime: Runtime = ctx.obj
-    ignoring = Ignoring.parse(ignore or (), headers=_SIGNATURES)
     with closing(Finder(store, runtime, CaptureUse.SHOW, sayer(runtime))) as finder:
-        one, other = finder.find(a), finder.find(b)
+        one, other = _pair(a, b, finder)
+    left_out = (*_SIGNATURES, *(_WRITTEN_ANEW if _is_replay(one, other) or _is_replay(other, one) else ()))
+    ignoring = Ignoring.parse(ignore or (), headers=left_out)
     bodies_only = one.is_body_only or other.is_body_only
     found = without_ignored(compare(one.exchange, other.exchange), ignoring, bodies_only=bodies_only)
     names = (one.shown, other.shown)
@@ -55,3 +76,22 @@ def diff(
         output = Output(runtime.stdout, runtime.environ)
         print_paged(output.fit(diff_lines(names, found)), runtime, wanted=not no_pager)
     return ExitCode.OK if is_same(found) else ExitCode.FAILED
+
+
+def _pair(a: str | None, b: str | None, finder: Finder) -> tuple[FoundRequest, FoundRequest]:
+    """Return what to compare. Raises StoreError and UsageError."""
+    if a is None:
+        return finder.find(f"{LAST}~1"), finder.find(LAST)
+    found = finder.find(a)
+    if b is not None:
+        return found, finder.find(b)
+    original = None if found.is_body_only else found.exchange.invocation.replay_of
+    return (found, finder.find(LAST)) if original is None else (finder.find(original), found)
+
+
+def _is_replay(one: FoundRequest, other: FoundRequest) -> bool:
+    """Return whether the first is a replay of the second."""
+    if one.is_body_only or other.is_body_only:
+        return False
+    original = one.exchange.invocation.replay_of
+    return original is not None and original == other.exchange.invocation.id

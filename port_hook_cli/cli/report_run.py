@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import also, argument, command, option, option_group, refuse_contradictions
@@ -113,7 +114,7 @@ def report_run(
     run_id: Annotated[
         str | None,
         argument(
-            help="The run, or 'last': the run of the newest capture.",
+            help="The run, or `last`: the run of the newest request that arrived.",
             metavar="RUN_ID|last",
             completes="runs_to_report",
         ),
@@ -293,7 +294,8 @@ def _print_calls(calls: list[Call], run_id: str, api_url: str, runtime: Runtime,
 
 
 def _find_run(name: str, store: Path | None, runtime: Runtime) -> str:
-    if name != "last":
+    latest = parse_latest(name)
+    if latest is None:
         run_id = check_run_id(name)
         if doubt := doubt_about(run_id):
             _note(doubt, runtime)
@@ -301,12 +303,13 @@ def _find_run(name: str, store: Path | None, runtime: Runtime) -> str:
     from port_hook_cli.captures.store.finder import open_captures
 
     with open_captures(store, runtime, sayer(runtime)) as captures:
-        newest = captures.newest(with_run=True)
+        newest = captures.newest(with_run=True, originals=not latest.replays, back=latest.back)
     if newest is None or newest.payload.run_id is None:
+        what = name if latest.back else "replay" if latest.replays else "captured request"
         raise StoreError(
-            "No capture in the store has a run id.", hint="Name the run, such as `port-hook report-run r_…`."
+            f"The store has no {what} with a run ID.", hint="Name the run, such as `port-hook report-run r_…`."
         )
-    _note(f"last is {newest.payload.run_id}", runtime)
+    _note(f"{name} is {newest.payload.run_id}", runtime)
     return check_run_id(newest.payload.run_id)
 
 

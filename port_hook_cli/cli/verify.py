@@ -37,7 +37,8 @@ def verify(
     request: Annotated[
         str | None,
         argument(
-            help="A capture's id, `last`, a capture file, or a file with a raw HTTP request; - for stdin.",
+            help="A capture's ID, `last`, `last-replay`, a run ID, a capture file, or a file with a raw HTTP "
+            "request; - for stdin.",
             metavar="[CAPTURE|FILE|-]",
             stdin="the request",
             completes="captures_and_files",

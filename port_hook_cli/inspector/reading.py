@@ -128,7 +128,7 @@ class CaptureReader:
         )
 
     async def get(self, name: str) -> Exchange:
-        """Return a capture by id, a unique beginning of it, or `last`; raises StoreError."""
+        """Return a capture by id, a unique beginning of it, or a name such as `last`; raises StoreError."""
         return await self._do(lambda index: index.get(name)[1])
 
     async def with_row(self, name: str) -> tuple[dict[str, Any], Exchange]:

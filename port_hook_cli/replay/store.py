@@ -143,7 +143,7 @@ def save_replay(
     masker: Masker = NO_SECRETS,
 ) -> str:
     """Add a replay and return its id, or "" if a listener with this store has captured it; raises StoreError."""
-    if store.has_received(request.headers, request.received_at):
+    if store.mark_replay(request):
         return ""
     verdict = UNCHECKED
     if secret is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from port_hook_cli.actions.action import ActionKind, PortAction
 from port_hook_cli.captures.documents.exchange_fields import require_whole
 from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
+from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.errors import BrokerError, SettingsError, StoreError, TargetError, UsageError
 from port_hook_cli.files.user_files import is_file, read_input
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from port_hook_cli.kafka.producer import KafkaPublisher, Published
 
 _ORGANIZATION_HINT = f"Set {ORG_ID} to your organization's id."
-_LAST = "last"
 _is_id = re.compile(r"[0-9a-f]{4,32}").fullmatch
 
 
@@ -152,16 +152,17 @@ def find_captured(name: str, runtime: Runtime, say: Say) -> Exchange | None:
             return capture_in(read_input(name, cwd=runtime.cwd, stdin=runtime.stdin))
         except NotARequest as problem:
             raise StoreError(f"{name} cannot be read: {problem}.") from problem
-    if name != _LAST and not _is_id(name):
+    latest = parse_latest(name)
+    if latest is None and not _is_id(name):
         return None
     with closing(Finder(None, runtime, CaptureUse.SEND, say)) as captures:
-        if name != _LAST and captures.has_no_store():
+        if latest is None and captures.has_no_store():
             return None
         captures.store()  # a store that cannot be used, such as another user's, is an error and not an unknown id
         try:
             return captures.find(name).exchange
         except StoreError:
-            if name == _LAST:
+            if latest is not None:
                 raise
             return None  # an action can have this identifier
 

@@ -18,6 +18,7 @@ keys = st.builds(
     secret=st.builds(Secret, st.text(min_size=1, max_size=50)),
     client_id=st.none() | texts,
     other=st.none() | st.builds(Secret, texts),
+    other_place=st.sampled_from(("PORT_CLIENT_SECRET", "port-hook login")),  # text would make sentences that end oddly
 )
 bodies = st.binary(max_size=60) | st.recursive(
     st.none() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,

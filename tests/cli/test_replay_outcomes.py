@@ -142,7 +142,7 @@ def test_response_to_a_replay_is_kept_and_shown(run: Run, folder: Path) -> None:
     assert replay.verdict.status is Status.VALID
     assert replay.response is not None
     assert (replay.response.status, replay.response.body) == (200, b'{"ok":true}')
-    shown = run("show", "last").out
+    shown = run("show", "last-replay").out
     assert "replay of  aa0000000001" in shown
     assert "responded  200" in shown
     assert "canary" not in shown
@@ -162,7 +162,9 @@ def test_replay_to_a_listener_with_the_same_store_is_kept_once(run: Run, folder:
     with application(app) as url:
         (record,) = run("replay", "last", "--to", url, "--json", env=ENV).records
     assert record["capture"] is None
-    assert [exchange.invocation.id for exchange in kept(folder)] == ["ff0000000006", "0123456789ab"]
+    replay, original = kept(folder)
+    assert (replay.invocation.id, original.invocation.id) == ("ff0000000006", "0123456789ab")
+    assert replay.invocation.replay_of == "0123456789ab"  # so `last` still means the original
 
 
 def test_replay_is_kept_when_its_capture_arrived_in_the_same_second_with_the_same_signature(

@@ -248,7 +248,7 @@ def test_report_run_last_fails_when_no_capture_has_a_run(run: Run, folder: Path)
     open_store(None, folder, create=True).close()
     result = run("report-run", "last", "--status", "success")
     assert result.code == ExitCode.STORE
-    assert "run id" in result.err
+    assert "no captured request with a run ID" in result.err
 
 
 def streaming(sandbox: Sandbox, folder: Path) -> AbstractContextManager[subprocess.Popen[bytes]]:

@@ -87,7 +87,9 @@ def test_show_refuses_two_output_forms(run: Run, options: tuple[str, ...]) -> No
     assert "exclude each other" in result.err
 
 
-@pytest.mark.parametrize(("name", "words"), [("ee", "No capture in"), (RUN_ID, "captures --run")])
+@pytest.mark.parametrize(
+    ("name", "words"), [("ee", "No capture in"), ("r_aaaaaaaaaaaaaaaa", "has no capture of the run")]
+)
 def test_show_exits_8_when_no_capture_has_the_name(run: Run, name: str, words: str) -> None:
     result = run("show", name)
     assert result.code == ExitCode.STORE

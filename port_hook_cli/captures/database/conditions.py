@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from port_hook_cli.invocations.probes import PROBE_AGENT
+
 LARGEST_VALUE = 64 * 1024 * 1024
 """Bytes of the largest value that port-hook saves: a body (`--max-body`), or a part of a sandbox's state."""
 
@@ -42,6 +44,12 @@ RESPONSE, HANDLER = _status_in("response"), _status_in("delivery")
 FAULT = f"CASE WHEN typeof(delivery) <> 'null' AND ({HANDLER}) IS NULL THEN 1 END"
 """SQL for 1 if a request was forwarded and the handler did not respond, else NULL."""
 
+ARRIVED = f"""
+    replay_of IS NULL AND NOT coalesce(
+        CASE WHEN {has_at_most("headers")} THEN instr(CAST(headers AS TEXT), '"{PROBE_AGENT}') > 0 END, 0
+    )
+"""
+"""SQL for whether a capture arrived: it is neither a replay nor a request of `check`."""
 
 TARGET_OF_THE_LAST_SESSION = f"SELECT {bounded('forward_to', 64 * 1024)} FROM main.last_session LIMIT 1"  # noqa: S608
 """SQL for the target of the store's last listener."""

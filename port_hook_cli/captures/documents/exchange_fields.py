@@ -27,9 +27,6 @@ from port_hook_cli.invocations.models import (
     Verdict,
 )
 
-LAST = "last"
-"""The name of the newest capture, in place of an id."""
-
 REFUSED_BODY_LIMIT = 256 * 1024
 
 NOT_WHOLE = "not read, because the body is incomplete"

@@ -10,6 +10,7 @@ from port_hook_cli.invocations.models import Exchange, Verdict
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.signatures.causes import with_conflict
 from port_hook_cli.signatures.messages import verify_received
+from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import Secret
 
 _RECEIPT = "the time of receipt"
@@ -46,6 +47,14 @@ def from_exchange(exchange: Exchange) -> SavedRequest:
         compared_at=invocation.compared_at,
         event=_RECEIPT if invocation.compared_at == invocation.received_at else _SENT,
         is_message=invocation.origin is not None,
+        remarks=(_replay_remark(invocation.replay_of),) if invocation.replay_of else (),
+    )
+
+
+def _replay_remark(original: str) -> str:
+    return (
+        f"this is a replay, which port-hook sent; the request that arrived is {brief(original)}. "
+        "`last` means the newest request that arrived"
     )
 
 

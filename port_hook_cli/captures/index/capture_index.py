@@ -16,10 +16,15 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
 
-from port_hook_cli.captures.database.conditions import TARGET_OF_THE_LAST_SESSION, Condition, joined, text_condition
+from port_hook_cli.captures.database.conditions import (
+    ARRIVED,
+    TARGET_OF_THE_LAST_SESSION,
+    Condition,
+    joined,
+    text_condition,
+)
 from port_hook_cli.captures.database.opening import sqlite_problems
 from port_hook_cli.captures.database.rows import read_row, text_column
-from port_hook_cli.captures.documents.exchange_fields import LAST
 from port_hook_cli.captures.index.counting import Histogram, Spans, count_over_time, find_spans, spans_of
 from port_hook_cli.captures.index.filling import FilledIndex, IndexPoint
 from port_hook_cli.captures.index.query import (
@@ -31,6 +36,7 @@ from port_hook_cli.captures.index.query import (
     index_conditions,
     match_expression,
 )
+from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Exchange, Invocation, Payload, Status, Verdict
@@ -180,9 +186,13 @@ class CaptureIndex(FilledIndex):
         return [found[seq] for seq in seqs if seq in found]
 
     def get(self, name: str) -> tuple[int, Exchange]:
-        """Return number and exchange of the capture whose id is, or begins with, `name`; the newest for `last`."""
-        if name == LAST:
-            rows = self._all(f"SELECT seq, {WHOLE_COLUMNS} FROM main.captures ORDER BY seq DESC LIMIT 1")  # noqa: S608
+        """Return number and exchange of the capture whose id is, or begins with, `name`, or that `latest` names."""
+        if latest := parse_latest(name):
+            kind = f"NOT ({ARRIVED})" if latest.replays else ARRIVED
+            rows = self._all(
+                f"SELECT seq, {WHOLE_COLUMNS} FROM main.captures WHERE {kind} ORDER BY seq DESC LIMIT 1 OFFSET ?",  # noqa: S608
+                (latest.back,),
+            )
         else:
             rows = self._all(
                 f"SELECT seq, {WHOLE_COLUMNS} FROM main.captures WHERE seq IN "  # noqa: S608

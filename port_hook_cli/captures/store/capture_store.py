@@ -21,11 +21,11 @@ from port_hook_cli.captures.database.rows import (
     read_row,
     text_column,
 )
-from port_hook_cli.captures.documents.exchange_fields import LAST
+from port_hook_cli.captures.latest import LAST, LAST_REPLAY, Latest, parse_latest
 from port_hook_cli.captures.store import statements
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, Headers
-from port_hook_cli.invocations.models import Exchange, MessageOrigin, Partition
+from port_hook_cli.invocations.models import Exchange, Invocation, MessageOrigin, Partition
 from port_hook_cli.invocations.payload import is_run_id
 
 if TYPE_CHECKING:
@@ -117,16 +117,23 @@ class CaptureStore:
         self._has_added = self._has_added or bool(rows)
 
     def get(self, name: str) -> Exchange:
-        """Return one capture by id, by a prefix that only one id has, or the newest as `last`; raises StoreError."""
-        found = self.newest() if name == LAST else next(self._read((statements.BY_NUMBER, [self._number(name)])), None)
+        """Return one capture by id, by a prefix that only one id has, or by a name of `latest`; raises StoreError."""
+        latest = parse_latest(name)
+        query = (statements.BY_NUMBER, [self._number(name)]) if latest is None else _query_of(latest)
+        found = next(self._read(query), None)
         if found is None:
-            raise self._empty()
+            raise self._empty() if latest is None else self._none_so_late(name, latest)
         return found
 
-    def newest(self, *, run_id: str | None = None, with_run: bool = False, originals: bool = False) -> Exchange | None:
-        """Return the newest capture, if there is one; raises StoreError. `StoreFilter` describes the parameters."""
+    def newest(
+        self, *, run_id: str | None = None, with_run: bool = False, originals: bool | None = None, back: int = 0
+    ) -> Exchange | None:
+        """Return the newest capture, or the one `back` captures before it, if there is one; raises StoreError.
+
+        `StoreFilter` describes the other parameters.
+        """
         wanted = statements.StoreFilter(run_id=run_id, with_run=with_run, originals=originals)
-        return next(self.select(wanted, limit=1), None)
+        return next(self._read(statements.search(wanted, limit=1, skip=back)), None)
 
     def select(
         self,
@@ -173,6 +180,19 @@ class CaptureStore:
         """Return whether a request with the same signature arrived at `since_s` (epoch seconds) or later."""
         signature = headers.get(SIGNATURE_HEADER)
         return signature is not None and bool(self._rows(statements.RECEIVED, [since_s, text_column(signature)]))
+
+    def mark_replay(self, request: Invocation) -> bool:
+        """Mark what a listener has captured of a replay as one; return whether there is any. Raises StoreError.
+
+        `request` is the replay that was sent. The listener cannot know that it is a replay.
+        """
+        if not self.has_received(request.headers, request.received_at):
+            return False
+        if request.replay_of is not None:
+            signature = text_column(request.headers.get(SIGNATURE_HEADER))
+            values = [text_column(request.replay_of), request.received_at, signature]
+            self._database.commit([(statements.MARK_REPLAY, values)])
+        return True
 
     def recent_signatures(self, since_s: float) -> list[tuple[str, float]]:
         """Return signature header and time of each verified request captured at `since_s` or later, oldest first."""
@@ -276,14 +296,31 @@ class CaptureStore:
     def _empty(self) -> StoreError:
         return StoreError(f"{self.path} has no captures yet.", hint="Start `port-hook listen` and let Port invoke it.")
 
+    def _none_so_late(self, name: str, latest: Latest) -> StoreError:
+        """Return the error for a name of `latest` if the store has too few captures of its kind."""
+        count = sum(1 for _ in self._rows(*_count_of(latest)))
+        if count:
+            kind = "replay" if latest.replays else "captured request"
+            return StoreError(
+                f"There is no {name}: {self.path} has {count} {kind}{'' if count == 1 else 's'}.",
+                hint="Run `port-hook captures` to list them.",
+            )
+        if not self.number_of_captures():
+            return self._empty()
+        if latest.replays:
+            return StoreError(f"{self.path} has no replays.", hint="Run `port-hook replay last` to make one.")
+        return StoreError(
+            f"{self.path} has replays only, no request that arrived.",
+            hint=f"`{LAST_REPLAY}` means the newest replay, {LAST} the newest request that arrived.",
+        )
+
     def _unknown(self, name: str) -> StoreError:
         ever, now = self._rows(statements.EVER_AND_NOW, [])[0]
         if not now:
             return self._empty()
         if is_run_id(name):
             return StoreError(
-                f"{name} is the id of a run, not of a capture.",
-                hint=f"`port-hook captures --run {name}` lists its captures.",
+                f"{self.path} has no capture of the run {name}.", hint="Run `port-hook captures` to list what it has."
             )
         dropped = (
             f"; {ever - now} older captures were dropped (--max-captures, --max-store, prune)" if ever > now else ""
@@ -292,6 +329,16 @@ class CaptureStore:
             f"No capture in {self.path} has an id that starts with '{name}'{dropped}.",
             hint="Run `port-hook captures` to list them.",
         )
+
+
+def _query_of(latest: Latest) -> Statement:
+    return statements.search(statements.StoreFilter(originals=not latest.replays), limit=1, skip=latest.back)
+
+
+def _count_of(latest: Latest) -> Statement:
+    """Return the statement whose rows are the captures of this kind, at most one more than the name needs."""
+    wanted = statements.StoreFilter(originals=not latest.replays)
+    return statements.search(wanted, columns="1", limit=latest.back + 1)
 
 
 def _ambiguous(name: str, ids: Sequence[str]) -> StoreError:

@@ -8,7 +8,8 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from port_hook_cli.captures.documents.exchange_fields import LAST, require_whole
+from port_hook_cli.captures.documents.exchange_fields import require_whole
+from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.errors import PortHookError, StoreError, UsageError
 from port_hook_cli.files.user_files import is_directory, read_input
 from port_hook_cli.invocations.headers import Headers
@@ -33,8 +34,7 @@ _KINDS = "Give a capture's id, `last`, or a file with a capture, a raw HTTP requ
 class CaptureUse(Enum):
     """What a capture is wanted for.
 
-    A capture to SHOW may be in another user's store. A capture to SEND needs `LEAST_PREFIX` characters of its id, and
-    `last` skips replays: `replay last --set …` can be repeated with other values.
+    A capture to SHOW may be in another user's store. A capture to SEND needs `LEAST_PREFIX` characters of its id.
     """
 
     SHOW = 1
@@ -102,7 +102,7 @@ class Finder:
         self.close = self._store.close
 
     def find(self, name: str) -> FoundRequest:
-        """Return the file `name`, otherwise the capture. `last` is never a file.
+        """Return the file `name`, otherwise the capture. `last` and `last-replay` are never files.
 
         Raises StoreError, and UsageError for an empty name and for an id that is too short.
         """
@@ -126,8 +126,7 @@ class Finder:
 
         if found := self._file(name, can_be_missing=True):
             return found
-        captures = None if self.has_no_store() else self.store()
-        captured = None if captures is None else captures.newest(run_id=name, originals=True)
+        captured = None if self.has_no_store() else self._of_run(name)
         if captured is not None:
             return FoundRequest(name, captured, is_stored=True)
         if is_node_run(name):
@@ -153,7 +152,7 @@ class Finder:
         return self._store.open().last_target() if self._store.is_open else None
 
     def _file(self, name: str, *, can_be_missing: bool) -> FoundRequest | None:
-        if not self._reads_files or name == LAST or "\0" in name:  # no path has a null character
+        if not self._reads_files or parse_latest(name) or "\0" in name:  # no path has a null character
             return None
         if can_be_missing and not self._is(name, Path.is_file):
             return None
@@ -178,7 +177,7 @@ class Finder:
         try:
             return self._captured(name)
         except PortHookError as error:
-            if name == LAST or not self._reads_files:
+            if parse_latest(name) or not self._reads_files:
                 raise
             if self._is(name, is_directory):
                 raise StoreError(
@@ -187,16 +186,20 @@ class Finder:
             raise type(error)(f"{error.message} There is no file {name} either.", hint=error.hint) from error
 
     def _captured(self, name: str) -> Exchange:
-        if self._purpose is not CaptureUse.SEND:
-            return self.store().get(name)
-        if name == LAST:
-            return self.store().newest(originals=True) or self.store().get(LAST)
-        if len(name) < LEAST_PREFIX:
+        from port_hook_cli.invocations.payload import is_run_id
+
+        if is_run_id(name):
+            return self._of_run(name) or self.store().get(name)
+        if self._purpose is CaptureUse.SEND and len(name) < LEAST_PREFIX:
             raise UsageError(
                 f"{name} is too short for a capture's id.",
                 hint=f"Give at least {LEAST_PREFIX} characters of the id; `port-hook captures` lists them.",
             )
         return self.store().get(name)
+
+    def _of_run(self, run_id: str) -> Exchange | None:
+        """Return the newest request of a run that arrived, otherwise its newest replay."""
+        return self.store().newest(run_id=run_id, originals=True) or self.store().newest(run_id=run_id)
 
     def has_no_store(self) -> bool:
         """Return whether no store is named and the current directory has none."""

@@ -12,6 +12,7 @@ from functools import cache
 from itertools import chain
 
 from port_hook_cli.captures.database.conditions import (
+    ARRIVED,
     FAULT,
     HANDLER,
     RESPONSE,
@@ -61,6 +62,10 @@ BY_PREFIX = portable(f"""
 RECEIVED = """
     SELECT 1 FROM captures INDEXED BY arrivals
     WHERE received_at >= ? AND signature = ? AND replay_of IS NULL LIMIT 1
+"""
+
+MARK_REPLAY = """
+    UPDATE captures SET replay_of = ? WHERE received_at >= ? AND signature = ? AND replay_of IS NULL
 """
 
 RECENT_SIGNATURES = portable(f"""
@@ -122,8 +127,9 @@ class StoreFilter:
 
     `status` is the verdict's, `response` the statuses of the response. `failed` finds captures whose handler did
     not respond, or whose response is a 5xx or missing. `since_s` is seconds since the epoch. `text` is in the target,
-    the header fields or the body, ASCII letters in either case. `originals` leaves replays out. `replay_of` finds the
-    replays of one capture.
+    the header fields or the body, ASCII letters in either case. `originals` finds requests
+    that arrived, or if it is False, only replays and the requests of `check`. `replay_of` finds the replays of one
+    capture.
     """
 
     action: str | None = None
@@ -134,7 +140,7 @@ class StoreFilter:
     text: str = ""
     response: Expectation | None = None
     failed: bool = False
-    originals: bool = False
+    originals: bool | None = None
     replay_of: str | None = None
 
 
@@ -142,14 +148,19 @@ EVERYTHING = StoreFilter()
 
 
 def search(
-    wanted: StoreFilter, *, limit: int | None = None, columns: str = _BOUNDED, oldest: bool = False
+    wanted: StoreFilter,
+    *,
+    limit: int | None = None,
+    skip: int = 0,
+    columns: str = _BOUNDED,
+    oldest: bool = False,
 ) -> Statement:
-    """Return the statement that finds captures, the newest first unless `oldest` is set."""
+    """Return the statement that finds captures, the newest first unless `oldest` is set, without the first `skip`."""
     where = joined(_conditions(wanted))
     order = "ASC" if oldest else "DESC"
     # A negative limit means no limit.
-    sql = f"SELECT {columns} FROM captures WHERE {where.sql} ORDER BY seq {order} LIMIT ?"  # noqa: S608 - names of our own
-    return portable(sql), [*where.values, -1 if limit is None else limit]
+    sql = f"SELECT {columns} FROM captures WHERE {where.sql} ORDER BY seq {order} LIMIT ? OFFSET ?"  # noqa: S608 - names of our own
+    return portable(sql), [*where.values, -1 if limit is None else limit, skip]
 
 
 def _conditions(wanted: StoreFilter) -> Iterator[Condition]:
@@ -164,8 +175,8 @@ def _conditions(wanted: StoreFilter) -> Iterator[Condition]:
             yield Condition(sql, (value,))
     if wanted.with_run:
         yield Condition("run_id IS NOT NULL")
-    if wanted.originals:
-        yield Condition("replay_of IS NULL")
+    if wanted.originals is not None:
+        yield Condition(f"({ARRIVED})" if wanted.originals else f"NOT ({ARRIVED})")
     if wanted.response is not None:
         yield Condition(f"({RESPONSE}) BETWEEN ? AND ?", (wanted.response.lowest, wanted.response.highest))
     if wanted.failed:

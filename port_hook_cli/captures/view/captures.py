@@ -109,7 +109,7 @@ def _cells(exchange: Exchange, time: str) -> Sequence[str]:
     cells = (
         invocation.id,
         time,
-        str(exchange.verdict.status),
+        f"{exchange.verdict.status}{' (replay)' if invocation.replay_of else ''}",
         "kafka" if invocation.origin else invocation.method,
         what_it_is(payload) + (" (body truncated)" if invocation.truncated else ""),
         payload.run_id or "-",

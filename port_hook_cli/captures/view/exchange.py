@@ -58,6 +58,7 @@ def compact_line(exchange: Exchange) -> Styled:
     parts: list[str | tuple[str, str] | Styled] = [
         (clock_time(invocation.received_at), "dim"),
         (brief(what_it_is(exchange.payload), 80), "bold"),
+        *_replay_mark(invocation),
         _place(invocation, 80),
         Styled.assemble("signature ", (str(verdict.status), f"bold {status_color(verdict.status)}")),
     ]
@@ -168,12 +169,17 @@ def _head(exchange: Exchange) -> Styled:
         (clock_time(invocation.received_at), "dim"),
         "  ",
         (brief(what_it_is(exchange.payload)), "bold"),
+        *(f"  {mark}" for mark in _replay_mark(invocation)),
         f"  {_place(invocation, 120)}  signature ",
         (str(verdict.status), f"bold {status_color(verdict.status)}"),
         "  ",
         outcome,
         (brief(invocation.id, 20), "dim"),
     )
+
+
+def _replay_mark(invocation: Invocation) -> tuple[str, ...]:
+    return (f"replay of {brief(invocation.replay_of, 20)}",) if invocation.replay_of else ()
 
 
 def _place(invocation: Invocation, limit: int) -> str:

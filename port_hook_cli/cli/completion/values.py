@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from port_hook_cli.captures.latest import LAST, LAST_REPLAY
 from port_hook_cli.cli.completion.line import (
     Candidate,
     IncompleteLine,
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 _MAX_FILES = 50
 _FILES = ("FILE", "PATH", "CAPTURE", "SOURCE", "TEMPLATE", "PAYLOAD", "ID...")
 _NAMES_OR_FILES = (("trigger", "action"), ("agent", "source"))
-_LAST = Candidate("last", "the newest capture")
-_LAST_RUN = Candidate("last", "the run of the newest capture")
+_LATEST = (Candidate(LAST, "the newest request that arrived"), Candidate(LAST_REPLAY, "the newest replay"))
+_LAST_RUN = Candidate(LAST, "the run of the newest request that arrived")
 
 
 class Surroundings:
@@ -39,7 +40,7 @@ class Surroundings:
 
     def captures(self) -> Iterator[Candidate]:
         """Yield the ids of the newest captures."""
-        yield _LAST
+        yield from _LATEST
         for capture in self._recent():
             if is_word(capture.id):
                 yield Candidate(capture.id, _describe(capture))

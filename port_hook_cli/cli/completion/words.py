@@ -210,7 +210,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'verify': (
         'Check whether a signature is valid, and explain why if it is not.',
         (
-            ('request', '[CAPTURE|FILE|-]', False, "A capture's id, `last`, a capture file, or a file with a raw HTTP request; - for stdin.", 'captures_and_files'),
+            ('request', '[CAPTURE|FILE|-]', False, "A capture's ID, `last`, `last-replay`, a run ID, a capture file, or a file with a raw HTTP request; - for stdin.", 'captures_and_files'),
         ),
         (
             (('--body',), 'FILE|-', False, (), "The body's exact bytes, in a file."),
@@ -299,7 +299,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'report-run': (
         'Report the progress and result of an action run or a workflow node run to Port.',
         (
-            ('run_id', 'RUN_ID|last', False, "The run, or 'last': the run of the newest capture.", 'runs_to_report'),
+            ('run_id', 'RUN_ID|last', False, 'The run, or `last`: the run of the newest request that arrived.', 'runs_to_report'),
             ('command_to_run', '-- COMMAND...', True, 'A command to run and to report: its output as the log, its exit code as the status.'),
         ),
         (
@@ -346,7 +346,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'show': (
         'Show one capture in full.',
         (
-            ('capture', 'ID|last', False, "A capture's id, the start of one, or 'last'.", 'captures'),
+            ('capture', 'ID|last', False, "A capture's ID, the start of one, `last`, `last~1`, `last-replay`, or a run ID.", 'captures'),
         ),
         (
             (('--body',), '', False, (), "Write the body's exact bytes to stdout; on a terminal, its printable form."),
@@ -360,8 +360,8 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'diff': (
         'Compare two captures: bodies, headers, verdicts and responses.',
         (
-            ('a', 'A', False, "The capture before: a capture's id, the start of one, `last`, or a file (capture, raw HTTP request, payload; - for stdin).", 'captures_and_files'),
-            ('b', 'B', False, 'The capture after, likewise.', 'captures_and_files'),
+            ('a', '[A]', False, "The capture before: a capture's ID, `last`, `last-replay`, or a file (capture, raw HTTP request, payload; - for stdin). Default: `last~1`.", 'captures_and_files'),
+            ('b', '[B]', False, 'The capture after. Default: `last`. If A is a replay, it is compared with its original.', 'captures_and_files'),
         ),
         (
             (('--ignore',), 'PATH|header:NAME', True, (), 'Leave out a value of the bodies, or a header (repeatable).'),

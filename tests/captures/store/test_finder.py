@@ -35,21 +35,27 @@ KINDS: Mapping[str, tuple[CaptureUse, bool]] = {
     "replay_capture": (CaptureUse.SEND, False),
 }
 UNKNOWN, SEVERAL, SHORT = "has an id that starts with", "is the start of several captures", "is too short"
-RUN, NO_FILE, NO_PATH = "is the id of a run", "There is no file", "is a directory"
+RUN, NO_FILE, NO_PATH = "has no capture of the run", "There is no file", "is a directory"
+TOO_FAR = r"There is no last~2: .* has 2 captured requests"
+OTHER_RUN = "r_aaaaaaaaaaaaaaaa"
 CAPTURES = frozenset({"aaaa1", "aaaa2", "bbbb3"})
 FOUND = CAPTURES | {"a file", "stdin", "cccc4", "PUT /x"}
 
 # What each kind of command finds. The captures are aaaa1, aaaa2, and bbbb3, which is a replay and the newest.
 TABLE: Mapping[str, tuple[str, str, str, str, str]] = {
     #                 show       diff       verify     replay     replay_capture
-    "last": ("bbbb3", "bbbb3", "bbbb3", "aaaa2", "aaaa2"),
+    "last": ("aaaa2", "aaaa2", "aaaa2", "aaaa2", "aaaa2"),
+    "last~1": ("aaaa1", "aaaa1", "aaaa1", "aaaa1", "aaaa1"),
+    "last~2": (TOO_FAR, TOO_FAR, TOO_FAR, TOO_FAR, TOO_FAR),
+    "last-replay": ("bbbb3", "bbbb3", "bbbb3", "bbbb3", "bbbb3"),
     "aaaa1": ("aaaa1", "a file", "a file", "a file", "aaaa1"),
     "aaaa2": ("aaaa2", "aaaa2", "aaaa2", "aaaa2", "aaaa2"),
     "bbbb": ("bbbb3", "bbbb3", "bbbb3", "bbbb3", "bbbb3"),
     "bb": ("bbbb3", "bbbb3", "bbbb3", SHORT, SHORT),
     "aaaa": (SEVERAL, SEVERAL, SEVERAL, SEVERAL, SEVERAL),
     "ffff": (UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN),
-    RUN_ID: (RUN, RUN, RUN, RUN, RUN),
+    RUN_ID: ("aaaa2", "aaaa2", "aaaa2", "aaaa2", "aaaa2"),
+    OTHER_RUN: (RUN, RUN, RUN, RUN, RUN),
     "-": (UNKNOWN, "stdin", "stdin", "stdin", SHORT),
     "capture.json": (UNKNOWN, "cccc4", "cccc4", "cccc4", UNKNOWN),
     "request.http": (UNKNOWN, "PUT /x", "PUT /x", "PUT /x", UNKNOWN),

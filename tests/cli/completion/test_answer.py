@@ -72,8 +72,8 @@ def test_completion_knows_every_option_of_a_command(name: str) -> None:
 def test_capture_ids_are_offered_with_time_and_action(line: str, here: Path) -> None:
     with_captures(here, "aaa", "bbb", *HOSTILE)
     found = offered(line)
-    assert list(found)[:3] == ["last", "bbb", "aaa"]
-    assert set(found) - {RUN_ID} == {"last", "bbb", "aaa"}
+    assert list(found)[:3] == ["last", "last-replay", "bbb"]
+    assert set(found) - {RUN_ID} == {"last", "last-replay", "bbb", "aaa"}
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d create_vm valid", found["bbb"])
 
 
@@ -96,11 +96,11 @@ def test_ids_come_from_the_store_that_the_line_or_the_environment_names(
     line: str, environ: dict[str, str], here: Path
 ) -> None:
     with_captures(here, "abc", name="other.db")
-    assert set(offered(line, **environ)) == {"last", "abc"}
+    assert set(offered(line, **environ)) == {"last", "last-replay", "abc"}
 
 
 def test_completion_creates_nothing_without_a_store(here: Path) -> None:
-    assert set(offered("show ")) == {"last"}
+    assert set(offered("show ")) == {"last", "last-replay"}
     assert list(here.iterdir()) == []
 
 
@@ -167,12 +167,14 @@ def test_capture_with_values_that_no_listener_writes_is_left_out(value: object, 
             connection.execute("UPDATE captures SET action = NULL WHERE id = 'abc'")
         else:
             connection.execute("UPDATE captures SET received_at = ? WHERE id = 'abc'", [value])
-    assert set(offered("show ")) == ({"last", "abc", "def"} if value is None else {"last", "def"})
+    assert set(offered("show ")) == (
+        {"last", "last-replay", "abc", "def"} if value is None else {"last", "last-replay", "def"}
+    )
 
 
 def test_store_that_is_not_a_database_offers_nothing(here: Path) -> None:
     (here / "bad.db").write_bytes(b"x" * 5000)
-    assert set(offered("show --store bad.db ")) == {"last"}
+    assert set(offered("show --store bad.db ")) == {"last", "last-replay"}
 
 
 @pytest.mark.usefixtures("here")

@@ -1,0 +1,140 @@
+"""`last` means the newest request that arrived, in every command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Exchange, Status, Verdict
+from port_hook_cli.invocations.probes import PROBE_AGENT
+from port_hook_cli.text.secret import Secret
+from tests.conftest import Run
+from tests.factories import RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation, signed
+from tests.servers import Handler, handler
+from tests.stores import keep, kept
+
+ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+FIRST, BAD = "aa0000000001", "bb0000000002"
+
+
+@pytest.fixture
+def target() -> Iterator[Handler]:
+    with handler(OK) as it:
+        yield it
+
+
+@pytest.fixture(autouse=True)
+def _kept(folder: Path) -> None:
+    """Two requests; the newer is badly signed, by another secret."""
+    forged = signed(a_body(), secret=Secret("of another organization"))
+    keep(
+        folder,
+        an_exchange(an_invocation(id=FIRST)),
+        an_exchange(an_invocation(id=BAD, headers=forged), verdict=Verdict(status=Status.INVALID)),
+    )
+
+
+def replayed(run: Run, target: Handler, name: str = "last") -> str:
+    """Replay a capture, and return the replay's id."""
+    (record,) = run("replay", name, "--to", target.url, "--json", env=ENV).records
+    return str(record["capture"])
+
+
+def test_verify_last_explains_the_request_that_arrived_after_a_replay_of_it(run: Run, target: Handler) -> None:
+    before = run("verify", "last", env=ENV)
+    replayed(run, target)
+    after = run("verify", "last", env=ENV)
+    assert before.code == after.code == ExitCode.NOT_VALID
+    assert before.out == after.out
+
+
+def test_verify_says_that_a_replay_is_one(run: Run, target: Handler) -> None:
+    name = replayed(run, target)
+    for each in ("last-replay", name):
+        result = run("verify", each, env=ENV)
+        assert result.code == ExitCode.OK
+        assert f"note: this is a replay, which port-hook sent; the request that arrived is {BAD}" in result.err
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("last", BAD), ("last~1", FIRST), ("last~", FIRST), (RUN_ID, BAD)],
+)
+def test_show_finds_requests_that_arrived(run: Run, target: Handler, name: str, shown: str) -> None:
+    replayed(run, target)
+    assert run("show", name, "--json").records[0]["id"] == shown
+
+
+def test_last_replay_is_the_newest_replay(run: Run, target: Handler) -> None:
+    older, newer = replayed(run, target, FIRST), replayed(run, target)
+    for name, expected in (("last-replay", newer), ("last-replay~1", older)):
+        assert run("show", name, "--json").records[0]["id"] == expected
+
+
+def test_requests_of_a_check_did_not_arrive(run: Run, folder: Path) -> None:
+    headers = signed(a_body()).plus(("user-agent", f"{PROBE_AGENT}valid"))
+    keep(folder, an_exchange(an_invocation(id="cc0000000003", headers=headers)))
+    assert run("show", "last", "--json").records[0]["id"] == BAD
+    assert run("show", "last-replay", "--json").records[0]["id"] == "cc0000000003"
+
+
+def test_captures_marks_replays(run: Run, target: Handler) -> None:
+    name = replayed(run, target)
+    lines = {line.split()[0]: line for line in run("captures").out.splitlines()}
+    assert "valid (replay)" in lines[name]
+    assert "(replay)" not in lines[FIRST] + lines[BAD]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("last~2", "There is no last~2: "),
+        ("last-replay", "has no replays."),
+    ],
+)
+def test_error_says_how_many_there_are(run: Run, name: str, words: str) -> None:
+    result = run("show", name)
+    assert result.code == ExitCode.STORE
+    assert words in result.err
+    assert "hint: Run `port-hook " in result.err
+
+
+def test_store_with_replays_only_has_no_last(run: Run, folder: Path) -> None:
+    only: Exchange = an_exchange(an_invocation(replay_of=FIRST))
+    keep(folder, only, store="replays.db")
+    result = run("show", "last", "--store", "replays.db")
+    assert result.code == ExitCode.STORE
+    assert "has replays only, no request that arrived." in result.err
+    assert "`last-replay`" in result.err
+
+
+def test_report_run_takes_the_run_of_the_newest_request_that_arrived(run: Run, folder: Path) -> None:
+    body = a_body(a_document(context={"runId": "r_aaaaaaaaaaaaaaaa"}))
+    keep(folder, an_exchange(an_invocation(body, id="cc0000000003", replay_of=FIRST)))
+    for name, expected in (("last", RUN_ID), ("last-replay", "r_aaaaaaaaaaaaaaaa")):
+        result = run("report-run", name, "--status", "success", "--dry-run")
+        assert f"{name} is {expected}" in result.err
+
+
+def test_diff_without_names_compares_the_last_two_requests(run: Run, folder: Path) -> None:
+    keep(folder, an_exchange(an_invocation(id="cc0000000003", replay_of=FIRST)))
+    result = run("diff")
+    assert result.code == ExitCode.FAILED
+    assert result.out.splitlines()[:2] == [f"- {FIRST}", f"+ {BAD}"]
+
+
+def test_diff_of_a_replay_compares_it_with_its_original_and_leaves_out_what_is_written_anew(
+    run: Run, folder: Path
+) -> None:
+    original, replay = kept(folder)[-1], an_invocation(id="cc0000000003", replay_of=FIRST)
+    headers = Headers((*original.invocation.headers.items, ("host", "127.0.0.1:8000"), ("content-length", "5")))
+    keep(folder, replace(original, invocation=replace(replay, headers=headers)))
+    for names in (("last-replay",), (FIRST, "last-replay"), ("last-replay", FIRST)):
+        result = run("diff", *names)
+        assert result.code == ExitCode.OK, result.out
