@@ -73,7 +73,7 @@ _EXAMPLES = {
 _HELPS = """
 from port_hook_cli.cli.app import COMMANDS, main
 for name in ("", *COMMANDS):
-    main([*name.split(), "--help"])
+    main([*name.split(), "--help", *(["--all"] if name else [])])
     print(end="\\0", flush=True)
 """
 

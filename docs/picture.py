@@ -63,7 +63,7 @@ def _shown() -> str:
         out, err = _Terminal(), _Terminal()
         sender = threading.Thread(target=_send_both, args=(err,))
         sender.start()
-        options = ("--port", "0", "--tunnel", "none", "--forward-to", str(port), "--count", "2", "--timeout", "20")
+        options = ("--port", "0", "--tunnel", "none", "--forward-to", str(port), "--count", "2", "--stop-after", "20")
         code = main(("listen", *options), _runtime(Path(folder), out, err))
         sender.join()
     if code:

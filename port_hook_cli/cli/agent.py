@@ -93,7 +93,7 @@ def _refuse_values(
     """Raise UsageError for contradictions that depend on values, or on two other options."""
     claims = arrivals.poll and sending.send
     refuse_contradictions(
-        {"--send": sending.send, "--status": responses.status is not None},
+        {"--send": sending.send, "--response-status": responses.status is not None},
         {"--send": sending.send, "--response": responses.response is not None},
         {"--kafka": arrivals.kafka, "--transport polling": reading.transport is AgentTransport.POLLING},
         {"--poll": arrivals.poll, "--transport kafka": reading.transport is AgentTransport.KAFKA},

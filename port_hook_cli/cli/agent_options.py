@@ -111,6 +111,7 @@ class AgentArrivals:
         bool,
         option(
             "--yes",
+            "-y",
             help="Do not ask before --take-over begins.",
             no_effect=(NoEffect("There is no question", without=("--take-over",)),),
         ),
@@ -180,7 +181,8 @@ class AgentResponses:
     status: Annotated[
         int | None,
         option(
-            "--status",
+            "--response-status",
+            old=("--status",),
             metavar="CODE",
             min=_LOWEST_STATUS,
             max=_HIGHEST_STATUS,
@@ -192,7 +194,7 @@ class AgentResponses:
         option(
             "--response",
             metavar="FILE",
-            help="Show what the agent reports for a response with this body, and with --status or 200.",
+            help="Show what the agent reports for a response with this body, and with --response-status or 200.",
             stdin="the response",
         ),
     ] = None

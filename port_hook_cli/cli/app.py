@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import cache
 from importlib import import_module
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -23,35 +23,51 @@ from port_hook_cli.errors import PortHookError
 from port_hook_cli.runtime import Runtime, system_runtime
 from port_hook_cli.terminal.signals import stopping_at_once
 
-# name -> the first line of the command's docstring. Kept here so that `--help` imports no command;
-# tests/contract/test_cli.py compares the two.
-COMMANDS = {
-    "demo": "Show a complete example on this machine; needs no Port account, tunnel or internet.",
-    "init": "Write port-hook.toml, which sets defaults of options for this folder.",
-    "listen": "Receive Port's invocations: verify, explain, save, forward and respond.",
-    "sign": "Sign a payload as Port does and print the request.",
-    "render": "Render a template of an action as Port does, with jq.",
-    "trigger": "Invoke an action, automation or workflow as Port does: check, render, sign, send.",
-    "agent": "Show what Port's execution agent does with a message: mapping, request, reports.",
-    "verify": "Check whether a signature is valid, and explain why if it is not.",
-    "replay": "Send a captured request or a payload from a file, freshly signed.",
-    "check": "Send valid, forged, repeated and broken requests to a handler, and report its mistakes.",
-    "report-run": "Report the progress and result of an action run or a workflow node run to Port.",
-    "captures": "List captures, newest first.",
-    "show": "Show one capture in full.",
-    "diff": "Compare two captures: bodies, headers, verdicts and responses.",
-    "export": "Write captures in the format of another tool.",
-    "prune": "Delete old captures.",
-    "inspect": "Show captures in the browser: search them, see why a signature failed, send them again.",
-    "mcp": "Serve tools for coding agents on stdin and stdout, with the Model Context Protocol.",
-    "decrypt": "Decrypt the encrypted inputs of a payload.",
-    "encrypt": "Encrypt a test value as Port encrypts an input.",
-    "sandbox": "Run a local stand-in for Port's API.",
-    "restore": "Restore the URLs in Port that a killed listener changed.",
-    "login": "Keep the credentials of a Port organization, so that other commands find them.",
-    "logout": "Delete credentials that `port-hook login` keeps.",
-    "doctor": "Check credentials, Port's API, the clock, tunnels, the store and the handler.",
+GROUPS: Mapping[str, Mapping[str, str]] = {
+    "Debug a request": {
+        "listen": "Receive Port's invocations: verify, explain, save, forward and respond.",
+        "verify": "Tell you why a signature is invalid and how to fix it.",
+        "captures": "List captures, newest first.",
+        "show": "Show one capture in full.",
+        "diff": "Compare two captures: bodies, headers, verdicts and responses.",
+        "inspect": "Show captures in the browser: search them, see why a signature failed, send them again.",
+    },
+    "Send a request": {
+        "replay": "Send a request that exists: a capture, or a payload from a file, newly signed.",
+        "trigger": "Start from an action, automation or workflow: check, render, sign and send as Port does.",
+        "check": "Send valid, forged, repeated and broken requests to a handler, and report its mistakes.",
+        "sign": "Sign a payload as Port does and print the request.",
+        "render": "Render a template of an action as Port does, with jq.",
+        "export": "Write captures in the format of another tool.",
+    },
+    "Without Port": {
+        "demo": "Show a complete example on this machine; needs no Port account, tunnel or internet.",
+        "sandbox": "Simulate Port's API on this machine.",
+    },
+    "Report to Port": {
+        "report-run": "Report the progress and result of an action run or a workflow node run to Port.",
+        "restore": "Restore the URLs in Port that a killed listener changed.",
+    },
+    "Set up": {
+        "doctor": "Check credentials, Port's API, the clock, tunnels, the store and the handler.",
+        "init": "Write port-hook.toml, which sets defaults of options for this folder.",
+        "login": "Save a Port organization's credentials for other commands.",
+        "logout": "Delete credentials that `port-hook login` saved.",
+        "mcp": "Serve tools for coding agents on stdin and stdout, with the Model Context Protocol.",
+        "prune": "Delete old captures.",
+    },
+    "Execution agent, Kafka and encrypted inputs": {
+        "agent": "Show what Port's execution agent does with a message: mapping, request, reports.",
+        "decrypt": "Decrypt the encrypted inputs of a payload.",
+        "encrypt": "Encrypt a test value as Port encrypts an input.",
+    },
 }
+"""The commands by the headings of the help, those that are used most first, each with its docstring's first line.
+
+They are here, so that `--help` imports no command; tests/contract/test_cli.py compares the two.
+"""
+
+COMMANDS: Mapping[str, str] = {name: line for group in GROUPS.values() for name, line in group.items()}
 
 
 _MODULES = {"decrypt": "encryption", "encrypt": "encryption", "logout": "login", "show": "captures"}
@@ -103,8 +119,6 @@ class CommandGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that `args` begin with; first report actions that a killed listener did not restore."""
-        # Typer suggests similar names from this mapping; the commands themselves are loaded by name.
-        self.commands = dict.fromkeys((*COMMANDS, *_WORDS), cast("Any", None))
         name, command, rest = super().resolve_command(ctx, args)
         own = rest[: rest.index("--")] if "--" in rest else rest
         if command is not None and isinstance(ctx.obj, Runtime) and not {"--help", "-h"} & set(own):
@@ -119,10 +133,24 @@ class CommandGroup(TyperGroup):
         """Return the text of `--help`."""
         return styled_help(self, ctx)
 
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands, and then the options: most people look for a command."""
+        self.format_commands(ctx, formatter)
+        records = [record for each in self.get_params(ctx) if (record := each.get_help_record(ctx))]
+        with formatter.section("Options"):
+            formatter.write_dl(records)
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - typer's signature
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        """List examples, and the commands in groups, without importing them."""
+        from port_hook_cli.cli.help_page import EXAMPLES
+
+        with formatter.section("Examples"):
+            for line in EXAMPLES[""]:
+                formatter.write_line(line)
+        width = max(map(len, COMMANDS))
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl(commands.items(), width=width)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; an exit code it returns or a problem it raises becomes the process's code."""
@@ -233,10 +261,9 @@ def root(
         typer.Option("--profile", metavar="NAME", help="A profile of this folder's port-hook.toml."),
     ] = None,
 ) -> None:
-    """Debug the webhooks behind Port's self-service actions from your terminal.
+    """Debug the webhooks behind Port's workflows and self-service actions from your terminal.
 
-    Start with `port-hook demo`, which needs no account. Then run `port-hook listen --forward-to 8000`.
-    `port-hook help COMMAND` shows the options of a command.
+    `port-hook help COMMAND` shows a command's options.
     """
 
 
@@ -280,7 +307,7 @@ def _refuse(wrong: Any, words: Sequence[str], runtime: Runtime) -> int:
     if words:
         from port_hook_cli.cli.failures import usage_problem
 
-        print_problem(usage_problem(wrong), runtime)
+        print_problem(usage_problem(wrong, words), runtime)
     else:
         from port_hook_cli.cli.help_page import help_text
         from port_hook_cli.terminal.console import Output

@@ -40,7 +40,7 @@ def captures(
         Status | None,
         option(
             "--verdict",
-            "--status",
+            old=("--status",),
             help=f"List captures with this verdict only: {', '.join(Status)}.",
             metavar="VERDICT",
             case_sensitive=False,
@@ -77,7 +77,9 @@ def captures(
     ] = None,
     limit: Annotated[
         int,
-        option("--limit", help="List at most N captures; 0 lists all.", metavar="N", min=0, trust=Trust(1.0, 1000.0)),
+        option(
+            "--limit", "-L", help="List at most N captures; 0 lists all.", metavar="N", min=0, trust=Trust(1.0, 1000.0)
+        ),
     ] = 20,
     store: options.Store = None,
     no_pager: options.NoPager = False,

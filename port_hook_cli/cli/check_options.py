@@ -51,6 +51,7 @@ class CheckTarget:
         bool,
         option(
             "--yes",
+            "-y",
             help="Skip the confirmation of --to-its-url.",
             no_effect=(NoEffect("Nothing is asked", without=("--to-its-url",)),),
         ),

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from port_hook_cli.cli.option_groups import Declaration
 
 _COMMAND = "command_to_run"
+_ALL = "--all"
+_HELP = frozenset({"--help", "-h"})
 _TARGETS = frozenset({"--forward-to", "--to"})
 
 
@@ -46,8 +48,12 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line; raises UsageError for two targets, empty values, and a command without `--`."""
         own, rest = self._apart(args)
+        if _ALL in own and _HELP & set(own):
+            ctx.meta[_ALL] = True
+            own = [word for word in own if word != _ALL]
         words, order = self._words(ctx, own)
         if not words.get("help"):
+            self._tell_old_names(ctx, own)
             self._refuse_second_targets(order)
             self._refuse_empty_values(words)
             if extra := words.get(_COMMAND):
@@ -81,6 +87,15 @@ class Command(TyperCommand):
             raise
         return words, order
 
+    def _tell_old_names(self, ctx: Any, args: Sequence[str]) -> None:
+        """Say what an option is called now if its former name is used."""
+        from port_hook_cli.terminal.console import tell
+
+        flags = {word.partition("=")[0] for word in args}
+        for parameter in cast("list[Any]", self.params):
+            for old in flags.intersection(parameter.declared.old):
+                tell(f"note: {old} is {parameter.declared.name} now", ctx.find_root().obj or system_runtime())
+
     def _refuse_second_targets(self, order: list[Any]) -> None:
         """Raise UsageError for a target given twice: typer would use only the last."""
         for name in (name for parameter in self.params for name in _TARGETS.intersection(parameter.opts)):
@@ -91,7 +106,7 @@ class Command(TyperCommand):
         """Raise UsageError for an option whose value is empty, usually because a shell variable is unset."""
         for parameter in cast("list[Any]", self.params):
             given = words.get(parameter.name or "")
-            name = max(parameter.opts, key=len)
+            name = parameter.declared.name
             is_empty = "" in given if isinstance(given, list) else given == ""
             if parameter.param_type_name == "option" and is_empty and not parameter.declared.may_be_empty:
                 raise empty_value(name)
@@ -119,16 +134,27 @@ class Command(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments and options, in groups if the command has any."""
-        groups = self.groups()
-        if not groups:
-            super().format_options(ctx, formatter)
-            return
-        *parameters, help_option = self.get_params(ctx)
+        *parameters, help_option = cast("list[Any]", self.get_params(ctx))
         arguments = [parameter for parameter in parameters if parameter.param_type_name == "argument"]
+        common = [parameter for parameter in parameters if parameter.declared.is_common]
+        groups = self.groups()
         _write_section("Arguments", arguments, ctx, formatter)
-        for title, options in groups.items():
-            _write_section(title, options, ctx, formatter)
-        _write_section("Help", [help_option], ctx, formatter)
+        if common and not ctx.meta.get(_ALL):
+            _write_section("Options", [*common, help_option], ctx, formatter)
+            self._point_to_all(len(parameters) - len(arguments) - len(common), formatter)
+        elif groups:
+            for title, options in groups.items():
+                _write_section(title, options, ctx, formatter)
+            _write_section("Help", [help_option], ctx, formatter)
+        else:
+            _write_section("Options", [*parameters[len(arguments) :], help_option], ctx, formatter)
+
+    def _point_to_all(self, count: int, formatter: Any) -> None:
+        titles = ", ".join(self.groups())
+        formatter.write_paragraph()
+        formatter.write_line(
+            f"{count} more options: `port-hook {self.name} --help --all` shows all by group ({titles})."
+        )
 
     def groups(self) -> Mapping[str, Sequence[Any]]:
         """Return the groups of options in the help, by their titles; none for a command without groups."""
@@ -140,7 +166,18 @@ class Command(TyperCommand):
 
 
 def _write_section(title: str, parameters: Iterable[Any], ctx: Any, formatter: Any) -> None:
-    records = [record for parameter in parameters if (record := parameter.get_help_record(ctx))]
+    records = [record for parameter in parameters if (record := _help_record(parameter, ctx))]
     if records:
         with formatter.section(title):
             formatter.write_dl(records)
+
+
+def _help_record(parameter: Any, ctx: Any) -> tuple[str, str] | None:
+    """Return the names and the description of a parameter in the help, without its former names."""
+    record: tuple[str, str] | None = parameter.get_help_record(ctx)
+    if record is None:
+        return None
+    names = record[0]
+    for old in parameter.declared.old if hasattr(parameter, "declared") else ():
+        names = names.replace(f", {old}", "")
+    return names, record[1]

@@ -47,7 +47,7 @@ def export(
         ),
     ],
     output: Annotated[
-        str | None, option("--output", metavar="FILE", help="Write to a new file instead of stdout.")
+        str | None, option("--output", "-o", metavar="FILE", help="Write to a new file instead of stdout.")
     ] = None,
     to: Annotated[
         str | None,

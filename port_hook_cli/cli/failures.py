@@ -9,7 +9,7 @@ import os
 import re
 import tempfile
 import traceback
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 from port_hook_cli import __version__
@@ -27,20 +27,73 @@ _REWORDED = (
 )
 
 
-def usage_problem(wrong: Any) -> UsageError:
-    """Return typer's error about a command line in port-hook's words, with the command that shows the help."""
-    command = wrong.ctx.command_path if getattr(wrong, "ctx", None) else "port-hook"
-    hint = f"Run `{command} --help` for usage."
-    if getattr(wrong, "option_name", "") == "--profile" and " " in command:
-        hint = f"Put it before the command: `{command.replace(' ', ' --profile NAME ', 1)}`."
-    elif possible := getattr(wrong, "possibilities", None):
-        hint = f"Did you mean {possible[0]}? {hint}"  # the most similar one
-    return UsageError(_message(wrong), hint=hint)
+_NO_COMMAND = re.compile(r"^No such command '(.*)'\.$", re.DOTALL)
+_EXTRA = _REWORDED[0][0]
+_VALUE = re.compile(r"^'([^']*)' is not")
+_EXAMPLES = {"show": "port-hook show last", "replay": "port-hook replay last", "sign": "port-hook sign payload.json"}
+
+
+def usage_problem(wrong: Any, words: Sequence[str]) -> UsageError:
+    """Return typer's error about a command line in port-hook's words, with what to do instead.
+
+    `words` are the command line.
+    """
+    path = wrong.ctx.command_path if getattr(wrong, "ctx", None) else "port-hook"
+    usage = f"Run `{path} --help` for usage."
+    hint = _hint(wrong, path.removeprefix("port-hook").strip(), words)
+    is_whole = hint and not hint.startswith(("Did you mean", "Example:"))
+    return UsageError(_message(wrong), hint=hint if is_whole else f"{hint} {usage}".strip())
+
+
+def _hint(wrong: Any, command: str, words: Sequence[str]) -> str:
+    """Return what to do instead of what is wrong, "" if that is not known."""
+    from port_hook_cli.cli import habits
+
+    message = str(wrong.message)
+    parameters = wrong.ctx.command.params if getattr(wrong, "ctx", None) else ()
+    options = [name for each in parameters if each.param_type_name == "option" for name in each.opts]
+    if _is_unknown_option(wrong):
+        return _option_hint(wrong.option_name, command, options, words, parameters)
+    if found := _NO_COMMAND.match(message):
+        from port_hook_cli.cli.completion.words import COMMANDS
+
+        return habits.hint_for_command(found[1], COMMANDS)
+    if found := _EXTRA.match(message):
+        return habits.hint_for_argument(command, found[1].partition(" ")[0], options)
+    if hasattr(wrong, "param_type"):
+        return f"Example: `{_EXAMPLES[command]}`." if command in _EXAMPLES else ""
+    if (parameter := getattr(wrong, "param", None)) and (found := _VALUE.match(message)):
+        return habits.hint_for_value(command, parameter.opts[0], found[1])
+    return ""
+
+
+def _option_hint(
+    typed: str, command: str, options: Sequence[str], words: Sequence[str], parameters: Sequence[Any]
+) -> str:
+    from port_hook_cli.cli import habits
+
+    if not command:
+        from port_hook_cli.cli.completion.words import COMMANDS
+
+        known = {name: [flag for option in row[2] for flag in option[0]] for name, row in COMMANDS.items()}
+        return habits.hint_for_root_option(typed, words, known) or habits.hint_for_option("", typed, options)
+    if typed == "--profile":
+        return f"Put it before the command: `port-hook --profile NAME {command}`."
+    if hint := habits.hint_for_option(command, typed, options):
+        return hint
+    runs = any(parameter.name == "command_to_run" for parameter in parameters)
+    return "Put a command to run, with its options, after `--`." if runs else ""
+
+
+def _is_unknown_option(wrong: Any) -> bool:
+    return hasattr(wrong, "option_name") and str(wrong.message).startswith("No such option")
 
 
 def _message(wrong: Any) -> str:
-    if hasattr(wrong, "option_name") and wrong.message.startswith("No such option"):
-        return f"There is no option {wrong.option_name}."
+    if _is_unknown_option(wrong):
+        return f"Unknown option: {wrong.option_name}."
+    if found := _NO_COMMAND.match(str(wrong.message)):
+        return f"Unknown command: {found[1]}."
     if hasattr(wrong, "param_hint"):
         return _about_parameter(wrong)
     message = str(wrong.message)

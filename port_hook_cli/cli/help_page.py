@@ -17,6 +17,11 @@ _MOST_OF_A_TERM = 30
 _GAP = 2
 
 EXAMPLES: Mapping[str, Sequence[str]] = {
+    "": (
+        "port-hook demo",
+        "port-hook listen --forward-to 8000",
+        "port-hook verify last",
+    ),
     "listen": (
         "port-hook listen --forward-to 8000",
         "port-hook listen --forward-to 8000 --retarget create_vm",
@@ -30,7 +35,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     ),
     "agent": (
         "port-hook agent message.json --mapping control_the_payload_config.json",
-        "port-hook agent last --status 500",
+        "port-hook agent last --response-status 500",
         "port-hook agent last --watch --mapping control_the_payload_config.json",
         "port-hook agent --kafka --since 10m",
         "port-hook agent --check control_the_payload_config.json",
@@ -95,11 +100,14 @@ class HelpPage:
         if self.lines:
             self.lines.append(Styled())
 
-    def write_dl(self, rows: Iterable[tuple[str, str]]) -> None:
-        """Write terms, such as options, with their descriptions in a second column."""
+    def write_dl(self, rows: Iterable[tuple[str, str]], width: int = 0) -> None:
+        """Write terms, such as options, with their descriptions in a second column.
+
+        `width` is the length of the longest term, if other lists have longer terms.
+        """
         rows = list(rows)
         margin = " " * self.current_indent
-        column = min(max(len(term) for term, _ in rows), _MOST_OF_A_TERM) + _GAP
+        column = min(max([width, *(len(term) for term, _ in rows)]), _MOST_OF_A_TERM) + _GAP
         for term, description in rows:
             indent = self.current_indent + column
             if len(term) + _GAP > column:

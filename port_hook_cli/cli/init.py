@@ -50,7 +50,7 @@ def init(
     ] = None,
     port: Annotated[
         int | None,
-        option("--port", metavar="N", help="The port to listen on. Default: 8787.", min=0, max=_MAX_PORT),
+        option("--port", "-p", metavar="N", help="The port to listen on. Default: 8787.", min=0, max=_MAX_PORT),
     ] = None,
     compact: Annotated[bool, option("--compact", help="Show one line per invocation.")] = False,
     force: Annotated[bool, option("--force", help="Overwrite the file if it exists.")] = False,

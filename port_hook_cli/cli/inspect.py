@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
@@ -18,7 +18,7 @@ import typer
 from port_hook_cli.actions.encryption import KeyUnreadable
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import command
+from port_hook_cli.cli.option_groups import command, option
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Response
 from port_hook_cli.invocations.targets import is_on_this_machine, request_target
@@ -45,7 +45,18 @@ _MOST_UNSAVED = 1_000
 @command
 def inspect(
     ctx: typer.Context,
-    port: options.InspectPort = 0,
+    port: Annotated[
+        int,
+        option(
+            "--port",
+            "-p",
+            old=("--inspect-port",),
+            metavar="N",
+            help="The inspector's port; 0 takes any free one.",
+            min=0,
+            max=65535,
+        ),
+    ] = 0,
     actions: options.InspectActions = None,
     open_: options.OpenBrowser = False,
     store: options.Store = None,

@@ -15,6 +15,7 @@ from port_hook_cli.cli.option_groups import (
     HANDLER_HERE,
     NoEffect,
     Trust,
+    also,
     option,
     option_group,
     refuse_contradictions,
@@ -45,6 +46,8 @@ class ListenTarget:
         str | None,
         option(
             "--forward-to",
+            "-f",
+            is_common=True,
             metavar="URL|PORT",
             help="Your handler. The path of a URL replaces Port's path.",
             trust=HANDLER_HERE,
@@ -54,6 +57,7 @@ class ListenTarget:
         list[str] | None,
         option(
             "--route",
+            is_common=True,
             metavar="RULE=URL",
             help="Another handler for an ACTION, blueprint:NAME, WORKFLOW#NODE or jq:EXPRESSION (repeatable; the first"
             " match wins).",
@@ -65,6 +69,7 @@ class ListenTarget:
         list[str] | None,
         option(
             "--only",
+            is_common=True,
             metavar="ACTION",
             help="Show and forward only this action; others get 200 (repeatable).",
             completes="names",
@@ -134,6 +139,8 @@ class ListenServer:
         int,
         option(
             "--port",
+            "-p",
+            is_common=True,
             metavar="N",
             min=0,
             max=65535,
@@ -158,7 +165,7 @@ class ListenServer:
 class ListenVerification:
     """How signatures are verified."""
 
-    secret_file: options.SecretFile = None
+    secret_file: Annotated[options.SecretFile, also(is_common=True)] = None
     org: options.Org = None
     tolerance: options.Tolerance = 300.0
     strict: Annotated[
@@ -220,6 +227,7 @@ class ListenResponses:
         str | None,
         option(
             "--respond",
+            is_common=True,
             metavar="STATUS[:BODY|:@FILE]",
             help="Respond with this instead of forwarding. Default: 200.",
             excludes=("--forward-to",),

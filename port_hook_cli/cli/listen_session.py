@@ -43,6 +43,7 @@ class ListenTunnel:
         str | None,
         option(
             "--tunnel",
+            is_common=True,
             metavar="NAME|URL",
             help=tunnel_help(),
             choices=tuple(value for value in all_values() if value.replace(".", "").isalpha()),
@@ -167,6 +168,7 @@ class ListenRetarget:
         list[str] | None,
         option(
             "--retarget",
+            is_common=True,
             metavar="NAME",
             help="Point an action, or a workflow's node (WORKFLOW#NODE), in Port at the public URL until listen ends"
             " (repeatable).",
@@ -174,7 +176,7 @@ class ListenRetarget:
         ),
     ] = None
     yes: Annotated[
-        bool, option("--yes", help="Do not ask before --retarget changes anything or --take-over begins.")
+        bool, option("--yes", "-y", help="Do not ask before --retarget changes anything or --take-over begins.")
     ] = False
     api_timeout: options.ApiTimeout = API_TIMEOUT_S
     insecure_api: options.InsecureApi = False
@@ -209,6 +211,7 @@ class ListenRuns:
         str | None,
         option(
             "--report",
+            is_common=True,
             metavar="success|failure",
             help="End each run in Port after the handler's response; success means FAILURE where the handler failed.",
             parser=one_of(("success", "failure")),
@@ -228,7 +231,12 @@ class ListenEnd:
     ] = False
     timeout: Annotated[
         float | None,
-        seconds("--timeout", "Stop after S seconds; exit with code 1 if --count was not reached.", trust=ANY_VALUE),
+        seconds(
+            "--stop-after",
+            "Stop after S seconds; exit with code 1 if --count was not reached.",
+            trust=ANY_VALUE,
+            old=("--timeout",),
+        ),
     ] = None
     expect_status: options.ExpectStatus = None
 
@@ -238,12 +246,21 @@ class ListenOutput:
     """What is shown of each invocation."""
 
     compact: Annotated[
-        bool, option("--compact", help="Show one line per invocation.", trust=ANY_VALUE, excludes=("--full",))
+        bool,
+        option(
+            "--compact",
+            help="Show one line per invocation.",
+            trust=ANY_VALUE,
+            excludes=("--full",),
+            is_common=True,
+        ),
     ] = False
     full: Annotated[
         bool, option("--full", help="Show everything about each invocation (the default).", trust=ANY_VALUE)
     ] = False
-    json: Annotated[options.Json, also(excludes=("--compact", "--full", "--decrypt", "--decrypt-path"))] = False
+    json: Annotated[
+        options.Json, also(excludes=("--compact", "--full", "--decrypt", "--decrypt-path"), is_common=True)
+    ] = False
     decrypt: Annotated[bool, option("--decrypt", help="Decrypt encrypted inputs, in the terminal only.")] = False
     decrypt_path: Annotated[
         list[str] | None,
@@ -271,7 +288,8 @@ class ListenInspector:
     """The inspector beside the listener."""
 
     inspect: Annotated[
-        bool, option("--inspect", help="Open the inspector: a page in the browser that shows what arrives.")
+        bool,
+        option("--inspect", help="Serve the inspector: a page in the browser that shows what arrives.", is_common=True),
     ] = False
     inspect_port: Annotated[options.InspectPort, also(no_effect=(_NO_INSPECTOR,))] = 0
     actions: Annotated[options.InspectActions, also(no_effect=(_NO_INSPECTOR,))] = None

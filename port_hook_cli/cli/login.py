@@ -79,7 +79,7 @@ def login(
     api_timeout_s: options.ApiTimeout = _TIMEOUT_S,
     as_json: options.Json = False,
 ) -> ExitCode:
-    """Keep the credentials of a Port organization, so that other commands find them.
+    """Save a Port organization's credentials for other commands.
 
     They are checked with Port first. The secret is kept in the system's keyring, or else in ~/.port-hook/logins.json,
     which only you can read. The organization becomes the default; --org NAME of other commands chooses another one.
@@ -215,7 +215,7 @@ def logout(
     all_of_them: Annotated[bool, option("--all", help="Delete the credentials of all organizations.")] = False,
     as_json: options.Json = False,
 ) -> ExitCode:
-    """Delete credentials that `port-hook login` keeps.
+    """Delete credentials that `port-hook login` saved.
 
     Only the copy on this machine is deleted; in Port, they stay valid.
     """

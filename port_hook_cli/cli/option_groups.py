@@ -136,6 +136,10 @@ class Declaration(NamedTuple):
     choices: tuple[str, ...] = ()
     """The values that completion offers, if neither the type nor the metavar contains them."""
     may_be_empty: bool = False
+    old: tuple[str, ...] = ()
+    """Former names of an option. They go on working, with a note, and no page shows them."""
+    is_common: bool = False
+    """Whether `--help` shows the option. It shows all options of a command that declares none as common."""
     title: str = ""
     """The group in the help, which `command` adds."""
 
@@ -143,7 +147,7 @@ class Declaration(NamedTuple):
 def option(*names: str, **settings: Any) -> Any:
     """Return an option for `Annotated`. `settings` are fields of `Declaration` and settings of `typer.Option`."""
     declaration = _take_declaration(names[0].partition("/")[0], settings)
-    return _declared(typer.Option(*names, **settings), declaration)
+    return _declared(typer.Option(*names, *declaration.old, **settings), declaration)
 
 
 def argument(*, name: str = "", **settings: Any) -> Any:
@@ -162,9 +166,11 @@ def _declared(info: Any, declaration: Declaration) -> Any:
     return info
 
 
-def also(*, excludes: tuple[str, ...] = (), no_effect: tuple[NoEffect, ...] = ()) -> Mapping[str, Any]:
+def also(
+    *, excludes: tuple[str, ...] = (), no_effect: tuple[NoEffect, ...] = (), is_common: bool = False
+) -> Mapping[str, Any]:
     """Return what a command declares about a shared option in addition, for `Annotated`."""
-    return {"excludes": excludes, "no_effect": no_effect}
+    return {"excludes": excludes, "no_effect": no_effect, "is_common": is_common}
 
 
 Group = TypeVar("Group")
@@ -238,6 +244,7 @@ def _declaration_of(hint: Any) -> Declaration:
         declaration = declaration._replace(
             excludes=(*declaration.excludes, *rules["excludes"]),
             no_effect=(*declaration.no_effect, *rules["no_effect"]),
+            is_common=declaration.is_common or rules["is_common"],
         )
     return declaration
 

@@ -43,9 +43,9 @@ def one_of(names: Sequence[str]) -> Callable[[str], str]:
     return parse
 
 
-def seconds(flag: str, text: str, *, least: float = 0, trust: Trust = NEVER) -> Any:
+def seconds(flag: str, text: str, *, least: float = 0, trust: Trust = NEVER, old: tuple[str, ...] = ()) -> Any:
     """Return an option for `Annotated` whose value is a number of seconds, at least `least`. `text` is its help."""
-    return option(flag, metavar="S", min=least, help=text, callback=finite, trust=trust)
+    return option(flag, metavar="S", min=least, help=text, callback=finite, trust=trust, old=old)
 
 
 def target(text: str, *, no_effect: tuple[NoEffect, ...] = ()) -> Any:

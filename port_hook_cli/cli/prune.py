@@ -36,7 +36,7 @@ def prune(
         int | None, option("--keep", metavar="N", min=0, max=_MOST, help="Delete all but the newest N captures.")
     ] = None,
     dry_run: Annotated[bool, option("--dry-run", help="Count the captures without deleting them.")] = False,
-    yes: Annotated[bool, option("--yes", help="Delete without asking.")] = False,
+    yes: Annotated[bool, option("--yes", "-y", help="Delete without asking.")] = False,
     store: options.Store = None,
     as_json: options.Json = False,
 ) -> ExitCode:

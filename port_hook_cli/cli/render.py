@@ -38,7 +38,13 @@ def render(
     ] = False,
     timeout: Annotated[
         float,
-        options.seconds("--timeout", "Give all expressions together S seconds.", least=0.001, trust=Trust(0.001, 5.0)),
+        options.seconds(
+            "--within",
+            "Stop after S seconds for all expressions together.",
+            least=0.001,
+            trust=Trust(0.001, 5.0),
+            old=("--timeout",),
+        ),
     ] = 5.0,
     json: options.Json = False,
 ) -> ExitCode:

@@ -67,7 +67,7 @@ def replay(
     output: ReplayOutput,
     places: ReplaySources,
 ) -> ExitCode:
-    """Send a captured request or a payload from a file, freshly signed.
+    """Send a request that exists: a capture, or a payload from a file, newly signed.
 
     A capture keeps its method, path, header fields and exact body. Its timestamp and signature are new.
     """

@@ -121,10 +121,10 @@ class ReplayChanges:
     edit: Annotated[
         bool, option("--edit", help="Edit the payload in $VISUAL or $EDITOR first.", no_effect=(_CAPTURED,))
     ] = False
-    method: Annotated[str | None, option("--method", metavar="M", help="Send with another method.")] = None
+    method: Annotated[str | None, option("--method", "-X", metavar="M", help="Send with another method.")] = None
     header: Annotated[
         list[str] | None,
-        option("--header", metavar="K:V", help="Set a header field; an empty value removes it (repeatable)."),
+        option("--header", "-H", metavar="K:V", help="Set a header field; an empty value removes it (repeatable)."),
     ] = None
 
     def new_method(self) -> str | None:

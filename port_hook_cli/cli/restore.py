@@ -41,7 +41,7 @@ def restore(
     overwrite: Annotated[bool, option("--overwrite", help="Also restore what someone else has changed since.")] = False,
     yes: Annotated[
         bool,
-        option("--yes", help="Do not ask. What someone else changed is kept, unless --overwrite is given."),
+        option("--yes", "-y", help="Do not ask. What someone else changed is kept, unless --overwrite is given."),
     ] = False,
     api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
     as_json: options.Json = False,

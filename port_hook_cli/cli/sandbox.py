@@ -174,6 +174,7 @@ def sandbox(
         int,
         option(
             "--port",
+            "-p",
             help="The port to listen on; 0 takes any free one.",
             metavar="N",
             min=0,
@@ -191,7 +192,7 @@ def sandbox(
     open_: options.OpenBrowser = False,
     as_json: options.Json = False,
 ) -> ExitCode:
-    """Run a local stand-in for Port's API.
+    """Simulate Port's API on this machine.
 
     It listens on 127.0.0.1, generates its own credentials, and prints the variables that a backend needs. Then it
     prints every call and every step of a run. POST /v1/actions/ID/runs starts a run of an action, and

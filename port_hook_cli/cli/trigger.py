@@ -44,7 +44,7 @@ def trigger(
     port: TriggerInPort,
     output: TriggerOutput,
 ) -> ExitCode:
-    """Invoke an action, automation or workflow as Port does: check, render, sign, send.
+    """Start from an action, automation or workflow: check, render, sign and send as Port does.
 
     Inputs are checked and defaults filled in, templates are rendered with jq, and the request is sent to your handler.
     Exits with code 1 if the response is not 2xx, and with 11 if the automation's condition is not met.

@@ -70,7 +70,7 @@ def verify(
     store: options.Store = None,
     as_json: options.Json = False,
 ) -> ExitCode:
-    """Check whether a signature is valid, and explain why if it is not.
+    """Tell you why a signature is invalid and how to fix it.
 
     Exits with code 0 for a valid signature, and with 3 for any other.
     """

@@ -125,7 +125,7 @@ async def _serving(inspector: Inspector, token: str, port: int) -> AsyncIterator
         except OSError as error:
             raise _PortTaken(
                 f"The inspector cannot listen on port {port}: {error.strerror or error}.",
-                hint="Choose another with --inspect-port, or leave it out for any free port.",
+                hint="Choose another port, or leave the option out for any free port.",
             ) from error
         bound = int(sockets.sockets[0].getsockname()[1])
         inspector.own_ports = frozenset({bound})

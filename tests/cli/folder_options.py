@@ -36,7 +36,7 @@ FOLDER_OPTIONS: Mapping[str, Mapping[str, tuple[float, float]]] = {
         "max-body": (1, 10 * MIB),
         "count": ANY,
         "once": ANY,
-        "timeout": ANY,
+        "stop-after": ANY,
         "expect-status": ANY,
         "exit-on-tunnel-loss": ANY,
         "compact": ANY,
@@ -44,7 +44,7 @@ FOLDER_OPTIONS: Mapping[str, Mapping[str, tuple[float, float]]] = {
         "json": ANY,
     },
     "sign": {"timestamp-unit": ANY, "format": ANY},
-    "render": {"strict": ANY, "timeout": (0.001, 5), "json": ANY},
+    "render": {"strict": ANY, "within": (0.001, 5), "json": ANY},
     "trigger": {"strict": ANY, "timestamp-unit": ANY, "timeout": (0.001, 40), "json": ANY},
     "agent": {"json": ANY},
     "verify": {"tolerance": (0, 300), "json": ANY},
@@ -101,12 +101,14 @@ _BY_OPTION = {
 
 
 def valued(command: str) -> Iterator[tuple[str, Any, str]]:
-    """Yield each name of each option of a command, without dashes, with Typer's parameter and a valid value.
+    """Yield each long name of each option of a command, without dashes, with Typer's parameter and a valid value.
 
-    The value isn't the default. It is written as an environment variable has it.
+    Former names are left out. The value isn't the default. It is written as an environment variable has it.
     """
     for parameter in options(command):
         for name in parameter.opts:
+            if not name.startswith("--") or name in parameter.declared.old:
+                continue
             option = name.removeprefix("--")
             yield option, parameter, _other_value(command, option, parameter)
 

@@ -90,8 +90,8 @@ def test_agent_says_why_nothing_is_sent(run: Run, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (("--status", "500"), "status code: 500 and response: "),
-        (("--status", "422", "--response", "r.json"), 'status code: 422 and response: {"a": 1}'),
+        (("--response-status", "500"), "status code: 500 and response: "),
+        (("--response-status", "422", "--response", "r.json"), 'status code: 422 and response: {"a": 1}'),
         (("--response", "r.json"), 'call PATCH /v1/actions/runs/r_QOz6WoOB1Q2lmhZZ/response {"response": {"a": 1}}'),
     ],
 )
@@ -198,7 +198,9 @@ def test_expression_that_crashes_the_agent_is_reported_as_such(run: Run, folder:
 
 def test_report_that_hangs_the_agent_ends_its_calls(run: Run, folder: Path) -> None:
     write(folder, "map.json", [{"report": {"summary": '.response.text | gsub(""; "-")'}}])
-    shown = run("agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", "--status", "200", env=ENV)
+    shown = run(
+        "agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", "--response-status", "200", env=ENV
+    )
     assert 'its process hangs on `.response.text | gsub(""; "-")`' in shown.out
     assert "SUCCESS" not in shown.out
 
@@ -434,7 +436,7 @@ def test_mapping_file_with_which_the_agent_does_not_start_is_refused(run: Run, f
         ((), "Missing argument MESSAGE"),
         (("m.json", "--check", "map.json"), "exclude each other"),
         (("m.json", "--to", "8000"), "Nothing is sent without --send"),
-        (("m.json", "--send", "--status", "200"), "exclude each other"),
+        (("m.json", "--send", "--response-status", "200"), "exclude each other"),
         (("m.json", "--raw", "--json"), "exclude each other"),
         (("-", "--mapping", "-"), "cannot both use stdin"),
         (("list.json",), "is not a message of the agent: it is not an object"),

@@ -88,7 +88,7 @@ def test_poll_shows_the_runs_in_progress_and_claims_none(poll: Poll) -> None:
 
 def test_poll_shows_runs_as_text_below_their_action(poll: Poll) -> None:
     with waiting("http://127.0.0.1:1/") as (sandbox, (run_id,)):
-        result = poll(sandbox, "--count", "1", "--status", "204")
+        result = poll(sandbox, "--count", "1", "--response-status", "204")
     assert result.out.startswith(f"{run_id}  create_vm\n  message    action run {run_id}, from polling, synchronized\n")
     assert "if the response is 204" in result.out
 

@@ -97,7 +97,7 @@ def test_variable_of_a_repeatable_option_has_values_separated_by_spaces(run: Run
 
 # --- the .env of the working folder ---------------------------------------------------------------------------------
 
-LISTEN = ("listen", "--port", "0", "--tunnel", "none", "--timeout", "0", "--no-verify")
+LISTEN = ("listen", "--port", "0", "--tunnel", "none", "--stop-after", "0", "--no-verify")
 
 
 def test_folder_can_set_only_the_listed_options() -> None:

@@ -66,7 +66,7 @@ def bounds(busy: int) -> dict[str, tuple[str, ...]]:
     """The options that keep a command on this machine, and keep it from waiting."""
     return {
         "check": ("--to", "http://127.0.0.1:1"),
-        "inspect": ("--inspect-port", str(busy)),
+        "inspect": ("--port", str(busy)),
         "listen": ("--tunnel", "none", "--port", str(busy)),
         "login": ("--api-url", "http://127.0.0.1:1"),
         "replay": ("--to", "http://127.0.0.1:1"),

@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 
-from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.app import COMMANDS, GROUPS
 from port_hook_cli.cli.help_page import EXAMPLES
 from tests.conftest import Run
 from tests.options import command, options
@@ -21,7 +21,7 @@ def test_options_are_all_in_groups_or_none_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", GROUPED)
 def test_the_help_shows_examples_and_then_the_groups(run: Run, name: str) -> None:
-    out = run(name, "--help").out
+    out = run(name, "--help", "--all").out
     titles = re.findall(r"^(\S.*):$", out, re.MULTILINE)
     arguments = [title for title in titles if title == "Arguments"]
     assert titles == ["Examples", *arguments, *command(name).groups(), "Help"]
@@ -36,6 +36,26 @@ def test_the_help_names_each_value_as_a_user_does(run: Run, name: str) -> None:
     assert re.findall(r"\{[A-Z][^|}]*\}|\.{4}", out) == []
 
 
+@pytest.mark.parametrize("columns", ["60", "80", "120"])
+def test_root_help_shows_the_groups_with_the_most_used_commands_first(run: Run, columns: str) -> None:
+    out = run("--help", env={"COLUMNS": columns}).out
+    assert re.findall(r"^(\S.*):$", out, re.MULTILINE) == ["Examples", *GROUPS, "Options"]
+    found = re.findall(r"^  ([a-z][a-z-]*)  +[A-Z]", out, re.MULTILINE)
+    assert found == list(COMMANDS)
+    assert max(map(len, out.splitlines())) <= int(columns)
+    assert max(map(len, GROUPS.values())) <= 7
+
+
+def test_help_of_listen_shows_twelve_options_and_how_to_see_the_others(run: Run) -> None:
+    shown, everything = run("listen", "--help").out, run("listen", "--help", "--all").out
+    assert len(re.findall(r"^  (?:-\w, )?--", shown, re.MULTILINE)) == 12 + 1  # and --help
+    hidden = sum(not parameter.declared.is_common for parameter in options("listen"))
+    text = " ".join(shown.split())
+    assert f"{hidden} more options: `port-hook listen --help --all` shows all by group (Target, Server," in text
+    assert "--max-body" in everything
+    assert "--max-body" not in shown
+
+
 def test_the_usage_keeps_braces_around_alternatives_only(run: Run) -> None:
     assert run("export", "--help").out.startswith("Usage: port-hook export [OPTIONS] ID...\n")
     assert run("show", "--help").out.startswith("Usage: port-hook show [OPTIONS] {ID|last}\n")
@@ -43,9 +63,9 @@ def test_the_usage_keeps_braces_around_alternatives_only(run: Run) -> None:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_examples_name_options_that_exist(name: str) -> None:
-    known = {flag for option in options(name) for flag in option.opts}
     for example in EXAMPLES[name]:
         program, used, *rest = shlex.split(example)
-        assert (program, used) == ("port-hook", command(name).name)
+        assert (program, used) == ("port-hook", command(name or used).name)
+        known = {flag for option in options(used) for flag in option.opts}
         own = rest[: rest.index("--")] if "--" in rest else rest
         assert {word for word in own if word.startswith("--")} <= known

@@ -49,7 +49,7 @@ def test_file_of_init_is_used_by_listen(run: Run, folder: Path) -> None:
     (folder / "port-hook.toml").write_text(
         (folder / "port-hook.toml").read_text().replace("# [", "[").replace("# c", "c")
     )
-    result = run("listen", "--tunnel", "none", "--timeout", "0", "--no-verify")
+    result = run("listen", "--tunnel", "none", "--stop-after", "0", "--no-verify")
     assert result.code == ExitCode.OK
     taken = "--forward-to 8000, --port 0, --compact, --route create_vm=8001"
     assert f"note: from ./port-hook.toml: {taken}\n" in result.err

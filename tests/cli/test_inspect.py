@@ -86,9 +86,9 @@ def test_inspect_without_a_store_fails(run: Run) -> None:
 
 def test_inspect_refuses_a_port_that_is_taken(run: Run, kept: None) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        result = run("inspect", "--inspect-port", str(taken.getsockname()[1]))
+        result = run("inspect", "--port", str(taken.getsockname()[1]))
     assert result.code == ExitCode.LISTEN
-    assert "--inspect-port" in result.err
+    assert "Choose another port" in result.err
 
 
 @pytest.mark.parametrize("option", ["--forward-to", "--route"])

@@ -42,14 +42,14 @@ def test_a_group_that_must_not_be_joined_is_refused(
 
 
 def test_forwarding_warns_that_the_agent_handles_the_runs_too(kafka: dict[str, str], run: Run) -> None:
-    done = _listen(run, kafka, "--forward-to", "9", "--timeout", "0")
+    done = _listen(run, kafka, "--forward-to", "9", "--stop-after", "0")
 
     assert "The execution agent handles these runs too" in done.err
 
 
 def test_settings_in_the_working_folder_are_not_read(kafka: dict[str, str], run: Run, folder: Path) -> None:
     (folder / ".env").write_text("KAFKA_CONSUMER_BROKERS=127.0.0.1:9\nPORT_ORG_ID=another\nKAFKA_RUNS_TOPIC=x\n")
-    done = _listen(run, kafka, "--timeout", "0")
+    done = _listen(run, kafka, "--stop-after", "0")
 
     assert done.code == 0, done.err
     assert RUNS in done.err
@@ -65,7 +65,7 @@ def test_working_folder_does_not_choose_the_agents_group(kafka: dict[str, str], 
 
 def test_kafka_credentials_of_the_working_folder_are_not_used(kafka: dict[str, str], run: Run, folder: Path) -> None:
     (folder / ".env").write_text("KAFKA_USERNAME=me\nKAFKA_PASSWORD=a-password-of-the-folder\n")
-    done = _listen(run, kafka | {"KAFKA_CONSUMER_SECURITY_PROTOCOL": "SASL_SSL"}, "--timeout", "0")
+    done = _listen(run, kafka | {"KAFKA_CONSUMER_SECURITY_PROTOCOL": "SASL_SSL"}, "--stop-after", "0")
 
     assert (done.code, done.out) == (4, "")
     assert "PORT_CLIENT_ID" in done.err  # for the credentials that Port's API issues
@@ -76,7 +76,7 @@ def test_kafka_setting_is_missing_when_only_the_working_folder_has_it(
     name: str, kafka: dict[str, str], run: Run, folder: Path
 ) -> None:
     (folder / ".env").write_text(f"{name}={kafka.pop(name)}\n")
-    done = _listen(run, kafka, "--timeout", "0")
+    done = _listen(run, kafka, "--stop-after", "0")
 
     assert (done.code, done.out) == (4, "")
 

@@ -201,7 +201,7 @@ def test_listen_prints_the_source_of_its_secret_once(
 ) -> None:
     write(folder / "secret", REAL)
     write(folder / ".env", f"PORT_CLIENT_SECRET={REAL}\n")
-    result = run("listen", "--port", "0", "--tunnel", "none", "--timeout", "0", "--json", *options, env=env)
+    result = run("listen", "--port", "0", "--tunnel", "none", "--stop-after", "0", "--json", *options, env=env)
     assert f"Secret        from {place}\n" in result.err
     assert result.err.lower().count("secret ") == 1
     assert {record["type"] for record in result.records} == {"ready", "summary"}

@@ -36,7 +36,7 @@ from tests.stores import keep
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 SIGN = ("sign", "-")
-LISTEN = ("listen", "--port", "0", "--tunnel", "none", "--timeout", "0", "--no-verify")
+LISTEN = ("listen", "--port", "0", "--tunnel", "none", "--stop-after", "0", "--no-verify")
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")
 
 

@@ -98,7 +98,7 @@ def test_render_error_has_the_position_of_unbalanced_braces(run: Run) -> None:
 
 
 def test_render_stops_an_endless_expression(run: Run) -> None:
-    result = run("render", "{{ last(repeat(1)) }}", "--data", "data.json", "--timeout", "0.3")
+    result = run("render", "{{ last(repeat(1)) }}", "--data", "data.json", "--within", "0.3")
     assert result.code == ExitCode.FAILED
     assert "error: {{ last(repeat(1)) }} was stopped: rendering took longer than 0.3 s" in result.err
 

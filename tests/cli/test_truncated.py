@@ -77,7 +77,7 @@ def test_a_truncated_body_is_not_verified_decrypted_or_sent(
     ],
 )
 def test_invalid_store_limit_exits_2(run: Run, options: tuple[str, ...], words: str) -> None:
-    result = run("listen", "--no-verify", "--tunnel", "none", "--port", "0", "--timeout", "0", *options)
+    result = run("listen", "--no-verify", "--tunnel", "none", "--port", "0", "--stop-after", "0", *options)
     assert result.code == ExitCode.USAGE
     assert words in result.err
 

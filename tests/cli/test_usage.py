@@ -31,9 +31,9 @@ CREATE_VM = str(Path(__file__).parents[2] / "examples" / "actions" / "create_vm.
         ("listen --once=1", "--once takes no value.", "listen --help"),
         ("replay x --times 2 --plot", "--plot needs a value.", "replay --help"),
         ("--profile", "--profile needs a value.", "port-hook --help"),
-        ("listen --foo", "There is no option --foo.", "listen --help"),
-        ("--foo", "There is no option --foo.", "port-hook --help"),
-        ("replai", "No such command 'replai'. Did you mean 'replay'?", "port-hook --help"),
+        ("listen --foo", "Unknown option: --foo.", "listen --help"),
+        ("--foo", "Unknown option: --foo.", "port-hook --help"),
+        ("replai", "Unknown command: replai.", "port-hook --help"),
     ],
 )
 def test_invalid_command_line_prints_one_error_and_one_hint(run: Run, line: str, error: str, hint: str) -> None:

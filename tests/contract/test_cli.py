@@ -43,7 +43,7 @@ def test_every_argument_and_option_has_help(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_shows_every_option(name: str, run: Run) -> None:
-    result = run(name, "--help")
+    result = run(name, "--help", "--all")
     assert result.code == 0
     assert COMMANDS[name] in " ".join(result.out.split())
     for option in options(name):
@@ -59,7 +59,7 @@ def test_no_option_takes_a_secret(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_with_an_empty_value_is_an_error_that_names_it(name: str, run: Run) -> None:
-    flags = [max(option.opts, key=len) for option in options(name) if not option.is_flag]
+    flags = [option.opts[0] for option in options(name) if not option.is_flag]
     errors = {flag: run(name, flag, "") for flag in flags if (name, flag) not in MAY_BE_EMPTY}
     assert {(result.code, result.out) for result in errors.values()} <= {(ExitCode.USAGE, "")}
     hint = "hint: Check whether a shell variable is unset."
@@ -133,7 +133,7 @@ def test_help_with_a_command_prints_its_help(name: str, run: Run) -> None:
 def test_help_with_an_unknown_command_is_a_usage_error(run: Run) -> None:
     result = run("help", "listn")
     assert (result.code, result.out) == (ExitCode.USAGE, "")
-    assert "Did you mean 'listen'" in result.err
+    assert "Did you mean listen?" in result.err
 
 
 def test_exit_codes_page_matches_the_code() -> None:

@@ -268,12 +268,12 @@ def test_listen_once_exit_code_follows_expect_status(folder: Path) -> None:
 
 
 def test_listen_exits_1_when_the_count_is_not_reached_in_time(run: Run) -> None:
-    assert run("listen", "--port", "0", "--no-verify", "--count", "2", "--timeout", "0", env=NO_TUNNEL).code == 1
+    assert run("listen", "--port", "0", "--no-verify", "--count", "2", "--stop-after", "0", env=NO_TUNNEL).code == 1
 
 
 def test_store_has_the_target_of_the_last_listener(run: Run, folder: Path) -> None:
     for options in (("--forward-to", "http://127.0.0.1:9001"), ()):
-        assert run("listen", "--port", "0", "--no-verify", "--timeout", "0", *options, env=NO_TUNNEL).code == 0
+        assert run("listen", "--port", "0", "--no-verify", "--stop-after", "0", *options, env=NO_TUNNEL).code == 0
         with open_store(None, folder) as store:
             assert store.last_target() == (options[1] if options else None)
 
@@ -378,7 +378,7 @@ def test_a_hanging_handler_is_waited_for_and_then_interrupted(folder: Path) -> N
 @pytest.mark.skipif(sys.platform == "win32", reason="streams are closed by a POSIX shell")
 @pytest.mark.parametrize("closing", ["<&-", ">&-", "2>&-"])
 def test_listen_exits_0_when_a_standard_stream_is_closed(folder: Path, closing: str) -> None:
-    command = f'"{sys.executable}" -m port_hook_cli listen --port 0 --timeout 0.2 {closing}'
+    command = f'"{sys.executable}" -m port_hook_cli listen --port 0 --stop-after 0.2 {closing}'
     done = subprocess.run(
         ["sh", "-c", command], cwd=folder, env=environment(folder), capture_output=True, timeout=30, check=False
     )

@@ -77,7 +77,7 @@ MOMENTS = (
 def test_listen_exits_0_without_output_when_it_is_stopped_before_it_is_ready(
     folder: Path, number: int, moment: str
 ) -> None:
-    ended = stopped(folder, number, moment, "listen", "--json", "--port", "0", "--timeout", "5")
+    ended = stopped(folder, number, moment, "listen", "--json", "--port", "0", "--stop-after", "5")
     assert ended.returncode == 0
     assert b"Traceback" not in ended.stderr
     assert ended.stderr.startswith(b"sent\n")

@@ -202,7 +202,7 @@ def test_an_echo_that_is_off_already_stays_off(folder: Path) -> None:
 def test_the_echo_stays_on_when_another_program_may_read_the_keys(folder: Path) -> None:
     to_file = "os.dup2(os.open('out', os.O_WRONLY | os.O_CREAT), 1)"
     script = f"import os, sys; {to_file}; os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
-    with a_shell(folder, "-c", script, *LISTEN, "--timeout", "0.5") as terminal:
+    with a_shell(folder, "-c", script, *LISTEN, "--stop-after", "0.5") as terminal:
         terminal.wait_for(r"Stop with Ctrl-C\.")
         terminal.type("hello\n")
         terminal.wait_for(r"ended with 0, echo on")

@@ -27,5 +27,5 @@ def test_a_listener_accepts_the_host_of_its_public_url_and_no_other_name(folder:
 
 
 def test_a_listener_on_every_address_warns_once(run: Run) -> None:
-    listen = ("listen", "--host", "0.0.0.0", "--port", "0", "--tunnel", "none", "--timeout", "0", "--no-verify")  # noqa: S104
+    listen = ("listen", "--host", "0.0.0.0", "--port", "0", "--tunnel", "none", "--stop-after", "0", "--no-verify")  # noqa: S104
     assert run(*listen).err.count(WARNING) == 1

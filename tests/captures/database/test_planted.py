@@ -519,7 +519,7 @@ def test_a_read_only_store_of_another_user_is_shown_with_a_note_and_neither_repl
 
 @ROOT
 def test_a_listener_refuses_a_store_that_cannot_be_written(path: Path, folder: Path) -> None:
-    result = read_only(folder, "listen", "--no-verify", "--tunnel", "none", "--port", "0", "--timeout", "1")
+    result = read_only(folder, "listen", "--no-verify", "--tunnel", "none", "--port", "0", "--stop-after", "1")
     assert result.code == 8
     assert "captures.db" in result.err
 

@@ -1,0 +1,206 @@
+"""What people type who know other tools (curl, gh, HTTPie, ngrok, stripe), and what port-hook has instead.
+
+Imported only after a command line was refused. A habit wins over the most similar name: `--url` is no `--org`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
+from typing import NamedTuple
+
+from port_hook_cli.invocations.payload import is_run_id
+
+
+class Habit(NamedTuple):
+    """Options of other tools, and the hint about what to use.
+
+    It applies to commands that have the option `instead`, or if `instead` is empty, to `commands`.
+    """
+
+    typed: tuple[str, ...]
+    hint: str
+    instead: str = ""
+    commands: tuple[str, ...] = ()
+
+
+_SECRETS = ("--secret", "--client-secret", "--secret-key", "--api-key", "--token", "--key", "--password")
+_URLS = ("--url", "--target", "--destination", "--endpoint", "--forward", "--handler", "--forward-url")
+_BODIES = ("--data", "--data-raw", "--data-binary", "-d", "--body", "--payload", "--raw")
+_CAPTURED = ("show", "replay", "verify", "export", "diff")
+_FILED = ("sign", "verify", "replay", "trigger", "agent", "check")
+
+# The first habit that applies counts.
+HABITS: Sequence[Habit] = (
+    Habit(
+        _SECRETS,
+        "Set PORT_CLIENT_SECRET or pass --secret-file FILE. Other users of this machine can read a command line.",
+        "--secret-file",
+    ),
+    Habit((*_URLS, "--to"), "Pass your handler's URL or port with --forward-to, such as 8000.", "--forward-to"),
+    Habit((*_URLS, "--forward-to", "--host", "--port", "-p"), "Pass the target with --to, such as --to 8000.", "--to"),
+    Habit(_BODIES, "Change the body of the source with --set PATH=JSON or --edit.", "--set"),
+    Habit(
+        (*_BODIES, "--set", "--property", "--properties", "--param", "--params", "-F", "-f"),
+        "Pass inputs with --input NAME=VALUE, or as a file with --inputs FILE.",
+        "--input",
+    ),
+    Habit(("--headers",), "Pass each header with --header NAME:VALUE.", "--header"),
+    Habit(("--request", "--verb"), "Pass the method with --method.", "--method"),
+    Habit(("--verbose", "-v", "-vv", "--debug", "--trace"), "`listen` shows everything already.", "--full"),
+    Habit(("--verbose", "-v", "-vv", "--debug", "--trace"), "Pass --json to print all details.", "--json"),
+    Habit(("--quiet", "-q", "--silent", "-s"), "Pass --compact for one line per invocation.", "--compact"),
+    Habit(
+        ("--quiet", "-q", "--silent", "-s"), "Results are on stdout, the rest is on stderr: add 2>/dev/null.", "--json"
+    ),
+    Habit(("--skip-verify", "--no-verification", "--no-signature"), "Pass --no-verify.", "--no-verify"),
+    Habit(("--insecure", "-k"), "Pass --insecure-api for plain http to Port's API.", "--insecure-api"),
+    Habit(("--subdomain", "--hostname"), "Pass --tunnel ngrok --domain NAME for a static domain.", "--domain"),
+    Habit(
+        ("--public", "--ngrok", "--expose", "--share"),
+        "Choose a tunnel with --tunnel, such as --tunnel ngrok.",
+        "--tunnel",
+    ),
+    Habit(("--event", "--events", "--action", "--filter"), "Choose actions with --only ACTION.", "--only", ()),
+    Habit(("--status", "--status-code", "--response"), "Choose the response with --respond, such as 503.", "--respond"),
+    Habit(("--status", "--code", "--http-status"), "Pass an HTTP status with --status-code.", "--status-code"),
+    Habit(("--filter", "--query", "--grep", "-q", "--match"), "Search with --search TEXT or --jq EXPR.", "--search"),
+    Habit(("-n", "--number", "--lines", "--max", "--tail", "--head"), "Pass the number with --limit.", "--limit"),
+    Habit(("--follow", "-f", "--tail"), "Pass --watch to see new captures.", "--watch"),
+    Habit(("-n", "--number", "--repeat", "--requests"), "Pass the number of requests with --times.", "--times"),
+    Habit(("-c", "--parallel", "--workers", "--threads"), "Pass the number with --concurrency.", "--concurrency"),
+    Habit(("--run-id", "-r"), "Pass the run with --run.", "--run"),
+    Habit(("--run-id", "--run"), "Name the run without an option: `port-hook report-run r_…`.", "--label"),
+    Habit(("--message", "--text", "-m"), "Pass a log message with --log.", "--log"),
+    Habit(("--dry", "--preview", "-n"), "Pass --dry-run.", "--dry-run"),
+    Habit(("--force", "-f", "--no-confirm", "--assume-yes"), "Pass --yes.", "--yes"),
+    Habit(("--print-json", "--output-format", "--format", "-j"), "Pass --json.", "--json"),
+    Habit(("--out", "--outfile"), "Pass the file with --output.", commands=("export",)),
+    Habit(
+        ("--id", "--capture", "--last", "--latest"),
+        "Name the capture without an option: `port-hook {command} last`.",
+        commands=_CAPTURED,
+    ),
+    Habit(_BODIES, "Name the file without an option: `port-hook {command} FILE`.", commands=("sign",)),
+    Habit(("--all",), "`port-hook {command} --help --all` shows all options.", commands=("listen",)),
+    Habit(("--file", "-f"), "Name the file without an option: `port-hook {command} FILE`.", commands=_FILED),
+)
+
+_LISTEN = "Run `port-hook listen --forward-to 8000`."
+_CAPTURES = "Run `port-hook captures` to list captures."
+_TRIGGER = "Run `port-hook trigger ACTION --to 8000`."
+COMMANDS_ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(("http", "start", "serve", "forward", "tunnel", "expose", "watch", "up", "proxy"), _LISTEN),
+    **dict.fromkeys(("list", "ls", "logs", "log", "events", "history", "requests"), _CAPTURES),
+    **dict.fromkeys(("invoke", "execute", "exec", "run", "fire", "call"), _TRIGGER),
+    **dict.fromkeys(("resend", "retry", "send", "repeat", "post"), "Run `port-hook replay last`."),
+    **dict.fromkeys(("get", "view", "cat", "describe", "print"), "Run `port-hook show last`."),
+    **dict.fromkeys(("curl", "httpie", "har", "postman"), "Run `port-hook export last --format FORMAT`."),
+    **dict.fromkeys(("ui", "web", "dashboard", "open", "browse"), "Run `port-hook inspect --open`."),
+    **dict.fromkeys(("test", "lint", "audit"), "Run `port-hook check --to 8000` to check your handler."),
+    **dict.fromkeys(("report", "update-run", "finish", "log-run"), "Run `port-hook report-run RUN_ID`."),
+    **dict.fromkeys(
+        ("config", "configure", "settings"), "Run `port-hook init` for defaults, `port-hook login` for credentials."
+    ),
+    **dict.fromkeys(("auth", "signin", "sign-in"), "Run `port-hook login`."),
+    **dict.fromkeys(("whoami", "status", "diagnose", "ping"), "Run `port-hook doctor`."),
+    **dict.fromkeys(("mock", "server", "fake", "emulator"), "Run `port-hook sandbox`."),
+    **dict.fromkeys(("clean", "clear", "delete", "rm", "purge"), "Run `port-hook prune`."),
+    **dict.fromkeys(("completion", "completions"), "Run `port-hook --install-completion`."),
+    **dict.fromkeys(("compare",), "Run `port-hook diff`."),
+    **dict.fromkeys(("explain", "why", "validate"), "Run `port-hook verify last`."),
+    **dict.fromkeys(("example", "tutorial", "quickstart"), "Run `port-hook demo`."),
+}
+"""Commands of other tools, and the hint."""
+
+_SIMILAR = 0.75
+_LEAST_START = 3
+_PLACE = re.compile(r"\d{2,5}|(?:https?://|localhost\b|127\.0\.0\.1\b|\[::1\]).*|[\w.-]+:\d{2,5}(?:/.*)?")
+_ID = re.compile(r"[0-9a-f]{4,12}")
+_STATUS = re.compile(r"[1-5](?:\d\d|xx)")
+_INPUT = re.compile(r"[A-Za-z_][\w.-]*:?=.*", re.DOTALL)
+
+_SHAPES: Sequence[tuple[Callable[[str], object], str]] = (
+    (_PLACE.fullmatch, "Run `port-hook listen --forward-to {}`."),
+    (is_run_id, "Run `port-hook captures --run {}`."),
+    (_ID.fullmatch, "Run `port-hook show {}`."),
+    (
+        re.compile(r"[^{}]+\.(?:json|http)").fullmatch,
+        "Run `port-hook replay {0} --to 8000`, or `port-hook trigger {0} --to 8000` for an action or a workflow.",
+    ),
+)
+"""What a word that is no command looks like, and the hint."""
+
+
+def hint_for_option(command: str, typed: str, options: Collection[str]) -> str:
+    """Return what to use instead of an option that `command` does not have, "" if that is not known."""
+    for habit in HABITS:
+        applies = habit.instead in options if habit.instead else command in habit.commands
+        if typed in habit.typed and applies:
+            return habit.hint.format(command=command)
+    found = closest(typed, options)
+    return f"Did you mean {found}?" if found else ""
+
+
+def hint_for_root_option(typed: str, words: Sequence[str], options_of: Mapping[str, Collection[str]]) -> str:
+    """Return where to put an option that was written before the command, "" if the command does not have it."""
+    name = typed.partition("=")[0]
+    command = next((word for word in words if name in options_of.get(word, ())), None)
+    return f"Put it after the command: `port-hook {command} {name}`." if command else ""
+
+
+def hint_for_command(typed: str, commands: Iterable[str]) -> str:
+    """Return what to run instead of a command that does not exist, "" if that is not known."""
+    if hint := COMMANDS_ELSEWHERE.get(typed.lower()):
+        return hint
+    if similar := closest(typed, commands):
+        return f"Did you mean {similar}?"
+    found = next((hint for looks_like, hint in _SHAPES if looks_like(typed)), "")
+    return found.format(typed)
+
+
+def hint_for_argument(command: str, typed: str, options: Collection[str]) -> str:
+    """Return what to do with an argument that `command` does not take, "" if that is not known."""
+    if command == "captures":
+        return _capture_hint(typed)
+    if _PLACE.fullmatch(typed):
+        name = next((name for name in ("--forward-to", "--to") if name in options), None)
+        return f"Pass it with {name}: `{name} {typed}`." if name else ""
+    if _INPUT.fullmatch(typed) and "--input" in options:
+        return f"Pass inputs with --input: `--input {typed}`."
+    if _INPUT.fullmatch(typed) and "--set" in options:
+        return f"Pass changes with --set: `--set {typed}`."
+    return ""
+
+
+def hint_for_value(command: str, option: str, typed: str) -> str:
+    """Return what to use instead of a value that an option does not take, "" if that is not known."""
+    if command == "captures" and option in {"--verdict", "--status"} and _STATUS.fullmatch(typed):
+        return f"Pass an HTTP status with --status-code: `--status-code {typed}`."
+    return ""
+
+
+def _capture_hint(typed: str) -> str:
+    if is_run_id(typed):
+        return f"Pass a run with --run: `--run {typed}`."
+    if _ID.fullmatch(typed) or typed.startswith("last"):
+        return f"`port-hook show {typed}` shows one capture."
+    return f"Pass an action with --action: `--action {typed}`."
+
+
+def closest(typed: str, names: Iterable[str]) -> str | None:
+    """Return the name that was probably meant: the most similar of the close ones, or one that begins with `typed`."""
+    found = max(_scores(typed, names), default=(0.0, ""))
+    return found[1] or None
+
+
+def _scores(typed: str, names: Iterable[str]) -> Iterator[tuple[float, str]]:
+    wanted = typed.lstrip("-").lower()
+    for name in names:
+        bare = name.lstrip("-")
+        if name.startswith("--") != typed.startswith("--"):
+            continue
+        score = SequenceMatcher(None, wanted, bare).ratio()
+        if score >= _SIMILAR or (len(wanted) >= _LEAST_START and bare.startswith(wanted)):
+            yield score, name

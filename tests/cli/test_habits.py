@@ -1,0 +1,128 @@
+"""What people type who know other tools: each gets the right answer, not the most similar name."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.cli.habits import closest
+from tests.conftest import Run
+
+TO_8000 = "Pass the target with --to, such as --to 8000."
+SECRET = "Set PORT_CLIENT_SECRET or pass --secret-file FILE. Other users of this machine can read a command line."
+INPUT = "Pass inputs with --input NAME=VALUE, or as a file with --inputs FILE."
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        # stripe and ngrok
+        ("8000", "Run `port-hook listen --forward-to 8000`."),
+        ("http 8000", "Run `port-hook listen --forward-to 8000`."),
+        ("localhost:3000/hook", "Run `port-hook listen --forward-to localhost:3000/hook`."),
+        ("listen 8000", "Pass it with --forward-to: `--forward-to 8000`."),
+        ("listen --url 8000", "Pass your handler's URL or port with --forward-to, such as 8000."),
+        ("listen --events create_vm", "Choose actions with --only ACTION."),
+        ("listen --skip-verify", "Pass --no-verify."),
+        ("listen --subdomain x", "Pass --tunnel ngrok --domain NAME for a static domain."),
+        ("listen --print-json", "Pass --json."),
+        ("listen --verbose", "`listen` shows everything already."),
+        ("listen -q", "Pass --compact for one line per invocation."),
+        ("listen --all", "`port-hook listen --help --all` shows all options."),
+        ("listen --secret x", SECRET),
+        ("logs", "Run `port-hook captures` to list captures."),
+        ("events", "Run `port-hook captures` to list captures."),
+        ("resend", "Run `port-hook replay last`."),
+        ("status", "Run `port-hook doctor`."),
+        ("config", "Run `port-hook init` for defaults, `port-hook login` for credentials."),
+        # curl and HTTPie
+        ("replay last --url 8000", TO_8000),
+        ("replay last -p 8000", TO_8000),
+        ("replay last -d '{}'", "Change the body of the source with --set PATH=JSON or --edit."),
+        ("replay last -n 10", "Pass the number of requests with --times."),
+        ("trigger x.json --set title=x", INPUT),
+        ("trigger x.json -d '{}'", INPUT),
+        ("trigger x.json title=x", "Pass inputs with --input: `--input title=x`."),
+        ("trigger x.json 8000", "Pass it with --to: `--to 8000`."),
+        ("replay last cpu=4", None),  # `replay` takes several sources
+        ("verify --secret x", SECRET),
+        ("sign --data x", "Name the file without an option: `port-hook sign FILE`."),
+        # gh
+        ("captures -n 5", "Pass the number with --limit."),
+        ("captures --filter x", "Search with --search TEXT or --jq EXPR."),
+        ("captures --status 500", "Pass an HTTP status with --status-code: `--status-code 500`."),
+        ("captures --run-id r_QOz6WoOB1Q2lmhZZ", "Pass the run with --run."),
+        ("captures 3f2a", "`port-hook show 3f2a` shows one capture."),
+        ("captures last", "`port-hook show last` shows one capture."),
+        ("captures create_vm", "Pass an action with --action: `--action create_vm`."),
+        ("show --id 3f2a", "Name the capture without an option: `port-hook show last`."),
+        ("prune --force", "Pass --yes."),
+        # port-hook
+        ("--json captures", "Put it after the command: `port-hook captures --json`."),
+        ("captures --profile x", "Put it before the command: `port-hook --profile NAME captures`."),
+        ("report-run last sh -c 'exit 3'", "Put a command to run, with its options, after `--`."),
+        ("r_QOz6WoOB1Q2lmhZZ", "Run `port-hook captures --run r_QOz6WoOB1Q2lmhZZ`."),
+        ("3f2a9c", "Run `port-hook show 3f2a9c`."),
+        (
+            "payload.json",
+            (
+                "Run `port-hook replay payload.json --to 8000`, or `port-hook trigger payload.json --to 8000` for an "
+                "action or a workflow."
+            ),
+        ),
+        ("listen --stric", "Did you mean --strict? Run `port-hook listen --help` for usage."),
+        ("listen --forword-to 8000", "Did you mean --forward-to? Run `port-hook listen --help` for usage."),
+        ("sing x", "Did you mean sign? Run `port-hook --help` for usage."),
+        ("cap", "Did you mean captures? Run `port-hook --help` for usage."),
+        ("show", "Example: `port-hook show last`. Run `port-hook show --help` for usage."),
+        ("listen --zzz", "Run `port-hook listen --help` for usage."),
+        ("zzz", "Run `port-hook --help` for usage."),
+    ],
+)
+def test_wrong_use_gets_the_hint_that_helps(run: Run, line: str, hint: str | None) -> None:
+    result = run(*shlex.split(line))
+    assert result.out == ""
+    if hint is not None:
+        assert (result.code, result.err.splitlines()[-1]) == (ExitCode.USAGE, f"hint: {hint}")
+
+
+@pytest.mark.parametrize(
+    ("typed", "names"),
+    [
+        ("--set", ("--user", "--secrets-of")),
+        ("--url", ("--org", "--to")),
+        ("--json", ("--version",)),
+        ("-x", ("--x",)),
+        ("--x", ("-x",)),
+    ],
+)
+def test_distant_name_is_not_suggested(typed: str, names: tuple[str, ...]) -> None:
+    assert closest(typed, names) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "new"),
+    [
+        ("captures --status valid", "--verdict"),
+        ("listen --no-verify --tunnel none --port 0 --timeout 0", "--stop-after"),
+        ("render 1 --data /dev/null --timeout=1", "--within"),
+        ("inspect --inspect-port 99999", "--port"),
+        ("agent x --status 200", "--response-status"),
+    ],
+)
+def test_former_name_of_an_option_works_with_a_note_and_is_in_no_help(run: Run, line: str, new: str) -> None:
+    command, *words = line.split()
+    old = next(word.partition("=")[0] for word in words if word.startswith(("--status", "--timeout", "--inspect")))
+    result = run(command, *words)
+    assert f"note: {old} is {new} now" in result.err
+    assert "Unknown option" not in result.err
+    shown = run(command, "--help", "--all").out
+    assert f"{old} " not in shown.replace(f"{old} or", "")
+    assert f"{new} " in shown
+
+
+def test_former_name_of_an_option_works_as_a_variable(run: Run) -> None:
+    options = ("listen", "--no-verify", "--tunnel", "none", "--port", "0")
+    assert run(*options, env={"PORT_HOOK_LISTEN_TIMEOUT": "0"}).code == ExitCode.OK
