@@ -163,7 +163,7 @@ async def test_triggered_request_is_received_verified_and_replayed_with_changes(
     with pytest.raises(KeyError, match="x-nope"):
         headers["x-nope"]
     assert (again.delivery.ok, again.run_id, again.capture) == (True, sent.run_id, "")
-    assert (saved.delivery.ok, len(saved.capture), saved.body) == (True, 12, again.body)
+    assert (saved.delivery.ok, len(saved.capture), saved.body) == (True, 12, sent.body)
     assert changed.verdict.status == "valid"
     assert json.loads(changed.invocation.body)["payload"]["properties"]["title"] == "b"
 

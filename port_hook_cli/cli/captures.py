@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -20,10 +22,12 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, sayer, tell, write_content
 
 if TYPE_CHECKING:
-    from port_hook_cli.captures.store.capture_store import CaptureStore
+    from port_hook_cli.captures.store.capture_store import BodyFilter, CaptureStore
+    from port_hook_cli.captures.store.statements import StoreFilter
     from port_hook_cli.text.styled import Styled
 
 _MOST_REPLAYS = 10
+_LOOK_EVERY_S = 0.3
 _START_OF_ID = re.compile(r"[0-9a-f]{1,12}")
 _NONE = ("There are no captures yet.", "hint: Start `port-hook listen` in this folder and run an action in Port.")
 _NO_MATCH = ("No captures match.", "hint: Run `port-hook captures` without filters to list the latest.")
@@ -81,6 +85,10 @@ def captures(
             "--limit", "-L", help="List at most N captures; 0 lists all.", metavar="N", min=0, trust=Trust(1.0, 1000.0)
         ),
     ] = 20,
+    watch: Annotated[
+        bool,
+        option("--watch", help="List the latest captures oldest first, and then each new capture until Ctrl-C."),
+    ] = False,
     store: options.Store = None,
     no_pager: options.NoPager = False,
     as_json: options.Json = False,
@@ -105,12 +113,43 @@ def captures(
         open_captures(store, runtime, sayer(runtime), show_only=True) as kept,
         open_body_filter(jq, sayer(runtime), name="the expression of --jq") as bodies,
     ):
+        if watch:
+            _watch(kept, wanted, bodies, runtime, limit=limit, as_json=as_json)
         found = kept.select(wanted, limit=min(limit, sys.maxsize) or None, bodies=bodies)
         count = _emit_all(found, runtime) if as_json else _list_all(list(found), runtime, pager=not no_pager)
     if not count:
         for line in _NONE if wanted == StoreFilter() and jq is None else _NO_MATCH:
             tell(line, runtime)
     return ExitCode.OK
+
+
+def _watch(
+    kept: CaptureStore, wanted: StoreFilter, bodies: BodyFilter | None, runtime: Runtime, *, limit: int, as_json: bool
+) -> NoReturn:
+    """Print the latest captures and then new ones, a line each, until Ctrl-C."""
+    from port_hook_cli.captures.store.watching import CaptureWatch
+
+    watch = CaptureWatch(kept, wanted, bodies)
+    known = replace(wanted, upto=watch.seen)
+    latest = list(kept.select(known, limit=min(limit, sys.maxsize) or None, bodies=bodies))
+    for exchange in reversed(latest):
+        _print_one(exchange, runtime, as_json=as_json)
+    while True:
+        runtime.stdout.flush()
+        time.sleep(_LOOK_EVERY_S)
+        for exchange in watch.news(runtime.now()):
+            _print_one(exchange, runtime, as_json=as_json)
+
+
+def _print_one(exchange: Exchange, runtime: Runtime, *, as_json: bool) -> None:
+    if as_json:
+        _emit_all([exchange], runtime)
+        return
+    from port_hook_cli.captures.view.exchange import compact_line, compact_lines
+
+    output = Output(runtime.stdout, runtime.environ)
+    lines = compact_lines(exchange, output.width) if output.is_terminal else [compact_line(exchange)]
+    output.print(*lines)
 
 
 def _print_paged(lines: Iterable[Styled], runtime: Runtime, *, wanted: bool) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import json
+import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -16,6 +18,7 @@ from port_hook_cli.invocations.models import Delivery, Exchange, Response, Statu
 from port_hook_cli.runtime import Runtime
 from tests.conftest import Run
 from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation
+from tests.processes import running
 from tests.stores import keep
 
 LISTENED = (
@@ -217,3 +220,24 @@ def test_captures_refuses_invalid_option_values(run: Run, kept: None, options: t
     result = run("captures", *options)
     assert result.code == ExitCode.USAGE
     assert result.out == ""
+
+
+def test_watch_lists_the_latest_oldest_first_and_then_new_captures(folder: Path) -> None:
+    responded = Response(status=200)
+    keep(folder, *(an_exchange(an_invocation(id=f"{name}0000000001"), response=responded) for name in ("aa", "bb")))
+    with running(folder, "captures", "--watch", "--json", text=True) as process:
+        assert process.stdout is not None
+        assert [json.loads(process.stdout.readline())["id"][:2] for _ in range(2)] == ["aa", "bb"]
+        keep(folder, an_exchange(an_invocation(id="cc0000000001"), response=responded))
+        assert json.loads(process.stdout.readline())["id"] == "cc0000000001"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == ExitCode.INTERRUPTED
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def test_watch_prints_a_line_for_each_capture(folder: Path) -> None:
+    keep(folder, an_exchange(an_invocation(id="aa0000000001"), response=Response(status=200)))
+    with running(folder, "captures", "--watch", text=True) as process:
+        assert process.stdout is not None
+        assert "create_vm CREATE  POST /  signature valid  -> 200" in process.stdout.readline()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -232,6 +233,15 @@ class CaptureStore:
         for (written,) in self._rows(statements.SAVED_MESSAGES, [limit]):
             with suppress(ValueError):  # damaged captures are reported when they are shown
                 yield parse_origin(str(written))
+
+    def last_number(self) -> int:
+        """Return the number of the newest capture, 0 if there is none; raises StoreError."""
+        return int(self._rows(statements.EVER_AND_NOW, [])[0][0] or 0)
+
+    def without_outcome(self, wanted: statements.StoreFilter, *, limit: int) -> tuple[int, ...]:
+        """Return the numbers of the captures that match and have no outcome yet, oldest first; raises StoreError."""
+        query = statements.search(replace(wanted, without_outcome=True), columns="seq", limit=limit, oldest=True)
+        return tuple(int(number) for (number,) in self._rows(*query))
 
     def number_of_captures(self) -> int:
         """Return the number of captures; raises StoreError."""

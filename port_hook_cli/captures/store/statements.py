@@ -97,6 +97,8 @@ OUTCOMES_OF_REPLAYS = portable(
 
 _FAILED = f"(({FAULT}) IS NOT NULL OR coalesce(({HANDLER}), 0) >= 500 OR coalesce(({RESPONSE}), 500) >= 500)"
 
+_OPEN = "typeof(response) = 'null' AND typeof(delivery) = 'null' AND typeof(simulated) = 'null'"
+
 _ONE_INSERT = f"INSERT INTO captures ({COLUMNS}) SELECT {', '.join('?' * len(CAPTURE_COLUMNS))} WHERE ?"
 
 
@@ -129,7 +131,7 @@ class StoreFilter:
     not respond, or whose response is a 5xx or missing. `since_s` is seconds since the epoch. `text` is in the target,
     the header fields or the body, ASCII letters in either case. `originals` finds requests
     that arrived, or if it is False, only replays and the requests of `check`. `replay_of` finds the replays of one
-    capture.
+    capture. The last fields are about the numbers of captures, from `after` (excluded) to `upto` (included).
     """
 
     action: str | None = None
@@ -142,6 +144,11 @@ class StoreFilter:
     failed: bool = False
     originals: bool | None = None
     replay_of: str | None = None
+    after: int | None = None
+    upto: int | None = None
+    among: tuple[int, ...] | None = None
+    excluded: tuple[int, ...] = ()
+    without_outcome: bool = False
 
 
 EVERYTHING = StoreFilter()
@@ -173,6 +180,7 @@ def _conditions(wanted: StoreFilter) -> Iterator[Condition]:
     ):
         if value is not None:
             yield Condition(sql, (value,))
+    yield from _number_conditions(wanted)
     if wanted.with_run:
         yield Condition("run_id IS NOT NULL")
     if wanted.originals is not None:
@@ -183,6 +191,23 @@ def _conditions(wanted: StoreFilter) -> Iterator[Condition]:
         yield Condition(_FAILED)
     if wanted.text:  # the slowest one
         yield text_condition(wanted.text)
+
+
+def _number_conditions(wanted: StoreFilter) -> Iterator[Condition]:
+    if wanted.after is not None:
+        yield Condition("seq > ?", (wanted.after,))
+    if wanted.upto is not None:
+        yield Condition("seq <= ?", (wanted.upto,))
+    if wanted.among is not None:
+        yield Condition(f"seq IN ({_marks(wanted.among)})", wanted.among)
+    if wanted.excluded:
+        yield Condition(f"seq NOT IN ({_marks(wanted.excluded)})", wanted.excluded)
+    if wanted.without_outcome:
+        yield Condition(_OPEN)
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _in_rows(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

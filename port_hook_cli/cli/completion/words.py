@@ -118,6 +118,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--search',), 'TEXT', False, (), 'List captures with this text in target, headers or body; ASCII letters match in either case.'),
             (('--jq',), 'EXPR', False, (), 'List captures for whose body this jq expression is neither false nor null.'),
             (('--limit', '-L'), 'N', False, (), 'List at most N captures; 0 lists all.'),
+            (('--watch',), '', False, (), 'List the latest captures oldest first, and then each new capture until Ctrl-C.'),
             (('--store',), 'PATH', False, (), "The capture store's file. Default: .port-hook/captures.db in this folder."),
             (('--no-pager',), '', False, (), 'Do not show long output on a terminal in $PAGER (default: less).'),
             (('--json',), '', False, (), 'Print versioned JSON records, one per line, and nothing else, on stdout.'),

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
+from port_hook_cli.captures.store.statements import StoreFilter
+from port_hook_cli.captures.store.watching import CaptureWatch
+from port_hook_cli.invocations.models import Response
+from port_hook_cli.invocations.statuses import Expectation
+from tests.factories import NOW, an_exchange, an_invocation
+
+OLD, OPEN, DONE = (an_exchange(an_invocation(id=f"{name}0000000001", received_at=NOW)) for name in ("aa", "bb", "cc"))
+RESPONDED = Response(status=500)
+
+
+@pytest.fixture
+def store(folder: Path) -> Iterator[CaptureStore]:
+    with open_store(None, folder, create=True) as it:
+        it.add([OLD])
+        yield it
+
+
+def news(watch: CaptureWatch, now: float = NOW) -> list[str]:
+    return [exchange.invocation.id[:2] for exchange in watch.news(now)]
+
+
+def test_capture_is_news_once_and_when_it_has_an_outcome(store: CaptureStore) -> None:
+    watch = CaptureWatch(store, StoreFilter())
+    assert news(watch) == []
+    store.add([OPEN, replace(DONE, response=RESPONDED)])
+    assert news(watch) == ["cc"]
+    assert news(watch) == []
+    store.complete([replace(OPEN, response=RESPONDED)])
+    assert news(watch) == ["bb"]
+    assert news(watch) == []
+
+
+def test_capture_without_an_outcome_is_news_after_a_minute(store: CaptureStore) -> None:
+    watch = CaptureWatch(store, StoreFilter())
+    store.add([OPEN])
+    assert news(watch, NOW + 59) == []
+    assert news(watch, NOW + 61) == ["bb"]
+    assert news(watch, NOW + 62) == []
+
+
+def test_filter_applies_to_the_outcome(store: CaptureStore) -> None:
+    watch = CaptureWatch(store, StoreFilter(response=Expectation.parse("5xx")))
+    store.add([OPEN, DONE])
+    assert news(watch) == []
+    store.complete([replace(OPEN, response=RESPONDED), replace(DONE, response=Response(status=200))])
+    assert news(watch) == ["bb"]
+
+
+def test_request_that_takes_long_is_news_among_many_others(store: CaptureStore) -> None:
+    watch = CaptureWatch(store, StoreFilter())
+    many = [an_exchange(an_invocation(id=f"{number:012x}", received_at=NOW)) for number in range(700)]
+    store.add(many)
+    found = news(watch)
+    assert len(found) == 200  # no more than 500 wait; the others are shown as they are
+    store.complete([replace(exchange, response=RESPONDED) for exchange in many])
+    assert len(news(watch)) == 500
