@@ -10,6 +10,9 @@ HASHED_BYTES = 64 * 2**20
 COMBINED_BYTES = 4 * 2**20
 """How many of these bytes each family of forms may use for combinations with a changed secret or timestamp."""
 
+LAYOUT_BYTES = 2 * 2**20
+"""How many of these bytes wrong layouts may use with other forms, and again the body alone with changed secrets."""
+
 MILLISECONDS_BODY_BYTES = 2**14
 """Each millisecond of a second is tried only with bodies up to this size: that hashes 16 MiB in 10 to 50 ms."""
 

@@ -15,21 +15,28 @@ from port_hook_cli.invocations.models import Cause, Verdict
 CAUSES: Mapping[str, str] = MappingProxyType(
     {
         "wrong-secret": "nothing matches: the secret is another organization's, or the body or timestamp was changed",
-        "undiagnosed": "the cause was not searched for: too many requests without a good signature arrived at once",
+        "undiagnosed": "the cause was not searched for: too many requests with a bad signature arrived concurrently",
         "secret-whitespace": "there is white space around the secret, where it signs or where it verifies",
         "secret-quoted": "there are quotation marks around the secret, where it signs or where it verifies",
-        "reserialized-js": "the signature matches the body as JSON.stringify writes it",
-        "reserialized-python": "the signature matches the body as Python's json.dumps writes it",
-        "reserialized-python-compact": "the signature matches the body as json.dumps writes it without spaces",
+        "reserialized-js": "the signature matches `JSON.stringify(body)`",
+        "reserialized-python": "the signature matches `json.dumps(body)` in Python",
+        "reserialized-python-compact": "the signature matches `json.dumps(body)` without spaces",
         "reserialized-indented": "the signature matches the body written with indentation",
-        "meaning-changed": "the body that arrived is not the signed document, at least for some parsers",
+        "meaning-changed": "the raw body is not the signed document, at least for some parsers",
         "trailing-newline": "a line break at the end of the body was added or removed",
+        "timestamp-not-signed": "the signature covers the body alone, without the timestamp",
+        "without-dot": "the signature covers the timestamp and the body without the dot between them",
+        "wrong-separator": "the signature covers another separator than a dot between the timestamp and the body",
+        "timestamp-after-body": "the signature covers the timestamp after the body instead of before it",
+        "v0": "the signature covers `v0:timestamp:body`, like Slack's",
         "timestamp-unit": "the timestamp is in milliseconds, or it was signed in another unit than it was sent",
+        "timestamp-differs": "your code signed another timestamp than the request has",
         "timestamp-malformed": "the timestamp is not a whole number",
         "timestamp-missing": "there is no timestamp",
         "clock-skew": "the timestamp is outside the tolerance",
         "signature-missing": "there is no signature",
         "not-a-signature": "the signature header does not contain 32 bytes in a known notation",
+        "wrong-hash": "the signature has the length of a SHA-1, SHA-384 or SHA-512 digest",
         "prefix-missing": "the signature does not begin with `v1,`",
         "prefix-version": "the signature begins with something similar to `v1,`",
         "hex-encoded": "the signature is written in hex instead of base64",
@@ -43,16 +50,18 @@ CAUSES: Mapping[str, str] = MappingProxyType(
     }
 )
 
+SIGNED_TEXT = "Sign timestamp + '.' + raw body with HMAC-SHA-256"
+
 WRONG_SECRET = Cause(
     "wrong-secret",
-    "The signature matches neither the body as it arrived nor any other form of it: it was made with another secret, "
-    "or the body or the timestamp was changed on the way.",
+    "The signature does not match this body in any known encoding. It was made with another secret, or the body or "
+    "timestamp changed in transit.",
     f"Check that the client secret belongs to the organization that sent this ({CREDENTIALS_IN_PORT}). If it does, "
     "look for a proxy or middleware that rewrites the body.",
 )
 UNDIAGNOSED = Cause(
     "undiagnosed",
-    "The signature does not match the raw bytes. Too many such requests arrived at once to search for the cause.",
+    "The signature does not match the raw body. Too many such requests arrived concurrently to search for the cause.",
     "Find the cause with `port-hook verify ID`.",
 )
 SECRET_TRIMMED = Cause(
@@ -77,37 +86,37 @@ SECRET_IN_QUOTES = Cause(
 )
 RESERIALIZED_JS = Cause(
     "reserialized-js",
-    "The signature matches the body as JSON.stringify writes it, not the bytes that arrived.",
-    "Something on the way rewrote the JSON. Send the signed bytes unchanged, or verify JSON.stringify(body).",
+    "The signature matches JSON.stringify(body), not the raw body.",
+    "The JSON was rewritten in transit. Send the signed bytes unchanged, or verify JSON.stringify(body).",
 )
 RESERIALIZED_PYTHON = Cause(
     "reserialized-python",
-    "The signature matches the body as Python's json.dumps writes it, with a space after each comma and colon.",
+    "The signature matches Python's json.dumps(body), with a space after each comma and colon, not the raw body.",
     "Sign the bytes that are sent: send data=body instead of json=document.",
 )
 RESERIALIZED_PYTHON_COMPACT = Cause(
     "reserialized-python-compact",
-    "The signature matches the body as json.dumps(body, separators=(',', ':')) writes it. Port's execution agent signs "
+    "The signature matches json.dumps(body, separators=(',', ':')), not the raw body. Port's execution agent signs "
     "that form, but sends JSON with spaces.",
     "If requests come from the agent, verify json.dumps(json.loads(body), separators=(',', ':')). Otherwise sign the "
     "bytes that are sent.",
 )
 RESERIALIZED_PYTHON_UNESCAPED = Cause(
     "reserialized-python-compact",
-    "The signature matches the body as json.dumps(body, separators=(',', ':'), ensure_ascii=False) writes it. Port "
-    "signs its Kafka messages in that form.",
+    "The signature matches json.dumps(body, separators=(',', ':'), ensure_ascii=False), not the raw body. Port signs "
+    "its Kafka messages in that form.",
     "Verify that form of the parsed body, or sign the bytes that are sent.",
 )
 MEANING_CHANGED = Cause(
     "meaning-changed",
-    "The document that arrived is not the signed document: the value of a number changed, as happens beyond the "
+    "The raw body is not the signed document: the value of a number changed, as happens beyond the "
     "precision or range of a double.",
     "Send such numbers as strings, or sign the bytes that are sent.",
 )
 KEY_REPEATED = Cause(
     "meaning-changed",
     "A key appears twice in an object. Some parsers use its first value, others its last.",
-    "Send each key once. If Port sent this, the body was changed on the way.",
+    "Send each key once. If Port sent this, the body changed in transit.",
 )
 NOT_COMPARED = Cause(
     "meaning-changed",
@@ -121,13 +130,38 @@ NEWLINE_ADDED = Cause(
 )
 NEWLINE_REMOVED = Cause(
     "trailing-newline",
-    "The signature covers a line break at the end of the body, which did not arrive.",
+    "The signature covers a line break at the end of the body, but the raw body has none.",
     "Sign the body without the line break, for example with printf or echo -n.",
 )
 MILLISECONDS = Cause(
     "timestamp-unit",
-    "The timestamp is in milliseconds. Port documents seconds, and code that expects seconds refuses it.",
+    "The timestamp is in milliseconds. Port documents seconds, and code that expects seconds rejects it.",
     "Sign and send the timestamp in seconds.",
+)
+TIMESTAMP_NOT_SIGNED = Cause(
+    "timestamp-not-signed",
+    "The signature covers the body alone. Port signs the timestamp, a dot and the body.",
+    f"{SIGNED_TEXT}. The timestamp is the text of x-port-timestamp.",
+)
+WITHOUT_DOT = Cause(
+    "without-dot",
+    "The signature covers the timestamp and the body without the dot between them.",
+    f"{SIGNED_TEXT}.",
+)
+TIMESTAMP_AFTER_BODY = Cause(
+    "timestamp-after-body",
+    "The signature covers the body and then the timestamp. Port signs the timestamp first.",
+    f"{SIGNED_TEXT}.",
+)
+V0 = Cause(
+    "v0",
+    "The signature covers `v0:timestamp:body`, like Slack's.",
+    f"{SIGNED_TEXT}.",
+)
+TIMESTAMP_DIFFERS = Cause(
+    "timestamp-differs",
+    "Your code signed another timestamp than the request has in x-port-timestamp.",
+    "Sign the text of x-port-timestamp, not the current time.",
 )
 TIMESTAMP_UNIT = Cause(
     "timestamp-unit",
@@ -188,7 +222,7 @@ BOM_ADDED = Cause(
 )
 BOM_REMOVED = Cause(
     "bom",
-    "The signature covers a byte order mark before the body, which did not arrive.",
+    "The signature covers a byte order mark before the body, but the raw body has none.",
     "Sign UTF-8 without a byte order mark.",
 )
 COMPRESSED = Cause(
@@ -215,7 +249,7 @@ CHARSET_UNDECLARED = Cause(
 REPLAYED = Cause(
     "replayed",
     "This signature was seen before: the same request was sent again.",
-    "Make sure that your handler does not do the same work twice.",
+    "Make sure that your handler doesn't do the same work twice.",
 )
 HEADER_REPEATED = Cause(
     "header-doubled",
@@ -235,8 +269,26 @@ def reserialized_indented(style: str) -> Cause:
     """Return the cause for a body that was signed in the indented form that `style` describes."""
     return Cause(
         "reserialized-indented",
-        f"The signature matches the body {style}, not the bytes that arrived.",
+        f"The signature matches the body {style}, not the raw body.",
         "Sign the bytes that are sent, and indent JSON only to display it.",
+    )
+
+
+def wrong_separator(name: str) -> Cause:
+    """Return the cause for a signature over the separator `name` instead of a dot."""
+    return Cause(
+        "wrong-separator",
+        f"The signature covers {name} between the timestamp and the body instead of a dot.",
+        f"{SIGNED_TEXT}.",
+    )
+
+
+def wrong_hash(size: int, name: str) -> Cause:
+    """Return the cause for a signature of `size` bytes, the length of the digests of the hash `name`."""
+    return Cause(
+        "wrong-hash",
+        f"The signature has {size} bytes, the length of a {name} digest. Port uses SHA-256, whose digest has 32 bytes.",
+        f"{SIGNED_TEXT}, and send `v1,` and the base64 of the digest.",
     )
 
 

@@ -27,8 +27,10 @@ OWS = " \t"
 
 _DIGEST_BYTES = 32
 _PREFIX = "v1,"
-_versions = re.compile(r"(?:(?:v[0-9]{1,3}|sha-?256) ?[,=:] ?)*", re.IGNORECASE).match
+_OTHER_HASHES = {20: "SHA-1", 48: "SHA-384", 64: "SHA-512"}
+_versions = re.compile(r"(?:(?:v[0-9]{1,3}|sha-?(?:1|256|384|512)) ?[,=:] ?)*", re.IGNORECASE).match
 _hex = re.compile("[0-9a-fA-F]{64}").fullmatch
+_other_hex = re.compile("(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{96}|[0-9a-fA-F]{128})").fullmatch
 whole_number = re.compile("-?[0-9]{1,18}").fullmatch
 _signature_joint = re.compile(r", (?=v[0-9])", re.IGNORECASE).split
 
@@ -106,6 +108,14 @@ def read_signature(value: str) -> SignatureReading | None:
         return None
     digest, deviations = decoded
     return SignatureReading(digest, (*_prefix_causes(prefix), *deviations))
+
+
+def unreadable(value: str) -> Cause:
+    """Return why `read_signature` returned None for `value`: the digest of another hash, or no digest. Never raises."""
+    match = _versions(value) if len(value) <= MAX_CHARACTERS else None
+    text = value[len(match[0]) :] if match else ""
+    size = len(text) // 2 if _other_hex(text) else len(_base64(text.replace("-", "+").replace("_", "/")))
+    return causes.wrong_hash(size, _OTHER_HASHES[size]) if size in _OTHER_HASHES else causes.NOT_A_SIGNATURE
 
 
 def _prefix_causes(prefix: str) -> Iterator[Cause]:

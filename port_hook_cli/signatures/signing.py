@@ -37,16 +37,26 @@ class TimestampUnit(StrEnum):
 
 def digest(secret: str, timestamp: str, body: bytes) -> bytes:
     """Return the 32 bytes of a signature. Lone surrogates in the arguments are encoded as WTF-8."""
-    key, lead = secret.encode("utf-8", "surrogatepass"), timestamp.encode("utf-8", "surrogatepass") + b"."
+    return message_digest(encoded(secret), encoded(timestamp) + b".", body)
+
+
+def encoded(text: str) -> bytes:
+    """Return a text in UTF-8. Lone surrogates are encoded as WTF-8."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def message_digest(key: bytes, before: bytes, body: bytes, after: bytes = b"") -> bytes:
+    """Return the 32 bytes of a signature over `body`, and over what is signed before and after it."""
     if len(body) < _SMALL_BYTES:
         # `hmac.digest` always releases the interpreter's lock, and a busy listener waits long to get it back.
         keyed = _keyed(key).copy()
-        keyed.update(lead + body)
+        keyed.update(before + body + after)
         return keyed.digest()
     if len(body) < _LARGE_BYTES:
-        return hmac.digest(key, lead + body, "sha256")
-    whole = hmac.new(key, lead, "sha256")  # does not copy the body, and releases the interpreter's lock
+        return hmac.digest(key, before + body + after, "sha256")
+    whole = hmac.new(key, before, "sha256")  # does not copy the body, and releases the interpreter's lock
     whole.update(body)
+    whole.update(after)
     return whole.digest()
 
 

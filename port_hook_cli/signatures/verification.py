@@ -20,9 +20,10 @@ from port_hook_cli.signatures.headers import (
     SignatureReading,
     read_fields,
     read_signature,
+    unreadable,
     whole_number,
 )
-from port_hook_cli.signatures.signing import RAW, VERSION, digest
+from port_hook_cli.signatures.signing import RAW, VERSION, digest, encoded, message_digest
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.secret import Secret
 
@@ -104,7 +105,7 @@ def verify_without_diagnosis(
     """
     signatures, timestamps = read_fields(headers)
     if not signatures or not timestamps:
-        return _missing(SignatureHeaders(signatures, timestamps))
+        return _missing(SignatureHeaders(signatures, timestamps), body, secret.reveal())
     key = secret.reveal()
     is_signed = _is_signed(signatures[0], timestamps[0], body, key)
     # Fast path for nearly every request: it builds nothing that only a warning or a diagnosis needs.
@@ -151,7 +152,8 @@ def _diagnose(
     seen: bool,
 ) -> Verdict:
     # A valid signature needs no diagnosis, and `verify` starts faster without its modules.
-    from port_hook_cli.signatures.diagnosis import find_matches, secret_variants, timestamp_variants
+    from port_hook_cli.signatures.diagnosis import find_matches
+    from port_hook_cli.signatures.variants import secret_variants, timestamp_variants
 
     clock = _clock(signature_headers.timestamps[0], now, tolerance_s)
     readings = signature_headers.readings()
@@ -163,10 +165,19 @@ def _diagnose(
     return _matched(signature_headers, clock, found.matches, seen=seen)
 
 
-def _missing(signature_headers: SignatureHeaders) -> Verdict:
+def _missing(signature_headers: SignatureHeaders, body: bytes, key: str) -> Verdict:
     signature = () if signature_headers.signatures else (causes.SIGNATURE_MISSING,)
     timestamp = () if signature_headers.timestamps else (causes.TIMESTAMP_MISSING,)
-    return Verdict(status=Status.MISSING, causes=(*signature, *timestamp))
+    unsigned = () if signature_headers.timestamps else _body_alone(signature_headers.signatures, body, key)
+    return Verdict(status=Status.MISSING, causes=(*signature, *timestamp, *unsigned))
+
+
+def _body_alone(signatures: Sequence[str], body: bytes, key: str) -> tuple[Cause, ...]:
+    """Return the causes of a signature that covers only the body: its sender forgot the timestamp altogether."""
+    reading = read_signature(signatures[0]) if signatures and key else None
+    if reading is None or not compare_digest(message_digest(encoded(key), b"", body), reading.digest):
+        return ()
+    return (causes.TIMESTAMP_NOT_SIGNED, *reading.causes)
 
 
 def _clock(timestamp: str, now: float, tolerance_s: float) -> _Clock:
@@ -221,7 +232,7 @@ def _matched(signature_headers: SignatureHeaders, clock: _Clock, matches: tuple[
 def _unmatched(
     signature_headers: SignatureHeaders, clock: _Clock, readings: list[SignatureReading], untried: Sequence[str] = ()
 ) -> Verdict:
-    notation = readings[0].causes if readings else (causes.NOT_A_SIGNATURE,)
+    notation = readings[0].causes if readings else (unreadable(signature_headers.signatures[0]),)
     is_malformed = not readings or clock.age_s is None
     malformed = (causes.TIMESTAMP_MALFORMED,) if clock.age_s is None else ()
     wrong = () if is_malformed else (causes.wrong_secret(untried),)

@@ -1,0 +1,112 @@
+"""What may have been signed instead of the secret, the timestamp and the layout of Port."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from port_hook_cli.invocations.models import Cause
+from port_hook_cli.signatures import causes
+from port_hook_cli.signatures.headers import MAX_TIMESTAMP_CHARACTERS
+
+_MAX_DIGITS_OF_SECONDS = 11
+"""Timestamps with more digits are milliseconds: as seconds they would be after the year 5138."""
+
+_INVISIBLE = "\ufeff\u200b"
+_PADDINGS = ("\n", "\r\n", " ")
+_QUOTES = "\"'"
+_MIN_QUOTED = 3
+_SEPARATORS = {
+    ":": "a colon",
+    ",": "a comma",
+    "\n": "a line break",
+    " ": "a space",
+    "-": "a hyphen",
+    "|": "a vertical bar",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A secret or a timestamp that may have been used to sign, and how it deviates from the given one."""
+
+    text: str
+    causes: tuple[Cause, ...] = ()
+
+
+class Layout(NamedTuple):
+    """What is signed before and after the body, where `{}` is the timestamp, and how it deviates from Port's layout."""
+
+    before: str
+    after: str = ""
+    causes: tuple[Cause, ...] = ()
+
+
+PORTS_LAYOUT = Layout("{}.")
+BODY_ALONE = Layout("", causes=(causes.TIMESTAMP_NOT_SIGNED,))
+FREQUENT_LAYOUTS = (BODY_ALONE, Layout("{}", causes=(causes.WITHOUT_DOT,)))
+RARE_LAYOUTS = (
+    *(Layout(f"{{}}{text}", causes=(causes.wrong_separator(name),)) for text, name in _SEPARATORS.items()),
+    Layout("", ".{}", (causes.TIMESTAMP_AFTER_BODY,)),
+    Layout("", "{}", (causes.TIMESTAMP_AFTER_BODY,)),
+    Layout("v0:{}:", causes=(causes.V0,)),
+)
+
+
+def secret_variants(secret: str) -> tuple[Variant, ...]:
+    """Return `secret` and its variants that the sender or the receiver may have used; none for an empty secret."""
+    if not secret:
+        return ()
+    trimmed = _trim(secret)
+    found = [
+        Variant(secret),
+        Variant(trimmed, (causes.SECRET_TRIMMED,)),
+        *_unquoted(trimmed),
+        *(Variant(secret + padding, (causes.SECRET_PADDED,)) for padding in _PADDINGS),
+        *(Variant(f"{quote}{secret}{quote}", (causes.SECRET_IN_QUOTES,)) for quote in _QUOTES),
+    ]
+    return _distinct(variant for variant in found if variant.text)
+
+
+def timestamp_variants(timestamps: Sequence[str]) -> tuple[Variant, ...]:
+    """Return all timestamps of repeated headers, and the first timestamp in the other unit."""
+    first = timestamps[0]
+    found = [
+        Variant(first),
+        *(Variant(other, (causes.HEADER_AMBIGUOUS,)) for other in timestamps[1:] if _is_short(other)),
+    ]
+    if first.isascii() and first.isdigit():
+        found += [Variant(text, (causes.TIMESTAMP_UNIT,)) for text in (f"{first}000", first[:-3]) if text]
+    return _distinct(found)
+
+
+def millisecond_variants(timestamp: str) -> Iterator[Variant]:
+    """Yield a timestamp in seconds with each millisecond of that second except the first, a variant of another unit.
+
+    If a sender signs milliseconds but sends seconds, the milliseconds can only be found by trying all of them.
+    """
+    if timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= _MAX_DIGITS_OF_SECONDS:
+        yield from (Variant(f"{timestamp}{ms:03}", (causes.TIMESTAMP_UNIT,)) for ms in range(1, 1000))
+
+
+def _is_short(timestamp: str) -> bool:
+    return len(timestamp) <= MAX_TIMESTAMP_CHARACTERS
+
+
+def _trim(secret: str) -> str:
+    return secret.strip().strip(_INVISIBLE).strip()
+
+
+def _unquoted(trimmed: str) -> Iterator[Variant]:
+    if len(trimmed) >= _MIN_QUOTED and trimmed[0] == trimmed[-1] and trimmed[0] in _QUOTES:
+        inner = trimmed[1:-1]
+        yield Variant(inner, (causes.SECRET_UNQUOTED,))
+        yield Variant(_trim(inner), (causes.SECRET_UNQUOTED, causes.SECRET_TRIMMED))
+
+
+def _distinct(variants: Iterable[Variant]) -> tuple[Variant, ...]:
+    found: dict[str, Variant] = {}
+    for variant in variants:
+        found.setdefault(variant.text, variant)
+    return tuple(found.values())
