@@ -66,6 +66,8 @@ _CONSTANTS = [cause for cause in vars(causes).values() if isinstance(cause, Caus
 # Causes whose text depends on the request.
 _EXAMPLES = {
     "reserialized-indented": [causes.reserialized_indented("indented with 2 spaces as JSON.stringify does it")],
+    "wrong-separator": [causes.wrong_separator("a colon")],
+    "wrong-hash": [causes.wrong_hash(20, "SHA-1")],
     "clock-skew": [clock_skew(age_s, DEFAULT_TOLERANCE_S) for age_s in (600.0, -7_200.0)],
 }
 

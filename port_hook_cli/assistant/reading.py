@@ -46,6 +46,7 @@ from port_hook_cli.invocations.statuses import Expectation
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET
+from port_hook_cli.signatures.own_code import Computed
 from port_hook_cli.text.durations import parse_since
 from port_hook_cli.text.remark import note, plain
 from port_hook_cli.text.secret import Masker
@@ -175,6 +176,11 @@ def find_capture(name: str, workspace: Workspace) -> Exchange:
             **an_object("The request's header fields by name, with x-port-signature and x-port-timestamp."),
             "additionalProperties": {"type": "string"},
         },
+        "signature": a_text(
+            "What the user's own code computed as the signature of this request. The result explains what that code "
+            "did, and how to fix it."
+        ),
+        "timestamp": a_text("The timestamp that the user's own code signed. It needs `signature`."),
         "now": {
             "type": "number",
             "description": "Check the age at this time, in seconds since 1970. Default: when the capture arrived, "
@@ -196,7 +202,7 @@ def explain_verdict(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
     from port_hook_cli.signatures.view import verdict_record
 
-    saved = _saved(arguments, workspace)
+    saved, computed = _saved(arguments, workspace), _computed(arguments)
     settings = workspace.access(ONLY_THE_SECRET).settings
     now = arguments.get("now", saved.compared_at)
     now = workspace.runtime.now() if now is None else now
@@ -206,10 +212,19 @@ def explain_verdict(arguments: Arguments, workspace: Workspace) -> ToolOutput:
         now=now,
         tolerance_s=arguments.get("tolerance_s", DEFAULT_TOLERANCE_S),
         conflict=settings.conflict,
+        computed=computed,
     )
     for text in (f"verified with the client secret from {settings.secret_place}", *explained.notes):
         workspace.say(note(text))
-    return ToolOutput(verdict_record(explained.verdict))
+    return ToolOutput(verdict_record(explained.verdict, explained.side))
+
+
+def _computed(arguments: Arguments) -> Computed | None:
+    if "signature" in arguments:
+        return Computed(arguments["signature"], arguments.get("timestamp"))
+    if "timestamp" in arguments:
+        raise UsageError("`timestamp` needs `signature`.", hint="Pass both, as the user's own code computed them.")
+    return None
 
 
 def _saved(arguments: Arguments, workspace: Workspace) -> SavedRequest:

@@ -16,7 +16,6 @@ from port_hook_cli.check.reactions import said, seems_refused
 from port_hook_cli.check.subject import document_of
 from port_hook_cli.check.wrong_ways import (
     MILLISECONDS,
-    RAW_BODY,
     SigningKeys,
     WrongWay,
     distinct_ways,
@@ -27,6 +26,7 @@ from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.payload import find_run_id
 from port_hook_cli.invocations.statuses import format_status
+from port_hook_cli.signatures.own_code import RAW_BODY
 
 MOST_REQUESTS = 33
 """How many requests one search sends at most."""

@@ -16,22 +16,16 @@ from typing import NamedTuple, TypeAlias
 from port_hook_cli.check import serializers
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_hook_cli.signatures.budget import Budget
+from port_hook_cli.signatures.causes import SIGNED_TEXT
 from port_hook_cli.signatures.forms import serializations
+from port_hook_cli.signatures.own_code import RAW_BODY
 from port_hook_cli.signatures.signing import VERSION, TimestampUnit
 from port_hook_cli.text.secret import Secret
-
-RAW_BODY = (
-    "Verify the raw body before you parse it: `await request.body()` in FastAPI, `request.get_data()` in Flask, "
-    "`self.rfile.read(length)` in http.server, `Buffer.concat(chunks)` in Node, "
-    "`express.raw({type: 'application/json'})` in Express."
-)
-"""The fix for a handler that serializes the parsed body before it verifies the signature."""
 
 MILLISECONDS = "milliseconds"
 """The slug of the most frequent way. A slug that begins with it and a hyphen combines this mistake with another."""
 
-_SIGNED = "Sign timestamp + '.' + raw body with HMAC-SHA-256"
-_AS_PORT = f"{_SIGNED}, and write base64 after `v1,`."
+_AS_PORT = f"{SIGNED_TEXT}, and write base64 after `v1,`."
 _SECONDS = "Compare x-port-timestamp with the current time in seconds. Port sends seconds since 1970, not milliseconds."
 _TRIMMED_KEY_BYTES = 32
 _NO_SECRET = b"a secret that no handler has"

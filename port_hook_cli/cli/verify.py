@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from port_hook_cli.captures.documents.request_file import SavedRequest, explain, from_exchange
+from port_hook_cli.captures.documents.request_file import Explained, SavedRequest, explain, from_exchange
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command, option
@@ -18,16 +18,17 @@ from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.settings_file import PROJECT_FILE
 from port_hook_cli.files.user_files import read_input
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
-from port_hook_cli.invocations.models import Exchange, Status, Verdict
+from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.own_code import Computed
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
 from port_hook_cli.signatures.view import verdict_record, verdict_view
 from port_hook_cli.terminal.console import Output, emit, sayer, tell
 from port_hook_cli.text.safe import printable
 
 _FORMS = (
-    "Give a capture (an id, `last`, or a file of `show --file`), a file with a raw HTTP request, "
-    "or --body FILE --signature S --timestamp T."
+    "Pass a capture (an id, `last`, or a file of `show --file`), a file with a raw HTTP request, "
+    "or --body FILE --signature S --timestamp T. To compare what your code computed for a request, add --signature S."
 )
 
 
@@ -49,11 +50,21 @@ def verify(
     ] = None,
     signature: Annotated[
         str | None,
-        option("--signature", help="The x-port-signature header's value.", metavar="S", may_be_empty=True),
+        option(
+            "--signature",
+            help="The x-port-signature header's value. With a request: what your own code computed for it.",
+            metavar="S",
+            may_be_empty=True,
+        ),
     ] = None,
     timestamp: Annotated[
         str | None,
-        option("--timestamp", help="The x-port-timestamp header's value.", metavar="T", may_be_empty=True),
+        option(
+            "--timestamp",
+            help="The x-port-timestamp header's value. With a request: what your own code signed.",
+            metavar="T",
+            may_be_empty=True,
+        ),
     ] = None,
     tolerance: options.Tolerance = DEFAULT_TOLERANCE_S,
     now: Annotated[
@@ -72,6 +83,7 @@ def verify(
 ) -> ExitCode:
     """Tell you why a signature is invalid and how to fix it.
 
+    With a request and --signature, compare what your own code computed for the request, and explain what that code did.
     Exits with code 0 for a valid signature, and with 3 for any other.
     """
     from port_hook_cli.port_api.access import PortAccess
@@ -83,14 +95,22 @@ def verify(
         saved = _written_out(_read(body, runtime), signature or "", timestamp or "")
     else:
         saved = _saved(request or "", store, runtime)
+    computed = None if body is not None or signature is None else Computed(signature, timestamp)
     clock = _clock(saved, now, runtime, received_at=received_at)
     settings = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).settings
-    explained = explain(saved, settings.require_secret(), now=clock, tolerance_s=tolerance, conflict=settings.conflict)
+    explained = explain(
+        saved,
+        settings.require_secret(),
+        now=clock,
+        tolerance_s=tolerance,
+        conflict=settings.conflict,
+        computed=computed,
+    )
     verdict = explained.verdict
     if as_json:
-        emit(verdict_record(verdict), runtime.stdout)
+        emit(verdict_record(verdict, explained.side), runtime.stdout)
     else:
-        _show(verdict, runtime)
+        _show(explained, runtime)
     # The place of a secret from the project's file is reported already.
     place = [] if settings.secret_place == PROJECT_FILE else [f"client secret from {settings.secret_place}"]
     for note in (*saved.remarks, *place, *explained.notes):
@@ -100,12 +120,13 @@ def verify(
 
 def _require_one_form(request: str | None, body: str | None, signature: str | None, timestamp: str | None) -> None:
     """Raise UsageError unless there is either a request, or all three parts of one."""
-    written_out = (body, signature, timestamp)
-    if request is not None and written_out != (None, None, None):
-        raise UsageError("A request and --body, --signature or --timestamp exclude each other.", hint=_FORMS)
+    if request is not None and body is not None:
+        raise UsageError("Pass a request, or --body, --signature and --timestamp, not both.", hint=_FORMS)
+    if request is not None and timestamp is not None and signature is None:
+        raise UsageError("With a request, --timestamp needs --signature.", hint=_FORMS)
     if request is None and body is None:
         raise UsageError("There is nothing to verify.", hint=_FORMS)
-    if request is None and None in written_out:
+    if request is None and None in (body, signature, timestamp):
         raise UsageError("--body, --signature and --timestamp belong together.", hint=_FORMS)
 
 
@@ -152,6 +173,6 @@ def _clock(saved: SavedRequest, now: float | None, runtime: Runtime, *, received
     return runtime.now() if saved.compared_at is None else saved.compared_at
 
 
-def _show(verdict: Verdict, runtime: Runtime) -> None:
+def _show(explained: Explained, runtime: Runtime) -> None:
     output = Output(runtime.stdout, runtime.environ)
-    output.print(*output.wrap(verdict_view(verdict)))
+    output.print(*output.wrap(verdict_view(explained.verdict, explained.side)))

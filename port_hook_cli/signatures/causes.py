@@ -306,6 +306,12 @@ def with_conflict(verdict: Verdict, conflict: str) -> Verdict:
     return replace(verdict, causes=tuple(fixes))
 
 
-def wrong_secret(untried: Iterable[str]) -> Cause:
-    """Return `WRONG_SECRET`, followed by the sentences in `untried` about what was not tried."""
-    return Cause(WRONG_SECRET.slug, " ".join((WRONG_SECRET.explanation, *untried)), WRONG_SECRET.fix)
+def wrong_secret(untried: Iterable[str], words: Cause = WRONG_SECRET) -> Cause:
+    """Return the cause `words`, followed by the sentences in `untried` about what was not tried."""
+    return words._replace(explanation=" ".join((words.explanation, *untried)))
+
+
+def untried_in(wrong: Cause) -> tuple[str, ...]:
+    """Return the sentences about what was not tried at the end of a cause that `wrong_secret` returned."""
+    untried = wrong.explanation.removeprefix(WRONG_SECRET.explanation).strip()
+    return (untried,) if untried else ()

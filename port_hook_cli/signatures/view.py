@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_hook_cli.invocations.models import KAFKA_READING, Status, Verdict
 from port_hook_cli.invocations.view import verdict_fields
+from port_hook_cli.signatures.own_code import Side
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.styled import Styled
@@ -29,6 +30,15 @@ STATUS_MEANINGS = {
     Status.MALFORMED: "the signature or the timestamp cannot be read",
     Status.UNCHECKED: "the signature was not verified",
 }
+_OWN_MEANINGS = {
+    Status.VALID: "your code's signature is right",
+    Status.REENCODED: "your code signed the same JSON written differently, not the raw body",
+    Status.STALE: "your code's signature is right, but the timestamp is outside the tolerance",
+    Status.INVALID: "your code's signature does not match",
+    Status.MISSING: "the signature or the timestamp is missing",
+    Status.MALFORMED: "your code's signature or the timestamp cannot be read",
+    Status.UNCHECKED: "the signature was not verified",
+}
 _VALID_MESSAGE = "the signature is Port's, for this message without its two signature headers"
 
 MAX_EXPLANATION = 600
@@ -38,9 +48,9 @@ _YELLOW = {Status.REENCODED, Status.STALE, Status.UNCHECKED}
 _FIX = "  fix: "
 
 
-def verdict_lines(verdict: Verdict) -> list[str]:
+def verdict_lines(verdict: Verdict, side: Side = Side.SENDER) -> list[str]:
     """Return the verdict as lines of text: the status, the form that matched, the age, then each cause with its fix."""
-    lines = [f"{verdict.status}: {_meaning(verdict)}"]
+    lines = [f"{verdict.status}: {_meaning(verdict, side)}"]
     if verdict.reading is not None:
         lines.append(f"reading: {brief(verdict.reading)}")
     if verdict.age_s is not None:
@@ -52,14 +62,16 @@ def verdict_lines(verdict: Verdict) -> list[str]:
     return lines
 
 
-def _meaning(verdict: Verdict) -> str:
+def _meaning(verdict: Verdict, side: Side) -> str:
+    if side is Side.VERIFIER:
+        return _OWN_MEANINGS[verdict.status]
     is_message = verdict.status is Status.VALID and verdict.reading == KAFKA_READING
     return _VALID_MESSAGE if is_message else STATUS_MEANINGS[verdict.status]
 
 
-def verdict_view(verdict: Verdict) -> Iterator[Styled]:
+def verdict_view(verdict: Verdict, side: Side = Side.SENDER) -> Iterator[Styled]:
     """Yield `verdict_lines` with the status and the fixes in color."""
-    first, *others = verdict_lines(verdict)
+    first, *others = verdict_lines(verdict, side)
     status = str(verdict.status)
     yield Styled.assemble((status, f"bold {status_color(verdict.status)}"), first.removeprefix(status))
     for line in others:
@@ -79,14 +91,15 @@ def format_age(age_s: float) -> str:
     return f"{duration} in the future" if age_s < 0 else duration
 
 
-def verdict_record(verdict: Verdict) -> dict[str, Any]:
-    """Return a verdict as the record that `verify --json` prints."""
+def verdict_record(verdict: Verdict, side: Side = Side.SENDER) -> dict[str, Any]:
+    """Return a verdict as the record that `verify --json` prints. `side` is whose code its causes explain."""
     return {
         "schema": VERDICT,
         **verdict_fields(verdict),
         "age_s": None if verdict.age_s is None else round(verdict.age_s, 3),
         "hint": verdict.hint,
         "details": [{"slug": cause.slug, "words": cause.explanation, "fix": cause.fix} for cause in verdict.causes],
+        "side": str(side),
     }
 
 

@@ -164,7 +164,8 @@ def test_verify_never_prints_the_secret(written_out: Any) -> None:
     ("arguments", "words"),
     [
         ((), "There is nothing to verify."),
-        (("last", "--body", "body"), "exclude each other"),
+        (("last", "--body", "body"), "not both"),
+        (("-", "--timestamp", "1"), "--timestamp needs --signature"),
         (("--body", "body", "--signature", "s"), "belong together"),
         (("--signature", "s", "--timestamp", "1"), "nothing to verify"),
         (("-", "--secret-file", "-"), "cannot both use stdin"),

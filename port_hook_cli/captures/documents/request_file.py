@@ -10,6 +10,7 @@ from port_hook_cli.invocations.models import Exchange, Verdict
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.signatures.causes import with_conflict
 from port_hook_cli.signatures.messages import verify_received
+from port_hook_cli.signatures.own_code import Comparison, Computed, Side, compare_signature
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import Secret
 
@@ -59,10 +60,14 @@ def _replay_remark(original: str) -> str:
 
 
 class Explained(NamedTuple):
-    """The verdict on a saved request, and notes on how it was reached, besides the remarks of the request."""
+    """The verdict on a saved request, and notes on how it was reached, besides the remarks of the request.
+
+    `side` is whose code the causes explain.
+    """
 
     verdict: Verdict
     notes: tuple[str, ...]
+    side: Side = Side.SENDER
 
 
 def explain(
@@ -72,16 +77,23 @@ def explain(
     now: float,
     tolerance_s: float,
     conflict: str = "",
+    computed: Computed | None = None,
 ) -> Explained:
     """Return why a signature is valid or not, with the request's age at `now` (seconds since the epoch).
 
-    `conflict` says that two places have different secrets; it is added to the fix for a wrong secret.
+    The signature is the request's, or what the user's code `computed` for it. `conflict` says that two places have
+    different secrets; it is added to the fix for a wrong secret.
     """
-    verdict = verify_received(
-        saved.headers, saved.body, secret, is_message=saved.is_message, now=now, tolerance_s=tolerance_s
-    )
+
+    def verify(headers: Headers) -> Verdict:
+        return verify_received(
+            headers, saved.body, secret, is_message=saved.is_message, now=now, tolerance_s=tolerance_s
+        )
+
+    own = None if computed is None else compare_signature(saved.headers, computed, verify)
+    verdict, side, note = own or Comparison(verify(saved.headers))
     age = (f"the age is relative to {saved.event}, {format_time(now)}",) if now == saved.compared_at else ()
-    return Explained(with_conflict(verdict, conflict), age)
+    return Explained(with_conflict(verdict, conflict), ((note, *age) if note else age), side)
 
 
 def read_request(content: bytes) -> SavedRequest:
