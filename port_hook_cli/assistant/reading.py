@@ -202,7 +202,8 @@ def explain_verdict(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
     from port_hook_cli.signatures.view import verdict_record
 
-    saved, computed = _saved(arguments, workspace), _computed(arguments)
+    computed = _computed(arguments)
+    saved = _saved(arguments, workspace)
     settings = workspace.access(ONLY_THE_SECRET).settings
     now = arguments.get("now", saved.compared_at)
     now = workspace.runtime.now() if now is None else now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable
@@ -260,9 +261,25 @@ def test_given_request_is_explained_at_the_given_time(assistant: Assistant) -> N
     assert found["status"] == "valid"
 
 
+def test_signature_that_own_code_computed_is_explained_for_that_code(assistant: Assistant) -> None:
+    assistant.save(an_exchange())
+    alone = hmac.digest(SECRET.reveal().encode(), a_body(), "sha256").hex()
+    found = assistant.document("explain_verdict", signature=alone)
+    assert (found["result"]["side"], found["result"]["causes"][0]) == ("verifier", "timestamp-not-signed")
+    assert found["result"]["details"][0]["words"] == "Your code signed the body alone."
+    assert any("the request's own signature is valid" in note for note in found["notes"])
+    later = dict(signed(a_body(), timestamp="1700000002"))["x-port-signature"]
+    assert "timestamp-differs" in assistant.result("explain_verdict", signature=later, timestamp="1700000002")["causes"]
+    assert assistant.result("explain_verdict", signature=later)["causes"] == ["wrong-secret"]
+    request = {"body": a_body().decode(), "headers": dict(signed(a_body())), "now": NOW}
+    assert assistant.result("explain_verdict", signature=alone, **request)["side"] == "verifier"
+    assert assistant.result("explain_verdict", **request)["side"] == "sender"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"capture": "last", "timestamp": "1"}, "`timestamp` needs `signature`"),
         ({"capture": "last", "body": "{}"}, "exclude each other"),
         ({"headers": {}}, "Give either `body` or `body_base64`"),
         ({"body": "", "body_base64": ""}, "Give either `body` or `body_base64`"),

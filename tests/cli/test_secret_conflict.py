@@ -52,6 +52,14 @@ def test_verify_says_which_secret_it_used_when_the_signature_does_not_match(run:
     assert_says_which_secret_was_used(details[0]["fix"])
 
 
+def test_verify_says_which_secret_it_used_when_own_code_computed_another_signature(run: Run, conflict: Path) -> None:
+    signature = dict(signed(a_body(), secret=Secret("a third")))["x-port-signature"]
+    result = run("verify", "last", "--signature", signature, env=ENV)
+    assert result.code == ExitCode.NOT_VALID
+    assert_says_which_secret_was_used(result.out)
+    assert "Compare your code's secret with port-hook's." in result.out
+
+
 def test_verify_mentions_no_other_secret_when_the_signature_is_valid(run: Run, conflict: Path) -> None:
     result = run("verify", "last", env={"PORT_CLIENT_SECRET": CURRENT})
     assert result.code == ExitCode.OK

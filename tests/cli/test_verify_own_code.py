@@ -216,12 +216,6 @@ def test_json_says_whose_code_the_causes_explain(run: Run, folder: Path) -> None
     assert sent["side"] == "sender"
 
 
-def test_conflicting_secrets_are_named_before_the_fix_for_a_wrong_secret_of_own_code(run: Run, folder: Path) -> None:
-    (folder / ".env").write_text("PORT_CLIENT_SECRET=another\n")
-    result = signed_by_own_code(run, folder, sign(BODY, Secret("a third"), STAMP))
-    assert "Compare your code's secret with port-hook's." in result.out
-
-
 def test_request_without_a_timestamp_whose_signature_covers_the_body_alone_is_explained(run: Run, folder: Path) -> None:
     received(folder, (SIGNATURE_HEADER, f"sha256={raw_hmac(BODY).hex()}"))
     result = run("verify", "last", env=ENV)

@@ -18,7 +18,12 @@ from port_hook_cli import __version__
 from port_hook_cli.assistant.catalog import TOOLS
 from port_hook_cli.captures.exports.formats import EXPORT_FORMATS
 from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.signatures.signing import as_port_sends, signed_headers
+from port_hook_cli.text.secret import Secret
 from tests.conftest import Run
+from tests.factories import NOW, an_exchange, an_invocation
+from tests.stores import keep
 
 pytestmark = pytest.mark.once
 
@@ -101,6 +106,31 @@ def test_verdicts_on_pages_match_the_program(secret: str, lines: list[str], run:
 
 def test_pages_show_a_valid_and_a_reencoded_verdict() -> None:
     assert [lines[1].split(":")[0] for _, lines in shown_verdicts()] == ["valid", "reencoded"]
+
+
+def computed_signatures() -> Iterator[list[str]]:
+    """The blocks that compare a signature with the last capture: the command line, and the lines shown."""
+    page = (ROOT / "docs" / "how-to" / "debug-a-bad-signature.md").read_text("utf-8")
+    for block in re.findall(r"<!-- own code: [^\n]*-->\n```console\n(.*?)```", page, re.DOTALL):
+        yield block.splitlines()
+
+
+@pytest.mark.parametrize("lines", list(computed_signatures()))
+def test_verdicts_on_computed_signatures_match_the_program(lines: list[str], run: Run, folder: Path) -> None:
+    secret = "an-example-and-no-secret"
+    body = (ROOT / "examples" / "payloads" / "create_vm.json").read_bytes()
+    fields = signed_headers(as_port_sends(body).body, Secret(secret), str(int(NOW)))
+    invocation = an_invocation(as_port_sends(body).body, headers=Headers(fields), received_at=NOW + 2)
+    keep(folder, an_exchange(invocation))
+    result = run(*shlex.split(lines[0])[2:], env={"PORT_CLIENT_SECRET": secret})
+    assert result.out.splitlines() == lines[1:]
+    assert result.code == 3
+    assert "note: the request's own signature is valid, so port-hook has the right client secret" in result.err
+
+
+def test_page_compares_four_computed_signatures() -> None:
+    causes = [line.split(":")[0] for lines in computed_signatures() for line in lines if ": Your code" in line]
+    assert {"timestamp-not-signed", "reserialized-python", "secret-quoted", "wrong-secret"} <= set(causes)
 
 
 def test_page_about_use_without_port_opens_no_tunnel() -> None:

@@ -22,7 +22,7 @@ from port_hook_cli.reporting.spool import MAX_KEPT_BYTES
 from port_hook_cli.runs.updates import REQUEST_LIMIT
 from port_hook_cli.sandbox.run import MAX_RUNS
 from port_hook_cli.sandbox.workflows.book import MAX_LOGS
-from port_hook_cli.signatures.budget import HASHED_BYTES, MILLISECONDS_BODY_BYTES
+from port_hook_cli.signatures.budget import HASHED_BYTES, LAYOUT_BYTES, MILLISECONDS_BODY_BYTES
 from port_hook_cli.signatures.forms import MAX_INDENTED_CHARACTERS
 from tests.documentation import ROOT
 
@@ -57,7 +57,8 @@ KIB, MIB = 1024, 1024 * 1024
         ("reference/sandbox.md", "the latest 1,000 log entries of each node run", MAX_LOGS, 1_000),
         ("reference/signatures.md", "`JSON.stringify` form | 4,000 levels", MAX_DEPTH, 4_000),
         ("reference/signatures.md", "bytes hashed in all | 64 MiB", HASHED_BYTES, 64 * MIB),
-        ("reference/signatures.md", "the bytes that arrived | 16 KiB", MILLISECONDS_BODY_BYTES, 16 * KIB),
+        ("reference/signatures.md", "the raw body | 16 KiB", MILLISECONDS_BODY_BYTES, 16 * KIB),
+        ("reference/signatures.md", "2 MiB for other secrets without the timestamp", LAYOUT_BYTES, 2 * MIB),
         ("reference/signatures.md", "indented forms are tried | 256 KiB", MAX_INDENTED_CHARACTERS, 256 * KIB),
         ("reference/store.md", "for a refused request, the first 256 KiB", REFUSED_BODY_LIMIT, 256 * KIB),
         ("reference/store.md", "headers (masked), the first 64 KiB of the body", SHOWN_BYTES, 64 * KIB),

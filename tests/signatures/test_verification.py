@@ -18,10 +18,10 @@ from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_hook_cli.invocations.models import Cause, Status, Verdict
 from port_hook_cli.javascript.stringify import stringify
 from port_hook_cli.signatures import causes
-from port_hook_cli.signatures.budget import HASHED_BYTES, MILLISECONDS_BODY_BYTES, Budget
+from port_hook_cli.signatures.budget import HASHED_BYTES, LAYOUT_BYTES, MILLISECONDS_BODY_BYTES, Budget
 from port_hook_cli.signatures.causes import CAUSES
 from port_hook_cli.signatures.forms import json_forms, unwrap
-from port_hook_cli.signatures.signing import digest, sign
+from port_hook_cli.signatures.signing import digest, encoded, message_digest, sign
 from port_hook_cli.signatures.verification import signature_key, verify_signature, verify_without_diagnosis
 from port_hook_cli.text.secret import Secret
 from tests.factories import NOW, SECRET, a_body, a_document, signed
@@ -43,6 +43,11 @@ def sent(signature: str, timestamp: str = STAMP, *more: tuple[str, str]) -> Head
 
 def raw_digest(body: bytes = BODY) -> bytes:
     return digest(KEY, STAMP, body)
+
+
+def framed(before: str, body: bytes, after: str = "", secret: str = KEY) -> bytes:
+    """Return the digest over a body with other text around it than Port's."""
+    return message_digest(encoded(secret), encoded(before), body, encoded(after))
 
 
 def bare_signature() -> str:
@@ -215,6 +220,129 @@ class TestSignatureKey:
         assert signature_key(headers) is None
 
 
+NOTATIONS: dict[str, tuple[Callable[[bytes], str], tuple[str, ...]]] = {
+    "v1 base64": (lambda raw: f"v1,{base64.b64encode(raw).decode()}", ()),
+    "base64": (lambda raw: base64.b64encode(raw).decode(), ("prefix-missing",)),
+    "v1 hex": (lambda raw: f"v1,{raw.hex()}", ("hex-encoded",)),
+    "hex": (lambda raw: raw.hex(), ("prefix-missing", "hex-encoded")),
+    "github": (lambda raw: f"sha256={raw.hex()}", ("prefix-version", "hex-encoded")),
+}
+LAYOUTS = {
+    "timestamp-not-signed": ("", ""),
+    "without-dot": (STAMP, ""),
+}
+RARE_LAYOUTS = [
+    ("wrong-separator", f"{STAMP}:", ""),
+    ("wrong-separator", f"{STAMP}\n", ""),
+    ("wrong-separator", f"{STAMP},", ""),
+    ("wrong-separator", f"{STAMP} ", ""),
+    ("wrong-separator", f"{STAMP}-", ""),
+    ("wrong-separator", f"{STAMP}|", ""),
+    ("timestamp-after-body", "", f".{STAMP}"),
+    ("timestamp-after-body", "", STAMP),
+    ("v0", f"v0:{STAMP}:", ""),
+]
+
+
+class TestLayout:
+    """What is signed around the body: Port signs the timestamp and a dot before it."""
+
+    @pytest.mark.parametrize("notation", NOTATIONS)
+    @pytest.mark.parametrize("slug", LAYOUTS)
+    @pytest.mark.parametrize("size", [0, 2_000, 2**16, 2**20])
+    def test_missing_timestamp_or_dot_is_found_for_a_raw_body_of_any_size(
+        self, slug: str, notation: str, size: int
+    ) -> None:
+        write, others = NOTATIONS[notation]
+        body = BODY + b"x" * size
+        verdict = verdict_on(sent(write(framed(LAYOUTS[slug][0], body))), body)
+        assert (verdict.status, verdict.reading, verdict.slugs) == (Status.INVALID, "raw", (slug, *others))
+
+    @pytest.mark.parametrize(("slug", "before", "after"), RARE_LAYOUTS)
+    def test_another_order_or_separator_is_found_for_small_bodies(self, slug: str, before: str, after: str) -> None:
+        verdict = verdict_on(sent(framed(before, BODY, after).hex()))
+        assert (verdict.status, verdict.reading) == (Status.INVALID, "raw")
+        assert verdict.slugs == (slug, "prefix-missing", "hex-encoded")
+        large = BODY + b"x" * 2**16
+        assert verdict_on(sent(NOTATIONS["v1 hex"][0](framed(before, large, after))), large).slugs == (
+            "hex-encoded",
+            "wrong-secret",
+        )
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.binary(max_size=4_096), st.sampled_from(sorted(LAYOUTS)), st.sampled_from(sorted(NOTATIONS)))
+    def test_missing_timestamp_or_dot_is_found_for_any_bytes(self, body: bytes, slug: str, notation: str) -> None:
+        write, others = NOTATIONS[notation]
+        verdict = verdict_on(sent(write(framed(LAYOUTS[slug][0], body))), body)
+        assert (verdict.status, verdict.slugs) == (Status.INVALID, (slug, *others))
+
+    @settings(max_examples=60, deadline=None)
+    @given(JSON_TEXTS, st.sampled_from(sorted(LAYOUTS)), st.sampled_from(sorted(NOTATIONS)), st.data())
+    def test_missing_timestamp_or_dot_is_found_in_every_form_of_a_document(
+        self, text: str, slug: str, notation: str, data: st.DataObject
+    ) -> None:
+        body = text.encode("utf-8", "replace")
+        forms = list(json_forms(unwrap(body, Headers(), Budget()), Budget()))
+        assume(forms and len(body) * len(forms) < LAYOUT_BYTES // 8)
+        form = data.draw(st.sampled_from(forms))
+        assume(form.body != body)
+        verdict = verdict_on(sent(NOTATIONS[notation][0](framed(LAYOUTS[slug][0], form.body))), body)
+        assert verdict.status is Status.INVALID
+        assert verdict.slugs[0] == slug
+        assert {cause.slug for cause in form.causes} <= set(verdict.slugs)
+
+    @pytest.mark.parametrize(
+        ("signing", "configured", "slug"),
+        [
+            (KEY, f'"{KEY}"', "secret-quoted"),
+            (f"'{KEY}'", KEY, "secret-quoted"),
+            (KEY, f"{KEY}\n", "secret-whitespace"),
+            (f"{KEY}\n", KEY, "secret-whitespace"),
+        ],
+    )
+    @pytest.mark.parametrize("body", [BODY, json.dumps(a_document()).encode()], ids=["raw", "re-dumped"])
+    def test_missing_timestamp_is_found_with_a_changed_secret(
+        self, body: bytes, signing: str, configured: str, slug: str
+    ) -> None:
+        verdict = verdict_on(sent(framed("", body, secret=signing).hex()), secret=Secret(configured))
+        assert verdict.status is Status.INVALID
+        assert verdict.slugs[:2] == (slug, "timestamp-not-signed")
+
+    def test_missing_timestamp_is_reported_with_the_age(self) -> None:
+        verdict = verdict_on(sent(framed("", BODY).hex()), now=NOW + 900)
+        assert (verdict.status, verdict.age_s) == (Status.INVALID, 900)
+        assert {"timestamp-not-signed", "clock-skew"} <= set(verdict.slugs)
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.text(max_size=80), st.text(max_size=80), st.one_of(st.binary(), st.just(BODY)))
+    def test_signature_over_other_text_than_ports_is_never_valid(self, before: str, after: str, body: bytes) -> None:
+        assume(encoded(before) + body + encoded(after) != encoded(f"{STAMP}.") + body)
+        signature = NOTATIONS["v1 base64"][0](framed(before, body, after))
+        assert verdict_on(sent(signature), body).status is not Status.VALID
+
+    @pytest.mark.parametrize("body", [b"", b"{}"])
+    def test_empty_secret_does_not_explain_a_missing_timestamp(self, body: bytes) -> None:
+        signature = framed("", body, secret="").hex()
+        assert verdict_on(sent(signature), body, Secret("")).slugs[-1] == "wrong-secret"
+        verdict = verdict_on(Headers(((SIGNATURE_HEADER, signature),)), body, Secret(""))
+        assert (verdict.status, verdict.slugs) == (Status.MISSING, ("timestamp-missing",))
+
+
+class TestHash:
+    @pytest.mark.parametrize(("name", "size"), [("SHA-1", 20), ("SHA-384", 48), ("SHA-512", 64)])
+    def test_signature_as_long_as_the_digest_of_another_hash_is_named(self, name: str, size: int) -> None:
+        raw = bytes(range(size))
+        prefix = name.lower().replace("-", "", 1)
+        for value in (raw.hex(), f"{prefix}={raw.hex()}", f"v1,{base64.b64encode(raw).decode()}"):
+            verdict = verdict_on(sent(value))
+            assert (verdict.status, verdict.slugs) == (Status.MALFORMED, ("wrong-hash",))
+            assert f"The signature has {size} bytes, the length of a {name} digest." in verdict.causes[0].explanation
+
+    @pytest.mark.parametrize("size", [16, 28, 31, 33, 40, 65])
+    def test_signature_of_another_length_is_not_called_a_digest(self, size: int) -> None:
+        assert verdict_on(sent(bytes(range(size)).hex())).slugs == ("not-a-signature",)
+
+
 class TestMissing:
     @pytest.mark.parametrize(
         ("headers", "slugs"),
@@ -222,6 +350,11 @@ class TestMissing:
             (Headers(), ("signature-missing", "timestamp-missing")),
             (Headers(((TIMESTAMP_HEADER, STAMP),)), ("signature-missing",)),
             (Headers(((SIGNATURE_HEADER, "v1,abc"),)), ("timestamp-missing",)),
+            (Headers(((SIGNATURE_HEADER, sign(BODY, SECRET, STAMP)),)), ("timestamp-missing",)),
+            (
+                Headers(((SIGNATURE_HEADER, f"v1,{base64.b64encode(framed('', BODY)).decode()}"),)),
+                ("timestamp-missing", "timestamp-not-signed"),
+            ),
             (sent(" ", STAMP), ("signature-missing",)),
             (sent("v1,abc", ""), ("timestamp-missing",)),
         ],
