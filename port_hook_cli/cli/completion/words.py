@@ -92,8 +92,8 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         ),
         (
             (('--body',), 'FILE|-', False, (), "The body's exact bytes, in a file."),
-            (('--signature',), 'S', False, (), "The x-port-signature header's value."),
-            (('--timestamp',), 'T', False, (), "The x-port-timestamp header's value."),
+            (('--signature',), 'S', False, (), "The x-port-signature header's value. With a request: what your own code computed for it."),
+            (('--timestamp',), 'T', False, (), "The x-port-timestamp header's value. With a request: what your own code signed."),
             (('--tolerance',), 'S', False, (), 'Accept timestamps that are at most S seconds off.'),
             (('--now',), 'N', False, (), 'Check the age at this time: seconds since 1970.'),
             (('--received-at',), '', False, (), "Check a capture's age at the time it was received (the default)."),
