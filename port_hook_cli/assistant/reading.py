@@ -232,7 +232,7 @@ def _saved(arguments: Arguments, workspace: Workspace) -> SavedRequest:
     given = {"body", "body_base64", "headers"} & set(arguments)
     if "capture" in arguments or not given:
         if given:
-            raise UsageError("`capture` and a body with headers exclude each other.", hint="Give one of them.")
+            raise UsageError("Use either `capture` or a body with headers, not both.", hint="Leave out one of them.")
         return from_exchange(find_capture(arguments.get("capture", "last"), workspace))
     headers = Headers(tuple((_on_the_wire(name), _on_the_wire(value)) for name, value in _fields(arguments)))
     return SavedRequest(headers=headers, body=_body(arguments))

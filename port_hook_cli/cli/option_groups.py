@@ -263,11 +263,11 @@ def refuse_contradictions(
     for group in exclusive:
         given = [name for name, is_given in group.items() if is_given]
         if len(given) > 1:
-            raise UsageError(_sentence(f"{_listed(given)} exclude each other."), hint="Give only one of them.")
+            raise UsageError(_only_one(given), hint=f"Leave out {' or '.join(given)}.")
     readers = [what for what, name in stdin if name == "-"]
     if len(readers) > 1:
         raise UsageError(
-            _sentence(f"{_listed(readers[:2])} cannot both use stdin."), hint="Give one of them as a file."
+            _sentence(f"{_listed(readers[:2])} cannot both use stdin."), hint="Pass one of them as a file."
         )
     for reason, group in (pointless or {}).items():
         for name, is_given in group.items():
@@ -323,6 +323,12 @@ def _leave_out(name: str, reason: str) -> str:
 def _sentence(text: str) -> str:
     """Return the text with a capital: names of inputs, such as `the secret`, have none."""
     return text[0].upper() + text[1:]
+
+
+def _only_one(names: list[str]) -> str:
+    if len(names) == 2:  # noqa: PLR2004 - a pair
+        return f"Use either {names[0]} or {names[1]}, not both."
+    return f"Use only one of {_listed(names)}."
 
 
 def _listed(names: list[str]) -> str:

@@ -280,7 +280,7 @@ def test_signature_that_own_code_computed_is_explained_for_that_code(assistant: 
     ("arguments", "message"),
     [
         ({"capture": "last", "timestamp": "1"}, "`timestamp` needs `signature`"),
-        ({"capture": "last", "body": "{}"}, "exclude each other"),
+        ({"capture": "last", "body": "{}"}, ", not both."),
         ({"headers": {}}, "Give either `body` or `body_base64`"),
         ({"body": "", "body_base64": ""}, "Give either `body` or `body_base64`"),
         ({"body_base64": "?"}, "is not base64"),

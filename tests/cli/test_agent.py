@@ -434,10 +434,10 @@ def test_mapping_file_with_which_the_agent_does_not_start_is_refused(run: Run, f
     ("arguments", "message"),
     [
         ((), "Missing argument MESSAGE"),
-        (("m.json", "--check", "map.json"), "exclude each other"),
+        (("m.json", "--check", "map.json"), ", not both."),
         (("m.json", "--to", "8000"), "Nothing is sent without --send"),
-        (("m.json", "--send", "--response-status", "200"), "exclude each other"),
-        (("m.json", "--raw", "--json"), "exclude each other"),
+        (("m.json", "--send", "--response-status", "200"), ", not both."),
+        (("m.json", "--raw", "--json"), ", not both."),
         (("-", "--mapping", "-"), "cannot both use stdin"),
         (("list.json",), "is not a message of the agent: it is not an object"),
         (("text.json",), "text.json is not JSON"),

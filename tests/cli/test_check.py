@@ -368,14 +368,14 @@ def test_list_shows_the_wanted_checks_and_sends_nothing(run: Run) -> None:
         (("action.json",), ExitCode.USAGE, "https://example.com is not on this machine", "--to-its-url"),
         (("--to", "https://example.com/"), ExitCode.USAGE, "https://example.com/ is not on this machine", "--to"),
         (("action.json", "--to-its-url"), ExitCode.USAGE, "there is no terminal", "Add --yes."),
-        (("--to-its-url", "--to", "8000"), ExitCode.USAGE, "--to-its-url and --to exclude each other", "only one"),
+        (("--to-its-url", "--to", "8000"), ExitCode.USAGE, "Use either --to-its-url or --to, not both", "Leave out"),
         (
             ("--to-its-url", "--yes", "--", "x"),
             ExitCode.USAGE,
-            "--to-its-url and a command after -- exclude",
-            "only one",
+            "Use either --to-its-url or a command after --, not both.",
+            "Leave out --to-its-url",
         ),
-        (("--list", "--json"), ExitCode.USAGE, "--list and --json exclude each other", "only one"),
+        (("--list", "--json"), ExitCode.USAGE, "Use either --list or --json, not both", "Leave out"),
         (("--yes", "--to", "8000"), ExitCode.USAGE, "Nothing is asked without --to-its-url", "Add --to-its-url"),
         (("a", "b", "--to", "8000"), ExitCode.USAGE, "Unexpected argument: b.", "put -- before it"),
         (

@@ -176,7 +176,7 @@ def test_decrypted_values_cannot_control_the_terminal(run: Run, folder: Path) ->
         (("",), ExitCode.USAGE, "name is empty"),
         (("-", "--secret-file", "-"), ExitCode.USAGE, "cannot both use stdin"),
         (("-", "--private-key", "-"), ExitCode.USAGE, "cannot both use stdin"),
-        (("p.json", "a", "--payload", "--json"), ExitCode.USAGE, "exclude each other"),
+        (("p.json", "a", "--payload", "--json"), ExitCode.USAGE, ", not both."),
         (("p.json", 'a"'), ExitCode.USAGE, "is not valid from"),
         (("none.json",), ExitCode.STORE, "There is no file none.json"),
         (("last",), ExitCode.STORE, "There is no capture store"),
@@ -278,7 +278,7 @@ class TestEncrypt:
         [
             (("",), ExitCode.USAGE, "value is empty"),
             (("binary",), ExitCode.USAGE, "not UTF-8 text (at byte 1)"),
-            (("x", "--public-key", "k", "--secret-file", "s"), ExitCode.USAGE, "exclude each other"),
+            (("x", "--public-key", "k", "--secret-file", "s"), ExitCode.USAGE, ", not both."),
             (("-", "--public-key", "-"), ExitCode.USAGE, "cannot both use stdin"),
             (("x", "--public-key", "private.pem"), ExitCode.SETTINGS, "is a private key"),
             (("x", "--secret-file", "short"), ExitCode.SETTINGS, "has only 5 bytes"),

@@ -112,17 +112,21 @@ def test_shared_option_gets_the_rules_of_one_command_only(parser: Any) -> None:
     assert get_args(Verbose)[1].declared.excludes == ()
 
 
-ONE, ADD = "Give only one of them.", "Add --to or --route, or leave out"
+OUT, ADD = "Leave out", "Add --to or --route, or leave out"
 
 
 @pytest.mark.parametrize(
     ("line", "message", "hint"),
     [
-        ("--via-port --route a", "--via-port and --route exclude each other.", ONE),
-        ("file --via-port", "--via-port and a SOURCE exclude each other.", ONE),
-        ("file --via-port --route a", "--via-port, --route and a SOURCE exclude each other.", ONE),
-        ("--verbose --to 1", "--verbose and --to exclude each other.", ONE),
-        ("- --key -", "A source and the key cannot both use stdin.", "Give one of them as a file."),
+        ("--via-port --route a", "Use either --via-port or --route, not both.", "Leave out --via-port or --route."),
+        ("file --via-port", "Use either --via-port or a SOURCE, not both.", "Leave out --via-port or a SOURCE."),
+        (
+            "file --via-port --route a",
+            "Use only one of --via-port, --route and a SOURCE.",
+            f"{OUT} --via-port or --route or a SOURCE.",
+        ),
+        ("--verbose --to 1", "Use either --verbose or --to, not both.", f"{OUT} --verbose or --to."),
+        ("- --key -", "A source and the key cannot both use stdin.", "Pass one of them as a file."),
         ("--to 1 --via-port", "--via-port has Port make the request, so --to has no effect.", "Leave out --to."),
         ("--rate 7", "Nothing is sent without --to or --route, so --rate has no effect.", f"{ADD} --rate."),
         ("--in-order", "Nothing is sent without --to or --route, so --in-order has no effect.", f"{ADD} --in-order."),
@@ -149,7 +153,7 @@ def test_options_that_have_an_effect_are_accepted(parser: Any, line: str) -> Non
 
 
 def test_default_contradicts_other_options_except_beside_one_that_replaces_it(parser: Any) -> None:
-    with pytest.raises(UsageError, match=r"^--via-port and --route exclude each other\.$"):
+    with pytest.raises(UsageError, match=r"^Use either --via-port or --route, not both\.$"):
         call(parser, "--via-port", {"route": ["a"]})
     with pytest.raises(UsageError, match=r"so --rate has no effect\.$"):
         call(parser, "", {"rate": "7"})

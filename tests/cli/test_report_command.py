@@ -144,11 +144,11 @@ def test_command_does_not_run_when_its_report_cannot_be_kept(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--status", "success", "--", "true"), "--status and a command after -- exclude each other."),
-        (("--json", "--", "true"), "--json and a command after -- exclude each other."),
-        (("--dry-run", "--", "true"), "--dry-run and a command after -- exclude each other."),
-        (("--log-file", "-", "--", "true"), "--log-file and a command after -- exclude each other."),
-        (("--pending", "--status", "success"), "--pending and --status exclude each other."),
+        (("--status", "success", "--", "true"), "Use either --status or a command after --, not both."),
+        (("--json", "--", "true"), "Use either --json or a command after --, not both."),
+        (("--dry-run", "--", "true"), "Use either --dry-run or a command after --, not both."),
+        (("--log-file", "-", "--", "true"), "Use either --log-file or a command after --, not both."),
+        (("--pending", "--status", "success"), "Use either --pending or --status, not both."),
         (("make", "deploy"), "Unexpected argument: make deploy."),
         (("--secret-file", "-", "--", "true"), "The secret and the command cannot both use stdin."),
     ],

@@ -84,7 +84,7 @@ def test_show_reads_the_store_when_a_file_has_the_name_of_a_capture(run: Run, fo
 def test_show_refuses_two_output_forms(run: Run, options: tuple[str, ...]) -> None:
     result = run("show", "last", *options)
     assert result.code == ExitCode.USAGE
-    assert "exclude each other" in result.err
+    assert ", not both." in result.err
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def test_verify_never_prints_the_secret(written_out: Any) -> None:
         (("--signature", "s", "--timestamp", "1"), "nothing to verify"),
         (("-", "--secret-file", "-"), "cannot both use stdin"),
         (("--body", "-", "--signature", "s", "--timestamp", "1", "--secret-file", "-"), "cannot both use stdin"),
-        (("-", "--now", "1", "--received-at"), "exclude each other"),
+        (("-", "--now", "1", "--received-at"), ", not both."),
         (("-", "--received-at"), "is unknown"),
         (("-", "--now", "nan"), "not a point in time"),
     ],

@@ -37,7 +37,7 @@ def test_listen_reports_and_follows_a_run_before_it_ends(sandbox: Sandbox, folde
 @pytest.mark.parametrize("option", [("--report", "success"), ("--follow",)])
 def test_listen_refuses_runs_in_port_without_verification(run: Run, option: tuple[str, ...]) -> None:
     result = run("listen", "--no-verify", *option)
-    assert (result.code, f"--no-verify and {option[0]} exclude each other." in result.err) == (ExitCode.USAGE, True)
+    assert (result.code, f"Use either --no-verify or {option[0]}, not both." in result.err) == (ExitCode.USAGE, True)
 
 
 def test_listen_does_not_start_without_the_credentials_to_report(run: Run) -> None:
