@@ -133,7 +133,7 @@ def report_run(
         bool,
         option(
             "--pending",
-            help="Send what Port did not get of the reports of commands.",
+            help="Resend command reports that did not reach Port.",
             excludes=(_COMMAND, *_REPORTS),
         ),
     ] = False,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.statuses import Expectation, format_status
 from port_hook_cli.invocations.view import delivery_record, status_style
-from port_hook_cli.text.durations import format_duration, format_latency
+from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.safe import brief
 
 if TYPE_CHECKING:
@@ -176,7 +176,9 @@ def tally_view(tally: DeliveryTally) -> Table:
     from rich.text import Text
 
     table = Table(box=box.SIMPLE, show_footer=True, pad_edge=False)
-    table.add_column("response", footer=Text(f"{format_duration(tally.elapsed_s)}, {tally.rate_per_s:.1f}/s"))
+    table.add_column(
+        "response", footer=Text(f"{format_latency(tally.elapsed_s * _MS_PER_S)}, {tally.rate_per_s:.0f} requests/s")
+    )
     table.add_column("requests", justify="right", footer=Text(str(tally.sent)))
     for status, count in tally.statuses.items():
         table.add_row(Text(format_status(status), style=status_style(status)), Text(str(count)))

@@ -12,6 +12,7 @@ from port_hook_cli.actions.retargeting import settable
 from port_hook_cli.errors import UsageError
 from port_hook_cli.files.documents import read_yaml
 from port_hook_cli.files.user_files import MAX_DOCUMENT_BYTES, documents_in, is_directory
+from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
 from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.actions import find_method_fault
@@ -125,4 +126,5 @@ def _read(file: Path) -> Any:
         return read_yaml(text) if file.suffix.lower() in _YAML else read_json(text)
     except (ValueError, RecursionError) as error:
         kind = "YAML" if file.suffix.lower() in _YAML else "JSON"
-        raise UsageError(f"{file} is not valid {kind}: {error}.", hint=_HINT) from error
+        fault = error.fault if isinstance(error, NotJson) else error
+        raise UsageError(f"{file} is not {kind}: {fault}.", hint=_HINT) from error

@@ -38,8 +38,8 @@ def test_read_actions_reads_files_and_folders_of_json_and_yaml(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("a.json", "{", "is not valid JSON"),
-        ("a.json", "[" * 100_000, "is not valid JSON"),
+        ("a.json", "{", "is not JSON"),
+        ("a.json", "[" * 100_000, "is not JSON"),
         ("a.json", b"\xff", "UTF-8"),
         ("a.json", "17", "the action must be object"),
         ("a.json", "[{}]", "action 1 must have required property 'identifier'"),
@@ -47,9 +47,9 @@ def test_read_actions_reads_files_and_folders_of_json_and_yaml(tmp_path: Path) -
         ("a.json", json.dumps([GOOD, {**GOOD, "trigger": 1}]), "action 2/trigger"),
         ("a.json", json.dumps({**GOOD, "invocationMethod": {"type": "WEBHOOK"}}), "property 'url'"),
         ("a.json", json.dumps([GOOD, GOOD]), "create_vm is already in"),
-        ("a.yml", "a: [", "is not valid YAML"),
+        ("a.yml", "a: [", "is not YAML"),
         ("a.yml", BOMB, "it is too large once its aliases are expanded"),
-        ("a.yml", "!!python/object/apply:os.system [ls]", "is not valid YAML"),
+        ("a.yml", "!!python/object/apply:os.system [ls]", "is not YAML"),
     ],
 )
 def test_read_actions_names_a_faulty_file_and_its_fault(

@@ -369,7 +369,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--log-file',), 'FILE|-', False, (), 'A file to send as log messages, or - to send stdin as it arrives.'),
             (('--log-level',), 'debug|info|warn|error', False, ('debug', 'info', 'warn', 'error'), 'The level of the log messages of a workflow node run. Default: info.'),
             (('--output',), 'JSON|@FILE|PATH=JSON', True, (), 'The output of a workflow node run: a JSON object, or one value at a path; repeatable.'),
-            (('--pending',), '', False, (), 'Send what Port did not get of the reports of commands.'),
+            (('--pending',), '', False, (), 'Resend command reports that did not reach Port.'),
             (('--dry-run',), '', False, (), 'Print what would be sent, without sending it.'),
             (('--api-timeout',), 'S', False, (), "Limit each request to Port's API to S seconds, from connecting to the last byte."),
             (('--json',), '', False, (), 'Print versioned JSON records, one per line, and nothing else, on stdout.'),
