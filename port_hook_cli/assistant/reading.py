@@ -72,7 +72,7 @@ _PATTERN_OF_STATUS = "^[1-5]([0-9][0-9]|xx)$"
         "run_id": RUN_ID,
         "verdict": VERDICT,
         "status_code": a_text("Find captures with this response status only: 500, or 5xx.", pattern=_PATTERN_OF_STATUS),
-        "failed": a_flag("Find captures that the handler did not answer, or with a 5xx or no response, only."),
+        "failed": a_flag("Find only failed captures: the handler responded with a 4xx or 5xx, or not at all."),
         "since": a_text("Find captures since this time only: 10m, 2h, 3d, or 2026-05-01T13:30.", minLength=1),
         "limit": a_count("List at most this many.", 1, 100, DEFAULT_LIMIT),
         "skip": a_count("Leave out this many of the newest matches.", 0, 1_000_000, 0),

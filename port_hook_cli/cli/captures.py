@@ -56,7 +56,7 @@ def captures(
     ] = None,
     failed: Annotated[
         bool,
-        option("--failed", help="List captures that the handler did not answer, or with a 5xx or no response, only."),
+        option("--failed", help="List only failed captures: the handler responded with a 4xx or 5xx, or not at all."),
     ] = False,
     run: Annotated[
         str | None, option("--run", help="List captures of this run only.", metavar="RUN_ID", completes="runs")

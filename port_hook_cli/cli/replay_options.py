@@ -251,7 +251,7 @@ class ReplaySources:
         bool,
         option(
             "--failed",
-            help="Send all captures that the handler failed, oldest first, instead of a SOURCE.",
+            help="Send all failed captures, oldest first, instead of a SOURCE.",
             excludes=("a SOURCE",),
         ),
     ] = False

@@ -43,16 +43,17 @@ def tell_notes(ready: ReadyReplay, runtime: Runtime) -> None:
 
 
 def tell_failed(*, found: int, done: int, unforwarded: int, runtime: Runtime) -> None:
-    """Say how many captures failed and how many of them are left out: replayed since, or not forwarded."""
+    """Say how many captures failed and how many of them are skipped: replayed since, or not forwarded."""
     if done:
-        tell(f"note: left out {done}, whose latest replay did not fail", runtime)
+        tell(f"note: Skipped {done} that {'has' if done == 1 else 'have'} since succeeded.", runtime)
     if unforwarded:
-        tell(f"note: left out {unforwarded}, which have no response to compare with", runtime)
+        has = "has" if unforwarded == 1 else "have"
+        tell(f"note: Skipped {unforwarded} that {has} no response to compare with.", runtime)
     count = found - done - unforwarded
     if count > 1:
-        tell(f"Found {count} captures that failed, oldest first.", runtime)
+        tell(f"Found {count} failed captures. Sending the oldest first.", runtime)
     elif count:
-        tell("Found 1 capture that failed.", runtime)
+        tell("Found 1 failed capture.", runtime)
     else:
         nothing = "There is nothing else to send." if found else "No captures failed, so there is nothing to send."
         tell(nothing, runtime)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from port_hook_cli.captures.index.query import HANDLER_FAILED, NO_RESPONSE, STATUS_CLASSES, CaptureQuery
+from port_hook_cli.captures.index.query import HANDLER_FAILED, HANDLER_SILENT, NO_RESPONSE, STATUS_CLASSES, CaptureQuery
 from port_hook_cli.errors import UsageError
 from port_hook_cli.inspector.checking import CheckWanted
 from port_hook_cli.inspector.sending import Resend
@@ -18,7 +18,7 @@ MAX_NAME = 80
 _LATEST_S = 2.5e11
 _MAX_VERDICTS = 20
 _RESPONSES = (*STATUS_CLASSES, NO_RESPONSE)
-_HANDLERS = (*_RESPONSES, HANDLER_FAILED)
+_HANDLERS = (*_RESPONSES, HANDLER_FAILED, HANDLER_SILENT)
 
 
 class Parameters(Protocol):

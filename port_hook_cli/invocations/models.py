@@ -176,6 +176,10 @@ def is_2xx(status: int | None) -> bool:
     return status is not None and status // 100 == 2  # noqa: PLR2004
 
 
+FAILED_FROM = 400
+"""A handler that responds with this status or a higher one has failed the request."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """One attempt to send a request to a target.
@@ -198,6 +202,11 @@ class Delivery:
     def ok(self) -> bool:
         """Whether the target responded with a 2xx status."""
         return is_2xx(self.status)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the target responded with a 4xx or 5xx, or did not respond."""
+        return self.status is None or self.status >= FAILED_FROM
 
     @property
     def outcome(self) -> str:
@@ -250,6 +259,18 @@ class Exchange:
     response: Response | None = None
     refused: bool = False
     simulated: Simulated | None = None
+
+    @property
+    def handler_failed(self) -> bool:
+        """Whether the handler failed the request: it responded with a 4xx or 5xx, or not at all.
+
+        The handler has not failed a request that the listener rejected or responded to itself. A capture without any
+        outcome has failed: its listener was killed, or is still waiting for the handler.
+        `captures.database.conditions.handler_failed` is the same in SQL.
+        """
+        if self.delivery is not None:
+            return self.delivery.failed
+        return self.response is None and not (self.simulated is not None and self.simulated.dropped)
 
     @property
     def is_message(self) -> bool:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from port_hook_cli.port_api.access import PortAccess
 
 
-_FAILED = 500
 _MOST_BYTES = 256 * 1024 * 1024
 # A replay drops no captures: only the listener enforces limits.
 _NO_LIMIT = 2**50
@@ -47,14 +46,14 @@ def source_of(found: FoundRequest, finder: Finder) -> ReplaySource:
 
 
 class FailedSources(NamedTuple):
-    """The captures to send again, and how many were left out because a replay of them did not fail."""
+    """The captures to send again, and how many are left out because they have since succeeded."""
 
     sources: list[ReplaySource]
     done: int
 
 
 def find_failed(captures: CaptureStore, since_s: float | None) -> FailedSources:
-    """Return the captures that the handler failed, oldest first, unless their latest replay did not fail.
+    """Return the captures that the handler failed, oldest first, unless their latest replay succeeded.
 
     Replays themselves are left out. Raises StoreError, even for captures that would take too much memory.
     """
@@ -62,12 +61,12 @@ def find_failed(captures: CaptureStore, since_s: float | None) -> FailedSources:
     sources: list[ReplaySource] = []
     done = size = 0
     for exchange in captures.select(StoreFilter(failed=True, originals=True, since_s=since_s), oldest=True):
-        if (replayed.get(exchange.invocation.id) or _FAILED) < _FAILED:
+        if replayed.get(exchange.invocation.id):
             done += 1
             continue
         size += len(exchange.invocation.body)
         if size > _MOST_BYTES:
-            raise StoreError("The captures that failed have more than 256 MiB.", hint="Send fewer with --since.")
+            raise StoreError("The failed captures have more than 256 MiB of bodies.", hint="Send fewer with --since.")
         sources.append(from_exchange(exchange.invocation.id, exchange, last_target=last_target, is_stored=True))
     return FailedSources(sources, done)
 

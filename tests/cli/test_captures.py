@@ -66,8 +66,8 @@ def outcomes(folder: Path) -> None:
         (("--status-code", "503"), "b"),
         (("--status-code", "5xx"), "cb"),
         (("--status-code", "4XX"), "fd"),
-        (("--failed",), "ecb"),
-        (("--failed", "--jq", '.action == "create_vm"', "--search", "CREATE", "--since", "2023-01-01"), "ecb"),
+        (("--failed",), "fecb"),
+        (("--failed", "--jq", '.action == "create_vm"', "--search", "CREATE", "--since", "2023-01-01"), "fecb"),
     ],
 )
 def test_captures_are_found_by_their_outcome(run: Run, outcomes: None, options: tuple[str, ...], found: str) -> None:

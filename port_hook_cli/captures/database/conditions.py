@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from port_hook_cli.invocations.models import FAILED_FROM
 from port_hook_cli.invocations.probes import PROBE_AGENT
 
 LARGEST_VALUE = 64 * 1024 * 1024
@@ -50,6 +51,24 @@ ARRIVED = f"""
     )
 """
 """SQL for whether a capture arrived: it is neither a replay nor a request of `check`."""
+DROPPED = f"""
+    CASE WHEN {has_at_most("simulated")} THEN
+        CASE WHEN json_valid(simulated) THEN json_extract(simulated, '$.dropped') IS 1 END
+    END
+"""
+"""SQL for whether `listen --drop` closed the connection of a request; NULL for a request without a simulation."""
+
+
+def handler_failed(
+    *, handler: str = HANDLER, fault: str = FAULT, response: str = RESPONSE, dropped: str = DROPPED
+) -> str:
+    """Return SQL for whether the handler failed a capture, as `Exchange.handler_failed` defines it.
+
+    The parameters are SQL for the columns of the store, or for columns that already have their values.
+    """
+    has_no_outcome = f"({response}) IS NULL AND ({handler}) IS NULL AND ({dropped}) IS NOT 1"
+    return f"(({fault}) IS 1 OR coalesce(({handler}), 0) >= {FAILED_FROM} OR ({has_no_outcome}))"
+
 
 TARGET_OF_THE_LAST_SESSION = f"SELECT {bounded('forward_to', 64 * 1024)} FROM main.last_session LIMIT 1"  # noqa: S608
 """SQL for the target of the store's last listener."""

@@ -9,12 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from port_hook_cli.captures.database.conditions import FAULT, HANDLER, RESPONSE, Condition, bounded, has_at_most
+from port_hook_cli.captures.database.conditions import (
+    DROPPED,
+    FAULT,
+    HANDLER,
+    RESPONSE,
+    Condition,
+    bounded,
+    handler_failed,
+    has_at_most,
+)
 from port_hook_cli.captures.database.rows import CAPTURE_COLUMNS, text_column
 from port_hook_cli.invocations.models import Status
 
 NO_RESPONSE = "none"
 HANDLER_FAILED = "failed"
+HANDLER_SILENT = "no-response"
 STATUS_CLASSES = ("2xx", "3xx", "4xx", "5xx")
 
 AFTER_ANY = "\U0010ffff"
@@ -29,8 +39,8 @@ class CaptureQuery:
     """A filter of captures; None and empty values match everything.
 
     `text` is searched in the target, the header fields and the body; ASCII letters match in either case.
-    `response` and `handler` are one of STATUS_CLASSES or NO_RESPONSE, `handler` also HANDLER_FAILED. `since_s`
-    (included) and `until_s` (excluded) are seconds since the epoch. `id_prefix` also matches the replays of the capture
+    `response` and `handler` are one of STATUS_CLASSES or NO_RESPONSE. `handler` can also be HANDLER_FAILED
+    (`Exchange.handler_failed`), or HANDLER_SILENT for a handler that did not respond. `since_s` (included) and `until_s` (excluded) are seconds since the epoch. `id_prefix` also matches the replays of the capture
     with that id.
     """
 
@@ -77,8 +87,15 @@ def match_expression(text: str) -> str | None:
     return " AND ".join(quoted) or None
 
 
+_HANDLER_FAILED = handler_failed(
+    handler="rows.handler", fault="rows.fault", response="rows.response", dropped="rows.dropped"
+)
+
+
 def _handler_condition(handler: str) -> Condition:
     if handler == HANDLER_FAILED:
+        return Condition(_HANDLER_FAILED)
+    if handler == HANDLER_SILENT:
         return Condition("rows.fault IS NOT NULL")
     if handler == NO_RESPONSE:
         return Condition("rows.handler IS NULL AND rows.fault IS NULL")
@@ -130,7 +147,7 @@ TABLES = (
     """
     CREATE TABLE seen.rows (
         seq INTEGER PRIMARY KEY, verdict TEXT, action TEXT, response INTEGER, handler INTEGER, fault INTEGER,
-        received_at REAL, is_verified INTEGER, is_long INTEGER, id TEXT, replay_of TEXT, run_id TEXT
+        received_at REAL, is_verified INTEGER, is_long INTEGER, dropped INTEGER, id TEXT, replay_of TEXT, run_id TEXT
     )
     """,
     "CREATE INDEX seen.open_rows ON rows (seq) WHERE response IS NULL AND fault IS NULL",
@@ -145,7 +162,7 @@ DROP_TEXTS = "DROP TABLE seen.texts"
 _FILL = f"""
     INSERT INTO seen.rows
     SELECT seq, {_start("status", _MAX_ID)}, {_start("action", _MAX_NAME)}, {RESPONSE}, {HANDLER}, {FAULT}, {_MOMENT},
-        {bounded("is_verified")} IS NOT 0, {_IS_LONG},
+        {bounded("is_verified")} IS NOT 0, {_IS_LONG}, {DROPPED},
         {_start("id", _MAX_ID)}, {_start("replay_of", _MAX_ID)}, {_start("run_id", _MAX_NAME)}
     FROM main.captures
 """  # noqa: S608 - names of our own

@@ -158,10 +158,10 @@ class CaptureStore:
             for number in bodies(self._database.connection.execute(sql, values)):
                 yield from self._read((statements.BY_NUMBER, [number]))
 
-    def replayed(self) -> dict[str, int | None]:
-        """Return the response's status of the latest replay of each capture by the capture's id; raises StoreError."""
+    def replayed(self) -> dict[str, bool]:
+        """Return whether the latest replay of each capture succeeded, by the capture's id; raises StoreError."""
         rows = self._rows(statements.OUTCOMES_OF_REPLAYS, [])
-        return {name: status for name, status in rows if isinstance(name, str)}
+        return {name: bool(succeeded) for name, succeeded in rows if isinstance(name, str)}
 
     def prunable(self, rule: PruneRule) -> PruneCount:
         """Return how many captures `prune` would delete and leave; raises StoreError."""

@@ -13,12 +13,11 @@ from itertools import chain
 
 from port_hook_cli.captures.database.conditions import (
     ARRIVED,
-    FAULT,
-    HANDLER,
     RESPONSE,
     TARGET_OF_THE_LAST_SESSION,
     Condition,
     bounded,
+    handler_failed,
     joined,
     text_condition,
 )
@@ -32,7 +31,7 @@ from port_hook_cli.captures.database.rows import (
     outcome_weight,
     text_column,
 )
-from port_hook_cli.invocations.models import Status
+from port_hook_cli.invocations.models import FAILED_FROM, Status
 from port_hook_cli.invocations.statuses import Expectation
 
 # 32 rows of 22 columns stay below 999, the number of parameters that older builds of SQLite allow.
@@ -91,11 +90,12 @@ SAVED_MESSAGES = portable(
 EVER_AND_NOW = "SELECT (SELECT max(seq) FROM captures), (SELECT count(*) FROM captures)"
 
 NUMBER_AND_BODY = f"seq, {bounded('body')}"
+_FAILED = handler_failed()
+# A replay that a listener rejected has not succeeded either.
+_SUCCEEDED = f"(NOT {_FAILED} AND coalesce(({RESPONSE}), 0) < {FAILED_FROM})"
 OUTCOMES_OF_REPLAYS = portable(
-    f"SELECT {bounded('replay_of')}, {RESPONSE} FROM captures WHERE typeof(replay_of) <> 'null' ORDER BY seq"  # noqa: S608 - as above
+    f"SELECT {bounded('replay_of')}, {_SUCCEEDED} FROM captures WHERE typeof(replay_of) <> 'null' ORDER BY seq"  # noqa: S608 - as above
 )
-
-_FAILED = f"(({FAULT}) IS NOT NULL OR coalesce(({HANDLER}), 0) >= 500 OR coalesce(({RESPONSE}), 500) >= 500)"
 
 _OPEN = "typeof(response) = 'null' AND typeof(delivery) = 'null' AND typeof(simulated) = 'null'"
 
@@ -127,11 +127,12 @@ def updates(outcomes: Sequence[Row], *, small: bool) -> list[Statement]:
 class StoreFilter:
     """Which captures of a store to find; None, False and empty values match everything.
 
-    `status` is the verdict's, `response` the statuses of the response. `failed` finds captures whose handler did
-    not respond, or whose response is a 5xx or missing. `since_s` is seconds since the epoch. `text` is in the target,
-    the header fields or the body, ASCII letters in either case. `originals` finds requests
-    that arrived, or if it is False, only replays and the requests of `check`. `replay_of` finds the replays of one
-    capture. The last fields are about the numbers of captures, from `after` (excluded) to `upto` (included).
+    `status` is the verdict's, `response` the statuses of the response. `failed` finds captures that the handler failed
+    (`Exchange.handler_failed`). `accepted` finds captures that were verified and not rejected. `since_s` is seconds
+    since the epoch. `text` is in the target, the header fields or the body, ASCII letters in either case. `originals`
+    finds requests that arrived, or if it is False, only replays and the requests of `check`. `replay_of` finds the
+    replays of one capture. The last fields are about the numbers of captures, from `after` (excluded) to `upto`
+    (included).
     """
 
     action: str | None = None
@@ -142,6 +143,7 @@ class StoreFilter:
     text: str = ""
     response: Expectation | None = None
     failed: bool = False
+    accepted: bool = False
     originals: bool | None = None
     replay_of: str | None = None
     after: int | None = None
@@ -187,6 +189,8 @@ def _conditions(wanted: StoreFilter) -> Iterator[Condition]:
         yield Condition(f"({ARRIVED})" if wanted.originals else f"NOT ({ARRIVED})")
     if wanted.response is not None:
         yield Condition(f"({RESPONSE}) BETWEEN ? AND ?", (wanted.response.lowest, wanted.response.highest))
+    if wanted.accepted:
+        yield Condition("is_verified IS 1")
     if wanted.failed:
         yield Condition(_FAILED)
     if wanted.text:  # the slowest one

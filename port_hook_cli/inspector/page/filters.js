@@ -5,7 +5,7 @@ import { fullTime, number, oneLine, VERDICTS, verdictOf } from "./format.js";
 
 const TYPING_MS = 150;
 const RESPONSES = [["2xx", "2xx"], ["3xx", "3xx"], ["4xx", "4xx"], ["5xx", "5xx"], ["none", "no response yet"]];
-const HANDLERS = [["2xx", "2xx"], ["3xx", "3xx"], ["4xx", "4xx"], ["5xx", "5xx"], ["failed", "did not respond"], ["none", "not forwarded"]];
+const HANDLERS = [["2xx", "2xx"], ["3xx", "3xx"], ["4xx", "4xx"], ["5xx", "5xx"], ["failed", "failed"], ["no-response", "did not respond"], ["none", "not forwarded"]];
 
 export function Search({ filters, inputRef }) {
   const [text, setText] = useState(filters.text ?? "");

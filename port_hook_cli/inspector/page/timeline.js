@@ -63,11 +63,11 @@ export const Timeline = memo(({ filters, arrivals, isListed }) => {
       onPointerDown=${(event) => { event.currentTarget.setPointerCapture(event.pointerId); setDrag([share(event), share(event)]); }}
       onPointerMove=${(event) => { const part = share(event); setHover(part); if (drag) setDrag([drag[0], part]); }}
       onPointerUp=${onUp} onPointerLeave=${() => setHover(null)}>
-    <svg height=${HEIGHT} width="100%" role="img" aria-label=${`${number(total)} invocations over time, ${number(failures)} failed`}>${bars}
+    <svg height=${HEIGHT} width="100%" role="img" aria-label=${`${number(total)} invocations over time, ${number(failures)} rejected or failed`}>${bars}
       ${drag && html`<rect class="selection" x=${`${Math.min(...drag) * 100}%`} y="0" width=${`${Math.abs(drag[1] - drag[0]) * 100}%`} height=${HEIGHT} />`}
     </svg>
     <div class="axis"><span>${fullTime(data.from).slice(0, -4)}</span>
-      <span class="reading">${bucket ? `${number(bucket[0])} arrived, ${number(bucket[1])} failed` : "drag to filter by time"}</span>
+      <span class="reading">${bucket ? `${number(bucket[0])} arrived, ${number(bucket[1])} rejected or failed` : "drag to filter by time"}</span>
       <span>${endTime(data.from, data.to)}</span></div>
   </div>`;
 });

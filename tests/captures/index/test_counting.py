@@ -16,7 +16,8 @@ from port_hook_cli.captures.index.capture_index import CaptureIndex
 from port_hook_cli.captures.index.counting import spans_of
 from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.invocations.models import Status
+from port_hook_cli.invocations.models import Delivery, Exchange, Response, Simulated, Status
+from tests.factories import an_exchange
 
 STATUSES = (None, -5, 0, 199, 200, 299, 302, 404, 599, 600, 2**62)
 
@@ -31,18 +32,25 @@ class Row(NamedTuple):
     response: int | None
     handler: int | None
     is_forwarded: bool
+    is_dropped: bool
 
     @property
-    def is_failed(self) -> bool:
+    def is_bad(self) -> bool:
         return not self.is_verified or (self.response or 0) >= 400 or (self.is_forwarded and self.handler is None)
 
+    def as_exchange(self) -> Exchange:
+        delivery = Delivery(url="", status=self.handler) if self.is_forwarded else None
+        simulated = Simulated(failure="drop", dropped=True) if self.is_dropped else None
+        response = None if self.response is None else Response(status=self.response)
+        return an_exchange(delivery=delivery, response=response, simulated=simulated)
+
     def matches(self, query: CaptureQuery) -> bool:
-        handler = "failed" if self.is_forwarded and self.handler is None else class_of(self.handler)
+        handler = "no-response" if self.is_forwarded and self.handler is None else class_of(self.handler)
         return (
             query.action in {None, self.action}
             and (not query.verdicts or self.status in {status.value for status in query.verdicts})
             and query.response in {None, class_of(self.response)}
-            and query.handler in {None, handler}
+            and (query.handler in {None, handler} or (query.handler == "failed" and self.as_exchange().handler_failed))
             and (query.since_s is None or self.received_at >= query.since_s)
             and (query.until_s is None or self.received_at < query.until_s)
         )
@@ -61,13 +69,14 @@ captures = st.builds(
     response=st.sampled_from(STATUSES),
     handler=st.sampled_from(STATUSES),
     is_forwarded=st.booleans(),
+    is_dropped=st.booleans(),
 ).map(lambda row: row if row.is_forwarded else row._replace(handler=None))
 TIMES = (0.0, 1.5, 3.0, 50.0)
 FILTERS: dict[str, tuple[Any, ...]] = {
     "action": ("a", "unknown"),
     "verdicts": ((Status.VALID,), (Status.INVALID, Status.STALE)),
     "response": ("2xx", "3xx", "4xx", "5xx", "none"),
-    "handler": ("2xx", "4xx", "none", "failed"),
+    "handler": ("2xx", "4xx", "none", "failed", "no-response"),
     "since_s": TIMES,
     "until_s": TIMES,
 }
@@ -79,8 +88,9 @@ combined = st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for
 
 INSERT = """
     INSERT INTO captures
-        (seq, id, method, target, headers, body, received_at, status, action, is_verified, response, delivery)
-    VALUES (?, 'x', 'POST', '/', '[]', x'', ?, ?, ?, ?, '{"status":' || ? || '}', ?)
+        (seq, id, method, target, headers, body, received_at, status, action, is_verified, response, delivery,
+         simulated)
+    VALUES (?, 'x', 'POST', '/', '[]', x'', ?, ?, ?, ?, '{"status":' || ? || '}', ?, ?)
 """
 
 
@@ -89,7 +99,8 @@ def fill(path: Path, rows: dict[int, Row]) -> None:
         for seq, row in rows.items():
             handler = "null" if row.handler is None else row.handler
             delivery = f'{{"status":{handler}}}' if row.is_forwarded else None
-            connection.execute(INSERT, (seq, *row[:5], delivery))
+            simulated = '{"failure":"drop","dropped":true}' if row.is_dropped else None
+            connection.execute(INSERT, (seq, *row[:5], delivery, simulated))
 
 
 @given(
@@ -152,7 +163,7 @@ def buckets_of(matches: list[Row], since: float, until: float, buckets: int) -> 
     for row in matches:
         at = max(0, min(int((row.received_at - since) / max((until - since) / buckets, 1e-9)), buckets - 1))
         found[at][0] += 1
-        found[at][1] += row.is_failed
+        found[at][1] += row.is_bad
     return tuple((total, failed) for total, failed in found)
 
 
