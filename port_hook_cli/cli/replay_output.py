@@ -45,10 +45,10 @@ def tell_notes(ready: ReadyReplay, runtime: Runtime) -> None:
 def tell_failed(*, found: int, done: int, unforwarded: int, runtime: Runtime) -> None:
     """Say how many captures failed and how many of them are skipped: replayed since, or not forwarded."""
     if done:
-        tell(f"note: Skipped {done} that {'has' if done == 1 else 'have'} since succeeded.", runtime)
+        tell(f"Skipped {done} that {'has' if done == 1 else 'have'} since succeeded.", runtime)
     if unforwarded:
         has = "has" if unforwarded == 1 else "have"
-        tell(f"note: Skipped {unforwarded} that {has} no response to compare with.", runtime)
+        tell(f"Skipped {unforwarded} that {has} no response to compare with.", runtime)
     count = found - done - unforwarded
     if count > 1:
         tell(f"Found {count} failed captures. Sending the oldest first.", runtime)

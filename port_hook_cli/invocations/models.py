@@ -176,6 +176,9 @@ def is_2xx(status: int | None) -> bool:
     return status is not None and status // 100 == 2  # noqa: PLR2004
 
 
+INTERRUPTED = "interrupted"
+"""The fault of a request that got no response, because its listener ended or its sender disconnected."""
+
 FAILED_FROM = 400
 """A handler that responds with this status or a higher one has failed the request."""
 
@@ -185,9 +188,10 @@ class Delivery:
     """One attempt to send a request to a target.
 
     `status` is the target's HTTP status. If it is None, `error` explains why there is none, and `fault` is the slug of
-    that reason (`unreachable`, `timeout`, `broken`, `too-large`). `latency_ms` is milliseconds from the first byte of
-    the request sent to the last byte of the response received, or to the failure; connecting does not count. If no
-    connection could be opened, it is the time until that failure.
+    that reason (`unreachable`, `timeout`, `broken`, `too-large`, `interrupted`). `latency_ms` is milliseconds from the
+    first byte of the request sent to the last byte of the response received, or to the failure; connecting does not
+    count. If no connection could be opened, it is the time until that failure. If the request was interrupted, it is
+    the time that it had waited: for the handler, or for its turn.
     """
 
     url: str

@@ -28,6 +28,14 @@ class Observer(Protocol):
         """Handle an exchange whose response is being sent."""
         return
 
+    def waiting(self, exchange: Exchange, reason: str) -> None:  # noqa: ARG002 - for observers that override it
+        """Handle an exchange that has had no response for a moment; `reason` says what it waits for."""
+        return
+
+    def no_longer_waiting(self, exchange: Exchange) -> None:  # noqa: ARG002 - for observers that override it
+        """Handle the end of what `waiting` was about, before the exchange is shown, if it is."""
+        return
+
     def notice(self, text: str) -> None:  # noqa: ARG002 - for observers that override it
         """Handle a message that is not about one invocation."""
         return
@@ -71,6 +79,17 @@ class Observers(Observer):
             except Exception as error:  # noqa: BLE001 - a defect in one observer
                 context = {"message": f"{type(observer).__name__} failed", "exception": error}
                 asyncio.get_running_loop().call_exception_handler(context)
+
+    def waiting(self, exchange: Exchange, reason: str) -> None:
+        """Pass on that an exchange waits, unless enough exchanges were passed on."""
+        if self._left != 0:
+            for observer in self._observers:
+                observer.waiting(exchange, reason)
+
+    def no_longer_waiting(self, exchange: Exchange) -> None:
+        """Pass on that an exchange no longer waits."""
+        for observer in self._observers:
+            observer.no_longer_waiting(exchange)
 
     def notice(self, text: str) -> None:
         """Pass a message on."""

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeAlias
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.forwarding import forwarded_headers, relayed_headers
 from port_hook_cli.invocations.models import (
+    INTERRUPTED,
     Delivery,
     Exchange,
     Invocation,
@@ -26,6 +27,7 @@ from port_hook_cli.invocations.models import (
 from port_hook_cli.invocations.routes import RouteBy
 from port_hook_cli.invocations.targets import join_target
 from port_hook_cli.listener import responses
+from port_hook_cli.listener.in_flight import InFlight, RequestsInFlight
 from port_hook_cli.listener.observers import VERIFIED, Observer
 from port_hook_cli.listener.policy import Policy, PublicAddress, Tally
 from port_hook_cli.listener.reader import Reader
@@ -84,6 +86,7 @@ class Pipeline:
         self._observer = observer
         self._public = public
         self._is_true = is_true
+        self._requests = RequestsInFlight(observer)
         self.turns = Turns(policy.max_in_flight, in_order=policy.in_order)
         self._queued: dict[str, Turn] = {}
         self._reader = Reader(policy.secret, tolerance_s=policy.tolerance_s, seen=seen)
@@ -123,7 +126,7 @@ class Pipeline:
         if response is None or response.status >= _FAILED:
             self._reader.forget(invocation)
         if simulated is not None and simulated.delay_s:
-            await asyncio.sleep(simulated.delay_s)
+            await self._delay(exchange, simulated.delay_s)
         if not self._answered:
             # The loop sends the responses of this turn first. One callback for all of them costs less.
             asyncio.get_running_loop().call_soon(self._observe_answered)
@@ -188,17 +191,19 @@ class Pipeline:
         A turn that does not forward ends with `response`.
         """
         saved = asyncio.ensure_future(self._store.save(exchange))
+        request = self._requests.begin(exchange)
         delivery: Delivery | None = None
         try:
             if turn.called is not None:
-                await self._wait(turn, exchange, saved)
+                await self._wait(turn, request, saved)
             if turn.forwards:
-                delivery = await self._deliver(exchange, saved, client)
+                delivery = await self._deliver(request, saved, client)
         except SenderLeft:
             await saved
-            return self._cut_off(exchange, "the sender disconnected before the request was forwarded", None), None
+            return self._cut_off(request, "the sender disconnected before the request was forwarded"), None
         finally:
             self.turns.end(turn)
+            self._requests.end(request)
         try:
             await saved
         except StoreError:
@@ -213,18 +218,18 @@ class Pipeline:
         response = _relay(delivery)
         return _with(exchange, response, delivery), response
 
-    async def _wait(self, turn: Turn, exchange: Exchange, saved: asyncio.Future[None]) -> None:
+    async def _wait(self, turn: Turn, request: InFlight, saved: asyncio.Future[None]) -> None:
         """Wait for the turn; raises SenderLeft, and StoreError for a request that could not be saved meanwhile."""
-        name = exchange.invocation.id
+        name = request.exchange.invocation.id
         # A client may send its end right after its request, and wait for the response.
         queueing = asyncio.get_running_loop().call_later(_HALF_CLOSE_S, self._queued.__setitem__, name, turn)
         if self.turns.is_paused:
-            self._observer.notice(held_line(exchange, self.turns.waiting))
+            self._observer.notice(held_line(request.exchange, self.turns.waiting))
         assert turn.called is not None
         try:
             await turn.called
         except asyncio.CancelledError:
-            self._interrupted(exchange, saved, None)
+            self._interrupted(request, saved)
             raise
         finally:
             queueing.cancel()
@@ -232,18 +237,19 @@ class Pipeline:
         if saved.done():
             saved.result()
 
-    async def _deliver(self, exchange: Exchange, saved: asyncio.Future[None], client: str) -> Delivery | None:
+    async def _deliver(self, request: InFlight, saved: asyncio.Future[None], client: str) -> Delivery | None:
         """Send a request to the target of its route, and return the outcome; None if it has no target after all."""
-        routes, target, url = self.policy.routes, exchange.invocation.target, None
+        routes, exchange = self.policy.routes, request.exchange
         self.in_flight += 1
         try:
             base = await self._find_target(exchange.payload) if routes.rules else routes.default
             if base is None:
                 return None
-            url = join_target(base, target, mount=routes.mount)
+            url = join_target(base, exchange.invocation.target, mount=routes.mount)
+            request.sent_to(url)
             return await self._send(exchange.invocation, url, client)
         except asyncio.CancelledError:
-            self._interrupted(exchange, saved, url)
+            self._interrupted(request, saved)
             raise
         finally:
             self.in_flight -= 1
@@ -259,26 +265,39 @@ class Pipeline:
         headers = forwarded_headers(invocation, url, client=client, scheme=self._public.scheme)
         return await self._forwarder.send(replace(invocation, headers=headers), url)
 
-    def _interrupted(self, exchange: Exchange, saved: asyncio.Future[None], url: str | None) -> None:
-        """Show a request that the end of the listener interrupted. Port gets no response to it.
+    async def _delay(self, exchange: Exchange, seconds: float) -> None:
+        """Delay the response as `--delay` asks. If the listener ends meanwhile, show that Port got none."""
+        request = self._requests.begin(exchange, is_delayed=True)
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            self._observer.notice(f"No response to {exchange.invocation.id}: the listener was stopped during --delay.")
+            if exchange.delivery is not None:
+                self._observe(replace(exchange, response=None), None)
+            raise
+        finally:
+            self._requests.end(request)
 
-        If `url` is None, it had not been sent to a handler yet.
-        """
+    def _interrupted(self, request: InFlight, saved: asyncio.Future[None]) -> None:
+        """Show a request that the end of the listener interrupted. Port gets no response to it."""
         saved.cancel()
-        event = "the handler responded" if url else "the request was forwarded"
-        cut_off = self._cut_off(exchange, f"the listener was stopped before {event}; Port got no response either", url)
-        self.tally.verified += exchange.verdict.status in VERIFIED
-        self.tally.handler_failures += 1
+        event = "the handler responded" if request.url else "the request was forwarded"
+        cut_off = self._cut_off(request, f"the listener was stopped before {event}; Port got no response either")
+        self._requests.end(request)
+        self.tally.verified += cut_off.verdict.status in VERIFIED
+        self.tally.handler_failures += cut_off.handler_failed
         self._store.complete(cut_off)
         self._observer.exchanged(cut_off)
 
-    def _cut_off(self, exchange: Exchange, error: str, url: str | None) -> Exchange:
+    def _cut_off(self, request: InFlight, error: str) -> Exchange:
         """Return the exchange without a response; `error` says why. Without a handler, the error is only shown."""
+        exchange, url = request.exchange, request.url
         targets = (url, *self.policy.routes.targets) if url else self.policy.routes.targets
         if not targets:
             self._observer.notice(f"No response to {exchange.invocation.id}: {error}.")
             return _with(exchange, None)
-        return _with(exchange, None, Delivery(url=targets[0], fault="interrupted", error=error))
+        delivery = Delivery(url=targets[0], latency_ms=request.waited_ms, fault=INTERRUPTED, error=error)
+        return _with(exchange, None, delivery)
 
     def _unsaved(self, exchange: Exchange, error: StoreError) -> None:
         self._reader.forget(exchange.invocation)
@@ -295,7 +314,7 @@ class Pipeline:
 
     def _count(self, exchange: Exchange, response: Response | None) -> None:
         tally, run_id = self.tally, exchange.payload.run_id
-        tally.handler_failures += exchange.delivery is not None and not exchange.delivery.ok
+        tally.handler_failures += exchange.handler_failed
         if exchange.invocation.origin is not None:  # no one gets the response
             return
         if (

@@ -12,7 +12,9 @@ from port_hook_cli.captures.view.exchange import compact_line, compact_lines, ex
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.invocations.view import EVENT, invocation_event
 from port_hook_cli.listener.observers import Observer
+from port_hook_cli.listener.view import WAITING_SIGNS, waiting_line
 from port_hook_cli.terminal.console import Output, message_lines
+from port_hook_cli.terminal.footer import Footer
 from port_hook_cli.terminal.printer import BackgroundWriter
 from port_hook_cli.text.safe import printable
 from port_hook_cli.tunnels.report import TunnelReport, tunnel_event, tunnel_lines
@@ -40,9 +42,18 @@ class Display:
 class _Screen(Observer):
     """Writes in the background, so that a slow terminal or pipe does not slow the listener."""
 
-    def __init__(self, out: BackgroundWriter, stderr: TextIO) -> None:
+    def __init__(
+        self,
+        out: BackgroundWriter,
+        stderr: TextIO,
+        *,
+        footer: Footer | None = None,
+        follows: BackgroundWriter | None = None,
+    ) -> None:
         self._out = out
-        self._err = BackgroundWriter(stderr, summarize=lambda _: "", on_broken=lambda: None)
+        self._err = BackgroundWriter(
+            stderr, summarize=lambda _: "", on_broken=lambda: None, footer=footer, follows=follows
+        )
 
     def tunnel(self, report: TunnelReport) -> None:
         """Show a change of the tunnel."""
@@ -71,13 +82,54 @@ class TextScreen(_Screen):
         self._messages = Output(stderr, environ)
         self._display = display
         self._compact = display.compact
-        super().__init__(BackgroundWriter(stdout, summarize=_and_more, on_broken=on_broken), stderr)
+        self._waiting: dict[str, tuple[Exchange, str]] = {}
+        self._is_ascii = not _can_encode(stdout if self._output.is_terminal else stderr, "".join(WAITING_SIGNS))
+        # A line in place needs a terminal that erases it. stderr shows on the same terminal, or not at all there.
+        self._footer = Footer() if self._output.is_terminal and self._output.has_styles else None
+        out = BackgroundWriter(stdout, summarize=_and_more, on_broken=on_broken, footer=self._footer)
+        super().__init__(out, stderr, footer=self._footer if self._messages.is_terminal else None, follows=out)
 
     def exchanged(self, exchange: Exchange) -> None:
         """Show an exchange."""
         self._out.put(
             lambda behind: self._show(exchange, compact=behind or self._compact), held=len(exchange.invocation.body)
         )
+
+    def waiting(self, exchange: Exchange, reason: str) -> None:
+        """Show that an exchange waits: in the last line of a terminal until it ends, elsewhere in a message."""
+        name = exchange.invocation.id
+        self._waiting[name] = (exchange, reason)
+        if self._footer is not None:
+            self._show_footer(self._footer)
+            return
+        text = waiting_line(exchange, reason, is_ascii=self._is_ascii)
+        # Not after the exchange itself, if it ends before this is written.
+        self._err.put(lambda _: f"{text}\n" if name in self._waiting else "")
+
+    def no_longer_waiting(self, exchange: Exchange) -> None:
+        """Erase what `waiting` showed, if it can be erased."""
+        self._waiting.pop(exchange.invocation.id, None)
+        if self._footer is not None:
+            self._show_footer(self._footer)
+
+    def _show_footer(self, footer: Footer) -> None:
+        """Show the oldest exchange that waits, and how many others do. Called in the thread of the listener."""
+        output, is_ascii = self._output, self._is_ascii
+        oldest = next(iter(self._waiting.values()), None)
+        others = len(self._waiting) - 1
+
+        def paint() -> str:
+            assert oldest is not None
+            return waiting_line(*oldest, others=others, width=output.width - 1, is_ascii=is_ascii)
+
+        footer.show(None if oldest is None else paint)
+        self._out.refresh()
+
+    def close(self) -> None:
+        """Write what is waiting to be written, and leave no line in place."""
+        if self._footer is not None:
+            self._footer.show(None)
+        super().close()
 
     def toggle(self) -> bool:
         """Switch between one line per invocation and everything about it; return whether it is one line now."""
@@ -125,6 +177,14 @@ class JsonScreen(_Screen):
         """Print a record."""
         line = json.dumps(record, separators=(",", ":")) + "\n"
         self._out.put(lambda _: line)
+
+
+def _can_encode(stream: TextIO, text: str) -> bool:
+    try:
+        text.encode(stream.encoding or "utf-8")
+    except (LookupError, UnicodeEncodeError):
+        return False
+    return True
 
 
 def _and_more(count: int) -> str:

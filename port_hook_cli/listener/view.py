@@ -8,14 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from port_hook_cli.captures.view.exchange import what_it_is
-from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.captures.view.exchange import clock_time, what_it_is
+from port_hook_cli.invocations.models import Exchange, Invocation
 from port_hook_cli.invocations.view import EVENT
 from port_hook_cli.listener.policy import Policy, Tally
 from port_hook_cli.listener.responses import OK
 from port_hook_cli.runs.view import report_command
 from port_hook_cli.text.safe import brief
+from port_hook_cli.text.styled import cell_width, cut_to
 from port_hook_cli.tunnels.report import TunnelReport, tunnel_fields
+
+WAITING_SIGNS = ("→", "…")
+"""The characters of `waiting_line` that not every terminal can show."""
 
 _MOST_RUNS = 5
 _RELEASE = "Press p to release them."
@@ -45,6 +49,29 @@ def ready_lines(
     yield from _simulated(policy)
     yield "Stop with Ctrl-C."
     yield ""
+
+
+def waiting_line(
+    exchange: Exchange, reason: str, *, others: int = 0, width: int | None = None, is_ascii: bool = False
+) -> str:
+    """Return the line about a request that has no response yet, with the number of `others` like it.
+
+    It is cut to `width` columns, if given. With `is_ascii`, it has only characters that every terminal has.
+    """
+    arrow, dots = ("->", "...") if is_ascii else WAITING_SIGNS
+    invocation = exchange.invocation
+    place = f"kafka {brief(invocation.origin.name, 60)}" if invocation.origin else _request_line(invocation)
+    head = f"{clock_time(invocation.received_at)}  {arrow} {brief(what_it_is(exchange.payload), 60)}  {place}"
+    end = f" {dots} {reason}" + (f" ({others} more in flight)" if others else "")
+    if is_ascii:
+        head = head.encode("ascii", "backslashreplace").decode()
+    if width is not None:
+        head = cut_to(head, width - cell_width(end), end=dots)
+    return (head + end) if width is None else cut_to(head + end, width, end="")
+
+
+def _request_line(invocation: Invocation) -> str:
+    return f"{brief(invocation.method, 20)} {brief(invocation.target, 60)}"
 
 
 def held_line(exchange: Exchange, count: int) -> str:

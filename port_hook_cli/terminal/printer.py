@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
+from port_hook_cli.terminal.footer import Footer
+
 # Above these backlogs an exchange is one line, and only the count of them.
 COMPACT_ABOVE = 8
 COUNT_ABOVE = 40
@@ -24,6 +26,8 @@ _MOST_HELD_BYTES = 16 * 1024 * 1024
 _GATHER_S = 0.02
 # In a rush, the thread renders this often. More often, it would take the interpreter from many of the requests.
 _PERIOD_S = 0.1
+# How long one writer waits for another. The other may be blocked by its reader.
+_PATIENCE_S = 0.25
 
 Part = Callable[[bool], str]
 
@@ -31,7 +35,9 @@ Part = Callable[[bool], str]
 class BackgroundWriter:
     """Writes to one stream from a thread. An item is a function that renders it, in full or compact.
 
-    A `lossless` writer renders every item in full, and leaves items out only if the queue is full.
+    A `lossless` writer renders every item in full, and leaves items out only if the queue is full. `footer` is the last
+    line of the terminal that the stream writes to, if there is one. Items are written after those that the writer
+    `follows` had before, if its reader does not block it.
     """
 
     def __init__(
@@ -41,9 +47,13 @@ class BackgroundWriter:
         summarize: Callable[[int], str],
         on_broken: Callable[[], None],
         lossless: bool = False,
+        footer: Footer | None = None,
+        follows: BackgroundWriter | None = None,
         platform: str = sys.platform,
     ) -> None:
-        self._write = _writer(stream, platform)
+        self._write_through = _writer(stream, platform)
+        self._footer = footer
+        self._follows = follows
         self._summarize = summarize
         self._on_broken = on_broken
         self._lossless = lossless
@@ -53,6 +63,10 @@ class BackgroundWriter:
         self._pending: deque[tuple[Part, int]] = deque()
         self._held = 0
         self._left_out = 0
+        self._queued = 0  # items so far
+        self._written = 0  # items of `_queued` that were written or left out
+        self._progress = threading.Condition()
+        self._after = 0  # what the followed writer had queued when this writer's latest item was queued
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -65,6 +79,9 @@ class BackgroundWriter:
         A `lossless` writer only counts the new item instead.
         """
         with self._lock:
+            self._queued += 1
+            if self._follows is not None:
+                self._after = self._follows._queued  # noqa: SLF001 - a writer like this one
             while self._pending and (len(self._pending) >= self._room or self._held + held > _MOST_HELD_BYTES):
                 self._left_out += 1
                 if self._lossless:
@@ -72,6 +89,11 @@ class BackgroundWriter:
                 self._held -= self._pending.popleft()[1]
             self._pending.append((part, held))
             self._held += held
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def refresh(self) -> None:
+        """Bring the footer up to date soon."""
         if not self._wake.is_set():
             self._wake.set()
 
@@ -91,30 +113,50 @@ class BackgroundWriter:
             try:
                 self._drain()
             except OSError:
+                self._advance(sys.maxsize)
                 self._on_broken()
                 return
             if self._closing.is_set() and not self._pending:
                 return
 
     def _drain(self) -> None:
-        batch, left_out = self._take()
+        batch, left_out, queued, after = self._take()
+        if self._follows is not None and batch:
+            self._follows.wait_for(after)
         if not self._lossless:
             self._write(self._render(batch, left_out))
+            self._advance(queued)
             return
         while batch:  # its items are rendered already
             self._write("".join(part(False) for part in batch))
-            batch, more = self._take()
+            batch, more, _, _ = self._take()
             left_out += more
         if left_out:
             self._write(self._summarize(left_out))
 
-    def _take(self) -> tuple[Sequence[Part], int]:
-        """Take what is pending; return the items, and how many were left out."""
+    def wait_for(self, queued: int) -> None:
+        """Wait until the first `queued` items are written, for a moment at most. For other writers' threads."""
+        with self._progress:
+            self._progress.wait_for(lambda: self._written >= queued, _PATIENCE_S)
+
+    def _advance(self, written: int) -> None:
+        with self._progress:
+            self._written = written
+            self._progress.notify_all()
+
+    def _write(self, text: str) -> None:
+        if self._footer is not None:
+            self._footer.write(text, self._write_through)
+        else:
+            self._write_through(text)
+
+    def _take(self) -> tuple[Sequence[Part], int, int, int]:
+        """Take what is pending; return the items, how many were left out, and `_queued` and `_after` at this time."""
         with self._lock:
             batch, self._pending = [part for part, _ in self._pending], deque()
             self._held = 0
             left_out, self._left_out = self._left_out, 0
-        return batch, left_out
+            return batch, left_out, self._queued, self._after
 
     def _render(self, batch: Sequence[Part], left_out: int) -> str:
         shown = batch[-COMPACT_ABOVE:] if left_out else batch

@@ -102,3 +102,15 @@ def _cells(character: str) -> int:
     if is_wide or any(first <= character <= last for first, last in _WIDE_SINCE_UNICODE_16):
         return 2
     return 0 if category(character) in {"Mn", "Me", "Cf"} else 1
+
+
+def cut_to(text: str, width: int, *, end: str) -> str:
+    """Return `text` in at most `width` columns, with `end` in place of what is cut off."""
+    if cell_width(text) <= width:
+        return text
+    room, used = max(0, width - cell_width(end)), 0
+    for number, character in enumerate(text):
+        used += _cells(character)
+        if used > room:
+            return text[:number] + end
+    return text

@@ -85,9 +85,7 @@ def test_captures_whose_replay_succeeded_are_left_out_and_replays_are_not_replay
         target.requests.clear()
         result = run("replay", "--failed", env=ENV)
         assert paths(target) == ["/b"]
-        assert result.err.startswith(
-            "note: Skipped 1 that has since succeeded.\nFound 1 failed capture.\n"
-        )
+        assert result.err.startswith("Skipped 1 that has since succeeded.\nFound 1 failed capture.\n")
         result = run("replay", "--failed", env=ENV)
         assert (result.code, result.out) == (0, "")
         assert result.err.endswith("succeeded.\nThere is nothing else to send.\n")
@@ -264,7 +262,7 @@ def test_compare_of_failed_captures_leaves_out_those_that_were_not_forwarded(run
         keep(folder, an_exchange(), forwarded("aa0000000001", target, 500))
         result = run("replay", "--failed", "--compare", env=ENV)
         assert paths(target) == ["/a"]
-    assert "note: Skipped 1 that has no response to compare with." in result.err
+    assert "Skipped 1 that has no response to compare with." in result.err
 
 
 def test_compare_says_why_the_replay_got_no_response(run: Run, folder: Path) -> None:

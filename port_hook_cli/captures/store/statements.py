@@ -183,16 +183,17 @@ def _conditions(wanted: StoreFilter) -> Iterator[Condition]:
         if value is not None:
             yield Condition(sql, (value,))
     yield from _number_conditions(wanted)
-    if wanted.with_run:
-        yield Condition("run_id IS NOT NULL")
-    if wanted.originals is not None:
-        yield Condition(f"({ARRIVED})" if wanted.originals else f"NOT ({ARRIVED})")
+    for is_wanted, sql in (
+        (wanted.with_run, "run_id IS NOT NULL"),
+        (wanted.originals is True, f"({ARRIVED})"),
+        (wanted.originals is False, f"NOT ({ARRIVED})"),
+        (wanted.accepted, "is_verified IS 1"),
+        (wanted.failed, _FAILED),
+    ):
+        if is_wanted:
+            yield Condition(sql)
     if wanted.response is not None:
         yield Condition(f"({RESPONSE}) BETWEEN ? AND ?", (wanted.response.lowest, wanted.response.highest))
-    if wanted.accepted:
-        yield Condition("is_verified IS 1")
-    if wanted.failed:
-        yield Condition(_FAILED)
     if wanted.text:  # the slowest one
         yield text_condition(wanted.text)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from port_hook_cli.captures.view.exchange import cause_lines, payload_lines, simulated_text, what_it_is
+from port_hook_cli.captures.view.exchange import cause_lines, outcome_text, payload_lines, simulated_text, what_it_is
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Kind, Payload, Verdict
 from port_hook_cli.invocations.view import body_text, bytes_text, format_time
-from port_hook_cli.text.durations import format_duration, format_latency
+from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.layout import labeled
 from port_hook_cli.text.safe import brief, shorten, wire_text
 from port_hook_cli.text.styled import JSON, Styled, cell_width
@@ -187,7 +187,7 @@ def _body(invocation: Invocation, payload: Payload) -> Iterator[Styled]:
 def _delivery(delivery: Delivery) -> Iterator[Styled]:
     yield labeled(
         "forwarded",
-        f"{brief(delivery.url, _TARGET_LIMIT)} {brief(delivery.outcome)} in {format_latency(delivery.latency_ms)}",
+        f"{brief(delivery.url, _TARGET_LIMIT)} {outcome_text(delivery)}",
     )
     if delivery.error:
         yield labeled("error", brief(delivery.error), "red")

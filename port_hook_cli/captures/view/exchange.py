@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.invocations.hints import LISTEN_OPTIONS, delivery_hints
 from port_hook_cli.invocations.models import (
+    INTERRUPTED,
     Delivery,
     Exchange,
     Invocation,
@@ -65,7 +66,7 @@ def compact_line(exchange: Exchange) -> Styled:
     if verdict.slugs:
         parts.append((brief(f"[{', '.join(verdict.slugs)}]", 80), status_color(verdict.status)))
     if delivery is not None:
-        parts.append(Styled.assemble("handler ", (_outcome(delivery), "green" if delivery.ok else "red")))
+        parts.append(Styled.assemble("handler ", (outcome_text(delivery), "green" if delivery.ok else "red")))
     if exchange.response is not None and invocation.origin is None:
         parts.append((f"-> {exchange.response.status}", _response_style(exchange.response)))
     if exchange.simulated is not None:
@@ -196,7 +197,7 @@ def _verdict(verdict: Verdict) -> Iterator[Styled]:
 
 def _delivery(delivery: Delivery, conflict: str, *, is_message: bool) -> Iterator[Styled]:
     style = "green" if delivery.ok else "red"
-    yield labeled("forwarded", Styled.assemble(brief(delivery.url), "  ", (_outcome(delivery), style)))
+    yield labeled("forwarded", Styled.assemble(brief(delivery.url), "  ", (outcome_text(delivery), style)))
     if delivery.ok:
         return
     if delivery.error:
@@ -293,5 +294,7 @@ def _block(label: str, body: bytes, text: str | None) -> Iterator[Styled]:
         yield labeled("", "and more; `port-hook show ID` shows it", "dim")
 
 
-def _outcome(delivery: Delivery) -> str:
-    return f"{brief(delivery.outcome, 20)} in {format_latency(delivery.latency_ms)}"
+def outcome_text(delivery: Delivery) -> str:
+    """Return the outcome of a delivery, and how long it took: `200 in 3.1 ms`, or `interrupted after 3 s`."""
+    word = "after" if delivery.fault == INTERRUPTED else "in"
+    return f"{brief(delivery.outcome, 20)} {word} {format_latency(delivery.latency_ms)}"

@@ -1,0 +1,96 @@
+"""The requests that have no response yet. Observers are told only about those that wait longer than a moment."""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import urlsplit
+
+from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.targets import is_on_this_machine
+from port_hook_cli.listener.observers import Observer
+from port_hook_cli.text.safe import brief
+
+SHOWN_AFTER_S = 0.4
+"""Most handlers respond sooner. Their requests would only flicker on a screen, and fill a log with two lines each."""
+
+_MOST_OF_A_HOST = 60
+
+
+class InFlight:
+    """A request on its way. `url` is where it was sent, None if it was not sent yet.
+
+    `began_at` is when it began to wait, in the time of the event loop: for its turn, and then for the handler.
+    """
+
+    __slots__ = ("began_at", "exchange", "is_delayed", "url")
+
+    def __init__(self, exchange: Exchange, began_at: float, *, is_delayed: bool) -> None:
+        self.exchange = exchange
+        self.began_at = began_at
+        self.is_delayed = is_delayed
+        self.url: str | None = None
+
+    def sent_to(self, url: str) -> None:
+        """Record that the request is sent to `url` now."""
+        self.url, self.began_at = url, _now()
+
+    @property
+    def reason(self) -> str:
+        """What it waits for, in a few words for a screen. A handler on this machine is only its port."""
+        if self.is_delayed:
+            return "response delayed (--delay)"
+        if self.url is None:
+            return "waiting for its turn"
+        parts = urlsplit(self.url)
+        is_here = parts.port is not None and is_on_this_machine(self.url)
+        return f"waiting for {parts.port if is_here else brief(parts.netloc, _MOST_OF_A_HOST)}"
+
+    @property
+    def waited_ms(self) -> float:
+        """How long it has waited so far, in milliseconds."""
+        return (_now() - self.began_at) * 1000
+
+
+class RequestsInFlight:
+    """The requests of one event loop that have no response yet.
+
+    `begin` and `end` cost little: all requests share one timer.
+    """
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        # The oldest first.
+        self._young: dict[InFlight, float] = {}
+        self._shown: set[InFlight] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, exchange: Exchange, *, is_delayed: bool = False) -> InFlight:
+        """Add a request, or a request whose response is delayed. Pass the result to `end` in any case."""
+        now = _now()
+        request = InFlight(exchange, now, is_delayed=is_delayed)
+        self._young[request] = now + SHOWN_AFTER_S
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_at(now + SHOWN_AFTER_S, self._show)
+        return request
+
+    def end(self, request: InFlight) -> None:
+        """Remove a request: it has a response, or will not get one."""
+        if self._young.pop(request, None) is None and request in self._shown:
+            self._shown.remove(request)
+            self._observer.no_longer_waiting(request.exchange)
+
+    def _show(self) -> None:
+        """Tell the observer about the requests that have waited long enough."""
+        self._timer, now = None, _now()
+        while self._young:
+            request, due_at = next(iter(self._young.items()))
+            if due_at > now:
+                self._timer = asyncio.get_running_loop().call_at(due_at, self._show)
+                return
+            del self._young[request]
+            self._shown.add(request)
+            self._observer.waiting(request.exchange, request.reason)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
