@@ -38,7 +38,7 @@ SECRET = "an-example-of-a-client-secret-and-not-one"  # noqa: S105 - an example
 NOW = datetime(2026, 11, 24, 14, 30, tzinfo=UTC).timestamp()
 _SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 _WAIT_S = 20
-_URLS = re.compile(r"Inspector (http://\S+)")
+_URLS = re.compile(r"Inspector +(http://\S+)")
 _LISTENER = re.compile(r"http://127\.0\.0\.1:\d+(?!\S*token)")
 # Latencies differ between two runs, and so do the ports.
 _STEADY = """ports => {

@@ -129,7 +129,7 @@ def beside_listener(
     pages: list[OpenInspector] = []
 
     @asynccontextmanager
-    async def companion(serving: Serving, public_url: Callable[[], str | None]) -> AsyncIterator[str]:
+    async def companion(serving: Serving, public_url: Callable[[], str | None]) -> AsyncIterator[tuple[str, str]]:
         store = store_path(plan.store, runtime.cwd)
         urls = lambda: (serving.url, public_url())  # noqa: E731 - asked again for each page
         async with inspecting_listener(inspector, runtime, store, serving.context, observer, urls) as opened:
@@ -137,7 +137,7 @@ def beside_listener(
             pages.append(opened)
             if opens:
                 _open_soon(opened)
-            yield f"Inspector {opened.url}"
+            yield "Inspector", opened.url
 
     return observer, companion, lambda: _open_soon(pages[-1])
 

@@ -7,12 +7,13 @@ import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.heap import tune_heap
 from port_hook_cli.listener.ending import EndReason
-from port_hook_cli.listener.keys import KeyCommands
+from port_hook_cli.listener.keys import KeyCommands, latest_request
 from port_hook_cli.listener.screen import Display, JsonScreen, TextScreen
 from port_hook_cli.listener.session import Interaction, Session, StoppedEarly, listening
 from port_hook_cli.runtime import Runtime
@@ -83,7 +84,15 @@ async def run_session(
         settled: set[str] = set()
         if isinstance(screen, TextScreen):
             secret = session.plan.policy.secret
-            keys = KeyCommands(runtime, secret, watching.access, toggle=screen.toggle, open_page=open_page)
+            keys = KeyCommands(
+                runtime,
+                secret,
+                watching.access,
+                toggle=screen.toggle,
+                open_page=open_page,
+                stored=partial(latest_request, session.plan.store, runtime.cwd),
+                has_handler=bool(session.plan.policy.routes.targets),
+            )
             interaction, observers = replace(interaction, keys=keys), [*observers, keys]
         session = replace(session, settled=settled)
         everyone = [screen, *observers, *watching.observers(screen, settled)]

@@ -34,6 +34,7 @@ _UNWATCHED_S = 1.0
 _INDEXING_S = 0.005
 _BETWEEN_RESETS_S = 0.5
 _HEARTBEAT_S = 15.0
+_FINISHING_S = 0.5
 _TEXTS = 100
 _LOST = -1
 
@@ -59,7 +60,7 @@ class Position(NamedTuple):
         return cls(found[1], int(found[2]), int(found[3])) if found else None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Place:
     """What a page knows: captures up to the number `at`, and changes up to `version`."""
 
@@ -83,7 +84,8 @@ class Feed:
         self._refreshing = asyncio.Lock()
         self._refreshes: set[asyncio.Task[None]] = set()
         self._next_refresh: asyncio.Task[None] | None = None
-        self._open = 0
+        self._places: list[_Place] = []  # of the open streams
+        self._is_finishing = False
         self._newest = 0
         self._is_busy = False
         self.problem = ""
@@ -96,6 +98,15 @@ class Feed:
     def start(self) -> None:
         """Begin to follow the store."""
         self._task = asyncio.create_task(self._follow())
+
+    async def finish(self) -> None:
+        """Send the open pages what the store has now, for a moment at most: then nothing follows."""
+        self._is_finishing = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FINISHING_S):
+                await self.refresh()
+                async with self._woken:
+                    await self._woken.wait_for(lambda: all(place.version == self._version for place in self._places))
 
     async def close(self) -> None:
         """Stop, and end all streams."""
@@ -135,12 +146,13 @@ class Feed:
 
         They begin after capture `after`, otherwise where a list with this position ends, otherwise now.
         """
-        self._open += 1
+        place = await self._place(after, position)
+        self._places.append(place)
         self._touched.set()
         try:
-            await self._stream(query, await self._place(after, position), send)
+            await self._stream(query, place, send)
         finally:
-            self._open -= 1
+            self._places.remove(place)
 
     async def _place(self, after: int | None, position: str | None) -> _Place:
         known = Position.parse(position) if position else None
@@ -165,6 +177,9 @@ class Feed:
             if content:
                 await send(content)
             place.version = version
+            if self._is_finishing:
+                async with self._woken:
+                    self._woken.notify_all()
             if content.startswith(_RESET, content.find(b"\n")):
                 await asyncio.sleep(_BETWEEN_RESETS_S)
             if not await self._news_since(version):
@@ -200,7 +215,7 @@ class Feed:
                 continue
             # Before Python 3.12, asyncio.wait_for loses a cancellation that comes as the store changes.
             with suppress(TimeoutError):
-                async with asyncio.timeout(_POLL_S if self._open else _UNWATCHED_S):
+                async with asyncio.timeout(_POLL_S if self._places else _UNWATCHED_S):
                     await self._watched_and_touched()
             tick = _BUSY_TICK_S if self._is_busy else _TICK_S
             await asyncio.sleep(max(0.0, started + tick - clock()))
@@ -209,7 +224,7 @@ class Feed:
         """Wait until the store has changed and a page is open."""
         while True:
             await self._touched.wait()
-            if self._open:
+            if self._places:
                 return
             self._touched.clear()
 

@@ -76,6 +76,7 @@ async def inspecting_listener(
         observer.attach(inspector.feed.touch)
         async with _served(inspector, options, runtime, store) as running:
             yield running
+            await inspector.feed.finish()
 
 
 @asynccontextmanager

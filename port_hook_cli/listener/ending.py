@@ -36,6 +36,7 @@ class Watcher(Observer):
     """Sets `over` when the session is to end, and counts the responses that differ from what the plan expects.
 
     The plan's `count` of invocations ends the session. So do `exit_after_s` seconds without a working tunnel.
+    `has_timed_out` is set when the plan's `timeout_s` ends it.
     """
 
     def __init__(self, plan: ListenPlan, tunnel: TunnelOptions) -> None:
@@ -45,6 +46,7 @@ class Watcher(Observer):
         self._shown = 0
         self._unexpected = 0
         self._has_lost_tunnel = False
+        self.has_timed_out = False
         self.over = asyncio.Event()
 
     def exchanged(self, exchange: Exchange) -> None:
@@ -76,12 +78,16 @@ class Watcher(Observer):
 
     def _complaints(self) -> Iterator[str]:
         plan, shown = self._plan, self._shown
-        if plan.count is not None and plan.timeout_s is not None and shown < plan.count:
-            yield f"{shown} of {plan.count} invocations arrived in {plan.timeout_s:g} s."
-        if plan.expect and plan.timeout_s is not None and not shown:
-            yield f"No invocation arrived, so none got a response with {plan.expect.text}."
+        if plan.timeout_s is not None and plan.count is not None and shown < plan.count:
+            yield f"{self._stopped}: {shown} of {plan.count} invocations arrived (--count)."
+        elif plan.timeout_s is not None and plan.expect and not shown:
+            yield f"{self._stopped}: no invocation arrived, so no response was {plan.expect.text} (--expect-status)."
         if plan.expect and self._unexpected:
-            yield f"{self._unexpected} of {shown} responses were not {plan.expect.text}."
+            yield f"{self._unexpected} of {shown} responses were not {plan.expect.text} (--expect-status)."
+
+    @property
+    def _stopped(self) -> str:
+        return f"Stopped after {self._plan.timeout_s:g} s" if self.has_timed_out else "Stopped"
 
     def _lose(self) -> None:
         if not self.over.is_set():  # a session that is ending already keeps its reason

@@ -6,14 +6,17 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
-from port_hook_cli.errors import PortHookError
+from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.captures.store.statements import StoreFilter
+from port_hook_cli.errors import PortHookError, StoreError
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.turns import Turns
-from port_hook_cli.listener.view import pause_line
+from port_hook_cli.listener.view import pause_line, replayed_line
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.replay.rewriting import Rewriter
 from port_hook_cli.replay.sending import ListenerRecipient, announce, send
@@ -24,8 +27,8 @@ from port_hook_cli.terminal.echo import is_in_foreground
 from port_hook_cli.text.secret import Secret
 
 KEYS: Mapping[str, str] = {
-    "r": "replay the last invocation that was not refused, freshly signed",
-    "c": "copy the public URL",
+    "r": "replay the latest captured request that was not rejected, newly signed",
+    "c": "copy the URL to set in Port",
     "f": "show everything about each invocation, or one line",
     "i": "open the inspector",
     "p": "hold incoming requests, or release them",
@@ -41,7 +44,9 @@ class KeyCommands(Observer):
     """Reads keys from the terminal while a listener runs, and does what they stand for.
 
     `toggle` switches the screen between full and compact, and returns whether it is compact now. `open_page` opens the
-    inspector; it is None if there is none. `access` announces replays to a sandbox.
+    inspector; it is None if there is none. `access` announces replays to a sandbox. `stored` returns the request to
+    replay until the first one arrives; it raises StoreError, and is called in a thread. Without `has_handler`, nothing
+    is replayed.
     """
 
     def __init__(
@@ -52,15 +57,22 @@ class KeyCommands(Observer):
         *,
         toggle: Callable[[], bool],
         open_page: Callable[[], None] | None = None,
+        stored: Callable[[], Exchange | None] = lambda: None,
+        has_handler: bool = True,
     ) -> None:
         self._runtime, self._secret, self._access = runtime, secret, access
         self._toggle, self._open_page = toggle, open_page
+        self._stored, self._has_handler = stored, has_handler
         self._last: Exchange | None = None
+        self._loading: asyncio.Task[None] | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
 
     def exchanged(self, exchange: Exchange) -> None:
-        """Remember the exchange, unless it was refused: signed again, an untrusted request would be forwarded."""
-        if not exchange.refused:
+        """Remember the exchange, unless it is a replay, or was rejected.
+
+        A rejected request comes from an untrusted sender. Signed again, it would be forwarded.
+        """
+        if not exchange.refused and exchange.invocation.replay_of is None:
             self._last = exchange
 
     @contextmanager
@@ -104,6 +116,7 @@ class KeyCommands(Observer):
 
         waiting: deque[asyncio.TimerHandle] = deque(maxlen=1)
         loop.add_reader(descriptor, read)
+        self._loading = asyncio.create_task(self._load())
         notice("Press ? for the keys.")
         try:
             yield
@@ -111,7 +124,7 @@ class KeyCommands(Observer):
             for handle in waiting:
                 handle.cancel()
             loop.remove_reader(descriptor)
-            for task in self._running.values():
+            for task in (self._loading, *self._running.values()):
                 task.cancel()
 
     def _start(self, key: str, action: Callable[[], Awaitable[None]], notice: Callable[[str], None]) -> None:
@@ -126,15 +139,26 @@ class KeyCommands(Observer):
         if key not in self._running or self._running[key].done():
             self._running[key] = asyncio.create_task(run())
 
+    async def _load(self) -> None:
+        """Read the latest request from the store, for `r` before the first request of this session."""
+        with suppress(StoreError):  # the key says that there is nothing to replay
+            found = await asyncio.to_thread(self._stored)
+            self._last = self._last or found
+
     async def replay(self, context: SourceContext, notice: Callable[[str], None]) -> None:
-        """Send the last exchange through the pipeline again, newly signed. Raises StoreError.
+        """Send the latest request through the pipeline again, newly signed. Raises StoreError.
 
         A listener without a secret verifies nothing: it gets the captured signature, or a request without one.
         """
+        if not self._has_handler:
+            notice("There is no handler to replay to. Start `listen` with --forward-to.")
+            return
+        if self._loading is not None:
+            await self._loading
         if self._last is None:
             notice("There is nothing to replay yet.")
             return
-        notice(f"Replaying {self._last.invocation.id}.")
+        notice(replayed_line(self._last))
         signer = None if self._secret is None else Signer(self._secret)
         rewriter = Rewriter(
             signer=signer, now=self._runtime.now, new_id=self._runtime.new_id, takes_unsigned=signer is None
@@ -152,14 +176,19 @@ class KeyCommands(Observer):
         environ, terminal = self._runtime.environ, self._runtime.stderr
         notice(await asyncio.to_thread(lambda: copy_text(url, environ=environ, terminal=terminal)))
 
-    @staticmethod
-    def _help(turns: Turns, notice: Callable[[str], None]) -> None:
+    def _help(self, turns: Turns, notice: Callable[[str], None]) -> None:
+        """Show the keys that do something now."""
+        hidden = {"r"} if self._last is None or not self._has_handler else set[str]()
+        if self._open_page is None:
+            hidden.add("i")
         for key, meaning in KEYS.items():
-            notice(f"{key}  {meaning}" + (f" ({turns.waiting} held)" if key == "p" and turns.is_paused else ""))
+            held = f" ({turns.waiting} held)" if key == "p" and turns.is_paused else ""
+            if key not in hidden:
+                notice(f"{key}  {meaning}{held}")
 
     def _inspect(self, notice: Callable[[str], None]) -> None:
         if self._open_page is None:
-            notice("There is no inspector: start `listen` with --inspect.")
+            notice("There is no inspector. Start `listen` with --inspect.")
             return
         self._open_page()
         notice("Opening the inspector in the browser.")
@@ -171,3 +200,12 @@ def _pause_or_resume(turns: Turns) -> int | None:
         return turns.resume()
     turns.pause()
     return None
+
+
+def latest_request(option: Path | None, cwd: Path) -> Exchange | None:
+    """Return the latest request of a store that may be signed again: verified, not rejected, and not a replay.
+
+    Raises StoreError.
+    """
+    with open_store(option, cwd) as store:
+        return next(store.select(StoreFilter(accepted=True, originals=True), limit=1), None)

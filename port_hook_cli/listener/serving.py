@@ -92,7 +92,7 @@ async def served(
     """
     async with AsyncExitStack() as stack:
         public = PublicAddress(public_url)
-        flow, messages = await _open_pipeline(stack, plan, runtime, observer, public, with_messages=bool(sources))
+        flow, messages, writer = await _open_pipeline(stack, plan, runtime, observer, public, with_messages=bool(sources))
         after_drain = await stack.enter_async_context(AsyncExitStack())  # responses travel through the tunnel in it
         context = SourceContext(
             receive=flow.receive,
@@ -111,7 +111,7 @@ async def served(
         if not server.is_on_loopback:
             observer.notice(f"warning: {plan.host}: everyone on your network can send requests to this listener.")
         running: list[Source] = [server]
-        stack.push_async_callback(_drain, running, flow.turns)
+        stack.push_async_callback(_drain, running, flow.turns, writer)
         _refuse_to_loop(plan, host, port)
         url = http_url(host, port) + plan.policy.routes.mount
         origin = http_url(_NEAREST.get(host, host), port)
@@ -139,7 +139,7 @@ async def _open_pipeline(
     public: PublicAddress,
     *,
     with_messages: bool,
-) -> tuple[Pipeline, MessageLog]:
+) -> tuple[Pipeline, MessageLog, StoreWriter]:
     """Open the store, what writes to it, what forwards, and the pipeline in front of them; `stack` closes them.
 
     With `with_messages`, the saved Kafka messages are read for the sources that need them. The writer is closed last,
@@ -175,7 +175,7 @@ async def _open_pipeline(
         is_true=await _start_jq(plan.policy.routes.expressions, observer),
     )
     stack.callback(flow.close)
-    return flow, messages
+    return flow, messages, writer
 
 
 async def _start_jq(expressions: Sequence[str], observer: Observer) -> IsTrue | None:
@@ -201,10 +201,14 @@ class _WaitingPipeline:
         return await self._flow.receive(invocation, client)
 
 
-async def _drain(sources: Sequence[Source], turns: Turns) -> None:
-    """Close all sources at the same time, so that together they take as long as the slowest one."""
+async def _drain(sources: Sequence[Source], turns: Turns, writer: StoreWriter) -> None:
+    """Close all sources at the same time, so that together they take as long as the slowest one.
+
+    Then the store has the outcomes of their requests, which the inspector of this listener still shows.
+    """
     turns.close()
     await asyncio.gather(*(source.close(DRAIN_S) for source in sources))
+    await writer.flush()
 
 
 def _message_log(store: CaptureStore, writer: StoreWriter) -> MessageLog:

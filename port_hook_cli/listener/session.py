@@ -30,8 +30,8 @@ from port_hook_cli.tunnels.report import tunnel_summary
 
 _QUESTION = "Change that in Port until this listener ends?"
 Ask: TypeAlias = Callable[[str], Awaitable[bool]]
-Companion: TypeAlias = Callable[[Serving, Callable[[], str | None]], AbstractAsyncContextManager[str]]
-"""Opens something beside a listener, which gets the listener and its public URL; returns what to tell the user."""
+Companion: TypeAlias = Callable[[Serving, Callable[[], str | None]], AbstractAsyncContextManager[tuple[str, str]]]
+"""Opens something beside a listener, which gets the listener and its public URL; returns a label and its own URL."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,19 +193,19 @@ class Listening:
     async def begin(self) -> None:
         """Open the companions, show that the listener is ready, and accept invocations."""
         session, serving, observer = self._session, self._serving, self.observer
-        lines = [
-            await self._stack.enter_async_context(open_(serving, lambda: self.public_url))
+        # They show what happens to the requests in progress at the end.
+        beside = [
+            await serving.after_drain.enter_async_context(open_(serving, lambda: self.public_url))
             for open_ in session.companions
         ]
-        self._show_ready()
-        self._notice_all(lines)
+        self._show_ready(beside)
         serving.accept()
         if self._tunnel:
             self._tunnel.begin()
         checking = asyncio.create_task(check_handlers(session.plan.policy.routes, observer.notice))
         self._stack.callback(checking.cancel)
 
-    def _show_ready(self) -> None:
+    def _show_ready(self, beside: Sequence[tuple[str, str]]) -> None:
         observer, user = self.observer, self._interaction
         self._notice_all(
             ready_lines(
@@ -214,6 +214,7 @@ class Listening:
                 public_url=self.public_url,
                 retargeted=self._session.retarget is not None,
                 secret_place=user.secret_place,
+                beside=beside,
             )
         )
         if self._tunnel and self._tunnel.is_relay:
@@ -239,7 +240,9 @@ class Listening:
         """Wait until the session is stopped or over, end it, and return how it ended."""
         waits = [asyncio.create_task(event.wait()) for event in (self.stop, self._watcher.over)]
         try:
-            await asyncio.wait(waits, timeout=self._session.plan.timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            timeout_s = self._session.plan.timeout_s
+            done, _ = await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            self._watcher.has_timed_out = not done
         finally:
             await _cancel(*waits)
         return await self.end()

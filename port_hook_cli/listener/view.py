@@ -5,7 +5,8 @@ docs/reference/json-records.md describes the records.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from port_hook_cli.captures.view.exchange import clock_time, what_it_is
@@ -22,15 +23,23 @@ WAITING_SIGNS = ("→", "…")
 """The characters of `waiting_line` that not every terminal can show."""
 
 _MOST_RUNS = 5
+_LABEL = len("Listening on  ")
 _RELEASE = "Press p to release them."
 
 
 def ready_lines(
-    policy: Policy, *, url: str, public_url: str | None, retargeted: bool = False, secret_place: str = ""
+    policy: Policy,
+    *,
+    url: str,
+    public_url: str | None,
+    retargeted: bool = False,
+    secret_place: str = "",
+    beside: Sequence[tuple[str, str]] = (),
 ) -> Iterator[str]:
     """Yield what a person needs to know when the listener is ready.
 
-    `retargeted` means that `--retarget` has set its public URL in Port.
+    `retargeted` means that `--retarget` has set its public URL in Port. `beside` are labels and URLs of what runs
+    beside the listener.
     """
     yield f"Listening on  {url}"
     if public_url:
@@ -47,6 +56,8 @@ def ready_lines(
     if secret_place:
         yield f"Secret        from {secret_place}"
     yield from _simulated(policy)
+    for label, beside_url in beside:
+        yield f"{label:<{_LABEL}}{beside_url}"
     yield "Stop with Ctrl-C."
     yield ""
 
@@ -78,6 +89,13 @@ def held_line(exchange: Exchange, count: int) -> str:
     """Return the message about a request that is held during a pause, as the last of `count`."""
     what = f"{brief(what_it_is(exchange.payload), 80)} ({brief(exchange.invocation.id, 20)})"
     return f"Holding {what}; {count} held. {_RELEASE}"
+
+
+def replayed_line(exchange: Exchange) -> str:
+    """Return the message about a capture that is sent again: what it is, its id, and when it arrived."""
+    received = datetime.fromtimestamp(exchange.invocation.received_at).astimezone()
+    what = f"{brief(what_it_is(exchange.payload), 80)} ({brief(exchange.invocation.id, 20)})"
+    return f"Replaying {what}, captured at {received:%Y-%m-%d %H:%M:%S}."
 
 
 def pause_line(released: int | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
@@ -20,6 +21,8 @@ _TERMINAL_COLUMNS = 80
 _PIPE_COLUMNS = 100
 _CONTINUED = 2
 _MOST_DIGITS = 6
+# A label with its value in a column: `Public URL    https://…`. A long URL stays on the line of its label.
+_COLUMN = re.compile(r"(?=\S)[^\n]{1,12}?  +(?=\S)")
 _LABEL_STYLES = {"error": "bold red", "hint": "cyan", "warning": "yellow", "note": "cyan"}
 _BEGINNINGS = tuple(f"{label}:" for label in _LABEL_STYLES)
 _INITIALS = frozenset(label[0] for label in _LABEL_STYLES)
@@ -134,7 +137,10 @@ def _could_imitate(part: Styled, width: int) -> bool:
 
 def _label_length(line: Styled) -> int:
     label, colon, _ = line.plain.partition(": ")
-    return len(label + colon) if label in _LABEL_STYLES else _CONTINUED
+    if label in _LABEL_STYLES:
+        return len(label + colon)
+    column = _COLUMN.match(line.plain)
+    return column.end() if column else _CONTINUED
 
 
 def tell(text: str, runtime: Runtime) -> None:

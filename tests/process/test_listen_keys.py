@@ -158,7 +158,7 @@ def test_i_opens_the_page_of_the_inspector(folder: Path) -> None:
     browser.write_text(f'#!/bin/sh\necho "$1" > "{folder}/opened"\n')
     browser.chmod(0o700)
     with a_listener(folder, "--inspect", BROWSER=f"{browser} %s") as (terminal, _):
-        page = urlsplit(terminal.wait_for(r"Inspector (http://\S+)"))
+        page = urlsplit(terminal.wait_for(r"Inspector +(http://\S+)"))
         terminal.type("i")
         terminal.wait_for(r"Opening the inspector in the browser\.")
         until = time.monotonic() + 30

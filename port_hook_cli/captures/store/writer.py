@@ -122,6 +122,17 @@ class StoreWriter:
         if self._later is None:
             self._later = self._loop.call_later(_OUTCOME_DELAY_S, self._turn_over)
 
+    async def flush(self) -> None:
+        """Commit everything that was passed to `save` and `complete`, within seconds. Failures are reported as usual."""
+        if self._closed:
+            return
+        committed: asyncio.Future[None] = self._loop.create_future()
+        self._batch.waiting.append(committed)
+        self._turn_over()
+        await asyncio.wait({committed}, timeout=_CLOSE_S)
+        if committed.done():
+            committed.exception()  # `problem` has it
+
     def keep_position(self, partition: Partition, next_offset: int) -> None:
         """Record how far a Kafka partition is saved, after at most 100 ms; a failure is kept in `problem`.
 

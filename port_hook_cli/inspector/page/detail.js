@@ -6,7 +6,7 @@ import { Editor, Result } from "./editor.js";
 import { Comparison } from "./diff.js";
 import { Run } from "./run.js";
 import { Tree } from "./tree.js";
-import { ago, bytes, clockTime, duration, fullTime, handlerText, latency, nameOf, number, oneLine, responseText, statusTone, time, verdictOf, visible } from "./format.js";
+import { ago, bytes, clockTime, duration, fullTime, handlerText, isPending, nameOf, number, oneLine, responseText, statusTone, time, took, verdictOf, visible } from "./format.js";
 
 export const TABS = [
   ["summary", "Summary"], ["body", "Body"], ["signature", "Signature"], ["response", "Response"], ["run", "Run"], ["edit", "Edit and replay"],
@@ -117,9 +117,9 @@ function Summary({ capture, session, actions }) {
       <li class="dim"><${Icon} name="download" /><div><b>Received</b><p>${bytes(capture.request.body.bytes)} at ${clockTime(row.received_at)}</p></div></li>
       <li class=${look.tone}><${Icon} name=${look.icon} /><div><b>Signature ${look.word}</b><p>${look.about}</p></div></li>
       ${delivery
-        ? html`<li class=${delivery.status === null ? "bad" : statusTone(delivery.status)}><${Icon} name="play" /><div><b>Handler ${handlerText(delivery)} in ${latency(delivery.latency_ms)}</b><p class="mono">${oneLine(delivery.url)}</p></div></li>`
-        : html`<li class="dim"><${Icon} name="minus" /><div><b>Not forwarded</b><p>${response ? "The listener responded itself." : "No response was recorded."}</p></div></li>`}
-      <li class=${statusTone(response?.status)}><${Icon} name="flag" /><div><b>${response ? `Port got ${response.status}` : delivery?.status === null ? "No response" : "Port got no response yet"}</b>
+        ? html`<li class=${delivery.status === null ? "bad" : statusTone(delivery.status)}><${Icon} name="play" /><div><b>Handler ${handlerText(delivery)} ${took(delivery)}</b><p class="mono">${oneLine(delivery.url)}</p></div></li>`
+        : html`<li class="dim"><${Icon} name="minus" /><div><b>${isPending(row) ? "Waiting for the handler" : "Not forwarded"}</b><p>${response ? "The listener responded itself." : "No response was recorded."}</p></div></li>`}
+      <li class=${statusTone(response?.status)}><${Icon} name="flag" /><div><b>${response ? `Port got ${response.status}` : isPending(row) ? "Port got no response yet" : "Port got no response"}</b>
         ${capture.simulated && html`<p class="warn">Simulated: ${oneLine(capture.simulated.text)}</p>`}
         ${capture.fate && html`<p>${sentence(capture.fate)}</p>`}</div></li>
     </ol>
@@ -222,10 +222,10 @@ function Responses({ capture }) {
   return html`
     <h3>From your handler</h3>
     ${delivery
-      ? html`<p class="lead"><b class=${delivery.status === null ? "bad" : statusTone(delivery.status)}>${handlerText(delivery)}</b> in ${latency(delivery.latency_ms)} from <span class="mono">${oneLine(delivery.url)}</span></p>
+      ? html`<p class="lead"><b class=${delivery.status === null ? "bad" : statusTone(delivery.status)}>${handlerText(delivery)}</b> ${took(delivery)} from <span class="mono">${oneLine(delivery.url)}</span></p>
           ${delivery.error && html`<p class="note bad">${sentence(delivery.error)}</p>`}
           <${Body} id=${row.id} part="delivery" body=${delivery.body} headers=${delivery.headers} />`
-      : html`<p class="note">The request was not forwarded.</p>`}
+      : html`<p class="note">${isPending(row) ? "The handler has not responded yet." : "The request was not forwarded."}</p>`}
     <h3>To Port</h3>
     ${capture.simulated && html`<p class="note warn">Simulated: ${oneLine(capture.simulated.text)}</p>`}
     ${response

@@ -102,9 +102,22 @@ export function nameOf(row) {
   return oneLine(row.kind.replace("-", " "));
 }
 
+// After this, no handler responds: the listener was killed, or closed the connection (--drop).
+const LONGEST_WAIT_S = 600;
+
+/** Whether a row may still get a response. */
+export function isPending(row) {
+  return row.response === null && !row.handler && Date.now() / 1000 - row.received_at < LONGEST_WAIT_S;
+}
+
 // The status, or why there is none: a replay that goes straight to a handler gets no response if the handler fails.
 export function responseText(row) {
-  return row.response ?? (row.handler?.status === null ? handlerText(row.handler) : "pending");
+  return row.response ?? (row.handler?.status === null ? handlerText(row.handler) : isPending(row) ? "pending" : "none");
+}
+
+/** How long a delivery took: "in 3.1 ms", or "after 12 s" if it was interrupted. */
+export function took(delivery) {
+  return `${delivery.fault === "interrupted" ? "after" : "in"} ${latency(delivery.latency_ms)}`;
 }
 
 export function handlerText(handler) {

@@ -1,6 +1,6 @@
 // The list: as many rows as fit, whatever the number of captures.
 import { html, memo, Icon, useEffect, useLayoutEffect, useRef, useState } from "./ui.js";
-import { fullTime, handlerText, latency, nameOf, number, oneLine, responseText, statusTone, time, verdictOf } from "./format.js";
+import { fullTime, handlerText, isPending, latency, nameOf, number, oneLine, responseText, statusTone, time, verdictOf } from "./format.js";
 
 const WIDE = 720;
 // As in style.css.
@@ -127,7 +127,7 @@ const Row = memo(({ row, isOpen, isCurrent, isMarked, isNarrow }) => {
     <span class="who">${oneLine(row.user ?? (isNarrow ? row.run_id : null) ?? "–")}</span>
     <span class="handler">${row.handler
       ? html`${(!isNarrow || row.handler.status !== row.response) && html`<b class=${row.handler.status === null ? "bad" : statusTone(row.handler.status)}>${handler}</b>`} <small>${latency(row.handler.latency_ms)}</small>`
-      : html`<small class="dim">not forwarded</small>`}</span>
+      : html`<small class="dim">${isPending(row) ? "waiting" : row.response === null ? "no response" : "not forwarded"}</small>`}</span>
     <span class="response">${row.response === null
       ? html`<small class=${row.handler?.status === null ? "bad" : "dim"}>${responseText(row)}</small>`
       : html`<b class=${`pill ${statusTone(row.response)}`}>${row.response}</b>`}</span>
