@@ -92,7 +92,9 @@ async def served(
     """
     async with AsyncExitStack() as stack:
         public = PublicAddress(public_url)
-        flow, messages, writer = await _open_pipeline(stack, plan, runtime, observer, public, with_messages=bool(sources))
+        flow, messages, writer = await _open_pipeline(
+            stack, plan, runtime, observer, public, with_messages=bool(sources)
+        )
         after_drain = await stack.enter_async_context(AsyncExitStack())  # responses travel through the tunnel in it
         context = SourceContext(
             receive=flow.receive,

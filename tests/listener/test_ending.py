@@ -30,7 +30,7 @@ def test_a_watcher_ends_the_session_at_the_count_and_counts_unexpected_responses
         watcher.exchanged(an_exchange(response=answer))
         stopped.append(watcher.over.is_set())
     assert stopped == [False, False, True]
-    assert watcher.outcome() == (EndReason.UNMET, ("2 of 3 responses were not 2xx.",))
+    assert watcher.outcome() == (EndReason.UNMET, ("2 of 3 responses were not 2xx (--expect-status).",))
 
 
 async def test_a_watcher_ends_the_session_when_the_tunnel_stays_lost() -> None:

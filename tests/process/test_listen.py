@@ -264,7 +264,7 @@ def test_listen_once_exit_code_follows_expect_status(folder: Path) -> None:
             running.post(a_body(), now_signed(a_body()))
             _, told = running.process.communicate(timeout=30)
             assert running.process.returncode == code
-        assert (b"error: 1 of 1 responses were not 204." in told) is bool(code)
+        assert (b"error: 1 of 1 responses were not 204 (--expect-status)." in told) is bool(code)
 
 
 def test_listen_exits_1_when_the_count_is_not_reached_in_time(run: Run) -> None:

@@ -123,7 +123,7 @@ class StoreWriter:
             self._later = self._loop.call_later(_OUTCOME_DELAY_S, self._turn_over)
 
     async def flush(self) -> None:
-        """Commit everything that was passed to `save` and `complete`, within seconds. Failures are reported as usual."""
+        """Commit everything that was passed to `save` and `complete`, within seconds. Failures are in `problem`."""
         if self._closed:
             return
         committed: asyncio.Future[None] = self._loop.create_future()
