@@ -227,8 +227,8 @@ def claim_remarks(left: ClaimLeft) -> Iterator[Remark]:
             yield from _how_to_report(left)
         case ClaimState.ACKNOWLEDGED:
             yield warning(
-                f"port-hook does not report {name}, and no other agent gets it. It stays IN_PROGRESS unless your "
-                "backend reports it."
+                f"port-hook does not report {name}, and no other agent gets it. It stays IN_PROGRESS until "
+                "the handler reports its result."
             )
             yield from _how_to_report(left)
 

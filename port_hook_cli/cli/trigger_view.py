@@ -41,7 +41,7 @@ _LOG_NAMES = (("level", "logLevel"), ("message", "log"))
 _FATES = {
     RunFate.SUCCESS: "the run is synchronized: this response ends it as SUCCESS",
     RunFate.FAILURE: "the run is synchronized: this response ends it as FAILURE",
-    RunFate.WAITS: "the run stays IN_PROGRESS until the backend reports its result",
+    RunFate.WAITS: f"the run {RunFate.WAITS}",
 }
 
 
@@ -98,7 +98,7 @@ def published_lines(made: MadeMessage, published: Published) -> Iterator[Text]:
     if made.agent and made.synchronized:
         yield _line("in Port", Text("the run is synchronized: the agent reports the response, which ends it"))
         return
-    who = "the backend, which gets the agent's request," if made.agent else "the consumer of the topic"
+    who = "the handler" if made.agent else "the consumer of the topic"
     yield _line("in Port", Text(f"the run stays IN_PROGRESS until {who} reports its result"))
     if command := report_command(run_id, failed=False):
         yield _line("", Text(command, style="cyan", no_wrap=True))
@@ -164,7 +164,7 @@ def node_line(node_run: ShownNodeRun, kind: str) -> Text:
 
 def waiting_lines(node_run_id: str) -> Iterator[Text]:
     """Yield what an asynchronous node waits for, and the command that reports it."""
-    yield _line("in Port", Text(f"{brief(node_run_id)} is IN_PROGRESS until it is reported"))
+    yield _line("in Port", Text(f"{brief(node_run_id)} {RunFate.WAITS}"))
     if command := report_command(node_run_id, failed=False):
         yield _line("", Text(command, style="cyan", no_wrap=True))
 

@@ -25,6 +25,7 @@ from port_hook_cli.invocations.models import (
 )
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.javascript.paths import short_text
+from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.signatures.messages import signed_value
 from port_hook_cli.signatures.signing import sign
 from port_hook_cli.text.safe import field_text
@@ -220,7 +221,7 @@ def _moment(timestamp: str | None) -> float | None:
 def _summary(payload: Payload, origin: MessageOrigin | None) -> Iterator[tuple[str, str]]:
     moment = None if origin is None else origin.timestamp_ms
     by = " from ".join(part for part in (payload.user, payload.origin) if part)
-    sync = {True: "with the response", False: "with a report", None: None}[payload.synchronized]
+    sync = {True: "ends with the response", False: str(RunFate.WAITS), None: None}[payload.synchronized]
     for label, value in (
         ("what", what_it_is(payload)),
         ("message", None if origin is None else origin.name),
@@ -234,7 +235,7 @@ def _summary(payload: Payload, origin: MessageOrigin | None) -> Iterator[tuple[s
         ("node", payload.node),
         ("workflow run", payload.workflow_run),
         ("sent by", "Port's execution agent" if payload.via_agent else None),
-        ("run ends", sync),
+        ("in Port", sync),
         ("body", payload.problem),
     ):
         if value:

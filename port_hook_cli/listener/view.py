@@ -14,6 +14,7 @@ from port_hook_cli.invocations.models import Exchange, Invocation
 from port_hook_cli.invocations.view import EVENT
 from port_hook_cli.listener.policy import Policy, Tally
 from port_hook_cli.listener.responses import OK
+from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.view import report_command
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.styled import cell_width, cut_to
@@ -23,6 +24,7 @@ WAITING_SIGNS = ("→", "…")
 """The characters of `waiting_line` that not every terminal can show."""
 
 _MOST_RUNS = 5
+_RUNS_WAIT = "stay IN_PROGRESS until the handler reports their results"
 _LABEL = len("Listening on  ")
 _RELEASE = "Press p to release them."
 
@@ -114,7 +116,7 @@ def summary_lines(tally: Tally) -> Iterator[str]:
     )
     if tally.waiting:
         count = len(tally.waiting)
-        yield f"{count} run{'' if count == 1 else 's'} may still be waiting for a report of success or failure:"
+        yield f"1 run {RunFate.WAITS}:" if count == 1 else f"{count} runs {_RUNS_WAIT}:"
         for run_id, failed in list(tally.waiting.items())[-_MOST_RUNS:]:
             yield f"  {report_command(run_id, failed=failed) or f'run {brief(run_id)}'}"
         if count > _MOST_RUNS:

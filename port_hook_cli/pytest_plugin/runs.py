@@ -141,7 +141,7 @@ class WorkflowOutcome:
 
 
 class WorkflowNotEnded(AssertionError):
-    """A workflow's run that has not ended: a node waits for a report or a response."""
+    """A workflow's run that has not ended: a node waits for the handler's report or for a response."""
 
     def __init__(self, message: str, outcome: WorkflowOutcome) -> None:
         super().__init__(message)

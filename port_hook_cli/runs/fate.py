@@ -20,7 +20,7 @@ class RunFate(StrEnum):
 
     SUCCESS = "SUCCESS"
     FAILURE = "FAILURE"
-    WAITS = "waits for a report"
+    WAITS = "stays IN_PROGRESS until the handler reports its result"
     DEPENDS = "depends on `synchronized`"
     NODE_DEPENDS = "depends on `synchronized`, which is true for a workflow node unless it says otherwise"
     UNDOCUMENTED = "not documented"
@@ -35,8 +35,8 @@ def run_fate(payload: Payload, response: Response, *, is_message: bool = False) 
     """Return what `response` does to the run of `payload`.
 
     A 2xx response ends a synchronized run as SUCCESS, any other response as FAILURE (workflow nodes: FAILED). Any other
-    run stays IN_PROGRESS until the backend reports. Port's execution agent reports FAILURE for a status of 400 or more,
-    whatever `synchronized` says. Port does not document what such a status does to an asynchronous workflow node that
+    run stays IN_PROGRESS until the handler reports its result. Port's execution agent reports FAILURE for a status of
+    400 or more, whatever `synchronized` says. Port does not document what such a status does to an asynchronous workflow node that
     it calls itself. If the payload does not say whether its run is synchronized, both are possible. With `is_message`,
     the payload was in a Kafka topic: unless it is for the agent, its consumer has to report, whatever the response is.
     """

@@ -29,19 +29,20 @@ def fate_message(fate: RunFate, payload: Payload, *, is_good: bool) -> str:
     """Return what a response does to a run, in a clause; "" for no run. `is_good` says that it is a 2xx."""
     is_node = payload.kind is Kind.WORKFLOW_NODE
     result = "SUCCESS" if is_good else "FAILED" if is_node else "FAILURE"
-    # The run of a replay may have been reported, and a handler may report before it responds.
-    waiting = "may still be waiting for a report of success or failure"
     if fate in {RunFate.SUCCESS, RunFate.FAILURE}:
         if payload.synchronized:
             return f"the {'node' if is_node else 'run'} is synchronized: this response ends it as {result}"
         return f"Port's execution agent sent this: it reports {result} for this response"
     return {
-        RunFate.WAITS: f"the run {waiting}",
-        RunFate.DEPENDS: f"a synchronized run ends with this response ({result}); any other {waiting}",
+        RunFate.WAITS: f"the run {RunFate.WAITS}",
+        RunFate.DEPENDS: f"a synchronized run ends with this response ({result}); any other run {RunFate.WAITS}",
         RunFate.NODE_DEPENDS: (
-            f"a synchronized node, which is the default, ends with this response ({result}); any other {waiting}"
+            f"a synchronized node, which is the default, ends with this response ({result}); any other node "
+            f"{RunFate.WAITS}"
         ),
-        RunFate.UNDOCUMENTED: f"Port does not document what this response does to an asynchronous node; it {waiting}",
+        RunFate.UNDOCUMENTED: (
+            f"Port does not document what this response does to an asynchronous node; if nothing, it {RunFate.WAITS}"
+        ),
     }.get(fate, "")
 
 
@@ -51,8 +52,8 @@ def message_fate(payload: Payload) -> str:
         return ""
     if payload.via_agent and payload.synchronized:
         return "the run is synchronized: Port's execution agent reports the response to its own request, which ends it"
-    reporter = "the backend that gets the agent's request" if payload.via_agent else "the consumer of the message"
-    return f"{reporter} has to report the run's success or failure"
+    handler = "handler" if payload.via_agent else "consumer of the topic"
+    return f"the run {RunFate.WAITS.replace('handler', handler)}"
 
 
 def format_reported(reported: Reported, page: str) -> str:

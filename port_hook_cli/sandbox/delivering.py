@@ -20,6 +20,7 @@ from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.targets import is_on_this_machine, masked_url, sendable_url
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.javascript.nesting import nests_too_deep
+from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.urls import is_in_ports_own
 from port_hook_cli.sandbox.invocations import Publishes, RequestMaker, RunsTopic, SandboxRequest, message_and_hint
 from port_hook_cli.sandbox.run import Phase, SandboxRun
@@ -174,7 +175,7 @@ class Courier:
         place = await self._topic.publish(message)
         run.invocation.phase = Phase.SENT
         self._state.record_change("run", run.id, run)
-        waiting = "" if run.ended else f"; the run waits for a report: PATCH /v1/actions/runs/{run.id}"
+        waiting = "" if run.ended else f"; the run {RunFate.WAITS}: PATCH /v1/actions/runs/{run.id}"
         self._state.add_event(run, f"published to {place}{waiting}")
         self._try_to_commit()
 

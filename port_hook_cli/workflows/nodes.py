@@ -16,6 +16,7 @@ from port_hook_cli.errors import RenderError
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
+from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.workflows.workflow import Node, NodeType, Outlet
 
 _REDIRECTED = 3
@@ -32,7 +33,7 @@ class NodeResult(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeOutcome:
-    """The outcome of a node's run. `result` None means that it stays IN_PROGRESS until it is reported.
+    """The outcome of a node's run. `result` None means that it stays IN_PROGRESS until the handler reports its result.
 
     `output` is what later nodes see as `.outputs["id"]`; `remarks` say what Port does not document about this case.
     """
@@ -82,7 +83,7 @@ def _timed_out(node: Node, delivery: Delivery, *, synchronized: bool) -> NodeOut
         return failed(delivery.error or "The request timed out.", remarks=("Port does not document how long it waits",))
     if synchronized:
         return NodeOutcome(result=NodeResult.SUCCESS, output={"timeout": True})
-    return NodeOutcome(result=None, remarks=("after the timeout the node waits for a report (`onTimeout: continue`)",))
+    return NodeOutcome(result=None, remarks=(f"after the timeout the node {RunFate.WAITS} (`onTimeout: continue`)",))
 
 
 def _refusal_remarks(synchronized: bool) -> tuple[str, ...]:

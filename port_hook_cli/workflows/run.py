@@ -24,7 +24,7 @@ class Progress(StrEnum):
     READY = "ready"
     SENDING = "sending"
     WAITING = "waiting"
-    """Its request was sent, or its question asked: it waits for a report, a response or Port's agent."""
+    """Its request was sent, or its question asked: it waits for the handler's report, a user or Port's agent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Walks a run along its workflow, node by node, until it ends or waits for a report, a response or Port's agent.
+"""Walks a run along its workflow, node by node, until it ends or waits for a handler, a user or Port's agent.
 
 What a node does to the world (a request, an entity, a question) is the caller's `RunEffects`, so `trigger`, the sandbox
 and the pytest plugin walk the same way. The caller observes every step before the next step begins, and can save it.
@@ -91,7 +91,7 @@ class RunEffects(Protocol):
 
     @property
     def publishes(self) -> bool:
-        """Whether `resolve` publishes the message of a KAFKA node, which then waits for a report."""
+        """Whether `resolve` publishes the message of a KAFKA node, which then waits for its report."""
         ...
 
     def now(self) -> str:
@@ -113,7 +113,7 @@ class RunEffects(Protocol):
     async def resolve(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:
         """Run a node that is neither WEBHOOK nor CONDITION, with its rendered config; None while it waits.
 
-        An outcome without a result means that the node waits for a report.
+        An outcome without a result means that the node stays IN_PROGRESS until the handler reports its result.
         """
         ...
 

@@ -76,7 +76,13 @@ def test_a_killed_sandbox_takes_the_report_of_the_handler_after_its_restart(tmp_
         url = stack.enter_context(a_program("deploying.py", env=environ_for(sandbox.ready) | {"HOLD": "1"}))
         with sandbox.client() as client:
             run_id = started(sandbox, client, json.loads(Path(written(tmp_path, url)).read_text("utf-8")))
-        until(sandbox, run_id, lambda note: note.startswith("deploy (") and note.endswith("waits for a report"))
+        until(
+            sandbox,
+            run_id,
+            lambda note: (
+                note.startswith("deploy (") and note.endswith("stays IN_PROGRESS until the handler reports its result")
+            ),
+        )
         for _ in range(kills):
             sandbox.process.send_signal(signal.SIGKILL)
             sandbox.process.wait(30)

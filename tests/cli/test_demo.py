@@ -28,7 +28,7 @@ def test_demo_shows_a_successful_run_and_a_refused_request_without_settings(run:
     assert "The run in Port is now SUCCESS." in result.out[reported:refused]
     assert re.search(r"cause +wrong-secret", second)
     assert "401 and not forwarded" in second
-    assert "the run may still be waiting for a report" in first
+    assert "the run stays IN_PROGRESS until the handler reports its result" in first
     assert "report-run" not in result.out
     assert "port-hook listen --tunnel none" in second
     assert all("umask 077" in line for line in second.splitlines() if "> .env" in line)

@@ -74,7 +74,7 @@ def test_trigger_sends_create_vm_with_the_default_payload(run: Run, backend: Han
         "200 OK in",
     ):
         assert words in result.out
-    assert "the run stays IN_PROGRESS until the backend reports its result" in result.out
+    assert "the run stays IN_PROGRESS until the handler reports its result" in result.out
     assert f"port-hook report-run {RUN_ID} --status success" in result.out
 
 

@@ -81,7 +81,7 @@ def test_trigger_shows_the_message_and_who_ends_the_run(run: Run, broker: str, a
         RUN_ID,
         '"zoë"',
         f"published  {TOPIC}, partition ",
-        "the run stays IN_PROGRESS until the backend, which gets the agent's request, reports its result",
+        "the run stays IN_PROGRESS until the handler reports its result",
         f"port-hook report-run {RUN_ID} --status success",
     ):
         assert words in result.out
@@ -213,7 +213,11 @@ def test_workflow_publishes_the_message_of_its_kafka_node_and_waits(run: Run, fo
     workflow = write(folder, a_sequence(node))
     result = run("trigger", workflow, "--kafka", broker, env=ENV)
     assert result.code == 0
-    for words in ("tell  KAFKA", "is IN_PROGRESS until it is reported", f"published to {TOPIC}, partition "):
+    for words in (
+        "tell  KAFKA",
+        "stays IN_PROGRESS until the handler reports its result",
+        f"published to {TOPIC}, partition ",
+    ):
         assert words in result.out
     assert "Port does not document what it puts around the payload of a KAFKA node" in result.out
     assert result.out.count("tell  KAFKA") == 1

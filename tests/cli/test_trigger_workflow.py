@@ -43,7 +43,7 @@ def test_trigger_sends_the_nodes_of_a_workflow_in_order(run: Run, backend: Backe
         '{"response":{"status":200,"data":{"ready":true}}}',
         "SUCCESS  through the outlet ready",
         f"deploy  POST {backend.url}/deploy  (asynchronous)",
-        "is IN_PROGRESS until it is reported",
+        "stays IN_PROGRESS until the handler reports its result",
         "port-hook report-run wfnr_",
     ):
         assert text in result.out

@@ -90,7 +90,7 @@ def test_summary_has_every_field_of_the_payload() -> None:
         "node": "check",
         "workflow run": "wfr_1",
         "sent by": "Port's execution agent",
-        "run ends": "with a report",
+        "in Port": "stays IN_PROGRESS until the handler reports its result",
         "body": "not whole",
     }
     row = record["row"]

@@ -123,7 +123,7 @@ def test_summary_is_one_line_of_counts_when_no_run_waits(tally: Tally, line: str
 
 def test_summary_suggests_status_failure_for_a_run_whose_handler_failed() -> None:
     _, told, *lines = summary_lines(Tally(waiting=OrderedDict({"r_good": False, "r_bad": True})))
-    assert told == "2 runs may still be waiting for a report of success or failure:"
+    assert told == "2 runs stay IN_PROGRESS until the handler reports their results:"
     assert lines == [
         "  port-hook report-run r_good --status success",
         "  port-hook report-run r_bad --status failure",
@@ -132,7 +132,7 @@ def test_summary_suggests_status_failure_for_a_run_whose_handler_failed() -> Non
 
 def test_summary_names_the_latest_5_waiting_runs_and_counts_the_rest() -> None:
     _, told, *lines = summary_lines(Tally(waiting=waiting(12)))
-    assert told.startswith("12 runs may still be waiting ")
+    assert told.startswith("12 runs stay IN_PROGRESS ")
     assert [line.split()[2] for line in lines[:5]] == [f"r_{number:016}" for number in range(7, 12)]
     assert lines[5:] == ["  and 7 more: port-hook captures"]
 
@@ -142,7 +142,7 @@ def test_summary_names_the_latest_5_waiting_runs_and_counts_the_rest() -> None:
 )
 def test_summary_names_an_unsafe_run_id_without_a_command(run_id: str) -> None:
     _, told, line = summary_lines(Tally(waiting=OrderedDict({run_id: False})))
-    assert told.startswith("1 run may still be waiting ")
+    assert told.startswith("1 run stays IN_PROGRESS ")
     assert line.startswith("  run ")
     assert "report-run" not in line
     assert line.isprintable()

@@ -97,7 +97,9 @@ async def test_run_for_the_agent_is_published_and_ends_with_its_reports() -> Non
         }
         assert sorted(message["headers"]) == ["X-Port-Signature", "X-Port-Timestamp"]
         step = await steps.reach("published to")
-        assert step.note.endswith(f"the run waits for a report: PATCH /v1/actions/runs/{run_id}")
+        assert step.note.endswith(
+            f"the run stays IN_PROGRESS until the handler reports its result: PATCH /v1/actions/runs/{run_id}"
+        )
         assert sandbox.runs[run_id].report.status == "IN_PROGRESS"
         await client.patch(f"/v1/actions/runs/{run_id}/response", json={"response": {"ip": "10.0.0.1"}})
         await client.patch(f"/v1/actions/runs/{run_id}", json={"status": "SUCCESS"})
@@ -159,7 +161,7 @@ async def test_kafka_node_publishes_its_payload_and_ends_with_a_report(renderer:
         message = await next_message(sandbox, topic)
         assert message["payload"] == {"service": "cart"}
         assert message["context"] == {"workflowRunId": run_id, "nodeRunId": node_run_id}
-        step = await steps.reach("waits for a report")
+        step = await steps.reach("stays IN_PROGRESS until the handler reports its result")
         assert "published to" in step.note
         assert "Port does not document what it puts around the payload" in step.note
         await report(client, node_run_id, output={"ok": True})

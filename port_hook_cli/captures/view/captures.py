@@ -9,6 +9,7 @@ from port_hook_cli.captures.view.exchange import cause_lines, outcome_text, payl
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Kind, Payload, Verdict
 from port_hook_cli.invocations.view import body_text, bytes_text, format_time
+from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.layout import labeled
 from port_hook_cli.text.safe import brief, shorten, wire_text
@@ -164,7 +165,7 @@ def _fields(payload: Payload) -> Iterator[Styled]:
         if value:
             yield labeled(label, brief(value))
     if payload.synchronized is not None:
-        yield labeled("sync", "the response ends the run" if payload.synchronized else "the run waits for a report")
+        yield labeled("sync", "the response ends the run" if payload.synchronized else f"the run {RunFate.WAITS}")
     if payload.document is not None and payload.kind is not Kind.UNKNOWN:
         yield from payload_lines(payload, b"", app_url=None)
     elif payload.run_id:

@@ -16,6 +16,7 @@ from port_hook_cli.http.response_body import SHOWN_BYTES
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.javascript.nesting import MOST_LEVELS, value_nests_too_deep
+from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox.entities import STRICT, check_entity
 from port_hook_cli.sandbox.invocations import RunsTopic, message_and_hint
@@ -280,5 +281,5 @@ def _told(step: Step, masked: Callable[[str], str]) -> str:
     if _is_for_agent(step):
         return f"{name} ({node_run.id}) waits for Port's agent"
     if node_run.result is None:
-        return "; ".join((f"{name} ({node_run.id}) waits for a report", *step.remarks))
+        return "; ".join((f"{name} ({node_run.id}) {RunFate.WAITS}", *step.remarks))
     return f"{name} ended with {node_run.result}"

@@ -165,7 +165,7 @@ def test_full_view_shows_every_part_of_a_capture() -> None:
         "reencoded, matches the python form of the body, signed 2 s after it arrived",
         "reserialized-python: the body was written anew",
         "sign the bytes that are sent",
-        "the run waits for a report",
+        "the run stays IN_PROGRESS until the handler reports its result",
         RUN_ID,
         "zoë@example.com",
         "eu-west-1",

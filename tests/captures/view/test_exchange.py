@@ -88,7 +88,7 @@ def test_valid_action_run_shows_all_fields_and_the_report_run_command() -> None:
         '             region  "eu-west-1"',
         "  forwarded  http://127.0.0.1:8000/  202 in 12.3 ms",
         "  responded  202",
-        "  in Port    the run may still be waiting for a report of success or failure",
+        "  in Port    the run stays IN_PROGRESS until the handler reports its result",
         f"             {REPORT}",
     ]
 
@@ -272,7 +272,7 @@ def test_synchronized_run_ends_with_the_response_and_shows_no_report_run_command
 @pytest.mark.parametrize(("status", "end"), [(200, "SUCCESS"), (500, "FAILURE")])
 def test_run_that_may_be_synchronized_shows_both_outcomes(status: int, end: str) -> None:
     lines = lines_of(of(synchronized(None), response=Response(status=status)))
-    assert f"ends with this response ({end}); any other may still be waiting for a report" in value_at("in Port", lines)
+    assert f"ends with this response ({end}); any other run stays IN_PROGRESS" in value_at("in Port", lines)
     assert lines[-1].strip() == f"port-hook report-run {RUN_ID} --status {end.lower()}"
 
 
@@ -504,10 +504,10 @@ def a_message(**method: Any) -> Exchange:
 @pytest.mark.parametrize(
     ("method", "words", "is_reported"),
     [
-        ({"type": "KAFKA"}, "the consumer of the message has to report the run's success or failure", True),
+        ({"type": "KAFKA"}, "the run stays IN_PROGRESS until the consumer of the topic reports its result", True),
         (
             {"type": "WEBHOOK", "agent": True, "synchronized": False},
-            "the backend that gets the agent's request has to report the run's success or failure",
+            "the run stays IN_PROGRESS until the handler reports its result",
             True,
         ),
         (
@@ -526,7 +526,7 @@ def test_message_is_shown_with_who_ends_its_run(method: dict[str, Any], words: s
 def test_refused_message_is_shown_without_its_run() -> None:
     shown = "\n".join(lines_of(replace(a_message(type="KAFKA"), refused=True)))
     assert "  refused    not forwarded" in shown
-    assert "has to report" not in shown
+    assert "IN_PROGRESS" not in shown
 
 
 json_values = st.recursive(
