@@ -227,7 +227,7 @@ def _decrypt(
 def _refuse_to_inspect_itself(plan: ListenPlan, port: int) -> None:
     for target in _handlers_here(plan):
         if urlsplit(target).port == port:
-            raise UsageError(f"{target} is the inspector itself.", hint="Give the port that your handler listens on.")
+            raise UsageError(f"{target} is the inspector itself.", hint="Use the port that your handler listens on.")
 
 
 def _handlers_here(plan: ListenPlan) -> list[str]:

@@ -69,9 +69,9 @@ def listen(
 ) -> ExitCode:
     """Receive Port's invocations: verify, explain, save, forward and respond.
 
-    Without --forward-to, the response to each verified invocation is 200. Requests that fail verification are shown,
-    explained and saved; they are not forwarded, and the response is 401. On a terminal, press ? for the keys that
-    replay, copy the public URL, switch the view, open the inspector, hold incoming requests and quit.
+    Without --forward-to, the listener responds to each verified invocation with 200. It shows, explains and saves
+    requests that fail verification, and responds with 401 instead of forwarding them. On a terminal, press ? for the
+    keys: replay, copy the URL, switch the view, open the inspector, hold incoming requests, and quit.
     """
     runtime: Runtime = ctx.obj
     responses.refuse_seed_without_chance()

@@ -81,7 +81,7 @@ class ListenTarget:
             "--max-in-flight",
             metavar="N",
             min=1,
-            help="Forward N requests at a time at most; the others wait for their turn.",
+            help="Forward at most N requests at a time; the others wait.",
             trust=ANY_VALUE,
             no_effect=(_NO_HANDLER,),
         ),
@@ -90,7 +90,7 @@ class ListenTarget:
         bool,
         option(
             "--in-order/--no-in-order",
-            help="Forward the requests of one run one after the other, as they arrive.",
+            help="Forward requests of the same run one at a time, in order.",
             trust=ANY_VALUE,
             no_effect=(_NO_HANDLER,),
         ),
@@ -144,7 +144,7 @@ class ListenServer:
             metavar="N",
             min=0,
             max=65535,
-            help="The port to listen on; 0 takes any free one.",
+            help="The port to listen on; 0 chooses a free port.",
             trust=ANY_VALUE,
         ),
     ] = 8787
@@ -153,7 +153,7 @@ class ListenServer:
         option(
             "--host",
             metavar="ADDRESS",
-            help="The address to listen on. Any address but loopback exposes it to your network.",
+            help="The address to listen on. Any address except loopback exposes the listener to your network.",
         ),
     ] = "127.0.0.1"
     path: Annotated[
@@ -178,7 +178,7 @@ class ListenVerification:
         bool,
         option(
             "--refuse-replays",
-            help="Respond 401 to a signature that was used before within the tolerance.",
+            help="Respond with 401 to signatures that were already used within the tolerance.",
             trust=ANY_VALUE,
         ),
     ] = False
@@ -186,7 +186,7 @@ class ListenVerification:
         bool,
         option(
             "--allow-unverified",
-            help="Verify signatures, but forward requests that fail verification too.",
+            help="Verify signatures, but even forward requests that fail verification.",
             excludes=("--no-verify", "--strict"),
         ),
     ] = False
@@ -194,7 +194,7 @@ class ListenVerification:
         bool,
         option(
             "--no-verify",
-            help="Verify nothing; no client secret is needed.",
+            help="Do not verify signatures; no client secret is needed.",
             excludes=("--strict", "--refuse-replays", "--report", "--follow"),
         ),
     ] = False
@@ -244,7 +244,7 @@ class ListenResponses:
         ),
     ] = "0"  # type: ignore[assignment] # its parser reads it
     fail_first: Annotated[
-        int, option("--fail-first", metavar="N", min=0, help="Respond 500 to the first N invocations.")
+        int, option("--fail-first", metavar="N", min=0, help="Respond with 500 to the first N invocations.")
     ] = 0
     fail_rate: Annotated[
         float,
@@ -253,7 +253,7 @@ class ListenResponses:
             metavar="P",
             min=0,
             max=1,
-            help="Respond 500 to each invocation with the probability P, from 0 to 1.",
+            help="Respond with 500 to each invocation with probability P, from 0 to 1.",
             callback=finite,
         ),
     ] = 0.0
@@ -274,7 +274,7 @@ class ListenResponses:
         option(
             "--max-response",
             metavar="SIZE",
-            help="Respond 502 when the handler's response is larger than SIZE, such as 500KiB.",
+            help="Respond with 502 if the handler's response is larger than SIZE, such as 500KiB.",
             parser=size,
         ),
     ] = "32MiB"  # type: ignore[assignment] # its parser reads it
@@ -306,7 +306,7 @@ class ListenStorage:
     """What is saved, and for how long."""
 
     store: options.Store = None
-    max_captures: Annotated[int, option("--max-captures", metavar="N", min=1, help="Keep the newest N captures.")] = (
+    max_captures: Annotated[int, option("--max-captures", metavar="N", min=1, help="Retain the latest N captures.")] = (
         10_000
     )
     max_store: Annotated[
@@ -314,7 +314,7 @@ class ListenStorage:
         option(
             "--max-store",
             metavar="SIZE",
-            help="Keep at most SIZE on disk, such as 512MiB. The oldest unverified captures are dropped first.",
+            help="Use at most SIZE on disk, such as 512MiB. The oldest unverified captures are deleted first.",
             parser=size,
         ),
     ] = "1GiB"  # type: ignore[assignment] # its parser reads it
@@ -323,7 +323,7 @@ class ListenStorage:
         option(
             "--max-body",
             metavar="SIZE",
-            help="Respond 413 to bodies larger than SIZE, such as 20MiB.",
+            help="Respond with 413 to bodies larger than SIZE, such as 20MiB.",
             parser=size,
             trust=Trust(1.0, 10 * _MIB),
         ),

@@ -121,7 +121,7 @@ class ListenKafka:
 
     is_read: Annotated[
         bool,
-        option("--kafka", help="Also read the Kafka topics of Port's execution agent, without taking its messages."),
+        option("--kafka", help="Also read the execution agent's Kafka topics, without consuming its messages."),
     ] = False
     since: Annotated[
         str | None,
@@ -137,7 +137,7 @@ class ListenKafka:
         bool,
         option(
             "--from-end",
-            help="Start at the end, not where the last listener with this store stopped.",
+            help="Start at the end, not where this store's last listener stopped.",
             no_effect=(_NO_KAFKA,),
         ),
     ] = False
@@ -146,7 +146,7 @@ class ListenKafka:
         option(
             "--group",
             metavar="NAME",
-            help="Join a consumer group; its name must start with your org's id.",
+            help="Join a consumer group; its name must start with your org's ID.",
             no_effect=(_NO_KAFKA,),
         ),
     ] = None
@@ -154,7 +154,7 @@ class ListenKafka:
         bool,
         option(
             "--take-over",
-            help="Join the agent's own group: the agent does not get the messages that this listener gets.",
+            help="Join the agent's consumer group. Messages read here don't reach the agent.",
             no_effect=(_NO_KAFKA, _NO_GROUP),
         ),
     ] = False
@@ -170,7 +170,7 @@ class ListenRetarget:
             "--retarget",
             is_common=True,
             metavar="NAME",
-            help="Point an action, or a workflow's node (WORKFLOW#NODE), in Port at the public URL until listen ends"
+            help="Point an action or a workflow node (WORKFLOW#NODE) in Port at the public URL until `listen` ends"
             " (repeatable).",
             completes="names",
         ),
@@ -206,14 +206,15 @@ class ListenRuns:
     follow: Annotated[
         bool, option("--follow", help="Watch each run in Port after a 2xx response, and show its logs and status.")
     ] = False
-    follow_timeout: Annotated[float, seconds("--follow-timeout", "Follow a run for S seconds at most.")] = 600.0
+    follow_timeout: Annotated[float, seconds("--follow-timeout", "Follow a run for at most S seconds.")] = 600.0
     report: Annotated[
         str | None,
         option(
             "--report",
             is_common=True,
             metavar="success|failure",
-            help="End each run in Port after the handler's response; success means FAILURE where the handler failed.",
+            help="Report each run's result to Port after the handler's response. With success, a run ends as FAILURE"
+            " if the response is not a 2xx.",
             parser=one_of(("success", "failure")),
         ),
     ] = None
@@ -267,7 +268,7 @@ class ListenOutput:
         option(
             "--decrypt-path",
             metavar="PATH",
-            help="Decrypt this property instead of those that the payload names (repeatable).",
+            help="Decrypt this property instead of the properties that the payload names (repeatable).",
         ),
     ] = None
     private_key: options.PrivateKey = None
@@ -289,7 +290,11 @@ class ListenInspector:
 
     inspect: Annotated[
         bool,
-        option("--inspect", help="Serve the inspector: a page in the browser that shows what arrives.", is_common=True),
+        option(
+            "--inspect",
+            help="Serve the inspector: a page in your browser that shows requests as they arrive.",
+            is_common=True,
+        ),
     ] = False
     inspect_port: Annotated[options.InspectPort, also(no_effect=(_NO_INSPECTOR,))] = 0
     actions: Annotated[options.InspectActions, also(no_effect=(_NO_INSPECTOR,))] = None

@@ -163,7 +163,7 @@ class ServerConnection(web.RequestHandler):
     ) -> web.StreamResponse:
         """Return the response to malformed HTTP (400), and to a request that failed in port-hook itself (500)."""
         reason = " ".join((message or str(exc) or type(exc).__name__).split())[:200]
-        self._tell(f"Responded {status} to a request from {request.remote or 'unknown'}: {reason}")
+        self._tell(f"Responded with {status} to a request from {request.remote or 'unknown'}: {reason}")
         return WireResponse(request, responses.unreadable(status, reason), close=True)
 
 

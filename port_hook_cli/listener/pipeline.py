@@ -271,7 +271,7 @@ class Pipeline:
         try:
             await asyncio.sleep(seconds)
         except asyncio.CancelledError:
-            self._observer.notice(f"No response to {exchange.invocation.id}: the listener was stopped during --delay.")
+            self._observer.notice(f"No response to {exchange.invocation.id}: the listener stopped during --delay.")
             if exchange.delivery is not None:
                 self._observe(replace(exchange, response=None), None)
             raise
@@ -282,7 +282,7 @@ class Pipeline:
         """Show a request that the end of the listener interrupted. Port gets no response to it."""
         saved.cancel()
         event = "the handler responded" if request.url else "the request was forwarded"
-        cut_off = self._cut_off(request, f"the listener was stopped before {event}; Port got no response either")
+        cut_off = self._cut_off(request, f"the listener stopped before {event}, so Port got no response")
         self._requests.end(request)
         self.tally.verified += cut_off.verdict.status in VERIFIED
         self.tally.handler_failures += cut_off.handler_failed
@@ -305,7 +305,9 @@ class Pipeline:
             self.tally.received -= 1
             return
         response = responses.not_saved(error.message)
-        self._observer.notice(f"Responded 500 to a request that was not saved: {error.message} {error.hint}".rstrip())
+        self._observer.notice(
+            f"Responded with 500 to a request that was not saved: {error.message} {error.hint}".rstrip()
+        )
         self._observer.exchanged(_with(exchange, response))
         self.tally.refused += 1
 

@@ -178,7 +178,7 @@ class HttpSource:
         if isinstance(connection, ServerConnection):
             connection.task = asyncio.current_task()
         if refusal := _refuse_form(request):
-            self._notice(f"Responded {refusal.status} to {request.method} {target[:200]}")
+            self._notice(f"Responded with {refusal.status} to {request.method} {target[:200]}")
             return WireResponse(request, refusal, close=True)
         if foreign := self._find_foreign(request):
             return WireResponse(request, responses.foreign(foreign), close=True)
@@ -186,7 +186,7 @@ class HttpSource:
         if probed and target.endswith(probed.path):  # a tunnel may add a path before it
             return WireResponse(request, Response(status=200, body=probed.token.encode()))
         if not is_below(target, self._context.mount):
-            self._notice(f"Responded 404 to {request.method} {target}: not below {self._context.mount}")
+            self._notice(f"Responded with 404 to {request.method} {target}: not below {self._context.mount}")
             return WireResponse(request, responses.outside(self._context.mount))
         share, fields = Share(self._capacity), len(request.raw_headers)
         try:
@@ -241,11 +241,11 @@ class HttpSource:
             async with asyncio.timeout(self._body_timeout_s):
                 return await self._read_chunks(request, share)
         except TimeoutError:
-            self._notice(f"Responded 408 to {request.method} {request.raw_path}: the body did not arrive in time")
+            self._notice(f"Responded with 408 to {request.method} {request.raw_path}: the body did not arrive in time")
             response = responses.too_slow(self._body_timeout_s)
         except web.RequestPayloadError as error:
             reason = " ".join(str(error).split())[:200]
-            self._notice(f"Responded 400 to {request.method} {request.raw_path}: {reason}; it was not captured")
+            self._notice(f"Responded with 400 to {request.method} {request.raw_path}: {reason}; it was not captured")
             response = responses.unreadable(400, f"the body broke off: {reason}")
         except ConnectionError:
             self._notice(f"A client disconnected during {request.method} {request.raw_path}; it was not captured")
@@ -264,8 +264,8 @@ class HttpSource:
         """Add the `arrived` bytes to `share`; raise the refusal if a body of at least `size` must be refused."""
         if size > self._context.max_body:
             self._notice(
-                f"Responded 413 to {request.method} {request.raw_path}: a body of at least {size} bytes, not captured "
-                "(limit --max-body)"
+                f"Responded with 413 to {request.method} {request.raw_path}: a body of at least {size} bytes, "
+                "not captured (limit --max-body)"
             )
             raise _RefusedError(responses.too_large(self._context.max_body))
         if not share.add(arrived):
@@ -283,19 +283,21 @@ class HttpSource:
         if found is not None and found.source not in self._reported and len(self._reported) < _MAX_REPORTED:
             self._reported.add(found.source)
             self._notice(
-                f"Responded {found.status} to {request.method} {request.raw_path[:200]}, not captured: "
+                f"Responded with {found.status} to {request.method} {request.raw_path[:200]}, not captured: "
                 + (f"{found.message}; {responses.own_tunnel_hint(found)}" if found.is_by_host else found.message)
             )
         return found
 
     def _report_exhausted(self) -> None:
         self._notice(
-            f"Responded 503: unanswered requests hold {self._capacity.used // 2**20} MiB of bodies; "
-            "more are refused and not captured until some of these are answered"
+            f"Responded with 503: unanswered requests hold {self._capacity.used // 2**20} MiB of bodies; "
+            "more are rejected and not captured until some of these have responses"
         )
 
     def _report_crowded(self) -> None:
-        self._notice(f"Responded 503: {self._max_connections} connections are open; more are refused until some close")
+        self._notice(
+            f"Responded with 503: {self._max_connections} connections are open; more are rejected until some close"
+        )
 
 
 def _refuse_form(request: web.BaseRequest) -> Response | None:

@@ -230,7 +230,7 @@ def _refuse_to_loop(plan: ListenPlan, host: str, port: int) -> None:
     for target in plan.policy.routes.targets:
         target_host, target_port = handler_address(target)
         if target_port == port and (target_host == host or may_be_on_this_machine(target)):
-            raise UsageError(f"{target} is this listener itself.", hint="Give the port that your handler listens on.")
+            raise UsageError(f"{target} is this listener itself.", hint="Use the port that your handler listens on.")
 
 
 def _recent_signatures(store: CaptureStore, since_s: float) -> dict[bytes, float]:

@@ -280,7 +280,7 @@ def _local_url_for_sandbox(api_url: str, local_url: str) -> str:
     """Return the listener's local URL if Port's API is on this machine (the sandbox). Otherwise raise UsageError."""
     if is_on_this_machine(api_url):
         return local_url
-    raise UsageError("--retarget needs a public URL, and there is none.", hint="Choose a tunnel with --tunnel.")
+    raise UsageError("--retarget needs a public URL, but no tunnel is open.", hint="Choose a tunnel with --tunnel.")
 
 
 async def _unless_stopped(opening: Coroutine[Any, Any, None], listener: Listening) -> None:
@@ -305,8 +305,9 @@ async def _cancel(*tasks: asyncio.Task[Any]) -> None:
 
 def _stopping_lines(flow: Pipeline) -> Iterator[str]:
     if in_flight := flow.in_flight:
-        yield f"Stopping; {in_flight} still in your handler, waiting up to {DRAIN_S:g} s."
+        requests = "1 request" if in_flight == 1 else f"{in_flight} requests"
+        yield f"Stopping. Waiting up to {DRAIN_S:g} s for {requests} in your handler."
     turns = flow.turns
     if turns.is_paused and (held := turns.waiting):
         what = "1 held request gets" if held == 1 else f"{held} held requests get"
-        yield f"Stopping; {what} no response. `port-hook replay --failed` sends what was held."
+        yield f"Stopping. {what} no response. `port-hook replay --failed` sends held requests."

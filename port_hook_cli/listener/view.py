@@ -52,9 +52,9 @@ def ready_lines(
     yield from _targets(policy)
     yield f"Verifying     {_verification(policy)}"
     if policy.max_in_flight:
-        yield f"In flight     {policy.max_in_flight} at most; other requests wait (--max-in-flight)"
+        yield f"In flight     at most {policy.max_in_flight}; other requests wait (--max-in-flight)"
     if not policy.in_order and policy.routes.targets:
-        yield "Not in order  requests of one run are forwarded at the same time (--no-in-order)"
+        yield "Not in order  requests of the same run are forwarded concurrently (--no-in-order)"
     if secret_place:
         yield f"Secret        from {secret_place}"
     yield from _simulated(policy)
@@ -110,7 +110,7 @@ def pause_line(released: int | None) -> str:
 def summary_lines(tally: Tally) -> Iterator[str]:
     """Yield the summary of a session."""
     yield (
-        f"{tally.received} received, {tally.verified} verified, {tally.refused} refused, "
+        f"{tally.received} received, {tally.verified} verified, {tally.refused} rejected, "
         f"{tally.handler_failures} handler failure{'' if tally.handler_failures == 1 else 's'}"
         + (f", {tally.passed_over} ignored (--only)" if tally.passed_over else "")
     )
@@ -153,7 +153,7 @@ def _verification(policy: Policy) -> str:
         return "nothing (--no-verify)"
     words = f"signatures, timestamps within {policy.tolerance_s:g} s"
     if policy.allow_unverified:
-        return f"{words}; unverified requests are forwarded too (--allow-unverified)"
+        return f"{words}; even unverified requests are forwarded (--allow-unverified)"
     return f"{words}{'; only signatures over the raw bytes are accepted (--strict)' if policy.strict else ''}"
 
 

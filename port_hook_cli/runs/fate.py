@@ -36,9 +36,10 @@ def run_fate(payload: Payload, response: Response, *, is_message: bool = False) 
 
     A 2xx response ends a synchronized run as SUCCESS, any other response as FAILURE (workflow nodes: FAILED). Any other
     run stays IN_PROGRESS until the handler reports its result. Port's execution agent reports FAILURE for a status of
-    400 or more, whatever `synchronized` says. Port does not document what such a status does to an asynchronous workflow node that
-    it calls itself. If the payload does not say whether its run is synchronized, both are possible. With `is_message`,
-    the payload was in a Kafka topic: unless it is for the agent, its consumer has to report, whatever the response is.
+    400 or more, whatever `synchronized` says. Port does not document what such a status does to an asynchronous
+    workflow node that it calls itself. If the payload does not say whether its run is synchronized, both are possible.
+    With `is_message`, the payload was in a Kafka topic: unless it is for the agent, its consumer has to report,
+    whatever the response is.
     """
     if payload.run_id is None or payload.kind is Kind.CHANGE_LOG:
         return RunFate.NO_RUN

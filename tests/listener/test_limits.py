@@ -108,7 +108,7 @@ async def test_connections_beyond_the_limit_get_a_503_and_the_rest_are_served() 
         assert {answer[:13] for answer in await asyncio.gather(*held)} == {b"HTTP/1.1 200 "}
         assert (await world.exchange(request(b"next"))).startswith(b"HTTP/1.1 200 ")
     assert [notice for notice in world.notices if "more are refused" in notice] == [
-        "Responded 503: 2 connections are open; more are refused until some close"
+        "Responded with 503: 2 connections are open; more are rejected until some close"
     ]
 
 

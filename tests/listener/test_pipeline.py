@@ -143,7 +143,7 @@ async def test_pipeline_raises_when_a_request_could_not_be_saved() -> None:
             await flow.receive(an_invocation(), "1.2.3.4")
     assert world.notices == [
         "The handler at http://h:1/ got a request that could not be saved.",
-        "Responded 500 to a request that was not saved: There is no space left. Free some.",
+        "Responded with 500 to a request that was not saved: There is no space left. Free some.",
     ]
     assert flow.tally.refused == 1
 

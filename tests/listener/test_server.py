@@ -142,7 +142,7 @@ async def test_a_client_that_disconnects_during_a_request_is_reported_and_not_ca
 async def test_server_responds_400_to_non_http_input_and_reports_it_in_one_line() -> None:
     async with receiving() as world:
         assert (await world.exchange(b"\x16\x03\x01\x02\x00\x01\x00 nonsense\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
-    assert "Responded 400" in world.notices[0]
+    assert "Responded with 400" in world.notices[0]
 
 
 async def test_a_header_of_64_kb_and_duplicate_fields_arrive() -> None:
@@ -217,7 +217,7 @@ async def test_contradictory_lengths_are_refused(fields: tuple[str, ...], more: 
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1 ") == 1
     assert world.received == []
-    assert "Responded 400" in world.notices[0]
+    assert "Responded with 400" in world.notices[0]
 
 
 async def test_a_pipelined_body_that_looks_like_fields_is_not_read_as_a_head() -> None:
@@ -257,7 +257,7 @@ async def test_server_responds_400_to_endless_header_fields_with_a_notice(begun:
         _, writer = await asyncio.open_connection("127.0.0.1", world.port)
         writer.write(begun)
         with suppress(ConnectionError):  # it hangs up while there is more to come
-            while not any("Responded 400" in notice for notice in world.notices):
+            while not any("Responded with 400" in notice for notice in world.notices):
                 writer.write(field)
                 sent += len(field)
                 await writer.drain()

@@ -181,8 +181,8 @@ async def test_request_that_waits_at_the_end_of_the_listener_is_kept_as_interrup
         kept = [store.get(exchange.invocation.id) for exchange in gate.shown]
     errors = {exchange.invocation.target: exchange.delivery and exchange.delivery.error for exchange in kept}
     assert errors == {
-        "/1": "the listener was stopped before the handler responded; Port got no response either",
-        "/2": "the listener was stopped before the request was forwarded; Port got no response either",
+        "/1": "the listener stopped before the handler responded, so Port got no response",
+        "/2": "the listener stopped before the request was forwarded, so Port got no response",
     }
 
 
@@ -288,7 +288,7 @@ async def test_requests_that_are_held_at_the_end_of_the_listener_get_no_response
     assert {type(error) for error in failed} == {httpx.RemoteProtocolError}
     assert gate.arrived == []
     assert {exchange.delivery and exchange.delivery.error for exchange in gate.shown} == {
-        "the listener was stopped before the request was forwarded; Port got no response either"
+        "the listener stopped before the request was forwarded, so Port got no response"
     }
     assert len(gate.shown) == 3
 

@@ -61,11 +61,11 @@ BY_ROUTE = ["scale=http://h:2", "blueprint:vm=http://h:3"]
         ({"routes": read_routes(None, BY_ROUTE[:1], "/")}, "Forwarding", ["scale -> http://h:2"]),
         ({"routes": read_routes(None, BY_ROUTE[:1], "/")}, "Responding", ['200 {"ok": true} (no --forward-to)']),
         ({"respond": Response(status=503, body=b"\xff\x1b[2J")}, "Responding", ["503 (no --forward-to)"]),
-        ({"max_in_flight": 3}, "In flight", ["3 at most; other requests wait (--max-in-flight)"]),
+        ({"max_in_flight": 3}, "In flight", ["at most 3; other requests wait (--max-in-flight)"]),
         (
             {"in_order": False, "routes": Routes(default="http://h")},
             "Not in order",
-            ["requests of one run are forwarded at the same time (--no-in-order)"],
+            ["requests of the same run are forwarded concurrently (--no-in-order)"],
         ),
         ({"fail_first": 2}, "Failing", ["the first 2 invocations with 500 (--fail-first)"]),
         (
@@ -87,7 +87,7 @@ def test_ready_lines_describe_what_is_done_with_requests(policy: dict[str, Any],
     [
         ({"secret": None}, "nothing (--no-verify)"),
         ({"strict": True}, "only signatures over the raw bytes are accepted (--strict)"),
-        ({"allow_unverified": True}, "unverified requests are forwarded too (--allow-unverified)"),
+        ({"allow_unverified": True}, "even unverified requests are forwarded (--allow-unverified)"),
         ({"tolerance_s": 12.5}, "timestamps within 12.5 s"),
     ],
 )
@@ -106,14 +106,14 @@ def waiting(count: int) -> OrderedDict[str, bool]:
 @pytest.mark.parametrize(
     ("tally", "line"),
     [
-        (Tally(), "0 received, 0 verified, 0 refused, 0 handler failures"),
+        (Tally(), "0 received, 0 verified, 0 rejected, 0 handler failures"),
         (
             Tally(received=7, verified=4, refused=3, handler_failures=1),
-            "7 received, 4 verified, 3 refused, 1 handler failure",
+            "7 received, 4 verified, 3 rejected, 1 handler failure",
         ),
         (
             Tally(received=1, handler_failures=2, passed_over=1),
-            "1 received, 0 verified, 0 refused, 2 handler failures, 1 ignored (--only)",
+            "1 received, 0 verified, 0 rejected, 2 handler failures, 1 ignored (--only)",
         ),
     ],
 )

@@ -352,7 +352,7 @@ def test_a_full_disk_causes_a_500_and_a_notice(folder: Path) -> None:
         statuses = [running.post(big, now_signed(big))[0] for _ in range(12)]
         running.process.terminate()
         _, told = running.process.communicate(timeout=30)
-    assert b"Responded 500 to a request that was not saved" in told
+    assert b"Responded with 500 to a request that was not saved" in told
     assert 200 in statuses
     assert statuses[-1] == 500
     with open_store(None, folder) as store:
@@ -369,7 +369,7 @@ def test_a_hanging_handler_is_waited_for_and_then_interrupted(folder: Path) -> N
         running.process.terminate()
         out, told = running.process.communicate(timeout=30)
     assert running.process.returncode == 0
-    assert b"1 still in your handler" in told
+    assert b"Stopping. Waiting up to 2 s for 1 request in your handler." in told
     record = json.loads(out.splitlines()[0])
     assert "stopped before the handler responded" in record["delivery"]["error"]
     assert record["answer"] is None

@@ -94,7 +94,7 @@ def test_listener_in_the_background_leaves_the_keys_to_the_shell(folder: Path) -
 def test_question_mark_shows_the_keys_and_other_keys_do_nothing(folder: Path) -> None:
     with a_listener(folder) as (terminal, _):
         terminal.type("xyz\n\x04\x1b[A?")
-        terminal.wait_for(r"\nr  replay the last invocation that was not refused, freshly signed\r\nc  copy")
+        terminal.wait_for(r"\nc  copy the URL to set in Port\r\nf  show")
         terminal.wait_for(r"\r\nq  quit\r\n")
         terminal.type("q")
         assert end_of(terminal).startswith("0")
@@ -205,7 +205,7 @@ def test_q_ends_a_pause_without_a_response_to_the_held_request(folder: Path) -> 
         terminal.wait_for("1 held")
         terminal.type("q")
         terminal.wait_for(
-            r"Stopping; 1 held request gets no response\. `port-hook replay --failed` sends what was held\."
+            r"Stopping. 1 held request gets no response\. `port-hook replay --failed` sends held requests\."
         )
         assert end_of(terminal).startswith("0")
         with pytest.raises(httpx.RemoteProtocolError):

@@ -117,7 +117,7 @@ def test_a_terminal_shows_colors_and_links_the_run(folder: Path) -> None:
     lines = [line.rstrip() for line in screen.display]
     assert f"  run        {RUN_ID}" in lines
     assert '  inputs     title   "dev-env"' in lines
-    assert any(line.startswith("2 received, 1 verified, 1 refused") for line in lines)
+    assert any(line.startswith("2 received, 1 verified, 1 rejected") for line in lines)
 
 
 def test_listen_prints_no_color_when_no_color_is_set(folder: Path) -> None:

@@ -332,7 +332,7 @@ def test_invalid_run_id_has_no_link_and_no_report_run_command(run_id: str) -> No
     lines = list(exchange_lines(exchange, app_url=APP))
     assert links(lines) == []
     assert not any("report-run" in line.plain for line in lines)
-    assert any("a report of success or failure" in line.plain for line in lines)
+    assert any("until the handler reports its result" in line.plain for line in lines)
 
 
 @pytest.mark.parametrize("run_id", ["x; rm -rf ~", "$(id)", "`id`", "--help", "a b", "a'b", 'a"b', "a\nb", "é", "a|b"])
