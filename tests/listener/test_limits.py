@@ -16,7 +16,7 @@ BODY = 16 * MIB
 BEGUN = b"POST /begun HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % BODY
 CHUNKED = b"POST /chunked HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 MORE = b"12345678"
-SATURATED = "MiB of bodies; more are refused"
+SATURATED = "MiB of bodies; more are rejected"
 
 
 @asynccontextmanager
@@ -107,7 +107,7 @@ async def test_connections_beyond_the_limit_get_a_503_and_the_rest_are_served() 
         world.hold.set()
         assert {answer[:13] for answer in await asyncio.gather(*held)} == {b"HTTP/1.1 200 "}
         assert (await world.exchange(request(b"next"))).startswith(b"HTTP/1.1 200 ")
-    assert [notice for notice in world.notices if "more are refused" in notice] == [
+    assert [notice for notice in world.notices if "more are rejected" in notice] == [
         "Responded with 503: 2 connections are open; more are rejected until some close"
     ]
 

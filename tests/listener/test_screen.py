@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -284,13 +285,21 @@ class Terminal:
 
     def show(self, exchange: Exchange, *, app_url: str | None = APP, compact: bool = False) -> str:
         """Show an exchange and return what was written, as text."""
-        return self._write(lambda screen: screen.exchanged(exchange), app_url=app_url, compact=compact)
+        return self.write(lambda screen: screen.exchanged(exchange), app_url=app_url, compact=compact)
 
     def say(self, text: str) -> str:
         """Show a message and return what was written, as text."""
-        return self._write(lambda screen: screen.notice(text), app_url=APP, compact=False)
+        return self.write(lambda screen: screen.notice(text))
 
-    def _write(self, show: Callable[[TextScreen], None], *, app_url: str | None, compact: bool) -> str:
+    def write(
+        self,
+        show: Callable[[TextScreen], None],
+        *,
+        app_url: str | None = APP,
+        compact: bool = False,
+        until: bytes = b"",
+    ) -> str:
+        """Let a screen show something, and return what it wrote: all, or as soon as it ends with `until`."""
         master, slave = os.openpty()
         with os.fdopen(slave, "w", encoding="utf-8") as stream:
             into = bytearray()
@@ -304,10 +313,13 @@ class Terminal:
                 on_broken=lambda: None,
             )
             show(screen)
+            while until and not into.endswith(until):
+                time.sleep(0.001)  # nothing tells of it
+            before = bytes(into)
             screen.close()
         thread.join(30)
         os.close(master)
-        self.painted = bytes(into)
+        self.painted = before if until else bytes(into)
         return self.painted.decode("utf-8")
 
     def lines(self) -> list[str]:
@@ -479,3 +491,104 @@ def test_a_handler_that_refuses_a_request_is_shown_with_the_conflict_between_two
 
 def test_a_valid_request_is_shown_without_the_conflict_between_two_secrets(streams: Streams) -> None:
     assert CONFLICT not in shown_with_conflict(streams, an_exchange(response=Response(status=200)))
+
+
+SLOW = an_exchange(an_invocation(id="aaaaaaaaaaaa"))
+OTHER = an_exchange(an_invocation(id="bbbbbbbbbbbb"))
+
+
+def test_waiting_exchange_is_a_message_in_a_pipe(streams: Streams) -> None:
+    streams.start_reading()
+    screen = text_screen(streams)
+    screen.waiting(SLOW, "waiting for 8000")
+    screen.close()
+    out, err = streams.end()
+    assert out == ""
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  → create_vm CREATE  POST / … waiting for 8000\n", err)
+
+
+def test_exchange_that_ended_before_it_was_printed_as_waiting_is_printed_once(streams: Streams) -> None:
+    streams.start_reading()
+    screen = text_screen(streams, compact=True)
+    screen.waiting(SLOW, "waiting for 8000")
+    screen.no_longer_waiting(SLOW)
+    screen.exchanged(SLOW)
+    screen.close()
+    out, err = streams.end()
+    assert (out.count("create_vm"), err) == (1, "")
+
+
+def test_waiting_exchange_is_ascii_where_the_stream_is() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w", encoding="ascii") as stream, os.fdopen(reading, "rb") as end:
+        screen = TextScreen(stream, stream, environ={}, display=Display(), on_broken=lambda: None)
+        screen.waiting(an_exchange(an_invocation(target="/ü")), "waiting for 8000")
+        screen.close()
+        stream.close()
+        assert end.read().endswith(b"  -> create_vm CREATE  POST /\\xfc ... waiting for 8000\n")
+
+
+@posix
+def test_waiting_exchanges_are_one_line_of_a_terminal_until_they_end() -> None:
+    terminal = Terminal(80)
+
+    def show(screen: TextScreen) -> None:
+        screen.waiting(SLOW, "waiting for 8000")
+        screen.waiting(OTHER, "waiting for its turn")
+        screen.notice("Paused.")
+
+    terminal.write(show, until=b"(1 more in flight)")
+    lines = [line for line in terminal.lines() if line]
+    assert lines[0] == "Paused."
+    assert lines[1].endswith("  → create_vm CREATE  POST / … waiting for 8000 (1 more in flight)")
+    assert len(lines) == 2
+
+
+@posix
+def test_exchange_takes_the_place_of_its_waiting_line_on_a_terminal() -> None:
+    terminal = Terminal(80)
+
+    def show(screen: TextScreen) -> None:
+        screen.waiting(SLOW, "waiting for 8000")
+        screen.waiting(OTHER, "waiting for 9000")
+        screen.no_longer_waiting(SLOW)
+        screen.exchanged(SLOW)
+
+    terminal.write(show, until=b"waiting for 9000", compact=True)
+    lines = [line for line in terminal.lines() if line]
+    assert "signature valid" in lines[0]
+    assert lines[-1].endswith("→ create_vm CREATE  POST / … waiting for 9000")
+    assert sum("waiting for" in line for line in lines) == 1
+
+
+@posix
+def test_closed_screen_leaves_no_waiting_line_on_a_terminal() -> None:
+    terminal = Terminal(80)
+    terminal.write(lambda screen: screen.waiting(SLOW, "waiting for 8000"))
+    assert not any(terminal.lines())
+
+
+@posix
+def test_waiting_line_fits_into_a_narrow_terminal() -> None:
+    terminal = Terminal(50)
+    long = an_exchange(an_invocation(target="/hooks/" + "長" * 60))
+    terminal.write(lambda screen: screen.waiting(long, "waiting for 8000"), until=b"8000")
+    (line,) = [line for line in terminal.lines() if line]
+    assert line.endswith("… waiting for 8000")
+
+
+def test_message_is_printed_after_the_exchanges_before_it_if_both_streams_are_the_same(streams: Streams) -> None:
+    streams.start_reading()
+    one = streams.stdout
+    screen = TextScreen(one, one, environ={}, display=Display(compact=True), on_broken=streams.broken.set)
+    for number in range(4):
+        screen.exchanged(numbered(number))
+        screen.notice(f"Reported {number}")
+        screen.exchanged(numbered(number))  # it waits for a moment, because another was printed just before
+        screen.notice(f"Reported {number} again")
+    screen.close()
+    lines = streams.end()[0].splitlines()
+    for number in range(4):
+        places = [place for place, line in enumerate(lines) if f"{number:012}" in line]
+        assert lines.index(f"Reported {number}") > places[0]
+        assert lines.index(f"Reported {number} again") > places[1]

@@ -119,7 +119,7 @@ function Summary({ capture, session, actions }) {
       ${delivery
         ? html`<li class=${delivery.status === null ? "bad" : statusTone(delivery.status)}><${Icon} name="play" /><div><b>Handler ${handlerText(delivery)} ${took(delivery)}</b><p class="mono">${oneLine(delivery.url)}</p></div></li>`
         : html`<li class="dim"><${Icon} name="minus" /><div><b>${isPending(row) ? "Waiting for the handler" : "Not forwarded"}</b><p>${response ? "The listener responded itself." : "No response was recorded."}</p></div></li>`}
-      <li class=${statusTone(response?.status)}><${Icon} name="flag" /><div><b>${response ? `Port got ${response.status}` : isPending(row) ? "Port got no response yet" : "Port got no response"}</b>
+      <li class=${statusTone(response?.status)}><${Icon} name="flag" /><div><b>${response ? `Port got ${response.status}` : isPending(row) ? "Port got no response yet" : "No response"}</b>
         ${capture.simulated && html`<p class="warn">Simulated: ${oneLine(capture.simulated.text)}</p>`}
         ${capture.fate && html`<p>${sentence(capture.fate)}</p>`}</div></li>
     </ol>
