@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import re
+import signal
 import sys
 import threading
 import time
@@ -24,7 +26,7 @@ from tests.browser.conftest import OpenPage
 from tests.browser.inspecting import Desk, a_desk, a_vm, fill
 from tests.factories import a_body, a_document, an_exchange, an_invocation
 from tests.sandboxes import a_sandbox, environ_of
-from tests.servers import Handler, application
+from tests.servers import Handler, application, handler
 
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
 
@@ -598,3 +600,17 @@ async def test_arrow_keys_walk_through_the_tree(shared_desk: Desk, open_page: Op
     await expect(page.get_by_role("treeitem")).to_have_count(1)
     await page.keyboard.press("ArrowRight")
     await expect(page.get_by_role("treeitem").nth(1)).to_be_visible()
+
+
+async def test_request_interrupted_by_the_end_of_its_listener_is_not_pending_in_an_open_page(
+    tmp_path: Path, open_page: OpenPage
+) -> None:
+    with handler(delay_s=30) as target, a_desk(tmp_path, "--forward-to", target.url) as desk:
+        page = await open_page(desk)
+        sending = asyncio.create_task(asyncio.to_thread(desk.post, a_vm("one")))
+        await expect(page.locator(".row .response")).to_have_text("pending")
+        desk.process.send_signal(signal.SIGINT)
+        await expect(page.locator(".row .response")).to_have_text("interrupted")
+        with pytest.raises(http.client.RemoteDisconnected):
+            await sending
+        await page.close()

@@ -73,3 +73,19 @@ async def test_replay_tells_a_sandbox_on_this_machine_the_action_of_the_run(runt
         "create_vm",
         json.loads(request.body)["payload"]["properties"],
     )
+
+
+async def test_replay_is_never_replayed_itself(runtime: MakeRuntime) -> None:
+    received: list[Invocation] = []
+
+    async def receive(invocation: Invocation, _: str) -> Response:
+        received.append(invocation)
+        return Response(status=200)
+
+    made = runtime()
+    keys = KeyCommands(made, SECRET, PortAccess(made, say_nothing), toggle=lambda: True)
+    keys.exchanged(an_exchange(an_invocation(id="aaaaaaaaaaaa")))
+    keys.exchanged(an_exchange(an_invocation(id="bbbbbbbbbbbb", replay_of="aaaaaaaaaaaa")))
+    context = SourceContext(receive=receive, notice=lambda _: None, now=made.now, new_id=made.new_id)
+    await keys.replay(context, lambda _: None)
+    assert [request.replay_of for request in received] == ["aaaaaaaaaaaa"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -267,8 +268,28 @@ def test_listen_once_exit_code_follows_expect_status(folder: Path) -> None:
         assert (b"error: 1 of 1 responses were not 204 (--expect-status)." in told) is bool(code)
 
 
-def test_listen_exits_1_when_the_count_is_not_reached_in_time(run: Run) -> None:
-    assert run("listen", "--port", "0", "--no-verify", "--count", "2", "--stop-after", "0", env=NO_TUNNEL).code == 1
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--count", "2"), "Stopped after 0 s: 0 of 2 invocations arrived (--count)."),
+        (
+            ("--expect-status", "2xx"),
+            "Stopped after 0 s: no invocation arrived, so no response was 2xx (--expect-status).",
+        ),
+        (("--count", "2", "--expect-status", "2xx"), "Stopped after 0 s: 0 of 2 invocations arrived (--count)."),
+    ],
+)
+def test_listen_says_which_expectation_was_not_met_in_time(run: Run, options: tuple[str, ...], reason: str) -> None:
+    result = run("listen", "--port", "0", "--no-verify", "--stop-after", "0", *options, env=NO_TUNNEL)
+    assert (result.code, result.err.splitlines()[-1]) == (1, f"error: {reason}")
+    assert result.err.count("error:") == 1
+
+
+def test_inspector_of_a_listener_is_aligned_with_its_other_addresses(run: Run) -> None:
+    result = run("listen", "--port", "0", "--no-verify", "--inspect", "--stop-after", "0", env=NO_TUNNEL)
+    lines = result.err.splitlines()
+    (place,) = [number for number, line in enumerate(lines) if line.startswith("Inspector     http://127.0.0.1:")]
+    assert place == lines.index("Stop with Ctrl-C.") - 1
 
 
 def test_store_has_the_target_of_the_last_listener(run: Run, folder: Path) -> None:
@@ -373,6 +394,21 @@ def test_a_hanging_handler_is_waited_for_and_then_interrupted(folder: Path) -> N
     record = json.loads(out.splitlines()[0])
     assert "stopped before the handler responded" in record["delivery"]["error"]
     assert record["answer"] is None
+    assert record["delivery"]["latency_ms"] >= 1_000  # it was waited for
+
+
+def test_interrupted_request_is_shown_with_the_time_that_it_was_in_flight(folder: Path, run: Run) -> None:
+    with (
+        handler(delay_s=30) as target,
+        listener(folder, "--forward-to", target.url) as running,
+        socket.create_connection((running.host, running.port)) as connection,
+    ):
+        send_until_forwarded(connection, target)
+        running.process.terminate()
+        running.process.communicate(timeout=30)
+    assert run("captures").out.rstrip().endswith("interrupted")
+    assert re.search(r"  forwarded  http://\S+ interrupted after \d(\.\d)? s\n", run("show", "last").out)
+    assert run("captures", "--failed", "--json").records[0]["delivery"]["latency_ms"] >= 1_000
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="streams are closed by a POSIX shell")

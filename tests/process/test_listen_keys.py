@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import sys
 import time
@@ -16,11 +17,13 @@ import httpx
 import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.invocations.models import Status, Verdict
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
 from port_hook_cli.text.secret import Secret
-from tests.factories import a_body, a_document
+from tests.factories import a_body, a_document, an_exchange, an_invocation
 from tests.process.test_typed_keys import SHELL, Terminal, a_shell
 from tests.servers import handler
+from tests.stores import keep
 
 if sys.platform == "win32":
     pytest.skip("pseudo terminals are POSIX", allow_module_level=True)
@@ -91,13 +94,46 @@ def test_listener_in_the_background_leaves_the_keys_to_the_shell(folder: Path) -
         assert terminal.wait_for(r"job (.*)\r\n") == "runs, typed b'q\\n'"
 
 
-def test_question_mark_shows_the_keys_and_other_keys_do_nothing(folder: Path) -> None:
+def test_question_mark_shows_the_keys_that_do_something_and_other_keys_do_nothing(folder: Path) -> None:
     with a_listener(folder) as (terminal, _):
         terminal.type("xyz\n\x04\x1b[A?")
-        terminal.wait_for(r"\nc  copy the URL to set in Port\r\nf  show")
-        terminal.wait_for(r"\r\nq  quit\r\n")
+        keys = terminal.wait_for(r"(?s)Press \? for the keys\.\r\n(.*q  quit)\r\n")
         terminal.type("q")
         assert end_of(terminal).startswith("0")
+    assert [line.split("  ")[0] for line in keys.splitlines()] == ["c", "f", "p", "?", "q"]
+
+
+def test_question_mark_shows_r_when_a_request_can_be_replayed(folder: Path) -> None:
+    with handler() as target, a_listener(folder, "--forward-to", target.url) as (terminal, url):
+        send(url)
+        terminal.wait_for("create_vm")
+        terminal.type("?")
+        terminal.wait_for(r"\r\nr  replay the latest captured request that was not rejected, newly signed\r\nc  ")
+
+
+def test_r_replays_the_latest_request_of_the_store_before_the_first_one_arrives(folder: Path) -> None:
+    keep(
+        folder,
+        an_exchange(an_invocation(id="aaaaaaaaaaaa")),
+        an_exchange(an_invocation(a_body(a_document(action="delete_vm")), id="bbbbbbbbbbbb")),
+        an_exchange(an_invocation(id="cccccccccccc", replay_of="bbbbbbbbbbbb")),
+        an_exchange(an_invocation(id="dddddddddddd"), verdict=Verdict(status=Status.INVALID), refused=True),
+    )
+    with handler() as target, a_listener(folder, "--forward-to", target.url) as (terminal, _):
+        terminal.type("r")
+        terminal.wait_for(r"Replaying delete_vm CREATE \(bbbbbbbbbbbb\), captured at 2023-11-1\d \d\d:13:20\.")
+        terminal.wait_for(r"handler .*200")
+        terminal.type("q")
+        assert end_of(terminal).startswith("0")
+    assert [json.loads(request.body)["action"] for request in target.requests] == ["delete_vm"]
+
+
+def test_r_without_a_handler_says_what_is_missing(folder: Path) -> None:
+    with a_listener(folder) as (terminal, url):
+        send(url)
+        terminal.wait_for("create_vm")
+        terminal.type("r")
+        terminal.wait_for(r"There is no handler to replay to\. Start `listen` with --forward-to\.")
 
 
 def test_r_replays_the_last_invocation_with_a_new_signature(folder: Path) -> None:
@@ -106,7 +142,7 @@ def test_r_replays_the_last_invocation_with_a_new_signature(folder: Path) -> Non
         terminal.wait_for(r"There is nothing to replay yet\.")
         send(url, age_s=100)
         terminal.type("r")
-        terminal.wait_for(r"(?s)Replaying [0-9a-f]{12}\.")
+        terminal.wait_for(r"Replaying create_vm CREATE \([0-9a-f]{12}\), captured at ")
         terminal.wait_for(r"(?s)create_vm.*create_vm")
         terminal.type("q")
         assert end_of(terminal).startswith("0")
@@ -150,7 +186,7 @@ def test_c_copies_the_url_through_the_terminal(folder: Path) -> None:
 def test_i_opens_the_inspector_or_says_that_there_is_none(folder: Path) -> None:
     with a_listener(folder) as (terminal, _):
         terminal.type("i")
-        terminal.wait_for(r"There is no inspector: start `listen` with --inspect\.")
+        terminal.wait_for(r"There is no inspector\. Start `listen` with --inspect\.")
 
 
 def test_i_opens_the_page_of_the_inspector(folder: Path) -> None:

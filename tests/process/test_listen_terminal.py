@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pyte
 import pytest
+from aiohttp import web
 
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.invocations.headers import Headers
 from tests.factories import RUN_ID, SECRET, a_document, signed
 from tests.process.test_typed_keys import Terminal
 from tests.processes import Listener, environment
+from tests.servers import application
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
 
@@ -137,3 +142,25 @@ def test_encrypted_inputs_are_decrypted_only_on_the_screen(folder: Path) -> None
         assert terminal.end() == 0
     assert any("password" in line and r"s3cret\u001b[2J" in line for line in terminal.screen().display)
     assert all(b"s3cret" not in path.read_bytes() for path in (folder / ".port-hook").iterdir())
+
+
+def test_request_in_flight_is_shown_until_its_response(folder: Path) -> None:
+    release = threading.Event()
+
+    async def respond(_: web.Request) -> web.Response:
+        await asyncio.to_thread(release.wait, 30)
+        return web.Response(text="ok")
+
+    app = web.Application()
+    app.router.add_post("/", respond)
+    with application(app) as url, a_terminal(folder, "--forward-to", url, "--compact") as terminal:
+        port = url.rpartition(":")[2].rstrip("/")
+        with ThreadPoolExecutor(1) as sender:
+            sent = sender.submit(terminal.post, a_document())
+            terminal.wait_for(rf"→ create_vm CREATE  POST / … waiting for {port}")
+            assert any(f"waiting for {port}" in line for line in terminal.screen().display)
+            release.set()
+            assert sent.result(30) == 200
+        terminal.wait_for(r"handler .*200")
+        assert not any("waiting for" in line for line in terminal.screen().display)
+        assert terminal.end() == 0

@@ -248,6 +248,34 @@ def test_items_from_several_threads_are_all_written(pipe: Pipe) -> None:
     assert sorted(written(pipe, writer)) == sorted(f"full {number}" for number in range(400))
 
 
+def test_writer_writes_after_what_the_writer_that_it_follows_had_before(pipe: Pipe) -> None:
+    is_waited_for = threading.Event()
+
+    class Followed(BackgroundWriter):
+        def wait_for(self, queued: int) -> None:
+            is_waited_for.set()
+            super().wait_for(queued)
+
+    first = Followed(pipe.stream, summarize=str, on_broken=pipe.broken.set)
+    second = pipe.writer(follows=first)
+    first.put(lambda _: "first\n" if is_waited_for.wait(30) else "late\n")
+    second.put(part(2))
+    second.close(10)
+    assert written(pipe, first) == ["first", "full 2"]
+
+
+def test_writer_that_follows_a_blocked_writer_does_not_wait_for_it(pipe: Pipe) -> None:
+    gate = threading.Event()
+    first = pipe.writer()
+    second = pipe.writer(follows=first)
+    first.put(lambda _: "first\n" if gate.wait(30) else "late\n")
+    second.put(part(2))
+    assert pipe.read(until=b"\n") == "full 2\n"
+    gate.set()
+    second.close(10)
+    assert written(pipe, first) == ["first"]
+
+
 class WindowsConsole(io.StringIO):
     """A console of Windows: Python's stream can write any character, but bytes are read in a code page."""
 
