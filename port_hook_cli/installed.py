@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, NamedTuple
+
+DISTRIBUTION = "port-hook"
+_OPTIONAL = re.compile(
+    r"(?P<requirement>(?P<package>[A-Za-z0-9._-]+)[^;]*);.*\bextra *== *['\"](?P<extra>[A-Za-z0-9._-]+)['\"]"
+)
 
 
 def find_program(name: str, environ: Mapping[str, str], platform: str = sys.platform) -> str | None:
@@ -29,18 +38,103 @@ def find_programs(name: str, environ: Mapping[str, str], platform: str = sys.pla
             yield found
 
 
-def install_hint(package: str) -> str:
-    """Return the hint to install `package` (or several, separated by spaces) where port-hook is installed."""
-    return f"Install it where port-hook is: {install_command(package, Path(sys.prefix))}"
+def optional_packages() -> dict[str, tuple[str, str]]:
+    """Return the package of each extra and its requirement, such as `asyncssh<3,>=2.23`, by the name of the extra."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    try:
+        lines = requires(DISTRIBUTION) or []
+    except PackageNotFoundError:  # port-hook runs from a folder of its source
+        return {}
+    found = filter(None, map(_OPTIONAL.match, lines))
+    return {match["extra"]: (match["package"], match["requirement"].rstrip()) for match in found}
 
 
-def install_command(packages: str, prefix: Path) -> str:
-    """Return the command that installs packages beside port-hook in the environment `prefix`.
+def install_hint(*packages: str) -> str:
+    """Return the hint to install packages where port-hook is installed."""
+    return f"Install it where port-hook is: {install_command(packages)}"
 
-    pipx and uv leave a file in the environments that they manage. Environments of uv have no pip.
+
+def install_command(
+    packages: Iterable[str], prefix: Path | None = None, *, has_pip: bool | None = None, platform: str = sys.platform
+) -> str:
+    """Return the command that adds packages to the environment `prefix`, which has port-hook.
+
+    Packages of extras get the bounds that port-hook requires. pipx and uv leave a file in the environments that they
+    manage. An upgrade by either retains only packages that its own command added.
     """
-    if (prefix / "pipx_metadata.json").is_file():
-        return f"pipx inject {prefix.name} {packages}"
-    if (prefix / "uv-receipt.toml").is_file():
-        return f"uv pip install --python {sys.executable} {packages}"
-    return f"{sys.executable} -m pip install {packages}"
+    prefix = Path(sys.prefix) if prefix is None else prefix
+    bounds = dict(optional_packages().values())
+    wanted = [bounds.get(package, package) for package in packages]
+    if _is_of_pipx(prefix):
+        words = ["pipx", "inject", prefix.name, *wanted]
+    elif tool := _tool_of_uv(prefix):
+        words = ["uv", "tool", "install", *(word for each in (*tool.others, *wanted) for word in ("--with", each))]
+        words += tool.itself
+    else:
+        words = [*_installer(has_pip=has_pip), *wanted]
+    return shell_command(words, platform)
+
+
+def reinstall_command(package: str) -> str:
+    """Return the command that installs a package again over a broken one, beside port-hook."""
+    prefix = Path(sys.prefix)
+    if _is_of_pipx(prefix):
+        return shell_command(["pipx", "runpip", prefix.name, "install", "--force-reinstall", package])
+    words = _installer()
+    return shell_command([*words, "--reinstall" if words[0] == "uv" else "--force-reinstall", package])
+
+
+def shell_command(words: Iterable[str], platform: str = sys.platform) -> str:
+    """Return words as a command that a user can paste into a shell."""
+    if platform != "win32":
+        return shlex.join(words)
+    return " ".join(word if re.fullmatch(r"[\w:\\/.=+-]+", word) else f'"{word}"' for word in words)
+
+
+def _is_of_pipx(prefix: Path) -> bool:
+    """Return whether `pipx inject` finds the environment by its name. That of `pipx run` has no name."""
+    return prefix.parent.name == "venvs" and (prefix / "pipx_metadata.json").is_file()
+
+
+def _installer(*, has_pip: bool | None = None) -> list[str]:
+    """Return the beginning of the command that installs into this environment. Environments of uv have no pip."""
+    if find_spec("pip") is not None if has_pip is None else has_pip:
+        return [sys.executable, "-m", "pip", "install"]
+    return ["uv", "pip", "install", "--python", sys.executable]
+
+
+class _UvTool(NamedTuple):
+    """What `uv tool install` has to be told again: it replaces the tool, and forgets its other packages."""
+
+    itself: list[str]
+    others: list[str]
+
+
+def _tool_of_uv(prefix: Path) -> _UvTool | None:
+    """Return how a tool of uv was installed, or None if this is not one, or it cannot be installed the same way.
+
+    Without its source, uv would look for a package of the name of port-hook on an index, and anyone could own that.
+    """
+    import tomllib
+
+    try:
+        receipt = tomllib.loads((prefix / "uv-receipt.toml").read_text("utf-8"))["tool"]
+        (itself,) = [each for each in receipt["requirements"] if each["name"] == DISTRIBUTION]
+        others = [_uv_requirement(each) for each in receipt["requirements"] if each is not itself]
+        source = next(itself[kind] for kind in ("editable", "directory", "path") if kind in itself)
+    except (OSError, ValueError, LookupError, TypeError, StopIteration):
+        return None
+    if receipt.keys() - {"requirements", "entrypoints", "python"} or not Path(source).exists():
+        return None
+    extras = f"[{','.join(itself['extras'])}]" if itself.get("extras") else ""
+    python = ["--python", receipt["python"]] if "python" in receipt else []
+    return _UvTool([*python, *(["--editable"] if "editable" in itself else []), f"{source}{extras}"], others)
+
+
+def _uv_requirement(entry: dict[str, Any]) -> str:
+    """Return a package of a receipt as `--with` names it; raises ValueError for one that is not from an index."""
+    if entry.keys() - {"name", "extras", "specifier"}:
+        raise ValueError
+    extras = f"[{','.join(entry['extras'])}]" if entry.get("extras") else ""
+    return f"{entry['name']}{extras}{entry.get('specifier', '')}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from port_hook_cli.doctor.check import CheckResult, CheckState
 from port_hook_cli.doctor.credentials import check_api, check_credentials
 from port_hook_cli.doctor.handler import check_handler
 from port_hook_cli.errors import StoreError
-from port_hook_cli.installed import install_hint
+from port_hook_cli.installed import install_hint, optional_packages
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.replay.sources import handler_here
 from port_hook_cli.retarget.journal import Journal, Kept
@@ -36,9 +35,7 @@ TIMEOUT_S = 3.0
 # The credentials may be in a keyring that does not respond, and then the API is not asked.
 _MARGIN_S = 0.5
 _MIB = 1024 * 1024
-_DISTRIBUTION = "port-hook"
 _PACKAGES = ("aiohttp", "cryptography", "httpx", "jq", "jsonschema", "pyngrok", "rich", "typer")
-_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+).*;.*\bextra *== *['\"]([A-Za-z0-9._-]+)['\"]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,7 +269,7 @@ def check_versions() -> CheckResult:
     details = {**about, "sqlite": sqlite, **versions}
     problem, step = "", ""
     if missing:
-        problem, step = f" Missing: {', '.join(missing)}.", install_hint(" ".join(missing))
+        problem, step = f" Missing: {', '.join(missing)}.", install_hint(*missing)
     try:
         require_sqlite(sqlite3.sqlite_version_info)
     except StoreError as too_old:
@@ -289,7 +286,7 @@ def check_versions() -> CheckResult:
 
 def check_extras() -> list[CheckResult]:
     """Return one result for each extra of port-hook."""
-    return [check_extra(extra, package) for package, extra in _optional_packages()]
+    return [check_extra(extra, package) for extra, (package, _) in optional_packages().items()]
 
 
 def check_extra(extra: str, package: str) -> CheckResult:
@@ -303,15 +300,6 @@ def check_extra(extra: str, package: str) -> CheckResult:
         next_step="" if version else install_hint(package),
         details={"package": package, "version": version},
     )
-
-
-def _optional_packages() -> Iterator[tuple[str, str]]:
-    """Yield the package and the name of each extra, from the metadata of the installed port-hook."""
-    try:
-        requirements = metadata.requires(_DISTRIBUTION) or []
-    except metadata.PackageNotFoundError:
-        return
-    yield from (found.groups() for line in requirements if (found := _REQUIREMENT.match(line)))  # type: ignore[misc]
 
 
 def installed_version(package: str) -> str | None:

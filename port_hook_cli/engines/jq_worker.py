@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Literal, Self
 from port_hook_cli.actions.templates import UNDEFINED, JqError
 from port_hook_cli.engines import jq_process
 from port_hook_cli.errors import RenderError
-from port_hook_cli.installed import install_hint
+from port_hook_cli.installed import reinstall_command
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_result
 from port_hook_cli.terminal.signals import is_broken_pipe
@@ -120,7 +120,7 @@ class JqWorker:
             assert self._process.stdout is not None
             if not self._process.stdout.readline():
                 self._end()
-                raise RenderError("jq could not be started.", hint=install_hint("--force-reinstall jq"))
+                raise RenderError("jq could not be started.", hint=f"Install jq again: {reinstall_command('jq')}")
         return self._process
 
     def _start(self) -> subprocess.Popen[bytes]:

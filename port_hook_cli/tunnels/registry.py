@@ -160,7 +160,7 @@ PROVIDERS = (
             address="localhost.run",
         ),
         page="use-ssh.md",
-        needs="the `ssh` extra: `pipx install '.[ssh]'` or `pip install '.[ssh]'` in the clone",
+        needs="the `ssh` extra",
         notes="a public service or your own server",
     ),
     Provider(

@@ -201,7 +201,7 @@ def test_missing_sdk_is_an_error_with_the_command_that_installs_it(run: Run, mon
     assert (result.code, result.out) == (4, "")
     assert "needs the package mcp, which is not installed" in result.err
     assert "port-hook doctor" not in result.err
-    assert f"{os.fspath(sys.executable)} -m pip install mcp" in result.err
+    assert f"{os.fspath(sys.executable)} -m pip install 'mcp<3,>=2'" in result.err
 
 
 @pytest.mark.parametrize("file", [".env", "port-hook.toml"])

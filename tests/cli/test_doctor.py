@@ -200,7 +200,8 @@ def test_doctor_says_that_a_tunnel_through_ssh_needs_the_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, "asyncssh", None)  # as if it was not installed
     found = checks(run, env=environ(port))["tunnel ssh"]
-    assert found["next_step"] == "If you want it, install the ssh extra, then use `--tunnel localhost.run`."
+    command = f"{sys.executable} -m pip install 'asyncssh<3,>=2.23'"
+    assert found["next_step"] == f"If you want it, run `{command}`, then use `--tunnel localhost.run`."
 
 
 def test_doctor_shows_size_and_captures_of_the_store(run: Run, port: Handler, folder: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from port_hook_cli.errors import TunnelError
-from port_hook_cli.installed import install_hint
+from port_hook_cli.installed import install_command, install_hint
 from port_hook_cli.tunnels.protocol import NotUsable, Opening, Usable
 
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ def check_usable(environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Us
     """Return why localhost.run is usable, or why not. The user must agree before the first tunnel through it."""
     del environ
     if not find_spec("asyncssh"):
-        return NotUsable("the ssh extra is not installed", f"install the ssh extra, then use `--tunnel {_SERVICE}`")
+        return NotUsable(
+            "the ssh extra is not installed", f"run `{install_command(['asyncssh'])}`, then use `--tunnel {_SERVICE}`"
+        )
     reason = "the ssh extra is installed"
     if _knows_service(home):
         return Usable(reason)
