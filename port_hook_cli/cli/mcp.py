@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from port_hook_cli.captures.database.opening import store_path
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import NoEffect, command, option
@@ -51,6 +52,7 @@ def mcp(
         )
     runtime: Runtime = ctx.obj
     target = None if to is None else read_target(to, "--to")
+    store_path(store, runtime.cwd)  # each tool would report the error, but a client may not show it
     serve = _load_server()
     # Results mask the secrets that this process has read. Reading it now masks it from the first call on.
     open_access = partial(PortAccess, org=org, secret_file=secret_file, insecure_api=insecure_api)

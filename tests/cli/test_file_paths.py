@@ -36,7 +36,10 @@ COMMANDS = (
     ("sandbox", "--port", "0", "--state"),
 )
 # Commands with a store that are not in the list, and why.
-WITHOUT = {"inspect": "serves a damaged store too, until it is stopped", "mcp": "opens the store only in its tools"}
+WITHOUT = {
+    "inspect": "serves a damaged store too, until it is stopped",
+    "mcp": "would read messages from stdin: see its own test",
+}
 # Each command runs once with the path of a file first, so that all modules are loaded when the root changes.
 IN_A_ROOT = """
 import io, os, stat, sys
@@ -87,6 +90,32 @@ def test_path_that_is_no_file_is_refused(run: Run, folder: Path, command: tuple[
     assert "hint: " in result.err
     assert sorted(file.name for file in folder.iterdir()) == ["sub"]
     assert os.name != "posix" or [mode(folder), mode(folder / "sub")] == [0o755, 0o755]
+
+
+@pytest.mark.parametrize("path", ["", ".", "/", "sub"])
+def test_mcp_refuses_a_store_that_is_no_file_before_a_client_calls_a_tool(run: Run, folder: Path, path: str) -> None:
+    (folder / "sub").mkdir()
+    result = run("mcp", "--store", path, stdin=b"{}\n")
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert result.err.startswith("error: ")
+    assert "--store" in result.err
+
+
+@POSIX
+@pytest.mark.parametrize("kind", ["device", "pipe"])
+@pytest.mark.parametrize("command", COMMANDS[:-2], ids=lambda command: command[0])
+def test_store_that_is_a_device_or_a_pipe_is_refused_without_advice_to_remove_it(
+    run: Run, folder: Path, command: tuple[str, ...], kind: str
+) -> None:
+    path = Path(os.devnull) if kind == "device" else folder / "pipe"
+    if kind == "pipe":
+        os.mkfifo(path)
+    result = run(*command, str(path), env={"PORT_CLIENT_SECRET": SECRET.reveal()})
+    assert (result.code, result.out) == (ExitCode.STORE, "")
+    assert result.err.endswith(
+        f"error: {path} could not be opened: it is not a regular file.\n"
+        "hint: Name another file with --store (a sandbox: with --state).\n"
+    )
 
 
 @pytest.mark.skipif(

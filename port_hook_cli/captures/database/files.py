@@ -26,7 +26,8 @@ _BESIDE = (LOG, INDEX, _JOURNAL)
 _IGNORE = ".gitignore"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
-_NAME_ANOTHER = "Remove it, or name another file with --store (a sandbox: with --state)."
+_NAME_ANOTHER = "Name another file with --store (a sandbox: with --state)."
+_REMOVE_IT = "Remove it, or name another file with --store (a sandbox: with --state)."
 # A rollback journal that names another file ends with these bytes. SQLite deletes that file when it uses the journal
 # (https://www.sqlite.org/fileformat.html, "The Rollback Journal"). A single database never needs one.
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
@@ -143,7 +144,8 @@ def _check(file: _StoreFile, found: os.stat_result, *, show_only: bool) -> Itera
     if stat.S_ISLNK(found.st_mode):
         raise _unusable(path, "is a symbolic link, which port-hook does not follow")
     if not (stat.S_ISDIR if is_folder else stat.S_ISREG)(found.st_mode):
-        raise _unusable(path, f"could not be opened: it is not a {'folder' if is_folder else 'regular file'}")
+        kind = "folder" if is_folder else "regular file"
+        raise StoreError(f"{path} could not be opened: it is not a {kind}.", hint=_NAME_ANOTHER)  # maybe a device
     if found.st_nlink > 1 and not is_folder:
         raise _unusable(path, "has another name elsewhere (a hard link), so port-hook would write there too")
     is_of_another_user = sys.platform != "win32" and found.st_uid != os.geteuid()
@@ -165,7 +167,7 @@ def _close_to_others(file: Path, mode: int, *, show_only: bool) -> Iterator[str]
 
 
 def _unusable(file: Path, words: str) -> StoreError:
-    return StoreError(f"{file} {words}.", hint=_NAME_ANOTHER)
+    return StoreError(f"{file} {words}.", hint=_REMOVE_IT)
 
 
 class Files(NamedTuple):
