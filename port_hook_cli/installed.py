@@ -116,14 +116,18 @@ def _tool_of_uv(prefix: Path) -> _UvTool | None:
 
     Without its source, uv would look for a package of the name of port-hook on an index, and anyone could own that.
     """
+    try:
+        text = (prefix / "uv-receipt.toml").read_text("utf-8")
+    except (OSError, ValueError):
+        return None
     import tomllib
 
     try:
-        receipt = tomllib.loads((prefix / "uv-receipt.toml").read_text("utf-8"))["tool"]
+        receipt = tomllib.loads(text)["tool"]
         (itself,) = [each for each in receipt["requirements"] if each["name"] == DISTRIBUTION]
         others = [_uv_requirement(each) for each in receipt["requirements"] if each is not itself]
         source = next(itself[kind] for kind in ("editable", "directory", "path") if kind in itself)
-    except (OSError, ValueError, LookupError, TypeError, StopIteration):
+    except (ValueError, LookupError, TypeError, StopIteration):
         return None
     if receipt.keys() - {"requirements", "entrypoints", "python"} or not Path(source).exists():
         return None
