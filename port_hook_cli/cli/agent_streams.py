@@ -109,7 +109,7 @@ async def confirm_claims(
 ) -> None:
     """Ask before claiming runs that a running agent would get. A sandbox on this machine needs no confirmation.
 
-    Raises UsageError unless the user agrees. `ask` asks a yes-or-no question; it is None without a terminal.
+    Raises UsageError unless the user agrees. `ask` asks a yes-or-no question; it is None if nobody can answer.
     """
     if is_on_this_machine(api_url):
         return
@@ -120,7 +120,7 @@ async def confirm_claims(
         return
     if ask is None:
         raise UsageError(
-            "--take-over takes runs away from the agent and needs confirmation, but there is no terminal.",
+            "--take-over takes runs away from the agent and needs confirmation, but nobody can answer a question here.",
             hint="Add --yes.",
         )
     if not await ask(f"{what} Take over?"):

@@ -64,7 +64,8 @@ class CheckTarget:
 
         if self.to_its_url and not self.yes and not can_ask(runtime):
             raise UsageError(
-                "--to-its-url can start work on another machine. It needs confirmation, but there is no terminal.",
+                "--to-its-url can start work on another machine. "
+                "It needs confirmation, but nobody can answer a question here.",
                 hint="Add --yes.",
             )
         return RunTarget(to=None if self.to is None else read_target(self.to, "--to"), to_its_url=self.to_its_url)

@@ -17,7 +17,7 @@ from port_hook_cli.check.view import (
     report_lines,
     summary_line,
 )
-from port_hook_cli.terminal.console import Output, emit, rich_console, tell
+from port_hook_cli.terminal.console import Output, emit, rich_console, shows_progress, tell
 from port_hook_cli.text.secret import Masker
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class CheckScreen:
         self.url = ""
 
     def begin(self, begins: CheckBegins) -> None:
-        """Print what the check sends, and show the progress if stderr is a terminal."""
+        """Print what the check sends, and show the progress if someone watches."""
         self.url, self._began = begins.url, time.perf_counter()
         tell(begin_text(self.url, begins.valid_requests), self._runtime)
         expected = self._plan.expected(begins.subject, starts_handler=self._starts)
@@ -59,7 +59,7 @@ class CheckScreen:
                 "variables that it prints for the handler and for this command.",
                 self._runtime,
             )
-        if self._runtime.stderr.isatty():
+        if shows_progress(self._runtime):
             self._show_progress(len(expected))
 
     def add(self, finding: CheckFinding) -> None:

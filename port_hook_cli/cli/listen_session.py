@@ -189,7 +189,8 @@ class ListenRetarget:
             split_name(name)
         if self.names and ask is None and not self.yes:
             raise UsageError(
-                "--retarget makes changes in Port and needs confirmation, but there is no terminal.", hint="Add --yes."
+                "--retarget makes changes in Port and needs confirmation, but nobody can answer a question here.",
+                hint="Add --yes.",
             )
 
     def with_access(self, access: PortAccess, ask: Ask | None) -> Retarget | None:

@@ -128,7 +128,7 @@ def _addresses(region: str | None, api_url: str | None) -> tuple[str, ...]:
 def _client_id(given: str | None, runtime: Runtime) -> str:
     if given is None:
         if not can_ask(runtime):
-            raise SettingsError("No client id is given.", hint="Give it with --client-id, or run this on a terminal.")
+            raise SettingsError("No client id is given.", hint="Pass it with --client-id, or run this on a terminal.")
         print(f"You find both values {CREDENTIALS_IN_PORT}.\nClient id: ", end="", file=runtime.stderr, flush=True)
         given = runtime.stdin.readline().decode("utf-8", "replace")
     if not given.strip():
@@ -146,7 +146,8 @@ def _secret(secret_file: str | None, runtime: Runtime) -> Secret:
         text = _typed_secret(runtime)
     else:
         raise SettingsError(
-            "No client secret is given.", hint="Give --secret-file a file, or - for stdin, or run this on a terminal."
+            "No client secret is given.",
+            hint="Pass --secret-file FILE, or --secret-file - for stdin, or run this on a terminal.",
         )
     runtime.keep_secret(text.strip())
     if not text.strip():

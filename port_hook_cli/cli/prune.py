@@ -74,7 +74,8 @@ def _confirmed(expected: PruneCount, runtime: Runtime) -> bool:
 
     if not can_ask(runtime):
         raise UsageError(
-            f"This would delete {_captures(expected.deleted)}, and there is no terminal to ask you.", hint="Give --yes."
+            f"This would delete {_captures(expected.deleted)}, and nobody can answer a question here.",
+            hint="Add --yes.",
         )
     return confirm(f"Delete {_captures(expected.deleted)} and keep {expected.kept:,}?", runtime, default=False)
 

@@ -24,7 +24,7 @@ from port_hook_cli.replay.tally import (
     tally_view,
 )
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import Output, emit, rich_console, tell, write_content
+from port_hook_cli.terminal.console import Output, emit, rich_console, shows_progress, tell, write_content
 from port_hook_cli.text.safe import printable
 
 if TYPE_CHECKING:
@@ -88,10 +88,10 @@ class ReplayReport:
 
     @contextmanager
     def receiving(self) -> Iterator[None]:
-        """Measure the time from now on, and show a progress bar for several requests if stderr is a terminal."""
+        """Measure the time from now on, and show a progress bar for several requests if someone watches."""
         self._began = self._ended = time.perf_counter()
         # The lines of a comparison are printed meanwhile.
-        if self._total == 1 or self._ignoring is not None or not self._runtime.stderr.isatty():
+        if self._total == 1 or self._ignoring is not None or not shows_progress(self._runtime):
             yield
             return
         from rich.progress import Progress

@@ -101,7 +101,7 @@ def encrypt_client_side(key: RSAPublicKey, plaintext: bytes) -> str:
 def read_private_key(name: str, pem: bytes, ask_passphrase: Callable[[], str | None]) -> RSAPrivateKey:
     """Return the RSA private key in a PEM file called `name`; raises KeyUnreadable.
 
-    `ask_passphrase` is called for a key with a passphrase; it returns None if there is no terminal.
+    `ask_passphrase` is called for a key with a passphrase; it returns None if nobody can answer.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey

@@ -43,7 +43,7 @@ class KafkaOpening:
     """Opens the topics: call it with a `SourceContext`.
 
     `open_api` opens a client of Port's API, for what `settings` lack. `ask` asks the user a yes-or-no question; it is
-    None without a terminal. `on_secret` gets each password.
+    None if nobody can answer. `on_secret` gets each password.
     """
 
     options: KafkaOptions
@@ -120,7 +120,8 @@ class KafkaOpening:
             return
         if self.ask is None:
             raise UsageError(
-                "--take-over takes messages away from the agent and needs confirmation, but there is no terminal.",
+                "--take-over takes messages away from the agent and needs confirmation, "
+                "but nobody can answer a question here.",
                 hint="Add --yes.",
             )
         question = (
@@ -139,7 +140,7 @@ def kafka_opening(
 ) -> KafkaOpening:
     """Return what opens the topics; raises SettingsError for a wrong setting, and BrokerError without confluent-kafka.
 
-    `open_api` is called when Port's API is needed. `ask` is None without a terminal.
+    `open_api` is called when Port's API is needed. `ask` is None if nobody can answer.
     """
     return KafkaOpening(
         options=options,

@@ -149,6 +149,13 @@ def tell(text: str, runtime: Runtime) -> None:
     output.print(*output.wrap(message_lines(text)))
 
 
+def shows_progress(runtime: Runtime) -> bool:
+    """Return whether someone watches a progress bar: stderr is a terminal, and no coding agent runs port-hook."""
+    from port_hook_cli.terminal.coding_agent import coding_agent
+
+    return runtime.stderr.isatty() and not coding_agent(runtime.environ)
+
+
 def sayer(runtime: Runtime) -> Say:
     """Return what shows the remarks of a verb on stderr."""
     return lambda remark: tell(remark.line, runtime)

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.coding_agent import coding_agent
 
 # They stop or end a process without unwinding its stack.
 _ABRUPT = ("SIGTSTP", "SIGQUIT", "SIGHUP")
@@ -22,8 +23,9 @@ def typed_keys_hidden(runtime: Runtime, *, at_once: bool = False) -> Iterator[bo
     With `at_once`, keys can be read before Enter is pressed, and a read never waits for a key. Yields whether the
     terminal was changed.
 
-    Does nothing on Windows, in the background, and when stdout is not a terminal: then another program, such as a
-    pager, may read the keys. SIGTSTP (Ctrl-Z), SIGQUIT and SIGHUP restore the echo too. For the main thread only.
+    Does nothing on Windows, in the background, for a coding agent, and when stdout is not a terminal: then another
+    program, such as a pager, may read the keys. SIGTSTP (Ctrl-Z), SIGQUIT and SIGHUP restore the echo too. For the main
+    thread only.
     """
     terminal = _terminal(runtime, at_once=at_once)
     if terminal is None or not terminal.hide():
@@ -108,7 +110,7 @@ def is_in_foreground(descriptor: int) -> bool:
 
 def _terminal(runtime: Runtime, *, at_once: bool) -> _Terminal | None:
     try:
-        if runtime.stdin.isatty() and runtime.stdout.isatty():
+        if runtime.stdin.isatty() and runtime.stdout.isatty() and not coding_agent(runtime.environ):
             return _Terminal(runtime.stdin.fileno(), at_once=at_once)
     except (ImportError, OSError, ValueError):  # Windows, or a stream that was closed
         return None

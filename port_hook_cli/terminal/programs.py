@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import shlex
 import shutil
 import signal
@@ -20,6 +21,7 @@ from typing import TextIO, TypeVar
 from port_hook_cli.errors import UsageError
 from port_hook_cli.installed import find_program
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.coding_agent import coding_agent
 from port_hook_cli.terminal.console import Output, tell
 from port_hook_cli.text.safe import printable
 from port_hook_cli.text.styled import Styled, cell_width
@@ -32,7 +34,7 @@ def print_paged(lines: Iterable[Styled], runtime: Runtime, *, wanted: bool = Tru
     """Write lines to stdout, through the pager if they do not fit on the terminal and the pager is `wanted`."""
     output = Output(runtime.stdout, runtime.environ)
     shown = list(lines)
-    pager = _pager(runtime) if wanted and not _fits(shown, output, runtime) else ()
+    pager = _pager(runtime) if wanted and not _fits(shown, output, runtime) and _is_awaited(runtime) else ()
     if not (pager and _page(pager, output.paint(shown), runtime)):
         output.print(*shown)
 
@@ -64,6 +66,19 @@ def _fits(lines: Sequence[Styled], output: Output, runtime: Runtime) -> bool:
         return True
     # One row is left for the prompt of the shell.
     return sum(max(1, -(-cell_width(line.plain) // size.columns)) for line in lines) < size.lines
+
+
+def _is_awaited(runtime: Runtime) -> bool:
+    """Return whether a person waits for the output. Lines that are typed already are not for the pager's keys.
+
+    They are the next commands of a paste, and the first `q` in them would end the pager.
+    """
+    if coding_agent(runtime.environ):
+        return False
+    try:
+        return not (runtime.stdin.isatty() and select.select([runtime.stdin], [], [], 0)[0])
+    except (OSError, ValueError):  # Windows, or a closed stream
+        return True
 
 
 def _page(pager: Sequence[str], text: str, runtime: Runtime) -> bool:
@@ -132,6 +147,8 @@ def _private_file(text: str) -> Path:
 
 def _run_editor(path: Path, environ: Mapping[str, str]) -> None:
     named = environ.get("VISUAL") or environ.get("EDITOR")
+    if coding_agent(environ):
+        raise UsageError("A coding agent runs port-hook, so no editor is opened.", hint="Change it with --set.")
     if not named and not (sys.stdin and sys.stdin.isatty()):
         raise UsageError("There is no terminal for the editor.", hint="Set EDITOR, or change it with --set.")
     command = named or _FALLBACK

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.coding_agent import coding_agent
 from port_hook_cli.terminal.console import tell
 from port_hook_cli.text.safe import printable_lines
 
@@ -18,8 +19,8 @@ _TRIES = 3
 
 
 def can_ask(runtime: Runtime) -> bool:
-    """Return whether a user can answer: stdin and stderr are a terminal."""
-    return runtime.stdin.isatty() and runtime.stderr.isatty()
+    """Return whether a user can answer: stdin and stderr are a terminal, and no coding agent runs port-hook."""
+    return runtime.stdin.isatty() and runtime.stderr.isatty() and not coding_agent(runtime.environ)
 
 
 def confirm(question: str, runtime: Runtime, *, default: bool) -> bool:
@@ -60,7 +61,7 @@ async def confirm_in_loop(question: str, runtime: Runtime, *, default: bool) -> 
 
 
 def asker(runtime: Runtime) -> Ask | None:
-    """Return a function that asks the user a yes-or-no question in the event loop, or None without a terminal."""
+    """Return a function that asks the user a yes-or-no question in the event loop, or None if nobody can answer."""
     if not can_ask(runtime):
         return None
 

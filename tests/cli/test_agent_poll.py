@@ -217,7 +217,7 @@ def test_secret_that_a_run_repeats_is_still_masked_in_a_crash_report(
     ("options", "message"),
     [
         (("--poll", "--send"), "so a running execution agent does not get them"),
-        (("--poll", "--send", "--take-over"), "needs confirmation, but there is no terminal"),
+        (("--poll", "--send", "--take-over"), "needs confirmation, but nobody can answer a question here"),
         (("--poll", "--take-over"), "No run is claimed without --poll and --send, so --take-over has no effect"),
         (("--kafka", "--send", "--take-over"), "No run is claimed without --poll and --send"),
         (("--poll", "--yes"), "There is no question without --take-over"),
@@ -292,7 +292,7 @@ async def test_runs_are_not_claimed_from_port_without_take_over_or_someone_to_as
     with pytest.raises(UsageError, match="does not get them") as caught:
         await confirm_claims(PORT, take_over=False, yes=False, ask=Asked(True))
     assert "add --take-over" in caught.value.hint
-    with pytest.raises(UsageError, match="there is no terminal"):
+    with pytest.raises(UsageError, match="nobody can answer a question here"):
         await confirm_claims(PORT, take_over=True, yes=False, ask=None)
 
 

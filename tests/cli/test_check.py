@@ -367,7 +367,7 @@ def test_list_shows_the_wanted_checks_and_sends_nothing(run: Run) -> None:
         ((), ExitCode.USAGE, "Missing option --to.", "--to 8000"),
         (("action.json",), ExitCode.USAGE, "https://example.com is not on this machine", "--to-its-url"),
         (("--to", "https://example.com/"), ExitCode.USAGE, "https://example.com/ is not on this machine", "--to"),
-        (("action.json", "--to-its-url"), ExitCode.USAGE, "there is no terminal", "Add --yes."),
+        (("action.json", "--to-its-url"), ExitCode.USAGE, "nobody can answer a question here", "Add --yes."),
         (("--to-its-url", "--to", "8000"), ExitCode.USAGE, "Use either --to-its-url or --to, not both", "Leave out"),
         (
             ("--to-its-url", "--yes", "--", "x"),

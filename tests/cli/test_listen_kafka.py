@@ -26,8 +26,8 @@ def kafka(cluster: Cluster) -> dict[str, str]:
     [
         (("--group", "other"), f"its name must start with {ORG}"),
         (("--group", ORG), "is the execution agent's group: a listener in it takes the agent's messages away"),
-        (("--group", ORG, "--take-over"), "needs confirmation, but there is no terminal"),
-        (("--group", f"{ORG}.agent", "--take-over"), "needs confirmation, but there is no terminal"),
+        (("--group", ORG, "--take-over"), "needs confirmation, but nobody can answer a question here"),
+        (("--group", f"{ORG}.agent", "--take-over"), "needs confirmation, but nobody can answer a question here"),
         (("--group", f"{ORG}.mine", "--take-over"), "so there is nothing to take over"),
     ],
 )

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from port_hook_cli.cli.app import main
 from port_hook_cli.runtime import Runtime
@@ -47,6 +48,7 @@ def on_terminal(
     *args: str,
     env: Mapping[str, str] | None = None,
     prepare: Callable[[int], None] = lambda _: None,
+    stdin: BinaryIO | None = None,
 ) -> Shown:
     """Run port-hook in `folder` with stdout and stderr on a pseudo-terminal, which `prepare` gets first."""
     with contextlib.chdir(folder), _terminal() as (stream, written):
@@ -55,7 +57,7 @@ def on_terminal(
             environ={"COLUMNS": "120", "TERM": "xterm-256color", **(env or {})},
             cwd=folder,
             home=folder / "home",
-            stdin=io.BytesIO(),
+            stdin=stdin or io.BytesIO(),
             stdout=stream,
             stderr=stream,
         )

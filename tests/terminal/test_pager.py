@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import struct
 import sys
 from pathlib import Path
@@ -82,12 +83,30 @@ def test_own_setting_of_less_is_kept(folder: Path, pager: str) -> None:
         (("captures",), 5, {"TERM": "dumb"}),
         (("captures",), 0, {}),
         (("captures", "--json"), 5, {}),
+        (("captures",), 5, {"CURSOR_AGENT": "1"}),
     ],
-    ids=["fits", "no-pager", "dumb", "unknown", "json"],
+    ids=["fits", "no-pager", "dumb", "unknown", "json", "coding agent"],
 )
 def test_pager_is_not_used(folder: Path, pager: str, args: tuple[str, ...], rows: int, env: dict[str, str]) -> None:
     shown = on_screen(folder, pager, *args, rows=rows, **env)
     assert shown.code == 0
+    assert "PAGED" not in shown.text
+
+
+def test_commands_that_were_pasted_with_this_one_do_not_reach_the_pager(folder: Path, pager: str) -> None:
+    keyboard, typed = os.openpty()
+
+    def size(descriptor: int) -> None:
+        fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", 5, 100, 0, 0))
+
+    with open(typed, "rb", buffering=0) as stdin:  # noqa: PTH123 - a descriptor
+        environ = {"PATH": os.environ["PATH"], "PAGER": pager}
+        assert on_terminal(folder, "show", "last", env=environ, prepare=size, stdin=stdin).text.startswith("PAGED")
+        os.write(keyboard, b"port-hook replay last\n")
+        assert select.select([stdin], [], [], 30)[0]
+        shown = on_terminal(folder, "show", "last", env=environ, prepare=size, stdin=stdin)
+        assert stdin.readline() == b"port-hook replay last\n"
+    os.close(keyboard)
     assert "PAGED" not in shown.text
 
 

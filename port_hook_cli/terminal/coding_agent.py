@@ -1,0 +1,42 @@
+"""Whether a coding agent runs port-hook: it reads the output and cannot answer a question or leave a pager."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+# The variables that agents set for the commands that they run, as GitHub's and Stripe's command lines know them. Those
+# that an editor sets for its user's own terminal as well (CURSOR_TRACE_ID, REPL_ID, TERM_PROGRAM) say nothing.
+VARIABLES: Mapping[str, str] = {
+    "CLAUDECODE": "claude-code",
+    "CLAUDE_CODE": "claude-code",
+    "CURSOR_AGENT": "cursor-cli",
+    "CODEX_SANDBOX": "codex",
+    "CODEX_THREAD_ID": "codex",
+    "CODEX_CI": "codex",
+    "GEMINI_CLI": "gemini-cli",
+    "COPILOT_CLI": "copilot-cli",
+    "OPENCODE": "opencode",
+    "ANTIGRAVITY_AGENT": "antigravity",
+    "AUGMENT_AGENT": "augment-cli",
+    "CLINE_ACTIVE": "cline",
+    "GOOSE_TERMINAL": "goose",
+}
+# `AGENT` is a common word: other programs use it for other things.
+_NAMED_BY_AGENT = frozenset({"amp", "goose"})
+_NAME = re.compile(r"[\w./@-]{1,64}", re.ASCII)
+_OFF = frozenset({"", "0", "false"})
+
+
+def coding_agent(environ: Mapping[str, str]) -> str | None:
+    """Return the name of the coding agent that runs port-hook, or None for a person or a script.
+
+    `AI_AGENT` names any agent. 0 or `false` as the value of a variable means that it is not set.
+    """
+    named = environ.get("AI_AGENT", "").strip()
+    if named.lower() not in _OFF:
+        return named if _NAME.fullmatch(named) else "unknown"
+    if environ.get("AGENT") in _NAMED_BY_AGENT:
+        return environ["AGENT"]
+    found = (name for variable, name in VARIABLES.items() if environ.get(variable, "").lower() not in _OFF)
+    return next(found, None)
