@@ -6,6 +6,7 @@ import os
 import sys
 
 _ASKED = "_PORT_HOOK_COMPLETE"
+_OF_COMPLETION = frozenset({"--install-completion", "--show-completion"})
 
 
 def main() -> int:
@@ -16,6 +17,10 @@ def main() -> int:
         code = answer(os.environ[_ASKED], os.environ, sys.stdout)
         if code is not None:
             return code
+    if _OF_COMPLETION.intersection(sys.argv):
+        from port_hook_cli.cli.completion.first_tab import complete_at_first_tab
+
+        complete_at_first_tab()
     from port_hook_cli.cli.app import main as run
 
     return run()

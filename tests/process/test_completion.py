@@ -112,6 +112,33 @@ def test_zsh_offers_ids_with_descriptions_and_runs_nothing_of_the_store(home: Pa
     assert not (home / "touched").exists()
 
 
+def test_zsh_completes_at_the_first_tab_of_a_new_shell(home: Path) -> None:
+    zsh = path_of("zsh")
+
+    def in_zsh(*options: str) -> pexpect.spawn:
+        return pexpect.spawn(
+            zsh, [*options, "-i"], cwd=str(home), env=shell_environment(home), timeout=30, dimensions=(50, 150)
+        )
+
+    before = in_zsh("-f")
+    before.sendline("port-hook --install-completion")
+    before.expect("zsh completion installed")
+    before.sendline("exit")
+    before.expect(pexpect.EOF)
+    before.close()
+    with (home / ".zshrc").open("a") as settings:
+        settings.write("PS1='> '; unsetopt zle_bracketed_paste; echo ready\n")
+    child = in_zsh("-d")
+    child.expect("ready\r\n")
+    child.send("port-hook show abc\t")
+    child.expect(ID[3:])
+    child.send("\x15port-hook listen --route cre\tX")
+    child.expect("create_vm=X")
+    child.sendline("\x15exit")
+    child.expect(pexpect.EOF)
+    child.close()
+
+
 @pytest.mark.parametrize("line", ["port-hook ", "port-hook listen --", "port-hook show "])
 def test_completion_imports_neither_typer_nor_a_command(line: str, home: Path) -> None:
     asked = {"_PORT_HOOK_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": line}
