@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from contextlib import suppress
+from typing import Annotated, Any, cast
 
 import typer
 
 from port_hook_cli.cli import options
+from port_hook_cli.cli.defaults import default_map, given_options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import command, option
+from port_hook_cli.cli.project_defaults import project_defaults
 from port_hook_cli.doctor.check import check_record, has_problem, result_lines
 from port_hook_cli.doctor.examination import Examination, examine
+from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.targets import read_target
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit
+from port_hook_cli.terminal.prompts import can_ask
 
 
 @command
@@ -43,6 +48,8 @@ def doctor(
         access=credentials.access(runtime),
         store=store,
         handler=None if forward_to is None else read_target(forward_to, "--forward-to"),
+        tunnel=_default_tunnel(ctx),
+        can_ask=can_ask(runtime),
     )
     results = asyncio.run(examine(wanted, runtime))
     if as_json:
@@ -52,3 +59,18 @@ def doctor(
         output = Output(runtime.stdout, runtime.environ)
         output.print(*result_lines(results, output.width if output.is_terminal else None))
     return ExitCode.FAILED if has_problem(results) else ExitCode.OK
+
+
+def _default_tunnel(ctx: typer.Context) -> str | None:
+    """Return the tunnel that a variable or the project's file makes the default of `listen`, or None."""
+    from port_hook_cli.cli.app import COMMANDS
+
+    assert ctx.parent is not None
+    runtime, group = ctx.obj, cast("Any", ctx.parent.command)
+    options = group.get_command(ctx.parent, "listen").params
+    given = given_options("listen", options, (), runtime)
+    values = default_map("listen", options, runtime)
+    with suppress(PortHookError):  # `listen` reports what is wrong with the file
+        values |= project_defaults("listen", options, runtime=runtime, commands=COMMANDS, given=given).values
+    chosen = {flag: values.get(option.name) for option in options for flag in option.opts}
+    return chosen["--tunnel"] or ("none" if chosen["--public-url"] else None)

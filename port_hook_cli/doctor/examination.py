@@ -20,16 +20,17 @@ from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.doctor.check import CheckResult, CheckState
 from port_hook_cli.doctor.credentials import check_api, check_credentials
 from port_hook_cli.doctor.handler import check_handler
-from port_hook_cli.errors import StoreError
+from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.installed import install_hint, optional_packages
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.replay.sources import handler_here
 from port_hook_cli.retarget.journal import Journal, Kept
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.threads import UnwaitedThreads
+from port_hook_cli.text.safe import brief
 from port_hook_cli.tunnels.keeper import check_provider
 from port_hook_cli.tunnels.protocol import NotUsable, Usable
-from port_hook_cli.tunnels.registry import PROVIDERS, Provider
+from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, PROVIDERS, Provider, parse_tunnel
 
 TIMEOUT_S = 3.0
 # The credentials may be in a keyring that does not respond, and then the API is not asked.
@@ -40,11 +41,17 @@ _PACKAGES = ("aiohttp", "cryptography", "httpx", "jq", "jsonschema", "pyngrok", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examination:
-    """What to check. `handler` is the URL of the handler that the user named, or None."""
+    """What to check. `handler` is the URL of the handler that the user named, or None.
+
+    `tunnel` is the default of `listen --tunnel` here, None if nothing sets one. `can_ask` says whether `listen` could
+    ask a question here.
+    """
 
     access: PortAccess
     store: Path | None = None
     handler: str | None = None
+    tunnel: str | None = None
+    can_ask: bool = False
     timeout_s: float = TIMEOUT_S
 
 
@@ -53,7 +60,7 @@ async def examine(wanted: Examination, runtime: Runtime) -> list[CheckResult]:
     asyncio.get_running_loop().set_default_executor(UnwaitedThreads())
     groups = await asyncio.gather(
         _account(wanted, runtime),
-        _within(wanted.timeout_s, "tunnel", lambda: asyncio.to_thread(check_tunnels, runtime)),
+        _within(wanted.timeout_s, "tunnel", lambda: asyncio.to_thread(check_tunnels, wanted, runtime)),
         _store_and_handler(wanted, runtime),
         _within(wanted.timeout_s, "retargets", lambda: _one(lambda: check_retargets(runtime.home))),
         _within(wanted.timeout_s, "versions", lambda: _one(check_versions)),
@@ -112,18 +119,45 @@ def _unfinished(check: str, timeout_s: float) -> CheckResult:
     )
 
 
-def check_tunnels(runtime: Runtime) -> list[CheckResult]:
-    """Return one result for `--tunnel auto` and one for each provider. Nothing is opened or downloaded."""
+def check_tunnels(wanted: Examination, runtime: Runtime) -> list[CheckResult]:
+    """Return one result for what `listen` opens by default and one for each provider.
+
+    Nothing is opened or downloaded.
+    """
     found = {
-        provider: check_provider(provider.auto, runtime.environ, runtime.home, can_ask=True)
+        provider: check_provider(provider.auto, runtime.environ, runtime.home, can_ask=wanted.can_ask)
         for provider in PROVIDERS
         if provider.auto
     }
-    usable = [provider for provider, state in found.items() if isinstance(state, Usable)]
-    return [_automatic_tunnel(usable), *_each_tunnel(found)]
+    return [_default_tunnel(wanted.tunnel, found), *_each_tunnel(found)]
 
 
-def _automatic_tunnel(usable: list[Provider]) -> CheckResult:
+def _default_tunnel(name: str | None, found: dict[Provider, Usable | NotUsable]) -> CheckResult:
+    """Return what `listen` opens by default, `name` if a variable or the project's file sets that."""
+    try:
+        choice = parse_tunnel(name) if name else AUTO
+    except UsageError as wrong:
+        return CheckResult(
+            check="tunnel",
+            subject="auto",
+            state=CheckState.PROBLEM,
+            message=f"`listen` cannot start with its default tunnel: {wrong.message}",
+            next_step=wrong.hint,
+            details={"provider": None},
+        )
+    if choice == AUTO:
+        return _automatic_tunnel({each: state for each, state in found.items() if isinstance(state, Usable)})
+    opens = "no tunnel" if choice == NO_TUNNEL else f"a tunnel with {brief(choice.name)}"
+    return CheckResult(
+        check="tunnel",
+        subject="auto",
+        state=CheckState.OK,
+        message=f"`listen` opens {opens} by default: a variable or this folder's file sets --tunnel.",
+        details={"provider": None if choice == NO_TUNNEL else choice.provider},
+    )
+
+
+def _automatic_tunnel(usable: dict[Provider, Usable]) -> CheckResult:
     if not usable:
         return CheckResult(
             check="tunnel",
@@ -133,12 +167,13 @@ def _automatic_tunnel(usable: list[Provider]) -> CheckResult:
             next_step="Set up one of the tunnels below, or use `listen --tunnel smee` or --public-url.",
             details={"provider": None},
         )
-    first = usable[0]
+    first, state = next(iter(usable.items()))
+    does = "asks before it opens" if state.question else "opens"
     return CheckResult(
         check="tunnel",
         subject="auto",
         state=CheckState.OK,
-        message=f"`listen` opens a tunnel with {_tunnel_value(first)} by default.",
+        message=f"`listen` {does} a tunnel with {_tunnel_value(first)} by default.",
         details={"provider": first.name},
     )
 

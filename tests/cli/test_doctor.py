@@ -6,20 +6,24 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.cli.app import main
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.retarget.journal import FOLDER
+from port_hook_cli.runtime import Runtime
 from tests.conftest import Run
 from tests.factories import an_exchange, an_invocation
 from tests.port_answers import REFUSED, TOKEN, token_answer
 from tests.servers import Handler, handler, open_port
 from tests.stores import keep
+from tests.terminal_streams import Keyboard, Screen
 
 SECRET = "the-secret-of-this-test"
 
@@ -193,6 +197,43 @@ def test_doctor_says_which_tunnels_are_usable_and_why_others_are_not(run: Run, p
     assert found["tunnel ngrok"]["state"] == "skipped"
     assert "the ngrok program is not installed" in found["tunnel ngrok"]["message"]
     assert "NGROK_AUTHTOKEN" in found["tunnel ngrok"]["next_step"]
+
+
+@pytest.mark.parametrize(
+    ("tunnel", "state", "message", "provider"),
+    [
+        ("none", "ok", "`listen` opens no tunnel by default: ", None),
+        ("ssh://me@box.example.com", "ok", "`listen` opens a tunnel with ssh://me@box.example.com by default: ", "ssh"),
+        ("auto", "ok", "`listen` opens a tunnel with cloudflared by default.", "cloudflared"),
+        ("ngork", "problem", "`listen` cannot start with its default tunnel: --tunnel 'ngork' is not", None),
+    ],
+)
+def test_doctor_says_what_the_variable_of_listen_makes_the_default(
+    run: Run, port: Handler, tmp_path: Path, tunnel: str, state: str, message: str, provider: str | None
+) -> None:
+    program = tmp_path / "bin" / "cloudflared"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    env = {**environ(port), "PATH": str(program.parent), "PORT_HOOK_LISTEN_TUNNEL": tunnel}
+    found = checks(run, env=env)["tunnel auto"]
+    assert (found["state"], found["details"]["provider"]) == (state, provider)
+    assert found["message"].startswith(message)
+
+
+def test_doctor_knows_that_listen_cannot_ask_without_a_terminal(run: Run, port: Handler) -> None:
+    pytest.importorskip("asyncssh")
+    found = checks(run, env={**environ(port), "PATH": ""})
+    assert found["tunnel auto"]["message"].startswith("No tunnel opens by itself")
+    assert found["tunnel ssh"]["message"] == "Not usable: localhost.run needs your consent, on a terminal."
+
+
+def test_doctor_says_that_listen_asks_first_on_a_terminal(runtime: Callable[..., Runtime]) -> None:
+    pytest.importorskip("asyncssh")
+    stdout = Screen()
+    main(["doctor"], replace(runtime(env={"PATH": ""}), stdin=Keyboard(), stdout=stdout, stderr=Screen()))
+    shown = re.sub(r"\x1b\[[\d;]*m", "", stdout.getvalue())
+    assert "`listen` asks before it opens a tunnel with localhost.run by default." in " ".join(shown.split())
 
 
 def test_doctor_says_that_a_tunnel_through_ssh_needs_the_extra(
