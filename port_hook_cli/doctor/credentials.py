@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 from port_hook_cli.doctor.check import CheckResult, CheckState, clock_result, clock_skew_s
-from port_hook_cli.errors import PortApiError, PortHookError, SettingsError
+from port_hook_cli.errors import CREDENTIALS_IN_PORT, PortApiError, PortHookError, SettingsError
 from port_hook_cli.http.proxies import BadProxy, open_client
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
@@ -43,6 +43,9 @@ def check_credentials(access: PortAccess, runtime: Runtime) -> tuple[Settings | 
         return settings, _problem("credentials", refusal, details)
     doubts = [*_doubts(settings), *_contradictions(settings, access, runtime)]
     details["contradictions"] = doubts
+    if settings.placeholders:
+        step = f"Replace it with the value of your organization ({CREDENTIALS_IN_PORT}), or run `port-hook login`."
+        return settings, _problem("credentials", SettingsError(" ".join(doubts), hint=step), details)
     return settings, CheckResult(
         check="credentials",
         state=CheckState.WARNING if doubts else CheckState.OK,
@@ -158,7 +161,7 @@ def _doubts(settings: Settings) -> Iterator[str]:
     """Yield what is suspicious about the settings in use. Never quotes a value."""
     for warning in settings.warnings:
         if f"{warning}." != settings.conflict:  # it is among the contradictions
-            yield f"{warning}."
+            yield _capital(f"{warning}.") if warning in settings.placeholders else f"{warning}."
     secret, identity = settings.require_secret().reveal(), settings.require_client_id()
     for name, value in (("client secret", secret), ("client id", identity)):
         if value != value.strip():

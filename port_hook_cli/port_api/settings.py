@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from port_hook_cli.errors import CREDENTIALS_IN_PORT, CredentialsError
 from port_hook_cli.files.settings_file import ENVIRONMENT, PROJECT_FILE, SECRET_VARIABLE
+from port_hook_cli.port_api.placeholders import is_placeholder
 from port_hook_cli.port_api.settings_places import Found, SettingsPlaces
 from port_hook_cli.runs.urls import DEFAULT_API_URL, DEFAULT_APP_URL, app_url_for, is_ports_own, sends_in_the_clear
 from port_hook_cli.runtime import Runtime
@@ -48,7 +49,8 @@ class Settings(NamedTuple):
     `app_url` is "" if the API has no web app (a sandbox). `sources` describes where each setting came from, by field
     name; `gaps` says why a place that could have a setting has none. `warnings` are about the places. `objection` says
     why the secret must not be sent to `api_url`, and what to do. `conflict` is a sentence about two places that have
-    different secrets and which of them is used, or "". `other_secret` is then the unused secret.
+    different secrets and which of them is used, or "". `other_secret` is then the unused secret. `placeholders` says
+    which values are those of an example.
     """
 
     client_id: str | None = None
@@ -61,6 +63,7 @@ class Settings(NamedTuple):
     objection: tuple[str, str] | None = None
     conflict: str = ""
     other_secret: OtherSecret | None = None
+    placeholders: tuple[str, ...] = ()
 
     @property
     def secret_place(self) -> str:
@@ -139,11 +142,12 @@ def load_settings(
     used = found.get("client_secret")
     settings = _settings(found, gaps, places, login, insecure_api=insecure_api)
     other = places.conflict(used) if "client_secret" in needs else None
+    warnings = (*places.warnings, *settings.placeholders)
     if used is None or other is None:
-        return settings._replace(warnings=places.warnings)
+        return settings._replace(warnings=warnings)
     conflict = f"{used.source} differs from the client secret in {other.place}; the secret in {used.place} is used"
     return settings._replace(
-        warnings=(*places.warnings, conflict),
+        warnings=(*warnings, conflict),
         conflict=f"{conflict}.",
         other_secret=OtherSecret(Secret(other.value), other.place),
     )
@@ -170,6 +174,11 @@ def _settings(
         if secret is None or api_url is None
         else _login_objection(found, login)
         or _objection(api_url, secret, places.project_secret, insecure_api=insecure_api),
+        placeholders=tuple(
+            f"the {what} ({found[name].source}) is the placeholder of an example"
+            for name, what in (("client_secret", "client secret"), ("client_id", "client id"))
+            if name in found and is_placeholder(found[name].value)
+        ),
     )
 
 

@@ -186,6 +186,15 @@ def test_doctor_reports_a_settings_file_that_cannot_be_read(run: Run, port: Hand
     assert "not valid YAML" in found["credentials"]["message"]
 
 
+@pytest.mark.parametrize("value", ["...", "<your secret>", "changeme", "xxx", "your-client-secret"])
+def test_doctor_finds_the_placeholder_of_an_example(run: Run, port: Handler, value: str) -> None:
+    found = checks(run, env={**environ(port), "PORT_CLIENT_SECRET": value})["credentials"]
+    assert found["state"] == "problem"
+    place = "PORT_CLIENT_SECRET in the environment"
+    assert f" The client secret ({place}) is the placeholder of an example." in f" {found['message']}"
+    assert found["next_step"].startswith("Replace it with the value of your organization")
+
+
 def test_doctor_says_which_tunnels_are_usable_and_why_others_are_not(run: Run, port: Handler, tmp_path: Path) -> None:
     program = tmp_path / "bin" / "cloudflared"
     program.parent.mkdir()
