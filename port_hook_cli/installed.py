@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -83,6 +84,26 @@ def reinstall_command(package: str) -> str:
         return shell_command(["pipx", "runpip", prefix.name, "install", "--force-reinstall", package])
     words = _installer()
     return shell_command([*words, "--reinstall" if words[0] == "uv" else "--force-reinstall", package])
+
+
+def command_for_tests() -> str:
+    """Return the command that installs port-hook with its `pytest` extra into the active environment of a project."""
+    source = _source() or "/path/to/clone"
+    return shell_command(["python", "-m", "pip", "install", f"{source}[pytest]"])
+
+
+def _source() -> str | None:
+    """Return the folder or wheel that port-hook was installed from, None if it is not there any more."""
+    from importlib.metadata import PackageNotFoundError, distribution
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    try:
+        url = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}").get("url", "")
+    except (PackageNotFoundError, ValueError):
+        return None
+    path = url2pathname(urlsplit(url).path) if url.startswith("file:") else ""
+    return path if path and Path(path).exists() else None
 
 
 def shell_command(words: Iterable[str], platform: str = sys.platform) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -14,14 +15,16 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.user_files import write_new_file
+from port_hook_cli.installed import command_for_tests
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.invocations.probes import original_of_probe
 from port_hook_cli.invocations.targets import read_target, target_url
 from port_hook_cli.replay.sources import default_target
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import sayer, write_content
+from port_hook_cli.terminal.console import sayer, tell, write_content
 
 _FORMATS = tuple(row.name for row in EXPORT_FORMATS)
+_PYTEST = "pytest"
 _FALLBACK = "http://127.0.0.1:8000"
 
 
@@ -71,6 +74,9 @@ def export(
     with closing(Finder(store, runtime, CaptureUse.SHOW, sayer(runtime))) as finder:
         found = [_exported(name, target, finder) for name in captures]
     _write(row.write(found), output, runtime)
+    if format_ == _PYTEST and find_spec("pytest") is None:  # so port-hook is not in the environment of the tests
+        needs = f"The environment of your tests needs port-hook, too. Install it there: {command_for_tests()}"
+        tell(f"note: {needs}", runtime)
     return ExitCode.OK
 
 

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ import pytest
 from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.installed import command_for_tests
 from port_hook_cli.invocations.models import Delivery, Truncation
 from tests.conftest import Run
 from tests.factories import a_body, an_exchange, an_invocation
@@ -128,3 +132,23 @@ def test_several_captures_are_sent_by_one_script(run: Run, folder: Path) -> None
         script = run("export", "aa00", "bb00", "--format", "curl", "--to", target.url).raw
         subprocess.run(["sh"], input=script, check=True, capture_output=True, timeout=30)
         assert [request.line for request in target.requests] == ["POST /a HTTP/1.1", "POST /b HTTP/1.1"]
+
+
+def test_pytest_module_says_what_its_environment_needs(run: Run) -> None:
+    result = run("export", "aa00", "--format", "pytest")
+    assert (result.code, result.err) == (0, "")
+    about = ast.get_docstring(ast.parse(result.out))
+    assert about is not None
+    assert about.endswith("    python -m pip install '/path/to/clone[pytest]'")
+
+
+def test_export_to_pytest_says_how_to_install_port_hook_where_pytest_is_not(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pytest", None)  # as in an environment of pipx
+    result = run("export", "aa00", "--format", "pytest")
+    assert result.code == 0
+    command = command_for_tests()
+    assert re.fullmatch(r"python -m pip install \S+\[pytest\]'?", command)
+    assert result.err == (f"note: The environment of your tests needs port-hook, too. Install it there: {command}\n")
+    assert run("export", "aa00", "--format", "curl").err == ""

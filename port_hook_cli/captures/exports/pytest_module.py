@@ -70,6 +70,12 @@ _ABOUT_FINDINGS = (
     "Findings of `port-hook check` as tests, which fail until the handler is fixed: start the handler, set "
     "PORT_CLIENT_SECRET, run pytest."
 )
+_NEEDS = """\
+
+The environment that runs the tests needs port-hook with its pytest extra. From a clone of port-hook:
+
+    python -m pip install '/path/to/clone[pytest]'
+"""
 
 
 def pytest_module(tests: Sequence[CapturedTest | FindingTest]) -> str:
@@ -78,7 +84,7 @@ def pytest_module(tests: Sequence[CapturedTest | FindingTest]) -> str:
     found = [_finding_case(each) for each in tests if isinstance(each, FindingTest)]
     standard = "import os\nimport urllib.error\nimport urllib.request\n" if captured else "import os\n"
     own = "\nfrom port_hook_cli import sign\n" if captured else ""
-    head = f'"""{_ABOUT_CAPTURES if captured else _ABOUT_FINDINGS}"""\n\n{standard}\nimport pytest\n{own}'
+    head = f'"""{_ABOUT_CAPTURES if captured else _ABOUT_FINDINGS}\n{_NEEDS}"""\n\n{standard}\nimport pytest\n{own}'
     tables = [(_CAPTURED, captured)] * bool(captured) + [(_FINDINGS, found)] * bool(found)
     return head + "\n" + "\n\n".join(table.replace("{cases}", "".join(cases), 1) for table, cases in tables)
 
