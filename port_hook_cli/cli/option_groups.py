@@ -310,6 +310,12 @@ def _has_effect(ctx: typer.Context, parameter: Any) -> bool:
     return not is_default and ctx.params[parameter.name] not in (None, [], (), parameter.default)
 
 
+def is_typed(ctx: typer.Context, name: str) -> bool:
+    """Return whether the command line has the option of this parameter, and not only a file or a variable."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def _source(ctx: typer.Context, parameter: Any) -> str:
     source = ctx.get_parameter_source(parameter.name)
     return "" if source is None else source.name

@@ -74,6 +74,7 @@ def replay(
     runtime: Runtime = ctx.obj
     sources = sources or []
     _refuse_sources(sources, is_needed=not places.failed, finds_fault=signature.find_fault)
+    repeated.refuse_unused(ctx, has_several=places.failed or len(sources) > 1)
     to, series, expectation = target.url(), repeated.series(), responses.expectation()
     since_s, ignoring = places.since_s(runtime), responses.ignoring()
     rewriter = Rewriter(
@@ -108,7 +109,9 @@ def replay(
         if not found:
             return ExitCode.OK
         repeated.refuse_too_many(len(found))
-        readies = [_prepared(source, to, rewriter, runtime, compares=responses.compare) for source in found]
+        sends = not output.dry_run
+        prepared = partial(_prepared, rewriter=rewriter, runtime=runtime, compares=responses.compare, sends=sends)
+        readies = [prepared(source, to) for source in found]
         if output.dry_run:
             requests = [(rewriter.finish(ready.draft), ready.url) for ready in readies]
             print_requests(requests, runtime, as_lambda=target.is_lambda)
@@ -208,7 +211,7 @@ def _failed(
 
 
 def _prepared(
-    source: ReplaySource, to: str | None, rewriter: Rewriter, runtime: Runtime, *, compares: bool
+    source: ReplaySource, to: str | None, *, rewriter: Rewriter, runtime: Runtime, compares: bool, sends: bool
 ) -> ReadyReplay:
     if compares and source.recorded is None:
         raise UsageError(
@@ -216,14 +219,14 @@ def _prepared(
             hint="Leave out --compare, or name captures that `listen` forwarded.",
         )
     try:
-        ready = rewriter.prepare(source, to or _default_target(source, runtime))
+        ready = rewriter.prepare(source, to or _default_target(source, runtime, sends=sends))
     except UnsignedReplay as problem:
         raise UnsignedReplay(problem.message, hint="Leave out --as-captured to sign it.") from problem
     tell_notes(ready, runtime)
     return ready
 
 
-def _default_target(source: ReplaySource, runtime: Runtime) -> str:
+def _default_target(source: ReplaySource, runtime: Runtime, *, sends: bool) -> str:
     """Return the target of a capture if --to is not given, and say which. Raises UsageError if there is none."""
     to, reason = source.forwarded_to, "where the capture was forwarded"
     if to is None:
@@ -233,7 +236,7 @@ def _default_target(source: ReplaySource, runtime: Runtime) -> str:
             f"Missing option --to: {source.name} was not forwarded to a handler on this machine.",
             hint="Name the target, such as --to 8000.",
         )
-    line = f"Sending to {to}, {reason}."
+    line = f"{'Sending' if sends else 'Would send'} to {to}, {reason}."
     if runtime.memory.is_new(line):
         tell(line, runtime)
     return to

@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
+import typer
+
 from port_hook_cli.cli import options
-from port_hook_cli.cli.option_groups import ANY_VALUE, NoEffect, also, option, option_group
+from port_hook_cli.cli.option_groups import (
+    ANY_VALUE,
+    NoEffect,
+    also,
+    is_typed,
+    option,
+    option_group,
+    refuse_contradictions,
+)
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.statuses import Expectation
@@ -198,7 +208,7 @@ class ReplaySeries:
     ] = 1
     concurrency: Annotated[
         int,
-        option("--concurrency", metavar="N", min=1, help="Send N requests at a time.", no_effect=(_SEARCH,)),
+        option("--concurrency", metavar="N", min=1, help="Send N requests at a time.", no_effect=(_SEARCH, _DRY)),
     ] = 1
     rate: Annotated[
         str | None,
@@ -207,7 +217,7 @@ class ReplaySeries:
             metavar="N/s",
             help="Send at most N requests a second (N/s) or a minute (N/m), evenly spaced.",
             trust=ANY_VALUE,
-            no_effect=(_SEARCH,),
+            no_effect=(_SEARCH, _DRY),
         ),
     ] = None
     plot: Annotated[
@@ -224,6 +234,15 @@ class ReplaySeries:
         """Return the series. Raises UsageError for an invalid rate."""
         rate_per_s = None if self.rate is None else parse_rate(self.rate)
         return Series(times=self.times, concurrency=self.concurrency, rate_per_s=rate_per_s)
+
+    def refuse_unused(self, ctx: typer.Context, *, has_several: bool) -> None:
+        """Raise UsageError for an option on the command line about several requests if only one is sent."""
+        given = {
+            "--concurrency": self.concurrency > 1 and is_typed(ctx, "concurrency"),
+            "--rate": is_typed(ctx, "rate"),
+        }
+        if not has_several and self.times == 1:
+            refuse_contradictions(pointless={"Only one request is sent without --times or more sources": given})
 
     def refuse_too_many(self, sources: int) -> None:
         """Raise UsageError if this number of sources is more than one series may send."""

@@ -3,7 +3,9 @@
 A path is a sequence of keys, joined by dots. A key that contains a dot, a bracket, an equals sign or a quote is written
 as a JSON string. `[n]` is the n-th item of an array, counted from 0, and `[]` is the place after its last item.
 
-Programs use JSON Pointers (RFC 6901) instead: `/payload/properties/cpu`.
+A path that begins with a slash is a JSON Pointer (RFC 6901), as `diff` and other programs write it:
+`/payload/properties/cpu`, `/tags/0`, and `/tags/-` for the place after the last item. `["/a"]` is a key that begins
+with a slash.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Final
 
@@ -42,18 +44,27 @@ _STEP = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _BEFORE_EQUALS = re.compile(rf'(?:[^="]|{_STRING})*', re.DOTALL)
-_SYNTAX = 'Paths look like payload.properties.cpu, tags[0], tags[] (append) or inputs["a.b"].'
+_SYNTAX = 'Paths look like payload.properties.cpu, tags[0], tags[] (append), inputs["a.b"] or /payload/properties/cpu.'
+_INDEX = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
+_AFTER_LAST = "-"
+_BAD_ESCAPE = re.compile(r"~(?![01])")
 
 
 @dataclass(frozen=True, slots=True)
 class JsonPath:
-    """A path's steps: keys, array indices and `END`."""
+    """A path's steps: keys, array indices and `END`.
+
+    The steps of a JSON Pointer are keys until `fitted` finds out which of them are indices of an array.
+    """
 
     steps: tuple[Step, ...]
+    is_pointer: bool = False
 
     @classmethod
     def parse(cls, text: str) -> JsonPath:
         """Return the path that `text` describes; raises UsageError, which shows the part that cannot be read."""
+        if text.startswith("/"):
+            return cls(tuple(pointer_tokens(text)), is_pointer=True)
         steps: list[Step] = []
         position = 0
         while position < len(text):
@@ -66,12 +77,48 @@ class JsonPath:
             raise UsageError("A path is empty.", hint=_SYNTAX)
         return cls(tuple(steps))
 
+    def fitted(self, document: Any) -> JsonPath:
+        """Return the path with the steps that a JSON Pointer has in `document`."""
+        if not self.is_pointer:
+            return self
+        steps: list[Step] = []
+        inner = document
+        for token in self.steps:
+            step = _item_step(token) if isinstance(inner, list) else token
+            steps.append(step)
+            inner = inner[step] if _has(inner, step) else MISSING
+        return replace(self, steps=tuple(steps))
+
     def prefix(self, length: int) -> str:
         """Return the first `length` steps as text, for messages."""
+        if self.is_pointer:
+            return "".join(self.step_text(step) for step in self.steps[:length]) or "the document"
         return "".join(_format_step(step) for step in self.steps[:length]).removeprefix(".") or "the document"
+
+    def step_text(self, step: Step) -> str:
+        """Return a step as this path writes it."""
+        if not self.is_pointer:
+            return _format_step(step)
+        return f"/{_AFTER_LAST if isinstance(step, Append) else escaped(str(step))}"
 
     def __str__(self) -> str:
         return self.prefix(len(self.steps))
+
+
+def pointer_tokens(pointer: str) -> list[str]:
+    """Return the keys in a JSON Pointer; raises UsageError."""
+    if _BAD_ESCAPE.search(pointer):
+        raise UsageError(
+            f"The path {pointer!r} is not a JSON Pointer: after ~ comes 0 or 1.", hint="Write ~0 for ~ and ~1 for /."
+        )
+    return [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
+
+
+def _item_step(token: Step) -> Step:
+    """Return what a step of a JSON Pointer means in an array."""
+    if token == _AFTER_LAST:
+        return END
+    return int(token) if isinstance(token, str) and _INDEX.fullmatch(token) else token
 
 
 def _step(match: re.Match[str], text: str) -> Step:
@@ -93,7 +140,7 @@ def _format_step(step: Step) -> str:
         return step.value
     if isinstance(step, int):
         return f"[{step}]"
-    return f".{step}" if re.fullmatch(r'[^.\[\]"=]+', step) else f"[{json.dumps(step)}]"
+    return f".{step}" if re.fullmatch(r'[^./\[\]"=][^.\[\]"=]*', step) else f"[{json.dumps(step)}]"
 
 
 def split_assignment(text: str) -> tuple[str, str]:
@@ -107,7 +154,7 @@ def split_assignment(text: str) -> tuple[str, str]:
 
 def get_at(document: Any, path: JsonPath) -> Any:
     """Return the value at `path`, or MISSING."""
-    for step in path.steps:
+    for step in path.fitted(document).steps:
         if not _has(document, step):
             return MISSING
         document = document[step]
@@ -120,6 +167,7 @@ def set_at(document: Any, path: JsonPath, value: Any) -> Any:
     Objects and arrays that are missing or null on the way are created. Raises UsageError, which names the part of the
     path that does not fit the document.
     """
+    path = path.fitted(document)
     root: list[Any] = [document]
     place: tuple[Any, str | int] = (root, 0)
     for depth, step in enumerate(path.steps):
@@ -136,7 +184,7 @@ def unset_at(document: Any, path: JsonPath) -> Any:
         return document
     root: list[Any] = [document]
     place: tuple[Any, Any] = (root, 0)
-    for step in path.steps:
+    for step in path.fitted(document).steps:
         inner = copy(_read(*place))
         _write(*place, inner)
         place = (inner, step)
@@ -169,8 +217,12 @@ def _opened(value: Any, path: JsonPath, depth: int) -> Any:
     if isinstance(value, wanted):
         return copy(value)
     raise UsageError(
-        f"{path}: {path.prefix(depth)} is {_noun(value)}, so it has no {_format_step(path.steps[depth])}.",
-        hint="Write [n] for an item of an array; any other step is a key of an object.",
+        f"{path}: {path.prefix(depth)} is {_noun(value)}, so it has no {path.step_text(path.steps[depth])}.",
+        hint=(
+            "A number is an item of an array. Any other step is a key of an object."
+            if path.is_pointer
+            else "Write [n] for an item of an array; any other step is a key of an object."
+        ),
     )
 
 
@@ -182,8 +234,8 @@ def _spot(container: Any, step: Step, path: JsonPath, depth: int) -> str | int:
         return length
     if step > length:
         raise UsageError(
-            f"{path}: {path.prefix(depth)} has {length} items, so there is no {_format_step(step)} to set.",
-            hint=f"Write {path.prefix(depth)}[] to append an item.",
+            f"{path}: {path.prefix(depth)} has {length} items, so there is no {path.step_text(step)} to set.",
+            hint=f"Write {'' if depth == 0 else path.prefix(depth)}{path.step_text(END)} to append an item.",
         )
     return step
 

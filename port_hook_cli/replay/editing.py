@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -86,7 +86,7 @@ def _added_depth(document: Any, path: JsonPath) -> int | None:
     An item that `[]` or `[n]` adds to an array is not a missing name: no one writes that by mistake.
     """
     inner = document
-    for depth, step in enumerate(path.steps):
+    for depth, step in enumerate(path.fitted(document).steps):
         found = get_at(inner, JsonPath((step,)))
         if found is MISSING:
             return depth if isinstance(step, str) else None
@@ -101,8 +101,8 @@ def _notes_on_added_name(document: Any, path: JsonPath) -> list[str]:
         return []
     note = f"set {path}: the body had no {path.prefix(depth + 1)}, so it was added"
     before = path.steps[:depth]
-    near = _most_similar(path.steps[depth], get_at(document, JsonPath(before)))
-    return [note if near is None else f"{note}; did you mean {brief(str(JsonPath((*before, near))))}?"]
+    near = _most_similar(path.steps[depth], get_at(document, replace(path, steps=before)))
+    return [note if near is None else f"{note}; did you mean {brief(str(replace(path, steps=(*before, near))))}?"]
 
 
 def _most_similar(name: Step, parent: Any) -> str | None:

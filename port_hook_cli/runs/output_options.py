@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from port_hook_cli.errors import UsageError
+from port_hook_cli.javascript.paths import pointer_tokens
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
 
@@ -40,7 +41,7 @@ def _object(text: str) -> dict[str, Any]:
 
 def _placed(output: dict[str, Any], text: str) -> dict[str, Any]:
     path, equals, value = text.partition("=")
-    keys = path.split(".")
+    keys = pointer_tokens(path) if path.startswith("/") else path.split(".")
     if not equals or not all(keys):
         raise UsageError("--output is neither a JSON object nor PATH=JSON.", hint=_EXAMPLE)
     placed: dict[str, Any] = set_path(output, keys, _json(value, f"--output {path}"))

@@ -227,6 +227,24 @@ def test_replay_signs_the_payload_after_set_and_unset(run: Run, folder: Path, ta
     )
 
 
+def test_replay_takes_the_pointers_of_diff_as_paths(run: Run, folder: Path, target: Handler) -> None:
+    options = ("--set", "/payload/properties/cpu=8", "--set", '["/x"]=1', "--unset", "/payload/properties/memory")
+    result = run("replay", payload_file(folder), "--to", target.url, *options, env=ENV)
+    (request,) = target.requests
+    sent = json.loads(request.body)
+    assert (sent["payload"]["properties"]["cpu"], sent["/x"]) == (8, 1)
+    assert "memory" not in sent["payload"]["properties"]
+    assert result.err == 'note: payload.json: --set ["/x"]: the body had no ["/x"], so it was added\n'
+
+
+def test_replay_suggests_a_pointer_for_a_misspelled_pointer(run: Run, folder: Path, target: Handler) -> None:
+    result = run("replay", payload_file(folder), "--to", target.url, "--set", "/payload/propertees/cpu=8", env=ENV)
+    assert result.err == (
+        "note: payload.json: --set /payload/propertees/cpu: the body had no /payload/propertees, so it was added; "
+        "did you mean /payload/properties?\n"
+    )
+
+
 def test_replay_of_an_edited_message_of_kafka_is_signed_inside_too(run: Run, folder: Path, target: Handler) -> None:
     value = signed_message(a_document(), SECRET, str(int(NOW)))
     message = {"body": value, "headers": message_headers(value), "origin": MessageOrigin("org.runs", 0, 1, None)}
@@ -595,6 +613,35 @@ def test_a_capture_is_sent_where_it_was_forwarded_when_no_target_is_given(
     assert (result.code, result.err) == (0, f"Sending to {url}, where the capture was forwarded.\n")
     assert target.requests[0].line == "POST /hooks?a=1 HTTP/1.1"
     assert accepts(target.requests[0])
+
+
+def test_dry_run_says_where_the_request_would_be_sent(run: Run, folder: Path) -> None:
+    store(folder, exchange=an_exchange(delivery=Delivery(url="http://127.0.0.1:9/hooks", status=500)))
+    result = run("replay", "last", "--dry-run", env=ENV)
+    assert (result.code, result.err) == (
+        0,
+        "Would send to http://127.0.0.1:9/hooks, where the capture was forwarded.\n",
+    )
+
+
+@pytest.mark.parametrize(("option", "value"), [("--concurrency", "2"), ("--rate", "5/s")])
+def test_option_for_several_requests_is_refused_for_a_single_request(
+    run: Run, folder: Path, target: Handler, option: str, value: str
+) -> None:
+    name = payload_file(folder)
+    result = run("replay", name, "--to", target.url, option, value, env=ENV)
+    assert result.code == ExitCode.USAGE
+    assert result.err == (
+        f"error: Only one request is sent without --times or more sources, so {option} has no effect.\n"
+        f"hint: Add --times or more sources, or leave out {option}.\n"
+    )
+    dry = run("replay", name, "--to", target.url, "--dry-run", "--times", "2", option, value, env=ENV)
+    assert f"--dry-run sends nothing, so {option} has no effect." in dry.err
+    assert target.requests == []
+    assert run("replay", name, name, "--to", target.url, option, value, env=ENV).code == 0
+    default = {**ENV, f"PORT_HOOK_REPLAY_{option[2:].upper()}": value}
+    assert run("replay", name, "--to", target.url, env=default).code == 0
+    assert len(target.requests) == 3
 
 
 @pytest.mark.parametrize(

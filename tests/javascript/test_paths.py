@@ -45,6 +45,49 @@ def test_path_is_parsed_into_its_steps(text: str, steps: tuple[Any, ...]) -> Non
 
 
 @pytest.mark.parametrize(
+    ("text", "document", "steps"),
+    [
+        ("/a", {}, ("a",)),
+        ("/", {"": 1}, ("",)),
+        ("/a/0", {"a": [1]}, ("a", 0)),
+        ("/a/0", {"a": {"0": 1}}, ("a", "0")),
+        ("/a/-", {"a": []}, ("a", END)),
+        ("/a/-", {"a": {}}, ("a", "-")),
+        ("/a/01", {"a": [1, 2]}, ("a", "01")),
+        ("/a/1/b", {"a": [1]}, ("a", 1, "b")),
+        ("/~1a/x~0y/b.c[0]", {}, ("/a", "x~y", "b.c[0]")),
+        ('["/a"].b', {}, ("/a", "b")),
+    ],
+)
+def test_pointer_gets_its_steps_from_the_document(text: str, document: Any, steps: tuple[Any, ...]) -> None:
+    fitted = path(text).fitted(document)
+    assert fitted.steps == steps
+    assert str(fitted) == str(path(text)) == text
+
+
+@pytest.mark.parametrize("text", ["/a~", "/a~2b"])
+def test_pointer_with_an_unknown_escape_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a JSON Pointer"):
+        path(text)
+
+
+@pytest.mark.parametrize(
+    ("document", "where", "words", "hint"),
+    [
+        ({"a": "x"}, "/a/b", "/a/b: /a is a string, so it has no /b.", "A number is an item of an array. "),
+        ({"a": [1]}, "/a/b", "/a/b: /a is an array, so it has no /b.", "A number is an item of an array. "),
+        ({"a": [1]}, "/a/5", "/a/5: /a has 1 items, so there is no /5 to set.", "Write /a/- to append an item."),
+        ([1], "/5", "/5: the document has 1 items, so there is no /5 to set.", "Write /- to append an item."),
+    ],
+)
+def test_error_about_a_pointer_is_written_as_pointers(document: Any, where: str, words: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        set_at(document, path(where), 9)
+    assert caught.value.message == words
+    assert caught.value.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
     "text", ["", ".", "a.", "a..b", "a[", "a[x]", "a[-1]", "a[0]b", 'a["x]', 'a["\\q"]', "a]", "a=b"]
 )
 def test_a_path_is_refused_when_it_cannot_be_parsed(text: str) -> None:

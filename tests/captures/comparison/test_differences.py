@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from port_hook_cli.captures.comparison import MAX_CHANGES, JsonBody, compare, compare_bodies, differences
 from port_hook_cli.invocations.models import Response, Status, Verdict
+from port_hook_cli.javascript.paths import JsonPath, set_at, unset_at
 from port_hook_cli.signatures.causes import RESERIALIZED_JS, WRONG_SECRET
 from tests.factories import a_body, an_exchange, an_invocation
 
@@ -54,6 +55,22 @@ def test_applying_the_differences_to_a_document_makes_the_other(a: Any, b: Any) 
             change["kind"] == "added",
             change["kind"] == "removed",
         )
+
+
+objects = st.dictionaries(st.text("ab~/0-=.", max_size=3), documents, max_size=4)
+
+
+@given(objects, objects)
+def test_every_path_that_diff_prints_can_be_set_and_unset(a: Any, b: Any) -> None:
+    changes = list(differences(a, b))
+    document = a
+    for change in changes:
+        if change["kind"] != "removed":
+            document = set_at(document, JsonPath.parse(change["path"]), json.loads(change["after"]))
+    for change in reversed(changes):
+        if change["kind"] == "removed":
+            document = unset_at(document, JsonPath.parse(change["path"]))
+    assert list(differences(document, b)) == []
 
 
 @given(documents, documents)
