@@ -46,7 +46,7 @@ class AgentInput:
     """A message that may be for the agent. `name` is shown to the user.
 
     `transport` is how the agent gets it. None means that the message itself shows it. `origin` is set if it was read
-    from a topic. `problem` says why there is no document, or is "".
+    from a topic, and `came_over_http` if it is the body of a request. `problem` says why there is no document, or is "".
     """
 
     name: str
@@ -54,6 +54,7 @@ class AgentInput:
     transport: AgentTransport | None = None
     origin: MessageOrigin | None = None
     problem: str = ""
+    came_over_http: bool = False
 
 
 def read_message(
@@ -61,9 +62,14 @@ def read_message(
 ) -> AgentInput:
     """Return the message that the user names; raises StoreError and UsageError."""
     with closing(Finder(store, runtime, CaptureUse.CHECK, say, kinds=_KINDS)) as finder:
-        body = finder.find(name).request.body
+        found = finder.find(name)
     shown = "The message on stdin" if name == "-" else name
-    return AgentInput(name=shown, document=read_document(body, shown, hint=_KINDS), transport=transport)
+    return AgentInput(
+        name=shown,
+        document=read_document(found.request.body, shown, hint=_KINDS),
+        transport=transport,
+        came_over_http=not found.is_body_only and found.request.origin is None,
+    )
 
 
 def read_document(content: bytes, name: str, *, hint: str) -> Any:
@@ -156,6 +162,7 @@ class Predictor:
             masker=AgentMasker(hidden),
             version=self.settings.version,
             origin=source.origin,
+            came_over_http=source.came_over_http,
             secrets=new,
         )
 

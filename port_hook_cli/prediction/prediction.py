@@ -107,8 +107,8 @@ class ShownPrediction:
     """A prediction, and what is needed to show it.
 
     `environment` has the variables that the expressions read, and `given` the names of the variables that they can
-    read. `origin` is set if the message was read from a topic. `secrets` are the decrypted values that were not known
-    to be secret before.
+    read. `origin` is set if the message was read from a topic. `came_over_http` says that it is the body of a captured
+    request. `secrets` are the decrypted values that were not known to be secret before.
     """
 
     prediction: Prediction
@@ -117,6 +117,7 @@ class ShownPrediction:
     masker: AgentMasker
     version: AgentVersion
     origin: MessageOrigin | None = None
+    came_over_http: bool = False
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
 

@@ -39,7 +39,7 @@ _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 def prediction_lines(shown: ShownPrediction) -> Iterator[Styled]:
     """Yield the lines about the message, the mappings and the request."""
     prediction, masker = shown.prediction, shown.masker
-    yield from _message_lines(prediction.message)
+    yield from _message_lines(prediction.message, came_over_http=shown.came_over_http)
     yield from _version_lines(prediction.message, shown.version)
     skipped = max(0, len(prediction.tries) - _MOST_LINES)
     if skipped:
@@ -103,9 +103,10 @@ def title_of(outcome: AgentOutcome) -> str:
     return f"if there is no response ({response.name})" if response.failure else f"if the response is {response.name}"
 
 
-def _message_lines(message: AgentMessage) -> Iterator[Styled]:
+def _message_lines(message: AgentMessage, *, came_over_http: bool) -> Iterator[Styled]:
     what = f"{message.subject} {printable(message.run_id or '')}".strip()
-    parts = [f"from {_TRANSPORTS[message.transport]}"]
+    comes_from = f"from {_TRANSPORTS[message.transport]}"
+    parts = [f"captured over HTTP and read as if {comes_from}" if came_over_http else comes_from]
     if message.subject is not Subject.CHANGE:
         parts.append("synchronized" if message.is_synchronized else "not synchronized")
     yield _line("message", Styled.assemble((what, "bold"), f", {', '.join(parts)}"))

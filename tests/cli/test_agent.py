@@ -14,6 +14,7 @@ import pytest
 
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
+from port_hook_cli.invocations.models import MessageOrigin
 from tests.conftest import Run
 from tests.factories import SECRET as OTHER_SECRET
 from tests.factories import an_exchange, an_invocation
@@ -63,6 +64,15 @@ def test_agent_shows_mapping_request_and_reports(run: Run, folder: Path) -> None
         "if there is no response (refused) no report: the run keeps its status in Port",
     ):
         assert part in shown, shown
+
+
+def test_agent_does_not_say_that_a_captured_request_came_from_a_topic(run: Run, folder: Path) -> None:
+    body = json.dumps(topic_message()).encode()
+    keep(folder, an_exchange(an_invocation(body)))
+    shown = words(run("agent", "last", env=ENV).out)
+    assert f"message action run {RUN}, captured over HTTP and read as if from a Kafka topic, synchronized" in shown
+    keep(folder, an_exchange(an_invocation(body, id="bb0000000002", origin=MessageOrigin("org.runs", 0, 1, None))))
+    assert f"message action run {RUN}, from a Kafka topic, synchronized" in words(run("agent", "last", env=ENV).out)
 
 
 def test_agent_prints_a_record(run: Run, folder: Path) -> None:
