@@ -46,7 +46,7 @@ class AgentInput:
     """A message that may be for the agent. `name` is shown to the user.
 
     `transport` is how the agent gets it. None means that the message itself shows it. `origin` is set if it was read
-    from a topic, and `came_over_http` if it is the body of a request. `problem` says why there is no document, or is "".
+    from a topic, and `came_over_http` if it is the body of a request. `problem` says why there is no document.
     """
 
     name: str
