@@ -9,8 +9,14 @@ from xml.etree import ElementTree as ET
 from port_hook_cli.check.catalog import CheckGroup
 from port_hook_cli.check.findings import CheckFinding, CheckReport, CheckStatus
 
+_JUNIT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<testsuites?\b", re.DOTALL)
 # XML 1.0 has no way to write other characters.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def is_junit(beginning: bytes) -> bool:
+    """Return whether a file that begins like this is a JUnit report, of port-hook or of another program."""
+    return _JUNIT.match(beginning) is not None
 
 
 def junit_report(report: CheckReport, url: str, *, strict: bool = False) -> bytes:

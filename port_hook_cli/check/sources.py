@@ -211,6 +211,9 @@ class SubjectSource:
         with self._invoking(secret) as invoker:
             step, masker = await _NodeRequest(self, found).step(invoker)
         assert step.request is not None
+        if found.node is not None and step.node.identifier != found.node:
+            what = f"{brief(found.node)} sends no request, so the check uses that of {brief(step.node.identifier)}"
+            self.say(note(f"{what}, the next node that sends one"))
         subject = _rendered(step.node.identifier, step.request, step.url or step.request.url, None)
         return FoundSubject(subject, masker=masker)
 

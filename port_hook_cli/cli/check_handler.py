@@ -18,7 +18,7 @@ from port_hook_cli.cli.check_options import CheckCommand, CheckOutput, CheckRun
 from port_hook_cli.cli.check_output import CheckScreen
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.errors import CredentialsError, UsageError
-from port_hook_cli.files.user_files import check_new_file, write_new_file
+from port_hook_cli.files.user_files import check_replaceable, replace_file
 from port_hook_cli.invocations.targets import is_on_this_machine
 from port_hook_cli.replay.sources import KINDS
 from port_hook_cli.replay.store import ReplayKeeper
@@ -44,7 +44,9 @@ def check_handler(asked: CheckCommand) -> ExitCode:
     runtime, output = asked.runtime, asked.output
     to, path = asked.target.read(runtime), store_path(output.store, runtime.cwd)
     if output.junit is not None:  # before anything is sent
-        check_new_file(output.junit, cwd=runtime.cwd)
+        from port_hook_cli.check.junit import is_junit
+
+        check_replaceable(output.junit, "a JUnit report", is_junit, cwd=runtime.cwd)
     screen = CheckScreen(asked.plan, runtime, as_json=output.json, starts_handler=bool(asked.words))
     forms = _Forms(asked.run, runtime)
     with (
@@ -117,7 +119,7 @@ def _finish(report: CheckReport, output: CheckOutput, screen: CheckScreen, runti
     if output.junit is not None:
         from port_hook_cli.check.junit import junit_report
 
-        write_new_file(output.junit, junit_report(report, screen.url, strict=output.strict), cwd=runtime.cwd)
+        replace_file(output.junit, junit_report(report, screen.url, strict=output.strict), cwd=runtime.cwd)
         tell(f"note: wrote the JUnit report to {printable(output.junit)}", runtime)
     if not report.has_results:
         tell("note: no check has a result, so nothing is known about the handler", runtime)

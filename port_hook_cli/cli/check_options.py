@@ -197,7 +197,8 @@ class CheckOutput:
 
     json: options.Json = False
     junit: Annotated[
-        str | None, option("--junit", metavar="FILE", help="Write a JUnit report for CI to a new file.")
+        str | None,
+        option("--junit", metavar="FILE", help="Write a JUnit report for CI, over an earlier report."),
     ] = None
     strict: Annotated[
         bool, option("--strict", help="Exit with code 1 even if there are only warnings.", trust=ANY_VALUE)

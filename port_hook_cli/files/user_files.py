@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from port_hook_cli.errors import StoreError, UsageError
+from port_hook_cli.files.own_files import replace_own_file
 
 DOCUMENT_SUFFIXES = frozenset({".json", ".yaml", ".yml"})
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
+_BEGINNING = 4096
 MAX_INPUT_BYTES = 256 * 1024 * 1024
 """The maximum size of a file: a file from a stranger may be a link to a device that has no end."""
 
@@ -177,6 +180,40 @@ def write_new_file(name: str, content: bytes, *, cwd: Path) -> None:
     except OSError as error:
         path.unlink(missing_ok=True)
         raise StoreError(f"{name} cannot be written: {error.strerror}.", hint="Free some space.") from error
+
+
+def check_replaceable(name: str, what: str, is_one: Callable[[bytes], bool], *, cwd: Path) -> None:
+    """Raise StoreError if `replace_file` should not write the name: call it before work whose result would be lost.
+
+    An existing file has to be regular and empty, or `what`, such as "a JUnit report": `is_one` gets its beginning.
+    Raises UsageError for an empty name.
+    """
+    require_name(name)
+    path = cwd / name
+    try:
+        is_regular = stat.S_ISREG(path.lstat().st_mode)
+    except (OSError, ValueError):  # there is none, or the name is invalid
+        check_new_file(name, cwd=cwd)
+        return
+    beginning = b""
+    if is_regular:
+        with suppress(OSError), path.open("rb") as file:
+            beginning = file.read(_BEGINNING)
+    if not is_regular or (beginning and not is_one(beginning)):
+        raise StoreError(f"{name} exists and is not {what}.", hint="Remove it, or name another file.")
+
+
+def replace_file(name: str, content: bytes, *, cwd: Path) -> None:
+    """Write a file that only the user can read, in place of a file that `check_replaceable` accepted.
+
+    The new file takes over the name. So a link of this name that someone else made meanwhile is not followed. Raises
+    StoreError if the file cannot be written.
+    """
+    path = cwd / name
+    try:
+        replace_own_file(path, content, fresh=path.with_name(f".{path.name[:99]}.{os.urandom(6).hex()}"), syncs=False)
+    except OSError as error:
+        raise _not_creatable(name, error) from error
 
 
 def _exists(name: str) -> StoreError:

@@ -9,12 +9,16 @@ import json
 import re
 from typing import Any
 
+from port_hook_cli.javascript.stringify import format_double
+
 MOST_MARKS = 2_000_000
 """How many marks a body may have. An empty list takes three bytes of a body, and about 70 of memory."""
 
 MOST_LEVELS = 900
 """How many levels a value may have. Python 3.11 supports about 990 in each of the places that recurse."""
 
+# Large numbers keep the exponent: without it, 1e16 would look like a whole number.
+_SMALL = re.compile(r"-?[0-9.]+e-[0-9]+")
 _token = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[{\]}]', re.DOTALL).finditer
 
 
@@ -61,14 +65,22 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
 
 
+def _as_javascript(number: re.Match[str]) -> str:
+    return format_double(float(number[0]))
+
+
 def json_beginning(value: Any, limit: int, *, indent: int | None = None, compact: bool = False) -> str:
     """Return a value's JSON, or its first `limit + 1` characters.
 
-    Each level takes at least one character, so a deep value reaches the limit before Python's recursion limit.
+    Small numbers are written as JavaScript does, and so as Port does: 1e-7, not 1e-07. Each level takes at least one
+    character, so a deep value reaches the limit before Python's recursion limit.
     """
     encoder = json.JSONEncoder(ensure_ascii=False, indent=indent, separators=(",", ":") if compact else None)
     parts, length = [], 0
     for part in encoder.iterencode(value):
+        # A part is one value with its separator, and only text has quotes.
+        if '"' not in part and "e-" in part:
+            part = _SMALL.sub(_as_javascript, part)  # noqa: PLW2901
         parts.append(part[: limit + 1])
         length += len(part)
         if length > limit:

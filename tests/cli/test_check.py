@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -146,9 +146,29 @@ def test_junit_report_has_a_test_for_each_check(folder: Path) -> None:
     tests = {each.get("name"): [part.tag for part in each] for each in root.iter("testcase")}
     assert tests == {"old": ["failure"], "sync-status": ["skipped"]}
     assert "? sync-status: not observed because it applies only to synchronous actions" in done.stdout
-    refused = check(folder, "--only", "old", "--junit", "out.xml", "--to", "9", code=ExitCode.STORE)
-    assert "out.xml already exists" in refused.stderr
-    assert "Sends" not in refused.stderr
+    check(folder, "--only", "old", "--junit", "out.xml", *backend(folder, ACCEPTS_OLD), code=1)
+    again = ET.fromstring((folder / "out.xml").read_bytes())  # noqa: S314 - the test's own
+    assert [each.get("name") for each in again.iter("testcase")] == ["old"]
+    assert [file.name for file in folder.iterdir() if "out.xml" in file.name] == ["out.xml"]
+
+
+@pytest.mark.parametrize("kind", ["source", "folder", "link", "dangling link", "pipe"])
+def test_junit_report_replaces_nothing_but_a_report(run: Run, folder: Path, kind: str) -> None:
+    path, report = folder / "out.xml", folder / "report.xml"
+    report.write_bytes(b"<testsuites/>")
+    make: dict[str, Callable[[], object]] = {
+        "source": lambda: path.write_text("print()"),
+        "folder": path.mkdir,
+        "link": lambda: path.symlink_to(report),
+        "dangling link": lambda: path.symlink_to(folder / "absent"),
+        "pipe": lambda: os.mkfifo(path),
+    }
+    make[kind]()
+    result = run("check", "--only", "old", "--junit", "out.xml", "--to", "9", env=ENV)
+    assert (result.code, result.out) == (ExitCode.STORE, "")
+    assert result.err == ("error: out.xml exists and is not a JUnit report.\nhint: Remove it, or name another file.\n")
+    assert report.read_bytes() == b"<testsuites/>"
+    assert not (folder / "absent").exists()
 
 
 def test_command_that_ends_early_is_reported_with_its_output(folder: Path) -> None:
@@ -315,6 +335,21 @@ def test_node_whose_url_does_not_render_is_an_error_with_the_reason(run: Run, fo
     result = run("check", "workflow.json#call", "--secrets", "secrets.json", "--to", "8000", env=ENV)
     assert result.code == ExitCode.USAGE
     assert 'error: The node call\'s `url` rendered to "ftp://***/", which is not a URL' in result.err
+
+
+def test_check_of_a_trigger_says_that_it_uses_the_next_node(run: Run, folder: Path) -> None:
+    trigger = {"type": "SELF_SERVE_TRIGGER", "userInputs": {"properties": {}}}
+    call = {"type": "WEBHOOK", "url": "http://127.0.0.1:9/", "method": "POST"}
+    nodes = [{"identifier": "start", "config": trigger}, {"identifier": "call", "config": call}]
+    connections = [{"sourceIdentifier": "start", "targetIdentifier": "call"}]
+    workflow = {"identifier": "deploy", "title": "Deploy", "nodes": nodes, "connections": connections}
+    (folder / "workflow.json").write_text(json.dumps(workflow), "utf-8")
+    said = "note: start sends no request, so the check uses that of call, the next node that sends one\n"
+    with handler() as other:
+        for name, is_said in (("start", True), ("call", False)):
+            result = run("check", f"workflow.json#{name}", "--only", "no-signature", "--to", str(other.port), env=ENV)
+            assert (said in result.err) is is_said
+            assert other.requests
 
 
 def test_store_that_does_not_exist_yet_is_created_for_the_sample(run: Run, folder: Path) -> None:

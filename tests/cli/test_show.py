@@ -11,7 +11,7 @@ from port_hook_cli.captures.documents.capture_file import read_capture
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Delivery, Response
 from tests.conftest import Run
-from tests.factories import RUN_ID, SECRET, an_exchange, an_invocation
+from tests.factories import RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation
 from tests.stores import keep
 
 BYTES = b"\x00\r\n\xff\x1b[2J" + os.urandom(5000) + b"\n"
@@ -33,6 +33,18 @@ def test_show_prints_every_part_of_a_capture(run: Run, name: str) -> None:
     assert result.err == ""
     for part in (RUN_ID, "create_vm", "x-port-signature", "eu-west-1", "http://127.0.0.1:8000/ 200 in 1.5 ms"):
         assert part in result.out
+
+
+def test_show_prints_small_numbers_as_port_sends_them(run: Run, folder: Path) -> None:
+    keep(
+        folder,
+        an_exchange(
+            an_invocation(a_body(a_document(payload={"properties": {"rate": 1e-7, "tiny": 0.00001}})), id="f1")
+        ),
+    )
+    keep(folder, an_exchange(an_invocation(b'{"rate":-1.5e-9}', id="f2")))
+    assert '"rate": 1e-7, "tiny": 0.00001' in " ".join(run("show", "f1").out.split())
+    assert '"rate": -1.5e-9' in run("show", "f2").out
 
 
 def test_show_body_writes_only_the_exact_bytes(run: Run) -> None:
