@@ -34,6 +34,7 @@ from port_hook_cli.files.user_files import DOCUMENT_SUFFIXES, documents_in
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET
+from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.ids import check_run_id, make_run_id
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import Signer
@@ -53,6 +54,7 @@ from port_hook_cli.trigger.records import (
 )
 from port_hook_cli.trigger.remarks import action_differences, action_remarks, failed_expressions
 from port_hook_cli.trigger.run_data import RunData, default_starter, read_entity, read_event, read_inputs
+from port_hook_cli.trigger.sandbox_run import ended_in_sandbox
 from port_hook_cli.trigger.workflow import WorkflowEvent, walk_workflow
 from port_hook_cli.trigger.workflow_effects import Outside
 from port_hook_cli.trigger.workflow_start import WorkflowStart, form_of_workflow
@@ -194,7 +196,10 @@ class _ActionCall:
                 return unmet_record(made)
             now, new_id = self._runtime.now(), self._runtime.new_id()
             ready = address(made, target, self._signer, id=new_id, now=now)
-            return invocation_record(ready, await dispatch(ready, client, self._access.announce))
+            delivery = await dispatch(ready, client, self._access.announce)
+            asks = made.is_announced and ready.fate(delivery) is RunFate.WAITS
+            ended = await ended_in_sandbox(self._access, made.request.run_id) if asks else None
+            return invocation_record(ready, delivery, ended=ended)
 
     async def _walk(self, found: FoundWorkflow, target: RunTarget, client: HttpClient) -> list[Record]:
         if found.is_in_port:
@@ -202,7 +207,12 @@ class _ActionCall:
         data = self._data(form_of_workflow(found.workflow, found.node))
         start = WorkflowStart(workflow=found.workflow, node=found.node, data=data)
         outside = Outside(
-            runtime=self._runtime, access=self._access, recipient=client, signer=self._signer, target=target
+            runtime=self._runtime,
+            access=self._access,
+            recipient=client,
+            signer=self._signer,
+            target=target,
+            asks_sandbox=True,
         )
         records = list[Record]()
 

@@ -62,7 +62,13 @@ def trigger(
         check_run_id(run.run_id)
     _ = workflow.responses, target.brokers
     source = locate(action, ctx.obj)
-    uses_api = port.via_port or source.file is None or workflow.outputs == "last" or target.kafka is not None
+    uses_api = (
+        port.via_port
+        or port.wait_s > 0
+        or source.file is None
+        or workflow.outputs == "last"
+        or target.kafka is not None
+    )
     access = PortAccess(
         ctx.obj,
         sayer(ctx.obj),

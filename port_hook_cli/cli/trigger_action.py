@@ -13,12 +13,14 @@ from port_hook_cli.cli.trigger_options import TriggerCommand, refuse_given
 from port_hook_cli.cli.trigger_view import message_lines, published_lines, request_lines, response_lines
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Delivery, Exchange
+from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.terminal.console import emit, tell, write_content
 from port_hook_cli.text.remark import Remark, note
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.text.secret import Masker, masked_errors
 from port_hook_cli.trigger.action import (
+    Announce,
     Made,
     MadeMessage,
     RunRequest,
@@ -49,6 +51,10 @@ async def trigger_action(action: PortAction, asked: TriggerCommand) -> ExitCode:
 
             return await run_action_in_port(action, data, asked)
         require_event(action, data)
+        if asked.port.wait_s:
+            from port_hook_cli.trigger.sandbox_run import require_sandbox
+
+            await require_sandbox(asked.access)
         for remark in (*action_remarks(action, data), *_visible_secrets(action, asked), *action_differences(action)):
             asked.say(remark)
         with invoking(lambda: asked.access.secret, strict=asked.run.strict) as invoker:
@@ -61,8 +67,6 @@ async def trigger_action(action: PortAction, asked: TriggerCommand) -> ExitCode:
 
 
 def _refuse_options_of_workflows(asked: TriggerCommand) -> None:
-    if asked.port.wait_s and not asked.port.via_port:
-        raise UsageError("--wait follows a run in Port.", hint="Add --via-port, or leave it out.")
     workflow = asked.workflow
     given = {"--outputs": workflow.outputs, "--output": workflow.output_of, "--respond": workflow.respond}
     refuse_given(given, f"is for workflows, and {asked.action} is an action.")
@@ -107,11 +111,32 @@ async def _send(made: Made, asked: TriggerCommand) -> ExitCode:
     asked.show(request_lines(ready))
     from port_hook_cli.http.client import HttpClient
 
+    announce = _announce(asked)
     async with HttpClient(timeout_s=asked.target.timeout_s) as client:
-        announce = None if asked.signature.no_sign else asked.access.announce
         delivery = await dispatch(ready, client, announce)
-    _show_response(ready, delivery, asked)
-    return _exit_code(delivery)
+    run_id, waits, ended = made.request.run_id, ready.fate(delivery) is RunFate.WAITS, None
+    if waits and announce is not None and made.is_announced:
+        from port_hook_cli.trigger.sandbox_run import ended_in_sandbox
+
+        ended = await ended_in_sandbox(asked.access, run_id)
+    _show_response(ready, delivery, ended, asked)
+    if not (waits and asked.port.wait_s):
+        return _exit_code(delivery)
+    if not delivery.ok:
+        asked.say(note(f"the run is not followed, because the handler responded with {delivery.status}"))
+        return _exit_code(delivery)
+    return await _follow(made.action.identifier, run_id, asked)
+
+
+def _announce(asked: TriggerCommand) -> Announce | None:
+    """Return what tells a sandbox of a run, or None: a request without a signature needs no settings."""
+    return None if asked.signature.no_sign and not asked.port.wait_s else asked.access.announce
+
+
+async def _follow(action: str, run_id: str, asked: TriggerCommand) -> ExitCode:
+    from port_hook_cli.cli.trigger_in_port import follow_action_here
+
+    return await follow_action_here(action, run_id, asked)
 
 
 def _tell_unmet(unmet: Unmet, asked: TriggerCommand) -> ExitCode:
@@ -149,11 +174,12 @@ def _print_request(ready: RunRequest, asked: TriggerCommand) -> None:
     write_content(content, runtime.stdout, environ=runtime.environ, end="\n")
 
 
-def _show_response(ready: RunRequest, delivery: Delivery, asked: TriggerCommand) -> None:
+def _show_response(ready: RunRequest, delivery: Delivery, ended: str | None, asked: TriggerCommand) -> None:
     if asked.output.json:
-        emit(invocation_record(ready, delivery), asked.runtime.stdout)
+        emit(invocation_record(ready, delivery, ended=ended), asked.runtime.stdout)
         return
-    asked.show(response_lines(ready, delivery, conflict=asked.signature.conflict(asked.access)))
+    conflict = asked.signature.conflict(asked.access)
+    asked.show(response_lines(ready, delivery, conflict=conflict, ended=ended))
 
 
 def _exit_code(delivery: Delivery) -> ExitCode:
@@ -190,8 +216,10 @@ async def _publish(message: SignedMessage, asked: TriggerCommand) -> ExitCode:
     brokers = asked.target.brokers or ()
     async with open_topic(brokers, asked.access, asked.runtime, timeout_s=asked.target.timeout_s) as topic:
         asked.show(message_lines(message, topic.name))
-        published = await publish(message, topic, None if asked.signature.no_sign else asked.access.announce)
+        published = await publish(message, topic, _announce(asked))
     _show_published(message, published, asked)
+    if asked.port.wait_s:
+        return await _follow(message.made.action, message.made.run_id, asked)
     return ExitCode.OK
 
 

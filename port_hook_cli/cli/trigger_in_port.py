@@ -54,15 +54,35 @@ async def run_action_in_port(action: PortAction, data: RunData, asked: TriggerCo
     The exit code is 1 for a run that failed, was declined, or did not end within --wait.
     """
     require_startable(action)
-    screen, wait_s = _ActionScreen(asked), asked.port.wait_s
+    screen, wait_s = ActionScreen(asked), asked.port.wait_s
     async with asked.access.client(on_retry=lambda text: asked.say(note(printable(text)))) as port:
         run = await start_action_in_port(port, action, data, run_as=_email(data, asked))
         page = run_page(asked.access.settings.app_url, str(run.get("id", "")))
         screen.begin(run, page)
         if wait_s:
             run = await follow(port, run, wait_s=wait_s, on_event=screen.event)
+    return _end_action(action.identifier, run, page, screen, asked)
+
+
+async def follow_action_here(action: str, run_id: str, asked: TriggerCommand) -> ExitCode:
+    """Follow in the sandbox a run whose request or message was sent by `trigger`. Raises PortApiError.
+
+    The exit code is 1 for a run that failed or did not end within --wait.
+    """
+    from port_hook_cli.trigger.sandbox_run import follow_in_sandbox
+
+    screen = ActionScreen(asked)
+    run = await follow_in_sandbox(asked.access, run_id, wait_s=asked.port.wait_s, on_event=screen.event, say=asked.say)
+    return _end_action(action, run, "", screen, asked)
+
+
+def _end_action(
+    action: str, run: Mapping[str, object], page: str, screen: ActionScreen, asked: TriggerCommand
+) -> ExitCode:
+    """Print the record of a run, say if it did not end in time, and return the exit code."""
+    wait_s = asked.port.wait_s
     if asked.output.json:
-        emit(run_record(action.identifier, run, page=page, logs=screen.logs), asked.runtime.stdout)
+        emit(run_record(action, run, page=page, logs=screen.logs), asked.runtime.stdout)
     if not wait_s:
         return ExitCode.OK
     ended = ended_status(run)
@@ -71,8 +91,8 @@ async def run_action_in_port(action: PortAction, data: RunData, asked: TriggerCo
     return ExitCode.OK if ended == _SUCCESS else ExitCode.FAILED
 
 
-class _ActionScreen:
-    """Prints the progress of an action's run in Port for people, and keeps the messages of its log."""
+class ActionScreen:
+    """Prints the progress of an action's run for people, and keeps the messages of its log."""
 
     def __init__(self, asked: TriggerCommand) -> None:
         self.logs: list[str] = []

@@ -226,8 +226,10 @@ class TriggerInPort:
         float,
         options.seconds(
             "--wait",
-            "With --via-port: follow the run for at most S seconds. For a workflow: wait as long for each report.",
+            "Follow the run for at most S seconds: in the sandbox, or in Port with --via-port. "
+            "A workflow waits as long for each report.",
         ),
+        also(no_effect=(NoEffect("Nothing is sent", beside=("--dry-run", "--format")),)),
     ] = 0.0
     api_timeout_s: options.ApiTimeout = API_TIMEOUT_S
     insecure_api: options.InsecureApi = False

@@ -15,7 +15,7 @@ from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.statuses import format_status
 from port_hook_cli.invocations.view import MOST_OF_A_URL, bytes_text, status_style
 from port_hook_cli.javascript.values import write_json
-from port_hook_cli.runs.fate import RunFate
+from port_hook_cli.runs.fate import STAYS_IN_PROGRESS, RunFate
 from port_hook_cli.runs.view import report_command
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.layout import INDENT
@@ -41,7 +41,7 @@ _LOG_NAMES = (("level", "logLevel"), ("message", "log"))
 _FATES = {
     RunFate.SUCCESS: "the run is synchronized: this response ends it as SUCCESS",
     RunFate.FAILURE: "the run is synchronized: this response ends it as FAILURE",
-    RunFate.WAITS: f"the run {RunFate.WAITS}",
+    RunFate.WAITS: f"the run {STAYS_IN_PROGRESS}",
 }
 
 
@@ -55,10 +55,13 @@ def request_lines(ready: RunRequest) -> Iterator[Text]:
     yield from payload_lines(payload, content, app_url=None)
 
 
-def response_lines(ready: RunRequest, delivery: Delivery, *, conflict: str = "") -> Iterator[Text]:
+def response_lines(
+    ready: RunRequest, delivery: Delivery, *, conflict: str = "", ended: str | None = None
+) -> Iterator[Text]:
     """Yield the lines of the response, or the error, and the effect on the run in Port, with secrets masked.
 
-    `conflict` says that two places have different secrets. It is shown if the handler refused the signature.
+    `conflict` says that two places have different secrets. It is shown if the handler refused the signature. `ended` is
+    the status with which the run has ended in the sandbox.
     """
     masker, fate, run_id = ready.made.masker, ready.fate(delivery), ready.made.request.run_id
     if delivery.status is None:
@@ -70,6 +73,9 @@ def response_lines(ready: RunRequest, delivery: Delivery, *, conflict: str = "")
         yield from _excerpt(masker.content(delivery.body))
     for number, hint in enumerate(delivery_hints(delivery, TRIGGER_OPTIONS, conflict=conflict)):
         yield _line("" if number else "hint", Text(hint))
+    if ended is not None:
+        yield from _ended_lines(ended)
+        return
     if fate is RunFate.FAILURE and delivery.status is None:
         yield _line("in Port", Text("the run is synchronized: without a response it ends as FAILURE"))
     elif effect := _FATES.get(fate):
@@ -77,6 +83,10 @@ def response_lines(ready: RunRequest, delivery: Delivery, *, conflict: str = "")
     is_good = delivery.status is not None and delivery.status // 100 == _OK
     if fate is RunFate.WAITS and (command := report_command(run_id, failed=not is_good)):
         yield _line("", Text(command, style="cyan", no_wrap=True))
+
+
+def _ended_lines(status: str) -> Iterator[Text]:
+    yield _line("sandbox", Text(f"the run has ended as {brief(status)}: the handler reported its result"))
 
 
 def message_lines(message: SignedMessage, topic: str) -> Iterator[Text]:
@@ -90,7 +100,7 @@ def message_lines(message: SignedMessage, topic: str) -> Iterator[Text]:
 
 
 def published_lines(made: MadeMessage, published: Published) -> Iterator[Text]:
-    """Yield where a message was published, and who ends the run."""
+    """Yield where a message was published, and what ends the run."""
     yield _line("published", Text(brief(str(published)), style="green"))
     run_id = made.run_id
     if not run_id:
@@ -98,8 +108,9 @@ def published_lines(made: MadeMessage, published: Published) -> Iterator[Text]:
     if made.agent and made.synchronized:
         yield _line("in Port", Text("the run is synchronized: the agent reports the response, which ends it"))
         return
-    who = "the handler" if made.agent else "the consumer of the topic"
-    yield _line("in Port", Text(f"the run stays IN_PROGRESS until {who} reports its result"))
+    handler = "The agent sends the request to the handler." if made.agent else "The handler is the topic's consumer."
+    yield _line("in Port", Text(f"the run {STAYS_IN_PROGRESS}"))
+    yield _line("", Text(handler))
     if command := report_command(run_id, failed=False):
         yield _line("", Text(command, style="cyan", no_wrap=True))
 
@@ -151,7 +162,8 @@ def step_lines(step: Step, masker: Masker, conflict: str = "") -> Iterator[Text]
         fallback = "  through the fallback" if step.node.outlets else ""
         yield from result_lines(node_run, masker, is_trigger=step.node.is_trigger, fallback=fallback)
     else:
-        yield from waiting_lines(node_run.id)
+        if not step.is_reported:
+            yield from waiting_lines(node_run.id)
         yield from _link_lines(node_run, masker)
     for remark in step.remarks:
         yield _line("note", Text(brief(remark, _MOST_OF_AN_OUTPUT), style="dim"))
@@ -164,7 +176,7 @@ def node_line(node_run: ShownNodeRun, kind: str) -> Text:
 
 def waiting_lines(node_run_id: str) -> Iterator[Text]:
     """Yield what an asynchronous node waits for, and the command that reports it."""
-    yield _line("in Port", Text(f"{brief(node_run_id)} {RunFate.WAITS}"))
+    yield _line("in Port", Text(f"{brief(node_run_id)} {STAYS_IN_PROGRESS}"))
     if command := report_command(node_run_id, failed=False):
         yield _line("", Text(command, style="cyan", no_wrap=True))
 

@@ -65,6 +65,7 @@ async def _walk(start: WorkflowStart, asked: TriggerCommand) -> ExitCode:
                 brokers=asked.target.brokers,
                 wait_s=asked.port.wait_s,
                 timeout_s=asked.target.timeout_s,
+                asks_sandbox=True,
             )
             run = await walk_workflow(start, outside, invoker, show.event, strict=asked.run.strict)
     show.end(run)

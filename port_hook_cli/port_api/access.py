@@ -89,6 +89,20 @@ class PortAccess:
         """The client secret. Raises SettingsError if none is set."""
         return self.settings.require_secret()
 
+    @property
+    def is_api_on_this_machine(self) -> bool:
+        """Whether the address of the API is on this machine, where only a sandbox can be. Raises SettingsError."""
+        from port_hook_cli.invocations.targets import is_on_this_machine  # commands that do not ask start faster
+
+        return is_on_this_machine(self.settings.api_url)
+
+    @property
+    def has_sandbox(self) -> bool:
+        """Whether the settings have the address of a sandbox on this machine, and credentials. Raises SettingsError."""
+        settings = self.settings
+        has_credentials = settings.client_id is not None and settings.client_secret is not None
+        return has_credentials and self.is_api_on_this_machine
+
     def client(
         self,
         *,
@@ -131,11 +145,8 @@ class PortAccess:
         # Imported here, so that commands that only need the secret start faster.
         from asyncio import timeout
 
-        from port_hook_cli.invocations.targets import is_on_this_machine
-
         with contextlib.suppress(PortHookError, TimeoutError):
-            settings = self.settings
-            if settings.client_id is None or settings.client_secret is None or not is_on_this_machine(settings.api_url):
+            if not self.has_sandbox:
                 return
             async with (
                 timeout(_ANNOUNCE_TIMEOUT_S),

@@ -27,6 +27,9 @@ class RunFate(StrEnum):
     NO_RUN = "no run"
 
 
+STAYS_IN_PROGRESS = "stays IN_PROGRESS until the handler reports its result"
+"""What an asynchronous run does after the response, in the words of all commands and pages."""
+
 OPEN_FATES = frozenset({RunFate.WAITS, RunFate.DEPENDS, RunFate.NODE_DEPENDS, RunFate.UNDOCUMENTED})
 """The fates after which the run may still accept a report."""
 
@@ -35,11 +38,10 @@ def run_fate(payload: Payload, response: Response, *, is_message: bool = False) 
     """Return what `response` does to the run of `payload`.
 
     A 2xx response ends a synchronized run as SUCCESS, any other response as FAILURE (workflow nodes: FAILED). Any other
-    run stays IN_PROGRESS until the handler reports its result. Port's execution agent reports FAILURE for a status of
-    400 or more, whatever `synchronized` says. Port does not document what such a status does to an asynchronous
-    workflow node that it calls itself. If the payload does not say whether its run is synchronized, both are possible.
-    With `is_message`, the payload was in a Kafka topic: unless it is for the agent, its consumer has to report,
-    whatever the response is.
+    run stays IN_PROGRESS until the handler reports its result. The execution agent reports FAILURE for a 4xx or 5xx,
+    whatever `synchronized` says. Port does not document what such a status does to an asynchronous workflow node that
+    it calls itself. If the payload does not say whether its run is synchronized, both are possible. With `is_message`,
+    the payload was in a Kafka topic: unless it is for the agent, its consumer has to report, whatever the response is.
     """
     if payload.run_id is None or payload.kind is Kind.CHANGE_LOG:
         return RunFate.NO_RUN

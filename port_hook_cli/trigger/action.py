@@ -103,6 +103,11 @@ class Made:
         )
 
     @property
+    def is_announced(self) -> bool:
+        """Whether a sandbox is told of the run: a user started it."""
+        return self.action.kind is ActionKind.SELF_SERVICE
+
+    @property
     def announcement(self) -> dict[str, Any]:
         """What a sandbox is told of the run."""
         return announcement(self.action, self.data, self.request.run_id, self.request.properties)
@@ -197,7 +202,7 @@ async def dispatch(ready: RunRequest, recipient: Recipient, announce: Announce |
 
     A sandbox is told of a self-service action's run first, unless `announce` is None.
     """
-    if announce is not None and ready.made.action.kind is ActionKind.SELF_SERVICE:
+    if announce is not None and ready.made.is_announced:
         await announce([ready.made.announcement])
     return await recipient.send(ready.invocation, sendable_url(ready.url))
 

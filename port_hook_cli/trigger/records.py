@@ -25,8 +25,13 @@ TRIGGER = "port-hook/trigger/1"
 _FATES = {RunFate.SUCCESS: "SUCCESS", RunFate.FAILURE: "FAILURE", RunFate.WAITS: "IN_PROGRESS"}
 
 
-def invocation_record(ready: RunRequest, delivery: Delivery | None = None) -> dict[str, Any]:
-    """Return the record of a request, with secrets masked. `delivery` is None if it was not sent."""
+def invocation_record(
+    ready: RunRequest, delivery: Delivery | None = None, *, ended: str | None = None
+) -> dict[str, Any]:
+    """Return the record of a request, with secrets masked. `delivery` is None if it was not sent.
+
+    `ended` is the status with which the run has ended in the sandbox.
+    """
     request, masker = ready.made.request, ready.made.masker
     url = masker.text(ready.url)
     if delivery is not None and delivery.error:  # it contains the host, which a template may have made from a secret
@@ -46,7 +51,7 @@ def invocation_record(ready: RunRequest, delivery: Delivery | None = None) -> di
         "agent": request.agent,
         "errors": _errors(request.errors, masker),
         "delivery": None if delivery is None else {**(delivery_fields(delivery) or {}), "url": url},
-        "run_status": None if delivery is None else _FATES.get(ready.fate(delivery)),
+        "run_status": None if delivery is None else ended or _FATES.get(ready.fate(delivery)),
     }
 
 

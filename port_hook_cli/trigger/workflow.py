@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 from port_hook_cli.actions.inputs import form_queries
 from port_hook_cli.actions.jq_differences import jq_differences
 from port_hook_cli.actions.request import is_url
-from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.targets import is_on_this_machine
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.text.remark import Remark, note
 from port_hook_cli.text.safe import brief
@@ -19,6 +17,7 @@ from port_hook_cli.text.secret import Masker, masked_errors
 from port_hook_cli.trigger.action import RunTarget
 from port_hook_cli.trigger.invoker import Invoker
 from port_hook_cli.trigger.remarks import difference_remarks, placeholder_remark
+from port_hook_cli.trigger.sandbox_run import require_sandbox
 from port_hook_cli.trigger.workflow_effects import HandlerEffects, Outside
 from port_hook_cli.trigger.workflow_start import WorkflowStart, begin_run
 from port_hook_cli.workflows.nodes import node_expressions, reads_response
@@ -28,8 +27,6 @@ from port_hook_cli.workflows.workflow import NodeType, Workflow
 
 if TYPE_CHECKING:
     from port_hook_cli.port_api.client import PortApi
-
-_WAITING = "--wait needs the sandbox, which knows of this run's reports"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +84,11 @@ async def _effects(
 
 async def _sandbox(stack: AsyncExitStack, workflow: Workflow, outside: Outside) -> PortApi | None:
     """Return the API of the sandbox in the settings, or None without one. A real Port is never written to."""
-    needs_it = any(node.type == NodeType.UPSERT_ENTITY for node in workflow.nodes.values())
-    if not outside.wait_s and not needs_it:
+    if outside.wait_s:
+        await require_sandbox(outside.access)
+    elif not any(node.type == NodeType.UPSERT_ENTITY for node in workflow.nodes.values()):
         return None
-    found = outside.access.settings
-    if not is_on_this_machine(found.api_url) or found.client_id is None or found.client_secret is None:
-        if outside.wait_s:
-            raise UsageError(f"{_WAITING}.", hint="Start `port-hook sandbox` and set PORT_API_URL as it says.")
-        return None
-    return await stack.enter_async_context(outside.access.client())
+    return await stack.enter_async_context(outside.access.client()) if outside.access.has_sandbox else None
 
 
 def _with_targets(workflow: Workflow, target: RunTarget, masker: Masker) -> tuple[Workflow, list[Remark]]:

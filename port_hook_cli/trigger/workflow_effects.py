@@ -16,7 +16,7 @@ from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.source import Recipient
 from port_hook_cli.invocations.targets import sendable_url
 from port_hook_cli.invocations.view import format_time
-from port_hook_cli.port_api.access import DELIVERIES, PortAccess
+from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.runs.updates import run_path
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import Signer
@@ -24,6 +24,7 @@ from port_hook_cli.text.remark import Remark
 from port_hook_cli.text.safe import brief
 from port_hook_cli.trigger.action import RunTarget, signed, signed_content
 from port_hook_cli.trigger.remarks import request_remarks
+from port_hook_cli.trigger.sandbox_run import ASK_TIMEOUT_S
 from port_hook_cli.trigger.workflow_start import WorkflowStart, new_node_run_id
 from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult
 from port_hook_cli.workflows.run import COMPLETED, NodeRun, WorkflowRun
@@ -48,7 +49,8 @@ class Outside:
     `recipient` gets the requests. `signer` is called for the first request. It returns what signs them, or None for
     requests without a signature. `responses` are the outlets of INPUT nodes. For other INPUT nodes, `ask` asks the
     user. `brokers` (`HOST:PORT`) get the messages that Port publishes. `wait_s` is how long each report is waited for,
-    and `timeout_s` how long a broker may take, in seconds.
+    and `timeout_s` how long a broker may take, in seconds. With `asks_sandbox`, the sandbox in the settings is told of
+    asynchronous nodes, and asked for reports that arrived before the response, even if `wait_s` is 0.
     """
 
     runtime: Runtime
@@ -61,6 +63,12 @@ class Outside:
     brokers: tuple[str, ...] | None = None
     wait_s: float = 0.0
     timeout_s: float = 0.0
+    asks_sandbox: bool = False
+
+    @property
+    def uses_reports(self) -> bool:
+        """Whether the sandbox is told of asynchronous nodes and asked for their reports."""
+        return self.asks_sandbox or self.wait_s > 0
 
 
 class HandlerEffects:
@@ -87,6 +95,7 @@ class HandlerEffects:
         self._on_event = on_event
         self._api = api
         self._topic = topic
+        self._early: NodeOutcome | None = None
 
     has_agent = False
 
@@ -109,18 +118,20 @@ class HandlerEffects:
             if step.is_begun:
                 for remark in request_remarks(request, self._masker, node=step.node.identifier):
                     self._on_event(remark)
+        if self._outside.asks_sandbox and step.waits_for_a_report:
+            self._early = await self._reported_early(step.node_run)
+            step = replace(step, is_reported=self._early is not None)
         self._on_event(step)
 
     async def send(self, run: WorkflowRun, node: Node, request: RenderedRequest) -> Delivery | None:
         """Send a node's request to the handler, or publish it for Port's agent if there is a topic."""
         if request.agent and self._topic is not None:
-            if self._outside.wait_s and self._api is not None:
-                await self._announce(self._api, run, node)
+            await self._announce(run, node)
             message = agent_node_message(agent_config(request), node_run_id=request.run_id)
             await self._topic.publish(self._signed_message(message))
             return None
-        if self._outside.wait_s and not request.synchronized and self._api is not None:
-            await self._announce(self._api, run, node)
+        if not request.synchronized:
+            await self._announce(run, node)
         now, url = self._outside.runtime.now(), self._url(node, request)
         invocation = signed(request, self._outside.signer(), id=self._outside.runtime.new_id(), now=now)
         return await self._outside.recipient.send(invocation, sendable_url(url))
@@ -143,38 +154,41 @@ class HandlerEffects:
 
     async def _publish(self, run: WorkflowRun, node: Node, config: Mapping[str, Any], topic: Topic) -> NodeOutcome:
         assert run.current is not None
-        if self._outside.wait_s and self._api is not None:
-            await self._announce(self._api, run, node)
+        await self._announce(run, node)
         message = node_message(config.get("payload"), node_run_id=run.current.id, workflow_run_id=run.id)
         place = await topic.publish(self._signed_message(message))
         return NodeOutcome(result=None, remarks=(f"published to {place}", WRAPPER_REMARK))
 
     async def reported(self, run: WorkflowRun, node_run: NodeRun) -> NodeOutcome | None:  # noqa: ARG002
         """Return what the sandbox was told of an asynchronous node, waiting for it for as long as the user said."""
+        if self._early is not None:
+            early, self._early = self._early, None
+            return early
         if self._api is None or not self._outside.wait_s:
             return None
         clock = asyncio.get_running_loop().time
         deadline = clock() + self._outside.wait_s
         while True:
-            found = await self._node_run(node_run.id)
-            if found.get("status") == COMPLETED:
-                return NodeOutcome(result=NodeResult(str(found.get("result"))), output=found.get("output") or {})
+            if (outcome := await _reported(self._api, node_run.id)) is not None:
+                return outcome
             if clock() > deadline:
                 return None
             await asyncio.sleep(_PAUSE_S)
 
-    async def _announce(self, api: PortApi, run: WorkflowRun, node: Node) -> None:
+    async def _reported_early(self, node_run: NodeRun) -> NodeOutcome | None:
+        """Return what the sandbox knows already of an asynchronous node. No failure is raised."""
+        with contextlib.suppress(PortHookError, TimeoutError):
+            if self._outside.access.has_sandbox:
+                async with asyncio.timeout(ASK_TIMEOUT_S), self._outside.access.client(retries=False) as api:
+                    return await _reported(api, node_run.id)
+        return None
+
+    async def _announce(self, run: WorkflowRun, node: Node) -> None:
         """Add the node run to the sandbox, so that the handler can report it, even with --strict-runs."""
         assert run.current is not None
-        delivery = {"runId": run.current.id, "action": f"{run.workflow.identifier}#{node.identifier}", "properties": {}}
-        with contextlib.suppress(PortHookError):  # without it, the sandbox makes the run up when it is reported
-            await api.call("POST", DELIVERIES, delivery)
-
-    async def _node_run(self, identifier: str) -> Mapping[str, Any]:
-        assert self._api is not None
-        answer = await self._api.call("GET", run_path(identifier))
-        found = answer.get("nodeRun")
-        return found if isinstance(found, Mapping) else {}
+        if self._outside.uses_reports:
+            name = f"{run.workflow.identifier}#{node.identifier}"
+            await self._outside.access.announce([{"runId": run.current.id, "action": name, "properties": {}}])
 
     async def _respond(self, node: Node) -> Resolution | None:
         button = self._outside.responses.get(node.identifier)
@@ -207,6 +221,15 @@ class HandlerEffects:
         if request.agent and self._topic is not None:
             return request.url
         return self._outside.target.url_for(node.identifier, request.url, owner=f"The node {node.identifier}")
+
+
+async def _reported(api: PortApi, node_run_id: str) -> NodeOutcome | None:
+    """Return how a node run was reported, or None while it is in progress. Raises PortApiError."""
+    shown = (await api.call("GET", run_path(node_run_id))).get("nodeRun")
+    found = shown if isinstance(shown, Mapping) else {}
+    if found.get("status") != COMPLETED:
+        return None
+    return NodeOutcome(result=NodeResult(str(found.get("result"))), output=found.get("output") or {})
 
 
 def _outlet(node: Node, button: str) -> Outlet:

@@ -54,7 +54,8 @@ class Step:
     """One step of a run: the run after it, the node run as it is now, and what happened.
 
     `request` and `delivery` belong to a WEBHOOK node, and `url` is where the request goes, if the caller adds it.
-    `errors` are the expressions that failed and became null, in the last step of their node.
+    `errors` are the expressions that failed and became null, in the last step of their node. `is_reported` says that
+    the node was reported before its request was answered, if the caller adds it: the next step ends the node.
     """
 
     run: WorkflowRun
@@ -64,6 +65,12 @@ class Step:
     remarks: tuple[str, ...] = ()
     errors: tuple[JqError, ...] = ()
     url: str | None = None
+    is_reported: bool = False
+
+    @property
+    def waits_for_a_report(self) -> bool:
+        """Whether the node's request or message was sent, and the node stays in progress until it is reported."""
+        return self.node_run.progress is Progress.WAITING and self.node_run.result is None
 
     @property
     def node(self) -> Node:

@@ -82,6 +82,7 @@ def test_trigger_shows_the_message_and_who_ends_the_run(run: Run, broker: str, a
         '"zoë"',
         f"published  {TOPIC}, partition ",
         "the run stays IN_PROGRESS until the handler reports its result",
+        "The agent sends the request to the handler.",
         f"port-hook report-run {RUN_ID} --status success",
     ):
         assert words in result.out
@@ -100,7 +101,8 @@ def test_trigger_publishes_the_message_of_a_kafka_action(run: Run, folder: Path,
     message = message_at(broker, TOPIC, record)
     assert (message["run"], message["title"]) == (RUN_ID, "zoë")
     shown = run("trigger", action, "--kafka", broker, *TITLE, env=ENV)
-    assert "the run stays IN_PROGRESS until the consumer of the topic reports its result" in shown.out
+    assert "the run stays IN_PROGRESS until the handler reports its result" in shown.out
+    assert "The handler is the topic's consumer." in shown.out
 
 
 def test_trigger_prints_a_message_instead_of_publishing_it(run: Run, folder: Path) -> None:

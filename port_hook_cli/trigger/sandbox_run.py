@@ -1,0 +1,66 @@
+"""Asks the sandbox on this machine about a run that `trigger` made itself, and follows the run there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from port_hook_cli.errors import PortHookError, UsageError
+from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.runs.updates import ended_status
+from port_hook_cli.text.remark import Say, note
+from port_hook_cli.text.safe import printable
+
+if TYPE_CHECKING:
+    from port_hook_cli.trigger.in_port import LogLine, RunChanged
+
+ASK_TIMEOUT_S = 2.0
+"""Seconds that a question to the sandbox may take before a response is shown."""
+
+
+async def require_sandbox(access: PortAccess) -> None:
+    """Raise an error if there is no sandbox in which a run can be followed.
+
+    Raises UsageError if the settings lead to Port, SettingsError without credentials, and PortApiError if the sandbox
+    cannot be reached.
+    """
+    if not access.is_api_on_this_machine:
+        raise UsageError(
+            "--wait needs the sandbox, to which the handler reports the run, and the address of the API is "
+            f"{access.settings.api_url}, which is not on this machine.",
+            hint="Start `port-hook sandbox` and set the variables that it prints. Add --via-port to run it in Port.",
+        )
+    async with access.client(retries=False) as api:
+        await api.check_access()
+
+
+async def ended_in_sandbox(access: PortAccess, run_id: str) -> str | None:
+    """Return the status with which a run has ended in the sandbox.
+
+    Returns None if it has not ended, and if there is no sandbox or it does not know the run. It takes at most 2
+    seconds.
+    """
+    with contextlib.suppress(PortHookError, TimeoutError):
+        if not access.has_sandbox:
+            return None
+        async with (
+            asyncio.timeout(ASK_TIMEOUT_S),
+            access.client(timeout_s=ASK_TIMEOUT_S, retries=False) as api,
+        ):
+            return ended_status(await api.get_run(run_id))
+    return None
+
+
+async def follow_in_sandbox(
+    access: PortAccess, run_id: str, *, wait_s: float, on_event: Callable[[RunChanged | LogLine], None], say: Say
+) -> Mapping[str, Any]:
+    """Follow a run in the sandbox until it ends or `wait_s` seconds have passed. Return its last state.
+
+    `on_event` gets each change and each entry of its log. Raises PortApiError.
+    """
+    from port_hook_cli.trigger.in_port import follow  # a run that is not followed starts faster
+
+    async with access.client(on_retry=lambda text: say(note(printable(text)))) as api:
+        return await follow(api, {"id": run_id, "status": "IN_PROGRESS"}, wait_s=wait_s, on_event=on_event)
