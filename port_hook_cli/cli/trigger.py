@@ -17,6 +17,7 @@ from port_hook_cli.cli.trigger_options import (
     TriggerTarget,
     TriggerWorkflow,
 )
+from port_hook_cli.errors import UsageError
 from port_hook_cli.runs.ids import check_run_id
 
 if TYPE_CHECKING:
@@ -27,15 +28,16 @@ if TYPE_CHECKING:
 def trigger(
     ctx: typer.Context,
     action: Annotated[
-        str,
+        str | None,
         argument(
             metavar="ACTION",
+            show_default=False,
             help="The file of an action, automation or workflow (JSON or YAML), FILE#ID or DIRECTORY#ID for one of "
             "several, - for stdin, or its identifier, to read it from Port. WORKFLOW#NODE runs one node.",
             completes="definitions",
             stdin="the action",
         ),
-    ],
+    ] = None,
     *,
     target: TriggerTarget,
     run: TriggerRun,
@@ -56,6 +58,16 @@ def trigger(
     from port_hook_cli.terminal.console import sayer
     from port_hook_cli.trigger.action_files import locate
 
+    if output.list_:
+        from port_hook_cli.cli.trigger_list import list_triggers, refuse_other_options
+
+        refuse_other_options(ctx)
+        return list_triggers(action, ctx.obj, as_json=output.json)
+    if action is None:
+        raise UsageError(
+            "trigger needs an ACTION.",
+            hint="Name an action, automation or workflow. `port-hook trigger --list` lists them.",
+        )
     # Values that are not valid are refused before anything is read.
     target.read()
     if run.run_id is not None:

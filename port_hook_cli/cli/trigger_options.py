@@ -239,6 +239,10 @@ class TriggerInPort:
 class TriggerOutput:
     """What is printed."""
 
+    list_: Annotated[
+        bool,
+        option("--list", help="List what can be triggered: in the file or directory ACTION, or here. Sends nothing."),
+    ] = False
     dry_run: Annotated[options.DryRun, also(no_effect=_DRY_IN_PORT)] = False
     output: Annotated[
         str | None,

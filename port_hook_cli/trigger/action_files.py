@@ -128,7 +128,7 @@ async def find_action(
             return (
                 workflow if source.file is not None else replace(workflow, is_in_port=True, version=_version(document))
             )
-        picked = document if source.file is None else pick_action(_definitions(document), source.identifier)
+        picked = document if source.file is None else pick_action(definitions_of(document), source.identifier)
         if is_version1(picked):
             picked = converted(picked)
             say(note(printable(CONVERTED.format(picked.get("identifier")))))
@@ -163,11 +163,11 @@ def _read_directory(name: str, runtime: Runtime) -> list[Any]:
     for path in files:
         shown = str(PurePath(name) / path.name)
         document = read_document(read_input(shown, cwd=runtime.cwd, stdin=runtime.stdin), name=shown)
-        found += _definitions(document)
+        found += definitions_of(document)
     return found
 
 
-def _definitions(document: Any) -> list[Any]:
+def definitions_of(document: Any) -> list[Any]:
     """Return the actions and workflows in a document: one, an array of them, or a response of Port's API."""
     if isinstance(document, Mapping) and isinstance(document.get("workflows"), list):
         return definitions_in(document, "workflow")

@@ -16,6 +16,7 @@ from port_hook_cli.text.secret import Masker
 from port_hook_cli.trigger.action import RunRequest, SignedMessage, Unmet
 
 if TYPE_CHECKING:
+    from port_hook_cli.trigger.definitions import Definition
     from port_hook_cli.workflows.shown_run import ShownNodeRun, ShownRun
     from port_hook_cli.workflows.walk import Step
     from port_hook_cli.workflows.workflow import Workflow
@@ -81,6 +82,23 @@ def unmet_record(unmet: Unmet) -> dict[str, Any]:
         "type": "unmet",
         "action": unmet.action,
         "expressions": [{"expression": each.expression, "message": each.reason} for each in unmet.expressions],
+    }
+
+
+def definition_record(found: Definition, topic: str) -> dict[str, Any]:
+    """Return the record of something that can be triggered. `topic` is where Port publishes messages of runs."""
+    return {
+        "schema": TRIGGER,
+        "type": "definition",
+        "argument": found.argument,
+        "file": found.file,
+        "identifier": found.identifier,
+        "kind": found.kind,
+        "title": found.title or None,
+        "invoked_by": found.invoked_by or None,
+        "method": found.method or None,
+        "url": found.url or None,
+        "topic": topic if found.invoked_by == "KAFKA" else None,
     }
 
 

@@ -1,4 +1,4 @@
-"""`trigger` of an action beside a sandbox: the run that the handler reports there is shown, and followed with --wait."""
+"""`trigger` beside a sandbox: the run that the handler reports there is shown, and followed with --wait."""
 
 from __future__ import annotations
 

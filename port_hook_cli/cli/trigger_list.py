@@ -1,0 +1,80 @@
+"""`trigger --list`: what the files here define and `trigger` can invoke."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from port_hook_cli.cli import options
+from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.cli.option_groups import Declaration, refuse_contradictions
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import Output, emit, tell
+from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.text.styled import Styled
+from port_hook_cli.trigger.definitions import DEFAULT_DIRECTORIES, Definition, Unlisted, list_definitions
+from port_hook_cli.trigger.records import definition_record
+
+_ALLOWED = frozenset({"action", "list_", "json"})
+_CONTINUED = 4
+
+
+def refuse_other_options(ctx: typer.Context) -> None:
+    """Raise UsageError for an option on the command line that has no effect beside --list."""
+    declared: dict[str, Declaration] = ctx.command.callback.declared  # type: ignore[union-attr]
+    for name in declared.keys() - _ALLOWED:
+        if options.is_given(ctx, name):
+            refuse_contradictions(pointless={"--list sends nothing": {declared[name].name: True}})
+
+
+def list_triggers(name: str | None, runtime: Runtime, *, as_json: bool) -> ExitCode:
+    """Print what can be triggered in a file or directory. Raises UsageError and StoreError."""
+    from port_hook_cli.kafka.environment import read_kafka_settings
+
+    known = read_kafka_settings(runtime.environ, runtime.home)
+    topic = known.topics(known.org_id or "ORG_ID")[0]
+    file, count, output = "", 0, Output(runtime.stdout, runtime.environ)
+    for found in list_definitions(name, runtime):
+        if isinstance(found, Unlisted):
+            tell(f"note: {brief(found.name)} is not listed: it {printable(found.reason)}", runtime)
+            continue
+        count += 1
+        if as_json:
+            emit(definition_record(found, topic), runtime.stdout)
+            continue
+        if found.file != file:
+            file = found.file
+            output.print(Styled(brief(file), "bold"))
+        output.print(*output.fit([_line(found, topic)], indent=_CONTINUED))
+    if not count:
+        tell("Nothing here can be triggered.", runtime)
+        tell(f"hint: {_hint(name)}", runtime)
+    return ExitCode.OK
+
+
+def _hint(name: str | None) -> str:
+    if name is not None:
+        return "Pass a file or a directory with actions, automations or workflows, as Port's API shows them."
+    current, *others = DEFAULT_DIRECTORIES
+    assert current == "."
+    return f"Pass a file or a directory. Without one, this directory, {'/ and '.join(others)}/ are read."
+
+
+def _line(found: Definition, topic: str) -> Styled:
+    return Styled.assemble(
+        "  ", (brief(found.identifier), "bold"), "".join(f"  {part}" for part in _parts(found, topic))
+    )
+
+
+def _parts(found: Definition, topic: str) -> Iterator[Any]:
+    yield {"workflow-node": "node"}.get(found.kind, found.kind)
+    if found.title:
+        yield brief(found.title)
+    if found.url or found.method:
+        yield f"{brief(found.method)} {brief(found.url)}"
+    elif found.invoked_by == "KAFKA":
+        yield f"topic {brief(topic)}"
+    elif found.invoked_by:
+        yield f"{brief(found.invoked_by)}, with --via-port only"
