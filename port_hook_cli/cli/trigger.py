@@ -75,11 +75,7 @@ def trigger(
     _ = workflow.responses, target.brokers
     source = locate(action, ctx.obj)
     uses_api = (
-        port.via_port
-        or port.wait_s > 0
-        or source.file is None
-        or workflow.outputs == "last"
-        or target.kafka is not None
+        port.via_port or port.wait_s > 0 or source.file is None or workflow.wants_last or target.kafka is not None
     )
     access = PortAccess(
         ctx.obj,

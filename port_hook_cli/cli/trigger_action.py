@@ -68,7 +68,12 @@ async def trigger_action(action: PortAction, asked: TriggerCommand) -> ExitCode:
 
 def _refuse_options_of_workflows(asked: TriggerCommand) -> None:
     workflow = asked.workflow
-    given = {"--outputs": workflow.outputs, "--output": workflow.output_of, "--respond": workflow.respond}
+    given = {
+        "--outputs": workflow.outputs,
+        "--output": workflow.output_of,
+        "--respond": workflow.respond,
+        "--from": workflow.from_,
+    }
     refuse_given(given, f"is for workflows, and {asked.action} is an action.")
 
 
@@ -255,6 +260,7 @@ def _refuse_options_of_actions(asked: TriggerCommand) -> None:
         "--outputs": workflow.outputs,
         "--output": workflow.output_of,
         "--respond": workflow.respond,
+        "--from": workflow.from_,
         "--wait": asked.port.wait_s,
     }
     refuse_given(given, f"has no effect: {brief(asked.action)} is a capture, which is published as it was captured.")

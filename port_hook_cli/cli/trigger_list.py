@@ -14,8 +14,13 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, tell
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.text.styled import Styled
-from port_hook_cli.trigger.definitions import DEFAULT_DIRECTORIES, Definition, Unlisted, list_definitions
-from port_hook_cli.trigger.records import definition_record
+from port_hook_cli.trigger.definitions import (
+    DEFAULT_DIRECTORIES,
+    Definition,
+    Unlisted,
+    definition_record,
+    list_definitions,
+)
 
 _ALLOWED = frozenset({"action", "list_", "json"})
 _CONTINUED = 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from port_hook_cli.cli import options, run_options
 from port_hook_cli.cli.option_groups import ANY_VALUE, NoEffect, also, option, option_group
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from port_hook_cli.text.remark import Say
     from port_hook_cli.text.styled import Styled
     from port_hook_cli.trigger.action import RunTarget
+    from port_hook_cli.trigger.outputs import GivenOutputs
     from port_hook_cli.trigger.run_data import RunData
     from port_hook_cli.workflows.workflow import Workflow
 
@@ -152,9 +153,20 @@ class TriggerWorkflow:
         option(
             "--outputs",
             metavar="FILE|last",
-            help="The outputs of nodes that should not run: a map, or a run as Port shows it. last: the newest run.",
+            help="The outputs of nodes that should not run: a map, or a run as Port shows it. last: the latest run in "
+            "Port or the sandbox.",
             no_effect=_IN_PORT,
             stdin="the outputs",
+        ),
+    ] = None
+    from_: Annotated[
+        str | None,
+        option(
+            "--from",
+            metavar="NODE",
+            help="Run the workflow from this node to its end, with the outputs of earlier nodes (--outputs; default: "
+            "last). First lists the nodes that have already acted. WORKFLOW#NODE runs one node only.",
+            no_effect=(NoEffect("Port documents no way to run a workflow from a node", beside=("--via-port",)),),
         ),
     ] = None
     output_of: Annotated[run_options.OutputValues, also(no_effect=_IN_PORT)] = None
@@ -177,22 +189,38 @@ class TriggerWorkflow:
 
         return read_responses(self.respond)
 
+    @property
+    def wants_last(self) -> bool:
+        """Whether the outputs of the latest run are used."""
+        from port_hook_cli.trigger.outputs import LAST
+
+        return self.outputs == LAST or (self.outputs is None and self.from_ is not None)
+
     async def read_outputs(
         self, workflow: Workflow, node: str | None, access: PortAccess, runtime: Runtime, say: Say
-    ) -> dict[str, Mapping[str, Any]]:
+    ) -> GivenOutputs:
         """Return the outputs by node that the options give, or the outputs of the last run and of the options."""
         from functools import reduce
 
         from port_hook_cli.trigger.action_files import read_object
-        from port_hook_cli.trigger.outputs import LAST, add_output, last_outputs, read_outputs, refuse_missing_outputs
+        from port_hook_cli.trigger.outputs import (
+            GivenOutputs,
+            add_output,
+            last_outputs,
+            read_given_outputs,
+            require_node,
+        )
+        from port_hook_cli.trigger.retry import earlier_outputs
 
-        texts = self.output_of or []
-        if self.outputs != LAST:
-            return reduce(add_output, texts, read_object(self.outputs, runtime, read_outputs) or {})
-        run_id, last = await last_outputs(workflow, node, access, say)
-        outputs = reduce(add_output, texts, last)
-        refuse_missing_outputs(workflow, node or "", outputs, run_id=run_id)
-        return outputs
+        if self.wants_last:
+            if self.from_ is None:
+                require_node(workflow, node)
+            found = await last_outputs(workflow, access, say)
+        else:
+            found = read_object(self.outputs, runtime, read_given_outputs) or GivenOutputs({})
+        if self.from_ is not None and found.run is not None:  # what that run did later does not stand in for anything
+            found = replace(found, outputs=earlier_outputs(workflow, self.from_, found.outputs))
+        return replace(found, outputs=reduce(add_output, self.output_of or [], found.outputs))
 
 
 @option_group("Signature")

@@ -27,6 +27,7 @@ from port_hook_cli.trigger.action import MadeMessage, RunRequest, SignedMessage,
 
 if TYPE_CHECKING:
     from port_hook_cli.kafka.producer import Published
+    from port_hook_cli.trigger.retry import Retry
     from port_hook_cli.workflows.run import WorkflowRun
     from port_hook_cli.workflows.shown_run import ShownNodeRun, ShownRun
     from port_hook_cli.workflows.walk import Step
@@ -132,6 +133,24 @@ def headline(run: WorkflowRun) -> Text:
     count = len(workflow.nodes)
     what = f"  {brief(run.id)}  {count} node{'' if count == 1 else 's'}"
     return Text.assemble((brief(workflow.title or workflow.identifier), "bold"), what)
+
+
+def retry_lines(retry: Retry) -> Iterator[Text]:
+    """Yield which nodes of the last run have acted in other systems: those that do not run again, and those that do."""
+    run_id = brief(retry.last_run.id)
+    if retry.kept:
+        yield Text(f"note: these nodes acted in the run {run_id}, and do not run again:")
+        yield from map(_acted_line, retry.kept)
+    else:
+        yield Text(f"note: no node before {brief(retry.node)} acted in the run {run_id}")
+    if retry.repeated:
+        yield Text(f"note: these nodes acted in the run {run_id}, and can run again:")
+        yield from map(_acted_line, retry.repeated)
+
+
+def _acted_line(node_run: ShownNodeRun) -> Text:
+    parts = (node_run.node, node_run.type, node_run.result or node_run.status, node_run.id)
+    return Text(f"  {'  '.join(brief(part) for part in parts if part)}")
 
 
 def sending_line(step: Step, request: RenderedRequest, masker: Masker) -> Text:

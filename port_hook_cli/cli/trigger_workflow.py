@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.trigger_options import TriggerCommand, refuse_given
-from port_hook_cli.cli.trigger_view import end_line, headline, sending_line, step_lines
+from port_hook_cli.cli.trigger_view import end_line, headline, retry_lines, sending_line, step_lines
+from port_hook_cli.errors import UsageError
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import emit, tell
 from port_hook_cli.terminal.prompts import ask_in_loop, can_ask
@@ -15,7 +16,8 @@ from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.text.secret import Masker, masked_errors
 from port_hook_cli.trigger.action_files import FoundWorkflow, find_in_port
 from port_hook_cli.trigger.open_invoker import invoking
-from port_hook_cli.trigger.records import step_record, workflow_run_record
+from port_hook_cli.trigger.records import retry_record, step_record, workflow_run_record
+from port_hook_cli.trigger.retry import Retry, earlier_outputs, plan_retry, refuse_missing_outputs, require_start
 from port_hook_cli.trigger.workflow import Begun, WorkflowEvent, walk_workflow
 from port_hook_cli.trigger.workflow_effects import Outside
 from port_hook_cli.trigger.workflow_start import WorkflowStart, form_of_workflow
@@ -36,7 +38,11 @@ async def trigger_workflow(found: FoundWorkflow, asked: TriggerCommand) -> ExitC
         found = await find_in_port(found, asked.access)
     elif found.is_in_port:
         asked.say(found.remark)
-    outputs = await asked.workflow.read_outputs(found.workflow, found.node, asked.access, asked.runtime, asked.say)
+    if (node := asked.workflow.from_) is not None:
+        return await _retry(found, node, asked)
+    given = await asked.workflow.read_outputs(found.workflow, found.node, asked.access, asked.runtime, asked.say)
+    if asked.workflow.wants_last and found.node is not None and given.run is not None:
+        refuse_missing_outputs(found.workflow, [found.node], given.outputs, origin=f"The run {given.run.id}")
     form = form_of_workflow(found.workflow, found.node)
     data = asked.run.read(form, asked.runtime)
     if asked.port.via_port:
@@ -44,8 +50,36 @@ async def trigger_workflow(found: FoundWorkflow, asked: TriggerCommand) -> ExitC
 
         with masked_errors(Masker(data.secret_values(form))):
             return await run_workflow_in_port(found, data, asked)
-    start = WorkflowStart(workflow=found.workflow, node=found.node, data=data, outputs=outputs)
+    start = WorkflowStart(workflow=found.workflow, node=found.node, data=data, outputs=given.outputs)
     return await _walk(start, asked)
+
+
+async def _retry(found: FoundWorkflow, node: str, asked: TriggerCommand) -> ExitCode:
+    """Run the workflow from a node, after saying which nodes have already acted."""
+    workflow = found.workflow
+    if found.node is not None:
+        raise UsageError(
+            f"{asked.action} runs the node {found.node} alone, and --from runs the workflow from a node on.",
+            hint=f"Leave out #{found.node}, or leave out --from.",
+        )
+    require_start(workflow, node)
+    given = await asked.workflow.read_outputs(workflow, node, asked.access, asked.runtime, asked.say)
+    data = asked.run.read(form_of_workflow(workflow, node), asked.runtime)
+    start = WorkflowStart(workflow=workflow, node=node, data=data, outputs=given.outputs, continues=True)
+    origin = "The --outputs file" if given.run is None else f"The run {given.run.id}"
+    outputs = {**start.stand_ins, **earlier_outputs(workflow, node, given.outputs)}
+    refuse_missing_outputs(workflow, start.running, outputs, origin=origin)
+    if given.run is not None:
+        _show_retry(plan_retry(workflow, node, given.run), asked)
+    return await _walk(start, asked)
+
+
+def _show_retry(retry: Retry, asked: TriggerCommand) -> None:
+    """Print which nodes have acted in the last run, before anything is sent."""
+    if asked.output.json:
+        emit(retry_record(retry), asked.runtime.stdout)
+    for line in retry_lines(retry):
+        tell(line.plain, asked.runtime)
 
 
 async def _walk(start: WorkflowStart, asked: TriggerCommand) -> ExitCode:

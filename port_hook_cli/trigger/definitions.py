@@ -22,6 +22,7 @@ from port_hook_cli.files.documents import read_document
 from port_hook_cli.files.user_files import documents_in, is_directory, is_file, read_input
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.trigger.action_files import definitions_of
+from port_hook_cli.trigger.records import TRIGGER
 from port_hook_cli.workflows.workflow import BadWorkflow, Node, NodeType, Workflow, is_workflow, read_workflow
 
 DEFAULT_DIRECTORIES = (".", "actions", "workflows")
@@ -155,3 +156,20 @@ def _request(kind: str, config: Mapping[str, Any]) -> dict[str, str]:
         return {}
     method, url = config.get("method"), config.get("url")
     return {"method": method if isinstance(method, str) else "POST", "url": url if isinstance(url, str) else ""}
+
+
+def definition_record(found: Definition, topic: str) -> dict[str, Any]:
+    """Return the record of something that can be triggered. `topic` is where Port publishes messages of runs."""
+    return {
+        "schema": TRIGGER,
+        "type": "definition",
+        "argument": found.argument,
+        "file": found.file,
+        "identifier": found.identifier,
+        "kind": found.kind,
+        "title": found.title or None,
+        "invoked_by": found.invoked_by or None,
+        "method": found.method or None,
+        "url": found.url or None,
+        "topic": topic if found.invoked_by == KAFKA else None,
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from port_hook_cli.errors import UsageError
@@ -13,8 +14,8 @@ from port_hook_cli.runs.output_options import set_path
 from port_hook_cli.text.remark import Say, note
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.trigger.port_workflows import PortWorkflows
-from port_hook_cli.workflows.nodes import used_outputs
 from port_hook_cli.workflows.run import COMPLETED
+from port_hook_cli.workflows.shown_run import ShownRun, read_shown_run
 from port_hook_cli.workflows.workflow import Workflow
 
 LAST = "last"
@@ -62,18 +63,36 @@ def add_output(outputs: Mapping[str, Mapping[str, Any]], text: str) -> dict[str,
     return {**outputs, node: set_path(outputs.get(node, {}), keys, found)}
 
 
-async def last_outputs(
-    workflow: Workflow, node: str | None, access: PortAccess, say: Say
-) -> tuple[str, dict[str, Mapping[str, Any]]]:
-    """Return the id of the newest run and its outputs by node, and say which run it is.
+@dataclass(frozen=True, slots=True)
+class GivenOutputs:
+    """The outputs of nodes that do not run, by node, and the run that they come from, or None."""
 
-    Raises UsageError without a node to run or without a run, SettingsError and PortApiError.
-    """
+    outputs: Mapping[str, Mapping[str, Any]]
+    run: ShownRun | None = None
+
+
+def read_given_outputs(document: Any) -> GivenOutputs:
+    """Return the outputs in a document as `read_outputs` does, and the run if the document is a run."""
+    found = read_outputs(document)
+    run = read_shown_run(document)
+    return GivenOutputs(found, run if run is not None and run.node_runs else None)
+
+
+def require_node(workflow: Workflow, node: str | None) -> None:
+    """Raise UsageError unless a node is named: a whole workflow runs each node, so no output is used."""
     if node is None or (node in workflow.nodes and workflow.nodes[node].is_trigger):
         raise UsageError(
             "--outputs last runs one node over the outputs of the nodes before it.",
-            hint=f"Name the node: {workflow.identifier}#NODE, or FILE#NODE.",
+            hint=f"Name the node: {workflow.identifier}#NODE, or FILE#NODE. "
+            "Or add --from NODE to run the workflow from that node.",
         )
+
+
+async def last_outputs(workflow: Workflow, access: PortAccess, say: Say) -> GivenOutputs:
+    """Return the outputs of the newest run, and say which run it is.
+
+    Raises UsageError without a run, SettingsError and PortApiError.
+    """
     async with access.client(on_retry=lambda text: say(note(printable(text)))) as api:
         run = await PortWorkflows(api).last_run(workflow.identifier)
     if run is None:
@@ -83,27 +102,7 @@ async def last_outputs(
         )
     state = "  ".join(filter(None, (run.result or run.status, run.created_at)))
     say(note(f"the outputs come from the run {brief(run.id)}  {brief(state)}"))
-    return run.id, {name: output for name, output in run.outputs.items() if name in workflow.nodes}
-
-
-def refuse_missing_outputs(workflow: Workflow, node: str, outputs: Mapping[str, Any], *, run_id: str) -> None:
-    """Raise UsageError if the node's templates use the output of a node that has none in a run.
-
-    The trigger's output may come from the inputs instead.
-    """
-    if node not in workflow.nodes:
-        return  # refused elsewhere
-    missing = [
-        name
-        for name in used_outputs(workflow.nodes[node])
-        if name in workflow.nodes and name not in {*outputs, node} and not workflow.nodes[name].is_trigger
-    ]
-    if missing:
-        names = ", ".join(missing)
-        raise UsageError(
-            f"The run {run_id} has no output of {names}, which the templates of {node} use.",
-            hint=f"Give it with --output {missing[0]}.PATH=JSON; --output {missing[0]}={{}} gives an empty one.",
-        )
+    return GivenOutputs({name: output for name, output in run.outputs.items() if name in workflow.nodes}, run)
 
 
 def read_responses(texts: Iterable[str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from port_hook_cli.text.secret import Masker
 from port_hook_cli.trigger.action import RunRequest, SignedMessage, Unmet
 
 if TYPE_CHECKING:
-    from port_hook_cli.trigger.definitions import Definition
+    from port_hook_cli.trigger.retry import Retry
     from port_hook_cli.workflows.shown_run import ShownNodeRun, ShownRun
     from port_hook_cli.workflows.walk import Step
     from port_hook_cli.workflows.workflow import Workflow
@@ -85,23 +85,6 @@ def unmet_record(unmet: Unmet) -> dict[str, Any]:
     }
 
 
-def definition_record(found: Definition, topic: str) -> dict[str, Any]:
-    """Return the record of something that can be triggered. `topic` is where Port publishes messages of runs."""
-    return {
-        "schema": TRIGGER,
-        "type": "definition",
-        "argument": found.argument,
-        "file": found.file,
-        "identifier": found.identifier,
-        "kind": found.kind,
-        "title": found.title or None,
-        "invoked_by": found.invoked_by or None,
-        "method": found.method or None,
-        "url": found.url or None,
-        "topic": topic if found.invoked_by == "KAFKA" else None,
-    }
-
-
 def run_record(action: str, run: Mapping[str, Any], *, page: str, logs: Sequence[str] = ()) -> dict[str, Any]:
     """Return the record of a run in Port. `logs` are the messages of its log, and `page` is its URL in Port or ""."""
     return {
@@ -114,6 +97,29 @@ def run_record(action: str, run: Mapping[str, Any], *, page: str, logs: Sequence
         "summary": run.get("summary"),
         "logs": list(logs),
         "page": page or None,
+    }
+
+
+def retry_record(retry: Retry) -> dict[str, Any]:
+    """Return which nodes of the last run have acted in other systems, before the workflow runs from a node."""
+    return {
+        "schema": TRIGGER,
+        "type": "retry",
+        "workflow": retry.workflow,
+        "from": retry.node,
+        "last_run_id": retry.last_run.id,
+        "not_run_again": [_acted(each) for each in retry.kept],
+        "run_again": [_acted(each) for each in retry.repeated],
+    }
+
+
+def _acted(node_run: ShownNodeRun) -> dict[str, Any]:
+    return {
+        "node": node_run.node,
+        "node_type": node_run.type,
+        "node_run_id": node_run.id,
+        "status": node_run.status,
+        "result": node_run.result,
     }
 
 

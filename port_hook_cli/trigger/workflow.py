@@ -109,8 +109,7 @@ def _remarks(begin: WorkflowStart) -> Iterator[Remark]:
     workflow = begin.workflow
     if any(each.config.get("permissions") for each in workflow.triggers):
         yield note("`permissions` are not checked here; Port checks them")
-    alone = None if begin.node is None or workflow.nodes[begin.node].is_trigger else workflow.nodes[begin.node]
-    nodes = workflow.nodes.values() if alone is None else [alone]
+    nodes = [workflow.nodes[name] for name in begin.running]
     for each in filter(reads_response, nodes):
         yield note(
             f"`variables` of the node {brief(each.identifier)} read `.response`. Port's closed beta "

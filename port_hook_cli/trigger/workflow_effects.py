@@ -88,8 +88,7 @@ class HandlerEffects:
     ) -> None:
         self.secrets = begin.data.secrets
         self.publishes = topic is not None
-        # A single node runs over the outputs of the others: its own output is not given.
-        self._outputs = begin.outputs if begin.node is None else {}
+        self._outputs = begin.stand_ins
         self._masker = begin.masker
         self._outside = outside
         self._on_event = on_event

@@ -12,6 +12,7 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.text.secret import Masker
 from port_hook_cli.trigger.invoker import Invoker
+from port_hook_cli.trigger.retry import earlier_outputs
 from port_hook_cli.trigger.run_data import RunData
 from port_hook_cli.workflows.nodes import NodeResult
 from port_hook_cli.workflows.run import NodeRun, WorkflowRun, start
@@ -30,14 +31,29 @@ def new_node_run_id() -> str:
 class WorkflowStart:
     """Where a run begins, and with what.
 
-    `node` is a trigger or the only node that runs; None is the workflow's only trigger. `outputs` are by node: an
-    output stands in for running the node.
+    `node` is a trigger or the only node that runs; None is the workflow's only trigger. With `continues`, the nodes
+    after `node` run, too. `outputs` are by node: an output stands in for running the node.
     """
 
     workflow: Workflow
     node: str | None = None
     data: RunData = field(default_factory=RunData)
     outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    continues: bool = False
+
+    @property
+    def stand_ins(self) -> Mapping[str, Mapping[str, Any]]:
+        """The outputs of nodes that the run reaches and does not run. The first node always runs."""
+        if self.node is None or self.workflow.nodes[self.node].is_trigger:
+            return self.outputs
+        return {name: output for name, output in self.outputs.items() if self.continues and name != self.node}
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """The nodes that can run, by identifier."""
+        if self.node is None or self.workflow.nodes[self.node].is_trigger:
+            return tuple(self.workflow.nodes)
+        return (self.node, *(self.workflow.nodes_after(self.node) if self.continues else ()))
 
     @property
     def form(self) -> PortAction:
@@ -76,7 +92,13 @@ async def begin_run(begin: WorkflowStart, invoker: Invoker, *, at: str) -> Workf
         at=at,
         by=user if isinstance(user, Mapping) else {},
     )
-    return begun if found is None or found.is_trigger else _only(begun, found, begin.outputs)
+    if found is None or found.is_trigger:
+        return begun
+    if not begin.continues and found.type not in {NodeType.WEBHOOK, NodeType.KAFKA}:
+        raise UsageError(f"The node {found.identifier} is of the type {found.type}.", hint=_NODE_TYPES)
+    if begin.continues:
+        return _at_node(begun, found, earlier_outputs(workflow, found.identifier, begin.outputs))
+    return _at_node(replace(begun, workflow=replace(workflow, connections=())), found, begin.outputs)
 
 
 def _trigger(begin: WorkflowStart, node: Node | None) -> Node:
@@ -112,19 +134,16 @@ async def _inputs_instead(begin: WorkflowStart, trigger: Node, invoker: Invoker,
     return await invoker.inputs(replace(form, inputs=declared, required=()), begin.data, at=at)
 
 
-def _only(run: WorkflowRun, node: Node, outputs: Mapping[str, Mapping[str, Any]]) -> WorkflowRun:
-    """Return a run of one node: all other nodes have the given outputs, and nothing follows."""
-    if node.type not in {NodeType.WEBHOOK, NodeType.KAFKA}:
-        raise UsageError(f"The node {node.identifier} is of the type {node.type}.", hint=_NODE_TYPES)
+def _at_node(run: WorkflowRun, node: Node, outputs: Mapping[str, Mapping[str, Any]]) -> WorkflowRun:
+    """Return a run that is at a node. The nodes before it have the given outputs."""
     trigger = run.node_runs[0]
     others = tuple(
         _node_run(run, name, NodeResult.SUCCESS, output)
         for name, output in outputs.items()
         if name not in {node.identifier, trigger.node}
     )
-    alone = replace(run.workflow, connections=())
     own = _node_run(run, node.identifier, None, {})
-    return replace(run, workflow=alone, node_runs=(trigger, *others, own), result=None)
+    return replace(run, node_runs=(trigger, *others, own), result=None)
 
 
 def _node_run(run: WorkflowRun, node: str, result: NodeResult | None, output: Mapping[str, Any]) -> NodeRun:

@@ -27,6 +27,7 @@ from port_hook_cli.workflows.nodes import (
     with_variables,
 )
 from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, end_node, progressed, template_data
+from port_hook_cli.workflows.shown_run import chosen_outlet
 from port_hook_cli.workflows.workflow import Node, NodeType
 
 _LOST = "The process ended while it sent the request; whether the request arrived is unknown."
@@ -160,7 +161,8 @@ class _Walker:
     async def _do(self, run: WorkflowRun, node_run: NodeRun, node: Node) -> Step | None:
         given = self._effects.given_output(node)
         if given is not None:
-            return await self._end(run, NodeOutcome(result=NodeResult.SUCCESS, output=given, remarks=(_GIVEN,)))
+            outcome = NodeOutcome(result=NodeResult.SUCCESS, output=given, remarks=(_GIVEN,))
+            return await self._end(run, outcome, outlet=chosen_outlet(given))
         if node.type == NodeType.WEBHOOK:
             return await self._webhook(run, node_run, node)
         if node.type == NodeType.KAFKA and (self._effects.publishes or node_run.progress in _PUBLISHED):

@@ -126,6 +126,15 @@ class Workflow:
                 return self.nodes[connection.target]
         return None
 
+    def nodes_after(self, identifier: str) -> tuple[str, ...]:
+        """Return the nodes that a run can reach from a node, by any outlet, in topological order."""
+        reached: set[str] = set()
+        for node in self.nodes:
+            sources = {each.source for each in self.connections if each.target == node}
+            if sources & {identifier, *reached}:
+                reached.add(node)
+        return tuple(node for node in self.nodes if node in reached)
+
     def trigger(self, identifier: str | None = None) -> Node:
         """Return the trigger called `identifier`, or the only trigger; raises BadWorkflow, which lists them."""
         found = [node for node in self.triggers if identifier in (None, node.identifier)]

@@ -53,7 +53,9 @@ def test_every_field_of_every_schema_is_described(file: Path) -> None:
     assert names_in(json.loads(file.read_text("utf-8"))) - set(re.findall("`([^`]+)`", PAGE)) == set()
 
 
-@pytest.mark.parametrize("kind", ["invocation", "message", "unmet", "run", "node", "workflow_run", "definition"])
+@pytest.mark.parametrize(
+    "kind", ["invocation", "message", "unmet", "run", "node", "workflow_run", "retry", "definition"]
+)
 def test_page_lists_exactly_the_fields_of_a_record_of_trigger(kind: str) -> None:
     document = json.loads((FOLDER / "trigger-1.json").read_text("utf-8"))
     (schema,) = [each for each in document["oneOf"] if each["properties"]["type"] == {"const": kind}]

@@ -1,0 +1,145 @@
+"""`trigger WORKFLOW --from NODE`: the rest of a workflow, with the outputs of its last run in a sandbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.engines.renderer import Renderer
+from tests.cli.workflow_backend import Reporting, serving
+from tests.conftest import Run
+from tests.sandboxes import a_sandbox, a_sequence, a_webhook, environ_of
+
+INPUTS = {"required": ["version"], "properties": {"version": {"type": "string"}}}
+
+
+class Failing(Reporting):
+    """A handler whose `/ship` fails until it is repaired."""
+
+    is_broken = True
+
+    async def handle(self, request: web.Request) -> web.Response:
+        response = await super().handle(request)
+        return web.Response(status=500) if request.path == "/ship" and self.is_broken else response
+
+
+def three_nodes(url: str) -> dict[str, Any]:
+    body = {"version": "{{ .outputs.trigger.version }}", "ready": '{{ .outputs["check"].response.data.ready }}'}
+    condition = {"type": "CONDITION", "outlets": [{"identifier": "yes", "expression": "true"}]}
+    workflow = a_sequence(
+        a_webhook("check", f"{url}/builds/check"),
+        {"identifier": "is_ready", "config": condition},
+        a_webhook("ship", f"{url}/ship", body=body),
+        a_webhook("tell", f"{url}/tell", body={"shipped": "{{ .outputs.ship.response.status }}"}),
+        identifier="flow",
+        trigger={"type": "SELF_SERVE_TRIGGER", "userInputs": INPUTS},
+    )
+    workflow["connections"][2]["sourceOutletIdentifier"] = "yes"
+    return workflow
+
+
+@pytest.fixture
+def backend(folder: Path, run: Run) -> Iterator[Failing]:
+    """The handler, after a run in the sandbox that failed at the node ship."""
+    with serving(Failing()) as found, Renderer() as renderer:
+        workflow = three_nodes(found.url)
+        (folder / "flow.json").write_text(json.dumps(workflow), "utf-8")
+        with a_sandbox(workflows=[workflow], renders=renderer) as sandbox:
+            found.api = environ_of(sandbox)
+            failed = run("trigger", "flow", "--via-port", "--wait", "30", "--input", "version=1", env=found.api)
+            assert failed.code == ExitCode.FAILED
+            found.requests.clear()
+            found.is_broken = False
+            yield found
+
+
+@pytest.mark.parametrize("workflow", ["flow", "flow.json"])
+def test_workflow_runs_from_a_failed_node_to_its_end(run: Run, backend: Failing, workflow: str) -> None:
+    result = run("trigger", workflow, "--from", "ship", "--to", backend.url, env=backend.api)
+    assert (result.code, backend.paths) == (0, ["/ship", "/tell"])
+    assert json.loads(backend.requests[0][1]) == {"version": "1", "ready": True}
+    assert json.loads(backend.requests[1][1]) == {"shipped": 202}
+
+
+def test_nodes_that_have_acted_are_listed_before_anything_is_sent(run: Run, backend: Failing) -> None:
+    result = run("trigger", "flow.json", "--from", "ship", "--to", "1", env=backend.api)
+    kept, repeated = result.err.split("note: these nodes acted in the run wfr_")[1:]
+    assert "and do not run again:\n  check  WEBHOOK  SUCCESS  wfnr_" in kept
+    assert "and can run again:\n  ship  WEBHOOK  FAILED  wfnr_" in repeated
+    assert "is_ready" not in result.err
+
+
+def test_first_record_lists_the_nodes_that_have_acted(run: Run, backend: Failing) -> None:
+    first, *others = run("trigger", "flow", "--from", "ship", "--to", backend.url, "--json", env=backend.api).records
+    assert (first["type"], first["workflow"], first["from"]) == ("retry", "flow", "ship")
+    assert [(each["node"], each["result"]) for each in first["not_run_again"]] == [("check", "SUCCESS")]
+    assert [(each["node"], each["result"]) for each in first["run_again"]] == [("ship", "FAILED")]
+    assert [each["type"] for each in others] == ["node", "node", "workflow_run"]
+
+
+def test_first_node_lists_no_earlier_node(run: Run, backend: Failing) -> None:
+    result = run("trigger", "flow.json", "--from", "check", "--to", backend.url, env=backend.api)
+    assert (result.code, backend.paths) == (0, ["/builds/check", "/ship", "/tell"])
+    assert "note: no node before check acted in the run wfr_" in result.err
+
+
+def test_outputs_of_a_file_and_of_options_replace_the_last_run(run: Run, backend: Failing, folder: Path) -> None:
+    (folder / "outputs.json").write_text('{"start": {"version": "2"}, "ship": {"response": {"status": 1}}}', "utf-8")
+    options = ("--outputs", "outputs.json", "--output", "check.response.data.ready=false")
+    result = run("trigger", "flow.json", "--from", "ship", *options, "--to", backend.url, env=backend.api)
+    assert (result.code, backend.paths) == (0, ["/ship", "/tell"])
+    assert json.loads(backend.requests[0][1]) == {"version": "2", "ready": False}
+    assert json.loads(backend.requests[1][1]) == {"shipped": 202}
+
+
+def test_given_output_of_a_later_node_stands_in_for_it(run: Run, backend: Failing) -> None:
+    options = ("--output", "tell={}", "--to", backend.url)
+    assert run("trigger", "flow.json", "--from", "ship", *options, env=backend.api).code == 0
+    assert backend.paths == ["/ship"]
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("flow.json", "--from", "other"), "The workflow flow has no node other."),
+        (("flow.json", "--from", "start"), "--from start names a trigger"),
+        (("flow.json#ship", "--from", "ship"), "--from runs the workflow from a node on"),
+        (("flow", "--via-port", "--from", "ship"), "Port documents no way to run a workflow from a node"),
+        (
+            ("flow.json", "--from", "ship", "--outputs", "none.json"),
+            "has no output of check, which the templates of ship",
+        ),
+        (("a.json", "--from", "ship"), "--from is for workflows"),
+    ],
+)
+def test_from_says_what_it_cannot_do(
+    run: Run, backend: Failing, folder: Path, args: tuple[str, ...], words: str
+) -> None:
+    (folder / "none.json").write_text("{}", "utf-8")
+    (folder / "a.json").write_text(
+        '{"identifier": "a", "trigger": {"type": "self-service"}, '
+        '"invocationMethod": {"type": "WEBHOOK", "url": "http://127.0.0.1:1"}}',
+        "utf-8",
+    )
+    result = run("trigger", *args, env=backend.api)
+    assert (result.code, backend.requests) == (ExitCode.USAGE, [])
+    assert words in result.err
+
+
+def test_given_output_of_a_condition_chooses_its_outlet(run: Run, backend: Failing) -> None:
+    output = 'is_ready={"selectedOutlet": {"identifier": "yes"}}'
+    options = ("--from", "check", "--output", output, "--to", backend.url)
+    assert run("trigger", "flow.json", *options, env=backend.api).code == 0
+    assert backend.paths == ["/builds/check", "/ship", "/tell"]
+
+
+def test_trigger_node_takes_given_outputs_as_the_whole_workflow_does(run: Run, backend: Failing) -> None:
+    options = ("--input", "version=3", "--output", 'check={"response": {"data": {"ready": 5}}}', "--to", backend.url)
+    assert run("trigger", "flow.json#start", *options, env=backend.api).code == 0
+    assert backend.paths == ["/ship", "/tell"]
