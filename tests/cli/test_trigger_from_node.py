@@ -113,7 +113,7 @@ def test_given_output_of_a_later_node_stands_in_for_it(run: Run, backend: Failin
         (("flow", "--via-port", "--from", "ship"), "Port documents no way to run a workflow from a node"),
         (
             ("flow.json", "--from", "ship", "--outputs", "none.json"),
-            "has no output of check, which the templates of ship",
+            "file has no output of check, which",
         ),
         (("a.json", "--from", "ship"), "--from is for workflows"),
     ],
