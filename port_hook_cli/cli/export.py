@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from importlib.util import find_spec
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from port_hook_cli.captures.documents.exchange_fields import LAST, require_whole
 from port_hook_cli.captures.exports.formats import EXPORT_FORMATS, Exported, find_export
-from port_hook_cli.captures.store.finder import CaptureUse, Finder
+from port_hook_cli.captures.store.finder import CaptureUse, Finder, FoundRequest
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.user_files import write_new_file
 from port_hook_cli.installed import command_for_tests
-from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER
+from port_hook_cli.invocations.models import Exchange, Invocation, Status, Verdict
+from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.probes import original_of_probe
+from port_hook_cli.invocations.snippets import REQUEST_FORMATS, shell_quoted
 from port_hook_cli.invocations.targets import read_target, target_url
 from port_hook_cli.replay.sources import default_target
+from port_hook_cli.replay.store import source_of
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import sayer, tell, write_content
+from port_hook_cli.text.safe import brief
+
+if TYPE_CHECKING:
+    from port_hook_cli.port_api.access import PortAccess
 
 _FORMATS = tuple(row.name for row in EXPORT_FORMATS)
 _PYTEST = "pytest"
+_SIGNING = frozenset({"postman"})
+"""The formats of requests that sign when they are used."""
 _FALLBACK = "http://127.0.0.1:8000"
 
 
@@ -32,23 +44,18 @@ _FALLBACK = "http://127.0.0.1:8000"
 def export(
     ctx: typer.Context,
     captures: Annotated[
-        list[str],
+        list[str] | None,
         argument(
-            metavar="ID...",
-            help="A capture's id, the start of one, `last`, or a capture file.",
-            completes="captures_and_files",
+            metavar="[CAPTURE|RUN_ID|FILE|-]...",
+            help="A capture (an id, `last` or a file), a run id, a file with a raw HTTP request, or - for stdin. "
+            "Default: last.",
+            show_default=False,
+            stdin="the request",
+            completes="sources",
+            name="a CAPTURE",
         ),
-    ],
-    format_: Annotated[
-        str,
-        option(
-            "--format",
-            metavar="FORMAT",
-            help=f"{', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}.",
-            parser=options.one_of(_FORMATS),
-            choices=_FORMATS,
-        ),
-    ],
+    ] = None,
+    format_: Annotated[str, options.request_format(_FORMATS, "The format.")] = "curl",
     output: Annotated[
         str | None, option("--output", "-o", metavar="FILE", help="Write to a new file instead of stdout.")
     ] = None,
@@ -63,16 +70,25 @@ def export(
 ) -> ExitCode:
     """Write captures in the format of another tool.
 
-    An export has the recorded signature, or signs at run time with PORT_CLIENT_SECRET; it never has the secret.
+    An export has the recorded signature, or signs at run time with PORT_CLIENT_SECRET; it never has the secret. `sign`
+    makes a new signature.
     """
+    import asyncio
+
+    from port_hook_cli.port_api.access import PortAccess
+
     runtime: Runtime = ctx.obj
     row = find_export(format_)
     assert row is not None
+    captures = captures or [LAST]
     if len(captures) > 1 and not row.takes_many:
         raise UsageError(f"The format {format_} takes one capture.", hint="Run the command once for each.")
     target = None if to is None else read_target(to, "--to")
     with closing(Finder(store, runtime, CaptureUse.SHOW, sayer(runtime))) as finder:
-        found = [_exported(name, target, finder) for name in captures]
+        access = PortAccess(runtime, sayer(runtime))
+        found = asyncio.run(_find_all(captures, target, finder, access))
+    if format_ in REQUEST_FORMATS and format_ not in _SIGNING:
+        _tell_unsigned(captures, found, format_, runtime)
     _write(row.write(found), output, runtime)
     if format_ == _PYTEST and find_spec("pytest") is None:  # so port-hook is not in the environment of the tests
         needs = f"The environment of your tests needs port-hook, too. Install it there: {command_for_tests()}"
@@ -80,12 +96,32 @@ def export(
     return ExitCode.OK
 
 
-def _exported(name: str, target: str | None, finder: Finder) -> Exported:
-    found = finder.find(name)
+async def _find_all(names: list[str], target: str | None, finder: Finder, access: PortAccess) -> list[Exported]:
+    return [_exported(await finder.find_or_get(name, access), target, finder) for name in names]
+
+
+def _exported(found: FoundRequest, target: str | None, finder: Finder) -> Exported:
     if found.is_body_only:
-        raise StoreError(f"{name} is not a capture.", hint="Export a capture, or sign a payload: `port-hook sign`.")
-    url = target_url(target or default_target(found.exchange, finder.last_target()) or _FALLBACK, found.request.target)
-    return Exported(found.exchange, url, _original(found.exchange, finder))
+        raise StoreError(
+            f"{found.name} is not a capture.", hint="Export a capture, or sign a payload: `port-hook sign`."
+        )
+    exchange = _unsent(source_of(found, finder).invocation) if isinstance(found.content, Mapping) else found.exchange
+    path = require_whole(found.name, exchange.invocation).target
+    url = target_url(target or default_target(exchange, finder.last_target()) or _FALLBACK, path)
+    return Exported(exchange, url, _original(exchange, finder))
+
+
+def _unsent(invocation: Invocation) -> Exchange:
+    """Return the request that Port has for a run, without an outcome."""
+    payload = read_payload(invocation.body, invocation.headers)
+    return Exchange(invocation=invocation, verdict=Verdict(status=Status.UNCHECKED), payload=payload)
+
+
+def _tell_unsigned(names: list[str], found: list[Exported], format_: str, runtime: Runtime) -> None:
+    for name, one in zip(names, found, strict=True):
+        if one.exchange.invocation.headers.get(SIGNATURE_HEADER) is None and one.exchange.invocation.origin is None:
+            command = f"`port-hook sign {shell_quoted(name)} --format {format_}`"
+            tell(f"note: {brief(name)} has no signature. {command} signs it", runtime)
 
 
 def _original(exchange: Exchange, finder: Finder) -> Exchange | None:

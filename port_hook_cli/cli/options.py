@@ -43,6 +43,19 @@ def one_of(names: Sequence[str]) -> Callable[[str], str]:
     return parse
 
 
+def request_format(names: Sequence[str], text: str, *, trust: Trust = NEVER, no_effect: Sequence[NoEffect] = ()) -> Any:
+    """Return the option --format for `Annotated`. `names` are those of `invocations.snippets.FORMATS`, and others."""
+    return option(
+        "--format",
+        help=text,
+        metavar=f"<{'|'.join(names)}>",
+        parser=one_of(names),
+        choices=tuple(names),
+        trust=trust,
+        no_effect=tuple(no_effect),
+    )
+
+
 def seconds(flag: str, text: str, *, least: float = 0, trust: Trust = NEVER, old: tuple[str, ...] = ()) -> Any:
     """Return an option for `Annotated` whose value is a number of seconds, at least `least`. `text` is its help."""
     return option(flag, metavar="S", min=least, help=text, callback=finite, trust=trust, old=old)

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from port_hook_cli.captures.documents.exchange_fields import LAST, require_whole
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import ANY_VALUE, NoEffect, also, argument, command, option
 from port_hook_cli.errors import StoreError, UsageError
-from port_hook_cli.files.user_files import read_input
-from port_hook_cli.invocations.snippets import SNIPPET_FORMATS, SignedRequest, find_format, format_headers
+from port_hook_cli.files.user_files import is_file, read_input
+from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
+from port_hook_cli.invocations.payload import is_run_id
+from port_hook_cli.invocations.snippets import REQUEST_FORMATS, SNIPPET_FORMATS, SignedRequest, format_headers
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import CAPTURE_MARK, Signable, TimestampUnit, signable, signed_headers
-from port_hook_cli.terminal.console import emit, sayer, tell, write_bytes
+from port_hook_cli.terminal.console import emit, sayer, tell, write_bytes, write_content
 from port_hook_cli.text.safe import printable
+
+if TYPE_CHECKING:
+    from port_hook_cli.port_api.access import PortAccess
 
 _DEFAULT_URL = "http://127.0.0.1:8000/"
 _HEADERS, _JSON = "headers", "json"
-_FORMATS = (_HEADERS, _JSON, *(row.name for row in SNIPPET_FORMATS))
+_FORMATS = (_HEADERS, _JSON, *(name for name in REQUEST_FORMATS if name != _HEADERS))
 
 
 @command
@@ -29,10 +36,11 @@ def sign(
     payload: Annotated[
         str,
         argument(
-            help="A JSON file, a capture file, or - for stdin.",
-            metavar="PAYLOAD|-",
+            help="A JSON file, a capture (an id, `last` or a file), a run id, a raw HTTP request in a file, or - for "
+            "stdin.",
+            metavar="PAYLOAD|CAPTURE|-",
             stdin="the payload",
-            completes="files",
+            completes="sources",
         ),
     ],
     timestamp: Annotated[
@@ -46,37 +54,95 @@ def sign(
     raw: Annotated[bool, option("--raw", help="Sign the file's exact bytes, JSON or not.")] = False,
     output: Annotated[
         str,
-        option(
-            "--format",
-            help="What to print: the two headers, a record, or a command to paste.",
-            metavar=f"<{'|'.join(_FORMATS)}>",
-            parser=options.one_of(_FORMATS),
-            trust=ANY_VALUE,
+        options.request_format(
+            _FORMATS, "What to print: the two headers, a record, or the request in this format.", trust=ANY_VALUE
         ),
     ] = _HEADERS,
     to: Annotated[
-        str, option("--to", help="Where the printed command sends the request.", metavar="URL|PORT")
+        str,
+        option(
+            "--to",
+            help="Where the printed command sends the request. Without a path, a capture's path is used.",
+            metavar="URL|PORT",
+        ),
     ] = _DEFAULT_URL,
+    store: options.Store = None,
     secret_file: options.SecretFile = None,
     org: options.Org = None,
 ) -> ExitCode:
     """Sign a payload as Port does and print the request.
 
-    It signs the output of JSON.stringify, as Port does; with --raw, it signs the file's exact bytes.
+    It signs the output of JSON.stringify, as Port does; with --raw, it signs the file's exact bytes. `export` prints
+    the recorded signature.
     """
     from port_hook_cli.port_api.access import PortAccess
-    from port_hook_cli.port_api.settings import ONLY_THE_SECRET
+    from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET
 
     runtime: Runtime = ctx.obj
-    secret = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).secret
-    url = _url(to)
+    needs = ALL_NEEDS if is_run_id(payload) else ONLY_THE_SECRET
+    access = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=needs)
+    secret = access.secret
+    chosen = _url(to)
     stamp = unit.stamp(runtime.now()) if timestamp is None else _stamp(timestamp, runtime)
-    signed = _signable(read_input(payload, cwd=runtime.cwd, stdin=runtime.stdin), name=payload, raw=raw)
+    source = _source(payload, store, access, runtime, raw=raw)
+    signed = _signable(source.body, name=payload, raw=raw)
     if signed.difference:
         tell(f"note: signed {printable(payload)} {signed.difference}; --raw signs the exact bytes", runtime)
     fields = (("content-type", "application/json"), *signed_headers(signed.body, secret, stamp))
-    _print(SignedRequest(url=url, headers=fields, body=signed.body), output, signed.form, runtime)
+    url = chosen if source.target is None else _with_path(chosen, source.target)
+    request = SignedRequest(url=url, headers=fields, body=signed.body, method=source.method)
+    _print(request, output, signed.form, runtime)
     return ExitCode.OK
+
+
+class _Source(NamedTuple):
+    """What is signed. `target` is the path and query of a request, or None for a payload."""
+
+    body: bytes
+    method: str = "POST"
+    target: str | None = None
+
+
+def _source(name: str, store: Path | None, access: PortAccess, runtime: Runtime, *, raw: bool) -> _Source:
+    """Return what `name` means to `replay`, too. Raises StoreError, UsageError, SettingsError and PortApiError."""
+    if name != LAST and (name == "-" or is_file(name, runtime.cwd) or not _can_be_stored(name)):
+        return _in_file(read_input(name, cwd=runtime.cwd, stdin=runtime.stdin), name, raw=raw)
+    import asyncio
+    from contextlib import closing
+
+    from port_hook_cli.captures.store.finder import CaptureUse, Finder
+    from port_hook_cli.replay.store import find_source
+
+    with closing(Finder(store, runtime, CaptureUse.CHECK, sayer(runtime))) as finder:
+        found = asyncio.run(find_source(name, finder, access)).invocation
+    return _Source(found.body, found.method, found.target)
+
+
+def _can_be_stored(name: str) -> bool:
+    return name.isalnum() or is_run_id(name)
+
+
+def _in_file(content: bytes, name: str, *, raw: bool) -> _Source:
+    """Return the request of a capture file or a raw HTTP request, or the content of another file."""
+    if CAPTURE_MARK in content:
+        from port_hook_cli.captures.documents.request_file import NotARequest, capture_in  # a payload needs no parser
+
+        try:
+            capture = capture_in(content)
+        except NotARequest as error:
+            raise StoreError(f"{name} cannot be signed: {error}.", hint="Give a complete capture file.") from error
+        if capture is not None:
+            found = require_whole(name, capture.invocation)
+            return _Source(found.body, found.method, found.target)
+    if not raw and content.lstrip()[:1].isalpha() and is_request(content):
+        try:
+            request = parse_request(content)
+        except NotHttp as error:
+            raise StoreError(
+                f"{name} cannot be read as an HTTP request: {error}.", hint="Sign its exact bytes with --raw."
+            ) from error
+        return _Source(request.body, request.method, request.target)
+    return _Source(content)
 
 
 def _url(to: str) -> str:
@@ -85,6 +151,12 @@ def _url(to: str) -> str:
     from port_hook_cli.invocations.targets import read_target
 
     return read_target(to, "--to")
+
+
+def _with_path(url: str, target: str) -> str:
+    from port_hook_cli.invocations.targets import target_url
+
+    return target_url(url.removesuffix("/") if url == _DEFAULT_URL else url, target)
 
 
 def _stamp(text: str, runtime: Runtime) -> str:
@@ -98,13 +170,6 @@ def _stamp(text: str, runtime: Runtime) -> str:
 def _signable(content: bytes, *, name: str, raw: bool) -> Signable:
     from port_hook_cli.javascript.stringify import NotJson
 
-    if CAPTURE_MARK in content:
-        from port_hook_cli.captures.documents.request_file import NotARequest, body_in  # a payload needs no parser
-
-        try:
-            content = body_in(content)
-        except NotARequest as error:
-            raise StoreError(f"{name} cannot be signed: {error}.", hint="Give a complete capture file.") from error
     try:
         return signable(content, raw=raw)
     except NotJson as error:
@@ -119,6 +184,25 @@ def _print(request: SignedRequest, output: str, form: str, runtime: Runtime) -> 
 
         emit(signature_record(request, form=form), runtime.stdout)
         return
-    # UTF-8 whatever the terminal's encoding is: the printed command must contain the signed bytes.
-    write = format_headers if output == _HEADERS else find_format(output).write
-    write_bytes(f"{write(request)}\n".encode(), runtime.stdout)
+    quick = {_HEADERS: format_headers, **{row.name: row.write for row in SNIPPET_FORMATS}}
+    if output in quick:  # without imports
+        # UTF-8 whatever the terminal's encoding is: the printed command must contain the signed bytes.
+        write_bytes(f"{quick[output](request)}\n".encode(), runtime.stdout)
+    else:
+        write_content(_written(request, output, runtime), runtime.stdout)
+
+
+def _written(request: SignedRequest, output: str, runtime: Runtime) -> bytes:
+    from port_hook_cli.captures.exports.formats import write_request
+    from port_hook_cli.invocations.headers import Headers
+    from port_hook_cli.invocations.models import Invocation
+
+    invocation = Invocation(
+        id=runtime.new_id(),
+        received_at=runtime.now(),
+        method=request.method,
+        target="/",
+        headers=Headers(request.headers),
+        body=request.body,
+    )
+    return write_request(output, invocation, request.url)

@@ -157,9 +157,7 @@ def _tell_unmet(unmet: Unmet, asked: TriggerCommand) -> ExitCode:
 
 def _print_request(ready: RunRequest, asked: TriggerCommand) -> None:
     """Print a request instead of sending it: as HTTP, as a record, or as a shell command."""
-    from port_hook_cli.invocations.snippets import SignedRequest
     from port_hook_cli.invocations.targets import masked_url, sendable_url
-    from port_hook_cli.terminal.console import write_bytes, write_content
 
     runtime, shown, url = asked.runtime, ready.shown, masked_url(ready.url, ready.made.masker.text)
     if (shown.headers, shown.body, url) != (ready.invocation.headers, ready.invocation.body, ready.url):
@@ -167,11 +165,10 @@ def _print_request(ready: RunRequest, asked: TriggerCommand) -> None:
     if asked.output.json:
         emit(invocation_record(ready), runtime.stdout)
         return
-    if asked.output.snippet_format is not None:
-        request = SignedRequest(
-            url=sendable_url(url), headers=shown.headers.items, body=shown.body, method=shown.method
-        )
-        write_bytes(f"{asked.output.snippet_format.write(request)}\n".encode("utf-8", "replace"), runtime.stdout)
+    if asked.output.output is not None:
+        from port_hook_cli.captures.exports.formats import write_request
+
+        write_content(write_request(asked.output.output, shown, sendable_url(url)), runtime.stdout)
         return
     from port_hook_cli.invocations.view import request_text
 

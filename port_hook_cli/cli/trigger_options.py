@@ -12,7 +12,7 @@ from port_hook_cli.cli.option_groups import ANY_VALUE, NoEffect, also, option, o
 from port_hook_cli.cli.run_options import RunContents
 from port_hook_cli.errors import UsageError
 from port_hook_cli.http.limits import API_TIMEOUT_S
-from port_hook_cli.invocations.snippets import SNIPPET_FORMATS, SnippetFormat, find_format
+from port_hook_cli.invocations.snippets import REQUEST_FORMATS
 from port_hook_cli.signatures.signing import Signer, TimestampUnit
 from port_hook_cli.terminal.console import Output
 
@@ -43,7 +43,6 @@ class RunOrigin(StrEnum):
     API = "API"
 
 
-_COMMANDS = tuple(row.name for row in SNIPPET_FORMATS if row.is_command)
 _IN_PORT = (NoEffect("--via-port has Port make the request", beside=("--via-port",)),)
 # A dry run that is set as a default must not start a run.
 _DRY_IN_PORT = (_IN_PORT[0]._replace(defaults_count=True),)
@@ -274,20 +273,11 @@ class TriggerOutput:
     dry_run: Annotated[options.DryRun, also(no_effect=_DRY_IN_PORT)] = False
     output: Annotated[
         str | None,
-        option(
-            "--format",
-            help="Print the request as a command to paste, without sending it.",
-            metavar=f"<{'|'.join(_COMMANDS)}>",
-            parser=options.one_of(_COMMANDS),
-            no_effect=_IN_PORT,
+        options.request_format(
+            REQUEST_FORMATS, "Print the signed request in this format, without sending it.", no_effect=_IN_PORT
         ),
     ] = None
     json: Annotated[options.Json, also(excludes=("--format",))] = False
-
-    @property
-    def snippet_format(self) -> SnippetFormat | None:
-        """The format of the command to paste."""
-        return None if self.output is None else find_format(self.output)
 
     @property
     def sends(self) -> bool:

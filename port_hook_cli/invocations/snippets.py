@@ -27,7 +27,7 @@ class SignedRequest(NamedTuple):
 
 def format_headers(request: SignedRequest) -> str:
     """Return the two header lines that Port adds."""
-    return "\n".join(f"{name}: {value}" for name, value in request.headers if name.lower().startswith("x-port-"))
+    return "\n".join(f"{name}: {value}" for name, value in _carried(request) if name.lower().startswith("x-port-"))
 
 
 def format_curl(request: SignedRequest) -> str:
@@ -178,8 +178,39 @@ def _python_text(text: str) -> str:
     return "".join(char if is_visible(char) else f"\\U{ord(char):08x}" for char in repr(text))
 
 
+class Format(NamedTuple):
+    """A format in which requests are printed: its name and the ending of its files.
+
+    With `needs_capture`, it has what only a capture has, such as a response. Without `takes_many`, it describes one
+    request.
+    """
+
+    name: str
+    ending: str
+    needs_capture: bool = False
+    takes_many: bool = True
+
+
+FORMATS = (
+    Format("curl", "sh"),
+    Format("httpie", "sh"),
+    Format("python", "py"),
+    Format("http", "http", takes_many=False),
+    Format("har", "har", needs_capture=True),
+    Format("pytest", "py", needs_capture=True),
+    Format("lambda", "json", takes_many=False),
+    Format("postman", "json"),
+    Format("capture", "json", needs_capture=True, takes_many=False),
+    Format("headers", "txt", takes_many=False),
+)
+"""The formats of `export`. `captures.exports.formats` writes them."""
+
+REQUEST_FORMATS = tuple(row.name for row in FORMATS if not row.needs_capture)
+"""The formats of `sign` and `trigger`, whose requests have not been sent."""
+
+
 class SnippetFormat(NamedTuple):
-    """A format. `trigger` offers only shell commands (`is_command`)."""
+    """A format that is written quickly: a shell command (`is_command`) or a program."""
 
     name: str
     write: Callable[[SignedRequest], str]

@@ -18,8 +18,9 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.installed import command_for_tests
 from port_hook_cli.invocations.models import Delivery, Truncation
 from tests.conftest import Run
-from tests.factories import a_body, an_exchange, an_invocation
+from tests.factories import RUN_ID, a_body, an_exchange, an_invocation
 from tests.installed import needs
+from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import handler
 from tests.stores import keep
 
@@ -121,9 +122,41 @@ def test_export_refuses_a_payload_without_a_request(run: Run, folder: Path) -> N
     assert run("export", "p.json", "--format", "curl").code == ExitCode.STORE
 
 
-def test_export_refuses_an_unknown_format_and_needs_one(run: Run) -> None:
+def test_export_refuses_an_unknown_format(run: Run) -> None:
     assert run("export", "last", "--format", "soap").code == ExitCode.USAGE
-    assert run("export", "last").code == ExitCode.USAGE
+
+
+def test_export_without_arguments_writes_a_curl_command_for_the_last_capture(run: Run) -> None:
+    result = run("export")
+    assert (result.code, result.raw) == (0, run("export", "last", "--format", "curl").raw)
+    assert "--url 'http://127.0.0.1:8000/b'" in result.out
+
+
+REQUEST = b"PUT /x?a=1 HTTP/1.1\r\ncontent-type: application/json\r\n\r\n{}"
+
+
+def test_export_reads_stdin_and_raw_requests_and_runs(run: Run, folder: Path) -> None:
+    (folder / "r.http").write_bytes(REQUEST)
+    assert urls(run("export", "r.http", "--format", "har").out) == ["http://127.0.0.1:8000/x?a=1"]
+    assert run("export", "-", "--format", "har", stdin=REQUEST).out == run("export", "r.http", "--format", "har").out
+    assert run("export", RUN_ID).raw == run("export", "last").raw
+
+
+def test_export_says_that_a_request_has_no_signature(run: Run) -> None:
+    result = run("export", "-", stdin=REQUEST)
+    assert (result.code, "--request PUT" in result.out) == (0, True)
+    assert result.err == "note: - has no signature. `port-hook sign '-' --format curl` signs it\n"
+    assert run("export", "-", "--format", "postman", stdin=REQUEST).err == ""
+
+
+def test_export_gets_the_request_of_a_run_from_port(run: Run) -> None:
+    run_id, kept = "r_0123456789abcdef", {"url": "https://old.example/hook", "method": "PUT", "body": {"z": 1}}
+    with a_sandbox() as sandbox:
+        sandbox.add_run(run_id, payload=kept)
+        result = run("export", run_id, "--format", "har", env=environ_of(sandbox))
+    (request,) = [each["request"] for each in json.loads(result.out)["log"]["entries"]]
+    assert (request["method"], request["url"]) == ("PUT", "http://127.0.0.1:8000/hook")
+    assert request["postData"]["text"] == '{"z":1}'
 
 
 @needs("curl")

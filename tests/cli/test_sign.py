@@ -16,11 +16,12 @@ from aiohttp import web
 from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Exchange, Payload, Status, Verdict
-from port_hook_cli.invocations.snippets import SNIPPET_FORMATS
+from port_hook_cli.invocations.snippets import REQUEST_FORMATS
 from port_hook_cli.signatures.signing import sign
 from tests.conftest import Run
-from tests.factories import SECRET, a_body, an_invocation
+from tests.factories import RUN_ID, SECRET, a_body, an_exchange, an_invocation
 from tests.installed import needs
+from tests.stores import keep
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 
@@ -142,6 +143,47 @@ def test_sign_signs_a_payload_that_only_mentions_the_capture_schema(run: Run, fo
     assert sign(body, SECRET, "17") in run("sign", payload(folder, body), "--timestamp", "17", env=ENV).out
 
 
+CAPTURED = an_exchange(an_invocation(id="aa0000000001", method="PUT", target="/hook?a=1"))
+
+
+@pytest.mark.parametrize("name", ["aa00", "last", RUN_ID, "capture.json"])
+def test_sign_signs_a_capture_for_its_own_path(run: Run, folder: Path, name: str) -> None:
+    keep(folder, CAPTURED)
+    (folder / "capture.json").write_text(json.dumps(to_capture(CAPTURED)))
+    result = run("sign", name, "--format", "json", "--timestamp", "17", env=ENV)
+    (record,) = result.records
+    assert (result.err, record["signature"]) == ("", sign(a_body(), SECRET, "17"))
+    assert (record["method"], record["url"]) == ("PUT", "http://127.0.0.1:8000/hook?a=1")
+    (other,) = run("sign", name, "--format", "json", "--to", "9000/x", env=ENV).records
+    assert other["url"] == "http://127.0.0.1:9000/x"
+
+
+def test_sign_signs_the_body_of_a_raw_request(run: Run) -> None:
+    content = b"DELETE /x HTTP/1.1\r\ncontent-type: application/json\r\n\r\n{}"
+    (record,) = run("sign", "-", "--format", "json", "--timestamp", "17", stdin=content, env=ENV).records
+    assert (record["method"], record["body"]) == ("DELETE", "{}")
+    raw = run("sign", "-", "--raw", "--timestamp", "17", stdin=content, env=ENV)
+    assert sign(content, SECRET, "17") in raw.out
+
+
+def test_sign_says_that_a_capture_is_missing(run: Run) -> None:
+    result = run("sign", "last", env=ENV)
+    assert (result.code, result.out) == (ExitCode.STORE, "")
+
+
+@pytest.mark.parametrize("name", REQUEST_FORMATS)
+def test_sign_writes_every_format_of_a_request(run: Run, name: str) -> None:
+    result = run("sign", "-", "--format", name, "--to", "9000/x", "--timestamp", "17", stdin=b"{}", env=ENV)
+    assert (result.code, result.err) == (0, "")
+    assert sign(b"{}", SECRET, "17") in result.out
+    assert name == "headers" or "127.0.0.1" in result.out
+
+
+def test_sign_http_can_be_verified(run: Run) -> None:
+    request = run("sign", "-", "--format", "http", "--raw", stdin=b"\xff\x00", env=ENV).raw
+    assert run("verify", "-", stdin=request, env=ENV).code == 0
+
+
 def test_sign_refuses_a_damaged_capture_file(run: Run, folder: Path) -> None:
     result = run("sign", payload(folder, b'{"schema":"port-hook/capture/1"}'), env=ENV)
     assert (result.code, result.out) == (ExitCode.STORE, "")
@@ -219,7 +261,7 @@ def test_sign_refuses_a_target_that_is_not_a_url(run: Run, to: str) -> None:
 
 
 def test_sign_never_prints_the_secret(run: Run, folder: Path) -> None:
-    for form in ("headers", "json", *(row.name for row in SNIPPET_FORMATS)):
+    for form in ("json", *REQUEST_FORMATS):
         result = run("sign", payload(folder, b'{"a": 1}'), "--format", form, env=ENV)
         assert result.code == 0
         assert SECRET.reveal() not in result.out + result.err

@@ -13,6 +13,7 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.engines.encryption import decrypt_aes_gcm
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Status
+from port_hook_cli.invocations.snippets import REQUEST_FORMATS
 from port_hook_cli.signatures.verification import verify_signature
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET
@@ -488,6 +489,22 @@ def test_trigger_refuses_options_that_contradict_each_other(run: Run, args: tupl
     result = run("trigger", CREATE_VM, *args, env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert words in result.err
+
+
+@pytest.mark.parametrize("name", REQUEST_FORMATS)
+def test_trigger_writes_every_format_of_a_request(run: Run, name: str) -> None:
+    result = run("trigger", CREATE_VM, "--to", "8000/x", "--input", "title=a", "--format", name, env=ENV)
+    assert (result.code, result.err) == (0, "")
+    assert "x-port-signature" in result.out
+    assert name == "headers" or "127.0.0.1" in result.out
+
+
+def test_trigger_http_is_what_a_dry_run_prints(run: Run) -> None:
+    options = ("--to", "8000", "--input", "title=a", "--no-sign", "--run-id", RUN_ID)
+    written = run("trigger", CREATE_VM, *options, "--format", "http").out
+    at = json.loads(written.partition("\r\n\r\n")[2])["trigger"]["at"]
+    printed = run("trigger", CREATE_VM, *options, "--dry-run").out
+    assert written == printed.replace(json.loads(printed.partition("\r\n\r\n")[2])["trigger"]["at"], at)
 
 
 # --- Port -----------------------------------------------------------------------------------------------------------

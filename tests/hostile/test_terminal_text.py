@@ -26,7 +26,7 @@ from port_hook_cli.cli.completion.words import COMMANDS as COMPLETED
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Cause, Delivery, Response, Status, Verdict
-from port_hook_cli.invocations.snippets import SNIPPET_FORMATS
+from port_hook_cli.invocations.snippets import REQUEST_FORMATS
 from port_hook_cli.text.safe import is_visible
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, a_document, an_exchange, an_invocation
@@ -107,11 +107,11 @@ def planted(folder: Path) -> Path:
     return folder
 
 
-SHELL_COMMANDS = [row for row in SNIPPET_FORMATS if row.is_command]
+_SIGNED = (("sign", "payload.json"), ("sign", "last"))
 COMMANDS = [
     ("sign", "payload.json"),
     ("sign", "payload.json", "--format", "json"),
-    *(("sign", "payload.json", "--format", row.name) for row in SNIPPET_FORMATS),
+    *((command, source, "--format", name) for command, source in _SIGNED for name in REQUEST_FORMATS),
     ("sign", "no-request"),
     ("render", "template.json", "--data", "data.json"),
     ("render", "template.json", "--data", "data.json", "--json"),
@@ -121,7 +121,7 @@ COMMANDS = [
     ("trigger", "action.json", "--input", "title=a", "--to", "URL"),
     ("trigger", "action.json", "--input", "title=a", "--to", "URL", "--json"),
     ("trigger", "action.json", "--input", "title=a", "--dry-run"),
-    *(("trigger", "action.json", "--input", "title=a", "--format", row.name) for row in SHELL_COMMANDS),
+    *(("trigger", "action.json", "--input", "title=a", "--format", name) for name in REQUEST_FORMATS),
     ("trigger", "action.json", "--input", f"title={HOSTILE}", "--input", f"{HOSTILE}=1"),
     ("trigger", "odd-name.json", "--input", "title=a", "--dry-run"),
     ("trigger", "bad-url.json", "--input", "title=a", "--dry-run"),

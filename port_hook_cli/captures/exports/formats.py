@@ -1,14 +1,15 @@
-"""Captures in the formats of other tools, one row each. Pure.
+"""Captures, and requests that have not been sent, in the formats of other tools. Pure.
 
-To add a format, write a function that takes exchanges with their URLs, and add its row. No format has a secret: a
-signature is the recorded one, or is computed from the environment when the result is used.
+To add a format, add its row to `invocations.snippets.FORMATS`, and a function that takes exchanges with their URLs to
+`_WRITERS`. If requests that have not been sent can have it, add a function to `_REQUEST_WRITERS`, too. No format has a
+secret: a signature is the recorded one, or is computed from the environment when the result is used.
 """
 
 from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
@@ -18,9 +19,17 @@ from port_hook_cli.captures.exports.lambda_event import lambda_event
 from port_hook_cli.captures.exports.postman import NOT_SENT, postman_collection
 from port_hook_cli.captures.exports.pytest_module import CapturedTest, FindingTest, pytest_module
 from port_hook_cli.invocations.headers import Headers, mask_headers
-from port_hook_cli.invocations.models import Exchange, Invocation, Response
+from port_hook_cli.invocations.models import Exchange, Invocation, Response, Status, Verdict
+from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.probes import probed_check, without_probe
-from port_hook_cli.invocations.snippets import SignedRequest, format_curl, format_httpie, format_python
+from port_hook_cli.invocations.snippets import (
+    FORMATS,
+    SignedRequest,
+    format_curl,
+    format_headers,
+    format_httpie,
+    format_python,
+)
 from port_hook_cli.invocations.view import format_time, request_text
 
 
@@ -180,19 +189,58 @@ def _postman(captures: Sequence[Exported]) -> str:
     return _json(postman_collection([(_masked(one.exchange), one.url) for one in captures]))
 
 
-EXPORT_FORMATS = (
-    ExportFormat("curl", "sh", _snippets(format_curl)),
-    ExportFormat("httpie", "sh", _snippets(format_httpie)),
-    ExportFormat("python", "py", _snippets(format_python)),
-    ExportFormat("http", "http", _http, takes_many=False),
-    ExportFormat("har", "har", _har),
-    ExportFormat("pytest", "py", _pytest),
-    ExportFormat("lambda", "json", _lambda, takes_many=False),
-    ExportFormat("postman", "json", _postman),
-    ExportFormat("capture", "json", _capture, takes_many=False),
-)
+_WRITERS: Mapping[str, Callable[[Sequence[Exported]], str]] = {
+    "curl": _snippets(format_curl),
+    "httpie": _snippets(format_httpie),
+    "python": _snippets(format_python),
+    "http": _http,
+    "har": _har,
+    "pytest": _pytest,
+    "lambda": _lambda,
+    "postman": _postman,
+    "capture": _capture,
+    "headers": _snippets(format_headers),
+}
+EXPORT_FORMATS = tuple(ExportFormat(row.name, row.ending, _WRITERS[row.name], row.takes_many) for row in FORMATS)
 
 
 def find_export(name: str) -> ExportFormat | None:
     """Return the format with this name, or None."""
     return {row.name: row for row in EXPORT_FORMATS}.get(name)
+
+
+def write_request(name: str, invocation: Invocation, url: str) -> bytes:
+    """Return a request that has not been sent in one of the `REQUEST_FORMATS`. Raises KeyError for another name.
+
+    Its header fields are not masked, except in `http`: the caller has made the request, and masks its secrets.
+    """
+    return _REQUEST_WRITERS[name](invocation, url)
+
+
+def _unsent(invocation: Invocation) -> Exchange:
+    return Exchange(
+        invocation=invocation,
+        verdict=Verdict(status=Status.UNCHECKED),
+        payload=read_payload(invocation.body, invocation.headers),
+    )
+
+
+def _snippet(write: Callable[[SignedRequest], str]) -> Callable[[Invocation, str], bytes]:
+    def written(invocation: Invocation, url: str) -> bytes:
+        request = SignedRequest(
+            url=url, headers=invocation.headers.items, body=invocation.body, method=invocation.method
+        )
+        return f"{write(request)}\n".encode("utf-8", "replace")
+
+    return written
+
+
+_REQUEST_WRITERS: Mapping[str, Callable[[Invocation, str], bytes]] = {
+    "curl": _snippet(format_curl),
+    "httpie": _snippet(format_httpie),
+    "python": _snippet(format_python),
+    "http": request_text,
+    "lambda": lambda invocation, url: _json(lambda_event(invocation, url)).encode(),
+    "postman": lambda invocation, url: _json(postman_collection([(_unsent(invocation), url)])).encode(),
+    "headers": _snippet(format_headers),
+}

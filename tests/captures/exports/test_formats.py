@@ -54,7 +54,7 @@ console.log(JSON.stringify(sent));
 
 def test_each_format_has_its_name_and_the_ending_of_its_files() -> None:
     endings = {"curl": "sh", "httpie": "sh", "python": "py", "http": "http", "har": "har", "pytest": "py"}
-    endings |= {"lambda": "json", "postman": "json", "capture": "json"}
+    endings |= {"lambda": "json", "postman": "json", "capture": "json", "headers": "txt"}
     assert {each.name: each.ending for each in EXPORT_FORMATS} == endings, "list the format, and test what it writes"
     assert {each.name for each in SNIPPET_FORMATS} <= endings.keys(), "add the format to EXPORT_FORMATS too"
 
@@ -149,7 +149,7 @@ def read_python(write: Write, _: Path) -> None:
 
 # How a program is checked, by the ending of its file, and the endings of files that are not run.
 CHECKS = {"sh": run_shell, "py": read_python}
-DATA = {"http", "har", "json"}
+DATA = {"http", "har", "json", "txt"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
