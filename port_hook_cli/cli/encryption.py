@@ -85,7 +85,8 @@ def decrypt(
 ) -> ExitCode:
     """Decrypt the encrypted inputs of a payload.
 
-    Exits with code 0 if every input was decrypted, and with 1 otherwise. Decrypted values are not saved.
+    Exits with code 0 if every input was decrypted, and with 1 otherwise. Decrypted values are not saved. `decrypt`
+    takes a whole payload or capture; `encrypt` takes one value, for a test.
     """
     runtime: Runtime = ctx.obj
     wanted = tuple(map(JsonPath.parse, paths or ()))
@@ -197,7 +198,8 @@ def encrypt(
     """Encrypt a test value as Port encrypts an input.
 
     It uses the client secret (aes256-gcm), or a public key (client-side encryption). Other users of this machine can
-    see a VALUE on the command line, so pass a real one on stdin.
+    see a VALUE on the command line, so pass a real one on stdin. `encrypt` takes one value; `decrypt` takes a whole
+    payload or capture.
     """
     from port_hook_cli.engines import encryption
 

@@ -46,7 +46,7 @@ def export(
     captures: Annotated[
         list[str] | None,
         argument(
-            metavar="[CAPTURE|RUN_ID|FILE|-]...",
+            metavar="[CAPTURE|FILE|-]...",
             help="A capture (an id, `last` or a file), a run id, a file with a raw HTTP request, or - for stdin. "
             "Default: last.",
             show_default=False,

@@ -51,7 +51,8 @@ def render(
     """Render a template of an action as Port does, with jq.
 
     Strings, lists, objects and keys are rendered. An expression that fails becomes null, as in Port,
-    with a warning on stderr.
+    with a warning on stderr. `render` takes one template and any data; `trigger --dry-run` takes a whole action and its
+    inputs, and prints the request.
     """
     runtime: Runtime = ctx.obj
     from port_hook_cli.engines.renderer import Renderer

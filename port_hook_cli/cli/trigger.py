@@ -49,7 +49,9 @@ def trigger(
     """Start from an action, automation or workflow: check, render, sign and send as Port does.
 
     Inputs are checked and defaults filled in, templates are rendered with jq, and the request is sent to your handler.
-    Exits with code 1 if the response is not 2xx, and with 11 if the automation's condition is not met.
+    Exits with code 1 if the response is not 2xx, and with 11 if the automation's condition is not met. `--dry-run`
+    takes a whole action and prints its request; `render` takes one template and any data. `replay` sends a payload or
+    a capture.
     """
     import asyncio
 

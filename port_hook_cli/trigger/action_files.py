@@ -25,6 +25,7 @@ from port_hook_cli.actions.action import (
     read_action,
     unwrapped,
 )
+from port_hook_cli.captures.documents.capture_file import is_capture
 from port_hook_cli.errors import PortApiError, StoreError, UsageError
 from port_hook_cli.files.documents import read_document, read_secrets_file
 from port_hook_cli.files.user_files import (
@@ -35,6 +36,8 @@ from port_hook_cli.files.user_files import (
     read_input,
     require_name,
 )
+from port_hook_cli.invocations.http_text import is_request
+from port_hook_cli.invocations.snippets import shell_quoted
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.remark import Remark, Say, note
@@ -50,6 +53,7 @@ _HINT = (
     "Give a workflow or an action as Port's API shows it (GET /v1/actions/ID), or FILE#ID or DIRECTORY#ID for one of "
     "several."
 )
+_DEFINITION = frozenset({"identifier", "invocationMethod", "nodes", "actions", "workflow", "workflows"})
 _OTHER_METHOD = (
     "Start the run with --via-port if its integration claims it (INTEGRATION_ACTION), or use a WEBHOOK action."
 )
@@ -122,7 +126,10 @@ async def find_action(
         name, document = source.file, _read_directory(source.file, runtime)
     else:
         name = "stdin" if source.file == "-" else source.file
-        document = read_document(read_input(source.file, cwd=runtime.cwd, stdin=runtime.stdin), name=name)
+        content = read_input(source.file, cwd=runtime.cwd, stdin=runtime.stdin)
+        _refuse_request(source.file, name, content)
+        document = read_document(content, name=name)
+        _refuse_payload(source.file, name, document)
     try:
         if (workflow := _pick_workflow(document, source.identifier)) is not None:
             return (
@@ -137,6 +144,31 @@ async def find_action(
         raise UsageError(f"{name} {error}.", hint=_OTHER_METHOD) from error
     except (BadAction, BadWorkflow) as error:
         raise UsageError(f"{name} {error}.", hint=_HINT) from error
+
+
+def _refuse_request(file: str, name: str, content: bytes) -> None:
+    """Raise UsageError for a file with a raw HTTP request."""
+    if content.lstrip()[:1].isalpha() and is_request(content):
+        raise _not_an_action(file, f"{name} is an HTTP request, not an action or a workflow.")
+
+
+def _refuse_payload(file: str, name: str, document: Any) -> None:
+    """Raise UsageError for a file with a capture or a payload."""
+    if not isinstance(document, Mapping) or _DEFINITION & document.keys():
+        return
+    if is_capture(document):
+        raise _not_an_action(file, f"{name} is a capture, not an action or a workflow.")
+    if document and not isinstance(document.get("action"), Mapping):
+        raise _not_an_action(file, f"{name} has no `identifier`.", is_payload=True)
+
+
+def _not_an_action(file: str, message: str, *, is_payload: bool = False) -> UsageError:
+    sends = "If it is a payload, send it with" if is_payload else "Send it with"
+    return UsageError(
+        message,
+        hint=f"{sends} `port-hook replay {shell_quoted(file)} --to URL`. trigger takes an action or a workflow as Port's "
+        "API shows it.",
+    )
 
 
 def _pick_workflow(document: Any, identifier: str | None) -> FoundWorkflow | None:

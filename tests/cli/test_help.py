@@ -57,7 +57,7 @@ def test_help_of_listen_shows_twelve_options_and_how_to_see_the_others(run: Run)
 
 
 def test_the_usage_keeps_braces_around_alternatives_only(run: Run) -> None:
-    assert run("export", "--help").out.startswith("Usage: port-hook export [OPTIONS] ID...\n")
+    assert run("export", "--help").out.startswith("Usage: port-hook export [OPTIONS] [CAPTURE|FILE|-]...\n")
     assert run("show", "--help").out.startswith("Usage: port-hook show [OPTIONS] {ID|last}\n")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from port_hook_cli.actions.samples import create_vm, create_vm_action
+from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.engines.encryption import decrypt_aes_gcm
 from port_hook_cli.invocations.headers import Headers
@@ -16,7 +17,7 @@ from port_hook_cli.invocations.models import Status
 from port_hook_cli.invocations.snippets import REQUEST_FORMATS
 from port_hook_cli.signatures.verification import verify_signature
 from tests.conftest import Run
-from tests.factories import RUN_ID, SECRET
+from tests.factories import RUN_ID, SECRET, an_exchange
 from tests.installed import needs
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler, RawRequest, handler
@@ -505,6 +506,24 @@ def test_trigger_http_is_what_a_dry_run_prints(run: Run) -> None:
     at = json.loads(written.partition("\r\n\r\n")[2])["trigger"]["at"]
     printed = run("trigger", CREATE_VM, *options, "--dry-run").out
     assert written == printed.replace(json.loads(printed.partition("\r\n\r\n")[2])["trigger"]["at"], at)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (create_vm(RUN_ID, at="x"), "has no `identifier`."),
+        (to_capture(an_exchange()), "is a capture, not an action or a workflow."),
+        ("POST / HTTP/1.1\n\n{}", "is an HTTP request, not an action or a workflow."),
+    ],
+)
+def test_trigger_names_replay_for_a_file_that_is_not_a_definition(
+    run: Run, folder: Path, content: Any, what: str
+) -> None:
+    name = write(folder, "my file.json", content)
+    result = run("trigger", name, "--to", "1", env=ENV)
+    assert result.code == ExitCode.USAGE
+    assert result.err.startswith(f"error: my file.json {what}\n")
+    assert "with `port-hook replay 'my file.json' --to URL`" in result.err
 
 
 # --- Port -----------------------------------------------------------------------------------------------------------
