@@ -166,8 +166,8 @@ def _not_an_action(file: str, message: str, *, is_payload: bool = False) -> Usag
     sends = "If it is a payload, send it with" if is_payload else "Send it with"
     return UsageError(
         message,
-        hint=f"{sends} `port-hook replay {shell_quoted(file)} --to URL`. trigger takes an action or a workflow as Port's "
-        "API shows it.",
+        hint=f"{sends} `port-hook replay {shell_quoted(file)} --to URL`. trigger takes an action or a workflow as "
+        "Port's API shows it.",
     )
 
 
