@@ -13,6 +13,7 @@ from port_hook_cli.cli.trigger_view import (
     node_line,
     port_headline,
     port_log_line,
+    question_lines,
     result_lines,
     run_line,
     waiting_lines,
@@ -203,6 +204,8 @@ class _WorkflowScreen:
         is_asynchronous = node is not None and node.type == NodeType.WEBHOOK and not node.is_synchronized
         if is_asynchronous and not node_run.has_ended:
             self._asked.show(waiting_lines(node_run.id))
+        if node is not None and node.type == NodeType.INPUT and not node_run.has_ended:
+            self._asked.show(question_lines(node_run.id, node))
 
     def _end_node(self, run: ShownRun, node_run: ShownNodeRun) -> None:
         node = self._workflow.nodes.get(node_run.node)

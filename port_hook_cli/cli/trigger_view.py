@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from port_hook_cli.workflows.run import WorkflowRun
     from port_hook_cli.workflows.shown_run import ShownNodeRun, ShownRun
     from port_hook_cli.workflows.walk import Step
-    from port_hook_cli.workflows.workflow import Workflow
+    from port_hook_cli.workflows.workflow import Node, Workflow
 
 _MAX_LINES = 24
 _MAX_EXCERPT_CHARACTERS = 2048
@@ -198,6 +198,14 @@ def waiting_lines(node_run_id: str) -> Iterator[Text]:
     yield _line("in Port", Text(f"{brief(node_run_id)} {STAYS_IN_PROGRESS}"))
     if command := report_command(node_run_id, failed=False):
         yield _line("", Text(command, style="cyan", no_wrap=True))
+
+
+def question_lines(node_run_id: str, node: Node, *, advice: str = "") -> Iterator[Text]:
+    """Yield what an INPUT node waits for: a response that names an outlet."""
+    names = ", ".join(outlet.identifier for outlet in node.outlets) or "none"
+    yield _line("in Port", Text(f"{brief(node_run_id)} waits for a response; its outlets are: {brief(names)}"))
+    if advice:
+        yield _line("hint", Text(advice))
 
 
 def result_lines(node_run: ShownNodeRun, masker: Masker, *, is_trigger: bool, fallback: str = "") -> Iterator[Text]:

@@ -6,7 +6,15 @@ from collections.abc import Awaitable, Callable
 
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.trigger_options import TriggerCommand, refuse_given
-from port_hook_cli.cli.trigger_view import end_line, headline, retry_lines, sending_line, step_lines
+from port_hook_cli.cli.trigger_view import (
+    end_line,
+    headline,
+    node_line,
+    question_lines,
+    retry_lines,
+    sending_line,
+    step_lines,
+)
 from port_hook_cli.errors import UsageError
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import emit, tell
@@ -23,9 +31,9 @@ from port_hook_cli.trigger.workflow_effects import Outside
 from port_hook_cli.trigger.workflow_start import WorkflowStart, form_of_workflow
 from port_hook_cli.workflows.nodes import NodeResult
 from port_hook_cli.workflows.run import WorkflowRun
-from port_hook_cli.workflows.shown_run import show_run
+from port_hook_cli.workflows.shown_run import show_node_run, show_run
 from port_hook_cli.workflows.walk import Step
-from port_hook_cli.workflows.workflow import Node
+from port_hook_cli.workflows.workflow import Node, NodeType
 
 
 async def trigger_workflow(found: FoundWorkflow, asked: TriggerCommand) -> ExitCode:
@@ -144,8 +152,12 @@ class _Shower:
         """Print how the run has ended, or where it waits."""
         if self._is_json:
             emit(workflow_run_record(run.workflow, show_run(run)), self._stdout)
-        else:
-            self._asked.show([end_line(show_run(run))])
+            return
+        if run.current is not None and (node := run.node(run.current)).type == NodeType.INPUT:
+            self._asked.show([node_line(show_node_run(run, run.current), node.type)])
+            advice = f"Answer it with --respond {brief(node.identifier)}=OUTLET."
+            self._asked.show(question_lines(run.current.id, node, advice=advice))
+        self._asked.show([end_line(show_run(run))])
 
     def _begin(self, run: WorkflowRun) -> None:
         self._asked.show([headline(run)])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from port_hook_cli.actions.action import BadAction, pick_action, unwrapped, webhook_action
+from port_hook_cli.actions.action import BadAction, converted, is_version1, pick_action, unwrapped, webhook_action
 from port_hook_cli.errors import UsageError
 from port_hook_cli.sandbox.checks import BLUEPRINT, find_fault
 from port_hook_cli.sandbox.definition_files import read_actions, read_blueprints, read_workflows
@@ -24,6 +24,10 @@ def load_action(source: ActionSource, folders: Sequence[Path]) -> Mapping[str, A
     """
     if isinstance(source, Mapping):
         action: Mapping[str, Any] = unwrapped(source, "action")
+        try:
+            action = converted(action) if is_version1(action) else action
+        except BadAction as error:
+            raise UsageError(f"The action {error}.") from error
         webhook_action(action)
         return action
     name, mark, identifier = str(source).rpartition("#")

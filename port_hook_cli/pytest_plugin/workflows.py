@@ -13,6 +13,7 @@ from typing import Any, TypedDict
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.invocations.targets import parse_target
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.pytest_plugin.requests import deliver, port_request, run_data, url_to
 from port_hook_cli.pytest_plugin.runs import (
@@ -24,8 +25,10 @@ from port_hook_cli.pytest_plugin.runs import (
 )
 from port_hook_cli.pytest_plugin.world import World
 from port_hook_cli.runs.urls import is_in_ports_own
+from port_hook_cli.trigger.action import RunTarget
+from port_hook_cli.trigger.workflow import with_targets
 from port_hook_cli.trigger.workflow_start import WorkflowStart, begin_run, new_node_run_id
-from port_hook_cli.workflows.nodes import NodeOutcome
+from port_hook_cli.workflows.nodes import NodeOutcome, require_outlet
 from port_hook_cli.workflows.run import NodeRun, WorkflowRun
 from port_hook_cli.workflows.walk import Resolution, Step, walk
 from port_hook_cli.workflows.workflow import (
@@ -65,7 +68,7 @@ async def run_whole(
     options: WorkflowArguments,
 ) -> WorkflowOutcome:
     """Run a workflow from its trigger. Raises WorkflowNotEnded, UsageError, InvalidInputs and TypeError."""
-    document, workflow, name = loaded
+    document, workflow, name = _sent_to_the_backend(loaded, options)
     try:
         trigger = workflow.trigger(name)
     except BadWorkflow as problem:
@@ -81,7 +84,7 @@ async def run_node(
     options: WorkflowArguments,
 ) -> Run:
     """Run one WEBHOOK node over the given outputs of others. Raises what `run_whole` does."""
-    document, workflow, name = loaded
+    document, workflow, name = _sent_to_the_backend(loaded, options)
     node = workflow.nodes.get(name or "")
     if node is None:
         raise UsageError(f"The workflow {workflow.identifier} has no node {name}; it has: {', '.join(workflow.nodes)}.")
@@ -89,6 +92,19 @@ async def run_node(
         raise UsageError(f"The node {node.identifier} is of the type {node.type}; invoke runs WEBHOOK nodes.")
     run = await _walked(world, document, workflow, node, inputs, options)
     return node_snapshot(world, run, run.node_runs[-1])
+
+
+def _sent_to_the_backend(
+    loaded: tuple[Mapping[str, Any], Workflow, str | None], options: WorkflowArguments
+) -> tuple[Mapping[str, Any], Workflow, str | None]:
+    """Return a loaded workflow with the backend as the URL of each node whose URL is a placeholder."""
+    document, workflow, name = loaded
+    to, routes = options.get("to"), options.get("routes") or {}
+    target = RunTarget(
+        to=None if to is None else parse_target(str(to)),
+        routes={node: parse_target(str(url)) for node, url in routes.items()},
+    )
+    return document, with_targets(workflow, target)[0], name
 
 
 async def _walked(
@@ -241,9 +257,7 @@ class TestedWorkflow:
         button = self._settings.responses.get(node.identifier)
         if button is None:
             return None
-        if button not in (names := [outlet.identifier for outlet in node.outlets]):
-            raise UsageError(f"The node {node.identifier} has no outlet {button}, but {', '.join(names)}.")
-        return Resolution.chosen(button)
+        return Resolution.chosen(require_outlet(node, button).identifier)
 
 
 def snapshot(world: World, run: WorkflowRun) -> WorkflowOutcome:

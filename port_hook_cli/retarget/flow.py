@@ -11,13 +11,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from port_hook_cli.actions.retargeting import Refusal, Standing
 from port_hook_cli.errors import PortApiError, PortHookError, RetargetError
 from port_hook_cli.retarget.entry import End, Entry, Outcome, PlannedChange, split_name
 from port_hook_cli.retarget.journal import Journal, JournalClaim
-from port_hook_cli.workflows.retargeting import workflow_version
+from port_hook_cli.workflows.retargeting import webhook_nodes, workflow_version
 
 if TYPE_CHECKING:
     from port_hook_cli.port_api.client import PortApi
@@ -115,7 +116,7 @@ class Retargeting:
             fresh = Entry(
                 identifier=identifier, node=node, api_url=self._api_url, original={}, pid=self._pid, at=self._now()
             )
-            shown = await _read(self._api, fresh)
+            shown = await _read_new(self._api, fresh)
             fresh = fresh.beginning(shown)
             planned = fresh.change_to("", shown)
             if isinstance(planned, Refusal):
@@ -234,6 +235,25 @@ class Retargeting:
 
 async def _read(api: PortApi, entry: Entry) -> Mapping[str, Any]:
     return await (api.get_workflow if entry.node else api.get_action)(entry.identifier)
+
+
+async def _read_new(api: PortApi, entry: Entry) -> Mapping[str, Any]:
+    """Return what `_read` returns. For the name of a workflow, raise RetargetError, which lists its nodes."""
+    try:
+        return await _read(api, entry)
+    except PortApiError as no_action:
+        if entry.node or no_action.status != HTTPStatus.NOT_FOUND:
+            raise
+        try:
+            workflow = await api.get_workflow(entry.identifier)
+        except PortApiError:
+            raise no_action from None
+        names = [f"{entry.identifier}#{node}" for node in webhook_nodes(workflow)]
+        listed = f"It has: {', '.join(names)}." if names else "It has no WEBHOOK node."
+        raise RetargetError(
+            f"{entry.identifier} is a workflow, and --retarget changes the URL of one of its WEBHOOK nodes.",
+            hint=f"Name the node: --retarget {entry.identifier}#NODE. {listed}",
+        ) from no_action
 
 
 async def _put(api: PortApi, entry: Entry, body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ from port_hook_cli.sandbox.actions import find_method_fault
 from port_hook_cli.workflows.workflow import BadWorkflow, read_workflow
 
 _YAML = frozenset({".yaml", ".yml"})
+_NO_FILE = "Pass the path of a JSON or YAML file, or of a folder with such files."
 _HINT = (
     "Pass a definition that Port's API returns (GET /v1/actions/ID, /v1/workflows/ID, /v1/blueprints/ID), an array of "
     "definitions, or a folder of such files."
@@ -116,6 +117,8 @@ def _read(file: Path) -> Any:
     try:
         with file.open("rb") as opened:
             text = opened.read(MAX_DOCUMENT_BYTES + 1).decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise UsageError(f"File not found: {file}.", hint=_NO_FILE) from error
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}.", hint=_HINT) from error
     except UnicodeDecodeError as error:

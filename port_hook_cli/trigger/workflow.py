@@ -13,7 +13,7 @@ from port_hook_cli.actions.request import is_url
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.text.remark import Remark, note
 from port_hook_cli.text.safe import brief
-from port_hook_cli.text.secret import Masker, masked_errors
+from port_hook_cli.text.secret import NO_SECRETS, Masker, masked_errors
 from port_hook_cli.trigger.action import RunTarget
 from port_hook_cli.trigger.invoker import Invoker
 from port_hook_cli.trigger.remarks import difference_remarks, placeholder_remark
@@ -56,7 +56,7 @@ async def walk_workflow(
     masker = begin.masker
     with masked_errors(masker):
         if outside.brokers is None:
-            workflow, remarks = _with_targets(begin.workflow, outside.target, masker)
+            workflow, remarks = with_targets(begin.workflow, outside.target, masker)
             for remark in remarks:
                 on_event(remark)
             begin = replace(begin, workflow=workflow)
@@ -91,8 +91,8 @@ async def _sandbox(stack: AsyncExitStack, workflow: Workflow, outside: Outside) 
     return await stack.enter_async_context(outside.access.client()) if outside.access.has_sandbox else None
 
 
-def _with_targets(workflow: Workflow, target: RunTarget, masker: Masker) -> tuple[Workflow, list[Remark]]:
-    """Return the workflow with the given target as the URL of each node that has a placeholder URL."""
+def with_targets(workflow: Workflow, target: RunTarget, masker: Masker = NO_SECRETS) -> tuple[Workflow, list[Remark]]:
+    """Return the workflow with the given target as the URL of each node that has a placeholder URL, and notes."""
     nodes, remarks = dict(workflow.nodes), []
     for node in workflow.nodes.values():
         url = node.config.get("url")

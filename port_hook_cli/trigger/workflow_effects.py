@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from port_hook_cli.actions.kafka_messages import WRAPPER_REMARK, agent_config, agent_node_message, node_message
 from port_hook_cli.actions.request import RenderedRequest
-from port_hook_cli.errors import PortApiError, PortHookError, UsageError
+from port_hook_cli.errors import PortApiError, PortHookError
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.source import Recipient
 from port_hook_cli.invocations.targets import sendable_url
@@ -26,10 +26,10 @@ from port_hook_cli.trigger.action import RunTarget, signed, signed_content
 from port_hook_cli.trigger.remarks import request_remarks
 from port_hook_cli.trigger.sandbox_run import ASK_TIMEOUT_S
 from port_hook_cli.trigger.workflow_start import WorkflowStart, new_node_run_id
-from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult
+from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult, require_outlet
 from port_hook_cli.workflows.run import COMPLETED, NodeRun, WorkflowRun
 from port_hook_cli.workflows.walk import Resolution, Step
-from port_hook_cli.workflows.workflow import Node, NodeType, Outlet
+from port_hook_cli.workflows.workflow import Node, NodeType
 
 if TYPE_CHECKING:
     from port_hook_cli.port_api.client import PortApi
@@ -195,7 +195,8 @@ class HandlerEffects:
             button = await self._outside.ask(node)
         if not button:
             return None
-        return Resolution.chosen(_outlet(node, button).identifier)
+        outlet = require_outlet(node, button, hint=f"Write it like --respond {node.identifier}=OUTLET.")
+        return Resolution.chosen(outlet.identifier)
 
     async def _upsert(self, config: Mapping[str, Any]) -> Resolution:
         mapping = config.get("mapping")
@@ -229,14 +230,3 @@ async def _reported(api: PortApi, node_run_id: str) -> NodeOutcome | None:
     if found.get("status") != COMPLETED:
         return None
     return NodeOutcome(result=NodeResult(str(found.get("result"))), output=found.get("output") or {})
-
-
-def _outlet(node: Node, button: str) -> Outlet:
-    found = next((outlet for outlet in node.outlets if outlet.identifier == button), None)
-    if found is None:
-        names = ", ".join(outlet.identifier for outlet in node.outlets) or "none"
-        raise UsageError(
-            f"The node {node.identifier} has no outlet {button}; it has: {names}.",
-            hint=f"Write it like --respond {node.identifier}=OUTLET.",
-        )
-    return found

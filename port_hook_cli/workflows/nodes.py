@@ -12,7 +12,7 @@ from port_hook_cli.actions.jq_differences import JqToken, TokenKind, jq_tokens
 from port_hook_cli.actions.request import TEMPLATED, RenderedRequest, assemble_parts
 from port_hook_cli.actions.template_braces import BadTemplate, requote
 from port_hook_cli.actions.templates import JqError, Rendering, Undefined, prepare
-from port_hook_cli.errors import RenderError
+from port_hook_cli.errors import RenderError, UsageError
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
@@ -148,6 +148,15 @@ async def choose_outlet(node: Node, data: Mapping[str, Any], renders: Renders) -
         if not isinstance(outcome, Undefined) and outcome is not None and outcome is not False:
             return outlet
     return None
+
+
+def require_outlet(node: Node, identifier: str, *, hint: str = "") -> Outlet:
+    """Return the outlet of an INPUT node that a response names. Raises UsageError, which lists the outlets."""
+    found = next((outlet for outlet in node.outlets if outlet.identifier == identifier), None)
+    if found is None:
+        names = ", ".join(outlet.identifier for outlet in node.outlets) or "none"
+        raise UsageError(f"The node {node.identifier} has no outlet {identifier}; it has: {names}.", hint=hint)
+    return found
 
 
 async def with_variables(

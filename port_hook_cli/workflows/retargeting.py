@@ -136,13 +136,14 @@ def workflow_version(workflow: Mapping[str, Any]) -> int | None:
 
 def _why_not(workflow: Mapping[str, Any], config: Mapping[str, Any] | None) -> str | None:
     if config is None:
-        return f"does not exist; the WEBHOOK nodes of the workflow are: {', '.join(_webhook_nodes(workflow)) or 'none'}"
+        return f"does not exist; the WEBHOOK nodes of the workflow are: {', '.join(webhook_nodes(workflow)) or 'none'}"
     if config.get("type") != WEBHOOK:
         return f"is a node of the type {config.get('type')}; only a {WEBHOOK} node has a URL to change"
     return why_not_fixed(config)
 
 
-def _webhook_nodes(workflow: Mapping[str, Any]) -> list[str]:
+def webhook_nodes(workflow: Mapping[str, Any]) -> list[str]:
+    """Return the identifiers of the WEBHOOK nodes of a workflow as Port shows it."""
     return [str(node.get("identifier")) for node in _nodes(workflow) if value_at(node, ("config", "type")) == WEBHOOK]
 
 

@@ -92,6 +92,16 @@ def test_listen_refuses_an_incomplete_node_before_it_calls_port(run: Run) -> Non
     assert "--retarget deploy_service# names no action and no workflow node." in result.err
 
 
+def test_retarget_of_a_workflow_lists_its_nodes(run: Run) -> None:
+    with a_sandbox(workflows=[a_workflow()]) as running:
+        options = ("--port", "0", "--tunnel", "none", "--retarget", "deploy_service", "--yes")
+        result = run("listen", *options, env=environ_of(running))
+        unknown = run("listen", *options[:-2], "nothing", "--yes", env=environ_of(running))
+    assert "deploy_service is a workflow, and --retarget changes the URL of one of its WEBHOOK nodes." in result.err
+    assert "hint: Name the node: --retarget deploy_service#NODE. It has: deploy_service#check" in result.err
+    assert "Port has no action or automation nothing." in unknown.err
+
+
 def test_listen_retargets_an_action_to_its_local_url_if_ports_api_is_on_this_machine(run: Run) -> None:
     with a_sandbox(actions=[an_action()]) as running:
         options = ("--port", "0", "--tunnel", "none", "--timeout", "0", "--retarget", "create_vm", "--yes")

@@ -171,3 +171,13 @@ def test_sandbox_refuses_a_broker_that_it_cannot_publish_to(run: Run, options: t
     result = run("sandbox", *options)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert message in result.err
+
+
+@pytest.mark.parametrize("option", ["--actions", "--workflows", "--blueprints"])
+def test_sandbox_says_that_a_file_is_missing(run: Run, folder: Path, option: str) -> None:
+    result = run("sandbox", option, "missing.json")
+    assert result.code == ExitCode.USAGE
+    assert result.err == (
+        f"error: File not found: {folder / 'missing.json'}.\n"
+        "hint: Pass the path of a JSON or YAML file, or of a folder with such files.\n"
+    )

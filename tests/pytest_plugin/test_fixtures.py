@@ -289,6 +289,17 @@ class TestInvoke:
             "last log 'scaling for zoë'>"
         )
 
+    def test_mapping_in_the_format_before_version_2_is_converted(self, port_sandbox: PortSandbox) -> None:
+        old = {
+            "identifier": "old",
+            "trigger": "CREATE",
+            "invocationMethod": {"type": "WEBHOOK", "url": "http://[::1]/"},
+        }
+        assert port_sandbox.add_action(old) == "old"
+        assert port_sandbox.actions["old"]["trigger"]["operation"] == "CREATE"
+        with pytest.raises(UsageError, match="is in the format before version 2"):
+            port_sandbox.add_action({**old, "trigger": "OTHER"})
+
     def test_target_is_enough_for_an_action_whose_url_is_a_placeholder(
         self, port_hook: PortHook, port_sandbox: PortSandbox
     ) -> None:

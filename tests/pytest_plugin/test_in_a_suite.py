@@ -245,7 +245,7 @@ def test_refusal_of_an_entity_names_its_blueprint_and_what_to_declare(pytester: 
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
-        ("port_hook_actions = nowhere.yaml", "port_hook_actions in tox.ini: *nowhere.yaml cannot be read: No such *"),
+        ("port_hook_actions = nowhere.yaml", "port_hook_actions in tox.ini: File not found: *nowhere.yaml.*"),
         ("port_hook_timeout = soon", "*port_hook_timeout is 'soon'*"),
     ],
 )

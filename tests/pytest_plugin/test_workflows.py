@@ -214,12 +214,20 @@ def test_a_node_of_an_event_is_invoked_alone_with_its_event(
         port_hook.invoke(f"{file}#call", to=backend.url, entity={"identifier": "x"})
 
 
+def test_target_is_enough_for_a_node_whose_url_is_a_placeholder(port_hook: PortHook, backend: Handler) -> None:
+    flow = a_workflow(a_webhook("first", url="<WEBHOOK_URL>"), a_webhook("second", url="<OTHER_URL>"))
+    outcome = port_hook.run_workflow(flow, to=backend.url, routes={"second": f"{backend.url}/mine"})
+    assert outcome.result == "SUCCESS"
+    assert [request.line for request in backend.requests] == ["POST / HTTP/1.1", "POST /mine HTTP/1.1"]
+    assert "which is not a URL" in str(port_hook.run_workflow(flow).nodes["first"].output)
+
+
 # Responses of INPUT nodes.
 
 
 def test_a_response_that_is_no_outlet_is_refused_with_those_there_are(port_hook: PortHook) -> None:
     ask = {"identifier": "ask", "config": {"type": "INPUT", "outlets": OUTLETS}}
-    with pytest.raises(UsageError, match="has no outlet maybe, but approve, decline"):
+    with pytest.raises(UsageError, match="has no outlet maybe; it has: approve, decline"):
         port_hook.run_workflow(a_workflow(ask), responses={"ask": "maybe"})
 
 

@@ -208,6 +208,20 @@ async def test_canceled_run_ends_and_accepts_no_updates(renderer: Renderer, back
         assert (await client.patch(path, json={"status": "IN_PROGRESS"})).status_code == 422
 
 
+async def test_input_node_is_told_once_when_it_waits(renderer: Renderer) -> None:
+    told: list[str] = []
+    outlets = [{"identifier": "approve", "numOfResponders": 2}]
+    document = one_node(type="INPUT", outlets=outlets)
+    async with running(renderer, document, on_run=lambda event: told.append(event.note)) as (sandbox, client):
+        run_id = await started(client)
+        node_run_id = await waiting(sandbox, run_id)
+        path = f"/v1/workflows/nodes/runs/{node_run_id}/responses"
+        for _ in range(2):
+            assert (await client.post(path, json={"buttonIdentifier": "approve"})).status_code == 200
+        assert (await ended(sandbox, run_id)).result == "SUCCESS"
+    assert told.count(f"do ({node_run_id}) waits for a response: POST {path}") == 1
+
+
 async def test_input_node_waits_for_the_number_of_responders_of_its_outlet(renderer: Renderer) -> None:
     outlets = [{"identifier": "approve", "title": "Approve", "numOfResponders": 2}]
     async with running(renderer, one_node(type="INPUT", outlets=outlets)) as (sandbox, client):

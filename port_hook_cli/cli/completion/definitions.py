@@ -87,9 +87,23 @@ def _in_json(name: str, text: str) -> Iterator[FoundDefinition]:
         document = json.loads(text)
     except (ValueError, RecursionError):
         return
-    for one in document if isinstance(document, list) else [document]:
+    for one in _listed(document):
         if isinstance(one, dict) and isinstance(one.get("identifier"), str):
             yield from _definition(name, one)
+
+
+def _listed(document: Any) -> Iterator[Any]:
+    """Yield the definitions in a document: one, an array, or a response of Port's API with either."""
+    if isinstance(document, list):
+        for each in document:
+            yield from _listed(each) if isinstance(each, dict) else ()
+    elif isinstance(document, dict) and "identifier" not in document:
+        for noun in ("action", "workflow"):
+            several, one = document.get(f"{noun}s"), document.get(noun)
+            yield from several if isinstance(several, list) else ()
+            yield from [one] if isinstance(one, dict) else ()
+    else:
+        yield document
 
 
 def _definition(name: str, document: dict[str, Any]) -> Iterator[FoundDefinition]:

@@ -24,7 +24,7 @@ from port_hook_cli.sandbox.messages import Refused, full
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.text.safe import brief
 from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult, Renders, failed
-from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, end_node
+from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, end_node, progressed
 from port_hook_cli.workflows.walk import Resolution, Step, walk
 from port_hook_cli.workflows.workflow import Node, NodeType
 
@@ -234,7 +234,20 @@ class _SandboxEffects:
         for outlet in node.outlets:
             if sum(each["buttonIdentifier"] == outlet.identifier for each in responses) >= outlet.responders:
                 return Resolution.chosen(outlet.identifier, responses)
+        if run.current.progress is not Progress.WAITING:
+            self._tell_waiting(run, run.current, node)
         return None
+
+    def _tell_waiting(self, run: WorkflowRun, current: NodeRun, node: Node) -> None:
+        """Record and show that an INPUT node waits, once."""
+        known = self._state.workflows.runs.get(run.id)
+        if known is None or known.result is not None:
+            raise _Overtaken
+        self._state.workflows.save(progressed(run, Progress.WAITING, at=self.now()))
+        name = f"{brief(node.identifier)} ({current.id})"
+        path = f"POST /v1/workflows/nodes/runs/{current.id}/responses"
+        self._state.add_workflow_event(run, f"{name} waits for a response: {path}")
+        self._commit()
 
 
 def upsert_entity(state: SandboxState, config: Mapping[str, Any]) -> NodeOutcome:

@@ -146,6 +146,14 @@ def test_actions_and_webhook_nodes_come_from_files_and_captures(here: Path) -> N
     assert set(offered("captures --action ")) == {"create_vm"}
 
 
+def test_definitions_in_responses_of_port_are_offered(here: Path) -> None:
+    actions: list[object] = [{"identifier": name, "invocationMethod": {}} for name in ("one", "two")]
+    write(here / "a.json", {"ok": True, "actions": actions})
+    write(here / "b.json", {"ok": True, "action": {"identifier": "three", "invocationMethod": {}}})
+    write(here / "w.json", {"workflows": [{"identifier": "flow", "nodes": []}], "actions": 1})
+    assert set(offered("trigger ")) == {"a.json#one", "a.json#two", "b.json", "w.json", "one", "two", "three"}
+
+
 def write(path: Path, document: object) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(document))
