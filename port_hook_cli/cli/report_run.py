@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import also, argument, command, option, option_group, refuse_contradictions
-from port_hook_cli.errors import PortApiError, StoreError, UsageError
+from port_hook_cli.errors import PortApiError, RunEndedError, StoreError, UsageError
 from port_hook_cli.files.user_files import read_input
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.access import PortAccess
@@ -180,8 +181,25 @@ def report_run(
         settings = access.settings
         _print_calls(asyncio.run(_collect(plan, runtime, streamed)), plan.run_id, settings.api_url, runtime, as_json)
     else:
-        _print_reported(asyncio.run(_send(plan, access, runtime, streamed)), access, runtime, as_json)
+        with _naming_another_run(run_id, plan.run_id):
+            reported_now = asyncio.run(_send(plan, access, runtime, streamed))
+        _print_reported(reported_now, access, runtime, as_json)
     return ExitCode.OK
+
+
+@contextmanager
+def _naming_another_run(name: str, run_id: str) -> Iterator[None]:
+    """Say how to get another run if `last` is a run that has ended."""
+    try:
+        yield
+    except RunEndedError as problem:
+        if parse_latest(name) is None:
+            raise
+        hint = (
+            f"`last` is {printable(run_id)}, the run of the latest capture. Name another run: `port-hook captures` "
+            "lists them. For a new run, run the action again. Log messages alone are still sent."
+        )
+        raise RunEndedError(problem.message, hint=hint) from problem
 
 
 def _report_while_running(

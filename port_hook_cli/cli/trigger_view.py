@@ -15,7 +15,7 @@ from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.statuses import format_status
 from port_hook_cli.invocations.view import MOST_OF_A_URL, bytes_text, status_style
 from port_hook_cli.javascript.values import write_json
-from port_hook_cli.runs.fate import STAYS_IN_PROGRESS, RunFate
+from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.view import report_command
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.layout import INDENT
@@ -42,7 +42,7 @@ _LOG_NAMES = (("level", "logLevel"), ("message", "log"))
 _FATES = {
     RunFate.SUCCESS: "the run is synchronized: this response ends it as SUCCESS",
     RunFate.FAILURE: "the run is synchronized: this response ends it as FAILURE",
-    RunFate.WAITS: f"the run {STAYS_IN_PROGRESS}",
+    RunFate.WAITS: f"the run {RunFate.WAITS}",
 }
 
 
@@ -110,7 +110,7 @@ def published_lines(made: MadeMessage, published: Published) -> Iterator[Text]:
         yield _line("in Port", Text("the run is synchronized: the agent reports the response, which ends it"))
         return
     handler = "The agent sends the request to the handler." if made.agent else "The handler is the topic's consumer."
-    yield _line("in Port", Text(f"the run {STAYS_IN_PROGRESS}"))
+    yield _line("in Port", Text(f"the run {RunFate.WAITS}"))
     yield _line("", Text(handler))
     if command := report_command(run_id, failed=False):
         yield _line("", Text(command, style="cyan", no_wrap=True))
@@ -195,7 +195,7 @@ def node_line(node_run: ShownNodeRun, kind: str) -> Text:
 
 def waiting_lines(node_run_id: str) -> Iterator[Text]:
     """Yield what an asynchronous node waits for, and the command that reports it."""
-    yield _line("in Port", Text(f"{brief(node_run_id)} {STAYS_IN_PROGRESS}"))
+    yield _line("in Port", Text(f"{brief(node_run_id)} {RunFate.WAITS}"))
     if command := report_command(node_run_id, failed=False):
         yield _line("", Text(command, style="cyan", no_wrap=True))
 

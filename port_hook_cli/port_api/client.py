@@ -236,7 +236,7 @@ class PortApi:
                 status = ended_status(await self.get_run(call.run_id))
         if failed_tries and call.wanted and status == call.wanted:
             return {}
-        raise run_ended(call.run_id, status)
+        raise run_ended(call.run_id, status, is_log=call.purpose is Purpose.LOG)
 
 
 def _is_id(value: object) -> bool:

@@ -137,13 +137,17 @@ def definition_problem(
             return problem
 
 
-def run_ended(run_id: str, status: str | None) -> RunEndedError:
-    """Return the error for a run that has ended; `status` is its final status, if known."""
+def run_ended(run_id: str, status: str | None, *, is_log: bool = False) -> RunEndedError:
+    """Return the error for a run that has ended; `status` is its final status, if known.
+
+    `is_log` says that Port refused a log message.
+    """
     how = f" with {status}" if status else ""
+    refused = "log messages" if is_log else "fields or status"
+    more = "" if is_log else " Log messages alone are still sent."
     return RunEndedError(
-        f"The run {run_id} has already ended{how}; Port accepts no more fields or status for it,"
-        " and port-hook sends no more logs.",
-        hint="Check the run in Port. To report again, run the action again.",
+        f"The run {run_id} has already ended{how}; Port accepts no more {refused} for it.",
+        hint=f"Check the run in Port. To report again, run the action again.{more}",
     )
 
 

@@ -207,6 +207,16 @@ def _call_lines(calls: Sequence[ApiEvent]) -> Iterator[str]:
         yield f"  call      {printable(call.method)} {brief(call.path)} {call.status}  {brief(call.note)}".rstrip()
 
 
+def _unreported(run: Run, calls: Sequence[ApiEvent]) -> str:
+    """Return what is missing in the backend's calls: a report of this run, or the status in its reports."""
+    ends = f"PATCH /v1/actions/runs/{run.id} with the `status` SUCCESS or FAILURE ends it."
+    if any(call.run_id == run.id and call.method == "PATCH" for call in calls):
+        return f"The backend reported this run, but no report that the sandbox accepted has a `status`. {ends}"
+    if any(call.run_id == run.id for call in calls):
+        return f"The backend called the sandbox about this run, but reported no status. {ends}"
+    return f"The backend called the sandbox, but never about this run. {ends} Does it read the run's id from the body?"
+
+
 def _strict_hints(runs: Sequence[Run], calls: Sequence[ApiEvent]) -> Iterator[str]:
     """Yield what to do if the sandbox rejected an entity that does not match its blueprint."""
     texts = (*(call.note for call in calls), *(write_json(run.output) for run in runs if run.output))
@@ -233,6 +243,8 @@ def _hints(run: Run, calls: Sequence[ApiEvent], *, blocks: bool) -> Iterator[str
         )
     elif not calls and (run.backend_response is not None or run.request is None):
         yield "The backend has not called the sandbox: does it read PORT_API_URL from port_sandbox.environ?"
+    elif calls and not blocks:
+        yield _unreported(run, calls)
     yield from _strict_hints([run], calls)
     if blocks:
         yield "The test blocked its own event loop while it waited: in an async test, await ainvoke or await_end."

@@ -52,9 +52,11 @@ async def send_report(api: RunApi, plan: ReportPlan, streamed: AsyncIterator[str
     """Make the calls of `plan`, with the `streamed` log messages after its own, and return what was sent.
 
     Raises RunEndedError before the first call if the run has already ended, and PortApiError with what was sent before
-    the failed call.
+    the failed call. Log messages alone are sent to a run that has ended, too, as Port's GitHub action and execution
+    agent do.
     """
-    await _check_in_progress(api, plan.run_id)
+    if plan.last_calls:
+        await _check_in_progress(api, plan.run_id)
     sent: list[Call] = []
     try:
         async for call in planned_calls(plan, streamed):

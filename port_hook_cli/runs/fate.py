@@ -27,9 +27,6 @@ class RunFate(StrEnum):
     NO_RUN = "no run"
 
 
-STAYS_IN_PROGRESS = "stays IN_PROGRESS until the handler reports its result"
-"""What an asynchronous run does after the response, in the words of all commands and pages."""
-
 OPEN_FATES = frozenset({RunFate.WAITS, RunFate.DEPENDS, RunFate.NODE_DEPENDS, RunFate.UNDOCUMENTED})
 """The fates after which the run may still accept a report."""
 

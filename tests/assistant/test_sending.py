@@ -213,7 +213,9 @@ def test_run_is_reported_to_port(runtime: Callable[..., Runtime]) -> None:
             ["one"],
         )
         assert found["result"]["status"] == "SUCCESS"
-        assert "has already ended" in assistant.error("report_run", run_id=RUN_ID, logs=["late"])
+        assert "has already ended" in assistant.error("report_run", run_id=RUN_ID, logs=["late"], status="failure")
+        assistant.document("report_run", run_id=RUN_ID, logs=["late"])
+        assert [log["message"] for log in run.logs] == ["one", "late"]
 
 
 def test_credentials_of_the_environment_are_not_sent_to_an_address_of_the_folder(assistant: Assistant) -> None:

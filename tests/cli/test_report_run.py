@@ -82,6 +82,24 @@ def test_report_run_exits_9_when_the_run_has_ended(run: Run, sandbox: Sandbox, e
     assert messages(sandbox) == []
 
 
+def test_log_messages_alone_are_sent_to_a_run_that_has_ended(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
+    run("report-run", RUN_ID, "--status", "success", env=env)
+    result = run("report-run", RUN_ID, "--log", "late", env=env)
+    assert (result.code, result.err) == (ExitCode.OK, "")
+    assert run("report-run", RUN_ID, "--log-file", "-", stdin=b"later\n", env=env).code == ExitCode.OK
+    assert messages(sandbox) == ["late", "later"]
+
+
+def test_hint_for_the_last_run_says_how_to_find_another(run: Run, env: dict[str, str], folder: Path) -> None:
+    keep(folder, an_exchange(an_invocation()))
+    run("report-run", "last", "--status", "success", env=env)
+    result = run("report-run", "last", "--status", "failure", env=env)
+    assert result.code == ExitCode.RUN_ENDED
+    assert (
+        f"hint: `last` is {RUN_ID}, the run of the latest capture. Name another run: `port-hook captures`" in result.err
+    )
+
+
 def test_report_run_sends_stdin_as_a_log_before_the_status(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
     result = run("report-run", RUN_ID, "--log-file", "-", "--status", "success", stdin=b"one\ntwo\n", env=env)
     assert result.code == ExitCode.OK

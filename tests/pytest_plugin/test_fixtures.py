@@ -384,6 +384,30 @@ class TestInvoke:
             with pytest.raises(RunNotEnded, match="The sandbox rejected the backend"):
                 port_hook.invoke(SCALE, to=url, timeout_s=0.1)
 
+    @pytest.mark.parametrize(
+        ("method", "path", "body", "words"),
+        [
+            ("GET", "/v1/blueprints", None, "called the sandbox, but never about this run."),
+            ("POST", "/v1/actions/runs/{run}/logs", {"message": "x"}, "about this run, but reported no status."),
+            (
+                "PATCH",
+                "/v1/actions/runs/{run}",
+                {"summary": "x"},
+                "that the sandbox accepted has a `status`.",
+            ),
+        ],
+    )
+    def test_error_says_which_report_is_missing(
+        self, port_hook: PortHook, port_sandbox: PortSandbox, method: str, path: str, body: Any, words: str
+    ) -> None:
+        request = port_hook.request(SCALE)
+        with authorized(port_sandbox.environ) as port:
+            port.request(method, path.format(run=request.run_id), json=body).raise_for_status()
+        with pytest.raises(RunNotEnded) as caught:
+            port_sandbox.wait_for_end(request.run_id, timeout_s=0.1)
+        assert words in str(caught.value)
+        assert f"PATCH /v1/actions/runs/{request.run_id} with the `status`" in str(caught.value)
+
     def test_error_shows_failed_expressions(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         action = {**SCALE, "invocationMethod": {**SCALE["invocationMethod"], "body": {"x": "{{ .inputs | nope }}"}}}
         port_hook.request(action)
