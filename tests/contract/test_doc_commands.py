@@ -68,6 +68,7 @@ NOT_RUN = {
     r"port-hook check .* -- ": "starts a handler on a port of the page: tests/cli/test_check.py",
     r"--via-port": "needs runs in Port: tests/cli/test_trigger_workflow_in_port.py",
     r"deploy_service#deploy --outputs": "needs runs in Port: tests/cli/test_trigger_last_outputs.py",
+    r"deploy_service --from": "needs runs in Port: tests/cli/test_trigger_from_node.py",
     r"^port-hook restore (create|deploy)": "needs changed actions: tests/cli/test_restore.py",
     r"decrypt last|private\.pem|public\.pem|value\.txt|payload\.json": "needs keys: tests/cli/test_decrypt.py",
     r"deploy\.sh|PIPESTATUS|\"\$status\"": "an example of a user's script: tests/cli/test_report_command.py",
