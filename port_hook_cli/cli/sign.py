@@ -81,10 +81,10 @@ def sign(
     runtime: Runtime = ctx.obj
     needs = ALL_NEEDS if is_run_id(payload) else ONLY_THE_SECRET
     access = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=needs)
-    secret = access.secret
     chosen = _url(to)
-    stamp = unit.stamp(runtime.now()) if timestamp is None else _stamp(timestamp, runtime)
     source = _source(payload, store, access, runtime, raw=raw)
+    secret = access.secret
+    stamp = unit.stamp(runtime.now()) if timestamp is None else _stamp(timestamp, runtime)
     signed = _signable(source.body, name=payload, raw=raw)
     if signed.difference:
         tell(f"note: signed {printable(payload)} {signed.difference}; --raw signs the exact bytes", runtime)

@@ -25,6 +25,7 @@ COMMANDS = (
     ("show", "last", "--store"),
     ("diff", "last", "last", "--store"),
     ("export", "last", "--format", "curl", "--store"),
+    ("sign", "last", "--store"),
     ("verify", "last", "--store"),
     ("replay", "last", "--to", "9", "--as-captured", "--store"),
     ("check", "last", "--to", "9", "--store"),
