@@ -196,7 +196,7 @@ def _naming_another_run(name: str, run_id: str) -> Iterator[None]:
         if parse_latest(name) is None:
             raise
         hint = (
-            f"`last` is {printable(run_id)}, the run of the latest capture. Name another run: `port-hook captures` "
+            f"`{name}` is {printable(run_id)}, the run of a capture. Name another run: `port-hook captures` "
             "lists them. For a new run, run the action again. Log messages alone are still sent."
         )
         raise RunEndedError(problem.message, hint=hint) from problem

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from port_hook_cli.captures.documents.exchange_fields import LAST, require_whole
+from port_hook_cli.captures.documents.exchange_fields import require_whole
+from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import ANY_VALUE, NoEffect, also, argument, command, option
@@ -105,7 +106,7 @@ class _Source(NamedTuple):
 
 def _source(name: str, store: Path | None, access: PortAccess, runtime: Runtime, *, raw: bool) -> _Source:
     """Return what `name` means to `replay`, too. Raises StoreError, UsageError, SettingsError and PortApiError."""
-    if name != LAST and (name == "-" or is_file(name, runtime.cwd) or not _can_be_stored(name)):
+    if parse_latest(name) is None and (name == "-" or is_file(name, runtime.cwd) or not _can_be_stored(name)):
         return _in_file(read_input(name, cwd=runtime.cwd, stdin=runtime.stdin), name, raw=raw)
     import asyncio
     from contextlib import closing
