@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from port_hook_cli.captures.documents.exchange_fields import require_whole
-from port_hook_cli.captures.latest import LAST
 from port_hook_cli.captures.exports.formats import EXPORT_FORMATS, Exported, find_export
+from port_hook_cli.captures.latest import LAST
 from port_hook_cli.captures.store.finder import CaptureUse, Finder, FoundRequest
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
