@@ -1,6 +1,7 @@
 """Write the generated parts of the documentation: `python docs/generate.py [--check]`.
 
 - docs/man/port-hook.1: the man page, from the help of the commands
+- port_hook_cli/assistant/SKILL.md: the skill for coding agents (docs/skill.py)
 - port_hook_cli/cli/completion/words.py: what completion knows of the commands
 - docs/explanation/how-it-works.md: the folders, from the import contract and the docstrings of the packages
 - docs/how-to/be-reachable.md: the table of tunnels, from the tunnel registry
@@ -261,6 +262,13 @@ def llms(_: str) -> str:
     return llms_page(_told)
 
 
+def skill(_: str) -> str:
+    """Return the skill for coding agents."""
+    from docs.skill import skill_page
+
+    return skill_page()
+
+
 def how_it_works(text: str) -> str:
     """Return the page on how port-hook works with the folders of the package, in the order of the import contract."""
     return _LAYOUT.sub(lambda match: f"{match[1]}{layout()}{match[2]}", text)
@@ -304,6 +312,7 @@ PAGES: dict[str, Callable[[str], str]] = {
     "docs/reference/mcp.md": mcp_reference,
     "docs/reference/settings.md": settings,
     "docs/man/port-hook.1": man_page,
+    "port_hook_cli/assistant/SKILL.md": skill,
     "port_hook_cli/cli/completion/words.py": completion_words,
     "README.md": readme,
 }

@@ -101,7 +101,7 @@ class CommandGroup(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line; `help`, `help COMMAND` and `version` mean the options of these names."""
         if option := _WORDS.get(args[0] if args else ""):
-            args = [*args[1:2], option]
+            args = [*args[1:], option] if option == "--help" else [option]
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's signature

@@ -36,7 +36,7 @@ class ExitCode(IntEnum):
 _MEANINGS = {
     ExitCode.OK: "success; also `listen` after Ctrl-C or SIGTERM",
     ExitCode.FAILED: (
-        "an unmet expectation (`--expect-status`, `--compare`, `--count` within `--timeout`), "
+        "an unmet expectation (`--expect-status`, `--compare`, `--count` within `--stop-after`), "
         "a difference that `diff` found, a failed check of a handler, or any other failure"
     ),
     ExitCode.USAGE: "the command line is not valid",

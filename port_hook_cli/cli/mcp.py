@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -36,6 +37,14 @@ def mcp(
             no_effect=(NoEffect("Nothing is sent", without=("--allow-send",)),),
         ),
     ] = None,
+    skill: Annotated[
+        bool,
+        option(
+            "--skill",
+            help="Print SKILL.md, which teaches a coding agent to use the commands, and exit.",
+            excludes=("--allow-send",),
+        ),
+    ] = False,
     store: options.Store = None,
     org: options.Org = None,
     secret_file: options.SecretFile = None,
@@ -46,9 +55,12 @@ def mcp(
     They list, show, explain and compare captures, wait for the next one, and render templates. Needs the extra mcp.
     Ends when stdin ends.
     """
+    if skill:
+        ctx.obj.stdout.write((Path(__file__).parents[1] / "assistant" / "SKILL.md").read_text("utf-8"))
+        return ExitCode.OK
     if secret_file == "-":  # noqa: S105 - the name of stdin
         raise UsageError(
-            "stdin carries the protocol, so it cannot carry the secret.", hint="Give --secret-file a path."
+            "stdin carries the protocol, so it cannot carry the secret.", hint="Pass --secret-file a path."
         )
     runtime: Runtime = ctx.obj
     target = None if to is None else read_target(to, "--to")

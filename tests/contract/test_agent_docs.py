@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from port_hook_cli.assistant.catalog import TOOLS
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.signatures.causes import CAUSES
+from tests.conftest import Run
 from tests.options import options
 
 pytestmark = pytest.mark.once
@@ -72,3 +76,26 @@ def test_llms_page_explains_how_to_compute_the_signature() -> None:
 
 def test_llms_page_fits_into_the_context_of_a_model() -> None:
     assert len(LLMS) < 40_000
+
+
+def test_skill_is_in_the_usual_form_and_is_printed_without_a_secret_or_the_extra(run: Run) -> None:
+    result = run("mcp", "--skill")
+    assert (result.code, result.err) == (ExitCode.OK, "")
+    _, front, body = result.out.split("---\n", 2)
+    about = yaml.safe_load(front)
+    assert about.keys() == {"name", "description"}
+    assert about["name"] == "port-hook"
+    assert len(about["description"]) <= 1024  # the limit of the form
+    commands = re.findall(r"^- `port-hook ([a-z-]+)[^`]*`: (.+)$", body, re.MULTILINE)
+    assert len(commands) == 10
+    assert commands == [(name, COMMANDS[name]) for name, _ in commands]
+    assert all(f"`{tool.name}`" in body for tool in TOOLS)
+
+
+def test_commands_of_the_skill_have_options_that_exist(run: Run) -> None:
+    for line in re.findall(r"`port-hook ([^`]+)`", run("mcp", "--skill").out):
+        name, *words = shlex.split(line)
+        if name == "help":
+            continue
+        known = {flag for option in options(name) for flag in option.opts}
+        assert {word for word in words if word.startswith("--")} <= known | {"--help", "--all"}, line

@@ -461,6 +461,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         (
             (('--allow-send',), '', False, (), 'Offer the tools that send, too: replay, trigger and report on runs.'),
             (('--to',), 'URL|PORT', False, (), 'With --allow-send: the target of replays and triggers, which may be on another machine.'),
+            (('--skill',), '', False, (), 'Print SKILL.md, which teaches a coding agent to use the commands, and exit.'),
             (('--store',), 'PATH', False, (), "The capture store's file. Default: .port-hook/captures.db in this folder."),
             (('--org',), 'NAME', False, (), 'The organization to use, of `login` or ~/.port/config.yaml.'),
             (('--secret-file',), 'PATH|-', False, (), "Read the client secret from a file, or from stdin with '-'."),
