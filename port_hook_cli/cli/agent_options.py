@@ -69,7 +69,7 @@ class AgentArrivals:
         bool,
         option(
             "--kafka",
-            help="Show each message of the agent's Kafka topics as it arrives, without taking it from the agent.",
+            help="Show each message in the agent's Kafka topics as it arrives, without consuming it.",
             excludes=("--poll",),
         ),
     ] = False
@@ -77,7 +77,7 @@ class AgentArrivals:
         bool,
         option(
             "--poll",
-            help="Show each action run in progress that is for the agent, without claiming it; see --take-over.",
+            help="Show each of the agent's action runs in progress, without claiming it; see --take-over.",
         ),
     ] = False
     since: Annotated[
@@ -186,7 +186,7 @@ class AgentResponses:
             metavar="CODE",
             min=_LOWEST_STATUS,
             max=_HIGHEST_STATUS,
-            help="Show what the agent reports for this status only.",
+            help="Show only what the agent reports for this status.",
         ),
     ] = None
     response: Annotated[

@@ -38,45 +38,48 @@ def captures(
     ctx: typer.Context,
     action: Annotated[
         str | None,
-        option("--action", help="List captures of this action only.", metavar="ACTION", completes="captured_actions"),
+        option("--action", help="List only captures of this action.", metavar="ACTION", completes="captured_actions"),
     ] = None,
     verdict: Annotated[
         Status | None,
         option(
             "--verdict",
             old=("--status",),
-            help=f"List captures with this verdict only: {', '.join(Status)}.",
+            help=f"List only captures with this verdict: {', '.join(Status)}.",
             metavar="VERDICT",
             case_sensitive=False,
         ),
     ] = None,
     status_code: Annotated[
         str | None,
-        option("--status-code", help="List captures with this response status only: 500, or 5xx.", metavar="CODE|5xx"),
+        option("--status-code", help="List only captures with this response status: 500, or 5xx.", metavar="CODE|5xx"),
     ] = None,
     failed: Annotated[
         bool,
         option("--failed", help="List only failed captures: the handler responded with a 4xx or 5xx, or not at all."),
     ] = False,
     run: Annotated[
-        str | None, option("--run", help="List captures of this run only.", metavar="RUN_ID", completes="runs")
+        str | None, option("--run", help="List only captures of this run.", metavar="RUN_ID", completes="runs")
     ] = None,
     since: Annotated[
         str | None,
-        option("--since", help="List captures since this time: 10m, 2h, 3d, or 2026-05-01T13:30.", metavar="TIME"),
+        option("--since", help="List only captures since this time: 10m, 2h, 3d, or 2026-05-01T13:30.", metavar="TIME"),
     ] = None,
     search: Annotated[
         str,
         option(
             "--search",
-            help="List captures with this text in target, headers or body; ASCII letters match in either case.",
+            help="List only captures with this text in the target, headers or body; ASCII letters match in either "
+            "case.",
             metavar="TEXT",
         ),
     ] = "",
     jq: Annotated[
         str | None,
         option(
-            "--jq", help="List captures for whose body this jq expression is neither false nor null.", metavar="EXPR"
+            "--jq",
+            help="List only captures whose body matches this jq expression (neither false nor null).",
+            metavar="EXPR",
         ),
     ] = None,
     limit: Annotated[
@@ -194,7 +197,7 @@ def show(
         bool,
         option(
             "--body",
-            help="Write the body's exact bytes to stdout; on a terminal, its printable form.",
+            help="Write the raw body to stdout; on a terminal, its printable form.",
             excludes=("--file", "--json"),
         ),
     ] = False,

@@ -80,7 +80,7 @@ class CheckChoice:
         option(
             "--only",
             metavar="CHECK|GROUP",
-            help="Make only this check or this group of checks (repeatable).",
+            help="Run only this check or group of checks (repeatable).",
             choices=_NAMES,
         ),
     ] = None
@@ -89,7 +89,7 @@ class CheckChoice:
         option(
             "--skip",
             metavar="CHECK|GROUP",
-            help="Leave out this check or this group of checks (repeatable).",
+            help="Skip this check or group of checks (repeatable).",
             choices=_NAMES,
         ),
     ] = None
@@ -198,11 +198,9 @@ class CheckOutput:
     json: options.Json = False
     junit: Annotated[
         str | None,
-        option("--junit", metavar="FILE", help="Write a JUnit report for CI, over an earlier report."),
+        option("--junit", metavar="FILE", help="Write a JUnit report for CI; an earlier report is replaced."),
     ] = None
-    strict: Annotated[
-        bool, option("--strict", help="Exit with code 1 even if there are only warnings.", trust=ANY_VALUE)
-    ] = False
+    strict: Annotated[bool, option("--strict", help="Exit with code 1 even for warnings.", trust=ANY_VALUE)] = False
     store: options.Store = None
 
 

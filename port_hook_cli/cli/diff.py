@@ -44,9 +44,7 @@ def diff(
     ] = None,
     ignore: Annotated[
         list[str] | None,
-        option(
-            "--ignore", metavar="PATH|header:NAME", help="Leave out a value of the bodies, or a header (repeatable)."
-        ),
+        option("--ignore", metavar="PATH|header:NAME", help="Ignore a value of the bodies, or a header (repeatable)."),
     ] = None,
     store: options.Store = None,
     no_pager: options.NoPager = False,

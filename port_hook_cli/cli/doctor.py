@@ -29,7 +29,7 @@ def doctor(
         str | None,
         option(
             "--forward-to",
-            help="The handler to check: a URL, host:port or port. Default: that of the last `listen` here.",
+            help="The handler to check: a URL, host:port or port. Default: the last `listen` target here.",
             metavar="TARGET",
         ),
     ] = None,

@@ -56,7 +56,7 @@ def export(
             name="a CAPTURE",
         ),
     ] = None,
-    format_: Annotated[str, options.request_format(_FORMATS, "The format.")] = "curl",
+    format_: Annotated[str, options.request_format(_FORMATS, "The format of the export.")] = "curl",
     output: Annotated[
         str | None, option("--output", "-o", metavar="FILE", help="Write to a new file instead of stdout.")
     ] = None,

@@ -26,7 +26,7 @@ _FILE = """\
 [listen]
 # Your handler on this machine: a port, host:port or URL.
 forward-to = {handler}
-# The port to listen on; 0 takes any free one.
+# The port to listen on; 0 chooses a free port.
 port = {port}
 # true: one line per invocation; false: everything about it.
 compact = {compact}

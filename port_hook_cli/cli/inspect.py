@@ -52,7 +52,7 @@ def inspect(
             "-p",
             old=("--inspect-port",),
             metavar="N",
-            help="The inspector's port; 0 takes any free one.",
+            help="The inspector's port; 0 chooses a free port.",
             min=0,
             max=65535,
         ),

@@ -48,7 +48,7 @@ def login(
     client_id: Annotated[
         str | None,
         option(
-            "--client-id", help="The client id. Default: ask on the terminal.", metavar="ID", no_effect=(_ONLY_LISTS,)
+            "--client-id", help="The client ID. Default: ask on the terminal.", metavar="ID", no_effect=(_ONLY_LISTS,)
         ),
     ] = None,
     secret_file: options.SecretFile = None,
@@ -56,7 +56,7 @@ def login(
         str | None,
         option(
             "--region",
-            help="The region of the organization: eu or us. Default: the one that accepts the credentials.",
+            help="The organization's region: eu or us. Default: the region that accepts the credentials.",
             metavar="REGION",
             parser=options.one_of(tuple(REGIONS)),
             excludes=("--api-url",),
@@ -73,9 +73,10 @@ def login(
         ),
     ] = None,
     keep_in: Annotated[
-        KeepIn, option("--keep-in", help="Where to keep the secret: auto (the keyring, else a file), keyring or file.")
+        KeepIn,
+        option("--keep-in", help="Where to save the secret: auto (the keyring, otherwise a file), keyring or file."),
     ] = KeepIn.AUTO,
-    listing: Annotated[bool, option("--list", help="List the organizations that are kept.")] = False,
+    listing: Annotated[bool, option("--list", help="List the saved organizations.")] = False,
     api_timeout_s: options.ApiTimeout = _TIMEOUT_S,
     as_json: options.Json = False,
 ) -> ExitCode:
@@ -218,7 +219,7 @@ def logout(
 ) -> ExitCode:
     """Delete credentials that `port-hook login` saved.
 
-    Only the copy on this machine is deleted; in Port, they stay valid.
+    Only the copy on this machine is deleted. In Port, the credentials stay valid.
     """
     runtime: Runtime = ctx.obj
     logins.delete_leftovers(runtime.home)

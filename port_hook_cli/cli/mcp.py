@@ -28,7 +28,7 @@ def mcp(
     ctx: typer.Context,
     allow_send: Annotated[
         bool,
-        option("--allow-send", help="Offer the tools that send, too: replay, trigger and report on runs."),
+        option("--allow-send", help="Also offer the tools that send: replay, trigger, check and report."),
     ] = False,
     to: Annotated[
         str | None,

@@ -74,15 +74,19 @@ def is_given(ctx: typer.Context, parameter: str) -> bool:
 
 Json = Annotated[
     bool,
-    option("--json", help="Print versioned JSON records, one per line, and nothing else, on stdout.", trust=ANY_VALUE),
+    option("--json", help="Print only versioned JSON records on stdout, one per line.", trust=ANY_VALUE),
 ]
-NoPager = Annotated[bool, option("--no-pager", help="Do not show long output on a terminal in $PAGER (default: less).")]
+NoPager = Annotated[
+    bool, option("--no-pager", help="Do not use a pager ($PAGER, default: less) for long output on a terminal.")
+]
 Store = Annotated[
     Path | None,
-    option("--store", help="The capture store's file. Default: .port-hook/captures.db in this folder.", metavar="PATH"),
+    option(
+        "--store", help="The capture store. Default: .port-hook/captures.db in the current directory.", metavar="PATH"
+    ),
 ]
 Org = Annotated[
-    str | None, option("--org", help="The organization to use, of `login` or ~/.port/config.yaml.", metavar="NAME")
+    str | None, option("--org", help="The organization to use, from `login` or ~/.port/config.yaml.", metavar="NAME")
 ]
 SecretFile = Annotated[
     str | None,
@@ -97,7 +101,7 @@ InsecureApi = Annotated[
     bool, option("--insecure-api", help="Allow plain http to Port's API, which sends the client secret unencrypted.")
 ]
 InspectPort = Annotated[
-    int, option("--inspect-port", metavar="N", help="The inspector's port; 0 takes any free one.", min=0, max=65535)
+    int, option("--inspect-port", metavar="N", help="The inspector's port; 0 chooses a free port.", min=0, max=65535)
 ]
 InspectActions = Annotated[
     list[Path] | None,

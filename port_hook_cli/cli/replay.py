@@ -69,7 +69,7 @@ def replay(
 ) -> ExitCode:
     """Send a request that exists: a capture, or a payload from a file, newly signed.
 
-    A capture keeps its method, path, header fields and exact body. Its timestamp and signature are new.
+    The method, path, headers and raw body of a capture stay the same. The timestamp and signature are new.
     """
     runtime: Runtime = ctx.obj
     sources = sources or []

@@ -87,7 +87,7 @@ class ReplayResponses:
         option(
             "--ignore",
             metavar="PATH|header:NAME",
-            help="With --compare: leave out a value of the response's body, or a header (repeatable).",
+            help="With --compare: ignore a value of the response body, or a header (repeatable).",
             no_effect=(NoEffect("Nothing is compared", without=("--compare",)),),
         ),
     ] = None
@@ -131,10 +131,12 @@ class ReplayChanges:
     edit: Annotated[
         bool, option("--edit", help="Edit the payload in $VISUAL or $EDITOR first.", no_effect=(_CAPTURED,))
     ] = False
-    method: Annotated[str | None, option("--method", "-X", metavar="M", help="Send with another method.")] = None
+    method: Annotated[str | None, option("--method", "-X", metavar="M", help="Send the request with this method.")] = (
+        None
+    )
     header: Annotated[
         list[str] | None,
-        option("--header", "-H", metavar="K:V", help="Set a header field; an empty value removes it (repeatable)."),
+        option("--header", "-H", metavar="K:V", help="Set a header; an empty value removes it (repeatable)."),
     ] = None
 
     def new_method(self) -> str | None:
@@ -203,7 +205,7 @@ class ReplaySeries:
             metavar="N",
             min=1,
             max=MOST_SENDS,
-            help=f"Send each source N times, {MOST_SENDS:,} requests in total at most.",
+            help=f"Send each source N times, at most {MOST_SENDS:,} requests in total.",
         ),
     ] = 1
     concurrency: Annotated[

@@ -64,15 +64,15 @@ class ReportOptions:
         option("--summary", help="The run's summary, or @FILE to read it.", metavar="T|@FILE", may_be_empty=True),
     ] = None
     link: Annotated[
-        list[str] | None, option("--link", help="A link for the run's page; repeatable.", metavar="URL")
+        list[str] | None, option("--link", help="A link for the run's page (repeatable).", metavar="URL")
     ] = None
     external_run_id: Annotated[
         str | None,
-        option("--external-run-id", help="The run's id in your own system.", metavar="ID", may_be_empty=True),
+        option("--external-run-id", help="The run's ID in your own system.", metavar="ID", may_be_empty=True),
     ] = None
-    log: Annotated[list[str] | None, option("--log", help="A log message; repeatable, sent in order.", metavar="T")] = (
-        None
-    )
+    log: Annotated[
+        list[str] | None, option("--log", help="A log message (repeatable; sent in order).", metavar="T")
+    ] = None
     log_file: Annotated[
         str | None,
         option(
@@ -90,7 +90,7 @@ class ReportOptions:
         list[str] | None,
         option(
             "--output",
-            help="The output of a workflow node run: a JSON object, or one value at a path; repeatable.",
+            help="The output of a workflow node run: a JSON object, or one value at a path (repeatable).",
             metavar="JSON|@FILE|PATH=JSON",
         ),
     ] = None

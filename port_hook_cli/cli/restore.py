@@ -38,10 +38,10 @@ def restore(
     dry_run: Annotated[
         bool, option("--dry-run", help="Show what would be restored, without changing anything.")
     ] = False,
-    overwrite: Annotated[bool, option("--overwrite", help="Also restore what someone else has changed since.")] = False,
+    overwrite: Annotated[bool, option("--overwrite", help="Restore even if someone else changed it since.")] = False,
     yes: Annotated[
         bool,
-        option("--yes", "-y", help="Do not ask. What someone else changed is kept, unless --overwrite is given."),
+        option("--yes", "-y", help="Do not ask. Without --overwrite, someone else's changes stay."),
     ] = False,
     api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
     as_json: options.Json = False,

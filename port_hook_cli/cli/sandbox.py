@@ -48,21 +48,17 @@ class SandboxContent:
         list[Path] | None,
         option(
             "--actions",
-            help="Actions as JSON or YAML: a file or a folder of them; repeatable. Default: a sample, create_vm.",
+            help="A file or folder of actions, as JSON or YAML (repeatable). Default: a sample action, create_vm.",
             metavar="PATH",
         ),
     ] = None
     workflows: Annotated[
         list[Path] | None,
-        option(
-            "--workflows", help="Workflows as JSON or YAML: a file or a folder of them; repeatable.", metavar="PATH"
-        ),
+        option("--workflows", help="A file or folder of workflows, as JSON or YAML (repeatable).", metavar="PATH"),
     ] = None
     blueprints: Annotated[
         list[Path] | None,
-        option(
-            "--blueprints", help="Blueprints as JSON or YAML: a file or a folder of them; repeatable.", metavar="PATH"
-        ),
+        option("--blueprints", help="A file or folder of blueprints, as JSON or YAML (repeatable).", metavar="PATH"),
     ] = None
     secrets: Annotated[
         str | None,
@@ -74,7 +70,7 @@ class SandboxContent:
         str | None,
         option(
             "--kafka",
-            help="Publish the messages that Port publishes to Kafka to this broker; `embedded` starts one.",
+            help="Publish Port's Kafka messages to this broker; `embedded` starts one.",
             metavar="HOST:PORT|embedded",
         ),
     ] = None
@@ -82,9 +78,9 @@ class SandboxContent:
         Path | None,
         option("--state", help="Save everything in this file and load it at the next start.", metavar="FILE"),
     ] = None
-    run: Annotated[list[str] | None, option("--run", help="A run that is in progress; repeatable.", metavar="ID")] = (
-        None
-    )
+    run: Annotated[
+        list[str] | None, option("--run", help="Create this run, in progress (repeatable).", metavar="ID")
+    ] = None
 
     def read(self, runtime: Runtime) -> InitialData:
         """Read the files. Raises UsageError and StoreError."""
@@ -122,7 +118,8 @@ class SandboxBehavior:
     """How the sandbox answers calls and sends invocations."""
 
     strict_runs: Annotated[
-        bool, option("--strict-runs", help="Respond 404 for unknown runs instead of creating them.", trust=ANY_VALUE)
+        bool,
+        option("--strict-runs", help="Respond with 404 to unknown runs instead of creating them.", trust=ANY_VALUE),
     ] = False
     strict: Annotated[
         bool,
@@ -132,7 +129,7 @@ class SandboxBehavior:
             trust=ANY_VALUE,
         ),
     ] = False
-    allow_remote: Annotated[bool, option("--allow-remote", help="Send invocations to other machines too.")] = False
+    allow_remote: Annotated[bool, option("--allow-remote", help="Send invocations even to other machines.")] = False
     delivery_timeout: Annotated[
         float,
         options.seconds(
@@ -146,7 +143,7 @@ class SandboxBehavior:
         str,
         option(
             "--rate-limit",
-            help="Respond 429 after N calls a minute, or a second with N/s; 0 disables the limit.",
+            help="Respond with 429 after N calls a minute, or a second with N/s; 0 disables the limit.",
             metavar="N|N/s",
             callback=_check_rate,
             trust=ANY_VALUE,
@@ -175,7 +172,7 @@ def sandbox(
         option(
             "--port",
             "-p",
-            help="The port to listen on; 0 takes any free one.",
+            help="The port to listen on; 0 chooses a free port.",
             metavar="N",
             min=0,
             max=65535,
@@ -186,7 +183,7 @@ def sandbox(
     content: SandboxContent,
     behavior: SandboxBehavior,
     inspect: Annotated[
-        bool, option("--inspect", help="Open the inspector: a page in the browser that shows the requests and runs.")
+        bool, option("--inspect", help="Serve the inspector: a page in your browser that shows the requests and runs.")
     ] = False,
     inspect_port: options.InspectPort = 0,
     open_: options.OpenBrowser = False,

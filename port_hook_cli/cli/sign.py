@@ -52,7 +52,7 @@ def sign(
         options.TIMESTAMP_UNIT,
         also(no_effect=(NoEffect("--timestamp gives the header's text", beside=("--timestamp",)),)),
     ] = TimestampUnit.SECONDS,
-    raw: Annotated[bool, option("--raw", help="Sign the file's exact bytes, JSON or not.")] = False,
+    raw: Annotated[bool, option("--raw", help="Sign the file's bytes unchanged, even if they are not JSON.")] = False,
     output: Annotated[
         str,
         options.request_format(

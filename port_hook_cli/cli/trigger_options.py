@@ -74,7 +74,7 @@ class TriggerTarget:
         option(
             "--kafka",
             metavar="HOST:PORT",
-            help="Publish the message that Port publishes to Kafka to this broker, and send no request.",
+            help="Publish Port's Kafka message to this broker instead of sending a request.",
             excludes=("--format", "--via-port"),
         ),
     ] = None
@@ -118,7 +118,7 @@ class TriggerRun(RunContents):
         Operation | None, option("--operation", help="Default: the action's own operation.", no_effect=_IN_PORT)
     ] = None
     run_id: Annotated[
-        str | None, option("--run-id", metavar="ID", help="The run's id. Default: a new one.", no_effect=_IN_PORT)
+        str | None, option("--run-id", metavar="ID", help="The run's ID. Default: a new ID.", no_effect=_IN_PORT)
     ] = None
     origin: Annotated[RunOrigin, option("--origin", help="Where the action was run from.", no_effect=_IN_PORT)] = (
         RunOrigin.UI

@@ -46,7 +46,7 @@ def verify(
         ),
     ] = None,
     body: Annotated[
-        str | None, option("--body", help="The body's exact bytes, in a file.", metavar="FILE|-", stdin="the body")
+        str | None, option("--body", help="The raw body, in a file.", metavar="FILE|-", stdin="the body")
     ] = None,
     signature: Annotated[
         str | None,
