@@ -63,16 +63,16 @@ def export(
     to: Annotated[
         str | None,
         options.target(
-            "The URL in the export; without a path, the captured path and query are used. Default: the handler on "
-            "this machine that the capture was forwarded to, or that the store's last `listen` forwarded to, or 8000."
+            "The URL in the export. Without a path, the captured path and query are used. Default: the handler on "
+            "this machine that received the capture, the last `listen` target, or 8000."
         ),
     ] = None,
     store: options.Store = None,
 ) -> ExitCode:
     """Write captures in the format of another tool.
 
-    An export has the recorded signature, or signs at run time with PORT_CLIENT_SECRET; it never has the secret. `sign`
-    makes a new signature.
+    An export contains the recorded signature, or signs at run time with PORT_CLIENT_SECRET. It never contains the
+    secret. `sign` makes a new signature.
     """
     import asyncio
 

@@ -82,8 +82,8 @@ def login(
 ) -> ExitCode:
     """Save a Port organization's credentials for other commands.
 
-    They are checked with Port first. The secret is kept in the system's keyring, or else in ~/.port-hook/logins.json,
-    which only you can read. The organization becomes the default; --org NAME of other commands chooses another one.
+    Port checks them first. The secret is saved in the system's keyring, or in ~/.port-hook/logins.json, which only you
+    can read. The organization becomes the default. With --org NAME, other commands use another organization.
     """
     runtime: Runtime = ctx.obj
     if listing:

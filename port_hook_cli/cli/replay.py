@@ -70,6 +70,7 @@ def replay(
     """Send a request that exists: a capture, or a payload from a file, newly signed.
 
     The method, path, headers and raw body of a capture stay the same. The timestamp and signature are new.
+    `replay` starts from a request that exists, `trigger` from an action or workflow.
     """
     runtime: Runtime = ctx.obj
     sources = sources or []

@@ -42,8 +42,8 @@ class ReplayTarget:
     to: Annotated[
         str | None,
         options.target(
-            "The target. If it has no path, the captured path and query are used. Default: the handler on this "
-            "machine that the capture was forwarded to, or that the store's last `listen` forwarded to.",
+            "The target. Without a path, the captured path and query are used. Default: the handler on this machine "
+            "that received the capture, or the last `listen` target.",
         ),
     ] = None
     kind: Annotated[
@@ -51,8 +51,8 @@ class ReplayTarget:
         option(
             "--as",
             metavar="http|lambda",
-            help="Send an HTTP request, or invoke a Lambda function with the event of a function URL; then --to is the "
-            f"runtime's endpoint, by default {DEFAULT_ENDPOINT}.",
+            help="Send an HTTP request, or invoke a Lambda function with a function URL event. With lambda, --to is "
+            f"the runtime's endpoint (default: {DEFAULT_ENDPOINT}).",
             parser=options.one_of(("http", _LAMBDA)),
         ),
     ] = "http"

@@ -146,9 +146,9 @@ def report_run(
 ) -> int:
     """Report the progress and result of an action run or a workflow node run to Port.
 
-    Logs are sent first, then label, summary, links and external id, and the status last, because a run that has ended
-    accepts no more reports. With a command after `--`, its output is sent as log lines while it runs, its exit code
-    ends the run, and port-hook exits with it.
+    Sends logs first, then label, summary, links and external ID, and the status last, because a run that has ended
+    accepts no more of these. With a command after `--`, its output is sent as log lines while it runs, its exit code
+    ends the run, and port-hook exits with that code.
     """
     runtime: Runtime = ctx.obj
     words = command_to_run or []

@@ -191,10 +191,10 @@ def sandbox(
 ) -> ExitCode:
     """Simulate Port's API on this machine.
 
-    It listens on 127.0.0.1, generates its own credentials, and prints the variables that a backend needs. Then it
-    prints every call and every step of a run. POST /v1/actions/ID/runs starts a run of an action, and
-    POST /v1/workflows/ID/runs one of a workflow: the sandbox signs each invocation, sends it to the URL of the action
-    or node, and records it.
+    It listens on 127.0.0.1, generates its own credentials, and prints the variables that a handler needs. Then it
+    prints every call and every step of a run. POST /v1/workflows/ID/runs starts a workflow run, and
+    POST /v1/actions/ID/runs an action run. The sandbox signs each invocation, sends it to the URL of the node or
+    action, and records it.
     """
     import asyncio
 

@@ -48,10 +48,11 @@ def trigger(
 ) -> ExitCode:
     """Start from an action, automation or workflow: check, render, sign and send as Port does.
 
-    Inputs are checked and defaults filled in, templates are rendered with jq, and the request is sent to your handler.
-    Exits with code 1 if the response is not 2xx, and with 11 if the automation's condition is not met. `--dry-run`
-    takes a whole action and prints its request; `render` takes one template and any data. `replay` sends a payload or
-    a capture.
+    Checks inputs, fills in defaults, renders templates with jq, and sends the request to your handler. Exits with code
+    1 if the response is not 2xx, and with 11 if the automation's condition is not met.
+
+    `trigger` starts from the action or workflow, `replay` from a request that exists. `trigger --dry-run` prints the
+    request of a whole action; `render` takes one template and any data.
     """
     import asyncio
 

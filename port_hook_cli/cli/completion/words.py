@@ -175,8 +175,8 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             ('sources', 'SOURCE...', True, "A file (payload, capture, raw HTTP request; - for stdin), a capture's id, `last`, or a run id (r_…).", 'sources'),
         ),
         (
-            (('--to',), 'URL|PORT', False, (), "The target. If it has no path, the captured path and query are used. Default: the handler on this machine that the capture was forwarded to, or that the store's last `listen` forwarded to."),
-            (('--as',), 'http|lambda', False, ('http', 'lambda'), "Send an HTTP request, or invoke a Lambda function with the event of a function URL; then --to is the runtime's endpoint, by default http://127.0.0.1:9000."),
+            (('--to',), 'URL|PORT', False, (), 'The target. Without a path, the captured path and query are used. Default: the handler on this machine that received the capture, or the last `listen` target.'),
+            (('--as',), 'http|lambda', False, ('http', 'lambda'), "Send an HTTP request, or invoke a Lambda function with a function URL event. With lambda, --to is the runtime's endpoint (default: http://127.0.0.1:9000)."),
             (('--timeout',), 'S', False, (), 'Wait S seconds for each response; 0 waits indefinitely.'),
             (('--expect-status',), 'CODE|2xx', False, (), 'Exit with code 1 unless every response had this status.'),
             (('--compare',), '', False, (), 'Compare each response with the recorded one; exit with code 1 if they differ.'),
@@ -317,7 +317,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         (
             (('--format',), '<curl|httpie|python|http|har|pytest|lambda|postman|capture|headers>', False, ('curl', 'httpie', 'python', 'http', 'har', 'pytest', 'lambda', 'postman', 'capture', 'headers'), 'The format of the export.'),
             (('--output', '-o'), 'FILE', False, (), 'Write to a new file instead of stdout.'),
-            (('--to',), 'URL|PORT', False, (), "The URL in the export; without a path, the captured path and query are used. Default: the handler on this machine that the capture was forwarded to, or that the store's last `listen` forwarded to, or 8000."),
+            (('--to',), 'URL|PORT', False, (), 'The URL in the export. Without a path, the captured path and query are used. Default: the handler on this machine that received the capture, the last `listen` target, or 8000.'),
             (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),
             (('--help', '-h'), '', False, (), 'Show the help and exit.'),
         ),
