@@ -79,7 +79,7 @@ class Settings(NamedTuple):
     def require_secret(self) -> Secret:
         """Return the client secret; raises CredentialsError, whose hint says where to set it."""
         if self.client_secret is None:
-            raise self._missing("client secret", SECRET_VARIABLE, "use --secret-file FILE, ")
+            raise self._missing("client secret", SECRET_VARIABLE, "pass --secret-file FILE, ")
         return self.client_secret
 
     def require_client_id(self) -> str:
@@ -107,8 +107,9 @@ class Settings(NamedTuple):
         gaps = "".join(f" {gap}" for gap in self.gaps)
         return CredentialsError(
             f"No {what} is set.{gaps}",
-            hint=f"Run `port-hook login`, set {variable}, {flag}put it in .env or ~/.port/.env, or select an "
-            f"organization of ~/.port/config.yaml with --org. Find it {CREDENTIALS_IN_PORT}.",
+            hint=f"Run `port-hook login`, set {variable}, {flag}save it in .env or ~/.port/.env, or select an "
+            f"organization of ~/.port/config.yaml with --org. Find it {CREDENTIALS_IN_PORT}. Without a Port account, "
+            "use the credentials that `port-hook sandbox` prints; `port-hook demo` shows an example.",
         )
 
 

@@ -137,3 +137,9 @@ def test_every_command_with_arguments_is_tested_with_them() -> None:
         name for name in COMMANDS for parameter in command(name).params if parameter.param_type_name == "argument"
     }
     assert taking == set(ARGUMENTS)
+
+
+def test_missing_secret_points_to_what_needs_no_account(run: Run) -> None:
+    result = run("listen")
+    assert "error: No client secret is set." in result.err
+    assert "Without a Port account, use the credentials that `port-hook sandbox` prints; `port-hook demo`" in result.err

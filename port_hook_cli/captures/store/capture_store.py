@@ -321,7 +321,7 @@ class CaptureStore:
             return StoreError(f"{self.path} has no replays.", hint="Run `port-hook replay last` to make one.")
         return StoreError(
             f"{self.path} has replays only, no request that arrived.",
-            hint=f"`{LAST_REPLAY}` means the newest replay, {LAST} the newest request that arrived.",
+            hint=f"`{LAST_REPLAY}` means the newest replay, `{LAST}` the newest request that arrived.",
         )
 
     def _unknown(self, name: str) -> StoreError:
