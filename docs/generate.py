@@ -50,9 +50,11 @@ _LAYOUT = re.compile(r"(?s)(<!-- layout: [^\n]*-->\n```text\n).*?(```)")
 _REPLACED = (
     (re.compile(r"(?<=http://127\.0\.0\.1:)\d+"), ("40121", "40122", "40123")),
     (re.compile(r"\br_[A-Za-z0-9]{16}\b"), ("r_QOz6WoOB1Q2lmhZZ",)),
+    (re.compile(r"\bwfr_[A-Za-z0-9]{16}\b"), ("wfr_Qw9Er5Ty3Ui7Op1A",)),
+    (re.compile(r"\bwfnr_[A-Za-z0-9]{16}\b"), ("wfnr_h7Kq2ZpX4mN8sT1v",)),
     (re.compile(r"(?m)^\d\d:\d\d:\d\d"), ("14:05:09",) * 9),  # a run can cross the end of a second
-    (re.compile(r"\b[0-9a-f]{12}$", re.MULTILINE), ("3f2a9c0b1d4e", "81c07d5e2fa6")),
-    (re.compile(r"(?<=in )\d+\.\d(?= ms)"), ("3.2",)),
+    (re.compile(r"\b[0-9a-f]{12}$", re.MULTILINE), ("3f2a9c0b1d4e", "5d9be27a4c10", "81c07d5e2fa6")),
+    (re.compile(r"(?<=in )\d+\.\d(?= ms)"), ("3.2",) * 9),
 )
 _OPTIONS = re.compile(r"(<!-- project options: [^\n]*-->\n)(?:\n?\|[^\n]*\n)*")
 _TUNNELS = re.compile(r"(<!-- tunnels: [^\n]*-->\n)(?:\n?\|[^\n]*\n)*")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import shlex
 import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,93 +27,144 @@ from port_hook_cli.invocations.view import format_time
 from port_hook_cli.runtime import Runtime
 
 if TYPE_CHECKING:
+    from port_hook_cli.port_api.client import PortApi
     from port_hook_cli.sandbox import Sandbox
 
 _NEXT = """\
-Next, in the folder of the clone, run each of these in its own terminal:
-  (umask 077; port-hook sandbox --port 8790 > .env)
-        simulates Port's API and writes a client secret that only you can read
-  port-hook listen --tunnel none
-        shows, explains and saves what arrives
-  port-hook replay examples/payloads/create_vm.json --to 8787
-        signs an invocation and sends it
-
-`port-hook listen --tunnel none --forward-to 8000` forwards to your handler.
+Next, in the folder of the clone:
+{path}  port-hook replay examples/payloads/create_vm.json --to 8000 --find-fault
+        finds the mistake in a handler that has the secret in PORT_CLIENT_SECRET
+  port-hook listen --forward-to 8000
+        opens a public URL for a workflow node or action of your organization
 Continue with README.md; `port-hook --help` lists the commands.
 """
+_WAIT_S = 10
+_IN_PORT = "  in Port"
 
 
 @command
 def demo(ctx: typer.Context) -> ExitCode:
     """Show a complete example on this machine; needs no Port account, tunnel or internet.
 
-    Starts a stand-in for Port's API, a sample handler and the listener on loopback. Sends a signed invocation of the
-    action "Create VM" through them, and then the same invocation with a changed body.
+    Starts the sandbox, a sample handler and the listener on loopback. The sandbox runs the workflow "Deploy service",
+    whose node calls the listener. Then the demo sends an invocation of the action "Create VM", and the same invocation
+    with a changed body.
     """
     return asyncio.run(_demo(ctx.obj))
 
 
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """What runs during the demo. `url` is the listener's, and `received` has what the listener receives."""
+
+    sandbox: Sandbox
+    api: PortApi
+    url: str
+    received: asyncio.Queue[Exchange]
+
+    async def next(self) -> Exchange:
+        """Return the next request that the listener has received."""
+        return await asyncio.wait_for(self.received.get(), _WAIT_S)
+
+
 async def _demo(runtime: Runtime) -> ExitCode:
     with tempfile.TemporaryDirectory(prefix="port-hook-demo-") as folder:
-        async with _stage(runtime, Path(folder)) as (sandbox, url, shown):
-            invocation = _invocation(runtime, sandbox)
-            _say('2. A user runs the action "Create VM". Port signs the invocation and sends it:\n', runtime)
-            await _send(invocation, url)
-            _show(shown[0], runtime)
-            run = await asyncio.wait_for(sandbox.wait_for_end(_run_id(invocation)), 10)
-            _say(
-                f"3. The handler has done its work and reported it. The run in Port is now {run.report.status}.\n",
-                runtime,
-            )
-            _say("4. The same request, but with its body changed on the way (2 CPUs became 64):\n", runtime)
-            await _send(_tampered(invocation), url)
-            _show(shown[1], runtime)
-            _say(_NEXT + _where_it_is(runtime), runtime)
-    verified = shown[0].verdict.status == "valid" and run.report.status == "SUCCESS"
-    return ExitCode.OK if verified and shown[1].response and shown[1].response.status == 401 else ExitCode.FAILED  # noqa: PLR2004
+        async with _stage(runtime, Path(folder)) as stage:
+            invocation = _invocation(runtime, stage.sandbox)
+            is_good = [
+                await _run_workflow(stage, runtime),
+                await _run_action(stage, invocation, runtime),
+                await _change_request(stage, invocation, runtime),
+            ]
+            _say(_next(runtime), runtime)
+    return ExitCode.OK if all(is_good) else ExitCode.FAILED
+
+
+async def _run_workflow(stage: _Stage, runtime: Runtime) -> bool:
+    """Let the sandbox run the workflow. Return whether its request was valid and its run succeeded."""
+    from port_hook_cli.workflows.samples import DEPLOY_SERVICE, deploy_service
+
+    _say('2. A user runs the workflow "Deploy service". Its node "deploy" calls the listener:\n', runtime)
+    await stage.api.call("POST", "/v1/workflows", deploy_service(stage.url))
+    inputs = {"service": "cart", "version": "2.0"}
+    started = await stage.api.call("POST", f"/v1/workflows/{DEPLOY_SERVICE}/runs", {"inputs": inputs})
+    run_id = str(started["workflowRun"]["identifier"])
+    exchange = await stage.next()
+    _show(exchange, runtime)
+    run = await asyncio.wait_for(stage.sandbox.wait_for_workflow_run(run_id), _WAIT_S)
+    _say(f"The handler has reported the node. The workflow run is now {run.result}.", runtime)
+    _say("The sandbox signs the requests of nodes. Port does not document whether it signs them.\n", runtime)
+    return exchange.verdict.status == "valid" and run.result == "SUCCESS"
+
+
+async def _run_action(stage: _Stage, invocation: Invocation, runtime: Runtime) -> bool:
+    """Send the action's invocation. Return whether it was valid and its run succeeded."""
+    _say('3. A user runs the action "Create VM". Port signs the invocation and sends it:\n', runtime)
+    await _send(invocation, stage.url)
+    exchange = await stage.next()
+    _show(exchange, runtime)
+    run = await asyncio.wait_for(stage.sandbox.wait_for_end(_run_id(invocation)), _WAIT_S)
+    _say(f"The handler has reported the action run, which is now {run.report.status}.\n", runtime)
+    return exchange.verdict.status == "valid" and run.report.status == "SUCCESS"
+
+
+async def _change_request(stage: _Stage, invocation: Invocation, runtime: Runtime) -> bool:
+    """Send the action's request with a changed body. Return whether the listener rejected it."""
+    _say("4. The same request, but with its body changed on the way (2 CPUs became 64):\n", runtime)
+    await _send(_tampered(invocation), stage.url)
+    exchange = await stage.next()
+    _show(exchange, runtime, payload=False)
+    _say("", runtime)
+    return exchange.response is not None and exchange.response.status == HTTPStatus.UNAUTHORIZED
 
 
 @asynccontextmanager
-async def _stage(runtime: Runtime, folder: Path) -> AsyncIterator[tuple[Sandbox, str, list[Exchange]]]:
-    """Start all parts and print their URLs; yield the sandbox, the listener's URL and what the listener received."""
+async def _stage(runtime: Runtime, folder: Path) -> AsyncIterator[_Stage]:
+    """Start all parts and print their URLs."""
+    from port_hook_cli.engines.renderer import Renderer
     from port_hook_cli.invocations.routes import Routes
     from port_hook_cli.listener.observers import Observer
     from port_hook_cli.listener.policy import Policy
     from port_hook_cli.listener.serving import ListenPlan, served
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.port_api.settings import Settings
-    from port_hook_cli.sandbox import Sandbox
+    from port_hook_cli.runs.updates import is_node_run
+    from port_hook_cli.sandbox import Sandbox, Sending
     from port_hook_cli.sandbox.listening import sample_handler
 
     class Shown(Observer):
         def exchanged(self, exchange: Exchange) -> None:
-            shown.append(exchange)
+            received.put_nowait(exchange)
 
         def notice(self, text: str) -> None:
             _say(text, runtime)
 
-    shown: list[Exchange] = []
-    async with (
-        Sandbox.start(now=runtime.now) as sandbox,
-        PortAccess.known(
-            Settings(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret), runtime
-        ).client() as api,
-    ):
-        runtime.keep_secret(sandbox.client_secret.reveal())
+    received = asyncio.Queue[Exchange]()
+    with Renderer() as renderer:
+        async with (
+            Sandbox.start(sending=Sending(renders=renderer), now=runtime.now) as sandbox,
+            PortAccess.known(
+                Settings(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret), runtime
+            ).client() as api,
+        ):
+            runtime.keep_secret(sandbox.client_secret.reveal())
 
-        async def work(run_id: str) -> None:
-            await api.add_log(run_id, "dev-env is up: 2 CPUs, 4 GB, eu-west-1")
-            await api.patch_run(run_id, {"status": "SUCCESS"})
+            async def work(run_id: str) -> None:
+                if is_node_run(run_id):
+                    await api.patch_run(run_id, {"status": "COMPLETED", "result": "SUCCESS"})
+                    return
+                await api.add_log(run_id, "dev-env is up: 2 CPUs, 4 GB, eu-west-1")
+                await api.patch_run(run_id, {"status": "SUCCESS"})
 
-        async with sample_handler(work) as handler_url:
-            policy = Policy(secret=sandbox.client_secret, routes=Routes(default=handler_url))
-            plan = ListenPlan(policy=policy, port=0, store=folder / "captures.db")
-            async with served(plan, runtime, Shown()) as serving:
-                _say("1. Everything runs on this machine:\n", runtime)
-                _say(f"  Port's API (a stand-in)  {sandbox.url}", runtime)
-                _say(f"  the listener             {serving.url}", runtime)
-                _say(f"  a handler                {handler_url}\n", runtime)
-                yield sandbox, serving.url, shown
+            async with sample_handler(work) as handler_url:
+                policy = Policy(secret=sandbox.client_secret, routes=Routes(default=handler_url))
+                plan = ListenPlan(policy=policy, port=0, store=folder / "captures.db")
+                async with served(plan, runtime, Shown()) as serving:
+                    _say("1. Everything runs on this machine:\n", runtime)
+                    _say(f"  the sandbox, as Port  {sandbox.url}", runtime)
+                    _say(f"  the listener          {serving.url}", runtime)
+                    _say(f"  a handler             {handler_url}\n", runtime)
+                    yield _Stage(sandbox, api, serving.url, received)
 
 
 def _invocation(runtime: Runtime, sandbox: Sandbox) -> Invocation:
@@ -129,11 +183,12 @@ def _invocation(runtime: Runtime, sandbox: Sandbox) -> Invocation:
     )
 
 
-def _where_it_is(runtime: Runtime) -> str:
-    """Return how to make the commands above work if `port-hook` is not on PATH, or ""."""
-    if shutil.which("port-hook", path=runtime.environ.get("PATH")):
-        return ""
-    return f"\nport-hook is in {Path(sys.executable).parent}; add that folder to your PATH to use the commands above.\n"
+def _next(runtime: Runtime) -> str:
+    """Return what to do next, with a line that makes the commands work if `port-hook` is not on PATH."""
+    is_found = shutil.which("port-hook", path=runtime.environ.get("PATH")) is not None
+    folder = str(Path(sys.executable).parent)
+    line = f'$env:PATH = "{folder};$env:PATH"' if sys.platform == "win32" else f"PATH={shlex.quote(folder)}:$PATH"
+    return _NEXT.format(path="" if is_found else f"  {line}\n")
 
 
 def _run_id(invocation: Invocation) -> str:
@@ -157,15 +212,17 @@ def _say(text: str, runtime: Runtime) -> None:
     print(text, file=runtime.stdout, flush=True)
 
 
-def _show(exchange: Exchange, runtime: Runtime) -> None:
-    """Show an exchange as `listen` does, without the `report-run` command: the handler reports the run."""
-    from port_hook_cli.captures.view.exchange import exchange_lines
-    from port_hook_cli.runs.view import report_command
+def _show(exchange: Exchange, runtime: Runtime, *, payload: bool = True) -> None:
+    """Show an exchange like `listen`, without what to do in Port, because the handler reports the run.
+
+    Without `payload`, what was read from the body is left out.
+    """
+    from port_hook_cli.captures.view.exchange import exchange_lines, payload_lines
     from port_hook_cli.terminal.console import Output
     from port_hook_cli.text.layout import fit
 
-    command = report_command(exchange.payload.run_id or "", failed=False)
-    lines = (line for line in exchange_lines(exchange, app_url=None) if line.plain.strip() != command)
+    read = payload_lines(exchange.payload, exchange.invocation.body, app_url=None)
+    hidden = () if payload else frozenset(line.plain for line in read)
+    shown = takewhile(lambda line: not line.plain.startswith(_IN_PORT), exchange_lines(exchange, app_url=None))
     output = Output(runtime.stdout, runtime.environ)
-    output.print(*fit(lines, output.width))
-    _say("", runtime)
+    output.print(*fit((line for line in shown if line.plain not in hidden), output.width))

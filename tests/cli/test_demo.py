@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,28 +13,49 @@ from tests.conftest import Run
 from tests.processes import environment, port_hook
 
 
-def test_demo_shows_a_successful_run_and_a_refused_request_without_settings(run: Run, folder: Path) -> None:
+def test_demo_shows_a_workflow_run_an_action_run_and_a_refused_request_without_settings(run: Run, folder: Path) -> None:
     env = {"PORT_CLIENT_SECRET": "of-someone", "PORT_API_URL": "http://127.0.0.1:1", "PORT_CLIENT_ID": "of-someone"}
     result = run("demo", env=env)
 
     assert (result.code, result.err) == (0, "")
     assert "of-someone" not in result.out
     assert [character for character in result.out if not (character.isprintable() or character == "\n")] == []
-    arrived, reported, refused = (
-        result.out.index(text) for text in ("2. A user runs", "3. The handler has done", "4. The same request")
+    started, arrived, refused, end = (
+        result.out.index(text) for text in ("2. A user runs", "3. A user runs", "4. The same request", "Next, ")
     )
-    first, second = result.out[arrived:reported], result.out[refused:]
-    assert "create_vm CREATE" in first
-    assert re.search(r"forwarded +http://127\.0\.0\.1:\d+/ +202 in ", first)
-    assert "The run in Port is now SUCCESS." in result.out[reported:refused]
-    assert re.search(r"cause +wrong-secret", second)
-    assert "401 and not forwarded" in second
-    assert "the run stays IN_PROGRESS until the handler reports its result" in first
+    node, action, changed = result.out[started:arrived], result.out[arrived:refused], result.out[refused:end]
+    assert "workflow node deploy_service/deploy" in node
+    assert re.search(r"run +wfnr_\w{16}\n +of run +wfr_\w{16}\n", node)
+    assert re.search(r'inputs +service +"cart"\n +version +"2.0"\n', node)
+    assert "The workflow run is now SUCCESS." in node
+    assert "Port does not document whether it signs them." in node
+    assert "create_vm CREATE" in action
+    assert "the action run, which is now SUCCESS." in action
+    for part in (node, action):
+        assert "signature valid" in part
+        assert re.search(r"forwarded +http://127\.0\.0\.1:\d+/ +202 in ", part)
+    assert re.search(r"cause +wrong-secret", changed)
+    assert "401 and not forwarded" in changed
     assert "report-run" not in result.out
-    assert "port-hook listen --tunnel none" in second
-    assert all("umask 077" in line for line in second.splitlines() if "> .env" in line)
-    assert max(map(len, second[second.index("Next, ") :].split("\n\n")[0].splitlines())) <= 80
     assert list(folder.iterdir()) == []
+
+
+def test_demo_fits_on_one_screen_and_ends_with_commands_for_the_users_handler(run: Run) -> None:
+    out = run("demo", env={"PATH": str(Path(sys.executable).parent)}).out
+    next_steps = out[out.index("Next, ") :].splitlines()
+    assert len(out.splitlines()) <= 50
+    assert max(map(len, next_steps)) <= 80
+    assert [line.strip() for line in next_steps if line.startswith("  port-hook")] == [
+        "port-hook replay examples/payloads/create_vm.json --to 8000 --find-fault",
+        "port-hook listen --forward-to 8000",
+    ]
+
+
+def test_demo_shows_how_to_put_port_hook_on_the_path_before_the_commands_that_need_it(run: Run) -> None:
+    lines = run("demo", env={"PATH": ""}).out.splitlines()
+    after = lines[lines.index("Next, in the folder of the clone:") + 1 :]
+    assert str(Path(sys.executable).parent) in after[0]
+    assert after[1].startswith("  port-hook ")
 
 
 def test_demo_registers_its_generated_secret_and_token_for_masking(

@@ -57,7 +57,7 @@ def test_demo_in_the_readme_names_different_servers_and_requests_differently() -
     servers = re.findall(r"http://127\.0\.0\.1:(\d+)", demo[0])
     requests = re.findall(r"(?m)-> \d{3}  ([0-9a-f]{12})$", demo[1])
     assert (len(servers), len(set(servers))) == (3, 3)
-    assert (len(requests), len(set(requests))) == (2, 2)
+    assert (len(requests), len(set(requests))) == (3, 3)
 
 
 def command_lines() -> Iterator[tuple[str, str]]:

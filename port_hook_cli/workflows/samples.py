@@ -1,0 +1,37 @@
+"""A sample: the workflow "Deploy service", whose WEBHOOK node waits for a report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+DEPLOY_SERVICE = "deploy_service"
+
+
+def deploy_service(url: str) -> dict[str, Any]:
+    """Return the workflow "Deploy service" as Port's API accepts it. Its node `deploy` calls `url`.
+
+    The node's body contains the node run's id, which the handler needs for its report. Port doesn't add it.
+    """
+    inputs = ("service", "version")
+    body = {
+        "workflow": "{{ .workflow.identifier }}",
+        "node": "deploy",
+        "nodeRunId": "{{ .workflowNodeRun.identifier }}",
+        "workflowRunId": "{{ .workflowRun.identifier }}",
+        "by": "{{ .workflowRun.trigger.by.email }}",
+        "inputs": {name: f'{{{{ .outputs["trigger"].{name} }}}}' for name in inputs},
+    }
+    form = {"properties": {name: {"type": "string", "title": name.title()} for name in inputs}}
+    return {
+        "identifier": DEPLOY_SERVICE,
+        "title": "Deploy service",
+        "nodes": [
+            {"identifier": "trigger", "config": {"type": "SELF_SERVE_TRIGGER", "userInputs": form}},
+            {
+                "identifier": "deploy",
+                "title": "Deploy",
+                "config": {"type": "WEBHOOK", "url": url, "synchronized": False, "body": body},
+            },
+        ],
+        "connections": [{"sourceIdentifier": "trigger", "targetIdentifier": "deploy"}],
+    }
