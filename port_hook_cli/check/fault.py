@@ -263,7 +263,10 @@ class _Run:
 
     def _nothing_accepted(self) -> tuple[FaultKind, str, str]:
         ways = len(self._tried.keys() - {_PLAIN})
-        compare = "Check which secret it uses, and how it reads the two headers and the raw body."
+        compare = (
+            "Compare the handler's client secret with port-hook's. If they are the same, check how the handler reads "
+            "the two headers and the raw body."
+        )
         status = self._deciding[1].delivery.status
         if status is not None and status < _FAILURES:
             sentence = f"The handler rejected the valid request, and the same request signed in {ways} other ways."

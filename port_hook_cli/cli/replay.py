@@ -27,6 +27,7 @@ from port_hook_cli.cli.replay_options import (
 )
 from port_hook_cli.cli.replay_output import ReplayReport, check_plot, print_requests, tell_failed, tell_notes
 from port_hook_cli.errors import UsageError
+from port_hook_cli.files.settings_file import PROJECT_FILE
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.invocations.targets import is_on_this_machine
 from port_hook_cli.port_api.access import PortAccess
@@ -39,6 +40,7 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import Signer
 from port_hook_cli.terminal.console import sayer, tell
 from port_hook_cli.terminal.signals import unwinding_on_sigterm
+from port_hook_cli.text.safe import printable
 
 if TYPE_CHECKING:
     from port_hook_cli.captures.comparison import Ignoring
@@ -162,6 +164,8 @@ def _find_fault(
     from port_hook_cli.cli.replay_fault import report_fault, search_fault, signing_keys
 
     keys = signing_keys(access.settings)
+    if (place := access.settings.secret_place) != PROJECT_FILE:  # a secret from the project's file is reported already
+        tell(f"note: client secret from {printable(place)}", runtime)
     found = search_fault(
         ready,
         rewriter,

@@ -70,6 +70,15 @@ def test_deciding_requests_are_saved_when_the_source_is_in_the_store(run: Run, f
     assert run("show", requests[2]["capture"], env=ENV).code == ExitCode.OK
 
 
+def test_handler_with_another_secret_is_told_where_port_hooks_secret_comes_from(run: Run, folder: Path) -> None:
+    (folder / "payload.json").write_bytes(a_body())
+    with of_bodies_in_hex("a-secret-that-port-hook-does-not-know") as url:
+        result = run("replay", "payload.json", "--to", url, "--find-fault", env=ENV)
+    assert result.code == ExitCode.FAILED
+    assert "  fix: Compare the handler's client secret with port-hook's." in result.out
+    assert "note: client secret from the environment\n" in result.err
+
+
 @pytest.mark.parametrize(("api", "is_new"), [("http://127.0.0.1:1", True), ("https://api.port.io", False)])
 def test_each_request_has_its_own_run_only_for_a_sandbox(run: Run, folder: Path, api: str, is_new: bool) -> None:
     (folder / "payload.json").write_bytes(a_body())
