@@ -1,9 +1,10 @@
-"""A backend for Port's self-service actions in plain Python: verify, accept, work, report.
+"""A backend for a workflow node and a self-service action in plain Python: verify, accept, work, report.
 
     set -a; . ./.env; set +a    # PORT_CLIENT_ID, PORT_CLIENT_SECRET and, for the sandbox, PORT_API_URL
     python3 examples/handler.py 8000
 
-It uses only the standard library. Copy `is_signed_by_port`, `is_first_delivery` and `PortRun` into your own backend.
+It takes the node `deploy` of examples/workflows/deploy_service.json, and the action create_vm. It uses only the
+standard library. Copy `is_signed_by_port`, `is_first_delivery` and `PortRun` into your own backend.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import OrderedDict
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -55,21 +57,27 @@ def is_first_delivery(run_id: str) -> bool:
 
 
 class PortRun:
-    """An action run in Port, to which its backend reports."""
+    """A run in Port, of a workflow node or an action, to which its backend reports."""
 
     def __init__(self, run_id: str) -> None:
-        self._url = f"{API_URL}/v1/actions/runs/{run_id}"
+        self._is_node = run_id.startswith("wfnr_")
+        self._url = f"{API_URL}/v1/{'workflows/nodes' if self._is_node else 'actions'}/runs/{run_id}"
         credentials = {"clientId": os.environ["PORT_CLIENT_ID"], "clientSecret": os.environ["PORT_CLIENT_SECRET"]}
         self._token = ""
         self._token = self._call("POST", f"{API_URL}/v1/auth/access_token", credentials)["accessToken"]
 
     def log(self, message: str) -> None:
         """Add a line to the run's log."""
-        self._call("POST", f"{self._url}/logs", {"message": message})
+        entries = {"logs": [{"level": "INFO", "message": message}]}
+        self._call("POST", f"{self._url}/logs", entries if self._is_node else {"message": message})
 
-    def end(self, status: str, summary: str) -> None:
-        """End the run with SUCCESS or FAILURE."""
-        self._call("PATCH", self._url, {"status": status, "summary": summary})
+    def end(self, *, succeeded: bool, summary: str) -> None:
+        """End the run. A node's result is FAILED, an action's status is FAILURE."""
+        if self._is_node:
+            result, output = "SUCCESS" if succeeded else "FAILED", {"summary": summary}
+            self._call("PATCH", self._url, {"status": "COMPLETED", "result": result, "output": output})
+        else:
+            self._call("PATCH", self._url, {"status": "SUCCESS" if succeeded else "FAILURE", "summary": summary})
 
     def _call(self, method: str, url: str, document: dict[str, Any]) -> dict[str, Any]:
         headers = {"content-type": "application/json", "authorization": f"Bearer {self._token}"}
@@ -79,18 +87,27 @@ class PortRun:
             return result
 
 
-def do_run(run_id: str, inputs: dict[str, Any]) -> None:
+def do_run(run_id: str, work: Callable[[PortRun, dict[str, Any]], str], inputs: dict[str, Any]) -> None:
     """Do the work of a run and report its end; called after the invocation has been accepted."""
     try:
         run = PortRun(run_id)
         try:
-            summary = create_vm(run, inputs)
+            summary = work(run, inputs)
         except Exception as problem:  # without a report, the run would stay in progress
-            run.end("FAILURE", f"The VM was not created: {problem}")
+            run.end(succeeded=False, summary=f"The work failed: {problem}")
         else:
-            run.end("SUCCESS", summary)
+            run.end(succeeded=True, summary=summary)
     except urllib.error.URLError as problem:  # a run that has ended, wrong credentials, no network
         print(f"{run_id} could not be reported: {problem}", flush=True)
+
+
+def deploy(run: PortRun, inputs: dict[str, Any]) -> str:
+    """Deploy the service and return the summary of the run; raises ValueError if the inputs are invalid."""
+    service = inputs.get("service")
+    if not isinstance(service, str) or not service:
+        raise ValueError("it needs a service")
+    run.log(f"deploying {service}")
+    return f"{service} is deployed"
 
 
 def create_vm(run: PortRun, inputs: dict[str, Any]) -> str:
@@ -100,6 +117,17 @@ def create_vm(run: PortRun, inputs: dict[str, Any]) -> str:
         raise ValueError("it needs a title and a whole number of CPUs")
     run.log(f"creating {title} with {cpu} CPUs")
     return f"{title} is up"
+
+
+def read_work(payload: Any) -> tuple[str, Callable[[PortRun, dict[str, Any]], str], dict[str, Any]] | None:
+    """Return the run's id, its work and the inputs, or None for a payload that this backend does not take."""
+    match payload:
+        case {"nodeRunId": str(run_id), "service": service}:
+            return run_id, deploy, {"service": service}
+        case {"action": "create_vm", "context": {"runId": str(run_id)}, "payload": {"properties": dict(inputs)}}:
+            return run_id, create_vm, inputs
+        case _:
+            return None
 
 
 class Webhook(BaseHTTPRequestHandler):
@@ -120,13 +148,13 @@ class Webhook(BaseHTTPRequestHandler):
             payload = json.loads(body)
         except (ValueError, RecursionError):
             payload = None
-        match payload:
-            case {"action": "create_vm", "context": {"runId": str(run_id)}, "payload": {"properties": dict(inputs)}}:
-                if is_first_delivery(run_id):
-                    threading.Thread(target=do_run, args=(run_id, inputs)).start()
-                return self._respond(202, {"accepted": run_id})
-            case _:
-                return self._respond(422, {"error": "this backend takes create_vm, in Port's default shape"})
+        found = read_work(payload)
+        if found is None:
+            return self._respond(422, {"error": "this backend takes the node deploy and the action create_vm"})
+        run_id, work, inputs = found
+        if is_first_delivery(run_id):
+            threading.Thread(target=do_run, args=(run_id, work, inputs)).start()
+        return self._respond(202, {"accepted": run_id})
 
     def _header(self, name: str) -> str:
         return ",".join(self.headers.get_all(name, []))  # several values never match
@@ -148,7 +176,7 @@ class Server(ThreadingHTTPServer):
 
 def main() -> None:
     """Serve until Ctrl-C. Exit with code 2 and a message on stderr if the server cannot start."""
-    parser = argparse.ArgumentParser(description="A backend for Port's self-service actions, on this machine.")
+    parser = argparse.ArgumentParser(description="A backend for a workflow node and an action of Port.")
     parser.add_argument("port", nargs="?", type=int, default=8000, help="default: 8000; 0 chooses a free port")
     port = parser.parse_args().port
     if missing := [name for name in ("PORT_CLIENT_ID", "PORT_CLIENT_SECRET") if not os.environ.get(name)]:

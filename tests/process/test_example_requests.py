@@ -152,6 +152,7 @@ class Backend:
 PYTHON = sys.executable
 RUNNING = {
     "handler.py": Example((PYTHON, "handler.py", "0"), of_an_action),
+    "handler.py with a node": Example((PYTHON, "handler.py", "0"), of_a_node),
     "handler.mjs": Example(("node", "handler.mjs", "0"), of_an_action, accepted=200, reports=False),
     "workflows": Example((PYTHON, "workflow_backend.py", "0"), of_a_node, folder="workflows"),
     "express": Example(("node", "server.js", "0"), of_a_template, "/port/create-vm", "express"),

@@ -56,6 +56,22 @@ async def test_the_python_handler_reports_its_run_to_the_sandbox(run: Run) -> No
     assert ended.report.status == "SUCCESS"
 
 
+async def test_the_python_handler_reports_a_workflow_node_to_the_sandbox(run: Run) -> None:
+    async with Sandbox.start() as sandbox:
+        secrets = {"PORT_CLIENT_ID": sandbox.client_id, "PORT_CLIENT_SECRET": sandbox.client_secret.reveal()}
+        environ = {**secrets, "PORT_API_URL": sandbox.url}
+        with running(sys.executable, str(EXAMPLES / "handler.py"), "0", env=environ) as url:
+            node = f"{EXAMPLES / 'workflows' / 'deploy_service.json'}#deploy"
+            command = [sys.executable, "-m", "port_hook_cli", "trigger", node, "--to", url, "--input", "service=cart"]
+            trigger = await asyncio.create_subprocess_exec(
+                *command, "--wait", "20", "--json", env=environ, stdout=asyncio.subprocess.PIPE
+            )
+            out, _ = await trigger.communicate()
+    assert trigger.returncode == 0
+    *_, node_run = (each for each in map(json.loads, out.splitlines()) if each.get("node") == "deploy")
+    assert (node_run["result"], node_run["output"]) == ("SUCCESS", {"summary": "cart is deployed"})
+
+
 async def test_scripts_check_a_handler_and_report_its_runs(tmp_path: Path) -> None:
     async with Sandbox.start() as sandbox:
         secrets = {"PORT_CLIENT_ID": sandbox.client_id, "PORT_CLIENT_SECRET": sandbox.client_secret.reveal()}
