@@ -1,4 +1,4 @@
-"""port-hook: a webhook debugger for Port's self-service actions."""
+"""port-hook: a webhook debugger for Port's workflows and self-service actions."""
 
 from __future__ import annotations
 

@@ -24,13 +24,13 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     ),
     "listen": (
         "port-hook listen --forward-to 8000",
-        "port-hook listen --forward-to 8000 --retarget create_vm",
+        "port-hook listen --forward-to 8000 --retarget deploy_service#deploy",
         "port-hook listen --respond 503 --tunnel none --once",
     ),
     "trigger": (
+        "port-hook trigger workflow.json --to 8000 --input service=cart",
         "port-hook trigger create_vm.json --to 8000 --input title=test",
         "port-hook trigger actions/#create_vm --dry-run --inputs inputs.json",
-        "port-hook trigger workflow.json --to 8000 --input service=cart",
         "port-hook trigger create_vm --via-port --wait 60 --input title=test",
     ),
     "agent": (

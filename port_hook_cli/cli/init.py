@@ -31,9 +31,10 @@ port = {port}
 # true: one line per invocation; false: everything about it.
 compact = {compact}
 
-# Other handlers, by action:
+# Other handlers, by workflow node or action:
 # [listen.route]
-# create_vm = 8001
+# "deploy_service#deploy" = 8001
+# create_vm = 8002
 
 # Used by `port-hook --profile staging listen`:
 # [profiles.staging.listen]

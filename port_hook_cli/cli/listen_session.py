@@ -170,7 +170,7 @@ class ListenRetarget:
             "--retarget",
             is_common=True,
             metavar="NAME",
-            help="Point an action or a workflow node (WORKFLOW#NODE) in Port at the public URL until `listen` ends"
+            help="Point a workflow node (WORKFLOW#NODE) or an action in Port at the public URL until `listen` ends"
             " (repeatable).",
             completes="names",
         ),

@@ -44,6 +44,12 @@ def _check_rate(text: str) -> str:
 class SandboxContent:
     """What the sandbox starts with."""
 
+    workflows: Annotated[
+        list[Path] | None,
+        option(
+            "--workflows", help="Workflows as JSON or YAML: a file or a folder of them; repeatable.", metavar="PATH"
+        ),
+    ] = None
     actions: Annotated[
         list[Path] | None,
         option(
@@ -51,10 +57,6 @@ class SandboxContent:
             help="A file or folder of actions, as JSON or YAML (repeatable). Default: a sample action, create_vm.",
             metavar="PATH",
         ),
-    ] = None
-    workflows: Annotated[
-        list[Path] | None,
-        option("--workflows", help="A file or folder of workflows, as JSON or YAML (repeatable).", metavar="PATH"),
     ] = None
     blueprints: Annotated[
         list[Path] | None,

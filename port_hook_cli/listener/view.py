@@ -18,7 +18,7 @@ from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.view import report_command
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.styled import cell_width, cut_to
-from port_hook_cli.tunnels.report import TunnelReport, tunnel_fields
+from port_hook_cli.tunnels.report import PASTE_THIS, TunnelReport, tunnel_fields
 
 WAITING_SIGNS = ("→", "…")
 """The characters of `waiting_line` that not every terminal can show."""
@@ -45,9 +45,7 @@ def ready_lines(
     """
     yield f"Listening on  {url}"
     if public_url:
-        what_to_do = (
-            "set in Port until this listener ends" if retargeted else "<- paste this as the webhook URL of your action"
-        )
+        what_to_do = "set in Port until this listener ends" if retargeted else PASTE_THIS
         yield f"Public URL    {public_url}   {what_to_do}"
     yield from _targets(policy)
     yield f"Verifying     {_verification(policy)}"

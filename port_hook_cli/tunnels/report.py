@@ -104,15 +104,16 @@ class TunnelReport:
 
 
 _MAX_REASON = 300
+PASTE_THIS = "<- paste this as the webhook URL of your workflow node or action"
 
 
 def tunnel_lines(report: TunnelReport) -> Iterator[str]:
     """Yield the lines that report a change. A changed URL is set off, because the user must act on it."""
     if report.previous_url:
         yield ""
-        yield "*** The public URL has changed. Actions that use the old URL can no longer call this listener. ***"
+        yield "*** The public URL has changed. Nodes and actions with the old URL can no longer call this listener. ***"
         yield f"    old  {report.previous_url}"
-        yield f"    new  {report.url}   <- paste this as the webhook URL of your action"
+        yield f"    new  {report.url}   {PASTE_THIS}"
         yield ""
         return
     yield f"tunnel {_describe(report)}"

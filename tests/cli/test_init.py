@@ -47,11 +47,11 @@ def test_init_writes_the_options_without_a_terminal(run: Run, folder: Path) -> N
 def test_file_of_init_is_used_by_listen(run: Run, folder: Path) -> None:
     run("init", "--port", "0", "--compact")
     (folder / "port-hook.toml").write_text(
-        (folder / "port-hook.toml").read_text().replace("# [", "[").replace("# c", "c")
+        (folder / "port-hook.toml").read_text().replace("# [", "[").replace('# "', '"').replace("# c", "c")
     )
     result = run("listen", "--tunnel", "none", "--stop-after", "0", "--no-verify")
     assert result.code == ExitCode.OK
-    taken = "--forward-to 8000, --port 0, --compact, --route create_vm=8001"
+    taken = "--forward-to 8000, --port 0, --compact, --route deploy_service#deploy=8001, --route create_vm=8002"
     assert f"note: from ./port-hook.toml: {taken}\n" in result.err
 
 

@@ -333,7 +333,7 @@ class TestATunnelWithAnotherUrl:
         assert block[1].startswith("*** The public URL has changed.")
         assert block[2] == f"    old  {old}\n"
         assert block[3].startswith("    new  http://127.0.0.1:")
-        assert block[3].endswith("<- paste this as the webhook URL of your action\n")
+        assert block[3].endswith("<- paste this as the webhook URL of your workflow node or action\n")
         assert old not in block[3]
         assert "lost 1 time" in rest
 

@@ -172,8 +172,8 @@ function Empty({ filters, session }) {
   const url = session?.public_url ?? session?.url;
   return html`<div class="empty-state"><${Icon} name="clock" size=${32} /><h2>Waiting for the first invocation</h2>
     ${url
-      ? html`<p>Set this URL as the webhook URL of your action in Port, then run the action:</p><button type="button" class="link mono big" onClick=${() => copy(url, "Copied the URL.")}>${oneLine(url)}</button>
-          <p>Or send one from a terminal:</p><pre class="raw">port-hook trigger ACTION.json --to ${session.url}</pre>`
+      ? html`<p>In Port, set this URL as the webhook URL of your workflow node or action, then run it:</p><button type="button" class="link mono big" onClick=${() => copy(url, "Copied the URL.")}>${oneLine(url)}</button>
+          <p>Or send one from a terminal:</p><pre class="raw">port-hook trigger WORKFLOW.json#NODE --to ${session.url}</pre><pre class="raw">port-hook trigger ACTION.json --to ${session.url}</pre>`
       : html`<p>Start a listener in this folder:</p><pre class="raw">port-hook listen --forward-to 8000</pre>`}</div>`;
 }
 
