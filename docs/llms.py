@@ -49,8 +49,8 @@ EXAMPLES = {
     "doctor": "port-hook doctor --json",
 }
 _ABOUT = (
-    "> The webhook debugger for Port (port.io): it receives the requests of self-service actions, automations and "
-    "workflows, verifies and explains their signatures, saves them, forwards them to your handler, sends them again, "
+    "> The webhook debugger for Port (port.io): it receives the requests of workflow nodes, self-service actions and "
+    "automations, verifies and explains their signatures, saves them, forwards them to your handler, sends them again, "
     "and reports runs to Port. A command-line program in Python."
 )
 RULES = """\

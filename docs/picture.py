@@ -1,8 +1,8 @@
 """Print the picture in README.md, an SVG of the terminal during a real run of `port-hook listen`.
 
-The listener, a handler and a sender run on loopback. The sender signs one request as Port does, and another with
-quotation marks around the client secret. Values that differ between two runs (clock, ids, ports, latencies) are
-fixed or replaced.
+The listener, a handler and a sender run on loopback. The sender signs the request of a workflow node with the client
+secret, and the request of an action with quotation marks around the client secret. Values that differ between two runs
+(clock, ids, ports, latencies) are fixed or replaced.
 """
 
 from __future__ import annotations
@@ -38,6 +38,14 @@ _NOW = int(time.mktime((2026, 11, 24, 14, 5, 9, 0, 0, -1)))
 
 _SECRET = "an-example-and-no-secret"  # noqa: S105 - an example
 _PAYLOAD = Path(__file__).parents[1] / "examples" / "payloads" / "create_vm.json"
+_NODE = {
+    "workflow": "deploy_service",
+    "node": "deploy",
+    "nodeRunId": "wfnr_h7Kq2ZpX4mN8sT1v",
+    "workflowRunId": "wfr_Qw9Er5Ty3Ui7Op1A",
+    "by": "zoë@example.com",
+    "inputs": {"service": "cart", "version": "2.0"},
+}
 _FONTS = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 _LATENCY = re.compile(r"\bin \d+\.\d m?s")
 _LISTENER = re.compile(r"http://127\.0\.0\.1:\d+")
@@ -114,8 +122,8 @@ class _Terminal(io.StringIO):
 
 def _send_both(err: _Terminal) -> None:
     url = err.wait_for_url()
-    for secret in (_SECRET, f'"{_SECRET}"'):
-        headers, body = sign(json.loads(_PAYLOAD.read_text("utf-8")), secret, timestamp=_NOW)
+    for document, secret in ((_NODE, _SECRET), (json.loads(_PAYLOAD.read_text("utf-8")), f'"{_SECRET}"')):
+        headers, body = sign(document, secret, timestamp=_NOW)
         request = urllib.request.Request(url, body, dict(headers), method="POST")  # noqa: S310 - loopback
         try:
             urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=_WAIT_S).close()

@@ -19,6 +19,7 @@ def blocks(page: str, heading: str = "") -> list[str]:
 # tests/process/test_readme_commands.py types these, and no other test runs their command lines.
 TYPED = {
     "README.md": blocks("README.md", "Use it without Port"),
+    "README.md (your handler)": blocks("README.md", "Find the mistake in your handler"),
     "docs/how-to/use-without-port.md": blocks("docs/how-to/use-without-port.md"),
     "examples/README.md": blocks("examples/README.md")[:1],
 }

@@ -46,9 +46,7 @@ class SandboxContent:
 
     workflows: Annotated[
         list[Path] | None,
-        option(
-            "--workflows", help="Workflows as JSON or YAML: a file or a folder of them; repeatable.", metavar="PATH"
-        ),
+        option("--workflows", help="A file or folder of workflows, as JSON or YAML (repeatable).", metavar="PATH"),
     ] = None
     actions: Annotated[
         list[Path] | None,

@@ -130,13 +130,17 @@ def terminals(folder: Path) -> Iterator[Terminals]:
 def test_the_commands_in_the_readme_work_without_port(terminals: Terminals, folder: Path) -> None:
     printed = [text for block in TYPED["README.md"] for text in terminals.type(block)]
 
-    triggered, replayed, signed, rendered = printed
-    assert "responded  202 Accepted" in triggered
-    assert replayed.startswith("202 Accepted")
+    node, action, signed, rendered = printed
+    assert "responded  202 Accepted" in node
+    assert "responded  202 Accepted" in action
     assert "--header 'x-port-signature: v1," in signed
     assert '"message": "Scale Checkout to 4"' in rendered
     told = terminals.wait_for("sandbox", "status SUCCESS")
+    assert "status COMPLETED, result SUCCESS" in told
     assert 'log "creating dev-env with 4 CPUs"' in told
+    found, replayed = [text for block in TYPED["README.md (your handler)"] for text in terminals.type(block)]
+    assert found.startswith("The handler accepts a valid request")
+    assert replayed.startswith("202 Accepted")
     assert (folder / ".env").stat().st_mode & 0o777 == 0o600
 
 
@@ -152,9 +156,10 @@ def test_the_commands_on_the_page_without_port_work(terminals: Terminals) -> Non
 
 def test_the_commands_on_the_page_of_examples_work(terminals: Terminals) -> None:
     [trying] = TYPED["examples/README.md"]
-    printed = terminals.type(trying)
-    assert "responded  202 Accepted" in printed[0]
-    terminals.wait_for("sandbox", "status SUCCESS")
+    node, action = terminals.type(trying)
+    assert "responded  202 Accepted" in node
+    assert "responded  202 Accepted" in action
+    assert "result SUCCESS" in terminals.wait_for("sandbox", "status SUCCESS")
 
 
 @pytest.mark.nightly  # as its suite in test_example_suites.py
@@ -194,10 +199,11 @@ def test_the_commands_on_the_page_of_the_template_example_work(terminals: Termin
     assert re.search(r"FAILURE +The repository of billing is not empty\.", again)
 
 
-def test_the_next_commands_of_the_demo_run_and_keep_the_secret_private(terminals: Terminals, folder: Path) -> None:
+def test_the_next_command_of_the_demo_finds_out_that_the_handler_of_the_readme_is_right(terminals: Terminals) -> None:
+    start, run, *_ = blocks("README.md", "Use it without Port")
+    terminals.type(start)
+    terminals.type(run)
     after = (ROOT / "README.md").read_text("utf-8").split("\nNext, ", 1)[1].split("```", 1)[0]
-    lines = re.findall(r"(?m)^  ((?:\(umask 077; )?port-hook .*)$", after)
-    assert len(lines) == 3
-    assert terminals.type("\n".join(lines))[0].startswith("200 OK")
-    assert "signature valid" in terminals.wait_for("listen", "signature")
-    assert (folder / ".env").stat().st_mode & 0o777 == 0o600
+    [find, listen] = re.findall(r"(?m)^  (port-hook .*)$", after)
+    assert terminals.type(find)[0].startswith("The handler accepts a valid request")
+    assert listen == "port-hook listen --forward-to 8000"
