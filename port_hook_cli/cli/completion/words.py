@@ -42,7 +42,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--from-end',), '', False, (), "Start at the end, not where this store's last listener stopped."),
             (('--group',), 'NAME', False, (), "Join a consumer group; its name must start with your org's ID."),
             (('--take-over',), '', False, (), "Join the agent's consumer group. Messages read here don't reach the agent."),
-            (('--retarget',), 'NAME', True, (), 'Point an action or a workflow node (WORKFLOW#NODE) in Port at the public URL until `listen` ends (repeatable).', 'names'),
+            (('--retarget',), 'NAME', True, (), 'Point a workflow node (WORKFLOW#NODE) or an action in Port at the public URL until `listen` ends (repeatable).', 'names'),
             (('--yes', '-y'), '', False, (), 'Do not ask before --retarget changes anything or --take-over begins.'),
             (('--api-timeout',), 'S', False, (), "Limit each request to Port's API to S seconds, from connecting to the last byte."),
             (('--insecure-api',), '', False, (), "Allow plain http to Port's API, which sends the client secret unencrypted."),
@@ -336,8 +336,8 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         ),
         (
             (('--port', '-p'), 'N', False, (), 'The port to listen on; 0 chooses a free port.'),
-            (('--actions',), 'PATH', True, (), 'A file or folder of actions, as JSON or YAML (repeatable). Default: a sample action, create_vm.'),
             (('--workflows',), 'PATH', True, (), 'A file or folder of workflows, as JSON or YAML (repeatable).'),
+            (('--actions',), 'PATH', True, (), 'A file or folder of actions, as JSON or YAML (repeatable). Default: a sample action, create_vm.'),
             (('--blueprints',), 'PATH', True, (), 'A file or folder of blueprints, as JSON or YAML (repeatable).'),
             (('--secrets',), 'FILE', False, (), "The organization's secrets for `.secrets` in templates: JSON or .env."),
             (('--kafka',), 'HOST:PORT|embedded', False, (), "Publish Port's Kafka messages to this broker; `embedded` starts one."),
