@@ -56,7 +56,15 @@ def export(
             name="a CAPTURE",
         ),
     ] = None,
-    format_: Annotated[str, options.request_format(_FORMATS, "The format of the export.")] = "curl",
+    format_: Annotated[str | None, options.request_format(_FORMATS, "The format of the export. Default: curl.")] = None,
+    redact: Annotated[
+        bool,
+        option(
+            "--redact",
+            help="Replace names, IDs and other values, and sign with a throwaway secret, so that you can share the "
+            "result. The default format is then capture.",
+        ),
+    ] = False,
     output: Annotated[
         str | None, option("--output", "-o", metavar="FILE", help="Write to a new file instead of stdout.")
     ] = None,
@@ -79,6 +87,7 @@ def export(
     from port_hook_cli.port_api.access import PortAccess
 
     runtime: Runtime = ctx.obj
+    format_ = format_ or ("capture" if redact else "curl")
     row = find_export(format_)
     assert row is not None
     captures = captures or [LAST]
@@ -88,13 +97,18 @@ def export(
     with closing(Finder(store, runtime, CaptureUse.SHOW, sayer(runtime))) as finder:
         access = PortAccess(runtime, sayer(runtime))
         found = asyncio.run(_find_all(captures, target, finder, access))
-    if format_ in REQUEST_FORMATS and format_ not in _SIGNING:
+    code = ExitCode.OK
+    if redact:
+        from port_hook_cli.cli.export_redacted import redact_all
+
+        found, code = redact_all(found, target or _FALLBACK, runtime, as_capture=format_ == "capture")
+    elif format_ in REQUEST_FORMATS and format_ not in _SIGNING:
         _tell_unsigned(captures, found, format_, runtime)
     _write(row.write(found), output, runtime)
     if format_ == _PYTEST and find_spec("pytest") is None:  # so port-hook is not in the environment of the tests
         needs = f"The environment of your tests needs port-hook, too. Install it there: {command_for_tests()}"
         tell(f"note: {needs}", runtime)
-    return ExitCode.OK
+    return code
 
 
 async def _find_all(names: list[str], target: str | None, finder: Finder, access: PortAccess) -> list[Exported]:

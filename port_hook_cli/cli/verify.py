@@ -25,10 +25,19 @@ from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
 from port_hook_cli.signatures.view import verdict_record, verdict_view
 from port_hook_cli.terminal.console import Output, emit, sayer, tell
 from port_hook_cli.text.safe import printable
+from port_hook_cli.text.secret import Secret
 
 _FORMS = (
     "Pass a capture (an id, `last`, or a file of `show --file`), a file with a raw HTTP request, "
     "or --body FILE --signature S --timestamp T. To compare what your code computed for a request, add --signature S."
+)
+_THROWAWAY = (
+    "verified with the throwaway secret in the capture, not with a client secret. Anyone can sign with that secret, so "
+    "the verdict does not say who sent the request"
+)
+_IS_REDACTED = (
+    "this capture is redacted, and signed with the throwaway secret in it instead of a client secret. To verify it with "
+    "that secret, add --redacted"
 )
 
 
@@ -76,6 +85,14 @@ def verify(
     received_at: Annotated[
         bool, option("--received-at", help="Check a capture's age at the time it was received (the default).")
     ] = False,
+    redacted: Annotated[
+        bool,
+        option(
+            "--redacted",
+            help="Verify a capture of `export --redact` with the throwaway secret in it, which anyone can sign with.",
+            excludes=("--secret-file", "--org"),
+        ),
+    ] = False,
     secret_file: options.SecretFile = None,
     org: options.Org = None,
     store: options.Store = None,
@@ -97,22 +114,21 @@ def verify(
         saved = _saved(request or "", store, runtime)
     computed = None if body is not None or signature is None else Computed(signature, timestamp)
     clock = _clock(saved, now, runtime, received_at=received_at)
-    settings = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).settings
-    explained = explain(
-        saved,
-        settings.require_secret(),
-        now=clock,
-        tolerance_s=tolerance,
-        conflict=settings.conflict,
-        computed=computed,
-    )
+    if redacted:
+        secret, conflict, place = _throwaway_secret(saved), "", [_THROWAWAY]
+    else:
+        if saved.throwaway_secret is not None:
+            tell(f"note: {_IS_REDACTED}", runtime)
+        settings = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).settings
+        secret, conflict = settings.require_secret(), settings.conflict
+        # The place of a secret from the project's file is reported already.
+        place = [] if settings.secret_place == PROJECT_FILE else [f"client secret from {settings.secret_place}"]
+    explained = explain(saved, secret, now=clock, tolerance_s=tolerance, conflict=conflict, computed=computed)
     verdict = explained.verdict
     if as_json:
         emit(verdict_record(verdict, explained.side), runtime.stdout)
     else:
         _show(explained, runtime)
-    # The place of a secret from the project's file is reported already.
-    place = [] if settings.secret_place == PROJECT_FILE else [f"client secret from {settings.secret_place}"]
     for note in (*saved.remarks, *place, *explained.notes):
         tell(f"note: {printable(note)}", runtime)
     return ExitCode.OK if verdict.status is Status.VALID else ExitCode.NOT_VALID
@@ -128,6 +144,14 @@ def _require_one_form(request: str | None, body: str | None, signature: str | No
         raise UsageError("There is nothing to verify.", hint=_FORMS)
     if request is None and None in (body, signature, timestamp):
         raise UsageError("--body, --signature and --timestamp belong together.", hint=_FORMS)
+
+
+def _throwaway_secret(saved: SavedRequest) -> Secret:
+    if saved.throwaway_secret is None:
+        raise UsageError(
+            "--redacted needs a capture that `export --redact` wrote.", hint="Leave out --redacted to verify others."
+        )
+    return saved.throwaway_secret
 
 
 def _written_out(body: bytes, signature: str, timestamp: str) -> SavedRequest:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.text.secret import Secret
 
 
 class Truncation(NamedTuple):
@@ -253,7 +254,8 @@ class Exchange:
 
     `delivery` is None if nothing was forwarded, and `response` is None until it is decided. `refused` means that the
     listener refused the request because of its verdict. The store does not keep that field.
-    `simulated` is what was simulated, or None.
+    `simulated` is what was simulated, or None. `throwaway_secret` is set only for a redacted capture, in whose file it
+    is: anyone can sign with it, so it says nothing about the sender, and is used only if the user asks.
     """
 
     invocation: Invocation
@@ -263,6 +265,7 @@ class Exchange:
     response: Response | None = None
     refused: bool = False
     simulated: Simulated | None = None
+    throwaway_secret: Secret | None = None
 
     @property
     def handler_failed(self) -> bool:

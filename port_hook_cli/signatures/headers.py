@@ -72,10 +72,40 @@ class SignatureHeaders(NamedTuple):
 
     def separated(self) -> SignatureHeaders:
         """Return the same with joined values separated."""
-        signatures = [part for value in self.signatures[:_MAX_VALUES] for part in _signatures_in(value)]
+        signatures = [part for value in self.signatures[:_MAX_VALUES] for part in signatures_in(value)]
         timestamps = [part for value in self.timestamps[:_MAX_VALUES] for part in _timestamps_in(value)]
         is_joined = len(signatures) > len(self.signatures) or len(timestamps) > len(self.timestamps)
         return SignatureHeaders(signatures[:_MAX_VALUES], timestamps[:_MAX_VALUES], is_joined)
+
+
+def respelled(value: str, digest: bytes) -> str | None:
+    """Return `value` with another digest in the same notation, or None if it is not a signature.
+
+    The digest of another hash is replaced by one of the same length. Never raises.
+    """
+    match = _versions(value) if len(value) <= MAX_CHARACTERS else None
+    prefix = match[0] if match else ""
+    text = value[len(prefix) :]
+    if match and (_hex(text) or _other_hex(text)):
+        written = _stretched(digest, len(text) // 2).hex()
+        return prefix + (written.upper() if text.upper() == text else written)
+    standard = text.replace("-", "+").replace("_", "/")
+    decoded = _base64(standard) if match else b""
+    if len(decoded) == _DIGEST_BYTES or len(decoded) in _OTHER_HASHES:
+        new = _stretched(digest, len(decoded))
+    elif _hex(decoded.decode("latin-1")):
+        new = digest.hex().encode()
+    else:
+        return None
+    bare, plain = (b64encode(each).decode("ascii").rstrip("=") for each in (new, decoded))
+    if standard.rstrip("=") != plain:  # its last character has bits that are not part of the digest
+        bare = bare[:-1] + chr(ord(bare[-1]) + 1)
+    padding = "=" * (len(text) - len(text.rstrip("=")))
+    return prefix + (bare if text == standard else bare.replace("+", "-").replace("/", "_")) + padding
+
+
+def _stretched(digest: bytes, size: int) -> bytes:
+    return (digest * 2)[:size]
 
 
 def read_fields(headers: Headers) -> tuple[list[str], list[str]]:
@@ -85,7 +115,7 @@ def read_fields(headers: Headers) -> tuple[list[str], list[str]]:
     return signatures, timestamps
 
 
-def _signatures_in(value: str) -> list[str]:
+def signatures_in(value: str) -> list[str]:
     """Return the signatures in a field. Each further one begins with a version after a comma and a space."""
     return [part for part in _signature_joint(value) if part] if len(value) <= _MAX_FIELD else [value]
 

@@ -27,6 +27,7 @@ from port_hook_cli.captures.documents.exchange_fields import (
 from port_hook_cli.invocations.models import Delivery, Exchange, Payload, Response, Status, Truncation, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.view import format_time, invocation_fields, origin_fields
+from port_hook_cli.text.secret import Secret
 
 T = TypeVar("T", Delivery, Response)
 
@@ -71,6 +72,7 @@ def to_capture(exchange: Exchange) -> dict[str, Any]:
         "delivery": _outcome_fields(DELIVERY, exchange.delivery),
         "answer": _outcome_fields(RESPONSE, exchange.response),
         **({} if exchange.simulated is None else {"simulated": SIMULATED.dump(exchange.simulated)}),
+        **({} if exchange.throwaway_secret is None else {"redacted": {"secret": exchange.throwaway_secret.reveal()}}),
     }
 
 
@@ -100,6 +102,7 @@ def read_capture(document: Any) -> Exchange:
         delivery=_read_outcome(DELIVERY, document, "delivery"),
         response=_read_outcome(RESPONSE, document, "answer"),
         simulated=SIMULATED.maybe(document.get("simulated"), "simulated"),
+        throwaway_secret=_read_throwaway_secret(document.get("redacted")),
     )
 
 
@@ -123,6 +126,14 @@ def _outcome_fields(shape: Shape[T], outcome: T | None) -> dict[str, Any] | None
 def _read_outcome(shape: Shape[T], document: Fields, name: str) -> T | None:
     written = document.get(name)
     return shape.maybe(written, name, **({"body": _body(written)} if isinstance(written, dict) else {}))
+
+
+def _read_throwaway_secret(written: Any) -> Secret | None:
+    if written is None:
+        return None
+    if not isinstance(written, dict):
+        raise NotACapture('its "redacted" is not an object')
+    return Secret(read_text(written.get("secret"), "secret"))
 
 
 def _read_truncation(document: Fields) -> Truncation | None:

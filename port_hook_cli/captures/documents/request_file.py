@@ -26,7 +26,8 @@ class SavedRequest(NamedTuple):
     """The parts of a request that are verified.
 
     `compared_at` is the time with which the timestamp is compared, in seconds since the epoch, or None if it is
-    unknown. `event` describes that time. `is_message` says that it is a Kafka message.
+    unknown. `event` describes that time. `is_message` says that it is a Kafka message. `throwaway_secret` is the secret
+    in a redacted capture.
     """
 
     headers: Headers
@@ -35,6 +36,7 @@ class SavedRequest(NamedTuple):
     event: str = _RECEIPT
     is_message: bool = False
     remarks: tuple[str, ...] = ()
+    throwaway_secret: Secret | None = None
 
 
 def from_exchange(exchange: Exchange) -> SavedRequest:
@@ -49,6 +51,7 @@ def from_exchange(exchange: Exchange) -> SavedRequest:
         event=_RECEIPT if invocation.compared_at == invocation.received_at else _SENT,
         is_message=invocation.origin is not None,
         remarks=(_replay_remark(invocation.replay_of),) if invocation.replay_of else (),
+        throwaway_secret=exchange.throwaway_secret,
     )
 
 

@@ -1,0 +1,87 @@
+"""`port-hook export --redact`: the captures to export without names, ids and other values."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+
+from port_hook_cli.captures.documents.request_file import explain, from_exchange
+from port_hook_cli.captures.exports.formats import Exported
+from port_hook_cli.captures.redaction.exchanges import redact
+from port_hook_cli.captures.redaction.pseudonyms import Pseudonyms
+from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.invocations.models import Exchange, Status, Verdict
+from port_hook_cli.invocations.targets import target_url
+from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
+from port_hook_cli.replay.sources import default_target
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.causes import REPLAYED, UNDIAGNOSED
+from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
+from port_hook_cli.terminal.console import sayer, tell
+
+
+def redact_all(
+    captures: Sequence[Exported], fallback: str, runtime: Runtime, *, as_capture: bool
+) -> tuple[list[Exported], ExitCode]:
+    """Return the captures redacted, with the same pseudonyms, and FAILED if a verdict could not be reproduced.
+
+    URLs are where the redacted captures were forwarded to on this machine, otherwise at `fallback`.
+    """
+    settings = PortAccess(runtime, sayer(runtime), needs=ONLY_THE_SECRET).settings
+    pseudonyms, redacted, code = Pseudonyms(), [], ExitCode.OK
+    for one in captures:
+        original = _received(one.exchange, runtime)
+        wanted = _verdict(original, settings, runtime)
+        result = redact(original, wanted, pseudonyms, new_secret=_throwaway_secret)
+        exchange = result.exchange
+        if not result.is_same:
+            code = ExitCode.FAILED
+            tell(
+                f"warning: the verdict could not be reproduced: it is {_described(result.verdict)} instead of "
+                f"{_described(wanted)}",
+                runtime,
+            )
+        if REPLAYED.slug in wanted.slugs:
+            tell("note: `verify` does not report `replayed`, which depends on an earlier request", runtime)
+        secret = exchange.throwaway_secret
+        if secret is not None and not as_capture:
+            tell(f"note: signed with the throwaway secret {secret.reveal()!r}", runtime)
+        target = default_target(exchange, None) or fallback
+        redacted.append(Exported(exchange, target_url(target, exchange.invocation.target)))
+    tell("note: read the export before you share it. Times, lengths and numbers of up to 7 digits stay", runtime)
+    return redacted, code
+
+
+def _received(exchange: Exchange, runtime: Runtime) -> Exchange:
+    """Return the exchange with a time of receipt, which a raw HTTP request in a file does not have."""
+    request = exchange.invocation
+    return (
+        exchange if request.received_at else replace(exchange, invocation=replace(request, received_at=runtime.now()))
+    )
+
+
+def _verdict(exchange: Exchange, settings: Settings, runtime: Runtime) -> Verdict:
+    """Return what `verify` says about a capture, or the recorded verdict if the client secret is not known."""
+    recorded = exchange.verdict
+    if settings.client_secret is None and recorded.status is not Status.UNCHECKED:
+        tell("note: without a client secret, the capture's recorded verdict is reproduced", runtime)
+        return recorded
+    saved, secret = from_exchange(exchange), settings.require_secret()
+    if exchange.throwaway_secret is not None:
+        secret = exchange.throwaway_secret  # it is redacted already
+    verdict = explain(saved, secret, now=exchange.invocation.compared_at, tolerance_s=DEFAULT_TOLERANCE_S).verdict
+    is_known = recorded.status is not Status.UNCHECKED and UNDIAGNOSED.slug not in recorded.slugs
+    if verdict.reading is None and recorded.reading is not None and is_known:
+        tell("note: the client secret does not match, so the capture's recorded verdict is reproduced", runtime)
+        return recorded
+    return verdict
+
+
+def _described(verdict: Verdict) -> str:
+    return f"{verdict.status} ({', '.join(verdict.slugs)})" if verdict.slugs else str(verdict.status)
+
+
+def _throwaway_secret() -> str:
+    return f"throwaway-{secrets.token_hex(24)}"

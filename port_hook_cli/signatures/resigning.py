@@ -1,0 +1,191 @@
+"""Sign a changed request with another secret so that it has the same verdict as before: the same mistake, again.
+
+A verdict names what deviates: the secret, the timestamp, the layout, the form of the body, the notation of the header.
+The ways to sign that have these causes are tried, until verifying the result has the verdict. So whatever the search
+for causes finds is reproduced by its own rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from typing import NamedTuple
+
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
+from port_hook_cli.invocations.models import KAFKA_READING, Cause, Verdict
+from port_hook_cli.signatures.budget import Budget
+from port_hook_cli.signatures.causes import REPLAYED
+from port_hook_cli.signatures.diagnosis import Key
+from port_hook_cli.signatures.forms import byte_forms, json_forms, unwrap
+from port_hook_cli.signatures.headers import (
+    OWS,
+    SignatureHeaders,
+    read_fields,
+    respelled,
+    signatures_in,
+    whole_number,
+)
+from port_hook_cli.signatures.signing import RAW, message_digest
+from port_hook_cli.signatures.variants import (
+    FREQUENT_LAYOUTS,
+    PORTS_LAYOUT,
+    RARE_LAYOUTS,
+    Layout,
+    Variant,
+    millisecond_variants,
+    secret_variants,
+    timestamp_variants,
+)
+from port_hook_cli.text.secret import Secret
+
+Verify = Callable[[Headers, Secret], Verdict]
+
+_OTHER_KEY = b"another secret: "
+_TRIES = 12
+_PADDED = ("{}\n", '"{}"', "'{}'", '"{} "')
+"""How a configured secret may deviate from the secret that signs."""
+
+
+class Resigned(NamedTuple):
+    """The headers with a new signature, the secret to verify it with, and the verdict. `is_same`: it is as wanted."""
+
+    headers: Headers
+    secret: Secret
+    verdict: Verdict
+    is_same: bool
+
+
+def sign_alike(
+    headers: Headers,
+    body: bytes,
+    wanted: Verdict,
+    verify: Verify,
+    *,
+    new_secret: Callable[[], str],
+    scrub: Callable[[str], str],
+) -> Resigned:
+    """Return the headers of a request with `body`, signed so that `verify` returns the status and causes of `wanted`.
+
+    `scrub` replaces the text of a signature or timestamp that cannot be read. `body` is what Port would have signed.
+    If no way to sign has the verdict, the result has a signature that matches nothing.
+    """
+    found: Resigned | None = None
+    secret = ""
+    for _ in range(_TRIES):
+        secret = new_secret()
+        for resigned in _tried(headers, body, wanted, verify, secret, scrub):
+            if _has_same_words(resigned.verdict, wanted):
+                return resigned
+            found = found or resigned
+        if found is not None:
+            return found
+    fields = _signed(headers, _other(body, 0), 0, body, scrub)
+    return Resigned(fields, Secret(secret), verify(fields, Secret(secret)), is_same=False)
+
+
+def slugs_of_one_request(verdict: Verdict) -> list[str]:
+    """Return the slugs of the causes, except for `replayed`, which depends on earlier requests."""
+    return sorted(slug for slug in verdict.slugs if slug != REPLAYED.slug)
+
+
+def _tried(
+    headers: Headers, body: bytes, wanted: Verdict, verify: Verify, secret: str, scrub: Callable[[str], str]
+) -> Iterator[Resigned]:
+    """Yield the requests with the wanted status and causes."""
+    count = max(1, len(dict.fromkeys(_signatures(headers))))
+    for configured, digest in _ways(headers, body, wanted, secret):
+        for position in range(count):
+            fields = _signed(headers, digest, position, body, scrub)
+            verdict = verify(fields, Secret(configured))
+            is_same = verdict.status is wanted.status and verdict.reading == wanted.reading
+            if is_same and slugs_of_one_request(verdict) == slugs_of_one_request(wanted):
+                yield Resigned(fields, Secret(configured), verdict, is_same=True)
+
+
+def _has_same_words(verdict: Verdict, wanted: Verdict) -> bool:
+    return set(verdict.causes) == {cause for cause in wanted.causes if cause.slug != REPLAYED.slug}
+
+
+def _ways(headers: Headers, body: bytes, wanted: Verdict, secret: str) -> Iterator[tuple[str, bytes]]:
+    """Yield secrets to configure, and the digests that a sender with the mistakes of `wanted` would have computed."""
+    slugs = set(wanted.slugs)
+
+    def fits(causes: Iterable[Cause]) -> bool:
+        return all(cause.slug in slugs for cause in causes)
+
+    if wanted.reading is not None or "timestamp-not-signed" in slugs:
+        layouts = [layout for layout in (PORTS_LAYOUT, *FREQUENT_LAYOUTS, *RARE_LAYOUTS) if fits(layout.causes)]
+        timestamps = [each for each in _timestamps(headers) if fits(each.causes)]
+        for form in _forms(headers, body, wanted.reading):
+            for configured in _configured(secret, slugs):
+                for variant in secret_variants(configured):
+                    if fits(variant.causes):
+                        yield from _digests(configured, variant, timestamps, layouts, form)
+    yield secret, _other(body, 0)
+
+
+def _digests(
+    configured: str, secret: Variant, timestamps: list[Variant], layouts: list[Layout], form: bytes
+) -> Iterator[tuple[str, bytes]]:
+    # Ways with more mistakes come first: the others would not have all of the causes.
+    for layout in sorted(layouts, key=lambda each: -len(each.causes)):
+        for timestamp in sorted(timestamps, key=lambda each: -len(each.causes)):
+            key, before, after = Key(secret, timestamp, layout).texts
+            yield configured, message_digest(key, before, form, after)
+
+
+def _configured(secret: str, slugs: set[str]) -> list[str]:
+    is_changed = not slugs.isdisjoint({"secret-whitespace", "secret-quoted"})
+    return [secret, *(padded.format(secret) for padded in _PADDED)] if is_changed else [secret]
+
+
+def _timestamps(headers: Headers) -> list[Variant]:
+    timestamps = SignatureHeaders(*read_fields(headers)).separated().timestamps
+    if not timestamps:
+        return [Variant("")]
+    return [*timestamp_variants(timestamps), *islice(millisecond_variants(timestamps[0]), 1)]
+
+
+def _forms(headers: Headers, body: bytes, reading: str | None) -> Iterator[bytes]:
+    if reading in {None, RAW, KAFKA_READING}:
+        yield body
+        return
+    budget = Budget()
+    steps = unwrap(body, headers, budget)
+    for form in chain(byte_forms(steps), json_forms(steps, budget)):
+        if form.reading == reading:
+            yield form.body
+
+
+def _signatures(headers: Headers) -> list[str]:
+    values = [value.strip(OWS) for value in headers.all(SIGNATURE_HEADER)]
+    return [part for value in values for part in signatures_in(value)]
+
+
+def _signed(headers: Headers, digest: bytes, position: int, body: bytes, scrub: Callable[[str], str]) -> Headers:
+    """Return the headers with `digest` as the signature at `position` of the different ones, others as the others."""
+    different = list(dict.fromkeys(_signatures(headers)))
+    new = {
+        value: respelled(value, digest if place == position else _other(body, place + 1)) or _scrubbed(value, scrub)
+        for place, value in enumerate(different)
+    }
+
+    def field(name: str, value: str) -> str:
+        kind, text = name.lower(), value.strip(OWS)
+        if kind == SIGNATURE_HEADER and text:
+            return value.replace(text, ", ".join(new[part] for part in signatures_in(text)), 1)
+        if kind == TIMESTAMP_HEADER and not all(whole_number(part.strip(OWS)) for part in text.split(",")):
+            return scrub(value)
+        return value
+
+    return Headers(tuple((name, field(name, value)) for name, value in headers))
+
+
+def _scrubbed(value: str, scrub: Callable[[str], str]) -> str:
+    """Return a signature that cannot be read with another text, still after its version."""
+    version, comma, text = value.partition(",")
+    return f"{version}{comma}{scrub(text)}" if comma and version.lower() == "v1" else scrub(value)
+
+
+def _other(body: bytes, place: int) -> bytes:
+    return message_digest(_OTHER_KEY + str(place).encode(), b"", body[:1024])
