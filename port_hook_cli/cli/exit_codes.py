@@ -37,8 +37,8 @@ _MEANINGS = {
     ExitCode.OK: "success; also `listen` after Ctrl-C or SIGTERM",
     ExitCode.FAILED: (
         "an unmet expectation (`--expect-status`, `--compare`, `--count` within `--stop-after`), "
-        "a difference that `diff` found, a failed check of a handler, a verdict that `export --redact` cannot reproduce, "
-        "or any other failure"
+        "a difference that `diff` found, a failed check of a handler, a verdict that `export --redact` cannot "
+        "reproduce, or any other failure"
     ),
     ExitCode.USAGE: "the command line is not valid",
     ExitCode.NOT_VALID: "`verify`: the signature is not valid",

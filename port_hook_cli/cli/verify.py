@@ -36,8 +36,8 @@ _THROWAWAY = (
     "the verdict does not say who sent the request"
 )
 _IS_REDACTED = (
-    "this capture is redacted, and signed with the throwaway secret in it instead of a client secret. To verify it with "
-    "that secret, add --redacted"
+    "this capture is redacted, and signed with the throwaway secret in it instead of a client secret. To verify it "
+    "with that secret, add --redacted"
 )
 
 

@@ -91,10 +91,10 @@ def respelled(value: str, digest: bytes) -> str | None:
         return prefix + (written.upper() if text.upper() == text else written)
     standard = text.replace("-", "+").replace("_", "/")
     decoded = _base64(standard) if match else b""
-    if len(decoded) == _DIGEST_BYTES or len(decoded) in _OTHER_HASHES:
-        new = _stretched(digest, len(decoded))
-    elif _hex(decoded.decode("latin-1")):
+    if _hex(decoded.decode("latin-1")):
         new = digest.hex().encode()
+    elif len(decoded) == _DIGEST_BYTES or len(decoded) in _OTHER_HASHES:
+        new = _stretched(digest, len(decoded))
     else:
         return None
     bare, plain = (b64encode(each).decode("ascii").rstrip("=") for each in (new, decoded))

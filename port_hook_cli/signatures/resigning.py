@@ -69,6 +69,7 @@ def sign_alike(
     `scrub` replaces the text of a signature or timestamp that cannot be read. `body` is what Port would have signed.
     If no way to sign has the verdict, the result has a signature that matches nothing.
     """
+    headers = _with_scrubbed_timestamps(headers, scrub)
     found: Resigned | None = None
     secret = ""
     for _ in range(_TRIES):
@@ -174,9 +175,17 @@ def _signed(headers: Headers, digest: bytes, position: int, body: bytes, scrub: 
         kind, text = name.lower(), value.strip(OWS)
         if kind == SIGNATURE_HEADER and text:
             return value.replace(text, ", ".join(new[part] for part in signatures_in(text)), 1)
-        if kind == TIMESTAMP_HEADER and not all(whole_number(part.strip(OWS)) for part in text.split(",")):
-            return scrub(value)
         return value
+
+    return Headers(tuple((name, field(name, value)) for name, value in headers))
+
+
+def _with_scrubbed_timestamps(headers: Headers, scrub: Callable[[str], str]) -> Headers:
+    """Return the headers with the text of timestamps replaced that are not whole numbers."""
+
+    def field(name: str, value: str) -> str:
+        is_number = all(whole_number(part.strip(OWS)) for part in value.split(","))
+        return value if is_number or name.lower() != TIMESTAMP_HEADER else scrub(value)
 
     return Headers(tuple((name, field(name, value)) for name, value in headers))
 

@@ -92,7 +92,7 @@ class Pseudonyms:
         """Give pseudonyms to keys that JavaScript sorts as numbers, in their order."""
         by_length: dict[int, list[str]] = {}
         for index in sorted(set(indices)):
-            if HARMLESS < len(index) and int(index) <= _MOST_INDEX and ("word", index) not in self._given:
+            if len(index) > HARMLESS and int(index) <= _MOST_INDEX and ("word", index) not in self._given:
                 by_length.setdefault(len(index), []).append(index)
         for length, originals in by_length.items():
             start = next(

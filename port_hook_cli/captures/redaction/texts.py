@@ -34,10 +34,11 @@ _HEX = "[0-9A-Fa-f]"
 _parts = re.compile(
     rf"""
     (?P<url>(?<![0-9A-Za-z])(?i:{_SCHEMES})://[^\s/?\#"'<>\\]{{1,300}}+)
-    |(?P<run>(?<![0-9A-Za-z])(?:r_[0-9A-Za-z]{{16}}|wf(?:nr|r)_[0-9A-Za-z]{{1,95}}+|org_[0-9A-Za-z]{{4,40}}+)(?![0-9A-Za-z]))
+    |(?P<run>(?<![0-9A-Za-z])(?:r_[0-9A-Za-z]{{16}}|wf(?:nr|r)_[0-9A-Za-z]{{1,95}}+|org_[0-9A-Za-z]{{4,40}}+)
+        (?![0-9A-Za-z]))
     |(?P<uuid>(?<![0-9A-Za-z]){_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}(?![0-9A-Za-z]))
-    |(?P<time>(?<![0-9A-Za-z])[0-9]{{4}}-[01][0-9]-[0-3][0-9][T ][0-2][0-9]:[0-5][0-9](?::[0-6][0-9](?:[.,][0-9]{{1,9}}+)?+)?+
-        (?:Z|[+-][01][0-9]:?[0-5][0-9])?+(?![0-9A-Za-z]))
+    |(?P<time>(?<![0-9A-Za-z])[0-9]{{4}}-[01][0-9]-[0-3][0-9][T\ ][0-2][0-9]:[0-5][0-9]
+        (?::[0-6][0-9](?:[.,][0-9]{{1,9}}+)?+)?+(?:Z|[+-][01][0-9]:?[0-5][0-9])?+(?![0-9A-Za-z]))
     |(?P<day>(?<![0-9A-Za-z])[0-9]{{4}}-[01][0-9]-[0-3][0-9](?![0-9A-Za-z]))
     |(?P<mail>[\w.+%-]{{1,64}}+@(?:[\w-]{{1,63}}+\.){{1,8}}[\w-]{{2,63}}+)
     |(?P<address>(?<![0-9A-Za-z.])(?:[0-9]{{1,3}}\.){{3}}[0-9]{{1,3}}(?![0-9A-Za-z]))
@@ -52,7 +53,7 @@ _is_between_strings = re.compile(
 ).fullmatch
 _numbers = re.compile(_NUMBER).finditer
 _strings = re.compile(r'"((?:[^"\\]|\\.)*+)"(\s*+:)?|"', re.DOTALL).finditer
-_is_document = re.compile(rf'[\ufeff\s]*+(?:[\[{{]|(?:"(?:[^"\\]|\\.)*+"|{_NUMBER})\s*+\Z)', re.ASCII | re.DOTALL).match
+_is_document = re.compile(rf'[\ufeff\s]*+(?:[\[{{]|(?:"(?:[^"\\]|\\.)*+"|{_VALUE})\s*+\Z)', re.ASCII | re.DOTALL).match
 _indices = re.compile(r'"([1-9][0-9]{7,9})"\s*+:', re.ASCII).findall
 _units = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\[\"\\/bfnrt]|.", re.DOTALL
@@ -70,7 +71,8 @@ _UNIT = len("%41")
 
 def applied(text: str, edits: Iterable[Edit]) -> str:
     """Return `text` with the edits, which are in the order of the text."""
-    pieces, position = [], 0
+    pieces: list[str] = []
+    position = 0
     for start, end, new in edits:
         pieces += (text[position:start], new)
         position = end

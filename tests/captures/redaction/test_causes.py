@@ -1,0 +1,232 @@
+"""A redacted capture has the status and the causes of the original, for every cause that the diagnosis has."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from port_hook_cli.captures.redaction.exchanges import Redacted, redact
+from port_hook_cli.captures.redaction.pseudonyms import Pseudonyms
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
+from port_hook_cli.invocations.models import Exchange, Status, Verdict
+from port_hook_cli.signatures.budget import Budget
+from port_hook_cli.signatures.causes import CAUSES
+from port_hook_cli.signatures.forms import byte_forms, json_forms, unwrap
+from port_hook_cli.signatures.signing import digest, encoded, message_digest, sign
+from port_hook_cli.signatures.verification import verify_signature
+from port_hook_cli.text.secret import Secret
+from tests.factories import NOW, SECRET, a_body, a_document, an_exchange, an_invocation
+from tests.javascript.json_texts import JSON_TEXTS
+
+KEY = SECRET.reveal()
+STAMP = str(int(NOW))
+SPACED = json.dumps(a_document()).encode()
+LITERAL = json.dumps(a_document(), ensure_ascii=False).encode()
+ESCAPED = json.dumps(a_document(), separators=(",", ":")).encode()
+NUMBERS = b'{"id": 9007199254740993, "name": "Alice Example", "rate": 1e-7}'
+
+
+class Request(NamedTuple):
+    """A request with a mistake, and the client secret that verifies it."""
+
+    headers: Headers
+    body: bytes
+    secret: Secret = SECRET
+
+    def verdict(self) -> Verdict:
+        return verify_signature(self.headers, self.body, self.secret, now=NOW)
+
+
+def a_request(
+    body: bytes = b"",
+    signature: str = "",
+    stamp: str = STAMP,
+    *more: tuple[str, str],
+    signs: bytes | None = None,
+    secret: str = KEY,
+    configured: str = KEY,
+) -> Request:
+    body = body or a_body()
+    signature = signature or sign(body if signs is None else signs, Secret(secret), stamp)
+    return Request(Headers(((SIGNATURE_HEADER, signature), (TIMESTAMP_HEADER, stamp), *more)), body, Secret(configured))
+
+
+def around(before: str, after: str = "", body: bytes = b"") -> str:
+    raw = message_digest(encoded(KEY), encoded(before), body or a_body(), encoded(after))
+    return f"v1,{base64.b64encode(raw).decode()}"
+
+
+RAW = digest(KEY, STAMP, a_body())
+BASE64 = base64.b64encode(RAW).decode()
+URL_SAFE_BODY = next(
+    body
+    for n in range(1_000)
+    if set("-_") & set(base64.urlsafe_b64encode(digest(KEY, STAMP, body := b"%d" % n)).decode())
+)
+TWICE = ((SIGNATURE_HEADER, f"v1,{BASE64}"), (TIMESTAMP_HEADER, STAMP))
+REQUESTS: dict[str, Request] = {
+    "valid": a_request(),
+    "wrong-secret": a_request(secret="another-secret-of-the-organization"),
+    "secret-whitespace, configured": a_request(configured=f"{KEY}\n"),
+    "secret-whitespace, signed": a_request(secret=f"{KEY}\r\n"),
+    "secret-quoted, configured": a_request(configured=f"'{KEY}'"),
+    "secret-quoted, signed": a_request(secret=f'"{KEY}"'),
+    "secret-quoted and secret-whitespace": a_request(configured=f'"{KEY} "'),
+    "reserialized-js": a_request(LITERAL, signs=a_body()),
+    "reserialized-js, numbers": a_request(
+        b'{"b": 1.0, "20000000": 1e21, "10000000": 0.000001, "a": 12345.50}',
+        signs=b'{"10000000":0.000001,"20000000":1e+21,"b":1,"a":12345.5}',
+    ),
+    "reserialized-python": a_request(signs=SPACED),
+    "reserialized-python, unescaped": a_request(signs=LITERAL),
+    "reserialized-python-compact": a_request(SPACED, signs=ESCAPED),
+    "reserialized-indented": a_request(signs=json.dumps(a_document(), indent=4).encode()),
+    "reserialized-indented, tabs": a_request(signs=json.dumps(a_document(), indent="\t", ensure_ascii=False).encode()),
+    "meaning-changed": a_request(NUMBERS, signs=b'{"id":9007199254740992,"name":"Alice Example","rate":1e-7}'),
+    "meaning-changed, keys": a_request(b'{"secretkey":"first","secretkey":"second"}', signs=b'{"secretkey":"second"}'),
+    "meaning-changed, large": a_request(b'"' + b"word " * 250_000 + b'"\n', signs=b'"' + b"word " * 250_000 + b'"'),
+    "trailing-newline, added": a_request(a_body() + b"\n", signs=a_body()),
+    "trailing-newline, removed": a_request(signs=a_body() + b"\r\n"),
+    "trailing-newline after another form": a_request(signs=SPACED + b"\n"),
+    "timestamp-not-signed": a_request(signature=around("")),
+    "without-dot": a_request(signature=around(STAMP)),
+    "wrong-separator": a_request(signature=around(f"{STAMP}:")),
+    "timestamp-after-body": a_request(signature=around("", f".{STAMP}")),
+    "v0": a_request(signature=around(f"v0:{STAMP}:")),
+    "without-dot, another form": a_request(LITERAL, signature=around(STAMP, body=a_body())),
+    "timestamp-unit, sent": a_request(stamp=f"{STAMP}250"),
+    "timestamp-unit, signed": a_request(signature=sign(a_body(), SECRET, f"{STAMP}000")),
+    "timestamp-unit, within the second": a_request(signature=sign(a_body(), SECRET, f"{STAMP}789")),
+    "timestamp-malformed": a_request(stamp="today at the office"),
+    "timestamp-malformed, not signed": a_request(signature=sign(a_body(), SECRET, STAMP), stamp="today"),
+    "timestamp-missing": Request(Headers(((SIGNATURE_HEADER, f"v1,{BASE64}"),)), a_body()),
+    "timestamp-missing and timestamp-not-signed": Request(Headers(((SIGNATURE_HEADER, around("")),)), a_body()),
+    "clock-skew": a_request(stamp=str(int(NOW) - 7_200)),
+    "clock-skew, future": a_request(LITERAL, stamp=str(int(NOW) + 900), signs=a_body()),
+    "signature-missing": Request(Headers(((TIMESTAMP_HEADER, STAMP),)), a_body()),
+    "signature-missing and timestamp-missing": Request(Headers(), a_body()),
+    "not-a-signature": a_request(signature="v1,abc"),
+    "not-a-signature, text": a_request(signature="Bearer hunter2hunter2"),
+    "wrong-hash, hex": a_request(signature=f"sha1={RAW[:20].hex()}"),
+    "wrong-hash, base64": a_request(signature=f"v1,{base64.b64encode(RAW * 2).decode()}"),
+    "prefix-missing": a_request(signature=BASE64),
+    "prefix-version": a_request(signature=f"v2,{BASE64}"),
+    "prefix-version, twice": a_request(signature=f"v1,v1,{BASE64}"),
+    "hex-encoded": a_request(signature=f"v1,{RAW.hex()}"),
+    "hex-encoded, capitals": a_request(signature=f"sha256={RAW.hex().upper()}"),
+    "hex-encoded, in base64": a_request(signature=f"v1,{base64.b64encode(RAW.hex().encode()).decode()}"),
+    "base64-urlsafe": a_request(
+        URL_SAFE_BODY, f"v1,{base64.urlsafe_b64encode(digest(KEY, STAMP, URL_SAFE_BODY)).decode()}"
+    ),
+    "base64-padding": a_request(signature=f"v1,{BASE64.rstrip('=')}"),
+    "base64-padding, stray bits": a_request(signature=f"v1,{BASE64[:-2]}{chr(ord(BASE64[-2]) + 1)}="),
+    "bom, added": a_request(b"\xef\xbb\xbf" + a_body(), signs=a_body()),
+    "bom, removed": a_request(signs=b"\xef\xbb\xbf" + a_body()),
+    "content-encoding": a_request(gzip.compress(a_body()), "", STAMP, ("Content-Encoding", "gzip"), signs=a_body()),
+    "content-encoding, undeclared": a_request(gzip.compress(a_body()), signs=a_body()),
+    "content-encoding, deflate": a_request(
+        zlib.compress(LITERAL), "", STAMP, ("content-encoding", "deflate"), signs=a_body()
+    ),
+    "charset": a_request(
+        LITERAL.decode().encode("latin-1"), "", STAMP, ("content-type", "text/json; charset=iso-8859-1"), signs=LITERAL
+    ),
+    "charset, undeclared": a_request(LITERAL.decode().encode("cp1252"), signs=LITERAL),
+    "charset, utf-16": a_request(LITERAL.decode().encode("utf-16"), signs=LITERAL),
+    "charset, big-endian": a_request(b"\xfe\xff" + LITERAL.decode().encode("utf-16-be"), signs=a_body()),
+    "header-doubled": a_request(a_body(), f"v1,{BASE64}", STAMP, *TWICE),
+    "header-doubled, joined": a_request(signature=f"v1,{BASE64}, v1,{BASE64}"),
+    "header-doubled, different": a_request(
+        a_body(), sign(b"other", SECRET, STAMP), STAMP, (SIGNATURE_HEADER, f"v1,{BASE64}")
+    ),
+    "many": a_request(
+        LITERAL, base64.b64encode(digest(f"{KEY}\n", f"{STAMP}000", a_body())).decode().rstrip("="), STAMP
+    ),
+}
+OF_OTHERS = {"undiagnosed", "replayed", "timestamp-differs"}
+"""Causes that no single request has: they depend on other requests, or on what the user's code computed."""
+
+
+def secrets() -> Callable[[], str]:
+    numbers = count()
+    return lambda: f"throwaway-{next(numbers)}"
+
+
+def redacted(request: Request, wanted: Verdict | None = None, **overrides: Any) -> Redacted:
+    exchange = an_exchange(an_invocation(request.body, headers=request.headers), **overrides)
+    return redact(exchange, wanted or request.verdict(), Pseudonyms(), new_secret=secrets())
+
+
+def verified(exchange: Exchange) -> Verdict:
+    assert exchange.throwaway_secret is not None
+    return verify_signature(exchange.invocation.headers, exchange.invocation.body, exchange.throwaway_secret, now=NOW)
+
+
+def outcome(verdict: Verdict) -> tuple[Status, str | None, list[str], float | None]:
+    return verdict.status, verdict.reading, sorted(verdict.slugs), verdict.age_s
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_redacted_request_has_the_same_verdict_and_another_body(name: str) -> None:
+    request = REQUESTS[name]
+    wanted = request.verdict()
+    result = redacted(request)
+    assert result.is_same
+    assert outcome(verified(result.exchange)) == outcome(wanted)
+    assert set(result.verdict.causes) == set(wanted.causes), "the words of the causes differ"
+    assert result.exchange.invocation.body != request.body or request.body.isdigit()
+
+
+def test_every_cause_of_one_request_has_a_redacted_request() -> None:
+    found = {slug for request in REQUESTS.values() for slug in request.verdict().slugs}
+    assert found == set(CAUSES) - OF_OTHERS
+
+
+@pytest.mark.parametrize("name", ["valid", "reserialized-js", "clock-skew"])
+def test_cause_that_depends_on_earlier_requests_stays_in_the_capture(name: str) -> None:
+    request = REQUESTS[name]
+    wanted = verify_signature(request.headers, request.body, SECRET, now=NOW, seen=True)
+    result = redacted(request, wanted)
+    assert result.is_same
+    assert set(result.exchange.verdict.slugs) == set(wanted.slugs)
+    assert set(result.verdict.slugs) == set(wanted.slugs) - {"replayed"}
+
+
+def test_verdict_that_cannot_be_reproduced_is_reported() -> None:
+    request = REQUESTS["wrong-secret"]
+    wanted = Verdict(status=Status.INVALID, causes=(request.verdict().causes[0]._replace(slug="undiagnosed"),))
+    result = redacted(request, wanted)
+    assert not result.is_same
+    assert result.verdict.slugs == ("wrong-secret",)
+
+
+def forms_of(body: bytes) -> Iterator[bytes]:
+    steps = unwrap(body, Headers(), Budget())
+    yield body
+    for form in (*byte_forms(steps), *json_forms(steps, Budget())):
+        yield form.body
+
+
+@given(JSON_TEXTS, st.data())
+def test_any_document_signed_in_any_form_keeps_its_verdict(text: str, data: st.DataObject) -> None:
+    body = text.encode("utf-8", "replace")
+    signs = data.draw(st.sampled_from(list(forms_of(body))))
+    request = a_request(body or b" ", signs=signs)
+    wanted = request.verdict()
+    result = redacted(request, wanted)
+    assert outcome(verified(result.exchange)) == outcome(wanted), result.exchange.invocation.body
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_keep_their_verdict(body: bytes) -> None:
+    assume(body)
+    request = a_request(body)
+    assert outcome(verified(redacted(request).exchange)) == outcome(request.verdict())
