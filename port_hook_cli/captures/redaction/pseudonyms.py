@@ -31,6 +31,8 @@ _EXACT_DIGITS = 15
 _SHORT = 3
 _MOST_TRIES = 64
 _MOST_CHECKED = 300
+_MOST_COMPARED = 64
+_is_pseudonym = re.compile(r"(?:host[0-9]{1,6}\.)?example\.com").fullmatch
 _number = re.compile(r"(-?)([0-9]+)(?:(\.)([0-9]+))?([eE][-+]?)?([0-9]+)?").fullmatch
 
 
@@ -51,7 +53,7 @@ class Pseudonyms:
         """Return the pseudonym of the local part of a mail address."""
         name = self._named("mail", mail, lambda: f"user{self._number('mail')}")
         local = mail.partition("@")[0]
-        return name + "".join(beyond_ascii(each, 0) for each in local if not each.isascii())
+        return name + "".join(beyond_ascii(each) for each in local if not each.isascii())
 
     def host(self, original: str) -> str:
         """Return the pseudonym of a host."""
@@ -60,7 +62,7 @@ class Pseudonyms:
             number = self._number("host")
             return "example.com" if number == 1 else f"host{number}.example.com"
 
-        return original if original.lower().endswith("example.com") else self._named("host", original.lower(), new)
+        return original if _is_pseudonym(original) else self._named("host", original.lower(), new)
 
     def uuid(self, original: str) -> str:
         """Return the pseudonym of a UUID."""
@@ -121,12 +123,14 @@ class Pseudonyms:
             kind, make = f"a{len(original)}", _letters
         else:
             kind, make = f"n{len(original)}", _mixed if narrow else _mixed_wide
-        while True:
+        for attempt in count():
             new = make(self._next[kind], original)
             self._next[kind] += 1
-            if new not in self._used and new != original:
+            is_other = new not in self._used and new != original
+            if is_other and (attempt >= _MOST_TRIES or not _is_like(new, original)):
                 self._used.add(new)
                 return new
+        raise AssertionError  # `count` has no end
 
     def _new_number(self, literal: str, *, is_checked: bool) -> str:
         is_checked = is_checked and len(literal) <= _MOST_CHECKED
@@ -143,10 +147,13 @@ class Pseudonyms:
         return first
 
 
-def beyond_ascii(original: str, place: int) -> str:
-    """Return a character that takes as many bytes in UTF-8 as `original`, which is beyond ASCII."""
-    alphabet = _NARROW if original <= chr(_TWO_BYTES) else _WIDE if original <= chr(_THREE_BYTES) else _ASTRAL
-    return alphabet[place % len(alphabet)]
+def beyond_ascii(original: str) -> str:
+    """Return another character that takes as many bytes in UTF-8 as `original`, which is beyond ASCII."""
+    return _filler(_alphabet(original), original * HARMLESS)
+
+
+def _alphabet(original: str) -> str:
+    return _NARROW if original <= chr(_TWO_BYTES) else _WIDE if original <= chr(_THREE_BYTES) else _ASTRAL
 
 
 def _letters(number: int, original: str) -> str:
@@ -155,8 +162,7 @@ def _letters(number: int, original: str) -> str:
     if length <= _SHORT:
         label = _in_letters(number, length) if number < len(_LETTERS) ** length else f"{'ghi'[length - 1]}{number}"
     elif len(label) <= length:
-        filler = next((each for each in "xyzk" if each * HARMLESS not in original.lower()), "x")
-        label += filler * (length - len(label))
+        label += _filler("xyzk", original) * (length - len(label))
     else:
         rest = number - 10 ** (length - 1) + 1
         top, low = divmod(rest, len(_LETTERS) ** (length - 1))
@@ -176,20 +182,33 @@ def _digits(number: int, original: str) -> str:
     length = len(original)
     if length == 1:
         return str(number)
-    if original[0] == "0":
-        return "0" + str(number + 1).zfill(length - 1)
     is_beyond = length == _INDEX_DIGITS and int(original) > _MOST_INDEX
-    return str((9 if is_beyond else 1) * 10 ** (length - 1) + number + 1)
+    first = "0" if original[0] == "0" else "9" if is_beyond else "1"
+    return first + str(number + 1).rjust(length - 1, _filler("0358", original))
+
+
+def _filler(fillers: str, original: str) -> str:
+    """Return a character of which there is no long run in the original."""
+    return next((each for each in fillers if each * HARMLESS not in original.lower()), fillers[0])
+
+
+def _is_like(new: str, original: str) -> bool:
+    """Return whether a pseudonym has a part of the original that says something about it."""
+    part = HARMLESS + 1
+    return any(new[start : start + part] in original for start in range(min(len(new), _MOST_COMPARED) - HARMLESS))
 
 
 def _mixed(number: int, original: str, *, narrow: bool = True) -> str:
-    label, rest, place = iter(_letters(number, "a" * len(original))), number, 0
-    made = []
+    """Return a word with characters beyond ASCII: they are digits of `number`, and the ASCII letters its label."""
+    label, rest, made = iter(_letters(number, "a" * len(original))), number, []
+    alphabets = {_NARROW if narrow else _alphabet(each) for each in set(original) if not each.isascii()}
+    starts = {alphabet: alphabet.index(_filler(alphabet, original)) for alphabet in alphabets}
     for each in original:
         letter = next(label)
         if not each.isascii():
-            rest, place = divmod(rest, len(_NARROW))
-            letter = beyond_ascii("\xff" if narrow else each, place)
+            alphabet = _NARROW if narrow else _alphabet(each)
+            rest, place = divmod(rest, len(alphabet))
+            letter = alphabet[(starts[alphabet] + place) % len(alphabet)]
         made.append(letter)
     return _in_case_of(original, "".join([*made, *label, *(str(rest) if rest else "")]))
 

@@ -121,8 +121,9 @@ class Texts:
         """Yield the edits of a text without JSON. `words` in lower case stay."""
         if layer < _MOST_LAYERS and "%" in text and _has_percent(text):
             units = list(_percent_characters(text))
-            inner = self.text("".join(decoded for _, decoded in units), words=words, layer=layer + 1)
-            yield from _through([unit for unit, _ in units], inner, _percent_spelled)
+            decoded = "".join(character for _, character in units)
+            inner = self.text(decoded, words=words, layer=layer + 1)
+            yield from _through([unit for unit, _ in units], decoded, inner, _percent_spelled)
             return
         for match in _parts(text):
             kind, start = match.lastgroup, match.start()
@@ -187,7 +188,7 @@ class Texts:
             return
         units = _units(raw)
         text = "".join(map(_character, units))
-        yield from _through(units, self.value(text, names=names, layer=layer), _escaped)
+        yield from _through(units, text, self.value(text, names=names, layer=layer), _escaped)
 
     def _between(self, text: str, start: int) -> Edits:
         if not _is_between_strings(text):
@@ -211,23 +212,28 @@ class Texts:
             yield Edit(start + by, end + by, new)
 
 
-def _through(units: Sequence[str], edits: Edits, spell: Callable[[str, str], str]) -> Edits:
-    """Yield edits of decoded text as edits of the text that consists of `units`, one for each character.
+def _through(units: Sequence[str], text: str, edits: Edits, spell: Callable[[str, str], str]) -> Edits:
+    """Yield edits of decoded `text` as edits of the text that consists of `units`, one for each character.
 
-    `spell` writes a character in the notation of a unit. If an edit changes the length, the notations go to the first
-    characters that can have them.
+    `spell` writes a character in the notation of a unit. If an edit changes the length, the first characters get the
+    notations of the replaced characters, each a notation of its kind: ASCII or beyond.
     """
     starts = list(accumulate(map(len, units), initial=0))
     for start, end, new in edits:
         replaced = units[start:end]
         if len(new) != len(replaced):
-            replaced = _spread(replaced, new)
+            replaced = _spread(replaced, text[start:end], new)
         yield Edit(starts[start], starts[end], "".join(map(spell, new, replaced)))
 
 
-def _spread(units: Sequence[str], new: str) -> list[str]:
-    special = [unit for unit in units if len(unit) > 1]
-    return [special.pop(0) if special else each for each in new]
+def _spread(units: Sequence[str], text: str, new: str) -> list[str]:
+    notations = {
+        is_ascii: iter(
+            [unit for unit, each in zip(units, text, strict=True) if each.isascii() is is_ascii and len(unit) > 1]
+        )
+        for is_ascii in (True, False)
+    }
+    return [next(notations[each.isascii()], each) for each in new]
 
 
 def _character(unit: str) -> str:

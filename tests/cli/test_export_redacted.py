@@ -1,0 +1,226 @@
+"""`export --redact`, and what other commands do with its files."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.captures.documents.capture_file import to_capture
+from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery, Exchange, MessageOrigin, Response, Status, Verdict
+from port_hook_cli.kafka.messages import message_headers
+from port_hook_cli.signatures.causes import REPLAYED, UNDIAGNOSED
+from port_hook_cli.signatures.signing import signed_headers
+from port_hook_cli.text.secret import Secret
+from tests.conftest import Run
+from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation, signed
+from tests.kafka_clusters import a_message
+from tests.record_schemas import checked
+from tests.servers import handler
+from tests.stores import keep
+
+ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
+SPACED = json.dumps(a_document()).encode()
+READ_IT = "note: read the export before you share it. Times, lengths and numbers of up to 7 digits stay\n"
+PRIVATE = (RUN_ID, "create_vm", "zoë@", "62ceaea697ca00f09d7c4f45", "eu-west-1", "dev-env", SECRET.reveal())
+
+
+def reencoded() -> Exchange:
+    """A request of Port's execution agent, which its handler did not accept."""
+    return an_exchange(
+        an_invocation(SPACED, headers=signed(a_body()), target=f"/hooks/{RUN_ID}?user=alice.smith"),
+        verdict=Verdict(status=Status.UNCHECKED),
+        delivery=Delivery(url=f"http://127.0.0.1:4000/{RUN_ID}", status=500, body=b'{"error": "create_vm failed"}'),
+        response=Response(status=500, body=b'{"error": "create_vm failed"}'),
+    )
+
+
+def export(run: Run, folder: Path, *options: str, env: dict[str, str] | None = None) -> dict[str, Any]:
+    """Return the document that `export last --redact` writes to `shared.json`."""
+    result = run("export", "last", "--redact", "--output", "shared.json", *options, env=ENV if env is None else env)
+    assert result.code == 0, result.err
+    document: dict[str, Any] = json.loads((folder / "shared.json").read_text())
+    return document
+
+
+def verdict_of(run: Run, name: str, *options: str, env: dict[str, str] | None = None) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(run("verify", name, "--json", *options, env=env or {}).out)
+    return record
+
+
+def test_export_redacts_a_capture_that_verifies_like_the_original(run: Run, folder: Path) -> None:
+    keep(folder, reencoded())
+    result = run("export", "last", "--redact", env=ENV)
+    assert (result.code, result.err) == (0, READ_IT)
+    document = checked(json.loads(result.out))
+    assert [text for text in PRIVATE if text in result.out] == []
+    assert document["redacted"]["secret"].startswith("throwaway-")
+    assert document["answer"]["body"] == f'{{"error": "{document["action"]} w5xxxx"}}'
+    assert document["delivery"]["url"] == f"http://127.0.0.1:4000/{document['run_id']}"
+    (folder / "shared.json").write_text(result.out)
+    assert verdict_of(run, "shared.json", "--redacted") == verdict_of(run, "last", env=ENV)
+    assert document["verdict"]["causes"] == ["reserialized-js"]
+
+
+def test_redacted_body_has_the_same_structure(run: Run, folder: Path) -> None:
+    keep(folder, reencoded())
+    redacted, original = json.loads(export(run, folder)["body"]), a_document()
+    assert list(redacted) == list(original)
+    assert redacted["trigger"]["by"]["user"]["email"] == "user1é@example.com"
+    assert redacted["trigger"]["at"] == original["trigger"]["at"]
+    assert redacted["payload"]["action"]["trigger"] == "CREATE"
+    assert redacted["payload"]["properties"].keys() & {"cpu", "region"} == set()
+    assert re.fullmatch("r_[A-Za-z0-9]{16}", redacted["context"]["runId"])
+
+
+def test_verify_does_not_use_the_secret_of_a_file_unless_it_is_asked_to(run: Run, folder: Path) -> None:
+    keep(folder, an_exchange())
+    export(run, folder)
+    result = run("verify", "shared.json", env=ENV)
+    assert (result.code, result.out.splitlines()[0]) == (ExitCode.NOT_VALID, "invalid: the signature does not match")
+    assert result.err.startswith(
+        "note: this capture is redacted, and signed with the throwaway secret in it instead of a client secret. "
+        "To verify it with that secret, add --redacted\n"
+    )
+    result = run("verify", "shared.json")
+    assert result.code == ExitCode.SETTINGS
+    assert "add --redacted" in result.err
+    result = run("verify", "shared.json", "--redacted", env=ENV)
+    assert result.code == 0
+    assert (
+        "note: verified with the throwaway secret in the capture, not with a client secret. Anyone can sign with that "
+        "secret, so the verdict does not say who sent the request\n"
+    ) in result.err
+
+
+def test_verify_redacted_is_refused_for_other_requests_and_with_another_secret(run: Run, folder: Path) -> None:
+    keep(folder, an_exchange())
+    result = run("verify", "last", "--redacted", env=ENV)
+    assert result.code == ExitCode.USAGE
+    assert "--redacted needs a capture that `export --redact` wrote." in result.err
+    (folder / "secret").write_text("x")
+    assert run("verify", "last", "--redacted", "--secret-file", "secret").code == ExitCode.USAGE
+
+
+def test_settings_of_the_folder_cannot_make_verify_use_the_secret_of_a_file(run: Run, folder: Path) -> None:
+    keep(folder, an_exchange())
+    export(run, folder)
+    (folder / "port-hook.toml").write_text("[verify]\nredacted = true\n")
+    (folder / ".env").write_text("PORT_HOOK_VERIFY_REDACTED=1\n")
+    assert run("verify", "shared.json", env=ENV).code == ExitCode.NOT_VALID
+
+
+def test_replay_of_a_redacted_file_is_signed_with_the_client_secret(run: Run, folder: Path) -> None:
+    keep(folder, an_exchange())
+    throwaway = export(run, folder)["redacted"]["secret"]
+    with handler() as target:
+        assert run("replay", "shared.json", "--to", target.url, env=ENV).code == 0
+        (request,) = target.requests
+    stamp = request.value("x-port-timestamp") or ""
+    ours, others = (dict(signed_headers(request.body, secret, stamp)) for secret in (SECRET, Secret(throwaway)))
+    assert request.value("x-port-signature") == ours["x-port-signature"] != others["x-port-signature"]
+
+
+def test_replay_of_a_redacted_file_needs_a_client_secret(run: Run, folder: Path) -> None:
+    keep(folder, an_exchange())
+    export(run, folder)
+    with handler() as target:
+        assert run("replay", "shared.json", "--to", target.url).code == ExitCode.SETTINGS
+        assert target.requests == []
+
+
+def test_recorded_verdict_is_reproduced_without_a_client_secret(run: Run, folder: Path) -> None:
+    causes = json.loads(json.dumps(["reserialized-js"]))
+    keep(folder, reencoded())
+    recorded = export(run, folder)
+    (folder / "recorded.json").write_text(json.dumps({**to_capture(reencoded()), "verdict": recorded["verdict"]}))
+    result = run("export", "recorded.json", "--redact")
+    assert (result.code, json.loads(result.out)["verdict"]["causes"]) == (0, causes)
+    assert "note: without a client secret, the capture's recorded verdict is reproduced\n" in result.err
+
+
+def test_capture_without_a_verdict_needs_the_client_secret(run: Run, folder: Path) -> None:
+    keep(folder, reencoded())
+    result = run("export", "last", "--redact")
+    assert (result.code, result.out) == (ExitCode.SETTINGS, "")
+    assert "No client secret is set." in result.err
+
+
+def test_recorded_verdict_is_reproduced_when_the_secret_belongs_to_another_organization(run: Run, folder: Path) -> None:
+    keep(folder, an_exchange())
+    result = run("export", "last", "--redact", env={"PORT_CLIENT_SECRET": "another-secret-of-32-characters!"})
+    assert json.loads(result.out)["verdict"]["status"] == "valid"
+    assert "note: the client secret does not match, so the capture's recorded verdict is reproduced\n" in result.err
+
+
+def test_verdict_that_cannot_be_reproduced_is_reported_with_its_own_exit_code(run: Run, folder: Path) -> None:
+    keep(folder, an_exchange(verdict=Verdict(status=Status.INVALID, causes=(UNDIAGNOSED,), age_s=0.0)))
+    result = run("export", "last", "--redact")
+    assert (result.code, json.loads(result.out)["verdict"]["causes"]) == (ExitCode.FAILED, ["wrong-secret"])
+    assert (
+        "warning: the verdict could not be reproduced: it is invalid (wrong-secret) instead of invalid (undiagnosed)\n"
+    ) in result.err
+
+
+def test_replayed_stays_in_the_capture(run: Run, folder: Path) -> None:
+    keep(folder, an_exchange(verdict=Verdict(status=Status.VALID, reading="raw", causes=(REPLAYED,), age_s=0.0)))
+    result = run("export", "last", "--redact")
+    assert (result.code, json.loads(result.out)["verdict"]["causes"]) == (0, ["replayed"])
+    assert "note: `verify` does not report `replayed`, which depends on an earlier request\n" in result.err
+
+
+def test_kafka_message_is_signed_inside(run: Run, folder: Path) -> None:
+    value = a_message(at=NOW)
+    origin = MessageOrigin("org_AcmeAcmeAcme.runs", 0, 123_456_789, int(NOW * 1000))
+    keep(folder, an_exchange(an_invocation(value, headers=message_headers(value), origin=origin)))
+    document = export(run, folder)
+    assert verdict_of(run, "shared.json", "--redacted")["reading"] == "kafka"
+    inside = json.loads(document["body"])["headers"]
+    assert inside["X-Port-Signature"] == dict(document["headers"])["X-Port-Signature"]
+    assert document["kafka"]["topic"].endswith(".runs")
+    assert "Acme" not in document["kafka"]["topic"]
+
+
+@pytest.mark.parametrize("name", ["http", "curl", "har", "python", "httpie", "lambda", "postman", "pytest"])
+def test_other_formats_are_redacted(run: Run, folder: Path, name: str) -> None:
+    keep(folder, reencoded())
+    result = run("export", "last", "--redact", "--format", name, env=ENV)
+    assert result.code == 0
+    assert [text for text in (*PRIVATE, "alice") if text in result.out] == []
+    assert re.search("note: signed with the throwaway secret 'throwaway-[0-9a-f]{48}'\n", result.err)
+
+
+def test_redacted_request_as_text_verifies_with_the_printed_secret(run: Run, folder: Path) -> None:
+    keep(folder, reencoded())
+    result = run("export", "last", "--redact", "--format", "http", "--output", "r.http", env=ENV)
+    (secret,) = re.findall("'(throwaway-[0-9a-f]+)'", result.err)
+    found = verdict_of(run, "r.http", "--now", str(NOW), env={"PORT_CLIENT_SECRET": secret})
+    assert (found["status"], found["causes"]) == ("reencoded", ["reserialized-js"])
+
+
+def test_redacting_twice_keeps_the_verdict(run: Run, folder: Path) -> None:
+    keep(folder, reencoded())
+    export(run, folder)
+    result = run("export", "shared.json", "--redact", env=ENV)
+    assert json.loads(result.out)["verdict"]["causes"] == ["reserialized-js"]
+
+
+def test_header_fields_of_credentials_are_masked(run: Run, folder: Path) -> None:
+    headers = Headers((*signed(a_body()), ("Authorization", "Bearer hunter2hunter2"), ("X-Acme-Key", "hunter2hunter2")))
+    keep(folder, an_exchange(an_invocation(headers=headers)))
+    document = export(run, folder)
+    assert "hunter2" not in json.dumps(document)
+    assert ["Authorization", "***"] in document["headers"]
+
+
+def test_export_redacts_a_raw_request(run: Run, folder: Path) -> None:
+    keep(folder, an_exchange())
+    run("export", "last", "--format", "http", "--output", "r.http")
+    result = run("export", "r.http", "--redact", env=ENV)
+    assert result.code == 0
+    assert set(json.loads(result.out)["verdict"]["causes"]) == {"clock-skew"}
