@@ -101,7 +101,7 @@ def export(
     if redact:
         from port_hook_cli.cli.export_redacted import redact_all
 
-        found, code = redact_all(found, target or _FALLBACK, runtime, as_capture=format_ == "capture")
+        found, code = redact_all(found, target, _FALLBACK, runtime, as_capture=format_ == "capture")
     elif format_ in REQUEST_FORMATS and format_ not in _SIGNING:
         _tell_unsigned(captures, found, format_, runtime)
     _write(row.write(found), output, runtime)

@@ -20,14 +20,15 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.causes import REPLAYED, UNDIAGNOSED
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
 from port_hook_cli.terminal.console import sayer, tell
+from port_hook_cli.text.safe import brief
 
 
 def redact_all(
-    captures: Sequence[Exported], fallback: str, runtime: Runtime, *, as_capture: bool
+    captures: Sequence[Exported], to: str | None, fallback: str, runtime: Runtime, *, as_capture: bool
 ) -> tuple[list[Exported], ExitCode]:
     """Return the captures redacted, with the same pseudonyms, and FAILED if a verdict could not be reproduced.
 
-    URLs are where the redacted captures were forwarded to on this machine, otherwise at `fallback`.
+    URLs are at `to`, otherwise where the redacted captures were forwarded to on this machine, otherwise at `fallback`.
     """
     settings = PortAccess(runtime, sayer(runtime), needs=ONLY_THE_SECRET).settings
     pseudonyms, redacted, code = Pseudonyms(), [], ExitCode.OK
@@ -48,7 +49,7 @@ def redact_all(
         secret = exchange.throwaway_secret
         if secret is not None and not as_capture:
             tell(f"note: signed with the throwaway secret {secret.reveal()!r}", runtime)
-        target = default_target(exchange, None) or fallback
+        target = to or default_target(exchange, None) or fallback
         redacted.append(Exported(exchange, target_url(target, exchange.invocation.target)))
     tell("note: read the export before you share it. Times, lengths and numbers of up to 7 digits stay", runtime)
     return redacted, code
@@ -68,9 +69,8 @@ def _verdict(exchange: Exchange, settings: Settings, runtime: Runtime) -> Verdic
     if settings.client_secret is None and recorded.status is not Status.UNCHECKED:
         tell("note: without a client secret, the capture's recorded verdict is reproduced", runtime)
         return recorded
-    saved, secret = from_exchange(exchange), settings.require_secret()
-    if exchange.throwaway_secret is not None:
-        secret = exchange.throwaway_secret  # it is redacted already
+    # A capture that is redacted already is not signed with the client secret.
+    saved, secret = from_exchange(exchange), exchange.throwaway_secret or settings.require_secret()
     verdict = explain(saved, secret, now=exchange.invocation.compared_at, tolerance_s=DEFAULT_TOLERANCE_S).verdict
     is_known = recorded.status is not Status.UNCHECKED and UNDIAGNOSED.slug not in recorded.slugs
     if verdict.reading is None and recorded.reading is not None and is_known:
@@ -80,7 +80,7 @@ def _verdict(exchange: Exchange, settings: Settings, runtime: Runtime) -> Verdic
 
 
 def _described(verdict: Verdict) -> str:
-    return f"{verdict.status} ({', '.join(verdict.slugs)})" if verdict.slugs else str(verdict.status)
+    return f"{verdict.status} ({brief(', '.join(verdict.slugs))})" if verdict.slugs else str(verdict.status)
 
 
 def _throwaway_secret() -> str:

@@ -224,3 +224,38 @@ def test_export_redacts_a_raw_request(run: Run, folder: Path) -> None:
     result = run("export", "r.http", "--redact", env=ENV)
     assert result.code == 0
     assert set(json.loads(result.out)["verdict"]["causes"]) == {"clock-skew"}
+
+
+def test_redacted_url_is_the_given_target_or_where_the_redacted_capture_was_forwarded_to(
+    run: Run, folder: Path
+) -> None:
+    keep(folder, reencoded())
+    options = ("export", "last", "--redact", "--format", "http")
+    assert run(*options, env=ENV).out.splitlines()[0] == "POST /r_W2xxxxxxxxxxxxxx HTTP/1.1"
+    assert run(*options, "--to", "9000/mine", env=ENV).out.splitlines()[0] == "POST /mine HTTP/1.1"
+
+
+def test_causes_of_a_file_are_shown_without_control_characters(run: Run, folder: Path) -> None:
+    document = to_capture(an_exchange(verdict=Verdict(status=Status.INVALID, age_s=0.0)))
+    document["verdict"]["details"] = [{"slug": "\x1b[2Jx", "words": "", "fix": ""}]
+    (folder / "c.json").write_text(json.dumps(document))
+    result = run("export", "c.json", "--redact")
+    assert result.code == ExitCode.FAILED
+    assert "\x1b" not in result.err + result.out
+
+
+def test_hostile_body_of_a_file_is_redacted(run: Run, folder: Path) -> None:
+    for body in (b"[" * 100_000, b'{"a":' * 5_000 + b'"hunter2hunter2"', b"\xed\xa0\x80hunter2hunter2", b""):
+        document = to_capture(an_exchange(an_invocation(body or b"", headers=signed(body))))
+        (folder / "c.json").write_text(json.dumps(document))
+        result = run("export", "c.json", "--redact", env=ENV)
+        assert (result.code, "hunter2" in result.out) == (0, False)
+
+
+def test_export_without_a_format_still_needs_one_unless_it_redacts(run: Run, folder: Path) -> None:
+    keep(folder, an_exchange())
+    result = run("export", "last")
+    assert (result.code, result.err) == (
+        ExitCode.USAGE,
+        "error: Missing option '--format'.\nhint: Choose a format, or add --redact to share a capture.\n",
+    )
