@@ -40,7 +40,7 @@ from port_hook_cli.text.secret import Secret
 
 Verify = Callable[[Headers, Secret], Verdict]
 
-_OTHER_KEY = b"another secret: "
+_OTHER_KEY = b"another secret"
 _TRIES = 12
 _PADDED = ("{}\n", '"{}"', "'{}'", '"{} "')
 """How a configured secret may deviate from the secret that signs."""
@@ -80,7 +80,7 @@ def sign_alike(
             found = found or resigned
         if found is not None:
             return found
-    fields = _signed(headers, _other(body, 0), 0, body, scrub)
+    fields = _signed(headers, _other(secret, 0), 0, secret, scrub)
     return Resigned(fields, Secret(secret), verify(fields, Secret(secret)), is_same=False)
 
 
@@ -96,7 +96,7 @@ def _tried(
     count = max(1, len(dict.fromkeys(_signatures(headers))))
     for configured, digest in _ways(headers, body, wanted, secret):
         for position in range(count):
-            fields = _signed(headers, digest, position, body, scrub)
+            fields = _signed(headers, digest, position, secret, scrub)
             verdict = verify(fields, Secret(configured))
             is_same = verdict.status is wanted.status and verdict.reading == wanted.reading
             if is_same and slugs_of_one_request(verdict) == slugs_of_one_request(wanted):
@@ -122,7 +122,7 @@ def _ways(headers: Headers, body: bytes, wanted: Verdict, secret: str) -> Iterat
                 for variant in secret_variants(configured):
                     if fits(variant.causes):
                         yield from _digests(configured, variant, timestamps, layouts, form)
-    yield secret, _other(body, 0)
+    yield secret, _other(secret, 0)
 
 
 def _digests(
@@ -163,11 +163,11 @@ def _signatures(headers: Headers) -> list[str]:
     return [part for value in values for part in signatures_in(value)]
 
 
-def _signed(headers: Headers, digest: bytes, position: int, body: bytes, scrub: Callable[[str], str]) -> Headers:
+def _signed(headers: Headers, digest: bytes, position: int, secret: str, scrub: Callable[[str], str]) -> Headers:
     """Return the headers with `digest` as the signature at `position` of the different ones, others as the others."""
     different = list(dict.fromkeys(_signatures(headers)))
     new = {
-        value: respelled(value, digest if place == position else _other(body, place + 1)) or _scrubbed(value, scrub)
+        value: respelled(value, digest if place == position else _other(secret, place + 1)) or _scrubbed(value, scrub)
         for place, value in enumerate(different)
     }
 
@@ -196,5 +196,6 @@ def _scrubbed(value: str, scrub: Callable[[str], str]) -> str:
     return f"{version}{comma}{scrub(text)}" if comma and version.lower() == "v1" else scrub(value)
 
 
-def _other(body: bytes, place: int) -> bytes:
-    return message_digest(_OTHER_KEY + str(place).encode(), b"", body[:1024])
+def _other(secret: str, place: int) -> bytes:
+    """Return a digest that matches nothing. It depends on the secret, because not every digest shows its notation."""
+    return message_digest(_OTHER_KEY, f"{place} {secret}".encode(), b"")

@@ -20,8 +20,16 @@ from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_hook_cli.invocations.models import Exchange, Status, Verdict
 from port_hook_cli.signatures.budget import Budget
 from port_hook_cli.signatures.causes import CAUSES
+from port_hook_cli.signatures.diagnosis import Key
 from port_hook_cli.signatures.forms import byte_forms, json_forms, unwrap
 from port_hook_cli.signatures.signing import digest, encoded, message_digest, sign
+from port_hook_cli.signatures.variants import (
+    FREQUENT_LAYOUTS,
+    PORTS_LAYOUT,
+    RARE_LAYOUTS,
+    secret_variants,
+    timestamp_variants,
+)
 from port_hook_cli.signatures.verification import verify_signature
 from port_hook_cli.text.secret import Secret
 from tests.factories import NOW, SECRET, a_body, a_document, an_exchange, an_invocation
@@ -127,6 +135,7 @@ REQUESTS: dict[str, Request] = {
     "base64-urlsafe": a_request(
         URL_SAFE_BODY, f"v1,{base64.urlsafe_b64encode(digest(KEY, STAMP, URL_SAFE_BODY)).decode()}"
     ),
+    "base64-urlsafe and wrong-secret": a_request(signature="v1,AKUq-7eBOEf6LmY3FF60ErAF9eU0oMxeSjytIWLDfgg="),
     "base64-padding": a_request(signature=f"v1,{BASE64.rstrip('=')}"),
     "base64-padding, stray bits": a_request(signature=f"v1,{BASE64[:-2]}{chr(ord(BASE64[-2]) + 1)}="),
     "bom, added": a_request(b"\xef\xbb\xbf" + a_body(), signs=a_body()),
@@ -223,6 +232,48 @@ def test_any_document_signed_in_any_form_keeps_its_verdict(text: str, data: st.D
     wanted = request.verdict()
     result = redacted(request, wanted)
     assert outcome(verified(result.exchange)) == outcome(wanted), result.exchange.invocation.body
+
+
+NOTATIONS: tuple[Callable[[bytes], str], ...] = (
+    lambda raw: f"v1,{base64.b64encode(raw).decode()}",
+    lambda raw: raw.hex(),
+    lambda raw: f"sha256={raw.hex().upper()}",
+    lambda raw: base64.b64encode(raw).decode().rstrip("="),
+    lambda raw: f"v1,v1,{base64.urlsafe_b64encode(raw).decode()}",
+)
+DOCUMENTS = (
+    a_body(),
+    LITERAL,
+    ESCAPED,
+    NUMBERS,
+    b'{"k":"v","99999999":1,"12345678":[1.10,123456789.0,1e25,12345678901234567890123,-0.00000012345]}',
+    LITERAL.decode().encode("utf-16"),
+    b"\xef\xbb\xbf" + LITERAL + b"\r\n",
+    gzip.compress(LITERAL + b"\n"),
+    b"name=Alice+Smith&card=4111-1111-1111-1111",
+)
+
+
+@given(st.data())
+def test_mistakes_together_keep_their_verdict(data: st.DataObject) -> None:
+    def one_of(*values: Any) -> Any:
+        return data.draw(st.sampled_from(values))
+
+    body = one_of(*DOCUMENTS)
+    configured = one_of(KEY, f"{KEY}\n", f"'{KEY}'")
+    stamp = one_of(STAMP, f"{STAMP}123", str(int(NOW) - 9_999), "soon at noon")
+    key = Key(
+        one_of(*secret_variants(configured)),
+        one_of(*timestamp_variants([stamp])),
+        one_of(PORTS_LAYOUT, *FREQUENT_LAYOUTS, *RARE_LAYOUTS),
+    )
+    secret, before, after = key.texts
+    signature = one_of(*NOTATIONS)(message_digest(secret, before, one_of(*forms_of(body)), after))
+    fields = [(SIGNATURE_HEADER, signature), (TIMESTAMP_HEADER, stamp)]
+    more = one_of(None, (SIGNATURE_HEADER, signature), (TIMESTAMP_HEADER, STAMP), (SIGNATURE_HEADER, f"v1,{BASE64}"))
+    headers = Headers(tuple(data.draw(st.permutations([*fields, *([more] if more else [])]))))
+    request = Request(headers, body, Secret(configured))
+    assert outcome(verified(redacted(request).exchange)) == outcome(request.verdict())
 
 
 @given(st.binary(max_size=200))
