@@ -15,7 +15,7 @@ Words are replaced in place, in the text of the body:
 - Strings that contain JSON, escapes and percent-encoding are layers: words are found in the decoded text, and written
   in the notation of each character.
 - Compressed bodies are decompressed and compressed again. Bodies without a known character set, and compressed bodies
-  that are too large to decompress, lose every byte except line breaks (`bodies`).
+  that are too large to decompress, keep only white space and null bytes (`bodies`).
 
 Then `signatures.resigning` signs the redacted request with a throwaway secret in the way that the verdict describes,
 and verifies it. A verdict that cannot be reproduced is reported. The secret is in the capture file, because it protects
