@@ -97,6 +97,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--tolerance',), 'S', False, (), 'Accept timestamps that are at most S seconds off.'),
             (('--now',), 'N', False, (), 'Check the age at this time: seconds since 1970.'),
             (('--received-at',), '', False, (), "Check a capture's age at the time it was received (the default)."),
+            (('--redacted',), '', False, (), 'Verify a capture of `export --redact` with the throwaway secret in it, which anyone can sign with.'),
             (('--secret-file',), 'PATH|-', False, (), "Read the client secret from a file, or from stdin with '-'."),
             (('--org',), 'NAME', False, (), 'The organization to use, from `login` or ~/.port/config.yaml.'),
             (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),
@@ -315,7 +316,8 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             ('captures', '[CAPTURE|FILE|-]...', True, 'A capture (an id, `last` or a file), a run id, a file with a raw HTTP request, or - for stdin. Default: last.', 'sources'),
         ),
         (
-            (('--format',), '<curl|httpie|python|http|har|pytest|lambda|postman|capture|headers>', False, ('curl', 'httpie', 'python', 'http', 'har', 'pytest', 'lambda', 'postman', 'capture', 'headers'), 'The format of the export.'),
+            (('--format',), '<curl|httpie|python|http|har|pytest|lambda|postman|capture|headers>', False, ('curl', 'httpie', 'python', 'http', 'har', 'pytest', 'lambda', 'postman', 'capture', 'headers'), 'The format of the export. Default: curl.'),
+            (('--redact',), '', False, (), 'Replace names, IDs and other values, and sign with a throwaway secret, so that you can share the result. The default format is then capture.'),
             (('--output', '-o'), 'FILE', False, (), 'Write to a new file instead of stdout.'),
             (('--to',), 'URL|PORT', False, (), 'The URL in the export. Without a path, the captured path and query are used. Default: the handler on this machine that received the capture, the last `listen` target, or 8000.'),
             (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),
