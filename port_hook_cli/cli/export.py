@@ -56,7 +56,7 @@ def export(
             name="a CAPTURE",
         ),
     ] = None,
-    format_: Annotated[str | None, options.request_format(_FORMATS, "The format of the export. Default: curl.")] = None,
+    format_: Annotated[str | None, options.request_format(_FORMATS, "The format (default: curl):")] = None,
     redact: Annotated[
         bool,
         option(

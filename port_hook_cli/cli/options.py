@@ -44,11 +44,14 @@ def one_of(names: Sequence[str]) -> Callable[[str], str]:
 
 
 def request_format(names: Sequence[str], text: str, *, trust: Trust = NEVER, no_effect: Sequence[NoEffect] = ()) -> Any:
-    """Return the option --format for `Annotated`. `names` are those of `invocations.snippets.FORMATS`, and others."""
+    """Return the option --format for `Annotated`. `names` are those of `invocations.snippets.FORMATS`, and others.
+
+    `text` is the help before the names, such as `The format:`.
+    """
     return option(
         "--format",
-        help=text,
-        metavar=f"<{'|'.join(names)}>",
+        help=f"{text} {', '.join(names[:-1])} or {names[-1]}.",
+        metavar="FORMAT",
         parser=one_of(names),
         choices=tuple(names),
         trust=trust,

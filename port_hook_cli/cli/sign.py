@@ -56,7 +56,7 @@ def sign(
     output: Annotated[
         str,
         options.request_format(
-            _FORMATS, "What to print: the two headers, a record, or the request in this format.", trust=ANY_VALUE
+            _FORMATS, "What to print: the two headers, a record (json), or the request:", trust=ANY_VALUE
         ),
     ] = _HEADERS,
     to: Annotated[

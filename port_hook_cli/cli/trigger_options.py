@@ -273,9 +273,7 @@ class TriggerOutput:
     dry_run: Annotated[options.DryRun, also(no_effect=_DRY_IN_PORT)] = False
     output: Annotated[
         str | None,
-        options.request_format(
-            REQUEST_FORMATS, "Print the signed request in this format, without sending it.", no_effect=_IN_PORT
-        ),
+        options.request_format(REQUEST_FORMATS, "Print the signed request without sending it:", no_effect=_IN_PORT),
     ] = None
     json: Annotated[options.Json, also(excludes=("--format",))] = False
 

@@ -106,7 +106,7 @@ def test_help_keeps_every_token_whole(folder: Path, command: str, width: int) ->
 def test_help_has_color_on_a_terminal(folder: Path) -> None:
     screen = screen_of(on_terminal(folder, "show", "--help", env={"COLUMNS": "80"}), 80)
     assert color_at(screen, "--json") == "cyan"
-    assert color_at(screen, "Print versioned") == "default"
+    assert color_at(screen, "Print only") == "default"
 
 
 def test_help_and_errors_have_no_color_when_no_color_is_set(folder: Path) -> None:

@@ -55,5 +55,5 @@ def test_named_file_without_an_end_is_refused(run: Run, folder: Path) -> None:
 
 def test_number_that_json_lacks_is_refused_in_a_file_of_actions(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"identifier": NaN}')
-    with pytest.raises(UsageError, match="is not valid JSON"):
+    with pytest.raises(UsageError, match="is not JSON"):
         read_actions([tmp_path / "a.json"])

@@ -54,6 +54,7 @@ def test_a_verdict_record_has_status_causes_age_and_hint() -> None:
             {"slug": "wrong-secret", "words": "nothing matched", "fix": "check the secret"},
             {"slug": "clock-skew", "words": "late", "fix": "set it"},
         ],
+        "side": "sender",
     }
 
 

@@ -59,7 +59,7 @@ CRASH = """
 import sys
 from types import SimpleNamespace
 from port_hook_cli.terminal.echo import typed_keys_hidden
-with typed_keys_hidden(SimpleNamespace(stdin=sys.stdin.buffer, stdout=sys.stdout)):
+with typed_keys_hidden(SimpleNamespace(stdin=sys.stdin.buffer, stdout=sys.stdout, environ={})):
     print("hidden", flush=True)
     sys.stdin.readline()
     raise RuntimeError("a defect")
@@ -73,7 +73,7 @@ from port_hook_cli.listener.keys import KeyCommands
 from port_hook_cli.terminal.echo import typed_keys_hidden
 
 async def main():
-    runtime = SimpleNamespace(stdin=sys.stdin.buffer, stdout=sys.stdout)
+    runtime = SimpleNamespace(stdin=sys.stdin.buffer, stdout=sys.stdout, environ={})
     show = lambda line: print(line, flush=True)
     stop = asyncio.Event()
     with typed_keys_hidden(runtime, at_once=True):

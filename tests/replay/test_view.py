@@ -72,7 +72,7 @@ def test_a_series_is_a_table_of_responses_and_a_line_of_latencies() -> None:
     lines = shown(tally_view(tally)).splitlines()
     assert ["200", "OK", "99"] in [line.split() for line in lines]
     assert ["nothing", "listens", "on", "[/x]\\x1b", "1"] in [line.split() for line in lines]
-    assert ["4", "s,", "25.0/s", "100"] in [line.split() for line in lines]
+    assert ["4", "s,", "25", "requests/s", "100"] in [line.split() for line in lines]
     assert format_latencies(tally) == "latency  p50 50.0 ms  p90 90.0 ms  p99 99.0 ms  max 99.0 ms"
 
 

@@ -271,6 +271,9 @@ READING = (
     ["verify", "last"],
     ["decrypt", "last"],
     ["agent", "last"],
+    ["sign", "last"],
+    ["captures", "--status-code", "5xx"],
+    ["show", "last-replay"],
     ["report-run", "last", "--status", "success", "--dry-run"],
 )
 # Commands that may also fail for other reasons, such as a handler that does not run.
