@@ -298,8 +298,12 @@ class Terminal:
         app_url: str | None = APP,
         compact: bool = False,
         until: bytes = b"",
+        after: bytes = b"",
     ) -> str:
-        """Let a screen show something, and return what it wrote: all, or as soon as it ends with `until`."""
+        """Let a screen show something, and return what it wrote: all, or as soon as it ends with `until`.
+
+        What it wrote contains `after`, too.
+        """
         master, slave = os.openpty()
         with os.fdopen(slave, "w", encoding="utf-8") as stream:
             into = bytearray()
@@ -313,7 +317,7 @@ class Terminal:
                 on_broken=lambda: None,
             )
             show(screen)
-            while until and not into.endswith(until):
+            while until and not (after in into and into.endswith(until)):
                 time.sleep(0.001)  # nothing tells of it
             before = bytes(into)
             screen.close()
@@ -537,7 +541,7 @@ def test_waiting_exchanges_are_one_line_of_a_terminal_until_they_end() -> None:
         screen.waiting(OTHER, "waiting for its turn")
         screen.notice("Paused.")
 
-    terminal.write(show, until=b"(1 more in flight)")
+    terminal.write(show, until=b"(1 more in flight)", after=b"Paused.")
     lines = [line for line in terminal.lines() if line]
     assert lines[0] == "Paused."
     assert lines[1].endswith("  → create_vm CREATE  POST / … waiting for 8000 (1 more in flight)")
@@ -554,7 +558,7 @@ def test_exchange_takes_the_place_of_its_waiting_line_on_a_terminal() -> None:
         screen.no_longer_waiting(SLOW)
         screen.exchanged(SLOW)
 
-    terminal.write(show, until=b"waiting for 9000", compact=True)
+    terminal.write(show, until=b"waiting for 9000", after=b"signature", compact=True)
     lines = [line for line in terminal.lines() if line]
     assert "signature valid" in lines[0]
     assert lines[-1].endswith("→ create_vm CREATE  POST / … waiting for 9000")
