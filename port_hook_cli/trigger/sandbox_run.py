@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from port_hook_cli.errors import PortHookError, UsageError
 from port_hook_cli.port_api.access import PortAccess
@@ -18,6 +18,23 @@ if TYPE_CHECKING:
 
 ASK_TIMEOUT_S = 2.0
 """Seconds that a question to the sandbox may take before a response is shown."""
+
+_TRIES = 6
+_PAUSE_S = 0.1
+
+Answer = TypeVar("Answer")
+
+
+async def asked_for_a_moment(ask: Callable[[], Awaitable[Answer | None]]) -> Answer | None:
+    """Return what `ask` returns, after more tries if that is None.
+
+    Quick handlers respond first and report 0.1 s later, often.
+    """
+    for _ in range(_TRIES):
+        if (answer := await ask()) is not None:
+            return answer
+        await asyncio.sleep(_PAUSE_S)
+    return await ask()
 
 
 async def require_sandbox(access: PortAccess) -> None:
@@ -39,8 +56,8 @@ async def require_sandbox(access: PortAccess) -> None:
 async def ended_in_sandbox(access: PortAccess, run_id: str) -> str | None:
     """Return the status with which a run has ended in the sandbox.
 
-    Returns None if it has not ended, and if there is no sandbox or it does not know the run. It takes at most 2
-    seconds.
+    Returns None if it has not ended a moment later, and if there is no sandbox or it does not know the run. It takes at
+    most 2 seconds.
     """
     with contextlib.suppress(PortHookError, TimeoutError):
         if not access.has_sandbox:
@@ -49,7 +66,11 @@ async def ended_in_sandbox(access: PortAccess, run_id: str) -> str | None:
             asyncio.timeout(ASK_TIMEOUT_S),
             access.client(timeout_s=ASK_TIMEOUT_S, retries=False) as api,
         ):
-            return ended_status(await api.get_run(run_id))
+
+            async def ask() -> str | None:
+                return ended_status(await api.get_run(run_id))
+
+            return await asked_for_a_moment(ask)
     return None
 
 

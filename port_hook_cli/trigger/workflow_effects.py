@@ -24,7 +24,7 @@ from port_hook_cli.text.remark import Remark
 from port_hook_cli.text.safe import brief
 from port_hook_cli.trigger.action import RunTarget, signed, signed_content
 from port_hook_cli.trigger.remarks import request_remarks
-from port_hook_cli.trigger.sandbox_run import ASK_TIMEOUT_S
+from port_hook_cli.trigger.sandbox_run import ASK_TIMEOUT_S, asked_for_a_moment
 from port_hook_cli.trigger.workflow_start import WorkflowStart, new_node_run_id
 from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult, require_outlet
 from port_hook_cli.workflows.run import COMPLETED, NodeRun, WorkflowRun
@@ -179,7 +179,7 @@ class HandlerEffects:
         with contextlib.suppress(PortHookError, TimeoutError):
             if self._outside.access.has_sandbox:
                 async with asyncio.timeout(ASK_TIMEOUT_S), self._outside.access.client(retries=False) as api:
-                    return await _reported(api, node_run.id)
+                    return await asked_for_a_moment(lambda: _reported(api, node_run.id))
         return None
 
     async def _announce(self, run: WorkflowRun, node: Node) -> None:

@@ -80,6 +80,12 @@ def test_run_that_was_reported_before_the_response_has_ended(run: Run, backend: 
     assert "report-run" not in result.out
 
 
+def test_run_that_is_reported_a_moment_after_the_response_has_ended(run: Run, backend: Reporter) -> None:
+    backend.reports = "later"
+    result = run(*ARGUMENTS, "--to", backend.url, env=backend.env)
+    assert "sandbox    the run has ended as SUCCESS: the handler reported its result" in result.out
+
+
 def test_record_has_the_status_of_the_sandbox(run: Run, backend: Reporter) -> None:
     backend.result = "FAILURE"
     (record,) = run(*ARGUMENTS, "--to", backend.url, "--json", env=backend.env).records
